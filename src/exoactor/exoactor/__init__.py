@@ -1,0 +1,1 @@
+"""Common ground of the ExoActor stages: motion types, body and robot models, files, and the ROS glue."""

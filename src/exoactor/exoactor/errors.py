@@ -1,0 +1,36 @@
+"""The errors a user is told about: each one clear sentence, with the exit code of the command line.
+
+Anything else that escapes is a bug and may show a traceback.
+"""
+
+from __future__ import annotations
+
+
+class ExoActorError(Exception):
+    """Base of every error whose message is meant for the user."""
+
+    exit_code = 1
+
+
+class BadInput(ExoActorError):
+    """The input is wrong: the message says what, where, and what to do."""
+
+    exit_code = 2
+
+
+class Missing(ExoActorError):
+    """A model, file, device or peer is missing: the message says which, and how to get it."""
+
+    exit_code = 3
+
+
+class Refused(ExoActorError):
+    """The motion was refused, or carrying it out failed: the message says why."""
+
+    exit_code = 4
+
+
+class Cancelled(ExoActorError):
+    """The user cancelled the work."""
+
+    exit_code = 130

@@ -1,0 +1,82 @@
+"""Reading and writing files so that nothing is lost and nothing is executed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exoactor.errors import BadInput
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` with the same suffix; move it there when the block ends without error.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise BadInput(f"Cannot write {path}: {error.strerror or error}.") from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner reads
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_bytes(path: str | Path, data: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def save_json(path: str | Path, value: Any) -> None:
+    """Write indented JSON atomically."""
+    save_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def save_npz(path: str | Path, **arrays: Any) -> None:
+    """Write a compressed npz atomically."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_npz(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Read every array of an npz, never unpickling.
+
+    Raises
+    ------
+    BadInput
+        There is no such file, it is not an npz, it needs pickle, or it lacks a required key.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            data = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} is not a readable npz file: {error}.") from None
+    lacking = [key for key in required if key not in data]
+    if lacking:
+        raise BadInput(f"{path} lacks {', '.join(lacking)}; it holds {', '.join(data) or 'nothing'}.")
+    return data

@@ -1,0 +1,96 @@
+"""What a stage is: plain callables behind one protocol, found by name through Python entry points.
+
+A backend is a class: its constructor takes keyword options (and loads models), and calling the instance with the
+stage's input and a progress callback returns the stage's output. The command line, the ROS nodes and the tests all
+use backends this way. The four entry-point groups are
+
+- ``exoactor.generate``:  `GenerateRequest` -> `Generation`
+- ``exoactor.estimate``:  `Video`           -> `Estimate`
+- ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
+- ``exoactor.track``:     `RobotMotion`     -> `Tracking`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+
+from exoactor.errors import BadInput
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.video import Video
+
+Progress = Callable[[float, str], None]
+"""Called at least once a second with (fraction done in [0, 1], text). Raises `Cancelled` when the user cancelled."""
+
+Metrics = dict[str, Any]
+"""Quality figures by name (JSON-ready numbers, strings, booleans)."""
+
+
+def no_progress(fraction: float, text: str) -> None:
+    """Progress callback that does nothing."""
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """What to imagine: the instruction, and optionally a picture of the scene, (H, W, 3) uint8 RGB."""
+
+    instruction: str
+    scene_image: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generated video; ``truth`` is the motion behind it where the generator knows it (evaluation only)."""
+
+    video: Video
+    truth: HumanMotion | None = None
+    metrics: Metrics = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The person's motion; ``keypoints`` is (T, 33, 3): MediaPipe landmarks as x px, y px, visibility, for display."""
+
+    motion: HumanMotion
+    keypoints: np.ndarray | None = None
+    metrics: Metrics = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Retargeting:
+    """The G1's reference motion."""
+
+    motion: RobotMotion
+    metrics: Metrics = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """What the G1 really did (simulation truth, or the robot's own estimate), and the report of it."""
+
+    motion: RobotMotion
+    metrics: Metrics = field(default_factory=dict)
+
+
+def backend_names(stage: str) -> list[str]:
+    """Names of the installed backends of a stage ("generate", "estimate", "retarget", "track")."""
+    return sorted({e.name for e in entry_points(group=f"exoactor.{stage}")})
+
+
+def load_backend(stage: str, name: str, **options: Any) -> Callable[..., Any]:
+    """Construct the backend ``name`` of ``stage`` with its options.
+
+    Raises
+    ------
+    BadInput
+        There is no such backend; the message names those that are installed.
+    """
+    for entry in entry_points(group=f"exoactor.{stage}"):
+        if entry.name == name:
+            return entry.load()(**options)
+    known = ", ".join(backend_names(stage)) or "none"
+    raise BadInput(f"There is no backend '{name}' for the stage '{stage}': installed are {known}.")
