@@ -1,0 +1,37 @@
+from setuptools import find_packages, setup
+
+package_name = "exoactor"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    description="Motion types, body and robot models, files, ROS glue and the command line of ExoActor",
+    license="Apache-2.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    include_package_data=True,
+    python_requires=">=3.11,<3.13",
+    install_requires=[
+        "exoactor_description",
+        "numpy",
+        "scipy",
+        "av",
+        "opencv-python-headless",
+        "mujoco",
+        "pin",
+        "smplx",
+        "typer",
+        "rich",
+        "pyyaml",
+    ],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    entry_points={
+        "console_scripts": [
+            "exoactor = exoactor.cli:main",
+            "task_server = exoactor.task_server:main",
+            "state_publisher = exoactor.state_publisher:main",
+        ],
+    },
+)

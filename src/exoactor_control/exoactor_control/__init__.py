@@ -1,0 +1,1 @@
+"""Rehearse the G1's motion, then track it on the robot, safely."""

@@ -1,0 +1,27 @@
+from setuptools import find_packages, setup
+
+package_name = "exoactor_control"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    description="Rehearse the G1's motion, then track it on the robot, safely",
+    license="Apache-2.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    include_package_data=True,
+    python_requires=">=3.11,<3.13",
+    install_requires=["exoactor", "onnxruntime"],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    entry_points={
+        "console_scripts": [
+            "controller = exoactor_control.controller_node:main",
+            "rehearsal = exoactor_control.rehearsal_node:main",
+        ],
+        "exoactor.track": [
+            "mujoco = exoactor_control.rehearsal:Rehearsal",
+        ],
+    },
+)

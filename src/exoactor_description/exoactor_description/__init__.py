@@ -1,0 +1,1 @@
+"""The Unitree G1 as one URDF of primitive shapes."""

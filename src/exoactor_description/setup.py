@@ -1,0 +1,19 @@
+from setuptools import find_packages, setup
+
+package_name = "exoactor_description"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    description="The Unitree G1 as one URDF of primitive shapes",
+    license="Apache-2.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    include_package_data=True,
+    python_requires=">=3.11,<3.13",
+    install_requires=[],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    entry_points={},
+)

@@ -1,0 +1,1 @@
+"""Imagine the task: instruction to third-person video."""

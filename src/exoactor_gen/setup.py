@@ -1,0 +1,27 @@
+from setuptools import find_packages, setup
+
+package_name = "exoactor_gen"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    description="Imagine the task: instruction to third-person video",
+    license="Apache-2.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    include_package_data=True,
+    python_requires=">=3.11,<3.13",
+    install_requires=["exoactor"],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    entry_points={
+        "console_scripts": [
+            "generator = exoactor_gen.node:main",
+        ],
+        "exoactor.generate": [
+            "mannequin = exoactor_gen.mannequin:Mannequin",
+            "file = exoactor_gen.file:FilePlayer",
+        ],
+    },
+)

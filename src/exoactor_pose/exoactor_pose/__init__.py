@@ -1,0 +1,1 @@
+"""Read the person's motion out of a video."""

@@ -1,0 +1,26 @@
+from setuptools import find_packages, setup
+
+package_name = "exoactor_pose"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    description="Read the person's motion out of a video",
+    license="Apache-2.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    include_package_data=True,
+    python_requires=">=3.11,<3.13",
+    install_requires=["exoactor"],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    entry_points={
+        "console_scripts": [
+            "pose_estimator = exoactor_pose.node:main",
+        ],
+        "exoactor.estimate": [
+            "mediapipe = exoactor_pose.estimator:MediapipeEstimator",
+        ],
+    },
+)

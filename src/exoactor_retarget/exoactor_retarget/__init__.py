@@ -1,0 +1,1 @@
+"""Fit the person's motion to the G1."""

@@ -1,0 +1,1 @@
+"""A MuJoCo G1 behind Unitree's DDS topics."""

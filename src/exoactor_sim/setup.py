@@ -1,0 +1,23 @@
+from setuptools import find_packages, setup
+
+package_name = "exoactor_sim"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    description="A MuJoCo G1 behind Unitree's DDS topics",
+    license="Apache-2.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    include_package_data=True,
+    python_requires=">=3.11,<3.13",
+    install_requires=["exoactor", "mujoco"],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    entry_points={
+        "console_scripts": [
+            "simulator = exoactor_sim.simulator:main",
+        ],
+    },
+)
