@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import BadInput
+from exoactor.errors import BadInput, Missing
 from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.video import Video
 
@@ -81,16 +81,25 @@ def backend_names(stage: str) -> list[str]:
     return sorted({e.name for e in entry_points(group=f"exoactor.{stage}")})
 
 
-def load_backend(stage: str, name: str, **options: Any) -> Callable[..., Any]:
-    """Construct the backend ``name`` of ``stage`` with its options.
+def backend_class(stage: str, name: str) -> type:
+    """Find the class of the backend ``name`` of ``stage``; its constructor's arguments are its options.
 
     Raises
     ------
     BadInput
         There is no such backend; the message names those that are installed.
+    Missing
+        A library that the backend needs is not installed.
     """
-    for entry in entry_points(group=f"exoactor.{stage}"):
-        if entry.name == name:
-            return entry.load()(**options)
+    for entry in entry_points(group=f"exoactor.{stage}", name=name):
+        try:
+            return entry.load()
+        except ImportError as error:
+            raise Missing(f"The backend '{name}' of {stage} cannot be loaded: {error}. Run 'make env'.") from None
     known = ", ".join(backend_names(stage)) or "none"
     raise BadInput(f"There is no backend '{name}' for the stage '{stage}': installed are {known}.")
+
+
+def load_backend(stage: str, name: str, **options: Any) -> Callable[..., Any]:
+    """Construct the backend ``name`` of ``stage``; raises `BadInput` as `backend_class` does."""
+    return backend_class(stage, name)(**options)

@@ -70,7 +70,7 @@ class Video:
     ) -> Video:
         """Encode RGB frames, each (H, W, 3) uint8 with even H and W, as H.264 in mp4."""
         buffer = io.BytesIO()
-        with av.open(buffer, "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        with av.open(buffer, "w", format="mp4") as container:
             if intrinsics is not None:
                 container.metadata["comment"] = json.dumps({"intrinsics": [float(v) for v in intrinsics]})
             stream = container.add_stream("libx264", rate=round(fps), options={"crf": "18", "preset": "veryfast"})

@@ -1,0 +1,404 @@
+"""The command line `exoactor`. Exit codes: 0 success, 2 bad input, 3 missing, 4 refused or failed, 130 cancelled."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from exoactor.errors import BadInput, ExoActorError, Refused
+from exoactor.files import save_json
+from exoactor.stages import GenerateRequest, Generation, backend_class, no_progress
+
+app = typer.Typer(
+    help="Say a task in words; a Unitree G1 does it, in simulation first.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+stderr = Console(stderr=True, highlight=False)
+stdout = Console(highlight=False)
+
+DEFAULTS = {"generate": "mannequin", "estimate": "mediapipe", "retarget": "pinocchio", "track": "mujoco"}
+
+Json = Annotated[bool, typer.Option("--json", help="Print the quality figures as one JSON object.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="STAGE.OPTION=VALUE",
+        help="Set a backend's option, e.g. generate.camera=side. Repeatable.",
+    ),
+]
+Policy = Annotated[
+    str, typer.Option(help="Tracker policy (.onnx). Without one: plain joint PD, the G1 hanging on the elastic band.")
+]
+Generator = Annotated[str, typer.Option(help="Video generator.")]
+Video_ = Annotated[Path | None, typer.Option("--video", help="Also write what the simulated G1 did as a video.")]
+
+
+class Backends:
+    """Backends with their options as the command line gives them."""
+
+    def __init__(self, settings: list[str] | None = None, **names: str) -> None:
+        self.names = {**DEFAULTS, **names}
+        self.options: dict[str, dict[str, Any]] = {stage: {} for stage in DEFAULTS}
+        for setting in settings or []:
+            key, equals, value = setting.partition("=")
+            stage, dot, option = key.partition(".")
+            if not equals or not dot or stage not in DEFAULTS:
+                raise BadInput(
+                    f"'--set {setting}' is not STAGE.OPTION=VALUE with a stage of {', '.join(DEFAULTS)}: "
+                    "for example --set generate.camera=side."
+                )
+            self.options[stage][option] = self._typed(stage, option, value)
+
+    def _typed(self, stage: str, option: str, text: str) -> Any:
+        backend = backend_class(stage, self.names[stage])
+        types = {name: kind for name, kind in typing.get_type_hints(backend.__init__).items() if name != "return"}
+        if option not in types:
+            known = ", ".join(inspect.signature(backend).parameters) or "none"
+            raise BadInput(f"The backend '{self.names[stage]}' of {stage} has no option '{option}': it has {known}.")
+        kind = types[option]
+        if kind is bool and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            if kind is not bool:
+                return kind(text)
+        except ValueError:
+            pass
+        raise BadInput(f"'{text}' is not a value of type {kind.__name__}, which {stage}.{option} needs.")
+
+    def load(self, stage: str) -> Callable[..., Any]:
+        """Construct the backend of a stage."""
+        return backend_class(stage, self.names[stage])(**self.options[stage])
+
+
+@contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[float, str], None]]]:
+    """Yield a function that opens a progress bar on standard error and returns its callback."""
+    columns = (
+        TextColumn("{task.fields[stage]:<9}"),
+        BarColumn(30),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    if quiet or not stderr.is_terminal:  # no bars: one line a stage at most
+
+        def open_line(stage: str) -> Callable[[float, str], None]:
+            if not quiet:
+                stderr.print(f"{stage} ...")
+            return no_progress
+
+        yield open_line
+        return
+    with Progress(*columns, console=stderr) as bars:
+
+        def finish_all() -> None:
+            for task in bars.task_ids:
+                bars.update(task, completed=1.0, description="")
+                bars.stop_task(task)
+
+        def open_bar(stage: str) -> Callable[[float, str], None]:
+            finish_all()  # the stages before this one are through
+            bar = bars.add_task("", total=1.0, stage=stage)
+            return lambda fraction, text: bars.update(bar, completed=fraction, description=text)
+
+        yield open_bar
+        finish_all()
+
+
+def print_metrics(metrics: dict[str, Any], as_json: bool) -> None:
+    """Print figures for a person, or as JSON for a program."""
+    if as_json:
+        print(json.dumps(metrics))
+        return
+    for name, value in metrics.items():
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        stdout.print(f"  {name:<28}{text}")
+
+
+@app.command(epilog='Example: exoactor run "walk forward two metres, then wave"')
+def run(
+    task: Annotated[str, typer.Argument(help="What the G1 should do.")],
+    policy: Policy = "",
+    generator: Generator = DEFAULTS["generate"],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder that takes the run folder.")] = None,
+    demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
+    settings: Set = None,
+    json_: Json = False,
+) -> None:
+    """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
+    from exoactor import pipeline
+    from exoactor.demo import write_demo
+    from exoactor.run_folder import RunFolder
+
+    backends = Backends(settings, generate=generator)
+    backends.options["track"].setdefault("policy", policy)
+    folder = RunFolder.create(task, output)
+    if not json_:
+        stderr.print(f"Run folder: {folder.path}")
+    with progress_bars(quiet=json_) as bars:
+        try:
+            report = pipeline.run(task, backends.load, folder, bars)
+        finally:
+            if demo and (folder.path / "rehearsal.npz").exists():
+                write_demo(folder, bars("demo"))
+    if json_:
+        print(json.dumps({"run_folder": str(folder.path), **vars(report)}))
+    else:
+        print_report(folder.path, vars(report))
+
+
+def print_report(folder: Path, report: dict[str, Any]) -> None:
+    """Print a one-screen report of a task."""
+    from exoactor.demo import report_lines
+
+    for line in report_lines(report):
+        stdout.print(line)
+    stdout.print(f"Run folder: {folder}", soft_wrap=True)
+    if (folder / "demo.mp4").exists():
+        stdout.print(f"Video:      {folder / 'demo.mp4'}", soft_wrap=True)
+
+
+@app.command(epilog='Example: exoactor generate "wave with your right hand" -o wave.mp4')
+def generate(
+    task: Annotated[str, typer.Argument(help="What the person in the video should do.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Video file to write.")] = Path("video.mp4"),
+    generator: Generator = DEFAULTS["generate"],
+    image: Annotated[Path | None, typer.Option(help="Picture of the scene.")] = None,
+    settings: Set = None,
+    json_: Json = False,
+) -> None:
+    """Imagine a task as a third-person video."""
+    backends = Backends(settings, generate=generator)
+    request = GenerateRequest(task, None if image is None else read_image(image))
+    with progress_bars(json_) as bars:
+        generation: Generation = backends.load("generate")(request, bars("generate"))
+    generation.video.save(output)
+    if generation.truth is not None:
+        generation.truth.save(output.with_suffix(".truth.npz"))
+    print_metrics(generation.metrics, json_)
+
+
+@app.command(epilog="Example: exoactor estimate wave.mp4 -o wave_human.npz")
+def estimate(
+    video: Annotated[Path, typer.Argument(help="Video of one person.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Human motion to write (.npz).")] = Path("human.npz"),
+    estimator: Annotated[str, typer.Option(help="Pose estimator.")] = DEFAULTS["estimate"],
+    settings: Set = None,
+    json_: Json = False,
+) -> None:
+    """Read the person's motion out of a video."""
+    from exoactor.video import Video
+
+    clip = Video.load(video)
+    backends = Backends(settings, estimate=estimator)
+    with progress_bars(json_) as bars:
+        result = backends.load("estimate")(clip, bars("estimate"))
+    result.motion.save(output)
+    print_metrics(result.metrics, json_)
+
+
+@app.command(epilog="Example: exoactor retarget wave_human.npz -o wave_robot.npz")
+def retarget(
+    human: Annotated[Path, typer.Argument(help="Human motion: AMASS SMPL-X .npz or .bvh.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Robot motion to write: .npz, .csv (Unitree) or .pkl (GMR).")
+    ] = Path("robot.npz"),
+    retargeter: Annotated[str, typer.Option(help="Retargeter.")] = DEFAULTS["retarget"],
+    settings: Set = None,
+    json_: Json = False,
+) -> None:
+    """Fit a person's motion to the G1."""
+    from exoactor.formats import load_human, save_robot
+
+    motion = load_human(human)
+    backends = Backends(settings, retarget=retargeter)
+    with progress_bars(json_) as bars:
+        result = backends.load("retarget")(motion, bars("retarget"))
+    save_robot(result.motion, output)
+    print_metrics(result.metrics, json_)
+
+
+@app.command(epilog="Example: exoactor track wave_robot.npz --policy tracker.onnx --report out.json")
+def track(
+    robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
+    policy: Policy = "",
+    report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write what the G1 did (.npz).")] = None,
+    video: Video_ = None,
+    settings: Set = None,
+    json_: Json = False,
+) -> None:
+    """Track a motion in headless MuJoCo, faster than real time."""
+    from exoactor.formats import load_robot
+
+    motion = load_robot(robot)
+    backends = Backends(settings)
+    backends.options["track"].setdefault("policy", policy)
+    with progress_bars(json_) as bars:
+        result = backends.load("track")(motion, bars("track"))
+        if video is not None:
+            write_motion_video(result.motion, motion, video, bars("video"))
+    if report is not None:
+        save_json(report, result.metrics)
+    if output is not None:
+        result.motion.save(output)
+    print_metrics(result.metrics, json_)
+    if not result.metrics["success"]:
+        raise Refused(f"Tracking failed: {result.metrics['reason']}.")
+
+
+@app.command(epilog="Example: exoactor up policy:=tracker.onnx")
+def up(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[NAME:=VALUE]...", help="Launch arguments.")] = None,
+) -> None:
+    """Start the ROS graph; the same arguments as launch/bringup.launch.py."""
+    from exoactor import up as starter
+
+    raise typer.Exit(starter.up(arguments or []))
+
+
+@app.command(epilog='Example: exoactor send "squat twice" --execute sim')
+def send(
+    task: Annotated[str, typer.Argument(help="What the G1 should do.")],
+    image: Annotated[Path | None, typer.Option(help="Picture of the scene.")] = None,
+    execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
+    approve: Annotated[bool, typer.Option(help="Wait for the approve service after the rehearsal.")] = False,
+    demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = False,
+    json_: Json = False,
+) -> None:
+    """Send a task to the running graph and follow it."""
+    from exoactor.demo import write_demo
+    from exoactor.run_folder import RunFolder
+
+    if execute not in ("rehearse", "sim", "robot"):
+        raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
+    client = import_client()
+    with progress_bars(json_) as bars:
+        callbacks: dict[str, Callable[[float, str], None]] = {}
+
+        def on_feedback(stage: str, fraction: float, text: str) -> None:
+            if stage not in callbacks:
+                callbacks[stage] = bars(stage)
+            callbacks[stage](fraction, text)
+
+        result = client.send_task(
+            task,
+            scene_image=image and image.read_bytes(),
+            execute=execute,
+            require_approval=approve,
+            on_feedback=on_feedback,
+        )
+        folder = Path(result.run_folder)
+        if demo and (folder / "rehearsal.npz").exists():
+            write_demo(RunFolder(folder), bars("demo"))
+    if json_:
+        print(json.dumps(vars(result)))
+    else:
+        print_report(folder, vars(result))
+    if not result.success:
+        raise ExitWith(
+            result.exit_code, f"{result.failed_stage}: {result.reason}" if result.failed_stage else result.reason
+        )
+
+
+def import_client() -> Any:
+    """The ROS client; a sentence instead of an ImportError where ROS is not installed."""
+    from exoactor.errors import Missing
+
+    try:
+        from exoactor import client
+    except ImportError as error:
+        raise Missing(
+            f"ROS 2 is not importable here ({error}): run 'make env', or source your ROS 2 workspace."
+        ) from None
+    return client
+
+
+@app.command(epilog="Example: exoactor show ~/.exoactor/runs/20260101T120000-squat-twice")
+def show(
+    folder: Annotated[Path, typer.Argument(help="Run folder.")],
+) -> None:
+    """Write a run folder's demo.mp4: video, skeleton, retargeted G1 and tracked G1 side by side."""
+    from exoactor.demo import write_demo
+    from exoactor.run_folder import RunFolder
+
+    if not folder.is_dir():
+        raise BadInput(f"There is no run folder {folder}.")
+    with progress_bars() as bars:
+        path = write_demo(RunFolder(folder), bars("demo"))
+    stdout.print(str(path), soft_wrap=True)
+
+
+@app.command(epilog="Example: exoactor doctor --json")
+def doctor(json_: Json = False) -> None:
+    """Say what is installed, what is missing, and how to get it."""
+    from exoactor.doctor import checks
+
+    results = checks()
+    if json_:
+        print(json.dumps([vars(c) for c in results]))
+    else:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for check in results:
+            mark = "[green]ok[/]" if check.ok else ("[red]missing[/]" if check.needed else "[yellow]absent[/]")
+            table.add_row(mark, check.name, check.detail)
+        stdout.print(table)
+    if any(c.needed and not c.ok for c in results):
+        raise ExitWith(3, "Something that every run needs is missing: see above.")
+
+
+def read_image(path: Path) -> Any:
+    """Read a picture as (H, W, 3) uint8 RGB."""
+    import cv2
+    import numpy as np
+
+    if not path.is_file():
+        raise BadInput(f"There is no picture {path}.")
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+    if image is None:
+        raise BadInput(f"{path} is not a picture that can be read (png or jpeg).")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def write_motion_video(motion: Any, reference: Any, path: Path, progress: Callable[[float, str], None]) -> None:
+    """Write the G1's motion, with the reference as a ghost, as a video."""
+    from exoactor.render import render_motion
+    from exoactor.video import Video
+
+    Video.from_frames(render_motion(motion, ghost=reference, progress=progress), 30.0).save(path)
+
+
+class ExitWith(ExoActorError):
+    """An error with a given exit code."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except ExoActorError as error:
+        stderr.print(f"exoactor: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""demo.mp4 of a run folder: the video, the person found in it, the retargeted G1 and the tracked G1, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from exoactor.errors import BadInput
+from exoactor.motion import RobotMotion
+from exoactor.run_folder import RunFolder
+from exoactor.stages import Progress, no_progress
+from exoactor.video import Video
+
+PANEL = 480
+"""Height of every panel, px."""
+FPS = 30.0
+
+SKELETON = (
+    (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (11, 23), (12, 24), (23, 24), (23, 25), (25, 27), (24, 26),
+    (26, 28), (27, 29), (29, 31), (27, 31), (28, 30), (30, 32), (28, 32), (0, 11), (0, 12),
+)  # fmt: skip
+"""Bones between MediaPipe's 33 pose landmarks."""
+LEFT, RIGHT, MIDDLE = (255, 140, 0), (0, 160, 255), (240, 240, 240)
+
+
+def write_demo(folder: RunFolder, progress: Progress = no_progress) -> Path:
+    """Write ``demo.mp4`` into the run folder and return its path.
+
+    Shows as many panels as the folder has files: a task that failed shows how far it came.
+
+    Raises
+    ------
+    BadInput
+        The folder holds no video.
+    """
+    path = folder.path
+    if not (path / "video.mp4").is_file():
+        raise BadInput(f"{path} holds no video.mp4: it is not a run folder, or its first stage failed.")
+    video = Video.load(path / "video.mp4")
+    panels = [_titled(_video_frames(video), "imagined")]
+    keypoints = folder.keypoints()
+    if keypoints is not None:
+        panels.append(_titled(_skeleton_frames(video, keypoints), "person found"))
+    for title, files in (("retargeted G1", ("robot_motion",)), ("tracked G1", ("tracking", "rehearsal"))):
+        file = next((path / f"{name}.npz" for name in files if (path / f"{name}.npz").is_file()), None)
+        if file is not None:
+            title += " (rehearsal)" if file.stem == "rehearsal" else ""
+            panels.append(_titled(_robot_frames(RobotMotion.load(file)), title))
+    count = max(1, round(video.duration * FPS))
+    out = path / "demo.mp4"
+    Video.from_frames(_side_by_side(panels, count, progress), FPS).save(out)
+    return out
+
+
+def _side_by_side(panels: list[Iterator[np.ndarray]], minimum: int, progress: Progress) -> Iterator[np.ndarray]:
+    """Frames of all panels in a row until the last panel ends; a panel that is through keeps its last frame."""
+    held: list[np.ndarray | None] = [None] * len(panels)
+    for n in range(100_000):
+        fresh = [next(panel, None) for panel in panels]
+        if all(frame is None for frame in fresh):
+            return
+        held = [new if new is not None else old for new, old in zip(fresh, held, strict=True)]
+        progress(min(1.0, n / minimum), f"frame {n}")
+        yield np.hstack(held)
+
+
+def _at_rate(frames: Iterable[np.ndarray], fps: float) -> Iterator[np.ndarray]:
+    """Repeat or drop frames so that they come at `FPS`."""
+    shown = 0
+    for n, frame in enumerate(frames):
+        due = int((n + 1) * FPS / fps) - shown
+        yield from repeat(frame, due)
+        shown += due
+
+
+def _video_frames(video: Video) -> Iterator[np.ndarray]:
+    return (_fitted(frame) for frame in _at_rate(video.frames(), video.fps))
+
+
+def _skeleton_frames(video: Video, keypoints: np.ndarray) -> Iterator[np.ndarray]:
+    def drawn() -> Iterator[np.ndarray]:
+        for frame, points in zip(video.frames(), keypoints, strict=False):
+            yield draw_skeleton((frame * 0.6).astype(np.uint8), points)
+
+    return (_fitted(frame) for frame in _at_rate(drawn(), video.fps))
+
+
+def draw_skeleton(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Draw MediaPipe's landmarks, (33, 3) as x px, y px, visibility, onto a copy of an RGB image."""
+    image = image.copy()
+    seen = np.isfinite(points).all(axis=1) & (points[:, 2] > 0.3)
+    pixels = np.where(np.isfinite(points), points, 0.0)[:, :2].round().astype(int)
+    for a, b in SKELETON:
+        if seen[a] and seen[b]:
+            colour = MIDDLE if (a + b) % 2 else LEFT if a % 2 else RIGHT
+            cv2.line(image, tuple(pixels[a].tolist()), tuple(pixels[b].tolist()), colour, 4, cv2.LINE_AA)
+    return image
+
+
+def _robot_frames(motion: RobotMotion) -> Iterator[np.ndarray]:
+    from exoactor.render import render_motion
+
+    return render_motion(motion, width=PANEL, height=PANEL, fps=FPS)
+
+
+def _fitted(frame: np.ndarray) -> np.ndarray:
+    """Scale to the panel's height; crop the middle to at most 4:3."""
+    height, width = frame.shape[:2]
+    new_width = max(2, round(width * PANEL / height) // 2 * 2)
+    frame = cv2.resize(frame, (new_width, PANEL), interpolation=cv2.INTER_AREA)
+    spare = max(0, (new_width - PANEL * 4 // 3) // 2)
+    return frame[:, spare : new_width - spare]
+
+
+def _titled(frames: Iterator[np.ndarray], title: str) -> Iterator[np.ndarray]:
+    for frame in frames:
+        frame = np.ascontiguousarray(frame)
+        frame[:34] = frame[:34] // 3
+        cv2.putText(frame, title, (12, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 2, cv2.LINE_AA)
+        yield frame
+
+
+REPORTED = (
+    ("estimate", "detected_share", "person found in", "{:.0%} of frames"),
+    ("retarget", "foot_slide_mm", "planted feet slide", "{:.2f} mm a frame"),
+    ("rehearse", "policy", "tracker", "{}"),
+    ("rehearse", "min_pelvis_height", "lowest pelvis, rehearsal", "{:.2f} m"),
+    ("rehearse", "joint_error_mean", "joint error, rehearsal", "{:.3f} rad"),
+    ("rehearse", "end_position_error", "end position error, rehearsal", "{:.2f} m"),
+    ("track", "min_pelvis_height", "lowest pelvis, tracking", "{:.2f} m"),
+    ("track", "joint_error_mean", "joint error, tracking", "{:.3f} rad"),
+)
+
+
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """The report of a task on one screen."""
+    verdict = "Success" if report["success"] else f"Failed in '{report['failed_stage']}': {report['reason']}"
+    seconds = report.get("seconds", {})
+    rows = [("seconds", ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items()))]
+    for stage, key, name, form in REPORTED:
+        value = report.get("metrics", {}).get(stage, {}).get(key)
+        if value is not None:
+            rows.append((name, form.format(value)))
+    return [verdict, *chain(f"  {name:<30}{value}" for name, value in rows)]

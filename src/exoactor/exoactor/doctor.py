@@ -1,0 +1,113 @@
+"""What is installed, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exoactor.errors import ExoActorError
+from exoactor.stages import backend_class, backend_names
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report."""
+
+    name: str
+    ok: bool
+    needed: bool
+    """Whether `exoactor run` needs it."""
+    detail: str
+    """What was found; or what is missing and how to get it."""
+
+
+MAKE_ENV = "run 'make env'"
+
+
+def checks() -> list[Check]:
+    """Look at everything; never raises."""
+    stages = ("generate", "estimate", "retarget", "track")
+    return [
+        _python(),
+        _check("simulation", _mujoco, MAKE_ENV, needed=True),
+        _check("off-screen rendering", _rendering, "install libosmesa6, or set MUJOCO_GL=egl with a GPU", needed=True),
+        _check("G1 description", _description, MAKE_ENV, needed=True),
+        _check("person detector", _modules("mediapipe"), MAKE_ENV, needed=True),
+        _check("policy run-time", _modules("onnxruntime"), MAKE_ENV, needed=True),
+        _check("SMPL-X fitting", _modules("torch", "smplx"), MAKE_ENV, needed=True),
+        *(_backend(stage, name) for stage in stages for name in backend_names(stage)),
+        _check("ROS 2 (up, send)", _modules("rclpy", "exoactor_interfaces.action"), f"{MAKE_ENV}, or source a ROS 2"),
+        _check("Unitree's DDS (up)", _dds, f"{MAKE_ENV}: it needs cyclonedds-dev and unitree-sdk2"),
+        _check("GPU", _gpu, "none found; everything here runs without"),
+    ]
+
+
+def _check(name: str, probe: Callable[[], str], cure: str, needed: bool = False) -> Check:
+    try:
+        return Check(name, True, needed, probe())
+    except ExoActorError as error:
+        return Check(name, False, needed, str(error))
+    except Exception as error:  # whatever a broken installation raises is what the user must be told
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Check(name, False, needed, f"{reason}: {cure}")
+
+
+def _python() -> Check:
+    version = ".".join(str(v) for v in sys.version_info[:3])
+    ok = (3, 11) <= sys.version_info[:2] <= (3, 12)
+    return Check("Python", ok, True, version if ok else f"{version}: 3.11 or 3.12 is needed")
+
+
+def _modules(*names: str) -> Callable[[], str]:
+    def probe() -> str:
+        for name in names:
+            importlib.import_module(name)
+        return ", ".join(name.partition(".")[0] for name in names)
+
+    return probe
+
+
+def _mujoco() -> str:
+    import mujoco
+
+    return f"MuJoCo {mujoco.__version__}"
+
+
+def _rendering() -> str:
+    os.environ.setdefault("MUJOCO_GL", "osmesa")
+    import mujoco
+
+    with mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16) as renderer:
+        renderer.render()
+    return os.environ["MUJOCO_GL"]
+
+
+def _description() -> str:
+    from exoactor.robot import pinocchio_model
+
+    return f"{pinocchio_model().nv - 6} joints"
+
+
+def _backend(stage: str, name: str) -> Check:
+    def probe() -> str:
+        return (backend_class(stage, name).__doc__ or "").strip().partition("\n")[0]
+
+    return _check(f"{stage}: {name}", probe, "the package that brings it is broken")
+
+
+def _dds() -> str:
+    from exoactor.unitree import sdk
+
+    sdk()
+    return "cyclonedds, unitree_sdk2py"
+
+
+def _gpu() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise RuntimeError("no CUDA device")
+    return torch.cuda.get_device_name()

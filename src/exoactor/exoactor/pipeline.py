@@ -1,0 +1,89 @@
+"""The whole pipeline in one process: what `exoactor run` does, with no ROS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from exoactor.errors import ExoActorError, Refused
+from exoactor.run_folder import RunFolder
+from exoactor.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking
+
+
+@dataclass
+class Report:
+    """What came of a task; written as report.json."""
+
+    instruction: str
+    success: bool = False
+    failed_stage: str = ""
+    reason: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time per stage."""
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Quality figures per stage."""
+
+
+def run(
+    instruction: str,
+    load: Callable[[str], Callable[..., Any]],
+    folder: RunFolder,
+    progress: Callable[[str], Progress],
+) -> Report:
+    """Generate, estimate, retarget and rehearse; keep in ``folder`` what each stage made.
+
+    Parameters
+    ----------
+    instruction
+        The task in words.
+    load
+        Gives the backend of a stage ("generate", "estimate", "retarget", "track").
+    folder
+        Takes every output as soon as it exists, and the report at the end, whatever happened.
+    progress
+        Gives the progress callback of a stage ("generate", "estimate", "retarget", "rehearse").
+
+    Raises
+    ------
+    ExoActorError
+        A stage failed; the report in the folder says which and why.
+    """
+    report = Report(instruction)
+    folder.save_task({"instruction": instruction, "execute": "rehearse"})
+
+    def stage(name: str, value: Any, backend: str = "") -> Any:
+        start = time.perf_counter()
+        report.failed_stage = name
+        output = load(backend or name)(value, progress(name))
+        report.seconds[name] = round(time.perf_counter() - start, 3)
+        report.metrics[name] = output.metrics
+        return output
+
+    try:
+        generation: Generation = stage("generate", GenerateRequest(instruction))
+        folder.save_video(generation.video)
+        if generation.truth is not None:
+            folder.save_truth(generation.truth)
+        estimate: Estimate = stage("estimate", generation.video)
+        folder.save_human(estimate.motion, estimate.keypoints)
+        retargeting: Retargeting = stage("retarget", estimate.motion)
+        folder.save_robot(retargeting.motion)
+        tracking: Tracking = stage("rehearse", retargeting.motion, backend="track")
+        folder.save_rehearsal(tracking.motion)
+        if not tracking.metrics["success"]:
+            raise Refused(f"The rehearsal failed: {tracking.metrics['reason']}.")
+        report.success, report.failed_stage = True, ""
+    except ExoActorError as error:
+        report.reason = str(error)
+        raise
+    except KeyboardInterrupt:
+        report.reason = "Cancelled."
+        raise
+    except Exception as error:
+        report.reason = f"Internal error: {type(error).__name__}: {error}"
+        raise
+    finally:
+        folder.save_report(vars(report))
+    return report

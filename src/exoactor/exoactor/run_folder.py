@@ -1,0 +1,88 @@
+"""The run folder: the record of one task, complete file by complete file."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exoactor.errors import BadInput
+from exoactor.files import load_npz, save_json, save_npz
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.video import Video
+
+DEFAULT_ROOT = Path("~/.exoactor/runs")
+
+
+class RunFolder:
+    """``<root>/<UTC time>-<slug>/``; every file in it is written atomically."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, instruction: str, root: str | Path | None = None) -> RunFolder:
+        """Make a new folder named after the time and the instruction.
+
+        Raises
+        ------
+        BadInput
+            The folder cannot be made.
+        """
+        root = Path(root or DEFAULT_ROOT).expanduser()
+        slug = re.sub(r"[^a-z0-9]+", "-", instruction.lower()).strip("-")[:48].strip("-") or "task"
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            for n in range(1, 1000):  # two tasks may start within one second
+                path = root / (f"{stamp}-{slug}" if n == 1 else f"{stamp}-{slug}-{n}")
+                try:
+                    path.mkdir()
+                    return cls(path)
+                except FileExistsError:
+                    continue
+        except OSError as error:
+            raise BadInput(f"Cannot make a run folder in {root}: {error.strerror or error}.") from None
+        raise BadInput(f"Cannot make a run folder in {root}: too many were made within one second.")
+
+    def save_task(self, task: dict[str, Any]) -> None:
+        """Write task.json: what was asked."""
+        save_json(self.path / "task.json", task)
+
+    def save_video(self, video: Video) -> None:
+        """Write video.mp4."""
+        video.save(self.path / "video.mp4")
+
+    def save_truth(self, truth: HumanMotion) -> None:
+        """Write ground_truth.npz: the motion behind the video, for evaluation only."""
+        truth.save(self.path / "ground_truth.npz")
+
+    def save_human(self, motion: HumanMotion, keypoints: np.ndarray | None = None) -> None:
+        """Write human_motion.npz, and keypoints.npz where the estimator gave 2D landmarks."""
+        motion.save(self.path / "human_motion.npz")
+        if keypoints is not None and len(keypoints):
+            save_npz(self.path / "keypoints.npz", keypoints=np.asarray(keypoints, np.float32))
+
+    def save_robot(self, motion: RobotMotion) -> None:
+        """Write robot_motion.npz: the reference."""
+        motion.save(self.path / "robot_motion.npz")
+
+    def save_rehearsal(self, motion: RobotMotion) -> None:
+        """Write rehearsal.npz: what the G1 did in the rehearsal."""
+        motion.save(self.path / "rehearsal.npz")
+
+    def save_tracking(self, motion: RobotMotion) -> None:
+        """Write tracking.npz: what the G1 behind DDS did."""
+        motion.save(self.path / "tracking.npz")
+
+    def save_report(self, report: dict[str, Any]) -> None:
+        """Write report.json: success, failed stage, reason, seconds and metrics per stage."""
+        save_json(self.path / "report.json", report)
+
+    def keypoints(self) -> np.ndarray | None:
+        """The 2D landmarks (T, 33, 3) where the folder has them."""
+        path = self.path / "keypoints.npz"
+        return load_npz(path, required=("keypoints",))["keypoints"] if path.is_file() else None

@@ -1,0 +1,100 @@
+"""The pipeline and the command line, with stand-in stages: the real ones have tests of their own."""
+
+import json
+
+import numpy as np
+import pytest
+from exoactor.errors import BadInput, Refused
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.run_folder import RunFolder
+from exoactor.stages import Estimate, Generation, Retargeting, Tracking, backend_class, no_progress
+from exoactor.video import Video
+
+from exoactor import cli, pipeline
+
+VIDEO = Video.from_frames((np.zeros((16, 16, 3), np.uint8) for _ in range(3)), 30.0)
+HUMAN = HumanMotion(30.0, np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 63)), np.zeros(10))
+ROBOT = RobotMotion(50.0, np.zeros((3, 3)), np.tile([1.0, 0, 0, 0], (3, 1)), np.zeros((3, 29)))
+
+
+def stage_outputs(success=True):
+    return {
+        "generate": Generation(VIDEO, HUMAN),
+        "estimate": Estimate(HUMAN, np.zeros((3, 33, 3))),
+        "retarget": Retargeting(ROBOT),
+        "track": Tracking(ROBOT, {"success": success, "reason": "" if success else "the G1 fell"}),
+    }
+
+
+def loader(outputs):
+    return lambda stage: lambda value, progress: outputs[stage]
+
+
+def files(folder):
+    return {p.name for p in folder.path.iterdir()}
+
+
+def test_a_run_keeps_every_output_and_the_report(tmp_path):
+    folder = RunFolder.create("wave", tmp_path)
+    report = pipeline.run("wave", loader(stage_outputs()), folder, lambda stage: no_progress)
+    assert report.success
+    assert list(report.seconds) == ["generate", "estimate", "retarget", "rehearse"]
+    assert {"task.json", "video.mp4", "human_motion.npz", "robot_motion.npz", "rehearsal.npz", "report.json"} <= files(
+        folder
+    )
+
+
+def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):
+    folder = RunFolder.create("wave", tmp_path)
+
+    def load(stage):
+        if stage == "retarget":
+            raise BadInput("No such thing.")
+        return loader(stage_outputs())(stage)
+
+    with pytest.raises(BadInput):
+        pipeline.run("wave", load, folder, lambda stage: no_progress)
+    report = json.loads((folder.path / "report.json").read_text())
+    assert (report["success"], report["failed_stage"], report["reason"]) == (False, "retarget", "No such thing.")
+    assert "human_motion.npz" in files(folder)
+    assert "robot_motion.npz" not in files(folder)
+
+
+def test_a_fall_in_the_rehearsal_is_a_refusal(tmp_path):
+    folder = RunFolder.create("wave", tmp_path)
+    with pytest.raises(Refused, match="the G1 fell"):
+        pipeline.run("wave", loader(stage_outputs(success=False)), folder, lambda stage: no_progress)
+    assert json.loads((folder.path / "report.json").read_text())["failed_stage"] == "rehearse"
+
+
+def test_unknown_backend_names_those_there_are():
+    with pytest.raises(BadInput, match="mannequin"):
+        backend_class("generate", "mannequinn")
+
+
+def run_cli(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("sys.argv", ["exoactor", *arguments])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    return done.value.code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["estimate", "none.mp4"], "none.mp4"),
+        (["retarget", "none.npz"], "none.npz"),
+        (["track", "none.npz"], "none.npz"),
+        (["show", "none"], "none"),
+        (["generate", "wave", "--generator", "magic"], "There is no backend 'magic'"),
+        (["generate", "wave", "--set", "camera=side"], "STAGE.OPTION=VALUE"),
+        (["generate", "wave", "--set", "generate.colour=red"], "has no option 'colour'"),
+        (["generate", "wave", "--set", "generate.seed=many"], "'many' is not a value of type int"),
+        (["send", "wave", "--execute", "moon"], "none of rehearse, sim, robot"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, words):
+    code, out = run_cli(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert words in out.err
+    assert len(out.err.strip().splitlines()) == 1
