@@ -14,6 +14,7 @@ import tempfile
 from typing import Annotated
 
 import typer
+
 from exoactor import pipeline
 from exoactor.cli import Backends, progress_bars
 from exoactor.errors import ExoActorError

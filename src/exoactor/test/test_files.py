@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from exoactor.errors import BadInput
 from exoactor.files import atomic_path, save_json
 from exoactor.run_folder import RunFolder

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from exoactor.errors import BadInput
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
 
