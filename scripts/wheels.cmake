@@ -1,0 +1,12 @@
+# The ROS 2 wheels' imported targets name include folders of the machine that built them; drop those that are not here.
+function(exoactor_drop_missing_includes)
+  get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+    if(folders)
+      list(FILTER folders EXCLUDE REGEX "^/opt/python/")
+      set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${folders}")
+    endif()
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL exoactor_drop_missing_includes)
