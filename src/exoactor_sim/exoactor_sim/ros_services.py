@@ -1,0 +1,79 @@
+"""The simulator's ROS side: parameters, and services that a person in the lab would do by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any
+
+from exoactor.errors import Missing
+from exoactor_sim.world import World
+
+
+@contextmanager
+def hosting_node(
+    ros_args: list[str], defaults: dict[str, Any], stop: threading.Event
+) -> Iterator[tuple[dict[str, Any], SimpleQueue[Callable[[World], None]]]]:
+    """Spin the node ``simulator`` in a thread; yields the settings after ROS parameters, and the queue of requests.
+
+    Parameters
+    ----------
+    ros_args
+        From ``--ros-args`` on.
+    defaults
+        network_interface, domain, band, pick_up.
+    stop
+        Set when ROS shuts down.
+    """
+    try:
+        import rclpy
+        from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+        from rclpy.signals import SignalHandlerOptions
+        from std_srvs.srv import SetBool, Trigger
+    except ImportError as error:
+        raise Missing(f"ROS 2 is not installed ({error}): start the simulator without --ros-args.") from None
+
+    requests: SimpleQueue[Callable[[World], None]] = SimpleQueue()
+    rclpy.init(args=ros_args, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("simulator")
+    settings = {
+        key: node.declare_parameter("dds_domain" if key == "domain" else key, value).value
+        for key, value in defaults.items()
+    }
+
+    def ask(request: Callable[[World], None], text: str, response: Any) -> Any:
+        done = threading.Event()
+        requests.put(lambda world: (request(world), done.set()))
+        response.success = done.wait(2.0)
+        response.message = text if response.success else "The simulation does not answer."
+        return response
+
+    def reset(_: Any, response: Any) -> Any:
+        return ask(World.reset, "The robot stands at the origin, held until a controller takes over.", response)
+
+    def band(request: Any, response: Any) -> Any:
+        text = "The robot hangs in the band." if request.data else "The band is released."
+        return ask(lambda world: world.set_band(request.data), text, response)
+
+    node.create_service(Trigger, "~/reset", reset)
+    node.create_service(SetBool, "~/band", band)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            stop.set()
+
+    thread = threading.Thread(target=spin, name="ros", daemon=True)
+    thread.start()
+    try:
+        yield settings, requests
+    finally:
+        executor.shutdown(1.0)
+        thread.join(1.0)
+        node.destroy_node()
+        rclpy.try_shutdown()

@@ -1,0 +1,152 @@
+"""The simulator process: a G1 in MuJoCo in real time behind Unitree's DDS topics, as ``simulator`` on the command line.
+
+It reads and writes what the real robot does, so that a controller meets no difference but the network interface. With
+``--ros-args`` it also is the ROS node ``simulator``: parameters network_interface, dds_domain, band, pick_up;
+services ~/reset (std_srvs/Trigger) and ~/band (std_srvs/SetBool).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+
+from exoactor.errors import ExoActorError
+
+log = logging.getLogger("exoactor.sim")
+
+RATE = 500
+"""Hz, LowState messages a second, as the robot's."""
+SUBSTEPS = 2
+"""Physics steps per LowState."""
+TRUTH_EVERY = 10
+"""LowState messages per message of ground truth."""
+MAX_LAG = 0.1
+"""s: further behind than this, simulated time is slowed instead of caught up."""
+
+
+def run(
+    network_interface: str = "lo",
+    domain: int = 1,
+    band: bool = False,
+    pick_up: bool = True,
+    stop: threading.Event | None = None,
+    requests: SimpleQueue[Callable] | None = None,
+    speed: float = 1.0,
+) -> None:
+    """Simulate until ``stop`` is set.
+
+    Parameters
+    ----------
+    network_interface, domain
+        Where DDS speaks.
+    band
+        Begin with the robot in the elastic band.
+    pick_up
+        Set a robot that lies limp on the floor on its feet after 3 s.
+    stop
+        Ends the simulation.
+    requests
+        Functions of the `World` that other threads want called between two steps.
+    speed
+        Simulated seconds per second, at most.
+
+    Raises
+    ------
+    Missing, BadInput
+        As `exoactor.unitree.open_dds`; or a library is missing.
+    """
+    from exoactor_sim.bridge import Bridge
+    from exoactor_sim.world import World
+
+    world = World(timestep=1.0 / (RATE * SUBSTEPS), band=band, pick_up_after=3.0 if pick_up else None)
+    bridge = Bridge(network_interface, domain)
+    stop = stop or threading.Event()
+    log.info(
+        "G1 on interface %s, DDS domain %d, %s.", network_interface, domain, "in the elastic band" if band else "standing"
+    )
+    period = 1.0 / RATE / speed
+    due = time.monotonic()
+    slowed = 0.0
+    count = 0
+    try:
+        while not stop.is_set():
+            while requests is not None:
+                try:
+                    requests.get_nowait()(world)
+                except Empty:
+                    break
+            bridge.receive(world)
+            for _ in range(SUBSTEPS):
+                world.step()
+            bridge.send_state(world)
+            if count % TRUTH_EVERY == 0:
+                bridge.send_truth(world)
+            count += 1
+            due += period
+            ahead = due - time.monotonic()
+            if ahead > 0:
+                time.sleep(ahead)
+            elif ahead < -MAX_LAG:
+                slowed -= ahead
+                due -= ahead
+    finally:
+        bridge.close()
+        log.info(
+            "Stopped after %.1f s; %d commands, %d with a wrong checksum, %.2f s slower than real time.",
+            count / RATE,
+            bridge.commands,
+            bridge.rejected,
+            slowed,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the simulator from the command line or as a ROS node."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="simulator",
+        description="A MuJoCo G1 behind Unitree's DDS topics. It stands, held, until a controller takes over.",
+        epilog="example: simulator --network-interface lo --domain 1 --band",
+    )
+    parser.add_argument("--network-interface", default="lo", help="where DDS speaks (default: lo)")
+    parser.add_argument("--domain", type=int, default=1, help="DDS domain (default: 1; the real robot uses 0)")
+    parser.add_argument("--band", action=argparse.BooleanOptionalAction, default=False, help="hang it in an elastic band")
+    parser.add_argument(
+        "--pick-up", action=argparse.BooleanOptionalAction, default=True, help="set a limp fallen robot on its feet"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)")
+    own, ros = (argv, None) if "--ros-args" not in argv else (argv[: (i := argv.index("--ros-args"))], argv[i:])
+    options = parser.parse_args(own)
+    logging.basicConfig(level=logging.INFO, format="[simulator] %(message)s")
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    settings = {
+        "network_interface": options.network_interface,
+        "domain": options.domain,
+        "band": options.band,
+        "pick_up": options.pick_up,
+    }
+    try:
+        if ros is None:
+            run(**settings, speed=options.speed, stop=stop)
+        else:
+            from exoactor_sim.ros_services import hosting_node
+
+            with hosting_node(ros, settings, stop) as (settings, requests):
+                run(**settings, speed=options.speed, stop=stop, requests=requests)
+    except ExoActorError as error:
+        print(f"simulator: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

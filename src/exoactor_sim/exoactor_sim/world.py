@@ -1,0 +1,237 @@
+"""A G1 in MuJoCo with motors as the robot's: position, velocity and torque commands closed by a PD law per joint.
+
+Knows nothing of DDS or ROS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import mujoco
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor.motion import JOINT_NAMES
+from exoactor.robot import EFFORT_LIMITS, mujoco_model
+
+NUM_JOINTS = len(JOINT_NAMES)
+
+STANDING_POSE = np.array(
+    [-0.2, 0, 0, 0.4, -0.2, 0] * 2 + [0, 0, 0] + [0, 0.3, 0, 0.9, 0, 0, 0] + [0, -0.3, 0, 0.9, 0, 0, 0]
+)
+"""(29,) rad: knees a little bent, soles flat, arms at the sides."""
+
+# The hold stands in for a person or a gantry that steadies the robot until a controller takes over.
+_HOLD_KP, _HOLD_KD = 300.0, 6.0
+_HOLD_FORCE = np.array([20e3, 2e3])  # N/m, N s/m on the pelvis
+_HOLD_TORQUE = np.array([2e3, 100.0])  # N m/rad, N m s/rad on the pelvis
+
+FALLEN_HEIGHT = 0.4
+"""m: a pelvis below this lies, the measure that trackers are commonly judged by."""
+
+
+@dataclass
+class MotorCommand:
+    """What the motors were last told: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel), where enabled.
+
+    Every array is (29,) in Unitree's motor order; rad, rad/s, N m.
+    """
+
+    enabled: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS, dtype=bool))
+    q: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
+    dq: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
+    tau: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
+    kp: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
+    kd: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
+
+    @property
+    def limp(self) -> bool:
+        """No motor holds a position: zero torque or damping."""
+        return not np.any(self.enabled & (self.kp > 0))
+
+
+class Band:
+    """An elastic band from the torso to a trolley above it, as robots hang from in a lab.
+
+    It lifts as a one-sided spring and damper (it never pushes), and the trolley rolls after the robot, so that the
+    robot may walk.
+    """
+
+    def __init__(self, carried: float, height: float) -> None:
+        """``carried`` N of the weight hang in the band when the torso is at ``height`` m."""
+        self.stiffness = 4000.0  # N/m
+        self.damping = 800.0  # N s/m
+        self.sideways = 150.0  # N/m, what a long rope gives at this load
+        self.trolley_rate = 2.0  # 1/s
+        self.top = height + carried / self.stiffness
+        self.trolley: np.ndarray | None = None
+
+    def force(self, pos: np.ndarray, vel: np.ndarray, dt: float) -> np.ndarray:
+        """Force (3,) N on the torso at ``pos`` m moving with ``vel`` m/s; moves the trolley on by ``dt`` s."""
+        if self.trolley is None:
+            self.trolley = pos[:2].copy()
+        self.trolley += self.trolley_rate * dt * (pos[:2] - self.trolley)
+        lift = max(0.0, self.stiffness * (self.top - pos[2]) - self.damping * vel[2])
+        return np.array([*(self.sideways * (self.trolley - pos[:2])), lift])
+
+
+class World:
+    """The simulated G1 and its floor.
+
+    It begins standing and *held*: steadied at the pelvis with stiff joints, until the first command that is not
+    limp arrives. A robot that lies on the floor limp for ``pick_up_after`` seconds is set on its feet and held again,
+    as a person in a lab would do; None leaves it lying.
+
+    Parameters
+    ----------
+    timestep
+        Physics step, s. The explicit PD law needs 1 ms: at 5 ms damping gains of 5 on the arms ring.
+    band
+        Hang the robot in the elastic band.
+    pick_up_after
+        Seconds, or None.
+    """
+
+    def __init__(self, timestep: float = 0.001, band: bool = False, pick_up_after: float | None = 3.0) -> None:
+        self.model = mujoco_model(timestep=timestep)
+        self.data = mujoco.MjData(self.model)
+        joints = [self.model.joint(name) for name in JOINT_NAMES]
+        self._qpos = np.array([j.qposadr[0] for j in joints])
+        self._dof = np.array([j.dofadr[0] for j in joints])
+        self._ctrl = np.array([self.model.actuator(name).id for name in JOINT_NAMES])
+        self._pelvis = self.model.body("pelvis").id
+        self._torso = self.model.body("torso_link").id
+        self._imu = {
+            kind: slice(s.adr[0], s.adr[0] + s.dim[0])
+            for kind, type_ in (
+                ("quat", mujoco.mjtSensor.mjSENS_FRAMEQUAT),
+                ("gyro", mujoco.mjtSensor.mjSENS_GYRO),
+                ("acc", mujoco.mjtSensor.mjSENS_ACCELEROMETER),
+            )
+            for s in [self._pelvis_sensor(type_)]
+        }
+        self.command = MotorCommand()
+        self.torque = np.zeros(NUM_JOINTS)
+        """(29,) N m, applied in the last step."""
+        self.pick_up_after = pick_up_after
+        self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
+        self.band: Band | None = None
+        self.reset()
+        self.set_band(band)
+
+    def _pelvis_sensor(self, type_: mujoco.mjtSensor) -> mujoco._structs._MjModelSensorViews:
+        for i in range(self.model.nsensor):
+            site = self.model.sensor_objid[i]
+            if self.model.sensor_type[i] == type_ and self.model.site_bodyid[site] == self._pelvis:
+                return self.model.sensor(i)
+        raise RuntimeError(f"The robot model has no {type_} on its pelvis.")
+
+    # what the robot measures
+
+    @property
+    def joint_pos(self) -> np.ndarray:
+        """(29,) rad."""
+        return self.data.qpos[self._qpos]
+
+    @property
+    def joint_vel(self) -> np.ndarray:
+        """(29,) rad/s."""
+        return self.data.qvel[self._dof]
+
+    @property
+    def imu_quat_wxyz(self) -> np.ndarray:
+        """(4,) orientation of the pelvis IMU in the world."""
+        return self.data.sensordata[self._imu["quat"]]
+
+    @property
+    def imu_gyro(self) -> np.ndarray:
+        """(3,) rad/s, IMU frame."""
+        return self.data.sensordata[self._imu["gyro"]]
+
+    @property
+    def imu_acc(self) -> np.ndarray:
+        """(3,) m/s^2, IMU frame; +g upwards at rest."""
+        return self.data.sensordata[self._imu["acc"]]
+
+    # the truth, for metrics and display alone
+
+    @property
+    def root_pos(self) -> np.ndarray:
+        """(3,) m, pelvis in the world."""
+        return self.data.qpos[:3]
+
+    @property
+    def root_quat_wxyz(self) -> np.ndarray:
+        """(4,) pelvis in the world."""
+        return self.data.qpos[3:7]
+
+    @property
+    def root_vel(self) -> np.ndarray:
+        """(3,) m/s, pelvis in the world."""
+        return self.data.qvel[:3]
+
+    @property
+    def fallen(self) -> bool:
+        """The pelvis is lower than `FALLEN_HEIGHT`."""
+        return bool(self.root_pos[2] < FALLEN_HEIGHT)
+
+    def reset(self) -> None:
+        """Set the robot on its feet at the origin, standing and held; the clock goes on."""
+        time = self.data.time
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.time = time
+        self.data.qpos[:7] = (0, 0, 1, 1, 0, 0, 0)
+        self.data.qpos[self._qpos] = STANDING_POSE
+        mujoco.mj_forward(self.model, self.data)
+        self.data.qpos[2] -= self._clearance()
+        mujoco.mj_forward(self.model, self.data)
+        self.held = True
+        self._hold_pos = self.root_pos.copy()
+        self._lying = 0.0
+        if self.band is not None:
+            self.set_band(True)
+
+    def _clearance(self) -> float:
+        """Distance in m from the floor to the lowest colliding geom."""
+        m, d = self.model, self.data
+        floor = next(i for i in range(m.ngeom) if m.geom_bodyid[i] == 0 and m.geom_type[i] == mujoco.mjtGeom.mjGEOM_PLANE)
+        solid = [i for i in range(m.ngeom) if m.geom_bodyid[i] != 0 and (m.geom_contype[i] or m.geom_conaffinity[i])]
+        return min(mujoco.mj_geomDistance(m, d, floor, i, 2.0, None) for i in solid)
+
+    def set_band(self, on: bool) -> None:
+        """Hang the robot in the elastic band, or release it."""
+        self.band = Band(0.75 * self._weight, float(self.data.xpos[self._torso, 2])) if on else None
+        self.data.xfrc_applied[self._torso] = 0.0
+
+    def step(self) -> None:
+        """Advance by one physics step under the present command."""
+        dt = self.model.opt.timestep
+        if self.held and not self.command.limp:
+            self.held = False
+        if self.held:
+            tau = _HOLD_KP * (STANDING_POSE - self.joint_pos) - _HOLD_KD * self.joint_vel
+        else:
+            c = self.command
+            tau = c.enabled * (c.tau + c.kp * (c.q - self.joint_pos) + c.kd * (c.dq - self.joint_vel))
+        self.torque = np.clip(tau, -EFFORT_LIMITS, EFFORT_LIMITS)
+        self.data.ctrl[self._ctrl] = self.torque
+        self.data.xfrc_applied[self._pelvis] = self._holding_wrench() if self.held else 0.0
+        if self.band is not None:
+            vel = np.zeros(6)
+            mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, self._torso, vel, 0)
+            self.data.xfrc_applied[self._torso, :3] = self.band.force(self.data.xpos[self._torso], vel[3:], dt)
+        mujoco.mj_step(self.model, self.data)
+        if not np.isfinite(self.data.qpos).all():  # MuJoCo resets a diverged state itself, then it is a fall
+            self.reset()
+        self._lying = self._lying + dt if self.fallen and self.command.limp else 0.0
+        if self.pick_up_after is not None and self._lying > self.pick_up_after:
+            self.reset()
+
+    def _holding_wrench(self) -> np.ndarray:
+        """Force and torque (6,) on the pelvis that keep it in its place, upright, facing ahead."""
+        k, d = _HOLD_FORCE
+        force = k * (self._hold_pos - self.root_pos) - d * self.root_vel
+        rotation = Rotation.from_quat(self.root_quat_wxyz, scalar_first=True)
+        k, d = _HOLD_TORQUE
+        torque = -k * rotation.as_rotvec() - d * rotation.apply(self.data.qvel[3:6])
+        return np.concatenate([force, torque])
