@@ -1,3 +1,5 @@
+from glob import glob
+
 from setuptools import find_packages, setup
 
 package_name = "exoactor"
@@ -8,7 +10,6 @@ setup(
     description="Motion types, body and robot models, files, ROS glue and the command line of ExoActor",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    include_package_data=True,
     python_requires=">=3.11,<3.13",
     install_requires=[
         "exoactor_description",
@@ -26,6 +27,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
+        (f"share/{package_name}/launch", glob("launch/*.launch.py")),
+        (f"share/{package_name}/config", glob("config/*")),
     ],
     entry_points={
         "console_scripts": [

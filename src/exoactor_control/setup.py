@@ -8,7 +8,7 @@ setup(
     description="Rehearse the G1's motion, then track it on the robot, safely",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    include_package_data=True,
+    package_data={package_name: ["policies/*.yaml"]},
     python_requires=">=3.11,<3.13",
     install_requires=["exoactor", "onnxruntime"],
     data_files=[

@@ -8,7 +8,6 @@ setup(
     description="Imagine the task: instruction to third-person video",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    include_package_data=True,
     python_requires=">=3.11,<3.13",
     install_requires=["exoactor"],
     data_files=[
