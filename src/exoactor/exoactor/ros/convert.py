@@ -1,0 +1,199 @@
+"""Motions, videos, pictures and errors to and from messages.
+
+Large arrays go through ``array.array`` and numpy buffers, which is what rclpy copies without looking at each number.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from exoactor_interfaces import msg
+from sensor_msgs.msg import CompressedImage, Image
+
+from exoactor.errors import BadInput, Cancelled, ExoActorError
+from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor.stages import Metrics
+from exoactor.video import Video
+
+WORLD = "world"
+"""Frame in which motions are given."""
+
+_HUMAN_WIDTHS = {
+    "transl": 3, "global_orient": 3, "body_pose": 63, "hand_pose": 90, "contacts": 4, "confidence": 1,
+}  # fmt: skip
+_ROBOT_WIDTHS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": 29, "contacts": 2}
+
+
+def floats(values: np.ndarray | None) -> array:
+    """Numbers of any shape as a flat float32 array of a message; None gives an empty one."""
+    return array("f", b"" if values is None else np.ascontiguousarray(values, np.float32).tobytes())
+
+
+def _rows(what: str, values: Any, count: int, width: int) -> np.ndarray:
+    """Flat message numbers as (count, width)."""
+    flat = np.frombuffer(values, np.float32) if isinstance(values, array) else np.asarray(values, np.float32)
+    if flat.size != count * width:
+        raise BadInput(f"{what} holds {flat.size} numbers, but num_frames {count} times {width} are needed.")
+    return flat.reshape(count, width)
+
+
+def human_to_message(motion: HumanMotion | None, stamp: Time | None = None) -> msg.HumanMotion:
+    """A person's motion as a message; None gives one with no frames."""
+    message = msg.HumanMotion()
+    message.header.frame_id = WORLD
+    message.header.stamp = stamp or Time()
+    if motion is not None:
+        message.fps = motion.fps
+        message.num_frames = len(motion)
+        message.betas = floats(motion.betas)
+        for name in _HUMAN_WIDTHS:
+            setattr(message, name, floats(getattr(motion, name)))
+    return message
+
+
+def human_from_message(message: msg.HumanMotion) -> HumanMotion:
+    """A person's motion out of a message.
+
+    Raises
+    ------
+    BadInput
+        There are no frames, an array has the wrong length, or a number is not finite.
+    """
+    count = message.num_frames
+    if not count:
+        raise BadInput("The human motion has no frames.")
+    fields: dict[str, Any] = {}
+    for name, width in _HUMAN_WIDTHS.items():
+        values = getattr(message, name)
+        optional = name in ("hand_pose", "contacts", "confidence") and not len(values)
+        fields[name] = None if optional else _rows(name, values, count, width)
+    if fields["confidence"] is not None:
+        fields["confidence"] = fields["confidence"][:, 0]
+    return HumanMotion(fps=message.fps, betas=np.asarray(message.betas, np.float32), **fields)
+
+
+def robot_to_message(motion: RobotMotion, stamp: Time | None = None) -> msg.RobotMotion:
+    """The G1's motion as a message."""
+    message = msg.RobotMotion()
+    message.header.frame_id = WORLD
+    message.header.stamp = stamp or Time()
+    message.fps = motion.fps
+    message.num_frames = len(motion)
+    message.joint_names = list(motion.joint_names)
+    for name in _ROBOT_WIDTHS:
+        setattr(message, name, floats(getattr(motion, name)))
+    return message
+
+
+def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
+    """The G1's motion out of a message.
+
+    Raises
+    ------
+    BadInput
+        There are no frames, the joints are others, an array has the wrong length, a quaternion is not a unit
+        quaternion, or a number is not finite.
+    """
+    count = message.num_frames
+    if not count:
+        raise BadInput("The robot motion has no frames.")
+    if len(message.joint_names) != len(JOINT_NAMES):
+        raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
+    fields = {
+        name: None if name == "contacts" and not len(message.contacts) else _rows(name, getattr(message, name), count, w)
+        for name, w in _ROBOT_WIDTHS.items()
+    }
+    return RobotMotion(fps=message.fps, joint_names=tuple(message.joint_names), **fields)
+
+
+def video_to_message(video: Video, stamp: Time | None = None) -> msg.Video:
+    """A video as a message."""
+    message = msg.Video(fps=video.fps, width=video.width, height=video.height)
+    message.header.frame_id = "camera"
+    message.header.stamp = stamp or Time()
+    message.data = array("B", video.data)
+    message.intrinsics = array("d", video.intrinsics or ())
+    return message
+
+
+def video_from_message(message: msg.Video) -> Video:
+    """A video out of a message; its bytes say its size and frame rate.
+
+    Raises
+    ------
+    BadInput
+        The bytes are not a video, or the intrinsics are not four numbers.
+    """
+    video = Video.from_bytes(bytes(message.data))
+    intrinsics = tuple(message.intrinsics)
+    if not intrinsics:
+        return video
+    if len(intrinsics) != 4:
+        raise BadInput(f"The video's intrinsics are {len(intrinsics)} numbers, but fx, fy, cx, cy are needed.")
+    return replace(video, intrinsics=intrinsics)
+
+
+def image_to_message(image: np.ndarray, stamp: Time, frame_id: str = "camera") -> Image:
+    """A picture, (H, W, 3) uint8 RGB, as an uncompressed image."""
+    message = Image(height=image.shape[0], width=image.shape[1], encoding="rgb8", step=3 * image.shape[1])
+    message.header.frame_id = frame_id
+    message.header.stamp = stamp
+    message.data = array("B", image.tobytes())
+    return message
+
+
+def jpeg_message(image: np.ndarray, width: int = 320) -> CompressedImage:
+    """A picture, (H, W, 3) uint8 RGB, as a small jpeg."""
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    return CompressedImage(format="jpeg", data=array("B", data.tobytes()))
+
+
+def picture_from_message(message: CompressedImage) -> np.ndarray | None:
+    """A scene picture, (H, W, 3) uint8 RGB; None when the message holds none.
+
+    Raises
+    ------
+    BadInput
+        The bytes are not a picture.
+    """
+    if not len(message.data):
+        return None
+    image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BadInput("The scene image is not a picture that can be read (png or jpeg).")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def error_code(base: int, error: BaseException) -> int:
+    """Error code of an action: its server's base (100 ... 500) plus the command line's exit code; a bug is 1."""
+    if isinstance(error, Cancelled):
+        return base + 5  # the exit code 130 of a cancelled command does not fit the range
+    return base + (error.exit_code if isinstance(error, ExoActorError) else 1)
+
+
+def exit_code(code: int) -> int:
+    """Exit code of the command line for an action's error code; 0 stays 0."""
+    return Cancelled.exit_code if code % 100 == 5 else code % 100
+
+
+def metrics_to_json(metrics: Metrics) -> str:
+    """Figures as one JSON object; numpy's numbers and arrays become plain ones, and what JSON lacks (nan) null."""
+    return json.dumps(_plain(metrics))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
