@@ -1,0 +1,44 @@
+"""Numbers that move in time: minimum-jerk between keys, still elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def min_jerk(s: np.ndarray) -> np.ndarray:
+    """Minimum-jerk rise from 0 to 1 for s in [0, 1] (Flash & Hogan, 1985); its peak speed is 1.875."""
+    s = np.clip(s, 0.0, 1.0)
+    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+
+
+def bump(s: np.ndarray) -> np.ndarray:
+    """Smooth bump, 0 at s <= 0 and s >= 1 with zero slope and curvature there, 1 at s = 0.5."""
+    s = np.clip(s, 0.0, 1.0)
+    return 64.0 * (s * (1.0 - s)) ** 3
+
+
+class Track:
+    """A vector that rests, and moves along minimum-jerk segments that follow one another."""
+
+    def __init__(self, start: np.ndarray | list[float]) -> None:
+        self.start = np.asarray(start, dtype=np.float64)
+        self.moves: list[tuple[float, float, np.ndarray]] = []
+        """Begin and end in s, and the change."""
+
+    @property
+    def value(self) -> np.ndarray:
+        """Where the last move ends."""
+        return self.start + sum((change for _, _, change in self.moves), np.zeros_like(self.start))
+
+    def move(self, begin: float, end: float, target: np.ndarray | list[float]) -> None:
+        """Go to ``target`` between two times."""
+        change = np.asarray(target, dtype=np.float64) - self.value
+        if np.any(change):
+            self.moves.append((begin, end, change))
+
+    def sample(self, times: np.ndarray) -> np.ndarray:
+        """Values at times (T,): (T, N)."""
+        out = np.tile(self.start, (len(times), 1))
+        for begin, end, change in self.moves:
+            out += min_jerk((times - begin) / (end - begin))[:, None] * change
+        return out
