@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from exoactor_interfaces import msg
-from sensor_msgs.msg import CompressedImage, Image
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
@@ -106,7 +107,9 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     if len(message.joint_names) != len(JOINT_NAMES):
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
     fields = {
-        name: None if name == "contacts" and not len(message.contacts) else _rows(name, getattr(message, name), count, w)
+        name: None
+        if name == "contacts" and not len(message.contacts)
+        else _rows(name, getattr(message, name), count, w)
         for name, w in _ROBOT_WIDTHS.items()
     }
     return RobotMotion(fps=message.fps, joint_names=tuple(message.joint_names), **fields)
@@ -137,6 +140,27 @@ def video_from_message(message: msg.Video) -> Video:
     if len(intrinsics) != 4:
         raise BadInput(f"The video's intrinsics are {len(intrinsics)} numbers, but fx, fy, cx, cy are needed.")
     return replace(video, intrinsics=intrinsics)
+
+
+def joint_state_message(joint_pos: np.ndarray, stamp: Time, joint_vel: np.ndarray | None = None) -> JointState:
+    """Joint angles (29,) rad, and optionally speeds (29,) rad/s, in Unitree's motor order."""
+    message = JointState(name=list(JOINT_NAMES), position=array("d", np.asarray(joint_pos, np.float64).tobytes()))
+    message.header.stamp = stamp
+    if joint_vel is not None:
+        message.velocity = array("d", np.asarray(joint_vel, np.float64).tobytes())
+    return message
+
+
+def odometry_message(position: np.ndarray, quat_wxyz: np.ndarray, stamp: Time, child: str = "pelvis") -> Odometry:
+    """Pose of the pelvis in the world: (3,) m and (4,) unit quaternion."""
+    message = Odometry(child_frame_id=child)
+    message.header.frame_id = WORLD
+    message.header.stamp = stamp
+    pose = message.pose.pose
+    pose.position.x, pose.position.y, pose.position.z = (float(v) for v in position)
+    q = pose.orientation
+    q.w, q.x, q.y, q.z = (float(v) for v in quat_wxyz)
+    return message
 
 
 def image_to_message(image: np.ndarray, stamp: Time, frame_id: str = "camera") -> Image:

@@ -1,0 +1,134 @@
+"""Calling an action from a thread while an executor spins: with feedback, cancelling, and noticing a dead server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.action import ActionClient
+from rclpy.task import Future
+
+from exoactor.errors import Cancelled, Missing, Refused
+from exoactor.ros.heartbeat import Sign, Watch
+
+TICK = 0.05
+"""s between two looks at the server and at a wish to cancel."""
+CANCEL_WAIT = 3.0
+"""s that a server has to end its work after a cancel."""
+
+
+def call(
+    client: ActionClient,
+    goal: Any,
+    *,
+    server: str,
+    on_feedback: Callable[[Any], None],
+    cancelled: Callable[[], bool],
+    watch: Watch,
+    absent_after: float = 10.0,
+    dead_after: float = 8.0,
+) -> Any:
+    """Send a goal, wait for its result and return it (whatever its error code).
+
+    Parameters
+    ----------
+    client
+        Client of the action, on a node that another thread spins.
+    goal
+        Goal message.
+    server
+        Name of the node that serves it, as its heartbeats have it.
+    on_feedback
+        Called with each feedback message.
+    cancelled
+        Asked all the time; True cancels the goal.
+    watch
+        The nodes' heartbeats.
+    absent_after, dead_after
+        Seconds without the server at the start, and without a sign of life of it later.
+
+    Raises
+    ------
+    Missing
+        The server is not there, says that it cannot work, or died.
+    Refused
+        The server rejected the goal.
+    Cancelled
+        ``cancelled`` said so, and the server ended its work or did not answer in time.
+    """
+    _wait_for_server(client, server, on_feedback, cancelled, watch, absent_after)
+    died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")
+    started = time.monotonic()
+    instance = _instance(watch.sign(server))
+    last_feedback = started
+    cancel_sent: float | None = None
+
+    def feedback(message: Any) -> None:
+        nonlocal last_feedback
+        last_feedback = time.monotonic()
+        on_feedback(message.feedback)
+
+    def wait(future: Future, handle: Any = None) -> Any:
+        nonlocal cancel_sent
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        while not done.wait(TICK):
+            now = time.monotonic()
+            sign = watch.sign(server)
+            if _instance(sign) != instance and instance:
+                raise died
+            heard = max(last_feedback, sign.time if sign else 0.0)
+            if not client.server_is_ready() and now - last_feedback > 1.0:
+                raise died
+            if sign and now - max(heard, started) > dead_after:
+                raise died
+            if not client._node.context.ok():
+                raise Cancelled("The node was stopped.")
+            if cancelled() and handle is not None and cancel_sent is None:
+                cancel_sent = now
+                handle.cancel_goal_async()
+            if cancel_sent is not None and now - cancel_sent > CANCEL_WAIT:
+                raise Cancelled(f"Cancelled; the node '{server}' has not ended its work yet.")
+        return future.result()
+
+    handle = wait(client.send_goal_async(goal, feedback_callback=feedback))
+    if not handle.accepted:
+        raise Refused(f"The node '{server}' rejected the goal: it is busy with another.")
+    response = wait(handle.get_result_async(), handle)
+    if cancelled():
+        raise Cancelled("Cancelled.")
+    return response.result
+
+
+def _instance(sign: Sign | None) -> str:
+    return sign.instance if sign else ""
+
+
+def _wait_for_server(
+    client: ActionClient,
+    server: str,
+    on_feedback: Callable[[Any], None],
+    cancelled: Callable[[], bool],
+    watch: Watch,
+    absent_after: float,
+) -> None:
+    start = time.monotonic()
+    pause = threading.Event()
+    told = 0.0
+    while not client.server_is_ready():
+        now = time.monotonic()
+        sign = watch.sign(server)
+        alive = sign is not None and now - sign.time < absent_after
+        if alive and not sign.ok:
+            raise Missing(f"The node '{server}' cannot work: {sign.text}")
+        if not alive and now - start > absent_after:
+            raise Missing(f"The node '{server}' is not there: start it ('exoactor up' starts all) and send again.")
+        if cancelled() or not client._node.context.ok():
+            raise Cancelled("Cancelled.")
+        if now - told > 1.0:
+            told = now
+            text = f"waiting for '{server}'" + (f": {sign.text}" if alive else "")
+            on_feedback(client._action_type.Feedback(text=text))
+        pause.wait(TICK)

@@ -1,0 +1,237 @@
+"""One stage as a ROS node: a backend behind one action server, with a lifecycle."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+import traceback
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
+from exoactor.ros import NAMESPACE
+from exoactor.ros.convert import error_code, metrics_to_json
+from exoactor.ros.heartbeat import Heartbeat
+from exoactor.stages import backend_class, backend_names
+
+FEEDBACK_PERIOD = 0.1
+"""s between two feedback messages, at least."""
+
+RESULT_KEPT = 60
+"""s that a result is kept for a client that asks late."""
+
+
+class StageNode(LifecycleNode):
+    """A lifecycle node that serves one stage; configure loads the backend, activate opens the action server.
+
+    Parameters
+    ----------
+    name
+        Node name, in the namespace /exoactor.
+    stage
+        Entry-point group of the backends: "generate", "estimate", "retarget" or "track".
+    backend
+        Backend where the parameter ``backend`` says nothing else.
+    action_type, action_name
+        The action that is served.
+    error_base
+        First number of the action's error codes: 200 generate, 300 estimate, 400 retarget, 500 track.
+    to_input
+        Goal message to the stage's input; may raise `BadInput`.
+    fill
+        Puts the stage's output into the result message.
+
+    Notes
+    -----
+    ROS parameters: ``backend``; ``autostart`` (true: configures and activates itself); and, for each argument of the
+    backend's constructor, ``<backend>.<argument>``. They count when the node is configured.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        stage: str,
+        backend: str,
+        action_type: type,
+        action_name: str,
+        error_base: int,
+        to_input: Callable[[Any], Any],
+        fill: Callable[[Any, Any], None],
+        **node_options: Any,
+    ) -> None:
+        super().__init__(name, namespace=NAMESPACE, **node_options)
+        self._stage, self._action_type, self._action_name = stage, action_type, action_name
+        self._error_base, self._to_input, self._fill = error_base, to_input, fill
+        self._group = ReentrantCallbackGroup()
+        self._server: ActionServer | None = None
+        self._backend: Callable[..., Any] | None = None
+        self._busy = threading.Lock()  # one goal at a time
+        self._leaving = threading.Event()  # set: the goal in work is to end
+        self.heartbeat = Heartbeat(self, "not configured")
+        self.declare_parameter(
+            "backend", backend, ParameterDescriptor(description=f"One of {', '.join(backend_names(stage))}.")
+        )
+        autostart = self.declare_parameter(
+            "autostart", True, ParameterDescriptor(description="Configure and activate at the start.")
+        )
+        if autostart.value:
+            self._start_timer = self.create_timer(0.0, self._autostart)
+
+    def on_output(self, output: Any) -> None:
+        """Show the output of a successful goal on topics; for subclasses."""
+
+    # --- lifecycle ----------------------------------------------------------------------------------------------
+
+    def _autostart(self) -> None:
+        self._start_timer.cancel()
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and load the backend."""
+        name = self.get_parameter("backend").value
+        self.heartbeat.say(True, f"loading the backend '{name}'")
+        try:
+            backend = backend_class(self._stage, str(name))
+            self._backend = backend(**self._options(str(name), backend))
+        except Exception as error:
+            known = isinstance(error, ExoActorError)
+            if not known:
+                self.get_logger().error(traceback.format_exc())
+            reason = str(error) if known else f"the backend '{name}' failed to load: {error!r}"
+            self.get_logger().error(reason)
+            self.heartbeat.say(False, reason)
+            return TransitionCallbackReturn.FAILURE
+        self.heartbeat.say(True, "configured")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the action server."""
+        self._leaving.clear()
+        self._server = ActionServer(
+            self,
+            self._action_type,
+            self._action_name,
+            self._execute,
+            callback_group=self._group,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            result_timeout=RESULT_KEPT,
+        )
+        self.heartbeat.say(True, "ready")
+        self.get_logger().info(f"Ready: {self._action_name} with backend '{self.get_parameter('backend').value}'.")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the goal in work and close the action server."""
+        self._close()
+        self.heartbeat.say(True, "configured, not active")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the backend."""
+        self._backend = None
+        self.heartbeat.say(True, "not configured")
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close and let go of everything."""
+        self._close()
+        self._backend = None
+        self.heartbeat.say(False, "shut down")
+        return super().on_shutdown(state)
+
+    def destroy_node(self) -> None:
+        """End the goal in work, then go."""
+        self._close()
+        super().destroy_node()
+
+    def _close(self) -> None:
+        self._leaving.set()
+        if self._busy.acquire(timeout=2.0):  # the goal in work notices at its next progress
+            self._busy.release()
+        if self._server is not None:
+            self._server.destroy()
+            self._server = None
+
+    def _options(self, name: str, backend: type) -> dict[str, Any]:
+        """Declare the backend's options as parameters (once) and read them."""
+        types = typing.get_type_hints(backend.__init__)
+        options = {}
+        for option, argument in inspect.signature(backend).parameters.items():
+            parameter, kind = f"{name}.{option}", types.get(option, str)
+            if not self.has_parameter(parameter):
+                # Typed by us, so that 30 is taken where 30.0 is meant.
+                descriptor = ParameterDescriptor(description=f"{kind.__name__} of {name}", dynamic_typing=True)
+                self.declare_parameter(parameter, argument.default, descriptor)
+            options[option] = _typed(parameter, self.get_parameter(parameter).value, kind)
+        return options
+
+    # --- the action ---------------------------------------------------------------------------------------------
+
+    def _execute(self, goal: Any) -> Any:
+        result = self._action_type.Result()
+        try:
+            if not self._busy.acquire(blocking=False):
+                raise Refused(f"The {self.get_name()} is busy with another goal: wait for it or cancel it.")
+            try:
+                output = self._run(goal)
+                self._fill(result, output)
+                result.metrics_json = metrics_to_json(output.metrics)
+            finally:
+                self._busy.release()
+        except Exception as error:
+            result = self._action_type.Result()
+            result.error_code = error_code(self._error_base, error)
+            result.error_msg = str(error)
+            if isinstance(error, ExoActorError):
+                self.get_logger().warning(f"{self._action_name}: {error}")
+            else:
+                self.get_logger().error(traceback.format_exc())
+                result.error_msg = (
+                    f"Internal error in the {self.get_name()} ({type(error).__name__}: {error}); see its log."
+                )
+            if self.context.ok():
+                (goal.canceled if goal.is_cancel_requested else goal.abort)()
+            return result
+        goal.succeed()
+        try:
+            self.on_output(output)
+        except Exception:  # showing it is not the job
+            self.get_logger().error(traceback.format_exc())
+        return result
+
+    def _run(self, goal: Any) -> Any:
+        last = -FEEDBACK_PERIOD
+
+        def progress(fraction: float, text: str) -> None:
+            nonlocal last
+            if goal.is_cancel_requested:
+                raise Cancelled("Cancelled.")
+            if self._leaving.is_set() or not self.context.ok():
+                raise Cancelled(f"The {self.get_name()} was stopped.")
+            now = time.monotonic()
+            if now - last >= FEEDBACK_PERIOD:
+                last = now
+                goal.publish_feedback(self._action_type.Feedback(fraction=float(fraction), text=text))
+
+        if self._backend is None:
+            raise Missing(f"The {self.get_name()} is not configured.")
+        progress(0.0, "starting")
+        return self._backend(self._to_input(goal.request), progress)
+
+
+def _typed(name: str, value: Any, kind: type) -> Any:
+    """A parameter's value as its option's type: an int is a float too, nothing else is converted."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise BadInput(f"The parameter {name} is {value!r}, but a value of type {kind.__name__} is needed.")
+    return value

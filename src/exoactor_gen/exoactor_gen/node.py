@@ -1,0 +1,72 @@
+"""The node ``generator``: action generate_video; shows the generated video on video/image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from exoactor_interfaces.action import GenerateVideo
+from sensor_msgs.msg import Image
+
+from exoactor.ros.convert import human_to_message, image_to_message, picture_from_message, video_to_message
+from exoactor.ros.qos import LATEST
+from exoactor.ros.replay import Replay
+from exoactor.ros.spin import run
+from exoactor.ros.stage_node import StageNode
+from exoactor.stages import GenerateRequest, Generation
+from exoactor.video import Video
+
+SHOWN_FPS = 10.0
+
+
+def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
+    """Goal to the stage's input."""
+    return GenerateRequest(goal.instruction, picture_from_message(goal.scene_image))
+
+
+def fill(result: GenerateVideo.Result, generation: Generation) -> None:
+    """The stage's output into the result."""
+    result.video = video_to_message(generation.video)
+    result.truth = human_to_message(generation.truth)
+
+
+class GeneratorNode(StageNode):
+    """Serves generate_video and plays the last video while anyone looks."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__(
+            "generator",
+            stage="generate",
+            backend="mannequin",
+            action_type=GenerateVideo,
+            action_name="generate_video",
+            error_base=200,
+            to_input=to_request,
+            fill=fill,
+            **node_options,
+        )
+        self._images = self.create_publisher(Image, "video/image", LATEST)
+        self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._images.get_subscription_count() > 0)
+
+    def on_output(self, output: Generation) -> None:
+        """Play the video from now on."""
+        self._replay.show(lambda: every_nth(output.video))
+
+    def _publish(self, image: np.ndarray) -> None:
+        self._images.publish(image_to_message(image, self.get_clock().now().to_msg()))
+
+
+def every_nth(video: Video, fps: float = SHOWN_FPS) -> Iterator[np.ndarray]:
+    """Frames of the video thinned to about ``fps``."""
+    step = max(1, round(video.fps / fps))
+    return (image for i, image in enumerate(video.frames()) if i % step == 0)
+
+
+def main() -> None:
+    """Entry point of the node."""
+    run(GeneratorNode)
+
+
+if __name__ == "__main__":
+    main()

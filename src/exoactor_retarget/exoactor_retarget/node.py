@@ -1,0 +1,71 @@
+"""The node ``retargeter``: action retarget_motion; shows the reference on reference/joint_states and reference/odometry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exoactor_interfaces.action import RetargetMotion
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import JointState
+
+from exoactor.motion import RobotMotion
+from exoactor.ros.convert import (
+    human_from_message,
+    joint_state_message,
+    odometry_message,
+    robot_to_message,
+)
+from exoactor.ros.qos import STATE
+from exoactor.ros.replay import Replay
+from exoactor.ros.spin import run
+from exoactor.ros.stage_node import StageNode
+from exoactor.stages import Retargeting
+
+SHOWN_FPS = 25.0
+
+
+def fill(result: RetargetMotion.Result, retargeting: Retargeting) -> None:
+    """The stage's output into the result."""
+    result.motion = robot_to_message(retargeting.motion)
+
+
+class RetargetNode(StageNode):
+    """Serves retarget_motion and replays the last reference while anyone looks."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__(
+            "retargeter",
+            stage="retarget",
+            backend="pinocchio",
+            action_type=RetargetMotion,
+            action_name="retarget_motion",
+            error_base=400,
+            to_input=lambda goal: human_from_message(goal.motion),
+            fill=fill,
+            **node_options,
+        )
+        self._joints = self.create_publisher(JointState, "reference/joint_states", STATE)
+        self._base = self.create_publisher(Odometry, "reference/odometry", STATE)
+        self._motion: RobotMotion | None = None
+        self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._joints.get_subscription_count() > 0)
+
+    def on_output(self, output: Retargeting) -> None:
+        """Replay the motion from now on."""
+        self._motion = output.motion
+        step = max(1, round(output.motion.fps / SHOWN_FPS))
+        self._replay.show(lambda: range(0, len(output.motion), step))
+
+    def _publish(self, frame: int) -> None:
+        motion, stamp = self._motion, self.get_clock().now().to_msg()
+        frame = min(frame, len(motion) - 1)
+        self._base.publish(odometry_message(motion.root_pos[frame], motion.root_quat_wxyz[frame], stamp))
+        self._joints.publish(joint_state_message(motion.joint_pos[frame], stamp))
+
+
+def main() -> None:
+    """Entry point of the node."""
+    run(RetargetNode)
+
+
+if __name__ == "__main__":
+    main()
