@@ -1,0 +1,110 @@
+"""Backend ``mediapipe``: the person's motion from MediaPipe's landmarks and one fit of SMPL-X over all frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exoactor.body import BodyModel
+from exoactor.errors import BadInput
+from exoactor.stages import Estimate, Metrics, Progress, no_progress
+from exoactor.video import Video
+from exoactor_pose.camera import Camera
+from exoactor_pose.fit import Fit, Weights, fit
+from exoactor_pose.landmarks import Landmarks, detect
+
+
+class MediapipeEstimator:
+    """Video -> Estimate, for one person before a fixed, level camera on a flat floor.
+
+    Parameters
+    ----------
+    body_model
+        Path of a licensed SMPL-X npz; empty: the project's own neutral body.
+    person_height
+        Stature of the person in m; it sets the scale of the motion, since a picture cannot tell it.
+    fov_deg
+        Horizontal field of view in degrees that is assumed where the video does not state its camera.
+    model_complexity
+        MediaPipe's landmark model: 0 light, 1 full, 2 heavy (only 1 comes with the package).
+    min_confidence
+        Detection confidence in [0, 1] below which a frame counts as empty.
+    min_found
+        Share of frames in which the person must be found.
+    iterations
+        Steps of the fit; more is slower and a little more exact.
+    """
+
+    def __init__(
+        self,
+        body_model: str = "",
+        person_height: float = 1.70,
+        fov_deg: float = 55.0,
+        model_complexity: int = 1,
+        min_confidence: float = 0.5,
+        min_found: float = 0.5,
+        iterations: int = 240,
+    ) -> None:
+        if not 0.5 <= person_height <= 2.5:
+            raise BadInput(f"person_height is {person_height} m, but it must lie between 0.5 and 2.5.")
+        if not 5.0 <= fov_deg <= 150.0:
+            raise BadInput(f"fov_deg is {fov_deg}, but it must lie between 5 and 150 degrees.")
+        if iterations < 2:
+            raise BadInput(f"iterations is {iterations}, but it must be 2 or more.")
+        self.body = BodyModel.load(body_model or None)
+        self.person_height, self.fov_deg, self.min_found = person_height, fov_deg, min_found
+        self.model_complexity, self.min_confidence = model_complexity, min_confidence
+        self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
+
+    def __call__(self, video: Video, progress: Progress = no_progress) -> Estimate:
+        """Estimate the motion.
+
+        Raises
+        ------
+        BadInput
+            The video is damaged, or no person is in most of its frames.
+        Missing
+            MediaPipe or its model is not installed.
+        """
+        seen = detect(
+            video, self.model_complexity, self.min_confidence, lambda share, text: progress(0.6 * share, text)
+        )
+        count = int(seen.found.sum())
+        if count == 0 or count < self.min_found * len(seen):
+            raise BadInput(
+                f"A person was found in {count} of {len(seen)} frames, too few to follow: "
+                "use a video that shows one whole person most of the time."
+            )
+        if video.intrinsics is not None:
+            camera = Camera(*video.intrinsics)
+        else:
+            camera = Camera.guess(video.width, video.height, self.fov_deg)
+        result = fit(
+            seen, camera, self.body, self.person_height, self.weights,
+            lambda share, text: progress(0.6 + 0.4 * share, text),
+        )  # fmt: skip
+        progress(1.0, "The motion is estimated")
+        return Estimate(result.motion, seen.image, _metrics(seen, result, self.body, video.intrinsics is not None))
+
+
+def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:
+    """Quality figures of an estimate that need no truth."""
+    motion = result.motion
+    soles, joints = body.foot_points(motion), body.joints(motion)[:, :22]
+    moved = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1)
+    standing = np.minimum(motion.contacts[1:], motion.contacts[:-1]) > 0.5
+    jerk = np.diff(joints, n=3, axis=0) * motion.fps**3
+    path = np.linalg.norm(np.diff(joints[:, 0, :2], axis=0), axis=-1)
+    return {
+        "frames": len(motion),
+        "found_share": float(seen.found.mean()),
+        "confidence_mean": float(motion.confidence.mean()),
+        "reprojection_px_mean": float(result.reprojection[seen.found].mean()),
+        "foot_skate_mm_per_frame": float(1000 * moved[standing].mean()) if standing.any() else 0.0,
+        "contact_share": float((motion.contacts > 0.5).any(axis=1).mean()),
+        "ground_penetration_mm_max": float(1000 * max(0.0, -soles[..., 2].min())),
+        "jerk_mean": float(np.linalg.norm(jerk, axis=-1).mean()) if len(jerk) else 0.0,
+        "root_path_m": float(path.sum()),
+        "camera_known": known_camera,
+        "camera_pitch_rad": float(result.camera.pitch),
+        "camera_height_m": float(result.camera.height),
+    }
