@@ -131,7 +131,7 @@ _NEVER_COLLIDE = (
 _FLOOR_BIT, _SELF_BIT = 1, 2
 
 
-# --- pinocchio ---------------------------------------------------------------------------------------------------------
+# --- pinocchio ---
 
 
 @lru_cache(maxsize=1)
@@ -239,7 +239,7 @@ STANDING_HEIGHT: float = _standing_height()
 """Height of the pelvis in the pose `STANDING` with the soles at z = 0, m."""
 
 
-# --- MuJoCo ------------------------------------------------------------------------------------------------------------
+# --- MuJoCo ---
 
 
 def _robot_spec(visuals: bool) -> mujoco.MjSpec:
