@@ -1,0 +1,284 @@
+"""The controller's states, and what they tell the motors: no DDS, no ROS, so that robot and rehearsal share it.
+
+ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK, and `Controller.stop` reaches DAMPING from every state, as does every fault.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from exoactor.errors import Refused
+from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor_control.policy import Policy
+from exoactor_control.reference import RATE, Reference, Trajectory, prepare
+from exoactor_control.safety import Safety
+from exoactor_control.tracker import Tracker
+
+NUM_JOINTS = len(JOINT_NAMES)
+DAMPING_GAIN = 8.0
+"""N m s/rad on every joint while damping, the value of Unitree's own deployment examples."""
+
+
+def _zeros(n: int = NUM_JOINTS) -> field:
+    return field(default_factory=lambda: np.zeros(n))
+
+
+@dataclass(frozen=True)
+class RobotState:
+    """What one LowState says: the only thing that the controller knows of the robot."""
+
+    time: float
+    """s, when it was received (or measured, in a rehearsal), on the clock that `Controller.step` is given as ``now``."""
+    joint_pos: np.ndarray
+    """(29,) rad, Unitree's motor order, as every array of joints here."""
+    joint_vel: np.ndarray
+    """(29,) rad/s."""
+    quat_wxyz: np.ndarray
+    """(4,) orientation of the pelvis by the IMU; its yaw drifts on the robot."""
+    ang_vel: np.ndarray
+    """(3,) rad/s, gyroscope, pelvis frame."""
+    accel: np.ndarray = _zeros(3)
+    """(3,) m/s^2, accelerometer, pelvis frame."""
+    torque: np.ndarray = _zeros()
+    """(29,) N m, the motors' own estimate."""
+    temperature: np.ndarray = _zeros()
+    """(29,) degrees Celsius, the hotter of each motor's two sensors; 0 where unknown."""
+    tick: int = 0
+    """The robot's clock, ms."""
+    mode_machine: int = 0
+    """The robot's variant, echoed in LowCmd."""
+
+
+@dataclass(frozen=True)
+class MotorCommand:
+    """What the motors are told: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
+
+    q: np.ndarray = _zeros()
+    """rad."""
+    dq: np.ndarray = _zeros()
+    """rad/s."""
+    kp: np.ndarray = _zeros()
+    """N m/rad."""
+    kd: np.ndarray = _zeros()
+    """N m s/rad."""
+    tau: np.ndarray = _zeros()
+    """N m."""
+
+    @classmethod
+    def damping(cls) -> MotorCommand:
+        """Every joint resists its motion, none holds a position."""
+        return cls(kd=np.full(NUM_JOINTS, DAMPING_GAIN))
+
+    def torque(self, joint_pos: np.ndarray, joint_vel: np.ndarray) -> np.ndarray:
+        """(29,) N m that the motors exert at this position and velocity."""
+        return self.tau + self.kp * (self.q - joint_pos) + self.kd * (self.dq - joint_vel)
+
+
+class State(StrEnum):
+    """The controller's state."""
+
+    ZERO_TORQUE = "zero torque"
+    DAMPING = "damping"
+    STAND = "stand"
+    TRACK = "track"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the controller is doing."""
+
+    state: State
+    text: str
+    """One line for people."""
+    progress: float
+    """Share of the motion that has been commanded, in [0, 1]; 0 outside TRACK until ``done``."""
+    done: bool
+    """The last motion given to `Controller.track` was carried out to its end."""
+    policy: str
+    """Name of the policy; "pd (elastic band)" when there is none."""
+    fault: str
+    """Why the controller went to damping by itself; empty otherwise."""
+
+
+class Controller:
+    """Decides what the motors are told, from LowState alone.
+
+    Parameters
+    ----------
+    policy
+        The tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band.
+    heading_gain
+        1/s, how the heading error by the IMU is fed back into the reference's yaw rate; 0: not at all.
+    blend
+        Seconds from the present pose into a motion's first frame, and from its last frame to standing.
+
+    Every method may be called from any thread.
+    """
+
+    def __init__(self, policy: Policy | None = None, heading_gain: float = 1.0, blend: float = 1.0) -> None:
+        self.policy = policy
+        self.blend = blend
+        self._tracker = Tracker(policy, heading_gain)
+        self._safety = Safety(None if policy is None else policy.effort_limits)
+        self._lock = threading.RLock()
+        self._state = State.ZERO_TORQUE
+        self._reference: Reference | None = None  # of the motion to begin with at the next step
+        self._fault = ""
+        self._done = False
+        self._next_tick = 0.0
+        self._last: tuple[RobotState | None, float] = (None, 0.0)
+
+    # requests
+
+    def zero_torque(self) -> None:
+        """Let go of the motors.
+
+        Raises
+        ------
+        Refused
+            The robot stands or moves: it would drop; damp first.
+        """
+        with self._lock:
+            if self._state in (State.STAND, State.TRACK):
+                raise Refused("Zero torque would drop a robot that is on its feet: damp it first.")
+            self._state = State.ZERO_TORQUE
+
+    def damp(self) -> None:
+        """Go to damping, from every state."""
+        with self._lock:
+            self._state = State.DAMPING
+            self._reference = None
+            self._done = False
+            self._fault = ""
+
+    stop = damp
+
+    def stand(self) -> None:
+        """Move to the standing pose and stay there; a motion that is running is broken off. Clears a fault.
+
+        Raises
+        ------
+        Refused
+            There is no fresh LowState, or it is not fit to stand up from.
+        """
+        with self._lock:
+            state, now = self._last
+            reason = self._safety.check_state(state, now)
+            if reason:
+                raise Refused(f"The robot cannot stand up: {reason}.")
+            self._fault, self._done, self._reference = "", False, None
+            self._begin_stand(state)
+
+    def track(self, motion: RobotMotion | Reference) -> None:
+        """Carry out a motion, then stand.
+
+        Raises
+        ------
+        Refused
+            The robot does not stand, or the motion is not fit to be tracked (see `exoactor_control.reference.prepare`).
+        """
+        reference = motion if isinstance(motion, Reference) else prepare(motion)
+        with self._lock:
+            if self._state is not State.STAND:
+                raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
+            self._reference, self._done = reference, False
+
+    # the loop
+
+    def step(self, state: RobotState | None, now: float) -> MotorCommand:
+        """Return the command for this moment, every limit kept.
+
+        Parameters
+        ----------
+        state
+            The newest LowState, None before the first.
+        now
+            s, on the clock of ``state.time``; call this often (the robot wants 500 Hz), the policy keeps its own rate.
+        """
+        with self._lock:
+            self._last = (state, now)
+            if self._state is State.ZERO_TORQUE:
+                return MotorCommand()
+            if self._state is State.DAMPING:
+                return self._damping(state)
+            reason = self._safety.check_state(state, now, self._tracker.frame)
+            if reason:
+                return self._fail(reason, state)
+            if self._reference is not None:
+                self._begin_track(state)
+            if now >= self._next_tick:
+                # keep the rate exactly, but never run several ticks at once after a pause
+                self._next_tick = max(self._next_tick, now - 1.0 / RATE) + 1.0 / RATE
+                self._tick(state)
+            target = self._tracker.target
+            command = MotorCommand(q=target, kp=self._tracker.kp, kd=self._tracker.kd)
+            try:
+                return self._safety.limit(command, state)
+            except ValueError as error:
+                return self._fail(str(error), state)
+
+    def _tick(self, state: RobotState) -> None:
+        if self._tracker.finished and self._state is State.TRACK:
+            self._done = True
+            self._begin_stand(state, keep_policy=True)
+        self._tracker.tick(state)
+
+    def _begin_stand(self, state: RobotState, keep_policy: bool = False) -> None:
+        seconds = self.blend if keep_policy else 2.0 * self.blend
+        self._tracker.start(Trajectory.standing(state.joint_pos, seconds), state, keep_policy)
+        self._state = State.STAND
+        self._next_tick = self._last[1]
+
+    def _begin_track(self, state: RobotState) -> None:
+        trajectory = Trajectory.blended(self._reference, state.joint_pos, self._tracker.frame, self.blend)
+        self._reference = None
+        self._tracker.start(trajectory, state, keep_policy=True)
+        self._state = State.TRACK
+
+    def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:
+        self.damp()
+        self._fault = reason
+        return self._damping(state)
+
+    def _damping(self, state: RobotState | None) -> MotorCommand:
+        command = MotorCommand.damping()
+        try:
+            return command if state is None else self._safety.limit(command, state)
+        except ValueError:
+            return command
+
+    # reports
+
+    @property
+    def tracking_frame(self) -> int | None:
+        """Index of the motion's frame (at 50 Hz) commanded now; negative while blending in; None outside TRACK."""
+        return self._tracker.motion_index if self._state is State.TRACK else None
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """What is being followed, blends included; None before the first stand."""
+        return self._tracker.trajectory
+
+    @property
+    def torque_limits(self) -> np.ndarray:
+        """(29,) N m, what no command exceeds."""
+        return self._safety.effort_limits
+
+    @property
+    def status(self) -> Status:
+        """What the controller is doing now."""
+        with self._lock:
+            policy = "pd (elastic band)" if self.policy is None else self.policy.name
+            tracking = self._state is State.TRACK
+            progress = self._tracker.progress if tracking else float(self._done)
+            text = {
+                State.ZERO_TORQUE: "Motors are free.",
+                State.DAMPING: f"Damping: {self._fault}." if self._fault else "Damping.",
+                State.STAND: f"Motion done, standing with {policy}." if self._done else f"Standing with {policy}.",
+                State.TRACK: f"Tracking with {policy}, {progress:.0%}.",
+            }[self._state]
+            return Status(self._state, text, progress, self._done, policy, self._fault)
