@@ -72,6 +72,17 @@ LANDMARK_TRUST = np.array([_TRUST[n.split("_", 1)[-1]] for n in LANDMARK_NAMES])
 """(33,) weight of each landmark in the fit."""
 
 
+# Share of the body's mass nearest to each joint: segment masses of Winter (head and neck 0.081, trunk 0.497, upper arm
+# 0.028, forearm 0.016, hand 0.006, thigh 0.100, shank 0.0465, foot 0.0145), each split between its two ends.
+_MASSES = {
+    "pelvis": 0.14, "hip": 0.056, "spine1": 0.10, "knee": 0.065, "spine2": 0.11, "ankle": 0.028, "spine3": 0.147,
+    "foot": 0.0055, "neck": 0.03, "collar": 0.0, "head": 0.051, "shoulder": 0.016, "elbow": 0.020, "wrist": 0.014,
+}  # fmt: skip
+JOINT_MASSES = np.array([_MASSES[n.split("_", 1)[-1]] for n in BODY_JOINT_NAMES])
+JOINT_MASSES /= JOINT_MASSES.sum()
+"""(22,) share of the body's mass that counts at each body joint, for the centre of mass."""
+
+
 def _index(name: str) -> int:
     return LANDMARK_NAMES.index(name)
 

@@ -24,7 +24,7 @@ from smplx.lbs import batch_rigid_transform, batch_rodrigues
 from exoactor.body import BodyModel
 from exoactor.motion import HumanMotion
 from exoactor.stages import Progress, no_progress
-from exoactor_pose.anatomy import LANDMARK_TRUST, SEGMENTS, SOLE_JOINTS, joint_ranges, landmark_points
+from exoactor_pose.anatomy import JOINT_MASSES, LANDMARK_TRUST, SEGMENTS, SOLE_JOINTS, joint_ranges, landmark_points
 from exoactor_pose.camera import Camera
 from exoactor_pose.initial import initial_pose
 from exoactor_pose.landmarks import Landmarks
@@ -50,6 +50,8 @@ class Weights:
     """m, height of a sole point in contact, or depth of any sole point under the floor."""
     airborne: float = 0.05
     """m, height of the lowest sole point; robust, since people jump."""
+    balance: float = 0.08
+    """m, centre of mass from the middle of the sole points in contact, on the ground; robust."""
     pitch: float = 0.35
     """rad, camera pitch about level."""
     stature: float = 0.005
@@ -147,6 +149,7 @@ class _Problem:
         self.parents = torch.as_tensor(self.body.parents[:BODY_JOINTS].copy())
         low, high, spread = (_tensor(a) for a in joint_ranges())
         self.low, self.high, self.spread = low, high, spread
+        self.masses = _tensor(JOINT_MASSES)
         self.segments = torch.as_tensor(SEGMENTS)
 
     def _start(self) -> None:
@@ -168,8 +171,9 @@ class _Problem:
         # Upright on the whole: the median of trunk directions tells a first pitch.
         up = in_camera[:, 11:13].mean(axis=1) - in_camera[:, 23:25].mean(axis=1)
         up = np.median(up / np.linalg.norm(up, axis=1, keepdims=True), axis=0)
-        pitch = float(np.clip(np.arctan2(up[2], -up[1]), -0.3, 0.5)) * 0.5
+        pitch = float(np.clip(np.arctan2(-up[2], -up[1]), -0.3, 0.5)) * 0.5
         self.camera = replace(self.camera, pitch=pitch, height=0.0)
+        self.rotation = _tensor(self.camera.rotation)
         in_world = in_camera @ self.camera.rotation
         root, pose = initial_pose(in_world)
         pelvis = self._first_path(root, pose)
@@ -186,12 +190,13 @@ class _Problem:
         betas = torch.zeros(shapes)
         betas[0] = (self.height - self.stature[0]) / self.stature[1][0]
         self.betas = betas.requires_grad_()
+        # The body is fitted in the frame of this first camera; pitch and height only say where the floor is. So a
+        # change of pitch leaves the picture as it is, and the fit finds it soon.
+        self.tilt = torch.tensor(0.0).requires_grad_()
+        self.camera_height = torch.tensor(0.0).requires_grad_()
         with torch.no_grad():
             lowest = np.percentile(self._body()["soles"][..., 2].amin(dim=1).numpy(), 20)
-        self.pitch = torch.tensor(pitch).requires_grad_()
-        self.camera_height = torch.tensor(-float(lowest)).requires_grad_()
-        with torch.no_grad():
-            self.path[:, 2] -= float(lowest)
+            self.camera_height -= float(lowest)
 
     def _first_path(self, root: np.ndarray, pose: np.ndarray) -> np.ndarray:
         """Pelvis (T, 3), camera at the origin, that best puts the landmarks of the first pose onto their pixels."""
@@ -249,18 +254,21 @@ class _Problem:
             "pose": pose,
             "joints": joints,
             "landmarks": attached(self.carriers, self.places),
-            "soles": attached(torch.as_tensor(SOLE_JOINTS), self.soles),
+            "soles": self._world(attached(torch.as_tensor(SOLE_JOINTS), self.soles)),
         }
+
+    def _turn(self) -> torch.Tensor:
+        """(3, 3) from the first camera's frame to the world: about y (left) by what the pitch has changed."""
+        c, s, zero, one = torch.cos(self.tilt), torch.sin(self.tilt), torch.zeros(()), torch.ones(())
+        return torch.stack([torch.stack([c, zero, s]), torch.stack([zero, one, zero]), torch.stack([-s, zero, c])])
+
+    def _world(self, points: torch.Tensor) -> torch.Tensor:
+        return points @ self._turn().T + torch.stack([torch.zeros(()), torch.zeros(()), self.camera_height])
 
     def _loss(self, contacts: torch.Tensor | None) -> torch.Tensor:
         w, fps = self.weights, self.fps
         body = self._body()
-        c, s, zero, one = torch.cos(self.pitch), torch.sin(self.pitch), torch.zeros(()), torch.ones(())
-        rotation = torch.stack(
-            [torch.stack([zero, -one, zero]), torch.stack([-s, zero, -c]), torch.stack([c, zero, -s])]
-        )
-        position = torch.stack([zero, zero, self.camera_height])
-        p = (body["landmarks"] - position) @ rotation.T
+        p = body["landmarks"] @ self.rotation.T
         depth = p[..., 2].clamp(min=0.3)
         focal, centre = torch.tensor([self.camera.fx, self.camera.fy]), torch.tensor([self.camera.cx, self.camera.cy])
         # pixels as metres at the person's distance; the distance itself must not shrink the error
@@ -277,7 +285,11 @@ class _Problem:
         outside = (self.low - body["pose"]).clamp(min=0) + (body["pose"] - self.high).clamp(min=0)
         loss = loss + ((outside / 0.05) ** 2).sum((1, 2)).mean()
         loss = loss + 0.5 * ((body["pose"] / self.spread) ** 2).sum((1, 2)).mean()
-        loss = loss + 0.01 * ((self.betas[1:] / w.shape) ** 2).sum() + ((self.pitch / w.pitch) ** 2) * 0.1
+        loss = (
+            loss
+            + 0.01 * ((self.betas[1:] / w.shape) ** 2).sum()
+            + 0.1 * ((self.camera.pitch + self.tilt) / w.pitch) ** 2
+        )
         stature = self.stature[0] + self.stature[1] @ self.betas
         loss = loss + ((stature - self.height) / w.stature) ** 2
 
@@ -291,6 +303,12 @@ class _Problem:
             acceleration = (body["joints"][2:] - 2 * body["joints"][1:-1] + body["joints"][:-2]) * fps**2
             loss = loss + 0.2 * ((acceleration / w.acceleration) ** 2).sum((1, 2)).mean()
         if contacts is not None:
+            # Balance: on the whole a standing person's mass is above the feet; this tells the pitch.
+            share = contacts.sum(1, keepdim=True)
+            support = (contacts[..., None] * soles).sum(1) / share.clamp(min=1e-3)
+            mass = self._world((body["joints"] * self.masses[:, None]).sum(1))
+            sway = torch.sqrt(((mass - support)[:, :2] ** 2).sum(-1) + 1e-6)
+            loss = loss + (share[:, 0].clamp(max=1) * _robust(sway / w.balance, 1.0)).mean()
             loss = loss + (contacts * _robust(soles[..., 2] / w.floor)).sum(1).mean()
             if self.frames > 1:
                 velocity = (soles[1:] - soles[:-1]) * fps
@@ -312,7 +330,7 @@ class _Problem:
                 {"params": [self.root, self.pose], "lr": rate},
                 {"params": [self.path], "lr": rate},
                 {"params": [self.betas], "lr": rate},
-                {"params": [self.pitch], "lr": rate / 4},
+                {"params": [self.tilt], "lr": rate / 4},
                 {"params": [self.camera_height], "lr": rate / 2},
             ]
             optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98))
@@ -337,27 +355,28 @@ class _Problem:
         contacts = self._contacts()
         with torch.no_grad():
             body = {k: v.numpy().astype(np.float64) for k, v in self._body().items()}
-        camera = replace(self.camera, pitch=float(self.pitch.detach()), height=float(self.camera_height.detach()))
+            turn, height = self._turn().numpy().astype(np.float64), float(self.camera_height)
+        camera = replace(self.camera, pitch=self.camera.pitch + float(self.tilt.detach()), height=height)
         seen = self.seen
-        error = np.linalg.norm(camera.project(body["landmarks"]) - seen.image[..., :2], axis=-1)
+        error = np.linalg.norm(self.camera.project(body["landmarks"]) - seen.image[..., :2], axis=-1)
         trust = self.trust.numpy().astype(float)
         reprojection = (error * trust).sum(1) / np.maximum(trust.sum(1), 1e-6)
         # Confidence: how well the person was seen, and how well the body explains it, relative to the size in view.
-        height_px = np.ptp(camera.project(body["joints"])[..., 1], axis=1)
+        height_px = np.ptp(self.camera.project(body["joints"])[..., 1], axis=1)
         visible = (seen.image[:, 11:, 2]).mean(axis=1)
         confidence = seen.found * visible * np.exp(-((reprojection / np.maximum(0.08 * height_px, 1.0)) ** 2))
 
-        pelvis = body["joints"][:, 0]
+        pelvis = body["joints"][:, 0] @ turn.T + [0, 0, height]
         pelvis[:, 2] += _lift(-body["soles"][..., 2].min(axis=1))
-        root = Rotation.from_matrix(body["root"])
+        root = Rotation.from_matrix(turn @ body["root"])
         ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * self.fps))].mean(axis=0)
-        turn = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
-        pelvis = turn.apply(pelvis - pelvis[0] * [1, 1, 0])
+        heading = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
+        pelvis = heading.apply(pelvis - pelvis[0] * [1, 1, 0])
         betas = self.betas.detach().numpy().astype(np.float64)
         motion = HumanMotion(
             fps=self.fps,
             transl=pelvis - self.body.rest_joints(betas)[0],
-            global_orient=(turn * root).as_rotvec(),
+            global_orient=(heading * root).as_rotvec(),
             body_pose=body["pose"].reshape(self.frames, 63),
             betas=betas,
             contacts=contacts,

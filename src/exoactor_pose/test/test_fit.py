@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor.body import BODY_JOINT_NAMES, BodyModel
+from exoactor.motion import HumanMotion
+from exoactor_pose.anatomy import landmark_points
+from exoactor_pose.camera import Camera
+from exoactor_pose.fit import Weights, contacts_of, fit
+from exoactor_pose.initial import initial_pose
+from exoactor_pose.landmarks import Landmarks
+from exoactor_pose.spline import Spline
+
+FPS = 30.0
+JOINT = {name: 3 * (k - 1) for k, name in enumerate(BODY_JOINT_NAMES)}
+
+
+@pytest.fixture(scope="module")
+def body():
+    return BodyModel.load()
+
+
+def squat_and_wave(body, frames=60):
+    """Feet planted: a squat while the right arm waves, turned 25 degrees away from the camera's axis."""
+    t = np.arange(frames) / FPS
+    bend = 0.35 * (1 - np.cos(2 * np.pi * t / 2.0))
+    wave = 0.4 * np.sin(2 * np.pi * t / 1.0)
+    pose = np.zeros((frames, 63))
+    for side in ("left", "right"):
+        pose[:, JOINT[f"{side}_hip"]] = -bend
+        pose[:, JOINT[f"{side}_knee"]] = 2 * bend
+        pose[:, JOINT[f"{side}_ankle"]] = -bend
+    pose[:, JOINT["left_shoulder"] + 2] = -1.25
+    pose[:, JOINT["right_shoulder"] + 2] = 0.5 - wave
+    pose[:, JOINT["right_elbow"] + 1] = 0.8
+    upright = Rotation.from_euler("x", np.pi / 2)  # SMPL-X's y up to z up; then it faces -y
+    root = Rotation.from_euler("z", -np.pi / 2 + np.radians(25)) * upright
+    motion = HumanMotion(
+        fps=FPS,
+        transl=np.zeros((frames, 3)),
+        global_orient=np.tile(root.as_rotvec(), (frames, 1)),
+        body_pose=pose,
+        betas=np.zeros(10),
+    )
+    transl = np.array([4.0, 0.2, 0.0]) - body.foot_points(motion)[:, 0]
+    return HumanMotion(FPS, transl, motion.global_orient, pose, motion.betas)
+
+
+def seen_by(camera, body, motion, noise_px=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    rot, pos = body.transforms(motion)
+    carriers, places = landmark_points(body, motion.betas)
+    points = pos[:, carriers] + np.einsum("tkij,kj->tki", rot[:, carriers], places)
+    image = np.ones((len(motion), 33, 3))
+    image[..., :2] = camera.project(points) + noise_px * rng.normal(size=(len(motion), 33, 2))
+    world = points @ camera.rotation.T
+    world = world - world[:, 23:25].mean(axis=1, keepdims=True)
+    return Landmarks(motion.fps, 640, 480, image, world, np.ones(len(motion), bool))
+
+
+def turned_to_start(body, motion):
+    """Joints as the fit gives them: starts at x = y = 0, pelvis facing +x."""
+    rot, pos = body.transforms(motion)
+    ahead = rot[0, 0] @ [0, 0, 1]
+    turn = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0])).as_matrix()
+    return (pos[:, :22] - pos[0, 0] * [1, 1, 0]) @ turn.T
+
+
+@pytest.fixture(scope="module")
+def fitted(body):
+    truth = squat_and_wave(body)
+    camera = Camera(520, 520, 320, 240, pitch=0.12, height=1.5)
+    seen = seen_by(camera, body, truth, noise_px=2.0)
+    return truth, camera, seen, fit(seen, Camera(520, 520, 320, 240), body)
+
+
+def test_fit_recovers_a_motion_from_its_own_landmarks(body, fitted):
+    truth, camera, _, result = fitted
+    error = np.linalg.norm(turned_to_start(body, result.motion) - turned_to_start(body, truth), axis=-1)
+    assert error.mean() < 0.035  # m, in the world, with 2 px of noise
+    assert abs(result.camera.pitch - camera.pitch) < 0.05
+    assert abs(result.camera.height - camera.height) < 0.2
+    assert result.reprojection.mean() < 5
+
+
+def test_fit_stands_on_the_floor(body, fitted):
+    _, _, _, result = fitted
+    motion = result.motion
+    soles = body.foot_points(motion)
+    assert soles[..., 2].min() > -1e-6
+    assert np.abs(soles[..., 2]).max() < 0.02
+    assert motion.contacts.min(axis=0).mean() > 0.5
+    assert np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1).mean() < 0.001
+    joints = body.joints(motion)
+    np.testing.assert_allclose(joints[0, 0, :2], 0, atol=1e-9)
+    assert (joints[:, 15, 2] > joints[:, 0, 2]).all()  # head above pelvis: z is up
+    ahead = body.transforms(motion)[0][0, 0] @ [0, 0, 1]
+    assert abs(np.arctan2(ahead[1], ahead[0])) < 0.1
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_short_clips(body, frames):
+    truth = squat_and_wave(body, frames)
+    camera = Camera(520, 520, 320, 240, pitch=0.1, height=1.4)
+    result = fit(seen_by(camera, body, truth), camera, body, weights=Weights(iterations=(10, 10)))
+    assert len(result.motion) == frames
+    assert body.foot_points(result.motion)[..., 2].min() > -1e-6
+
+
+def test_gaps_are_bridged(body):
+    truth = squat_and_wave(body, 40)
+    camera = Camera(520, 520, 320, 240, pitch=0.1, height=1.4)
+    seen = seen_by(camera, body, truth)
+    gap = slice(15, 22)
+    seen.found[gap] = False
+    seen.image[gap] = seen.world[gap] = 0
+    result = fit(seen, camera, body)
+    assert result.motion.confidence[gap].max() < 0.1 < result.motion.confidence[:15].min()
+    error = np.linalg.norm(turned_to_start(body, result.motion) - turned_to_start(body, truth), axis=-1)
+    assert error[gap].mean() < 0.08
+
+
+def test_initial_pose_is_exact_for_a_straight_trunk(body):
+    truth = squat_and_wave(body, 8)
+    joints = body.joints(truth)
+    world = np.zeros((8, 33, 3))
+    for landmark, name in ((11, "shoulder"), (13, "elbow"), (15, "wrist"), (23, "hip"), (25, "knee"), (27, "ankle")):
+        for k, side in enumerate(("left", "right")):
+            world[:, landmark + k] = joints[:, BODY_JOINT_NAMES.index(f"{side}_{name}")]
+    root, pose = initial_pose(world)
+    guess = HumanMotion(FPS, truth.transl, Rotation.from_matrix(root).as_rotvec(), pose.reshape(8, 63), truth.betas)
+    found, wanted = body.joints(guess), joints
+    for name in ("left_ankle", "right_ankle", "left_wrist", "right_wrist"):
+        k = BODY_JOINT_NAMES.index(name)
+        assert np.linalg.norm(found[:, k] - wanted[:, k], axis=-1).max() < 0.03
+
+
+def test_contacts():
+    soles = np.zeros((30, 4, 3))
+    soles[10:20, 0, 2] = 0.2  # left heel lifted
+    soles[:, 1, 0] = np.arange(30) * 0.05  # left toe slides at 1.5 m/s
+    contacts = contacts_of(soles, 30.0)
+    assert contacts[12:18, 0].max() < 0.1 < 0.9 < contacts[:7, 0].min()
+    assert contacts[:, 1].max() < 0.1
+    assert contacts[:, 2:].min() > 0.9
+
+
+def test_spline_follows_and_bridges():
+    x = np.sin(np.arange(50) / 8)[:, None]
+    weight = np.ones(50)
+    weight[20:25] = 0
+    spline = Spline(50, 3)
+    import torch
+
+    values = spline(torch.as_tensor(spline.fit(x, weight), dtype=torch.float32)).numpy()
+    assert np.abs(values - x).max() < 0.02
