@@ -210,10 +210,13 @@ class Controller:
                 return self._fail(reason, state)
             if self._reference is not None:
                 self._begin_track(state)
-            if now >= self._next_tick:
+            if now >= self._next_tick - 1e-6:
                 # keep the rate exactly, but never run several ticks at once after a pause
                 self._next_tick = max(self._next_tick, now - 1.0 / RATE) + 1.0 / RATE
                 self._tick(state)
+                reason = self._safety.check_height(state, self._tracker.frame)
+                if reason:
+                    return self._fail(reason, state)
             target = self._tracker.target
             command = MotorCommand(q=target, kp=self._tracker.kp, kd=self._tracker.kd)
             try:

@@ -1,0 +1,239 @@
+"""From a robot motion to what a tracker follows: checked, repaired, at 50 Hz, begun and ended gently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation, Slerp
+
+from exoactor.errors import Refused
+from exoactor.motion import RobotMotion
+from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
+
+RATE = 50.0
+"""Hz, of every reference and policy."""
+
+# What the pelvis of a G1 cannot exceed; anything faster is a broken motion. A sprinting person's pelvis reaches about
+# 10 m/s and a jumping one's rises at 3 m/s; the G1 does neither. The broken first frames that retargeters leave are
+# at 40 to 96 m/s (ANCHORS, finding A).
+_MAX_SPEED = 6.0  # m/s
+_MAX_TURN = 20.0  # rad/s
+_START = 0.5  # s at the beginning in which broken frames are dropped rather than refused
+_MIN_FRAMES = 5  # at 50 Hz
+_HEIGHT_TOLERANCE = 0.01  # m, soles off the floor by less are left alone
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A motion fit to be tracked."""
+
+    motion: RobotMotion
+    """At `RATE`, soles on the floor, inside the joint limits."""
+    notes: tuple[str, ...]
+    """What was repaired, one sentence each."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the robot should do at one moment."""
+
+    lin_vel_xy: np.ndarray
+    """(2,) m/s, pelvis velocity in the pelvis frame."""
+    height: float
+    """m, pelvis above the floor."""
+    roll_pitch: np.ndarray
+    """(2,) rad."""
+    yaw: float
+    """rad."""
+    yaw_rate: float
+    """rad/s, about the pelvis' z axis."""
+    joint_pos: np.ndarray
+    """(29,) rad, motor order."""
+
+
+STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STANDING)
+
+
+def prepare(motion: RobotMotion) -> Reference:
+    """Check and repair a motion.
+
+    Frames at the beginning that are torn off from the rest (a retargeter's cold start) are dropped; joints are held
+    inside their limits; the whole motion is shifted in height so that its feet stand on the floor.
+
+    Raises
+    ------
+    Refused
+        The motion is too short, its pelvis jumps, or its joints are far faster than the motors.
+    """
+    notes: list[str] = []
+    first = _broken_start(motion)
+    pos, quat, joints = motion.root_pos[first:], motion.root_quat_wxyz[first:], motion.joint_pos[first:]
+    if first:
+        notes.append(f"The first {first} frames were dropped: they are torn off from the rest of the motion.")
+    pos, quat, joints = _resample(pos, quat, joints, motion.fps)
+    if len(pos) < _MIN_FRAMES:
+        raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, at least {_MIN_FRAMES} needed.")
+    speed, turn, joint_speed = _speeds(pos, quat, joints, RATE)
+    for what, value, limit, unit in (
+        ("pelvis moves at", speed, _MAX_SPEED, "m/s"),
+        ("pelvis turns at", turn, _MAX_TURN, "rad/s"),
+        ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' greatest speed"),
+    ):
+        if value.max() > limit:
+            t = int(value.argmax()) / RATE + first / motion.fps
+            raise Refused(f"The motion jumps at {t:.2f} s: its {what} {value.max():.1f} {unit}, more than {limit:g}.")
+    low, high = JOINT_LIMITS.T
+    outside = np.maximum(low - joints, joints - high).max()
+    if outside > 1e-3:
+        notes.append(f"Joints were held inside their limits, which they left by up to {outside:.2f} rad.")
+    joints = np.clip(joints, low, high)
+    lowest = sole_points(RobotMotion(RATE, pos, quat, joints))[..., 2].min(axis=(1, 2))
+    # Most motions stand on a foot most of the time; a low percentile is not misled by jumps or single bad frames.
+    shift = -float(np.percentile(lowest, 20))
+    if abs(shift) > _HEIGHT_TOLERANCE:
+        notes.append(f"The motion was moved {'down' if shift < 0 else 'up'} by {abs(shift):.3f} m onto the floor.")
+        pos = pos + [0.0, 0.0, shift]
+    return Reference(RobotMotion(RATE, pos, quat, joints, _resample_contacts(motion, first, len(pos))), tuple(notes))
+
+
+def _speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
+    """Speed of the pelvis (T-1,) m/s, its turning (T-1,) rad/s, and the joints' (T-1, 29) rad/s, between frames."""
+    rotation = Rotation.from_quat(quat, scalar_first=True)
+    return (
+        np.linalg.norm(np.diff(pos, axis=0), axis=1) * fps,
+        (rotation[:-1].inv() * rotation[1:]).magnitude() * fps,
+        np.abs(np.diff(joints, axis=0)) * fps,
+    )
+
+
+def _broken_start(motion: RobotMotion) -> int:
+    """Count the frames before the last jump within `_START` of the beginning, the settling after it included."""
+    if len(motion) < 2:
+        return 0
+    speed, turn, joints = _speeds(motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.fps)
+    span = int(_START * motion.fps)
+    jump = (speed > _MAX_SPEED) | (turn > _MAX_TURN) | (joints > VELOCITY_LIMITS).any(axis=1)
+    jumps = np.flatnonzero(jump[:span])
+    # An iterative solver's cold start decays over two more frames.
+    return min(int(jumps[-1]) + 3, len(motion) - 1) if len(jumps) else 0
+
+
+def _resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
+    """Interpolate to `RATE`, linearly and along great circles."""
+    if fps == RATE or len(pos) < 2:
+        return pos, quat, joints
+    t = np.arange(len(pos)) / fps
+    new = np.arange(int(t[-1] * RATE + 1e-6) + 1) / RATE
+    turned = Slerp(t, Rotation.from_quat(quat, scalar_first=True))(np.minimum(new, t[-1]))
+    return _lerp(new, t, pos), turned.as_quat(scalar_first=True), _lerp(new, t, joints)
+
+
+def _lerp(new: np.ndarray, t: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.stack([np.interp(new, t, column) for column in values.T], axis=1)
+
+
+def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarray | None:
+    if motion.contacts is None:
+        return None
+    contacts = motion.contacts[first:]
+    return np.clip(_lerp(np.arange(frames) / RATE, np.arange(len(contacts)) / motion.fps, contacts), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A reference with its blends, ready to be followed frame by frame at `RATE`."""
+
+    lin_vel_xy: np.ndarray
+    """(N, 2) m/s, pelvis frame."""
+    root_pos: np.ndarray
+    """(N, 3) m."""
+    roll_pitch_yaw: np.ndarray
+    """(N, 3) rad, yaw unwrapped."""
+    yaw_rate: np.ndarray
+    """(N,) rad/s, pelvis frame."""
+    joint_pos: np.ndarray
+    """(N, 29) rad."""
+    begin: int
+    """Index of the motion's own first frame; before it the blend-in."""
+    end: int
+    """One past the motion's own last frame; from it on the blend-out."""
+
+    def __len__(self) -> int:
+        return len(self.joint_pos)
+
+    def frame(self, i: int) -> Frame:
+        """Frame ``i``; past the end, the last one held still."""
+        j = min(i, len(self) - 1)
+        roll, pitch, yaw = self.roll_pitch_yaw[j]
+        still = i > j
+        return Frame(
+            lin_vel_xy=np.zeros(2) if still else self.lin_vel_xy[j],
+            height=float(self.root_pos[j, 2]),
+            roll_pitch=np.array([roll, pitch]),
+            yaw=float(yaw),
+            yaw_rate=0.0 if still else float(self.yaw_rate[j]),
+            joint_pos=self.joint_pos[j],
+        )
+
+    @classmethod
+    def standing(cls, joint_pos: np.ndarray, seconds: float) -> Trajectory:
+        """From the joint positions (29,) to the standing pose in so many seconds, in place."""
+        s = _ease(seconds)
+        joints = joint_pos + s[:, None] * (STANDING - joint_pos)
+        root = np.tile([0.0, 0.0, STANDING_HEIGHT], (len(s), 1))
+        return cls._from_poses(root, np.zeros((len(s), 3)), joints, begin=len(s), end=len(s))
+
+    @classmethod
+    def blended(cls, reference: Reference, joint_pos: np.ndarray, present: Frame, seconds: float) -> Trajectory:
+        """Lead from the present pose into a motion, and from its end to standing.
+
+        Parameters
+        ----------
+        reference
+            The motion.
+        joint_pos
+            (29,) rad, measured now.
+        present
+            What the robot was last told: its height and tilt are where the blend begins.
+        seconds
+            Of each blend.
+        """
+        m = reference.motion
+        s = _ease(seconds)
+        rpy = np.unwrap(Rotation.from_quat(m.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
+
+        start_rpy = np.array([*present.roll_pitch, rpy[0, 2]])
+        lead_rpy = start_rpy + s[:, None] * (rpy[0] - start_rpy)
+        lead_joints = joint_pos + s[:, None] * (m.joint_pos[0] - joint_pos)
+        lead_pos = np.tile(m.root_pos[0], (len(s), 1))
+        lead_pos[:, 2] = present.height + s * (m.root_pos[0, 2] - present.height)
+        out_rpy = rpy[-1] + s[:, None] * (np.array([0.0, 0.0, rpy[-1, 2]]) - rpy[-1])
+        out_joints = m.joint_pos[-1] + s[:, None] * (STANDING - m.joint_pos[-1])
+        out_pos = np.tile(m.root_pos[-1], (len(s), 1))
+        out_pos[:, 2] += s * (STANDING_HEIGHT - m.root_pos[-1, 2])
+        return cls._from_poses(
+            np.concatenate([lead_pos, m.root_pos, out_pos]),
+            np.concatenate([lead_rpy, rpy, out_rpy]),
+            np.concatenate([lead_joints, m.joint_pos, out_joints]),
+            begin=len(s),
+            end=len(s) + len(m),
+        )
+
+    @classmethod
+    def _from_poses(cls, pos: np.ndarray, rpy: np.ndarray, joints: np.ndarray, begin: int, end: int) -> Trajectory:
+        rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
+        # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
+        velocity = gaussian_filter1d(np.gradient(pos, 1.0 / RATE, axis=0), 2.0, axis=0, mode="nearest")
+        spin = np.zeros(len(pos))
+        spin[:-1] = (rotation[:-1].inv() * rotation[1:]).as_rotvec()[:, 2] * RATE
+        spin = gaussian_filter1d(spin, 2.0, mode="nearest")
+        return cls(rotation.inv().apply(velocity)[:, :2], pos, rpy, spin, joints, begin, end)
+
+
+def _ease(seconds: float) -> np.ndarray:
+    """Minimum-jerk ramp in (0, 1) over ``seconds`` at `RATE`, both ends left out."""
+    n = max(int(seconds * RATE), 1)
+    s = np.arange(1, n + 1) / (n + 1)
+    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)

@@ -1,0 +1,82 @@
+"""Follows a trajectory, 50 times a second: with a policy, or with nothing but the joints' PD."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exoactor_control.policy import Policy, roll_pitch_yaw
+from exoactor_control.reference import STANDING_FRAME, Frame, Trajectory
+
+if TYPE_CHECKING:
+    from exoactor_control.states import RobotState
+
+# Gains without a policy: stiff enough to carry the limbs, soft enough for a robot in a band. Legs, waist, arms.
+_LEG_KP, _LEG_KD = (100.0, 100.0, 100.0, 150.0, 40.0, 40.0), (2.0, 2.0, 2.0, 4.0, 2.0, 2.0)
+PD_KP = np.array([*_LEG_KP, *_LEG_KP, *[150.0] * 3, *([40.0] * 4 + [20.0] * 3) * 2])
+PD_KD = np.array([*_LEG_KD, *_LEG_KD, *[4.0] * 3, *([2.0] * 4 + [1.0] * 3) * 2])
+
+_MAX_CORRECTION = 0.5  # rad/s of heading correction
+
+
+class Tracker:
+    """Where the robot is in a trajectory, and the joint targets there.
+
+    Parameters
+    ----------
+    policy
+        None: the targets are the reference's own joint positions.
+    heading_gain
+        1/s; yaw rate added per radian of heading error by the IMU since `start`.
+    """
+
+    def __init__(self, policy: Policy | None, heading_gain: float) -> None:
+        self.policy = policy
+        self.heading_gain = heading_gain
+        self.kp, self.kd = (PD_KP, PD_KD) if policy is None else (policy.kp, policy.kd)
+        self.target = STANDING_FRAME.joint_pos
+        """(29,) rad, of the last tick."""
+        self.frame: Frame = STANDING_FRAME
+        """What is being commanded."""
+        self.trajectory: Trajectory | None = None
+        self._index = 0
+        self._yaw_offset = 0.0
+
+    def start(self, trajectory: Trajectory, state: RobotState, keep_policy: bool) -> None:
+        """Begin a trajectory here and now; ``keep_policy``: the policy runs on, its history stays."""
+        if self.policy is not None and not keep_policy:
+            self.policy.reset()
+        if not keep_policy:
+            self.target, self.frame = state.joint_pos, trajectory.frame(0)
+        self.trajectory, self._index = trajectory, 0
+        self._yaw_offset = float(roll_pitch_yaw(state.quat_wxyz)[2]) - float(trajectory.roll_pitch_yaw[0, 2])
+
+    def tick(self, state: RobotState) -> None:
+        """Advance by one frame."""
+        frame = self.trajectory.frame(self._index)
+        self._index += 1
+        self.frame = frame
+        if self.policy is None:
+            self.target = frame.joint_pos
+            return
+        error = frame.yaw + self._yaw_offset - float(roll_pitch_yaw(state.quat_wxyz)[2])
+        error = (error + np.pi) % (2.0 * np.pi) - np.pi
+        turn = float(np.clip(self.heading_gain * error, -_MAX_CORRECTION, _MAX_CORRECTION))
+        self.target = self.policy.act(state, replace(frame, yaw_rate=frame.yaw_rate + turn))
+
+    @property
+    def finished(self) -> bool:
+        """The trajectory has been commanded to its end."""
+        return self.trajectory is not None and self._index >= len(self.trajectory)
+
+    @property
+    def progress(self) -> float:
+        """Share of the trajectory commanded so far."""
+        return 0.0 if self.trajectory is None else min(self._index / len(self.trajectory), 1.0)
+
+    @property
+    def motion_index(self) -> int:
+        """Index of the commanded frame in the motion itself, negative in the blend-in."""
+        return 0 if self.trajectory is None else self._index - 1 - self.trajectory.begin
