@@ -30,7 +30,7 @@ FPS = 30.0
 STAND = 0.7
 """Seconds of standing at the start and at the end."""
 MAX_SECONDS = 120.0
-STEP = {"forward": 0.42, "backward": 0.30, "left": 0.26, "right": 0.26}
+STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
 """Longest step, m."""
 TURN_STEP = 30.0
 """Largest turn per step, degrees."""
@@ -40,7 +40,9 @@ SOLE_CENTRE = 0.045
 """From the ankle forward to the point of the sole that carries the weight, m."""
 ARM_SPEED = 4.2
 """Peak speed that arm moves are stretched to, rad/s."""
-LEG_REACH = 0.992
+HEEL_OFF = 0.18
+"""Walking forward, the heel leaves the floor this long before the toe, s."""
+LEG_REACH = 0.985
 """Straightest leg, as a share of thigh plus shank."""
 GRAVITY = 9.81
 
@@ -172,7 +174,7 @@ def _travel(score: Score, action: Action) -> None:
     x, y, yaw = score.place
     ahead = length * np.array([dx * math.cos(yaw) - dy * math.sin(yaw), dx * math.sin(yaw) + dy * math.cos(yaw)])
     side = way if way in SIDES else action.side or "right"
-    roll = {"forward": 0.30, "backward": -0.12}.get(way, 0.0) * min(1.0, length / 0.4)
+    roll = 0.34 * min(1.0, length / 0.4) if way == "forward" else 0.0
     closing = way in SIDES
     for _ in range(count):
         score.place[:2] += ahead
@@ -540,25 +542,29 @@ def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarra
 
 
 def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str):
-    """Ankle positions (T, 3), world rotations (T, 3, 3), yaw (T,) and contact (T,) of a foot.
+    """Ankle positions (T, 3), world rotations (T, 3, 3), yaw (T,), contacts of heel and toe (T, 2) of a foot.
 
     ``heel`` and ``toe`` (3,) are the sole points from the ankle at rest.
     """
     place, air = score.feet[side].sample(times), score.air[side].sample(times)
     clear, pitch = air[:, 0], air[:, 1].copy()
-    contact = np.ones(len(times))
+    contact = np.ones((len(times), 2))
     for begin, end, clearance, roll in score.swings[side]:
         s = (times - begin) / (end - begin)
         clear = clear + clearance * bump(s)
-        # the heel leaves first, and lands first
-        pitch += roll * (1.6 * bump(s / 0.6) - 0.7 * bump((s - 0.45) / 0.55))
+        if roll:  # the heel leaves before the toe, and lands first
+            pitch += roll * bump((times - begin + HEEL_OFF) / (HEEL_OFF + 0.28))
+            pitch -= 0.5 * roll * bump((s - 0.4) / 0.6)
+            contact[(times > begin - HEEL_OFF + 1e-9) & (times <= begin), 0] = 0.0
         contact[(s > 1e-9) & (s < 1.0 - 1e-9)] = 0.0
     yaw = place[:, 2]
     turn = _turned("z", yaw)
-    foot = turn @ UPRIGHT @ _turned("x", pitch)
+    flat = turn @ UPRIGHT
+    foot = flat @ _turned("x", pitch)
     lowest = np.minimum((foot @ heel)[:, 2], (foot @ toe)[:, 2])
     ankle = np.empty((len(times), 3))
     ankle[:, :2] = place[:, :2] - SOLE_CENTRE * turn[:, :2, 0]
+    ankle[:, :2] += np.where(pitch > 0.0, ((flat - foot) @ toe)[:, :2].T, 0.0).T  # it rolls over the toe
     ankle[:, 2] = clear - lowest
     return ankle, foot, yaw, contact
 
@@ -638,7 +644,7 @@ def _solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> Huma
         local[:, _KNEE[side]] = upper.transpose(0, 2, 1) @ lower
         local[:, _ANKLE[side]] = lower.transpose(0, 2, 1) @ feet[side][1]
     vectors = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_rotvec().reshape(t, 55, 3)
-    contact = np.stack([feet[s][3] for s in SIDES for _ in range(2)], axis=1)
+    contact = np.concatenate([feet[s][3] for s in SIDES], axis=1)
     return HumanMotion(
         fps=fps,
         transl=root - rest[0],

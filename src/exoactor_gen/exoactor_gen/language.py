@@ -29,7 +29,7 @@ class Action:
     count: int | None = None
     seconds: float | None = None
     pace: float = 1.0
-    """Factor on the speed: 0.75 slowly, 1.15 quickly."""
+    """Factor on the speed: 0.75 slowly, 1.1 quickly."""
     thing: str | None = None
     """What it is done to, such as 'ball': mimed, nothing is shown."""
 
@@ -174,7 +174,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("turn", "turns", "circle", "rotation"), ("angle", 360.0)),
 }
 _TIMES = {"once": 1, "twice": 2, "thrice": 3}
-_PACE = {"slowly": 0.75, "slow": 0.75, "gently": 0.75, "quickly": 1.15, "fast": 1.15, "quick": 1.15}
+_PACE = {"slowly": 0.75, "slow": 0.75, "gently": 0.75, "quickly": 1.1, "fast": 1.1, "quick": 1.1}
 _RANGES = {"distance": (0.05, 20.0), "angle": (1.0, 720.0), "count": (1, 30), "seconds": (0.2, 60.0)}
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
 

@@ -12,9 +12,9 @@ def min_jerk(s: np.ndarray) -> np.ndarray:
 
 
 def bump(s: np.ndarray) -> np.ndarray:
-    """Smooth bump, 0 at s <= 0 and s >= 1 with zero slope and curvature there, 1 at s = 0.5."""
+    """Smooth bump, 0 at s <= 0 and s >= 1 with zero slope there, 1 at s = 0.5."""
     s = np.clip(s, 0.0, 1.0)
-    return 64.0 * (s * (1.0 - s)) ** 3
+    return 16.0 * (s * (1.0 - s)) ** 2
 
 
 class Track:
