@@ -1,4 +1,4 @@
-"""The node ``retargeter``: action retarget_motion; shows the reference on reference/joint_states and reference/odometry."""
+"""The node ``retargeter``: action retarget_motion; shows the reference G1 as joint states and odometry."""
 
 from __future__ import annotations
 

@@ -1,0 +1,164 @@
+"""Sending a task to the running graph from Python: a facade over the action execute_task."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import rclpy
+from exoactor_interfaces.action import ExecuteTask
+from rclpy.action import ActionClient
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage
+
+from exoactor.errors import BadInput, Cancelled
+from exoactor.ros import NAMESPACE
+from exoactor.ros.call import call
+from exoactor.ros.convert import exit_code
+from exoactor.ros.heartbeat import Watch
+
+EXECUTE = {"rehearse": ExecuteTask.Goal.REHEARSE, "sim": ExecuteTask.Goal.SIM, "robot": ExecuteTask.Goal.ROBOT}
+
+OnFeedback = Callable[[str, float, str], None]
+"""Called with stage, fraction of the stage in [0, 1], and text."""
+
+
+@dataclass
+class TaskResult:
+    """What came of a task."""
+
+    instruction: str
+    success: bool
+    exit_code: int
+    failed_stage: str
+    reason: str
+    run_folder: str
+    """On the task server's machine; empty when the task was refused at once."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time per stage."""
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Quality figures per stage."""
+
+
+def send_task(
+    instruction: str,
+    scene_image: bytes | None = None,
+    execute: str = "rehearse",
+    require_approval: bool = False,
+    on_feedback: OnFeedback = lambda stage, fraction, text: None,
+    wait: float = 10.0,
+) -> TaskResult:
+    """Send a task and wait for its end; Ctrl-C cancels it.
+
+    Parameters
+    ----------
+    instruction
+        The task in words.
+    scene_image
+        Bytes of a png or jpeg file.
+    execute
+        "rehearse", "sim" or "robot".
+    require_approval
+        Wait for the approve service after the rehearsal.
+    on_feedback
+        Called as the task proceeds, in another thread.
+    wait
+        Seconds until a missing task server is an error.
+
+    Raises
+    ------
+    BadInput
+        ``execute`` is none of the three.
+    Missing
+        There is no task server, or it died.
+    Cancelled
+        The user cancelled.
+    """
+    if execute not in EXECUTE:
+        raise BadInput(f"execute is '{execute}', but rehearse, sim or robot is needed.")
+    goal = ExecuteTask.Goal(instruction=instruction, execute=EXECUTE[execute], require_approval=require_approval)
+    if scene_image:
+        kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"
+        goal.scene_image = CompressedImage(format=kind, data=scene_image)
+    with _spinning_node() as node:
+        client = ActionClient(node, ExecuteTask, "execute_task")
+        watch = Watch(node)
+        cancel = threading.Event()
+        outcome: list[Any] = []
+
+        def work() -> None:
+            try:
+                outcome.append(
+                    call(
+                        client,
+                        goal,
+                        server="task_server",
+                        on_feedback=lambda f: f.stage and on_feedback(f.stage, f.fraction, f.text),
+                        cancelled=cancel.is_set,
+                        watch=watch,
+                        absent_after=wait,
+                    )
+                )
+            except BaseException as error:
+                outcome.append(error)
+
+        worker = threading.Thread(target=work, name="send", daemon=True)
+        worker.start()
+        try:
+            while worker.is_alive():
+                worker.join(0.1)
+        except KeyboardInterrupt:
+            cancel.set()
+            worker.join(5.0)
+            raise Cancelled("Cancelled.") from None
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return _result(instruction, outcome[0])
+
+
+def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
+    metrics = json.loads(result.metrics_json or "{}")
+    seconds = metrics.pop("seconds", {})
+    return TaskResult(
+        instruction,
+        result.error_code == 0,
+        exit_code(result.error_code),
+        result.failed_stage,
+        result.error_msg,
+        result.run_folder,
+        seconds,
+        metrics,
+    )
+
+
+@contextmanager
+def _spinning_node() -> Iterator[Node]:
+    """A node of its own context, spun in a thread; signals stay with the caller."""
+    context = Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    name = f"client_{time.monotonic_ns() % 1_000_000_000}"
+    node = rclpy.create_node(name, namespace=NAMESPACE, context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def spin() -> None:
+        with suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, name="ros", daemon=True)
+    thread.start()
+    try:
+        yield node
+    finally:
+        executor.shutdown(1.0)
+        thread.join(2.0)
+        node.destroy_node()
+        context.try_shutdown()

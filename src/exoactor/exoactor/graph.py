@@ -1,0 +1,118 @@
+"""The node graph, described once: `exoactor up` and launch/bringup.launch.py both start what stands here.
+
+Imports nothing of ROS.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exoactor.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A launch argument, ``name:=value``."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+ARGUMENTS = (
+    Argument("robot", "sim", "What the controller drives.", ("sim", "real")),
+    Argument("network_interface", "lo", "Interface that Unitree's DDS speaks on; the real robot's cable, e.g. eth0."),
+    Argument("dds_domain", "1", "DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot."),
+    Argument("policy", "", "Tracker policy (.onnx); empty: plain joint PD, the G1 hanging on the elastic band."),
+    Argument("generator", "", "Video generator backend; empty: as params_file says."),
+    Argument("params_file", "", "Parameters of the nodes (.yaml); empty: config/exoactor.yaml."),
+    Argument("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs."),
+    Argument("rviz", "false", "Start RViz.", ("true", "false")),
+)
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the graph: a console script of one of our packages."""
+
+    package: str
+    executable: str
+    module: str
+    name: str
+    """Node name."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """ROS parameter: value as YAML; what is not here comes from the parameters file."""
+
+    def ros_arguments(self, params_file: str) -> list[str]:
+        """What stands after the executable on the command line."""
+        overrides = [v for name, value in self.parameters.items() for v in ("-p", f"{name}:={value}")]
+        return ["--ros-args", "--params-file", params_file, *overrides]
+
+
+def resolve(given: dict[str, str]) -> dict[str, str]:
+    """All launch arguments with their values.
+
+    Raises
+    ------
+    BadInput
+        An argument is unknown or has a value that it cannot have.
+    """
+    known = {a.name: a for a in ARGUMENTS}
+    for name, value in given.items():
+        if name not in known:
+            raise BadInput(f"There is no launch argument '{name}': there are {', '.join(known)}.")
+        if known[name].choices and value not in known[name].choices:
+            raise BadInput(f"{name}:={value} is not one of {', '.join(known[name].choices)}.")
+    values = {a.name: given.get(a.name, a.default) for a in ARGUMENTS}
+    if not values["dds_domain"].isdigit() or not 0 <= int(values["dds_domain"]) <= 232:
+        raise BadInput(f"dds_domain:={values['dds_domain']} is not a number from 0 to 232.")
+    for name in ("policy", "params_file"):
+        if values[name]:
+            values[name] = str(Path(values[name]).expanduser().resolve())
+    if values["policy"] and not Path(values["policy"]).is_file():
+        raise BadInput(f"There is no policy file {values['policy']}.")
+    values["params_file"] = values["params_file"] or str(share("config") / "exoactor.yaml")
+    if not Path(values["params_file"]).is_file():
+        raise BadInput(f"There is no parameters file {values['params_file']}.")
+    return values
+
+
+def processes(values: dict[str, str]) -> list[Process]:
+    """The processes that belong to these launch arguments (as `resolve` gives them)."""
+    quoted = {name: f"'{value}'" for name, value in values.items()}  # so that YAML takes them for strings
+    policy = {"policy": quoted["policy"]} if values["policy"] else {}
+    link = {"network_interface": quoted["network_interface"], "dds_domain": values["dds_domain"]}
+    graph = [
+        Process("exoactor", "task_server", "exoactor.task_server", "task_server", {
+            "robot": quoted["robot"], **({"runs": quoted["runs"]} if values["runs"] else {}),
+        }),
+        Process("exoactor_gen", "generator", "exoactor_gen.node", "generator",
+                {"backend": quoted["generator"]} if values["generator"] else {}),
+        Process("exoactor_pose", "pose_estimator", "exoactor_pose.node", "pose_estimator"),
+        Process("exoactor_retarget", "retargeter", "exoactor_retarget.node", "retargeter"),
+        Process("exoactor_control", "rehearsal", "exoactor_control.rehearsal_node", "rehearsal",
+                {f"mujoco.{name}": value for name, value in policy.items()}),
+        Process("exoactor_control", "controller", "exoactor_control.controller_node", "controller",
+                {**link, "robot": quoted["robot"], **policy}),
+        Process("exoactor", "state_publisher", "exoactor.state_publisher", "robot_state_publisher"),
+    ]  # fmt: skip
+    if values["robot"] == "sim":
+        # Without a policy nothing balances the G1: it hangs in the band from the start.
+        band = {"band": "false" if policy else "true"}
+        graph.append(Process("exoactor_sim", "simulator", "exoactor_sim.simulator", "simulator", {**link, **band}))
+    return graph
+
+
+def share(folder: str) -> Path:
+    """Folder of package ``exoactor`` that holds configuration or launch files: in the source tree, or installed."""
+    source = Path(__file__).resolve().parent.parent / folder
+    if source.is_dir():
+        return source
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        installed = Path(prefix, "share", "exoactor", folder)
+        if prefix and installed.is_dir():
+            return installed
+    raise BadInput(f"The folder '{folder}' of package exoactor is not found: source the workspace's setup file.")

@@ -1,0 +1,336 @@
+"""The node ``task_server``: carries out a task by calling the stages' actions in turn (action execute_task)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from exoactor_interfaces.action import EstimateMotion, ExecuteTask, GenerateVideo, RetargetMotion, TrackMotion
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.action import ActionClient, ActionServer, CancelResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
+
+from exoactor.errors import BadInput, Cancelled, ExoActorError, Refused
+from exoactor.pipeline import Report
+from exoactor.ros import NAMESPACE
+from exoactor.ros.call import TICK, call
+from exoactor.ros.convert import (
+    error_code,
+    exit_code,
+    human_from_message,
+    jpeg_message,
+    metrics_to_json,
+    picture_from_message,
+    robot_from_message,
+    video_from_message,
+)
+from exoactor.ros.heartbeat import Heartbeat, Watch
+from exoactor.ros.spin import run
+from exoactor.ros.stage_node import FEEDBACK_PERIOD, RESULT_KEPT
+from exoactor.run_folder import RunFolder
+
+ERROR_BASE = 100
+EXECUTE = {ExecuteTask.Goal.REHEARSE: "rehearse", ExecuteTask.Goal.SIM: "sim", ExecuteTask.Goal.ROBOT: "robot"}
+
+STAGES: dict[str, tuple[str, str, type]] = {
+    "generate": ("generator", "generate_video", GenerateVideo),
+    "estimate": ("pose_estimator", "estimate_motion", EstimateMotion),
+    "retarget": ("retargeter", "retarget_motion", RetargetMotion),
+    "rehearse": ("rehearsal", "rehearse_motion", TrackMotion),
+    "track": ("controller", "track_motion", TrackMotion),
+}
+"""Stage: the node that serves it, its action, the action's type."""
+
+
+class StageFailed(ExoActorError):
+    """A stage's server answered with an error; carries the exit code that goes with it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code(code)
+
+
+class TaskServer(Node):
+    """Generate, estimate, retarget, rehearse, wait for approval where wanted, track.
+
+    Notes
+    -----
+    ROS parameters: ``robot`` ("sim" or "real": what the controller drives), ``runs`` (folder that takes the run
+    folders), ``server_timeout`` and ``silence_timeout`` (s until a stage node counts as absent, and as dead),
+    ``approval_timeout`` (s), ``approve_robot_automatically``.
+
+    Services: ``approve`` lets a rehearsed motion go on to the robot; ``~/stop`` cancels the task and stops the robot.
+    """
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("task_server", namespace=NAMESPACE, **node_options)
+
+        def parameter(name: str, value: Any, description: str) -> None:
+            self.declare_parameter(name, value, ParameterDescriptor(description=description))
+
+        parameter("robot", "sim", "What the controller drives: sim or real.")
+        parameter("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs.")
+        parameter("server_timeout", 10.0, "s until a stage node counts as absent.")
+        parameter("silence_timeout", 8.0, "s without a sign of life until a stage node counts as dead.")
+        parameter("approval_timeout", 600.0, "s to wait for approval.")
+        parameter("approve_robot_automatically", False, "Let the real robot move with nobody's approval.")
+        group = ReentrantCallbackGroup()
+        self._busy = threading.Lock()
+        self._task_ended = threading.Event()  # set by ~/stop: the task in work is to end
+        self._approved = threading.Event()
+        self._awaiting = False
+        self._watch = Watch(self)
+        self._heartbeat = Heartbeat(self)
+        self._clients = {
+            stage: ActionClient(self, kind, action, callback_group=group) for stage, (_, action, kind) in STAGES.items()
+        }
+        self._stop_client = self.create_client(Trigger, "stop", callback_group=group)
+        self.create_service(Trigger, "approve", self._on_approve, callback_group=group)
+        self.create_service(Trigger, "~/stop", self._on_stop, callback_group=group)
+        self._server = ActionServer(
+            self,
+            ExecuteTask,
+            "execute_task",
+            self._execute,
+            callback_group=group,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            result_timeout=RESULT_KEPT,
+        )
+        self.get_logger().info("Ready: execute_task.")
+
+    # --- services -----------------------------------------------------------------------------------------------
+
+    def _on_approve(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._awaiting
+        response.message = "Approved." if self._awaiting else "No motion waits for approval."
+        if self._awaiting:
+            self._approved.set()
+        return response
+
+    def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._task_ended.set()
+        response.success = True
+        response.message = "The task is cancelled"
+        if not self._stop_client.service_is_ready():
+            response.message += "; no controller is there to stop."
+            return response
+        done = threading.Event()
+        future = self._stop_client.call_async(Trigger.Request())
+        future.add_done_callback(lambda _: done.set())
+        response.success = done.wait(2.0)
+        response.message += f"; {future.result().message}" if response.success else "; the controller does not answer."
+        return response
+
+    # --- the task -----------------------------------------------------------------------------------------------
+
+    def _execute(self, goal: Any) -> ExecuteTask.Result:
+        task = _Task(self, goal)
+        result = ExecuteTask.Result()
+        report = task.report
+        try:
+            if not self._busy.acquire(blocking=False):
+                raise Refused("The task server is busy with another task: wait for it or cancel it.")
+            try:
+                self._task_ended.clear()
+                task.run()
+            finally:
+                self._busy.release()
+        except Exception as error:
+            result.error_code = error_code(ERROR_BASE, error)
+            report.reason = str(error)
+            if isinstance(error, ExoActorError):
+                self.get_logger().warning(f"{report.failed_stage or 'task'}: {error}")
+            else:
+                self.get_logger().error(traceback.format_exc())
+                report.reason = f"Internal error ({type(error).__name__}: {error}); see the task server's log."
+        if task.folder is not None:
+            result.run_folder = str(task.folder.path)
+            try:
+                task.folder.save_report(vars(report))
+            except ExoActorError as error:
+                self.get_logger().error(str(error))
+        result.error_msg, result.failed_stage = report.reason, report.failed_stage
+        result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds})
+        if not self.context.ok():
+            return result
+        if report.success:
+            goal.succeed()
+        else:
+            (goal.canceled if goal.is_cancel_requested else goal.abort)()
+        return result
+
+
+class _Task:
+    """One task on its way through the stages."""
+
+    def __init__(self, server: TaskServer, goal: Any) -> None:
+        self._server, self._goal = server, goal
+        self._last_feedback = ("", 0.0)
+        self.report = Report(goal.request.instruction)
+        self.folder: RunFolder | None = None
+
+    def run(self) -> None:
+        """Do all of it; raises `ExoActorError`, with the failed stage in the report."""
+        request, report = self._goal.request, self.report
+        execute = self._check(request)
+        self.folder = RunFolder.create(request.instruction, self._parameter("runs") or None)
+        self.folder.save_task(
+            {"instruction": request.instruction, "execute": execute, "require_approval": request.require_approval}
+        )
+        with self._stage("generate"):
+            made = self._call(
+                "generate", GenerateVideo.Goal(instruction=request.instruction, scene_image=request.scene_image)
+            )
+            video = video_from_message(made.video)
+            self.folder.save_video(video)
+            if made.truth.num_frames:
+                self.folder.save_truth(human_from_message(made.truth))
+            self._feedback("generate", 1.0, "video made", preview=_middle_frame(video))
+        with self._stage("estimate"):
+            seen = self._call("estimate", EstimateMotion.Goal(video=made.video))
+            human = human_from_message(seen.motion)
+            keypoints = _keypoints(seen.keypoints)
+            self.folder.save_human(human, keypoints)
+        with self._stage("retarget"):
+            fitted = self._call("retarget", RetargetMotion.Goal(motion=seen.motion))
+            self.folder.save_robot(robot_from_message(fitted.motion))
+        with self._stage("rehearse"):
+            rehearsed = self._call("rehearse", TrackMotion.Goal(motion=fitted.motion))
+            self.folder.save_rehearsal(robot_from_message(rehearsed.motion))
+            self._require_success("rehearse", "The rehearsal failed")
+        if execute != "rehearse":
+            if request.require_approval or (execute == "robot" and not self._parameter("approve_robot_automatically")):
+                with self._stage("approve"):
+                    self._wait_for_approval()
+            with self._stage("track"):
+                tracked = self._call("track", TrackMotion.Goal(motion=fitted.motion))
+                if tracked.motion.num_frames:
+                    self.folder.save_tracking(robot_from_message(tracked.motion))
+                self._require_success("track", "The G1 did not do it")
+        report.success = True
+
+    def _check(self, request: ExecuteTask.Goal) -> str:
+        """The wanted execution, after looking at what can be seen before anything is done."""
+        if not request.instruction.strip():
+            raise BadInput("The instruction is empty: say what the G1 should do.")
+        if request.execute not in EXECUTE:
+            raise BadInput(f"execute is {request.execute}, but 0 (rehearse), 1 (sim) or 2 (robot) is needed.")
+        execute, robot = EXECUTE[request.execute], self._parameter("robot")
+        if {"sim": "sim", "robot": "real"}.get(execute, robot) != robot:
+            wanted = "the simulation" if execute == "sim" else "the real robot"
+            raise BadInput(
+                f"The task is for {wanted}, but this graph was started with robot:={robot}: start the other."
+            )
+        picture_from_message(request.scene_image)
+        return execute
+
+    def _parameter(self, name: str) -> Any:
+        return self._server.get_parameter(name).value
+
+    def _cancelled(self) -> bool:
+        return self._goal.is_cancel_requested or self._server._task_ended.is_set() or not self._server.context.ok()
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Time a stage; on an error leave its name in the report."""
+        start = time.perf_counter()
+        self.report.failed_stage = name
+        self._feedback(name, 0.0, "starting")
+        try:
+            yield
+        except ExoActorError:
+            if self._cancelled():
+                raise Cancelled("The task was cancelled.") from None
+            raise
+        finally:
+            self.report.seconds[name] = round(time.perf_counter() - start, 3)
+        self.report.failed_stage = ""
+
+    def _call(self, stage: str, goal: Any) -> Any:
+        """Have a stage's server do its part and return its result; its figures go into the report."""
+        node, _, _ = STAGES[stage]
+        result = call(
+            self._server._clients[stage],
+            goal,
+            server=node,
+            on_feedback=lambda feedback: self._feedback(stage, feedback.fraction, feedback.text),
+            cancelled=self._cancelled,
+            watch=self._server._watch,
+            absent_after=self._parameter("server_timeout"),
+            dead_after=self._parameter("silence_timeout"),
+        )
+        with contextlib.suppress(ValueError):
+            self.report.metrics[stage] = json.loads(result.metrics_json or "{}")
+        if result.error_code:
+            raise StageFailed(result.error_code, result.error_msg or f"error {result.error_code}")
+        return result
+
+    def _require_success(self, stage: str, what: str) -> None:
+        figures = self.report.metrics.get(stage, {})
+        if figures.get("success") is False:
+            raise Refused(f"{what}: {figures.get('reason') or 'no reason given'}.")
+
+    def _wait_for_approval(self) -> None:
+        server = self._server
+        server._approved.clear()
+        server._awaiting = True
+        start = time.monotonic()
+        limit = self._parameter("approval_timeout")
+        try:
+            while not server._approved.wait(TICK):
+                if self._cancelled():
+                    raise Cancelled("The task was cancelled.")
+                waited = time.monotonic() - start
+                if waited > limit:
+                    raise Refused(f"Nobody approved the motion within {limit:.0f} s.")
+                self._feedback("approve", min(1.0, waited / limit), "waiting for the approve service", period=1.0)
+        finally:
+            server._awaiting = False
+
+    def _feedback(
+        self,
+        stage: str,
+        fraction: float,
+        text: str,
+        preview: CompressedImage | None = None,
+        period: float = FEEDBACK_PERIOD,
+    ) -> None:
+        now = time.monotonic()
+        last_stage, last_time = self._last_feedback
+        if preview is None and stage == last_stage and now - last_time < period:
+            return
+        self._last_feedback = (stage, now)
+        message = ExecuteTask.Feedback(stage=stage, fraction=float(fraction), text=text)
+        if preview is not None:
+            message.preview = preview
+        self._goal.publish_feedback(message)
+
+
+def _middle_frame(video: Any) -> CompressedImage | None:
+    middle = video.frame_count // 2
+    image = next((frame for i, frame in enumerate(video.frames()) if i == middle), None)
+    return None if image is None else jpeg_message(image)
+
+
+def _keypoints(values: Any) -> np.ndarray | None:
+    flat = np.asarray(values, np.float32)
+    return flat.reshape(-1, 33, 3) if flat.size and flat.size % 99 == 0 else None
+
+
+def main() -> None:
+    """Entry point of the node."""
+    run(TaskServer, threads=6)
+
+
+if __name__ == "__main__":
+    main()

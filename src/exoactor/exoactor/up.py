@@ -1,0 +1,179 @@
+"""`exoactor up`: start the node graph as processes, watch them, and end them together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing
+from exoactor.graph import Process, processes, resolve, share
+
+END_WAIT = 8.0
+"""s that a process has to end after SIGINT before it is killed."""
+
+
+def parse(arguments: Sequence[str]) -> dict[str, str]:
+    """``name:=value`` words as a dictionary; raises `BadInput` for anything else."""
+    given = {}
+    for word in arguments:
+        name, assigned, value = word.partition(":=")
+        if not assigned or not name:
+            raise BadInput(f"'{word}' is not NAME:=VALUE, for example robot:=sim.")
+        given[name] = value
+    return given
+
+
+class Graph:
+    """The running processes."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, subprocess.Popen] = {}
+
+    def start(self, values: dict[str, str]) -> None:
+        """Start everything."""
+        for process in processes(values):
+            self._start(process.name, command(process, values["params_file"]))
+        if values["rviz"] == "true":
+            if shutil.which("rviz2"):
+                self._start("rviz2", ["rviz2", "-d", str(share("config") / "exoactor.rviz")])
+            else:
+                say("rviz2 is not installed here: going on without it.")
+
+    def _start(self, name: str, words: list[str]) -> None:
+        # A session of its own: Ctrl-C reaches this process alone, which then ends the others in order.
+        self._running[name] = subprocess.Popen(
+            words, start_new_session=True, env={"PYTHONUNBUFFERED": "1", **os.environ}
+        )
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process number by node name, of those that run."""
+        return {name: process.pid for name, process in self._running.items()}
+
+    def reap(self) -> list[str]:
+        """One line for each process that ended since the last call."""
+        lines = []
+        for name, process in list(self._running.items()):
+            code = process.poll()
+            if code is not None:
+                del self._running[name]
+                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                lines.append(f"{name} {how}; the other nodes go on without it.")
+        return lines
+
+    def stop(self) -> None:
+        """End all processes: SIGINT, and after a while SIGKILL."""
+        for process in self._running.values():
+            process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + END_WAIT
+        for name, process in self._running.items():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                say(f"{name} did not end in {END_WAIT:.0f} s: killed.")
+                process.kill()
+                process.wait()
+        self._running.clear()
+
+
+def command(process: Process, params_file: str) -> list[str]:
+    """Command line of one process, with the interpreter that runs here."""
+    return [sys.executable, "-m", process.module, *process.ros_arguments(params_file)]
+
+
+@contextmanager
+def running(values: dict[str, str]) -> Iterator[Graph]:
+    """The graph, for as long as the block lasts; SIGTERM ends it as Ctrl-C does."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    graph = Graph()
+    try:
+        graph.start(values)
+        yield graph
+    finally:
+        graph.stop()
+        signal.signal(signal.SIGTERM, previous)
+
+
+def up(arguments: Sequence[str]) -> int:
+    """Start the graph and wait for Ctrl-C (exit code 0), or until no process is left (1)."""
+    values = resolve(parse(arguments))
+    try:
+        with running(values) as graph:
+            say(f'{len(graph.pids)} processes; send a task with: exoactor send "wave". Ctrl-C ends all.')
+            while graph.pids:
+                for line in graph.reap():
+                    say(line)
+                time.sleep(0.2)
+    except KeyboardInterrupt:
+        say("Ended.")
+        return 0
+    say("No process is left.")
+    return 1
+
+
+def demo(task: str, arguments: Sequence[str]) -> int:
+    """Start the graph, send it one task for the simulated robot, write demo.mp4, print the report, end the graph."""
+    from exoactor import cli
+    from exoactor.client import send_task
+    from exoactor.demo import write_demo
+    from exoactor.run_folder import RunFolder
+
+    values = resolve(parse(arguments))
+    with cli.progress_bars() as bars:
+        with running(values) as graph:
+            say(f"{len(graph.pids)} processes: {', '.join(graph.pids)}.")
+            open_bars = {}
+
+            def on_feedback(stage: str, fraction: float, text: str) -> None:
+                for line in graph.reap():
+                    say(line)
+                if stage not in open_bars:
+                    open_bars[stage] = bars(stage)
+                open_bars[stage](fraction, text)
+
+            result = send_task(task, execute="sim", on_feedback=on_feedback, wait=60.0)
+        folder = Path(result.run_folder)
+        if result.run_folder and (folder / "video.mp4").exists():
+            write_demo(RunFolder(folder), bars("demo"))
+    cli.print_report(folder, vars(result))
+    return result.exit_code
+
+
+def say(text: str) -> None:
+    """One line to standard error."""
+    print(f"exoactor: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Entry point of ``python -m exoactor.up [--demo TASK] [NAME:=VALUE ...]``."""
+    parser = argparse.ArgumentParser(prog="python -m exoactor.up", description=__doc__)
+    parser.add_argument("--demo", metavar="TASK", help="send one task, write demo.mp4, and end")
+    parser.add_argument("arguments", nargs="*", metavar="NAME:=VALUE", help="launch arguments")
+    options = parser.parse_args()
+    try:
+        return up(options.arguments) if options.demo is None else demo(options.demo, options.arguments)
+    except KeyboardInterrupt:
+        return Cancelled.exit_code
+    except ImportError as error:
+        say(str(Missing(f"ROS 2 is not importable here ({error}): run 'make env', or source your ROS 2 workspace.")))
+        return Missing.exit_code
+    except ExoActorError as error:
+        say(str(error))
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

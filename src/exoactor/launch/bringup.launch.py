@@ -1,0 +1,32 @@
+"""All of ExoActor: ros2 launch exoactor bringup.launch.py [robot:=sim|real] [policy:=FILE.onnx] [rviz:=true] ..."""
+
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from exoactor.graph import ARGUMENTS, processes, resolve, share
+from launch import LaunchDescription
+
+
+def start(context):
+    """Start the processes of the graph with the arguments that were given."""
+    values = resolve({a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS})
+    # The whole command line of a process comes from the graph, so that `exoactor up` and this file agree.
+    nodes = [
+        Node(package=p.package, executable=p.executable, ros_arguments=p.ros_arguments(values["params_file"])[1:],
+             output="screen")
+        for p in processes(values)
+    ]  # fmt: skip
+    if values["rviz"] == "true":
+        view = ["-d", str(share("config") / "exoactor.rviz")]
+        nodes.append(Node(package="rviz2", executable="rviz2", arguments=view, output="log"))
+    return [LogInfo(msg=f"robot: {values['robot']}, policy: {values['policy'] or 'none'}"), *nodes]
+
+
+def generate_launch_description():
+    """Declare the arguments, then start."""
+    arguments = [
+        DeclareLaunchArgument(a.name, default_value=a.default, description=a.description, choices=a.choices or None)
+        for a in ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
