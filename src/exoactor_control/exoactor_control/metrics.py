@@ -1,0 +1,105 @@
+"""How well the robot did what the reference said, by the field's measures."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor.motion import RobotMotion
+from exoactor.robot import KEY_BODIES, forward_kinematics
+from exoactor.stages import Metrics
+
+FALLEN_HEIGHT = 0.4
+"""m: a pelvis lower than this, where the reference's is not, has fallen."""
+MAX_HEIGHT_ERROR = 0.25
+"""m, of pelvis, ankles and wrists; with `MAX_TURN_ERROR` the field's rule of success (ANCHORS, section 5)."""
+MAX_TURN_ERROR = 1.0
+"""rad, of the pelvis."""
+
+_JUDGED = ("pelvis", "left_ankle_roll_link", "right_ankle_roll_link", "left_wrist_yaw_link", "right_wrist_yaw_link")
+
+
+def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
+    """Move and turn (about z) the reference so that its first frame stands where, and faces as, the actual one does."""
+    both = np.stack([actual.root_quat_wxyz[0], reference.root_quat_wxyz[0]])
+    yaw = Rotation.from_quat(both, scalar_first=True).as_euler("ZYX")[:, 0]
+    turn = Rotation.from_euler("z", yaw[0] - yaw[1])
+    pos = turn.apply(reference.root_pos - reference.root_pos[0])
+    pos += [*actual.root_pos[0, :2], reference.root_pos[0, 2]]
+    quat = (turn * Rotation.from_quat(reference.root_quat_wxyz, scalar_first=True)).as_quat(scalar_first=True)
+    return RobotMotion(reference.fps, pos, quat, reference.joint_pos, reference.contacts)
+
+
+def score(reference: RobotMotion, actual: RobotMotion, fault: str = "") -> Metrics:
+    """Compare what the robot did with what it was told, frame by frame from the end of the blend-in.
+
+    Parameters
+    ----------
+    reference
+        The motion, T frames.
+    actual
+        At the same rate, at most T frames: fewer when it was broken off.
+    fault
+        Why the controller gave up, if it did.
+
+    Returns
+    -------
+    Metrics
+        ``success`` (to the last frame, pelvis, ankles and wrists within 0.25 m of the reference's heights and the
+        pelvis within 1 rad of its orientation), ``fell``, ``reason``, ``frames``, ``min_pelvis_height`` (m),
+        ``joint_error_mean`` (rad), ``key_body_error_mean`` (m, 14 bodies in the pelvis frame, as MPJPE is counted),
+        ``end_position_error`` (m, horizontal), ``path_length`` (m, of the reference, horizontal),
+        ``end_heading_error`` (rad).
+    """
+    n = len(actual)
+    told = align(reference, actual)
+    told = RobotMotion(told.fps, told.root_pos[:n], told.root_quat_wxyz[:n], told.joint_pos[:n])
+    is_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
+    told_r = Rotation.from_quat(told.root_quat_wxyz, scalar_first=True)
+
+    height_error = np.abs(forward_kinematics(actual, _JUDGED) - forward_kinematics(told, _JUDGED))[..., 2]
+    turn_error = (is_r.inv() * told_r).magnitude()
+    fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & (told.root_pos[:, 2] >= FALLEN_HEIGHT)
+    tilt = np.arccos(np.clip((is_r.as_matrix()[:, :, 2] * told_r.as_matrix()[:, :, 2]).sum(axis=1), -1.0, 1.0))
+    fell = bool(fallen.any() or (tilt > MAX_TURN_ERROR).any() or "tilts" in fault or "too low" in fault)
+    reason = _first_failure(actual.fps, fallen, height_error, turn_error)
+    if fault:
+        reason = f"{reason}; the controller went to damping: {fault}" if reason else fault
+    elif n < len(reference):
+        reason = reason or f"it ended after {n} of {len(reference)} frames"
+    return {
+        "success": not reason,
+        "fell": fell,
+        "reason": reason,
+        "frames": n,
+        "min_pelvis_height": float(actual.root_pos[:, 2].min()),
+        "joint_error_mean": float(np.abs(actual.joint_pos - told.joint_pos).mean()),
+        "key_body_error_mean": float(np.linalg.norm(_local(actual, is_r) - _local(told, told_r), axis=-1).mean()),
+        "end_position_error": float(np.linalg.norm(actual.root_pos[-1, :2] - told.root_pos[-1, :2])),
+        "path_length": float(np.linalg.norm(np.diff(told.root_pos[:, :2], axis=0), axis=1).sum()),
+        "end_heading_error": abs(_wrap(is_r[-1].as_euler("ZYX")[0] - told_r[-1].as_euler("ZYX")[0])),
+    }
+
+
+def _first_failure(fps: float, fallen: np.ndarray, height: np.ndarray, turn: np.ndarray) -> str:
+    failed = fallen | (height > MAX_HEIGHT_ERROR).any(axis=1) | (turn > MAX_TURN_ERROR)
+    if not failed.any():
+        return ""
+    t = int(np.argmax(failed))
+    when = f"{t / fps:.2f} s into the motion"
+    if fallen[t]:
+        return f"the robot fell {when}"
+    if turn[t] > MAX_TURN_ERROR:
+        return f"the pelvis was turned {turn[t]:.2f} rad from the reference {when}"
+    body = int(np.argmax(height[t]))
+    return f"{_JUDGED[body]} was {height[t, body]:.2f} m from the reference's height {when}"
+
+
+def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
+    """Key bodies in the pelvis frame, (T, B, 3) m."""
+    relative = forward_kinematics(motion, KEY_BODIES) - motion.root_pos[:, None]
+    return np.einsum("tji,tbj->tbi", rotation.as_matrix(), relative)
+
+
+def _wrap(angle: float) -> float:
+    return float((angle + np.pi) % (2.0 * np.pi) - np.pi)

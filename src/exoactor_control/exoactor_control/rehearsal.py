@@ -1,0 +1,212 @@
+"""The robot's controller on a simulated robot, in one process and faster than real time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mujoco
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor.errors import BadInput
+from exoactor.motion import RobotMotion
+from exoactor.robot import SENSORS, STANDING, STANDING_HEIGHT, mujoco_model
+from exoactor.stages import Progress, Tracking, no_progress
+from exoactor_control.metrics import score
+from exoactor_control.policy import Policy
+from exoactor_control.reference import RATE, prepare
+from exoactor_control.states import Controller, RobotState, State
+
+_COMMAND_PERIOD = 0.002  # s, as the robot is commanded
+_AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
+_SATURATED = 0.98  # share of the torque limit
+
+
+class Rehearsal:
+    """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors tell.
+
+    Parameters
+    ----------
+    policy
+        ONNX file of the tracker; empty: plain joint PD, the robot hanging in a harness on an elastic band that is led
+        along the reference's path, since nothing balances it.
+    description
+        YAML file or name of the policy's layout; empty: found by the policy's shapes.
+    timestep
+        Physics step, s, at most 0.002: explicit PD is bad at 5 ms.
+    settle
+        Seconds of standing before the motion.
+    heading_gain
+        1/s, feedback of the heading error by the IMU into the reference's yaw rate.
+
+    Raises
+    ------
+    BadInput, Missing
+        As `Policy.load`; or the time step does not divide 2 ms.
+    """
+
+    def __init__(
+        self,
+        policy: str = "",
+        description: str = "",
+        timestep: float = 0.002,
+        settle: float = 1.0,
+        heading_gain: float = 1.0,
+    ) -> None:
+        self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
+        if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
+            raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
+        self._policy = Policy.load(policy, description or None) if policy else None
+        self._timestep, self._settle, self._heading_gain = timestep, settle, heading_gain
+
+    def __call__(self, motion: RobotMotion, progress: Progress = no_progress) -> Tracking:
+        """Track a motion.
+
+        Returns
+        -------
+        Tracking
+            The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
+            `exoactor_control.metrics.score`, and ``torque_saturation`` (share of time in which a motor was at its
+            limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot hung in a band), ``notes`` (what was
+            repaired in the reference). A fall is reported, not raised.
+
+        Raises
+        ------
+        Refused
+            The motion is not fit to be tracked.
+        """
+        reference = prepare(motion)
+        told = reference.motion
+        controller = Controller(self._policy, self._heading_gain)
+        robot = _Robot(self._timestep, told, with_band=self._policy is None)
+
+        controller.step(robot.state(), robot.time)
+        controller.stand()
+        self._run(controller, robot, lambda: robot.time >= self._settle)
+        if not controller.status.fault:
+            controller.track(reference)
+
+        frames: list[np.ndarray] = []
+        saturated: list[bool] = []
+        fault_time: float | None = None
+        limits = _SATURATED * controller.torque_limits
+
+        def on_tick() -> bool:
+            nonlocal fault_time
+            status = controller.status
+            index = controller.tracking_frame
+            if status.fault and fault_time is None:
+                fault_time = robot.time
+            in_motion = index is not None and 0 <= index < len(told)
+            if in_motion or (status.fault and frames and len(frames) < len(told)):
+                frames.append(robot.pose)
+                saturated.append(robot.saturated)
+            robot.saturated = False
+            progress(status.progress, f"Rehearsing: {status.text}")
+            return status.done or (fault_time is not None and robot.time - fault_time > _AFTER_FAULT)
+
+        self._run(controller, robot, on_tick, limits)
+        fault = controller.status.fault
+        poses = np.array(frames or [robot.pose])
+        actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
+        metrics = score(told, actual, fault)
+        metrics |= {
+            "torque_saturation": float(np.mean(saturated)) if saturated else 0.0,
+            "policy": controller.status.policy,
+            "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
+            "band": robot.band,
+            "notes": list(reference.notes),
+        }
+        return Tracking(actual, metrics)
+
+    def _run(
+        self,
+        controller: Controller,
+        robot: _Robot,
+        on_tick: Callable[[], bool],
+        limits: np.ndarray | float = np.inf,
+    ) -> None:
+        """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
+        commands_per_tick = round(1.0 / RATE / _COMMAND_PERIOD)
+        while True:
+            for _ in range(commands_per_tick):
+                command = controller.step(robot.state(), robot.time)
+                trajectory, index = controller.trajectory, controller.tracking_frame
+                if robot.band and index is not None:
+                    i = trajectory.begin + index
+                    robot.anchor = (trajectory.root_pos[i], trajectory.roll_pitch_yaw[i])
+                for _ in range(self._substeps):
+                    robot.advance(command.torque(robot.joint_pos, robot.joint_vel), limits)
+            if on_tick():
+                return
+
+
+class _Robot:
+    """The simulated robot: sensors out, torques in. Starts standing where the reference starts."""
+
+    def __init__(self, timestep: float, start: RobotMotion, with_band: bool) -> None:
+        self.model = mujoco_model(timestep=timestep, visuals=False)
+        self.data = mujoco.MjData(self.model)
+        self.band = with_band
+        self.saturated = False
+        yaw = float(Rotation.from_quat(start.root_quat_wxyz[0], scalar_first=True).as_euler("ZYX")[0])
+        self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
+        """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
+        self.data.qpos[:3] = self.anchor[0]
+        self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+        self.data.qpos[7:] = STANDING
+        mujoco.mj_forward(self.model, self.data)
+        self._pelvis = self.model.body("pelvis").id
+        self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
+        self._imu = [self._slice(name) for name in SENSORS["imu_in_pelvis"]]
+
+    def _slice(self, sensor: str) -> slice:
+        start = int(self.model.sensor(sensor).adr[0])
+        return slice(start, start + int(self.model.sensor(sensor).dim[0]))
+
+    @property
+    def time(self) -> float:
+        return float(self.data.time)
+
+    @property
+    def joint_pos(self) -> np.ndarray:
+        return self.data.qpos[7:]
+
+    @property
+    def joint_vel(self) -> np.ndarray:
+        return self.data.qvel[6:]
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(36,) the truth, for metrics alone: position, quaternion w, x, y, z, joints."""
+        return self.data.qpos.copy()
+
+    def state(self) -> RobotState:
+        quat, gyro, accel = (self.data.sensordata[s].copy() for s in self._imu)
+        return RobotState(
+            time=self.time,
+            joint_pos=self.joint_pos.copy(),
+            joint_vel=self.joint_vel.copy(),
+            quat_wxyz=quat,
+            ang_vel=gyro,
+            accel=accel,
+            torque=self.data.ctrl.copy(),
+            tick=round(1e3 * self.time),
+        )
+
+    def advance(self, torque: np.ndarray, limits: np.ndarray | float) -> None:
+        """One physics step; the motors clip to their own limits."""
+        self.saturated |= bool((np.abs(torque) >= limits).any())
+        self.data.ctrl[:] = np.clip(torque, *self.model.actuator_ctrlrange.T)
+        if self.band:
+            self.data.xfrc_applied[self._pelvis] = self._band()
+        mujoco.mj_step(self.model, self.data)
+
+    def _band(self) -> np.ndarray:
+        """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""
+        pos, rpy = self.anchor
+        turned = Rotation.from_quat(self.data.qpos[3:7], scalar_first=True)
+        error = (Rotation.from_euler("ZYX", rpy[::-1]) * turned.inv()).as_rotvec()
+        force = 4000.0 * (pos - self.data.qpos[:3]) - 400.0 * self.data.qvel[:3]
+        force[2] += 0.8 * self._weight
+        return np.r_[force, 400.0 * error - 20.0 * turned.apply(self.data.qvel[3:6])]
