@@ -100,7 +100,9 @@ def send_task(
                     call(
                         client,
                         goal,
+                        node=node,
                         server="task_server",
+                        on_wait=lambda text: None,
                         on_feedback=lambda f: f.stage and on_feedback(f.stage, f.fraction, f.text),
                         cancelled=cancel.is_set,
                         watch=watch,

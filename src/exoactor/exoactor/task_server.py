@@ -262,7 +262,9 @@ class _Task:
         result = call(
             self._server._clients[stage],
             goal,
+            node=self._server,
             server=node,
+            on_wait=lambda text: self._feedback(stage, 0.0, text),
             on_feedback=lambda feedback: self._feedback(stage, feedback.fraction, feedback.text),
             cancelled=self._cancelled,
             watch=self._server._watch,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.action import ActionClient
+from rclpy.node import Node
 from rclpy.task import Future
 
 from exoactor.errors import Cancelled, Missing, Refused
@@ -23,8 +24,10 @@ def call(
     client: ActionClient,
     goal: Any,
     *,
+    node: Node,
     server: str,
     on_feedback: Callable[[Any], None],
+    on_wait: Callable[[str], None],
     cancelled: Callable[[], bool],
     watch: Watch,
     absent_after: float = 10.0,
@@ -35,13 +38,17 @@ def call(
     Parameters
     ----------
     client
-        Client of the action, on a node that another thread spins.
+        Client of the action.
     goal
         Goal message.
+    node
+        The client's node, which other threads spin.
     server
         Name of the node that serves it, as its heartbeats have it.
     on_feedback
         Called with each feedback message.
+    on_wait
+        Called with a text about once a second while the server is awaited.
     cancelled
         Asked all the time; True cancels the goal.
     watch
@@ -58,7 +65,7 @@ def call(
     Cancelled
         ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
-    _wait_for_server(client, server, on_feedback, cancelled, watch, absent_after)
+    _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
     died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")
     started = time.monotonic()
     instance = _instance(watch.sign(server))
@@ -84,7 +91,7 @@ def call(
                 raise died
             if sign and now - max(heard, started) > dead_after:
                 raise died
-            if not client._node.context.ok():
+            if not node.context.ok():
                 raise Cancelled("The node was stopped.")
             if cancelled() and handle is not None and cancel_sent is None:
                 cancel_sent = now
@@ -108,8 +115,9 @@ def _instance(sign: Sign | None) -> str:
 
 def _wait_for_server(
     client: ActionClient,
+    node: Node,
     server: str,
-    on_feedback: Callable[[Any], None],
+    on_wait: Callable[[str], None],
     cancelled: Callable[[], bool],
     watch: Watch,
     absent_after: float,
@@ -125,10 +133,9 @@ def _wait_for_server(
             raise Missing(f"The node '{server}' cannot work: {sign.text}")
         if not alive and now - start > absent_after:
             raise Missing(f"The node '{server}' is not there: start it ('exoactor up' starts all) and send again.")
-        if cancelled() or not client._node.context.ok():
+        if cancelled() or not node.context.ok():
             raise Cancelled("Cancelled.")
         if now - told > 1.0:
             told = now
-            text = f"waiting for '{server}'" + (f": {sign.text}" if alive else "")
-            on_feedback(client._action_type.Feedback(text=text))
+            on_wait(f"waiting for '{server}'" + (f": {sign.text}" if alive else ""))
         pause.wait(TICK)

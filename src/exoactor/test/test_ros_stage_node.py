@@ -1,0 +1,148 @@
+import json
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("exoactor_interfaces.action")
+
+from exoactor_interfaces.action import GenerateVideo
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.parameter import Parameter
+
+from exoactor.errors import Missing, Refused
+from exoactor.ros import stage_node
+from exoactor.ros.convert import video_to_message
+from exoactor.ros.heartbeat import Watch
+from exoactor.ros.testing import Caller, finished, spinning, until
+from exoactor.stages import Generation
+from exoactor.video import Video
+
+pytestmark = pytest.mark.ros
+VIDEO = Video.from_frames([np.zeros((32, 32, 3), np.uint8)] * 3, 30)
+
+
+class Fake:
+    """Does what the instruction says."""
+
+    def __init__(self, speed: float = 1.0, mode: str = "fine", times: int = 1, loud: bool = False) -> None:
+        if mode == "absent":
+            raise Missing("The model is not there: fetch it.")
+        self.speed, self.times = speed, times
+
+    def __call__(self, request, progress):
+        if request.instruction == "refuse":
+            raise Refused("This is refused.")
+        if request.instruction == "crash":
+            raise ZeroDivisionError("oops")
+        for i in range(200 if request.instruction == "long" else 3):
+            progress(i / 200, f"step {i}")
+            time.sleep(0.02)
+        return Generation(VIDEO, metrics={"speed": np.float64(self.speed), "times": self.times})
+
+
+@pytest.fixture(autouse=True)
+def _fake_backend(monkeypatch):
+    monkeypatch.setattr(stage_node, "backend_class", lambda stage, name: Fake)
+
+
+def make_node(overrides=None, **options):
+    return stage_node.StageNode(
+        "generator",
+        stage="generate",
+        backend="fake",
+        action_type=GenerateVideo,
+        action_name="generate_video",
+        error_base=200,
+        to_input=lambda goal: goal,
+        fill=lambda result, output: setattr(result, "video", video_to_message(output.video)),
+        parameter_overrides=[Parameter(k, value=v) for k, v in (overrides or {}).items()],
+        **options,
+    )
+
+
+def goal(text):
+    return GenerateVideo.Goal(instruction=text)
+
+
+def test_goals_good_and_bad():
+    with spinning(lambda **o: make_node({"fake.speed": 3}, **o)) as (_, tester):
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        done = caller.result(goal("short"))
+        assert (done.error_code, done.error_msg) == (0, "")
+        assert bytes(done.video.data) == VIDEO.data
+        assert json.loads(done.metrics_json) == {"speed": 3.0, "times": 1}
+        assert caller.feedback[0].text == "starting"
+
+        refused = caller.result(goal("refuse"))
+        assert (refused.error_code, refused.error_msg) == (204, "This is refused.")
+        crashed = caller.result(goal("crash"))
+        assert crashed.error_code == 201
+        assert "ZeroDivisionError" in crashed.error_msg
+        assert "\n" not in crashed.error_msg
+        assert caller.result(goal("short")).error_code == 0  # ready for the next
+
+
+def test_cancel_and_second_goal():
+    with spinning(make_node) as (_, tester):
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        handle = caller.send(goal("long"))
+        until(lambda: len(caller.feedback) > 2)
+        second = caller.result(goal("short"))
+        assert second.error_code == 204
+        assert "busy" in second.error_msg
+        start = time.monotonic()
+        finished(handle.cancel_goal_async())
+        result = finished(handle.get_result_async()).result
+        assert time.monotonic() - start < 1.0
+        assert result.error_code == 205
+        times = len(caller.feedback)
+        assert times < 40  # 4 s of work at 50 steps a second give at most 10 messages a second
+        assert caller.result(goal("short")).error_code == 0
+
+
+def test_lifecycle_by_hand():
+    with spinning(lambda **o: make_node({"autostart": False}, **o)) as (node, tester):
+        change = tester.create_client(ChangeState, "generator/change_state")
+        state = tester.create_client(GetState, "generator/get_state")
+        assert change.wait_for_service(10)
+        assert state.wait_for_service(10)
+
+        def to(transition):
+            return finished(change.call_async(ChangeState.Request(transition=Transition(id=transition)))).success
+
+        def now():
+            return finished(state.call_async(GetState.Request())).current_state.id
+
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        assert now() == State.PRIMARY_STATE_UNCONFIGURED
+        assert not caller.client.server_is_ready()
+        assert to(Transition.TRANSITION_CONFIGURE)
+        assert to(Transition.TRANSITION_ACTIVATE)
+        assert now() == State.PRIMARY_STATE_ACTIVE
+        handle = caller.send(goal("long"))
+        until(lambda: caller.feedback)
+        assert to(Transition.TRANSITION_DEACTIVATE)  # ends the goal in work
+        assert node._busy.acquire(timeout=1)
+        node._busy.release()
+        until(lambda: not caller.client.server_is_ready())
+        assert to(Transition.TRANSITION_CLEANUP)
+        assert now() == State.PRIMARY_STATE_UNCONFIGURED
+        assert handle is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"fake.mode": "absent"}, "The model is not there: fetch it."),
+        ({"fake.times": 2.5}, "fake.times is 2.5"),
+        ({"fake.loud": 1}, "fake.loud is 1"),
+    ],
+)
+def test_a_node_that_cannot_work_says_so(overrides, said):
+    with spinning(lambda **o: make_node(overrides, **o)) as (_, tester):
+        watch = Watch(tester)
+        sign = until(lambda: (s := watch.sign("generator")) and not s.ok and s)
+        assert said in sign.text
+        assert not Caller(tester, GenerateVideo, "generate_video").client.server_is_ready()
