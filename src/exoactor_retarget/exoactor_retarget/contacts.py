@@ -1,0 +1,101 @@
+"""Which feet touch the floor, and where the floor is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from exoactor.body import BodyModel
+from exoactor.motion import HumanMotion
+
+
+def intervals(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of True in a mask (T,), as (first, last + 1)."""
+    edges = np.flatnonzero(np.diff(np.r_[0, np.asarray(mask, dtype=np.int8), 0]))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def without_short(mask: np.ndarray, frames: int) -> np.ndarray:
+    """Fill gaps, then drop runs, that are shorter than ``frames`` and touch neither end of the motion."""
+    out = np.array(mask, dtype=bool)
+    for value in (False, True):
+        for a, b in intervals(out == value):
+            if b - a < frames and a > 0 and b < len(out):
+                out[a:b] = not value
+    return out
+
+
+def detect(points: np.ndarray, fps: float, options: Mapping[str, float]) -> np.ndarray:
+    """Find contacts from height and speed, with hysteresis.
+
+    Parameters
+    ----------
+    points
+        (T, K, 3) points of the soles, m; the floor is z = 0.
+    fps
+        Frames per second.
+    options
+        height_on, height_off (m), speed_on, speed_off (m/s), shortest (s).
+
+    Returns
+    -------
+    (T, K) bool.
+    """
+    t = len(points)
+    smooth = gaussian_filter1d(points, 0.02 * fps, axis=0, mode="nearest") if t > 2 else points
+    speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps if t > 1 else np.zeros(points.shape[:2])
+    height = points[..., 2]
+    on = (height < options["height_on"]) & (speed < options["speed_on"])
+    keep = (height < options["height_off"]) & (speed < options["speed_off"])
+    contact = np.zeros(on.shape, dtype=bool)
+    frames = max(1, round(options["shortest"] * fps))
+    for k in range(on.shape[1]):
+        for a, b in intervals(keep[:, k]):  # a run that is allowed to touch touches from its first sure frame
+            sure = np.flatnonzero(on[a:b, k])
+            if len(sure):
+                contact[a + sure[0] : b, k] = True
+        contact[:, k] = without_short(contact[:, k], frames)
+    return contact
+
+
+def floor_height(points: np.ndarray) -> float:
+    """Height that the lower sole points rest at most of the time, (T, K, 3) -> m."""
+    return float(np.percentile(points[..., 2].min(axis=1), 20))
+
+
+def ground(motion: HumanMotion, body: BodyModel, options: Mapping[str, float]) -> HumanMotion:
+    """Bring the motion down (or up) to the floor z = 0, and find contacts where it has none.
+
+    The points in contact are brought to the floor, with slow drift of the height removed. A motion that never touches
+    the floor keeps the height at which its feet are lowest.
+    """
+    points = body.foot_points(motion)
+    if np.any(motion.contacts > 0.5):
+        contact = motion.contacts > 0.5
+    else:
+        floor = floor_height(points)
+        contact = detect(points - [0.0, 0.0, floor], motion.fps, options)
+    if contact.any():
+        touching = contact.any(axis=1)
+        height = np.where(contact, points[..., 2], 0.0).sum(axis=1) / np.maximum(contact.sum(axis=1), 1)
+        frames = np.arange(len(motion))
+        offset = np.interp(frames, frames[touching], height[touching])
+        offset = gaussian_filter1d(offset, max(0.3 * motion.fps, 1e-3), mode="nearest")
+    else:
+        offset = np.full(len(motion), points[..., 2].min())
+    transl = motion.transl.copy()
+    transl[:, 2] -= offset
+    return replace(motion, transl=transl, contacts=contact.astype(np.float64))
+
+
+def foot_contacts(contacts: np.ndarray, fps: float, shortest: float) -> np.ndarray:
+    """Contacts of whole feet from those of heels and toes: (T, 4) -> (T, 2) bool.
+
+    A robot's foot is one flat piece: it stands while the heel or the toe does.
+    """
+    either = (contacts > 0.5).reshape(len(contacts), 2, 2).any(axis=2)
+    frames = max(1, round(shortest * fps))
+    return np.stack([without_short(either[:, k], frames) for k in range(2)], axis=1)

@@ -1,0 +1,93 @@
+"""The backend 'pinocchio': a person's motion fitted to the G1."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import files
+
+import numpy as np
+import yaml
+
+from exoactor.body import BodyModel
+from exoactor.errors import BadInput
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.stages import Progress, Retargeting, no_progress
+from exoactor_retarget.contacts import ground
+from exoactor_retarget.initial import initial_configurations
+from exoactor_retarget.metrics import measure
+from exoactor_retarget.resample import resample
+from exoactor_retarget.solver import Solver
+from exoactor_retarget.targets import make_targets
+
+
+class Retargeter:
+    """Fit a person's motion to the G1: whole-trajectory inverse kinematics with planted feet, inside every limit.
+
+    Parameters
+    ----------
+    fps
+        Frame rate of the robot's motion.
+    mapping
+        YAML file that says which joints of the person lead which links, and the weights; empty: the one of the
+        package (mapping/g1.yaml).
+    body_model
+        SMPL-X npz; empty: the project's neutral body.
+    iterations
+        Most steps of the solver.
+
+    Raises
+    ------
+    BadInput
+        The frame rate is not between 10 and 200, the mapping cannot be read, or the body model cannot.
+    """
+
+    def __init__(self, *, fps: float = 50.0, mapping: str = "", body_model: str = "", iterations: int = 12):
+        if not 10.0 <= fps <= 200.0:
+            raise BadInput(f"The retargeter's fps is {fps}, but it must lie between 10 and 200.")
+        if iterations < 1:
+            raise BadInput(f"The retargeter's iterations are {iterations}, but at least 1 is needed.")
+        self.fps = float(fps)
+        self.iterations = int(iterations)
+        try:
+            source = open(mapping, encoding="utf-8").read() if mapping else _packaged_mapping()
+            self.mapping = yaml.safe_load(source)
+            self.solver = Solver(self.mapping)
+        except OSError as error:
+            raise BadInput(f"Cannot read the mapping {mapping}: {error.strerror or error}.") from None
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            raise BadInput(f"{mapping or 'g1.yaml'} is not a mapping of the retargeter: {error!r}.") from None
+        self.body = BodyModel.load(body_model or None)
+
+    def __call__(self, motion: HumanMotion, progress: Progress = no_progress) -> Retargeting:
+        """Retarget a motion; raises `BadInput` when it cannot be fitted."""
+        start = time.perf_counter()
+        progress(0.0, "Preparing targets")
+        human = ground(resample(motion, self.fps), self.body, self.mapping["contacts"])
+        targets = make_targets(human, self.body, self.mapping)
+        guess = initial_configurations(targets, self.solver.lower, self.solver.upper)
+        q = self.solver.solve(guess, targets, self.iterations, lambda share: progress(0.1 + 0.8 * share, "Fitting"))
+        if not np.isfinite(q).all():
+            raise BadInput("The human motion could not be fitted to the G1: the solution is not finite.")
+        robot_motion = RobotMotion(
+            fps=self.fps,
+            root_pos=q[:, :3],
+            root_quat_wxyz=_continuous_quaternions(q[:, [6, 3, 4, 5]]),
+            joint_pos=q[:, 7:],
+            contacts=targets.contact.astype(np.float64),
+        )
+        seconds = time.perf_counter() - start
+        progress(0.9, "Measuring")
+        metrics = measure(robot_motion, targets)
+        metrics["frames_per_second"] = len(robot_motion) / seconds
+        progress(1.0, "Retargeted")
+        return Retargeting(robot_motion, metrics)
+
+
+def _packaged_mapping() -> str:
+    return (files("exoactor_retarget") / "mapping" / "g1.yaml").read_text(encoding="utf-8")
+
+
+def _continuous_quaternions(quat: np.ndarray) -> np.ndarray:
+    """Choose signs so that neighbouring quaternions lie on the same side."""
+    flips = np.where(np.sum(quat[1:] * quat[:-1], axis=1) < 0, -1.0, 1.0)
+    return quat * np.cumprod(np.r_[1.0, flips])[:, None]
