@@ -252,6 +252,7 @@ def _robot_spec(visuals: bool) -> mujoco.MjSpec:
     ET.SubElement(joint, "parent", link="world")
     ET.SubElement(joint, "child", link="pelvis")
     spec = mujoco.MjSpec.from_string(ET.tostring(robot, encoding="unicode"))
+    spec.fuse_static()  # now, not in compile, which keeps those bodies that anything refers to
     for fixed in robot.iter("joint"):
         if fixed.get("type") == "fixed":
             _keep_as_site(spec, fixed)
