@@ -109,8 +109,11 @@ class Video:
     @cached_property
     def frame_count(self) -> int:
         """Number of frames, from the header where it says, otherwise counted."""
-        with av.open(io.BytesIO(self.data)) as container:
-            stated = container.streams.video[0].frames
+        try:
+            with av.open(io.BytesIO(self.data)) as container:
+                stated = container.streams.video[0].frames
+        except av.FFmpegError as error:
+            raise BadInput(f"The video is damaged: {error}.") from None
         return stated or sum(1 for _ in self.frames())
 
     @property

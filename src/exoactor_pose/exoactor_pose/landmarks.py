@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,14 @@ def open_detector(model_complexity: int = 1, min_confidence: float = 0.5):
         raise Missing(f"MediaPipe's model {model} is not installed: put it there, or use model_complexity 1.")
     with _quiet_stderr():
         # Its own smoothing would make the landmarks lag: the fit smooths without lag.
-        return Pose(
+        pose = Pose(
             model_complexity=model_complexity,
             smooth_landmarks=False,
             min_detection_confidence=min_confidence,
             min_tracking_confidence=min_confidence,
         )
+        pose.process(np.zeros((64, 64, 3), dtype=np.uint8))  # its threads load the detector, chattering, only now
+        return pose
 
 
 def detect(
@@ -110,10 +112,8 @@ def detect(
         total = max(video.frame_count, 1)
         for number, frame in enumerate(video.frames()):
             progress(min(number / total, 1.0), f"Looking for the person: frame {number + 1} of {total}")
-            if number == 0:
-                with _quiet_stderr():
-                    result = detector.process(np.ascontiguousarray(frame))
-            else:
+            # The first person found loads one more model, which chatters too.
+            with nullcontext() if any(found) else _quiet_stderr():
                 result = detector.process(np.ascontiguousarray(frame))
             seen = result.pose_landmarks is not None and result.pose_world_landmarks is not None
             found.append(seen)

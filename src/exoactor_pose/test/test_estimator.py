@@ -1,0 +1,108 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exoactor.body import BodyModel
+from exoactor.errors import BadInput, Cancelled, Missing
+from exoactor.stages import GenerateRequest, load_backend
+from exoactor.video import Video
+from exoactor_pose.estimator import MediapipeEstimator
+from exoactor_pose.landmarks import open_detector
+
+pytest.importorskip("mediapipe")
+
+DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+@pytest.fixture(scope="module")
+def waving():
+    """A short clip of the mannequin and the motion behind it."""
+    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    made = load_backend("generate", "mannequin", seed=3, fps=15)(GenerateRequest("wave with your right hand"))
+    frames = [image for image, _ in zip(made.video.frames(), range(24), strict=False)]
+    return Video.from_frames(frames, 15, made.video.intrinsics), made.truth
+
+
+def test_estimate_of_a_generated_clip(waving):
+    video, truth = waving
+    body = BodyModel.load()
+    fractions = []
+    estimate = MediapipeEstimator(iterations=160)(video, lambda fraction, text: fractions.append(fraction))
+    motion = estimate.motion
+    assert len(motion) == 24
+    assert motion.fps == 15
+    assert estimate.keypoints.shape == (24, 33, 3)
+    assert estimate.metrics["found_share"] > 0.9
+    assert estimate.metrics["ground_penetration_mm_max"] < 0.01
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    joints = body.joints(motion)[:, :22]
+    wanted = body.joints(truth)[:24, :22]
+    relative = joints - joints[:, :1] - (wanted - wanted[:, :1])
+    assert np.linalg.norm(relative, axis=-1).mean() < 0.12
+    assert body.foot_points(motion)[..., 2].min(axis=1).max() < 0.05  # on the floor, not above it
+
+
+def test_cancel_is_obeyed(waving):
+    def stop(fraction, text):
+        if fraction > 0.65:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        MediapipeEstimator()(waving[0], stop)
+
+
+def test_a_video_without_a_person_is_refused():
+    video = Video.from_frames([np.full((240, 320, 3), 128, np.uint8)] * 5, 30)
+    with pytest.raises(BadInput, match="found in 0 of 5 frames"):
+        MediapipeEstimator()(video)
+
+
+def test_a_damaged_video_is_refused():
+    rng = np.random.default_rng(0)
+    video = Video.from_frames([rng.integers(0, 255, (240, 320, 3)).astype(np.uint8) for _ in range(8)], 30)
+    damaged = Video(video.data[:2000], video.fps, video.width, video.height)
+    with pytest.raises(BadInput):
+        MediapipeEstimator()(damaged)
+
+
+@pytest.mark.parametrize("options", [{"person_height": 17.0}, {"fov_deg": 0.0}, {"iterations": 0}])
+def test_wrong_options_are_refused(options):
+    with pytest.raises(BadInput):
+        MediapipeEstimator(**options)
+
+
+def test_models_that_are_not_there():
+    with pytest.raises(Missing, match="heavy"):
+        open_detector(model_complexity=2)
+    with pytest.raises(BadInput):
+        open_detector(model_complexity=7)
+
+
+def test_standard_error_stays_quiet():
+    code = (
+        "import numpy as np; from exoactor.video import Video; from exoactor_pose.landmarks import detect;"
+        "detect(Video.from_frames([np.zeros((240, 320, 3), np.uint8)] * 2, 30))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_generated_vault_without_a_known_camera():
+    path = DATA / "videos" / "vault_over_block_720p24.mp4"
+    if not path.is_file():
+        pytest.skip(f"the test video {path} is not here")
+    video = Video.load(path)
+    estimate = MediapipeEstimator()(video)
+    assert len(estimate.motion) == video.frame_count
+    assert estimate.metrics["found_share"] > 0.9
+    assert estimate.metrics["reprojection_px_mean"] < 25
+    assert not estimate.metrics["camera_known"]
+    joints = BodyModel.load().joints(estimate.motion)
+    assert np.isfinite(joints).all()
+    assert 0.3 < np.median(joints[:, 0, 2]) < 1.3
