@@ -126,8 +126,8 @@ def _titled(frames: Iterator[np.ndarray], title: str) -> Iterator[np.ndarray]:
 
 
 REPORTED = (
-    ("estimate", "detected_share", "person found in", "{:.0%} of frames"),
-    ("retarget", "foot_slide_mm", "planted feet slide", "{:.2f} mm a frame"),
+    ("estimate", "found_share", "person found in", "{:.0%} of frames"),
+    ("retarget", "foot_slide_mean", "planted feet slide", "{:.2f} mm a frame"),
     ("rehearse", "policy", "tracker", "{}"),
     ("rehearse", "min_pelvis_height", "lowest pelvis, rehearsal", "{:.2f} m"),
     ("rehearse", "joint_error_mean", "joint error, rehearsal", "{:.3f} rad"),
