@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 import typing
 from collections.abc import Callable, Iterator
@@ -398,6 +399,16 @@ def main() -> None:
     except ExoActorError as error:
         stderr.print(f"exoactor: {error}", markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get("EXOACTOR_DEBUG"):
+            raise
+        stderr.print(
+            f"exoactor: Internal error, please report it: {type(error).__name__}: {error}. "
+            "Set EXOACTOR_DEBUG=1 to see where.",
+            markup=False,
+            soft_wrap=True,
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,6 @@ def _mujoco() -> str:
 
 
 def _rendering() -> str:
-    os.environ.setdefault("MUJOCO_GL", "osmesa")
     import mujoco
 
     with mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16) as renderer:
@@ -99,9 +98,7 @@ def _backend(stage: str, name: str) -> Check:
 
 
 def _dds() -> str:
-    from exoactor.unitree import sdk
-
-    sdk()
+    importlib.import_module("exoactor.unitree")
     return "cyclonedds, unitree_sdk2py"
 
 
