@@ -114,7 +114,8 @@ class Description:
         if description.rate != 50.0:
             raise BadInput(f"{path}: the rate is {description.rate:g} Hz, but references run at 50 Hz.")
         if size != description.input[-1]:
-            raise BadInput(f"{path}: the observation's terms make {size} numbers, but its input takes {description.input[-1]}.")
+            takes = description.input[-1]
+            raise BadInput(f"{path}: the observation's terms make {size} numbers, but its input takes {takes}.")
         return description
 
     def width(self, groups: list[str]) -> int:
@@ -215,17 +216,18 @@ class Policy:
         """Forget the history, as at the start of an episode."""
         self.last_action = np.zeros(NUM_JOINTS)
         self._seconds, self._count = 0.0, 0
-        self._history = [
-            deque([np.zeros(self.description.width(part["groups"]))] * int(part["history"]), maxlen=int(part["history"]))
-            if "history" in part
-            else None
-            for part in self.description.observation
-        ]
+        self._history = [self._empty_history(part) for part in self.description.observation]
+
+    def _empty_history(self, part: dict[str, Any]) -> deque[np.ndarray] | None:
+        if "history" not in part:
+            return None
+        steps = int(part["history"])
+        return deque([np.zeros(self.description.width(part["groups"]))] * steps, maxlen=steps)
 
     def observe(self, state: RobotState, reference: Frame) -> np.ndarray:
         """Build the observation, (N,) float32, and remember this step in the history."""
         values = {
-            name: np.concatenate([scale * np.asarray(term(state, reference, self), dtype=float) for term, scale in terms])
+            name: np.concatenate([scale * term(state, reference, self) for term, scale in terms])
             for name, terms in self._terms.items()
         }
         parts = []
@@ -247,7 +249,8 @@ class Policy:
         self._count += 1
         self.last_action = action.astype(float)
         d = self.description
-        return self._to_motors(d.default_pose + d.action_scale * np.clip(self.last_action, -d.action_clip, d.action_clip))
+        clipped = np.clip(self.last_action, -d.action_clip, d.action_clip)
+        return self._to_motors(d.default_pose + d.action_scale * clipped)
 
     def _to_motors(self, values: np.ndarray) -> np.ndarray:
         motors = np.empty(NUM_JOINTS)

@@ -19,8 +19,8 @@ RATE = 50.0
 # 10 m/s and a jumping one's rises at 3 m/s; the G1 does neither. The broken first frames that retargeters leave are
 # at 40 to 96 m/s (ANCHORS, finding A).
 _MAX_SPEED = 6.0  # m/s
-_MAX_TURN = 20.0  # rad/s
-_START = 0.5  # s at the beginning in which broken frames are dropped rather than refused
+_MAX_TURN = 12.0  # rad/s
+_ENDS = 0.5  # s at the beginning and at the end in which broken frames are dropped rather than refused
 _MIN_FRAMES = 5  # at 50 Hz
 _HEIGHT_TOLERANCE = 0.01  # m, soles off the floor by less are left alone
 
@@ -59,8 +59,8 @@ STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STAN
 def prepare(motion: RobotMotion) -> Reference:
     """Check and repair a motion.
 
-    Frames at the beginning that are torn off from the rest (a retargeter's cold start) are dropped; joints are held
-    inside their limits; the whole motion is shifted in height so that its feet stand on the floor.
+    Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
+    joints are held inside their limits; the whole motion is shifted in height so that its feet stand on the floor.
 
     Raises
     ------
@@ -68,13 +68,14 @@ def prepare(motion: RobotMotion) -> Reference:
         The motion is too short, its pelvis jumps, or its joints are far faster than the motors.
     """
     notes: list[str] = []
-    first = _broken_start(motion)
-    pos, quat, joints = motion.root_pos[first:], motion.root_quat_wxyz[first:], motion.joint_pos[first:]
-    if first:
-        notes.append(f"The first {first} frames were dropped: they are torn off from the rest of the motion.")
+    first, last = _whole(motion)
+    pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
+    for which, count in (("first", first), ("last", len(motion) - last)):
+        if count:
+            notes.append(f"The {which} {count} frames were dropped: they are torn off from the rest of the motion.")
     pos, quat, joints = _resample(pos, quat, joints, motion.fps)
     if len(pos) < _MIN_FRAMES:
-        raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, at least {_MIN_FRAMES} needed.")
+        raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}.")
     speed, turn, joint_speed = _speeds(pos, quat, joints, RATE)
     for what, value, limit, unit in (
         ("pelvis moves at", speed, _MAX_SPEED, "m/s"),
@@ -94,8 +95,9 @@ def prepare(motion: RobotMotion) -> Reference:
     shift = -float(np.percentile(lowest, 20))
     if abs(shift) > _HEIGHT_TOLERANCE:
         notes.append(f"The motion was moved {'down' if shift < 0 else 'up'} by {abs(shift):.3f} m onto the floor.")
-        pos = pos + [0.0, 0.0, shift]
-    return Reference(RobotMotion(RATE, pos, quat, joints, _resample_contacts(motion, first, len(pos))), tuple(notes))
+        pos = pos + np.array([0.0, 0.0, shift])
+    contacts = _resample_contacts(motion, first, len(pos))
+    return Reference(RobotMotion(RATE, pos, quat, joints, contacts), tuple(notes))
 
 
 def _speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -108,16 +110,15 @@ def _speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -
     )
 
 
-def _broken_start(motion: RobotMotion) -> int:
-    """Count the frames before the last jump within `_START` of the beginning, the settling after it included."""
-    if len(motion) < 2:
-        return 0
+def _whole(motion: RobotMotion) -> tuple[int, int]:
+    """First frame, and one past the last, of what lies between jumps within `_ENDS` of the beginning and the end."""
+    n = len(motion)
     speed, turn, joints = _speeds(motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.fps)
-    span = int(_START * motion.fps)
-    jump = (speed > _MAX_SPEED) | (turn > _MAX_TURN) | (joints > VELOCITY_LIMITS).any(axis=1)
-    jumps = np.flatnonzero(jump[:span])
+    jumps = np.flatnonzero((speed > _MAX_SPEED) | (turn > _MAX_TURN) | (joints > VELOCITY_LIMITS).any(axis=1))
+    span = min(_ENDS * motion.fps, n / 3)
+    start, end = jumps[jumps < span], jumps[jumps >= n - 1 - span]
     # An iterative solver's cold start decays over two more frames.
-    return min(int(jumps[-1]) + 3, len(motion) - 1) if len(jumps) else 0
+    return int(start[-1]) + 3 if len(start) else 0, int(end[0]) + 1 if len(end) else n
 
 
 def _resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:

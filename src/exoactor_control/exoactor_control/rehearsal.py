@@ -15,7 +15,7 @@ from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.metrics import score
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, prepare
-from exoactor_control.states import Controller, RobotState, State
+from exoactor_control.states import Controller, RobotState
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen

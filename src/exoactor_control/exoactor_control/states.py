@@ -23,8 +23,9 @@ DAMPING_GAIN = 8.0
 """N m s/rad on every joint while damping, the value of Unitree's own deployment examples."""
 
 
-def _zeros(n: int = NUM_JOINTS) -> field:
-    return field(default_factory=lambda: np.zeros(n))
+_JOINT_ZEROS, _ZEROS_3 = np.zeros(NUM_JOINTS), np.zeros(3)
+for _constant in (_JOINT_ZEROS, _ZEROS_3):
+    _constant.flags.writeable = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class RobotState:
     """What one LowState says: the only thing that the controller knows of the robot."""
 
     time: float
-    """s, when it was received (or measured, in a rehearsal), on the clock that `Controller.step` is given as ``now``."""
+    """s, when it was received (or simulated), on the clock of which `Controller.step` is given ``now``."""
     joint_pos: np.ndarray
     """(29,) rad, Unitree's motor order, as every array of joints here."""
     joint_vel: np.ndarray
@@ -41,11 +42,11 @@ class RobotState:
     """(4,) orientation of the pelvis by the IMU; its yaw drifts on the robot."""
     ang_vel: np.ndarray
     """(3,) rad/s, gyroscope, pelvis frame."""
-    accel: np.ndarray = _zeros(3)
+    accel: np.ndarray = field(default_factory=lambda: _ZEROS_3)
     """(3,) m/s^2, accelerometer, pelvis frame."""
-    torque: np.ndarray = _zeros()
+    torque: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """(29,) N m, the motors' own estimate."""
-    temperature: np.ndarray = _zeros()
+    temperature: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """(29,) degrees Celsius, the hotter of each motor's two sensors; 0 where unknown."""
     tick: int = 0
     """The robot's clock, ms."""
@@ -57,15 +58,15 @@ class RobotState:
 class MotorCommand:
     """What the motors are told: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
 
-    q: np.ndarray = _zeros()
+    q: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """rad."""
-    dq: np.ndarray = _zeros()
+    dq: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """rad/s."""
-    kp: np.ndarray = _zeros()
+    kp: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """N m/rad."""
-    kd: np.ndarray = _zeros()
+    kd: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """N m s/rad."""
-    tau: np.ndarray = _zeros()
+    tau: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """N m."""
 
     @classmethod
