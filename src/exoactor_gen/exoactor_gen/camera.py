@@ -79,17 +79,26 @@ def frame_person(
     points = (flat[:, None] + corners).reshape(-1, 3)
     target = (points.min(axis=0) + points.max(axis=0)) / 2.0
 
+    room = np.array([width, height])
+
     def fits(distance: float) -> bool:
         pixels = _at(azimuth, rise, distance, target, width, height).project(points)
-        edge = 0.03 * np.array([width, height])
-        return bool(np.all((pixels > edge) & (pixels < np.array([width, height]) - edge)))
+        return bool(np.all((pixels > 0.03 * room) & (pixels < 0.97 * room)))
 
-    near, far = 1.0, 2.0
+    near, far = 0.5, 2.0
+    for _ in range(3):
+        while not fits(far):
+            near, far = far, 1.5 * far
+            if far > 1e3:
+                raise BadInput(f"A picture of {width} x {height} pixels cannot hold the person.")
+        for _ in range(14):
+            middle = (near + far) / 2.0
+            near, far = (near, middle) if fits(middle) else (middle, far)
+        # put the middle of what is seen into the middle of the picture, then come nearer
+        camera = _at(azimuth, rise, far, target, width, height)
+        pixels = camera.project(points)
+        off = (pixels.min(axis=0) + pixels.max(axis=0) - room) / 2.0 / camera.intrinsics[0] * far
+        target, near = target + camera.rotation[:, :2] @ off, 0.5
     while not fits(far):
-        near, far = far, 1.5 * far
-        if far > 1e3:
-            raise BadInput(f"A picture of {width} x {height} pixels cannot hold the person.")
-    for _ in range(20):
-        middle = (near + far) / 2.0
-        near, far = (near, middle) if fits(middle) else (middle, far)
-    return _at(azimuth, rise, max(far, 3.2), target, width, height)
+        far *= 1.02
+    return _at(azimuth, rise, max(far, 2.6), target, width, height)

@@ -50,6 +50,7 @@ class _Person:
     """Adds the person's parts, each to the joint that carries it, in the coordinates of the rest pose."""
 
     def __init__(self, spec: mujoco.MjSpec, body: BodyModel, betas: np.ndarray, look: Look) -> None:
+        self.spec = spec
         self.rest, self.names, self.look = body.rest_joints(betas), list(body.joint_names), look
         self.sole = body.rest_foot_points(betas)
         self.size = float((self.rest[15, 1] - self.sole[0, 1]) / 0.9 / 1.70)
@@ -73,12 +74,27 @@ class _Person:
             contype=0, conaffinity=0,
         )  # fmt: skip
 
-    def taper(self, joint: str, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], colour: Colour) -> None:
-        """A limb that narrows: overlapping capsules."""
-        steps = 6
-        for k in range(steps):
-            a, b = start + (end - start) * k / steps, start + (end - start) * (k + 1) / steps
-            self.capsule(joint, a, b, radii[0] + (radii[1] - radii[0]) * (k + 0.5) / steps, colour)
+    def tube(self, joint: str, centres: np.ndarray, widths: np.ndarray, colour: Colour) -> None:
+        """A smooth limb: ellipses (half widths across and front to back, (N, 2)) around centres (N, 3), round ends."""
+        vertices, faces = _tube(np.asarray(centres, dtype=float), np.asarray(widths) * self.size)
+        index = self.names.index(joint)
+        name = f"tube{len(self.spec.meshes)}"
+        self.spec.add_mesh(
+            name=name, uservert=(vertices - self.rest[index]).ravel(), userface=faces.ravel(),
+            inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
+        )  # fmt: skip
+        self.bodies[index].add_geom(
+            type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=[*colour, 1.0], contype=0, conaffinity=0
+        )
+
+    def limb(self, joint: str, start: np.ndarray, end: np.ndarray, radii: tuple[float, ...], colour: Colour,
+             back: tuple[float, ...] | None = None) -> None:  # fmt: skip
+        """A straight round tube with radii at equal distances; ``back`` moves its middle backwards."""
+        share = np.linspace(0.0, 1.0, len(radii))[:, None]
+        centres = start + share * (end - start)
+        if back is not None:
+            centres[:, 2] -= np.array(back) * self.size
+        self.tube(joint, centres, np.repeat(np.array(radii)[:, None], 2, axis=1), colour)
 
     def build(self) -> None:
         self._trunk()
@@ -89,16 +105,22 @@ class _Person:
 
     def _trunk(self) -> None:
         look, u = self.look, self.size
-        hip = (self.at("left_hip") + self.at("right_hip")) / 2.0
-        pelvis, spine1, spine2, spine3 = (self.at(n) for n in ("pelvis", "spine1", "spine2", "spine3"))
-        neck, head = self.at("neck"), self.at("head")
-        self.ellipsoid("pelvis", (pelvis + hip) / 2 + [0, 0.01 * u, -0.012 * u], (0.155, 0.120, 0.112), look.trousers)
-        self.ellipsoid("pelvis", pelvis + [0, 0.055 * u, 0], (0.146, 0.070, 0.104), look.shirt)
-        self.ellipsoid("spine1", spine1, (0.142, 0.115, 0.102), look.shirt)
-        self.ellipsoid("spine2", spine2 + [0, 0.010 * u, 0], (0.150, 0.130, 0.106), look.shirt)
-        self.ellipsoid("spine3", spine3 + [0, 0.005 * u, 0.008 * u], (0.164, 0.135, 0.112), look.shirt)
-        self.ellipsoid("spine3", spine3 + [0, 0.085 * u, -0.004 * u], (0.150, 0.070, 0.088), look.shirt)
-        self.ellipsoid("spine3", neck + [0, -0.018 * u, 0], (0.080, 0.034, 0.068), look.shirt)
+        pelvis, neck, head = (self.at(n) for n in ("pelvis", "neck", "head"))
+        scale = (neck[1] - pelvis[1]) / 0.442
+        heights = np.array(_TRUNK)[:, 0]
+
+        def slab(joint: str, low: float, high: float, colour: Colour, extra: float = 0.0) -> None:
+            y = np.linspace(low, high, 9)
+            widths = np.stack([np.interp(y, heights, np.array(_TRUNK)[:, k]) for k in (1, 2)], axis=1) + extra
+            spine = np.array([self.at(n) for n in ("pelvis", "spine1", "spine2", "spine3", "neck")])
+            z = np.interp(pelvis[1] + y * scale, spine[:, 1], spine[:, 2])
+            self.tube(joint, np.stack([np.zeros(9), pelvis[1] + y * scale, z], axis=1), widths, colour)
+
+        slab("pelvis", -0.11, 0.04, look.trousers)
+        slab("pelvis", -0.015, 0.10, look.shirt, 0.005)
+        slab("spine1", 0.04, 0.18, look.shirt)
+        slab("spine2", 0.12, 0.28, look.shirt)
+        slab("spine3", 0.22, 0.45, look.shirt)
         self.capsule("neck", neck - [0, 0.02 * u, 0], head, 0.053, look.skin)
 
     def _head(self) -> None:
@@ -113,7 +135,7 @@ class _Person:
         self.ellipsoid("head", face(0, 0.012, 0.0), (0.074, 0.100, 0.096), look.skin)
         self.ellipsoid("head", face(0, -0.052, 0.020), (0.057, 0.066, 0.068), look.skin)
         self.ellipsoid("head", face(0, -0.098, 0.056), (0.024, 0.018, 0.020), look.skin)
-        self.ellipsoid("head", face(0, 0.030, -0.018), (0.082, 0.094, 0.096), look.hair)
+        self.ellipsoid("head", face(0, 0.034, -0.014), (0.083, 0.096, 0.101), look.hair)
         self.ellipsoid("head", face(0, -0.020, -0.040), (0.073, 0.080, 0.064), look.hair)
         self.ellipsoid("head", face(0, -0.022, 0.098), (0.013, 0.022, 0.019), look.skin)
         self.ellipsoid("head", face(0, -0.032, 0.104), (0.017, 0.011, 0.014), look.skin)
@@ -135,13 +157,9 @@ class _Person:
         heel, toe = self.sole[0 if side == "left" else 2], self.sole[1 if side == "left" else 3]
         foot = f"{side}_foot"
         ball = self.at(foot)
-        middle = hip + 0.5 * (knee - hip)
-        self.taper(f"{side}_hip", hip, middle, (0.090, 0.078), look.trousers)
-        self.taper(f"{side}_hip", middle, knee, (0.078, 0.059), look.trousers)
-        calf = knee + 0.35 * (ankle - knee)
-        self.taper(f"{side}_knee", knee, calf, (0.059, 0.060), look.trousers)
-        self.taper(f"{side}_knee", calf, ankle + [0, 0.02 * u, 0], (0.060, 0.047), look.trousers)
-        self.ellipsoid(f"{side}_knee", calf + [0, 0, -0.016 * u], (0.056, 0.100, 0.056), look.trousers)
+        self.limb(f"{side}_hip", hip, knee, (0.089, 0.088, 0.080, 0.070, 0.061, 0.058), look.trousers)
+        self.limb(f"{side}_knee", knee, ankle + [0, 0.015 * u, 0], (0.058, 0.059, 0.060, 0.056, 0.051, 0.047),
+                  look.trousers, (0.0, 0.008, 0.012, 0.008, 0.002, 0.0))  # fmt: skip
         # the shoe reaches from the heel to the toes; the soles are where the body model has them
         floor = float(heel[1])
         length = float(toe[2] - heel[2])
@@ -163,13 +181,11 @@ class _Person:
     def _arm(self, side: str, s: float) -> None:
         look, u = self.look, self.size
         collar, shoulder, elbow, wrist = (self.at(f"{side}_{n}") for n in ("collar", "shoulder", "elbow", "wrist"))
-        self.taper(f"{side}_collar", collar, shoulder - [s * 0.012 * u, 0.010 * u, 0], (0.074, 0.062), look.shirt)
+        self.limb(f"{side}_collar", collar, shoulder - [s * 0.012 * u, 0.008 * u, 0], (0.072, 0.068, 0.061), look.shirt)
         sleeve = shoulder + 0.55 * (elbow - shoulder)
-        self.taper(f"{side}_shoulder", shoulder, sleeve, (0.061, 0.053), look.shirt)
-        self.taper(f"{side}_shoulder", sleeve, elbow, (0.045, 0.040), look.skin)
-        bulk = elbow + 0.3 * (wrist - elbow)
-        self.taper(f"{side}_elbow", elbow, bulk, (0.040, 0.041), look.skin)
-        self.taper(f"{side}_elbow", bulk, wrist, (0.041, 0.027), look.skin)
+        self.limb(f"{side}_shoulder", shoulder, sleeve, (0.060, 0.060, 0.057, 0.054), look.shirt)
+        self.limb(f"{side}_shoulder", sleeve, elbow, (0.046, 0.043, 0.039), look.skin)
+        self.limb(f"{side}_elbow", elbow, wrist, (0.039, 0.042, 0.040, 0.034, 0.029, 0.026), look.skin)
         # flat hand: palm down, thumb forward
         middle, pinky, index = (self.at(f"{side}_{n}1") for n in ("middle", "pinky", "index"))
         hand = f"{side}_wrist"
@@ -187,6 +203,43 @@ class _Person:
         chain.append(chain[2] + 0.8 * (chain[2] - chain[1]))
         for k, radius in enumerate((0.0150, 0.0125, 0.0108)):
             self.capsule(f"{side}_thumb{k + 1}", chain[k], chain[k + 1], radius, look.skin)
+
+
+_TRUNK = (
+    (-0.13, 0.150, 0.108), (-0.06, 0.162, 0.116), (0.00, 0.157, 0.111), (0.06, 0.147, 0.103), (0.12, 0.143, 0.100),
+    (0.20, 0.149, 0.106), (0.28, 0.160, 0.113), (0.34, 0.165, 0.110), (0.385, 0.158, 0.094), (0.42, 0.125, 0.076),
+    (0.45, 0.062, 0.056),
+)  # fmt: skip
+"""Height above the pelvis joint, half width, half depth of the clothed trunk of a person of 1.70 m; m."""
+
+
+def _tube(centres: np.ndarray, widths: np.ndarray, around: int = 18) -> tuple[np.ndarray, np.ndarray]:
+    """Closed surface around centres (N, 3) with half widths (N, 2) and round ends: vertices (V, 3), triangles (F, 3)."""
+    axis = centres[-1] - centres[0]
+    axis /= np.linalg.norm(axis)
+    across = np.array([0.0, 0.0, 1.0]) if abs(axis[0]) > 0.7 else np.array([1.0, 0.0, 0.0])
+    across -= axis * (across @ axis)
+    across /= np.linalg.norm(across)
+    other = np.cross(axis, across)
+    rings, half = [], []
+    for sign, end in ((-1.0, 0), (1.0, -1)):
+        bulge = 0.8 * widths[end].min()
+        caps = [(centres[end] + sign * bulge * np.sin(a) * axis, widths[end] * np.cos(a)) for a in (1.35, 0.9, 0.45)]
+        rings.append([c for c, _ in caps])
+        half.append([w for _, w in caps])
+    centre = np.array([*rings[0], *centres, *rings[1][::-1]])
+    width = np.array([*half[0], *widths, *half[1][::-1]])
+    angle = 2.0 * np.pi * np.arange(around) / around
+    shape = np.cos(angle)[:, None, None] * across * width[:, :1] + np.sin(angle)[:, None, None] * other * width[:, 1:]
+    vertices = (centre + shape).transpose(1, 0, 2).reshape(-1, 3)
+    n = len(centre)
+    i, j = np.meshgrid(np.arange(n - 1), np.arange(around), indexing="ij")
+    a, b = i * around + j, i * around + (j + 1) % around
+    sides = np.concatenate([np.stack([a, b, a + around], -1), np.stack([b, b + around, a + around], -1)], axis=1)
+    fan = np.arange(1, around - 1)
+    first = np.stack([np.zeros_like(fan), fan + 1, fan], -1)
+    last = (n - 1) * around + np.stack([np.zeros_like(fan), fan, fan + 1], -1)
+    return vertices, np.concatenate([sides.reshape(-1, 3), first, last]).astype(np.int32)
 
 
 def _planks(colour: Colour, rng: np.random.Generator, size: int = 512, rows: int = 8) -> np.ndarray:
@@ -244,14 +297,14 @@ def _model(body: BodyModel, motion: HumanMotion, joints: np.ndarray, camera: Cam
            rng: np.random.Generator) -> mujoco.MjModel:  # fmt: skip
     spec = mujoco.MjSpec()
     spec.visual.global_.offwidth, spec.visual.global_.offheight = camera.width, camera.height
-    spec.visual.quality.shadowsize = 2048
-    spec.visual.quality.offsamples = 4
-    spec.visual.quality.numslices, spec.visual.quality.numstacks = 20, 12
+    spec.visual.quality.shadowsize = 1024
+    spec.visual.quality.offsamples = 2
+    spec.visual.quality.numslices, spec.visual.quality.numstacks = 16, 10
     spec.visual.headlight.ambient = [0.42] * 3
     spec.visual.headlight.diffuse = [0.22] * 3
     spec.visual.headlight.specular = [0.0] * 3
     span = float(np.ptp(joints.reshape(-1, 3), axis=0).max())
-    spec.visual.map.shadowclip = max(1.0, 0.75 * span)
+    spec.visual.map.shadowclip = 2.5 + span
     spec.visual.map.znear, spec.visual.map.zfar = 0.05, 200.0
     spec.stat.extent, spec.stat.center = 1.0, joints.reshape(-1, 3).mean(axis=0)
     _room(spec, joints, camera, look, rng)
