@@ -91,7 +91,7 @@ class TaskServer(Node):
         self._awaiting = False
         self._watch = Watch(self)
         self._heartbeat = Heartbeat(self)
-        self._clients = {
+        self._stage_clients = {
             stage: ActionClient(self, kind, action, callback_group=group) for stage, (_, action, kind) in STAGES.items()
         }
         self._stop_client = self.create_client(Trigger, "stop", callback_group=group)
@@ -107,6 +107,11 @@ class TaskServer(Node):
             result_timeout=RESULT_KEPT,
         )
         self.get_logger().info("Ready: execute_task.")
+
+    def destroy_node(self) -> None:
+        """Leave the action, then go."""
+        self._server.destroy()
+        super().destroy_node()
 
     # --- services -----------------------------------------------------------------------------------------------
 
@@ -260,7 +265,7 @@ class _Task:
         """Have a stage's server do its part and return its result; its figures go into the report."""
         node, _, _ = STAGES[stage]
         result = call(
-            self._server._clients[stage],
+            self._server._stage_clients[stage],
             goal,
             node=self._server,
             server=node,

@@ -67,9 +67,8 @@ def call(
     """
     _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
     died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")
-    started = time.monotonic()
     instance = _instance(watch.sign(server))
-    last_feedback = started
+    last_feedback = sent = time.monotonic()
     cancel_sent: float | None = None
 
     def feedback(message: Any) -> None:
@@ -83,13 +82,15 @@ def call(
         future.add_done_callback(lambda _: done.set())
         while not done.wait(TICK):
             now = time.monotonic()
+            if handle is None and now - sent > dead_after:
+                raise Missing(f"The node '{server}' does not answer: see its log, start it again and send again.")
             sign = watch.sign(server)
             if _instance(sign) != instance and instance:
                 raise died
             heard = max(last_feedback, sign.time if sign else 0.0)
             if not client.server_is_ready() and now - last_feedback > 1.0:
                 raise died
-            if sign and now - max(heard, started) > dead_after:
+            if now - heard > dead_after:
                 raise died
             if not node.context.ok():
                 raise Cancelled("The node was stopped.")

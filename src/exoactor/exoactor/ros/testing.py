@@ -58,11 +58,11 @@ def spinning(*factories: Callable[..., Node], threads: int = 16) -> Iterator[lis
     try:
         yield nodes
     finally:
-        context.try_shutdown()
-        thread.join(5.0)
         executor.shutdown(2.0)
+        thread.join(5.0)
         for node in nodes:
             node.destroy_node()
+        context.try_shutdown()
 
 
 def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:

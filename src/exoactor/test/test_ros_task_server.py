@@ -1,0 +1,235 @@
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("exoactor_interfaces.action")
+
+from exoactor_interfaces.action import EstimateMotion, ExecuteTask, GenerateVideo, RetargetMotion, TrackMotion
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from exoactor import client
+from exoactor.errors import BadInput, Missing, Refused
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.ros import stage_node
+from exoactor.ros.convert import (
+    human_from_message,
+    human_to_message,
+    robot_from_message,
+    robot_to_message,
+    video_from_message,
+    video_to_message,
+)
+from exoactor.ros.stage_node import StageNode
+from exoactor.ros.testing import Caller, finished, spinning, until
+from exoactor.stages import Estimate, Generation, Retargeting, Tracking
+from exoactor.task_server import STAGES, TaskServer
+from exoactor.video import Video
+
+pytestmark = pytest.mark.ros
+T = 5
+HUMAN = HumanMotion(30, np.zeros((T, 3)), np.zeros((T, 3)), np.zeros((T, 63)), np.zeros(10))
+ROBOT = RobotMotion(50, np.zeros((T, 3)), np.tile([1.0, 0, 0, 0], (T, 1)), np.zeros((T, 29)))
+VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * T, 30)
+asked = ""
+
+
+def slowly(progress):
+    for i in range(200):
+        progress(i / 200, "working")
+        time.sleep(0.02)
+
+
+class Generate:
+    def __call__(self, goal, progress):
+        global asked
+        asked = goal.instruction
+        if asked == "unknown":
+            raise BadInput("The task 'unknown' is not known.")
+        if asked == "slow":
+            slowly(progress)
+        return Generation(VIDEO, HUMAN, {"frames": T})
+
+
+class Rest:
+    def __init__(self, output):
+        self.output = output
+
+    def __call__(self, motion, progress):
+        return self.output
+
+
+class Track:
+    def __call__(self, motion, progress):
+        if asked == "slow tracking":
+            slowly(progress)
+        fell = asked == "fall"
+        return Tracking(motion, {"success": not fell, "reason": "it fell" if fell else ""})
+
+
+CONVERSIONS = {
+    "generate": (lambda g: g, lambda r, o: (setattr(r, "video", video_to_message(o.video)),
+                                            setattr(r, "truth", human_to_message(o.truth)))),
+    "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
+    "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
+    "rehearse": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
+    "track": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
+}  # fmt: skip
+BASES = {GenerateVideo: 200, EstimateMotion: 300, RetargetMotion: 400, TrackMotion: 500}
+BACKENDS = {
+    "generate": Generate,
+    "estimate": lambda: Rest(Estimate(HUMAN, np.ones((T, 33, 3)), {"error": 0.1})),
+    "retarget": lambda: Rest(Retargeting(ROBOT, {"error": 0.2})),
+    "rehearse": Track,
+    "track": Track,
+}
+
+
+def stage(name):
+    node, action, kind = STAGES[name]
+    to_input, fill = CONVERSIONS[name]
+    return lambda **options: StageNode(
+        node, stage=name, backend="fake", action_type=kind, action_name=action, error_base=BASES[kind],
+        to_input=to_input, fill=fill, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def graph(monkeypatch, tmp_path):
+    monkeypatch.setattr(stage_node, "backend_class", lambda stage, name: BACKENDS[stage])
+
+    def build(stages=tuple(STAGES), **parameters):
+        values = {"runs": str(tmp_path), "server_timeout": 1.0, **parameters}
+        overrides = [Parameter(k, value=v) for k, v in values.items()]
+        return spinning(
+            lambda **o: TaskServer(parameter_overrides=overrides, **o), *(stage(s) for s in stages), threads=30
+        )
+
+    return build
+
+
+def task(text, **fields):
+    return ExecuteTask.Goal(instruction=text, **fields)
+
+
+def trigger(node, name):
+    service = node.create_client(Trigger, name)
+    assert service.wait_for_service(10)
+    return finished(service.call_async(Trigger.Request()))
+
+
+def files(folder):
+    return {name for name in os.listdir(folder) if not name.startswith(".")}
+
+
+def test_whole_task_and_failures(graph):
+    with graph() as nodes:
+        caller = Caller(nodes[-1], ExecuteTask, "execute_task")
+        result = caller.result(task("wave"))
+        assert (result.error_code, result.error_msg, result.failed_stage) == (0, "", "")
+        assert files(result.run_folder) == {
+            "task.json", "video.mp4", "ground_truth.npz", "human_motion.npz", "robot_motion.npz", "rehearsal.npz",
+            "report.json",
+        }  # fmt: skip
+        metrics = json.loads(result.metrics_json)
+        assert metrics["generate"] == {"frames": T}
+        assert metrics["retarget"] == {"error": 0.2}
+        assert set(metrics["seconds"]) == {"generate", "estimate", "retarget", "rehearse"}
+        stages = list(dict.fromkeys(f.stage for f in caller.feedback))
+        assert stages == ["generate", "estimate", "retarget", "rehearse"]
+        assert any(len(f.preview.data) for f in caller.feedback)
+
+        result = caller.result(task("simulate", execute=ExecuteTask.Goal.SIM))
+        assert result.error_code == 0
+        assert "tracking.npz" in files(result.run_folder)
+
+        result = caller.result(task("  "))
+        assert (result.error_code, result.run_folder) == (102, "")
+        assert "empty" in result.error_msg
+        result = caller.result(task("unknown"))
+        assert (result.error_code, result.failed_stage) == (102, "generate")
+        assert result.error_msg == "The task 'unknown' is not known."
+        assert json.loads(Path(result.run_folder, "report.json").read_text())["failed_stage"] == "generate"
+        result = caller.result(task("fall", execute=ExecuteTask.Goal.SIM))
+        assert (result.error_code, result.failed_stage) == (104, "rehearse")
+        assert "it fell" in result.error_msg
+        assert "rehearsal.npz" in files(result.run_folder)
+        assert "tracking.npz" not in files(result.run_folder)
+        result = caller.result(task("wave", execute=ExecuteTask.Goal.ROBOT))
+        assert result.error_code == 102
+        assert "robot:=sim" in result.error_msg
+
+
+def test_cancel_stop_and_busy(graph):
+    with graph() as nodes:
+        tester = nodes[-1]
+        caller = Caller(tester, ExecuteTask, "execute_task")
+        handle = caller.send(task("slow"))
+        until(lambda: any(f.text == "working" for f in caller.feedback))
+        assert "busy" in caller.result(task("wave")).error_msg
+        start = time.monotonic()
+        finished(handle.cancel_goal_async())
+        result = finished(handle.get_result_async()).result
+        assert time.monotonic() - start < 1.5
+        assert (result.error_code, result.failed_stage) == (105, "generate")
+
+        handle = caller.send(task("slow tracking"))
+        until(lambda: any(f.stage == "rehearse" and f.text == "working" for f in caller.feedback))
+        assert trigger(tester, "task_server/stop").success is True
+        result = finished(handle.get_result_async()).result
+        assert (result.error_code, result.failed_stage) == (105, "rehearse")
+        assert caller.result(task("wave")).error_code == 0
+
+
+def test_approval(graph):
+    with graph(robot="real", approval_timeout=60.0) as nodes:
+        tester = nodes[-1]
+        assert trigger(tester, "approve").success is False
+        caller = Caller(tester, ExecuteTask, "execute_task")
+        handle = caller.send(task("wave", execute=ExecuteTask.Goal.ROBOT))
+        until(lambda: any(f.stage == "approve" for f in caller.feedback))
+        assert not any(f.stage == "track" for f in caller.feedback)
+        assert trigger(tester, "approve").success is True
+        result = finished(handle.get_result_async()).result
+        assert result.error_code == 0
+        assert "tracking.npz" in files(result.run_folder)
+    with graph(robot="real", approval_timeout=0.3) as nodes:
+        result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task("wave", execute=ExecuteTask.Goal.ROBOT))
+        assert (result.error_code, result.failed_stage) == (104, "approve")
+
+
+def test_a_stage_that_is_not_there(graph):
+    with graph(stages=("generate", "estimate")) as nodes:
+        caller = Caller(nodes[-1], ExecuteTask, "execute_task")
+        result = caller.result(task("wave"))
+        assert (result.error_code, result.failed_stage) == (103, "retarget")
+        assert "'retargeter' is not there" in result.error_msg
+        assert {"video.mp4", "human_motion.npz"} <= files(result.run_folder)
+
+
+def test_a_stage_that_cannot_work_says_why(graph, monkeypatch):
+    def broken():
+        raise Missing("The policy file is not there.")
+
+    monkeypatch.setitem(BACKENDS, "rehearse", broken)
+    with graph() as nodes:
+        result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task("wave"))
+        assert (result.error_code, result.failed_stage) == (103, "rehearse")
+        assert result.error_msg == "The node 'rehearsal' cannot work: The policy file is not there."
+
+
+def test_client(graph):
+    seen = []
+    with graph():
+        result = client.send_task("wave", on_feedback=lambda *f: seen.append(f))
+        assert result.success
+        assert (result.exit_code, result.instruction, result.metrics["generate"]) == (0, "wave", {"frames": T})
+        assert seen[0][0] == "generate"
+        failed = client.send_task("fall")
+        assert (failed.success, failed.exit_code, failed.failed_stage) == (False, Refused.exit_code, "rehearse")
+    with pytest.raises(Missing, match="task_server"):
+        client.send_task("wave", wait=0.5)
