@@ -16,6 +16,7 @@ import re
 import socket
 import struct
 import sys
+import threading
 import types
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -55,8 +56,15 @@ def _import_sdk() -> None:
 
 _import_sdk()
 
+from cyclonedds.core import InstanceState, ReadCondition, SampleState, ViewState, WaitSet  # noqa: E402
+from cyclonedds.domain import DomainParticipant  # noqa: E402
+from cyclonedds.internal import InvalidSample  # noqa: E402
+from cyclonedds.pub import DataWriter  # noqa: E402
+from cyclonedds.sub import DataReader  # noqa: E402
+from cyclonedds.topic import Topic  # noqa: E402
+from cyclonedds.util import duration  # noqa: E402
 from unitree_sdk2py.core import channel as _channel  # noqa: E402
-from unitree_sdk2py.core.channel import ChannelFactory, ChannelPublisher, ChannelSubscriber  # noqa: E402
+from unitree_sdk2py.core.channel import ChannelFactory  # noqa: E402
 from unitree_sdk2py.idl import default as _default  # noqa: E402
 from unitree_sdk2py.idl.unitree_go.msg.dds_ import SportModeState_  # noqa: E402
 from unitree_sdk2py.idl.unitree_hg.msg.dds_ import LowCmd_, LowState_  # noqa: E402
@@ -133,6 +141,7 @@ _channel.ChannelConfigHasInterface = re.sub(
 )
 
 _opened: tuple[str, int] | None = None
+_participant: DomainParticipant | None = None
 
 
 def open_dds(network_interface: str, domain: int) -> None:
@@ -145,7 +154,7 @@ def open_dds(network_interface: str, domain: int) -> None:
     Missing
         There is no such network interface, or DDS cannot use it.
     """
-    global _opened
+    global _opened, _participant
     if not 0 <= domain <= 232:
         raise BadInput(f"The DDS domain is {domain}, but it must lie between 0 and 232.")
     if _opened == (network_interface, domain):
@@ -167,35 +176,57 @@ def open_dds(network_interface: str, domain: int) -> None:
     if not joined:
         detail = " ".join(said.getvalue().split())
         raise Missing(f"DDS cannot use the network interface '{network_interface}', domain {domain}: {detail}")
+    _participant = DomainParticipant(domain)
     _opened = (network_interface, domain)
+
+
+def _joined() -> DomainParticipant:
+    if _participant is None:
+        raise RuntimeError("open_dds comes first.")
+    return _participant
 
 
 class Publisher:
     """Writes one topic; `open_dds` comes first."""
 
     def __init__(self, topic: str, message_type: type) -> None:
-        self._channel = ChannelPublisher(topic, message_type)
-        self._channel.Init()
+        participant = _joined()
+        self._writer = DataWriter(participant, Topic(participant, topic, message_type))
 
     def write(self, message: Any) -> None:
         """Send a message; nobody listening is no error."""
-        self._channel.Write(message)
-
-    def close(self) -> None:
-        """Leave the topic."""
-        self._channel.Close()
+        self._writer.write(message)
 
 
 class Subscriber:
-    """Calls ``handler`` in a DDS thread with every message of one topic; `open_dds` comes first."""
+    """Calls ``handler`` in a thread of its own with the newest message of one topic; `open_dds` comes first.
+
+    The SDK's subscriber is called by DDS threads instead, and hangs now and then when it is closed under traffic.
+    """
 
     def __init__(self, topic: str, message_type: type, handler: Callable[[Any], None]) -> None:
-        self._channel = ChannelSubscriber(topic, message_type)
-        self._channel.Init(handler)
+        participant = _joined()
+        self._handler = handler
+        self._reader = DataReader(participant, Topic(participant, topic, message_type))
+        self._condition = ReadCondition(self._reader, ViewState.Any | InstanceState.Any | SampleState.Any)
+        self._waitset = WaitSet(participant)
+        self._waitset.attach(self._condition)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._read, name=topic, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while not self._closing.is_set():
+            if self._waitset.wait(duration(milliseconds=100)) == 0:
+                continue
+            for message in self._reader.take(N=8):
+                if not isinstance(message, InvalidSample):  # its writer left
+                    self._handler(message)
 
     def close(self) -> None:
-        """Leave the topic."""
-        self._channel.Close()
+        """Call the handler no more."""
+        self._closing.set()
+        self._thread.join(2.0)
 
 
 # --- motion switcher ------------------------------------------------------------------------------------------------

@@ -105,5 +105,3 @@ class Bridge:
     def close(self) -> None:
         """Leave the topics."""
         self._command_in.close()
-        self._state_out.close()
-        self._truth_out.close()

@@ -12,14 +12,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.motion import JOINT_NAMES
-from exoactor.robot import EFFORT_LIMITS, mujoco_model
+from exoactor.robot import EFFORT_LIMITS, STANDING, mujoco_model
 
 NUM_JOINTS = len(JOINT_NAMES)
-
-STANDING_POSE = np.array(
-    [-0.2, 0, 0, 0.4, -0.2, 0] * 2 + [0, 0, 0] + [0, 0.3, 0, 0.9, 0, 0, 0] + [0, -0.3, 0, 0.9, 0, 0, 0]
-)
-"""(29,) rad: knees a little bent, soles flat, arms at the sides."""
 
 # The hold stands in for a person or a gantry that steadies the robot until a controller takes over.
 _HOLD_KP, _HOLD_KD = 300.0, 6.0
@@ -181,7 +176,7 @@ class World:
         mujoco.mj_resetData(self.model, self.data)
         self.data.time = time
         self.data.qpos[:7] = (0, 0, 1, 1, 0, 0, 0)
-        self.data.qpos[self._qpos] = STANDING_POSE
+        self.data.qpos[self._qpos] = STANDING
         mujoco.mj_forward(self.model, self.data)
         self.data.qpos[2] -= self._clearance()
         mujoco.mj_forward(self.model, self.data)
@@ -209,7 +204,7 @@ class World:
         if self.held and not self.command.limp:
             self.held = False
         if self.held:
-            tau = _HOLD_KP * (STANDING_POSE - self.joint_pos) - _HOLD_KD * self.joint_vel
+            tau = _HOLD_KP * (STANDING - self.joint_pos) - _HOLD_KD * self.joint_vel
         else:
             c = self.command
             tau = c.enabled * (c.tau + c.kp * (c.q - self.joint_pos) + c.kd * (c.dq - self.joint_vel))
