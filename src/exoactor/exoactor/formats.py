@@ -1,0 +1,365 @@
+"""Motions in the formats of other tools.
+
+Robot motions:
+
+========================  ===================================================================================
+``.npz``                  ours (`RobotMotion.save`)
+``.pkl``                  GMR's pickle: fps, root_pos, root_rot (x, y, z, w), dof_pos; also TWIST2's
+``.csv``                  Unitree's retargeted LAFAN1: no header, root position, quaternion x, y, z, w, 29 joints;
+                          30 frames per second; BeyondMimic's csv_to_npz reads the same
+``.beyondmimic.npz``      BeyondMimic's: fps, joint_pos, joint_vel, body_*_w in Isaac Lab's order
+========================  ===================================================================================
+
+Human motions: AMASS SMPL-X ``.npz`` and ``.bvh``.
+
+Pickles are read by an unpickler that knows plain containers and numeric arrays, and nothing else; it calls no code
+that a file names.
+
+Sources: the savers and loaders of GMR (general_motion_retargeting), Unitree's LAFAN1_Retargeting_Dataset and
+BeyondMimic (whole_body_tracking); Isaac Lab orders joints breadth first.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pinocchio as pin
+from scipy.spatial.transform import Rotation, Slerp
+
+from exoactor.errors import BadInput
+from exoactor.files import load_npz, save_bytes, save_npz
+from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
+
+LAFAN1_FPS = 30.0
+"""Frame rate of Unitree's csv files, which do not say theirs."""
+
+ISAAC_ORDER: tuple[int, ...] = (
+    0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 22, 4, 10, 16, 23, 5, 11, 17, 24, 18, 25, 19, 26, 20, 27, 21, 28,
+)  # fmt: skip
+"""Isaac Lab's order of joints: entry k is the place in Unitree's motor order of its joint k."""
+
+ISAAC_BODIES: tuple[str, ...] = (
+    "pelvis",
+    *(JOINT_NAMES[i].replace("waist_pitch", "torso").replace("_joint", "_link") for i in ISAAC_ORDER),
+)
+"""Isaac Lab's order of the 30 bodies: the pelvis, then the link that each joint moves."""
+
+
+def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
+    """Read a robot motion; the format follows from the name's ending and, for npz, from what is inside.
+
+    Parameters
+    ----------
+    path
+        .npz (ours or BeyondMimic's), .pkl (GMR) or .csv (Unitree).
+    fps
+        Frame rate, for a csv only; None: 30.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, or is not such a motion.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return load_beyondmimic(path) if "body_pos_w" in load_npz(path) else RobotMotion.load(path)
+    if suffix == ".pkl":
+        return load_gmr(path)
+    if suffix == ".csv":
+        return load_csv(path, LAFAN1_FPS if fps is None else fps)
+    raise BadInput(f"{path} is not a robot motion that can be read: its name must end in .npz, .pkl or .csv.")
+
+
+def save_robot(motion: RobotMotion, path: str | Path) -> None:
+    """Write a robot motion in the format that the name's ending says: see the top of this module.
+
+    Raises
+    ------
+    BadInput
+        The ending is unknown, or the folder cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if path.name.lower().endswith(".beyondmimic.npz"):
+        save_beyondmimic(motion, path)
+    elif suffix == ".npz":
+        motion.save(path)
+    elif suffix == ".pkl":
+        save_gmr(motion, path)
+    elif suffix == ".csv":
+        save_csv(motion, path)
+    else:
+        raise BadInput(f"Cannot write {path}: its name must end in .npz, .beyondmimic.npz, .pkl or .csv.")
+
+
+def load_human(path: str | Path) -> HumanMotion:
+    """Read a human motion from an AMASS SMPL-X .npz or a .bvh.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, or is not such a motion.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return HumanMotion.load(path)
+    if suffix == ".bvh":
+        from exoactor.bvh import load_bvh
+
+        return load_bvh(path)
+    raise BadInput(f"{path} is not a human motion that can be read: its name must end in .npz or .bvh.")
+
+
+def resample_robot(motion: RobotMotion, fps: float) -> RobotMotion:
+    """Return the motion at another frame rate: positions linearly, orientations by slerp, contacts of the nearest."""
+    if motion.fps == fps or len(motion) == 1:
+        return RobotMotion(fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.contacts)
+    old = np.arange(len(motion)) / motion.fps
+    new = np.minimum(np.arange(int(np.floor(old[-1] * fps + 1e-6)) + 1) / fps, old[-1])
+
+    def linear(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(new, old, column) for column in values.T], axis=1)
+
+    turn = Slerp(old, Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True))(new)
+    quat = turn.as_quat(scalar_first=True)
+    quat *= np.cumprod(np.r_[1.0, np.where(np.sum(quat[1:] * quat[:-1], axis=1) < 0, -1.0, 1.0)])[:, None]
+    nearest = np.rint(new * motion.fps).astype(int).clip(0, len(old) - 1)
+    contacts = None if motion.contacts is None else motion.contacts[nearest]
+    return RobotMotion(fps, linear(motion.root_pos), quat, linear(motion.joint_pos), contacts)
+
+
+# --- GMR ---------------------------------------------------------------------------------------------------------------
+
+
+class _Dtype:
+    """Stands in for numpy.dtype while unpickling: only numbers."""
+
+    def __init__(self, name: Any, *_: Any):
+        self.name, self.order = str(name), "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if len(state) > 4 and any(part is not None for part in state[2:5]):
+            raise ValueError("it holds structured arrays")
+        self.order = str(state[1])
+
+    def numpy(self) -> np.dtype:
+        if self.name not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
+            raise ValueError(f"it holds an array of the type '{self.name[:20]}'")
+        return np.dtype(self.name).newbyteorder("=" if self.order == "|" else self.order)
+
+
+class _Array:
+    """Stands in for numpy.ndarray while unpickling: bytes become numbers, nothing else happens."""
+
+    def __init__(self, *_: Any):
+        self.value = np.zeros(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, raw = state
+        self.value = _from_bytes(raw, dtype, shape, "F" if fortran else "C")
+
+
+def _from_bytes(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, _Dtype):
+        raise ValueError("it holds an array of objects")
+    return np.frombuffer(bytes(raw), dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
+
+
+def _frombuffer(raw: Any, dtype: Any, shape: Any, order: Any = "C", *_: Any) -> _Array:
+    array = _Array()
+    array.value = _from_bytes(raw, dtype, shape, order)
+    return array
+
+
+def _scalar(dtype: Any, raw: Any = b"") -> float:
+    return _from_bytes(raw, dtype, (1,), "C")[0].item()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows numeric arrays (numpy 1 and 2) by stand-ins of ours, and nothing else."""
+
+    _KNOWN = {  # noqa: RUF012
+        ("multiarray", "_reconstruct"): _Array,
+        ("multiarray", "scalar"): _scalar,
+        ("numeric", "_frombuffer"): _frombuffer,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "numpy" and name in ("dtype", "ndarray"):
+            return _Dtype if name == "dtype" else _Array
+        if module == "collections" and name == "OrderedDict":
+            return OrderedDict
+        package, _, last = module.rpartition(".")
+        if package in ("numpy.core", "numpy._core") and (last, name) in self._KNOWN:
+            return self._KNOWN[last, name]
+        raise pickle.UnpicklingError(f"it wants '{module}.{name}', which is not a plain array")
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise pickle.UnpicklingError("it refers to data outside the file")
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, _Array) else value
+
+
+def load_gmr(path: str | Path) -> RobotMotion:
+    """Read GMR's pickle without running anything in it.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, holds more than plain arrays, or is not a motion of the 29-joint G1.
+    """
+    path = Path(path)
+    try:
+        data = _Unpickler(io.BytesIO(path.read_bytes())).load()
+    except OSError as error:
+        raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
+            OverflowError, MemoryError, struct.error, UnicodeDecodeError) as error:  # fmt: skip
+        raise BadInput(f"{path} is not a GMR pickle of plain arrays: {error}.") from None
+    if not isinstance(data, dict):
+        raise BadInput(f"{path} is not a GMR pickle: it does not hold a dictionary.")
+    lacking = [key for key in ("fps", "root_pos", "root_rot", "dof_pos") if key not in data]
+    if lacking:
+        raise BadInput(f"{path} is not a GMR pickle: it lacks {', '.join(lacking)}.")
+    return _robot_motion(path, *(_plain(data[key]) for key in ("fps", "root_pos", "root_rot", "dof_pos")))
+
+
+def save_gmr(motion: RobotMotion, path: str | Path) -> None:
+    """Write GMR's pickle, atomically."""
+    save_bytes(
+        path,
+        pickle.dumps(
+            {
+                "fps": motion.fps,
+                "root_pos": motion.root_pos,
+                "root_rot": np.ascontiguousarray(motion.root_quat_wxyz[:, [1, 2, 3, 0]]),
+                "dof_pos": motion.joint_pos,
+                "local_body_pos": None,
+                "link_body_list": None,
+            },
+            protocol=4,
+        ),
+    )
+
+
+def _robot_motion(path: Path, fps: Any, root_pos: Any, quat_xyzw: Any, joint_pos: Any) -> RobotMotion:
+    try:
+        quat = np.asarray(quat_xyzw, dtype=np.float64)
+        if quat.ndim != 2 or quat.shape[1] != 4:
+            raise BadInput(f"The root rotations have shape {quat.shape}, but (T, 4) is needed.")
+        return RobotMotion(float(fps), root_pos, quat[:, [3, 0, 1, 2]], joint_pos)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{path} is not a robot motion: {error}.") from None
+
+
+# --- csv ---------------------------------------------------------------------------------------------------------------
+
+
+def load_csv(path: str | Path, fps: float = LAFAN1_FPS) -> RobotMotion:
+    """Read Unitree's csv: 36 columns; a header line is skipped.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, or does not hold 36 columns of numbers.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"Cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            rows.append([float(cell) for cell in line.split(",")])
+        except ValueError:
+            if number > 1:
+                raise BadInput(f"{path}, line {number}: a cell is not a number.") from None
+            continue
+        if len(rows[-1]) != 36:
+            raise BadInput(f"{path}, line {number}: there are {len(rows[-1])} columns, but 36 are needed.")
+    if not rows:
+        raise BadInput(f"{path} holds no frames.")
+    table = np.array(rows)
+    return _robot_motion(path, fps, table[:, :3], table[:, 3:7], table[:, 7:])
+
+
+def save_csv(motion: RobotMotion, path: str | Path) -> None:
+    """Write Unitree's csv, resampled to its 30 frames per second, atomically."""
+    motion = resample_robot(motion, LAFAN1_FPS)
+    table = np.concatenate([motion.root_pos, motion.root_quat_wxyz[:, [1, 2, 3, 0]], motion.joint_pos], axis=1)
+    text = io.StringIO()
+    np.savetxt(text, table, delimiter=",", fmt="%.8f")
+    save_bytes(path, text.getvalue().encode())
+
+
+# --- BeyondMimic -------------------------------------------------------------------------------------------------------
+
+
+def load_beyondmimic(path: str | Path) -> RobotMotion:
+    """Read BeyondMimic's npz; the pelvis is its first body.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, or is not a motion of the 29-joint G1.
+    """
+    data = load_npz(path, required=("fps", "joint_pos", "body_pos_w", "body_quat_w"))
+    joint, pos, quat = data["joint_pos"], data["body_pos_w"], data["body_quat_w"]
+    if joint.ndim != 2 or joint.shape[1] != 29 or pos.ndim != 3 or quat.ndim != 3 or quat.shape[-1] != 4:
+        raise BadInput(
+            f"{path} is not BeyondMimic's motion of a 29-joint G1: joint_pos is {joint.shape}, body_pos_w {pos.shape}."
+        )
+    ours = np.empty_like(joint)
+    ours[:, list(ISAAC_ORDER)] = joint
+    return _robot_motion(Path(path), np.ravel(data["fps"])[0], pos[:, 0], quat[:, 0][:, [1, 2, 3, 0]], ours)
+
+
+def save_beyondmimic(motion: RobotMotion, path: str | Path) -> None:
+    """Write BeyondMimic's npz, atomically; velocities are central differences, in the world frame."""
+    from exoactor import robot
+
+    model = robot.pinocchio_model()
+    data = model.createData()
+    frames = [model.getFrameId(name) for name in ISAAC_BODIES]
+    t = len(motion)
+    pos, rot = np.empty((t, len(frames), 3)), np.empty((t, len(frames), 3, 3))
+    for i, q in enumerate(robot.configurations(motion)):
+        pin.framesForwardKinematics(model, data, q)
+        for k, frame in enumerate(frames):
+            pos[i, k], rot[i, k] = data.oMf[frame].translation, data.oMf[frame].rotation
+
+    def rate(values: np.ndarray) -> np.ndarray:
+        return np.gradient(values, axis=0) * motion.fps if t > 1 else np.zeros_like(values)
+
+    turning = np.zeros((t, len(frames), 3))
+    if t > 1:
+        before, after = np.maximum(np.arange(t) - 1, 0), np.minimum(np.arange(t) + 1, t - 1)
+        change = Rotation.from_matrix((rot[after] @ rot[before].swapaxes(-1, -2)).reshape(-1, 3, 3)).as_rotvec()
+        turning = change.reshape(t, -1, 3) * motion.fps / (after - before)[:, None, None]
+    quat = Rotation.from_matrix(rot.reshape(-1, 3, 3)).as_quat(scalar_first=True).reshape(t, -1, 4)
+    joint = motion.joint_pos[:, list(ISAAC_ORDER)]
+    save_npz(
+        path,
+        fps=np.array([motion.fps]),
+        joint_pos=joint.astype(np.float32),
+        joint_vel=rate(joint).astype(np.float32),
+        body_pos_w=pos.astype(np.float32),
+        body_quat_w=quat.astype(np.float32),
+        body_lin_vel_w=rate(pos).astype(np.float32),
+        body_ang_vel_w=turning.astype(np.float32),
+    )
