@@ -1,0 +1,97 @@
+import pytest
+from exoactor.errors import BadInput
+from exoactor_gen.language import Action, parse
+
+GOOD = [
+    ("walk forward two metres", [Action("walk", direction="forward", distance=2.0)]),
+    ("Walk 1.5m.", [Action("walk", distance=1.5)]),
+    ("please walk 6 feet", [Action("walk", distance=6 * 0.3048)]),
+    ("walk two and a half meters backward", [Action("walk", direction="backward", distance=2.5)]),
+    ("walk sideways to the left 50 cm", [Action("walk", direction="left", distance=0.5)]),
+    ("take two steps to the left", [Action("step", direction="left", count=2)]),
+    ("take a step back", [Action("step", direction="backward", count=1)]),
+    ("step forward with your left foot", [Action("step", direction="forward", side="left")]),
+    (
+        "walk forward two steps, then wave with your right hand",
+        [Action("walk", direction="forward", count=2), Action("wave", side="right")],
+    ),
+    (
+        "turn left 90 degrees, then walk one metre",
+        [Action("turn", direction="left", angle=90), Action("walk", distance=1.0)],
+    ),
+    ("turn around", [Action("turn", direction="around")]),
+    ("turn one hundred and eighty degrees", [Action("turn", angle=180)]),
+    ("turn right by forty-five degrees", [Action("turn", direction="right", angle=45)]),
+    ("make a half turn", [Action("turn", angle=180)]),
+    ("turn a quarter turn to the left", [Action("turn", direction="left", angle=90)]),
+    ("turn left 90", [Action("turn", direction="left", angle=90)]),
+    ("turn your head to the left", [Action("look", direction="left")]),
+    ("look left, then right", [Action("look", direction="left"), Action("look", direction="right")]),
+    ("wave with the left hand for 3 seconds", [Action("wave", side="left", seconds=3)]),
+    ("with your left hand, wave", [Action("wave", side="left")]),
+    ("the robot should wave slowly", [Action("wave", pace=0.75)]),
+    ("wave hello", [Action("wave")]),
+    ("raise your left and right arms", [Action("raise", side="both")]),
+    ("raise your arms to the side", [Action("raise", side="both", direction="side")]),
+    ("reach up with both hands", [Action("reach", side="both", direction="up")]),
+    ("point to the right with your left arm", [Action("point", side="left", direction="right")]),
+    ("squat twice", [Action("squat", count=2)]),
+    ("squat down 3 times", [Action("squat", direction="down", count=3)]),
+    ("bow and clap five times", [Action("bow"), Action("clap", count=5)]),
+    ("sit down and stand up", [Action("sit", direction="down")]),
+    ("sit down, wait for 3 seconds, then stand up", [Action("sit", direction="down", seconds=3)]),
+    ("kick the ball with your left foot", [Action("kick", side="left", thing="ball")]),
+    ("punch three times", [Action("punch", count=3)]),
+    ("push the door with both hands", [Action("push", side="both", thing="door")]),
+    ("pick up the box", [Action("pick up", direction="up", thing="box")]),
+    ("pick the box up with your right hand", [Action("pick up", direction="up", side="right", thing="box")]),
+    ("nod twice, then stand still for two seconds", [Action("nod", count=2), Action("stand", seconds=2)]),
+]
+
+
+@pytest.mark.parametrize(("text", "actions"), GOOD, ids=lambda v: v if isinstance(v, str) else "")
+def test_understood(text, actions):
+    assert parse(text).actions == tuple(actions)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "empty"),
+        (" ... ", "empty"),
+        ("and then", "no action"),
+        ("do a somersault", "'somersault'"),
+        ("dance with joy", "'dance', 'joy'"),
+        ("walk to the kitchen", "'kitchen'"),
+        ("don't walk", "don't"),
+        ("wave while walking", "'while'"),
+        ("throwing nothing, punch three times", "'throwing', 'nothing'"),
+        ("walk 2", "no unit"),
+        ("walk 100 metres", "out of range"),
+        ("walk 2.5 steps", "whole number"),
+        ("wave your leg", "'leg'"),
+        ("move your arms", "'arms'"),
+        ("walk sideways", "left or right"),
+        ("walk forward for 3 seconds", "no seconds"),
+        ("turn", "direction or an angle"),
+        ("turn upward", "'up'"),
+        ("kick with both feet", "both feet"),
+        ("walk left right", "contradict"),
+        ("squat twice three times", "two values"),
+        ("walk 2 metres in 30 steps", "step length"),
+        ("歩いて", "'歩いて'"),
+    ],
+)
+def test_not_understood(text, named):
+    with pytest.raises(BadInput, match="(?s).") as caught:
+        parse(text)
+    message = str(caught.value)
+    assert named in message
+    assert "\n" not in message
+
+
+def test_error_names_what_is_known_and_where_to_look():
+    with pytest.raises(BadInput) as caught:
+        parse("moonwalk")
+    for word in ("moonwalk", "walk", "wave", "pick up", "exoactor doctor"):
+        assert word in str(caught.value)
