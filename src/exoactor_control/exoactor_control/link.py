@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from exoactor import unitree
 from exoactor.errors import Missing
 from exoactor.motion import JOINT_NAMES
-
-if TYPE_CHECKING:
-    from exoactor_control.states import MotorCommand, RobotState
+from exoactor_control.states import MotorCommand, RobotState
 
 _NUM = len(JOINT_NAMES)
 
@@ -65,11 +62,6 @@ class RobotLink:
         """Seconds since the newest LowState came; inf before the first."""
         return time.monotonic() - self._received if self._message is not None else float("inf")
 
-    @property
-    def tick(self) -> int:
-        """The robot's clock in the newest LowState, ms; 0 before the first."""
-        return 0 if self._message is None else int(self._message.tick)
-
     def wait_for_state(self, timeout: float = 3.0) -> None:
         """Return when a fresh LowState is there.
 
@@ -117,28 +109,24 @@ class RobotLink:
         raise Missing(f"The robot's motion switcher {why} within {timeout:g} s: put the robot in debug mode (L2 + R2).")
 
     def read(self) -> RobotState | None:
-        """State in the newest LowState; None before the first.
-
-        Its ``time`` is the reception on this computer's monotonic clock, s.
-        """
-        from exoactor_control.states import RobotState
-
+        """State in the newest LowState, None before the first; ``time`` is its reception on the monotonic clock."""
         message, received = self._message, self._received
         if message is None:
             return None
-        motors = np.array([(s.q, s.dq, s.tau_est) for s in message.motor_state[:_NUM]])
+        motors = np.array([(s.q, s.dq, s.tau_est, max(s.temperature)) for s in message.motor_state[:_NUM]]).T
+        imu = message.imu_state
         return RobotState(
             time=received,
-            joint_pos=motors[:, 0],
-            joint_vel=motors[:, 1],
-            quat_wxyz=np.array(message.imu_state.quaternion),
-            ang_vel=np.array(message.imu_state.gyroscope),
+            joint_pos=motors[0],
+            joint_vel=motors[1],
+            quat_wxyz=np.array(imu.quaternion),
+            ang_vel=np.array(imu.gyroscope),
+            accel=np.array(imu.accelerometer),
+            torque=motors[2],
+            temperature=motors[3],
+            tick=message.tick,
+            mode_machine=message.mode_machine,
         )
-
-    def torque(self) -> np.ndarray:
-        """(29,) N m, the motors' own estimate in the newest LowState; zeros before the first."""
-        message = self._message
-        return np.zeros(_NUM) if message is None else np.array([s.tau_est for s in message.motor_state[:_NUM]])
 
     def truth(self, max_age: float = 0.5) -> tuple[np.ndarray, np.ndarray] | None:
         """Pelvis position (3,) m and orientation (4,) wxyz as a simulator publishes them, for metrics and display alone.

@@ -1,0 +1,167 @@
+"""Tracking a motion on the robot behind a control loop: the robot's counterpart of the rehearsal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor.errors import Cancelled, Missing, Refused
+from exoactor.motion import RobotMotion
+from exoactor.robot import sole_points
+from exoactor.stages import Progress, Tracking, no_progress
+from exoactor_control.control_loop import ControlLoop, Sample
+from exoactor_control.metrics import score
+from exoactor_control.reference import RATE, Reference, prepare
+from exoactor_control.states import State
+
+_UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
+_GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
+_TICK = 0.02
+
+
+def kinematic_root(motion: RobotMotion) -> np.ndarray:
+    """Pelvis positions (T, 3) m with the lower sole on the floor at each frame and x = y = 0: what LowState can tell."""
+    at_origin = RobotMotion(motion.fps, np.zeros((len(motion), 3)), motion.root_quat_wxyz, motion.joint_pos)
+    root = np.zeros((len(motion), 3))
+    root[:, 2] = -sole_points(at_origin)[..., 2].min(axis=(1, 2))
+    return root
+
+
+class RobotTracker:
+    """Has the robot stand, carry out a motion and stand again; call it as a stage backend.
+
+    Parameters
+    ----------
+    loop
+        The running control loop.
+    settle
+        s of standing before the motion.
+    """
+
+    def __init__(self, loop: ControlLoop, settle: float = 1.0) -> None:
+        self._loop = loop
+        self._settle = settle
+
+    def __call__(self, motion: RobotMotion, progress: Progress = no_progress) -> Tracking:
+        """Track a motion.
+
+        Returns
+        -------
+        Tracking
+            What LowState says of the motion at 50 Hz (position from the simulation's truth where there is one), and
+            the same report as a rehearsal's, with ``position_source`` and the loop's ``late_ms_p99``. A fall is
+            reported, not raised.
+
+        Raises
+        ------
+        Missing
+            The robot is not heard.
+        Refused
+            The motion is not fit to be tracked, the robot is not fit to stand, or it was stopped.
+        Cancelled
+            ``progress`` said so; the robot stands.
+        """
+        reference = prepare(motion)
+        controller = self._loop.controller
+        try:
+            self._make_stand(progress)
+            self._loop.clear()
+            controller.track(reference)
+            self._wait(lambda: controller.status.done, lambda: controller.status.progress, "", progress)
+        except Cancelled:
+            self._stand_again()
+            raise
+        return self._report(reference, controller.status.fault)
+
+    def _make_stand(self, progress: Progress) -> None:
+        loop, controller = self._loop, self._loop.controller
+        end = time.monotonic() + 5.0
+        while loop.trouble:
+            if time.monotonic() > end:
+                raise Missing(loop.trouble)
+            progress(0.0, "waiting for the robot")
+            time.sleep(_TICK)
+        end = time.monotonic() + _GET_UP_WAIT
+        while (lean := self._lean()) > _UPRIGHT:
+            if time.monotonic() > end:
+                raise Refused(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
+            progress(0.0, "waiting for the robot to be set on its feet")
+            time.sleep(_TICK)
+        if controller.status.state is State.STAND:
+            return
+        controller.stand()
+        start = self._clock()
+        seconds = 2.0 * controller.blend + self._settle
+        self._wait(lambda: self._clock() - start > seconds, lambda: 0.0, "standing up", progress)
+        if controller.status.fault:
+            raise Refused(f"The robot did not stand up: {controller.status.fault}.")
+
+    def _wait(
+        self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress
+    ) -> None:
+        """Until ``done``, or the controller gave up; raises `Refused` when somebody stopped it."""
+        controller = self._loop.controller
+        while not done():
+            status = controller.status
+            if status.fault:
+                return
+            if status.state not in (State.STAND, State.TRACK):
+                raise Refused("The robot was stopped during the motion.")
+            progress(fraction(), text or status.text)
+            time.sleep(_TICK)
+
+    def _clock(self) -> float:
+        return 1e-3 * self._loop.link.read().tick
+
+    def _lean(self) -> float:
+        quat = self._loop.link.read().quat_wxyz
+        return float(np.arccos(np.clip(Rotation.from_quat(quat, scalar_first=True).as_matrix()[2, 2], -1.0, 1.0)))
+
+    def _stand_again(self) -> None:
+        controller = self._loop.controller
+        if controller.status.state is State.TRACK:
+            try:
+                controller.stand()
+            except Refused:
+                controller.damp()
+
+    def _report(self, reference: Reference, fault: str) -> Tracking:
+        samples = [s for s in self._loop.samples if s.index < len(reference.motion)]  # the rest leads back to standing
+        if not samples:
+            raise Refused(f"The motion did not begin: {fault or 'the controller gave it up'}.")
+        actual, source = _motion(samples)
+        controller = self._loop.controller
+        metrics = score(reference.motion, actual, fault)
+        policy = controller.policy
+        metrics |= {
+            "torque_saturation": float(np.mean([s.saturated for s in samples])),
+            "policy": controller.status.policy,
+            "inference_ms_mean": 0.0 if policy is None else policy.inference_ms,
+            "band": policy is None,
+            "notes": list(reference.notes),
+            "position_source": source,
+            "late_ms_p99": self._loop.lateness_ms[1],
+        }
+        return Tracking(actual, metrics)
+
+
+def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
+    """One frame for each of the motion's (a skipped one repeats the one before), and whence the position comes."""
+    indices = np.array([s.index for s in samples])
+    rows = np.searchsorted(indices, np.arange(indices[-1] + 1), side="right") - 1
+    chosen = [samples[max(0, row)] for row in rows]
+    n = len(chosen)
+    actual = RobotMotion(
+        RATE,
+        np.zeros((n, 3)),
+        np.array([s.state.quat_wxyz for s in chosen]),
+        np.array([s.state.joint_pos for s in chosen]),
+    )
+    if all(s.truth is not None for s in chosen):
+        root, source = np.array([s.truth[0] for s in chosen]), "simulation truth"
+    else:
+        root, source = kinematic_root(actual), "kinematics: height alone"
+    return RobotMotion(RATE, root, actual.root_quat_wxyz, actual.joint_pos), source
