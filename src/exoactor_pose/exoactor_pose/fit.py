@@ -297,7 +297,9 @@ class _Problem:
         below = (-soles[..., 2]).clamp(min=0) / w.floor
         loss = loss + _robust(below).sum(1).mean()
         lowest = -torch.logsumexp(-soles[..., 2] * 100, dim=1) / 100
-        loss = loss + 5 * _outlier(lowest / w.airborne).mean()
+        # wide before the contacts are known, so that a floor that starts far off is still drawn to the feet
+        airborne = w.airborne if contacts is not None else 4 * w.airborne
+        loss = loss + 5 * (airborne / w.airborne) ** 0.5 * _outlier(lowest / airborne).mean()
 
         if self.frames > 2:
             acceleration = (body["joints"][2:] - 2 * body["joints"][1:-1] + body["joints"][:-2]) * fps**2
@@ -391,7 +393,9 @@ def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
         speed = np.linalg.norm(np.gradient(soles, 1 / fps, axis=0), axis=-1)
     else:
         speed = np.zeros(soles.shape[:2])
-    low = 1 / (1 + np.exp(-(0.06 - soles[..., 2]) / 0.01))
+    # Low by the lowest point of the frame, not by the floor: a floor that is still a little off must not hide contacts.
+    rise = soles[..., 2] - soles[..., 2].min(axis=1, keepdims=True)
+    low = 1 / (1 + np.exp(-(0.06 - rise) / 0.01))
     slow = 1 / (1 + np.exp(-(0.40 - speed) / 0.08))
     size = 2 * round(0.05 * fps) + 1
     return median_filter(low * slow, size=(size, 1), mode="nearest")
