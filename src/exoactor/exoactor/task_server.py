@@ -108,6 +108,12 @@ class TaskServer(Node):
         )
         self.get_logger().info("Ready: execute_task.")
 
+    def finish(self) -> None:
+        """End the task in work, while the node still communicates."""
+        self._task_ended.set()
+        if self._busy.acquire(timeout=2.0):
+            self._busy.release()
+
     def destroy_node(self) -> None:
         """Leave the action, then go."""
         self._server.destroy()
@@ -153,7 +159,9 @@ class TaskServer(Node):
         except Exception as error:
             result.error_code = error_code(ERROR_BASE, error)
             report.reason = str(error)
-            if isinstance(error, ExoActorError):
+            if not self.context.ok():
+                pass  # the process is ending; nobody hears
+            elif isinstance(error, ExoActorError):
                 self.get_logger().warning(f"{report.failed_stage or 'task'}: {error}")
             else:
                 self.get_logger().error(traceback.format_exc())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from exoactor.errors import ExoActorError
 
@@ -16,22 +19,39 @@ from exoactor.errors import ExoActorError
 def run(factory: Callable[[], Node], threads: int = 4) -> None:
     """Build the node, spin it until SIGINT or SIGTERM, and leave without a traceback.
 
-    An `ExoActorError` while it is built is told in one line, and its exit code is the process's.
+    The signals are ours, not rclpy's, which would end the communication at once: a node with a method ``finish`` first
+    ends the work that it has in hand and tells its clients. An `ExoActorError` while the node is built is told in one
+    line, and its exit code is the process's.
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        rclpy.init(args=sys.argv)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = factory()
+    except ExoActorError as error:
+        print(error, file=sys.stderr)
+        rclpy.try_shutdown()
+        sys.exit(error.exit_code)
+    executor = MultiThreadedExecutor(threads)
+    executor.add_node(node)
+    bugs: list[BaseException] = []
+
+    def spin() -> None:
         try:
-            node = factory()
-        except ExoActorError as error:
-            rclpy.try_shutdown()
-            print(f"{error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        executor = MultiThreadedExecutor(threads)
-        executor.add_node(node)
-        try:
-            with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+            with suppress(ExternalShutdownException):
                 executor.spin()
-        finally:
-            rclpy.try_shutdown()  # work in progress sees it and ends
-            executor.shutdown(timeout_sec=2.0)
-            node.destroy_node()
+        except BaseException as error:
+            bugs.append(error)
+        stop.set()
+
+    spinner = threading.Thread(target=spin, name="ros", daemon=True)
+    spinner.start()
+    stop.wait()
+    getattr(node, "finish", lambda: None)()
+    executor.shutdown(timeout_sec=2.0)
+    spinner.join(2.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    if bugs:
+        raise bugs[0]

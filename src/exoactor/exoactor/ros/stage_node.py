@@ -148,6 +148,10 @@ class StageNode(LifecycleNode):
         self.heartbeat.say(False, "shut down")
         return super().on_shutdown(state)
 
+    def finish(self) -> None:
+        """End the goal in work and close the action server, while the node still communicates."""
+        self._close()
+
     def destroy_node(self) -> None:
         """End the goal in work, then go."""
         self._close()
@@ -191,6 +195,8 @@ class StageNode(LifecycleNode):
             result = self._action_type.Result()
             result.error_code = error_code(self._error_base, error)
             result.error_msg = str(error)
+            if not self.context.ok():
+                return result  # the process is ending; nobody hears
             if isinstance(error, ExoActorError):
                 self.get_logger().warning(f"{self._action_name}: {error}")
             else:
@@ -198,8 +204,7 @@ class StageNode(LifecycleNode):
                 result.error_msg = (
                     f"Internal error in the {self.get_name()} ({type(error).__name__}: {error}); see its log."
                 )
-            if self.context.ok():
-                (goal.canceled if goal.is_cancel_requested else goal.abort)()
+            (goal.canceled if goal.is_cancel_requested else goal.abort)()
             return result
         goal.succeed()
         try:

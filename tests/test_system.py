@@ -1,0 +1,166 @@
+"""The whole graph as separate processes, driven through the action client and the standard topics."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("exoactor_interfaces.action")
+pytest.importorskip("cyclonedds")
+
+from rclpy.action import ActionClient
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from tf2_msgs.msg import TFMessage
+
+from exoactor import client
+from exoactor.graph import processes, resolve
+from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor.ros.heartbeat import Watch
+from exoactor.ros.qos import LATCHED, STATE
+from exoactor.ros.testing import DOMAIN, spinning, until, use_own_domain
+from exoactor.task_server import STAGES
+from exoactor.up import command
+from exoactor.video import Video
+
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
+NODES = {"task_server", "generator", "pose_estimator", "retargeter", "rehearsal", "controller", "robot_state_publisher"}
+START = 90.0
+"""s that the nodes have to load their models, on a machine with other work."""
+
+
+class Up:
+    """`exoactor up` as a process."""
+
+    def __init__(self, folder):
+        self.values = resolve({"dds_domain": str(DOMAIN), "runs": str(folder / "runs")})
+        self.log = folder / "up.log"
+        environment = {**os.environ, **use_own_domain()}
+        words = [f"{name}:={value}" for name, value in self.values.items() if name in ("dds_domain", "runs")]
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "exoactor.up", *words], stdout=out, stderr=subprocess.STDOUT, env=environment
+            )
+
+    def children(self):
+        """Process number by module."""
+        pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        words = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in pids}
+        return {word[word.index("-m") + 1]: pid for pid, word in words.items() if "-m" in word}
+
+    def end(self):
+        """Ctrl-C; returns the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    up = Up(tmp_path_factory.mktemp("graph"))
+    try:
+        with spinning() as (tester,):
+            watch = Watch(tester)
+            servers = [ActionClient(tester, kind, action) for _, action, kind in STAGES.values()]
+
+            def ready():
+                assert up.process.poll() is None
+                return all(s.server_is_ready() for s in servers) and all((s := watch.sign(n)) and s.ok for n in NODES)
+
+            try:
+                until(ready, START)
+            except AssertionError:
+                signs = {n: getattr(watch.sign(n), "text", "silent") for n in NODES}
+                pytest.fail(f"{signs}\n{up.log.read_text()}")
+            for server in servers:
+                server.destroy()
+        yield up
+    finally:
+        if up.process.poll() is None:
+            up.end()
+
+
+def test_a_task_from_words_to_the_simulated_robot(graph):
+    seen = {}
+    with spinning() as (tester,):
+        for kind, topic, qos in (
+            (JointState, "/joint_states", STATE),
+            (TFMessage, "/tf", STATE),
+            (String, "/robot_description", LATCHED),
+            (JointState, "/exoactor/reference/joint_states", STATE),
+        ):
+            tester.create_subscription(kind, topic, lambda m, t=topic: seen.__setitem__(t, m), qos)
+        stages = []
+        result = client.send_task(
+            "wave with your right hand", execute="sim", on_feedback=lambda stage, *_: stages.append(stage)
+        )
+        assert result.success, f"{result}\n{graph.log.read_text()}"
+        assert len(graph.children()) >= 6
+        assert list(dict.fromkeys(stages)) == ["generate", "estimate", "retarget", "rehearse", "track"]
+        assert set(result.seconds) == set(stages)
+        folder = Path(result.run_folder)
+        video = Video.load(folder / "video.mp4")
+        human = HumanMotion.load(folder / "human_motion.npz")
+        robot = RobotMotion.load(folder / "robot_motion.npz")
+        assert abs(human.duration - video.duration) < 0.2
+        assert abs(robot.duration - human.duration) < 0.2
+        for name in ("rehearsal", "tracking"):
+            done = RobotMotion.load(folder / f"{name}.npz")
+            assert done.duration > 0.8 * robot.duration
+        arm = JOINT_NAMES.index("right_shoulder_roll_joint")
+        assert robot.joint_pos[:, arm : arm + 3].std(axis=0).max() > 0.1  # the right arm moves
+        until(lambda: len(seen) == 4)
+    assert list(seen["/joint_states"].name) == list(JOINT_NAMES)
+    assert "right_wrist_yaw_link" in seen["/robot_description"].data
+    assert {t.child_frame_id.removeprefix("reference/") for t in seen["/tf"].transforms} >= {"pelvis", "torso_link"}
+
+
+def test_bad_input_leaves_the_graph_ready(graph):
+    for text in ("", "recite a poem backwards"):
+        result = client.send_task(text)
+        assert (result.success, result.exit_code) == (False, 2)
+        assert result.reason
+        assert "\n" not in result.reason
+
+
+def test_a_killed_stage_is_noticed_and_can_come_back(graph):
+    os.kill(graph.children()["exoactor_retarget.node"], signal.SIGKILL)
+    until(lambda: "retargeter was killed by SIGKILL" in graph.log.read_text())
+    # Killed at work: the generator stops in the middle of its goal.
+    generator = graph.children()["exoactor_gen.node"]
+    killed = []
+
+    def on_feedback(stage, fraction, text):
+        if stage == "generate" and fraction > 0 and not killed:
+            killed.append(time.monotonic())
+            os.kill(generator, signal.SIGKILL)
+
+    result = client.send_task("wave with your right hand", on_feedback=on_feedback)
+    assert (result.exit_code, result.failed_stage) == (3, "generate")
+    assert "'generator' died" in result.reason
+    assert time.monotonic() - killed[0] < 20
+
+    process = next(p for p in processes(graph.values) if p.name == "generator")
+    again = subprocess.Popen(command(process, graph.values["params_file"]), env=os.environ)
+    try:
+        until(lambda: client.send_task("recite a poem backwards").exit_code == 2, START)  # the generator's own answer
+    finally:
+        again.send_signal(signal.SIGINT)
+        assert again.wait(15) == 0
+
+
+def test_ctrl_c_ends_all_without_a_traceback(graph):
+    pids = graph.children().values()
+    assert pids
+    assert graph.end() == 0
+    log = graph.log.read_text()
+    assert "Traceback" not in log
+    assert "did not end" not in log
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
