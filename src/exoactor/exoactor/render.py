@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 
-os.environ.setdefault("MUJOCO_GL", "osmesa")  # needs no display and no GPU; must stand before mujoco is imported
+os.environ.setdefault("MUJOCO_GL", "osmesa")  # needs no display and no GPU; best set before mujoco is imported
 
 import mujoco
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
+from exoactor.errors import Missing
 from exoactor.motion import RobotMotion
 from exoactor.robot import mujoco_spec, set_state
 from exoactor.stages import Progress, no_progress
@@ -58,6 +60,8 @@ def render_motion(
     ------
     Cancelled
         From ``progress``.
+    Missing
+        There is no OpenGL library to draw with.
     """
     times = np.arange(int(motion.duration * fps + 1e-6) + 1) / fps
     shown = _sampled(motion, times)
@@ -68,7 +72,7 @@ def render_motion(
     model.light_dir[0] = _sun_direction(heading)
     casters = _shadow_casters(model)
     cameras = _cameras(shown, times, heading, width / height, follow)
-    with mujoco.Renderer(model, height, width) as renderer:
+    with _Canvas(model) as canvas:
         for i in range(len(times)):
             set_state(data, shown, i)
             if reference is not None:
@@ -76,10 +80,53 @@ def render_motion(
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)  # lights and cameras need it
             mujoco.mj_camlight(model, data)
-            renderer.update_scene(data, next(cameras))
-            _add_shadow(renderer.scene, model, data, casters)
+            canvas.aim(data, next(cameras))
+            _add_shadow(canvas.scene, model, data, casters)
             progress((i + 1) / len(times), f"drawing frame {i + 1} of {len(times)}")
-            yield renderer.render()
+            yield canvas.draw()
+
+
+class _Canvas:
+    """Off-screen pictures of a model, of the size that its ``visual.global`` states.
+
+    `mujoco.Renderer` does the same, but takes the OpenGL library that was chosen when mujoco was first imported, which
+    may have been before this module could choose one that needs no display.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        try:
+            library = importlib.import_module(f"mujoco.{os.environ['MUJOCO_GL'].lower()}")
+        except (ImportError, AttributeError) as error:
+            raise Missing(f"Pictures need the OpenGL library that MUJOCO_GL names: {error}.") from None
+        self._model = model
+        self._rect = mujoco.MjrRect(0, 0, model.vis.global_.offwidth, model.vis.global_.offheight)
+        self.scene = mujoco.MjvScene(model, maxgeom=2 * model.ngeom + 100)
+        self._option = mujoco.MjvOption()
+        self._context = library.GLContext(self._rect.width, self._rect.height)
+        self._context.make_current()
+        self._drawer = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._drawer)
+
+    def __enter__(self) -> _Canvas:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.make_current()
+        self._drawer.free()
+        self._context.free()
+
+    def aim(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> None:
+        """Fill the scene with what the camera is to see."""
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(self._model, data, self._option, None, camera, everything, self.scene)
+
+    def draw(self) -> np.ndarray:
+        """Draw the scene, (height, width, 3) uint8 RGB."""
+        pixels = np.empty((self._rect.height, self._rect.width, 3), dtype=np.uint8)
+        self._context.make_current()  # another canvas may have been used meanwhile
+        mujoco.mjr_render(self._rect, self.scene, self._drawer)
+        mujoco.mjr_readPixels(pixels, None, self._rect, self._drawer)
+        return pixels[::-1].copy()  # OpenGL's rows begin at the bottom
 
 
 def _sampled(motion: RobotMotion, times: np.ndarray) -> RobotMotion:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -30,20 +34,51 @@ def test_pictures_show_the_robot():
     assert (middle.max(axis=1) < 60).any(), "nothing dark"
 
 
+def column_of_robot(frame):
+    """Mean column of the darkest pixels: visor, joints and hands."""
+    return np.argwhere(frame.max(axis=2) < 50)[:, 1].mean()
+
+
 def test_camera_follows_the_robot_or_stands_still():
-    motion = walk_straight()
-    first, *_, last = (f.astype(int) for f in render_motion(motion, width=96, height=96, fps=2.0))
-    still_first, *_, still_last = (
-        f.astype(int) for f in render_motion(motion, width=96, height=96, fps=2.0, follow=False)
+    def moved(**options):
+        first, *_, last = render_motion(walk_straight(), width=128, height=128, fps=1.0, **options)
+        return abs(column_of_robot(first) - column_of_robot(last))
+
+    assert moved() < 4
+    assert moved(follow=False) > 20
+
+
+def test_mujoco_may_be_imported_first():
+    script = """
+import mujoco
+from exoactor.render import render_motion
+from exoactor.robot import standing_motion
+print(int(next(render_motion(standing_motion(), width=64, height=64)).mean()))
+"""
+    env = {k: v for k, v in os.environ.items() if k not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert 60 < int(done.stdout) < 200
+
+
+def test_two_motions_are_drawn_in_turn():
+    """As side by side in one video."""
+    motion = robot.standing_motion(0.2)
+    alone = list(render_motion(motion, width=64, height=64, fps=10.0))
+    pairs = zip(
+        render_motion(motion, width=64, height=64, fps=10.0),
+        render_motion(walk_straight(0.2), width=96, height=64, fps=10.0),
+        strict=True,
     )
-    robot_rows = slice(10, 40)  # above the floor's tiles
-    assert np.abs(first - last)[robot_rows, 30:66].mean() < np.abs(still_first - still_last)[robot_rows].mean()
+    for expected, (one, other) in zip(alone, pairs, strict=True):
+        np.testing.assert_array_equal(one, expected)
+        assert other.shape == (64, 96, 3)
 
 
 def test_ghost_is_drawn_and_may_be_shorter():
     motion = robot.standing_motion(0.2)
     beside = robot.standing_motion()
-    beside = RobotMotion(50.0, beside.root_pos + [0, 0.4, 0], beside.root_quat_wxyz, beside.joint_pos)
+    beside = RobotMotion(50.0, beside.root_pos + np.array([0, 0.4, 0]), beside.root_quat_wxyz, beside.joint_pos)
     alone = list(render_motion(motion, width=96, height=96, fps=5.0))
     both = list(render_motion(motion, width=96, height=96, fps=5.0, ghost=beside))
     assert len(alone) == len(both) == 2
