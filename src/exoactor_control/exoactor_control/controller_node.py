@@ -102,7 +102,9 @@ class ControllerNode(StageNode):
         self._loop.start()
         self._backend = RobotTracker(self._loop)
         if policy is None:
-            self.get_logger().warning("No policy: plain joint PD balances nothing, the G1 must hang on the elastic band.")
+            self.get_logger().warning(
+                "No policy: plain joint PD balances nothing, the G1 must hang on the elastic band."
+            )
         self._said = (True, "configured")
         return LifecycleNode.on_configure(self, state)
 
@@ -163,7 +165,10 @@ class ControllerNode(StageNode):
             return
         status = self._loop.controller.status
         # a robot that is not there yet does not keep the node from taking goals: they are told so
-        said = (True, self._loop.trouble or f"{status.state} with {status.policy}" + f": {status.fault}" * bool(status.fault))
+        said = (
+            True,
+            self._loop.trouble or f"{status.state} with {status.policy}" + f": {status.fault}" * bool(status.fault),
+        )
         if said != self._said:
             self._said = said
             self.heartbeat.say(*said)

@@ -99,9 +99,7 @@ class RobotTracker:
         if controller.status.fault:
             raise Refused(f"The robot did not stand up: {controller.status.fault}.")
 
-    def _wait(
-        self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress
-    ) -> None:
+    def _wait(self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress) -> None:
         """Until ``done``, or the controller gave up; raises `Refused` when somebody stopped it."""
         controller = self._loop.controller
         while not done():

@@ -68,7 +68,10 @@ def run(
     bridge = Bridge(network_interface, domain)
     stop = stop or threading.Event()
     log.info(
-        "G1 on interface %s, DDS domain %d, %s.", network_interface, domain, "in the elastic band" if band else "standing"
+        "G1 on interface %s, DDS domain %d, %s.",
+        network_interface,
+        domain,
+        "in the elastic band" if band else "standing",
     )
     period = 1.0 / RATE / speed
     due = time.monotonic()
@@ -116,14 +119,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--network-interface", default="lo", help="where DDS speaks (default: lo)")
     parser.add_argument("--domain", type=int, default=1, help="DDS domain (default: 1; the real robot uses 0)")
-    parser.add_argument("--band", action=argparse.BooleanOptionalAction, default=False, help="hang it in an elastic band")
+    parser.add_argument(
+        "--band", action=argparse.BooleanOptionalAction, default=False, help="hang it in an elastic band"
+    )
     parser.add_argument(
         "--pick-up", action=argparse.BooleanOptionalAction, default=True, help="set a limp fallen robot on its feet"
     )
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)")
     own, ros = (argv, None) if "--ros-args" not in argv else (argv[: (i := argv.index("--ros-args"))], argv[i:])
     options = parser.parse_args(own)
-    logging.basicConfig(level=logging.INFO, format="[simulator] %(message)s")
+    logging.basicConfig(format="[simulator] %(message)s")
+    log.setLevel(logging.INFO)
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -189,7 +189,9 @@ class World:
     def _clearance(self) -> float:
         """Distance in m from the floor to the lowest colliding geom."""
         m, d = self.model, self.data
-        floor = next(i for i in range(m.ngeom) if m.geom_bodyid[i] == 0 and m.geom_type[i] == mujoco.mjtGeom.mjGEOM_PLANE)
+        floor = next(
+            i for i in range(m.ngeom) if m.geom_bodyid[i] == 0 and m.geom_type[i] == mujoco.mjtGeom.mjGEOM_PLANE
+        )
         solid = [i for i in range(m.ngeom) if m.geom_bodyid[i] != 0 and (m.geom_contype[i] or m.geom_conaffinity[i])]
         return min(mujoco.mj_geomDistance(m, d, floor, i, 2.0, None) for i in solid)
 

@@ -1,0 +1,158 @@
+"""Simulator and controller as processes of their own, driven over ROS."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("exoactor_interfaces.action")
+pytest.importorskip("exoactor_sim")
+
+from exoactor_interfaces.action import TrackMotion
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor.robot import standing_motion
+from exoactor.ros.convert import robot_to_message
+from exoactor.ros.testing import Caller, finished, spinning, use_own_domain
+
+pytestmark = pytest.mark.ros
+
+DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+class Graph:
+    """Processes that are stopped, and checked to stop cleanly, at the end."""
+
+    def __init__(self, domain):
+        self.domain, self.processes = domain, []
+        self.env = {**os.environ, **use_own_domain(), "OMP_NUM_THREADS": "1"}
+
+    def start(self, module, **parameters):
+        arguments = [a for name, value in parameters.items() for a in ("-p", f"{name}:={value}")]
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            "--ros-args",
+            "-r",
+            "__ns:=/exoactor",
+            "-p",
+            f"dds_domain:={self.domain}",
+        ]
+        self.processes.append(subprocess.Popen([*command, *arguments], env=self.env))
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGINT)
+        try:
+            assert [p.wait(20) for p in self.processes] == [0] * len(self.processes)
+        finally:
+            for process in self.processes:
+                process.kill()
+
+
+@pytest.fixture
+def graph():
+    graph = Graph(70 + os.getpid() % 28)
+    yield graph
+    graph.stop()
+
+
+def ask(node, name):
+    client = node.create_client(Trigger, name)
+    assert client.wait_for_service(10.0)
+    return finished(client.call_async(Trigger.Request()))
+
+
+def waving(seconds=2.0):
+    motion = standing_motion(seconds)
+    joints = motion.joint_pos.copy()
+    joints[:, 22] -= 0.5 * (1 - np.cos(np.pi * np.linspace(0, 2, len(joints))))
+    return RobotMotion(motion.fps, motion.root_pos, motion.root_quat_wxyz, joints)
+
+
+def goal(motion):
+    return TrackMotion.Goal(motion=robot_to_message(motion))
+
+
+def test_tracks_on_the_band_cancels_and_stops(graph):
+    graph.start("exoactor_sim.simulator", band="true")
+    graph.start("exoactor_control.controller_node")
+    with spinning() as (node,):
+        joints, bases = [], []
+        node.create_subscription(JointState, "/joint_states", joints.append, 10)
+        node.create_subscription(Odometry, "odometry", bases.append, 10)
+        caller = Caller(node, TrackMotion, "track_motion")
+
+        result = caller.result(goal(waving()), 60)
+        assert result.error_code == 0, result.error_msg
+        metrics = json.loads(result.metrics_json)
+        assert metrics["success"], metrics["reason"]
+        assert metrics["policy"] == "pd (elastic band)"
+        assert metrics["joint_error_mean"] < 0.1
+        assert result.motion.num_frames == 101
+        assert caller.feedback[-1].fraction > 0.5
+        assert len(joints) > 10
+        assert list(joints[-1].name) == list(JOINT_NAMES)
+        assert bases[-1].pose.pose.position.z == pytest.approx(0.78, abs=0.05)
+
+        handle = caller.send(goal(waving(5.0)))
+        time.sleep(1.0)
+        start = time.monotonic()
+        finished(handle.cancel_goal_async())
+        assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.CANCELLED
+        assert time.monotonic() - start < 1.0
+
+        handle = caller.send(goal(waving(5.0)))
+        time.sleep(1.0)
+        assert ask(node, "stop").success
+        result = finished(handle.get_result_async()).result
+        assert result.error_code == TrackMotion.Result.REFUSED
+        assert "stopped" in result.error_msg
+
+        assert ask(node, "zero_torque").success
+        assert ask(node, "stand").success
+        assert not ask(node, "zero_torque").success  # it would drop
+        assert ask(node, "stop").success
+        assert ask(node, "simulator/reset").success
+
+
+def test_no_robot_is_told_and_the_node_stays(graph):
+    graph.start("exoactor_control.controller_node")
+    with spinning() as (node,):
+        caller = Caller(node, TrackMotion, "track_motion")
+        result = caller.result(goal(waving()), 60)
+        assert result.error_code == TrackMotion.Result.MISSING
+        assert "LowState" in result.error_msg
+        broken = goal(waving())
+        broken.motion.joint_pos[5] = float("nan")
+        result = caller.result(broken, 60)
+        assert result.error_code == TrackMotion.Result.BAD_INPUT
+        assert "not finite" in result.error_msg
+
+
+@pytest.mark.slow
+def test_policy_walks_without_a_band(graph):
+    policy, motion = DATA / "policies" / "twist2_1017_20k.onnx", DATA / "motions" / "kimodo_walk.npz"
+    if not policy.is_file() or not motion.is_file():
+        pytest.skip(f"{policy} or {motion} is not there")
+    graph.start("exoactor_sim.simulator")
+    graph.start("exoactor_control.controller_node", policy=f"'{policy}'")
+    with spinning() as (node,):
+        result = Caller(node, TrackMotion, "track_motion").result(goal(RobotMotion.load(motion)), 120)
+    assert result.error_code == 0, result.error_msg
+    metrics = json.loads(result.metrics_json)
+    assert metrics["success"], metrics["reason"]
+    assert not metrics["fell"]
+    assert metrics["min_pelvis_height"] > 0.6
+    assert metrics["joint_error_mean"] < 0.15

@@ -1,0 +1,140 @@
+"""Link and simulator in separate processes over the loopback interface."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from exoactor.errors import Missing
+from exoactor.robot import STANDING
+from exoactor_control.control_loop import ControlLoop
+from exoactor_control.states import Controller, MotorCommand, State
+
+pytest.importorskip("exoactor.unitree")
+pytest.importorskip("exoactor_sim")
+
+from exoactor import unitree
+from exoactor_control.link import RobotLink
+
+DOMAIN = 20 + os.getpid() % 50
+
+
+def until(condition, timeout=20.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"still not so after {timeout} s"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def link():
+    """Link with nobody at the other end yet; a process joins one DDS domain, so there is one for all tests."""
+    link = RobotLink("lo", DOMAIN)
+    yield link
+    link.close()
+
+
+@pytest.fixture(scope="module")
+def simulator(link):
+    process = subprocess.Popen([sys.executable, "-m", "exoactor_sim.simulator", "--domain", str(DOMAIN), "--band"])
+    link.wait_for_state(30.0)
+    yield process
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+
+
+def test_no_peer_is_told_in_one_sentence(link):
+    with pytest.raises(Missing, match=rf"No LowState on rt/lowstate of interface lo, domain {DOMAIN} within 0.3 s"):
+        link.wait_for_state(0.3)
+    assert link.read() is None
+    assert link.age == float("inf")
+    with pytest.raises(Missing, match="motion switcher does not answer"):
+        link.release_motion_switcher(0.1)
+
+
+def test_state_says_what_the_robot_says(link, simulator):
+    state = link.read()
+    assert state.joint_pos == pytest.approx(STANDING, abs=0.1)
+    assert np.linalg.norm(state.quat_wxyz) == pytest.approx(1.0, abs=1e-3)
+    assert state.accel == pytest.approx([0, 0, 9.81], abs=1.0)
+    assert state.mode_machine == unitree.MODE_MACHINE_29DOF
+    assert state.temperature.min() > 0
+    tick = state.tick
+    until(lambda: link.read().tick > tick + 100)
+    assert link.rejected == 0
+    until(lambda: link.truth() is not None)
+    assert link.truth()[0][2] == pytest.approx(0.78, abs=0.05)
+
+
+def test_motion_switcher_lets_go_once(link, simulator):
+    assert link.release_motion_switcher(10.0) == "ai"
+    assert link.release_motion_switcher(10.0) == ""
+
+
+def test_wrong_checksum_is_ignored_and_a_right_one_obeyed(link, simulator, monkeypatch):
+    target = STANDING.copy()
+    target[18] = 0.3
+    command = MotorCommand(q=target, kp=np.full(29, 60.0), kd=np.full(29, 2.0))
+    before = link.read().joint_pos[18]
+
+    def send(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            link.write(command)
+            time.sleep(0.005)
+
+    right = unitree.crc
+    with monkeypatch.context() as patch:
+        patch.setattr(unitree, "crc", lambda m: right(m) ^ (1 if isinstance(m, unitree.LowCmd_) else 0))
+        send(1.0)
+    assert link.read().joint_pos[18] == pytest.approx(before, abs=0.05)
+    end = time.monotonic() + 20.0
+    while abs(link.read().joint_pos[18] - 0.3) > 0.1:
+        assert time.monotonic() < end
+        send(0.2)
+
+
+def test_control_loop_stands_and_lets_down(link, simulator):
+    controller = Controller()
+    loop = ControlLoop(link, controller, state_timeout=1.0, robot_clock=True)
+    loop.start()
+    try:
+        until(lambda: not loop.trouble)
+        until(lambda: link.read() is not None)
+        time.sleep(0.2)
+        controller.stand()
+        start = link.read().tick
+        until(lambda: link.read().tick > start + 2500 or controller.status.fault)
+        assert not controller.status.fault
+        assert controller.status.state is State.STAND
+        assert np.abs(link.read().joint_pos - STANDING).mean() < 0.1
+    finally:
+        loop.close()
+    assert controller.status.state is State.DAMPING
+
+
+def test_silent_robot_is_noticed(link, simulator):
+    """The simulator is held still: the loop damps, and drives again when the robot comes back."""
+    controller = Controller()
+    loop = ControlLoop(link, controller, state_timeout=0.5, robot_clock=True)
+    loop.start()
+    try:
+        until(lambda: not loop.trouble)
+        time.sleep(0.2)
+        controller.stand()
+        simulator.send_signal(signal.SIGSTOP)
+        until(lambda: controller.status.fault)
+        assert "LowState" in controller.status.fault
+        until(lambda: loop.trouble)
+        simulator.send_signal(signal.SIGCONT)
+        until(lambda: not loop.trouble)
+    finally:
+        simulator.send_signal(signal.SIGCONT)
+        loop.close()
