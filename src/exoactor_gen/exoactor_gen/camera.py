@@ -15,6 +15,9 @@ VIEWS = {"front": 0.0, "three_quarter": -38.0, "three_quarter_left": 38.0, "side
 FIELD_OF_VIEW = 42.0
 """Vertical, degrees."""
 
+_OUTER = [1, 2, 4, 5, 10, 11, 15, 18, 19, 20, 21, 30, 45]
+"""SMPL-X joints that bound a person: hips, knees, feet, head, elbows, wrists, middle fingers."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -55,7 +58,7 @@ def frame_person(
     Parameters
     ----------
     joints
-        (T, J, 3) m, in the world.
+        (T, 55, 3) m, SMPL-X joints in the world.
     view
         A name of `VIEWS`.
     width, height
@@ -75,7 +78,7 @@ def frame_person(
     azimuth = math.radians(VIEWS[view] + rng.uniform(-4.0, 4.0))
     rise = math.radians(rng.uniform(4.0, 8.0))
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * margin
-    flat = joints[::2].reshape(-1, 3)
+    flat = joints[::2, _OUTER].reshape(-1, 3)
     points = (flat[:, None] + corners).reshape(-1, 3)
     target = (points.min(axis=0) + points.max(axis=0)) / 2.0
 

@@ -171,7 +171,7 @@ def _travel(score: Score, action: Action) -> None:
         count = action.count or (1 if action.kind == "step" else 4)
         length = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}[way]
     dx, dy = {"forward": (1, 0), "backward": (-1, 0), "left": (0, 1), "right": (0, -1)}[way]
-    x, y, yaw = score.place
+    yaw = score.place[2]
     ahead = length * np.array([dx * math.cos(yaw) - dy * math.sin(yaw), dx * math.sin(yaw) + dy * math.cos(yaw)])
     side = way if way in SIDES else action.side or "right"
     roll = 0.34 * min(1.0, length / 0.4) if way == "forward" else 0.0
@@ -306,7 +306,7 @@ def _sit(score: Score, action: Action) -> None:
         begin, end = score.now, score.now + down
         for side in SIDES:
             score.arm(side, arms, down)
-        score.drop.move(begin, end, [0.42])
+        score.drop.move(begin, end, [0.39])
         score.trunk.move(begin, end, [30.0, 14.0, 0.0])
         score.head.move(begin, end, [0.0, -18.0])
         begin = end + (action.seconds or 1.0)
@@ -350,7 +350,7 @@ def _kick(score: Score, action: Action) -> None:
     score.now = lift
     for _ in range(action.count or 1):
         for distance, height, pitch, seconds in (
-            (-0.16, 0.14, 26.0, 0.50), (0.42, 0.26, -8.0, 0.50), (0.05, 0.12, 6.0, 0.55),
+            (-0.16, 0.14, 26.0, 0.50), (0.46, 0.32, -8.0, 0.52), (0.05, 0.12, 6.0, 0.55),
         ):  # fmt: skip
             end = score.now + seconds / pace
             foot.move(score.now, end, home + distance * ahead)
@@ -608,7 +608,7 @@ def _solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> Huma
             local[:, first + 13 + k] = _rot("y", s * 0.6 * thumb)
 
     # upper body with the pelvis at the origin; it does not change while the pelvis is placed
-    rot, pos = _upper_body(local, pelvis, rest, body.parents)
+    pos = _upper_body(local, pelvis, rest, body.parents)
     upper_mass, upper_moment = _upper_mass(pos)
     height = float(np.mean([feet[s][0][0, 2] for s in SIDES]))
     length = {s: _bones(rest, s) for s in SIDES}
@@ -665,15 +665,15 @@ def _bones(rest: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
     return rest[_KNEE[side]] - rest[_HIP[side]], rest[_ANKLE[side]] - rest[_KNEE[side]]
 
 
-def _upper_body(local: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, parents: np.ndarray):
-    """Forward kinematics with the pelvis at the origin: (T, 55, 3, 3) and (T, 55, 3); the legs' rotations are unset."""
+def _upper_body(local: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    """Joint positions (T, 55, 3) with the pelvis at the origin; below the hips they mean nothing yet."""
     rot, pos = np.empty_like(local), np.zeros(local.shape[:3])
     rot[:, 0] = pelvis
     for joint in range(1, 55):
         parent = parents[joint]
         rot[:, joint] = rot[:, parent] @ local[:, joint]
         pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
-    return rot, pos
+    return pos
 
 
 def _upper_mass(pos: np.ndarray) -> tuple[float, np.ndarray]:

@@ -61,7 +61,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Which details an action takes; the first direction is no default."""
+    """Which directions and details an action takes."""
 
     directions: frozenset[str] = frozenset()
     takes: frozenset[str] = frozenset()
@@ -69,6 +69,14 @@ class _Kind:
 
 def _kind(directions: str, takes: str) -> _Kind:
     return _Kind(frozenset(directions.split()), frozenset(takes.split()))
+
+
+def _words_of(text: str) -> list[str]:
+    return text.split()
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 KINDS: dict[str, _Kind] = {
@@ -81,7 +89,7 @@ KINDS: dict[str, _Kind] = {
     "point": _kind("forward up down left right", "side count seconds thing"),
     "squat": _kind("down", "count seconds"),
     "bow": _kind("forward down", "count seconds angle"),
-    "sit": _kind("down", "count seconds"),
+    "sit": _kind("down", "count seconds thing"),
     "rise": _kind("up", ""),
     "kick": _kind("forward", "side count thing"),
     "clap": _kind("", "count seconds"),
@@ -138,29 +146,32 @@ _DIRECTION = {
 }
 _DIRECTION = {word: name for name, words in _DIRECTION.items() for word in words.split()}
 
-_HAND = frozenset("hand hands arm arms fist fists".split())
-_FOOT = frozenset("foot feet leg legs".split())
-_HEAD = frozenset("head gaze eyes".split())
-_HAND_KINDS = frozenset({"wave", "raise", "reach", "point", "clap", "punch", "push", "pick up"})
-_FOOT_KINDS = frozenset({"kick", "walk", "step"})
-_SIDE_FIRST = frozenset({"wave", "raise", "kick", "punch", "push", "pick up"})
+_HAND = _set("hand hands arm arms fist fists")
+_FOOT = _set("foot feet leg legs")
+_HEAD = _set("head gaze eyes")
+_HAND_KINDS = _set("wave raise reach point clap punch push") | {"pick up"}
+_FOOT_KINDS = _set("kick walk step")
+_SIDE_FIRST = _set("wave raise kick punch push") | {"pick up"}
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
-_THINGS = frozenset(
-    "ball box object thing something cup bottle bag wall door table shelf button handle chair bar target".split()
+_THINGS = _set(
+    "ball box object thing something cup bottle bag wall door table shelf button handle chair stool bar target"
 )
-_FILLER = frozenset(
+_FILLER = _set(
     "please kindly the a an your his her its their my robot person human man woman humanoid g1 it he she you i we "
     "they should must shall will would could can want wants like have to of at with on in by for from that so now "
     "just let us lets let's using me d do does make perform take give start begin finally first next then after "
     "and ground floor straight still air place be is degrees's itself yourself himself herself out someone "
-    "everyone people hello hi goodbye bye too also towards toward".split()
+    "everyone people hello hi goodbye bye too also towards toward"
 )
-_BREAK = frozenset({",", ";", ".", "!", "then", "and", "next", "finally", "afterwards", "after"})
+_BREAK = _set(", ; . ! then and next finally afterwards after")
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-_NUMBER: dict[str, float] = {word: float(i) for i, word in enumerate([*_ONES, "seventeen", "eighteen", "nineteen"])}
-_TENS = {w: 10.0 * (i + 2) for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+_ONES = _words_of(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
+_NUMBER: dict[str, float] = {word: float(i) for i, word in enumerate(_ONES)}
+_TENS = {w: 10.0 * (i + 2) for i, w in enumerate(_words_of("twenty thirty forty fifty sixty seventy eighty ninety"))}
 _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), ("distance", 1.0)),
     **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), ("distance", 0.01)),
@@ -273,7 +284,7 @@ class _Reader:
             self.at += 1
 
     def _lifted(self) -> frozenset[str]:
-        return frozenset({"thing"}) if self._kind() == "raise" else frozenset()
+        return _set("thing") if self._kind() == "raise" else frozenset()
 
     def _kind(self) -> str:
         return self.actions[-1].kind if self.actions else ""
@@ -310,9 +321,7 @@ class _Reader:
 
     def _side(self, word: str) -> None:
         after = self._peek(1)
-        if after in _HAND | _FOOT | {"fist"}:
-            self._set("side", word, 1)
-        elif word == "both":
+        if after in _HAND | _FOOT | {"fist"} or word == "both":
             self._set("side", word, 1)
         elif after == "side":
             self._set("direction", word, 2)
@@ -460,7 +469,10 @@ def _check(action: Action) -> None:
         raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
     if action.kind in _FOOT_KINDS and action.side == "both":
         raise BadInput(f"The mannequin cannot {action.kind} with both feet at once: say left or right.")
-    if action.kind in ("walk", "step") and action.distance and action.count and not (
-        0.1 <= action.distance / action.count <= 0.6
+    if (
+        action.kind in ("walk", "step")
+        and action.distance
+        and action.count
+        and not (0.1 <= action.distance / action.count <= 0.6)
     ):
         raise BadInput(f"{action.distance:g} m in {action.count} steps is not a step length that a person walks.")

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")
-import mujoco  # noqa: E402
+import mujoco
 
-from exoactor.body import BodyModel  # noqa: E402
-from exoactor.motion import HumanMotion  # noqa: E402
-from exoactor_gen.camera import FIELD_OF_VIEW, Camera  # noqa: E402
+from exoactor.body import BodyModel
+from exoactor.motion import HumanMotion
+from exoactor_gen.camera import FIELD_OF_VIEW, Camera
 
 Colour = tuple[float, float, float]
 
@@ -157,8 +157,12 @@ class _Person:
         heel, toe = self.sole[0 if side == "left" else 2], self.sole[1 if side == "left" else 3]
         foot = f"{side}_foot"
         ball = self.at(foot)
+
+        def up(y: float, z: float = 0.0) -> np.ndarray:
+            return np.array([0.0, y, z]) * u
+
         self.limb(f"{side}_hip", hip, knee, (0.089, 0.088, 0.080, 0.070, 0.061, 0.058), look.trousers)
-        self.limb(f"{side}_knee", knee, ankle + [0, 0.015 * u, 0], (0.058, 0.059, 0.060, 0.056, 0.051, 0.047),
+        self.limb(f"{side}_knee", knee, ankle + up(0.015), (0.058, 0.059, 0.060, 0.056, 0.051, 0.047),
                   look.trousers, (0.0, 0.008, 0.012, 0.008, 0.002, 0.0))  # fmt: skip
         # the shoe reaches from the heel to the toes; the soles are where the body model has them
         floor = float(heel[1])
@@ -170,7 +174,7 @@ class _Person:
         for x, z in ((0.010, 0.70 * length - r * u), (-0.012, 0.62 * length - r * u)):
             end = np.array([ankle[0] + s * x * u, floor + r * u, heel[2] + z])
             self.capsule(at, np.array([ankle[0], floor + r * u, heel[2] + r * u]), end, r, look.shoes)
-        self.capsule(at, ankle + [0, 0.004 * u, 0.012 * u], ball + [0, 0.022 * u, 0], 0.036, look.shoes)
+        self.capsule(at, ankle + up(0.004, 0.012), ball + up(0.022), 0.036, look.shoes)
         front = 0.029
         for x in (0.014, -0.010):
             start = np.array([ball[0] + s * x * u, floor + front * u, ball[2] - 0.01 * u])
@@ -214,7 +218,7 @@ _TRUNK = (
 
 
 def _tube(centres: np.ndarray, widths: np.ndarray, around: int = 18) -> tuple[np.ndarray, np.ndarray]:
-    """Closed surface around centres (N, 3) with half widths (N, 2) and round ends: vertices (V, 3), triangles (F, 3)."""
+    """Closed surface around centres (N, 3) with half widths (N, 2), round ends: vertices (V, 3), triangles (F, 3)."""
     axis = centres[-1] - centres[0]
     axis /= np.linalg.norm(axis)
     across = np.array([0.0, 0.0, 1.0]) if abs(axis[0]) > 0.7 else np.array([1.0, 0.0, 0.0])

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
 from exoactor_gen.choreography import choreograph, pendulum
 from exoactor_gen.language import parse
 from exoactor_gen.timeline import Track
-from scipy.spatial.transform import Rotation
 
 TASKS = [
     "walk forward two metres", "walk backward 1 m", "walk left 60 cm", "walk quickly 2 m", "step right",
@@ -52,7 +53,9 @@ def test_motion_can_be_done(body, task, shape):
     assert slide[planted].max() < 1e-3  # per frame
     assert np.abs(soles[motion.contacts > 0][:, 2]).max() < 2e-3
     assert soles[..., 2].min() > -2e-3
-    pose = np.concatenate([motion.global_orient, motion.body_pose, motion.hand_pose], axis=1).reshape(len(motion), -1, 3)
+    pose = np.concatenate([motion.global_orient, motion.body_pose, motion.hand_pose], axis=1).reshape(
+        len(motion), -1, 3
+    )
     for joint in range(pose.shape[1]):
         turn = Rotation.from_rotvec(pose[:, joint])
         speed = (turn[:-1].inv() * turn[1:]).magnitude() * motion.fps
@@ -89,7 +92,12 @@ def test_kick_stands_on_the_other_foot(body):
 
 @pytest.mark.parametrize(
     ("task", "forward", "left"),
-    [("walk forward two metres", 2, 0), ("walk back 80 cm", -0.8, 0), ("walk left 1 m", 0, 1), ("walk 7 feet", 2.1336, 0)],
+    [
+        ("walk forward two metres", 2, 0),
+        ("walk back 80 cm", -0.8, 0),
+        ("walk left 1 m", 0, 1),
+        ("walk 7 feet", 2.1336, 0),
+    ],
 )
 def test_distance(body, task, forward, left):
     motion = choreograph(parse(task), np.zeros(10), body)
@@ -100,7 +108,12 @@ def test_distance(body, task, forward, left):
 
 @pytest.mark.parametrize(
     ("task", "degrees"),
-    [("turn left 90 degrees", 90), ("turn right 45 degrees", -45), ("turn around", 180), ("turn left 400 degrees", 400)],
+    [
+        ("turn left 90 degrees", 90),
+        ("turn right 45 degrees", -45),
+        ("turn around", 180),
+        ("turn left 400 degrees", 400),
+    ],
 )
 def test_angle(body, task, degrees):
     heading = _heading(choreograph(parse(task), np.zeros(10), body))

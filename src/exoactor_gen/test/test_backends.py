@@ -1,0 +1,160 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from exoactor.body import BodyModel
+from exoactor.errors import BadInput, Cancelled
+from exoactor.stages import GenerateRequest, load_backend
+from exoactor.video import Video
+from exoactor_gen.camera import VIEWS, frame_person
+from exoactor_gen.choreography import choreograph
+from exoactor_gen.language import parse
+
+
+def _mannequin(**options):
+    return load_backend("generate", "mannequin", **{"width": 160, "height": 120, "fps": 10, **options})
+
+
+@pytest.fixture(scope="module")
+def nod():
+    heard = []
+    made = _mannequin(seed=3)(GenerateRequest("nod once"), lambda fraction, text: heard.append((fraction, text)))
+    return made, heard
+
+
+def test_video_has_the_size_length_and_intrinsics_that_it_states(nod):
+    made, _ = nod
+    frames = list(made.video.frames())
+    assert len(frames) == len(made.truth) == made.metrics["frames"]
+    assert frames[0].shape == (120, 160, 3)
+    assert made.video.fps == made.truth.fps == 10
+    assert Video.from_bytes(made.video.data).intrinsics == pytest.approx(made.video.intrinsics)
+    assert made.metrics["plan"] == "nod x1"
+
+
+def test_progress_rises_to_one(nod):
+    fractions = [f for f, _ in nod[1]]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert len(fractions) > len(nod[0].truth)
+
+
+def test_the_person_is_in_the_picture_where_the_truth_says(nod):
+    made, _ = nod
+    position, rotation = np.array(made.metrics["camera_position"]), np.array(made.metrics["camera_rotation"])
+    assert np.linalg.det(rotation) == pytest.approx(1.0)
+    chest = BodyModel.load().joints(made.truth)[0, 9]
+    x, y, z = (chest - position) @ rotation
+    fx, fy, cx, cy = made.video.intrinsics
+    u, v = round(cx + fx * x / z), round(cy + fy * y / z)
+    image = next(made.video.frames()).astype(float)
+    assert np.ptp(image[v, u]) > 60  # the shirts are colourful, walls are not
+    assert np.ptp(image[v, 5]) < 60
+
+
+def test_seed_decides_everything():
+    def pixels(seed):
+        made = _mannequin(seed=seed)(GenerateRequest("wait 0.2 seconds"))
+        return np.array(list(made.video.frames())), made.truth
+
+    (a, truth_a), (b, truth_b), (c, truth_c) = pixels(1), pixels(1), pixels(2)
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(truth_a.transl, truth_b.transl)
+    assert not np.allclose(truth_a.betas, truth_c.betas)
+    assert np.abs(a[0].astype(float) - c[0]).mean() > 5
+
+
+def test_cancel():
+    def cancel(fraction, text):
+        if fraction > 0.1:
+            raise Cancelled("Cancelled.")
+
+    with pytest.raises(Cancelled):
+        _mannequin()(GenerateRequest("wave"), cancel)
+
+
+def test_scene_image_is_said_to_be_unused():
+    made = _mannequin()(GenerateRequest("wait 0.2 seconds", np.zeros((4, 4, 3), np.uint8)))
+    assert "not used" in made.metrics["note"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"camera": "above"}, {"width": 161}, {"height": 10}, {"fps": 5}, {"seed": -1}, {"body": "/no/such.npz"}]
+)
+def test_bad_options(options):
+    with pytest.raises(BadInput):
+        _mannequin(**options)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("task", ["walk 3 m", "walk left 2 m", "raise both arms", "turn around"])
+def test_the_whole_person_stays_in_the_picture(view, task):
+    body = BodyModel.load()
+    joints = body.joints(choreograph(parse(task), np.zeros(10), body))
+    camera = frame_person(joints, view, 640, 480, np.random.default_rng(0))
+    pixels = camera.project(joints)
+    assert np.all((pixels > 10) & (pixels < np.array([630, 470])))
+    assert np.ptp(pixels[..., 1], axis=1).max() > 150
+
+
+@pytest.mark.parametrize(
+    ("task", "view"), [("wave with your right hand", "front"), ("squat", "three_quarter"), ("walk 1 m", "side")]
+)
+def test_mediapipe_finds_the_person(task, view):
+    mediapipe = pytest.importorskip("mediapipe", reason="mediapipe is not installed")
+    from exoactor_gen.render import Look, render
+
+    body = BodyModel.load()
+    motion = choreograph(parse(task), np.zeros(10), body)
+    some = np.linspace(0, len(motion) - 1, 5).astype(int)
+    names = ("transl", "global_orient", "body_pose", "hand_pose", "contacts", "confidence")
+    rng = np.random.default_rng(0)
+    camera = frame_person(body.joints(motion), view, 640, 480, rng)
+    motion = replace(motion, **{name: getattr(motion, name)[some] for name in names})
+    truth = camera.project(body.joints(motion))
+    landmarks = {11: 16, 12: 17, 13: 18, 14: 19, 15: 20, 16: 21, 23: 1, 24: 2, 25: 4, 26: 5, 27: 7, 28: 8}
+    errors = []
+    with mediapipe.solutions.pose.Pose(model_complexity=1, static_image_mode=True) as pose:
+        for frame, image in enumerate(render(motion, body, camera, Look.draw(rng), rng)):
+            found = pose.process(image).pose_landmarks
+            assert found is not None, f"nobody in frame {frame}"
+            at = np.array([(p.x * 640, p.y * 480) for p in found.landmark])
+            errors.append([np.linalg.norm(at[m] - truth[frame, j]) for m, j in landmarks.items()])
+    assert np.median(errors) < 10  # the person is 330 pixels tall
+
+
+# --- file -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clip(tmp_path):
+    frames = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(10)]
+    path = tmp_path / "clip.mp4"
+    Video.from_frames(frames, 25, (50.0, 50.0, 32.0, 32.0)).save(path)
+    return path
+
+
+def test_file_plays_a_video(clip):
+    made = load_backend("generate", "file", path=str(clip))(GenerateRequest("anything"))
+    assert made.video.data == clip.read_bytes()
+    assert made.truth is None
+    assert made.metrics["frames"] == 10
+    assert "not used" in made.metrics["note"]
+
+
+def test_file_errors_name_the_file(clip, tmp_path):
+    def message(path):
+        with pytest.raises(BadInput) as caught:
+            load_backend("generate", "file", path=str(path) if path else "")(GenerateRequest("anything"))
+        return str(caught.value)
+
+    assert "option path" in message("")
+    assert "no video file" in message(tmp_path / "none.mp4")
+    assert "no video file" in message(tmp_path)
+    (tmp_path / "empty.mp4").touch()
+    assert "empty.mp4" in message(tmp_path / "empty.mp4")
+    (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 40)
+    assert "noise.mp4" in message(tmp_path / "noise.mp4")
+    (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    assert "cut.mp4" in message(tmp_path / "cut.mp4")
