@@ -57,8 +57,8 @@ _TO_Z_UP = {
 def _plain(name: str) -> str:
     name = re.sub(r"[^a-z0-9]", "", name.split(":")[-1].lower())
     name = re.sub(r"^(mixamorig\d*|bip0?1|b)(?=l|r|h|s|n)", "", name) if name.startswith(("mixamo", "bip")) else name
-    short = re.match(r"^(l|r)(hip|knee|ankle|foot|toe|collar|clavicle|shoulder|elbow|wrist|hand|thigh|calf|upleg|"
-                     r"uparm|leg|arm|forearm|upperarm|lowerarm|upperleg|lowerleg|hipjoint|shin|toes|toebase)$", name)  # fmt: skip
+    parts = {candidate.format(s="") for candidates in _NAMES.values() for candidate in candidates}
+    short = re.match(rf"^(l|r)({'|'.join(sorted(parts))})$", name)
     return {"l": "left", "r": "right"}[short[1]] + short[2] if short else name
 
 
@@ -165,7 +165,7 @@ def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
         raise BadInput(f"{path}: {error}") from None
 
 
-def _human(bvh, local, pos, rest_nodes, topology, unit) -> HumanMotion:  # noqa: ANN001
+def _human(bvh, local, pos, rest_nodes, topology, unit) -> HumanMotion:
     nodes = np.flatnonzero(topology.joint_idx >= 0)  # nodes that are joints, in the order of joint_names
     pos, rest = pos[:, nodes], rest_nodes[nodes]
     place = {int(node): k for k, node in enumerate(nodes)}

@@ -136,7 +136,7 @@ def resample_robot(motion: RobotMotion, fps: float) -> RobotMotion:
     return RobotMotion(fps, linear(motion.root_pos), quat, linear(motion.joint_pos), contacts)
 
 
-# --- GMR ---------------------------------------------------------------------------------------------------------------
+# --- GMR --------------------------------------------------------------------------------------------------------------
 
 
 class _Dtype:
@@ -264,7 +264,7 @@ def _robot_motion(path: Path, fps: Any, root_pos: Any, quat_xyzw: Any, joint_pos
         raise BadInput(f"{path} is not a robot motion: {error}.") from None
 
 
-# --- csv ---------------------------------------------------------------------------------------------------------------
+# --- csv --------------------------------------------------------------------------------------------------------------
 
 
 def load_csv(path: str | Path, fps: float = LAFAN1_FPS) -> RobotMotion:
@@ -307,7 +307,7 @@ def save_csv(motion: RobotMotion, path: str | Path) -> None:
     save_bytes(path, text.getvalue().encode())
 
 
-# --- BeyondMimic -------------------------------------------------------------------------------------------------------
+# --- BeyondMimic ------------------------------------------------------------------------------------------------------
 
 
 def load_beyondmimic(path: str | Path) -> RobotMotion:

@@ -63,7 +63,7 @@ def initial_configurations(targets: Targets, lower: np.ndarray, upper: np.ndarra
         x /= np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
         frame = np.stack([x, np.cross(-thigh, x), -thigh], axis=-1)
         hip = _continuous(_euler("YXZ", pelvis_inverse @ frame @ tilt), _hip_limits(lower, upper, 6 * k))
-        joint[:, 6 * k : 6 * k + 3] = hip + [_HIP_TILT, 0, 0]
+        joint[:, 6 * k : 6 * k + 3] = hip + np.array([_HIP_TILT, 0, 0])
         joint[:, 6 * k + 3] = knee
         joint[:, 6 * k + 4] = -(joint[:, 6 * k] + knee)
         joint[:, 6 * k + 5] = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -49,7 +50,7 @@ class Retargeter:
         self.fps = float(fps)
         self.iterations = int(iterations)
         try:
-            source = open(mapping, encoding="utf-8").read() if mapping else _packaged_mapping()
+            source = Path(mapping).read_text(encoding="utf-8") if mapping else _packaged_mapping()
             self.mapping = yaml.safe_load(source)
             self.solver = Solver(self.mapping)
         except OSError as error:

@@ -40,6 +40,16 @@ class Kinematics:
 
 
 @dataclass(frozen=True)
+class _Problem:
+    """Cost of each frame (T,), and the normal equations of each block without smoothing."""
+
+    cost: np.ndarray
+    hessians: list[np.ndarray]
+    gradients: list[np.ndarray]
+    acceleration: np.ndarray
+
+
+@dataclass(frozen=True)
 class _Sphere:
     link: str
     at: np.ndarray
@@ -304,21 +314,45 @@ class Solver:
         """
         guess = q[:, 7:].copy()
         stiff = np.ones(max(len(q) - 2, 0))
-        share = self.mapping["limits"]["speed_share"]
-        for step in range(iterations):
-            report(step / iterations)
-            q, change = self._step(q, guess, targets, stiff)
-            if change < 2e-3 and step >= 3:
-                break
-        for _ in range(6):
-            over = np.abs(np.diff(q[:, 7:], axis=0)) * targets.fps > share * robot.VELOCITY_LIMITS
+        q = self._minimise(q, guess, targets, stiff, iterations, report)
+        most = self.mapping["limits"]["speed_share"] * robot.VELOCITY_LIMITS / targets.fps
+        for _ in range(4):
+            over = (np.abs(np.diff(q[:, 7:], axis=0)) > most).any(axis=1)
             if len(q) < 3 or not over.any():
                 break
-            near = maximum_filter1d(over.any(axis=1).astype(float), round(0.2 * targets.fps) | 1)
+            near = maximum_filter1d(over.astype(float), round(0.2 * targets.fps) | 1)
             stiff *= 1.0 + 9.0 * gaussian_filter1d(near, 0.05 * targets.fps)[: len(stiff)]
-            for _ in range(3):
-                q, _ = self._step(q, guess, targets, stiff)
-        return self._slowed(q, share * robot.VELOCITY_LIMITS / targets.fps)
+            q = self._minimise(q, guess, targets, stiff, 3, report)
+        return self._slowed(q, most)
+
+    def _minimise(
+        self,
+        q: np.ndarray,
+        guess: np.ndarray,
+        targets: Targets,
+        stiff: np.ndarray,
+        iterations: int,
+        report: Callable[[float], None],
+    ) -> np.ndarray:
+        """Levenberg-Marquardt; the damping is a frame's own, so that one hard frame does not slow the others."""
+        damping = np.full(len(q), 1e-4)
+        problem = self._linearise(q, guess, targets, stiff)
+        for iteration in range(iterations):
+            report(iteration / iterations)
+            step = self._step(problem, q, stiff, damping)
+            new = np.stack([pin.integrate(self.model, a, b) for a, b in zip(q, step, strict=True)])
+            new[:, 7:] = np.clip(new[:, 7:], self.lower, self.upper)
+            trial = self._linearise(new, guess, targets, stiff)
+            worse = trial.cost > problem.cost
+            if trial.cost.sum() > problem.cost.sum():
+                damping[worse] *= 30.0
+                continue
+            gain = 1.0 - trial.cost.sum() / max(problem.cost.sum(), 1e-12)
+            damping = np.where(worse, 3.0 * damping, 0.3 * damping)
+            q, problem = new, trial
+            if np.abs(step).max() < 2e-3 or (gain < 1e-3 and iteration > 3):
+                break
+        return q
 
     @staticmethod
     def _slowed(q: np.ndarray, most: np.ndarray) -> np.ndarray:
@@ -332,29 +366,37 @@ class Solver:
             back[-1 - t] = back[-t] + np.clip(joint[-1 - t] - back[-t], -most, most)
         return np.concatenate([q[:, :7], 0.5 * (forth + back)], axis=1)
 
-    def _step(self, q: np.ndarray, guess: np.ndarray, targets: Targets, stiff: np.ndarray) -> tuple[np.ndarray, float]:
+    def _linearise(self, q: np.ndarray, guess: np.ndarray, targets: Targets, stiff: np.ndarray) -> _Problem:
         kin = self.kinematics(q)
         acceleration = self._accelerations(q, kin.rot["pelvis"])
-        step = np.zeros((len(q), 35))
+        away = guess - q[:, 7:]
+        cost = np.sum(self.posture[6:] * away**2, axis=1)
+        cost[1:-1] += stiff * np.sum(self.smooth * acceleration**2, axis=1)
+        hessians, gradients = [], []
         for k, block in enumerate(BLOCKS):
             tasks = self._body_tasks(kin, targets) if k == 0 else self._arm_tasks(kin, targets, k - 1)
             residual = np.concatenate([r for r, _, _ in tasks], axis=1)
             jac = np.concatenate([j for _, j, _ in tasks], axis=1)
             weight = np.concatenate([np.broadcast_to(w, r.shape) for r, _, w in tasks], axis=1)
+            cost += np.sum(weight * residual**2, axis=1)
             weighted = (jac * weight[:, :, None]).transpose(0, 2, 1)
             hessian = weighted @ jac
-            gradient = (weighted @ residual[:, :, None])[:, :, 0]  # of the step to take
-            stay = self.posture[block]
-            hessian += np.diag(stay + 1e-3)
+            gradient = (weighted @ residual[:, :, None])[:, :, 0]  # points along the step to take
+            hessian += np.diag(self.posture[block] + 1e-3)
             joints = slice(max(block.start, 6) - 6, block.stop - 6)
-            offset = block.stop - block.start - (joints.stop - joints.start)
-            gradient[:, offset:] += stay[offset:] * (guess[:, joints] - q[:, 7:][:, joints])
-            step[:, block] = self._banded(hessian, gradient, acceleration[:, block], block, q, stiff)
-        step[:, 3:] = np.clip(step[:, 3:], -0.5, 0.5)
-        step[:, :3] = np.clip(step[:, :3], -0.2, 0.2)
-        new = np.stack([pin.integrate(self.model, a, b) for a, b in zip(q, step, strict=True)])
-        new[:, 7:] = np.clip(new[:, 7:], self.lower, self.upper)
-        return new, float(np.abs(step).max())
+            gradient[:, joints.start + 6 - block.start :] += self.posture[6:][joints] * away[:, joints]
+            hessians.append(hessian)
+            gradients.append(gradient)
+        return _Problem(cost, hessians, gradients, acceleration)
+
+    def _step(self, problem: _Problem, q: np.ndarray, stiff: np.ndarray, damping: np.ndarray) -> np.ndarray:
+        step = np.zeros((len(q), 35))
+        for block, hessian, gradient in zip(BLOCKS, problem.hessians, problem.gradients, strict=True):
+            diagonal = np.einsum("tii->ti", hessian)
+            damped = hessian + (damping[:, None] * (diagonal + 1.0))[:, :, None] * np.eye(hessian.shape[1])
+            step[:, block] = self._banded(damped, gradient, problem.acceleration[:, block], block, q, stiff)
+        longest = np.abs(step[:, 3:]).max(axis=1, initial=0.0)
+        return step * np.minimum(1.0, 0.6 / np.maximum(longest, 1e-9))[:, None]
 
     def _banded(
         self,

@@ -21,6 +21,10 @@ _ARM = np.stack([np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]),  # z up the arm
                  np.array([[0.0, 0, 1], [0, -1, 0], [1, 0, 0]])])  # fmt: skip
 
 
+# A foot in contact that moves further than this really slides (m, scaled) or pivots (rad).
+_SLIDES, _PIVOTS = 0.10, 0.6
+
+
 @dataclass(frozen=True)
 class Targets:
     """Targets in the world frame, T frames; sides are left, right."""
@@ -84,18 +88,26 @@ def _bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndar
     return raw + shift
 
 
+def _held(values: np.ndarray, trim: int, most: float, fps: float) -> np.ndarray:
+    """Mean of a contact's middle; a contact in which the person's own foot moves by more than ``most`` is followed."""
+    middle = values[trim : len(values) - trim]
+    if np.linalg.norm(np.ptp(middle, axis=0)) <= most:
+        return np.broadcast_to(middle.mean(axis=0), values.shape)
+    return gaussian_filter1d(values, 0.25 * fps, axis=0, mode="nearest")
+
+
 def _planted(
-    pos: np.ndarray, rot: np.ndarray, contact: np.ndarray, height: float, fps: float
+    pos: np.ndarray, rot: np.ndarray, contact: np.ndarray, soles: np.ndarray, fps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lock one foot flat on the floor during each contact; returns positions, rotations, headings."""
+    height = -soles[:, 2].min()
     yaw = np.unwrap(_lateral(rot[:, :, 1]))
     tilt = Rotation.from_euler("z", -yaw[:, None]) * Rotation.from_matrix(rot)
     locked_pos, locked_yaw = pos.copy(), yaw.copy()
     for a, b in intervals(contact):
         trim = (b - a) // 5  # the foot still lands at the start, and already rolls off at the end
-        middle = slice(a + trim, b - trim)
-        locked_pos[a:b, :2] = pos[middle, :2].mean(axis=0)
-        locked_yaw[a:b] = yaw[middle].mean()
+        locked_pos[a:b, :2] = _held(pos[a:b, :2], trim, _SLIDES, fps)
+        locked_yaw[a:b] = _held(yaw[a:b, None], trim, _PIVOTS, fps)[:, 0]
     locked_pos[contact, 2] = height
     pos = _bridge(pos, locked_pos, contact)
     yaw = _bridge(yaw, locked_yaw, contact)
@@ -107,7 +119,10 @@ def _planted(
         away = np.minimum(away, np.maximum(np.maximum(a - frames, frames - b + 1), 0))
     share = _smoothstep(away / max(0.12 * fps, 1.0))
     rotation = Rotation.from_euler("z", yaw[:, None]) * Rotation.from_rotvec(tilt.as_rotvec() * share[:, None])
-    return pos, rotation.as_matrix(), yaw
+    matrix = rotation.as_matrix()
+    lowest = np.einsum("tj,cj->tc", matrix[:, 2], soles).min(axis=1) + pos[:, 2]
+    pos[:, 2] += np.maximum(-lowest, 0.0)
+    return pos, matrix, yaw
 
 
 def make_targets(motion: HumanMotion, body: BodyModel, mapping: dict[str, Any]) -> Targets:
@@ -153,7 +168,7 @@ def make_targets(motion: HumanMotion, body: BodyModel, mapping: dict[str, Any]) 
     foot_yaw = np.zeros(contact.shape)
     for k in range(2):
         foot_pos[:, k], foot_rot[:, k], foot_yaw[:, k] = _planted(
-            foot_pos[:, k], foot_rot[:, k], contact[:, k], g1.ankle_height, fps
+            foot_pos[:, k], foot_rot[:, k], contact[:, k], g1.soles[k], fps
         )
 
     knees, shoulders, elbows, wrists = (joints(k) for k in ("knees", "shoulders", "elbows", "wrists"))
