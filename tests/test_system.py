@@ -22,7 +22,7 @@ from exoactor.graph import processes, resolve
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.ros.heartbeat import Watch
 from exoactor.ros.qos import LATCHED, STATE
-from exoactor.ros.testing import DOMAIN, spinning, until, use_own_domain
+from exoactor.ros.testing import UNITREE_DOMAIN, spinning, until, use_own_domain
 from exoactor.task_server import STAGES
 from exoactor.up import command
 from exoactor.video import Video
@@ -37,7 +37,7 @@ class Up:
     """`exoactor up` as a process."""
 
     def __init__(self, folder):
-        self.values = resolve({"dds_domain": str(DOMAIN), "runs": str(folder / "runs")})
+        self.values = resolve({"dds_domain": str(UNITREE_DOMAIN), "runs": str(folder / "runs")})
         self.log = folder / "up.log"
         environment = {**os.environ, **use_own_domain()}
         words = [f"{name}:={value}" for name, value in self.values.items() if name in ("dds_domain", "runs")]

@@ -69,6 +69,11 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
     values = {a.name: given.get(a.name, a.default) for a in ARGUMENTS}
     if not values["dds_domain"].isdigit() or not 0 <= int(values["dds_domain"]) <= 232:
         raise BadInput(f"dds_domain:={values['dds_domain']} is not a number from 0 to 232.")
+    if values["network_interface"] == "lo" and values["dds_domain"] == os.environ.get("ROS_DOMAIN_ID", "0"):
+        raise BadInput(
+            f"dds_domain:={values['dds_domain']} is ROS 2's own domain (ROS_DOMAIN_ID), whose ports collide with it on "
+            "this machine: choose another number."
+        )
     for name in ("policy", "params_file"):
         if values[name]:
             values[name] = str(Path(values[name]).expanduser().resolve())

@@ -19,8 +19,11 @@ from rclpy.task import Future
 
 from exoactor.ros import NAMESPACE
 
-DOMAIN = 2 + os.getpid() % 98
+DOMAIN = 2 + os.getpid() % 48
 """ROS domain of this process; from 102 on the ports would fall among those that Linux gives away."""
+
+UNITREE_DOMAIN = DOMAIN + 50
+"""Domain for Unitree's topics: another, since both kinds of DDS take the same ports for the same domain."""
 
 
 def use_own_domain() -> dict[str, str]:
