@@ -1,0 +1,117 @@
+"""The graph's description, the state publisher, and `exoactor up` where it needs no running nodes."""
+
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from exoactor.errors import BadInput
+from exoactor.graph import ARGUMENTS, processes, resolve, share
+from exoactor.up import Graph, command, parse
+
+
+def test_arguments_reach_the_right_processes(tmp_path):
+    policy = tmp_path / "tracker.onnx"
+    policy.write_bytes(b"x")
+    values = resolve(parse([f"policy:={policy}", "generator:=file", "dds_domain:=7"]))
+    graph = {p.name: p for p in processes(values)}
+    assert graph["rehearsal"].parameters == {"mujoco.policy": f"'{policy}'"}
+    assert graph["controller"].parameters["policy"] == f"'{policy}'"
+    assert graph["generator"].parameters == {"backend": "'file'"}
+    assert graph["simulator"].parameters == {"network_interface": "'lo'", "dds_domain": "7", "band": "false"}
+    assert "policy" not in {k for p in processes(resolve({})) for k in p.parameters}
+    assert "simulator" not in {p.name for p in processes(resolve(parse(["robot:=real", "network_interface:=eth0"])))}
+    words = command(graph["rehearsal"], values["params_file"])
+    assert words[:3] == [sys.executable, "-m", "exoactor_control.rehearsal_node"]
+    assert words[3:5] == ["--ros-args", "--params-file"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["robot"], "NAME:=VALUE"),
+        (["robots:=sim"], "no launch argument 'robots'"),
+        (["robot:=toy"], "not one of sim, real"),
+        (["dds_domain:=x"], "not a number"),
+        (["dds_domain:=0"], "ROS_DOMAIN_ID"),
+        (["policy:=/nowhere.onnx"], "no policy file"),
+        (["params_file:=/nowhere.yaml"], "no parameters file"),
+    ],
+)
+def test_wrong_arguments(words, said, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "0")
+    with pytest.raises(BadInput, match=said):
+        resolve(parse(words))
+
+
+def test_parameters_file_names_existing_nodes():
+    names = {f"/exoactor/{p.name}" for p in processes(resolve({}))}
+    for node, content in yaml.safe_load((share("config") / "exoactor.yaml").read_text()).items():
+        assert node in names
+        assert content["ros__parameters"]
+
+
+def test_parameters_file_names_existing_options():
+    from inspect import signature
+
+    from exoactor.stages import backend_class
+
+    stages = {"generator": "generate", "pose_estimator": "estimate", "retargeter": "retarget", "rehearsal": "track"}
+    content = yaml.safe_load((share("config") / "exoactor.yaml").read_text())
+    for node, stage in stages.items():
+        parameters = content[f"/exoactor/{node}"]["ros__parameters"]
+        for backend, options in parameters.items():
+            if isinstance(options, dict):
+                assert set(options) <= set(signature(backend_class(stage, backend)).parameters), (node, backend)
+
+
+def test_launch_file_and_up_have_the_same_arguments():
+    text = (share("launch") / "bringup.launch.py").read_text()
+    assert "for a in ARGUMENTS" in text
+    assert "processes(values)" in text
+    assert len({a.name for a in ARGUMENTS}) == len(ARGUMENTS)
+
+
+def test_up_reports_a_process_that_ends_and_ends_the_others(capfd):
+    graph = Graph()
+    graph._start("short", [sys.executable, "-c", "raise SystemExit(3)"])
+    graph._start("long", [sys.executable, "-c", "import time\ntry: time.sleep(60)\nexcept KeyboardInterrupt: pass"])
+    graph._running["short"].wait(20)
+    assert graph.reap() == ["short ended with exit code 3; the other nodes go on without it."]
+    assert graph.reap() == []
+    assert set(graph.pids) == {"long"}
+    graph.stop()
+    assert graph.pids == {}
+
+
+@pytest.mark.ros
+def test_transforms_agree_with_pinocchio():
+    pytest.importorskip("rclpy")
+    pin = pytest.importorskip("pinocchio")
+    from builtin_interfaces.msg import Time
+    from scipy.spatial.transform import Rotation
+
+    from exoactor.motion import JOINT_NAMES
+    from exoactor.robot import pinocchio_model, urdf_path
+    from exoactor.state_publisher import Skeleton, read_joints
+
+    q = np.random.default_rng(3).uniform(-0.5, 0.5, 29)
+    model = pinocchio_model()
+    data = model.createData()
+    full = pin.neutral(model)
+    for name, angle in zip(JOINT_NAMES, q, strict=True):
+        full[model.joints[model.getJointId(name)].idx_q] = angle
+    pin.framesForwardKinematics(model, data, full)
+
+    skeleton = Skeleton(read_joints(urdf_path().read_text()), "reference/")
+    world = {"reference/pelvis": np.eye(4)}
+    for t in skeleton.transforms(dict(zip(JOINT_NAMES, q, strict=True)), Time()):
+        step = np.eye(4)
+        r, p = t.transform.rotation, t.transform.translation
+        step[:3, :3] = Rotation.from_quat([r.x, r.y, r.z, r.w]).as_matrix()
+        step[:3, 3] = p.x, p.y, p.z
+        world[t.child_frame_id] = world[t.header.frame_id] @ step
+    for link in ("left_wrist_yaw_link", "right_ankle_roll_link", "torso_link"):
+        placed = data.oMf[model.getFrameId(link)].homogeneous
+        np.testing.assert_allclose(world[f"reference/{link}"], placed, atol=1e-9, err_msg=link)
