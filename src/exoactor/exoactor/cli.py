@@ -168,7 +168,7 @@ def print_report(folder: Path, report: dict[str, Any]) -> None:
     from exoactor.demo import report_lines
 
     for line in report_lines(report):
-        stdout.print(line)
+        stdout.print(line, soft_wrap=True)
     stdout.print(f"Run folder: {folder}", soft_wrap=True)
     if (folder / "demo.mp4").exists():
         stdout.print(f"Video:      {folder / 'demo.mp4'}", soft_wrap=True)

@@ -145,7 +145,7 @@ def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
 def _spinning_node() -> Iterator[Node]:
     """A node of its own context, spun in a thread; signals stay with the caller."""
     context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     name = f"client_{time.monotonic_ns() % 1_000_000_000}"
     node = rclpy.create_node(name, namespace=NAMESPACE, context=context)
     executor = SingleThreadedExecutor(context=context)
