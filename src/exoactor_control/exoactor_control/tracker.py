@@ -79,4 +79,4 @@ class Tracker:
     @property
     def motion_index(self) -> int:
         """Index of the commanded frame in the motion itself, negative in the blend-in."""
-        return 0 if self.trajectory is None else self._index - 1 - self.trajectory.begin
+        return 0 if self.trajectory is None else max(self._index - 1, 0) - self.trajectory.begin

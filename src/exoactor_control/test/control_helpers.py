@@ -1,0 +1,42 @@
+"""What the tests of this package share."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from exoactor.robot import STANDING
+from exoactor_control.states import RobotState
+
+DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
+TWIST2 = DATA / "policies" / "twist2_1017_20k.onnx"
+needs_data = pytest.mark.skipif(not TWIST2.is_file(), reason=f"the test data is not in {DATA} (set EXOACTOR_DATA)")
+
+
+def linear_onnx(path, inputs=1432, outputs=29, weight=None, bias=None):
+    """Write a network output = input @ weight + bias."""
+    weight = np.zeros((inputs, outputs)) if weight is None else weight
+    bias = np.zeros(outputs) if bias is None else bias
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["input", "w", "b"], ["output"])],
+        "linear",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, inputs])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, outputs])],
+        [
+            numpy_helper.from_array(weight.astype(np.float32), "w"),
+            numpy_helper.from_array(bias.astype(np.float32), "b"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+def standing_state(time=0.0, **changes):
+    """A robot that stands still."""
+    state = RobotState(time, STANDING.copy(), np.zeros(29), np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3))
+    return replace(state, **changes)

@@ -1,0 +1,176 @@
+import json
+
+import numpy as np
+import pytest
+from control_helpers import DATA, TWIST2, needs_data
+from scipy.spatial.transform import Rotation
+
+from exoactor.errors import BadInput, Cancelled, Missing
+from exoactor.motion import RobotMotion
+from exoactor.robot import STANDING, standing_motion
+from exoactor.stages import Tracking, load_backend
+from exoactor_control.metrics import align, score
+from exoactor_control.rehearsal import Rehearsal
+
+REPORT = {
+    "success", "fell", "reason", "frames", "min_pelvis_height", "joint_error_mean", "key_body_error_mean",
+    "end_position_error", "path_length", "end_heading_error", "torque_saturation", "policy", "inference_ms_mean",
+}  # fmt: skip
+
+
+def test_standing_in_the_band_without_a_policy():
+    seen = []
+    tracking = load_backend("track", "mujoco")(standing_motion(1.0), lambda f, text: seen.append((f, text)))
+    assert isinstance(tracking, Tracking)
+    m = tracking.metrics
+    assert set(m) >= REPORT
+    json.dumps(m)
+    assert m["success"]
+    assert m["band"]
+    assert m["policy"] == "pd (elastic band)"
+    assert m["frames"] == len(tracking.motion) == 51
+    assert m["min_pelvis_height"] > 0.75
+    assert m["joint_error_mean"] < 0.05
+    assert seen[-1][0] == 1.0
+    assert any("elastic band" in text for _, text in seen)
+
+
+def test_the_band_leads_along_the_path_from_wherever_it_begins():
+    still = standing_motion(2.0)
+    t = np.arange(len(still)) / 50
+    pos = still.root_pos + np.column_stack([2 - 0.3 * t, 3 + 0 * t, 0 * t])
+    quat = np.tile(Rotation.from_euler("z", np.pi).as_quat(scalar_first=True), (len(t), 1))
+    tracking = Rehearsal()(RobotMotion(50, pos, quat, still.joint_pos))
+    np.testing.assert_allclose(tracking.motion.root_pos[0, :2], [2, 3], atol=0.1)
+    assert tracking.metrics["path_length"] == pytest.approx(0.6)
+    assert tracking.metrics["end_position_error"] < 0.15
+    assert tracking.metrics["end_heading_error"] < 0.2
+
+
+def test_cancel_reaches_out():
+    def cancel(fraction, text):
+        raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        Rehearsal()(standing_motion(1.0), cancel)
+
+
+def test_bad_options():
+    with pytest.raises(Missing):
+        Rehearsal(policy="nowhere.onnx")
+    for timestep in (0.0, 0.005, 0.0015):
+        with pytest.raises(BadInput, match="time step"):
+            Rehearsal(timestep=timestep)
+
+
+@needs_data
+def test_twist2_stands():
+    m = Rehearsal(policy=str(TWIST2))(standing_motion(2.0)).metrics
+    assert m["success"], m["reason"]
+    assert not m["band"]
+    assert m["policy"] == "twist2"
+    assert m["min_pelvis_height"] > 0.7
+    assert m["joint_error_mean"] < 0.12
+    assert m["end_heading_error"] < 0.1
+    assert 0 < m["inference_ms_mean"] < 20
+
+
+@needs_data
+def test_twist2_walks():
+    m = Rehearsal(policy=str(TWIST2))(RobotMotion.load(DATA / "motions" / "asap_walk_level1.npz")).metrics
+    assert m["success"], m["reason"]
+    assert m["joint_error_mean"] < 0.12
+
+
+def test_a_policy_that_lets_go_falls_and_the_report_says_so(tmp_path):
+    from control_helpers import linear_onnx
+
+    bias = np.zeros(29)
+    bias[[3, 9]] = 3.0  # knees bent by 1.5 rad more, at once
+    tracking = Rehearsal(policy=str(linear_onnx(tmp_path / "p.onnx", bias=bias)))(standing_motion(3.0))
+    assert not tracking.metrics["success"]
+    assert tracking.metrics["fell"]
+    assert "went to damping" in tracking.metrics["reason"] or "tilts" in tracking.metrics["reason"]
+
+
+class TestScore:
+    """The rule of success, on motions made for it."""
+
+    def test_the_same_motion_elsewhere_is_perfect(self):
+        m = self.moved(standing_motion(1.0), [3, -2, 0], 1.0)
+        s = score(standing_motion(1.0), m)
+        assert s["success"]
+        assert s["reason"] == ""
+        for key in ("joint_error_mean", "key_body_error_mean", "end_position_error", "end_heading_error"):
+            assert s[key] == pytest.approx(0, abs=1e-6)
+
+    def test_align_keeps_the_height(self):
+        a = align(standing_motion(1.0), self.moved(standing_motion(1.0), [3, -2, 0.1], 1.0))
+        np.testing.assert_allclose(a.root_pos[0, :2], [3, -2])
+        assert a.root_pos[0, 2] == pytest.approx(standing_motion().root_pos[0, 2])
+
+    @pytest.mark.parametrize(
+        ("drop", "yaw", "success", "fell", "reason"),
+        [
+            (0.2, 0.0, True, False, ""),
+            (0.3, 0.0, False, False, "reference's height"),
+            (0.5, 0.0, False, True, "fell"),
+            (0.0, 0.9, True, False, ""),
+            (0.0, 1.1, False, False, "turned 1.10 rad"),
+        ],
+    )
+    def test_the_fields_rule(self, drop, yaw, success, fell, reason):
+        told = standing_motion(1.0)
+        pos, quat = told.root_pos.copy(), told.root_quat_wxyz.copy()
+        pos[40:, 2] -= drop
+        quat[40:] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+        s = score(told, RobotMotion(50, pos, quat, told.joint_pos))
+        assert (s["success"], s["fell"]) == (success, fell)
+        assert reason in s["reason"]
+        if not success:
+            assert "0.80 s" in s["reason"]
+
+    def test_numbers(self):
+        told = standing_motion(1.0)
+        pos, quat = told.root_pos.copy(), told.root_quat_wxyz.copy()
+        pos[-1, :2] += [0.3, 0.4]
+        quat[-1] = Rotation.from_euler("z", -0.2).as_quat(scalar_first=True)
+        joints = told.joint_pos + 0.1
+        s = score(told, RobotMotion(50, pos, quat, joints))
+        assert s["end_position_error"] == pytest.approx(0.5)
+        assert s["end_heading_error"] == pytest.approx(0.2)
+        assert s["joint_error_mean"] == pytest.approx(0.1)
+        assert s["path_length"] == pytest.approx(0)
+
+    def test_broken_off(self):
+        told = standing_motion(1.0)
+        part = RobotMotion(50, told.root_pos[:20], told.root_quat_wxyz[:20], np.tile(STANDING, (20, 1)))
+        assert "20 of 51" in score(told, part)["reason"]
+        s = score(told, part, "the robot tilts 1.20 rad away from the reference")
+        assert (s["success"], s["fell"]) == (False, True)
+
+    @staticmethod
+    def moved(m, by, yaw):
+        turn = Rotation.from_euler("z", yaw)
+        quat = (turn * Rotation.from_quat(m.root_quat_wxyz, scalar_first=True)).as_quat(scalar_first=True)
+        return RobotMotion(m.fps, turn.apply(m.root_pos) + by, quat, m.joint_pos)
+
+
+@pytest.mark.slow
+@needs_data
+def test_twist2_on_every_shared_motion(capsys):
+    """No fall, joint error about 0.08 rad; prints a table."""
+    rehearse = Rehearsal(policy=str(TWIST2))
+    rows = {p.stem: rehearse(RobotMotion.load(p)).metrics for p in sorted((DATA / "motions").glob("*.npz"))}
+    with capsys.disabled():
+        print(f"\n{'motion':34s} success fell joint_rad body_m end_m path_m heading_rad  reason")
+        for name, m in rows.items():
+            print(
+                f"{name:34s} {m['success']!s:7} {m['fell']!s:5} {m['joint_error_mean']:8.3f} "
+                f"{m['key_body_error_mean']:6.3f} {m['end_position_error']:5.2f} {m['path_length']:6.2f} "
+                f"{m['end_heading_error']:10.2f}  {m['reason']}"
+            )
+    assert not any(m["fell"] for m in rows.values())
+    assert np.mean([m["joint_error_mean"] for m in rows.values()]) < 0.085
+    assert sum(m["success"] for m in rows.values()) >= 20
+    assert np.mean([m["end_heading_error"] for m in rows.values()]) < 0.15
