@@ -45,7 +45,7 @@ def test_messages_survive_the_wire():
 
 
 def test_wrong_interface_and_domain_are_told():
-    with pytest.raises(Missing, match="no network interface 'eth99'.*lo"):
+    with pytest.raises(Missing, match=r"no network interface 'eth99'.*lo"):
         unitree.open_dds("eth99", 1)
     with pytest.raises(BadInput, match="300"):
         unitree.open_dds("lo", 300)

@@ -25,6 +25,18 @@ from exoactor_control.policy import Policy
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
 from exoactor_control.states import Controller
 
+PARAMETERS = {
+    "network_interface": "lo",
+    "dds_domain": 1,
+    "robot": "sim",
+    "policy": "",
+    "description": "",
+    "rate": 500.0,
+    "heading_gain": 1.0,
+    "state_timeout": 0.0,
+}
+"""ROS parameters of the node and their defaults; `ControllerNode` says what they mean."""
+
 
 def fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     """The stage's output into the result."""
@@ -55,16 +67,7 @@ class ControllerNode(StageNode):
             fill=fill,
             **node_options,
         )
-        for name, value in {
-            "network_interface": "lo",
-            "dds_domain": 1,
-            "robot": "sim",
-            "policy": "",
-            "description": "",
-            "rate": 500.0,
-            "heading_gain": 1.0,
-            "state_timeout": 0.0,
-        }.items():
+        for name, value in PARAMETERS.items():
             self.declare_parameter(name, value)
         self._loop: ControlLoop | None = None
         self._link: RobotLink | None = None
@@ -84,9 +87,7 @@ class ControllerNode(StageNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the policy, join DDS and begin to drive the robot (motors free until it is told to stand)."""
-        value = {p: self.get_parameter(p).value for p in (
-            "network_interface", "dds_domain", "robot", "policy", "description", "rate", "heading_gain", "state_timeout",
-        )}  # fmt: skip
+        value = {name: self.get_parameter(name).value for name in PARAMETERS}
         simulated = value["robot"] == "sim"
         try:
             policy = Policy.load(value["policy"], value["description"] or None) if value["policy"] else None

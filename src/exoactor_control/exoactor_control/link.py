@@ -74,8 +74,9 @@ class RobotLink:
         with self._arrived:
             if not self._arrived.wait_for(lambda: self._received > asked - 0.1 and self._message is not None, timeout):
                 raise Missing(
-                    f"No LowState on {unitree.LOW_STATE_TOPIC} of interface {self.network_interface}, domain {self.domain}"
-                    f" within {timeout:g} s: is the robot (or exoactor_sim) on, and on this interface?"
+                    f"No LowState on {unitree.LOW_STATE_TOPIC} of interface {self.network_interface}, "
+                    f"domain {self.domain} within {timeout:g} s: is the robot (or exoactor_sim) on, "
+                    "and on this interface?"
                 )
 
     def release_motion_switcher(self, timeout: float = 5.0) -> str:
@@ -129,7 +130,7 @@ class RobotLink:
         )
 
     def truth(self, max_age: float = 0.5) -> tuple[np.ndarray, np.ndarray] | None:
-        """Pelvis position (3,) m and orientation (4,) wxyz as a simulator publishes them, for metrics and display alone.
+        """Pelvis position (3,) m and orientation (4,) wxyz that a simulator publishes, for metrics and display alone.
 
         None on a robot, or when older than ``max_age`` s.
         """

@@ -23,7 +23,7 @@ _TICK = 0.02
 
 
 def kinematic_root(motion: RobotMotion) -> np.ndarray:
-    """Pelvis positions (T, 3) m with the lower sole on the floor at each frame and x = y = 0: what LowState can tell."""
+    """Pelvis positions (T, 3) m with the lower sole always on the floor and x = y = 0: what LowState can tell."""
     at_origin = RobotMotion(motion.fps, np.zeros((len(motion), 3)), motion.root_quat_wxyz, motion.joint_pos)
     root = np.zeros((len(motion), 3))
     root[:, 2] = -sole_points(at_origin)[..., 2].min(axis=(1, 2))

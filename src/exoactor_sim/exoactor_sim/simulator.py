@@ -61,6 +61,9 @@ def run(
     Missing, BadInput
         As `exoactor.unitree.open_dds`; or a library is missing.
     """
+    from exoactor import unitree
+
+    unitree.open_dds(network_interface, domain)  # first, since what it has to say is said at once
     from exoactor_sim.bridge import Bridge
     from exoactor_sim.world import World
 

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -5,12 +6,13 @@ import time
 
 import pytest
 
+DOMAIN = str(20 + os.getpid() % 50)
 SIMULATOR = [sys.executable, "-m", "exoactor_sim.simulator"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_leaves_cleanly(number):
-    process = subprocess.Popen([*SIMULATOR, "--domain", "99", "--band"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*SIMULATOR, "--domain", DOMAIN, "--band"], stderr=subprocess.PIPE, text=True)
     try:
         while "elastic band" not in (line := process.stderr.readline()):
             assert line, "the simulator did not start"
