@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")  # needs no display and no GPU; best set before mujoco is imported
@@ -106,11 +108,17 @@ class _Canvas:
         self._context.make_current()
         self._drawer = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._drawer)
+        atexit.register(self._free)  # for a generator that nobody finished
 
     def __enter__(self) -> _Canvas:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not sys.is_finalizing():
+            atexit.unregister(self._free)
+            self._free()
+
+    def _free(self) -> None:
         self._context.make_current()
         self._drawer.free()
         self._context.free()
