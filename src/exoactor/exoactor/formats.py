@@ -195,6 +195,8 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "numpy" and name in ("dtype", "ndarray"):
             return _Dtype if name == "dtype" else _Array
+        if (module, name) == ("_codecs", "encode"):  # how protocol 2 writes bytes
+            return lambda text, _encoding: str(text).encode("latin-1")
         if module == "collections" and name == "OrderedDict":
             return OrderedDict
         package, _, last = module.rpartition(".")
