@@ -1,11 +1,11 @@
 """All of ExoActor: ros2 launch exoactor bringup.launch.py [robot:=sim|real] [policy:=FILE.onnx] [rviz:=true] ..."""
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from exoactor.graph import ARGUMENTS, processes, resolve, share
-from launch import LaunchDescription
 
 
 def start(context):
