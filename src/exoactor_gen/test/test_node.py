@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("exoactor_interfaces.action")
+
+from exoactor_interfaces.action import GenerateVideo
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image
+
+from exoactor.ros.qos import BEST_EFFORT
+from exoactor.ros.testing import Caller, spinning, until
+from exoactor.video import Video
+from exoactor_gen.node import GeneratorNode, every_nth
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def video(tmp_path):
+    video = Video.from_frames([np.full((48, 64, 3), 10 * i, np.uint8) for i in range(12)], 30)
+    video.save(tmp_path / "clip.mp4")
+    return video
+
+
+def test_video_played_from_a_file(video, tmp_path):
+    overrides = [
+        Parameter("backend", value="file"),
+        Parameter("file.path", value=str(tmp_path / "clip.mp4")),
+    ]
+    seen = []
+    with spinning(lambda **o: GeneratorNode(parameter_overrides=overrides, **o)) as (_, tester):
+        tester.create_subscription(Image, "video/image", seen.append, BEST_EFFORT)
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        result = caller.result(GenerateVideo.Goal(instruction="anything"))
+        assert (result.error_code, result.error_msg) == (0, "")
+        assert bytes(result.video.data) == video.data
+        assert result.truth.num_frames == 0
+        until(lambda: len(seen) > 4)  # four frames a round: it starts over
+        assert (seen[0].width, seen[0].height, seen[0].encoding) == (64, 48, "rgb8")
+
+        bad = GenerateVideo.Goal(instruction="x", scene_image=CompressedImage(data=b"no picture"))
+        result = caller.result(bad)
+        assert result.error_code == 202
+        assert "scene image" in result.error_msg
+
+
+def test_thinning(video):
+    assert len(list(every_nth(video, 10.0))) == 4
+    assert len(list(every_nth(video, 30.0))) == 12
+
+
+def test_unknown_task_names_what_is_known():
+    with spinning(GeneratorNode) as (node, tester):
+        result = Caller(tester, GenerateVideo, "generate_video").result(
+            GenerateVideo.Goal(instruction="recite a poem backwards")
+        )
+        assert result.error_code == 202
+        assert "\n" not in result.error_msg
+        assert "wave" in result.error_msg
+        assert node.get_parameter("mannequin.fps").value == 30

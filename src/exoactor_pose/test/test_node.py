@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("exoactor_interfaces.action")
+pytest.importorskip("mediapipe")
+
+from exoactor_interfaces.action import EstimateMotion
+from exoactor_interfaces.msg import Video as VideoMessage
+from visualization_msgs.msg import Marker, MarkerArray
+
+from exoactor.motion import HumanMotion
+from exoactor.ros.convert import video_to_message
+from exoactor.ros.qos import LATCHED
+from exoactor.ros.testing import Caller, spinning, until
+from exoactor.stages import Estimate
+from exoactor.video import Video
+from exoactor_pose.node import PoseNode, fill
+
+pytestmark = pytest.mark.ros
+
+
+def test_bad_videos_and_the_skeleton():
+    t = 6
+    motion = HumanMotion(30, np.tile([0, 0, 0.95], (t, 1)), np.zeros((t, 3)), np.zeros((t, 63)), np.zeros(10))
+    nobody = Video.from_frames([np.full((120, 160, 3), 128, np.uint8)] * 20, 30)
+    seen = []
+    with spinning(PoseNode) as (node, tester):
+        caller = Caller(tester, EstimateMotion, "estimate_motion")
+        for message in (VideoMessage(), VideoMessage(data=b"no video"), video_to_message(nobody)):
+            result = caller.result(EstimateMotion.Goal(video=message), 60.0)
+            assert result.error_code == 302, result.error_msg
+            assert result.error_msg
+            assert "\n" not in result.error_msg
+        node.on_output(Estimate(motion))
+        tester.create_subscription(MarkerArray, "human/markers", seen.append, LATCHED)  # late, and yet it comes
+        until(lambda: len(seen) > 2)
+    bones, joints = seen[-1].markers
+    assert (bones.type, len(bones.points), bones.header.frame_id) == (Marker.LINE_LIST, 2 * 21, "world")
+    assert (joints.type, len(joints.points)) == (Marker.SPHERE_LIST, 22)
+
+
+def test_keypoints_travel_flat():
+    keypoints = np.arange(2 * 33 * 3, dtype=np.float32).reshape(2, 33, 3)
+    motion = HumanMotion(30, np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 63)), np.zeros(10))
+    result = EstimateMotion.Result()
+    fill(result, Estimate(motion, keypoints))
+    np.testing.assert_array_equal(np.asarray(result.keypoints).reshape(2, 33, 3), keypoints)
