@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 os.environ.setdefault("MUJOCO_GL", "osmesa")  # needs no display and no GPU; best set before mujoco is imported
 
+import cv2
 import mujoco
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -25,6 +26,7 @@ _FIELD_OF_VIEW = 38.0  # degrees, vertical
 _VIEW_FROM = 35.0  # degrees to the left of straight ahead of the robot
 _CAMERA_SMOOTHING = 0.4  # s
 _SUN_FROM = 75.0  # degrees to the left of straight ahead of the robot
+_OVERSAMPLING = 1.5
 _SHADOW = np.array([0.3, 0.32, 0.36, 1.0], dtype=np.float32)
 
 
@@ -74,7 +76,7 @@ def render_motion(
     model.light_dir[0] = _sun_direction(heading)
     casters = _shadow_casters(model)
     cameras = _cameras(shown, times, heading, width / height, follow)
-    with _Canvas(model) as canvas:
+    with _Canvas(model, width, height) as canvas:
         for i in range(len(times)):
             set_state(data, shown, i)
             if reference is not None:
@@ -89,18 +91,22 @@ def render_motion(
 
 
 class _Canvas:
-    """Off-screen pictures of a model, of the size that its ``visual.global`` states.
+    """Off-screen pictures of a model.
+
+    Drawn larger by `_OVERSAMPLING` and scaled down, which smooths edges at half the cost of OpenGL's multisampling
+    where there is no GPU.
 
     `mujoco.Renderer` does the same, but takes the OpenGL library that was chosen when mujoco was first imported, which
     may have been before this module could choose one that needs no display.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
         try:
             library = importlib.import_module(f"mujoco.{os.environ['MUJOCO_GL'].lower()}")
         except (ImportError, AttributeError) as error:
             raise Missing(f"Pictures need the OpenGL library that MUJOCO_GL names: {error}.") from None
         self._model = model
+        self._size = (width, height)
         self._rect = mujoco.MjrRect(0, 0, model.vis.global_.offwidth, model.vis.global_.offheight)
         self.scene = mujoco.MjvScene(model, maxgeom=2 * model.ngeom + 100)
         self._option = mujoco.MjvOption()
@@ -134,7 +140,8 @@ class _Canvas:
         self._context.make_current()  # another canvas may have been used meanwhile
         mujoco.mjr_render(self._rect, self.scene, self._drawer)
         mujoco.mjr_readPixels(pixels, None, self._rect, self._drawer)
-        return pixels[::-1].copy()  # OpenGL's rows begin at the bottom
+        small = cv2.resize(pixels, self._size, interpolation=cv2.INTER_AREA)
+        return small[::-1].copy()  # OpenGL's rows begin at the bottom
 
 
 def _sampled(motion: RobotMotion, times: np.ndarray) -> RobotMotion:
@@ -201,10 +208,10 @@ def _scene(width: int, height: int, with_ghost: bool) -> mujoco.MjModel:
             geom.rgba = _GHOST_RGBA
         spec.attach(second, prefix="ghost_", frame=spec.worldbody.add_frame())
     look = spec.visual
-    look.global_.offwidth, look.global_.offheight = width, height
+    look.global_.offwidth, look.global_.offheight = (round(_OVERSAMPLING * n) for n in (width, height))
     look.global_.fovy = _FIELD_OF_VIEW
-    look.quality.offsamples = 4
-    look.quality.numslices, look.quality.numstacks, look.quality.numquads = 16, 8, 1
+    look.quality.offsamples = 0  # see _Canvas
+    look.quality.numslices, look.quality.numstacks, look.quality.numquads = 16, 6, 1
     look.headlight.ambient = [0.35, 0.35, 0.35]
     look.headlight.diffuse = [0.25, 0.25, 0.25]
     look.headlight.specular = [0.1, 0.1, 0.1]
