@@ -239,6 +239,9 @@ class Solver:
         else:
             speed = np.zeros(1)
         still = np.clip(2.0 - speed / balance["slow"], 0.0, 1.0) * (feet > 0)
+        # Where a foot lands or leaves, the place to stand over jumps: leave these moments to the motion itself.
+        change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
+        still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
         still = gaussian_filter1d(still, 0.1 * fps, mode="nearest")
         return inside, kin.com_jac[:, :2, BODY], self.mapping["weights"]["center_of_mass"] * still[:, None]
 

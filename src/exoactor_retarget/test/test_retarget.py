@@ -1,0 +1,242 @@
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor import robot
+from exoactor.body import BodyModel
+from exoactor.errors import BadInput, Cancelled
+from exoactor.formats import load_human
+from exoactor.motion import HumanMotion
+from exoactor_retarget.contacts import detect, ground, intervals, without_short
+from exoactor_retarget.resample import resample
+from exoactor_retarget.retargeter import Retargeter
+
+DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
+UPRIGHT = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])  # SMPL-X's y-up rest pose into the world, facing +x
+CONTACTS = {"height_on": 0.045, "height_off": 0.08, "speed_on": 0.35, "speed_off": 0.7, "shortest": 0.08}
+
+
+@pytest.fixture(scope="module")
+def retarget():
+    return Retargeter()
+
+
+def standing(frames=45, fps=30.0, beta0=0.0, heading=0.0, lift=0.0, arms_down=True):
+    """Stand with hanging arms; ``heading`` is a number or (T,), rad."""
+    betas = np.r_[beta0, np.zeros(9)]
+    body = BodyModel.load()
+    pose = np.zeros((frames, 21, 3))
+    if arms_down:
+        pose[:, 15] = [0, 0, -1.35]
+        pose[:, 16] = [0, 0, 1.35]
+    heading = np.broadcast_to(heading, frames)
+    orient = (Rotation.from_euler("z", heading[:, None]) * Rotation.from_matrix(UPRIGHT)).as_rotvec()
+    floor = body.rest_foot_points(betas)[:, 1].min()
+    transl = np.tile([0.0, 0.0, -floor + lift], (frames, 1))
+    rest = body.rest_joints(betas)[0]
+    transl += UPRIGHT @ rest - rest  # the pelvis stands at transl + J0, which the world's axes do not turn
+    transl[:, 2] += rest[2] - (UPRIGHT @ rest)[2] + rest[1] - rest[2]
+    motion = HumanMotion(fps, transl, orient, pose.reshape(frames, 63), betas, contacts=np.ones((frames, 4)))
+    low = body.foot_points(motion)[..., 2].min(axis=1)
+    return replace(motion, transl=motion.transl - np.stack([0 * low, 0 * low, low - lift], axis=1))
+
+
+def squatting(frames=90, depth=1.0, **options):
+    """Squat on planted feet: hips, knees and ankles bend together, the pelvis is put where the left ankle stays."""
+    still = standing(frames, **options)
+    body = BodyModel.load()
+    bend = depth * 0.5 * (1 - np.cos(2 * np.pi * np.arange(frames) / (frames - 1)))
+    pose = still.body_pose.reshape(frames, 21, 3).copy()
+    for joint, share in ((0, -1.0), (1, -1.0), (3, 2.0), (4, 2.0), (6, -1.0), (7, -1.0)):
+        pose[:, joint, 0] = share * bend
+    motion = replace(still, body_pose=pose.reshape(frames, 63))
+    shift = body.joints(still)[:, 7] - body.joints(motion)[:, 7]
+    return replace(motion, transl=motion.transl + shift)
+
+
+def choreography(task):
+    language = pytest.importorskip("exoactor_gen.language")
+    choreographer = pytest.importorskip("exoactor_gen.choreography")
+    return choreographer.choreograph(language.parse(task), np.zeros(10))
+
+
+def assert_sound(result):
+    motion, metrics = result.motion, result.metrics
+    assert np.isfinite(motion.joint_pos).all()
+    low, high = robot.JOINT_LIMITS.T
+    assert (motion.joint_pos >= low).all()
+    assert (motion.joint_pos <= high).all()
+    assert metrics["frames_outside_limits"] == 0
+    soles = robot.sole_points(motion)
+    contact = motion.contacts > 0.5
+    if contact.any():
+        assert np.abs(soles[..., 2][contact]).max() < 0.004
+    assert soles[..., 2].min() > -0.005
+    if len(motion) > 1:
+        speed = np.abs(np.diff(motion.joint_pos, axis=0)) * motion.fps
+        assert (speed <= 0.81 * robot.VELOCITY_LIMITS).all()
+        assert np.linalg.norm(np.diff(motion.root_pos, axis=0), axis=1).max() * motion.fps < 3.0
+        assert np.sum(motion.root_quat_wxyz[1:] * motion.root_quat_wxyz[:-1], axis=1).min() > 0.9
+
+
+@pytest.mark.parametrize("beta0", [-3.0, 0.0, 3.0])  # 1.4 m, 1.7 m, 2.0 m
+def test_standing_is_standing_whatever_the_stature(retarget, beta0):
+    result = retarget(standing(beta0=beta0))
+    assert_sound(result)
+    motion = result.motion
+    assert np.ptp(motion.joint_pos, axis=0).max() < 0.02
+    assert abs(motion.root_pos[0, 2] - robot.STANDING_HEIGHT) < 0.02
+    roll, pitch, _ = Rotation.from_quat(motion.root_quat_wxyz[0], scalar_first=True).as_euler("xyz")
+    assert abs(roll) < 0.05
+    assert abs(pitch) < 0.1
+
+
+@pytest.mark.parametrize("beta0", [-3.0, 3.0])
+def test_squat(retarget, beta0):
+    result = retarget(squatting(beta0=beta0))
+    assert_sound(result)
+    motion, metrics = result.motion, result.metrics
+    assert metrics["foot_slide_mean"] < 0.2
+    assert metrics["sole_tilt_max"] < 0.5
+    assert np.ptp(motion.root_pos[:, 2]) > 0.12
+    middle = len(motion) // 2
+    assert motion.joint_pos[middle, 3] > motion.joint_pos[0, 3] + 0.8
+    assert motion.joint_pos[:, 3] == pytest.approx(motion.joint_pos[:, 9], abs=0.1)
+
+
+def test_arms_follow_directions(retarget):
+    result = retarget(standing(arms_down=False))  # T-pose
+    assert_sound(result)
+    left, right = robot.forward_kinematics(result.motion, ["left_wrist_yaw_link", "right_wrist_yaw_link"])[-1]
+    assert left[1] > 0.45
+    assert right[1] < -0.45
+    assert result.metrics["key_body_error_mean"] < 0.03
+
+
+def test_turning_round_does_not_flip(retarget):
+    result = retarget(standing(frames=121, heading=np.linspace(0, 2.5 * np.pi, 121)))
+    assert_sound(result)
+    yaw = np.unwrap(Rotation.from_quat(result.motion.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, 0])
+    assert yaw[-1] - yaw[0] == pytest.approx(2.5 * np.pi, abs=0.3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("fps", [30.0, 50.0])
+def test_short_motions(retarget, frames, fps):
+    result = retarget(standing(frames=frames, fps=fps))
+    assert_sound(result)
+    assert len(result.motion) == int(np.floor((frames - 1) / fps * 50 + 1e-6)) + 1
+
+
+@pytest.mark.parametrize("lift", [-0.4, 0.3])
+def test_floating_and_sinking_people_are_brought_to_the_floor(retarget, lift):
+    motion = squatting(lift=lift)
+    for known in (motion.contacts, np.zeros_like(motion.contacts)):
+        result = retarget(replace(motion, contacts=known))
+        assert_sound(result)
+        assert result.motion.contacts.mean() > 0.95
+
+
+def test_wild_motion_stays_within_limits(retarget):
+    rng = np.random.default_rng(3)
+    base = standing(frames=40)
+    pose = base.body_pose + np.cumsum(rng.normal(0, 0.25, base.body_pose.shape), axis=0)
+    orient = base.global_orient + np.cumsum(rng.normal(0, 0.1, (40, 3)), axis=0)
+    result = retarget(replace(base, body_pose=pose, global_orient=orient, contacts=np.zeros((40, 4))))
+    low, high = robot.JOINT_LIMITS.T
+    assert np.isfinite(result.motion.root_pos).all()
+    assert (result.motion.joint_pos >= low).all()
+    assert (result.motion.joint_pos <= high).all()
+    speed = np.abs(np.diff(result.motion.joint_pos, axis=0)) * 50
+    assert (speed <= 0.81 * robot.VELOCITY_LIMITS).all()
+
+
+@pytest.mark.parametrize(
+    "task", ["wave", "squat twice", "walk forward two metres", "turn left 90 degrees then walk forward one metre"]
+)
+def test_choreographies(retarget, task):
+    human = choreography(task)
+    result = retarget(human)
+    assert_sound(result)
+    metrics = result.metrics
+    assert metrics["key_body_error_mean"] < 0.02
+    assert metrics["foot_slide_mean"] < 0.2
+    assert metrics["self_collision_frames"] == 0
+    speed = np.abs(np.diff(result.motion.joint_pos, axis=0)).max(axis=1) * 50
+    assert speed[0] < 2.0  # no jump at the start
+    travelled = np.linalg.norm(result.motion.root_pos[-1, :2] - result.motion.root_pos[0, :2])
+    human_travelled = np.linalg.norm(human.transl[-1, :2] - human.transl[0, :2])
+    assert travelled == pytest.approx(0.75 * human_travelled, abs=0.12)
+
+
+@pytest.mark.parametrize("name", ["bvh_example", "bvh_test2"])
+def test_motion_capture(retarget, name):
+    path = DATA / "human" / f"{name}.bvh"
+    if not path.is_file():
+        pytest.skip(f"no test data at {path}")
+    result = retarget(load_human(path))
+    assert_sound(result)
+    assert result.metrics["key_body_error_mean"] < 0.05
+
+
+def test_progress_and_cancelling(retarget):
+    told = []
+    retarget(standing(frames=10), lambda fraction, text: told.append(fraction))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+    def cancel(fraction, text):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        retarget(standing(frames=10), cancel)
+
+
+def test_options_are_checked(tmp_path):
+    with pytest.raises(BadInput, match="fps"):
+        Retargeter(fps=1000.0)
+    with pytest.raises(BadInput, match="Cannot read the mapping"):
+        Retargeter(mapping=str(tmp_path / "none.yaml"))
+    (tmp_path / "bad.yaml").write_text("human: {}")
+    with pytest.raises(BadInput, match="not a mapping"):
+        Retargeter(mapping=str(tmp_path / "bad.yaml"))
+
+
+def test_intervals_and_short_runs():
+    mask = np.array([1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0], dtype=bool)
+    assert intervals(mask) == [(0, 2), (3, 6), (9, 10)]
+    assert intervals(without_short(mask, 2)) == [(0, 6)]
+
+
+def test_contacts_are_detected():
+    t = np.arange(100) / 50
+    step = np.clip(np.sin(2 * np.pi * t), 0, None) * 0.15
+    points = np.zeros((100, 4, 3))
+    points[:, :2, 2] = step[:, None]
+    found = detect(points, 50.0, CONTACTS)
+    assert found[:, 2:].all()
+    assert not found[10:15, :2].any()
+    assert found[30:45, :2].all()
+
+
+def test_ground_keeps_jumps():
+    human = standing(frames=90)
+    jump = 0.3 * np.clip(np.sin(np.linspace(-np.pi, 2 * np.pi, 90)), 0, None)
+    transl = human.transl.copy()
+    transl[:, 2] += jump + 0.2
+    grounded = ground(replace(human, transl=transl, contacts=np.zeros((90, 4))), BodyModel.load(), CONTACTS)
+    low = BodyModel.load().foot_points(grounded)[..., 2].min(axis=1)
+    assert np.ptp(low) == pytest.approx(np.ptp(jump), abs=0.03)
+    assert abs(low[0]) < 0.01
+    assert not grounded.contacts[int(jump.argmax())].any()
+
+
+def test_resample_keeps_time():
+    human = squatting(frames=61)
+    fast = resample(human, 50.0)
+    assert fast.duration == pytest.approx(2.0)
+    np.testing.assert_allclose(fast.body_pose[50], human.body_pose[30], atol=1e-6)
