@@ -52,8 +52,10 @@ class Weights:
     """m, height of the lowest sole point; robust, since people jump."""
     balance: float = 0.08
     """m, centre of mass from the middle of the sole points in contact, on the ground; robust."""
-    pitch: float = 0.35
-    """rad, camera pitch about level."""
+    usual_pitch: float = 0.1
+    """rad: a third-person camera looks down a little."""
+    pitch: float = 0.06
+    """rad, camera pitch about the usual one; landmarks in space lean by more than this."""
     stature: float = 0.005
     """m."""
     shape: float = 1.0
@@ -168,10 +170,7 @@ class _Problem:
         pair = LANDMARK_TRUST[SEGMENTS] * np.clip(image[:, SEGMENTS, 2], 0.05, 1.0)
         self.pair_trust = _tensor(pair.min(axis=-1) * found[:, None])
 
-        # Upright on the whole: the median of trunk directions tells a first pitch.
-        up = in_camera[:, 11:13].mean(axis=1) - in_camera[:, 23:25].mean(axis=1)
-        up = np.median(up / np.linalg.norm(up, axis=1, keepdims=True), axis=0)
-        pitch = float(np.clip(np.arctan2(-up[2], -up[1]), -0.3, 0.5)) * 0.5
+        pitch = self.weights.usual_pitch
         self.camera = replace(self.camera, pitch=pitch, height=0.0)
         self.rotation = _tensor(self.camera.rotation)
         in_world = in_camera @ self.camera.rotation
@@ -288,7 +287,7 @@ class _Problem:
         loss = (
             loss
             + 0.01 * ((self.betas[1:] / w.shape) ** 2).sum()
-            + 0.1 * ((self.camera.pitch + self.tilt) / w.pitch) ** 2
+            + ((self.camera.pitch + self.tilt - w.usual_pitch) / w.pitch) ** 2
         )
         stature = self.stature[0] + self.stature[1] @ self.betas
         loss = loss + ((stature - self.height) / w.stature) ** 2
@@ -332,7 +331,7 @@ class _Problem:
                 {"params": [self.root, self.pose], "lr": rate},
                 {"params": [self.path], "lr": rate},
                 {"params": [self.betas], "lr": rate},
-                {"params": [self.tilt], "lr": rate / 4},
+                {"params": [self.tilt], "lr": rate / 2},
                 {"params": [self.camera_height], "lr": rate / 2},
             ]
             optimiser = torch.optim.Adam(groups, betas=(0.9, 0.98))
