@@ -24,7 +24,21 @@ VIDEO = Video.from_frames([np.zeros((32, 32, 3), np.uint8)] * 3, 30)
 
 
 class Fake:
-    """Does what the instruction says."""
+    """Does what the instruction says.
+
+    Parameters
+    ----------
+    speed
+        How fast,
+        in m/s.
+    mode, times
+        Other things.
+
+    Raises
+    ------
+    Missing
+        Sometimes.
+    """
 
     def __init__(self, speed: float = 1.0, mode: str = "fine", times: int = 1, loud: bool = False) -> None:
         if mode == "absent":
@@ -67,13 +81,15 @@ def goal(text):
 
 
 def test_goals_good_and_bad():
-    with spinning(lambda **o: make_node({"fake.speed": 3}, **o)) as (_, tester):
+    with spinning(lambda **o: make_node({"fake.speed": 3}, **o)) as (node, tester):
         caller = Caller(tester, GenerateVideo, "generate_video")
         done = caller.result(goal("short"))
         assert (done.error_code, done.error_msg) == (0, "")
         assert bytes(done.video.data) == VIDEO.data
         assert json.loads(done.metrics_json) == {"speed": 3.0, "times": 1}
         assert caller.feedback[0].text == "starting"
+        told = {name: node.describe_parameter(f"fake.{name}").description for name in ("speed", "times", "loud")}
+        assert told == {"speed": "How fast, in m/s.", "times": "Other things.", "loud": "bool of fake"}
 
         refused = caller.result(goal("refuse"))
         assert (refused.error_code, refused.error_msg) == (204, "This is refused.")

@@ -149,31 +149,35 @@ class StageNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def finish(self) -> None:
-        """End the goal in work and close the action server, while the node still communicates."""
-        self._close()
+        """End the goal in work, while the node still communicates."""
+        self._end_goal()
 
     def destroy_node(self) -> None:
         """End the goal in work, then go."""
         self._close()
         super().destroy_node()
 
-    def _close(self) -> None:
+    def _end_goal(self) -> None:
         self._leaving.set()
         if self._busy.acquire(timeout=2.0):  # the goal in work notices at its next progress
             self._busy.release()
+
+    def _close(self) -> None:
+        self._end_goal()
         if self._server is not None:
             self._server.destroy()
             self._server = None
 
     def _options(self, name: str, backend: type) -> dict[str, Any]:
         """Declare the backend's options as parameters (once) and read them."""
-        types = typing.get_type_hints(backend.__init__)
+        types, told = typing.get_type_hints(backend.__init__), _descriptions(backend)
         options = {}
         for option, argument in inspect.signature(backend).parameters.items():
             parameter, kind = f"{name}.{option}", types.get(option, str)
             if not self.has_parameter(parameter):
                 # Typed by us, so that 30 is taken where 30.0 is meant.
-                descriptor = ParameterDescriptor(description=f"{kind.__name__} of {name}", dynamic_typing=True)
+                description = told.get(option, f"{kind.__name__} of {name}")
+                descriptor = ParameterDescriptor(description=description, dynamic_typing=True)
                 self.declare_parameter(parameter, argument.default, descriptor)
             options[option] = _typed(parameter, self.get_parameter(parameter).value, kind)
         return options
@@ -231,6 +235,19 @@ class StageNode(LifecycleNode):
             raise Missing(f"The {self.get_name()} is not configured.")
         progress(0.0, "starting")
         return self._backend(self._to_input(goal.request), progress)
+
+
+def _descriptions(backend: type) -> dict[str, str]:
+    """What the class's docstring (numpy style) says of each argument."""
+    told: dict[str, str] = {}
+    names: list[str] = []
+    section = (inspect.getdoc(backend) or "").partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    for line in section.splitlines():
+        if not line.startswith(" "):
+            names = [name.strip() for name in line.partition(":")[0].split(",")]
+        else:
+            told.update({name: f"{told.get(name, '')} {line.strip()}".strip() for name in names})
+    return told
 
 
 def _typed(name: str, value: Any, kind: type) -> Any:
