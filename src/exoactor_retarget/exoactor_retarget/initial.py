@@ -35,7 +35,6 @@ def _continuous(angles: np.ndarray, limits: np.ndarray) -> np.ndarray:
     )  # (T, 18, 3)
     outside = np.maximum(choices - limits[:, 1], 0) + np.maximum(limits[:, 0] - choices, 0)
     cost = 4.0 * np.sum(outside**2, axis=-1) + 1e-3 * np.sum(choices**2, axis=-1)
-    # Of turns of one angle, the one within limits is all that matters: 6 choices an angle pair are enough.
     total, back = cost[0], np.zeros(cost.shape, dtype=int)
     for t in range(1, len(angles)):
         step = np.sum((choices[t][:, None] - choices[t - 1][None]) ** 2, axis=-1) + total[None]

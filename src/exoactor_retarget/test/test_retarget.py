@@ -35,12 +35,9 @@ def standing(frames=45, fps=30.0, beta0=0.0, heading=0.0, lift=0.0, arms_down=Tr
         pose[:, 16] = [0, 0, 1.35]
     heading = np.broadcast_to(heading, frames)
     orient = (Rotation.from_euler("z", heading[:, None]) * Rotation.from_matrix(UPRIGHT)).as_rotvec()
-    floor = body.rest_foot_points(betas)[:, 1].min()
-    transl = np.tile([0.0, 0.0, -floor + lift], (frames, 1))
-    rest = body.rest_joints(betas)[0]
-    transl += UPRIGHT @ rest - rest  # the pelvis stands at transl + J0, which the world's axes do not turn
-    transl[:, 2] += rest[2] - (UPRIGHT @ rest)[2] + rest[1] - rest[2]
-    motion = HumanMotion(fps, transl, orient, pose.reshape(frames, 63), betas, contacts=np.ones((frames, 4)))
+    motion = HumanMotion(
+        fps, np.zeros((frames, 3)), orient, pose.reshape(frames, 63), betas, contacts=np.ones((frames, 4))
+    )
     low = body.foot_points(motion)[..., 2].min(axis=1)
     return replace(motion, transl=motion.transl - np.stack([0 * low, 0 * low, low - lift], axis=1))
 
