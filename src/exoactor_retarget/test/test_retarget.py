@@ -108,7 +108,8 @@ def test_squat(retarget, beta0):
 def test_arms_follow_directions(retarget):
     result = retarget(standing(arms_down=False))  # T-pose
     assert_sound(result)
-    left, right = robot.forward_kinematics(result.motion, ["left_wrist_yaw_link", "right_wrist_yaw_link"])[-1]
+    wrists = robot.forward_kinematics(result.motion, ["left_wrist_yaw_link", "right_wrist_yaw_link"])
+    left, right = wrists[-1] - result.motion.root_pos[-1]
     assert left[1] > 0.45
     assert right[1] < -0.45
     assert result.metrics["key_body_error_mean"] < 0.03
