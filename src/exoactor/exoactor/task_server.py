@@ -20,7 +20,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError, Refused
+from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
 from exoactor.pipeline import Report
 from exoactor.ros import NAMESPACE
 from exoactor.ros.call import TICK, call
@@ -245,6 +245,11 @@ class _Task:
                 f"The task is for {wanted}, but this graph was started with robot:={robot}: start the other."
             )
         picture_from_message(request.scene_image)
+        for stage, (node, _, _) in STAGES.items():  # better now than after the stages before it
+            sign = self._server._watch.sign(node)
+            if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
+                self.report.failed_stage = stage
+                raise Missing(f"The node '{node}' cannot work: {sign.text}")
         return execute
 
     def _parameter(self, name: str) -> Any:

@@ -56,6 +56,11 @@ class Sign:
     text: str
     instance: str
 
+    @property
+    def recent(self) -> bool:
+        """Whether it came within the last three beats."""
+        return time.monotonic() - self.time < 3 * PERIOD
+
 
 class Watch:
     """Listens to the heartbeats of all nodes."""
