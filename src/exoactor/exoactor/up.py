@@ -145,8 +145,11 @@ def demo(task: str, arguments: Sequence[str]) -> int:
                 open_bars[stage](fraction, text)
 
             result = send_task(task, execute="sim", on_feedback=on_feedback, wait=60.0)
+        if not result.run_folder:
+            say(result.reason)
+            return result.exit_code
         folder = Path(result.run_folder)
-        if result.run_folder and (folder / "video.mp4").exists():
+        if (folder / "video.mp4").exists():
             write_demo(RunFolder(folder), bars("demo"))
     cli.print_report(folder, vars(result))
     return result.exit_code
