@@ -289,32 +289,39 @@ def send(
     if execute not in ("rehearse", "sim", "robot"):
         raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
     client = import_client()
+    scene = None
+    if image is not None:
+        read_image(image)  # so that a file that is no picture is told here
+        scene = image.read_bytes()
     with progress_bars(json_) as bars:
-        callbacks: dict[str, Callable[[float, str], None]] = {}
-
-        def on_feedback(stage: str, fraction: float, text: str) -> None:
-            if stage not in callbacks:
-                callbacks[stage] = bars(stage)
-            callbacks[stage](fraction, text)
-
         result = client.send_task(
             task,
-            scene_image=image and image.read_bytes(),
+            scene_image=scene,
             execute=execute,
             require_approval=approve,
-            on_feedback=on_feedback,
+            on_feedback=stage_bars(bars),
         )
         folder = Path(result.run_folder)
-        if demo and (folder / "rehearsal.npz").exists():
+        if demo and result.run_folder and (folder / "video.mp4").exists():
             write_demo(RunFolder(folder), bars("demo"))
     if json_:
         print(json.dumps(vars(result)))
-    else:
+    elif result.run_folder:
         print_report(folder, vars(result))
     if not result.success:
-        raise ExitWith(
-            result.exit_code, f"{result.failed_stage}: {result.reason}" if result.failed_stage else result.reason
-        )
+        raise ExitWith(result.exit_code, result.reason)
+
+
+def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[[str, float, str], None]:
+    """Turn feedback of stage, fraction and text into progress bars, one a stage."""
+    callbacks: dict[str, Callable[[float, str], None]] = {}
+
+    def on_feedback(stage: str, fraction: float, text: str) -> None:
+        if stage not in callbacks:
+            callbacks[stage] = bars(stage)
+        callbacks[stage](fraction, text)
+
+    return on_feedback
 
 
 def import_client() -> Any:

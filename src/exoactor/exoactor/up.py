@@ -135,14 +135,12 @@ def demo(task: str, arguments: Sequence[str]) -> int:
     with cli.progress_bars() as bars:
         with running(values) as graph:
             say(f"{len(graph.pids)} processes: {', '.join(graph.pids)}.")
-            open_bars = {}
+            show = cli.stage_bars(bars)
 
             def on_feedback(stage: str, fraction: float, text: str) -> None:
                 for line in graph.reap():
                     say(line)
-                if stage not in open_bars:
-                    open_bars[stage] = bars(stage)
-                open_bars[stage](fraction, text)
+                show(stage, fraction, text)
 
             result = send_task(task, execute="sim", on_feedback=on_feedback, wait=60.0)
         if not result.run_folder:
