@@ -47,7 +47,7 @@ class Video:
                 width, height = stream.codec_context.width, stream.codec_context.height
                 comment = container.metadata.get("comment", "")
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise BadInput(f"{name} cannot be read as a video: {error}.") from None
+            raise BadInput(f"{name} cannot be read as a video: {getattr(error, 'strerror', None) or error}.") from None
         if not fps > 0 or width < 1 or height < 1:
             raise BadInput(f"{name} states no frame rate or size.")
         return cls(data, fps, width, height, _read_intrinsics(comment))
@@ -102,7 +102,7 @@ class Video:
                     count += 1
                     yield frame.to_ndarray(format="rgb24")
         except av.FFmpegError as error:
-            raise BadInput(f"The video is damaged after frame {count}: {error}.") from None
+            raise BadInput(f"The video is damaged after frame {count}: {error.strerror}.") from None
         if not count:
             raise BadInput("The video holds no frames.")
 
