@@ -47,7 +47,8 @@ class Video:
                 width, height = stream.codec_context.width, stream.codec_context.height
                 comment = container.metadata.get("comment", "")
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise BadInput(f"{name} cannot be read as a video: {getattr(error, 'strerror', None) or error}.") from None
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(f"{name} cannot be read as a video: {reason}.") from None
         if not fps > 0 or width < 1 or height < 1:
             raise BadInput(f"{name} states no frame rate or size.")
         return cls(data, fps, width, height, _read_intrinsics(comment))
@@ -113,7 +114,7 @@ class Video:
             with av.open(io.BytesIO(self.data)) as container:
                 stated = container.streams.video[0].frames
         except av.FFmpegError as error:
-            raise BadInput(f"The video is damaged: {error}.") from None
+            raise BadInput(f"The video is damaged: {error.strerror}.") from None
         return stated or sum(1 for _ in self.frames())
 
     @property
