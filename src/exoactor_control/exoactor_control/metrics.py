@@ -30,7 +30,7 @@ def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
     return RobotMotion(reference.fps, pos, quat, reference.joint_pos, reference.contacts)
 
 
-def score(reference: RobotMotion, actual: RobotMotion, fault: str = "") -> Metrics:
+def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bool = False) -> Metrics:
     """Compare what the robot did with what it was told, frame by frame from the end of the blend-in.
 
     Parameters
@@ -41,6 +41,8 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "") -> Metri
         At the same rate, at most T frames: fewer when it was broken off.
     fault
         Why the controller gave up, if it did.
+    band
+        The robot hung in a band, where it cannot choose its heading: its tilt is judged instead of its orientation.
 
     Returns
     -------
@@ -60,9 +62,9 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "") -> Metri
     height_error = np.abs(forward_kinematics(actual, _JUDGED) - forward_kinematics(told, _JUDGED))[..., 2]
     turn_error = (is_r.inv() * told_r).magnitude()
     fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & (told.root_pos[:, 2] >= FALLEN_HEIGHT)
-    tilt = np.arccos(np.clip((is_r.as_matrix()[:, :, 2] * told_r.as_matrix()[:, :, 2]).sum(axis=1), -1.0, 1.0))
-    fell = bool(fallen.any() or (tilt > MAX_TURN_ERROR).any() or "tilts" in fault or "too low" in fault)
-    reason = _first_failure(actual.fps, fallen, height_error, turn_error)
+    tilt_error = np.arccos(np.clip((is_r.as_matrix()[:, :, 2] * told_r.as_matrix()[:, :, 2]).sum(axis=1), -1.0, 1.0))
+    fell = bool(fallen.any() or (tilt_error > MAX_TURN_ERROR).any() or "tilts" in fault or "too low" in fault)
+    reason = _first_failure(actual.fps, fallen, height_error, tilt_error if band else turn_error)
     if fault:
         reason = f"{reason}; the controller went to damping: {fault}" if reason else fault
     elif n < len(reference):

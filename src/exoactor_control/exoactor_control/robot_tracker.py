@@ -132,8 +132,8 @@ class RobotTracker:
             raise Refused(f"The motion did not begin: {fault or 'the controller gave it up'}.")
         actual, source = _motion(samples)
         controller = self._loop.controller
-        metrics = score(reference.motion, actual, fault)
         policy = controller.policy
+        metrics = score(reference.motion, actual, fault, band=policy is None)
         metrics |= {
             "torque_saturation": float(np.mean([s.saturated for s in samples])),
             "policy": controller.status.policy,

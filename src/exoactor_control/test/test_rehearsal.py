@@ -174,3 +174,13 @@ def test_twist2_on_every_shared_motion(capsys):
     assert np.mean([m["joint_error_mean"] for m in rows.values()]) < 0.085
     assert sum(m["success"] for m in rows.values()) >= 20
     assert np.mean([m["end_heading_error"] for m in rows.values()]) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("axis", "band", "success"), [([0, 0, 1], False, False), ([0, 0, 1], True, True), ([1, 0, 0], True, False)]
+)
+def test_in_the_band_the_heading_is_not_judged_but_the_tilt_is(axis, band, success):
+    told = standing_motion(1.0)
+    turned = Rotation.from_rotvec(np.outer(np.linspace(0.0, 1.5, len(told)), axis)).as_quat(scalar_first=True)
+    actual = RobotMotion(told.fps, told.root_pos, turned, told.joint_pos)
+    assert score(told, actual, band=band)["success"] is success

@@ -48,8 +48,8 @@ class MotorCommand:
 class Band:
     """An elastic band from the torso to a trolley above it, as robots hang from in a lab.
 
-    It lifts as a one-sided spring and damper (it never pushes), and the trolley rolls after the robot, so that the
-    robot may walk.
+    It lifts as a one-sided spring and damper (it never pushes), the trolley rolls after the robot, so that the robot
+    may walk, and a stiff swivel lets it turn but not spin.
     """
 
     def __init__(self, carried: float, height: float) -> None:
@@ -57,17 +57,21 @@ class Band:
         self.stiffness = 4000.0  # N/m
         self.damping = 800.0  # N s/m
         self.sideways = 150.0  # N/m, what a long rope gives at this load
+        self.swivel = 20.0  # N m s/rad
         self.trolley_rate = 2.0  # 1/s
         self.top = height + carried / self.stiffness
         self.trolley: np.ndarray | None = None
 
-    def force(self, pos: np.ndarray, vel: np.ndarray, dt: float) -> np.ndarray:
-        """Force (3,) N on the torso at ``pos`` m moving with ``vel`` m/s; moves the trolley on by ``dt`` s."""
+    def wrench(self, pos: np.ndarray, vel: np.ndarray, turning: float, dt: float) -> np.ndarray:
+        """Force N and torque N m (6,) on the torso; moves the trolley on by ``dt`` s.
+
+        The torso is at ``pos`` m, moves with ``vel`` m/s and turns with ``turning`` rad/s about the vertical.
+        """
         if self.trolley is None:
             self.trolley = pos[:2].copy()
         self.trolley += self.trolley_rate * dt * (pos[:2] - self.trolley)
         lift = max(0.0, self.stiffness * (self.top - pos[2]) - self.damping * vel[2])
-        return np.array([*(self.sideways * (self.trolley - pos[:2])), lift])
+        return np.array([*(self.sideways * (self.trolley - pos[:2])), lift, 0.0, 0.0, -self.swivel * turning])
 
 
 class World:
@@ -216,7 +220,7 @@ class World:
         if self.band is not None:
             vel = np.zeros(6)
             mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, self._torso, vel, 0)
-            self.data.xfrc_applied[self._torso, :3] = self.band.force(self.data.xpos[self._torso], vel[3:], dt)
+            self.data.xfrc_applied[self._torso] = self.band.wrench(self.data.xpos[self._torso], vel[3:], vel[2], dt)
         mujoco.mj_step(self.model, self.data)
         if not np.isfinite(self.data.qpos).all():  # MuJoCo resets a diverged state itself, then it is a fall
             self.reset()
