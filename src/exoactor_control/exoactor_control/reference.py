@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor.errors import Refused
-from exoactor.motion import RobotMotion
+from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
+from exoactor_control.human import Human
 
 RATE = 50.0
 """Hz, of every reference and policy."""
@@ -33,6 +34,8 @@ class Reference:
     """At `RATE`, soles on the floor, inside the joint limits."""
     notes: tuple[str, ...]
     """What was repaired, one sentence each."""
+    human: Human | None = None
+    """The person whose motion it is, frame by frame; None: not given."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,31 @@ class Frame:
     """rad/s, about the pelvis' z axis."""
     joint_pos: np.ndarray
     """(29,) rad, motor order."""
+    lin_vel_z: float = 0.0
+    """m/s, the third component of ``lin_vel_xy``."""
+    joint_vel: np.ndarray = field(default_factory=lambda: np.zeros(len(STANDING)))
+    """(29,) rad/s."""
+    in_motion: bool = False
+    """It belongs to the motion itself: not to a blend, nor to standing."""
+    human: Human | None = None
+    """The person at this moment, arrays of one frame each; in the blends as at the motion's ends. None: not given."""
+
+    @property
+    def rotation(self) -> Rotation:
+        """Orientation of the pelvis."""
+        return Rotation.from_euler("ZYX", [self.yaw, self.roll_pitch[1], self.roll_pitch[0]])
+
+    def turned(self, angle: float) -> Frame:
+        """Return the frame in a world turned by so many rad about z."""
+        human = None if self.human is None else self.human.turned(angle)
+        return replace(self, yaw=self.yaw + angle, human=human)
 
 
 STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STANDING)
 
 
-def prepare(motion: RobotMotion) -> Reference:
-    """Check and repair a motion.
+def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
+    """Check and repair a motion; ``human`` is the person's motion that it came from, for policies that want it.
 
     Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
     joints are held inside their limits; the whole motion is shifted in height so that its feet stand on the floor.
@@ -97,7 +118,8 @@ def prepare(motion: RobotMotion) -> Reference:
         notes.append(f"The motion was moved {'down' if shift < 0 else 'up'} by {abs(shift):.3f} m onto the floor.")
         pos = pos + np.array([0.0, 0.0, shift])
     contacts = _resample_contacts(motion, first, len(pos))
-    return Reference(RobotMotion(RATE, pos, quat, joints, contacts), tuple(notes))
+    person = None if human is None else Human.sample(human, first / motion.fps + np.arange(len(pos)) / RATE)
+    return Reference(RobotMotion(RATE, pos, quat, joints, contacts), tuple(notes), person)
 
 
 def _speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -160,6 +182,12 @@ class Trajectory:
     """Index of the motion's own first frame; before it the blend-in."""
     end: int
     """One past the motion's own last frame; from it on the blend-out."""
+    lin_vel_z: np.ndarray
+    """(N,) m/s, pelvis frame."""
+    joint_vel: np.ndarray
+    """(N, 29) rad/s."""
+    human: Human | None = None
+    """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
 
     def __len__(self) -> int:
         return len(self.joint_pos)
@@ -176,6 +204,10 @@ class Trajectory:
             yaw=float(yaw),
             yaw_rate=0.0 if still else float(self.yaw_rate[j]),
             joint_pos=self.joint_pos[j],
+            lin_vel_z=0.0 if still else float(self.lin_vel_z[j]),
+            joint_vel=np.zeros(len(STANDING)) if still else self.joint_vel[j],
+            in_motion=self.begin <= i < self.end,
+            human=None if self.human is None else self.human[min(max(i, self.begin), self.end - 1) - self.begin],
         )
 
     @classmethod
@@ -220,17 +252,22 @@ class Trajectory:
             np.concatenate([lead_joints, m.joint_pos, out_joints]),
             begin=len(s),
             end=len(s) + len(m),
+            human=reference.human,
         )
 
     @classmethod
-    def _from_poses(cls, pos: np.ndarray, rpy: np.ndarray, joints: np.ndarray, begin: int, end: int) -> Trajectory:
+    def _from_poses(
+        cls, pos: np.ndarray, rpy: np.ndarray, joints: np.ndarray, begin: int, end: int, human: Human | None = None
+    ) -> Trajectory:
         rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
         # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
         velocity = gaussian_filter1d(np.gradient(pos, 1.0 / RATE, axis=0), 2.0, axis=0, mode="nearest")
         spin = np.zeros(len(pos))
         spin[:-1] = (rotation[:-1].inv() * rotation[1:]).as_rotvec()[:, 2] * RATE
         spin = gaussian_filter1d(spin, 2.0, mode="nearest")
-        return cls(rotation.inv().apply(velocity)[:, :2], pos, rpy, spin, joints, begin, end)
+        velocity = rotation.inv().apply(velocity)
+        joint_vel = np.gradient(joints, 1.0 / RATE, axis=0) if len(joints) > 1 else np.zeros_like(joints)
+        return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human)
 
 
 def _ease(seconds: float) -> np.ndarray:
