@@ -1,0 +1,154 @@
+"""LowCmd and LowState as the bytes that DDS carries, read and written in place.
+
+The SDK's generated classes build and take apart some 250 to 500 Python objects a message: 0.2 to 0.4 ms of one core,
+500 times a second. Both messages are of fixed size, so that every field has its place in the serialised bytes, and
+numpy reads and writes them all at once in some microseconds. The bytes are those of the SDK's own serialisation: plain
+CDR, little-endian, of the structures in its ``unitree_hg`` IDL; the robot cannot tell the difference.
+
+Layout, after the 4 bytes that name the encoding, everything else 4-byte words::
+
+    LowCmd    mode_pr u8, mode_machine u8; 35 x (mode u8, pad, q, dq, tau, kp, kd f4, reserve u4); reserve 4 u4; crc
+    LowState  version 2 u4; mode_pr u8, mode_machine u8, pad; tick u4; quaternion 4 f4, gyroscope 3 f4,
+              accelerometer 3 f4, rpy 3 f4, temperature i2; 35 x (mode u8, pad, q, dq, ddq, tau_est f4, temperature
+              2 i2, voltage f4, sensor 2 u4, motorstate u4, reserve 4 u4); wireless_remote 40 u8; reserve 4 u4; crc
+
+The first motor's mode follows its neighbour without a gap, which is where CDR and the robot's C structures, over which
+the checksum is taken, differ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exoactor.errors import Missing
+
+NUM_SLOTS = 35
+"""Motor entries in a unitree_hg message; the G1 uses the first 29."""
+
+_ENCODINGS = (b"\x00\x01", b"\x00\x07")  # little-endian plain CDR of either version: the same bytes for these types
+_CMD_SIZE, _STATE_SIZE = 1004, 2092
+_CMD_MOTORS, _STATE_MOTORS = 8, 76  # where the first motor's q lies
+
+
+def checksum(words: np.ndarray) -> int:
+    """Return Unitree's checksum of big-endian 32-bit words (dtype ``>u4``): CRC-32/MPEG-2.
+
+    Raises
+    ------
+    Missing
+        The package fastcrc is not installed.
+    """
+    try:
+        from fastcrc import crc32
+    except ImportError:
+        raise Missing("The Python package fastcrc is not installed: run 'make env'.") from None
+    return int(crc32.mpeg_2(words.tobytes()))
+
+
+class LowCmdBytes:
+    """A LowCmd, all zeros at first; assign to its arrays, then take `sealed`."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(_CMD_SIZE)
+        self._bytes[:2] = _ENCODINGS[0]
+        self._words = np.frombuffer(self._bytes, "<u4", offset=_CMD_MOTORS)
+        motors = self._words[: 7 * NUM_SLOTS].reshape(NUM_SLOTS, 7)  # the last column is the next motor's mode
+        self.gains = motors.view("<f4")[:, :5]
+        """(35, 5) q rad, dq rad/s, tau N m, kp N m/rad, kd N m s/rad, a row each motor."""
+        self._modes = motors[: NUM_SLOTS - 1, 6]
+        self._checked = np.zeros(2 + len(self._words) - 1, ">u4")  # the robot's C structure without its crc
+
+    def set_modes(self, mode_pr: int, mode_machine: int, enabled: int) -> None:
+        """Set the message's two mode bytes, and the mode of the first ``enabled`` motors to 1, of the others to 0."""
+        self._bytes[4:7] = bytes((mode_pr, mode_machine, enabled > 0))
+        self._modes[:] = 0
+        self._modes[: max(0, enabled - 1)] = 1
+
+    def sealed(self) -> bytearray:
+        """Return the serialised message with its checksum; the next call changes it in place."""
+        checked = self._checked
+        checked[0] = self._bytes[4] | self._bytes[5] << 8
+        checked[1] = self._bytes[6]
+        checked[2:] = self._words[:-1]
+        self._words[-1] = checksum(checked)
+        return self._bytes
+
+
+class LowStateBytes:
+    """A LowState as it came, its fields as views; read-only unless given a bytearray.
+
+    Raises
+    ------
+    ValueError
+        The bytes are not a little-endian LowState.
+    """
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        if len(data) != _STATE_SIZE or bytes(data[:2]) not in _ENCODINGS:
+            raise ValueError(f"not a LowState: {len(data)} bytes of encoding {bytes(data[:2]).hex()}")
+        self.data = data
+        self._head = np.frombuffer(data, "<u4", 17, 4)
+        self._words = np.frombuffer(data, "<u4", offset=_STATE_MOTORS)
+        motors = self._words[: 14 * NUM_SLOTS].reshape(NUM_SLOTS, 14)
+        self.motors = motors.view("<f4")[:, :4]
+        """(35, 4) q rad, dq rad/s, ddq, tau_est N m, a row each motor."""
+        self.temperatures = motors[:, 4:5].view("<i2")
+        """(35, 2) degrees Celsius."""
+        self.imu = self._head[4:].view("<f4")
+        """(13,) quaternion wxyz, gyroscope rad/s, accelerometer m/s^2, roll, pitch and yaw rad."""
+
+    @classmethod
+    def zeros(cls) -> LowStateBytes:
+        """Return a message of zeros that can be written to."""
+        data = bytearray(_STATE_SIZE)
+        data[:2] = _ENCODINGS[0]
+        return cls(data)
+
+    @property
+    def mode_pr(self) -> int:
+        """How ankles and waist are commanded: 0 pitch and roll, 1 the parallel motors A and B."""
+        return self.data[12]
+
+    @property
+    def mode_machine(self) -> int:
+        """The robot's variant."""
+        return self.data[13]
+
+    @property
+    def tick(self) -> int:
+        """The robot's clock, ms."""
+        return int(self._head[3])
+
+    @property
+    def wireless_remote(self) -> bytes:
+        """The 40 bytes of the remote control."""
+        return bytes(self.data[2032:2072])
+
+    @property
+    def crc(self) -> int:
+        """The checksum that came with it."""
+        return int(self._words[-1])
+
+    def computed_crc(self) -> int:
+        """Return the checksum that belongs to its content, padding counted as zeros."""
+        words = np.empty(19 + len(self._words) - 1, ">u4")
+        words[:17] = self._head
+        words[2] &= 0xFFFF
+        words[17] = int.from_bytes(self.data[72:74], "little")
+        words[18] = self.data[74]
+        words[19:] = self._words[:-1]
+        words[19 : 19 + 14 * (NUM_SLOTS - 1)].reshape(NUM_SLOTS - 1, 14)[:, 13] &= 0xFF
+        return checksum(words)
+
+    def seal(self, mode_machine: int, tick: int) -> bytearray:
+        """Set what changes with every message, and the checksum; return the bytes, changed in place by the next call.
+
+        Raises
+        ------
+        TypeError
+            The message is read-only.
+        """
+        self.data[13] = mode_machine
+        self._head[3] = tick & 0xFFFFFFFF
+        self._words[-1] = self.computed_crc()
+        return self.data
