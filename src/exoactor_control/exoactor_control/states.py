@@ -6,7 +6,7 @@ ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK, and `Controller.stop` reaches DAMPIN
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -15,7 +15,7 @@ from exoactor.errors import Refused
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, Reference, Trajectory, prepare
-from exoactor_control.safety import Safety
+from exoactor_control.safety import STALE, Safety
 from exoactor_control.tracker import Tracker
 
 NUM_JOINTS = len(JOINT_NAMES)
@@ -164,11 +164,14 @@ class Controller:
         Raises
         ------
         Refused
-            There is no fresh LowState, or it is not fit to stand up from.
+            There is no fresh LowState, it is not fit to stand up from, or the robot neither stands nor hangs in the
+            band (see `exoactor_control.safety.Safety.check_start`).
         """
         with self._lock:
             state, now = self._last
             reason = self._safety.check_state(state, now)
+            if not reason and self._state in (State.ZERO_TORQUE, State.DAMPING):
+                reason = self._safety.check_start(state)
             if reason:
                 raise Refused(f"The robot cannot stand up: {reason}.")
             self._fault, self._done, self._reference = "", False, None
@@ -201,12 +204,16 @@ class Controller:
             s, on the clock of ``state.time``; call this often (the robot wants 500 Hz), the policy keeps its own rate.
         """
         with self._lock:
+            back = self._last[1] - now
             self._last = (state, now)
+            sudden = self._safety.watch(state)
+            if back > STALE:
+                sudden = f"the clock went back by {1e3 * back:.0f} ms"
             if self._state is State.ZERO_TORQUE:
                 return MotorCommand()
             if self._state is State.DAMPING:
                 return self._damping(state)
-            reason = self._safety.check_state(state, now, self._tracker.frame)
+            reason = self._safety.check_state(state, now, self._tracker.frame) or sudden
             if reason:
                 return self._fail(reason, state)
             if self._reference is not None:
@@ -214,28 +221,35 @@ class Controller:
             if now >= self._next_tick - 1e-6:
                 # keep the rate exactly, but never run several ticks at once after a pause
                 self._next_tick = max(self._next_tick, now - 1.0 / RATE) + 1.0 / RATE
-                self._tick(state)
-                reason = self._safety.check_height(state, self._tracker.frame)
-                if reason:
+                if reason := self._tick(state):
                     return self._fail(reason, state)
             target = self._tracker.target
             command = MotorCommand(q=target, kp=self._tracker.kp, kd=self._tracker.kd)
             try:
-                return self._safety.limit(command, state)
+                return self._safety.limit(command, state, now)
             except ValueError as error:
                 return self._fail(str(error), state)
 
-    def _tick(self, state: RobotState) -> None:
+    def _tick(self, state: RobotState) -> str:
+        """Go on by one frame; returns why the robot must be damped, or nothing."""
         if self._tracker.finished and self._state is State.TRACK:
             self._done = True
             self._begin_stand(state, keep_policy=True)
-        self._tracker.tick(state)
+        if self._tracker.trajectory is None:
+            return "there is no reference any more"
+        try:
+            self._tracker.tick(state)
+        except Exception as error:  # whatever a policy does, the motors hear of it in time
+            return f"the policy failed: {type(error).__name__}: {error}"
+        return self._safety.check_frame(self._tracker.frame) or self._safety.check_height(state, self._tracker.frame)
 
     def _begin_stand(self, state: RobotState, keep_policy: bool = False) -> None:
         seconds = self.blend if keep_policy else 2.0 * self.blend
         self._tracker.start(Trajectory.standing(state.joint_pos, seconds), state, keep_policy)
         self._state = State.STAND
         self._next_tick = self._last[1]
+        if not keep_policy:
+            self._safety.begin(state.joint_pos, self._last[1])
 
     def _begin_track(self, state: RobotState) -> None:
         trajectory = Trajectory.blended(self._reference, state.joint_pos, self._tracker.frame, self.blend)
@@ -249,11 +263,12 @@ class Controller:
         return self._damping(state)
 
     def _damping(self, state: RobotState | None) -> MotorCommand:
+        """At once and in full: what was driven is let go of, and a ramp would only drive it longer."""
         command = MotorCommand.damping()
         try:
             return command if state is None else self._safety.limit(command, state)
-        except ValueError:
-            return command
+        except ValueError:  # the joints' speeds are not known
+            return replace(command, kd=self._safety.blind_damping(DAMPING_GAIN))
 
     # reports
 
