@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exoactor_control.states import MotorCommand, RobotState
 
 STALE = 0.05
-"""s; a LowState older than this means that the robot is not heard."""
+"""s; a LowState older than this (or from the future, or a clock that goes back) means that the robot is not heard."""
 MAX_TILT = 1.0
 """rad between the pelvis' up and the reference's: the field's bound of a failed track."""
 MAX_DROP = 0.3
@@ -27,6 +27,26 @@ MAX_OVERSHOOT = 0.15
 """rad that a measured joint may lie outside its limits (encoder offset, soft stops)."""
 MAX_OVERSPEED = 1.5
 """Measured joint speed over the motor's greatest."""
+MAX_OVERLOAD, OVERLOAD_TIME = 1.2, 0.02
+"""Estimated torque (LowState's tau_est, from the motor's current) over the motor's greatest by the URDF, and for how
+many s: a drive limits its own current, so that more means a broken drive or a wrong estimate. Chosen: 20 % for the
+estimate's error, 20 ms for what an impact reflects."""
+ENCODER_SLACK, TICK = 0.05, 0.001
+"""rad and s that a joint may move between two LowStates beyond `MAX_OVERSPEED` times its greatest speed: noise of the
+encoder, and the resolution of the robot's clock. Chosen."""
+MAX_KP, MAX_KD = 500.0, 50.0
+"""N m/rad and N m s/rad that no command exceeds. Chosen above the policies in use (99 and 6.3 in BeyondMimic, 200 and
+5 in Unitree RL Lab, 150 and 5 in TWIST2)."""
+TAPER = 0.8
+"""Share of a joint's greatest speed from which its driving torque falls, to nothing at that speed, as a motor's own
+torque-speed line does. TWIST2 drives no joint faster than 0.77 on the shared motions."""
+TARGET_SPEED = 1.5
+"""Speed of the position target over the joint's greatest. A policy's target leads the joint, it is a torque in
+disguise: TWIST2's jumps by up to 2.7 in a 20 ms step. Spread so, the shared motions are tracked as well as unlimited
+(joint error 0.0841 rad both; 0.0844 at 1)."""
+START_TILT, START_HEIGHT, START_SPIN = 0.5, 0.45, 2.0
+"""What a robot may be made to stand up from: rad of the pelvis from upright, m of the pelvis above its lower sole (it
+stands at 0.76; one that sits or lies with bent legs is lower) and rad/s of the pelvis. Chosen."""
 
 
 class Safety:
@@ -40,6 +60,55 @@ class Safety:
 
     def __init__(self, effort_limits: np.ndarray | None = None) -> None:
         self.effort_limits = EFFORT_LIMITS if effort_limits is None else np.minimum(effort_limits, EFFORT_LIMITS)
+        self._previous: RobotState | None = None
+        self._overload = np.zeros(len(EFFORT_LIMITS))  # s
+        self._target: tuple[np.ndarray, float] | None = None  # the last position target, and when
+
+    def watch(self, state: RobotState | None) -> str:
+        """Return what is wrong with the LowState in the light of those before it, one clause; empty when nothing is.
+
+        An encoder that jumps (the joint cannot have moved so far) and a motor that bears more than its greatest torque
+        for a while. Call it with every LowState.
+        """
+        if state is None or not (np.isfinite(state.joint_pos).all() and np.isfinite(state.torque).all()):
+            return ""  # `check_state` says so
+        before, self._previous = self._previous, state
+        if before is None:
+            return ""
+        ticks = state.tick - before.tick
+        elapsed = 1e-3 * ticks if state.tick and before.tick else state.time - before.time
+        if not elapsed > 0.0:
+            elapsed = 0.0
+        moved = np.abs(state.joint_pos - before.joint_pos)
+        excess = moved - (MAX_OVERSPEED * VELOCITY_LIMITS * (elapsed + TICK) + ENCODER_SLACK)
+        worst = int(np.argmax(excess))
+        if excess[worst] > 0.0:
+            return f"{JOINT_NAMES[worst]}'s encoder jumped by {moved[worst]:.2f} rad in {1e3 * elapsed:.0f} ms"
+        load = np.abs(state.torque) / EFFORT_LIMITS
+        self._overload = np.where(load > MAX_OVERLOAD, self._overload + elapsed, 0.0)
+        worst = int(np.argmax(self._overload))
+        if self._overload[worst] >= OVERLOAD_TIME:
+            return f"{JOINT_NAMES[worst]} bears {load[worst]:.1f} times its greatest torque"
+        return ""
+
+    def check_start(self, state: RobotState) -> str:
+        """Return why the robot cannot be made to stand up from here, one clause; empty when it can.
+
+        It must stand upright or hang in the band: LowState cannot tell the two apart, nor the height over the floor.
+        What is looked at: the pelvis is upright and does not spin (IMU), and the legs are below it, not folded (joint
+        encoders).
+        """
+        upright = _tilt(state.quat_wxyz, np.zeros(2))
+        if upright > START_TILT:
+            return f"it leans by {upright:.2f} rad, more than {START_TILT:g}: set it on its feet or hang it in the band"
+        height = float(_pelvis_height(state.quat_wxyz[None], state.joint_pos[None])[0])
+        if height < START_HEIGHT:
+            return (
+                f"its pelvis is {height:.2f} m above its soles, less than {START_HEIGHT:g}: "
+                "set it on its feet or hang it in the band"
+            )
+        spin = float(np.linalg.norm(state.ang_vel))
+        return f"its pelvis turns at {spin:.1f} rad/s, more than {START_SPIN:g}" if spin > START_SPIN else ""
 
     def check_state(self, state: RobotState | None, now: float, reference: Frame | None = None) -> str:
         """Return why the robot must be damped, one clause; empty when all is well.
@@ -50,7 +119,9 @@ class Safety:
             return "no LowState has come"
         if not now - state.time <= STALE:
             return f"the last LowState is {1e3 * (now - state.time):.0f} ms old"
-        for name in ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel"):
+        if state.time - now > STALE:
+            return f"the last LowState is dated {1e3 * (state.time - now):.0f} ms ahead"
+        for name in ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "torque", "temperature"):
             if not np.isfinite(getattr(state, name)).all():
                 return f"LowState's {name} holds a number that is not finite"
         if abs(np.linalg.norm(state.quat_wxyz) - 1.0) > 0.05:
@@ -76,21 +147,28 @@ class Safety:
         """
         told = np.array([reference.roll_pitch[1], reference.roll_pitch[0]])
         level = Rotation.from_euler("YX", told).as_quat(scalar_first=True)
-        pose = RobotMotion(
-            1.0,
-            np.zeros((2, 3)),
-            np.stack([state.quat_wxyz, level]),
-            np.stack([state.joint_pos, reference.joint_pos]),
+        is_, should = _pelvis_height(
+            np.stack([state.quat_wxyz, level]), np.stack([state.joint_pos, reference.joint_pos])
         )
-        is_, should = -sole_points(pose)[..., 2].min(axis=(1, 2))
         return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
 
-    def limit(self, command: MotorCommand, state: RobotState) -> MotorCommand:
+    def check_frame(self, frame: Frame) -> str:
+        """Return why the reference is lost, one clause; empty when it is there."""
+        values = (frame.lin_vel_xy, frame.height, frame.roll_pitch, frame.yaw, frame.yaw_rate, frame.joint_pos)
+        return "" if all(np.isfinite(v).all() for v in values) else "the reference holds a number that is not finite"
+
+    def begin(self, joint_pos: np.ndarray, now: float) -> None:
+        """Let the position targets set out from here: joints (29,) rad, ``now`` in s."""
+        self._target = joint_pos, now
+
+    def limit(self, command: MotorCommand, state: RobotState, now: float | None = None) -> MotorCommand:
         """Bring a command inside every limit.
 
-        Position targets stay inside the joint limits and velocity targets inside the motors' speeds; where the torque
-        at the measured position and velocity would exceed the effort limit, the joint's gains and feed-forward are
-        scaled down to meet it; a joint beyond its greatest speed is not driven further, only damped.
+        Position targets stay inside the joint limits and move no faster than `TARGET_SPEED` allows (where ``now`` says
+        when); velocity targets stay inside the motors' speeds, gains inside `MAX_KP` and `MAX_KD`. What drives a joint
+        on falls from `TAPER` of its greatest speed to nothing at that speed, beyond which it is only damped. Where the
+        torque at the measured position and velocity would still exceed the effort limit, the joint's gains and
+        feed-forward are scaled down to meet it.
 
         Raises
         ------
@@ -100,25 +178,34 @@ class Safety:
         values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
         if not all(np.isfinite(v).all() for v in values):
             raise ValueError("a command with a number that is not finite was held back")
-        kp, kd = np.maximum(command.kp, 0.0), np.maximum(command.kd, 0.0)
-        command = replace(
-            command,
-            q=np.clip(command.q, *JOINT_LIMITS.T),
-            dq=np.clip(command.dq, -VELOCITY_LIMITS, VELOCITY_LIMITS),
-            kp=kp,
-            kd=kd,
-        )
-        torque = command.torque(state.joint_pos, state.joint_vel)
-        runaway = (np.abs(state.joint_vel) > VELOCITY_LIMITS) & (torque * state.joint_vel > 0.0)
-        command = replace(
-            command,
-            dq=np.where(runaway, 0.0, command.dq),
-            kp=np.where(runaway, 0.0, command.kp),
-            tau=np.where(runaway, 0.0, command.tau),
-        )
+        q = command.q
+        if now is not None and self._target is not None:
+            last, then = self._target
+            step = TARGET_SPEED * VELOCITY_LIMITS * max(0.0, now - then)
+            q = np.clip(q, last - step, last + step)
+        q = np.clip(q, *JOINT_LIMITS.T)
+        if now is not None:
+            self._target = q, now
+        kp, kd = np.clip(command.kp, 0.0, MAX_KP), np.clip(command.kd, 0.0, MAX_KD)
+        dq = np.clip(command.dq, -VELOCITY_LIMITS, VELOCITY_LIMITS)
+        drive = kp * (q - state.joint_pos) + kd * dq + command.tau
+        room = np.clip((1.0 - np.abs(state.joint_vel) / VELOCITY_LIMITS) / (1.0 - TAPER), 0.0, 1.0)
+        room = np.where(drive * state.joint_vel > 0.0, room, 1.0)
+        command = replace(command, q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * command.tau)
         torque = np.abs(command.torque(state.joint_pos, state.joint_vel))
         scale = np.minimum(1.0, self.effort_limits / np.maximum(torque, 1e-9))
         return replace(command, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
+
+    def blind_damping(self, gain: float) -> np.ndarray:
+        """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one."""
+        return np.minimum(gain, self.effort_limits / VELOCITY_LIMITS)
+
+
+def _pelvis_height(quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
+    """Height of the pelvis above the lower sole (T,) m, of orientations (T, 4) and joints (T, 29)."""
+    quat = quat_wxyz / np.linalg.norm(quat_wxyz, axis=1, keepdims=True)
+    pose = RobotMotion(1.0, np.zeros((len(joint_pos), 3)), quat, joint_pos)
+    return -sole_points(pose)[..., 2].min(axis=(1, 2))
 
 
 def _outside(joint_pos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -152,7 +152,7 @@ FAULTS = {
     "hot": ("hot", {"temperature": np.full(29, 99.0)}),
     "limits": ("outside its limits", {"joint_pos": JOINT_LIMITS[:, 1] + 0.3}),
     "fast": ("too fast", {"joint_vel": np.full(29, 100.0)}),
-    "sunk": ("too low", {"joint_pos": np.array([-1.8, 0, 0, 2.8, -0.2, 0] * 2 + [0] * 17)}),
+    "jump": ("encoder jumped", {"joint_pos": STANDING + 0.5 * (np.arange(29) == 18)}),
 }
 
 
