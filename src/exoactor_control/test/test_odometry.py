@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from control_helpers import standing_state
+from scipy.spatial.transform import Rotation
+
+from exoactor.robot import STANDING
+from exoactor_control.odometry import Odometry
+
+HIP_PITCH, HIP_YAW, ANKLE_PITCH, HIP_ROLL, ANKLE_ROLL = [0, 6], [2, 8], [4, 10], [1, 7], [5, 11]
+
+
+def sway(amount, hips, ankles):
+    """Joint positions that carry the pelvis over feet that stay flat where they are."""
+    joints = STANDING.copy()
+    joints[hips] += amount
+    joints[ankles] -= amount
+    return joints
+
+
+def walk_through(poses, yaw=0.0, seconds=1.0):
+    """Feed poses in between the standing one and each of these, one after the other, at 50 Hz."""
+    odometry, now, before = Odometry(), 0.0, STANDING
+    quat = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+    for after in poses:
+        for s in np.linspace(0, 1, round(50 * seconds)):
+            now += 0.02
+            odometry.update(standing_state(now, joint_pos=before + s * (after - before), quat_wxyz=quat))
+        before = after
+    return odometry
+
+
+@pytest.mark.parametrize(
+    ("hips", "ankles", "amount", "axis", "sign"),
+    [(HIP_PITCH, ANKLE_PITCH, 0.1, 0, 1), (HIP_PITCH, ANKLE_PITCH, -0.1, 0, -1), (HIP_ROLL, ANKLE_ROLL, 0.1, 1, -1)],
+)
+def test_the_pelvis_goes_where_the_legs_lean(hips, ankles, amount, axis, sign):
+    """Thighs swung backward (positive hip pitch) under feet that stay: the pelvis is carried forward; left likewise."""
+    position = walk_through([sway(amount, hips, ankles)]).position
+    assert 0.05 < sign * position[axis] < 0.09  # a leg of 0.7 m turned by 0.1 rad
+    assert abs(position[1 - axis]) < 0.005
+
+
+def test_it_comes_back_to_where_it_was():
+    odometry = walk_through([sway(0.1, HIP_PITCH, ANKLE_PITCH), sway(0.1, HIP_ROLL, ANKLE_ROLL), STANDING])
+    np.testing.assert_allclose(odometry.position, 0.0, atol=2e-3)
+
+
+def test_the_frame_is_the_imus():
+    ahead = walk_through([sway(0.1, HIP_PITCH, ANKLE_PITCH)]).position
+    left = walk_through([sway(0.1, HIP_PITCH, ANKLE_PITCH)], yaw=np.pi / 2)
+    np.testing.assert_allclose(left.position, [-ahead[1], ahead[0]], atol=1e-9)
+    assert left.yaw == pytest.approx(np.pi / 2)
+
+
+def test_velocity():
+    odometry = walk_through([sway(0.1, HIP_PITCH, ANKLE_PITCH)])
+    assert odometry.velocity[0] == pytest.approx(odometry.position[0], rel=0.2)  # it took one second
+
+
+def test_old_states_and_pauses():
+    odometry = Odometry()
+    state = standing_state(1.0)
+    odometry.update(state)
+    leaning = replace(state, joint_pos=sway(0.1, HIP_PITCH, ANKLE_PITCH))
+    odometry.update(leaning)  # no newer
+    odometry.update(replace(leaning, time=0.9))
+    np.testing.assert_array_equal(odometry.position, 0.0)
+    odometry.update(replace(leaning, time=3.0))  # nobody knows what happened meanwhile
+    np.testing.assert_array_equal(odometry.position, 0.0)
+    np.testing.assert_array_equal(odometry.velocity, 0.0)
