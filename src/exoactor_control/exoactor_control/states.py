@@ -52,6 +52,10 @@ class RobotState:
     """The robot's clock, ms."""
     mode_machine: int = 0
     """The robot's variant, echoed in LowCmd."""
+    mode_pr: int = 0
+    """How the ankles and the waist are measured: 0 by pitch and roll, 1 by their parallel motors A and B."""
+    buttons: int = 0
+    """The remote's buttons that are held, a bit each: `exoactor_control.remote.Button`."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,11 @@ class Controller:
 
     stop = damp
 
+    def let_down(self, reason: str) -> None:
+        """Go to damping for a fault that the caller saw; ``reason`` is one clause."""
+        with self._lock:
+            self._fail(reason, None)
+
     def stand(self) -> None:
         """Move to the standing pose and stay there; a motion that is running is broken off. Clears a fault.
 
@@ -193,7 +202,7 @@ class Controller:
 
     # the loop
 
-    def step(self, state: RobotState | None, now: float) -> MotorCommand:
+    def step(self, state: RobotState | None, now: float, advance: bool = True) -> MotorCommand:
         """Return the command for this moment, every limit kept.
 
         Parameters
@@ -202,6 +211,8 @@ class Controller:
             The newest LowState, None before the first.
         now
             s, on the clock of ``state.time``; call this often (the robot wants 500 Hz), the policy keeps its own rate.
+        advance
+            Call `advance` in between; False: the caller does, once the command is on its way.
         """
         with self._lock:
             back = self._last[1] - now
@@ -216,19 +227,34 @@ class Controller:
             reason = self._safety.check_state(state, now, self._tracker.frame) or sudden
             if reason:
                 return self._fail(reason, state)
-            if self._reference is not None:
-                self._begin_track(state)
-            if now >= self._next_tick - 1e-6:
-                # keep the rate exactly, but never run several ticks at once after a pause
-                self._next_tick = max(self._next_tick, now - 1.0 / RATE) + 1.0 / RATE
-                if reason := self._tick(state):
-                    return self._fail(reason, state)
+            if advance:
+                self.advance(state, now)
+                if self._state is State.DAMPING:
+                    return self._damping(state)
             target = self._tracker.target
             command = MotorCommand(q=target, kp=self._tracker.kp, kd=self._tracker.kd)
             try:
                 return self._safety.limit(command, state, now)
             except ValueError as error:
                 return self._fail(str(error), state)
+
+    def advance(self, state: RobotState | None, now: float) -> bool:
+        """Take the reference and the policy one frame on, if their 20 ms are over; say whether they were.
+
+        This is the long part of a step: a loop that must send on the dot sends the command of `step` first.
+        """
+        with self._lock:
+            if state is None or self._state not in (State.STAND, State.TRACK):
+                return False
+            if self._reference is not None:
+                self._begin_track(state)
+            if now < self._next_tick - 1e-6:
+                return False
+            # keep the rate exactly, but never run several ticks at once after a pause
+            self._next_tick = max(self._next_tick, now - 1.0 / RATE) + 1.0 / RATE
+            if reason := self._tick(state):
+                self._fail(reason, state)
+            return True
 
     def _tick(self, state: RobotState) -> str:
         """Go on by one frame; returns why the robot must be damped, or nothing."""
