@@ -1,191 +1,79 @@
-"""Trackers as data: an ONNX file, and a description of what it is fed and what its output means.
-
-The descriptions in ``policies/*.yaml`` are the known layouts; others can be given as a file.
-"""
+"""Policies: a network, and the description of what it is fed and what its output means."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
-import yaml
-from scipy.spatial.transform import Rotation
 
-from exoactor.errors import BadInput, Missing
-from exoactor.motion import JOINT_NAMES
+from exoactor.errors import BadInput, Missing, Refused
+from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor.robot import EFFORT_LIMITS
+from exoactor_control import readers
+from exoactor_control.description import FOLDER, SHIPPED, Description, known_descriptions
+from exoactor_control.networks import Network, Shape, load_network
+from exoactor_control.observations import HUMAN_TERMS, Ahead, Observation, roll_pitch_yaw
 
 if TYPE_CHECKING:
-    from exoactor_control.reference import Frame
+    from exoactor_control.reference import Frame, Reference
     from exoactor_control.states import RobotState
 
+__all__ = ["PD_KD", "PD_KP", "Description", "Policy", "known_descriptions", "load_policy", "roll_pitch_yaw"]
+
 NUM_JOINTS = len(JOINT_NAMES)
-_FOLDER = Path(__file__).parent / "policies"
 
-
-def roll_pitch_yaw(quat_wxyz: np.ndarray) -> np.ndarray:
-    """Roll, pitch, yaw in rad, (..., 3), of R = Rz(yaw) Ry(pitch) Rx(roll)."""
-    return Rotation.from_quat(quat_wxyz, scalar_first=True).as_euler("ZYX")[..., ::-1]
-
-
-# Each term: (robot state, reference frame, policy) -> (n,). Joints in motor order; `Policy` puts them into its own.
-_Term = Callable[["RobotState", "Frame", "Policy"], np.ndarray]
-_TERMS: dict[str, tuple[int, _Term]] = {
-    "reference_lin_vel_xy": (2, lambda s, r, p: r.lin_vel_xy),
-    "reference_height": (1, lambda s, r, p: np.array([r.height])),
-    "reference_roll_pitch": (2, lambda s, r, p: r.roll_pitch),
-    "reference_yaw_rate": (1, lambda s, r, p: np.array([r.yaw_rate])),
-    "reference_joint_pos": (NUM_JOINTS, lambda s, r, p: r.joint_pos[p.order]),
-    "ang_vel": (3, lambda s, r, p: s.ang_vel),
-    "roll_pitch": (2, lambda s, r, p: roll_pitch_yaw(s.quat_wxyz)[:2]),
-    "joint_pos_rel": (NUM_JOINTS, lambda s, r, p: s.joint_pos[p.order] - p.description.default_pose),
-    "joint_vel": (NUM_JOINTS, lambda s, r, p: s.joint_vel[p.order]),
-    "last_action": (NUM_JOINTS, lambda s, r, p: p.last_action),
-}
-
-
-@dataclass(frozen=True)
-class Description:
-    """A tracker's layout, as its YAML file gives it; arrays of joints are in ``joint_order``."""
-
-    name: str
-    rate: float
-    input: tuple[int, ...]
-    output: tuple[int, ...]
-    joint_order: tuple[str, ...]
-    groups: dict[str, list[dict[str, Any]]]
-    observation: list[dict[str, Any]]
-    default_pose: np.ndarray
-    kp: np.ndarray
-    kd: np.ndarray
-    effort_limits: np.ndarray
-    action_scale: float
-    action_clip: float
-
-    @classmethod
-    def load(cls, path: str | Path) -> Description:
-        """Read a description.
-
-        Raises
-        ------
-        Missing
-            There is no such file.
-        BadInput
-            It lacks an entry, holds a wrong one, or its terms do not add up to its input shape.
-        """
-        path = Path(path)
-        try:
-            text = path.read_text()
-        except FileNotFoundError:
-            raise Missing(f"There is no policy description {path}.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"The policy description {path} cannot be read: {error}.") from None
-        try:
-            d = yaml.safe_load(text)
-            joints = {k: np.array(d[k], dtype=float) for k in ("default_pose", "kp", "kd", "effort_limits")}
-            description = cls(
-                name=str(d["name"]),
-                rate=float(d["rate"]),
-                input=tuple(int(n) for n in d["input"]),
-                output=tuple(int(n) for n in d["output"]),
-                joint_order=tuple(d["joint_order"]),
-                groups={str(k): list(v) for k, v in d["groups"].items()},
-                observation=list(d["observation"]),
-                action_scale=float(d["action_scale"]),
-                action_clip=float(d["action_clip"]),
-                **joints,
-            )
-            size = sum(
-                description.width(part["groups"]) * int(part.get("history", 1)) for part in description.observation
-            )
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadInput(f"{path} is not a policy description: {type(error).__name__}: {error}.") from None
-        if sorted(description.joint_order) != sorted(JOINT_NAMES):
-            raise BadInput(f"{path}: joint_order must name each of the G1's 29 joints once.")
-        for name, values in joints.items():
-            if values.shape != (NUM_JOINTS,) or not np.isfinite(values).all():
-                raise BadInput(f"{path}: {name} must be {NUM_JOINTS} finite numbers.")
-        if description.rate != 50.0:
-            raise BadInput(f"{path}: the rate is {description.rate:g} Hz, but references run at 50 Hz.")
-        if size != description.input[-1]:
-            takes = description.input[-1]
-            raise BadInput(f"{path}: the observation's terms make {size} numbers, but its input takes {takes}.")
-        return description
-
-    def width(self, groups: list[str]) -> int:
-        """Numbers in one step of these groups."""
-        return sum(_TERMS[term["term"]][0] for group in groups for term in self.groups[group])
-
-
-@cache
-def known_descriptions() -> tuple[Description, ...]:
-    """The layouts that this package knows."""
-    return tuple(Description.load(path) for path in sorted(_FOLDER.glob("*.yaml")))
+# Gains of joints that no policy moves: stiff enough to carry the limbs, soft enough for a robot in a band. Legs, waist,
+# arms.
+_LEG_KP, _LEG_KD = (100.0, 100.0, 100.0, 150.0, 40.0, 40.0), (2.0, 2.0, 2.0, 4.0, 2.0, 2.0)
+PD_KP = np.array([*_LEG_KP, *_LEG_KP, *[150.0] * 3, *([40.0] * 4 + [20.0] * 3) * 2])
+PD_KD = np.array([*_LEG_KD, *_LEG_KD, *[4.0] * 3, *([2.0] * 4 + [1.0] * 3) * 2])
 
 
 class Policy:
-    """A tracker that is run on the CPU in one thread. Build it with `load`."""
+    """A policy that is run on the CPU in one thread. Build it with `load`."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, description: Description) -> None:
-        self.description = description
-        self._session = session
-        self._input = session.get_inputs()[0].name
-        self._output = session.get_outputs()[0].name
-        self.order = np.array([JOINT_NAMES.index(name) for name in description.joint_order])
-        """(29,) motor index of each of the policy's joints."""
-        self._terms = {name: [self._compile(term) for term in terms] for name, terms in description.groups.items()}
+    def __init__(self, network: Network, description: Description, encoder: Network | None = None) -> None:
+        d = description
+        self.description = d
+        self._network, self._encoder = network, encoder
+        self.order = np.array([JOINT_NAMES.index(name) for name in d.joint_order])
+        """(n,) motor index of each of the policy's joints."""
+        self._observation = Observation(d.groups, d.observation, d.joint_order)
+        self._encoder_observation = (
+            None if d.encoder is None else Observation(d.groups, d.encoder.observation, d.joint_order)
+        )
         self.reset()
 
     @classmethod
     def load(cls, onnx_path: str | Path, description: str | Path | None = None) -> Policy:
-        """Load a tracker.
+        """Load a policy.
 
         Parameters
         ----------
         onnx_path
-            The network.
+            The network; TorchScript (``.pt``) will do where torch is installed.
         description
-            YAML file, or name of a known layout; None: the known layout whose input and output shapes fit.
+            YAML file (this project's, Unitree RL Lab's deploy.yaml, or SONIC's observation configuration), or name of
+            a known layout; None: the file beside the network, or what the network itself says, or else the known
+            layout whose input and output shapes fit.
 
         Raises
         ------
         Missing
             There is no such file.
         BadInput
-            It is not an ONNX network, or its shapes fit no layout.
+            It is not a network, its description is wrong, or its shapes do not fit it.
         """
-        path = Path(onnx_path).expanduser()
-        if not path.is_file():
-            raise Missing(f"There is no policy file {path}.")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has a dozen unrelated exception types for a bad file
-            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BadInput(f"The policy {path} is not an ONNX network that can be run: {line}") from None
-        known = {d.name: d for d in known_descriptions()}
-        if description is None:
-            candidates = tuple(known.values())
-        elif str(description) in known:
-            candidates = (known[str(description)],)
-        else:
-            candidates = (Description.load(description),)
-        found = [tuple(t.shape) for t in (*session.get_inputs(), *session.get_outputs())]
-        single = len(session.get_inputs()) == len(session.get_outputs()) == 1
-        for candidate in candidates:
-            if single and _fits(found[0], candidate.input) and _fits(found[1], candidate.output):
-                return cls(session, candidate)
-        has = f"inputs {_shapes(session.get_inputs())} and outputs {_shapes(session.get_outputs())}"
-        needed = " or ".join(f"input {list(c.input)} and output {list(c.output)} ({c.name})" for c in candidates)
-        raise BadInput(f"The policy {path} has {has}, but {needed} is needed.")
+        network = load_network(onnx_path)
+        candidates = readers.descriptions(network, description)
+        for d in candidates:
+            if _takes(network, d.input, d.output):
+                return cls(network, d, _load_encoder(network, d))
+        needed = " or ".join(f"input {list(d.input)} and output {list(d.output)} ({d.name})" for d in candidates)
+        raise BadInput(f"The policy {network.path} has {_shapes(network)}, but {needed} is needed.")
 
     @property
     def name(self) -> str:
@@ -195,17 +83,40 @@ class Policy:
     @property
     def kp(self) -> np.ndarray:
         """(29,) N m/rad, motor order."""
-        return self._to_motors(self.description.kp)
+        return self._to_motors(self.description.kp, PD_KP)
 
     @property
     def kd(self) -> np.ndarray:
         """(29,) N m s/rad, motor order."""
-        return self._to_motors(self.description.kd)
+        return self._to_motors(self.description.kd, PD_KD)
 
     @property
     def effort_limits(self) -> np.ndarray:
         """(29,) N m that it was trained with, motor order."""
-        return self._to_motors(self.description.effort_limits)
+        return self._to_motors(self.description.effort_limits, EFFORT_LIMITS)
+
+    @property
+    def horizon(self) -> int:
+        """Steps that it looks ahead in the reference."""
+        both = (self._observation, self._encoder_observation)
+        return max(observation.horizon for observation in both if observation is not None)
+
+    @cached_property
+    def motion(self) -> RobotMotion | None:
+        """The motion that the file itself holds, where it was made for one alone (BeyondMimic)."""
+        return readers.beyond_mimic.motion(self._network) if readers.beyond_mimic.is_one(self._network) else None
+
+    @property
+    def needs_human(self) -> bool:
+        """It follows the person's motion itself, not the robot's."""
+        if self._encoder_observation is None:
+            return bool(self._observation.terms() & HUMAN_TERMS)
+        return bool(self._encoder_observation.terms(self.description.encoder.mode) & HUMAN_TERMS)
+
+    def check(self, reference: Reference) -> None:
+        """Raise `Refused` when a reference lacks what the policy needs."""
+        if self.needs_human and reference.human is None:
+            raise Refused(f"The policy {self.name} follows the person's motion itself, and none came with this motion.")
 
     @property
     def inference_ms(self) -> float:
@@ -214,63 +125,134 @@ class Policy:
 
     def reset(self) -> None:
         """Forget the history, as at the start of an episode."""
-        self.last_action = np.zeros(NUM_JOINTS)
+        self.last_action = np.zeros(len(self.order))
+        self.mode = 0
+        self.token = np.zeros(0 if self.description.encoder is None else self.description.encoder.output[-1])
         self._seconds, self._count = 0.0, 0
-        self._history = [self._empty_history(part) for part in self.description.observation]
+        for observation in (self._observation, self._encoder_observation):
+            if observation is not None:
+                observation.reset()
 
-    def _empty_history(self, part: dict[str, Any]) -> deque[np.ndarray] | None:
-        if "history" not in part:
-            return None
-        steps = int(part["history"])
-        return deque([np.zeros(self.description.width(part["groups"]))] * steps, maxlen=steps)
+    def encode(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
+        """Build the encoder's observation, (M,) float32."""
+        with_human = frame.in_motion and (frame.human is not None or not self.needs_human)
+        self.mode = self.description.encoder.mode if with_human else 0
+        return self._encoder_observation(state, _from(frame, ahead), self)
 
-    def observe(self, state: RobotState, reference: Frame) -> np.ndarray:
+    def observe(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
         """Build the observation, (N,) float32, and remember this step in the history."""
-        values = {
-            name: np.concatenate([scale * term(state, reference, self) for term, scale in terms])
-            for name, terms in self._terms.items()
-        }
-        parts = []
-        for part, history in zip(self.description.observation, self._history, strict=True):
-            step = np.concatenate([values[group] for group in part["groups"]])
-            if history is None:
-                parts.append(step)
-            else:
-                parts.extend(history)
-                history.append(step)
-        return np.concatenate(parts).astype(np.float32)
+        return self._observation(state, _from(frame, ahead), self)
 
-    def act(self, state: RobotState, reference: Frame) -> np.ndarray:
-        """Run one step of the policy: target joint positions, (29,) rad, motor order."""
-        observation = self.observe(state, reference).reshape(self.description.input)
-        start = time.perf_counter()
-        action = self._session.run([self._output], {self._input: observation})[0].reshape(NUM_JOINTS)
-        self._seconds += time.perf_counter() - start
+    def act(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
+        """Run one step of the policy.
+
+        Parameters
+        ----------
+        state
+            Of the robot.
+        frame
+            What it should do now; its heading in the world of the robot's IMU.
+        ahead
+            What it should do so many steps later, needed by policies with a `horizon`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Target joint positions, (29,) rad, motor order.
+        """
+        if self._encoder is not None:
+            self.token = self._run(self._encoder, self.encode(state, frame, ahead))
+        self.last_action = self._run(self._network, self.observe(state, frame, ahead))
         self._count += 1
-        self.last_action = action.astype(float)
         d = self.description
         clipped = np.clip(self.last_action, -d.action_clip, d.action_clip)
-        return self._to_motors(d.default_pose + d.action_scale * clipped)
+        return self._to_motors(d.default_pose + d.action_scale * clipped, frame.joint_pos)
 
-    def _to_motors(self, values: np.ndarray) -> np.ndarray:
-        motors = np.empty(NUM_JOINTS)
+    def _run(self, network: Network, observation: np.ndarray) -> np.ndarray:
+        start = time.perf_counter()
+        output = network.run(observation)[0]
+        self._seconds += time.perf_counter() - start
+        return output.reshape(-1).astype(float)
+
+    def _to_motors(self, values: np.ndarray, others: np.ndarray) -> np.ndarray:
+        motors = np.array(others, dtype=float)
         motors[self.order] = values
         return motors
 
-    def _compile(self, term: dict[str, Any]) -> tuple[_Term, np.ndarray]:
-        width, function = _TERMS[term["term"]]
-        scale = np.full(width, float(term.get("scale", 1.0)))
-        for joint in term.get("zero", ()):
-            scale[self.description.joint_order.index(joint)] = 0.0
-        return function, scale
+
+def load_policy(name: str, description: str = "") -> Policy | None:
+    """Load a policy by name or file, as users name it.
+
+    Parameters
+    ----------
+    name
+        Empty or "exoactor": the one that comes with this package; "pd": none, plain joint PD; else a file.
+    description
+        As for `Policy.load`.
+
+    Raises
+    ------
+    BadInput, Missing
+        As `Policy.load`.
+    """
+    if name == "pd":
+        return None
+    if name in ("", SHIPPED):
+        path = FOLDER / f"{SHIPPED}.onnx"
+        if path.is_file():
+            return Policy.load(path, description or None)
+        if not name:
+            return None
+        raise Missing(f"This installation lacks the tracker '{SHIPPED}' ({path}): give the file of another one.")
+    return Policy.load(name, description or None)
 
 
-def _fits(found: tuple[int | str | None, ...], needed: tuple[int, ...]) -> bool:
+def _from(frame: Frame, ahead: Ahead | None) -> Ahead:
+    def at(steps: int) -> Frame:
+        if steps == 0:
+            return frame
+        if ahead is None:
+            raise ValueError("this policy looks ahead in the reference: it needs the frames ahead")
+        return ahead(steps)
+
+    return at
+
+
+def _load_encoder(network: Network, d: Description) -> Network | None:
+    if d.encoder is None:
+        return None
+    path = network.path.parent / d.encoder.file
+    if not path.is_file():
+        raise Missing(f"The policy {network.path} needs its encoder, but there is no file {path}.")
+    encoder = load_network(path)
+    if not _takes(encoder, d.encoder.input, d.encoder.output):
+        needed = f"input {list(d.encoder.input)} and output {list(d.encoder.output)}"
+        raise BadInput(f"The encoder {path} has {_shapes(encoder)}, but {needed} is needed ({d.name}).")
+    return encoder
+
+
+def _takes(network: Network, needed_input: tuple[int, ...], needed_output: tuple[int, ...]) -> bool:
+    """Whether the shapes fit, the first of several inputs and outputs being meant; a time step may be another input."""
+    if not network.inputs:  # the file does not say: try
+        try:
+            return network.run(np.zeros(needed_input[-1], dtype=np.float32))[0].size == needed_output[-1]
+        except RuntimeError:
+            return False
+    if set(list(network.inputs)[1:]) - {"time_step"}:
+        return False
+    found_input, found_output = next(iter(network.inputs.values())), next(iter(network.outputs.values()))
+    return _fits(found_input, needed_input) and _fits(found_output, needed_output)
+
+
+def _fits(found: Shape, needed: tuple[int, ...]) -> bool:
     """Whether a network's shape (names and None: any size) takes the needed one."""
     return len(found) == len(needed) and all(
         not isinstance(a, int) or a == b for a, b in zip(found, needed, strict=True)
     )
 
 
-def _shapes(tensors: list[onnxruntime.NodeArg]) -> str:
-    return ", ".join(str(list(t.shape)) for t in tensors)
+def _shapes(network: Network) -> str:
+    if not network.inputs:
+        return "other shapes"
+    inputs, outputs = (", ".join(str(list(s)) for s in shapes.values()) for shapes in (network.inputs, network.outputs))
+    return f"inputs {inputs} and outputs {outputs}"

@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exoactor_control.policy import Policy, roll_pitch_yaw
+from exoactor_control.policy import PD_KD, PD_KP, Policy, roll_pitch_yaw
 from exoactor_control.reference import STANDING_FRAME, Frame, Trajectory
 
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
-
-# Gains without a policy: stiff enough to carry the limbs, soft enough for a robot in a band. Legs, waist, arms.
-_LEG_KP, _LEG_KD = (100.0, 100.0, 100.0, 150.0, 40.0, 40.0), (2.0, 2.0, 2.0, 4.0, 2.0, 2.0)
-PD_KP = np.array([*_LEG_KP, *_LEG_KP, *[150.0] * 3, *([40.0] * 4 + [20.0] * 3) * 2])
-PD_KD = np.array([*_LEG_KD, *_LEG_KD, *[4.0] * 3, *([2.0] * 4 + [1.0] * 3) * 2])
 
 _MAX_CORRECTION = 0.5  # rad/s of heading correction
 
@@ -55,16 +50,22 @@ class Tracker:
 
     def tick(self, state: RobotState) -> None:
         """Advance by one frame."""
-        frame = self.trajectory.frame(self._index)
+        now = self._index
+        frame = self._ahead(now)
         self._index += 1
         self.frame = frame
         if self.policy is None:
             self.target = frame.joint_pos
             return
-        error = frame.yaw + self._yaw_offset - float(roll_pitch_yaw(state.quat_wxyz)[2])
+        error = frame.yaw - float(roll_pitch_yaw(state.quat_wxyz)[2])
         error = (error + np.pi) % (2.0 * np.pi) - np.pi
         turn = float(np.clip(self.heading_gain * error, -_MAX_CORRECTION, _MAX_CORRECTION))
-        self.target = self.policy.act(state, replace(frame, yaw_rate=frame.yaw_rate + turn))
+        frame = replace(frame, yaw_rate=frame.yaw_rate + turn)
+        self.target = self.policy.act(state, frame, lambda steps: self._ahead(now + steps))
+
+    def _ahead(self, index: int) -> Frame:
+        """Frame of the trajectory, its heading in the world of the robot's IMU."""
+        return self.trajectory.frame(index).turned(self._yaw_offset)
 
     @property
     def finished(self) -> bool:

@@ -5,7 +5,8 @@ from control_helpers import TWIST2, linear_onnx, needs_data, standing_state
 from scipy.spatial.transform import Rotation
 
 from exoactor.errors import BadInput, Missing
-from exoactor_control.policy import _FOLDER, Policy
+from exoactor_control.description import FOLDER
+from exoactor_control.policy import Policy
 from exoactor_control.reference import Frame
 
 # Written out here from the published layout, not read from the description that is under test.
@@ -80,7 +81,7 @@ def test_reset_forgets(tmp_path):
 
 
 def test_another_joint_order_is_brought_into_motor_order(tmp_path):
-    layout = yaml.safe_load((_FOLDER / "twist2.yaml").read_text())
+    layout = yaml.safe_load((FOLDER / "twist2.yaml").read_text())
     for key in ("joint_order", "default_pose", "kp", "kd", "effort_limits"):
         layout[key] = layout[key][::-1]
     layout["name"] = "reversed"
@@ -118,14 +119,18 @@ def test_missing_and_broken_files(tmp_path):
 
 def test_bad_descriptions(tmp_path):
     network = linear_onnx(tmp_path / "p.onnx")
-    good = yaml.safe_load((_FOLDER / "twist2.yaml").read_text())
+    good = yaml.safe_load((FOLDER / "twist2.yaml").read_text())
     cases = {
-        "is not a policy description": {k: v for k, v in good.items() if k != "kp"},
+        "not a policy description: there is no entry 'kp'": {k: v for k, v in good.items() if k != "kp"},
         "make 1305 numbers": {**good, "observation": [good["observation"][0], {**good["observation"][1], "history": 9},
                                                       good["observation"][2]]},
-        "each of the G1's 29 joints": {**good, "joint_order": good["joint_order"][:-1]},
+        "names 'left_tail_joint', which is not": {**good, "joint_order": ["left_tail_joint", *good["joint_order"][1:]]},
+        "names 'right_wrist_yaw_joint' twice": {
+            **good, "joint_order": [good["joint_order"][-1], *good["joint_order"][1:]],
+        },
+        "default_pose must be 28": {**good, "joint_order": good["joint_order"][:-1]},
         "kd must be 29": {**good, "kd": [1.0]},
-        "50 Hz": {**good, "rate": 100},
+        "the rate is 100 Hz": {**good, "rate": 100},
     }  # fmt: skip
     for match, layout in cases.items():
         path = tmp_path / "d.yaml"
@@ -140,4 +145,4 @@ def test_bad_descriptions(tmp_path):
 def test_the_published_network_fits(tmp_path):
     assert Policy.load(TWIST2).name == "twist2"
     with pytest.raises(BadInput, match=r"\[1, 480\]"):
-        Policy.load(TWIST2.parent / "unitree_rl_lab_g1_velocity_v0.onnx")
+        Policy.load(TWIST2.parent / "unitree_rl_lab_g1_velocity_v0.onnx", "twist2")
