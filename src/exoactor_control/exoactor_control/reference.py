@@ -10,20 +10,17 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor.errors import Refused
 from exoactor.motion import HumanMotion, RobotMotion
-from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
+from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 from exoactor_control.human import Human
+from exoactor_control.repair import MAX_SPEED, MAX_TURN, set_on_floor, speeds, whole
 
 RATE = 50.0
 """Hz, of every reference and policy."""
 
-# What the pelvis of a G1 cannot exceed; anything faster is a broken motion. A sprinting person's pelvis reaches about
-# 10 m/s and a jumping one's rises at 3 m/s; the G1 does neither. The broken first frames that retargeters leave are
-# at 40 to 96 m/s (ANCHORS, finding A).
-_MAX_SPEED = 6.0  # m/s
-_MAX_TURN = 12.0  # rad/s
-_ENDS = 0.5  # s at the beginning and at the end in which broken frames are dropped rather than refused
+ENTRY_SPEED, ENTRY_TILT_SPEED, ENTRY_RISE = 1.5, 0.75, 0.3
+"""rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height that no blend exceeds. Chosen: slow enough to step
+back from; the motors reach 20 rad/s and more."""
 _MIN_FRAMES = 5  # at 50 Hz
-_HEIGHT_TOLERANCE = 0.01  # m, soles off the floor by less are left alone
 
 
 @dataclass(frozen=True)
@@ -81,15 +78,16 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     """Check and repair a motion; ``human`` is the person's motion that it came from, for policies that want it.
 
     Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
-    joints are held inside their limits; the whole motion is shifted in height so that its feet stand on the floor.
+    joints are held inside their limits; the motion is levelled and set on the floor (see `exoactor_control.repair`).
 
     Raises
     ------
     Refused
-        The motion is too short, its pelvis jumps, or its joints are far faster than the motors.
+        The motion is too short, its pelvis jumps, its joints are far faster than the motors, the floor under its feet
+        leans too much, or it begins off the floor.
     """
     notes: list[str] = []
-    first, last = _whole(motion)
+    first, last = whole(motion)
     pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
     for which, count in (("first", first), ("last", len(motion) - last)):
         if count:
@@ -97,10 +95,10 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     pos, quat, joints = _resample(pos, quat, joints, motion.fps)
     if len(pos) < _MIN_FRAMES:
         raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}.")
-    speed, turn, joint_speed = _speeds(pos, quat, joints, RATE)
+    speed, turn, joint_speed = speeds(pos, quat, joints, RATE)
     for what, value, limit, unit in (
-        ("pelvis moves at", speed, _MAX_SPEED, "m/s"),
-        ("pelvis turns at", turn, _MAX_TURN, "rad/s"),
+        ("pelvis moves at", speed, MAX_SPEED, "m/s"),
+        ("pelvis turns at", turn, MAX_TURN, "rad/s"),
         ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' greatest speed"),
     ):
         if value.max() > limit:
@@ -111,36 +109,10 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     if outside > 1e-3:
         notes.append(f"Joints were held inside their limits, which they left by up to {outside:.2f} rad.")
     joints = np.clip(joints, low, high)
-    lowest = sole_points(RobotMotion(RATE, pos, quat, joints))[..., 2].min(axis=(1, 2))
-    # Most motions stand on a foot most of the time; a low percentile is not misled by jumps or single bad frames.
-    shift = -float(np.percentile(lowest, 20))
-    if abs(shift) > _HEIGHT_TOLERANCE:
-        notes.append(f"The motion was moved {'down' if shift < 0 else 'up'} by {abs(shift):.3f} m onto the floor.")
-        pos = pos + np.array([0.0, 0.0, shift])
     contacts = _resample_contacts(motion, first, len(pos))
-    person = None if human is None else Human.sample(human, first / motion.fps + np.arange(len(pos)) / RATE)
-    return Reference(RobotMotion(RATE, pos, quat, joints, contacts), tuple(notes), person)
-
-
-def _speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
-    """Speed of the pelvis (T-1,) m/s, its turning (T-1,) rad/s, and the joints' (T-1, 29) rad/s, between frames."""
-    rotation = Rotation.from_quat(quat, scalar_first=True)
-    return (
-        np.linalg.norm(np.diff(pos, axis=0), axis=1) * fps,
-        (rotation[:-1].inv() * rotation[1:]).magnitude() * fps,
-        np.abs(np.diff(joints, axis=0)) * fps,
-    )
-
-
-def _whole(motion: RobotMotion) -> tuple[int, int]:
-    """First frame, and one past the last, of what lies between jumps within `_ENDS` of the beginning and the end."""
-    n = len(motion)
-    speed, turn, joints = _speeds(motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.fps)
-    jumps = np.flatnonzero((speed > _MAX_SPEED) | (turn > _MAX_TURN) | (joints > VELOCITY_LIMITS).any(axis=1))
-    span = min(_ENDS * motion.fps, n / 3)
-    start, end = jumps[jumps < span], jumps[jumps >= n - 1 - span]
-    # An iterative solver's cold start decays over two more frames.
-    return int(start[-1]) + 3 if len(start) else 0, int(end[0]) + 1 if len(end) else n
+    placed, dropped, done = set_on_floor(RobotMotion(RATE, pos, quat, joints, contacts))
+    person = None if human is None else Human.sample(human, first / motion.fps + np.arange(dropped, len(pos)) / RATE)
+    return Reference(placed, (*notes, *done), person)
 
 
 def _resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -212,8 +184,8 @@ class Trajectory:
 
     @classmethod
     def standing(cls, joint_pos: np.ndarray, seconds: float) -> Trajectory:
-        """From the joint positions (29,) to the standing pose in so many seconds, in place."""
-        s = _ease(seconds)
+        """From the joint positions (29,) to the standing pose in so many seconds, in place; longer if it is far."""
+        s = _ease(_entry_time(seconds, joint_pos, STANDING))
         joints = joint_pos + s[:, None] * (STANDING - joint_pos)
         root = np.tile([0.0, 0.0, STANDING_HEIGHT], (len(s), 1))
         return cls._from_poses(root, np.zeros((len(s), 3)), joints, begin=len(s), end=len(s))
@@ -231,21 +203,24 @@ class Trajectory:
         present
             What the robot was last told: its height and tilt are where the blend begins.
         seconds
-            Of each blend.
+            Of each blend, at least: where the way is long it takes longer, see `ENTRY_SPEED`.
         """
         m = reference.motion
-        s = _ease(seconds)
         rpy = np.unwrap(Rotation.from_quat(m.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
 
         start_rpy = np.array([*present.roll_pitch, rpy[0, 2]])
+        end_rpy = np.array([0.0, 0.0, rpy[-1, 2]])
+        rise = m.root_pos[[0, -1], 2] - [present.height, STANDING_HEIGHT]
+        s = _ease(_entry_time(seconds, joint_pos, m.joint_pos[0], rpy[0] - start_rpy, rise[0]))
+        out = _ease(_entry_time(seconds, m.joint_pos[-1], STANDING, rpy[-1] - end_rpy, rise[1]))
         lead_rpy = start_rpy + s[:, None] * (rpy[0] - start_rpy)
         lead_joints = joint_pos + s[:, None] * (m.joint_pos[0] - joint_pos)
         lead_pos = np.tile(m.root_pos[0], (len(s), 1))
         lead_pos[:, 2] = present.height + s * (m.root_pos[0, 2] - present.height)
-        out_rpy = rpy[-1] + s[:, None] * (np.array([0.0, 0.0, rpy[-1, 2]]) - rpy[-1])
-        out_joints = m.joint_pos[-1] + s[:, None] * (STANDING - m.joint_pos[-1])
-        out_pos = np.tile(m.root_pos[-1], (len(s), 1))
-        out_pos[:, 2] += s * (STANDING_HEIGHT - m.root_pos[-1, 2])
+        out_rpy = rpy[-1] + out[:, None] * (end_rpy - rpy[-1])
+        out_joints = m.joint_pos[-1] + out[:, None] * (STANDING - m.joint_pos[-1])
+        out_pos = np.tile(m.root_pos[-1], (len(out), 1))
+        out_pos[:, 2] += out * (STANDING_HEIGHT - m.root_pos[-1, 2])
         return cls._from_poses(
             np.concatenate([lead_pos, m.root_pos, out_pos]),
             np.concatenate([lead_rpy, rpy, out_rpy]),
@@ -270,8 +245,23 @@ class Trajectory:
         return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human)
 
 
+def _entry_time(
+    seconds: float, start: np.ndarray, goal: np.ndarray, tilt: np.ndarray | float = 0.0, rise: float = 0.0
+) -> float:
+    """Seconds, at least so many, in which `_ease` leads from pose to pose (29,) within the entry speeds."""
+    way = max(
+        float(np.abs(goal - start).max()) / ENTRY_SPEED,
+        float(np.abs(tilt).max()) / ENTRY_TILT_SPEED,
+        abs(float(rise)) / ENTRY_RISE,
+    )
+    return max(seconds, _EASE_PEAK * way)
+
+
 def _ease(seconds: float) -> np.ndarray:
     """Minimum-jerk ramp in (0, 1) over ``seconds`` at `RATE`, both ends left out."""
     n = max(int(seconds * RATE), 1)
     s = np.arange(1, n + 1) / (n + 1)
     return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+
+
+_EASE_PEAK = 1.875  # of its slope, over the mean

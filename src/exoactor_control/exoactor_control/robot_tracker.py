@@ -94,7 +94,7 @@ class RobotTracker:
             return
         controller.stand()
         start = self._clock()
-        seconds = 2.0 * controller.blend + self._settle
+        seconds = len(controller.trajectory) / RATE + self._settle
         self._wait(lambda: self._clock() - start > seconds, lambda: 0.0, "standing up", progress)
         if controller.status.fault:
             raise Refused(f"The robot did not stand up: {controller.status.fault}.")

@@ -154,7 +154,16 @@ class Safety:
 
     def check_frame(self, frame: Frame) -> str:
         """Return why the reference is lost, one clause; empty when it is there."""
-        values = (frame.lin_vel_xy, frame.height, frame.roll_pitch, frame.yaw, frame.yaw_rate, frame.joint_pos)
+        values = (
+            frame.lin_vel_xy,
+            frame.height,
+            frame.roll_pitch,
+            frame.yaw,
+            frame.yaw_rate,
+            frame.joint_pos,
+            frame.lin_vel_z,
+            frame.joint_vel,
+        )
         return "" if all(np.isfinite(v).all() for v in values) else "the reference holds a number that is not finite"
 
     def begin(self, joint_pos: np.ndarray, now: float) -> None:
