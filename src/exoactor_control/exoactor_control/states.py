@@ -192,9 +192,12 @@ class Controller:
         Raises
         ------
         Refused
-            The robot does not stand, or the motion is not fit to be tracked (see `exoactor_control.reference.prepare`).
+            The robot does not stand, the motion is not fit to be tracked (see `exoactor_control.reference.prepare`), or
+            it lacks what the policy needs.
         """
         reference = motion if isinstance(motion, Reference) else prepare(motion)
+        if self.policy is not None:
+            self.policy.check(reference)
         with self._lock:
             if self._state is not State.STAND:
                 raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
@@ -297,6 +300,11 @@ class Controller:
             return replace(command, kd=self._safety.blind_damping(DAMPING_GAIN))
 
     # reports
+
+    @property
+    def state(self) -> State:
+        """Where the controller is."""
+        return self._state
 
     @property
     def tracking_frame(self) -> int | None:
