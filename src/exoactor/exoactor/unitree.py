@@ -35,6 +35,10 @@ TRUTH_TOPIC = "rt/sportmodestate"
 NUM_MOTOR_SLOTS = 35
 """Motor entries in a unitree_hg message; the G1 uses the first 29."""
 
+HAND_COMMAND_TOPICS = ("rt/dex3/left/cmd", "rt/dex3/right/cmd")
+HAND_STATE_TOPICS = ("rt/dex3/left/state", "rt/dex3/right/state")
+"""Of the Dex3 hands, left and right; the robot's own service speaks there when hands are fitted."""
+
 MODE_MACHINE_29DOF = 5
 """LowState.mode_machine of the G1 with 29 joints."""
 
@@ -56,7 +60,8 @@ def _import_sdk() -> None:
 
 _import_sdk()
 
-from cyclonedds.core import InstanceState, ReadCondition, SampleState, ViewState, WaitSet  # noqa: E402
+from cyclonedds._clayer import ddspy_take, ddspy_write  # noqa: E402
+from cyclonedds.core import InstanceState, Policy, Qos, ReadCondition, SampleState, ViewState, WaitSet  # noqa: E402
 from cyclonedds.domain import DomainParticipant  # noqa: E402
 from cyclonedds.internal import InvalidSample  # noqa: E402
 from cyclonedds.pub import DataWriter  # noqa: E402
@@ -67,19 +72,24 @@ from unitree_sdk2py.core import channel as _channel  # noqa: E402
 from unitree_sdk2py.core.channel import ChannelFactory  # noqa: E402
 from unitree_sdk2py.idl import default as _default  # noqa: E402
 from unitree_sdk2py.idl.unitree_go.msg.dds_ import SportModeState_  # noqa: E402
-from unitree_sdk2py.idl.unitree_hg.msg.dds_ import LowCmd_, LowState_  # noqa: E402
+from unitree_sdk2py.idl.unitree_hg.msg.dds_ import HandCmd_, HandState_, LowCmd_, LowState_  # noqa: E402
 from unitree_sdk2py.rpc.client import Client  # noqa: E402
 from unitree_sdk2py.rpc.server import Server  # noqa: E402
 
 __all__ = [
+    "HandCmd_",
+    "HandState_",
     "LowCmd_",
     "LowState_",
     "MotionSwitcherClient",
     "MotionSwitcherServer",
     "Publisher",
+    "RawReader",
     "SportModeState_",
     "Subscriber",
     "crc",
+    "hand_cmd",
+    "hand_state",
     "low_cmd",
     "low_state",
     "open_dds",
@@ -91,6 +101,12 @@ low_cmd: Callable[[], LowCmd_] = _default.unitree_hg_msg_dds__LowCmd_
 
 low_state: Callable[[], LowState_] = _default.unitree_hg_msg_dds__LowState_
 """A new unitree_hg LowState, all zeros."""
+
+hand_cmd: Callable[[], HandCmd_] = _default.unitree_hg_msg_dds__HandCmd_
+"""A new unitree_hg HandCmd of 7 motors, all zeros."""
+
+hand_state: Callable[[], HandState_] = _default.unitree_hg_msg_dds__HandState_
+"""A new unitree_hg HandState of 7 motors, all zeros."""
 
 sport_mode_state: Callable[[], SportModeState_] = _default.unitree_go_msg_dds__SportModeState_
 """A new unitree_go SportModeState, all zeros."""
@@ -197,6 +213,49 @@ class Publisher:
         """Send a message; nobody listening is no error."""
         self._writer.write(message)
 
+    def write_bytes(self, serialised: bytes | bytearray) -> None:
+        """Send a message that is serialised already (`exoactor.wire`).
+
+        Raises
+        ------
+        OSError
+            DDS cannot send it.
+        """
+        code = ddspy_write(self._writer._ref, serialised)
+        if code < 0:
+            raise OSError(f"DDS cannot send a message: error {code}.")
+
+
+class RawReader:
+    """The newest message of a topic as bytes, when asked: no thread, no Python object made of it.
+
+    Parameters
+    ----------
+    topic, message_type
+        What to listen to.
+    ignore_own
+        Do not hear what this process sends.
+    """
+
+    def __init__(self, topic: str, message_type: type, ignore_own: bool = False) -> None:
+        participant = _joined()
+        qos = Qos(Policy.IgnoreLocal.Participant) if ignore_own else None
+        self._reader = DataReader(participant, Topic(participant, topic, message_type), qos)
+        self._new = ReadCondition(self._reader, ViewState.Any | InstanceState.Alive | SampleState.NotRead)
+        self._waitset = WaitSet(participant)
+        self._waitset.attach(self._new)
+
+    def take(self) -> bytes | None:
+        """Return the newest message, once; None when none has come since."""
+        taken = ddspy_take(self._reader._ref, 1)
+        if isinstance(taken, int) or not taken or not taken[0][1].valid_data:
+            return None
+        return taken[0][0]
+
+    def wait(self, seconds: float) -> bool:
+        """Return when there is a message to `take`, or False after ``seconds``."""
+        return self._waitset.wait(duration(nanoseconds=int(1e9 * seconds))) > 0
+
 
 class Subscriber:
     """Calls ``handler`` in a thread of its own with the newest message of one topic; `open_dds` comes first.
@@ -258,6 +317,11 @@ class MotionSwitcherClient(Client):
         """Ask the active controller to let go; False when the service does not answer."""
         with contextlib.redirect_stdout(io.StringIO()):
             return self._Call(_RELEASE_MODE, "{}")[0] == 0
+
+    def select(self, name: str) -> bool:
+        """Ask a controller to take over; False when the service does not answer, or not agree."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            return self._Call(_SELECT_MODE, json.dumps({"name": name}))[0] == 0
 
 
 class MotionSwitcherServer(Server):

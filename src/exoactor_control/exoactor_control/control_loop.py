@@ -1,25 +1,44 @@
-"""The loop between the robot's link and the controller, in a thread of its own."""
+"""The loop between the robot's link and the controller: fixed rate, nothing in its way.
+
+`ControlLoop` runs in a thread; `exoactor_control.control_process` gives it a process of its own, where that thread has
+the interpreter to itself. Each period it takes the newest LowState, asks the controller and sends the LowCmd; whatever
+takes longer (the policy's inference, reports) comes after the command is on its way.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exoactor.errors import ExoActorError
+from exoactor.errors import ExoActorError, Missing, Refused
+from exoactor_control.hands import Hands
 from exoactor_control.link import RobotLink
-from exoactor_control.states import Controller, MotorCommand, RobotState
+from exoactor_control.reference import RATE, Reference
+from exoactor_control.remote import Remote
+from exoactor_control.states import Controller, MotorCommand, RobotState, State, Status
 
 log = logging.getLogger("exoactor.control")
 
 LOST = 2.0
 """s without a LowState until the robot counts as gone: it may come back restarted, and is greeted anew."""
+ALONE = 0.25
+"""s without another controller's LowCmd until the motors count as free."""
 
 _BRIDGED = 0.004  # s: LowState comes every 2 ms; the robot's clock is carried on no further than this
+_RELEASE_WAIT = 4.0  # s for the robot's own controller to let go
+_WRONG_MODE = "the robot measures its ankles and waist by their parallel motors (mode AB), not by pitch and roll (PR)"
+_INTRUDER = "another controller sends commands on rt/lowcmd"
+
+# The loop keeps in step with LowState, so that each command follows the newest one closely: now and then it looks when
+# one arrives, and moves its own beat a little.
+_MARGIN = 3e-4  # s of the beat behind the arrival
+_LISTEN_EVERY = 25  # periods
+_NUDGE = 4e-5  # s that the beat moves by at most each time
 
 
 @dataclass(frozen=True)
@@ -35,8 +54,38 @@ class Sample:
     """A motor was at its torque limit."""
 
 
+@dataclass(frozen=True)
+class Report:
+    """What the loop has to say, some 50 times a second."""
+
+    state: RobotState | None
+    truth: tuple[np.ndarray, np.ndarray] | None
+    status: Status
+    trouble: str
+    """Why the robot cannot be driven, one sentence; empty when it can."""
+    driving: bool
+    """The motors are this controller's."""
+    go: int
+    """How often the operator pressed "go" on the remote so far."""
+    inference_ms: float
+    """Mean time of the policy's inference; 0 without one."""
+    band: bool
+    """There is no policy: the robot must hang in the band."""
+    finished: bool
+    """`Controller.finished`."""
+    number: int
+    """Of this report; a request's answer tells which reports began after it."""
+    motion: int
+    """Number given to the motion in `ControlLoop.track`."""
+    samples: tuple[Sample, ...] = ()
+    """What was seen of it since the last report."""
+
+
 class ControlLoop:
     """Steps a controller at a fixed rate while the robot is heard.
+
+    Nothing is sent until the robot is first asked to stand, damp or let its motors go: only then are the motors taken
+    from the robot's own controller, which gets them back on `let_go` and `close`.
 
     Parameters
     ----------
@@ -61,43 +110,135 @@ class ControlLoop:
     ) -> None:
         self.link, self.controller = link, controller
         self.trouble = "not started"
-        """Why the robot is not driven, one sentence; empty when it is."""
+        """Why the robot cannot be driven, one sentence; empty when it can."""
+        self.driving = False
+        """The motors are this controller's: commands are sent."""
         self.samples: list[Sample] = []
-        """One per frame of the motion now or last tracked; `clear` before a new one."""
+        """One per frame of the motion now or last tracked."""
+        self.on_report: Callable[[Report], None] | None = None
+        """Called at some 50 Hz, from the loop's own thread, after a command has been sent."""
+        self._hands = Hands()
+        self._openness: np.ndarray | None = None  # of the motion tracked, (T, 2)
+        self._remote = Remote()
         self._period = 1.0 / rate
         self._state_timeout = state_timeout
         self._robot_clock = robot_clock
-        self._late: deque[float] = deque(maxlen=5000)
+        self._late, self._beats = np.zeros(5000), 0
+        self._go = self._motion = self._told = self._stops = self.reports = 0
+        self._wrong_mode = 0  # steps in a row in which the robot measured in mode AB
+        self._own_mode = ""  # the robot's own controller, as it was found
+        self._asking = threading.Lock()  # one request at a time
+        self._release = threading.Event()  # asks the loop's thread to stop sending
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def start(self) -> None:
-        """Begin to look for the robot, and to drive it."""
+        """Begin to look for the robot."""
         self._thread.start()
 
     def close(self) -> None:
-        """Damp the robot and end."""
+        """Damp the robot, give it back to its own controller, and end."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(8.0)
-
-    def clear(self) -> None:
-        """Forget the samples."""
-        self.samples = []
+        self._give_back()
 
     @property
     def lateness_ms(self) -> tuple[float, float]:
         """Median and 99th percentile of how late the last 5000 steps began, ms."""
-        late = np.array(self._late) if self._late else np.zeros(1)
+        late = self._late[: self._beats] if 0 < self._beats < len(self._late) else self._late
         return float(1e3 * np.median(late)), float(1e3 * np.percentile(late, 99))
+
+    # requests
+
+    def ask(self, what: str) -> None:
+        """Ask for "stop", "damp", "stand" or "zero_torque".
+
+        The first that needs the motors takes them from the robot's own controller; "stop" alone does not: where this
+        controller sends nothing there is nothing to stop.
+
+        Raises
+        ------
+        Missing
+            The robot is not heard, or its own controller does not let go.
+        Refused
+            The robot is not fit for it, or another controller commands it.
+        """
+        if what == "stop" or (what == "damp" and self.driving):
+            self._halt()  # waits for nobody
+            return
+        with self._asking:
+            stops = self._stops
+            if not self.driving:
+                self._take_over(what)
+            elif what == "stand" and self.link.silence < ALONE:
+                raise Refused(f"The robot cannot stand up: {_INTRUDER}.")
+            if self._stops != stops:
+                raise Refused("The robot was stopped meanwhile.")
+            getattr(self.controller, what)()
+
+    def track(self, reference: Reference, number: int = 0) -> None:
+        """Carry out a motion, then stand; `exoactor_control.states.Controller.track` says when it is refused."""
+        with self._asking:
+            self._openness = getattr(reference.motion, "hands", None)
+            self.samples, self._told, self._motion = [], 0, number
+            self.controller.track(reference)
+
+    def _halt(self) -> None:
+        self._stops += 1
+        self.controller.stop()
+
+    def let_go(self) -> None:
+        """Damp the robot, stop sending, and give the motors back to the robot's own controller."""
+        with self._asking:
+            self.controller.damp()
+            if self.driving and self._thread.is_alive():
+                self._release.set()
+                end = time.monotonic() + 2.0
+                while self.driving and time.monotonic() < end:
+                    time.sleep(0.005)
+            self.driving = False
+            self._give_back()
+
+    def _take_over(self, what: str) -> None:
+        if self.trouble:
+            raise Missing(self.trouble)
+        state = self.link.read()
+        if state is not None and state.mode_pr != 0:
+            raise Refused(f"The robot cannot be driven: {_WRONG_MODE}. Set it to PR.")
+        if what == "stand":  # would it be refused? If so, the robot's own controller keeps the motors
+            self.controller.stand()
+        self.controller.damp()
+        if not self.link.active_mode(_RELEASE_WAIT) and self.link.silence < ALONE:
+            raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
+        mode = self.link.release_motion_switcher(_RELEASE_WAIT)
+        end = time.monotonic() + 4.0 * ALONE
+        while self.link.silence < ALONE:
+            if time.monotonic() > end:
+                self._own_mode = mode
+                self._give_back()
+                raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
+            time.sleep(0.01)
+        self._own_mode = mode
+        log.info("The motors are ours%s.", f"; '{mode}' had them, and gets them back" if mode else "")
+        self.driving = True
+
+    def _give_back(self) -> None:
+        mode, self._own_mode = self._own_mode, ""
+        if mode and not self.link.select_mode(mode):
+            log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
+
+    # the loop's thread
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 self.link.wait_for_state(1.0)
-                self.link.release_motion_switcher(3.0)
+                if self.driving and self.link.active_mode(1.0):  # it has been restarted meanwhile
+                    self.driving = False
             except ExoActorError as error:
                 self.trouble = str(error)
+                self._tell(None)
                 continue
             log.info("The robot is heard.")
             self.trouble = ""
@@ -111,41 +252,131 @@ class ControlLoop:
 
     def _drive(self) -> None:
         due = time.monotonic()
+        count = reported = 0
         while not self._stop.is_set():
-            age = self.link.age
-            if age > LOST:
+            state = self.link.read()
+            now = time.monotonic()
+            if now - state.time > LOST:
                 self.trouble = f"The robot is not heard any more: no LowState for {LOST:g} s."
-                self.controller.step(self.link.read(), time.monotonic() + 1.0)  # it sees a stale state, and damps
+                self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
                 return
-            self._step(age)
-            due += self._period
-            ahead = due - time.monotonic()
-            self._late.append(max(0.0, -ahead))
-            if ahead > 0:
-                time.sleep(ahead)
-            elif ahead < -0.02:  # never catch up with a burst
-                due -= ahead
+            long = self._step(state, now)
+            count += 1
+            if not long and count - reported >= 1.0 / (RATE * self._period):
+                reported = count
+                self._tell(state)
+            if self._release.is_set():
+                self._let_down()
+                self.driving = False
+                self._release.clear()
+            due = self._wait(due, listen=count % _LISTEN_EVERY == 0 and not long)
         self.controller.damp()
         self._let_down()
 
-    def _step(self, age: float) -> None:
-        state = self.link.read()
-        now = time.monotonic()
+    def _wait(self, due: float, listen: bool) -> float:
+        """Sleep until the next beat after ``due``; return when that is."""
+        period = self._period
+        due += period
+        if listen and (arrival := self.link.wait(period)) is not None:
+            off = (arrival + _MARGIN - due + 0.5 * period) % period - 0.5 * period
+            due += min(max(off, -_NUDGE), _NUDGE)
+        ahead = due - time.monotonic()
+        self._late[self._beats % len(self._late)] = max(0.0, -ahead)
+        self._beats += 1
+        if ahead > 0:
+            time.sleep(ahead)
+        elif ahead < -0.02:  # never catch up with a burst
+            due -= ahead
+        return due
+
+    def _step(self, state: RobotState, received_now: float) -> bool:
+        """Ask the controller and send; says whether the policy ran."""
+        age = received_now - state.time
         if self._robot_clock:
             state = replace(state, time=1e-3 * state.tick)
             now = state.time + (age if age > self._state_timeout else min(age, _BRIDGED))
         elif age <= self._state_timeout:
-            now = min(now, state.time + 0.04)  # inside the controller's own patience
-        command = self.controller.step(state, now)
-        self.link.write(command)
-        index = self.controller.tracking_frame
+            now = min(received_now, state.time + 0.04)  # inside the controller's own patience
+        else:
+            now = received_now
+        self._obey_remote(state.buttons)
+        controller = self.controller
+        if self.driving:
+            self._guard(state)
+        command = controller.step(state, now, advance=False)
+        if self.driving:
+            self.link.write(command)
+        long = controller.advance(state, now)
+        index = controller.tracking_frame
         if index is not None and index >= 0 and (not self.samples or index > self.samples[-1].index):
-            limits = 0.98 * self.controller.torque_limits
+            limits = 0.98 * controller.torque_limits
             saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
             self.samples.append(Sample(index, state, self.link.truth(), saturated))
+        return long
+
+    def _guard(self, state: RobotState) -> None:
+        """Let the robot down where somebody else drives it too, or it is not driven as it should be."""
+        if self.controller.state in (State.ZERO_TORQUE, State.DAMPING):
+            return
+        if self.link.silence < ALONE:
+            self.controller.let_down(_INTRUDER)
+        self._wrong_mode = self._wrong_mode + 1 if state.mode_pr else 0
+        if self._wrong_mode * self._period > 0.01:
+            self.controller.let_down(_WRONG_MODE)
+
+    def _obey_remote(self, buttons: int) -> None:
+        for request in self._remote.requests(buttons):
+            if request == "go":
+                self._go += 1
+            elif request == "stop" or (request == "damp" and self.driving):
+                self._halt()  # in this very step
+            elif not self._asking.locked():
+                threading.Thread(target=self._ask_for_remote, args=(request,), name="remote", daemon=True).start()
+
+    def _ask_for_remote(self, request: str) -> None:
+        try:
+            self.ask(request)
+        except ExoActorError as error:
+            log.warning("The remote asked for '%s': %s", request, error)
+
+    def _tell(self, state: RobotState | None) -> None:
+        """Report, and move the hands: what can wait for a quiet moment."""
+        self._hands.listen()
+        self._move_hands()
+        if self.on_report is not None:
+            told, self._told = self._told, len(self.samples)
+            self.on_report(self._report(state, tuple(self.samples[told:])))
+
+    def _move_hands(self) -> None:
+        index = self.controller.tracking_frame
+        if self.driving and self._openness is not None and index is not None:
+            self._hands.move(self._openness[min(max(index, 0), len(self._openness) - 1)])
+
+    def report(self) -> Report:
+        """Say how things are now."""
+        return self._report(self.link.read(), ())
+
+    def _report(self, state: RobotState | None, samples: tuple[Sample, ...]) -> Report:
+        self.reports += 1
+        number = self.reports  # before anything is looked at
+        policy = self.controller.policy
+        return Report(
+            number=number,
+            finished=self.controller.finished,
+            state=state,
+            truth=self.link.truth(),
+            status=self.controller.status,
+            trouble=self.trouble,
+            driving=self.driving,
+            go=self._go,
+            inference_ms=0.0 if policy is None else policy.inference_ms,
+            band=policy is None,
+            motion=self._motion,
+            samples=samples,
+        )
 
     def _let_down(self) -> None:
         """Leave the motors damping, not in the last command."""
-        for _ in range(10):
+        for _ in range(10 if self.driving else 0):
             self.link.write(MotorCommand.damping())
             time.sleep(self._period)

@@ -19,11 +19,8 @@ from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
 from exoactor.stages import Tracking
-from exoactor_control.control_loop import ControlLoop
-from exoactor_control.link import RobotLink
-from exoactor_control.policy import Policy
+from exoactor_control.control_process import ControlProcess, Settings
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
-from exoactor_control.states import Controller
 
 PARAMETERS = {
     "network_interface": "lo",
@@ -69,45 +66,51 @@ class ControllerNode(StageNode):
         )
         for name, value in PARAMETERS.items():
             self.declare_parameter(name, value)
-        self._loop: ControlLoop | None = None
-        self._link: RobotLink | None = None
+        self._loop: ControlProcess | None = None
+        self._go = 0
         self._said = (True, "")
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
         self._odometry = self.create_publisher(Odometry, "odometry", STATE)
         # Made at the start, not on activation: stop is obeyed in every state of the lifecycle.
-        for name, ask in {
-            "stop": Controller.stop,
-            "damp": Controller.damp,
-            "stand": Controller.stand,
-            "zero_torque": Controller.zero_torque,
-        }.items():
-            self.create_service(Trigger, name, self._service(ask), callback_group=self._group)
+        for name in ("stop", "damp", "stand", "zero_torque"):
+            self.create_service(Trigger, name, self._service(name), callback_group=self._group)
+        self._approve = self.create_client(Trigger, "approve", callback_group=self._group)
         self.create_timer(0.02, self._publish)
         self.create_timer(0.5, self._tell)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the policy, join DDS and begin to drive the robot (motors free until it is told to stand)."""
+        """Start the control process: it loads the policy and looks for the robot, but sends nothing until asked to."""
         value = {name: self.get_parameter(name).value for name in PARAMETERS}
         simulated = value["robot"] == "sim"
+        settings = Settings(
+            network_interface=value["network_interface"],
+            domain=value["dds_domain"],
+            policy=value["policy"],
+            description=value["description"],
+            heading_gain=value["heading_gain"],
+            rate=value["rate"],
+            state_timeout=value["state_timeout"] or (0.5 if simulated else 0.05),
+            robot_clock=simulated,
+        )
         try:
-            policy = Policy.load(value["policy"], value["description"] or None) if value["policy"] else None
-            controller = Controller(policy, value["heading_gain"])
-            if self._link is None:
-                self._link = RobotLink(value["network_interface"], value["dds_domain"])
-            timeout = value["state_timeout"] or (0.5 if simulated else 0.05)
-            self._loop = ControlLoop(self._link, controller, value["rate"], timeout, robot_clock=simulated)
+            self._loop = ControlProcess(settings)
         except ExoActorError as error:
             self.get_logger().error(str(error))
             self.heartbeat.say(False, str(error))
             return TransitionCallbackReturn.FAILURE
-        self._loop.start()
         self._backend = RobotTracker(self._loop)
-        if policy is None:
-            self.get_logger().warning(
-                "No policy: plain joint PD balances nothing, the G1 must hang on the elastic band."
-            )
         self._said = (True, "configured")
         return LifecycleNode.on_configure(self, state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Damp the robot and give its motors back to its own controller."""
+        done = super().on_deactivate(state)
+        try:
+            if self._loop is not None:
+                self._loop.let_go()
+        except ExoActorError as error:
+            self.get_logger().error(str(error))
+        return done
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Damp the robot and let go of it."""
@@ -123,9 +126,6 @@ class ControllerNode(StageNode):
     def destroy_node(self) -> None:
         """Damp the robot, then go."""
         self._end_loop()
-        if self._link is not None:
-            self._link.close()
-            self._link = None
         super().destroy_node()
 
     def _end_loop(self) -> None:
@@ -133,15 +133,15 @@ class ControllerNode(StageNode):
             self._loop.close()
             self._loop = None
 
-    def _service(self, ask: Callable[[Controller], None]) -> Callable[[Any, Any], Any]:
+    def _service(self, what: str) -> Callable[[Any, Any], Any]:
         def serve(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             loop = self._loop
             try:
                 if loop is None:
                     response.message = "The controller is not configured: it drives nothing."
                 else:
-                    ask(loop.controller)
-                    response.success, response.message = True, loop.controller.status.text
+                    loop.ask(what)
+                    response.success, response.message = True, loop.report().status.text
             except ExoActorError as error:
                 response.message = str(error)
             return response
@@ -149,12 +149,16 @@ class ControllerNode(StageNode):
         return serve
 
     def _publish(self) -> None:
-        state = self._link.read() if self._link is not None and self._link.age < 1.0 else None
-        if state is None or not self.context.ok():
+        report = self._loop.latest if self._loop is not None else None
+        if report is None or report.state is None or self._loop.trouble or not self.context.ok():
             return
+        if report.go != self._go:  # "go" on the remote: what waits for approval goes on
+            self._go = report.go
+            if self._approve.service_is_ready():
+                self._approve.call_async(Trigger.Request())
+        state, truth = report.state, report.truth
         stamp = self.get_clock().now().to_msg()
         self._joints.publish(joint_state_message(state.joint_pos, stamp, state.joint_vel))
-        truth = self._link.truth()
         if truth is None:
             pose = RobotMotion(50.0, np.zeros((1, 3)), state.quat_wxyz[None], state.joint_pos[None])
             truth = kinematic_root(pose)[0], state.quat_wxyz
@@ -162,14 +166,15 @@ class ControllerNode(StageNode):
 
     def _tell(self) -> None:
         """Put the robot's and the controller's condition into the heartbeat, when it changes."""
-        if self._loop is None:
+        loop = self._loop
+        if loop is None:
             return
-        status = self._loop.controller.status
-        # a robot that is not there yet does not keep the node from taking goals: they are told so
-        said = (
-            True,
-            self._loop.trouble or f"{status.state} with {status.policy}" + f": {status.fault}" * bool(status.fault),
-        )
+        text, report = loop.trouble, loop.latest
+        if not text:
+            status = report.status
+            text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"
+            text += f": {status.fault}" * bool(status.fault)
+        said = (True, text)  # a robot that is not there yet does not keep the node from taking goals: they are told so
         if said != self._said:
             self._said = said
             self.heartbeat.say(*said)

@@ -10,6 +10,8 @@ import numpy as np
 from exoactor import unitree
 from exoactor.errors import Missing
 from exoactor.motion import JOINT_NAMES
+from exoactor.wire import LowCmdBytes, LowStateBytes
+from exoactor_control.remote import pressed
 from exoactor_control.states import MotorCommand, RobotState
 
 _NUM = len(JOINT_NAMES)
@@ -17,6 +19,8 @@ _NUM = len(JOINT_NAMES)
 
 class RobotLink:
     """Keeps the newest LowState and sends LowCmd.
+
+    LowState is fetched when it is asked for: no thread of its own stands between the robot and the control loop.
 
     Parameters
     ----------
@@ -35,32 +39,62 @@ class RobotLink:
         unitree.open_dds(network_interface, domain)
         self.network_interface, self.domain = network_interface, domain
         self.rejected = 0
-        """LowState with a wrong checksum so far."""
-        self._arrived = threading.Condition()
-        self._message: unitree.LowState_ | None = None
-        self._received = 0.0
+        """LowState with a wrong checksum, or not a LowState, so far."""
+        self._lock = threading.Lock()
+        self._state: RobotState | None = None
         self._truth: tuple[np.ndarray, np.ndarray, float] | None = None
-        self._command = unitree.low_cmd()
+        self._other = float("-inf")  # when another controller's LowCmd was last heard
+        self._command = LowCmdBytes()
         self._out = unitree.Publisher(unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
-        self._in = unitree.Subscriber(unitree.LOW_STATE_TOPIC, unitree.LowState_, self._on_state)
-        self._truth_in = unitree.Subscriber(unitree.TRUTH_TOPIC, unitree.SportModeState_, self._on_truth)
+        self._in = unitree.RawReader(unitree.LOW_STATE_TOPIC, unitree.LowState_)
+        self._others_in = unitree.RawReader(unitree.LOW_CMD_TOPIC, unitree.LowCmd_, ignore_own=True)
+        self._truth_in = unitree.RawReader(unitree.TRUTH_TOPIC, unitree.SportModeState_)
         self._switcher: unitree.MotionSwitcherClient | None = None
 
-    def _on_state(self, message: unitree.LowState_) -> None:
-        if unitree.crc(message) != message.crc:
+    # LowState
+
+    def read(self) -> RobotState | None:
+        """State in the newest LowState, None before the first; ``time`` is its reception on the monotonic clock."""
+        with self._lock:
+            data = self._in.take()
+            if data is not None:
+                self._take(data)
+            return self._state
+
+    def _take(self, data: bytes) -> None:
+        try:
+            message = LowStateBytes(data)
+        except ValueError:
             self.rejected += 1
             return
-        with self._arrived:
-            self._message, self._received = message, time.monotonic()
-            self._arrived.notify_all()
-
-    def _on_truth(self, message: unitree.SportModeState_) -> None:
-        self._truth = np.array(message.position), np.array(message.imu_state.quaternion), time.monotonic()
+        if message.computed_crc() != message.crc:
+            self.rejected += 1
+            return
+        motors, imu = message.motors[:_NUM].astype(np.float64).T, message.imu.astype(np.float64)
+        self._state = RobotState(
+            time=time.monotonic(),
+            joint_pos=motors[0],
+            joint_vel=motors[1],
+            quat_wxyz=imu[:4],
+            ang_vel=imu[4:7],
+            accel=imu[7:10],
+            torque=motors[3],
+            temperature=message.temperatures[:_NUM].max(axis=1).astype(np.float64),
+            tick=message.tick,
+            mode_machine=message.mode_machine,
+            mode_pr=message.mode_pr,
+            buttons=pressed(message.wireless_remote),
+        )
 
     @property
     def age(self) -> float:
         """Seconds since the newest LowState came; inf before the first."""
-        return time.monotonic() - self._received if self._message is not None else float("inf")
+        state = self.read()
+        return time.monotonic() - state.time if state is not None else float("inf")
+
+    def wait(self, seconds: float) -> float | None:
+        """Wait for the next LowState; return when it came, s on the monotonic clock, or None after ``seconds``."""
+        return time.monotonic() if self._in.wait(seconds) else None
 
     def wait_for_state(self, timeout: float = 3.0) -> None:
         """Return when a fresh LowState is there.
@@ -70,14 +104,74 @@ class RobotLink:
         Missing
             None came within ``timeout`` seconds.
         """
-        asked = time.monotonic()
-        with self._arrived:
-            if not self._arrived.wait_for(lambda: self._received > asked - 0.1 and self._message is not None, timeout):
+        end = time.monotonic() + timeout
+        while not self.age < 0.1:
+            left = end - time.monotonic()
+            if left <= 0.0:
                 raise Missing(
                     f"No LowState on {unitree.LOW_STATE_TOPIC} of interface {self.network_interface}, "
                     f"domain {self.domain} within {timeout:g} s: is the robot (or exoactor_sim) on, "
                     "and on this interface?"
                 )
+            self.wait(min(left, 0.1))
+
+    def truth(self, max_age: float = 0.5) -> tuple[np.ndarray, np.ndarray] | None:
+        """Pelvis position (3,) m and orientation (4,) wxyz that a simulator publishes, for metrics and display alone.
+
+        None on a robot, or when older than ``max_age`` s.
+        """
+        with self._lock:
+            data = self._truth_in.take()
+            if data is not None:
+                message = unitree.SportModeState_.deserialize(data)
+                orientation = np.array(message.imu_state.quaternion)
+                self._truth = np.array(message.position), orientation, time.monotonic()
+        truth = self._truth
+        return None if truth is None or time.monotonic() - truth[2] > max_age else truth[:2]
+
+    # LowCmd
+
+    def write(self, command: MotorCommand) -> None:
+        """Send a command for the 29 motors, with the robot's own mode_machine and the checksum.
+
+        Ankles and waist are commanded by pitch and roll (mode_pr 0), never by their parallel motors.
+        """
+        state = self._state
+        out = self._command
+        gains = out.gains[:_NUM]
+        gains[:, 0], gains[:, 1], gains[:, 2] = command.q, command.dq, command.tau
+        gains[:, 3], gains[:, 4] = command.kp, command.kd
+        out.set_modes(0, unitree.MODE_MACHINE_29DOF if state is None else state.mode_machine, _NUM)
+        self._out.write_bytes(out.sealed())
+
+    @property
+    def silence(self) -> float:
+        """Seconds since another controller's LowCmd was last heard; inf when none has been."""
+        with self._lock:
+            if self._others_in.take() is not None:
+                self._other = time.monotonic()
+        return time.monotonic() - self._other
+
+    # the robot's own controller
+
+    def active_mode(self, timeout: float = 3.0) -> str:
+        """Return the name of the robot's own controller that is active; '' when none is.
+
+        Raises
+        ------
+        Missing
+            The motion switcher does not answer within ``timeout`` seconds.
+        """
+        self._switcher = self._switcher or unitree.MotionSwitcherClient()
+        end = time.monotonic() + timeout
+        while (active := self._switcher.check()) is None:
+            if time.monotonic() > end:
+                raise Missing(
+                    f"The robot's motion switcher does not answer within {timeout:g} s: "
+                    "put the robot in debug mode (L2 + R2)."
+                )
+            time.sleep(0.05)
+        return active
 
     def release_motion_switcher(self, timeout: float = 5.0) -> str:
         """Make the robot's own controller let go of the motors.
@@ -92,70 +186,23 @@ class RobotLink:
         Missing
             The service does not answer, or its controller does not let go, within ``timeout`` seconds.
         """
-        if self._switcher is None:
-            self._switcher = unitree.MotionSwitcherClient()
         end = time.monotonic() + timeout
-        first: str | None = None
-        while True:
-            active = self._switcher.check()
-            first = active if first is None else first
-            if active == "":
-                return first or ""
+        first = active = self.active_mode(timeout)
+        while active:
             if time.monotonic() > end:
-                break
-            if active is not None:
-                self._switcher.release()
+                raise Missing(
+                    f"The robot's motion switcher does not release the controller '{active}' within {timeout:g} s: "
+                    "put the robot in debug mode (L2 + R2)."
+                )
+            self._switcher.release()
             time.sleep(0.05)
-        why = "does not answer" if active is None else f"does not release the controller '{active}'"
-        raise Missing(f"The robot's motion switcher {why} within {timeout:g} s: put the robot in debug mode (L2 + R2).")
+            active = self.active_mode(timeout)
+        return first
 
-    def read(self) -> RobotState | None:
-        """State in the newest LowState, None before the first; ``time`` is its reception on the monotonic clock."""
-        message, received = self._message, self._received
-        if message is None:
-            return None
-        motors = np.array([(s.q, s.dq, s.tau_est, max(s.temperature)) for s in message.motor_state[:_NUM]]).T
-        imu = message.imu_state
-        return RobotState(
-            time=received,
-            joint_pos=motors[0],
-            joint_vel=motors[1],
-            quat_wxyz=np.array(imu.quaternion),
-            ang_vel=np.array(imu.gyroscope),
-            accel=np.array(imu.accelerometer),
-            torque=motors[2],
-            temperature=motors[3],
-            tick=message.tick,
-            mode_machine=message.mode_machine,
-        )
-
-    def truth(self, max_age: float = 0.5) -> tuple[np.ndarray, np.ndarray] | None:
-        """Pelvis position (3,) m and orientation (4,) wxyz that a simulator publishes, for metrics and display alone.
-
-        None on a robot, or when older than ``max_age`` s.
-        """
-        truth = self._truth
-        return None if truth is None or time.monotonic() - truth[2] > max_age else truth[:2]
-
-    def write(self, command: MotorCommand) -> None:
-        """Send a command for the 29 motors, with the robot's own mode bytes and the checksum."""
-        m, state = self._command, self._message
-        m.mode_pr = 0  # ankles and waist as pitch and roll
-        m.mode_machine = unitree.MODE_MACHINE_29DOF if state is None else state.mode_machine
-        rows = zip(
-            command.q.tolist(),
-            command.dq.tolist(),
-            command.tau.tolist(),
-            command.kp.tolist(),
-            command.kd.tolist(),
-            strict=True,
-        )
-        for motor, (q, dq, tau, kp, kd) in zip(m.motor_cmd, rows, strict=False):
-            motor.mode, motor.q, motor.dq, motor.tau, motor.kp, motor.kd = 1, q, dq, tau, kp, kd
-        m.crc = unitree.crc(m)
-        self._out.write(m)
+    def select_mode(self, name: str) -> bool:
+        """Give the motors back to one of the robot's own controllers; False when it does not take them."""
+        self._switcher = self._switcher or unitree.MotionSwitcherClient()
+        return self._switcher.select(name)
 
     def close(self) -> None:
-        """Leave the topics."""
-        self._in.close()
-        self._truth_in.close()
+        """Send and hear no more; there is no thread to end."""

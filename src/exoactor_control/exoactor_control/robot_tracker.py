@@ -13,9 +13,10 @@ from exoactor.motion import RobotMotion
 from exoactor.robot import sole_points
 from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.control_loop import ControlLoop, Sample
+from exoactor_control.control_process import ControlProcess
 from exoactor_control.metrics import score
 from exoactor_control.reference import RATE, Reference, prepare
-from exoactor_control.states import State
+from exoactor_control.states import State, Status
 
 _UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
 _GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
@@ -36,12 +37,12 @@ class RobotTracker:
     Parameters
     ----------
     loop
-        The running control loop.
+        The running control loop, in this process or in one of its own.
     settle
         s of standing before the motion.
     """
 
-    def __init__(self, loop: ControlLoop, settle: float = 1.0) -> None:
+    def __init__(self, loop: ControlLoop | ControlProcess, settle: float = 1.0) -> None:
         self._loop = loop
         self._settle = settle
 
@@ -65,19 +66,21 @@ class RobotTracker:
             ``progress`` said so; the robot stands.
         """
         reference = prepare(motion)
-        controller = self._loop.controller
         try:
             self._make_stand(progress)
-            self._loop.clear()
-            controller.track(reference)
-            self._wait(lambda: controller.status.done, lambda: controller.status.progress, "", progress)
+            self._loop.track(reference)
+            self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
         except Cancelled:
             self._stand_again()
             raise
-        return self._report(reference, controller.status.fault)
+        return self._report(reference)
+
+    @property
+    def _status(self) -> Status:
+        return self._loop.report().status
 
     def _make_stand(self, progress: Progress) -> None:
-        loop, controller = self._loop, self._loop.controller
+        loop = self._loop
         end = time.monotonic() + 5.0
         while loop.trouble:
             if time.monotonic() > end:
@@ -90,55 +93,55 @@ class RobotTracker:
                 raise Refused(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
             progress(0.0, "waiting for the robot to be set on its feet")
             time.sleep(_TICK)
-        if controller.status.state is State.STAND:
+        if loop.report().driving and self._status.state is State.STAND:
             return
-        controller.stand()
+        loop.ask("stand")
+        self._wait(lambda: loop.report().finished, lambda: 0.0, "standing up", progress)
         start = self._clock()
-        seconds = len(controller.trajectory) / RATE + self._settle
-        self._wait(lambda: self._clock() - start > seconds, lambda: 0.0, "standing up", progress)
-        if controller.status.fault:
-            raise Refused(f"The robot did not stand up: {controller.status.fault}.")
+        self._wait(lambda: self._clock() - start > self._settle, lambda: 0.0, "standing", progress)
+        if self._status.fault:
+            raise Refused(f"The robot did not stand up: {self._status.fault}.")
 
     def _wait(self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress) -> None:
         """Until ``done``, or the controller gave up; raises `Refused` when somebody stopped it."""
-        controller = self._loop.controller
         while not done():
-            status = controller.status
+            status = self._status
             if status.fault:
                 return
+            if self._loop.trouble:
+                raise Missing(self._loop.trouble)
             if status.state not in (State.STAND, State.TRACK):
                 raise Refused("The robot was stopped during the motion.")
             progress(fraction(), text or status.text)
             time.sleep(_TICK)
 
     def _clock(self) -> float:
-        return 1e-3 * self._loop.link.read().tick
+        return 1e-3 * self._loop.report().state.tick
 
     def _lean(self) -> float:
-        quat = self._loop.link.read().quat_wxyz
+        quat = self._loop.report().state.quat_wxyz
         return float(np.arccos(np.clip(Rotation.from_quat(quat, scalar_first=True).as_matrix()[2, 2], -1.0, 1.0)))
 
     def _stand_again(self) -> None:
-        controller = self._loop.controller
-        if controller.status.state is State.TRACK:
+        if self._status.state is State.TRACK:
             try:
-                controller.stand()
+                self._loop.ask("stand")
             except Refused:
-                controller.damp()
+                self._loop.ask("damp")
 
-    def _report(self, reference: Reference, fault: str) -> Tracking:
+    def _report(self, reference: Reference) -> Tracking:
+        report = self._loop.report()
+        fault = report.status.fault
         samples = [s for s in self._loop.samples if s.index < len(reference.motion)]  # the rest leads back to standing
         if not samples:
             raise Refused(f"The motion did not begin: {fault or 'the controller gave it up'}.")
         actual, source = _motion(samples)
-        controller = self._loop.controller
-        policy = controller.policy
-        metrics = score(reference.motion, actual, fault, band=policy is None)
+        metrics = score(reference.motion, actual, fault, band=report.band)
         metrics |= {
             "torque_saturation": float(np.mean([s.saturated for s in samples])),
-            "policy": controller.status.policy,
-            "inference_ms_mean": 0.0 if policy is None else policy.inference_ms,
-            "band": policy is None,
+            "policy": report.status.policy,
+            "inference_ms_mean": report.inference_ms,
+            "band": report.band,
             "notes": list(reference.notes),
             "position_source": source,
             "late_ms_p99": self._loop.lateness_ms[1],

@@ -307,6 +307,11 @@ class Controller:
         return self._state
 
     @property
+    def finished(self) -> bool:
+        """What is being followed, a motion or the way to standing, has been commanded to its end."""
+        return self._tracker.finished
+
+    @property
     def tracking_frame(self) -> int | None:
         """Index of the motion's frame (at 50 Hz) commanded now; negative while blending in; None outside TRACK."""
         return self._tracker.motion_index if self._state is State.TRACK else None

@@ -17,7 +17,7 @@ from exoactor_control.states import Controller, MotorCommand, State
 pytest.importorskip("exoactor.unitree")
 pytest.importorskip("exoactor_sim")
 
-from exoactor import unitree
+from exoactor import unitree, wire
 from exoactor_control.link import RobotLink
 
 DOMAIN = 20 + os.getpid() % 50
@@ -90,9 +90,8 @@ def test_wrong_checksum_is_ignored_and_a_right_one_obeyed(link, simulator, monke
             link.write(command)
             time.sleep(0.005)
 
-    right = unitree.crc
     with monkeypatch.context() as patch:
-        patch.setattr(unitree, "crc", lambda m: right(m) ^ (1 if isinstance(m, unitree.LowCmd_) else 0))
+        patch.setattr(wire, "checksum", lambda words: 1)
         send(1.0)
     assert link.read().joint_pos[18] == pytest.approx(before, abs=0.05)
     end = time.monotonic() + 20.0
@@ -107,9 +106,7 @@ def test_control_loop_stands_and_lets_down(link, simulator):
     loop.start()
     try:
         until(lambda: not loop.trouble)
-        until(lambda: link.read() is not None)
-        time.sleep(0.2)
-        controller.stand()
+        loop.ask("stand")
         start = link.read().tick
         until(lambda: link.read().tick > start + 2500 or controller.status.fault)
         assert not controller.status.fault
@@ -127,8 +124,7 @@ def test_silent_robot_is_noticed(link, simulator):
     loop.start()
     try:
         until(lambda: not loop.trouble)
-        time.sleep(0.2)
-        controller.stand()
+        loop.ask("stand")
         simulator.send_signal(signal.SIGSTOP)
         until(lambda: controller.status.fault)
         assert "LowState" in controller.status.fault

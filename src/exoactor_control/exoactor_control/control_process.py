@@ -1,0 +1,300 @@
+"""The control loop in a process of its own: no ROS executor, no garbage collection, no other thread's interpreter lock.
+
+`ControlProcess` starts it and speaks with it over a pipe; it offers what `ControlLoop` offers. The process lets the
+robot down and ends when its parent does, however that ends. Where the system permits, it runs under SCHED_FIFO, ahead
+of everything that has no deadline (root, CAP_SYS_NICE, or an rtprio limit in /etc/security/limits.conf).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection, Pipe
+from typing import Any
+
+from exoactor.errors import ExoActorError, Missing
+from exoactor_control.control_loop import ControlLoop, Report, Sample
+from exoactor_control.link import RobotLink
+from exoactor_control.policy import load_policy
+from exoactor_control.reference import Reference
+from exoactor_control.states import Controller
+
+log = logging.getLogger("exoactor.control")
+
+START_TIMEOUT = 60.0
+"""s for the process to load its libraries and the policy."""
+_PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above everything ordinary
+_SWITCH_INTERVAL = 2e-4  # s that the loop waits at most for another thread of its process
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process is started with; `ControlLoop`, `load_policy` and `Controller` say what each means."""
+
+    network_interface: str = "lo"
+    domain: int = 1
+    policy: str = ""
+    description: str = ""
+    heading_gain: float = 1.0
+    rate: float = 500.0
+    state_timeout: float = 0.05
+    robot_clock: bool = False
+
+
+def make_loop(settings: Settings) -> ControlLoop:
+    """Return the loop, not yet started.
+
+    Raises
+    ------
+    Missing, BadInput
+        The policy cannot be loaded, or DDS not be joined.
+    """
+    controller = Controller(load_policy(settings.policy, settings.description), settings.heading_gain)
+    link = RobotLink(settings.network_interface, settings.domain)
+    return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock)
+
+
+class ControlProcess:
+    """A running `ControlLoop` in a process of its own.
+
+    Raises
+    ------
+    Missing, BadInput
+        As `make_loop`; or the process does not start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.samples: list[Sample] = []
+        """One per frame of the motion now or last tracked."""
+        self.latest: Report | None = None
+        """The newest report, some 20 ms old at most while the robot is heard; None before the first."""
+        self._motion = 0
+        self._asked = 0  # reports up to this number began before the last request was answered
+        self._answers: dict[int, list[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._arrived = threading.Condition()
+        self._sending = threading.Lock()
+        self._ended = False
+        self._pipe, other = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "exoactor_control.control_process", str(other.fileno())],
+            pass_fds=[other.fileno()],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        other.close()
+        self._reader = threading.Thread(target=self._read, name="control process", daemon=True)
+        self._reader.start()
+        try:
+            self._call("start", asdict(settings), timeout=START_TIMEOUT)
+        except ExoActorError:
+            self._end()
+            raise
+
+    # as ControlLoop
+
+    @property
+    def trouble(self) -> str:
+        """Why the robot cannot be driven, one sentence; empty when it can."""
+        if self._ended:
+            return "The control process has ended: configure the controller anew."
+        return self.latest.trouble if self.latest is not None else "The control process has just begun."
+
+    @property
+    def pid(self) -> int:
+        """Process number of the loop."""
+        return self._process.pid
+
+    def report(self) -> Report:
+        """Return the newest report; wait for one that knows of the last request.
+
+        Raises
+        ------
+        Missing
+            There is none within 5 s.
+        """
+
+        def known() -> bool:
+            return self.latest is not None and self.latest.number > self._asked
+
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: known() or self._ended, 5.0) or not known():
+                raise Missing(self.trouble or "The control process does not report.")
+            return self.latest
+
+    def ask(self, what: str) -> None:
+        """As `ControlLoop.ask`."""
+        self._call("ask", what)
+
+    def track(self, reference: Reference) -> None:
+        """As `ControlLoop.track`."""
+        self._motion += 1
+        self.samples = []
+        self._call("track", reference, self._motion)
+
+    def let_go(self) -> None:
+        """As `ControlLoop.let_go`."""
+        self._call("let_go")
+
+    @property
+    def lateness_ms(self) -> tuple[float, float]:
+        """Median and 99th percentile of how late the last 5000 steps began, ms."""
+        return self._call("lateness_ms")
+
+    def close(self) -> None:
+        """Damp the robot, give it back to its own controller, and end the process."""
+        if not self._ended:
+            with contextlib.suppress(ExoActorError):
+                self._call("close")
+        self._end()
+
+    # the pipe
+
+    def _call(self, what: str, *arguments: Any, timeout: float = 20.0) -> Any:
+        number = next(self._numbers)
+        try:
+            with self._sending:
+                self._pipe.send((number, what, arguments))
+        except OSError:
+            raise Missing("The control process has ended: configure the controller anew.") from None
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: number in self._answers or self._ended, timeout):
+                raise Missing(f"The control process does not answer within {timeout:g} s.")
+            answer = self._answers.pop(number, None)
+        if answer is None:
+            raise Missing("The control process has ended: configure the controller anew.")
+        value, error, reports = answer
+        self._asked = max(self._asked, reports)
+        if error is not None:
+            raise error
+        return value
+
+    def _read(self) -> None:
+        try:
+            while True:
+                number, content = self._pipe.recv()
+                with self._arrived:
+                    if number:
+                        self._answers[number] = content
+                    else:
+                        self.latest = content
+                        if content.motion == self._motion:
+                            self.samples += content.samples
+                    self._arrived.notify_all()
+        except (EOFError, OSError):
+            with self._arrived:
+                self._ended = True
+                self._arrived.notify_all()
+
+    def _end(self) -> None:
+        try:
+            self._process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            log.warning("The control process does not end: it is killed.")
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(2.0)
+        self._pipe.close()
+
+
+class _Server:
+    """The process's end of the pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._sending = threading.Lock()
+        self._loop: ControlLoop | None = None
+
+    def serve(self) -> None:
+        """Answer until told to close, or the parent is gone; every request in a thread: a stop waits for none."""
+        try:
+            while True:
+                number, what, arguments = self._pipe.recv()
+                if what == "close":
+                    self._close()
+                    self._answer(number, None)
+                    return
+                if what == "start":
+                    self._serve(number, what, arguments)
+                else:
+                    threading.Thread(target=self._serve, args=(number, what, arguments), daemon=True).start()
+        except (EOFError, OSError):
+            log.warning("The controller's node is gone: the robot is let down.")
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._loop is not None:
+            self._loop.on_report = None
+            self._loop.close()
+            self._loop = None
+
+    def _serve(self, number: int, what: str, arguments: tuple[Any, ...]) -> None:
+        value, error = None, None
+        try:
+            if what == "start":
+                self._loop = make_loop(Settings(**arguments[0]))
+                self._loop.on_report = self._report
+                _settle()
+                self._loop.start()
+            else:
+                value = getattr(self._loop, what)
+                value = value(*arguments) if callable(value) else value
+        except ExoActorError as caught:
+            error = caught
+        except Exception as caught:
+            log.exception("The control process failed at '%s'.", what)
+            error = Missing(f"The control process failed at '{what}': {type(caught).__name__}: {caught}.")
+        self._answer(number, value, error)
+
+    def _answer(self, number: int, value: Any, error: Exception | None = None) -> None:
+        reports = self._loop.reports if self._loop is not None else 0
+        with contextlib.suppress(OSError), self._sending:
+            self._pipe.send((number, (value, error, reports)))
+
+    def _report(self, report: Report) -> None:
+        """Send a report if that needs no waiting: the loop's thread calls this."""
+        if not self._sending.acquire(blocking=False):
+            return
+        try:
+            if select.select([], [self._pipe], [], 0)[1]:  # then there is room for many
+                self._pipe.send((0, report))
+        except OSError:
+            pass
+        finally:
+            self._sending.release()
+
+
+def _settle() -> None:
+    """Keep the interpreter's own pauses away from the loop: what lives now is never collected, and nothing else is."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
+def main() -> int:
+    """Serve the parent at the other end of the pipe whose number is the argument."""
+    logging.basicConfig(format="[control] %(message)s")
+    log.setLevel(logging.INFO)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # goes to the whole terminal: the parent closes in good order
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))  # DDS's threads inherit it
+    except (AttributeError, OSError):
+        log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
+    pipe = Connection(int(sys.argv[1]))
+    _Server(pipe).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
