@@ -72,7 +72,10 @@ class Policy:
         for d in candidates:
             if _takes(network, d.input, d.output):
                 return cls(network, d, _load_encoder(network, d))
-        needed = " or ".join(f"input {list(d.input)} and output {list(d.output)} ({d.name})" for d in candidates)
+        needed = " or ".join(
+            f"input {list(d.input)}{_parts(d) if len(candidates) == 1 else ''} and output {list(d.output)} ({d.name})"
+            for d in candidates
+        )
         raise BadInput(f"The policy {network.path} has {_shapes(network)}, but {needed} is needed.")
 
     @property
@@ -226,8 +229,9 @@ def _load_encoder(network: Network, d: Description) -> Network | None:
         raise Missing(f"The policy {network.path} needs its encoder, but there is no file {path}.")
     encoder = load_network(path)
     if not _takes(encoder, d.encoder.input, d.encoder.output):
-        needed = f"input {list(d.encoder.input)} and output {list(d.encoder.output)}"
-        raise BadInput(f"The encoder {path} has {_shapes(encoder)}, but {needed} is needed ({d.name}).")
+        terms = Observation(d.groups, d.encoder.observation, d.joint_order)
+        needed = f"input {list(d.encoder.input)} ({terms}) and output {list(d.encoder.output)} ({d.name})"
+        raise BadInput(f"The encoder {path} has {_shapes(encoder)}, but {needed} is needed.")
     return encoder
 
 
@@ -249,6 +253,10 @@ def _fits(found: Shape, needed: tuple[int, ...]) -> bool:
     return len(found) == len(needed) and all(
         not isinstance(a, int) or a == b for a, b in zip(found, needed, strict=True)
     )
+
+
+def _parts(d: Description) -> str:
+    return f" ({Observation(d.groups, d.observation, d.joint_order)})"
 
 
 def _shapes(network: Network) -> str:
