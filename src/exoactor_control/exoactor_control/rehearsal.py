@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.errors import BadInput
-from exoactor.motion import RobotMotion
+from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.robot import SENSORS, STANDING, STANDING_HEIGHT, mujoco_model
 from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.metrics import score
@@ -38,6 +38,8 @@ class Rehearsal:
         Seconds of standing before the motion.
     heading_gain
         1/s, feedback of the heading error by the IMU into the reference's yaw rate.
+    position_gain
+        1/s, feedback of the position error by the legs' odometry into the reference's velocity.
 
     Raises
     ------
@@ -59,8 +61,10 @@ class Rehearsal:
         self._policy = Policy.load(policy, description or None) if policy else None
         self._timestep, self._settle, self._heading_gain = timestep, settle, heading_gain
 
-    def __call__(self, motion: RobotMotion, progress: Progress = no_progress) -> Tracking:
-        """Track a motion.
+    def __call__(
+        self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
+    ) -> Tracking:
+        """Track a motion; ``human`` is the person's that it came from, for policies that follow people.
 
         Returns
         -------
@@ -75,7 +79,7 @@ class Rehearsal:
         Refused
             The motion is not fit to be tracked.
         """
-        reference = prepare(motion)
+        reference = prepare(motion, human)
         told = reference.motion
         controller = Controller(self._policy, self._heading_gain)
         robot = _Robot(self._timestep, told, with_band=self._policy is None)
