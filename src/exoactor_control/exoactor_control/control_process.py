@@ -45,6 +45,7 @@ class Settings:
     policy: str = ""
     description: str = ""
     heading_gain: float = 1.0
+    position_gain: float = 1.0
     rate: float = 500.0
     state_timeout: float = 0.05
     robot_clock: bool = False
@@ -58,7 +59,8 @@ def make_loop(settings: Settings) -> ControlLoop:
     Missing, BadInput
         The policy cannot be loaded, or DDS not be joined.
     """
-    controller = Controller(load_policy(settings.policy, settings.description), settings.heading_gain)
+    policy = load_policy(settings.policy, settings.description)
+    controller = Controller(policy, settings.heading_gain, settings.position_gain)
     link = RobotLink(settings.network_interface, settings.domain)
     return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock)
 

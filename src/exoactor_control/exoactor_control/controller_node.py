@@ -30,6 +30,7 @@ PARAMETERS = {
     "description": "",
     "rate": 500.0,
     "heading_gain": 1.0,
+    "position_gain": 1.0,
     "state_timeout": 0.0,
 }
 """ROS parameters of the node and their defaults; `ControllerNode` says what they mean."""
@@ -48,8 +49,8 @@ class ControllerNode(StageNode):
 
     ROS parameters: ``network_interface``, ``dds_domain``, ``robot`` ("sim" or "real"), ``policy`` (.onnx; empty: plain
     joint PD, for a robot on an elastic band), ``description`` (of the policy; empty: by its shapes), ``rate`` (Hz),
-    ``heading_gain`` (1/s), ``state_timeout`` (s without LowState until damping; 0: 0.05 on the robot, 0.5 in
-    simulation).
+    ``heading_gain`` and ``position_gain`` (1/s, of the outer loop, see `exoactor_control.tracker.Tracker`),
+    ``state_timeout`` (s without LowState until damping; 0: 0.05 on the robot, 0.5 in simulation).
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -88,6 +89,7 @@ class ControllerNode(StageNode):
             policy=value["policy"],
             description=value["description"],
             heading_gain=value["heading_gain"],
+            position_gain=value["position_gain"],
             rate=value["rate"],
             state_timeout=value["state_timeout"] or (0.5 if simulated else 0.05),
             robot_clock=simulated,

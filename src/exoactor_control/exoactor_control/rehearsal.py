@@ -54,12 +54,14 @@ class Rehearsal:
         timestep: float = 0.002,
         settle: float = 1.0,
         heading_gain: float = 1.0,
+        position_gain: float = 1.0,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
             raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
         self._policy = Policy.load(policy, description or None) if policy else None
-        self._timestep, self._settle, self._heading_gain = timestep, settle, heading_gain
+        self._timestep, self._settle = timestep, settle
+        self._gains = {"heading_gain": heading_gain, "position_gain": position_gain}
 
     def __call__(
         self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
@@ -81,7 +83,7 @@ class Rehearsal:
         """
         reference = prepare(motion, human)
         told = reference.motion
-        controller = Controller(self._policy, self._heading_gain)
+        controller = Controller(self._policy, **self._gains)
         robot = _Robot(self._timestep, told, with_band=self._policy is None)
 
         controller.step(robot.state(), robot.time)

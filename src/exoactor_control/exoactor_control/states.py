@@ -118,16 +118,24 @@ class Controller:
         The tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band.
     heading_gain
         1/s, how the heading error by the IMU is fed back into the reference's yaw rate; 0: not at all.
+    position_gain
+        1/s, how the position error by the legs' odometry is fed back into the reference's velocity; 0: not at all.
     blend
         Seconds from the present pose into a motion's first frame, and from its last frame to standing.
 
     Every method may be called from any thread.
     """
 
-    def __init__(self, policy: Policy | None = None, heading_gain: float = 1.0, blend: float = 1.0) -> None:
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        heading_gain: float = 1.0,
+        position_gain: float = 1.0,
+        blend: float = 1.0,
+    ) -> None:
         self.policy = policy
         self.blend = blend
-        self._tracker = Tracker(policy, heading_gain)
+        self._tracker = Tracker(policy, heading_gain, position_gain)
         self._safety = Safety(None if policy is None else policy.effort_limits)
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
@@ -274,7 +282,7 @@ class Controller:
 
     def _begin_stand(self, state: RobotState, keep_policy: bool = False) -> None:
         seconds = self.blend if keep_policy else 2.0 * self.blend
-        self._tracker.start(Trajectory.standing(state.joint_pos, seconds), state, keep_policy)
+        self._tracker.start(Trajectory.standing(state.joint_pos, seconds), state, keep_policy, keep_place=self._done)
         self._state = State.STAND
         self._next_tick = self._last[1]
         if not keep_policy:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exoactor_control.policy import PD_KD, PD_KP, Policy, roll_pitch_yaw
+from exoactor_control.odometry import Odometry
+from exoactor_control.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference import STANDING_FRAME, Frame, Trajectory
 
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
 
-_MAX_CORRECTION = 0.5  # rad/s of heading correction
+_MAX_TURN = 0.5  # rad/s of heading correction
+_MAX_SPEED = 0.3  # m/s of position correction
 
 
 class Tracker:
@@ -24,44 +26,71 @@ class Tracker:
     policy
         None: the targets are the reference's own joint positions.
     heading_gain
-        1/s; yaw rate added per radian of heading error by the IMU since `start`.
+        1/s; yaw rate added per radian of heading error by the IMU.
+    position_gain
+        1/s; velocity added per metre of position error by `exoactor_control.odometry.Odometry`.
+
+    The trajectory is laid into the world at `start`: its first frame stands where the robot does and faces as it does.
+    The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading.
     """
 
-    def __init__(self, policy: Policy | None, heading_gain: float) -> None:
+    def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
         self.policy = policy
-        self.heading_gain = heading_gain
+        self.heading_gain, self.position_gain = heading_gain, position_gain
         self.kp, self.kd = (PD_KP, PD_KD) if policy is None else (policy.kp, policy.kd)
         self.target = STANDING_FRAME.joint_pos
         """(29,) rad, of the last tick."""
         self.frame: Frame = STANDING_FRAME
         """What is being commanded."""
         self.trajectory: Trajectory | None = None
+        self.odometry = Odometry()
+        """Where the robot is, brought up to date at every tick."""
+        self.place = np.zeros(2)
+        """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
-        self._yaw_offset = 0.0
+        self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
 
-    def start(self, trajectory: Trajectory, state: RobotState, keep_policy: bool) -> None:
-        """Begin a trajectory here and now; ``keep_policy``: the policy runs on, its history stays."""
+    def start(self, trajectory: Trajectory, state: RobotState, keep_policy: bool, keep_place: bool = False) -> None:
+        """Begin a trajectory now.
+
+        ``keep_policy``: the policy runs on, its history stays. ``keep_place``: the trajectory begins where the robot
+        should be after the one before, and faces as it should, rather than where it is.
+        """
+        self.odometry.update(state)
         if self.policy is not None and not keep_policy:
             self.policy.reset()
+        yaw, self.place = (self.frame.yaw, self.place) if keep_place else (self.odometry.yaw, self.odometry.position)
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._yaw_offset = float(roll_pitch_yaw(state.quat_wxyz)[2]) - float(trajectory.roll_pitch_yaw[0, 2])
+        self._yaw_offset = yaw - float(trajectory.roll_pitch_yaw[0, 2])
+        self._origin = self.place - turn(self._yaw_offset, trajectory.root_pos[0, :2])
 
     def tick(self, state: RobotState) -> None:
         """Advance by one frame."""
+        self.odometry.update(state)
         now = self._index
         frame = self._ahead(now)
+        at = min(now, len(self.trajectory) - 1)
+        self.place = self._origin + turn(self._yaw_offset, self.trajectory.root_pos[at, :2])
         self._index += 1
         self.frame = frame
         if self.policy is None:
             self.target = frame.joint_pos
             return
-        error = frame.yaw - float(roll_pitch_yaw(state.quat_wxyz)[2])
-        error = (error + np.pi) % (2.0 * np.pi) - np.pi
-        turn = float(np.clip(self.heading_gain * error, -_MAX_CORRECTION, _MAX_CORRECTION))
-        frame = replace(frame, yaw_rate=frame.yaw_rate + turn)
-        self.target = self.policy.act(state, frame, lambda steps: self._ahead(now + steps))
+        told = replace(frame, lin_vel_xy=self._velocity(frame), yaw_rate=self._yaw_rate(frame))
+        self.target = self.policy.act(state, told, lambda steps: self._ahead(now + steps))
+
+    def _yaw_rate(self, frame: Frame) -> float:
+        correction = self.heading_gain * _wrap(frame.yaw - self.odometry.yaw)
+        return frame.yaw_rate + float(np.clip(correction, -_MAX_TURN, _MAX_TURN))
+
+    def _velocity(self, frame: Frame) -> np.ndarray:
+        """(2,) m/s in the frame of the robot's heading."""
+        heading = self.odometry.yaw
+        correction = self.position_gain * turn(-heading, self.place - self.odometry.position)
+        correction *= min(1.0, _MAX_SPEED / max(float(np.linalg.norm(correction)), 1e-9))
+        return turn(frame.yaw - heading, frame.lin_vel_xy) + correction
 
     def _ahead(self, index: int) -> Frame:
         """Frame of the trajectory, its heading in the world of the robot's IMU."""
@@ -81,3 +110,13 @@ class Tracker:
     def motion_index(self) -> int:
         """Index of the commanded frame in the motion itself, negative in the blend-in."""
         return 0 if self.trajectory is None else max(self._index - 1, 0) - self.trajectory.begin
+
+
+def turn(angle: float, vector: np.ndarray) -> np.ndarray:
+    """(2,) turned to the left by so many rad."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
+
+
+def _wrap(angle: float) -> float:
+    return float((angle + np.pi) % (2.0 * np.pi) - np.pi)
