@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS, sole_points
+from exoactor.motion import JOINT_NAMES
+from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS, Soles
 from exoactor_control.reference import Frame
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Safety:
 
     def __init__(self, effort_limits: np.ndarray | None = None) -> None:
         self.effort_limits = EFFORT_LIMITS if effort_limits is None else np.minimum(effort_limits, EFFORT_LIMITS)
+        self._soles = Soles()
         self._previous: RobotState | None = None
         self._overload = np.zeros(len(EFFORT_LIMITS))  # s
         self._target: tuple[np.ndarray, float] | None = None  # the last position target, and when
@@ -101,7 +102,7 @@ class Safety:
         upright = _tilt(state.quat_wxyz, np.zeros(2))
         if upright > START_TILT:
             return f"it leans by {upright:.2f} rad, more than {START_TILT:g}: set it on its feet or hang it in the band"
-        height = float(_pelvis_height(state.quat_wxyz[None], state.joint_pos[None])[0])
+        height = self._pelvis_height(state.quat_wxyz, state.joint_pos)
         if height < START_HEIGHT:
             return (
                 f"its pelvis is {height:.2f} m above its soles, less than {START_HEIGHT:g}: "
@@ -147,10 +148,13 @@ class Safety:
         """
         told = np.array([reference.roll_pitch[1], reference.roll_pitch[0]])
         level = Rotation.from_euler("YX", told).as_quat(scalar_first=True)
-        is_, should = _pelvis_height(
-            np.stack([state.quat_wxyz, level]), np.stack([state.joint_pos, reference.joint_pos])
-        )
+        is_ = self._pelvis_height(state.quat_wxyz, state.joint_pos)
+        should = self._pelvis_height(level, reference.joint_pos)
         return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
+
+    def _pelvis_height(self, quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> float:
+        """Height of the pelvis above the lower sole, m, of one pose."""
+        return -float(self._soles.points(quat_wxyz / np.linalg.norm(quat_wxyz), joint_pos)[..., 2].min())
 
     def check_frame(self, frame: Frame) -> str:
         """Return why the reference is lost, one clause; empty when it is there."""
@@ -208,13 +212,6 @@ class Safety:
     def blind_damping(self, gain: float) -> np.ndarray:
         """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one."""
         return np.minimum(gain, self.effort_limits / VELOCITY_LIMITS)
-
-
-def _pelvis_height(quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
-    """Height of the pelvis above the lower sole (T,) m, of orientations (T, 4) and joints (T, 29)."""
-    quat = quat_wxyz / np.linalg.norm(quat_wxyz, axis=1, keepdims=True)
-    pose = RobotMotion(1.0, np.zeros((len(joint_pos), 3)), quat, joint_pos)
-    return -sole_points(pose)[..., 2].min(axis=(1, 2))
 
 
 def _outside(joint_pos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
