@@ -22,6 +22,11 @@ import numpy as np
 
 from exoactor.errors import Missing
 
+try:
+    from fastcrc import crc32
+except ImportError:
+    crc32 = None
+
 NUM_SLOTS = 35
 """Motor entries in a unitree_hg message; the G1 uses the first 29."""
 
@@ -30,19 +35,17 @@ _CMD_SIZE, _STATE_SIZE = 1004, 2092
 _CMD_MOTORS, _STATE_MOTORS = 8, 76  # where the first motor's q lies
 
 
-def checksum(words: np.ndarray) -> int:
-    """Return Unitree's checksum of big-endian 32-bit words (dtype ``>u4``): CRC-32/MPEG-2.
+def checksum(words: bytes) -> int:
+    """Return Unitree's checksum of 32-bit words, each with its high byte first: CRC-32/MPEG-2.
 
     Raises
     ------
     Missing
         The package fastcrc is not installed.
     """
-    try:
-        from fastcrc import crc32
-    except ImportError:
-        raise Missing("The Python package fastcrc is not installed: run 'make env'.") from None
-    return int(crc32.mpeg_2(words.tobytes()))
+    if crc32 is None:
+        raise Missing("The Python package fastcrc is not installed: run 'make env'.")
+    return crc32.mpeg_2(words)
 
 
 class LowCmdBytes:
@@ -70,7 +73,7 @@ class LowCmdBytes:
         checked[0] = self._bytes[4] | self._bytes[5] << 8
         checked[1] = self._bytes[6]
         checked[2:] = self._words[:-1]
-        self._words[-1] = checksum(checked)
+        self._words[-1] = checksum(checked.tobytes())
         return self._bytes
 
 
@@ -87,8 +90,8 @@ class LowStateBytes:
         if len(data) != _STATE_SIZE or bytes(data[:2]) not in _ENCODINGS:
             raise ValueError(f"not a LowState: {len(data)} bytes of encoding {bytes(data[:2]).hex()}")
         self.data = data
-        self._head = np.frombuffer(data, "<u4", 17, 4)
-        self._words = np.frombuffer(data, "<u4", offset=_STATE_MOTORS)
+        self._all = np.frombuffer(data, "<u4", offset=4)
+        self._head, self._words = self._all[:17], self._all[18:]
         motors = self._words[: 14 * NUM_SLOTS].reshape(NUM_SLOTS, 14)
         self.motors = motors.view("<f4")[:, :4]
         """(35, 4) q rad, dq rad/s, ddq, tau_est N m, a row each motor."""
@@ -131,14 +134,21 @@ class LowStateBytes:
 
     def computed_crc(self) -> int:
         """Return the checksum that belongs to its content, padding counted as zeros."""
-        words = np.empty(19 + len(self._words) - 1, ">u4")
-        words[:17] = self._head
-        words[2] &= 0xFFFF
-        words[17] = int.from_bytes(self.data[72:74], "little")
-        words[18] = self.data[74]
-        words[19:] = self._words[:-1]
-        words[19 : 19 + 14 * (NUM_SLOTS - 1)].reshape(NUM_SLOTS - 1, 14)[:, 13] &= 0xFF
-        return checksum(words)
+        swapped = self._all.byteswap()
+        swapped[2] &= 0xFFFF0000
+        swapped[18 : 18 + 14 * (NUM_SLOTS - 1)].reshape(NUM_SLOTS - 1, 14)[:, 13] &= 0xFF000000
+        return self._checksum(swapped.tobytes())
+
+    @property
+    def intact(self) -> bool:
+        """The checksum that came with it belongs to its content."""
+        # padding is zeros as a rule, and then need not be masked
+        return self._checksum(self._all.byteswap().tobytes()) == self.crc or self.computed_crc() == self.crc
+
+    def _checksum(self, swapped: bytes) -> int:
+        """Of the message's words, high byte first: the robot's C structure parts the two halves of the 18th."""
+        temperature, mode = self.data[73:71:-1], self.data[74]
+        return checksum(b"".join((swapped[:68], b"\0\0", temperature, b"\0\0\0", bytes((mode,)), swapped[72:-4])))
 
     def seal(self, mode_machine: int, tick: int) -> bytearray:
         """Set what changes with every message, and the checksum; return the bytes, changed in place by the next call.

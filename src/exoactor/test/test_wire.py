@@ -75,9 +75,11 @@ def test_one_wrong_bit_changes_the_checksum_but_padding_does_not():
     for padding in (14, 75, 76 + 53):
         data[padding] ^= 0xFF
         assert state.computed_crc() == state.crc
+        assert state.intact
     for content in (4, 13, 73, 74, 76 + 52, 2040):
         data[content] ^= 1
         assert state.computed_crc() != state.crc
+        assert not state.intact
         data[content] ^= 1
 
 

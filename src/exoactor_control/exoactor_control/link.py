@@ -67,7 +67,7 @@ class RobotLink:
         except ValueError:
             self.rejected += 1
             return
-        if message.computed_crc() != message.crc:
+        if not message.intact:
             self.rejected += 1
             return
         motors, imu = message.motors[:_NUM].astype(np.float64).T, message.imu.astype(np.float64)

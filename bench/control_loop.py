@@ -1,0 +1,296 @@
+"""How steady is the command loop? Ours, in the controller of a busy ROS node, beside the SDK's own 500 Hz example loop.
+
+A robot without a body, in a process of its own, publishes LowState 500 times a second over the loopback interface and
+notes every LowCmd. The two loops take turns with it, several rounds, each in fresh processes:
+
+- ours: the node ``controller`` as it is launched, standing, with its policy at 50 Hz, while a client keeps the node
+  busy: a motion of 30 s is sent every second, and ``stand`` called ten times a second.
+- the SDK's: what ``g1_low_level_example.py`` of unitree_sdk2_python does: a ``RecurrentThread`` of 2 ms that moves the
+  ankles and writes the LowCmd with its checksum, a subscriber's handler that keeps the newest LowState. Two things are
+  added: it echoes mode_machine from every LowState, not from the first alone, which shows the LowState that a LowCmd
+  follows; and where the installed SDK lacks its native checksum library, a native one takes its place.
+
+The times are those at which the LowCmd were handed to DDS (its source timestamps) and at which the LowState were.
+
+Prints one JSON object: the deviation of the period from 2 ms and the latency from LowState to LowCmd in microseconds
+(p50, p99, p99.9, max), and CPU in percent of one core of the process with the loop (``cpu_node``: of the rest of the
+node); ``ours_no_worse`` says whether ours is no worse at p99.9, and its CPU lower.
+
+    .venv/bin/python bench/control_loop.py [--seconds 10] [--rounds 3] [--policy FILE]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+PERIOD = 0.002
+WARM_UP = 3.0  # s
+
+
+def robot(domain: int, seconds: float) -> None:
+    """Be the robot until a LowCmd comes, then for ``seconds`` more; print what was seen as JSON."""
+    from cyclonedds._clayer import ddspy_take
+    from cyclonedds.core import Policy, Qos
+    from cyclonedds.sub import DataReader
+    from cyclonedds.topic import Topic
+
+    from exoactor import unitree
+    from exoactor.robot import STANDING
+    from exoactor.wire import LowStateBytes
+
+    unitree.open_dds("lo", domain)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(30))
+    switcher = unitree.MotionSwitcherServer(mode="")
+    out = unitree.Publisher(unitree.LOW_STATE_TOPIC, unitree.LowState_)
+    participant = unitree._joined()
+    topic = Topic(participant, unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
+    reader = DataReader(participant, topic, Qos(Policy.History.KeepAll))
+    state = LowStateBytes.zeros()
+    state.motors[:29, 0] = STANDING
+    state.imu[0], state.imu[9] = 1.0, 9.81
+    state.temperatures[:] = 35
+    states: list[int] = []
+    commands: list[tuple[int, int]] = []
+    end = float("inf")
+    due = time.monotonic()
+    while time.monotonic() < end:
+        message = state.seal(len(states) % 256, int(1000 * PERIOD * len(states)))
+        states.append(time.time_ns())
+        out.write_bytes(message)
+        for data, info in ddspy_take(reader._ref, 16):
+            if info.valid_data:
+                commands.append((info.source_timestamp, data[5]))
+        if commands and end == float("inf"):
+            end = time.monotonic() + WARM_UP + seconds
+            print("commanded", flush=True)
+        due += PERIOD
+        time.sleep(max(0.0, due - time.monotonic()))
+    begin = commands[0][0] + int(1e9 * WARM_UP)
+    print(json.dumps({"states": states, "commands": [c for c in commands if c[0] > begin]}), flush=True)
+    del switcher
+    os._exit(0)  # the SDK's threads do not end
+
+
+def sdk(domain: int) -> None:
+    """Run the SDK's example loop until killed."""
+    from exoactor import unitree
+
+    unitree.open_dds("lo", domain)
+    from unitree_sdk2py.core.channel import ChannelPublisher, ChannelSubscriber
+    from unitree_sdk2py.utils.crc import CRC
+    from unitree_sdk2py.utils.thread import RecurrentThread
+
+    try:
+        checksum = CRC().Crc
+    except OSError:
+        checksum = unitree.crc
+    command, newest, elapsed = unitree.low_cmd(), [], [0.0]
+    for motor in command.motor_cmd[:29]:
+        motor.mode, motor.kp, motor.kd = 1, 40.0, 1.0
+
+    def keep(message: unitree.LowState_) -> None:
+        newest[:] = [message]
+
+    def write() -> None:
+        elapsed[0] += PERIOD
+        swing = np.sin(2.0 * np.pi * elapsed[0])
+        command.mode_pr, command.mode_machine = 0, newest[0].mode_machine
+        for joint, amplitude in ((4, 0.5), (5, 0.17), (10, 0.5), (11, -0.17)):
+            command.motor_cmd[joint].q = amplitude * swing
+        command.crc = checksum(command)
+        publisher.Write(command)
+
+    publisher = ChannelPublisher(unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
+    publisher.Init()
+    subscriber = ChannelSubscriber(unitree.LOW_STATE_TOPIC, unitree.LowState_)
+    subscriber.Init(keep, 10)
+    while not newest:
+        time.sleep(0.1)
+    thread = RecurrentThread(interval=PERIOD, target=write, name="control")
+    thread.Start()
+    threading.Event().wait()
+
+
+@contextlib.contextmanager
+def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
+    """The controller's node, standing and kept busy; yields its process numbers, the one with the loop first."""
+    from exoactor_interfaces.action import TrackMotion
+    from rclpy.action import ActionClient
+    from std_srvs.srv import Trigger
+
+    from exoactor.robot import standing_motion
+    from exoactor.ros.convert import robot_to_message
+    from exoactor.ros.testing import finished, spinning, until, use_own_domain
+
+    command = [sys.executable, "-m", "exoactor_control.controller_node", "--ros-args", "-r", "__ns:=/exoactor"]
+    command += ["-p", f"dds_domain:={domain}", "-p", "robot:=real", "-p", f"policy:='{policy}'"]
+    node = subprocess.Popen(command, env={**os.environ, **use_own_domain()}, stderr=subprocess.DEVNULL)
+    done = threading.Event()
+    try:
+        with spinning(threads=4) as (client,):
+            stand = client.create_client(Trigger, "stand")
+            goals = ActionClient(client, TrackMotion, "track_motion")
+            assert stand.wait_for_service(30.0), "the controller does not come up"
+            assert goals.wait_for_server(30.0), "the controller does not come up"
+            until(lambda: finished(stand.call_async(Trigger.Request())).success, 30.0)
+            goal = TrackMotion.Goal(motion=robot_to_message(standing_motion(30.0)))
+
+            def pester() -> None:
+                count = 0
+                while not done.wait(0.1):
+                    stand.call_async(Trigger.Request())
+                    if count % 10 == 0:
+                        goals.send_goal_async(goal)
+                    count += 1
+
+            thread = threading.Thread(target=pester)
+            thread.start()
+            loop = [
+                child for child in children(node.pid) if "control_process" in Path(f"/proc/{child}/cmdline").read_text()
+            ]
+            yield [*loop, node.pid]
+            done.set()
+            thread.join()
+    finally:
+        done.set()
+        node.send_signal(signal.SIGINT)
+        try:
+            node.wait(20.0)
+        except subprocess.TimeoutExpired:
+            node.kill()
+
+
+@contextlib.contextmanager
+def sdk_loop(domain: int) -> Iterator[list[int]]:
+    """The SDK's loop; yields its process number."""
+    process = subprocess.Popen([sys.executable, __file__, "--sdk", str(domain)])
+    try:
+        yield [process.pid]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children(pid: int) -> list[int]:
+    """Process numbers of a process' children."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            if stat(int(entry))[1] == str(pid):
+                found.append(int(entry))
+    return found
+
+
+def stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat after the process' name."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has taken so far."""
+    fields = stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def leg(which: str, domain: int, seconds: float, policy: str) -> dict[str, np.ndarray]:
+    """One turn of one loop: deviations of the period and latencies in microseconds, CPU shares in percent."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--robot", str(domain), "--seconds", str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        with busy_node(domain, policy) if which == "ours" else sdk_loop(domain) as pids:
+            assert process.stdout.readline().strip() == "commanded"
+            time.sleep(WARM_UP)
+            before, start = [cpu_seconds(p) for p in pids], time.monotonic()
+            seen = process.stdout.readline()  # when the robot is done
+            elapsed = time.monotonic() - start
+            cpu = [100.0 * (cpu_seconds(p) - b) / elapsed for p, b in zip(pids, before, strict=True)]
+    finally:
+        process.kill()
+        process.wait()
+    seen = json.loads(seen)
+    states, commands = np.array(seen["states"]), sorted(seen["commands"])
+    times = np.array([t for t, _ in commands])
+    # the LowState that a LowCmd follows: the newest before it with its number
+    newest = np.searchsorted(states, times) - 1
+    followed = newest - (newest - np.array([n for _, n in commands])) % 256
+    return {
+        "period_deviation_us": np.abs(np.diff(times) * 1e-3 - 1e6 * PERIOD),
+        "latency_us": (times - states[followed]) * 1e-3,
+        "cpu_loop": np.array(cpu[:1]),
+        "cpu_node": np.array(cpu[1:]),
+    }
+
+
+def summary(legs: list[dict[str, np.ndarray]]) -> dict:
+    """All rounds of one loop together."""
+    found: dict = {}
+    for name in ("period_deviation_us", "latency_us"):
+        values = np.concatenate([leg[name] for leg in legs])
+        marks = np.percentile(values, [50, 99, 99.9, 100])
+        found[name] = dict(zip(("p50", "p99", "p99.9", "max"), np.round(marks).astype(int).tolist(), strict=True))
+        found["commands"] = len(values)
+    for name in ("cpu_loop", "cpu_node"):
+        values = np.concatenate([leg[name] for leg in legs])
+        if len(values):
+            found[name] = round(float(values.mean()), 1)
+    return found
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="Measured each turn, after 3 s of warming up.")] = 10.0,
+    rounds: Annotated[int, typer.Option(help="Turns of each loop.")] = 3,
+    policy: Annotated[str, typer.Option(help="ONNX file; empty: as the controller's own default.")] = "",
+    robot_domain: Annotated[int, typer.Option("--robot", hidden=True)] = -1,
+    sdk_domain: Annotated[int, typer.Option("--sdk", hidden=True)] = -1,
+) -> None:
+    """Measure both loops in turn."""
+    if robot_domain >= 0:
+        robot(robot_domain, seconds)
+    if sdk_domain >= 0:
+        sdk(sdk_domain)
+    from exoactor.ros.testing import UNITREE_DOMAIN
+
+    legs: dict[str, list] = {"ours": [], "sdk": []}
+    for _ in range(rounds):
+        for which, done in legs.items():
+            done.append(leg(which, UNITREE_DOMAIN, seconds, policy))
+    ours, theirs = summary(legs["ours"]), summary(legs["sdk"])
+    print(
+        json.dumps(
+            {
+                "ours": ours,
+                "sdk": theirs,
+                "ours_no_worse": {
+                    "period_p99.9": ours["period_deviation_us"]["p99.9"] <= theirs["period_deviation_us"]["p99.9"],
+                    "latency_p99.9": ours["latency_us"]["p99.9"] <= theirs["latency_us"]["p99.9"],
+                    "cpu": ours["cpu_loop"] < theirs["cpu_loop"],
+                },
+                "policy": policy or "default",
+                "load_average": round(os.getloadavg()[0], 1),
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
