@@ -18,14 +18,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.errors import BadInput
-from exoactor.motion import JOINT_NAMES
+from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor.robot import forward_kinematics
 from exoactor_control.human import NUM_HUMAN_JOINTS
+from exoactor_control.reference import RATE
 
 if TYPE_CHECKING:
     from exoactor_control.policy import Policy
@@ -62,6 +65,26 @@ def _six(seen_from: Rotation, rotation: Rotation) -> np.ndarray:
     return (seen_from.inv() * rotation).as_matrix()[:, :2].ravel()
 
 
+def _position_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
+    return _pelvis(state).inv().apply(np.subtract(frame.position, state.position))
+
+
+def _torso_position_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
+    def torso(position: np.ndarray, pelvis: Rotation, joint_pos: np.ndarray) -> np.ndarray:
+        return position + pelvis.apply(Rotation.from_euler("z", joint_pos[_WAIST[0]]).apply(_torso_offset()))
+
+    error = torso(frame.position, frame.rotation, frame.joint_pos)
+    error -= torso(state.position, _pelvis(state), state.joint_pos)
+    return torso_rotation(_pelvis(state), state.joint_pos).inv().apply(error)
+
+
+@cache
+def _torso_offset() -> np.ndarray:
+    """(3,) m from the pelvis to the torso's origin, which lies where the waist's roll and pitch axes meet."""
+    at_origin = RobotMotion(RATE, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), np.zeros((1, len(JOINT_NAMES))))
+    return forward_kinematics(at_origin, ("torso_link",))[0, 0]
+
+
 def _torso_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
     robot = torso_rotation(_pelvis(state), state.joint_pos)
     return _six(robot, torso_rotation(frame.rotation, frame.joint_pos))
@@ -85,11 +108,15 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "pelvis_rotation_error": (6, lambda s, r, p: _six(_pelvis(s), r.rotation)),
     "pelvis_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), r.rotation)),
     "torso_rotation_error": (6, _torso_error),
+    # where the reference is from the robot, by its odometry, in the axes of its pelvis or torso
+    "pelvis_position_error": (3, _position_error),
+    "torso_position_error": (3, _torso_position_error),
     # the person
     "human_joints": (3 * NUM_HUMAN_JOINTS, lambda s, r, p: r.human.joints.ravel()),
     "human_rotation_error": (6, lambda s, r, p: _six(_pelvis(s), r.human.root)),
     "human_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), r.human.root)),
     # the robot
+    "lin_vel": (3, lambda s, r, p: _pelvis(s).inv().apply(s.lin_vel)),  # by its odometry
     "ang_vel": (3, lambda s, r, p: s.ang_vel),
     "roll_pitch": (2, lambda s, r, p: roll_pitch_yaw(s.quat_wxyz)[:2]),
     "gravity": (3, lambda s, r, p: _pelvis(s).inv().apply([0.0, 0.0, -1.0])),  # its direction in the pelvis frame

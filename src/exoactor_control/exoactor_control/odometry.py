@@ -40,6 +40,8 @@ class Odometry:
         """(2,) m, horizontal."""
         self.velocity = np.zeros(2)
         """(2,) m/s, horizontal, smoothed over a step."""
+        self.height, self.climb = 0.0, 0.0
+        """m, of the pelvis over the lower sole; and m/s, how fast it rises, smoothed alike."""
         self.yaw = 0.0
         """rad, by the IMU, in (-pi, pi]."""
         self._soles = Soles()
@@ -57,11 +59,14 @@ class Odometry:
         if dt < _GAP:
             # Only points that bear at both times tell how far the pelvis went between them.
             both = np.sqrt(weights * self._weights) + 1e-12
-            step = both @ (self._points - points)[:, :2] / both.sum()
-            self.position = self.position + step
-            self.velocity = self.velocity + min(dt / _SMOOTHING, 1.0) * (step / dt - self.velocity)
+            step = both @ (self._points - points) / both.sum()
+            share = min(dt / _SMOOTHING, 1.0)
+            self.position = self.position + step[:2]
+            self.velocity = self.velocity + share * (step[:2] / dt - self.velocity)
+            self.climb += share * (step[2] / dt - self.climb)
         else:
-            self.velocity = np.zeros(2)
+            self.velocity, self.climb = np.zeros(2), 0.0
+        self.height = -float(points[:, 2].min())
         self._points, self._weights, self._time = points, weights, state.time
         w, x, y, z = state.quat_wxyz
         self.yaw = float(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))

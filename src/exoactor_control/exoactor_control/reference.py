@@ -55,6 +55,8 @@ class Frame:
     """m/s, the third component of ``lin_vel_xy``."""
     joint_vel: np.ndarray = field(default_factory=lambda: np.zeros(len(STANDING)))
     """(29,) rad/s."""
+    position: np.ndarray | None = None
+    """(3,) m, of the pelvis in the frame of the robot's odometry; None: of no account."""
     in_motion: bool = False
     """It belongs to the motion itself: not to a blend, nor to standing."""
     human: Human | None = None

@@ -50,6 +50,10 @@ class RobotState:
     """(29,) degrees Celsius, the hotter of each motor's two sensors; 0 where unknown."""
     tick: int = 0
     """The robot's clock, ms."""
+    position: np.ndarray | None = None
+    """(3,) m, of the pelvis, estimated by `exoactor_control.odometry.Odometry`; None: not estimated."""
+    lin_vel: np.ndarray | None = None
+    """(3,) m/s, likewise, in the same axes."""
     mode_machine: int = 0
     """The robot's variant, echoed in LowCmd."""
     mode_pr: int = 0

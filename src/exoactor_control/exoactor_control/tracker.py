@@ -78,8 +78,15 @@ class Tracker:
         if self.policy is None:
             self.target = frame.joint_pos
             return
-        told = replace(frame, lin_vel_xy=self._velocity(frame), yaw_rate=self._yaw_rate(frame))
-        self.target = self.policy.act(state, told, lambda steps: self._ahead(now + steps))
+        told = replace(
+            frame,
+            lin_vel_xy=self._velocity(frame),
+            yaw_rate=self._yaw_rate(frame),
+            position=np.r_[self.place, frame.height],
+        )
+        o = self.odometry
+        seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
+        self.target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
 
     def _yaw_rate(self, frame: Frame) -> float:
         correction = self.heading_gain * _wrap(frame.yaw - self.odometry.yaw)

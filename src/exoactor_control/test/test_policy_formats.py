@@ -167,6 +167,36 @@ def test_beyond_mimic(tmp_path):
     np.testing.assert_allclose(policy.kd[ISAAC], KD)
 
 
+def test_beyond_mimic_with_state_estimation(tmp_path):
+    names = "command,motion_anchor_pos_b,motion_anchor_ori_b,base_lin_vel,base_ang_vel,joint_pos,joint_vel,actions"
+    meta = {**BEYOND_MIMIC, "observation_names": names, "observation_history_lengths": "1,1,1,1,1,1,1,1"}
+    policy = Policy.load(network(tmp_path / "p.onnx", 160, tables=table(), metadata=meta))
+    rng = np.random.default_rng(0)
+    t, robot = trajectory(rng), Robot(rng)
+    frame = replace(t.frame(3), position=np.array([1.0, 2.0, 0.8]))
+    state = replace(robot.state, position=np.array([0.7, 2.1, 0.75]), lin_vel=np.array([0.4, -0.2, 0.1]))
+
+    def torso_pos(position, rotation, joints):
+        quat_wxyz = Rotation.from_matrix(rotation).as_quat(scalar_first=True)
+        return forward_kinematics(RobotMotion(50.0, position[None], quat_wxyz[None], joints[None]), ("torso_link",))[
+            0, 0
+        ]
+
+    pelvis = matrix(t.roll_pitch_yaw[3])
+    there = torso_pos(frame.position, pelvis, t.joint_pos[3])
+    here = torso_pos(state.position, robot.matrix, state.joint_pos)
+    seen = policy.observe(state, frame)
+    np.testing.assert_allclose(seen[58:61], torso(robot.matrix, state.joint_pos).T @ (there - here), atol=1e-6)
+    np.testing.assert_allclose(seen[67:70], robot.matrix.T @ state.lin_vel, atol=1e-6)
+    np.testing.assert_allclose(seen[70:73], state.ang_vel, atol=1e-6)
+    policy = Policy.load(
+        network(tmp_path / "p.onnx", 160, tables=table(), metadata={**meta, "anchor_body_name": "pelvis"})
+    )
+    seen = policy.observe(state, frame)
+    np.testing.assert_allclose(seen[58:61], robot.matrix.T @ [0.3, -0.1, 0.05], atol=1e-6)
+    np.testing.assert_allclose(seen[61:67], six(robot.matrix, pelvis), atol=1e-6)
+
+
 def test_the_torso_is_where_the_model_says():
     rng = np.random.default_rng(1)
     rpy, joints = rng.uniform(-0.5, 0.5, 3), rng.uniform(-0.4, 0.4, 29)
@@ -359,6 +389,28 @@ def test_gmt(tmp_path):
         policy.last_action = actions[-1]
     with pytest.raises(ValueError, match="frames ahead"):
         policy.observe(robots[0].state, t.frame(0))
+
+
+def test_the_tracker_tells_where_the_robot_is(tmp_path):
+    names = "motion_anchor_pos_b,base_lin_vel"
+    meta = {
+        **BEYOND_MIMIC,
+        "observation_names": names,
+        "observation_history_lengths": "1,1",
+        "anchor_body_name": "pelvis",
+    }
+    weight = np.zeros((6, 29))
+    weight[:6, :6] = np.eye(6)
+    policy = Policy.load(network(tmp_path / "p.onnx", 6, tables=table(), metadata=meta, weight=weight))
+    n = 101
+    walk = standing_motion(2.0)
+    walk = RobotMotion(50.0, walk.root_pos + np.c_[np.arange(n) / 50, np.zeros((n, 2))], walk.root_quat_wxyz,
+                       walk.joint_pos)  # fmt: skip
+    tracker = Tracker(policy, 0.0, 0.0)
+    tracker.start(Trajectory.blended(Reference(walk, ()), STANDING, STANDING_FRAME, 0.02), standing_state(), False)
+    for i in range(51):  # the reference walks off, the robot stands still
+        tracker.tick(standing_state(time=0.02 * i))
+    np.testing.assert_allclose(policy.last_action[:6], [0.98, 0, 0, 0, 0, 0], atol=0.02)
 
 
 def test_joints_that_are_not_the_policys_hold_the_reference(tmp_path):

@@ -17,21 +17,21 @@ from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import EFFORT_LIMITS, forward_kinematics
 from exoactor_control.description import Description
 from exoactor_control.networks import Network
-from exoactor_control.observations import torso_rotation
+from exoactor_control.observations import Observation, torso_rotation
 from exoactor_control.reference import RATE
 
 _GROUPS = {
     "command": ["reference_joint_pos", "reference_joint_vel"],
+    "motion_anchor_pos_b": ["torso_position_error"],
     "motion_anchor_ori_b": ["torso_rotation_error"],
+    "base_lin_vel": ["lin_vel"],
     "base_ang_vel": ["ang_vel"],
     "projected_gravity": ["gravity"],
     "joint_pos": ["joint_pos_rel"],
     "joint_vel": ["joint_vel"],
     "actions": ["last_action"],
 }
-_ANCHORS = {"torso_link": "torso_rotation_error", "pelvis": "pelvis_rotation_error"}
-_ESTIMATED = ("motion_anchor_pos_b", "base_lin_vel")
-_DECIMALS = 3  # of the numbers in BeyondMimic's metadata
+_ANCHORS = {"torso_link": "torso", "pelvis": "pelvis"}
 
 # holosoma's files do not name their terms: they are always these, in alphabetical order.
 _HOLOSOMA = {
@@ -97,21 +97,13 @@ def _description(
     kp: np.ndarray,
     kd: np.ndarray,
     scale: np.ndarray,
-    anchor: str = "torso_rotation_error",
+    anchor: str = "torso",
 ) -> Description:
-    groups = {**_GROUPS, "motion_anchor_ori_b": [anchor]}
+    groups = {name: [{"term": t.replace("torso", anchor)} for t in group] for name, group in _GROUPS.items()}
     parts = []
-    size = 0
     for term, count in zip(terms, steps, strict=True):
-        if term in _ESTIMATED:
-            raise BadInput(
-                f"its term '{term}' needs the robot's position or velocity, which its sensors do not tell: export the "
-                "policy that was trained without state estimation"
-            )
         if term not in groups:
             raise BadInput(f"its term '{term}' is not known: known are {', '.join(groups)}")
-        width = {"command": 2 * len(joints), "motion_anchor_ori_b": 6, "base_ang_vel": 3, "projected_gravity": 3}
-        size += count * width.get(term, len(joints))
         # Isaac Lab's histories: oldest first, the present one last, begun with copies of the first
         parts.append(
             {"groups": [term]} | ({"history": count - 1, "present": True, "fill": "first"} if count > 1 else {})
@@ -119,10 +111,10 @@ def _description(
     return Description(
         name=name,
         rate=RATE,  # the files do not tell; both projects train at 50 Hz
-        input=(1, size),
+        input=(1, Observation(groups, parts, joints).size),
         output=(1, len(joints)),
         joint_order=joints,
-        groups={key: [{"term": t} for t in value] for key, value in groups.items()},
+        groups=groups,
         observation=parts,
         default_pose=pose,
         kp=kp,
