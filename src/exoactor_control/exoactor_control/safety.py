@@ -179,16 +179,19 @@ class Safety:
 
         Position targets stay inside the joint limits and move no faster than `TARGET_SPEED` allows (where ``now`` says
         when); velocity targets stay inside the motors' speeds, gains inside `MAX_KP` and `MAX_KD`. What drives a joint
-        on falls from `TAPER` of its greatest speed to nothing at that speed, beyond which it is only damped. Where the
-        torque at the measured position and velocity would still exceed the effort limit, the joint's gains and
-        feed-forward are scaled down to meet it.
+        on falls from `TAPER` of its greatest speed to nothing at that speed, beyond which it is only damped, and it
+        would be gone at that speed if the joint reached it before the next command. Where the torque at the measured
+        position and velocity would still exceed the effort limit, the joint's gains and feed-forward are scaled down
+        to meet it.
 
         Raises
         ------
         ValueError
-            The command, or the state, holds a number that is not finite.
+            The command, or the state, holds a number that is not finite, or not one for each motor.
         """
         values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
+        if any(np.shape(v) != EFFORT_LIMITS.shape for v in values):
+            raise ValueError(f"a command that is not {len(EFFORT_LIMITS)} numbers was held back")
         if not all(np.isfinite(v).all() for v in values):
             raise ValueError("a command with a number that is not finite was held back")
         q = command.q
@@ -207,11 +210,28 @@ class Safety:
         command = replace(command, q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * command.tau)
         torque = np.abs(command.torque(state.joint_pos, state.joint_vel))
         scale = np.minimum(1.0, self.effort_limits / np.maximum(torque, 1e-9))
-        return replace(command, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
+        command = replace(command, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
+        return _fade(command, state)
 
     def blind_damping(self, gain: float) -> np.ndarray:
         """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one."""
         return np.minimum(gain, self.effort_limits / VELOCITY_LIMITS)
+
+
+def _fade(command: MotorCommand, state: RobotState) -> MotorCommand:
+    """Have the torque be gone at the joint's greatest speed, should the joint reach that before the next command.
+
+    Where the command's own damping is too weak for that, more damping about a velocity target that leaves the torque
+    at the measured velocity as it is.
+    """
+    v = state.joint_vel
+    torque = command.torque(state.joint_pos, v)
+    room = VELOCITY_LIMITS - np.sign(torque) * v
+    slow = np.abs(v) < VELOCITY_LIMITS
+    kd = np.where(slow, np.maximum(command.kd, np.abs(torque) / np.where(slow, room, 1.0)), command.kd)
+    kd = np.minimum(kd, np.maximum(command.kd, MAX_KD))
+    share = command.kd / np.maximum(kd, 1e-9)
+    return replace(command, kd=kd, dq=np.where(kd > command.kd, v + share * (command.dq - v), command.dq))
 
 
 def _outside(joint_pos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
