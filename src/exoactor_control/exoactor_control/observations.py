@@ -29,6 +29,7 @@ from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import forward_kinematics
 from exoactor_control.human import NUM_HUMAN_JOINTS
 from exoactor_control.reference import RATE
+from exoactor_control.rotations import about_z, from_quat, from_yaw_roll_pitch
 
 if TYPE_CHECKING:
     from exoactor_control.policy import Policy
@@ -46,36 +47,45 @@ def roll_pitch_yaw(quat_wxyz: np.ndarray) -> np.ndarray:
     return Rotation.from_quat(quat_wxyz, scalar_first=True).as_euler("ZYX")[..., ::-1]
 
 
-def torso_rotation(pelvis: Rotation, joint_pos: np.ndarray) -> Rotation:
-    """Orientation of the torso: the pelvis' turned by the waist's joints of (..., 29) in motor order."""
-    return pelvis * Rotation.from_euler("ZXY", joint_pos[..., _WAIST])
+def _torso(pelvis: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
+    return pelvis @ from_yaw_roll_pitch(*joint_pos[_WAIST])
 
 
-def _pelvis(state: RobotState) -> Rotation:
-    return Rotation.from_quat(state.quat_wxyz, scalar_first=True)
+def _pelvis(state: RobotState) -> np.ndarray:
+    return from_quat(state.quat_wxyz)
 
 
-def _heading(state: RobotState) -> Rotation:
-    # where the pelvis' x axis points, on the floor; the same as the yaw of roll_pitch_yaw
-    return Rotation.from_euler("z", roll_pitch_yaw(state.quat_wxyz)[2])
+def _roll_pitch(state: RobotState) -> np.ndarray:
+    r = _pelvis(state)
+    return np.array([np.arctan2(r[2, 1], r[2, 2]), np.arcsin(np.clip(-r[2, 0], -1.0, 1.0))])
 
 
-def _six(seen_from: Rotation, rotation: Rotation) -> np.ndarray:
-    """The first two columns of the relative rotation's matrix, row by row, (6,)."""
-    return (seen_from.inv() * rotation).as_matrix()[:, :2].ravel()
+def _heading(state: RobotState) -> np.ndarray:
+    # where the pelvis' x axis points on the floor, as the yaw of roll_pitch_yaw
+    r = _pelvis(state)
+    return about_z(np.arctan2(r[1, 0], r[0, 0]))
+
+
+def _six(seen_from: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """The first two columns of the relative rotation, row by row, (6,)."""
+    return (seen_from.T @ rotation)[:, :2].ravel()
+
+
+def _torso_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
+    return _six(_torso(_pelvis(state), state.joint_pos), _torso(frame.rotation, frame.joint_pos))
 
 
 def _position_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
-    return _pelvis(state).inv().apply(np.subtract(frame.position, state.position))
+    return (frame.position - state.position) @ _pelvis(state)
 
 
 def _torso_position_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
-    def torso(position: np.ndarray, pelvis: Rotation, joint_pos: np.ndarray) -> np.ndarray:
-        return position + pelvis.apply(Rotation.from_euler("z", joint_pos[_WAIST[0]]).apply(_torso_offset()))
+    def position(pelvis: np.ndarray, rotation: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
+        return pelvis + rotation @ about_z(joint_pos[_WAIST[0]]) @ _torso_offset()
 
-    error = torso(frame.position, frame.rotation, frame.joint_pos)
-    error -= torso(state.position, _pelvis(state), state.joint_pos)
-    return torso_rotation(_pelvis(state), state.joint_pos).inv().apply(error)
+    robot = _pelvis(state)
+    there = position(frame.position, frame.rotation, frame.joint_pos)
+    return (there - position(state.position, robot, state.joint_pos)) @ _torso(robot, state.joint_pos)
 
 
 @cache
@@ -83,11 +93,6 @@ def _torso_offset() -> np.ndarray:
     """(3,) m from the pelvis to the torso's origin, which lies where the waist's roll and pitch axes meet."""
     at_origin = RobotMotion(RATE, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), np.zeros((1, len(JOINT_NAMES))))
     return forward_kinematics(at_origin, ("torso_link",))[0, 0]
-
-
-def _torso_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
-    robot = torso_rotation(_pelvis(state), state.joint_pos)
-    return _six(robot, torso_rotation(frame.rotation, frame.joint_pos))
 
 
 # Each term: its width, and (robot state, reference frame, policy) -> (width,). Joints in the policy's order.
@@ -116,10 +121,10 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "human_rotation_error": (6, lambda s, r, p: _six(_pelvis(s), r.human.root)),
     "human_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), r.human.root)),
     # the robot
-    "lin_vel": (3, lambda s, r, p: _pelvis(s).inv().apply(s.lin_vel)),  # by its odometry
+    "lin_vel": (3, lambda s, r, p: s.lin_vel @ _pelvis(s)),  # by its odometry
     "ang_vel": (3, lambda s, r, p: s.ang_vel),
-    "roll_pitch": (2, lambda s, r, p: roll_pitch_yaw(s.quat_wxyz)[:2]),
-    "gravity": (3, lambda s, r, p: _pelvis(s).inv().apply([0.0, 0.0, -1.0])),  # its direction in the pelvis frame
+    "roll_pitch": (2, lambda s, r, p: _roll_pitch(s)),
+    "gravity": (3, lambda s, r, p: -_pelvis(s)[2]),  # its direction in the pelvis frame
     "joint_pos_rel": (_JOINTS, lambda s, r, p: s.joint_pos[p.order] - p.description.default_pose),
     "joint_vel": (_JOINTS, lambda s, r, p: s.joint_vel[p.order]),
     "last_action": (_JOINTS, lambda s, r, p: p.last_action),  # as the network gave it
@@ -279,8 +284,8 @@ class Observation:
         def step(part: _Part, ahead_by: int) -> np.ndarray:
             for name in part.groups:
                 if (name, ahead_by) not in known:
-                    frame = ahead(ahead_by)
-                    known[name, ahead_by] = np.concatenate([t(state, frame, policy) for t in self._groups[name]])
+                    values = [term(state, ahead(ahead_by), policy) for term in self._groups[name]]
+                    known[name, ahead_by] = values[0] if len(values) == 1 else np.concatenate(values)
             return np.concatenate([known[name, ahead_by] for name in part.groups])
 
         parts: list[np.ndarray] = []

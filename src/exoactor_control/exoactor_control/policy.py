@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,6 +211,9 @@ def load_policy(name: str, description: str = "") -> Policy | None:
 
 
 def _from(frame: Frame, ahead: Ahead | None) -> Ahead:
+    """Return the frames ahead, each asked for once, the present one being ``frame``."""
+
+    @cache
     def at(steps: int) -> Frame:
         if steps == 0:
             return frame

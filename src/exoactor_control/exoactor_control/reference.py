@@ -13,6 +13,7 @@ from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 from exoactor_control.human import Human
 from exoactor_control.repair import MAX_SPEED, MAX_TURN, set_on_floor, speeds, whole
+from exoactor_control.rotations import from_roll_pitch_yaw
 
 RATE = 50.0
 """Hz, of every reference and policy."""
@@ -63,9 +64,9 @@ class Frame:
     """The person at this moment, arrays of one frame each; in the blends as at the motion's ends. None: not given."""
 
     @property
-    def rotation(self) -> Rotation:
-        """Orientation of the pelvis."""
-        return Rotation.from_euler("ZYX", [self.yaw, self.roll_pitch[1], self.roll_pitch[0]])
+    def rotation(self) -> np.ndarray:
+        """(3, 3) orientation of the pelvis."""
+        return from_roll_pitch_yaw(*self.roll_pitch, self.yaw)
 
     def turned(self, angle: float) -> Frame:
         """Return the frame in a world turned by so many rad about z."""

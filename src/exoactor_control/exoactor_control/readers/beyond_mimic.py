@@ -15,9 +15,9 @@ from scipy.spatial.transform import Rotation
 from exoactor.errors import BadInput
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import EFFORT_LIMITS, forward_kinematics
-from exoactor_control.description import Description
+from exoactor_control.description import Description, in_file
 from exoactor_control.networks import Network
-from exoactor_control.observations import Observation, torso_rotation
+from exoactor_control.observations import Observation
 from exoactor_control.reference import RATE
 
 _GROUPS = {
@@ -67,7 +67,7 @@ def read(network: Network) -> Description:
         for name in ("joint_stiffness", "joint_damping", "default_joint_pos", "action_scale")
     )
     names = _names(meta["observation_names"])
-    steps = [int(n) for n in _names(meta.get("observation_history_lengths", ",".join("1" * len(names))))]
+    steps = [int(float(n)) for n in _names(meta.get("observation_history_lengths", ",".join("1" * len(names))))]
     if len(steps) != len(names):
         raise BadInput(f"its metadata name {len(names)} observation terms, but {len(steps)} history lengths")
     if meta["anchor_body_name"] not in _ANCHORS:
@@ -137,24 +137,30 @@ def motion(network: Network) -> RobotMotion:
     BadInput
         Its outputs are not those of BeyondMimic or holosoma.
     """
-    d = read(network)
-    rows = _rows(network, d.input[-1])
+    with in_file(network.path):
+        d = read(network)
+        return _pelvis_motion(d, _rows(network, d.input[-1]), network.metadata)
+
+
+def _pelvis_motion(d: Description, rows: dict[str, np.ndarray], meta: dict[str, str]) -> RobotMotion:
+    """The motion of the pelvis and the joints from that of the anchor."""
     joint_pos = np.zeros((len(rows["joint_pos"]), len(JOINT_NAMES)))
     joint_pos[:, [JOINT_NAMES.index(name) for name in d.joint_order]] = rows["joint_pos"]
     if "ref_pos_xyz" in rows:
         torso, torso_pos = Rotation.from_quat(rows["ref_quat_xyzw"]), rows["ref_pos_xyz"]
     elif "body_pos_w" in rows:
-        body = _names(network.metadata["body_names"]).index(network.metadata["anchor_body_name"])
+        body = _names(meta["body_names"]).index(meta["anchor_body_name"])
         torso, torso_pos = (
             Rotation.from_quat(rows["body_quat_w"][:, body], scalar_first=True),
             rows["body_pos_w"][:, body],
         )
-        if network.metadata["anchor_body_name"] == "pelvis":
+        if meta["anchor_body_name"] == "pelvis":
             return RobotMotion(RATE, torso_pos, torso.as_quat(scalar_first=True), joint_pos)
     else:
-        raise BadInput(f"{network.path}: it has no output 'ref_pos_xyz' or 'body_pos_w', so its motion is not known.")
+        raise BadInput("it has no output 'ref_pos_xyz' or 'body_pos_w', so its motion is not known")
     # from the torso down to the pelvis
-    pelvis = torso * torso_rotation(Rotation.identity(), joint_pos).inv()
+    waist = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
+    pelvis = torso * Rotation.from_euler("ZXY", joint_pos[:, waist]).inv()
     upright = np.tile([1.0, 0.0, 0.0, 0.0], (len(joint_pos), 1))
     at_origin = RobotMotion(RATE, np.zeros((len(joint_pos), 3)), upright, joint_pos)
     offset = forward_kinematics(at_origin, ("torso_link",))[:, 0]
