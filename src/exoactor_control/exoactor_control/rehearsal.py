@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -15,11 +17,26 @@ from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.metrics import score
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, prepare
-from exoactor_control.states import Controller, RobotState
+from exoactor_control.states import Controller, MotorCommand, RobotState
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _SATURATED = 0.98  # share of the torque limit
+_PUSH = 0.2  # s
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What is done to the simulated robot that its controller does not know of."""
+
+    mass: float = 0.0
+    """Share that is added to every link's mass and inertia."""
+    delay: float = 0.0
+    """s by which commands reach the motors late."""
+    push: tuple[float, float] = (0.0, 0.0)
+    """N, horizontal force at the torso, in the world, for 0.2 s."""
+    push_time: float = 1.0
+    """s after the motion's first frame at which the push begins."""
 
 
 class Rehearsal:
@@ -64,7 +81,11 @@ class Rehearsal:
         self._gains = {"heading_gain": heading_gain, "position_gain": position_gain}
 
     def __call__(
-        self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
+        self,
+        motion: RobotMotion,
+        progress: Progress = no_progress,
+        human: HumanMotion | None = None,
+        disturbance: Disturbance | None = None,
     ) -> Tracking:
         """Track a motion; ``human`` is the person's that it came from, for policies that follow people.
 
@@ -84,7 +105,7 @@ class Rehearsal:
         reference = prepare(motion, human)
         told = reference.motion
         controller = Controller(self._policy, **self._gains)
-        robot = _Robot(self._timestep, told, with_band=self._policy is None)
+        robot = _Robot(self._timestep, told, self._policy is None, disturbance or Disturbance())
 
         controller.step(robot.state(), robot.time)
         controller.stand()
@@ -101,6 +122,7 @@ class Rehearsal:
             nonlocal fault_time
             status = controller.status
             index = controller.tracking_frame
+            robot.pushed = index is not None and 0.0 <= index / RATE - robot.disturbance.push_time < _PUSH
             if status.fault and fault_time is None:
                 fault_time = robot.time
             in_motion = index is not None and 0 <= index < len(told)
@@ -136,7 +158,7 @@ class Rehearsal:
         commands_per_tick = round(1.0 / RATE / _COMMAND_PERIOD)
         while True:
             for _ in range(commands_per_tick):
-                command = controller.step(robot.state(), robot.time)
+                command = robot.delayed(controller.step(robot.state(), robot.time))
                 trajectory, index = controller.trajectory, controller.tracking_frame
                 if robot.band and index is not None:
                     i = trajectory.begin + index
@@ -150,9 +172,15 @@ class Rehearsal:
 class _Robot:
     """The simulated robot: sensors out, torques in. Starts standing where the reference starts."""
 
-    def __init__(self, timestep: float, start: RobotMotion, with_band: bool) -> None:
+    def __init__(self, timestep: float, start: RobotMotion, with_band: bool, disturbance: Disturbance) -> None:
         self.model = mujoco_model(timestep=timestep, visuals=False)
         self.data = mujoco.MjData(self.model)
+        self.disturbance = disturbance
+        self.pushed = False
+        self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / _COMMAND_PERIOD) + 1)
+        self.model.body_mass *= 1.0 + disturbance.mass
+        self.model.body_inertia *= 1.0 + disturbance.mass
+        mujoco.mj_setConst(self.model, self.data)
         self.band = with_band
         self.saturated = False
         yaw = float(Rotation.from_quat(start.root_quat_wxyz[0], scalar_first=True).as_euler("ZYX")[0])
@@ -163,6 +191,7 @@ class _Robot:
         self.data.qpos[7:] = STANDING
         mujoco.mj_forward(self.model, self.data)
         self._pelvis = self.model.body("pelvis").id
+        self._torso = self.model.body("torso_link").id
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
         self._imu = [self._slice(name) for name in SENSORS["imu_in_pelvis"]]
 
@@ -200,12 +229,18 @@ class _Robot:
             tick=round(1e3 * self.time),
         )
 
+    def delayed(self, command: MotorCommand) -> MotorCommand:
+        """Take a command; return the one that reaches the motors now."""
+        self._commands.append(command)
+        return self._commands[0]
+
     def advance(self, torque: np.ndarray, limits: np.ndarray | float) -> None:
         """One physics step; the motors clip to their own limits."""
         self.saturated |= bool((np.abs(torque) >= limits).any())
         self.data.ctrl[:] = np.clip(torque, *self.model.actuator_ctrlrange.T)
         if self.band:
             self.data.xfrc_applied[self._pelvis] = self._band()
+        self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
         mujoco.mj_step(self.model, self.data)
 
     def _band(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING, standing_motion
 from exoactor.stages import Tracking, load_backend
 from exoactor_control.metrics import align, score
-from exoactor_control.rehearsal import Rehearsal
+from exoactor_control.rehearsal import Disturbance, Rehearsal
 
 REPORT = {
     "success", "fell", "reason", "frames", "min_pelvis_height", "joint_error_mean", "key_body_error_mean",
@@ -45,6 +45,27 @@ def test_the_band_leads_along_the_path_from_wherever_it_begins():
     assert tracking.metrics["path_length"] == pytest.approx(0.6)
     assert tracking.metrics["end_position_error"] < 0.15
     assert tracking.metrics["end_heading_error"] < 0.2
+
+
+def test_a_push_and_more_mass_reach_the_robot():
+    plain, pushed, heavy = (
+        Rehearsal()(standing_motion(1.0), disturbance=disturbance).motion
+        for disturbance in (None, Disturbance(push=(400.0, 0.0), push_time=0.2), Disturbance(mass=1.0))
+    )
+    assert (pushed.root_pos - plain.root_pos)[:, 0].max() > 0.02
+    assert np.abs(heavy.joint_pos - plain.joint_pos)[-1].max() > 0.01
+
+
+def test_a_late_command_is_followed_late():
+    still = standing_motion(1.0)
+    t = np.arange(len(still)) / 50
+    joints = still.joint_pos.copy()
+    joints[:, 18] += 0.5 * np.sin(6.0 * t)  # the left elbow
+    motion = RobotMotion(50, still.root_pos, still.root_quat_wxyz, joints)
+    prompt, late = (
+        Rehearsal()(motion, disturbance=Disturbance(delay=delay)).motion.joint_pos[:, 18] for delay in (0.0, 0.04)
+    )
+    assert np.abs(late[4:] - prompt[2:-2]).mean() < 0.3 * np.abs(late - prompt).mean()
 
 
 def test_cancel_reaches_out():
