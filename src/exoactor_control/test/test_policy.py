@@ -117,6 +117,10 @@ def test_missing_and_broken_files(tmp_path):
             Policy.load(tmp_path / name)
 
 
+def with_term(good, term):
+    return {**good, "groups": {**good["groups"], "proprio": [term]}}
+
+
 def test_bad_descriptions(tmp_path):
     network = linear_onnx(tmp_path / "p.onnx")
     good = yaml.safe_load((FOLDER / "twist2.yaml").read_text())
@@ -131,12 +135,30 @@ def test_bad_descriptions(tmp_path):
         "default_pose must be 28": {**good, "joint_order": good["joint_order"][:-1]},
         "kd must be 29": {**good, "kd": [1.0]},
         "the rate is 100 Hz": {**good, "rate": 100},
+        r"output \[1, 23\] does not end in 29": {**good, "output": [1, 23]},
+        "no observation term 'smell'": {**good, "groups": {**good["groups"], "mimic": ["smell"]}},
+        "term 'ang_vel' has an entry 'size'": with_term(good, {"term": "ang_vel", "size": 3}),
+        "term 'ang_vel' has 3 numbers, not 4": with_term(good, {"term": "ang_vel", "width": 4}),
+        "term 'joint_vel' has 29 numbers, but its scale has 2": with_term(good, {"term": "joint_vel", "scale": [1, 2]}),
+        "term 'joint_vel' names the joint 'tail'": with_term(good, {"term": "joint_vel", "joints": ["tail"]}),
+        "term 'ang_vel' is not of joints": with_term(good, {"term": "ang_vel", "joints": ["waist_yaw_joint"]}),
+        "term 'ang_vel' has 3 numbers, but its clip": with_term(good, {"term": "ang_vel", "clip": [1, 2, 3]}),
+        "term 'token' needs a width": with_term(good, {"term": "token"}),
+        "the group 'memes'": {**good, "observation": [{"groups": ["memes"]}]},
+        "entry 'futures'": {**good, "observation": [{"groups": ["mimic"], "futures": [1]}]},
+        "'zeros' or 'first', not with 'ones'": {**good, "observation": [{"groups": ["mimic"], "fill": "ones"}]},
+        "not both": {**good, "observation": [{"groups": ["mimic"], "history": 2, "steps": [1]}]},
+        "must not lie in the past": {**good, "observation": [{"groups": ["mimic"], "steps": [-1]}]},
+        "action_clip is 0": {**good, "action_clip": 0},
+        "action_scale must be 29": {**good, "action_scale": [0.5, 0.5]},
     }  # fmt: skip
     for match, layout in cases.items():
         path = tmp_path / "d.yaml"
         path.write_text(yaml.safe_dump(layout))
-        with pytest.raises(BadInput, match=match):
+        with pytest.raises(BadInput, match=match) as error:
             Policy.load(network, path)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
     with pytest.raises(Missing):
         Policy.load(network, tmp_path / "none.yaml")
 

@@ -389,7 +389,7 @@ def test_gmt(tmp_path):
     assert (policy.name, policy.horizon) == ("gmt", 95)
     rng = np.random.default_rng(0)
     t, robots, actions = trajectory(rng), [], [np.zeros(23)]
-    for i in range(30, 53):  # the window runs over the end
+    for i in range(40, 63):  # the window runs over the end
         robots.append(Robot(rng))
         seen = policy.observe(robots[-1].state, t.frame(i), ahead(t, i))
         np.testing.assert_allclose(seen, gmt_observation(t, i, robots, actions), atol=1e-6)
@@ -715,7 +715,9 @@ def test_unitrees_walker_walks():
     x = 0.5 * np.where(t < 1, t * t / 2, t - 0.5)
     still = standing_motion(9.98)
     walk = RobotMotion(50.0, np.c_[x, 0 * x, still.root_pos[:, 2]], still.root_quat_wxyz, still.joint_pos)
-    tracking = Rehearsal(policy=str(path))(walk)
+    # its wrists' damping (10 N m s/rad on small inertias) is too much for explicit PD at 2 ms
+    tracking = Rehearsal(policy=str(path), timestep=0.0005)(walk)
     assert not tracking.metrics["fell"]
+    assert tracking.metrics["torque_saturation"] < 0.05
     assert tracking.metrics["frames"] == 500
     assert tracking.motion.root_pos[-1, 0] == pytest.approx(4.75, rel=0.2)
