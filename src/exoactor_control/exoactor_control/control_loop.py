@@ -38,6 +38,7 @@ _INTRUDER = "another controller sends commands on rt/lowcmd"
 # one arrives, and moves its own beat a little.
 _MARGIN = 3e-4  # s of the beat behind the arrival
 _LISTEN_EVERY = 25  # periods
+_GRIP_STEP = 0.05  # of a hand's way from open to closed in each 20 ms
 _NUDGE = 4e-5  # s that the beat moves by at most each time
 
 
@@ -118,7 +119,8 @@ class ControlLoop:
         self.on_report: Callable[[Report], None] | None = None
         """Called at some 50 Hz, from the loop's own thread, after a command has been sent."""
         self._hands = Hands()
-        self._openness: np.ndarray | None = None  # of the motion tracked, (T, 2)
+        self._grip: np.ndarray | None = None  # (2,) what the hands were told last; None: nothing yet
+        self._wanted_grip: np.ndarray | None = None  # what they are asked for
         self._remote = Remote()
         self._period = 1.0 / rate
         self._state_timeout = state_timeout
@@ -152,7 +154,7 @@ class ControlLoop:
     # requests
 
     def ask(self, what: str) -> None:
-        """Ask for "stop", "damp", "stand" or "zero_torque".
+        """Ask for "stop", "damp", "stand", "zero_torque", "open_hands" or "close_hands".
 
         The first that needs the motors takes them from the robot's own controller; "stop" alone does not: where this
         controller sends nothing there is nothing to stop.
@@ -167,6 +169,13 @@ class ControlLoop:
         if what == "stop" or (what == "damp" and self.driving):
             self._halt()  # waits for nobody
             return
+        if what in ("open_hands", "close_hands"):
+            if not self.driving:
+                raise Refused("The hands are not moved before the robot is driven: let it stand first.")
+            if not any(self._hands.heard):
+                raise Missing("No Dex3 hand is heard: the robot has none, or its service is off.")
+            self._wanted_grip = np.full(2, float(what == "open_hands"))
+            return
         with self._asking:
             stops = self._stops
             if not self.driving:
@@ -180,7 +189,6 @@ class ControlLoop:
     def track(self, reference: Reference, number: int = 0) -> None:
         """Carry out a motion, then stand; `exoactor_control.states.Controller.track` says when it is refused."""
         with self._asking:
-            self._openness = getattr(reference.motion, "hands", None)
             self.samples, self._told, self._motion = [], 0, number
             self.controller.track(reference)
 
@@ -348,9 +356,14 @@ class ControlLoop:
             self.on_report(self._report(state, tuple(self.samples[told:])))
 
     def _move_hands(self) -> None:
-        index = self.controller.tracking_frame
-        if self.driving and self._openness is not None and index is not None:
-            self._hands.move(self._openness[min(max(index, 0), len(self._openness) - 1)])
+        index, trajectory = self.controller.tracking_frame, self.controller.trajectory
+        if index is not None and trajectory.human is not None and trajectory.human.hands is not None:
+            hands = trajectory.human.hands
+            self._wanted_grip = hands[min(max(index, 0), len(hands) - 1)]
+        if self.driving and self._wanted_grip is not None:
+            before = self._wanted_grip if self._grip is None else self._grip
+            self._grip = before + np.clip(self._wanted_grip - before, -_GRIP_STEP, _GRIP_STEP)
+            self._hands.move(self._grip)
 
     def report(self) -> Report:
         """Say how things are now."""

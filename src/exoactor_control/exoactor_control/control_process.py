@@ -98,7 +98,7 @@ class ControlProcess:
         try:
             self._call("start", asdict(settings), timeout=START_TIMEOUT)
         except ExoActorError:
-            self._end()
+            self.close()
             raise
 
     # as ControlLoop
@@ -248,8 +248,8 @@ class _Server:
                 _settle()
                 self._loop.start()
             else:
-                value = getattr(self._loop, what)
-                value = value(*arguments) if callable(value) else value
+                attribute = getattr(self._loop, what)
+                value = attribute(*arguments) if callable(attribute) else attribute
         except ExoActorError as caught:
             error = caught
         except Exception as caught:

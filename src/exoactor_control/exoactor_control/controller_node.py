@@ -73,7 +73,7 @@ class ControllerNode(StageNode):
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
         self._odometry = self.create_publisher(Odometry, "odometry", STATE)
         # Made at the start, not on activation: stop is obeyed in every state of the lifecycle.
-        for name in ("stop", "damp", "stand", "zero_torque"):
+        for name in ("stop", "damp", "stand", "zero_torque", "open_hands", "close_hands"):
             self.create_service(Trigger, name, self._service(name), callback_group=self._group)
         self._approve = self.create_client(Trigger, "approve", callback_group=self._group)
         self.create_timer(0.02, self._publish)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.errors import Cancelled, Missing, Refused
-from exoactor.motion import RobotMotion
+from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.robot import sole_points
 from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.control_loop import ControlLoop, Sample
@@ -46,8 +46,10 @@ class RobotTracker:
         self._loop = loop
         self._settle = settle
 
-    def __call__(self, motion: RobotMotion, progress: Progress = no_progress) -> Tracking:
-        """Track a motion.
+    def __call__(
+        self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
+    ) -> Tracking:
+        """Track a motion; ``human`` is the person's that it came from, whose hands the robot's follow if it has any.
 
         Returns
         -------
@@ -65,7 +67,7 @@ class RobotTracker:
         Cancelled
             ``progress`` said so; the robot stands.
         """
-        reference = prepare(motion)
+        reference = prepare(motion, human)
         try:
             self._make_stand(progress)
             self._loop.track(reference)
