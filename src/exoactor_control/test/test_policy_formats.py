@@ -614,6 +614,16 @@ def test_sonic_that_does_not_fit_is_refused(tmp_path):
         Policy.load(path)
 
 
+def test_a_network_that_wants_more_inputs_is_refused(tmp_path):
+    path = network(tmp_path / "p.onnx", 1432, tables=table())
+    model = onnx.load(path)
+    model.graph.input[1].name = "hidden_state"
+    next(node for node in model.graph.node if node.op_type == "Min").input[0] = "hidden_state"
+    onnx.save(model, path)
+    with pytest.raises(BadInput, match=r"has inputs \[1, 1432\], \[1, 1\]"):
+        Policy.load(path)
+
+
 # --- the person ---
 
 
