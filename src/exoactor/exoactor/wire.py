@@ -49,17 +49,42 @@ def checksum(words: bytes) -> int:
 
 
 class LowCmdBytes:
-    """A LowCmd, all zeros at first; assign to its arrays, then take `sealed`."""
+    """A LowCmd, its fields as views: all zeros, to be assigned to and `sealed`; or as it came, read-only.
 
-    def __init__(self) -> None:
-        self._bytes = bytearray(_CMD_SIZE)
-        self._bytes[:2] = _ENCODINGS[0]
-        self._words = np.frombuffer(self._bytes, "<u4", offset=_CMD_MOTORS)
+    Raises
+    ------
+    ValueError
+        The bytes are not a little-endian LowCmd.
+    """
+
+    def __init__(self, data: bytes | None = None) -> None:
+        if data is None:
+            data = bytearray(_CMD_SIZE)
+            data[:2] = _ENCODINGS[0]
+        elif len(data) != _CMD_SIZE or bytes(data[:2]) not in _ENCODINGS:
+            raise ValueError(f"not a LowCmd: {len(data)} bytes of encoding {bytes(data[:2]).hex()}")
+        self._bytes = data
+        self._words = np.frombuffer(data, "<u4", offset=_CMD_MOTORS)
         motors = self._words[: 7 * NUM_SLOTS].reshape(NUM_SLOTS, 7)  # the last column is the next motor's mode
         self.gains = motors.view("<f4")[:, :5]
         """(35, 5) q rad, dq rad/s, tau N m, kp N m/rad, kd N m s/rad, a row each motor."""
         self._modes = motors[: NUM_SLOTS - 1, 6]
         self._checked = np.zeros(2 + len(self._words) - 1, ">u4")  # the robot's C structure without its crc
+
+    @property
+    def mode_pr(self) -> int:
+        """How ankles and waist are commanded: 0 pitch and roll, 1 the parallel motors A and B."""
+        return self._bytes[4]
+
+    @property
+    def modes(self) -> np.ndarray:
+        """(35,) each motor's mode: 1 enabled, 0 not."""
+        return np.concatenate([[self._bytes[6]], self._modes & 0xFF])
+
+    @property
+    def intact(self) -> bool:
+        """The checksum that came with it belongs to its content, padding counted as zeros."""
+        return self._computed_crc() == self._words[-1]
 
     def set_modes(self, mode_pr: int, mode_machine: int, enabled: int) -> None:
         """Set the message's two mode bytes, and the mode of the first ``enabled`` motors to 1, of the others to 0."""
@@ -69,12 +94,16 @@ class LowCmdBytes:
 
     def sealed(self) -> bytearray:
         """Return the serialised message with its checksum; the next call changes it in place."""
+        self._words[-1] = self._computed_crc()
+        return self._bytes
+
+    def _computed_crc(self) -> int:
         checked = self._checked
         checked[0] = self._bytes[4] | self._bytes[5] << 8
         checked[1] = self._bytes[6]
         checked[2:] = self._words[:-1]
-        self._words[-1] = checksum(checked.tobytes())
-        return self._bytes
+        checked[8 : 2 + 7 * (NUM_SLOTS - 1) : 7] &= 0xFF
+        return checksum(checked.tobytes())
 
 
 class LowStateBytes:
@@ -97,6 +126,9 @@ class LowStateBytes:
         """(35, 4) q rad, dq rad/s, ddq, tau_est N m, a row each motor."""
         self.temperatures = motors[:, 4:5].view("<i2")
         """(35, 2) degrees Celsius."""
+        self.voltages = motors[:, 5].view("<f4")
+        """(35,) V."""
+        self._modes = motors[: NUM_SLOTS - 1, 13]  # of all motors but the first
         self.imu = self._head[4:].view("<f4")
         """(13,) quaternion wxyz, gyroscope rad/s, accelerometer m/s^2, roll, pitch and yaw rad."""
 
@@ -149,6 +181,11 @@ class LowStateBytes:
         """Of the message's words, high byte first: the robot's C structure parts the two halves of the 18th."""
         temperature, mode = self.data[73:71:-1], self.data[74]
         return checksum(b"".join((swapped[:68], b"\0\0", temperature, b"\0\0\0", bytes((mode,)), swapped[72:-4])))
+
+    def set_modes(self, modes: np.ndarray) -> None:
+        """Set the motors' modes, (n,) for the first n: 1 enabled, 0 not."""
+        self.data[74] = int(modes[0])
+        self._modes[: len(modes) - 1] = modes[1:]
 
     def seal(self, mode_machine: int, tick: int) -> bytearray:
         """Set what changes with every message, and the checksum; return the bytes, changed in place by the next call.

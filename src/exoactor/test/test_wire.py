@@ -61,7 +61,10 @@ def test_state_is_read_as_the_sdk_reads_it(seed):
 
 def test_state_can_be_written_too():
     mine, theirs = LowStateBytes.zeros(), unitree.low_state()
-    mine.motors[28, 1], mine.imu[0], mine.temperatures[3, 1] = 2.5, 1.0, 40
+    mine.motors[28, 1], mine.imu[0], mine.temperatures[3, 1], mine.voltages[34] = 2.5, 1.0, 40, 48.0
+    mine.set_modes(np.array([1, 0, 1]))
+    theirs.motor_state[0].mode = theirs.motor_state[2].mode = 1
+    theirs.motor_state[34].vol = 48.0
     theirs.motor_state[28].dq, theirs.imu_state.quaternion[0] = 2.5, 1.0
     theirs.motor_state[3].temperature = [0, 40]
     theirs.mode_machine, theirs.tick = 5, 77
@@ -83,7 +86,31 @@ def test_one_wrong_bit_changes_the_checksum_but_padding_does_not():
         data[content] ^= 1
 
 
+def test_command_is_read_back():
+    rng = np.random.default_rng(3)
+    theirs = unitree.low_cmd()
+    theirs.mode_pr, theirs.mode_machine, theirs.reserve = 1, 5, [1, 2, 3, 2**32 - 1]
+    for i, motor in enumerate(theirs.motor_cmd):
+        motor.mode, motor.reserve = i, int(rng.integers(0, 2**32))
+        motor.q, motor.dq, motor.tau, motor.kp, motor.kd = rng.normal(size=5).astype(np.float32).tolist()
+    theirs.crc = unitree.crc(theirs)
+    data = bytearray(theirs.serialize())
+    mine = LowCmdBytes(bytes(data))
+    assert mine.intact
+    assert mine.mode_pr == 1
+    assert mine.modes.tolist() == list(range(35))
+    assert mine.gains.tolist() == [[m.q, m.dq, m.tau, m.kp, m.kd] for m in theirs.motor_cmd]
+    data[33] ^= 0xFF  # padding after the second motor's mode
+    assert LowCmdBytes(data).intact
+    for content in (4, 6, 32, 30, 999):
+        data[content] ^= 1
+        assert not LowCmdBytes(data).intact
+        data[content] ^= 1
+
+
 def test_other_bytes_are_refused():
+    with pytest.raises(ValueError, match="not a LowCmd"):
+        LowCmdBytes(b"\x00\x01" + bytes(90))
     good = unitree.low_state().serialize()
     for wrong in (good[:-4], b"\x00\x00" + good[2:], unitree.low_cmd().serialize(), b""):
         with pytest.raises(ValueError, match="not a LowState"):

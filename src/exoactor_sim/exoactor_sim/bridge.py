@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor import unitree
+from exoactor.wire import LowCmdBytes, LowStateBytes
 from exoactor_sim.world import NUM_JOINTS, MotorCommand, World
 
 log = logging.getLogger("exoactor.sim")
@@ -17,8 +17,8 @@ log = logging.getLogger("exoactor.sim")
 class Bridge:
     """Takes ``rt/lowcmd``, gives ``rt/lowstate`` and ``rt/sportmodestate`` (truth), answers the motion switcher.
 
-    A LowCmd whose checksum is wrong is ignored and counted, as on the robot. Parallel ankle and waist control
-    (mode_pr 1) is not simulated: such commands are taken as pitch and roll.
+    A LowCmd whose checksum is wrong is ignored and counted, as on the robot. So is one for the parallel motors of
+    ankles and waist (mode_pr 1), which are not simulated.
 
     Raises
     ------
@@ -31,65 +31,51 @@ class Bridge:
         self.commands = 0
         """LowCmd taken so far."""
         self.rejected = 0
-        """LowCmd with a wrong checksum so far."""
-        self._lock = threading.Lock()
-        self._command: MotorCommand | None = None
-        self._mode_pr = 0
-        self._state = unitree.low_state()
+        """LowCmd with a wrong checksum, or of a kind that is not simulated, so far."""
+        self._state = LowStateBytes.zeros()
+        self._state.temperatures[:NUM_JOINTS], self._state.voltages[:NUM_JOINTS] = 35, 48.0
         self._truth = unitree.sport_mode_state()
         self._state_out = unitree.Publisher(unitree.LOW_STATE_TOPIC, unitree.LowState_)
         self._truth_out = unitree.Publisher(unitree.TRUTH_TOPIC, unitree.SportModeState_)
         self.motion_switcher = unitree.MotionSwitcherServer()
-        self._command_in = unitree.Subscriber(unitree.LOW_CMD_TOPIC, unitree.LowCmd_, self._on_command)
-
-    def _on_command(self, message: unitree.LowCmd_) -> None:
-        if unitree.crc(message) != message.crc:
-            self.rejected += 1
-            if self.rejected & (self.rejected - 1) == 0:  # 1, 2, 4, 8, ...: said, but not 500 times a second
-                log.warning("Ignored a LowCmd with a wrong checksum (%d so far).", self.rejected)
-            return
-        rows = np.array([(c.mode, c.q, c.dq, c.tau, c.kp, c.kd) for c in message.motor_cmd[:NUM_JOINTS]]).T
-        if not np.isfinite(rows).all():
-            log.warning("Ignored a LowCmd that holds a number that is not finite.")
-            return
-        mode, q, dq, tau, kp, kd = rows
-        with self._lock:
-            self._command = MotorCommand(enabled=mode == 1, q=q, dq=dq, tau=tau, kp=kp, kd=kd)
-            self._mode_pr = message.mode_pr
-        self.commands += 1
+        self._command_in = unitree.RawReader(unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
 
     def receive(self, world: World) -> None:
         """Hand the newest command, if one came, to the world."""
-        with self._lock:
-            command, self._command = self._command, None
-        if command is not None:
-            world.command = command
+        data = self._command_in.take()
+        if data is None:
+            return
+        try:
+            message = LowCmdBytes(data)
+            fault = "" if message.intact else "with a wrong checksum"
+        except ValueError as error:
+            fault = str(error)
+        if not fault and message.mode_pr != 0:
+            fault = "for the parallel motors of ankles and waist (mode AB), which are not simulated"
+        if fault:
+            self.rejected += 1
+            if self.rejected & (self.rejected - 1) == 0:  # 1, 2, 4, 8, ...: said, but not 500 times a second
+                log.warning("Ignored a LowCmd %s (%d so far).", fault, self.rejected)
+            return
+        q, dq, tau, kp, kd = message.gains[:NUM_JOINTS].T.astype(np.float64)
+        if not np.isfinite(message.gains[:NUM_JOINTS]).all():
+            log.warning("Ignored a LowCmd that holds a number that is not finite.")
+            return
+        enabled = message.modes[:NUM_JOINTS] == 1
+        world.command = MotorCommand(enabled=enabled, q=q, dq=dq, tau=tau, kp=kp, kd=kd)
+        self.commands += 1
 
     def send_state(self, world: World) -> None:
         """Publish what the robot measures."""
         m = self._state
-        m.mode_pr = self._mode_pr
-        m.mode_machine = unitree.MODE_MACHINE_29DOF
-        m.tick = int(world.data.time * 1000 + 0.5) & 0xFFFFFFFF
         quat = world.imu_quat_wxyz
-        m.imu_state.quaternion = quat.tolist()
-        m.imu_state.rpy = Rotation.from_quat(quat, scalar_first=True).as_euler("xyz").tolist()
-        m.imu_state.gyroscope = world.imu_gyro.tolist()
-        m.imu_state.accelerometer = world.imu_acc.tolist()
-        m.imu_state.temperature = 40
-        enabled = world.held | world.command.enabled
-        for s, on, q, dq, tau in zip(
-            m.motor_state,
-            np.broadcast_to(enabled, NUM_JOINTS).tolist(),
-            world.joint_pos.tolist(),
-            world.joint_vel.tolist(),
-            world.torque.tolist(),
-            strict=False,
-        ):
-            s.mode, s.q, s.dq, s.tau_est = int(on), q, dq, tau
-            s.temperature, s.vol = [35, 35], 48.0
-        m.crc = unitree.crc(m)
-        self._state_out.write(m)
+        m.imu[:4], m.imu[4:7], m.imu[7:10] = quat, world.imu_gyro, world.imu_acc
+        m.imu[10:] = Rotation.from_quat(quat, scalar_first=True).as_euler("xyz")
+        motors = m.motors[:NUM_JOINTS]
+        motors[:, 0], motors[:, 1], motors[:, 3] = world.joint_pos, world.joint_vel, world.torque
+        m.set_modes(np.broadcast_to(world.held | world.command.enabled, NUM_JOINTS))
+        tick = int(world.data.time * 1000 + 0.5) & 0xFFFFFFFF
+        self._state_out.write_bytes(m.seal(unitree.MODE_MACHINE_29DOF, tick))
 
     def send_truth(self, world: World) -> None:
         """Publish where the pelvis truly is: for metrics and display alone."""
@@ -103,5 +89,4 @@ class Bridge:
         self._truth_out.write(m)
 
     def close(self) -> None:
-        """Leave the topics."""
-        self._command_in.close()
+        """Leave the topics; there is no thread to end."""
