@@ -3,7 +3,8 @@
 A description's ``groups`` are lists of terms; its ``observation`` is a list of parts, one after the other, each of
 
 - ``groups``: names of groups, concatenated;
-- ``steps``: frames ahead at which they are evaluated one after the other (default: the present one);
+- ``steps``: frames (of 20 ms) ahead at which they are evaluated one after the other, the last being the policy's
+  horizon (default: the present one);
 - ``history``: so many previous steps instead, oldest first, and with ``present: true`` the present one after them;
   ``fill: first`` starts with copies of the first step instead of zeros;
 - ``modes``: modes in which it is fed; zeros in others (default: all).
