@@ -14,7 +14,7 @@ from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.robot import SENSORS, STANDING, STANDING_HEIGHT, mujoco_model
 from exoactor.stages import Progress, Tracking, no_progress
-from exoactor_control.metrics import score
+from exoactor_control.metrics import odometry_error, score
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, prepare
 from exoactor_control.states import Controller, MotorCommand, RobotState
@@ -93,9 +93,10 @@ class Rehearsal:
         -------
         Tracking
             The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
-            `exoactor_control.metrics.score`, and ``torque_saturation`` (share of time in which a motor was at its
-            limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot hung in a band), ``notes`` (what was
-            repaired in the reference). A fall is reported, not raised.
+            `exoactor_control.metrics.score`, and ``odometry_error`` (m, of the legs' odometry at the end of the path),
+            ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
+            ``band`` (the robot hung in a band), ``notes`` (what was repaired in the reference). A fall is reported,
+            not raised.
 
         Raises
         ------
@@ -114,6 +115,7 @@ class Rehearsal:
             controller.track(reference)
 
         frames: list[np.ndarray] = []
+        estimates: list[np.ndarray] = []
         saturated: list[bool] = []
         fault_time: float | None = None
         limits = _SATURATED * controller.torque_limits
@@ -128,6 +130,7 @@ class Rehearsal:
             in_motion = index is not None and 0 <= index < len(told)
             if in_motion or (status.fault and frames and len(frames) < len(told)):
                 frames.append(robot.pose)
+                estimates.append(controller.odometry.position)
                 saturated.append(robot.saturated)
             robot.saturated = False
             progress(status.progress, f"Rehearsing: {status.text}")
@@ -139,6 +142,7 @@ class Rehearsal:
         actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics = score(told, actual, fault)
         metrics |= {
+            "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
             "torque_saturation": float(np.mean(saturated)) if saturated else 0.0,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
@@ -172,7 +176,10 @@ class Rehearsal:
 class _Robot:
     """The simulated robot: sensors out, torques in. Starts standing where the reference starts."""
 
-    def __init__(self, timestep: float, start: RobotMotion, with_band: bool, disturbance: Disturbance) -> None:
+    def __init__(
+        self, timestep: float, start: RobotMotion, with_band: bool, disturbance: Disturbance | None = None
+    ) -> None:
+        disturbance = disturbance or Disturbance()
         self.model = mujoco_model(timestep=timestep, visuals=False)
         self.data = mujoco.MjData(self.model)
         self.disturbance = disturbance
