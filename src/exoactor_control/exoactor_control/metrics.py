@@ -83,6 +83,15 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
     }
 
 
+def odometry_error(estimate: np.ndarray, actual: RobotMotion) -> float:
+    """Distance in m, horizontal, between the ends of the robot's own estimate of its path (T, 2) and of the true one.
+
+    Both begin at the same place, in the same frame but for the place of its origin.
+    """
+    moved = (estimate[-1] - estimate[0]) - (actual.root_pos[-1] - actual.root_pos[0])[:2]
+    return float(np.linalg.norm(moved))
+
+
 def _first_failure(fps: float, fallen: np.ndarray, height: np.ndarray, turn: np.ndarray) -> str:
     failed = fallen | (height > MAX_HEIGHT_ERROR).any(axis=1) | (turn > MAX_TURN_ERROR)
     if not failed.any():

@@ -13,6 +13,7 @@ import numpy as np
 
 from exoactor.errors import Refused
 from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor_control.odometry import Odometry
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, Reference, Trajectory, prepare
 from exoactor_control.safety import STALE, Safety
@@ -332,6 +333,11 @@ class Controller:
     def trajectory(self) -> Trajectory | None:
         """What is being followed, blends included; None before the first stand."""
         return self._tracker.trajectory
+
+    @property
+    def odometry(self) -> Odometry:
+        """Where the robot is by its own legs, as of the last tick."""
+        return self._tracker.odometry
 
     @property
     def torque_limits(self) -> np.ndarray:
