@@ -15,7 +15,7 @@ from exoactor.errors import Refused
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor_control.odometry import Odometry
 from exoactor_control.policy import Policy
-from exoactor_control.reference import RATE, Reference, Trajectory, prepare
+from exoactor_control.reference import RATE, Frame, Reference, Trajectory, prepare
 from exoactor_control.safety import STALE, Safety
 from exoactor_control.tracker import Tracker
 
@@ -144,7 +144,7 @@ class Controller:
         self._safety = Safety(None if policy is None else policy.effort_limits)
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
-        self._reference: Reference | None = None  # of the motion to begin with at the next step
+        self._coming: Trajectory | None = None  # to begin with at the next step
         self._fault = ""
         self._done = False
         self._next_tick = 0.0
@@ -169,7 +169,7 @@ class Controller:
         """Go to damping, from every state."""
         with self._lock:
             self._state = State.DAMPING
-            self._reference = None
+            self._coming = None
             self._done = False
             self._fault = ""
 
@@ -196,7 +196,7 @@ class Controller:
                 reason = self._safety.check_start(state)
             if reason:
                 raise Refused(f"The robot cannot stand up: {reason}.")
-            self._fault, self._done, self._reference = "", False, None
+            self._fault, self._done, self._coming = "", False, None
             self._begin_stand(state)
 
     def track(self, motion: RobotMotion | Reference) -> None:
@@ -211,10 +211,17 @@ class Controller:
         reference = motion if isinstance(motion, Reference) else prepare(motion)
         if self.policy is not None:
             self.policy.check(reference)
+        (state, _), frame = self._standing()
+        coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)  # takes long: the loop goes on
+        with self._lock:
+            self._standing()
+            self._coming, self._done = coming, False
+
+    def _standing(self) -> tuple[tuple[RobotState | None, float], Frame]:
         with self._lock:
             if self._state is not State.STAND:
                 raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
-            self._reference, self._done = reference, False
+            return self._last, self._tracker.frame
 
     # the loop
 
@@ -262,7 +269,7 @@ class Controller:
         with self._lock:
             if state is None or self._state not in (State.STAND, State.TRACK):
                 return False
-            if self._reference is not None:
+            if self._coming is not None:
                 self._begin_track(state)
             if now < self._next_tick - 1e-6:
                 return False
@@ -294,8 +301,7 @@ class Controller:
             self._safety.begin(state.joint_pos, self._last[1])
 
     def _begin_track(self, state: RobotState) -> None:
-        trajectory = Trajectory.blended(self._reference, state.joint_pos, self._tracker.frame, self.blend)
-        self._reference = None
+        trajectory, self._coming = self._coming, None
         self._tracker.start(trajectory, state, keep_policy=True)
         self._state = State.TRACK
 
