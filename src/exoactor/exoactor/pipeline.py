@@ -24,6 +24,8 @@ class Report:
     """Wall time per stage."""
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Quality figures per stage."""
+    warnings: list[str] = field(default_factory=list)
+    """Why the motion must not go to the robot although the rehearsal succeeded, one sentence each."""
 
 
 def run(
@@ -74,6 +76,7 @@ def run(
         folder.save_rehearsal(tracking.motion)
         if not tracking.metrics["success"]:
             raise Refused(f"The rehearsal failed: {tracking.metrics['reason']}.")
+        report.warnings = list(tracking.metrics.get("refused", []))
         report.success, report.failed_stage = True, ""
     except ExoActorError as error:
         report.reason = str(error)

@@ -221,6 +221,7 @@ class _Task:
             rehearsed = self._call("rehearse", TrackMotion.Goal(motion=fitted.motion))
             self.folder.save_rehearsal(robot_from_message(rehearsed.motion))
             self._require_success("rehearse", "The rehearsal failed")
+            self._require_fit(execute)
         if execute != "rehearse":
             if request.require_approval or (execute == "robot" and not self._parameter("approve_robot_automatically")):
                 with self._stage("approve"):
@@ -299,6 +300,19 @@ class _Task:
         figures = self.report.metrics.get(stage, {})
         if figures.get("success") is False:
             raise Refused(f"{what}: {figures.get('reason') or 'no reason given'}.")
+
+    def _require_fit(self, execute: str) -> None:
+        """What the rehearsal refuses does not go to the robot; in simulation it is a warning."""
+        reasons = self.report.metrics.get("rehearse", {}).get("refused")
+        if execute == "robot":
+            if reasons is None:
+                raise Refused("The rehearsal does not say whether the motion is fit for the robot.")
+            if reasons:
+                raise Refused(f"The rehearsal refuses the motion for the robot: {' '.join(reasons)}")
+        for reason in reasons or []:
+            self.report.warnings.append(reason)
+            self._server.get_logger().warning(f"Not fit for the robot: {reason}")
+            self._feedback("rehearse", 1.0, f"not fit for the robot: {reason}", period=0.0)
 
     def _wait_for_approval(self) -> None:
         server = self._server

@@ -67,6 +67,15 @@ def test_a_fall_in_the_rehearsal_is_a_refusal(tmp_path):
     assert json.loads((folder.path / "report.json").read_text())["failed_stage"] == "rehearse"
 
 
+def test_what_is_not_fit_for_the_robot_is_a_warning(tmp_path):
+    outputs = stage_outputs()
+    outputs["track"].metrics["refused"] = ["It gets 4.0 m away from its start, more than the 3 m allowed."]
+    folder = RunFolder.create("walk", tmp_path)
+    report = pipeline.run("walk", loader(outputs), folder, lambda stage: no_progress)
+    assert report.success
+    assert json.loads((folder.path / "report.json").read_text())["warnings"] == outputs["track"].metrics["refused"]
+
+
 def test_unknown_backend_names_those_there_are():
     with pytest.raises(BadInput, match="mannequin"):
         backend_class("generate", "mannequinn")

@@ -35,6 +35,7 @@ T = 5
 HUMAN = HumanMotion(30, np.zeros((T, 3)), np.zeros((T, 3)), np.zeros((T, 63)), np.zeros(10))
 ROBOT = RobotMotion(50, np.zeros((T, 3)), np.tile([1.0, 0, 0, 0], (T, 1)), np.zeros((T, 29)))
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * T, 30)
+FAR = "It gets 4.0 m away from its start, more than the 3 m allowed."
 asked = ""
 
 
@@ -68,7 +69,8 @@ class Track:
         if asked == "slow tracking":
             slowly(progress)
         fell = asked == "fall"
-        return Tracking(motion, {"success": not fell, "reason": "it fell" if fell else ""})
+        refused = {"far": {"refused": [FAR]}, "no gate": {}}.get(asked, {"refused": []})
+        return Tracking(motion, {"success": not fell, "reason": "it fell" if fell else "", **refused})
 
 
 CONVERSIONS = {
@@ -200,6 +202,27 @@ def test_approval(graph):
     with graph(robot="real", approval_timeout=0.3) as nodes:
         result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task("wave", execute=ExecuteTask.Goal.ROBOT))
         assert (result.error_code, result.failed_stage) == (104, "approve")
+
+
+def test_what_the_rehearsal_refuses_does_not_go_to_the_robot(graph):
+    with graph(robot="real", approve_robot_automatically=True) as nodes:
+        caller = Caller(nodes[-1], ExecuteTask, "execute_task")
+        for text, reason in (("far", f"refuses the motion for the robot: {FAR}"), ("no gate", "does not say")):
+            result = caller.result(task(text, execute=ExecuteTask.Goal.ROBOT))
+            assert (result.error_code, result.failed_stage) == (104, "rehearse")
+            assert reason in result.error_msg
+            assert "tracking.npz" not in files(result.run_folder)
+        result = caller.result(task("wave", execute=ExecuteTask.Goal.ROBOT))  # configured so: nobody is asked
+        assert result.error_code == 0
+        assert not any(f.stage == "approve" for f in caller.feedback)
+        assert "tracking.npz" in files(result.run_folder)
+    with graph() as nodes:
+        caller = Caller(nodes[-1], ExecuteTask, "execute_task")
+        result = caller.result(task("far", execute=ExecuteTask.Goal.SIM))
+        assert result.error_code == 0
+        assert "tracking.npz" in files(result.run_folder)
+        assert json.loads(Path(result.run_folder, "report.json").read_text())["warnings"] == [FAR]
+        assert any(FAR in f.text for f in caller.feedback)
 
 
 def test_a_stage_that_is_not_there(graph):

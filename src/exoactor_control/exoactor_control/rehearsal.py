@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion, RobotMotion
-from exoactor.robot import SENSORS, STANDING, STANDING_HEIGHT, mujoco_model
+from exoactor.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, mujoco_model, sole_points
 from exoactor.stages import Progress, Tracking, no_progress
+from exoactor_control.gate import Load, judge
 from exoactor_control.metrics import odometry_error, score
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, prepare
@@ -21,7 +22,6 @@ from exoactor_control.states import Controller, MotorCommand, RobotState
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
-_SATURATED = 0.98  # share of the torque limit
 _PUSH = 0.2  # s
 
 
@@ -57,6 +57,8 @@ class Rehearsal:
         1/s, feedback of the heading error by the IMU into the reference's yaw rate.
     position_gain
         1/s, feedback of the position error by the legs' odometry into the reference's velocity.
+    area
+        m that the pelvis may get away from its start before the motion is refused for the robot; 0: any.
 
     Raises
     ------
@@ -72,12 +74,13 @@ class Rehearsal:
         settle: float = 1.0,
         heading_gain: float = 1.0,
         position_gain: float = 1.0,
+        area: float = 3.0,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
             raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
         self._policy = Policy.load(policy, description or None) if policy else None
-        self._timestep, self._settle = timestep, settle
+        self._timestep, self._settle, self._area = timestep, settle, area
         self._gains = {"heading_gain": heading_gain, "position_gain": position_gain}
 
     def __call__(
@@ -86,39 +89,48 @@ class Rehearsal:
         progress: Progress = no_progress,
         human: HumanMotion | None = None,
         disturbance: Disturbance | None = None,
+        start: np.ndarray | None = None,
     ) -> Tracking:
         """Track a motion; ``human`` is the person's that it came from, for policies that follow people.
+
+        ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
+        stands already.
 
         Returns
         -------
         Tracking
             The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
             `exoactor_control.metrics.score`, and ``odometry_error`` (m, of the legs' odometry at the end of the path),
-            ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
-            ``band`` (the robot hung in a band), ``notes`` (what was repaired in the reference). A fall is reported,
-            not raised.
+            ``refused`` (why it must not go to a robot, see `exoactor_control.gate`), ``torque_saturation`` (share of
+            time in which a motor was at its limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot hung in a
+            band), ``from_present_pose``, ``notes`` (what was repaired in the reference). A fall is reported, not
+            raised.
 
         Raises
         ------
         Refused
-            The motion is not fit to be tracked.
+            The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
         """
         reference = prepare(motion, human)
         told = reference.motion
         controller = Controller(self._policy, **self._gains)
-        robot = _Robot(self._timestep, told, self._policy is None, disturbance or Disturbance())
+        band = self._policy is None
+        pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
+        robot = SimulatedRobot(self._timestep, told, band or start is not None, disturbance, pose)
 
         controller.step(robot.state(), robot.time)
         controller.stand()
-        self._run(controller, robot, lambda: robot.time >= self._settle)
+        upright = 0.0 if start is None else len(controller.trajectory) / RATE
+        self._run(controller, robot, lambda: robot.time >= upright)
+        robot.band = band
+        self._run(controller, robot, lambda: robot.time >= upright + self._settle)
         if not controller.status.fault:
             controller.track(reference)
 
         frames: list[np.ndarray] = []
         estimates: list[np.ndarray] = []
-        saturated: list[bool] = []
+        load = Load(controller.torque_limits)
         fault_time: float | None = None
-        limits = _SATURATED * controller.torque_limits
 
         def on_tick() -> bool:
             nonlocal fault_time
@@ -131,22 +143,23 @@ class Rehearsal:
             if in_motion or (status.fault and frames and len(frames) < len(told)):
                 frames.append(robot.pose)
                 estimates.append(controller.odometry.position)
-                saturated.append(robot.saturated)
-            robot.saturated = False
+            robot.load = load if in_motion else None
             progress(status.progress, f"Rehearsing: {status.text}")
             return status.done or (fault_time is not None and robot.time - fault_time > _AFTER_FAULT)
 
-        self._run(controller, robot, on_tick, limits)
+        self._run(controller, robot, on_tick)
         fault = controller.status.fault
         poses = np.array(frames or [robot.pose])
         actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics = score(told, actual, fault)
         metrics |= {
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
-            "torque_saturation": float(np.mean(saturated)) if saturated else 0.0,
+            "refused": judge(told, actual, load, metrics, self._area),
+            "torque_saturation": load.saturation,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
-            "band": robot.band,
+            "band": band,
+            "from_present_pose": start is not None,
             "notes": list(reference.notes),
         }
         return Tracking(actual, metrics)
@@ -154,9 +167,8 @@ class Rehearsal:
     def _run(
         self,
         controller: Controller,
-        robot: _Robot,
+        robot: SimulatedRobot,
         on_tick: Callable[[], bool],
-        limits: np.ndarray | float = np.inf,
     ) -> None:
         """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
         commands_per_tick = round(1.0 / RATE / _COMMAND_PERIOD)
@@ -168,16 +180,24 @@ class Rehearsal:
                     i = trajectory.begin + index
                     robot.anchor = (trajectory.root_pos[i], trajectory.roll_pitch_yaw[i])
                 for _ in range(self._substeps):
-                    robot.advance(command.torque(robot.joint_pos, robot.joint_vel), limits)
+                    robot.advance(command.torque(robot.joint_pos, robot.joint_vel))
             if on_tick():
                 return
 
 
-class _Robot:
-    """The simulated robot: sensors out, torques in. Starts standing where the reference starts."""
+class SimulatedRobot:
+    """The robot in MuJoCo: sensors out, torques in.
+
+    Starts where the motion does, standing upright on its feet with the joints at ``joint_pos`` (29,) rad.
+    """
 
     def __init__(
-        self, timestep: float, start: RobotMotion, with_band: bool, disturbance: Disturbance | None = None
+        self,
+        timestep: float,
+        start: RobotMotion,
+        with_band: bool,
+        disturbance: Disturbance | None = None,
+        joint_pos: np.ndarray = STANDING,
     ) -> None:
         disturbance = disturbance or Disturbance()
         self.model = mujoco_model(timestep=timestep, visuals=False)
@@ -189,13 +209,17 @@ class _Robot:
         self.model.body_inertia *= 1.0 + disturbance.mass
         mujoco.mj_setConst(self.model, self.data)
         self.band = with_band
-        self.saturated = False
+        self.load: Load | None = None
+        """Counts what the motors bear, where it is wanted."""
         yaw = float(Rotation.from_quat(start.root_quat_wxyz[0], scalar_first=True).as_euler("ZYX")[0])
         self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
         """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
         self.data.qpos[:3] = self.anchor[0]
         self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
-        self.data.qpos[7:] = STANDING
+        self.data.qpos[7:] = joint_pos
+        self.data.qpos[2] -= float(
+            sole_points(RobotMotion(RATE, *np.split(self.data.qpos[None], [3, 7], 1)))[..., 2].min()
+        )
         mujoco.mj_forward(self.model, self.data)
         self._pelvis = self.model.body("pelvis").id
         self._torso = self.model.body("torso_link").id
@@ -208,14 +232,17 @@ class _Robot:
 
     @property
     def time(self) -> float:
+        """Simulated time, s."""
         return float(self.data.time)
 
     @property
     def joint_pos(self) -> np.ndarray:
+        """(29,) rad."""
         return self.data.qpos[7:]
 
     @property
     def joint_vel(self) -> np.ndarray:
+        """(29,) rad/s."""
         return self.data.qvel[6:]
 
     @property
@@ -224,6 +251,7 @@ class _Robot:
         return self.data.qpos.copy()
 
     def state(self) -> RobotState:
+        """Return what LowState would say now."""
         quat, gyro, accel = (self.data.sensordata[s].copy() for s in self._imu)
         return RobotState(
             time=self.time,
@@ -241,12 +269,12 @@ class _Robot:
         self._commands.append(command)
         return self._commands[0]
 
-    def advance(self, torque: np.ndarray, limits: np.ndarray | float) -> None:
+    def advance(self, torque: np.ndarray) -> None:
         """One physics step; the motors clip to their own limits."""
-        self.saturated |= bool((np.abs(torque) >= limits).any())
+        if self.load is not None:
+            self.load.add(torque, self.joint_vel)
         self.data.ctrl[:] = np.clip(torque, *self.model.actuator_ctrlrange.T)
-        if self.band:
-            self.data.xfrc_applied[self._pelvis] = self._band()
+        self.data.xfrc_applied[self._pelvis] = self._band() if self.band else 0.0
         self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
         mujoco.mj_step(self.model, self.data)
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import numpy as np
 from exoactor_interfaces.action import TrackMotion
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
 
+from exoactor.motion import JOINT_NAMES
 from exoactor.ros.convert import robot_from_message, robot_to_message
+from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
 from exoactor.stages import Tracking
+from exoactor_control.rehearsal import Rehearsal
+
+_FRESH = 1.0  # s; an older pose of the robot is not its present one
 
 
 def fill(result: TrackMotion.Result, tracking: Tracking) -> None:
@@ -18,7 +27,10 @@ def fill(result: TrackMotion.Result, tracking: Tracking) -> None:
 
 
 class RehearsalNode(StageNode):
-    """Serves rehearse_motion: tracks a motion in MuJoCo, faster than real time."""
+    """Serves rehearse_motion: tracks a motion in MuJoCo, faster than real time.
+
+    Where /joint_states tells the robot's present pose the rehearsal begins there, else it begins standing.
+    """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
@@ -32,6 +44,27 @@ class RehearsalNode(StageNode):
             fill=fill,
             **node_options,
         )
+        self._pose: tuple[np.ndarray, float] | None = None
+        self.create_subscription(JointState, "/joint_states", self._on_joints, STATE, callback_group=self._group)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the backend, and have it begin where the robot is."""
+        done = super().on_configure(state)
+        rehearse = self._backend
+        if isinstance(rehearse, Rehearsal):
+            self._backend = lambda motion, progress: rehearse(motion, progress, start=self._present())
+        return done
+
+    def _on_joints(self, message: JointState) -> None:
+        positions = np.array(message.position)
+        if tuple(message.name) == JOINT_NAMES and positions.shape == (len(JOINT_NAMES),):
+            self._pose = positions, time.monotonic()
+
+    def _present(self) -> np.ndarray | None:
+        """Joint positions (29,) of the robot, in rad; None where they are not known."""
+        pose = self._pose
+        fresh = pose is not None and time.monotonic() - pose[1] < _FRESH and np.isfinite(pose[0]).all()
+        return pose[0] if fresh else None
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ _OUTLIER = 3.0
 _JUMP_SPEED, _JUMP_TURN, _JUMP_JOINTS = 1.0, 2.0, 0.25  # m/s, rad/s, share of the motors' greatest speed
 
 _TOLERANCE = 0.01  # m, soles off the floor by less are left alone
-_FLOAT = 0.03  # m that the floor may wander before it is followed
+_FLOAT = 0.025  # m that the floor may wander before it is followed
 _MAX_FLOAT = 0.10  # m that it may wander at any pace: the estimates in use do by 0.09, a stair is 0.15 or more
 _SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: so slowly nobody climbs stairs
 _LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down again

@@ -12,7 +12,7 @@ from exoactor.errors import Refused
 from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, VELOCITY_LIMITS, standing_motion
 from exoactor_control.policy import Policy
 from exoactor_control.reference import ENTRY_SPEED
-from exoactor_control.rehearsal import _Robot as SimulatedRobot
+from exoactor_control.rehearsal import SimulatedRobot
 from exoactor_control.states import DAMPING_GAIN, Controller, MotorCommand, State
 
 STEP = 0.002
@@ -34,7 +34,7 @@ class Bench:
             command = self.controller.step(self.spoil(self.robot.state()), self.robot.time)
             self.sent.append((self.robot.time, command, self.robot.joint_vel.copy()))
             for _ in range(self.substeps):
-                self.robot.advance(command.torque(self.robot.joint_pos, self.robot.joint_vel), np.inf)
+                self.robot.advance(command.torque(self.robot.joint_pos, self.robot.joint_vel))
         return self
 
     def stand(self):
@@ -232,7 +232,7 @@ def test_a_robot_whose_legs_give_way_is_damped():
     upright = bench.robot.state().quat_wxyz
     bench.spoil = lambda s: replace(s, quat_wxyz=upright)  # it sinks between rails, without tilting
     real = bench.robot.advance
-    bench.robot.advance = lambda torque, limits: real(np.where(np.arange(29) < 12, 0.0, torque), limits)
+    bench.robot.advance = lambda torque: real(np.where(np.arange(29) < 12, 0.0, torque))
     bench.run(1.5)
     assert bench.controller.status.state is State.DAMPING
     assert "too low" in bench.controller.status.fault

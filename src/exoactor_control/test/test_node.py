@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -7,10 +8,13 @@ pytest.importorskip("exoactor_interfaces.action")
 
 from exoactor_interfaces.action import TrackMotion
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
 
-from exoactor.motion import RobotMotion
+from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor.robot import STANDING
 from exoactor.ros.convert import robot_from_message, robot_to_message
 from exoactor.ros.heartbeat import Watch
+from exoactor.ros.qos import STATE
 from exoactor.ros.testing import Caller, spinning, until
 from exoactor_control.rehearsal_node import RehearsalNode
 
@@ -35,6 +39,31 @@ def test_rehearsal_and_bad_motions():
         result = caller.result(TrackMotion.Goal(motion=message))
         assert result.error_code == 502
         assert "23 joints" in result.error_msg
+
+
+def test_it_begins_at_the_robots_present_pose():
+    with spinning(RehearsalNode) as (_, tester):
+        caller = Caller(tester, TrackMotion, "rehearse_motion")
+        goal = TrackMotion.Goal(motion=robot_to_message(standing()))
+        publisher = tester.create_publisher(JointState, "/joint_states", STATE)
+        until(lambda: publisher.get_subscription_count(), 10.0)
+        said = {}
+        for name, knee in (("standing", 0.4), ("sitting", 2.6)):
+            pose = STANDING.copy()
+            pose[[0, 3, 4]] = pose[[6, 9, 10]] = -knee / 2, knee, -knee / 2
+            timer = tester.create_timer(
+                0.05, lambda p=pose: publisher.publish(JointState(name=list(JOINT_NAMES), position=p.tolist()))
+            )
+            time.sleep(0.5)
+            said[name] = caller.result(goal, 60.0)
+            timer.cancel()
+        assert said["standing"].error_code == 0
+        assert json.loads(said["standing"].metrics_json)["from_present_pose"]
+        assert said["sitting"].error_code == 504
+        assert "above its soles" in said["sitting"].error_msg
+        time.sleep(1.2)  # it is not heard any more
+        metrics = json.loads(caller.result(goal, 60.0).metrics_json)
+        assert not metrics["from_present_pose"]
 
 
 def test_a_policy_file_that_is_none(tmp_path):

@@ -1,0 +1,161 @@
+"""What a rehearsed motion is refused for, on motions made for it, and in rehearsals."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from control_helpers import DATA, TWIST2, linear_onnx, needs_data
+
+from exoactor.errors import Refused
+from exoactor.motion import RobotMotion
+from exoactor.robot import EFFORT_LIMITS, STANDING, VELOCITY_LIMITS, standing_motion
+from exoactor_control.gate import Load, judge
+from exoactor_control.rehearsal import Rehearsal
+
+FINE = {"fell": False, "reason": ""}
+
+
+def moved(motion, **by):
+    """The motion with functions of its time (T,) s added to x, y, z of the pelvis."""
+    pos = motion.root_pos.copy()
+    t = np.arange(len(motion)) / motion.fps
+    for axis, value in by.items():
+        pos[:, "xyz".index(axis)] += value(t)
+    return replace(motion, root_pos=pos)
+
+
+def bent(motion, **joints):
+    """The motion with joints held elsewhere."""
+    joint_pos = motion.joint_pos.copy()
+    for name, value in joints.items():
+        joint_pos[:, motion.joint_names.index(f"{name}_joint")] = value
+    return replace(motion, joint_pos=joint_pos)
+
+
+def load(at_limit=0.0, speed=0.5, joint=9):
+    """A load of 1000 steps in which one motor was at its limit for a share of the time."""
+    found = Load(EFFORT_LIMITS)
+    for i in range(1000):
+        torque = 0.5 * EFFORT_LIMITS
+        torque[joint] *= 1.95 if i < 1000 * at_limit else 1.0
+        found.add(-torque, speed * VELOCITY_LIMITS)
+    return found
+
+
+def refused(reference, actual=None, bore=None, report=FINE, area=3.0):
+    return judge(reference, reference if actual is None else actual, bore or load(), report, area)
+
+
+STILL = standing_motion(2.0)
+
+
+def test_standing_still_is_fit():
+    assert refused(STILL) == []
+    assert refused(moved(STILL, x=lambda t: 1.4 * t)) == []
+
+
+def test_a_fall():
+    (reason,) = refused(STILL, report={"fell": True, "reason": "the robot fell 1.20 s into the motion"})
+    assert reason == "The robot falls: the robot fell 1.20 s into the motion."
+    short = replace(
+        STILL, **{k: getattr(STILL, k)[:20] for k in ("root_pos", "root_quat_wxyz", "joint_pos", "contacts")}
+    )
+    (reason,) = refused(STILL, short, report={"fell": False, "reason": "left_elbow_joint is hot"})
+    assert "broken off: left_elbow_joint is hot" in reason
+
+
+def test_self_collision():
+    hands = bent(STILL, left_shoulder_yaw=-1.3, right_shoulder_yaw=1.3, left_elbow=0.9, right_elbow=0.9)
+    (reason,) = refused(STILL, hands)
+    assert "hits itself" in reason
+    assert "right_hip_roll_link and right_wrist_yaw_link" in reason
+    assert "101 frames" in reason
+    brief = hands.joint_pos.copy()
+    brief[5:] = STANDING
+    assert refused(STILL, replace(hands, joint_pos=brief)) == []
+
+
+def test_torque_saturation():
+    assert refused(STILL, bore=load(at_limit=0.19)) == []
+    (reason,) = refused(STILL, bore=load(at_limit=0.25))
+    assert reason == "Motors are at their torque limits 25% of the time, more than 20%; right_knee_joint the most."
+
+
+def test_speed():
+    (reason,) = refused(STILL, bore=load(speed=1.1))
+    assert "rad/s, more than its motor's" in reason
+    (reason,) = refused(STILL, moved(STILL, z=lambda t: 0.3 * np.sin(12 * t)))
+    assert "pelvis moves at 3.6 m/s, more than 3" in reason
+
+
+@pytest.mark.parametrize("who", ["reference", "robot"])
+def test_leaving_the_area(who):
+    far = moved(STILL, x=lambda t: 0.9 * t, y=lambda t: 0.9 * t)
+    motions = (far, STILL) if who == "reference" else (STILL, far)
+    assert refused(*motions) == []
+    (reason,) = refused(*motions, area=2.0)
+    assert reason == "It gets 2.5 m away from its start, more than the 2 m allowed."
+    assert refused(*motions, area=0.0) == []
+
+
+def test_a_step_where_there_is_no_floor():
+    up = moved(STILL, z=lambda t: 0.2 * np.clip(t - 0.5, 0, 1))
+    (reason,) = refused(up, STILL)
+    assert "A foot rests 20 cm above the floor" in reason
+    (reason,) = refused(moved(STILL, z=lambda t: -0.2 * np.clip(t - 0.5, 0, 1)), STILL)
+    assert "below the floor" in reason
+    assert refused(moved(STILL, z=lambda t: np.maximum(0, 0.4 - 4.9 * (t - 1) ** 2)), STILL) == []  # a jump
+    assert refused(bent(STILL, left_hip_pitch=-1.2, left_knee=1.5), STILL) == []  # on one leg
+    assert refused(moved(STILL, z=lambda t: 0.02 + 0 * t), STILL) == []
+
+
+def test_a_rehearsal_carries_its_reasons(tmp_path):
+    bias = np.zeros(29)
+    bias[[3, 9]] = 3.0  # knees bent by 1.5 rad more, at once
+    metrics = Rehearsal(policy=str(linear_onnx(tmp_path / "p.onnx", bias=bias)))(standing_motion(2.0)).metrics
+    assert any(reason.startswith("The robot falls") for reason in metrics["refused"])
+    walk = moved(standing_motion(2.0), x=lambda t: 0.5 * t)
+    assert Rehearsal()(walk).metrics["refused"] == []
+    (reason,) = Rehearsal(area=0.5)(walk).metrics["refused"]
+    assert "more than the 0.5 m allowed" in reason
+
+
+def test_stairs_are_refused_in_a_rehearsal():
+    t = np.arange(251) / 50
+    rise = 0.17 * (np.clip((t - 1.8) / 0.4, 0, 1) + np.clip((t - 3.3) / 0.4, 0, 1))
+    stairs = moved(standing_motion(5.0), x=lambda t: 0.1 * t, z=lambda _: rise)
+    assert any("there is no step there" in reason for reason in Rehearsal()(stairs).metrics["refused"])
+
+
+def test_it_begins_where_the_robot_is():
+    arms = STANDING.copy()
+    arms[[15, 22]] = -1.5
+    metrics = Rehearsal()(standing_motion(1.0), start=arms).metrics
+    assert metrics["success"], metrics["reason"]
+    assert metrics["from_present_pose"]
+    sitting = np.array([-1.5, 0, 0, 2.6, -0.6, 0] * 2 + [0] * 17, dtype=float)
+    with pytest.raises(Refused, match="above its soles"):
+        Rehearsal()(standing_motion(1.0), start=sitting)
+
+
+@needs_data
+def test_twist2_stands_up_from_the_present_pose_and_walks():
+    start = STANDING + np.random.default_rng(0).uniform(-0.3, 0.3, 29)
+    walk = RobotMotion.load(DATA / "motions" / "asap_walk_level1.npz")
+    metrics = Rehearsal(policy=str(TWIST2))(walk, start=start).metrics
+    assert metrics["success"], metrics["reason"]
+    assert not metrics["band"]
+    assert metrics["refused"] == []
+
+
+@pytest.mark.slow
+@needs_data
+def test_no_more_of_the_shared_motions_are_refused_than_deserve_it(capsys):
+    rehearse = Rehearsal(policy=str(TWIST2))
+    found = {p.stem: rehearse(RobotMotion.load(p)).metrics for p in sorted((DATA / "motions").glob("*.npz"))}
+    bad = {name: m["refused"] for name, m in found.items() if m["refused"]}
+    with capsys.disabled():
+        for name, reasons in bad.items():
+            print(f"\n{name:34s} {' '.join(reasons)}", end="")
+    assert len(bad) <= 14
+    assert not any("no step there" in r or "falls" in r for reasons in bad.values() for r in reasons)
