@@ -48,6 +48,9 @@ START_TILT, START_HEIGHT, START_SPIN = 0.5, 0.45, 2.0
 """What a robot may be made to stand up from: rad of the pelvis from upright, m of the pelvis above its lower sole (it
 stands at 0.76; one that sits or lies with bent legs is lower) and rad/s of the pelvis. Chosen."""
 
+_MEASURED = ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "torque", "temperature")
+_LOWEST, _HIGHEST = (np.ascontiguousarray(limit) for limit in JOINT_LIMITS.T)
+
 
 class Safety:
     """Guards a controller.
@@ -71,7 +74,7 @@ class Safety:
         An encoder that jumps (the joint cannot have moved so far) and a motor that bears more than its greatest torque
         for a while. Call it with every LowState.
         """
-        if state is None or not (np.isfinite(state.joint_pos).all() and np.isfinite(state.torque).all()):
+        if state is None or not _finite(state.joint_pos, state.torque):
             return ""  # `check_state` says so
         before, self._previous = self._previous, state
         if before is None:
@@ -122,14 +125,14 @@ class Safety:
             return f"the last LowState is {1e3 * (now - state.time):.0f} ms old"
         if state.time - now > STALE:
             return f"the last LowState is dated {1e3 * (state.time - now):.0f} ms ahead"
-        for name in ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "torque", "temperature"):
-            if not np.isfinite(getattr(state, name)).all():
-                return f"LowState's {name} holds a number that is not finite"
+        if not _finite(*(getattr(state, name) for name in _MEASURED)):
+            name = next(name for name in _MEASURED if not _finite(getattr(state, name)))
+            return f"LowState's {name} holds a number that is not finite"
         if abs(np.linalg.norm(state.quat_wxyz) - 1.0) > 0.05:
             return "LowState's IMU orientation is not a unit quaternion"
         for what, excess, unit in (
             ("hot", state.temperature - MAX_TEMPERATURE, "degrees over the limit"),
-            ("outside its limits", np.maximum(*_outside(state.joint_pos)) - MAX_OVERSHOOT, "rad more than is borne"),
+            ("outside its limits", _outside(state.joint_pos) - MAX_OVERSHOOT, "rad more than is borne"),
             ("too fast", np.abs(state.joint_vel) - MAX_OVERSPEED * VELOCITY_LIMITS, "rad/s over the limit"),
         ):
             worst = int(np.argmax(excess))
@@ -192,25 +195,26 @@ class Safety:
         values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
         if any(np.shape(v) != EFFORT_LIMITS.shape for v in values):
             raise ValueError(f"a command that is not {len(EFFORT_LIMITS)} numbers was held back")
-        if not all(np.isfinite(v).all() for v in values):
+        if not _finite(*values):
             raise ValueError("a command with a number that is not finite was held back")
         q = command.q
         if now is not None and self._target is not None:
             last, then = self._target
             step = TARGET_SPEED * VELOCITY_LIMITS * max(0.0, now - then)
-            q = np.clip(q, last - step, last + step)
-        q = np.clip(q, *JOINT_LIMITS.T)
+            q = _clip(q, last - step, last + step)
+        q = _clip(q, _LOWEST, _HIGHEST)
         if now is not None:
             self._target = q, now
-        kp, kd = np.clip(command.kp, 0.0, MAX_KP), np.clip(command.kd, 0.0, MAX_KD)
-        dq = np.clip(command.dq, -VELOCITY_LIMITS, VELOCITY_LIMITS)
+        kp, kd = _clip(command.kp, 0.0, MAX_KP), _clip(command.kd, 0.0, MAX_KD)
+        dq = _clip(command.dq, -VELOCITY_LIMITS, VELOCITY_LIMITS)
         drive = kp * (q - state.joint_pos) + kd * dq + command.tau
-        room = np.clip((1.0 - np.abs(state.joint_vel) / VELOCITY_LIMITS) / (1.0 - TAPER), 0.0, 1.0)
+        room = _clip((1.0 - np.abs(state.joint_vel) / VELOCITY_LIMITS) / (1.0 - TAPER), 0.0, 1.0)
         room = np.where(drive * state.joint_vel > 0.0, room, 1.0)
-        command = replace(command, q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * command.tau)
+        make = type(command)
+        command = make(q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * command.tau)
         torque = np.abs(command.torque(state.joint_pos, state.joint_vel))
         scale = np.minimum(1.0, self.effort_limits / np.maximum(torque, 1e-9))
-        command = replace(command, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
+        command = make(q=q, dq=command.dq, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
         return _fade(command, state)
 
     def blind_damping(self, gain: float) -> np.ndarray:
@@ -234,9 +238,18 @@ def _fade(command: MotorCommand, state: RobotState) -> MotorCommand:
     return replace(command, kd=kd, dq=np.where(kd > command.kd, v + share * (command.dq - v), command.dq))
 
 
-def _outside(joint_pos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low, high = JOINT_LIMITS.T
-    return low - joint_pos, joint_pos - high
+def _outside(joint_pos: np.ndarray) -> np.ndarray:
+    return np.maximum(_LOWEST - joint_pos, joint_pos - _HIGHEST)
+
+
+def _finite(*arrays: np.ndarray) -> bool:
+    """Whether every number of one-dimensional arrays is finite: in one go, as 500 commands a second want it."""
+    return bool(np.isfinite(np.concatenate(arrays)).all())
+
+
+def _clip(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """As np.clip, without its overhead, which is most of it for 29 numbers."""
+    return np.minimum(np.maximum(values, low), high)
 
 
 def _tilt(quat_wxyz: np.ndarray, roll_pitch: np.ndarray) -> float:
