@@ -48,7 +48,7 @@ START_TILT, START_HEIGHT, START_SPIN = 0.5, 0.45, 2.0
 """What a robot may be made to stand up from: rad of the pelvis from upright, m of the pelvis above its lower sole (it
 stands at 0.76; one that sits or lies with bent legs is lower) and rad/s of the pelvis. Chosen."""
 
-_MEASURED = ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "torque", "temperature")
+_MEASURED = ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "accel", "torque", "temperature")
 _LOWEST, _HIGHEST = (np.ascontiguousarray(limit) for limit in JOINT_LIMITS.T)
 
 
@@ -207,11 +207,12 @@ class Safety:
             self._target = q, now
         kp, kd = _clip(command.kp, 0.0, MAX_KP), _clip(command.kd, 0.0, MAX_KD)
         dq = _clip(command.dq, -VELOCITY_LIMITS, VELOCITY_LIMITS)
-        drive = kp * (q - state.joint_pos) + kd * dq + command.tau
+        tau = _clip(command.tau, -EFFORT_LIMITS, EFFORT_LIMITS)
+        drive = kp * (q - state.joint_pos) + kd * dq + tau
         room = _clip((1.0 - np.abs(state.joint_vel) / VELOCITY_LIMITS) / (1.0 - TAPER), 0.0, 1.0)
         room = np.where(drive * state.joint_vel > 0.0, room, 1.0)
         make = type(command)
-        command = make(q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * command.tau)
+        command = make(q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * tau)
         torque = np.abs(command.torque(state.joint_pos, state.joint_vel))
         scale = np.minimum(1.0, self.effort_limits / np.maximum(torque, 1e-9))
         command = make(q=q, dq=command.dq, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
