@@ -15,7 +15,7 @@ from exoactor.errors import Refused
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor_control.odometry import Odometry
 from exoactor_control.policy import Policy
-from exoactor_control.reference import RATE, Frame, Reference, Trajectory, prepare
+from exoactor_control.reference import RATE, Reference, Trajectory, prepare
 from exoactor_control.safety import STALE, Safety
 from exoactor_control.tracker import Tracker
 
@@ -145,6 +145,7 @@ class Controller:
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
+        self._halts = 0  # times that it went to damping
         self._fault = ""
         self._done = False
         self._next_tick = 0.0
@@ -170,6 +171,7 @@ class Controller:
         with self._lock:
             self._state = State.DAMPING
             self._coming = None
+            self._halts += 1
             self._done = False
             self._fault = ""
 
@@ -190,14 +192,21 @@ class Controller:
             band (see `exoactor_control.safety.Safety.check_start`).
         """
         with self._lock:
-            state, now = self._last
+            (state, now), halts = self._last, self._halts
             reason = self._safety.check_state(state, now)
             if not reason and self._state in (State.ZERO_TORQUE, State.DAMPING):
                 reason = self._safety.check_start(state)
             if reason:
                 raise Refused(f"The robot cannot stand up: {reason}.")
+        way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        with self._lock:
+            self._go_on_unless_halted(halts)
             self._fault, self._done, self._coming = "", False, None
-            self._begin_stand(state)
+            self._begin_stand(state, way)
+
+    def _go_on_unless_halted(self, halts: int) -> None:
+        if self._halts != halts:
+            raise Refused("The robot was stopped meanwhile.")
 
     def track(self, motion: RobotMotion | Reference) -> None:
         """Carry out a motion, then stand.
@@ -211,17 +220,14 @@ class Controller:
         reference = motion if isinstance(motion, Reference) else prepare(motion)
         if self.policy is not None:
             self.policy.check(reference)
-        (state, _), frame = self._standing()
-        coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)  # takes long: the loop goes on
-        with self._lock:
-            self._standing()
-            self._coming, self._done = coming, False
-
-    def _standing(self) -> tuple[tuple[RobotState | None, float], Frame]:
         with self._lock:
             if self._state is not State.STAND:
                 raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
-            return self._last, self._tracker.frame
+            state, frame, halts = self._last[0], self._tracker.frame, self._halts
+        coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)  # takes long: the loop goes on
+        with self._lock:
+            self._go_on_unless_halted(halts)
+            self._coming, self._done = coming, False
 
     # the loop
 
@@ -283,7 +289,7 @@ class Controller:
         """Go on by one frame; returns why the robot must be damped, or nothing."""
         if self._tracker.finished and self._state is State.TRACK:
             self._done = True
-            self._begin_stand(state, keep_policy=True)
+            self._begin_stand(state, Trajectory.standing(state.joint_pos, self.blend), keep_policy=True)
         if self._tracker.trajectory is None:
             return "there is no reference any more"
         try:
@@ -292,9 +298,8 @@ class Controller:
             return f"the policy failed: {type(error).__name__}: {error}"
         return self._safety.check_frame(self._tracker.frame) or self._safety.check_height(state, self._tracker.frame)
 
-    def _begin_stand(self, state: RobotState, keep_policy: bool = False) -> None:
-        seconds = self.blend if keep_policy else 2.0 * self.blend
-        self._tracker.start(Trajectory.standing(state.joint_pos, seconds), state, keep_policy, keep_place=self._done)
+    def _begin_stand(self, state: RobotState, way: Trajectory, keep_policy: bool = False) -> None:
+        self._tracker.start(way, state, keep_policy, keep_place=self._done)
         self._state = State.STAND
         self._next_tick = self._last[1]
         if not keep_policy:
