@@ -135,7 +135,7 @@ class Controller:
         self,
         policy: Policy | None = None,
         heading_gain: float = 1.0,
-        position_gain: float = 1.0,
+        position_gain: float = 5.0,
         blend: float = 1.0,
     ) -> None:
         self.policy = policy
@@ -287,7 +287,7 @@ class Controller:
 
     def _tick(self, state: RobotState) -> str:
         """Go on by one frame; returns why the robot must be damped, or nothing."""
-        if self._tracker.finished and self._state is State.TRACK:
+        if self._state is State.TRACK and self._tracker.finished and not self._tracker.settle():
             self._done = True
             self._begin_stand(state, Trajectory.standing(state.joint_pos, self.blend), keep_policy=True)
         if self._tracker.trajectory is None:

@@ -9,13 +9,19 @@ import numpy as np
 
 from exoactor_control.odometry import Odometry
 from exoactor_control.policy import PD_KD, PD_KP, Policy
-from exoactor_control.reference import STANDING_FRAME, Frame, Trajectory
+from exoactor_control.reference import RATE, STANDING_FRAME, Frame, Trajectory
 
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
 
 _MAX_TURN = 0.5  # rad/s of heading correction
-_MAX_SPEED = 0.3  # m/s of position correction
+_MAX_SPEED = 0.6  # m/s of position correction
+
+# Steps on the spot after a motion, to where it should have ended
+_NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
+_STEP, _STEPS = 0.5, 4  # s of a step, steps between looking where the robot has got to
+_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
+_ROUNDS = 4
 
 
 class Tracker:
@@ -48,6 +54,7 @@ class Tracker:
         self.place = np.zeros(2)
         """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
+        self._rounds = 0  # of steps on the spot
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
 
     def start(self, trajectory: Trajectory, state: RobotState, keep_policy: bool, keep_place: bool = False) -> None:
@@ -63,6 +70,7 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
+        self._rounds = 0
         self._yaw_offset = yaw - float(trajectory.roll_pitch_yaw[0, 2])
         self._origin = self.place - turn(self._yaw_offset, trajectory.root_pos[0, :2])
 
@@ -88,6 +96,21 @@ class Tracker:
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         self.target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
 
+    def settle(self) -> bool:
+        """After a trajectory's end: add steps on the spot if they bring the robot to where it should stand.
+
+        A robot on its two feet cannot move on; with steps under it, the corrections carry it.
+        """
+        if self.policy is None or not self.position_gain or self._rounds == _ROUNDS:
+            return False
+        off = float(np.linalg.norm(self.place - self.odometry.position))
+        turned = abs(_wrap(self.frame.yaw - self.odometry.yaw))
+        if off < _NEAR and turned < _FACING:
+            return False
+        self.trajectory = _with_steps(self.trajectory)
+        self._rounds += 1
+        return True
+
     def _yaw_rate(self, frame: Frame) -> float:
         correction = self.heading_gain * _wrap(frame.yaw - self.odometry.yaw)
         return frame.yaw_rate + float(np.clip(correction, -_MAX_TURN, _MAX_TURN))
@@ -110,13 +133,38 @@ class Tracker:
 
     @property
     def progress(self) -> float:
-        """Share of the trajectory commanded so far."""
-        return 0.0 if self.trajectory is None else min(self._index / len(self.trajectory), 1.0)
+        """Share of the trajectory, up to its motion's end, commanded so far."""
+        return 0.0 if self.trajectory is None else min(self._index / self.trajectory.end, 1.0)
 
     @property
     def motion_index(self) -> int:
         """Index of the commanded frame in the motion itself, negative in the blend-in."""
         return 0 if self.trajectory is None else max(self._index - 1, 0) - self.trajectory.begin
+
+
+def _with_steps(trajectory: Trajectory) -> Trajectory:
+    """Append `_STEPS` steps on the spot, the legs by turns; they begin and end with standing."""
+    n = round(_STEP * RATE)
+    bend = _LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
+    joints = np.tile(trajectory.joint_pos[-1], (_STEPS * n, 1))
+    for step in range(_STEPS):
+        now, leg = slice(step * n, (step + 1) * n), 6 * (step % 2)
+        joints[now, [leg, leg + 3, leg + 4]] += np.outer(bend, [-1.0, 2.0, -1.0])
+    still = np.zeros(len(joints))
+
+    def append(values: np.ndarray, more: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.broadcast_to(more, (len(joints), *values.shape[1:]))])
+
+    return replace(
+        trajectory,
+        lin_vel_xy=append(trajectory.lin_vel_xy, np.zeros(2)),
+        root_pos=append(trajectory.root_pos, trajectory.root_pos[-1]),
+        roll_pitch_yaw=append(trajectory.roll_pitch_yaw, trajectory.roll_pitch_yaw[-1]),
+        yaw_rate=append(trajectory.yaw_rate, still),
+        joint_pos=append(trajectory.joint_pos, joints),
+        lin_vel_z=append(trajectory.lin_vel_z, still),
+        joint_vel=append(trajectory.joint_vel, np.gradient(joints, 1.0 / RATE, axis=0)),
+    )
 
 
 def turn(angle: float, vector: np.ndarray) -> np.ndarray:
