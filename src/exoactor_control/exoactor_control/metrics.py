@@ -83,6 +83,30 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
     }
 
 
+def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -> Metrics:
+    """How far the robot stands from where the motion should have ended, once it has settled there.
+
+    Parameters
+    ----------
+    reference, actual
+        As `score`.
+    pose
+        (7,) the robot's last position (m) and orientation (w, x, y, z).
+
+    Returns
+    -------
+    Metrics
+        ``final_position_error`` (m, horizontal), ``final_heading_error`` (rad).
+    """
+    told = align(reference, actual)
+    quats = np.stack([pose[3:7], told.root_quat_wxyz[-1]])
+    yaw = Rotation.from_quat(quats, scalar_first=True).as_euler("ZYX")[:, 0]
+    return {
+        "final_position_error": float(np.linalg.norm(pose[:2] - told.root_pos[-1, :2])),
+        "final_heading_error": abs(_wrap(yaw[0] - yaw[1])),
+    }
+
+
 def odometry_error(estimate: np.ndarray, actual: RobotMotion) -> float:
     """Distance in m, horizontal, between the ends of the robot's own estimate of its path (T, 2) and of the true one.
 

@@ -9,7 +9,7 @@ from exoactor.errors import BadInput, Cancelled, Missing
 from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING, standing_motion
 from exoactor.stages import Tracking, load_backend
-from exoactor_control.metrics import align, score
+from exoactor_control.metrics import align, final_error, odometry_error, score
 from exoactor_control.rehearsal import Disturbance, Rehearsal
 
 REPORT = {
@@ -162,6 +162,18 @@ class TestScore:
         assert s["end_heading_error"] == pytest.approx(0.2)
         assert s["joint_error_mean"] == pytest.approx(0.1)
         assert s["path_length"] == pytest.approx(0)
+
+    def test_where_it_stands_in_the_end(self):
+        told = self.moved(standing_motion(1.0), [0, 0, 0], 0.0)
+        told.root_pos[:, 0] += np.linspace(0.0, 2.0, len(told))
+        actual = self.moved(told, [5, 5, 0], np.pi / 2)  # it walks along +y, to 5, 7
+        pose = np.r_[5.3, 7.4, 0.8, Rotation.from_euler("z", np.pi / 2 + 0.3).as_quat(scalar_first=True)]
+        e = final_error(told, actual, pose)
+        assert e["final_position_error"] == pytest.approx(0.5)
+        assert e["final_heading_error"] == pytest.approx(0.3)
+        path = actual.root_pos[:, :2] - [9.0, -9.0]
+        assert odometry_error(path, actual) == pytest.approx(0.0)
+        assert odometry_error(1.1 * path, actual) == pytest.approx(0.2)
 
     def test_broken_off(self):
         told = standing_motion(1.0)
