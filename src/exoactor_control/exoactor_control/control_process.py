@@ -33,7 +33,7 @@ log = logging.getLogger("exoactor.control")
 START_TIMEOUT = 60.0
 """s for the process to load its libraries and the policy."""
 _PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above everything ordinary
-_SWITCH_INTERVAL = 2e-4  # s that the loop waits at most for another thread of its process
+_SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
 
 
 @dataclass(frozen=True)
