@@ -3,8 +3,9 @@
 A robot without a body, in a process of its own, publishes LowState 500 times a second over the loopback interface and
 notes every LowCmd. The two loops take turns with it, several rounds, each in fresh processes:
 
-- ours: the node ``controller`` as it is launched, standing, with its policy at 50 Hz, while a client keeps the node
-  busy: a motion of 30 s is sent every second, and ``stand`` called ten times a second.
+- ours: the node ``controller`` as it is launched, its policy at 50 Hz, while a client keeps the node busy: each second
+  a goal with a motion of 30 s, which is checked, repaired and tracked, then broken off by the service ``stand``;
+  another such goal in between, which is refused since there is one; and twenty calls of its parameter service.
 - the SDK's: what ``g1_low_level_example.py`` of unitree_sdk2_python does: a ``RecurrentThread`` of 2 ms that moves the
   ankles and writes the LowCmd with its checksum, a subscriber's handler that keeps the newest LowState. Two things are
   added: it echoes mode_machine from every LowState, not from the first alone, which shows the LowState that a LowCmd
@@ -130,6 +131,7 @@ def sdk(domain: int) -> None:
 def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
     """The controller's node, standing and kept busy; yields its process numbers, the one with the loop first."""
     from exoactor_interfaces.action import TrackMotion
+    from rcl_interfaces.srv import GetParameters
     from rclpy.action import ActionClient
     from std_srvs.srv import Trigger
 
@@ -144,6 +146,7 @@ def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
     try:
         with spinning(threads=4) as (client,):
             stand = client.create_client(Trigger, "stand")
+            parameters = client.create_client(GetParameters, "controller/get_parameters")
             goals = ActionClient(client, TrackMotion, "track_motion")
             assert stand.wait_for_service(30.0), "the controller does not come up"
             assert goals.wait_for_server(30.0), "the controller does not come up"
@@ -152,9 +155,11 @@ def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
 
             def pester() -> None:
                 count = 0
-                while not done.wait(0.1):
-                    stand.call_async(Trigger.Request())
-                    if count % 10 == 0:
+                while not done.wait(0.05):
+                    parameters.call_async(GetParameters.Request(names=["policy"]))
+                    if count % 20 == 0:
+                        stand.call_async(Trigger.Request())
+                    if count % 10 == 1:
                         goals.send_goal_async(goal)
                     count += 1
 
