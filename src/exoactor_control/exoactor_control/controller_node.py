@@ -35,6 +35,8 @@ PARAMETERS = {
 }
 """ROS parameters of the node and their defaults; `ControllerNode` says what they mean."""
 
+_NOT_OURS = "Nothing is sent: the robot's own controller has the motors."
+
 
 def fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     """The stage's output into the result."""
@@ -42,7 +44,10 @@ def fill(result: TrackMotion.Result, tracking: Tracking) -> None:
 
 
 class ControllerNode(StageNode):
-    """Serves track_motion on the robot, and stop, damp, stand and zero_torque (std_srvs/Trigger) at any time.
+    """Serves track_motion on the robot, and stop, damp, stand, zero_torque, open_hands and close_hands at any time.
+
+    These are std_srvs/Trigger. What drives the robot is a process of its own (`exoactor_control.control_process`); it
+    sends nothing before the first stand, damp or zero_torque, and "go" on the robot's remote calls the service approve.
 
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
@@ -143,7 +148,9 @@ class ControllerNode(StageNode):
                     response.message = "The controller is not configured: it drives nothing."
                 else:
                     loop.ask(what)
-                    response.success, response.message = True, loop.report().status.text
+                    report = loop.report()
+                    response.success = True
+                    response.message = report.status.text if report.driving else _NOT_OURS
             except ExoActorError as error:
                 response.message = str(error)
             return response

@@ -1,6 +1,9 @@
 """What the tests of this package share."""
 
+import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,3 +43,27 @@ def standing_state(time=0.0, **changes):
     """A robot that stands still."""
     state = RobotState(time, STANDING.copy(), np.zeros(29), np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3))
     return replace(state, **changes)
+
+
+class Robot:
+    """The robot of robot_process.py."""
+
+    def __init__(self, domain):
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).parent / "robot_process.py", str(domain)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def be(self, **what):
+        """Tell it what to be; returns what it has got so far."""
+        print(json.dumps(what), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def damped(self):
+        return self.be()["damped_after_ms"] is not None
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()

@@ -1,6 +1,5 @@
 """The control process and a robot without a body, in processes of their own over the loopback interface."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from control_helpers import Robot
 
 from exoactor.errors import BadInput, Missing, Refused
 from exoactor.motion import HumanMotion
@@ -24,7 +24,6 @@ from exoactor_control.remote import Button
 from exoactor_control.states import State
 
 DOMAIN = 100 + os.getpid() % 50
-HERE = Path(__file__).parent
 
 
 def until(condition, timeout=15.0):
@@ -40,30 +39,11 @@ def alive(pid):
     return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-class Robot:
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, HERE / "robot_process.py", str(DOMAIN)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def be(self, **what):
-        """Tell it what to be; returns what it has got so far."""
-        print(json.dumps(what), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
-
-    def damped(self):
-        return self.be()["damped_after_ms"] is not None
-
-
 @pytest.fixture(scope="module")
 def robot():
-    robot = Robot()
+    robot = Robot(DOMAIN)
     yield robot
-    robot.process.kill()
-    robot.process.wait()
+    robot.close()
 
 
 @pytest.fixture(scope="module")

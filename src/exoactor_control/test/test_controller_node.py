@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from control_helpers import Robot
 
 pytest.importorskip("rclpy")
 pytest.importorskip("exoactor_interfaces.action")
 pytest.importorskip("exoactor_sim")
 
 from exoactor_interfaces.action import TrackMotion
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -23,7 +26,8 @@ from std_srvs.srv import Trigger
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import standing_motion
 from exoactor.ros.convert import robot_to_message
-from exoactor.ros.testing import Caller, finished, spinning, use_own_domain
+from exoactor.ros.testing import Caller, finished, spinning, until, use_own_domain
+from exoactor_control.remote import Button
 
 pytestmark = pytest.mark.ros
 
@@ -125,6 +129,38 @@ def test_tracks_on_the_band_cancels_and_stops(graph):
         assert not ask(node, "zero_torque").success  # it would drop
         assert ask(node, "stop").success
         assert ask(node, "simulator/reset").success
+
+
+def test_remote_approves_and_deactivation_gives_the_motors_back(graph):
+    robot = Robot(graph.domain)
+    try:
+        graph.start("exoactor_control.controller_node", policy="pd")
+        with spinning() as (node,):
+            approvals = []
+
+            def approve(request, response):
+                approvals.append(request)
+                return response
+
+            node.create_service(Trigger, "approve", approve)
+            said = ask(node, "stop")
+            assert said.success
+            assert "own controller has the motors" in said.message
+            assert robot.be()["mode"] == "ai"
+            assert ask(node, "stand").success
+            assert robot.be()["mode"] == ""
+            until(lambda: robot.be(buttons=int(Button.A)) and approvals)
+            assert robot.be(buttons=0)["damping"] is False
+            change = node.create_client(ChangeState, "controller/change_state")
+            assert change.wait_for_service(10.0)
+            request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+            assert finished(change.call_async(request)).success
+            got = robot.be()
+            assert got["mode"] == "ai"
+            assert got["damping"]
+            assert len(approvals) == 1
+    finally:
+        robot.close()
 
 
 def test_no_robot_is_told_and_the_node_stays(graph):
