@@ -8,7 +8,7 @@ setup(
     description="Rehearse the G1's motion, then track it on the robot, safely",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    package_data={package_name: ["policies/*.yaml"]},
+    package_data={package_name: ["policies/*"]},
     python_requires=">=3.11,<3.13",
     install_requires=["exoactor", "onnxruntime"],
     data_files=[
@@ -22,6 +22,9 @@ setup(
         ],
         "exoactor.track": [
             "mujoco = exoactor_control.rehearsal:Rehearsal",
+        ],
+        "exoactor.train": [
+            "tracker = exoactor_control.training.train:Training",
         ],
     },
 )

@@ -263,6 +263,25 @@ def track(
         raise Refused(f"Tracking failed: {result.metrics['reason']}.")
 
 
+@app.command(epilog="Example: exoactor train-tracker twist2_1017_20k.onnx --motions my_motions -o training")
+def train_tracker(
+    teacher: Annotated[Path, typer.Argument(help="Tracker with TWIST2's layout (.onnx), which is imitated.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; what is there is gone on with.")] = Path(
+        "training"
+    ),
+    motions: Annotated[list[Path] | None, typer.Option(help="More robot motions: .npz or folder. Repeatable.")] = None,
+    tasks: Annotated[int, typer.Option(help="Random tasks of the generator to make into references.")] = 300,
+    minutes: Annotated[float, typer.Option(help="Minutes of training, the references not counted.")] = 70.0,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Train the tracker of our own, in MuJoCo on the CPU."""
+    trainer = backend_class("train", "tracker")(teacher, output, motions or [], tasks, minutes, seed)
+    with progress_bars(json_) as bars:
+        result = trainer(bars("train"))
+    print_metrics(result, json_)
+
+
 @app.command(epilog="Example: exoactor up policy:=tracker.onnx")
 def up(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[NAME:=VALUE]...", help="Launch arguments.")] = None,

@@ -178,7 +178,10 @@ _Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping; raises `Missing` and `BadInput`."""
+    """Read a YAML file that holds a mapping; raises `Missing` and `BadInput`.
+
+    Its entry ``base`` names a known layout, of which it has everything that it does not give itself.
+    """
     path = Path(path).expanduser()
     try:
         data = yaml.load(path.read_text(), _Loader)
@@ -188,7 +191,8 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise BadInput(f"The policy description {path} cannot be read: {error}.") from None
     if not isinstance(data, dict):
         raise BadInput(f"{path}: it is not a policy description: it holds no entries.")
-    return data
+    base = data.pop("base", None)
+    return data if base is None else load_yaml(FOLDER / f"{base}.yaml") | data
 
 
 @cache

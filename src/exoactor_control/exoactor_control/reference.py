@@ -95,7 +95,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     for which, count in (("first", first), ("last", len(motion) - last)):
         if count:
             notes.append(f"The {which} {count} frames were dropped: they are torn off from the rest of the motion.")
-    pos, quat, joints = _resample(pos, quat, joints, motion.fps)
+    pos, quat, joints = resample(pos, quat, joints, motion.fps)
     if len(pos) < _MIN_FRAMES:
         raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}.")
     speed, turn, joint_speed = speeds(pos, quat, joints, RATE)
@@ -118,7 +118,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     return Reference(placed, (*notes, *done), person)
 
 
-def _resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
+def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
     """Interpolate to `RATE`, linearly and along great circles."""
     if fps == RATE or len(pos) < 2:
         return pos, quat, joints

@@ -265,6 +265,9 @@ class _Reader:
             self._open(_VERB[word], 1)
         elif word in _TIMES:
             self._set("count", _TIMES[word], 1)
+        elif word in _PACE and self.fresh and self._peek(1) in _VERB:
+            self.pending["pace"] = _PACE[word]  # 'then quickly wave': of the verb that comes
+            self.at += 1
         elif word in _PACE:
             self._set("pace", _PACE[word], 1)
         elif word in ("left", "right", "both"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
+from exoactor.motion import HumanMotion
 from exoactor.stages import GenerateRequest, Generation, Progress, no_progress
 from exoactor.video import Video
 from exoactor_gen.camera import VIEWS, frame_person
@@ -61,8 +62,7 @@ class Mannequin:
         plan = parse(request.instruction)
         progress(0.0, f"Plan: {plan}")
         rng = np.random.default_rng(self.seed)
-        betas = np.zeros(10)
-        betas[:6] = np.clip(rng.normal(size=6), -1.5, 1.5) * (0.6, 0.4, 0.4, 0.5, 0.4, 0.4)
+        betas = _shape(rng)
         look = Look.draw(rng)
         motion = choreograph(plan, betas, self.body, self.fps)
         camera = frame_person(self.body.joints(motion), self.camera, self.width, self.height, rng)
@@ -87,3 +87,20 @@ class Mannequin:
         if scene:
             metrics["note"] = scene
         return Generation(video, motion, metrics)
+
+    def motion(self, instruction: str) -> HumanMotion:
+        """What the person in the video would do, without drawing it: quick, for making many references.
+
+        Raises
+        ------
+        BadInput
+            The instruction is empty or not understood.
+        """
+        return choreograph(parse(instruction), _shape(np.random.default_rng(self.seed)), self.body, self.fps)
+
+
+def _shape(rng: np.random.Generator) -> np.ndarray:
+    """Draw the shape coefficients (10,) of a body."""
+    betas = np.zeros(10)
+    betas[:6] = np.clip(rng.normal(size=6), -1.5, 1.5) * (0.6, 0.4, 0.4, 0.5, 0.4, 0.4)
+    return betas

@@ -31,6 +31,7 @@ GOOD = [
     ("wave with the left hand for 3 seconds", [Action("wave", side="left", seconds=3)]),
     ("with your left hand, wave", [Action("wave", side="left")]),
     ("the robot should wave slowly", [Action("wave", pace=0.75)]),
+    ("turn left, then quickly wave", [Action("turn", direction="left"), Action("wave", pace=1.1)]),
     ("wave hello", [Action("wave")]),
     ("raise your left and right arms", [Action("raise", side="both")]),
     ("raise your arms to the side", [Action("raise", side="both", direction="side")]),

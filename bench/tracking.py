@@ -1,0 +1,164 @@
+"""Our tracker beside the one that it was distilled from: the same references in the same run. Prints one JSON object.
+
+Both are driven by the same controller, from standing, knowing only what LowState tells: every motion in a folder, and
+random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
+while they stand and while they walk, and both get heavier, lighter and later. Success is the field's rule
+(`exoactor_control.metrics`). The tasks' motions are kept in --output and used again; their seeds are none of those
+that `exoactor train-tracker` draws.
+
+    .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from exoactor.cli import progress_bars
+from exoactor.errors import ExoActorError
+from exoactor.motion import RobotMotion
+from exoactor.robot import standing_motion
+from exoactor.stages import GenerateRequest, Progress, load_backend
+from exoactor_control.rehearsal import Disturbance, Rehearsal
+from exoactor_control.training.references import random_task
+
+FIRST_SEED = 9_000_000
+PUSH = 50.0  # N
+DELAY, MASS = 0.02, 0.1  # s, share
+SHORTEST_PATH = 0.5  # m: under it a share of the path says nothing
+
+
+def make_task(number: int, path: Path) -> str:
+    """Take a random task through the pipeline up to the robot's motion; returns why there is none, or nothing."""
+    task = random_task(np.random.default_rng(FIRST_SEED + number))
+    try:
+        generation = load_backend("generate", "mannequin", seed=FIRST_SEED + number)(GenerateRequest(task))
+        human = load_backend("estimate", "mediapipe")(generation.video).motion
+        load_backend("retarget", "pinocchio")(human).motion.save(path)
+    except ExoActorError as error:
+        return f"{task}: {error}"
+    path.with_suffix(".txt").write_text(task + "\n")
+    return ""
+
+
+def track(policy: str, path: Path | None, disturbance: Disturbance) -> dict[str, Any]:
+    """Figures of one rehearsal; without a path the G1 stands."""
+    motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
+    try:
+        return Rehearsal(policy)(motion, disturbance=disturbance).metrics
+    except ExoActorError as error:
+        return {"success": False, "fell": False, "refused": True, "reason": str(error)}
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of a set of rehearsals."""
+    done = [row for row in rows if "frames" in row]
+    paths = [row for row in done if row["path_length"] > SHORTEST_PATH]
+    heading = np.degrees([row["end_heading_error"] for row in done])
+    share = [row["end_position_error"] / row["path_length"] for row in paths]
+    return {
+        "runs": len(rows),
+        "succeeded": sum(row["success"] for row in rows),
+        "fell": sum(row["fell"] for row in rows),
+        "joint_error_rad": round(float(np.mean([row["joint_error_mean"] for row in done])), 4),
+        "key_body_error_mm": round(1e3 * float(np.mean([row["key_body_error_mean"] for row in done])), 1),
+        "end_position_error_of_path": {
+            "runs": len(paths),
+            "mean": round(float(np.mean(share)), 3),
+            "worst": round(float(np.max(share)), 3),
+            "of_all_paths": round(
+                sum(row["end_position_error"] for row in paths) / sum(row["path_length"] for row in paths), 3
+            ),
+        }
+        if paths
+        else None,
+        "end_position_error_m": round(float(np.mean([row["end_position_error"] for row in done])), 3),
+        "end_heading_error_deg": {"mean": round(heading.mean(), 1), "worst": round(heading.max(), 1)},
+        "inference_ms": round(float(np.mean([row["inference_ms_mean"] for row in done])), 3),
+        "failures": {row["name"]: row["reason"] for row in rows if not row["success"]},
+    }
+
+
+def main(
+    teacher: Annotated[Path, typer.Option(help="The tracker to compare with (.onnx).")],
+    policy: Annotated[str, typer.Option(help="Ours; empty: the one that is shipped.")] = "",
+    motions: Annotated[Path | None, typer.Option(help="Folder of robot motions (.npz).")] = None,
+    tasks: Annotated[int, typer.Option(help="Random tasks through the whole pipeline.")] = 40,
+    output: Annotated[Path, typer.Option(help="Folder that keeps the tasks' motions.")] = Path("build/tracking"),
+    disturbed: Annotated[bool, typer.Option(help="Also push, delay, load.")] = True,
+    workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    output.mkdir(parents=True, exist_ok=True)
+    with progress_bars() as bars, ProcessPoolExecutor(workers) as pool:
+        wanted = {k: output / f"{k:02d}.npz" for k in range(tasks)}
+        making = {pool.submit(make_task, k, path): k for k, path in wanted.items() if not path.exists()}
+        untold = {str(making[f]): f.result() for f in _finished(making, bars("tasks")) if f.result()}
+        made = [path for path in wanted.values() if path.exists()]
+
+        sets: dict[str, list[tuple[str, Path | None, Disturbance]]] = {
+            "tasks": [(p.stem, p, Disturbance()) for p in made]
+        }
+        given = [] if motions is None else sorted(motions.glob("*.npz"))
+        sets["motions"] = [(p.stem, p, Disturbance()) for p in given]
+        if disturbed:
+            pushes = [
+                (f"{angle} degrees", (PUSH * np.cos(np.radians(angle)), PUSH * np.sin(np.radians(angle))))
+                for angle in range(0, 360, 45)
+            ]
+            walks = [p for p in made if "walk forward" in p.with_suffix(".txt").read_text()][:5]
+            sets["pushed_standing"] = [(name, None, Disturbance(push=push)) for name, push in pushes]
+            sets["pushed_walking"] = [
+                (f"{p.stem} {name}", p, Disturbance(push=push, push_time=2.0)) for p in walks for name, push in pushes
+            ]
+            sets["late_and_heavier_or_lighter"] = [
+                (f"{p.stem} {mass:+.0%}", p, Disturbance(mass=mass, delay=DELAY))
+                for p in [*made, *given]
+                for mass in (-MASS, MASS)
+            ]
+        runs: dict[Future[dict[str, Any]], tuple[str, str, str]] = {
+            pool.submit(track, str(file), path, disturbance): (who, which, name)
+            for which, rows in sets.items()
+            for name, path, disturbance in rows
+            for who, file in (("ours", policy), ("teacher", teacher))
+        }
+        results: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for future in _finished(runs, bars("track")):
+            who, which, name = runs[future]
+            results.setdefault((which, who), []).append({"name": name, **future.result()})
+    report: dict[str, Any] = {
+        which: {who: summary(sorted(results[which, who], key=lambda row: row["name"])) for who in ("ours", "teacher")}
+        for which, rows in sets.items()
+        if rows
+    }
+    both = {
+        who: summary([row for which in ("tasks", "motions") for row in results.get((which, who), [])])
+        for who in ("ours", "teacher")
+    }
+    report["tasks_and_motions"] = {
+        who: {k: v for k, v in figures.items() if k != "failures"} for who, figures in both.items()
+    }
+    report["joint_error_ours_over_teacher"] = round(
+        both["ours"]["joint_error_rad"] / both["teacher"]["joint_error_rad"], 3
+    )
+    report["tasks_not_made"] = untold
+    print(json.dumps(report, indent=2))
+
+
+def _finished(futures: dict[Future, Any], progress: Progress) -> list[Future]:
+    done = []
+    for future in as_completed(futures):
+        done.append(future)
+        progress(len(done) / len(futures), f"{len(done)} of {len(futures)}")
+    return done
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,266 @@
+"""Distil a teacher into the tracker of our own: DAgger, on the states that the student itself comes to.
+
+The student drives the simulated robots and the teacher says what it would have done in the same states (S. Ross and
+others, "A reduction of imitation learning and structured prediction to no-regret online learning", AISTATS 2011).
+Three things make the student better than its teacher: the teacher is told a reference that is moved by a share of the
+joints' error, which a tracker trained on poses alone leaves standing; it sees the robot when the action takes effect
+rather than when it was measured, so that the student learns to look ahead over the delay; and it sees the robot
+without the sensors' noise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from exoactor.files import atomic_path, save_bytes
+from exoactor.stages import Progress, no_progress
+from exoactor_control.description import FOLDER, Description
+from exoactor_control.training.environment import OBSERVATION, Episode, Robots, Variation
+
+HIDDEN = (512, 256, 128)
+JOINTS = 29
+_CORRECTION = np.r_[np.full(12, 0.4), np.full(17, 0.6)]
+"""Share of each joint's error that is added to what the teacher is told: legs, then waist and arms."""
+_LEGS = 12
+_CLIP = 8.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how the student learns."""
+
+    robots: int = 192
+    ticks: int = 24
+    """Control steps of every robot between updates."""
+    updates: int = 12
+    """Minibatches between rollouts."""
+    batch: int = 1024
+    buffer: int = 500_000
+    """Samples kept, the newest."""
+    warm_up: int = 20_000
+    """Samples before the first update; what is seen is normalised by them."""
+    rate: float = 7e-4
+    """Of Adam at the beginning; falls to a fiftieth on half a cosine."""
+    by_teacher: float = 0.06
+    """Share of the time in which the teacher drives ever fewer of the robots."""
+    noise: float = 0.15
+    """Greatest deviation of the noise on the actions, in the network's units."""
+    average: float = 0.998
+    """Of the weights' moving average, which is what is exported."""
+
+
+class Student(nn.Module):
+    """Observation (N, 1432) -> raw action (N, 29)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(OBSERVATION))
+        self.register_buffer("std", torch.ones(OBSERVATION))
+        sizes = (OBSERVATION, *HIDDEN)
+        layers: list[nn.Module] = []
+        for a, b in itertools.pairwise(sizes):
+            layers += [nn.Linear(a, b), nn.ELU()]
+        self.net = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], JOINTS))
+
+    def forward(self, observation: torch.Tensor) -> torch.Tensor:
+        """Normalise and run the network."""
+        return self.net(((observation - self.mean) / self.std).clamp(-_CLIP, _CLIP))
+
+
+class Distillation:
+    """The training: rollouts, updates, checkpoints. `run` it until the time is over; begin again where it stopped.
+
+    Parameters
+    ----------
+    teacher
+        ONNX file with TWIST2's layout.
+    description
+        The layout.
+    draw
+        Gives the next episode of a robot.
+    folder
+        Takes ``checkpoint.pt`` and ``exoactor.onnx``; a checkpoint that is there is gone on from.
+    """
+
+    def __init__(
+        self,
+        teacher: Path,
+        description: Description,
+        draw: Callable[[int], Episode],
+        folder: Path,
+        seed: int = 0,
+        settings: Settings | None = None,
+        variation: Variation | None = None,
+        threads: int = 2,
+    ) -> None:
+        self.settings = s = settings or Settings()
+        self.folder = folder
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        self._rng = np.random.default_rng(seed)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._teacher = onnxruntime.InferenceSession(str(teacher), options, providers=["CPUExecutionProvider"])
+        self._student, self._average = Student(), Student()
+        self._average.load_state_dict(self._student.state_dict())
+        self._adam = torch.optim.Adam(self._student.parameters(), s.rate)
+        self._buffer = np.zeros((s.buffer, OBSERVATION), np.float16)
+        self._labels = np.zeros((s.buffer, JOINTS), np.float32)
+        self.samples = 0
+        self.done = 0.0
+        """Share of the training that is over, in [0, 1]."""
+        self._kept = 0
+        self._resume()
+        if self.samples:
+            self._rng = np.random.default_rng([seed, self.samples])
+        self._robots = Robots(
+            s.robots, draw, description, variation or Variation(), seed + self.samples, threads, _CORRECTION
+        )
+        self._noise = s.noise * self._rng.uniform(0, 1, s.robots) ** 2
+        self._luck = self._rng.uniform(0, 1, s.robots)
+
+    def run(self, minutes: float, progress: Progress = no_progress) -> None:
+        """Train until it has taken ``minutes``, those before a checkpoint that was gone on from counted too."""
+        last, saved = time.monotonic(), time.monotonic()
+        loss, falls, ticks = 0.0, 0, 0
+        while self.done < 1.0:
+            fallen = self._roll()
+            falls, ticks = 0.9 * falls + fallen, 0.9 * ticks + self.settings.robots * self.settings.ticks
+            loss = self._learn()
+            now = time.monotonic()
+            self.done = min(1.0, self.done + (now - last) / (60.0 * minutes))
+            last = now
+            per_minute = falls / max(ticks, 1) * 3000.0
+            progress(self.done, f"{self.samples / 1e6:.2f} M samples, loss {loss:.4f}, {per_minute:.2f} falls a minute")
+            if now - saved > 60.0 or self.done >= 1.0:
+                self.save()
+                saved = now
+
+    def _roll(self) -> int:
+        """Drive the robots and keep what was seen and what the teacher says to it; returns how many failed."""
+        s, fallen = self.settings, 0
+        share = max(0.0, 1.0 - self.done / s.by_teacher)
+        for _ in range(s.ticks):
+            seen = self._robots.observe()
+            with torch.no_grad():
+                action = self._student(torch.from_numpy(seen)).numpy().copy()
+            action += self._noise[:, None] * self._rng.normal(size=action.shape)
+            taught = self._luck < share
+            if taught.any():
+                # Here the teacher sees the state that was measured: there is no delay before it has acted.
+                action[taught] = self._label(self._robots.clean_now())[taught]
+                action[taught] += self._noise[taught, None] * self._rng.normal(size=action[taught].shape)
+            clean, failed = self._robots.step(action)
+            rows = (self._kept + np.arange(s.robots)) % s.buffer
+            self._buffer[rows] = seen
+            self._labels[rows] = self._label(clean)
+            self._kept += s.robots
+            fallen += int(failed.sum())
+        self.samples += s.robots * s.ticks
+        return fallen
+
+    def _label(self, observation: np.ndarray) -> np.ndarray:
+        return np.clip(self._teacher.run(None, {self._teacher.get_inputs()[0].name: observation})[0], -10.0, 10.0)
+
+    def _learn(self) -> float:
+        s = self.settings
+        size = min(self._kept, s.buffer)
+        if size < s.warm_up:
+            return 0.0
+        if not self._student.std.ne(1.0).any():
+            sample = torch.from_numpy(self._buffer[:size:2].astype(np.float32))
+            for student in (self._student, self._average):
+                student.mean[:] = sample.mean(dim=0)
+                student.std[:] = sample.std(dim=0).clamp(min=0.05)
+        for group in self._adam.param_groups:
+            group["lr"] = s.rate * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * self.done)))
+        weight = torch.ones(JOINTS)
+        weight[:_LEGS] = 2.0
+        total = 0.0
+        for _ in range(s.updates):
+            rows = self._rng.integers(0, size, s.batch)
+            x = torch.from_numpy(self._buffer[rows].astype(np.float32))
+            error = nn.functional.smooth_l1_loss(
+                self._student(x), torch.from_numpy(self._labels[rows]), reduction="none", beta=0.5
+            )
+            loss = (weight * error).mean()
+            self._adam.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self._student.parameters(), 1.0)
+            self._adam.step()
+            total += float(loss.detach())
+            with torch.no_grad():
+                for average, now in zip(self._average.parameters(), self._student.parameters(), strict=True):
+                    average.lerp_(now, 1.0 - s.average)
+        return total / s.updates
+
+    # files
+
+    def save(self) -> None:
+        """Write the checkpoint and the tracker as ONNX."""
+        state = {
+            "student": self._student.state_dict(),
+            "average": self._average.state_dict(),
+            "adam": self._adam.state_dict(),
+            "samples": self.samples,
+            "done": self.done,
+        }
+        with atomic_path(self.folder / "checkpoint.pt") as path:
+            torch.save(state, path)
+        with atomic_path(self.folder / "exoactor.onnx") as path:
+            onnx.save(to_onnx(self._average), str(path))
+        save_bytes(self.folder / "exoactor.yaml", (FOLDER / "exoactor.yaml").read_bytes())
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self._student.load_state_dict(state["student"])
+        self._average.load_state_dict(state["average"])
+        self._adam.load_state_dict(state["adam"])
+        self.samples, self.done = state["samples"], state["done"]
+
+
+def to_onnx(student: Student) -> onnx.ModelProto:
+    """Write a student down as ONNX: ``input`` (batch, 1432) -> ``output`` (batch, 29), opset 13."""
+    nodes, weights = [], []
+
+    def constant(name: str, value: torch.Tensor) -> str:
+        weights.append(numpy_helper.from_array(value.detach().numpy().astype(np.float32), name))
+        return name
+
+    nodes.append(helper.make_node("Sub", ["input", constant("mean", student.mean)], ["centred"]))
+    nodes.append(helper.make_node("Div", ["centred", constant("std", student.std)], ["scaled"]))
+    bounds = [constant("low", torch.tensor(-_CLIP)), constant("high", torch.tensor(_CLIP))]
+    nodes.append(helper.make_node("Clip", ["scaled", *bounds], ["x0"]))
+    x = "x0"
+    for k, layer in enumerate(student.net):
+        y = "output" if k == len(student.net) - 1 else f"x{k + 1}"
+        if isinstance(layer, nn.Linear):
+            inputs = [x, constant(f"weight{k}", layer.weight), constant(f"bias{k}", layer.bias)]
+            nodes.append(helper.make_node("Gemm", inputs, [y], transB=1))
+        else:
+            nodes.append(helper.make_node("Elu", [x], [y]))
+        x = y
+    graph = helper.make_graph(
+        nodes,
+        "exoactor",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", OBSERVATION])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", JOINTS])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model

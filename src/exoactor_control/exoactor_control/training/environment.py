@@ -1,0 +1,343 @@
+"""Many simulated G1s at once, each following its own reference, seen and driven as a TWIST2-like policy does.
+
+The robots' observations are those of `exoactor_control.policy.Policy` for ``policies/twist2.yaml``, number by number,
+and the motors' torque is limited as `exoactor_control.safety.Safety` limits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mujoco
+import mujoco.rollout
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor.motion import JOINT_NAMES
+from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, mujoco_model
+from exoactor_control.policy import Description
+from exoactor_control.reference import RATE, Trajectory
+
+HISTORY = 10
+STEP = 127
+"""Numbers of one step: mimic 35 and proprioception 92."""
+MIMIC = 35
+OBSERVATION = STEP * (HISTORY + 1) + MIMIC
+_TIMESTEP = 0.002
+_SUBSTEPS = round(1.0 / RATE / _TIMESTEP)
+_CONTROL = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
+_ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
+_MAX_TILT, _MAX_HEIGHT_ERROR = 1.0, 0.3
+_MAX_TURN, _MAX_SPEED = 0.5, 0.3  # rad/s, m/s of feedback
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How much the robots, and what happens to them, differ; all zero: the robot as it is."""
+
+    mass: float = 0.1
+    """Share by which each link's mass differs."""
+    strength: float = 0.1
+    """Share by which the motors' gains and limits differ."""
+    friction: tuple[float, float] = (0.5, 1.2)
+    delay: int = 10
+    """Greatest delay of an action, physics steps of 2 ms, at most 10."""
+    push: float = 80.0
+    """Greatest force of a push at the torso, N, for 0.2 s."""
+    push_every: float = 4.0
+    """Mean time between pushes, s; 0: none."""
+    noise: float = 1.0
+    """Of the sensors, times 0.01 rad, 0.05 rad/s of the gyroscope and 0.2 rad/s of the joints."""
+
+
+PLAIN = Variation(0.0, 0.0, (1.0, 1.0), 0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A trajectory to follow."""
+
+    mimic: np.ndarray
+    """(L, 35) what the policy is told."""
+    root_pos: np.ndarray
+    """(L, 3) m."""
+    yaw: np.ndarray
+    """(L,) rad."""
+    begin: int
+    """Where the motion itself begins."""
+    end: int
+    """One past the motion's last frame."""
+    name: str = ""
+
+    @classmethod
+    def from_trajectory(cls, trajectory: Trajectory, stand: int = 0, name: str = "") -> Episode:
+        """Lead a trajectory in with ``stand`` frames of standing still."""
+        rpy = trajectory.roll_pitch_yaw
+        mimic = np.concatenate(
+            [
+                trajectory.lin_vel_xy,
+                trajectory.root_pos[:, 2:],
+                rpy[:, :2],
+                trajectory.yaw_rate[:, None],
+                trajectory.joint_pos,
+            ],
+            axis=1,
+        )
+        still = np.r_[0.0, 0.0, STANDING_HEIGHT, 0.0, 0.0, 0.0, STANDING]
+        return cls(
+            np.concatenate([np.tile(still, (stand, 1)), mimic]),
+            np.concatenate([np.tile(trajectory.root_pos[:1], (stand, 1)), trajectory.root_pos]),
+            np.concatenate([np.tile(rpy[:1, 2], stand), rpy[:, 2]]),
+            trajectory.begin + stand,
+            trajectory.end + stand,
+            name,
+        )
+
+    def __len__(self) -> int:
+        return len(self.mimic)
+
+
+class Robots:
+    """N robots.
+
+    Parameters
+    ----------
+    count
+        N.
+    draw
+        Gives the next episode of robot i; None: it has no more.
+    description
+        The policy's layout: default pose, gains, limits, action scale.
+    variation
+        Of the robots.
+    seed
+        Of everything that is drawn here.
+    threads
+        That step the physics.
+    correction
+        (29,) share of each joint's error that is added to what the teacher is told.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        draw: Callable[[int], Episode | None],
+        description: Description,
+        variation: Variation = PLAIN,
+        seed: int = 0,
+        threads: int = 2,
+        correction: np.ndarray | float = 0.0,
+    ) -> None:
+        self._correction = correction
+        self.count, self.draw, self.description, self.variation = count, draw, description, variation
+        self.rng = np.random.default_rng(seed)
+        self._base = mujoco_model(_TIMESTEP, visuals=False)
+        _as_servos(self._base, description)
+        self._models = [mujoco.MjModel.__copy__(self._base) for _ in range(count)]
+        self._data = [mujoco.MjData(self._base) for _ in range(threads)]
+        self._rollout = mujoco.rollout.Rollout(nthread=threads)
+        self._state = np.zeros((count, mujoco.mj_stateSize(self._base, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
+        self._force = np.zeros((count, self._base.nbody, 6))
+        self._torso = self._base.body("torso_link").id
+        self.episodes: list[Episode | None] = [None] * count
+        self.frame = np.zeros(count, int)
+        """(N,) index of the frame that is commanded next."""
+        self._history = np.zeros((count, HISTORY, STEP), np.float32)
+        self._clean_history = np.zeros((count, HISTORY, STEP), np.float32)
+        self.last_action = np.zeros((count, len(JOINT_NAMES)))
+        self._targets = np.tile(STANDING, (count, 1))
+        self._delay = np.zeros(count, int)
+        self._push_left = np.zeros(count, int)
+        self.gains = np.zeros((count, 2))
+        """(N, 2) 1/s, of the feedback of heading and position."""
+        self._origin = np.zeros((count, 3))  # x, y, yaw of the trajectory's frame in the world
+        self.qpos = np.zeros((count, self._base.nq))
+        self.qvel = np.zeros((count, self._base.nv))
+        for i in range(count):
+            self.reset(i)
+
+    def reset(self, i: int) -> None:
+        """Let robot i stand at the beginning of a new episode, another robot than before."""
+        v, rng = self.variation, self.rng
+        episode = self.episodes[i] = self.draw(i)
+        if episode is None:
+            return
+        model, base = self._models[i], self._base
+        scale = 1.0 + v.mass * (rng.uniform(-1, 1) + 0.3 * rng.uniform(-1, 1, base.nbody)) / 1.3
+        model.body_mass[:] = base.body_mass * scale
+        model.body_inertia[:] = base.body_inertia * scale[:, None]
+        mujoco.mj_setConst(model, self._data[0])
+        strength = 1.0 + v.strength * rng.uniform(-1, 1, base.nu)
+        model.actuator_gainprm[:, 0] = base.actuator_gainprm[:, 0] * strength
+        model.actuator_biasprm[:, 1:3] = base.actuator_biasprm[:, 1:3] * strength[:, None]
+        model.actuator_forcerange[:] = base.actuator_forcerange * strength[:, None]
+        model.geom_friction[:, 0] = base.geom_friction[:, 0] * rng.uniform(*v.friction)
+        noise = v.noise * rng.uniform(0, 1)
+        qpos, qvel = self.qpos[i], self.qvel[i]
+        qpos[:3] = 0.0, 0.0, STANDING_HEIGHT
+        qpos[3:7] = Rotation.from_euler("z", rng.uniform(-np.pi, np.pi)).as_quat(scalar_first=True)
+        qpos[7:] = STANDING + 0.05 * noise * rng.normal(size=29)
+        qvel[:] = 0.2 * noise * rng.normal(size=base.nv)
+        self._state[i] = np.r_[0.0, qpos, qvel]
+        self._force[i] = 0.0
+        self.frame[i] = 0
+        self._history[i] = self._clean_history[i] = 0.0
+        self.last_action[i] = 0.0
+        self._targets[i] = qpos[7:]
+        self._delay[i] = rng.integers(0, v.delay + 1)
+        self._push_left[i] = 0
+        # The outer loop on heading and position is the deployed tracker's; its gains differ so that any will do.
+        self.gains[i] = (rng.uniform(0, 1.5), rng.uniform(0, 1.5)) if v.noise else (1.0, 0.0)
+        yaw = _roll_pitch_yaw(qpos[None, 3:7])[0, 2]
+        self._origin[i] = 0.0, 0.0, yaw - episode.yaw[0]
+
+    def mimic(self) -> np.ndarray:
+        """(N, 35) what the robots are told now, the feedback of heading and position included."""
+        rows = [e.mimic[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)]
+        told = np.stack(rows)
+        yaw_error, position_error = self.errors()
+        told[:, 5] += np.clip(self.gains[:, 0] * yaw_error, -_MAX_TURN, _MAX_TURN)
+        told[:, :2] += np.clip(self.gains[:, 1:] * position_error, -_MAX_SPEED, _MAX_SPEED)
+        return told
+
+    def errors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Heading error (N,) rad and position error (N, 2) m in the robot's heading frame: how far it has to go."""
+        place = np.stack(
+            [np.r_[e.root_pos[min(t, len(e) - 1), :2] - e.root_pos[0, :2], e.yaw[min(t, len(e) - 1)]]
+             for e, t in zip(self.episodes, self.frame, strict=True)]
+        )  # fmt: skip
+        yaw = _roll_pitch_yaw(self.qpos[:, 3:7])[:, 2]
+        yaw_error = (place[:, 2] + self._origin[:, 2] - yaw + np.pi) % (2 * np.pi) - np.pi
+        wanted = _turn(place[:, :2], self._origin[:, 2]) + self._origin[:, :2]
+        return yaw_error, _turn(wanted - self.qpos[:, :2], -yaw)
+
+    def observe(self) -> np.ndarray:
+        """What the robots' sensors give and what they are told, (N, 1432); the step is remembered."""
+        parts = self._sensed()
+        if self.variation.noise:
+            spread = self.variation.noise * np.array([0.05, 0.01, 0.01, 0.2])
+            parts = [p + s * self.rng.normal(size=p.shape) for p, s in zip(parts, spread, strict=True)]
+        step = self._step(self.mimic(), *parts)
+        observation = _with_history(step, self._history)
+        _remember(step, self._history)
+        return observation
+
+    def clean_now(self) -> np.ndarray:
+        """What the teacher would see now, (N, 1432): no noise, the joints' error added to what it is told."""
+        return _with_history(self._clean_step(), self._clean_history)
+
+    def _clean_step(self) -> np.ndarray:
+        mimic = self.mimic()
+        mimic[:, 6:] += self._correction * (mimic[:, 6:] - self.qpos[:, 7:])
+        return self._step(mimic, *self._sensed())
+
+    def _sensed(self) -> list[np.ndarray]:
+        return [self.qvel[:, 3:6], _roll_pitch_yaw(self.qpos[:, 3:7])[:, :2], self.qpos[:, 7:], self.qvel[:, 6:]]
+
+    def _step(
+        self, mimic: np.ndarray, gyro: np.ndarray, tilt: np.ndarray, pos: np.ndarray, vel: np.ndarray
+    ) -> np.ndarray:
+        vel = 0.05 * vel
+        vel[:, _ANKLES] = 0.0
+        step = [mimic, 0.25 * gyro, tilt, pos - self.description.default_pose, vel, self.last_action]
+        return np.concatenate(step, axis=1).astype(np.float32)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Run 20 ms with these raw actions (N, 29), which take effect after each robot's delay.
+
+        A robot that failed, or came to the end of its episode, begins another one.
+
+        Returns
+        -------
+        What the teacher sees when the action takes effect (N, 1432), and which robots failed (N,).
+        """
+        d, rng = self.description, self.rng
+        if self.variation.push_every:
+            self._push(rng)
+        target = d.default_pose + d.action_scale * np.clip(action, -d.action_clip, d.action_clip)
+        target = np.clip(target, *JOINT_LIMITS.T)
+        waits = np.arange(_SUBSTEPS) < self._delay[:, None]
+        control = np.where(waits[..., None], self._targets[:, None], target[:, None])
+        force = np.broadcast_to(self._force.reshape(self.count, 1, -1), (self.count, _SUBSTEPS, self._force[0].size))
+        states, _ = self._rollout.rollout(
+            self._models, self._data, self._state, np.concatenate([control, force], axis=2), control_spec=_CONTROL
+        )
+        # What the teacher sees when the action takes effect
+        before = np.concatenate([self._state[:, None], states], axis=1)[np.arange(self.count), self._delay]
+        self._take(before)
+        step = self._clean_step()
+        clean = _with_history(step, self._clean_history)
+        _remember(step, self._clean_history)
+
+        self._take(states[:, -1])
+        self._state = states[:, -1].copy()
+        self._targets = target
+        self.last_action = action.astype(float)
+        failed = self.failed()
+        self.frame += 1
+        for i, episode in enumerate(self.episodes):
+            if episode is not None and (failed[i] or self.frame[i] >= len(episode)):
+                self.reset(i)
+        return clean, failed
+
+    def _take(self, states: np.ndarray) -> None:
+        """Take qpos and qvel from full states: time, qpos, qvel."""
+        self.qpos = states[:, 1 : 1 + self._base.nq].copy()
+        self.qvel = states[:, 1 + self._base.nq : 1 + self._base.nq + self._base.nv].copy()
+
+    def failed(self) -> np.ndarray:
+        """(N,) tilted or sunk away from the reference, as the controller would judge it."""
+        rows = np.stack([e.mimic[min(t, len(e) - 1)] if e else np.zeros(MIMIC)
+                         for e, t in zip(self.episodes, self.frame, strict=True)])  # fmt: skip
+        tilt = _roll_pitch_yaw(self.qpos[:, 3:7])[:, :2] - rows[:, 3:5]
+        sunk = np.minimum(rows[:, 2], STANDING_HEIGHT) - self.qpos[:, 2]
+        bad = (np.abs(tilt).max(axis=1) > _MAX_TILT) | (sunk > _MAX_HEIGHT_ERROR) | ~np.isfinite(self.qpos).all(axis=1)
+        return bad & np.array([e is not None for e in self.episodes])
+
+    def _push(self, rng: np.random.Generator) -> None:
+        self._push_left -= 1
+        for i in np.flatnonzero(self._push_left == 0):
+            self._force[i] = 0.0
+        starts = (self._push_left < 0) & (rng.uniform(size=self.count) < 1.0 / (self.variation.push_every * RATE))
+        for i in np.flatnonzero(starts):
+            direction = rng.uniform(-np.pi, np.pi)
+            force = self.variation.push * rng.uniform(0.2, 1.0)
+            self._force[i, self._torso, :2] = force * np.cos(direction), force * np.sin(direction)
+            self._push_left[i] = round(0.2 * RATE)
+
+
+def _as_servos(model: mujoco.MjModel, description: Description) -> None:
+    """Make the torque motors position servos: kp (q - joint_pos) - kd joint_vel, within the lower effort limit."""
+    limit = np.minimum(description.effort_limits, EFFORT_LIMITS)
+    model.actuator_gainprm[:, 0] = description.kp
+    model.actuator_biastype[:] = mujoco.mjtBias.mjBIAS_AFFINE
+    model.actuator_biasprm[:, 1] = -description.kp
+    model.actuator_biasprm[:, 2] = -description.kd
+    model.actuator_ctrllimited[:] = 0
+    model.actuator_forcelimited[:] = 1
+    model.actuator_forcerange[:] = np.stack([-limit, limit], axis=1)
+    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
+
+
+def _with_history(step: np.ndarray, history: np.ndarray) -> np.ndarray:
+    return np.concatenate([step, history.reshape(len(step), -1), step[:, :MIMIC]], axis=1)
+
+
+def _remember(step: np.ndarray, history: np.ndarray) -> None:
+    history[:, :-1] = history[:, 1:]
+    history[:, -1] = step
+
+
+def _roll_pitch_yaw(quat: np.ndarray) -> np.ndarray:
+    """As `exoactor_control.policy.roll_pitch_yaw`, (N, 3), quicker for many."""
+    w, x, y, z = quat.T
+    roll = np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
+    pitch = np.arcsin(np.clip(2 * (w * y - z * x), -1, 1))
+    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    return np.stack([roll, pitch, yaw], axis=1)
+
+
+def _turn(xy: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([c * xy[:, 0] - s * xy[:, 1], s * xy[:, 0] + c * xy[:, 1]], axis=1)

@@ -1,0 +1,190 @@
+"""What the tracker is trained on: motions from files, and random tasks of the generator, varied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from exoactor.errors import ExoActorError, Missing, Refused
+from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor.robot import JOINT_LIMITS, STANDING
+from exoactor.stages import Progress, load_backend, no_progress
+from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
+from exoactor_control.training.environment import Episode
+
+_ARMS = slice(15, 29)
+_LEGS_AND_WAIST = slice(0, 15)
+_OTHER_SIDE = {"left": "right", "right": "left"}
+_MIRRORED = np.array(
+    [JOINT_NAMES.index("_".join(_OTHER_SIDE.get(part, part) for part in name.split("_"))) for name in JOINT_NAMES]
+)
+_SIGNS = np.array([-1.0 if "_roll_" in name or "_yaw_" in name else 1.0 for name in JOINT_NAMES])
+
+
+def random_task(rng: np.random.Generator) -> str:
+    """Draw an instruction in the generator's language: one to three actions with random details."""
+    actions = [_ACTIONS[rng.integers(len(_ACTIONS))] for _ in range(rng.integers(1, 4))]
+    return ", then ".join(action(rng) for action in actions)
+
+
+def _one_of(rng: np.random.Generator, *words: str) -> str:
+    return words[rng.integers(len(words))]
+
+
+def _walk(rng: np.random.Generator) -> str:
+    direction = _one_of(rng, "forward", "forward", "forward", "backward", "to the left", "to the right")
+    longest = 3.0 if direction == "forward" else 1.2
+    return f"{_pace(rng)}walk {direction} {rng.uniform(0.4, longest):.1f} metres"
+
+
+def _step(rng: np.random.Generator) -> str:
+    direction = _one_of(rng, "forward", "back", "to the left", "to the right")
+    return f"take {rng.integers(1, 4)} steps {direction}"
+
+
+def _turn(rng: np.random.Generator) -> str:
+    return f"turn {_one_of(rng, 'left', 'right')} {rng.integers(2, 19) * 10} degrees"
+
+
+def _pace(rng: np.random.Generator) -> str:
+    return _one_of(rng, "", "", "slowly ", "quickly ")
+
+
+def _hand(rng: np.random.Generator) -> str:
+    return _one_of(rng, "your left hand", "your right hand", "both hands")
+
+
+_ACTIONS: tuple[Callable[[np.random.Generator], str], ...] = (
+    _walk,
+    _walk,
+    _walk,
+    _step,
+    _turn,
+    _turn,
+    lambda rng: f"{_pace(rng)}wave with {_hand(rng)}",
+    lambda rng: f"raise {_hand(rng)} {_one_of(rng, 'up', 'forward', 'to the side')}",
+    lambda rng: f"reach {_one_of(rng, 'forward', 'up', 'down')} with {_hand(rng)}",
+    lambda rng: f"point {_one_of(rng, 'forward', 'up', 'left', 'right')} with {_hand(rng)}",
+    lambda rng: f"{_pace(rng)}squat {rng.integers(1, 4)} times",
+    lambda rng: f"{_pace(rng)}squat {rng.integers(1, 3)} times",
+    lambda rng: f"bow {rng.integers(1, 3)} times",
+    lambda rng: "sit down and stand up",
+    lambda rng: f"kick with your {_one_of(rng, 'left', 'right')} foot",
+    lambda rng: f"{_pace(rng)}kick with your {_one_of(rng, 'left', 'right')} foot",
+    lambda rng: f"clap {rng.integers(2, 7)} times",
+    lambda rng: f"punch {rng.integers(1, 4)} times with your {_one_of(rng, 'left', 'right')} hand",
+    lambda rng: f"look {_one_of(rng, 'left', 'right', 'up', 'down')}",
+    lambda rng: f"push with {_hand(rng)}",
+    lambda rng: f"pick up the box with {_hand(rng)}",
+    lambda rng: f"stand still for {rng.uniform(0.5, 2.0):.1f} seconds",
+)  # fmt: skip
+
+
+def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progress) -> list[Path]:
+    """Make references from random tasks, by the generator's motion and the retargeter; files that exist are kept.
+
+    Parameters
+    ----------
+    count
+        How many files there are to be, ``task_<seed>_<k>.npz``.
+    folder
+        Takes them, each beside a .txt with its task.
+    seed
+        Chooses tasks and bodies.
+
+    Returns
+    -------
+    The files; a task that cannot be done or tracked has none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    retarget = load_backend("retarget", "pinocchio")
+    for k in range(count):
+        path = folder / f"task_{seed}_{k:04d}.npz"
+        if path.exists():
+            paths.append(path)
+            continue
+        number = 100_000 * seed + k
+        task = random_task(np.random.default_rng(number))
+        progress(k / count, task)
+        try:
+            motion = retarget(load_backend("generate", "mannequin", seed=number).motion(task)).motion
+            prepare(motion)
+        except ExoActorError as error:
+            progress(k / count, f"{task}: {error}")
+            continue
+        path.with_suffix(".txt").write_text(task + "\n")
+        motion.save(path)
+        paths.append(path)
+    return paths
+
+
+class Library:
+    """Motions to be varied: mirrored, sped up and slowed down, their arms exchanged, cut, shaken.
+
+    Parameters
+    ----------
+    paths
+        Robot motions; those that cannot be tracked are left out.
+    """
+
+    def __init__(self, paths: Sequence[Path], progress: Progress = no_progress) -> None:
+        self.motions: list[RobotMotion] = []
+        for k, path in enumerate(paths):
+            progress(k / len(paths), f"Reading {path.name}")
+            try:
+                self.motions.append(prepare(RobotMotion.load(path)).motion)
+            except Refused as error:
+                progress(k / len(paths), f"{path.name} is left out: {error}")
+        if not self.motions:
+            raise Missing("There is no motion to train on.")
+
+    def draw(self, rng: np.random.Generator) -> Episode:
+        """Draw an episode: standing, a blend, a motion or a part of it, a blend, standing."""
+        stand = int(rng.integers(0, 75))
+        if rng.uniform() < 0.06:
+            return Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), stand + int(rng.integers(100, 250)))
+        motion = self._vary(self._one(rng), rng)
+        blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, rng.uniform(0.6, 1.5))
+        return Episode.from_trajectory(blended, stand)
+
+    def _one(self, rng: np.random.Generator) -> RobotMotion:
+        motion = self.motions[rng.integers(len(self.motions))]
+        return mirror(motion) if rng.uniform() < 0.5 else motion
+
+    def _vary(self, motion: RobotMotion, rng: np.random.Generator) -> RobotMotion:
+        first = 0 if rng.uniform() < 0.5 else int(rng.integers(0, max(len(motion) - 50, 1)))
+        last = min(len(motion), first + int(rng.integers(100, 500)))
+        pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
+        pos, quat, joints = resample(pos, quat, joints, RATE * rng.uniform(0.7, 1.2))
+        joints = joints.copy()
+        n = len(joints)
+        if rng.uniform() < 0.3:
+            other = self._one(rng).joint_pos[:, _ARMS]
+            begin = int(rng.integers(0, max(len(other) - n, 1)))
+            joints[:, _ARMS] = other[np.minimum(begin + np.arange(n), len(other) - 1)]
+        if rng.uniform() < 0.6:
+            much = rng.uniform(0, 1)
+            joints[:, _LEGS_AND_WAIST] += _wander(n, 15, 0.05 * much, rng)
+            joints[:, _ARMS] += _wander(n, 14, 0.2 * much, rng)
+            pos = pos + _wander(n, 3, 0.03 * much, rng) * (2.0, 2.0, 0.7)
+            turn = Rotation.from_rotvec(_wander(n, 3, 0.06 * much, rng))
+            quat = (Rotation.from_quat(quat, scalar_first=True) * turn).as_quat(scalar_first=True)
+        return RobotMotion(RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
+
+
+def mirror(motion: RobotMotion) -> RobotMotion:
+    """Exchange left and right, in the plane y = 0."""
+    quat = motion.root_quat_wxyz * (1.0, -1.0, 1.0, -1.0)
+    return RobotMotion(motion.fps, motion.root_pos * (1.0, -1.0, 1.0), quat, motion.joint_pos[:, _MIRRORED] * _SIGNS)
+
+
+def _wander(n: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise, (n, width), of this standard deviation, over 0.2 to 0.6 s."""
+    sigma = rng.uniform(10.0, 30.0)
+    noise = gaussian_filter1d(rng.normal(size=(n, width)), sigma, axis=0, mode="nearest")
+    return deviation * noise * np.sqrt(2.0 * np.sqrt(np.pi) * sigma)  # what the filter takes from white noise

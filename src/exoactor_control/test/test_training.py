@@ -1,0 +1,202 @@
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from control_helpers import TWIST2, needs_data
+from typer.testing import CliRunner
+
+from exoactor.cli import app
+from exoactor.errors import BadInput, Missing
+from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor.robot import STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
+from exoactor_control.description import known_descriptions
+from exoactor_control.policy import Policy
+from exoactor_control.reference import STANDING_FRAME, Reference, Trajectory
+from exoactor_control.states import RobotState
+from exoactor_control.training.distill import Distillation, Settings, Student, to_onnx
+from exoactor_control.training.environment import OBSERVATION, PLAIN, Episode, Robots, Variation
+from exoactor_control.training.references import Library, make, mirror, random_task
+from exoactor_gen.language import parse
+
+LAYOUT = known_descriptions()["twist2"]
+
+
+def waving() -> RobotMotion:
+    still = standing_motion(2.0)
+    t = np.arange(len(still)) / 50
+    joints = still.joint_pos.copy()
+    joints[:, JOINT_NAMES.index("left_shoulder_roll_joint")] += 0.5 * np.sin(3.0 * t)
+    pos = still.root_pos + np.column_stack([0.2 * t, 0.1 * t, 0.0 * t])
+    return RobotMotion(50.0, pos, still.root_quat_wxyz, joints)
+
+
+def episode(stand: int = 5) -> Episode:
+    return Episode.from_trajectory(Trajectory.blended(Reference(waving(), ()), STANDING, STANDING_FRAME, 1.0), stand)
+
+
+def test_random_tasks_are_understood_by_the_generator():
+    tasks = [random_task(np.random.default_rng(k)) for k in range(300)]
+    for task in tasks:
+        parse(task)
+    assert len(set(tasks)) > 250
+
+
+def test_mirroring_mirrors_every_link():
+    rng = np.random.default_rng(0)
+    n = 8
+    quat = np.array([1.0, 0, 0, 0]) + 0.3 * rng.normal(size=(n, 4))
+    quat /= np.linalg.norm(quat, axis=1, keepdims=True)
+    motion = RobotMotion(50.0, rng.normal(size=(n, 3)), quat, 0.4 * rng.normal(size=(n, 29)))
+    left, right = (
+        tuple(f"{side}_{part}_link" for part in ("ankle_roll", "knee", "wrist_yaw")) for side in ("left", "right")
+    )
+    np.testing.assert_allclose(
+        forward_kinematics(mirror(motion), left), forward_kinematics(motion, right) * (1, -1, 1), atol=1e-4
+    )
+
+
+def test_the_library_varies_and_keeps_the_limits(tmp_path):
+    waving().save(tmp_path / "a.npz")
+    library = Library([tmp_path / "a.npz"])
+    a, b = (library.draw(np.random.default_rng(k)) for k in (1, 2))
+    assert len(a) != len(b) or np.abs(a.mimic - b.mimic).max() > 0.01
+    same = library.draw(np.random.default_rng(1))
+    np.testing.assert_array_equal(a.mimic, same.mimic)
+    with pytest.raises(Missing):
+        Library([])
+
+
+def test_references_are_made_once(tmp_path):
+    made = make(1, tmp_path, seed=3)
+    before = made[0].stat().st_mtime_ns
+    assert make(1, tmp_path, seed=3) == made
+    assert made[0].stat().st_mtime_ns == before
+    parse(made[0].with_suffix(".txt").read_text())
+
+
+def test_the_simulated_robots_observe_what_the_deployed_policy_does(tmp_path):
+    """Number by number over some steps, histories and last actions among them."""
+    given = [episode()]
+    robots = Robots(1, lambda i: given[0], LAYOUT, PLAIN, seed=2, threads=1)
+    robots.gains[:] = 0.0
+    path = tmp_path / "p.onnx"
+    import onnx
+
+    onnx.save(to_onnx(Student()), str(path))
+    policy = Policy.load(path, "twist2")
+    rng = np.random.default_rng(0)
+    trajectory = Trajectory.blended(Reference(waving(), ()), STANDING, STANDING_FRAME, 1.0)
+    for t in range(20):
+        state = RobotState(0.0, robots.qpos[0, 7:], robots.qvel[0, 6:], robots.qpos[0, 3:7], robots.qvel[0, 3:6])
+        frame = STANDING_FRAME if t < 5 else trajectory.frame(t - 5)
+        expected = policy.observe(state, frame)
+        np.testing.assert_allclose(robots.observe()[0], expected, atol=1e-5)
+        action = 0.3 * rng.normal(size=(1, 29))
+        policy.last_action = action[0]
+        robots.step(action)
+
+
+def test_a_late_action_is_labelled_by_the_state_in_which_it_takes_effect():
+    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
+    robots._delay[:] = 5
+    seen = robots.observe()
+    clean, _ = robots.step(np.full((1, 29), 0.5))
+    moved = slice(35 + 5, 35 + 5 + 29)
+    assert np.abs(clean - seen)[0, moved].max() > 1e-6
+    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
+    seen = robots.observe()
+    clean, _ = robots.step(np.full((1, 29), 0.5))
+    np.testing.assert_allclose(clean, seen, atol=1e-6)
+
+
+def test_the_teacher_is_told_of_the_joints_errors():
+    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1, correction=0.5)
+    robots.qpos[0, 7] += 0.2
+    error = (robots.clean_now() - robots.observe())[0, 6:35]
+    np.testing.assert_allclose(error, np.r_[-0.1, np.zeros(28)], atol=1e-6)
+
+
+def test_a_robot_that_fell_begins_another_episode():
+    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
+    rng = np.random.default_rng(0)
+    for _ in range(120):
+        _, failed = robots.step(3.0 * rng.normal(size=(1, 29)))
+        if failed[0]:
+            break
+    assert failed[0]
+    assert robots.frame[0] == 0
+    assert robots.qpos[0, 2] == pytest.approx(STANDING_HEIGHT)
+
+
+def test_robots_differ_as_they_are_told_to():
+    robots = Robots(2, lambda i: episode(), LAYOUT, Variation(), seed=0, threads=1)
+    a, b = robots._models
+    assert np.abs(a.body_mass / b.body_mass - 1.0)[1:].max() > 0.005
+    assert np.abs(a.actuator_gainprm[:, 0] - b.actuator_gainprm[:, 0]).max() > 0.1
+
+
+def test_the_exported_network_is_the_student(tmp_path):
+    import onnx
+
+    student = Student()
+    student.mean[:] = torch.randn(OBSERVATION)
+    student.std[:] = torch.rand(OBSERVATION) + 0.5
+    x = torch.randn(3, OBSERVATION)
+    onnx.save(to_onnx(student), str(tmp_path / "s.onnx"))
+    session = onnxruntime.InferenceSession(str(tmp_path / "s.onnx"))
+    np.testing.assert_allclose(session.run(None, {"input": x.numpy()})[0], student(x).detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+@needs_data
+def test_distillation_learns_and_goes_on_where_it_stopped(tmp_path):
+    settings = Settings(robots=16, ticks=32, updates=20, batch=256, buffer=20_000, warm_up=2000, by_teacher=0.5)
+
+    def distillation() -> Distillation:
+        return Distillation(TWIST2, LAYOUT, lambda i: episode(), tmp_path, settings=settings, threads=1)
+
+    losses = []
+
+    class Enough(Exception):
+        pass
+
+    def watch(fraction: float, text: str) -> None:
+        losses.append(float(text.split("loss ")[1].split(",")[0]))
+        if len(losses) == 25:
+            raise Enough
+
+    first = distillation()
+    with pytest.raises(Enough):
+        first.run(60.0, watch)
+    assert losses[-1] < 0.5 * max(losses)
+    first.save()
+    second = distillation()
+    assert second.samples == first.samples > 0
+    assert second.done == first.done
+    Policy.load(tmp_path / "exoactor.onnx", "twist2")
+
+
+def test_the_command_says_what_is_wrong(tmp_path):
+    result = CliRunner().invoke(app, ["train-tracker", str(tmp_path / "none.onnx")])
+    assert isinstance(result.exception, Missing)
+    assert "none.onnx" in str(result.exception)
+
+
+@needs_data
+def test_the_command_wants_motions_that_are_there(tmp_path):
+    result = CliRunner().invoke(app, ["train-tracker", str(TWIST2), "--motions", str(tmp_path)])
+    assert isinstance(result.exception, BadInput)
+    assert "no robot motion" in str(result.exception)
+
+
+@pytest.mark.slow
+@needs_data
+def test_the_command_trains(tmp_path):
+    arguments = [str(TWIST2), "--tasks", "2", "--minutes", "0.3", "-o", str(tmp_path), "--json"]
+    result = CliRunner().invoke(app, ["train-tracker", *arguments])
+    assert result.exit_code == 0, result.exception
+    report = json.loads(result.stdout)
+    assert report["samples"] > 1000
+    assert Policy.load(report["tracker"]).name == "exoactor"
