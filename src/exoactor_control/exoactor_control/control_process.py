@@ -45,7 +45,7 @@ class Settings:
     policy: str = ""
     description: str = ""
     heading_gain: float = 1.0
-    position_gain: float = 5.0
+    position_gain: float = 4.0
     rate: float = 500.0
     state_timeout: float = 0.05
     robot_clock: bool = False

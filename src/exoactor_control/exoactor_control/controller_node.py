@@ -30,7 +30,7 @@ PARAMETERS = {
     "description": "",
     "rate": 500.0,
     "heading_gain": 1.0,
-    "position_gain": 5.0,
+    "position_gain": 4.0,
     "state_timeout": 0.0,
 }
 """ROS parameters of the node and their defaults; `ControllerNode` says what they mean."""

@@ -73,7 +73,7 @@ class Rehearsal:
         timestep: float = 0.002,
         settle: float = 1.0,
         heading_gain: float = 1.0,
-        position_gain: float = 5.0,
+        position_gain: float = 4.0,
         area: float = 3.0,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0

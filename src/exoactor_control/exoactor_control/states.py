@@ -135,7 +135,7 @@ class Controller:
         self,
         policy: Policy | None = None,
         heading_gain: float = 1.0,
-        position_gain: float = 5.0,
+        position_gain: float = 4.0,
         blend: float = 1.0,
     ) -> None:
         self.policy = policy

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from exoactor_control.states import RobotState
 
 _MAX_TURN = 0.5  # rad/s of heading correction
-_MAX_SPEED = 0.6  # m/s of position correction
+_MAX_SPEED = 0.5  # m/s of position correction
+# A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
+_LEAN, _MAX_LEAN = 0.3, 0.1  # rad by which it is told to lean towards its place, per m; rad
 
 # Steps on the spot after a motion, to where it should have ended
 _NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
@@ -34,10 +36,12 @@ class Tracker:
     heading_gain
         1/s; yaw rate added per radian of heading error by the IMU.
     position_gain
-        1/s; velocity added per metre of position error by `exoactor_control.odometry.Odometry`.
+        1/s; velocity added per metre of position error by `exoactor_control.odometry.Odometry`; 0: nothing is done
+        about the position.
 
     The trajectory is laid into the world at `start`: its first frame stands where the robot does and faces as it does.
-    The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading.
+    The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading, and
+    to lean a little towards where it should be.
     """
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
@@ -86,9 +90,13 @@ class Tracker:
         if self.policy is None:
             self.target = frame.joint_pos
             return
+        # How far ahead and to the left of the robot its place is
+        behind = turn(-self.odometry.yaw, self.place - self.odometry.position) if self.position_gain else np.zeros(2)
         told = replace(
             frame,
-            lin_vel_xy=self._velocity(frame),
+            lin_vel_xy=turn(frame.yaw - self.odometry.yaw, frame.lin_vel_xy)
+            + _limited(self.position_gain * behind, _MAX_SPEED),
+            roll_pitch=frame.roll_pitch + _limited(_LEAN * np.array([-behind[1], behind[0]]), _MAX_LEAN),
             yaw_rate=self._yaw_rate(frame),
             position=np.r_[self.place, frame.height],
         )
@@ -114,13 +122,6 @@ class Tracker:
     def _yaw_rate(self, frame: Frame) -> float:
         correction = self.heading_gain * _wrap(frame.yaw - self.odometry.yaw)
         return frame.yaw_rate + float(np.clip(correction, -_MAX_TURN, _MAX_TURN))
-
-    def _velocity(self, frame: Frame) -> np.ndarray:
-        """(2,) m/s in the frame of the robot's heading."""
-        heading = self.odometry.yaw
-        correction = self.position_gain * turn(-heading, self.place - self.odometry.position)
-        correction *= min(1.0, _MAX_SPEED / max(float(np.linalg.norm(correction)), 1e-9))
-        return turn(frame.yaw - heading, frame.lin_vel_xy) + correction
 
     def _ahead(self, index: int) -> Frame:
         """Frame of the trajectory, its heading in the world of the robot's IMU."""
@@ -171,6 +172,11 @@ def turn(angle: float, vector: np.ndarray) -> np.ndarray:
     """(2,) turned to the left by so many rad."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
+
+
+def _limited(vector: np.ndarray, limit: float) -> np.ndarray:
+    """As long as ``limit`` at most."""
+    return vector * min(1.0, limit / max(float(np.linalg.norm(vector)), 1e-9))
 
 
 def _wrap(angle: float) -> float:

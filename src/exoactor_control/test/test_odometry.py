@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from control_helpers import standing_state
+from control_helpers import DATA, TWIST2, needs_data, standing_state
 from scipy.spatial.transform import Rotation
 
+from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING
 from exoactor_control.odometry import Odometry
+from exoactor_control.rehearsal import Rehearsal
 
 HIP_PITCH, HIP_YAW, ANKLE_PITCH, HIP_ROLL, ANKLE_ROLL = [0, 6], [2, 8], [4, 10], [1, 7], [5, 11]
 
@@ -70,3 +72,13 @@ def test_old_states_and_pauses():
     odometry.update(replace(leaning, time=3.0))  # nobody knows what happened meanwhile
     np.testing.assert_array_equal(odometry.position, 0.0)
     np.testing.assert_array_equal(odometry.velocity, 0.0)
+
+
+@needs_data
+@pytest.mark.parametrize("clip", ["asap_walk_level2", "asap_step_forward_back_level2"])
+def test_against_simulated_truth(clip):
+    """Two walks, ahead and back, tracked by a policy: within 5 % of the way, the pelvis' sway included."""
+    tracking = Rehearsal(policy=str(TWIST2))(RobotMotion.load(DATA / "motions" / f"{clip}.npz"))
+    way = np.linalg.norm(np.diff(tracking.motion.root_pos[:, :2], axis=0), axis=1).sum()
+    assert way > 0.6
+    assert tracking.metrics["odometry_error"] < 0.05 * way

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from control_helpers import standing_state
+from control_helpers import DATA, TWIST2, needs_data, standing_state
 from scipy.spatial.transform import Rotation
 
 from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING, standing_motion
 from exoactor_control.reference import Trajectory, prepare
-from exoactor_control.tracker import _MAX_SPEED, Tracker, turn
+from exoactor_control.rehearsal import Rehearsal
+from exoactor_control.tracker import _MAX_LEAN, _MAX_SPEED, Tracker, turn
 
 
 class Listener:
@@ -92,6 +93,17 @@ def test_a_robot_that_was_carried_forward_is_told_to_go_back(robot_yaw, wanted):
         walk.joints[[4, 10]] -= amount
         told = walk.go(0.02)
     np.testing.assert_allclose(told.lin_vel_xy, 0.068 * np.array(wanted), atol=0.01)
+    assert told.roll_pitch[1] == pytest.approx(-0.02, abs=0.003)  # and to lean backward
+
+
+def test_it_leans_towards_its_place_no_more_than_the_limit():
+    """A robot turned to the left of its path, and behind: its place is to its right, to which a positive roll leans."""
+    walk = Walk(position_gain=1.0)
+    walk.robot_yaw = np.pi / 2
+    roll, pitch = walk.go(3.0).roll_pitch
+    assert roll == pytest.approx(_MAX_LEAN, abs=0.002)
+    assert abs(pitch) < 0.01
+    assert walk.tracker.frame.roll_pitch == pytest.approx([0.0, 0.0])  # what it is judged by stays
 
 
 def test_heading_is_turned_back_and_the_turn_limited():
@@ -116,3 +128,68 @@ def test_standing_after_a_motion_keeps_the_place_where_it_should_have_ended():
     walk.tracker.start(standing, walk.state(), keep_policy=True)  # without it: here and so
     assert walk.go(0.5).yaw_rate == pytest.approx(0.0)
     np.testing.assert_allclose(walk.listener.told.lin_vel_xy, 0.0, atol=1e-6)
+
+
+class TestSettle:
+    """Steps on the spot after a motion that ended astray."""
+
+    @staticmethod
+    def ended(**options):
+        walk = Walk(robot_yaw=0.5, **options)
+        walk.go(0.02 * len(walk.tracker.trajectory))
+        assert walk.tracker.finished
+        return walk
+
+    def test_a_robot_that_is_astray_steps_by_turns_and_is_told_where_to(self):
+        walk = self.ended(speed=0.1)
+        walk.robot_yaw = -0.5
+        place = walk.tracker.place
+        assert walk.tracker.settle()
+        assert not walk.tracker.finished
+        lifted, seconds = [], 0
+        while not walk.tracker.finished:
+            told = walk.go(0.02)
+            seconds += 0.02
+            np.testing.assert_allclose(told.lin_vel_xy, turn(1.0, np.array([0.4, 0.0])), atol=0.05)
+            assert not told.in_motion
+            lifted.append(told.joint_pos[[3, 9]] - STANDING[[3, 9]] > 0.3)
+        np.testing.assert_array_equal(walk.tracker.place, place)
+        left, right = np.array(lifted).T
+        assert left.any()
+        assert right.any()
+        assert not (left & right).any()
+        np.testing.assert_allclose(told.joint_pos, STANDING, atol=1e-6)  # it ends on both feet
+        assert seconds == pytest.approx(2.0)
+        assert walk.tracker.progress == 1.0
+
+    def test_there_is_an_end_to_it(self):
+        walk, rounds = self.ended(), 0
+        while walk.tracker.settle():
+            rounds += 1
+            walk.go(2.0)
+        assert rounds == 4
+
+    def test_a_turned_robot_steps_round(self):
+        walk = self.ended(speed=0.0)
+        assert not walk.tracker.settle()
+        walk.robot_yaw = 0.7
+        walk.go(0.02)
+        assert walk.tracker.settle()
+
+    def test_open_loop_it_stays(self):
+        assert not self.ended(position_gain=0.0).tracker.settle()
+
+
+@needs_data
+def test_twist2_ends_where_the_reference_does():
+    """Tracked open loop it walks twice as far as it should."""
+    motion = RobotMotion.load(DATA / "motions" / "asap_step_forward_forward_level1.npz")
+    without = Rehearsal(policy=str(TWIST2), position_gain=0.0)(motion).metrics
+    with_loop = Rehearsal(policy=str(TWIST2))(motion).metrics
+    assert without["final_position_error"] > 0.4
+    assert with_loop["end_position_error"] < 0.8 * without["end_position_error"]
+    assert with_loop["final_position_error"] < 0.15
+    assert with_loop["final_heading_error"] < 0.17
+    assert with_loop["success"], with_loop["reason"]
+    # and the odometry against simulated truth, over more than a metre
+    assert without["odometry_error"] < 0.15 * without["final_position_error"] + 0.02
