@@ -21,12 +21,13 @@ COLLISION_TIME = 0.1
 SATURATED = 0.95
 """Share of its torque limit from which a motor counts as saturated."""
 SATURATION = 0.2
-"""Share of the time in which a motor may be saturated."""
+"""Share of the time in which any one motor may be saturated."""
 PELVIS_SPEED = 3.0
 """m/s; the G1 walks at 2."""
 FLOOR_STEP = 0.03
-"""m that a foot may rest off the floor when the other is no lower."""
-_REST, _REST_TIME = 0.15, 0.5  # m/s, s: what counts as rest
+"""m that a foot may rest off the floor when the other is no lower; what `exoactor_control.repair` leaves of it."""
+_REST = 0.15  # m/s of a foot that carries
+_LONG_REST, _HIGH_RESTS = 0.5, 0.3  # s at one go, and s all together twice as far off the floor (quick feet on stairs)
 
 
 @dataclass
@@ -104,13 +105,11 @@ def _collision(actual: RobotMotion) -> str:
 
 
 def _saturation(load: Load) -> str:
-    if load.saturation <= SATURATION:
+    share = load.saturated / max(1, load.steps)
+    worst = int(share.argmax())
+    if share[worst] <= SATURATION:
         return ""
-    worst = int(load.saturated.argmax())
-    return (
-        f"Motors are at their torque limits {load.saturation:.0%} of the time, more than {SATURATION:.0%}; "
-        f"{JOINT_NAMES[worst]} the most."
-    )
+    return f"{JOINT_NAMES[worst]} is at its torque limit {share[worst]:.0%} of the time, more than {SATURATION:.0%}."
 
 
 def _speed(actual: RobotMotion, load: Load) -> str:
@@ -140,13 +139,15 @@ def _off_floor(reference: RobotMotion) -> str:
     if len(reference) < 2:
         return ""
     moving = np.linalg.norm(np.gradient(soles.mean(axis=2), 1.0 / reference.fps, axis=0), axis=-1)
-    for off, where in ((lowest > FLOOR_STEP, "above"), (lowest < -FLOOR_STEP, "below")):
-        start, length = _longest(off & (moving < _REST).any(axis=1))
-        if length / reference.fps > _REST_TIME:
-            height = np.abs(lowest[start : start + length]).max()
+    rest = (moving < _REST).any(axis=1)
+    for height, where in ((lowest, "above"), (-lowest, "below")):
+        start, length = _longest(rest & (height > FLOOR_STEP))
+        high = rest & (height > 2.0 * FLOOR_STEP)
+        if length / reference.fps > _LONG_REST or high.sum() / reference.fps > _HIGH_RESTS:
+            start = start if length / reference.fps > _LONG_REST else int(high.argmax())
             return (
-                f"A foot rests {100 * height:.0f} cm {where} the floor at {start / reference.fps:.1f} s, more than the "
-                f"{100 * FLOOR_STEP:g} cm allowed: there is no step there."
+                f"A foot rests {100 * height[rest].max():.0f} cm {where} the floor, from {start / reference.fps:.1f} s "
+                f"on, more than the {100 * FLOOR_STEP:g} cm allowed: there is no step there."
             )
     return ""
 
