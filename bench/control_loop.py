@@ -11,6 +11,9 @@ notes every LowCmd. The two loops take turns with it, several rounds, each in fr
   added: it echoes mode_machine from every LowState, not from the first alone, which shows the LowState that a LowCmd
   follows; and where the installed SDK lacks its native checksum library, a native one takes its place.
 
+Ours takes real-time priority where the system permits it (``real_time_priority``), as it does on the robot; the SDK's
+example does not ask for it.
+
 The times are those at which the LowCmd were handed to DDS (its source timestamps) and at which the LowState were.
 
 Prints one JSON object: the deviation of the period from 2 ms and the latency from LowState to LowCmd in microseconds
@@ -244,6 +247,12 @@ def leg(which: str, domain: int, seconds: float, policy: str) -> dict[str, np.nd
     }
 
 
+def real_time() -> bool:
+    """Whether a process may have real-time priority here: ours takes it, the SDK's example does not ask for it."""
+    check = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))"
+    return subprocess.run([sys.executable, "-c", check], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def summary(legs: list[dict[str, np.ndarray]]) -> dict:
     """All rounds of one loop together."""
     found: dict = {}
@@ -288,6 +297,7 @@ def main(
                     "latency_p99.9": ours["latency_us"]["p99.9"] <= theirs["latency_us"]["p99.9"],
                     "cpu": ours["cpu_loop"] < theirs["cpu_loop"],
                 },
+                "real_time_priority": real_time(),
                 "policy": policy or "default",
                 "load_average": round(os.getloadavg()[0], 1),
                 "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

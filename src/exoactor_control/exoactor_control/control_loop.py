@@ -285,17 +285,16 @@ class ControlLoop:
         """Sleep until the next beat after ``due``; return when that is."""
         period = self._period
         due += period
-        if listen and (arrival := self.link.wait(period)) is not None:
-            off = (arrival + _MARGIN - due + 0.5 * period) % period - 0.5 * period
+        if listen:
+            arrival = self.link.wait(max(0.0, due - time.monotonic()))
+            off = 1.0 if arrival is None else (arrival + _MARGIN - due + 0.5 * period) % period - 0.5 * period
             due += min(max(off, -_NUDGE), _NUDGE)
         ahead = due - time.monotonic()
-        self._late[self._beats % len(self._late)] = max(0.0, -ahead)
-        self._beats += 1
         if ahead > 0:
             time.sleep(ahead)
-        elif ahead < -0.02:  # never catch up with a burst
-            due -= ahead
-        return due
+        self._late[self._beats % len(self._late)] = max(0.0, time.monotonic() - due)
+        self._beats += 1
+        return due if ahead > -0.02 else due - ahead  # never catch up with a burst
 
     def _step(self, state: RobotState, received_now: float) -> bool:
         """Ask the controller and send; says whether the policy ran."""
