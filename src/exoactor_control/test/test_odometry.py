@@ -56,6 +56,15 @@ def test_the_frame_is_the_imus():
     assert left.yaw == pytest.approx(np.pi / 2)
 
 
+def test_a_foot_in_the_air_moves_nothing():
+    lifted = STANDING.copy()
+    lifted[[6, 9, 10]] += [-0.5, 1.0, -0.5]
+    swung = lifted.copy()
+    swung[6] += 0.6
+    for poses in ([lifted], [lifted, swung], [lifted, swung, lifted, STANDING]):
+        np.testing.assert_allclose(walk_through(poses).position, 0.0, atol=1e-3)
+
+
 def test_velocity():
     odometry = walk_through([sway(0.1, HIP_PITCH, ANKLE_PITCH)])
     assert odometry.velocity[0] == pytest.approx(odometry.position[0], rel=0.2)  # it took one second

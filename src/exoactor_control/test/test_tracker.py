@@ -107,9 +107,9 @@ def test_it_leans_towards_its_place_no_more_than_the_limit():
 
 
 def test_heading_is_turned_back_and_the_turn_limited():
-    for error, wanted in ((0.2, -0.2), (-0.2, 0.2), (2.0, -0.5), (2 * np.pi - 0.1, 0.1)):
-        walk = Walk(heading_gain=1.0)
-        walk.robot_yaw = error
+    for start, error, wanted in ((0, 0.2, -0.2), (0, -0.2, 0.2), (0, 2.0, -0.5), (3.0, 0.3, -0.3), (-3.0, -0.3, 0.3)):
+        walk = Walk(start, heading_gain=1.0)
+        walk.robot_yaw += error
         assert walk.go(0.1).yaw_rate == pytest.approx(wanted, abs=1e-6)
 
 
