@@ -7,6 +7,7 @@ takes longer (the policy's inference, reports) comes after the command is on its
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -178,6 +179,9 @@ class ControlLoop:
             return
         with self._asking:
             stops = self._stops
+            state = self.link.read()
+            if what == "stand" and state is not None and state.mode_pr != 0:
+                raise Refused(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
             if not self.driving:
                 self._take_over(what)
             elif what == "stand" and self.link.silence < ALONE:
@@ -189,8 +193,8 @@ class ControlLoop:
     def track(self, reference: Reference, number: int = 0) -> None:
         """Carry out a motion, then stand; `exoactor_control.states.Controller.track` says when it is refused."""
         with self._asking:
-            self.samples, self._told, self._motion = [], 0, number
             self.controller.track(reference)
+            self.samples, self._told, self._motion = [], 0, number
 
     def _halt(self) -> None:
         self._stops += 1
@@ -211,9 +215,6 @@ class ControlLoop:
     def _take_over(self, what: str) -> None:
         if self.trouble:
             raise Missing(self.trouble)
-        state = self.link.read()
-        if state is not None and state.mode_pr != 0:
-            raise Refused(f"The robot cannot be driven: {_WRONG_MODE}. Set it to PR.")
         if what == "stand":  # would it be refused? If so, the robot's own controller keeps the motors
             self.controller.stand()
         self.controller.damp()
@@ -246,7 +247,7 @@ class ControlLoop:
                     self.driving = False
             except ExoActorError as error:
                 self.trouble = str(error)
-                self._tell(None)
+                self._tell(self.link.read())
                 continue
             log.info("The robot is heard.")
             self.trouble = ""
@@ -254,8 +255,9 @@ class ControlLoop:
                 self._drive()
             except Exception:
                 log.exception("The control loop failed: the robot is damped.")
-                self.controller.damp()
-                self._let_down()
+                self.controller.let_down("the control loop failed")
+                with contextlib.suppress(OSError):
+                    self._let_down()
         self.trouble = "The control loop has ended."
 
     def _drive(self) -> None:
@@ -315,10 +317,11 @@ class ControlLoop:
             self.link.write(command)
         long = controller.advance(state, now)
         index = controller.tracking_frame
-        if index is not None and index >= 0 and (not self.samples or index > self.samples[-1].index):
+        samples = self.samples  # another list when a motion is given
+        if index is not None and index >= 0 and (not samples or index > samples[-1].index):
             limits = 0.98 * controller.torque_limits
             saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
-            self.samples.append(Sample(index, state, self.link.truth(), saturated))
+            samples.append(Sample(index, state, self.link.truth(), saturated))
         return long
 
     def _guard(self, state: RobotState) -> None:
