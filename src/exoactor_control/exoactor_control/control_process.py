@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
@@ -32,6 +33,8 @@ log = logging.getLogger("exoactor.control")
 
 START_TIMEOUT = 60.0
 """s for the process to load its libraries and the policy."""
+SILENT = 3.0
+"""s without a report, of which there are 50 a second (one, while the robot is not heard), until something is wrong."""
 _PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above everything ordinary
 _SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
 
@@ -79,6 +82,7 @@ class ControlProcess:
         """One per frame of the motion now or last tracked."""
         self.latest: Report | None = None
         """The newest report, some 20 ms old at most while the robot is heard; None before the first."""
+        self._heard = time.monotonic()  # when it came
         self._motion = 0
         self._asked = 0  # reports up to this number began before the last request was answered
         self._answers: dict[int, list[Any]] = {}
@@ -97,6 +101,7 @@ class ControlProcess:
         self._reader.start()
         try:
             self._call("start", asdict(settings), timeout=START_TIMEOUT)
+            self._heard = time.monotonic()
         except ExoActorError:
             self.close()
             raise
@@ -108,6 +113,8 @@ class ControlProcess:
         """Why the robot cannot be driven, one sentence; empty when it can."""
         if self._ended:
             return "The control process has ended: configure the controller anew."
+        if time.monotonic() - self._heard > SILENT:
+            return f"The control process has not reported for {SILENT:g} s."
         return self.latest.trouble if self.latest is not None else "The control process has just begun."
 
     @property
@@ -138,9 +145,8 @@ class ControlProcess:
 
     def track(self, reference: Reference) -> None:
         """As `ControlLoop.track`."""
-        self._motion += 1
-        self.samples = []
-        self._call("track", reference, self._motion)
+        self._call("track", reference, self._motion + 1)
+        self._motion, self.samples = self._motion + 1, []  # the first comes only when the blend-in is over
 
     def let_go(self) -> None:
         """As `ControlLoop.let_go`."""
@@ -187,7 +193,7 @@ class ControlProcess:
                     if number:
                         self._answers[number] = content
                     else:
-                        self.latest = content
+                        self.latest, self._heard = content, time.monotonic()
                         if content.motion == self._motion:
                             self.samples += content.samples
                     self._arrived.notify_all()
