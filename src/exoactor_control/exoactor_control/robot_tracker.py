@@ -14,10 +14,12 @@ from exoactor.robot import sole_points
 from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.control_loop import ControlLoop, Sample
 from exoactor_control.control_process import ControlProcess
-from exoactor_control.metrics import score
+from exoactor_control.metrics import odometry_error, score
+from exoactor_control.odometry import Odometry
 from exoactor_control.reference import RATE, Reference, prepare
 from exoactor_control.states import State, Status
 
+_TRUTH = "simulation truth"
 _UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
 _GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
 _TICK = 0.02
@@ -54,9 +56,9 @@ class RobotTracker:
         Returns
         -------
         Tracking
-            What LowState says of the motion at 50 Hz (position from the simulation's truth where there is one), and
-            the same report as a rehearsal's, with ``position_source`` and the loop's ``late_ms_p99``. A fall is
-            reported, not raised.
+            What LowState says of the motion at 50 Hz (position from the simulation's truth where there is one, else
+            from the legs' odometry), and the same report as a rehearsal's, with ``position_source``, the loop's
+            ``late_ms_p99`` and, against the truth, ``odometry_error``. A fall is reported, not raised.
 
         Raises
         ------
@@ -148,7 +150,19 @@ class RobotTracker:
             "position_source": source,
             "late_ms_p99": self._loop.lateness_ms[1],
         }
+        if source == _TRUTH:
+            metrics["odometry_error"] = odometry_error(_path(samples), actual)
         return Tracking(actual, metrics)
+
+
+def _path(samples: list[Sample]) -> np.ndarray:
+    """(T, 2) m, horizontal, from where the first sample was, by the legs' odometry."""
+    odometry = Odometry()
+    path = np.empty((len(samples), 2))
+    for sample, position in zip(samples, path, strict=True):
+        odometry.update(sample.state)
+        position[:] = odometry.position
+    return path
 
 
 def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
@@ -164,7 +178,8 @@ def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
         np.array([s.state.joint_pos for s in chosen]),
     )
     if all(s.truth is not None for s in chosen):
-        root, source = np.array([s.truth[0] for s in chosen]), "simulation truth"
+        root, source = np.array([s.truth[0] for s in chosen]), _TRUTH
     else:
-        root, source = kinematic_root(actual), "kinematics: height alone"
+        root, source = kinematic_root(actual), "legs' odometry"
+        root[:, :2] = _path(chosen)
     return RobotMotion(RATE, root, actual.root_quat_wxyz, actual.joint_pos), source

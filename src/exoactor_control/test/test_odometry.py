@@ -7,8 +7,10 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING
+from exoactor_control.control_loop import Sample
 from exoactor_control.odometry import Odometry
 from exoactor_control.rehearsal import Rehearsal
+from exoactor_control.robot_tracker import _motion
 
 HIP_PITCH, HIP_YAW, ANKLE_PITCH, HIP_ROLL, ANKLE_ROLL = [0, 6], [2, 8], [4, 10], [1, 7], [5, 11]
 
@@ -91,3 +93,17 @@ def test_against_simulated_truth(clip):
     way = np.linalg.norm(np.diff(tracking.motion.root_pos[:, :2], axis=0), axis=1).sum()
     assert way > 0.6
     assert tracking.metrics["odometry_error"] < 0.05 * way
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_the_path_reported_of_a_robot_without_truth_is_the_legs(simulated):
+    samples = []
+    for i, amount in enumerate(np.linspace(0.0, 0.1, 50)):
+        state = standing_state(0.02 * i, joint_pos=sway(amount, HIP_PITCH, ANKLE_PITCH))
+        truth = (np.array([7.0 + i, 0.0, 0.8]), state.quat_wxyz) if simulated else None
+        samples.append(Sample(i, state, truth, saturated=False))
+    motion, source = _motion(samples)
+    moved = motion.root_pos[-1] - motion.root_pos[0]
+    assert ("truth" in source) is simulated
+    assert moved[0] == pytest.approx(49.0 if simulated else 0.068, abs=0.01)
+    assert motion.root_pos[0, 2] == pytest.approx(0.79, abs=0.02)
