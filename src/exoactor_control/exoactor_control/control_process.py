@@ -28,6 +28,7 @@ from exoactor_control.link import RobotLink
 from exoactor_control.policy import load_policy
 from exoactor_control.reference import Reference
 from exoactor_control.states import Controller
+from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
 
 log = logging.getLogger("exoactor.control")
 
@@ -47,8 +48,8 @@ class Settings:
     domain: int = 1
     policy: str = ""
     description: str = ""
-    heading_gain: float = 1.0
-    position_gain: float = 4.0
+    heading_gain: float = HEADING_GAIN
+    position_gain: float = POSITION_GAIN
     rate: float = 500.0
     state_timeout: float = 0.05
     robot_clock: bool = False

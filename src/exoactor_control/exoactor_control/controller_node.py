@@ -21,6 +21,7 @@ from exoactor.ros.stage_node import StageNode
 from exoactor.stages import Tracking
 from exoactor_control.control_process import ControlProcess, Settings
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
+from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
 
 PARAMETERS = {
     "network_interface": "lo",
@@ -29,8 +30,8 @@ PARAMETERS = {
     "policy": "",
     "description": "",
     "rate": 500.0,
-    "heading_gain": 1.0,
-    "position_gain": 4.0,
+    "heading_gain": HEADING_GAIN,
+    "position_gain": POSITION_GAIN,
     "state_timeout": 0.0,
 }
 """ROS parameters of the node and their defaults; `ControllerNode` says what they mean."""

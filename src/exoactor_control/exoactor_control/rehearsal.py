@@ -19,6 +19,7 @@ from exoactor_control.metrics import final_error, odometry_error, score
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, prepare
 from exoactor_control.states import Controller, MotorCommand, RobotState
+from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
@@ -72,8 +73,8 @@ class Rehearsal:
         description: str = "",
         timestep: float = 0.002,
         settle: float = 1.0,
-        heading_gain: float = 1.0,
-        position_gain: float = 4.0,
+        heading_gain: float = HEADING_GAIN,
+        position_gain: float = POSITION_GAIN,
         area: float = 3.0,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0

@@ -17,7 +17,7 @@ from exoactor_control.odometry import Odometry
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, Reference, Trajectory, prepare
 from exoactor_control.safety import STALE, Safety
-from exoactor_control.tracker import Tracker
+from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Tracker
 
 NUM_JOINTS = len(JOINT_NAMES)
 DAMPING_GAIN = 8.0
@@ -134,8 +134,8 @@ class Controller:
     def __init__(
         self,
         policy: Policy | None = None,
-        heading_gain: float = 1.0,
-        position_gain: float = 4.0,
+        heading_gain: float = HEADING_GAIN,
+        position_gain: float = POSITION_GAIN,
         blend: float = 1.0,
     ) -> None:
         self.policy = policy

@@ -14,7 +14,9 @@ from exoactor_control.reference import RATE, STANDING_FRAME, Frame, Trajectory
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
 
-_MAX_TURN = 0.5  # rad/s of heading correction
+HEADING_GAIN, POSITION_GAIN = 2.0, 4.0
+"""1/s, defaults of the outer loop: found with TWIST2 on the motions that the project tests with; see `Tracker`."""
+_MAX_TURN = 0.8  # rad/s of heading correction
 _MAX_SPEED = 0.5  # m/s of position correction
 # A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
 _LEAN, _MAX_LEAN = 0.3, 0.1  # rad by which it is told to lean towards its place, per m; rad

@@ -11,7 +11,7 @@ from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING, standing_motion
 from exoactor_control.reference import Trajectory, prepare
 from exoactor_control.rehearsal import Rehearsal
-from exoactor_control.tracker import _MAX_LEAN, _MAX_SPEED, Tracker, turn
+from exoactor_control.tracker import _MAX_LEAN, _MAX_SPEED, _MAX_TURN, Tracker, turn
 
 
 class Listener:
@@ -107,7 +107,7 @@ def test_it_leans_towards_its_place_no_more_than_the_limit():
 
 
 def test_heading_is_turned_back_and_the_turn_limited():
-    for start, error, wanted in ((0, 0.2, -0.2), (0, -0.2, 0.2), (0, 2.0, -0.5), (3.0, 0.3, -0.3), (-3.0, -0.3, 0.3)):
+    for start, error, wanted in ((0, 0.2, -0.2), (0, -0.2, 0.2), (0, 2.0, -_MAX_TURN), (3.0, 0.3, -0.3), (-3.0, -0.3, 0.3)):
         walk = Walk(start, heading_gain=1.0)
         walk.robot_yaw += error
         assert walk.go(0.1).yaw_rate == pytest.approx(wanted, abs=1e-6)
