@@ -65,6 +65,7 @@ def make_loop(settings: Settings) -> ControlLoop:
     """
     policy = load_policy(settings.policy, settings.description)
     controller = Controller(policy, settings.heading_gain, settings.position_gain)
+    _take_priority()  # not before: loading takes long, and is nothing to keep others waiting for
     link = RobotLink(settings.network_interface, settings.domain)
     return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock)
 
@@ -282,6 +283,14 @@ class _Server:
             self._sending.release()
 
 
+def _take_priority() -> None:
+    """Let this thread, and those that it starts from now on (DDS's, the loop's), go before all without a deadline."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+    except (AttributeError, OSError):
+        log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
+
+
 def _settle() -> None:
     """Keep the interpreter's own pauses away from the loop: what lives now is never collected, and nothing else is."""
     gc.collect()
@@ -296,10 +305,6 @@ def main() -> int:
     log.setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # goes to the whole terminal: the parent closes in good order
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))  # DDS's threads inherit it
-    except (AttributeError, OSError):
-        log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
     pipe = Connection(int(sys.argv[1]))
     _Server(pipe).serve()
     return 0
