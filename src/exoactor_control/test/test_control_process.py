@@ -24,6 +24,7 @@ from exoactor_control.remote import Button
 from exoactor_control.states import State
 
 DOMAIN = 100 + os.getpid() % 50
+AT_ONCE = 50.0  # ms: two LowState, 4 ms, on a computer that is not busy with other things
 
 
 def until(condition, timeout=15.0):
@@ -119,7 +120,7 @@ def test_one_controller_only(robot, loop):
     loop.ask("stand")
     robot.be(intrude=True)
     until(robot.damped, 2.0)
-    assert robot.be()["damped_after_ms"] < 20.0
+    assert robot.be()["damped_after_ms"] < AT_ONCE
     assert "another controller" in loop.report().status.fault
     with pytest.raises(Refused, match="another controller"):
         loop.ask("stand")
@@ -146,7 +147,7 @@ def test_buttons_of_the_remote(robot, loop):
         until(lambda: loop.report().status.state is State.TRACK)
         robot.be(buttons=int(stop))
         until(robot.damped, 2.0)
-        assert robot.be()["damped_after_ms"] < 20.0
+        assert robot.be()["damped_after_ms"] < AT_ONCE
         assert loop.report().status.state is State.DAMPING
         loop_state = robot.be(buttons=0)
         assert loop_state["damping"]
