@@ -14,7 +14,7 @@ from exoactor_control.reference import RATE, STANDING_FRAME, Frame, Trajectory
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
 
-HEADING_GAIN, POSITION_GAIN = 2.0, 4.0
+HEADING_GAIN, POSITION_GAIN = 2.0, 3.0
 """1/s, defaults of the outer loop: found with TWIST2 on the motions that the project tests with; see `Tracker`."""
 _MAX_TURN = 0.8  # rad/s of heading correction
 _MAX_SPEED = 0.5  # m/s of position correction
@@ -94,11 +94,12 @@ class Tracker:
             return
         # How far ahead and to the left of the robot its place is
         behind = turn(-self.odometry.yaw, self.place - self.odometry.position) if self.position_gain else np.zeros(2)
+        share = _share(frame)
         told = replace(
             frame,
             lin_vel_xy=turn(frame.yaw - self.odometry.yaw, frame.lin_vel_xy)
-            + _limited(self.position_gain * behind, _MAX_SPEED),
-            roll_pitch=frame.roll_pitch + _limited(_LEAN * np.array([-behind[1], behind[0]]), _MAX_LEAN),
+            + share * _limited(self.position_gain * behind, _MAX_SPEED),
+            roll_pitch=frame.roll_pitch + share * _limited(_LEAN * np.array([-behind[1], behind[0]]), _MAX_LEAN),
             yaw_rate=self._yaw_rate(frame),
             position=np.r_[self.place, frame.height],
         )
@@ -174,6 +175,11 @@ def turn(angle: float, vector: np.ndarray) -> np.ndarray:
     """(2,) turned to the left by so many rad."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
+
+
+def _share(frame: Frame) -> float:
+    """Share of the position's correction that is told: a fast walk has less to spare than a slow one (TWIST2's)."""
+    return float(np.clip(1.5 - np.linalg.norm(frame.lin_vel_xy) / 0.8, 0.4, 1.0))
 
 
 def _limited(vector: np.ndarray, limit: float) -> np.ndarray:
