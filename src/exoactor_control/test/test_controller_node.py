@@ -143,9 +143,7 @@ def test_remote_approves_and_deactivation_gives_the_motors_back(graph):
                 return response
 
             node.create_service(Trigger, "approve", approve)
-            said = ask(node, "stop")
-            assert said.success
-            assert "own controller has the motors" in said.message
+            until(lambda: "own controller has the motors" in ask(node, "stop").message, 30.0)
             assert robot.be()["mode"] == "ai"
             assert ask(node, "stand").success
             assert robot.be()["mode"] == ""
