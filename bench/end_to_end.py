@@ -3,7 +3,7 @@
 Beside them stand the times that the paper gives for its own stages (arXiv 2604.27711), measured by its authors on
 their machine: seconds per second of video.
 
-    .venv/bin/python bench/end_to_end.py --policy tracker.onnx
+    .venv/bin/python bench/end_to_end.py
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ PAPER = {
 }
 
 
-def main(policy: str = "", output: Annotated[str, typer.Option(help="Folder for the run folders.")] = "") -> None:
+def main(
+    policy: str = "exoactor", output: Annotated[str, typer.Option(help="Folder for the run folders.")] = ""
+) -> None:
     clips = []
     with tempfile.TemporaryDirectory() as temporary:
         for task in TASKS:

@@ -88,7 +88,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def main(
     teacher: Annotated[Path, typer.Option(help="The tracker to compare with (.onnx).")],
-    policy: Annotated[str, typer.Option(help="Ours; empty: the one that is shipped.")] = "",
+    policy: Annotated[str, typer.Option(help="Ours.")] = "exoactor",
     motions: Annotated[Path | None, typer.Option(help="Folder of robot motions (.npz).")] = None,
     tasks: Annotated[int, typer.Option(help="Random tasks through the whole pipeline.")] = 40,
     output: Annotated[Path, typer.Option(help="Folder that keeps the tasks' motions.")] = Path("build/tracking"),

@@ -44,7 +44,7 @@ Set = Annotated[
     ),
 ]
 Policy = Annotated[
-    str, typer.Option(help="Tracker policy (.onnx). Without one: plain joint PD, the G1 hanging on the elastic band.")
+    str, typer.Option(help="Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band.")
 ]
 Generator = Annotated[str, typer.Option(help="Video generator.")]
 Video_ = Annotated[Path | None, typer.Option("--video", help="Also write what the simulated G1 did as a video.")]
@@ -134,7 +134,7 @@ def print_metrics(metrics: dict[str, Any], as_json: bool) -> None:
 @app.command(epilog='Example: exoactor run "walk forward two metres, then wave"')
 def run(
     task: Annotated[str, typer.Argument(help="What the G1 should do.")],
-    policy: Policy = "",
+    policy: Policy = "exoactor",
     generator: Generator = DEFAULTS["generate"],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder that takes the run folder.")] = None,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
@@ -234,10 +234,10 @@ def retarget(
     print_metrics(result.metrics, json_)
 
 
-@app.command(epilog="Example: exoactor track wave_robot.npz --policy tracker.onnx --report out.json")
+@app.command(epilog="Example: exoactor track wave_robot.npz --report out.json --video out.mp4")
 def track(
     robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
-    policy: Policy = "",
+    policy: Policy = "exoactor",
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write what the G1 did (.npz).")] = None,
     video: Video_ = None,
@@ -282,7 +282,7 @@ def train_tracker(
     print_metrics(result, json_)
 
 
-@app.command(epilog="Example: exoactor up policy:=tracker.onnx")
+@app.command(epilog="Example: exoactor up policy:=pd rviz:=true")
 def up(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[NAME:=VALUE]...", help="Launch arguments.")] = None,
 ) -> None:

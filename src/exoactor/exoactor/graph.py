@@ -26,12 +26,18 @@ ARGUMENTS = (
     Argument("robot", "sim", "What the controller drives.", ("sim", "real")),
     Argument("network_interface", "lo", "Interface that Unitree's DDS speaks on; the real robot's cable, e.g. eth0."),
     Argument("dds_domain", "1", "DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot."),
-    Argument("policy", "", "Tracker policy (.onnx); empty: plain joint PD, the G1 hanging on the elastic band."),
+    Argument(
+        "policy", "exoactor", "Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band."
+    ),
     Argument("generator", "", "Video generator backend; empty: as params_file says."),
     Argument("params_file", "", "Parameters of the nodes (.yaml); empty: config/exoactor.yaml."),
     Argument("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs."),
     Argument("rviz", "false", "Start RViz.", ("true", "false")),
 )
+
+
+POLICIES = ("exoactor", "pd")
+"""Trackers that need no file."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +80,23 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
             f"dds_domain:={values['dds_domain']} is ROS 2's own domain (ROS_DOMAIN_ID), whose ports collide with it on "
             "this machine: choose another number."
         )
-    for name in ("policy", "params_file"):
-        if values[name]:
-            values[name] = str(Path(values[name]).expanduser().resolve())
-    if values["policy"] and not Path(values["policy"]).is_file():
-        raise BadInput(f"There is no policy file {values['policy']}.")
-    values["params_file"] = values["params_file"] or str(share("config") / "exoactor.yaml")
-    if not Path(values["params_file"]).is_file():
-        raise BadInput(f"There is no parameters file {values['params_file']}.")
+    if values["policy"] not in POLICIES:
+        values["policy"] = _file("policy", values["policy"])
+    values["params_file"] = _file("parameters", values["params_file"] or str(share("config") / "exoactor.yaml"))
     return values
+
+
+def _file(what: str, path: str) -> str:
+    """Make a path absolute; raises `BadInput` where there is no such file."""
+    absolute = Path(path).expanduser().resolve()
+    if not absolute.is_file():
+        raise BadInput(f"There is no {what} file {absolute}.")
+    return str(absolute)
 
 
 def processes(values: dict[str, str]) -> list[Process]:
     """The processes that belong to these launch arguments (as `resolve` gives them)."""
     quoted = {name: f"'{value}'" for name, value in values.items()}  # so that YAML takes them for strings
-    policy = {"policy": quoted["policy"]} if values["policy"] else {}
     link = {"network_interface": quoted["network_interface"], "dds_domain": values["dds_domain"]}
     graph = [
         Process("exoactor", "task_server", "exoactor.task_server", "task_server", {
@@ -99,14 +107,14 @@ def processes(values: dict[str, str]) -> list[Process]:
         Process("exoactor_pose", "pose_estimator", "exoactor_pose.node", "pose_estimator"),
         Process("exoactor_retarget", "retargeter", "exoactor_retarget.node", "retargeter"),
         Process("exoactor_control", "rehearsal", "exoactor_control.rehearsal_node", "rehearsal",
-                {f"mujoco.{name}": value for name, value in policy.items()}),
+                {"mujoco.policy": quoted["policy"]}),
         Process("exoactor_control", "controller", "exoactor_control.controller_node", "controller",
-                {**link, "robot": quoted["robot"], **policy}),
+                {**link, "robot": quoted["robot"], "policy": quoted["policy"]}),
         Process("exoactor", "state_publisher", "exoactor.state_publisher", "robot_state_publisher"),
     ]  # fmt: skip
     if values["robot"] == "sim":
-        # Without a policy nothing balances the G1: it hangs in the band from the start.
-        band = {"band": "false" if policy else "true"}
+        # Joint PD balances nothing: the G1 hangs in the band from the start.
+        band = {"band": "true" if values["policy"] == "pd" else "false"}
         graph.append(Process("exoactor_sim", "simulator", "exoactor_sim.simulator", "simulator", {**link, **band}))
     return graph
 

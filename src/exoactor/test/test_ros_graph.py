@@ -20,7 +20,12 @@ def test_arguments_reach_the_right_processes(tmp_path):
     assert graph["controller"].parameters["policy"] == f"'{policy}'"
     assert graph["generator"].parameters == {"backend": "'file'"}
     assert graph["simulator"].parameters == {"network_interface": "'lo'", "dds_domain": "7", "band": "false"}
-    assert "policy" not in {k for p in processes(resolve({})) for k in p.parameters}
+    graph = {p.name: p for p in processes(resolve({}))}
+    assert graph["controller"].parameters["policy"] == "'exoactor'"
+    assert graph["simulator"].parameters["band"] == "false"
+    graph = {p.name: p for p in processes(resolve(parse(["policy:=pd"])))}
+    assert graph["rehearsal"].parameters == {"mujoco.policy": "'pd'"}
+    assert graph["simulator"].parameters["band"] == "true"
     assert "simulator" not in {p.name for p in processes(resolve(parse(["robot:=real", "network_interface:=eth0"])))}
     words = command(graph["rehearsal"], values["params_file"])
     assert words[:3] == [sys.executable, "-m", "exoactor_control.rehearsal_node"]

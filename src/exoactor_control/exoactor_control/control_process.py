@@ -24,6 +24,7 @@ from typing import Any
 
 from exoactor.errors import ExoActorError, Missing
 from exoactor_control.control_loop import ControlLoop, Report, Sample
+from exoactor_control.description import SHIPPED
 from exoactor_control.link import RobotLink
 from exoactor_control.policy import load_policy
 from exoactor_control.reference import Reference
@@ -46,7 +47,7 @@ class Settings:
 
     network_interface: str = "lo"
     domain: int = 1
-    policy: str = ""
+    policy: str = SHIPPED
     description: str = ""
     heading_gain: float = HEADING_GAIN
     position_gain: float = POSITION_GAIN

@@ -20,6 +20,7 @@ from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
 from exoactor.stages import Tracking
 from exoactor_control.control_process import ControlProcess, Settings
+from exoactor_control.description import SHIPPED
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
 
@@ -27,7 +28,7 @@ PARAMETERS = {
     "network_interface": "lo",
     "dds_domain": 1,
     "robot": "sim",
-    "policy": "",
+    "policy": SHIPPED,
     "description": "",
     "rate": 500.0,
     "heading_gain": HEADING_GAIN,
@@ -53,8 +54,9 @@ class ControllerNode(StageNode):
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
 
-    ROS parameters: ``network_interface``, ``dds_domain``, ``robot`` ("sim" or "real"), ``policy`` (.onnx; empty: plain
-    joint PD, for a robot on an elastic band), ``description`` (of the policy; empty: by its shapes), ``rate`` (Hz),
+    ROS parameters: ``network_interface``, ``dds_domain``, ``robot`` ("sim" or "real"), ``policy`` (exoactor: ours, a
+    file, or pd: plain joint PD, for a robot on an elastic band), ``description`` (of the policy; empty: found beside it
+    or by its shapes), ``rate`` (Hz),
     ``heading_gain`` and ``position_gain`` (1/s, of the outer loop, see `exoactor_control.tracker.Tracker`),
     ``state_timeout`` (s without LowState until damping; 0: 0.05 on the robot, 0.5 in simulation).
     """

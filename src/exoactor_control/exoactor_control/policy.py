@@ -189,7 +189,7 @@ def load_policy(name: str, description: str = "") -> Policy | None:
     Parameters
     ----------
     name
-        Empty or "exoactor": the one that comes with this package; "pd": none, plain joint PD; else a file.
+        "exoactor": the one that comes with this package; "pd": none, plain joint PD; else a file.
     description
         As for `Policy.load`.
 
@@ -200,14 +200,7 @@ def load_policy(name: str, description: str = "") -> Policy | None:
     """
     if name == "pd":
         return None
-    if name in ("", SHIPPED):
-        path = FOLDER / f"{SHIPPED}.onnx"
-        if path.is_file():
-            return Policy.load(path, description or None)
-        if not name:
-            return None
-        raise Missing(f"This installation lacks the tracker '{SHIPPED}' ({path}): give the file of another one.")
-    return Policy.load(name, description or None)
+    return Policy.load(FOLDER / f"{SHIPPED}.onnx" if name == SHIPPED else name, description or None)
 
 
 def _from(frame: Frame, ahead: Ahead | None) -> Ahead:

@@ -14,9 +14,10 @@ from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, mujoco_model, sole_points
 from exoactor.stages import Progress, Tracking, no_progress
+from exoactor_control.description import SHIPPED
 from exoactor_control.gate import Load, judge
 from exoactor_control.metrics import final_error, odometry_error, score
-from exoactor_control.policy import Policy
+from exoactor_control.policy import load_policy
 from exoactor_control.reference import RATE, prepare
 from exoactor_control.states import Controller, MotorCommand, RobotState
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
@@ -46,10 +47,10 @@ class Rehearsal:
     Parameters
     ----------
     policy
-        ONNX file of the tracker; empty: plain joint PD, the robot hanging in a harness on an elastic band that is led
-        along the reference's path, since nothing balances it.
+        "exoactor": the tracker that comes with this package; a file: another one; "pd": plain joint PD, the robot
+        hanging in a harness on an elastic band that is led along the reference's path, since nothing balances it.
     description
-        YAML file or name of the policy's layout; empty: found by the policy's shapes.
+        YAML file or name of the policy's layout; empty: found beside the policy or by its shapes.
     timestep
         Physics step, s, at most 0.002: explicit PD is bad at 5 ms.
     settle
@@ -69,7 +70,7 @@ class Rehearsal:
 
     def __init__(
         self,
-        policy: str = "",
+        policy: str = SHIPPED,
         description: str = "",
         timestep: float = 0.002,
         settle: float = 1.0,
@@ -80,7 +81,7 @@ class Rehearsal:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
             raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
-        self._policy = Policy.load(policy, description or None) if policy else None
+        self._policy = load_policy(policy, description)
         self._timestep, self._settle, self._area = timestep, settle, area
         self._gains = {"heading_gain": heading_gain, "position_gain": position_gain}
 

@@ -91,7 +91,7 @@ def goal(motion):
 
 def test_tracks_on_the_band_cancels_and_stops(graph):
     graph.start("exoactor_sim.simulator", band="true")
-    graph.start("exoactor_control.controller_node")
+    graph.start("exoactor_control.controller_node", policy="pd")
     with spinning() as (node,):
         joints, bases = [], []
         node.create_subscription(JointState, "/joint_states", joints.append, 10)
@@ -162,7 +162,7 @@ def test_remote_approves_and_deactivation_gives_the_motors_back(graph):
 
 
 def test_no_robot_is_told_and_the_node_stays(graph):
-    graph.start("exoactor_control.controller_node")
+    graph.start("exoactor_control.controller_node", policy="pd")
     with spinning() as (node,):
         caller = Caller(node, TrackMotion, "track_motion")
         result = caller.result(goal(waving()), 60)

@@ -117,8 +117,8 @@ def test_a_rehearsal_carries_its_reasons(tmp_path):
     metrics = Rehearsal(policy=str(linear_onnx(tmp_path / "p.onnx", bias=bias)))(standing_motion(2.0)).metrics
     assert any(reason.startswith("The robot falls") for reason in metrics["refused"])
     walk = moved(standing_motion(2.0), x=lambda t: 0.5 * t)
-    assert Rehearsal()(walk).metrics["refused"] == []
-    (reason,) = Rehearsal(area=0.5)(walk).metrics["refused"]
+    assert Rehearsal("pd")(walk).metrics["refused"] == []
+    (reason,) = Rehearsal("pd", area=0.5)(walk).metrics["refused"]
     assert "more than the 0.5 m allowed" in reason
 
 
@@ -126,18 +126,18 @@ def test_stairs_are_refused_in_a_rehearsal():
     t = np.arange(251) / 50
     rise = 0.17 * (np.clip((t - 1.8) / 0.4, 0, 1) + np.clip((t - 3.3) / 0.4, 0, 1))
     stairs = moved(standing_motion(5.0), x=lambda t: 0.1 * t, z=lambda _: rise)
-    assert any("there is no step there" in reason for reason in Rehearsal()(stairs).metrics["refused"])
+    assert any("there is no step there" in reason for reason in Rehearsal("pd")(stairs).metrics["refused"])
 
 
 def test_it_begins_where_the_robot_is():
     arms = STANDING.copy()
     arms[[15, 22]] = -1.5
-    metrics = Rehearsal()(standing_motion(1.0), start=arms).metrics
+    metrics = Rehearsal("pd")(standing_motion(1.0), start=arms).metrics
     assert metrics["success"], metrics["reason"]
     assert metrics["from_present_pose"]
     sitting = np.array([-1.5, 0, 0, 2.6, -0.6, 0] * 2 + [0] * 17, dtype=float)
     with pytest.raises(Refused, match="above its soles"):
-        Rehearsal()(standing_motion(1.0), start=sitting)
+        Rehearsal("pd")(standing_motion(1.0), start=sitting)
 
 
 @needs_data

@@ -682,17 +682,22 @@ def test_velocities_of_a_trajectory():
 # --- names ---
 
 
+def test_the_policy_that_is_shipped():
+    policy = load_policy("exoactor")
+    assert policy.name == "exoactor"
+    assert (policy_module.FOLDER / "exoactor.onnx").stat().st_size < 5e6
+
+
 def test_policies_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(policy_module, "FOLDER", tmp_path)
     assert load_policy("pd") is None
-    assert load_policy("") is None  # until one is shipped
     with pytest.raises(Missing, match="exoactor"):
         load_policy("exoactor")
     with pytest.raises(Missing, match="nowhere"):
         load_policy("nowhere.onnx")
     write(tmp_path / "exoactor.yaml", deploy())
     network(tmp_path / "exoactor.onnx", 480)
-    assert load_policy("").name == load_policy("exoactor").name == "unitree_rl_lab"
+    assert load_policy("exoactor").name == "unitree_rl_lab"
     network(tmp_path / "other.onnx", 1432)
     assert load_policy(str(tmp_path / "other.onnx")).name == "twist2"
     with pytest.raises(BadInput, match=r"\[1, 480\]"):
