@@ -184,7 +184,7 @@ class Distillation:
                 student.mean[:] = sample.mean(dim=0)
                 student.std[:] = sample.std(dim=0).clamp(min=0.05)
         for group in self._adam.param_groups:
-            group["lr"] = s.rate * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * self.done)))
+            group["lr"] = float(s.rate * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * self.done))))
         weight = torch.ones(JOINTS)
         weight[:_LEGS] = 2.0
         total = 0.0
