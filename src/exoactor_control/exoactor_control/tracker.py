@@ -41,7 +41,8 @@ class Tracker:
         1/s; velocity added per metre of position error by `exoactor_control.odometry.Odometry`; 0: nothing is done
         about the position.
 
-    The trajectory is laid into the world at `start`: its first frame stands where the robot does and faces as it does.
+    The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
+    where the robot does and faces as it does.
     The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading, and
     to lean a little towards where it should be.
     """
@@ -72,18 +73,19 @@ class Tracker:
         self.odometry.update(state)
         if self.policy is not None and not keep_policy:
             self.policy.reset()
-        yaw, self.place = (self.frame.yaw, self.place) if keep_place else (self.odometry.yaw, self.odometry.position)
+        yaw, place = (self.frame.yaw, self.place) if keep_place else (self.odometry.yaw, self.odometry.position)
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
         self._rounds = 0
-        self._yaw_offset = yaw - float(trajectory.roll_pitch_yaw[0, 2])
-        self._origin = self.place - turn(self._yaw_offset, trajectory.root_pos[0, :2])
+        self._lay(0, yaw, place)
 
     def tick(self, state: RobotState) -> None:
         """Advance by one frame."""
         self.odometry.update(state)
         now = self._index
+        if now == self.trajectory.begin < self.trajectory.end:  # what the way into the first pose moved is let be
+            self._lay(now, self.odometry.yaw, self.odometry.position)
         frame = self._ahead(now)
         at = min(now, len(self.trajectory) - 1)
         self.place = self._origin + turn(self._yaw_offset, self.trajectory.root_pos[at, :2])
@@ -106,6 +108,12 @@ class Tracker:
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         self.target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
+
+    def _lay(self, index: int, yaw: float, place: np.ndarray) -> None:
+        """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""
+        self._yaw_offset = yaw - float(self.trajectory.roll_pitch_yaw[index, 2])
+        self._origin = place - turn(self._yaw_offset, self.trajectory.root_pos[index, :2])
+        self.place = place
 
     def settle(self) -> bool:
         """After a trajectory's end: add steps on the spot if they bring the robot to where it should stand.

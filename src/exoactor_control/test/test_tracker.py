@@ -68,6 +68,13 @@ def test_the_trajectory_begins_where_the_robot_stands_and_faces(robot_yaw, facin
     np.testing.assert_allclose(walk.tracker.place, turn(robot_yaw, np.array([passed, 0.0])), atol=0.01)
 
 
+def test_what_the_way_into_the_motion_moved_is_let_be():
+    walk = Walk(heading_gain=1.0, speed=0.0)
+    walk.robot_yaw = 0.3
+    assert walk.go(0.06).yaw_rate == pytest.approx(-0.3)  # still on the way
+    assert walk.go(0.1).yaw_rate == pytest.approx(0.0)
+
+
 @pytest.mark.parametrize("robot_yaw", [0.0, 1.2])
 def test_a_robot_left_behind_is_told_to_hurry_no_more_than_the_limit(robot_yaw):
     walk = Walk(robot_yaw, position_gain=1.0, speed=0.1)
@@ -81,6 +88,7 @@ def test_a_robot_left_behind_is_told_to_hurry_no_more_than_the_limit(robot_yaw):
 def test_the_velocity_told_is_in_the_robots_own_heading():
     """The robot is turned to the left of the path: it is told to go to its right, not where its nose points."""
     walk = Walk(position_gain=0.0)
+    walk.go(0.2)
     walk.robot_yaw = np.pi / 2
     np.testing.assert_allclose(walk.go(1.0).lin_vel_xy, [0.0, -1.0], atol=1e-6)
 
@@ -101,6 +109,7 @@ def test_a_robot_that_was_carried_forward_is_told_to_go_back(robot_yaw, wanted):
 def test_it_leans_towards_its_place_no_more_than_the_limit():
     """A robot turned to the left of its path, and behind: its place is to its right, to which a positive roll leans."""
     walk = Walk(position_gain=1.0, speed=0.35)
+    walk.go(0.2)
     walk.robot_yaw = np.pi / 2
     roll, pitch = walk.go(3.0).roll_pitch
     assert roll == pytest.approx(_MAX_LEAN, abs=0.002)
