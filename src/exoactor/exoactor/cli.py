@@ -238,6 +238,7 @@ def retarget(
 def track(
     robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
     policy: Policy = "exoactor",
+    human: Annotated[Path | None, typer.Option(help="The person's motion, for policies that follow people.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write what the G1 did (.npz).")] = None,
     video: Video_ = None,
@@ -245,13 +246,13 @@ def track(
     json_: Json = False,
 ) -> None:
     """Track a motion in headless MuJoCo, faster than real time."""
-    from exoactor.formats import load_robot
+    from exoactor.formats import load_human, load_robot
 
-    motion = load_robot(robot)
+    motion, person = load_robot(robot), None if human is None else load_human(human)
     backends = Backends(settings)
     backends.options["track"].setdefault("policy", policy)
     with progress_bars(json_) as bars:
-        result = backends.load("track")(motion, bars("track"))
+        result = backends.load("track")(motion, bars("track"), human=person)
         if video is not None:
             write_motion_video(result.motion, motion, video, bars("video"))
     if report is not None:

@@ -55,10 +55,10 @@ def run(
     report = Report(instruction)
     folder.save_task({"instruction": instruction, "execute": "rehearse"})
 
-    def stage(name: str, value: Any, backend: str = "") -> Any:
+    def stage(name: str, value: Any, backend: str = "", **options: Any) -> Any:
         start = time.perf_counter()
         report.failed_stage = name
-        output = load(backend or name)(value, progress(name))
+        output = load(backend or name)(value, progress(name), **options)
         report.seconds[name] = round(time.perf_counter() - start, 3)
         report.metrics[name] = output.metrics
         return output
@@ -72,7 +72,7 @@ def run(
         folder.save_human(estimate.motion, estimate.keypoints)
         retargeting: Retargeting = stage("retarget", estimate.motion)
         folder.save_robot(retargeting.motion)
-        tracking: Tracking = stage("rehearse", retargeting.motion, backend="track")
+        tracking: Tracking = stage("rehearse", retargeting.motion, backend="track", human=estimate.motion)
         folder.save_rehearsal(tracking.motion)
         if not tracking.metrics["success"]:
             raise Refused(f"The rehearsal failed: {tracking.metrics['reason']}.")

@@ -7,7 +7,7 @@ use backends this way. The four entry-point groups are
 - ``exoactor.generate``:  `GenerateRequest` -> `Generation`
 - ``exoactor.estimate``:  `Video`           -> `Estimate`
 - ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
-- ``exoactor.track``:     `RobotMotion`     -> `Tracking`
+- ``exoactor.track``:     `RobotMotion`     -> `Tracking`; its ``human`` may be given: the person's motion it came from
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ class _Task:
             fitted = self._call("retarget", RetargetMotion.Goal(motion=seen.motion))
             self.folder.save_robot(robot_from_message(fitted.motion))
         with self._stage("rehearse"):
-            rehearsed = self._call("rehearse", TrackMotion.Goal(motion=fitted.motion))
+            rehearsed = self._call("rehearse", TrackMotion.Goal(motion=fitted.motion, human=seen.motion))
             self.folder.save_rehearsal(robot_from_message(rehearsed.motion))
             self._require_success("rehearse", "The rehearsal failed")
             self._require_fit(execute)
@@ -227,7 +227,7 @@ class _Task:
                 with self._stage("approve"):
                     self._wait_for_approval()
             with self._stage("track"):
-                tracked = self._call("track", TrackMotion.Goal(motion=fitted.motion))
+                tracked = self._call("track", TrackMotion.Goal(motion=fitted.motion, human=seen.motion))
                 if tracked.motion.num_frames:
                     self.folder.save_tracking(robot_from_message(tracked.motion))
                 self._require_success("track", "The G1 did not do it")

@@ -27,7 +27,14 @@ def stage_outputs(success=True):
 
 
 def loader(outputs):
-    return lambda stage: lambda value, progress: outputs[stage]
+    def load(stage):
+        def backend(value, progress, **options):
+            assert options == ({"human": HUMAN} if stage == "track" else {})  # the person goes with the robot's motion
+            return outputs[stage]
+
+        return backend
+
+    return load
 
 
 def files(folder):

@@ -19,6 +19,7 @@ from exoactor.ros import stage_node
 from exoactor.ros.convert import (
     human_from_message,
     human_to_message,
+    optional_human,
     robot_from_message,
     robot_to_message,
     video_from_message,
@@ -65,7 +66,8 @@ class Rest:
 
 
 class Track:
-    def __call__(self, motion, progress):
+    def __call__(self, motion, progress, human):
+        assert len(human) == T  # the person goes with the robot's motion
         if asked == "slow tracking":
             slowly(progress)
         fell = asked == "fall"
@@ -91,12 +93,16 @@ BACKENDS = {
 }
 
 
+def person(goal):
+    return {"human": optional_human(goal.human)}
+
+
 def stage(name):
     node, action, kind = STAGES[name]
     to_input, fill = CONVERSIONS[name]
     return lambda **options: StageNode(
         node, stage=name, backend="fake", action_type=kind, action_name=action, error_base=BASES[kind],
-        to_input=to_input, fill=fill, **options,
+        to_input=to_input, fill=fill, **options, **({"to_options": person} if kind is TrackMotion else {}),
     )  # fmt: skip
 
 

@@ -14,7 +14,13 @@ from std_srvs.srv import Trigger
 
 from exoactor.errors import ExoActorError
 from exoactor.motion import RobotMotion
-from exoactor.ros.convert import joint_state_message, odometry_message, robot_from_message, robot_to_message
+from exoactor.ros.convert import (
+    joint_state_message,
+    odometry_message,
+    optional_human,
+    robot_from_message,
+    robot_to_message,
+)
 from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
@@ -70,6 +76,7 @@ class ControllerNode(StageNode):
             action_name="track_motion",
             error_base=500,
             to_input=lambda goal: robot_from_message(goal.motion),
+            to_options=lambda goal: {"human": optional_human(goal.human)},
             fill=fill,
             **node_options,
         )

@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 
 from exoactor.motion import JOINT_NAMES
-from exoactor.ros.convert import robot_from_message, robot_to_message
+from exoactor.ros.convert import optional_human, robot_from_message, robot_to_message
 from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
@@ -41,6 +41,7 @@ class RehearsalNode(StageNode):
             action_name="rehearse_motion",
             error_base=500,
             to_input=lambda goal: robot_from_message(goal.motion),
+            to_options=lambda goal: {"human": optional_human(goal.human)},
             fill=fill,
             **node_options,
         )
@@ -52,7 +53,7 @@ class RehearsalNode(StageNode):
         done = super().on_configure(state)
         rehearse = self._backend
         if isinstance(rehearse, Rehearsal):
-            self._backend = lambda motion, progress: rehearse(motion, progress, start=self._present())
+            self._backend = lambda motion, progress, human: rehearse(motion, progress, human, start=self._present())
         return done
 
     def _on_joints(self, message: JointState) -> None:

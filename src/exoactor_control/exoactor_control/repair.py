@@ -1,4 +1,4 @@
-"""Repairs of a motion before it is tracked: torn ends, a floor that leans, floats or is sunk.
+"""Repairs of a motion before it is tracked: torn ends, a floor that leans, floats or is sunk, jumps.
 
 What a retargeter and a pose estimator leave behind; what cannot be repaired is refused. Lengths in m, angles in rad.
 """
@@ -32,6 +32,7 @@ _FLOAT = 0.025  # m that the floor may wander before it is followed
 _MAX_FLOAT = 0.10  # m that it may wander at any pace: the estimates in use do by 0.09, a stair is 0.15 or more
 _SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: so slowly nobody climbs stairs
 _LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down again
+_MAX_FLIGHT = 0.05  # m that both soles may be off the floor: runs stay under it, jumps do not
 _AT_REST = 0.15  # m/s of a sole that carries
 _LEAN, _MAX_LEAN = (
     0.35,
@@ -72,7 +73,7 @@ def whole(motion: RobotMotion) -> tuple[int, int]:
 
 
 def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
-    """Level the motion, move it onto the floor z = 0, and let it begin there.
+    """Level the motion, move it onto the floor z = 0, let it begin there, and keep it near it.
 
     Returns
     -------
@@ -119,7 +120,13 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     first = int(on_floor[0])
     if first:
         notes.append(f"The first {first / motion.fps:.2f} s were dropped: the feet were not on the floor.")
-    pos = np.column_stack([pos[:, :2], pos[:, 2] - floor])
+    jump = _flights(lowest, motion.fps)
+    if jump[first:].max() > _TOLERANCE:
+        notes.append(
+            f"A jump {lowest[first:][jump[first:] > 0.0].max():.2f} m high was flattened to {_MAX_FLIGHT:g} m: "
+            "the trackers do not make the G1 fly."
+        )
+    pos = np.column_stack([pos[:, :2], pos[:, 2] - floor - jump])
     contacts = None if motion.contacts is None else motion.contacts[first:]
     return RobotMotion(motion.fps, pos[first:], quat[first:], motion.joint_pos[first:], contacts), first, notes
 
@@ -135,6 +142,16 @@ def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
         return level
     slow = np.abs(np.diff(floor)).max() * fps <= _SLOW_FLOAT and wandered <= _MAX_SLOW_FLOAT
     return floor if slow or wandered <= _MAX_FLOAT else level
+
+
+def _flights(lowest: np.ndarray, fps: float) -> np.ndarray:
+    """By how much (T,) both soles are higher than `_MAX_FLIGHT`, where they soon come down again; 0 on a stair."""
+    up = np.flatnonzero(np.diff(np.r_[False, lowest > _MAX_FLIGHT, False]))
+    excess = np.zeros(len(lowest))
+    for start, end in zip(up[::2], up[1::2], strict=True):
+        if (end - start) / fps <= _LONGEST_FLIGHT and end < len(lowest):
+            excess[start:end] = lowest[start:end] - _MAX_FLIGHT
+    return excess
 
 
 def _lean(points: np.ndarray, fps: float) -> tuple[float, Rotation]:

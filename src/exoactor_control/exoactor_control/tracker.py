@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 HEADING_GAIN, POSITION_GAIN = 2.0, 3.0
 """1/s, defaults of the outer loop: found with TWIST2 on the motions that the project tests with; see `Tracker`."""
-_MAX_TURN = 0.8  # rad/s of heading correction
-_MAX_SPEED = 0.5  # m/s of position correction
+MAX_TURN = 0.8  # rad/s of heading correction
+MAX_SPEED = 0.5  # m/s of position correction
 # A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
-_LEAN, _MAX_LEAN = 0.3, 0.1  # rad by which it is told to lean towards its place, per m; rad
+LEAN, MAX_LEAN = 0.3, 0.1  # rad by which it is told to lean towards its place, per m; rad
 
 # Steps on the spot after a motion, to where it should have ended
 _NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
@@ -100,9 +100,9 @@ class Tracker:
         told = replace(
             frame,
             lin_vel_xy=turn(frame.yaw - self.odometry.yaw, frame.lin_vel_xy)
-            + share * _limited(self.position_gain * behind, _MAX_SPEED),
-            roll_pitch=frame.roll_pitch + share * _limited(_LEAN * np.array([-behind[1], behind[0]]), _MAX_LEAN),
-            yaw_rate=self._yaw_rate(frame),
+            + share * _limited(self.position_gain * behind, MAX_SPEED),
+            roll_pitch=frame.roll_pitch + share * _limited(LEAN * np.array([-behind[1], behind[0]]), MAX_LEAN),
+            yaw_rate=frame.yaw_rate + self._turning(frame),
             position=np.r_[self.place, frame.height],
         )
         o = self.odometry
@@ -130,9 +130,9 @@ class Tracker:
         self._rounds += 1
         return True
 
-    def _yaw_rate(self, frame: Frame) -> float:
-        correction = self.heading_gain * _wrap(frame.yaw - self.odometry.yaw)
-        return frame.yaw_rate + float(np.clip(correction, -_MAX_TURN, _MAX_TURN))
+    def _turning(self, frame: Frame) -> float:
+        """Yaw rate, rad/s, that brings the robot to the frame's heading."""
+        return float(np.clip(self.heading_gain * _wrap(frame.yaw - self.odometry.yaw), -MAX_TURN, MAX_TURN))
 
     def _ahead(self, index: int) -> Frame:
         """Frame of the trajectory, its heading in the world of the robot's IMU."""

@@ -11,7 +11,7 @@ from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING, standing_motion
 from exoactor_control.reference import Trajectory, prepare
 from exoactor_control.rehearsal import Rehearsal
-from exoactor_control.tracker import _MAX_LEAN, _MAX_SPEED, _MAX_TURN, Tracker, turn
+from exoactor_control.tracker import MAX_LEAN, MAX_SPEED, MAX_TURN, Tracker, turn
 
 
 class Listener:
@@ -80,9 +80,9 @@ def test_a_robot_left_behind_is_told_to_hurry_no_more_than_the_limit(robot_yaw):
     walk = Walk(robot_yaw, position_gain=1.0, speed=0.1)
     np.testing.assert_allclose(walk.go(1.14).lin_vel_xy, [0.2, 0.0], atol=0.003)  # 0.1 m behind
     fast = Walk(robot_yaw, position_gain=1.0, speed=1.0)
-    np.testing.assert_allclose(fast.go(3.0).lin_vel_xy, [1.0 + 0.4 * _MAX_SPEED, 0.0], atol=1e-6)  # it is a fast walk
+    np.testing.assert_allclose(fast.go(3.0).lin_vel_xy, [1.0 + 0.4 * MAX_SPEED, 0.0], atol=1e-6)  # it is a fast walk
     slow = Walk(robot_yaw, position_gain=1.0, speed=0.3)
-    np.testing.assert_allclose(slow.go(3.5).lin_vel_xy, [0.3 + _MAX_SPEED, 0.0], atol=1e-6)
+    np.testing.assert_allclose(slow.go(3.5).lin_vel_xy, [0.3 + MAX_SPEED, 0.0], atol=1e-6)
 
 
 def test_the_velocity_told_is_in_the_robots_own_heading():
@@ -112,7 +112,7 @@ def test_it_leans_towards_its_place_no_more_than_the_limit():
     walk.go(0.2)
     walk.robot_yaw = np.pi / 2
     roll, pitch = walk.go(3.0).roll_pitch
-    assert roll == pytest.approx(_MAX_LEAN, abs=0.002)
+    assert roll == pytest.approx(MAX_LEAN, abs=0.002)
     assert abs(pitch) < 0.01
     assert walk.tracker.frame.roll_pitch == pytest.approx([0.0, 0.0])  # what it is judged by stays
 
@@ -121,7 +121,7 @@ def test_heading_is_turned_back_and_the_turn_limited():
     for start, error, wanted in (
         (0, 0.2, -0.2),
         (0, -0.2, 0.2),
-        (0, 2.0, -_MAX_TURN),
+        (0, 2.0, -MAX_TURN),
         (3.0, 0.3, -0.3),
         (-3.0, -0.3, 0.3),
     ):
@@ -141,7 +141,7 @@ def test_standing_after_a_motion_keeps_the_place_where_it_should_have_ended():
     told = walk.go(0.5)
     np.testing.assert_array_equal(walk.tracker.place, place)
     assert told.yaw_rate == pytest.approx(-0.2)
-    assert np.linalg.norm(told.lin_vel_xy) == pytest.approx(min(0.4, _MAX_SPEED), abs=0.01)
+    assert np.linalg.norm(told.lin_vel_xy) == pytest.approx(min(0.4, MAX_SPEED), abs=0.01)
     walk.tracker.start(standing, walk.state(), keep_policy=True)  # without it: here and so
     assert walk.go(0.5).yaw_rate == pytest.approx(0.0)
     np.testing.assert_allclose(walk.listener.told.lin_vel_xy, 0.0, atol=1e-6)

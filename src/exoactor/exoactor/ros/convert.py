@@ -58,6 +58,11 @@ def human_to_message(motion: HumanMotion | None, stamp: Time | None = None) -> m
     return message
 
 
+def optional_human(message: msg.HumanMotion) -> HumanMotion | None:
+    """A person's motion out of a message that may have no frames; raises `BadInput` as `human_from_message`."""
+    return human_from_message(message) if message.num_frames else None
+
+
 def human_from_message(message: msg.HumanMotion) -> HumanMotion:
     """A person's motion out of a message.
 

@@ -47,6 +47,8 @@ class StageNode(LifecycleNode):
         Goal message to the stage's input; may raise `BadInput`.
     fill
         Puts the stage's output into the result message.
+    to_options
+        Goal message to keyword arguments of the backend's call.
 
     Notes
     -----
@@ -65,11 +67,12 @@ class StageNode(LifecycleNode):
         error_base: int,
         to_input: Callable[[Any], Any],
         fill: Callable[[Any, Any], None],
+        to_options: Callable[[Any], dict[str, Any]] = lambda goal: {},
         **node_options: Any,
     ) -> None:
         super().__init__(name, namespace=NAMESPACE, **node_options)
         self._stage, self._action_type, self._action_name = stage, action_type, action_name
-        self._error_base, self._to_input, self._fill = error_base, to_input, fill
+        self._error_base, self._to_input, self._fill, self._to_options = error_base, to_input, fill, to_options
         self._group = ReentrantCallbackGroup()
         self._server: ActionServer | None = None
         self._backend: Callable[..., Any] | None = None
@@ -234,7 +237,7 @@ class StageNode(LifecycleNode):
         if self._backend is None:
             raise Missing(f"The {self.get_name()} is not configured.")
         progress(0.0, "starting")
-        return self._backend(self._to_input(goal.request), progress)
+        return self._backend(self._to_input(goal.request), progress, **self._to_options(goal.request))
 
 
 def _descriptions(backend: type) -> dict[str, str]:

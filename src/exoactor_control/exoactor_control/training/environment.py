@@ -18,6 +18,7 @@ from exoactor.motion import JOINT_NAMES
 from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, mujoco_model
 from exoactor_control.policy import Description
 from exoactor_control.reference import RATE, Trajectory
+from exoactor_control.tracker import HEADING_GAIN, LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, POSITION_GAIN
 
 HISTORY = 10
 STEP = 127
@@ -29,7 +30,7 @@ _SUBSTEPS = round(1.0 / RATE / _TIMESTEP)
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
 _ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
 _MAX_TILT, _MAX_HEIGHT_ERROR = 1.0, 0.3
-_MAX_TURN, _MAX_SPEED = 0.5, 0.3  # rad/s, m/s of feedback
+_GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and position: 1/s, 1/s, rad/m
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ class Robots:
         self._targets = np.tile(STANDING, (count, 1))
         self._delay = np.zeros(count, int)
         self._push_left = np.zeros(count, int)
-        self.gains = np.zeros((count, 2))
-        """(N, 2) 1/s, of the feedback of heading and position."""
+        self.gains = np.zeros((count, 3))
+        """(N, 3) of the outer loop: 1/s of heading, 1/s of position, rad/m of the lean towards it."""
         self._origin = np.zeros((count, 3))  # x, y, yaw of the trajectory's frame in the world
         self.qpos = np.zeros((count, self._base.nq))
         self.qvel = np.zeros((count, self._base.nv))
@@ -188,7 +189,7 @@ class Robots:
         self._delay[i] = rng.integers(0, v.delay + 1)
         self._push_left[i] = 0
         # The outer loop on heading and position is the deployed tracker's; its gains differ so that any will do.
-        self.gains[i] = (rng.uniform(0, 1.5), rng.uniform(0, 1.5)) if v.noise else (1.0, 0.0)
+        self.gains[i] = rng.uniform(0.0, _GAINS) if v.noise else (HEADING_GAIN, POSITION_GAIN, LEAN)
         yaw = _roll_pitch_yaw(qpos[None, 3:7])[0, 2]
         self._origin[i] = 0.0, 0.0, yaw - episode.yaw[0]
 
@@ -197,8 +198,13 @@ class Robots:
         rows = [e.mimic[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)]
         told = np.stack(rows)
         yaw_error, position_error = self.errors()
-        told[:, 5] += np.clip(self.gains[:, 0] * yaw_error, -_MAX_TURN, _MAX_TURN)
-        told[:, :2] += np.clip(self.gains[:, 1:] * position_error, -_MAX_SPEED, _MAX_SPEED)
+        heading, position, lean = self.gains.T[..., None]
+        # As `exoactor_control.tracker.Tracker` does
+        share = np.clip(1.5 - np.linalg.norm(told[:, :2], axis=1, keepdims=True) / 0.8, 0.4, 1.0)
+        told[:, :2] = _turn(told[:, :2], yaw_error) + share * _limited(position * position_error, MAX_SPEED)
+        leaning = position_error[:, ::-1] * (-1.0, 1.0)
+        told[:, 3:5] += share * _limited(lean * leaning, MAX_LEAN)
+        told[:, 5] += np.clip(heading[:, 0] * yaw_error, -MAX_TURN, MAX_TURN)
         return told
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -336,6 +342,11 @@ def _roll_pitch_yaw(quat: np.ndarray) -> np.ndarray:
     pitch = np.arcsin(np.clip(2 * (w * y - z * x), -1, 1))
     yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     return np.stack([roll, pitch, yaw], axis=1)
+
+
+def _limited(vectors: np.ndarray, limit: float) -> np.ndarray:
+    """(N, 2) as long as ``limit`` at most."""
+    return vectors * np.minimum(1.0, limit / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
 
 def _turn(xy: np.ndarray, angle: np.ndarray) -> np.ndarray:
