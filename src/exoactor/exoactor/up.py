@@ -71,18 +71,27 @@ class Graph:
         return lines
 
     def stop(self) -> None:
-        """End all processes: SIGINT, and after a while SIGKILL."""
-        for process in self._running.values():
+        """End all processes: SIGINT, and after a while SIGKILL.
+
+        The simulated robot goes last, so that it can take its motors back.
+        """
+        robot = self._running.pop("simulator", None)
+        self._end(self._running)
+        if robot is not None:
+            self._end({"simulator": robot})
+        self._running.clear()
+
+    def _end(self, running: dict[str, subprocess.Popen]) -> None:
+        for process in running.values():
             process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + END_WAIT
-        for name, process in self._running.items():
+        for name, process in running.items():
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 say(f"{name} did not end in {END_WAIT:.0f} s: killed.")
                 process.kill()
                 process.wait()
-        self._running.clear()
 
 
 def command(process: Process, params_file: str) -> list[str]:
