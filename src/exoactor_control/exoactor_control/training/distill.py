@@ -26,6 +26,7 @@ from torch import nn
 from exoactor.files import atomic_path, save_bytes
 from exoactor.stages import Progress, no_progress
 from exoactor_control.description import FOLDER, Description
+from exoactor_control.reference import RATE
 from exoactor_control.training.environment import OBSERVATION, Episode, Robots, Variation
 
 HIDDEN = (512, 256, 128)
@@ -132,20 +133,23 @@ class Distillation:
 
     def run(self, minutes: float, progress: Progress = no_progress) -> None:
         """Train until it has taken ``minutes``, those before a checkpoint that was gone on from counted too."""
-        last, saved = time.monotonic(), time.monotonic()
-        loss, falls, ticks = 0.0, 0, 0
-        while self.done < 1.0:
-            fallen = self._roll()
-            falls, ticks = 0.9 * falls + fallen, 0.9 * ticks + self.settings.robots * self.settings.ticks
-            loss = self._learn()
-            now = time.monotonic()
-            self.done = min(1.0, self.done + (now - last) / (60.0 * minutes))
-            last = now
-            per_minute = falls / max(ticks, 1) * 3000.0
-            progress(self.done, f"{self.samples / 1e6:.2f} M samples, loss {loss:.4f}, {per_minute:.2f} falls a minute")
-            if now - saved > 60.0 or self.done >= 1.0:
-                self.save()
-                saved = now
+        last = saved = time.monotonic()
+        falls, ticks = 0.0, 0.0
+        try:
+            while self.done < 1.0:
+                fallen = self._roll()
+                falls, ticks = 0.9 * falls + fallen, 0.9 * ticks + self.settings.robots * self.settings.ticks
+                loss = self._learn()
+                now = time.monotonic()
+                self.done = min(1.0, self.done + (now - last) / (60.0 * minutes))
+                last = now
+                often = 60.0 * RATE * falls / ticks
+                progress(self.done, f"{self.samples / 1e6:.2f} M samples, loss {loss:.4f}, {often:.2f} falls a minute")
+                if now - saved > 60.0:
+                    self.save()
+                    saved = now
+        finally:
+            self.save()
 
     def _roll(self) -> int:
         """Drive the robots and keep what was seen and what the teacher says to it; returns how many failed."""

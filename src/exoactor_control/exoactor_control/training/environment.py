@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.motion import JOINT_NAMES
 from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, mujoco_model
-from exoactor_control.policy import Description
+from exoactor_control.policy import Description, roll_pitch_yaw
 from exoactor_control.reference import RATE, Trajectory
 from exoactor_control.tracker import HEADING_GAIN, LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, POSITION_GAIN
 
@@ -190,7 +190,7 @@ class Robots:
         self._push_left[i] = 0
         # The outer loop on heading and position is the deployed tracker's; its gains differ so that any will do.
         self.gains[i] = rng.uniform(0.0, _GAINS) if v.noise else (HEADING_GAIN, POSITION_GAIN, LEAN)
-        yaw = _roll_pitch_yaw(qpos[None, 3:7])[0, 2]
+        yaw = roll_pitch_yaw(qpos[None, 3:7])[0, 2]
         self._origin[i] = 0.0, 0.0, yaw - episode.yaw[0]
 
     def mimic(self) -> np.ndarray:
@@ -213,7 +213,7 @@ class Robots:
             [np.r_[e.root_pos[min(t, len(e) - 1), :2] - e.root_pos[0, :2], e.yaw[min(t, len(e) - 1)]]
              for e, t in zip(self.episodes, self.frame, strict=True)]
         )  # fmt: skip
-        yaw = _roll_pitch_yaw(self.qpos[:, 3:7])[:, 2]
+        yaw = roll_pitch_yaw(self.qpos[:, 3:7])[:, 2]
         yaw_error = (place[:, 2] + self._origin[:, 2] - yaw + np.pi) % (2 * np.pi) - np.pi
         wanted = _turn(place[:, :2], self._origin[:, 2]) + self._origin[:, :2]
         return yaw_error, _turn(wanted - self.qpos[:, :2], -yaw)
@@ -239,7 +239,7 @@ class Robots:
         return self._step(mimic, *self._sensed())
 
     def _sensed(self) -> list[np.ndarray]:
-        return [self.qvel[:, 3:6], _roll_pitch_yaw(self.qpos[:, 3:7])[:, :2], self.qpos[:, 7:], self.qvel[:, 6:]]
+        return [self.qvel[:, 3:6], roll_pitch_yaw(self.qpos[:, 3:7])[:, :2], self.qpos[:, 7:], self.qvel[:, 6:]]
 
     def _step(
         self, mimic: np.ndarray, gyro: np.ndarray, tilt: np.ndarray, pos: np.ndarray, vel: np.ndarray
@@ -296,7 +296,7 @@ class Robots:
         """(N,) tilted or sunk away from the reference, as the controller would judge it."""
         rows = np.stack([e.mimic[min(t, len(e) - 1)] if e else np.zeros(MIMIC)
                          for e, t in zip(self.episodes, self.frame, strict=True)])  # fmt: skip
-        tilt = _roll_pitch_yaw(self.qpos[:, 3:7])[:, :2] - rows[:, 3:5]
+        tilt = roll_pitch_yaw(self.qpos[:, 3:7])[:, :2] - rows[:, 3:5]
         sunk = np.minimum(rows[:, 2], STANDING_HEIGHT) - self.qpos[:, 2]
         bad = (np.abs(tilt).max(axis=1) > _MAX_TILT) | (sunk > _MAX_HEIGHT_ERROR) | ~np.isfinite(self.qpos).all(axis=1)
         return bad & np.array([e is not None for e in self.episodes])
@@ -333,15 +333,6 @@ def _with_history(step: np.ndarray, history: np.ndarray) -> np.ndarray:
 def _remember(step: np.ndarray, history: np.ndarray) -> None:
     history[:, :-1] = history[:, 1:]
     history[:, -1] = step
-
-
-def _roll_pitch_yaw(quat: np.ndarray) -> np.ndarray:
-    """As `exoactor_control.policy.roll_pitch_yaw`, (N, 3), quicker for many."""
-    w, x, y, z = quat.T
-    roll = np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
-    pitch = np.arcsin(np.clip(2 * (w * y - z * x), -1, 1))
-    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-    return np.stack([roll, pitch, yaw], axis=1)
 
 
 def _limited(vectors: np.ndarray, limit: float) -> np.ndarray:
