@@ -81,16 +81,16 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
             "this machine: choose another number."
         )
     if values["policy"] not in POLICIES:
-        values["policy"] = _file("policy", values["policy"])
+        values["policy"] = _file("policy", values["policy"], f": give a file, or one of {', '.join(POLICIES)}")
     values["params_file"] = _file("parameters", values["params_file"] or str(share("config") / "exoactor.yaml"))
     return values
 
 
-def _file(what: str, path: str) -> str:
+def _file(what: str, path: str, hint: str = "") -> str:
     """Make a path absolute; raises `BadInput` where there is no such file."""
     absolute = Path(path).expanduser().resolve()
     if not absolute.is_file():
-        raise BadInput(f"There is no {what} file {absolute}.")
+        raise BadInput(f"There is no {what} file {absolute}{hint}.")
     return str(absolute)
 
 

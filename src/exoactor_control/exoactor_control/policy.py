@@ -200,7 +200,10 @@ def load_policy(name: str, description: str = "") -> Policy | None:
     """
     if name == "pd":
         return None
-    return Policy.load(FOLDER / f"{SHIPPED}.onnx" if name == SHIPPED else name, description or None)
+    path = FOLDER / f"{SHIPPED}.onnx" if name == SHIPPED else Path(name).expanduser()
+    if not path.is_file():
+        raise Missing(f"There is no policy file {path}: give a file, '{SHIPPED}' or 'pd'.")
+    return Policy.load(path, description or None)
 
 
 def _from(frame: Frame, ahead: Ahead | None) -> Ahead:
