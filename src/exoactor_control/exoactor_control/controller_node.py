@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from exoactor_interfaces.action import TrackMotion
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
@@ -17,17 +16,14 @@ from exoactor.motion import RobotMotion
 from exoactor.ros.convert import (
     joint_state_message,
     odometry_message,
-    optional_human,
-    robot_from_message,
-    robot_to_message,
 )
 from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
-from exoactor.stages import Tracking
 from exoactor_control.control_process import ControlProcess, Settings
 from exoactor_control.description import SHIPPED
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
+from exoactor_control.track_action import TRACK_ACTION
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
 
 PARAMETERS = {
@@ -44,11 +40,6 @@ PARAMETERS = {
 """ROS parameters of the node and their defaults; `ControllerNode` says what they mean."""
 
 _NOT_OURS = "Nothing is sent: the robot's own controller has the motors."
-
-
-def fill(result: TrackMotion.Result, tracking: Tracking) -> None:
-    """The stage's output into the result."""
-    result.motion = robot_to_message(tracking.motion)
 
 
 class ControllerNode(StageNode):
@@ -70,14 +61,9 @@ class ControllerNode(StageNode):
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
             "controller",
-            stage="track",
             backend="robot",
-            action_type=TrackMotion,
             action_name="track_motion",
-            error_base=500,
-            to_input=lambda goal: robot_from_message(goal.motion),
-            to_options=lambda goal: {"human": optional_human(goal.human)},
-            fill=fill,
+            **TRACK_ACTION,
             **node_options,
         )
         for name, value in PARAMETERS.items():

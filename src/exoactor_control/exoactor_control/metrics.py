@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from exoactor.motion import RobotMotion
 from exoactor.robot import KEY_BODIES, forward_kinematics
 from exoactor.stages import Metrics
+from exoactor_control.rotations import wrap
 
 FALLEN_HEIGHT = 0.4
 """m: a pelvis lower than this, where the reference's is not, has fallen."""
@@ -79,7 +80,7 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
         "key_body_error_mean": float(np.linalg.norm(_local(actual, is_r) - _local(told, told_r), axis=-1).mean()),
         "end_position_error": float(np.linalg.norm(actual.root_pos[-1, :2] - told.root_pos[-1, :2])),
         "path_length": float(np.linalg.norm(np.diff(told.root_pos[:, :2], axis=0), axis=1).sum()),
-        "end_heading_error": abs(_wrap(is_r[-1].as_euler("ZYX")[0] - told_r[-1].as_euler("ZYX")[0])),
+        "end_heading_error": abs(float(wrap(is_r[-1].as_euler("ZYX")[0] - told_r[-1].as_euler("ZYX")[0]))),
     }
 
 
@@ -103,7 +104,7 @@ def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -
     yaw = Rotation.from_quat(quats, scalar_first=True).as_euler("ZYX")[:, 0]
     return {
         "final_position_error": float(np.linalg.norm(pose[:2] - told.root_pos[-1, :2])),
-        "final_heading_error": abs(_wrap(yaw[0] - yaw[1])),
+        "final_heading_error": abs(float(wrap(yaw[0] - yaw[1]))),
     }
 
 
@@ -134,7 +135,3 @@ def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
     """Key bodies in the pelvis frame, (T, B, 3) m."""
     relative = forward_kinematics(motion, KEY_BODIES) - motion.root_pos[:, None]
     return np.einsum("tji,tbj->tbi", rotation.as_matrix(), relative)
-
-
-def _wrap(angle: float) -> float:
-    return float((angle + np.pi) % (2.0 * np.pi) - np.pi)

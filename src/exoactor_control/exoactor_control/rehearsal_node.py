@@ -6,24 +6,17 @@ import time
 from typing import Any
 
 import numpy as np
-from exoactor_interfaces.action import TrackMotion
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 
 from exoactor.motion import JOINT_NAMES
-from exoactor.ros.convert import optional_human, robot_from_message, robot_to_message
 from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
-from exoactor.stages import Tracking
 from exoactor_control.rehearsal import Rehearsal
+from exoactor_control.track_action import TRACK_ACTION
 
 _FRESH = 1.0  # s; an older pose of the robot is not its present one
-
-
-def fill(result: TrackMotion.Result, tracking: Tracking) -> None:
-    """The stage's output into the result."""
-    result.motion = robot_to_message(tracking.motion)
 
 
 class RehearsalNode(StageNode):
@@ -35,14 +28,9 @@ class RehearsalNode(StageNode):
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
             "rehearsal",
-            stage="track",
             backend="mujoco",
-            action_type=TrackMotion,
             action_name="rehearse_motion",
-            error_base=500,
-            to_input=lambda goal: robot_from_message(goal.motion),
-            to_options=lambda goal: {"human": optional_human(goal.human)},
-            fill=fill,
+            **TRACK_ACTION,
             **node_options,
         )
         self._pose: tuple[np.ndarray, float] | None = None

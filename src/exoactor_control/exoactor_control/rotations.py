@@ -1,4 +1,4 @@
-"""Rotation matrices of single orientations, in a microsecond or two: scipy's `Rotation` takes ten times as long."""
+"""Angles; and single orientations as matrices, in a microsecond or two: scipy's `Rotation` takes ten times as long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from math import cos, sin
 
 import numpy as np
+
+
+def wrap(angle: float | np.ndarray) -> float | np.ndarray:
+    """Bring angles in rad into [-pi, pi)."""
+    return (angle + np.pi) % (2.0 * np.pi) - np.pi
 
 
 def about_z(angle: float) -> np.ndarray:

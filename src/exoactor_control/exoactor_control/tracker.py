@@ -10,6 +10,7 @@ import numpy as np
 from exoactor_control.odometry import Odometry
 from exoactor_control.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference import RATE, STANDING_FRAME, Frame, Trajectory
+from exoactor_control.rotations import wrap
 
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
@@ -96,13 +97,15 @@ class Tracker:
             return
         # How far ahead and to the left of the robot its place is
         behind = turn(-self.odometry.yaw, self.place - self.odometry.position) if self.position_gain else np.zeros(2)
-        share = _share(frame)
+        yaw_error = wrap(frame.yaw - self.odometry.yaw)
+        velocity, lean, turning = corrections(
+            frame.lin_vel_xy, behind, yaw_error, self.heading_gain, self.position_gain
+        )
         told = replace(
             frame,
-            lin_vel_xy=turn(frame.yaw - self.odometry.yaw, frame.lin_vel_xy)
-            + share * _limited(self.position_gain * behind, MAX_SPEED),
-            roll_pitch=frame.roll_pitch + share * _limited(LEAN * np.array([-behind[1], behind[0]]), MAX_LEAN),
-            yaw_rate=frame.yaw_rate + self._turning(frame),
+            lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
+            roll_pitch=frame.roll_pitch + lean,
+            yaw_rate=frame.yaw_rate + float(turning),
             position=np.r_[self.place, frame.height],
         )
         o = self.odometry
@@ -123,16 +126,12 @@ class Tracker:
         if self.policy is None or not self.position_gain or self._rounds == _ROUNDS:
             return False
         off = float(np.linalg.norm(self.place - self.odometry.position))
-        turned = abs(_wrap(self.frame.yaw - self.odometry.yaw))
+        turned = abs(wrap(self.frame.yaw - self.odometry.yaw))
         if off < _NEAR and turned < _FACING:
             return False
         self.trajectory = _with_steps(self.trajectory)
         self._rounds += 1
         return True
-
-    def _turning(self, frame: Frame) -> float:
-        """Yaw rate, rad/s, that brings the robot to the frame's heading."""
-        return float(np.clip(self.heading_gain * _wrap(frame.yaw - self.odometry.yaw), -MAX_TURN, MAX_TURN))
 
     def _ahead(self, index: int) -> Frame:
         """Frame of the trajectory, its heading in the world of the robot's IMU."""
@@ -179,21 +178,43 @@ def _with_steps(trajectory: Trajectory) -> Trajectory:
     )
 
 
-def turn(angle: float, vector: np.ndarray) -> np.ndarray:
-    """(2,) turned to the left by so many rad."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
+def turn(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """(..., 2) turned to the left by so many rad, (...)."""
+    c, s, x, y = np.cos(angle), np.sin(angle), vector[..., 0], vector[..., 1]
+    return np.stack([c * x - s * y, s * x + c * y], axis=-1)
 
 
-def _share(frame: Frame) -> float:
-    """Share of the position's correction that is told: a fast walk has less to spare than a slow one (TWIST2's)."""
-    return float(np.clip(1.5 - np.linalg.norm(frame.lin_vel_xy) / 0.8, 0.4, 1.0))
+def corrections(
+    lin_vel_xy: np.ndarray,
+    behind: np.ndarray,
+    yaw_error: float | np.ndarray,
+    heading_gain: float | np.ndarray,
+    position_gain: float | np.ndarray,
+    lean_gain: float | np.ndarray = LEAN,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the policy is told beside the reference so that the robot comes to its place; for one robot or for many.
+
+    Parameters
+    ----------
+    lin_vel_xy
+        (..., 2) m/s of the reference: a fast walk has less to spare for the position than a slow one (TWIST2's).
+    behind
+        (..., 2) m from the robot to its place, in the frame of its heading.
+    yaw_error
+        (...) rad from the robot's heading to the one it should have.
+    heading_gain, position_gain, lean_gain
+        1/s (...), 1/s and rad/m (..., 1).
+
+    Returns
+    -------
+    Velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
+    """
+    share = np.clip(1.5 - np.linalg.norm(lin_vel_xy, axis=-1, keepdims=True) / 0.8, 0.4, 1.0)
+    velocity = share * _limited(position_gain * behind, MAX_SPEED)
+    lean = share * _limited(lean_gain * behind[..., ::-1] * (-1.0, 1.0), MAX_LEAN)
+    return velocity, lean, np.clip(heading_gain * yaw_error, -MAX_TURN, MAX_TURN)
 
 
 def _limited(vector: np.ndarray, limit: float) -> np.ndarray:
-    """As long as ``limit`` at most."""
-    return vector * min(1.0, limit / max(float(np.linalg.norm(vector)), 1e-9))
-
-
-def _wrap(angle: float) -> float:
-    return float((angle + np.pi) % (2.0 * np.pi) - np.pi)
+    """(..., 2) as long as ``limit`` at most."""
+    return vector * np.minimum(1.0, limit / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9))

@@ -282,40 +282,39 @@ def _extend(score: Score, action: Action) -> None:
 
 
 def _squat(score: Score, action: Action) -> None:
-    down, arms = 1.15 / action.pace, (78.0, 4.0, 0.0, 12.0)
+    _go_down(score, action, 1.15, (78.0, 4.0, 0.0, 12.0), drop=0.34, trunk=(24.0, 12.0), head=-14.0, hold=0.3)
+
+
+def _sit(score: Score, action: Action) -> None:
+    _go_down(score, action, 1.6, (58.0, 4.0, 0.0, 30.0), drop=0.39, trunk=(30.0, 14.0), head=-18.0, hold=1.0)
+
+
+def _go_down(
+    score: Score,
+    action: Action,
+    seconds: float,
+    arms: tuple[float, ...],
+    drop: float,
+    trunk: tuple[float, float],
+    head: float,
+    hold: float,
+) -> None:
+    """Bend the knees with the arms before one, and rise again."""
+    down = seconds / action.pace
     for _ in range(action.count or 1):
         begin, end = score.now, score.now + down
         for side in SIDES:
             score.arm(side, arms, down)
-        score.drop.move(begin, end, [0.34])
-        score.trunk.move(begin, end, [24.0, 12.0, 0.0])
-        score.head.move(begin, end, [0.0, -14.0])
-        begin = end + (action.seconds or 0.3)
+        score.drop.move(begin, end, [drop])
+        score.trunk.move(begin, end, [*trunk, 0.0])
+        score.head.move(begin, end, [0.0, head])
+        begin = end + (action.seconds or hold)
         end = begin + down
         for side in SIDES:
             end = max(end, score.arm(side, IDLE, down, at=begin))
         score.drop.move(begin, begin + down, [0.0])
         score.trunk.move(begin, begin + down, [0.0, 0.0, 0.0])
         score.head.move(begin, begin + down, [0.0, 0.0])
-        score.now = end + 0.1
-
-
-def _sit(score: Score, action: Action) -> None:
-    down, arms = 1.6 / action.pace, (58.0, 4.0, 0.0, 30.0)
-    for _ in range(action.count or 1):
-        begin, end = score.now, score.now + down
-        for side in SIDES:
-            score.arm(side, arms, down)
-        score.drop.move(begin, end, [0.39])
-        score.trunk.move(begin, end, [30.0, 14.0, 0.0])
-        score.head.move(begin, end, [0.0, -18.0])
-        begin = end + (action.seconds or 1.0)
-        end = begin + down
-        for side in SIDES:
-            score.arm(side, IDLE, down, at=begin)
-        score.drop.move(begin, end, [0.0])
-        score.trunk.move(begin, end, [0.0, 0.0, 0.0])
-        score.head.move(begin, end, [0.0, 0.0])
         score.now = end + 0.1
 
 

@@ -18,7 +18,8 @@ from exoactor.motion import JOINT_NAMES
 from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, mujoco_model
 from exoactor_control.policy import Description, roll_pitch_yaw
 from exoactor_control.reference import RATE, Trajectory
-from exoactor_control.tracker import HEADING_GAIN, LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, POSITION_GAIN
+from exoactor_control.rotations import wrap
+from exoactor_control.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, corrections, turn
 
 HISTORY = 10
 STEP = 127
@@ -65,14 +66,9 @@ class Episode:
     """(L, 3) m."""
     yaw: np.ndarray
     """(L,) rad."""
-    begin: int
-    """Where the motion itself begins."""
-    end: int
-    """One past the motion's last frame."""
-    name: str = ""
 
     @classmethod
-    def from_trajectory(cls, trajectory: Trajectory, stand: int = 0, name: str = "") -> Episode:
+    def from_trajectory(cls, trajectory: Trajectory, stand: int = 0) -> Episode:
         """Lead a trajectory in with ``stand`` frames of standing still."""
         rpy = trajectory.roll_pitch_yaw
         mimic = np.concatenate(
@@ -90,9 +86,6 @@ class Episode:
             np.concatenate([np.tile(still, (stand, 1)), mimic]),
             np.concatenate([np.tile(trajectory.root_pos[:1], (stand, 1)), trajectory.root_pos]),
             np.concatenate([np.tile(rpy[:1, 2], stand), rpy[:, 2]]),
-            trajectory.begin + stand,
-            trajectory.end + stand,
-            name,
         )
 
     def __len__(self) -> int:
@@ -107,7 +100,7 @@ class Robots:
     count
         N.
     draw
-        Gives the next episode of robot i; None: it has no more.
+        Gives the next episode of robot i.
     description
         The policy's layout: default pose, gains, limits, action scale.
     variation
@@ -123,7 +116,7 @@ class Robots:
     def __init__(
         self,
         count: int,
-        draw: Callable[[int], Episode | None],
+        draw: Callable[[int], Episode],
         description: Description,
         variation: Variation = PLAIN,
         seed: int = 0,
@@ -141,7 +134,7 @@ class Robots:
         self._state = np.zeros((count, mujoco.mj_stateSize(self._base, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
         self._force = np.zeros((count, self._base.nbody, 6))
         self._torso = self._base.body("torso_link").id
-        self.episodes: list[Episode | None] = [None] * count
+        self.episodes = [draw(i) for i in range(count)]
         self.frame = np.zeros(count, int)
         """(N,) index of the frame that is commanded next."""
         self._history = np.zeros((count, HISTORY, STEP), np.float32)
@@ -155,15 +148,13 @@ class Robots:
         self._origin = np.zeros((count, 3))  # x, y, yaw of the trajectory's frame in the world
         self.qpos = np.zeros((count, self._base.nq))
         self.qvel = np.zeros((count, self._base.nv))
-        for i in range(count):
-            self.reset(i)
+        for i, episode in enumerate(self.episodes):
+            self.reset(i, episode)
 
-    def reset(self, i: int) -> None:
-        """Let robot i stand at the beginning of a new episode, another robot than before."""
+    def reset(self, i: int, episode: Episode) -> None:
+        """Let robot i stand at the beginning of an episode, another robot than before."""
         v, rng = self.variation, self.rng
-        episode = self.episodes[i] = self.draw(i)
-        if episode is None:
-            return
+        self.episodes[i] = episode
         model, base = self._models[i], self._base
         scale = 1.0 + v.mass * (rng.uniform(-1, 1) + 0.3 * rng.uniform(-1, 1, base.nbody)) / 1.3
         model.body_mass[:] = base.body_mass * scale
@@ -195,28 +186,26 @@ class Robots:
 
     def mimic(self) -> np.ndarray:
         """(N, 35) what the robots are told now, the feedback of heading and position included."""
-        rows = [e.mimic[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)]
-        told = np.stack(rows)
+        told = self._now("mimic")
         yaw_error, position_error = self.errors()
         heading, position, lean = self.gains.T[..., None]
-        # As `exoactor_control.tracker.Tracker` does
-        share = np.clip(1.5 - np.linalg.norm(told[:, :2], axis=1, keepdims=True) / 0.8, 0.4, 1.0)
-        told[:, :2] = _turn(told[:, :2], yaw_error) + share * _limited(position * position_error, MAX_SPEED)
-        leaning = position_error[:, ::-1] * (-1.0, 1.0)
-        told[:, 3:5] += share * _limited(lean * leaning, MAX_LEAN)
-        told[:, 5] += np.clip(heading[:, 0] * yaw_error, -MAX_TURN, MAX_TURN)
+        velocity, leaning, turning = corrections(told[:, :2], position_error, yaw_error, heading[:, 0], position, lean)
+        told[:, :2] = turn(yaw_error, told[:, :2]) + velocity
+        told[:, 3:5] += leaning
+        told[:, 5] += turning
         return told
+
+    def _now(self, what: str) -> np.ndarray:
+        """(N, ...) one of the episodes' arrays at their present frames; past the end, their last ones."""
+        return np.stack([getattr(e, what)[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)])
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Heading error (N,) rad and position error (N, 2) m in the robot's heading frame: how far it has to go."""
-        place = np.stack(
-            [np.r_[e.root_pos[min(t, len(e) - 1), :2] - e.root_pos[0, :2], e.yaw[min(t, len(e) - 1)]]
-             for e, t in zip(self.episodes, self.frame, strict=True)]
-        )  # fmt: skip
         yaw = roll_pitch_yaw(self.qpos[:, 3:7])[:, 2]
-        yaw_error = (place[:, 2] + self._origin[:, 2] - yaw + np.pi) % (2 * np.pi) - np.pi
-        wanted = _turn(place[:, :2], self._origin[:, 2]) + self._origin[:, :2]
-        return yaw_error, _turn(wanted - self.qpos[:, :2], -yaw)
+        yaw_error = wrap(self._now("yaw") + self._origin[:, 2] - yaw)
+        moved = self._now("root_pos")[:, :2] - np.stack([e.root_pos[0, :2] for e in self.episodes])
+        wanted = turn(self._origin[:, 2], moved) + self._origin[:, :2]
+        return yaw_error, turn(-yaw, wanted - self.qpos[:, :2])
 
     def observe(self) -> np.ndarray:
         """What the robots' sensors give and what they are told, (N, 1432); the step is remembered."""
@@ -283,8 +272,8 @@ class Robots:
         failed = self.failed()
         self.frame += 1
         for i, episode in enumerate(self.episodes):
-            if episode is not None and (failed[i] or self.frame[i] >= len(episode)):
-                self.reset(i)
+            if failed[i] or self.frame[i] >= len(episode):
+                self.reset(i, self.draw(i))
         return clean, failed
 
     def _take(self, states: np.ndarray) -> None:
@@ -294,12 +283,10 @@ class Robots:
 
     def failed(self) -> np.ndarray:
         """(N,) tilted or sunk away from the reference, as the controller would judge it."""
-        rows = np.stack([e.mimic[min(t, len(e) - 1)] if e else np.zeros(MIMIC)
-                         for e, t in zip(self.episodes, self.frame, strict=True)])  # fmt: skip
+        rows = self._now("mimic")
         tilt = roll_pitch_yaw(self.qpos[:, 3:7])[:, :2] - rows[:, 3:5]
         sunk = np.minimum(rows[:, 2], STANDING_HEIGHT) - self.qpos[:, 2]
-        bad = (np.abs(tilt).max(axis=1) > _MAX_TILT) | (sunk > _MAX_HEIGHT_ERROR) | ~np.isfinite(self.qpos).all(axis=1)
-        return bad & np.array([e is not None for e in self.episodes])
+        return (np.abs(tilt).max(axis=1) > _MAX_TILT) | (sunk > _MAX_HEIGHT_ERROR) | ~np.isfinite(self.qpos).all(axis=1)
 
     def _push(self, rng: np.random.Generator) -> None:
         self._push_left -= 1
@@ -333,13 +320,3 @@ def _with_history(step: np.ndarray, history: np.ndarray) -> np.ndarray:
 def _remember(step: np.ndarray, history: np.ndarray) -> None:
     history[:, :-1] = history[:, 1:]
     history[:, -1] = step
-
-
-def _limited(vectors: np.ndarray, limit: float) -> np.ndarray:
-    """(N, 2) as long as ``limit`` at most."""
-    return vectors * np.minimum(1.0, limit / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
-
-
-def _turn(xy: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.stack([c * xy[:, 0] - s * xy[:, 1], s * xy[:, 0] + c * xy[:, 1]], axis=1)

@@ -1,0 +1,25 @@
+"""What the two servers of TrackMotion have in common: rehearsal and controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exoactor_interfaces.action import TrackMotion
+
+from exoactor.ros.convert import optional_human, robot_from_message, robot_to_message
+from exoactor.stages import Tracking
+
+
+def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
+    result.motion = robot_to_message(tracking.motion)
+
+
+TRACK_ACTION: dict[str, Any] = {
+    "stage": "track",
+    "action_type": TrackMotion,
+    "error_base": 500,
+    "to_input": lambda goal: robot_from_message(goal.motion),
+    "to_options": lambda goal: {"human": optional_human(goal.human)},
+    "fill": _fill,
+}
+"""Arguments of `exoactor.ros.stage_node.StageNode`."""
