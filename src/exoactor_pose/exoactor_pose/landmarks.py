@@ -25,10 +25,19 @@ class Landmarks:
     height: int
     image: np.ndarray
     """(T, 33, 3): x px, y px, visibility in [0, 1]; zeros where no person was found."""
-    world: np.ndarray
-    """(T, 33, 3) m, about the middle of the hips; x right, y down, z away from the camera."""
+    world: np.ndarray | None
+    """(T, 33, 3) m, about the middle of the hips; x right, y down, z away from the camera; None: no depth is told."""
     found: np.ndarray
     """(T,) bool."""
+    hands: np.ndarray | None = None
+    """(T, 2, 21, 3): the left and the right hand's landmarks in MediaPipe's order: x px, y px, confidence in [0, 1],
+    0 where unseen."""
+    hands_world: np.ndarray | None = None
+    """(T, 2, 21, 3) m about the hand's middle, axes as in ``world``."""
+    camera_rotation: np.ndarray | None = None
+    """(T, 3, 3) rotation from the first frame's camera to this frame's camera; None: the camera stands still."""
+    notes: tuple[str, ...] = ()
+    """Sentences with times on what was lost: cuts, empty stretches, the person leaving the frame, several people."""
 
     def __len__(self) -> int:
         return len(self.found)
