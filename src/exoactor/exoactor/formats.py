@@ -12,8 +12,7 @@ Robot motions:
 
 Human motions: AMASS SMPL-X ``.npz`` and ``.bvh``.
 
-Pickles are read by an unpickler that knows plain containers and numeric arrays, and nothing else; it calls no code
-that a file names.
+Pickles are read by `exoactor.unpickle`, which calls no code that a file names.
 
 Sources: the savers and loaders of GMR (general_motion_retargeting), Unitree's LAFAN1_Retargeting_Dataset and
 BeyondMimic (whole_body_tracking); Isaac Lab orders joints breadth first.
@@ -23,8 +22,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import struct
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +32,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from exoactor.errors import BadInput
 from exoactor.files import load_npz, save_bytes, save_npz
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor.unpickle import read_pickle
 
 LAFAN1_FPS = 30.0
 """Frame rate of Unitree's csv files, which do not say theirs."""
@@ -139,79 +137,6 @@ def resample_robot(motion: RobotMotion, fps: float) -> RobotMotion:
 # --- GMR --------------------------------------------------------------------------------------------------------------
 
 
-class _Dtype:
-    """Stands in for numpy.dtype while unpickling: only numbers."""
-
-    def __init__(self, name: Any, *_: Any):
-        self.name, self.order = str(name), "="
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        if len(state) > 4 and any(part is not None for part in state[2:5]):
-            raise ValueError("it holds structured arrays")
-        self.order = str(state[1])
-
-    def numpy(self) -> np.dtype:
-        if self.name not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
-            raise ValueError(f"it holds an array of the type '{self.name[:20]}'")
-        return np.dtype(self.name).newbyteorder("=" if self.order == "|" else self.order)
-
-
-class _Array:
-    """Stands in for numpy.ndarray while unpickling: bytes become numbers, nothing else happens."""
-
-    def __init__(self, *_: Any):
-        self.value = np.zeros(0)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, fortran, raw = state
-        self.value = _from_bytes(raw, dtype, shape, "F" if fortran else "C")
-
-
-def _from_bytes(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
-    if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, _Dtype):
-        raise ValueError("it holds an array of objects")
-    return np.frombuffer(bytes(raw), dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
-
-
-def _frombuffer(raw: Any, dtype: Any, shape: Any, order: Any = "C", *_: Any) -> _Array:
-    array = _Array()
-    array.value = _from_bytes(raw, dtype, shape, order)
-    return array
-
-
-def _scalar(dtype: Any, raw: Any = b"") -> float:
-    return _from_bytes(raw, dtype, (1,), "C")[0].item()
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows numeric arrays (numpy 1 and 2) by stand-ins of ours, and nothing else."""
-
-    _KNOWN = {  # noqa: RUF012
-        ("multiarray", "_reconstruct"): _Array,
-        ("multiarray", "scalar"): _scalar,
-        ("numeric", "_frombuffer"): _frombuffer,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "numpy" and name in ("dtype", "ndarray"):
-            return _Dtype if name == "dtype" else _Array
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 writes bytes
-            return lambda text, _encoding: str(text).encode("latin-1")
-        if module == "collections" and name == "OrderedDict":
-            return OrderedDict
-        package, _, last = module.rpartition(".")
-        if package in ("numpy.core", "numpy._core") and (last, name) in self._KNOWN:
-            return self._KNOWN[last, name]
-        raise pickle.UnpicklingError(f"it wants '{module}.{name}', which is not a plain array")
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise pickle.UnpicklingError("it refers to data outside the file")
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, _Array) else value
-
-
 def load_gmr(path: str | Path) -> RobotMotion:
     """Read GMR's pickle without running anything in it.
 
@@ -221,19 +146,13 @@ def load_gmr(path: str | Path) -> RobotMotion:
         The file cannot be read, holds more than plain arrays, or is not a motion of the 29-joint G1.
     """
     path = Path(path)
-    try:
-        data = _Unpickler(io.BytesIO(path.read_bytes())).load()
-    except OSError as error:
-        raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
-            OverflowError, MemoryError, struct.error, UnicodeDecodeError) as error:  # fmt: skip
-        raise BadInput(f"{path} is not a GMR pickle of plain arrays: {error}.") from None
+    data = read_pickle(path)
     if not isinstance(data, dict):
         raise BadInput(f"{path} is not a GMR pickle: it does not hold a dictionary.")
     lacking = [key for key in ("fps", "root_pos", "root_rot", "dof_pos") if key not in data]
     if lacking:
         raise BadInput(f"{path} is not a GMR pickle: it lacks {', '.join(lacking)}.")
-    return _robot_motion(path, *(_plain(data[key]) for key in ("fps", "root_pos", "root_rot", "dof_pos")))
+    return _robot_motion(path, *(data[key] for key in ("fps", "root_pos", "root_rot", "dof_pos")))
 
 
 def save_gmr(motion: RobotMotion, path: str | Path) -> None:
