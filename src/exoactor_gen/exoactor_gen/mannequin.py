@@ -14,6 +14,10 @@ from exoactor.video import Video
 from exoactor_gen.camera import VIEWS, frame_person
 from exoactor_gen.choreography import choreograph
 from exoactor_gen.language import parse
+from exoactor_gen.look import CLOTHES, LIGHTS, ROOMS, Look
+
+BUILDS = {"slim": -1.5, "usual": 0.0, "heavy": 2.0}
+"""Coefficient of girth."""
 
 
 class Mannequin:
@@ -22,9 +26,22 @@ class Mannequin:
     Parameters
     ----------
     seed
-        Chooses body shape, skin, hair, clothes, room and small changes of the camera.
+        Chooses whatever the options below leave open, and small changes of the camera.
     camera
-        Where the camera stands: front, three_quarter, three_quarter_left, side or side_left.
+        Where the camera stands, seen from the person: front, three_quarter, side, back_three_quarter (to its right;
+        with _left behind it, to its left) or back.
+    pan
+        The camera turns after the person, instead of standing so far off that it sees the whole way.
+    stature
+        Height of the person in m, 1.4 to 2.1; 0: by the seed, 1.5 to 1.95.
+    build
+        slim, usual or heavy; empty: by the seed.
+    clothes
+        tshirt, long_sleeves, shorts or vest; empty: by the seed.
+    room
+        plain, pictures, windows, brick or wallpaper; empty: by the seed.
+    light
+        day, warm, cool, hard or soft; empty: by the seed.
     width, height
         Size of the picture in pixels, even numbers.
     fps
@@ -33,10 +50,18 @@ class Mannequin:
         SMPL-X npz file; empty: the project's own neutral body.
     """
 
-    def __init__(self, seed: int = 0, camera: str = "three_quarter", width: int = 640, height: int = 480,
-                 fps: int = 30, body: str = "") -> None:  # fmt: skip
+    def __init__(self, seed: int = 0, camera: str = "three_quarter", pan: bool = False, stature: float = 0.0,
+                 build: str = "", clothes: str = "", room: str = "", light: str = "", width: int = 640,
+                 height: int = 480, fps: int = 30, body: str = "") -> None:  # fmt: skip
         if camera not in VIEWS:
             raise BadInput(f"There is no camera '{camera}': there are {', '.join(VIEWS)}.")
+        for name, given, known in (
+            ("build", build, BUILDS), ("clothes", clothes, CLOTHES), ("room", room, ROOMS), ("light", light, LIGHTS),
+        ):  # fmt: skip
+            if given and given not in known:
+                raise BadInput(f"There is no {name} '{given}': there are {', '.join(known)}.")
+        if stature and not 1.4 <= stature <= 2.1:
+            raise BadInput(f"The stature is {stature} m, but it must lie between 1.4 and 2.1 (or be 0: by the seed).")
         for name, size in (("width", width), ("height", height)):
             if not 64 <= size <= 4096 or size % 2:
                 raise BadInput(f"The {name} is {size}, but an even number from 64 to 4096 pixels is needed.")
@@ -44,7 +69,9 @@ class Mannequin:
             raise BadInput(f"The frame rate is {fps}, but a whole number from 10 to 120 is needed.")
         if seed < 0:
             raise BadInput(f"The seed is {seed}, but it must not be negative.")
-        self.seed, self.camera, self.width, self.height, self.fps = int(seed), camera, width, height, int(fps)
+        self.seed, self.camera, self.pan, self.stature, self.build = int(seed), camera, bool(pan), stature, build
+        self.clothes, self.room, self.light = clothes, room, light
+        self.width, self.height, self.fps = width, height, int(fps)
         self.body = BodyModel.load(body or None)
 
     def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
@@ -57,18 +84,20 @@ class Mannequin:
         Missing
             The renderer cannot be started.
         """
-        from exoactor_gen.render import Look, render  # MuJoCo and its off-screen renderer load here
+        from exoactor_gen.render import render  # MuJoCo and its off-screen renderer load here
 
         plan = parse(request.instruction)
         progress(0.0, f"Plan: {plan}")
-        rng = np.random.default_rng(self.seed)
-        betas = _shape(rng)
-        look = Look.draw(rng)
-        motion = choreograph(plan, betas, self.body, self.fps)
-        camera = frame_person(self.body.joints(motion), self.camera, self.width, self.height, rng)
+        # one stream of chance for each, so that an option fixes its own part and leaves the others alone
+        rng = [np.random.default_rng([self.seed, part]) for part in range(3)]
+        look = Look.draw(rng[0], self.clothes, self.room, self.light)
+        motion = self.motion(request.instruction)
+        camera = frame_person(
+            self.body.joints(motion), self.camera, self.width, self.height, rng[1], pan=self.pan, fps=self.fps
+        )
 
         def drawn() -> Iterator[np.ndarray]:
-            for k, image in enumerate(render(motion, self.body, camera, look, rng)):
+            for k, image in enumerate(render(motion, self.body, camera, look, rng[2])):
                 progress(k / len(motion), f"Drawing frame {k + 1} of {len(motion)}")
                 yield image
 
@@ -82,8 +111,11 @@ class Mannequin:
             "seed": self.seed,
             "camera": self.camera,
             "camera_position": camera.position.tolist(),
-            "camera_rotation": camera.rotation.tolist(),
+            "camera_rotation": camera.rotations[0].tolist(),
+            "stature": stature(self.body, motion.betas),
         }
+        if camera.pan is not None:
+            metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left of the first frame
         if scene:
             metrics["note"] = scene
         return Generation(video, motion, metrics)
@@ -96,11 +128,21 @@ class Mannequin:
         BadInput
             The instruction is empty or not understood.
         """
-        return choreograph(parse(instruction), _shape(np.random.default_rng(self.seed)), self.body, self.fps)
+        return choreograph(parse(instruction), self._shape(), self.body, self.fps)
+
+    def _shape(self) -> np.ndarray:
+        """Shape coefficients (10,) of the body; 0, 3 and the others mean stature, girth and proportions."""
+        drawn = np.random.default_rng(self.seed).normal(size=6)
+        betas = np.zeros(10)
+        betas[1:6] = np.clip(drawn[1:], -1.5, 1.5) * (0.4, 0.4, 1.0, 0.4, 0.4)
+        if self.build:
+            betas[3] = BUILDS[self.build]
+        wanted = self.stature or float(np.clip(1.70 + 0.08 * drawn[0], 1.5, 1.95))
+        slope = stature(self.body, betas + np.eye(10)[0]) - stature(self.body, betas)
+        betas[0] = (wanted - stature(self.body, betas)) / slope
+        return betas
 
 
-def _shape(rng: np.random.Generator) -> np.ndarray:
-    """Draw the shape coefficients (10,) of a body."""
-    betas = np.zeros(10)
-    betas[:6] = np.clip(rng.normal(size=6), -1.5, 1.5) * (0.6, 0.4, 0.4, 0.5, 0.4, 0.4)
-    return betas
+def stature(body: BodyModel, betas: np.ndarray) -> float:
+    """Height of a standing person in m: the head joint stands at 0.90 of it."""
+    return float(body.rest_joints(betas)[15, 1] - body.rest_foot_points(betas)[0, 1]) / 0.90

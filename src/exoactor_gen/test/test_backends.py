@@ -80,11 +80,86 @@ def test_scene_image_is_said_to_be_unused():
 
 
 @pytest.mark.parametrize(
-    "options", [{"camera": "above"}, {"width": 161}, {"height": 10}, {"fps": 5}, {"seed": -1}, {"body": "/no/such.npz"}]
+    "options",
+    [
+        {"camera": "above"},
+        {"width": 161},
+        {"height": 10},
+        {"fps": 5},
+        {"seed": -1},
+        {"body": "/no/such.npz"},
+        {"stature": 3.0},
+        {"build": "round"},
+        {"clothes": "armour"},
+        {"room": "cellar"},
+        {"light": "moon"},
+    ],
 )
 def test_bad_options(options):
     with pytest.raises(BadInput):
         _mannequin(**options)
+
+
+def test_bodies_are_as_tall_as_asked_and_vary_with_the_seed():
+    body = BodyModel.load()
+
+    def height(**options):  # the head joint stands at 0.90 of it
+        joints = body.joints(_mannequin(**options).motion("wait 0.2 seconds"))
+        return joints[0, 15, 2] / 0.90
+
+    assert height(stature=1.9, build="heavy") == pytest.approx(1.9, abs=0.02)
+    assert height(stature=1.5, seed=4) == pytest.approx(1.5, abs=0.02)
+    heights = [height(seed=seed) for seed in range(12)]
+    assert 1.45 < min(heights) < max(heights) < 2.0
+    assert np.ptp(heights) > 0.15
+
+
+def test_an_option_changes_its_part_and_leaves_the_others_alone():
+    def picture(**options):
+        made = _mannequin(seed=5, **options)(GenerateRequest("wait 0.2 seconds"))
+        return next(made.video.frames()).astype(float), made.metrics["camera_position"]
+
+    plain, place = picture(room="plain", clothes="tshirt")
+    wall = np.s_[:20, :20]
+    for options, moves_wall in (({"clothes": "vest"}, False), ({"room": "brick"}, True)):
+        other, where = picture(**{"room": "plain", "clothes": "tshirt"} | options)
+        assert where == place
+        changed = np.abs(other - plain).mean(axis=-1)
+        assert changed.max() > 40
+        assert (changed[wall].mean() > 4) == moves_wall
+
+
+def test_a_camera_that_turns_follows_the_person():
+    body = BodyModel.load()
+    joints = body.joints(choreograph(parse("walk 4 m"), np.zeros(10), body))
+    still, turning = (
+        frame_person(joints, "side", 640, 480, np.random.default_rng(0), pan=pan) for pan in (False, True)
+    )
+    pixels = turning.project(joints)
+    assert np.all((pixels > 10) & (pixels < np.array([630, 470])))
+    assert np.abs(pixels[:, 0, 0] - 320).max() < 60  # the pelvis stays near the middle
+    assert np.linalg.norm(turning.position - joints[:, 0].mean(axis=0)) < 4.0
+    assert np.ptp(still.project(joints)[:, 0, 0]) > 300
+    speed = np.abs(np.diff(turning.pan)) * 30
+    assert np.degrees(np.ptp(turning.pan)) > 40
+    assert np.degrees(speed.max()) < 20
+
+
+def test_the_turns_that_are_told_are_those_of_the_picture():
+    made = _mannequin(seed=2, camera="side", pan=True, room="pictures")(GenerateRequest("walk 2 m"))
+    pan = np.array(made.metrics["camera_pan"])
+    assert len(pan) == len(made.truth)
+    position, rotation = np.array(made.metrics["camera_position"]), np.array(made.metrics["camera_rotation"])
+    fx, fy, cx, cy = made.video.intrinsics
+    chest = BodyModel.load().joints(made.truth)[:, 9]
+    frames = [image.astype(float) for image in made.video.frames()]
+    for k in (0, len(pan) // 2, len(pan) - 1):
+        c, s = np.cos(pan[k]), np.sin(pan[k])
+        x, y, z = (chest[k] - position) @ (np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotation)
+        u, v = cx + fx * x / z, cy + fy * y / z
+        assert 0.3 * 160 < u < 0.7 * 160
+        assert np.abs(frames[k][round(v), round(u)] - frames[k][round(v), 5]).sum() > 30  # the shirt, not the wall
+    assert np.abs(frames[0] - frames[-1])[:40].mean() > 4  # the room moves through the picture
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -103,7 +178,8 @@ def test_the_whole_person_stays_in_the_picture(view, task):
 )
 def test_mediapipe_finds_the_person(task, view):
     mediapipe = pytest.importorskip("mediapipe", reason="mediapipe is not installed")
-    from exoactor_gen.render import Look, render
+    from exoactor_gen.look import Look
+    from exoactor_gen.render import render
 
     body = BodyModel.load()
     motion = choreograph(parse(task), np.zeros(10), body)
