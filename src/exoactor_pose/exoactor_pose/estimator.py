@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 
 from exoactor.body import BodyModel
@@ -9,8 +11,10 @@ from exoactor.errors import BadInput
 from exoactor.stages import Estimate, Metrics, Progress, no_progress
 from exoactor.video import Video
 from exoactor_pose.camera import Camera
+from exoactor_pose.detectors import Detector, MediapipeDetector
 from exoactor_pose.fit import Fit, Weights, fit
 from exoactor_pose.landmarks import Landmarks, detect
+from exoactor_pose.people import Follower
 
 
 class MediapipeEstimator:
@@ -32,6 +36,10 @@ class MediapipeEstimator:
         Share of frames in which the person must be found.
     iterations
         Steps of the fit; more is slower and a little more exact.
+    person
+        Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
+    max_seconds
+        Length of video that is taken, in s.
     """
 
     def __init__(
@@ -43,6 +51,8 @@ class MediapipeEstimator:
         min_confidence: float = 0.5,
         min_found: float = 0.5,
         iterations: int = 240,
+        person: str = "largest",
+        max_seconds: float = 120.0,
     ) -> None:
         if not 0.5 <= person_height <= 2.5:
             raise BadInput(f"person_height is {person_height} m, but it must lie between 0.5 and 2.5.")
@@ -52,8 +62,13 @@ class MediapipeEstimator:
             raise BadInput(f"iterations is {iterations}, but it must be 2 or more.")
         self.body = BodyModel.load(body_model or None)
         self.person_height, self.fov_deg, self.min_found = person_height, fov_deg, min_found
+        self.person, self.max_seconds = Follower(person).choice, max_seconds
         self.model_complexity, self.min_confidence = model_complexity, min_confidence
         self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
+
+    def open_detector(self) -> Detector:
+        """Load what finds the person."""
+        return MediapipeDetector(self.model_complexity, self.min_confidence)
 
     def __call__(self, video: Video, progress: Progress = no_progress) -> Estimate:
         """Estimate the motion.
@@ -61,13 +76,15 @@ class MediapipeEstimator:
         Raises
         ------
         BadInput
-            The video is damaged, or no person is in most of its frames.
+            The video is damaged, too long or cut too often, or no whole, upright person is in most of its frames.
         Missing
             MediaPipe or its model is not installed.
         """
-        seen = detect(
-            video, self.model_complexity, self.min_confidence, lambda share, text: progress(0.6 * share, text)
-        )
+        with closing(self.open_detector()) as detector:
+            seen = detect(
+                video, detector, self.person, self.max_seconds,
+                progress=lambda share, text: progress(0.6 * share, text),
+            )  # fmt: skip
         count = int(seen.found.sum())
         if count == 0 or count < self.min_found * len(seen):
             raise BadInput(
@@ -83,7 +100,8 @@ class MediapipeEstimator:
             lambda share, text: progress(0.6 + 0.4 * share, text),
         )  # fmt: skip
         progress(1.0, "The motion is estimated")
-        return Estimate(result.motion, seen.image, _metrics(seen, result, self.body, video.intrinsics is not None))
+        keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
+        return Estimate(result.motion, keypoints, _metrics(seen, result, self.body, video.intrinsics is not None))
 
 
 def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:
@@ -107,4 +125,6 @@ def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) 
         "camera_known": known_camera,
         "camera_pitch_rad": float(result.camera.pitch),
         "camera_height_m": float(result.camera.height),
+        "start_s": seen.start / seen.fps,
+        "notes": list(seen.notes),
     }

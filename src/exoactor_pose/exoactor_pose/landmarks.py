@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
-from exoactor.errors import BadInput, Missing
+from exoactor.errors import BadInput
 from exoactor.stages import Progress, no_progress
 from exoactor.video import Video
+from exoactor_pose.cuts import CutFinder, longest_stretch
+from exoactor_pose.detectors import Detector, MediapipeDetector, Pose
+from exoactor_pose.people import NEAR, Follower, Person
+
+HandFinder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(frame, its 33 landmarks) -> both hands' 21 landmarks (2, 21, 3): x px, y px, confidence; and (2, 21, 3) m."""
+LOOK_SECONDS = 0.5
+"""How often to look whether others are there..."""
+CROWD_SECONDS = 0.15
+"""...and where others are."""
+FRAMES_AHEAD = 4
+UPPER, LOWER = [11, 12, 23, 24], [25, 26, 27, 28]
+"""Shoulders and hips; knees and ankles."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,8 @@ class Landmarks:
     """(T, 2, 21, 3) m about the hand's middle, axes as in ``world``."""
     camera_rotation: np.ndarray | None = None
     """(T, 3, 3) rotation from the first frame's camera to this frame's camera; None: the camera stands still."""
+    start: int = 0
+    """Number of the first of these frames in the video: what lies before it is left out."""
     notes: tuple[str, ...] = ()
     """Sentences with times on what was lost: cuts, empty stretches, the person leaving the frame, several people."""
 
@@ -43,93 +58,245 @@ class Landmarks:
         return len(self.found)
 
 
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Send the C++ libraries' chatter to nowhere: TensorFlow Lite's has no other switch."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-_MODEL_FILES = {0: "pose_landmark_lite.tflite", 1: "pose_landmark_full.tflite", 2: "pose_landmark_heavy.tflite"}
-
-
-def open_detector(model_complexity: int = 1, min_confidence: float = 0.5):
-    """Load MediaPipe's pose tracker (a context manager with ``process(rgb)``).
+class Tracker:
+    """Landmarks of one person, frame after frame.
 
     Parameters
     ----------
-    model_complexity
-        0 light, 1 full, 2 heavy. Only 1 comes with the package.
-    min_confidence
-        Detection and tracking confidence in [0, 1] below which a frame counts as empty.
-
-    Raises
-    ------
-    Missing
-        MediaPipe or the model file is not installed.
-    BadInput
-        ``model_complexity`` is none of 0, 1, 2.
+    detector
+        What finds people and places landmarks.
+    fps
+        Frames per second.
+    person
+        Whom to follow where there are several: see `Follower`.
+    hands
+        Called once per frame in which the person was found, in order, in a thread of its own.
     """
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if model_complexity not in _MODEL_FILES:
-        raise BadInput(f"model_complexity is {model_complexity}, but it must be 0, 1 or 2.")
-    try:
-        with _quiet_stderr():
-            import mediapipe
-            from mediapipe.python.solutions.pose import Pose
-    except ImportError as error:
-        raise Missing(f"MediaPipe cannot be loaded: {error}. Run 'make env'.") from None
-    model = Path(mediapipe.__file__).parent / "modules" / "pose_landmark" / _MODEL_FILES[model_complexity]
-    if not model.is_file():
-        raise Missing(f"MediaPipe's model {model} is not installed: put it there, or use model_complexity 1.")
-    with _quiet_stderr():
-        # Its own smoothing would make the landmarks lag: the fit smooths without lag.
-        pose = Pose(
-            model_complexity=model_complexity,
-            smooth_landmarks=False,
-            min_detection_confidence=min_confidence,
-            min_tracking_confidence=min_confidence,
+
+    def __init__(
+        self, detector: Detector, fps: float, person: str = "largest", hands: HandFinder | None = None
+    ) -> None:
+        self.detector, self.fps, self.hands = detector, fps, hands
+        self.poses: list[Pose | None] = []
+        """Of every frame so far."""
+        self.sizes: list[float] = []
+        self.changed: list[bool] = []
+        """Whether the picture became another one at this frame."""
+        self.follower = Follower(person)
+        self._cuts = CutFinder()
+        self._next: Person | None = None
+        self._crowd: list[Person] = []
+        self._looked = 0
+        self._pool = ThreadPoolExecutor(1) if hands else None
+        self._hands: list[Future | None] = []
+
+    def __call__(self, frames: list[np.ndarray]) -> None:
+        """Take the next frames, at most ``detector.batch``."""
+        first = len(self.poses)
+        changed = [self._cuts(frame) for frame in frames]
+        often = CROWD_SECONDS if len(self._crowd) > 1 else LOOK_SECONDS
+        looking = self._next is None or any(changed) or first - self._looked >= often * self.fps
+        people = self.detector.find(frames) if looking else [None] * len(frames)
+        chosen = [self._pick(*each) for each in zip(range(first, first + len(frames)), frames, people, changed,
+                                                    strict=True)]  # fmt: skip
+        poses = self._place(frames, chosen)
+        if not looking and poses[0] is None:  # lost: look again at once (a detector that tracks takes one frame)
+            self._next = None
+            chosen = [self._pick(first, frames[0], self.detector.find(frames)[0], False)]
+            poses = self._place(frames, chosen)
+        for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
+            self._next = pose and pose.person
+            self.poses.append(pose)
+            self.sizes.append(person.size if person else 0.0)
+            if self._next is not None:
+                self.follower.follow(frame, self._next, number / self.fps, self._alone(self._next))
+            if self._pool:
+                self._hands.append(self._pool.submit(self.hands, frame, pose.image) if pose else None)
+                if number >= FRAMES_AHEAD and self._hands[number - FRAMES_AHEAD]:
+                    self._hands[number - FRAMES_AHEAD].result()  # so that frames do not pile up
+        self.changed += changed
+
+    def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: bool) -> Person | None:
+        """Where to place the landmarks in this frame."""
+        if changed:
+            self.follower.forget()
+            self._next = None
+        if people is None:
+            return self._next
+        looked, self._looked, self._crowd = self._looked, number, people
+        if self._next is None:
+            person = self.follower.find(frame, people, number / self.fps)
+            if person is not None:
+                self.follower.follow(frame, person, number / self.fps, self._alone(person))
+            return person
+        other = self.follower.other(frame, people)
+        if other is None:
+            return self._next
+        self.poses[looked:number] = [None] * (number - looked)
+        self.follower.notes.append(
+            f"Somebody else was taken for the person from {looked / self.fps:.1f} s to {number / self.fps:.1f} s: that "
+            "is left out."
         )
-        pose.process(np.zeros((64, 64, 3), dtype=np.uint8))  # its threads load the detector, chattering, only now
-        return pose
+        return other
+
+    def _alone(self, person: Person) -> bool:
+        near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * NEAR * person.size]
+        return len(near) < 2
+
+    def _place(self, frames: list[np.ndarray], people: list[Person | None]) -> list[Pose | None]:
+        there = [k for k, person in enumerate(people) if person is not None]
+        poses: list[Pose | None] = [None] * len(frames)
+        if there:
+            placed = self.detector.place([frames[k] for k in there], [people[k] for k in there])
+            for k, pose in zip(there, placed, strict=True):
+                poses[k] = pose
+        return poses
+
+    def landmarks(self, width: int, height: int) -> Landmarks:
+        """All frames so far; notes and breaks are not looked at."""
+        poses = self.poses
+        told = [None if future is None else future.result() for future in self._hands]
+
+        def stacked(values: list[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
+            if poses and all(v is None for v in values):
+                return None
+            return np.array([np.zeros(shape) if v is None else v for v in values])
+
+        hands = [each and each[0] for each in told] if told else [p and p.hands for p in poses]
+        return Landmarks(
+            self.fps, width, height,
+            stacked([p and p.image for p in poses], (33, 3)),
+            stacked([p and p.world for p in poses], (33, 3)),
+            np.array([p is not None for p in poses]),
+            hands=stacked(hands, (2, 21, 3)),
+            hands_world=stacked([each and each[1] for each in told], (2, 21, 3)),
+            notes=tuple(self.follower.notes),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the thread for the hands."""
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def detect(
-    video: Video, model_complexity: int = 1, min_confidence: float = 0.5, progress: Progress = no_progress
+    video: Video,
+    detector: Detector | None = None,
+    person: str = "largest",
+    max_seconds: float = 120.0,
+    hands: HandFinder | None = None,
+    progress: Progress = no_progress,
 ) -> Landmarks:
-    """Find the person in every frame; frames are decoded one at a time.
+    """Follow one person through the longest stretch of a video without a cut; frames are decoded one at a time.
+
+    Parameters
+    ----------
+    detector
+        What finds people and places landmarks; None: MediaPipe. It is left open when it is given.
+    person
+        Whom to follow where there are several: see `Follower`.
+    max_seconds
+        Length of video that is taken.
+    hands
+        What finds the landmarks of the hands.
 
     Raises
     ------
     BadInput
-        The video is damaged or holds no frame.
+        The video is damaged or too long; nobody, nobody upright, or half a person is in it; or it has too many cuts.
     Missing
         MediaPipe or its model is not installed.
     """
-    image, world, found = [], [], []
-    size = np.array([video.width, video.height, 1.0])
-    with open_detector(model_complexity, min_confidence) as detector:
-        total = max(video.frame_count, 1)
-        for number, frame in enumerate(video.frames()):
-            progress(min(number / total, 1.0), f"Looking for the person: frame {number + 1} of {total}")
-            # The first person found loads one more model, which chatters too.
-            with nullcontext() if any(found) else _quiet_stderr():
-                result = detector.process(np.ascontiguousarray(frame))
-            seen = result.pose_landmarks is not None and result.pose_world_landmarks is not None
-            found.append(seen)
-            if not seen:
-                image.append(np.zeros((33, 3)))
-                world.append(np.zeros((33, 3)))
-                continue
-            image.append(size * [(p.x, p.y, p.visibility) for p in result.pose_landmarks.landmark])
-            world.append(np.array([(p.x, p.y, p.z) for p in result.pose_world_landmarks.landmark]))
-    return Landmarks(video.fps, video.width, video.height, np.array(image), np.array(world), np.array(found))
+    if video.duration > max_seconds:
+        raise BadInput(
+            f"The video lasts {video.duration:.0f} s, but at most {max_seconds:.0f} s are read: cut it, or set the "
+            "option max_seconds."
+        )
+    own = detector is None
+    detector = detector or MediapipeDetector()
+    try:
+        with closing(Tracker(detector, video.fps, person, hands)) as tracker:
+            total, done = max(video.frame_count, 1), 0
+            with closing(_ahead(video.frames())) as frames:
+                while batch := list(islice(frames, detector.batch)):
+                    tracker(batch)
+                    done += len(batch)
+                    progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
+            seen = tracker.landmarks(video.width, video.height)
+        if not seen.found.any():
+            raise BadInput(_nobody(video, detector, tracker.follower))
+    finally:
+        if own:
+            detector.close()
+    stretch = longest_stretch(
+        seen.image, seen.found, np.array(tracker.sizes), np.array(tracker.changed), video.fps, video.width, video.height
+    )
+    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes)
+    return _whole_person(_part(whole, stretch.start, stretch.stop))
+
+
+def _ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same frames, decoded in a thread while the ones before are looked at."""
+    waiting: deque[Future] = deque()
+    source = iter(frames)
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(FRAMES_AHEAD):
+            waiting.append(pool.submit(next, source, None))
+        while (frame := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, source, None))
+            yield frame
+
+
+def _part(seen: Landmarks, start: int, stop: int) -> Landmarks:
+    """Frames ``start`` to ``stop``, and nothing in those that do not count."""
+
+    def cut(values: np.ndarray | None) -> np.ndarray | None:
+        if values is None:
+            return None
+        values = values[start:stop].copy()
+        values[~seen.found[start:stop]] = 0
+        return values
+
+    return replace(
+        seen, image=cut(seen.image), world=cut(seen.world), found=cut(seen.found), hands=cut(seen.hands),
+        hands_world=cut(seen.hands_world), start=start,
+    )  # fmt: skip
+
+
+def _whole_person(seen: Landmarks) -> Landmarks:
+    """Refuse half a person and one who stands on the head; tell where the legs are not in the picture."""
+    image = seen.image[seen.found]
+    inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1) & (image[..., 2] > 0.2)
+    upper, lower = inside[:, UPPER].any(axis=1), inside[:, LOWER].any(axis=1)
+    for half, there in (("upper", lower), ("lower", upper)):
+        if there.mean() < 0.5:
+            raise BadInput(
+                f"Only the {half} half of the person is in the picture in {1 - there.mean():.0%} of the frames: use a "
+                "video that shows the whole person."
+            )
+    up = image[:, 23:25, 1].mean(axis=1) - image[:, 11:13, 1].mean(axis=1)
+    length = np.linalg.norm(image[:, 23:25, :2].mean(axis=1) - image[:, 11:13, :2].mean(axis=1), axis=-1)
+    if (up < -0.7 * length).mean() > 0.8:
+        raise BadInput("The person is upside down in most frames: turn the video by 180 degrees.")
+    if lower.all():
+        return seen
+    gone = 1 - lower.mean()
+    return replace(seen, notes=(*seen.notes, f"The legs are not in the picture in {gone:.0%} of the frames."))
+
+
+def _nobody(video: Video, detector: Detector, follower: Follower) -> str:
+    """Why nobody was followed: a turned video, or a person that is not there."""
+    if follower.most:
+        most = "1 person is" if follower.most == 1 else f"{follower.most} people are"
+        if follower.choice != "largest":
+            return (
+                f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
+            )
+    step = max(1, video.frame_count // 6)
+    some = list(islice(video.frames(), 0, None, step))
+    for turns, words in ((2, "180 degrees"), (3, "90 degrees to the right"), (1, "90 degrees to the left")):
+        turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in some]
+        if sum(bool(people) for frame in turned for people in detector.find([frame])) > len(turned) / 2:
+            return f"Nobody is found in the video, but somebody is when it is turned by {words}: turn it."
+    count = video.frame_count
+    return f"A person was found in 0 of {count} frames: use a video that shows one whole person most of the time."

@@ -10,8 +10,8 @@ from exoactor.body import BodyModel
 from exoactor.errors import BadInput, Cancelled, Missing
 from exoactor.stages import GenerateRequest, load_backend
 from exoactor.video import Video
+from exoactor_pose.detectors import MediapipeDetector
 from exoactor_pose.estimator import MediapipeEstimator
-from exoactor_pose.landmarks import open_detector
 
 pytest.importorskip("mediapipe")
 
@@ -78,15 +78,16 @@ def test_wrong_options_are_refused(options):
 
 def test_models_that_are_not_there():
     with pytest.raises(Missing, match="heavy"):
-        open_detector(model_complexity=2)
+        MediapipeDetector(model_complexity=2)
     with pytest.raises(BadInput):
-        open_detector(model_complexity=7)
+        MediapipeDetector(model_complexity=7)
 
 
 def test_standard_error_stays_quiet():
     code = (
-        "import numpy as np; from exoactor.video import Video; from exoactor_pose.landmarks import detect;"
-        "detect(Video.from_frames([np.zeros((240, 320, 3), np.uint8)] * 2, 30))"
+        "import numpy as np; from exoactor_pose.detectors import MediapipeDetector, Person;"
+        "picture = np.zeros((240, 320, 3), np.uint8); detector = MediapipeDetector();"
+        "detector.find([picture]); detector.close()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
