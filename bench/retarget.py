@@ -1,0 +1,504 @@
+"""Retargeting beside a plain per-frame two-stage IK, on the same motions in the same run. Prints one JSON object.
+
+The baseline (`mink_ik.py`) is set up as GMR describes its own, and runs twice: on the targets that GMR makes of the
+person (``gmr``), and on ours (``mink_on_our_targets``), so that errors on the same targets stand side by side. Four
+sets of motions: ``generator``, the generator's own (its truth); ``estimated``, the same ones found in its videos by
+the estimator; ``bvh``, motion capture files; ``reachable``, targets made from the robot's own motions by forward
+kinematics, which the robot can reach exactly.
+
+One judge for all, at 50 Hz. Figures of a clip:
+
+- ``frames_per_second``: on one core, by process CPU seconds, targets included.
+- ``key_body_error_mm``: pelvis, knees, ankles, elbows, wrists against our targets; ``gmr`` has others, and none here.
+- in contact (as the person is): ``slide_mm`` a frame, of the soles' middles; ``sole_height_mm``, farthest corner from
+  the floor; ``sole_tilt_deg``. ``sunk_frames`` and ``sunk_mm``: any sole more than 10 mm in the floor, and how deep.
+- ``root_path_error``: of the middle of the hips on the ground, against the person's scaled by leg length and begun
+  together; mean distance as a share of the path's length, and ``root_path_end`` at the end; paths over 0.5 m only.
+- ``start_speed``: greatest joint speed in the first five steps, as a share of its limit; ``greatest_speed`` of all.
+- ``over_speed_frames``, ``outside_limits_frames``, ``self_penetration_frames`` (more than 2 mm, the description's
+  shapes) and ``self_penetration_mm``.
+
+Then the cost of longer clips (CPU seconds, memory of a process of its own), people of 1.2 to 2.1 m, streaming, and
+with --track what the tracker makes of ours and the baseline's.
+
+    .venv/bin/pip install -r bench/requirements.txt
+    .venv/bin/python bench/retarget.py --output build/retarget --data DATA [--track]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one core
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from exoactor import robot
+from exoactor.body import BODY_JOINT_NAMES, BodyModel
+from exoactor.cli import progress_bars, stderr
+from exoactor.errors import ExoActorError
+from exoactor.formats import load_human, resample_robot
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.stages import GenerateRequest, Progress, load_backend
+from exoactor_gen.choreography import choreograph
+from exoactor_gen.language import parse
+from exoactor_retarget.contacts import ground
+from exoactor_retarget.geometry import SIDES, geometry
+from exoactor_retarget.initial import initial_configurations
+from exoactor_retarget.resample import resample
+from exoactor_retarget.retargeter import Retargeter
+from exoactor_retarget.targets import Targets, make_targets
+
+TASKS = (
+    "walk forward two metres",
+    "wave with your right hand",
+    "squat twice",
+    "turn left 90 degrees, then walk one metre",
+    "kick with your right leg, then raise both arms",
+    "bow, then clap three times",
+    "sit down and stand up",
+    "walk to the left one metre, then reach up with your left hand",
+)
+LONG_TASK = "walk forward two metres, then wave with your right hand, then turn left 180 degrees, then squat twice"
+LENGTHS = (10, 60, 300)  # s
+STATURES = (1.2, 1.35, 1.5, 1.65, 1.8, 1.95, 2.1)  # m
+FPS = 50.0
+TOUCH, SUNK, SHORTEST_PATH = 0.002, 0.010, 0.5  # m
+_KEY = ("pelvis", *(f"{s}_{n}_link" for s in SIDES for n in ("knee", "ankle_roll", "elbow", "wrist_yaw")))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A motion to retarget: a person's, or a robot's that targets are made of."""
+
+    kind: str
+    name: str
+    human: HumanMotion | None = None
+    reference: RobotMotion | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What all are judged by: targets of the key bodies, contacts, and the path of the hips' middle."""
+
+    keys: np.ndarray
+    """(T, 9, 3) m."""
+    counted: np.ndarray
+    """(T,) bool: frames in which the targets can be reached."""
+    contact: np.ndarray
+    """(T, 2) bool."""
+    path: np.ndarray | None
+    """(T, 2) m."""
+
+
+# --- ours -------------------------------------------------------------------------------------------------------------
+
+
+def targets_of(retargeter: Retargeter, human: HumanMotion) -> Targets:
+    grounded = ground(resample(human, retargeter.fps), retargeter.body, retargeter.mapping["contacts"])
+    return make_targets(grounded, retargeter.body, retargeter.mapping)
+
+
+def fit(retargeter: Retargeter, targets: Targets) -> RobotMotion:
+    solver = retargeter.solver
+    q = solver.solve(initial_configurations(targets, solver.lower, solver.upper), targets, retargeter.iterations)
+    return RobotMotion(retargeter.fps, q[:, :3], q[:, [6, 3, 4, 5]], q[:, 7:])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def targets_of_robot(motion: RobotMotion) -> Targets:
+    """Targets that the robot reaches exactly, with no foot held."""
+    import mink_ik
+
+    _, rot = mink_ik.robot_targets(motion)
+    turn = dict(zip(mink_ik.FRAMES, np.swapaxes(rot, 0, 1), strict=True))
+    names = [f"{s}_{n}_link" for s in SIDES
+             for n in ("hip_roll", "knee", "ankle_roll", "shoulder_roll", "elbow", "wrist_pitch")]  # fmt: skip
+    points = robot.forward_kinematics(motion, names).reshape(len(motion), 2, 6, 3)
+    hip, knee, ankle, shoulder, elbow, wrist = np.moveaxis(points, 2, 0)
+    upper, fore = _unit(elbow - shoulder), _unit(wrist - elbow)
+    foot = np.stack([turn[f"{s}_toe_link"] for s in SIDES], axis=1)
+    z = -upper
+    x = _unit(fore - np.sum(fore * z, axis=-1, keepdims=True) * z)
+    return Targets(
+        fps=motion.fps,
+        pelvis_pos=motion.root_pos,
+        pelvis_rot=turn["pelvis"],
+        torso_rot=turn["torso_link"],
+        foot_pos=ankle,
+        foot_rot=foot,
+        foot_yaw=np.arctan2(-foot[..., 0, 1], foot[..., 1, 1]),
+        contact=np.zeros((len(motion), 2), dtype=bool),
+        thigh=_unit(knee - hip),
+        shank=_unit(ankle - knee),
+        upper_arm=upper,
+        forearm=fore,
+        arm_rot=np.stack([x, np.cross(z, x), z], axis=-1),
+        hand_rot=np.stack([turn[f"{s}_wrist_yaw_link"] for s in SIDES], axis=1),
+    )
+
+
+# --- the same targets for the baseline, and for the judge -------------------------------------------------------------
+
+
+def _rest(names: Sequence[str]) -> np.ndarray:
+    return robot.forward_kinematics(robot.standing_motion(), names)[0]
+
+
+def places(targets: Targets) -> dict[str, np.ndarray]:
+    """Where our targets put the robot's links, (T, 3) m each; shoulders move with the torso as when standing."""
+    g1 = geometry()
+    out = {"pelvis": targets.pelvis_pos}
+    pelvis, torso, *_ = _rest(["pelvis", "torso_link"])
+    out["torso_link"] = targets.pelvis_pos + targets.pelvis_rot @ (torso - pelvis)
+    for k, side in enumerate(SIDES):
+        hip, knee, shoulder, yaw, pitch, hand = _rest(
+            [
+                f"{side}_{n}_link"
+                for n in ("hip_roll", "knee", "shoulder_roll", "shoulder_yaw", "wrist_pitch", "wrist_yaw")
+            ]
+        )
+        out[f"{side}_hip_roll_link"] = targets.pelvis_pos + targets.pelvis_rot @ g1.hips[k]
+        out[f"{side}_knee_link"] = out[f"{side}_hip_roll_link"] + np.linalg.norm(knee - hip) * targets.thigh[:, k]
+        out[f"{side}_ankle_roll_link"] = targets.foot_pos[:, k]
+        out[f"{side}_toe_link"] = targets.foot_pos[:, k] + targets.foot_rot[:, k] @ [0.1, 0.0, -0.02]
+        at = out["torso_link"] + targets.torso_rot @ (shoulder - torso)
+        out[f"{side}_shoulder_yaw_link"] = at + np.linalg.norm(yaw - shoulder) * targets.upper_arm[:, k]
+        out[f"{side}_elbow_link"] = at + g1.upper_arm * targets.upper_arm[:, k]
+        wrist = out[f"{side}_elbow_link"] + g1.forearm * targets.forearm[:, k]
+        out[f"{side}_wrist_yaw_link"] = wrist + targets.hand_rot[:, k] @ [np.linalg.norm(hand - pitch), 0.0, 0.0]
+    return out
+
+
+def hips_middle(motion: RobotMotion) -> np.ndarray:
+    """(T, 2) m."""
+    return robot.forward_kinematics(motion, [f"{s}_hip_roll_link" for s in SIDES]).mean(axis=1)[:, :2]
+
+
+def scaled_path(human: HumanMotion, body: BodyModel) -> np.ndarray:
+    """The person's path on the ground, scaled by leg length, (T, 2) m."""
+    rest = body.rest_joints(human.betas)
+    hips, ankles = ([BODY_JOINT_NAMES.index(f"{s}_{j}") for s in SIDES] for j in ("hip", "ankle"))
+    leg = np.mean(rest[hips, 1] - rest[ankles, 1])
+    return geometry().leg / leg * body.joints(human)[:, hips].mean(axis=1)[:, :2]
+
+
+# --- the judge --------------------------------------------------------------------------------------------------------
+
+
+def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, Any]:
+    """Figures of one retargeted clip, see the top; every one None where it cannot be told."""
+    soles, contact = robot.sole_points(motion), wanted.contact
+    both = contact[1:] & contact[:-1]
+    slide = np.linalg.norm(np.diff(soles.mean(axis=2)[..., :2], axis=0), axis=-1)[both]
+    height = np.abs(soles[..., 2]).max(axis=-1)[contact]
+    heel, toe = soles[:, :, :2].mean(axis=2), soles[:, :, 2:].mean(axis=2)
+    left, right = soles[:, :, ::2].mean(axis=2), soles[:, :, 1::2].mean(axis=2)
+    normal = _unit(np.cross(toe - heel, left - right))
+    tilt = np.degrees(np.arccos(np.clip(normal[..., 2], -1.0, 1.0)))[contact]
+    lowest = soles[..., 2].min(axis=(1, 2))
+    speed = (np.abs(np.diff(motion.joint_pos, axis=0)) * motion.fps / robot.VELOCITY_LIMITS).max(axis=1, initial=0.0)
+    low, high = robot.JOINT_LIMITS.T
+    outside = ((motion.joint_pos < low - 1e-9) | (motion.joint_pos > high + 1e-9)).any(axis=1)
+    depth, _ = robot.self_collision_depth(motion)
+    error = np.linalg.norm(robot.forward_kinematics(motion, _KEY) - wanted.keys, axis=-1)[wanted.counted]
+
+    def figure(values: np.ndarray, reduce: Callable[[np.ndarray], float], scale: float = 1.0) -> float | None:
+        return round(scale * float(reduce(values)), 4) if values.size else None
+
+    out: dict[str, Any] = {
+        "frames": len(motion),
+        "key_body_error_mm": figure(error, np.mean, 1e3) if same_targets else None,
+        "slide_mm": figure(slide, np.mean, 1e3),
+        "slide_mm_max": figure(slide, np.max, 1e3),
+        "sole_height_mm": figure(height, np.mean, 1e3),
+        "sole_height_mm_max": figure(height, np.max, 1e3),
+        "sole_tilt_deg": figure(tilt, np.mean),
+        "sole_tilt_deg_max": figure(tilt, np.max),
+        "sunk_frames": int((lowest < -SUNK).sum()),
+        "sunk_mm": figure(np.maximum(-lowest, 0.0), np.max, 1e3),
+        "root_path_error": None,
+        "root_path_end": None,
+        "start_speed": figure(speed[:5], np.max),
+        "greatest_speed": figure(speed, np.max),
+        "over_speed_frames": int((speed > 1.0).sum()),
+        "outside_limits_frames": int(outside.sum()),
+        "self_penetration_frames": int((depth > TOUCH).sum()),
+        "self_penetration_mm": figure(depth, np.max, 1e3),
+    }
+    if wanted.path is not None:
+        length = float(np.linalg.norm(np.diff(wanted.path, axis=0), axis=1).sum())
+        if length > SHORTEST_PATH:
+            path = hips_middle(motion)
+            away = np.linalg.norm((path - path[0]) - (wanted.path - wanted.path[0]), axis=1) / length
+            out |= {"root_path_error": figure(away, np.mean), "root_path_end": figure(away[-1:], np.mean)}
+    return out
+
+
+SUMS = ("frames", "sunk_frames", "over_speed_frames", "outside_limits_frames", "self_penetration_frames", "refused")
+GREATEST = ("sunk_mm", "start_speed", "greatest_speed", "self_penetration_mm")
+
+
+def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of a set: sums of counts, the greatest of what must not be exceeded, else means over clips."""
+    rows = list(rows)
+    out: dict[str, Any] = {"clips": len(rows)}
+    for key in dict.fromkeys(key for row in rows for key in row):
+        values = [row[key] for row in rows if isinstance(row.get(key), int | float)]
+        if key in SUMS:
+            out[key] = int(sum(values))
+        elif values:
+            out[key] = round(float(np.max(values) if key in GREATEST or key.endswith("_max") else np.mean(values)), 4)
+    seconds = [row["frames"] / row["frames_per_second"] for row in rows if row.get("frames_per_second")]
+    if seconds:
+        out["frames_per_second"] = round(out["frames"] / sum(seconds), 1)
+    return out
+
+
+def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dict[str, Any], dict[str, RobotMotion]]:
+    """Retarget one clip by all; figures and motions by name."""
+    import mink_ik
+
+    ik = mink_ik.MinkIK()
+    motions: dict[str, RobotMotion] = {}
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, make: Callable[[], RobotMotion]) -> None:
+        progress(len(motions) / 3, f"{clip.name}: {name}")
+        begin = time.process_time()
+        motions[name] = make()
+        seconds[name] = time.process_time() - begin
+
+    if clip.human is not None:
+        human = resample(clip.human, FPS)
+        grounded = ground(human, retargeter.body, retargeter.mapping["contacts"])
+        targets = targets_of(retargeter, clip.human)
+        where = places(targets)
+        pos = np.stack([where[frame] for frame in mink_ik.FRAMES], axis=1)
+        rot = mink_ik.human_rotations(grounded, retargeter.body)
+        rot[:, [0, 1]] = np.stack([targets.pelvis_rot, targets.torso_rot], axis=1)
+        for k, side in enumerate(SIDES):
+            rot[:, mink_ik.FRAMES.index(f"{side}_toe_link")] = targets.foot_rot[:, k]
+            rot[:, mink_ik.FRAMES.index(f"{side}_wrist_yaw_link")] = targets.hand_rot[:, k]
+        keys = np.stack([where[name] for name in _KEY], axis=1)
+        path = scaled_path(human, retargeter.body)
+        wanted = Wanted(keys, np.ones(len(keys), dtype=bool), targets.contact, path)
+        timed("ours", lambda: fit(retargeter, targets_of(retargeter, clip.human)))
+        timed("gmr", lambda: ik(FPS, *mink_ik.human_targets(grounded, retargeter.body)))
+    else:
+        reference = clip.reference
+        targets = targets_of_robot(reference)
+        pos, rot = mink_ik.robot_targets(reference)
+        depth, _ = robot.self_collision_depth(reference)
+        low, high = robot.JOINT_LIMITS.T
+        inside = ((reference.joint_pos > low) & (reference.joint_pos < high)).all(axis=1)
+        keys = robot.forward_kinematics(reference, _KEY)
+        wanted = Wanted(keys, inside & (depth <= TOUCH), targets.contact, None)
+        timed("ours", lambda: fit(retargeter, targets))
+    timed("mink_on_our_targets", lambda: mink_ik.MinkIK()(FPS, pos, rot))
+    rows = {
+        name: {**judge(m, wanted, name != "gmr"), "frames_per_second": round(len(m) / max(seconds[name], 1e-9), 1)}
+        for name, m in motions.items()
+    }
+    return rows, motions
+
+
+# --- motions ----------------------------------------------------------------------------------------------------------
+
+
+def generated(folder: Path, tasks: Sequence[str], progress: Progress) -> list[Clip]:
+    """The generator's motions and what the estimator finds in its videos; kept in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clips, estimator = [], None
+    for k, task in enumerate(tasks):
+        progress(k / len(tasks), task)
+        truth, found = folder / f"{k}-truth.npz", folder / f"{k}-estimated.npz"
+        if not found.is_file():
+            generation = load_backend("generate", "mannequin", seed=k)(GenerateRequest(task))
+            estimator = estimator or load_backend("estimate", "mediapipe")
+            generation.truth.save(truth)
+            try:
+                estimator(generation.video).motion.save(found)
+            except ExoActorError as error:
+                stderr.print(f"{task}: {error}", markup=False)
+        clips.append(Clip("generator", task, HumanMotion.load(truth)))
+        if found.is_file():
+            clips.append(Clip("estimated", task, HumanMotion.load(found)))
+    return clips
+
+
+def reachable(path: Path) -> Clip:
+    """A robot's motion, at 50 Hz, lifted so that its soles are never in the floor, its torn first frames left out."""
+    motion = RobotMotion.load(path)
+    motion = RobotMotion(motion.fps, motion.root_pos[3:], motion.root_quat_wxyz[3:], motion.joint_pos[3:])
+    motion = resample_robot(motion, FPS)
+    low, high = robot.JOINT_LIMITS.T
+    motion = replace(motion, joint_pos=np.clip(motion.joint_pos, low, high), contacts=None)
+    lift = max(0.0, -float(robot.sole_points(motion)[..., 2].min()))
+    return Clip("reachable", path.stem, reference=replace(motion, root_pos=motion.root_pos + np.array([0, 0, lift])))
+
+
+def long_motion(seconds: float) -> HumanMotion:
+    """There and back and there again, until it lasts."""
+    once = choreograph(parse(LONG_TASK), np.zeros(10))
+    count = round(seconds * once.fps) + 1
+    period = 2 * (len(once) - 1)
+    frames = np.arange(count) % period
+    frames = np.minimum(frames, period - frames)
+    return HumanMotion(
+        once.fps, once.transl[frames], once.global_orient[frames], once.body_pose[frames], once.betas,
+        contacts=once.contacts[frames],
+    )  # fmt: skip
+
+
+def person_of(stature: float) -> np.ndarray:
+    """Shape of the neutral body for a stature in m."""
+    betas = np.zeros(10)
+    betas[0] = (stature - 1.70) / (0.06 * 1.70)
+    return betas
+
+
+# --- cost, heights, tracking ------------------------------------------------------------------------------------------
+
+
+def cost(seconds: float) -> dict[str, float]:
+    """CPU seconds and memory of retargeting a long clip, in a process of its own."""
+    retargeter = Retargeter(fps=FPS)
+    human = long_motion(seconds)
+    fit(retargeter, targets_of(retargeter, long_motion(2.0)))  # first calls load and cache
+    before, begin = _memory(), time.process_time()
+    motion = fit(retargeter, targets_of(retargeter, human))
+    spent = time.process_time() - begin
+    return {
+        "frames": len(motion),
+        "cpu_seconds": round(spent, 2),
+        "frames_per_second": round(len(motion) / spent, 1),
+        "memory_mb": round(_memory(), 1),
+        "memory_for_it_mb": round(_memory() - before, 1),
+    }
+
+
+def _memory() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024.0 if sys.platform != "darwin" else 1024.0**2)
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def tracked(motion: RobotMotion, policy: str, progress: Progress) -> dict[str, Any]:
+    """Figures of one rehearsal; a motion that the tracker refuses counts as neither fallen nor done."""
+    from exoactor_control.rehearsal import Rehearsal
+
+    try:
+        metrics = Rehearsal(policy)(motion, progress).metrics
+    except ExoActorError as error:
+        return {"success": False, "fell": False, "refused": True, "reason": str(error)}
+    keys = ("success", "fell", "reason", "joint_error_mean", "end_position_error")
+    return {"refused": False, **{key: metrics[key] for key in keys}}
+
+
+def track_all(motions: dict[tuple[str, str], dict[str, RobotMotion]], policy: str, progress: Progress) -> dict:
+    out: dict[str, Any] = {}
+    jobs = [(kind, name, who) for (kind, name), by in motions.items() for who in by if kind != "reachable"]
+    for k, (kind, name, who) in enumerate(jobs):
+        progress(k / len(jobs), f"{name}: {who}")
+        row = tracked(motions[kind, name][who], policy, lambda fraction, text: None)
+        out.setdefault(who, []).append({"set": kind, "clip": name, **row})
+    return {
+        who: {
+            "runs": len(rows),
+            "succeeded": sum(r["success"] for r in rows),
+            "fell": sum(r["fell"] for r in rows),
+            "refused": sum(r["refused"] for r in rows),
+            "joint_error_rad": _mean(r["joint_error_mean"] for r in rows if not r["refused"]),
+            "failures": {f"{r['set']}: {r['clip']}": r["reason"] for r in rows if not r["success"]},
+        }
+        for who, rows in out.items()
+    }
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return round(float(np.mean(values)), 4) if values else None
+
+
+def main(
+    data: Annotated[Path | None, typer.Option(help="Folder with human/*.bvh and motions/*.npz.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder that keeps the generated clips.")] = Path("build/retarget"),
+    tasks: Annotated[int, typer.Option(help="How many of the tasks.")] = len(TASKS),
+    references: Annotated[int, typer.Option(help="How many of the robot's motions; 0: all.")] = 0,
+    longest: Annotated[float, typer.Option(help="Longest clip whose cost is measured, s.")] = 300.0,
+    track: Annotated[bool, typer.Option(help="Also let the tracker follow them.")] = False,
+    policy: Annotated[str, typer.Option(help="Tracker.")] = "exoactor",
+) -> None:
+    report: dict[str, Any] = {}
+    retargeter = Retargeter(fps=FPS)
+    with progress_bars() as bars:
+        clips = generated(output, TASKS[:tasks], bars("clips"))
+        if data is not None:
+            clips += [Clip("bvh", path.stem, load_human(path)) for path in sorted((data / "human").glob("*.bvh"))]
+            robots = sorted((data / "motions").glob("*.npz"))
+            robots = robots[:: max(1, len(robots) // references)][:references] if references else robots
+            clips += [reachable(path) for path in robots]
+        motions: dict[tuple[str, str], dict[str, RobotMotion]] = {}
+        rows: list[dict[str, Any]] = []
+        bar = bars("compare")
+        for k, clip in enumerate(clips):
+            figures, motions[clip.kind, clip.name] = compare(
+                clip, retargeter, lambda part, text, k=k: bar((k + part) / len(clips), text)
+            )
+            rows += [{"set": clip.kind, "clip": clip.name, "by": who, **row} for who, row in figures.items()]
+        kinds = dict.fromkeys(row["set"] for row in rows)
+        report["sets"] = {
+            kind: {
+                who: summary(row for row in rows if row["set"] == kind and row["by"] == who)
+                for who in dict.fromkeys(row["by"] for row in rows if row["set"] == kind)
+            }
+            for kind in kinds
+        }
+
+        bar = bars("heights")
+        report["statures"] = {}
+        for k, stature in enumerate(STATURES):
+            human = choreograph(parse("walk forward one metre, then squat"), person_of(stature))
+            figures, _ = compare(
+                Clip("stature", f"{stature} m", human),
+                retargeter,
+                lambda part, text, k=k: bar((k + part) / len(STATURES), text),
+            )
+            report["statures"][f"{stature} m"] = figures
+
+        bar = bars("cost")
+        report["cost"] = {}
+        for k, seconds in enumerate(length for length in LENGTHS if length <= longest):
+            bar(k / len(LENGTHS), f"{seconds} s")
+            report["cost"][f"{seconds} s"] = in_own_process(cost, seconds)
+
+        if track:
+            report["tracked"] = track_all(motions, policy, bars("track"))
+    report["clips"] = rows
+    report["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    typer.run(main)
