@@ -1,4 +1,8 @@
-"""Videos as they travel between stages: the bytes of an mp4, decoded frame by frame."""
+"""Videos as they travel between stages: the bytes of a file, decoded frame by frame.
+
+Frames come as they are to be seen: at a constant rate by their times, upright by the file's display matrix, with
+square pixels.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ import numpy as np
 from exoactor.errors import BadInput
 from exoactor.files import save_bytes
 
+MAX_FPS = 480.0
+
 
 @dataclass(frozen=True)
 class Video:
@@ -22,8 +28,10 @@ class Video:
 
     data: bytes
     fps: float
+    """Frames per second; the mean where the file's rate varies."""
     width: int
     height: int
+    """px of a frame as `frames` gives it."""
     intrinsics: tuple[float, float, float, float] | None = None
     """Pinhole camera fx, fy, cx, cy in pixels where known; written into the file's comment by `from_frames`."""
 
@@ -44,13 +52,16 @@ class Video:
                     raise BadInput(f"{name} holds no video stream.")
                 stream = container.streams.video[0]
                 fps = float(stream.average_rate or stream.guessed_rate or 0)
-                width, height = stream.codec_context.width, stream.codec_context.height
                 comment = container.metadata.get("comment", "")
+                first = next(container.decode(stream), None)
+                if first is None:
+                    raise BadInput(f"{name} holds no frames.")
+                width, height = _upright_size(first, stream)
         except (av.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise BadInput(f"{name} cannot be read as a video: {reason}.") from None
-        if not fps > 0 or width < 1 or height < 1:
-            raise BadInput(f"{name} states no frame rate or size.")
+            raise BadInput(f"{name} cannot be read as a video ({reason}): it is none, or its end is missing.") from None
+        if not 0 < fps <= MAX_FPS:
+            raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")
         return cls(data, fps, width, height, _read_intrinsics(comment))
 
     @classmethod
@@ -90,32 +101,66 @@ class Video:
     def frames(self) -> Iterator[np.ndarray]:
         """Decode frame by frame: (H, W, 3) uint8 RGB.
 
+        They come at ``fps``: where the file's rate varies, frames are repeated or left out.
+
         Raises
         ------
         BadInput
-            The video is damaged, or holds no frame.
+            The video is damaged, breaks off, or holds no frame.
         """
-        count = 0
+        count, given, held, start = 0, 0, None, None
         try:
             with av.open(io.BytesIO(self.data)) as container:
-                container.streams.video[0].thread_type = "AUTO"
-                for frame in container.decode(video=0):
-                    count += 1
-                    yield frame.to_ndarray(format="rgb24")
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                for frame in container.decode(stream):
+                    start = frame.time if start is None else start
+                    slot = count if start is None or frame.time is None else _slot(frame.time - start, self.fps)
+                    if held is not None and given < slot:
+                        image = _upright(held, stream)
+                        while given < slot:
+                            yield image
+                            given += 1
+                    held, count = frame, count + 1
+                if held is not None:
+                    yield _upright(held, stream)
         except av.FFmpegError as error:
             raise BadInput(f"The video is damaged after frame {count}: {error.strerror}.") from None
         if not count:
             raise BadInput("The video holds no frames.")
+        there, stated = self._length
+        if stated - there > max(0.5, 0.02 * stated):
+            raise BadInput(f"The video breaks off after {there:.1f} of {stated:.1f} s: the file is not complete.")
 
     @cached_property
     def frame_count(self) -> int:
-        """Number of frames, from the header where it says, otherwise counted."""
+        """Number of frames that `frames` gives."""
+        times = self._times
+        return _slot(times[-1] - times[0], self.fps) + 1 if times is not None else sum(1 for _ in self.frames())
+
+    @cached_property
+    def _times(self) -> np.ndarray | None:
+        """Times of the frames in s, in order; None where the file tells none."""
         try:
             with av.open(io.BytesIO(self.data)) as container:
-                stated = container.streams.video[0].frames
+                packets = [p for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard]
         except av.FFmpegError as error:
             raise BadInput(f"The video is damaged: {error.strerror}.") from None
-        return stated or sum(1 for _ in self.frames())
+        if not packets or any(p.pts is None for p in packets):
+            return None
+        return np.sort([float(p.pts * p.time_base) for p in packets])
+
+    @cached_property
+    def _length(self) -> tuple[float, float]:
+        """Seconds of video that are there, and that the header states; equal where it states none."""
+        with av.open(io.BytesIO(self.data)) as container:
+            stream = container.streams.video[0]
+            there = self.frame_count / self.fps
+            if stream.duration:
+                return there, float(stream.duration * stream.time_base)
+            if container.duration and len(container.streams) == 1:
+                return there, container.duration / av.time_base
+            return there, there
 
     @property
     def duration(self) -> float:
@@ -133,3 +178,22 @@ def _read_intrinsics(comment: str) -> tuple[float, float, float, float] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return (fx, fy, cx, cy) if fx > 0 and fy > 0 else None
+
+
+def _slot(time: float, fps: float) -> int:
+    """Number of the frame that is shown at ``time`` after the first."""
+    return int(np.floor(time * fps + 0.5 - 1e-6))
+
+
+def _upright_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
+    """Width and height of a frame as it is to be seen, px."""
+    width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
+    return (frame.height, width) if round(frame.rotation / 90) % 2 else (width, frame.height)
+
+
+def _upright(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
+    """A frame as it is to be seen: turned by the display matrix, pixels made square; (H, W, 3) uint8 RGB."""
+    width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
+    image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

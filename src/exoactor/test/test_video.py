@@ -1,3 +1,7 @@
+import io
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 
@@ -45,3 +49,110 @@ def test_a_cut_off_video_is_refused():
 def test_no_frames_make_no_video():
     with pytest.raises(BadInput, match="at least one frame"):
         Video.from_frames([], 30.0)
+
+
+def written(levels, times=None, pix_fmt="yuv420p", size=(64, 48), turned=0, codec="libx264", form="mp4", mark=False):
+    """A video of plain pictures with the given times in ms, as other programs write them."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=form) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        if turned:
+            stream.set_display_rotation(turned)
+        for k, level in enumerate(levels):
+            image = np.full((size[1], size[0], 3), level, np.uint8)
+            if mark:
+                image[: size[1] // 4] = 255
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = times[k] if times else round(1000 * k / 30), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return Video.from_bytes(buffer.getvalue())
+
+
+def levels(video):
+    return np.array([float(frame.mean()) for frame in video.frames()])
+
+
+def test_a_varying_frame_rate_becomes_constant():
+    """A ramp of grey over time stays a ramp, though its frames come at 10 and then at 40 a second."""
+    times = [*range(0, 1000, 100), *range(1000, 2001, 25)]
+    video = written([t // 10 for t in times], times)
+    found = levels(video)
+    assert len(found) == video.frame_count == pytest.approx(2.0 * video.fps, abs=2)
+    expected = np.arange(len(found)) / video.fps * 100
+    assert np.abs(found - expected).max() < 100 * 0.1 + 3  # nothing later than the longest frame lasts
+    assert np.abs(found - expected)[len(found) // 2 + 2 :].mean() < 4
+
+
+def test_a_constant_rate_in_rounded_times_keeps_every_frame():
+    wanted = np.arange(0, 240, 8)
+    video = written(wanted, form="matroska")
+    np.testing.assert_allclose(levels(video), wanted, atol=6)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv422p", "yuv420p10le", "yuv422p10le", "yuv444p"])
+def test_other_pixel_formats(pix_fmt):
+    wanted = np.linspace(20, 230, 8).astype(int)
+    np.testing.assert_allclose(levels(written(wanted, pix_fmt=pix_fmt)), wanted, atol=6)
+
+
+@pytest.mark.parametrize(("turned", "edge"), [(0, "top"), (90, "left"), (180, "bottom"), (-90, "right")])
+def test_the_display_matrix_is_honoured(turned, edge):
+    """The mark at the top of the stored picture comes where a player shows it (angles are counter-clockwise)."""
+    video = written([0] * 3, turned=turned, mark=True)
+    image = next(video.frames())
+    assert (video.width, video.height) == ((48, 64) if turned in (90, -90) else (64, 48))
+    assert image.shape == (video.height, video.width, 3)
+    sides = {"top": image[:6], "bottom": image[-6:], "left": image[:, :6], "right": image[:, -6:]}
+    assert max(sides, key=lambda side: sides[side].mean()) == edge
+    assert sum(float(side.mean()) > 200 for side in sides.values()) == 1
+
+
+def test_portrait():
+    video = written([100] * 3, size=(48, 80))
+    assert next(video.frames()).shape == (80, 48, 3) == (video.height, video.width, 3)
+
+
+def test_oblong_pixels_become_square():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    video = Video.from_bytes(buffer.getvalue())
+    assert next(video.frames()).shape == (48, 96, 3) == (video.height, video.width, 3)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska"])
+def test_a_file_that_breaks_off_is_told(form, tmp_path):
+    """The header comes first, as in downloads: what is there can be read, but the rest is missing."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "whole"
+    options = {"movflags": "faststart"} if form == "mp4" else {}
+    with av.open(str(path), "w", format=form, options=options) as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(60):
+            image = rng.integers(0, 255, (48, 64, 3)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    data = path.read_bytes()
+    assert len(list(Video.from_bytes(data).frames())) == 60
+    with pytest.raises(BadInput, match=r"damaged|breaks off after [01]\.. of 2\.0 s"):
+        list(Video.from_bytes(data[: len(data) // 2]).frames())
+
+
+def test_sound_alone_is_no_video():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="wav") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(BadInput, match="no video stream"):
+        Video.from_bytes(buffer.getvalue())

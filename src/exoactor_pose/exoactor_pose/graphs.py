@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,23 @@ import numpy as np
 from exoactor.errors import Missing
 
 
+_STDERR = RLock()
+
+
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Send the C++ libraries' chatter to nowhere: TensorFlow Lite's has no other switch."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    with _STDERR:  # or one thread would keep the other's nowhere as the real one
+        sys.stderr.flush()
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def modules_folder() -> Path:
