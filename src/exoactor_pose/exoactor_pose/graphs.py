@@ -17,7 +17,6 @@ import numpy as np
 
 from exoactor.errors import Missing
 
-
 _STDERR = RLock()
 
 
