@@ -20,6 +20,8 @@ setup(
         ],
         "exoactor.estimate": [
             "mediapipe = exoactor_pose.estimator:MediapipeEstimator",
+            "external = exoactor_pose.external:ExternalEstimator",
+            "file = exoactor_pose.file:FileReader",
         ],
     },
 )

@@ -18,10 +18,11 @@ from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
 
 # Names by joint, without prefix ("mixamorig:"), side, case and punctuation; the first that exists is taken.
-# {s} is "left" or "right". Where a skeleton has an "Arm" joint, its "Shoulder" is the collar.
+# {s} is "left" or "right". Where a skeleton has an "Arm" joint, its "Shoulder" is the collar; where it has a "Shin", as
+# SOMA's, its "Leg" is the hip.
 _NAMES: dict[str, tuple[str, ...]] = {
-    "hip": ("{s}upleg", "{s}hip", "{s}thigh", "{s}upperleg", "{s}hipjoint"),
-    "knee": ("{s}leg", "{s}knee", "{s}shin", "{s}calf", "{s}lowerleg"),
+    "hip": ("{s}upleg", "{s}hip", "{s}thigh", "{s}upperleg", "{s}hipjoint", "{s}leg"),
+    "knee": ("{s}shin", "{s}leg", "{s}knee", "{s}calf", "{s}lowerleg"),
     "ankle": ("{s}foot", "{s}ankle"),
     "foot": ("{s}toebase", "{s}toe", "{s}toes", "{s}ball"),
     "collar": ("{s}collar", "{s}clavicle", "{s}shoulder"),
@@ -79,6 +80,8 @@ def joint_table(names: list[str]) -> dict[str, int]:
                 table[f"{side}_{part}"] = found
             elif part in _NEEDED:
                 raise BadInput(f"The skeleton has no joint for the {side} {part}: it has {', '.join(names[:30])}.")
+        if table[f"{side}_hip"] == table[f"{side}_knee"]:
+            raise BadInput(f"The skeleton has no joint for the {side} hip: it has {', '.join(names[:30])}.")
         if table.get(f"{side}_collar") == table[f"{side}_shoulder"]:
             del table[f"{side}_collar"]
     for joint, candidates in (("neck", _NECK), ("head", _HEAD)):
@@ -119,6 +122,14 @@ def _rest_frame(rest: np.ndarray, table: dict[str, int]) -> np.ndarray:
     up = up - left * (up @ left)
     up /= np.linalg.norm(up)
     return np.stack([left, up, np.cross(left, up)], axis=1)
+
+
+def _up(pos: np.ndarray, table: dict[str, int]) -> str:
+    """Axis that points from the feet to the shoulders on the whole; "" where the person does not stand upright."""
+    ends = [pos[:, [table[f"left_{part}"], table[f"right_{part}"]]].mean(axis=(0, 1)) for part in ("ankle", "shoulder")]
+    rise = (ends[1] - ends[0]) / max(np.linalg.norm(ends[1] - ends[0]), 1e-9)
+    axis = int(np.argmax(np.abs(rise)))
+    return f"{'+' if rise[axis] > 0 else '-'}{'xyz'[axis]}" if abs(rise[axis]) > 0.9 else ""
 
 
 def _scale(leg: float, unit: str | float) -> float:
@@ -177,7 +188,7 @@ def _human(bvh, local, pos, rest_nodes, topology, unit) -> HumanMotion:
     world = np.empty_like(local)
     for j in range(len(nodes)):
         world[:, j] = local[:, j] if parents[j] < 0 else world[:, parents[j]] @ local[:, j]
-    to_z_up = _TO_Z_UP[str(bvh.world_up)]
+    to_z_up = _TO_Z_UP[_up(pos, table) or str(bvh.world_up)]
     frame = _rest_frame(rest, table)
     body = BodyModel.load()
     neutral = body.rest_joints(np.zeros(1))

@@ -1,0 +1,201 @@
+"""Backend ``external``: an estimator of someone else's, run in its own environment or container by a command."""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import re
+import secrets
+import shlex
+import signal
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exoactor.errors import BadInput, Missing, Refused
+from exoactor.stages import Estimate, Progress, no_progress
+from exoactor.video import Video
+from exoactor_pose.readers import UNDERSTOOD, read, recognises
+
+POLL = 0.1
+"""s between two looks at the process."""
+GRACE = 0.5
+"""s from asking the process group to end until it is killed."""
+USUAL_PACE = 10.0
+"""s that such estimators take per second of video: only the progress bar needs a guess."""
+
+_OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # of our environment: they would break the other one's
+
+
+class ExternalEstimator:
+    """Video -> Estimate by another program, whose result file is then read.
+
+    The command is split as a shell would split it, but no shell runs it: quotes count, pipes and variables do not. In
+    it, and in the pattern, {video} is the video's path, {output} an empty folder, {name} the video's name without
+    ending, new for every run, so that a result left from another run is never taken for this one.
+
+    Parameters
+    ----------
+    command
+        For example: /opt/conda/bin/conda run --no-capture-output -n gvhmr python tools/demo/demo.py --video {video}
+        --output_root {output} -s.
+    result
+        Glob pattern of the result file, ** for any folders; a relative one counts from ``folder``. The newest that
+        matches is taken.
+    folder
+        Folder that the command runs in, mostly the estimator's repository; empty: {output}.
+    timeout
+        s after which the command is ended; 0: never.
+    person
+        Who, by the name that the result gives; empty: whoever is seen longest.
+    logs
+        Folder that takes a folder a run, with log.txt and {output}; empty: ~/.exoactor/external.
+    """
+
+    def __init__(
+        self,
+        command: str = "",
+        result: str = "{output}/**/*",
+        folder: str = "",
+        timeout: float = 1800.0,
+        person: str = "",
+        logs: str = "",
+    ) -> None:
+        if not command.strip():
+            raise BadInput(
+                "The estimator 'external' has no command: set its option command, with {video} and {output} in it."
+            )
+        try:
+            self.command = shlex.split(command)
+        except ValueError as error:
+            raise BadInput(f"The command of the external estimator cannot be split: {error}.") from None
+        if not any("{video}" in part for part in self.command):
+            raise BadInput("The command of the external estimator does not name {video}.")
+        for text in (command, result):
+            for unknown in re.findall(r"{(\w*)}", text):
+                if unknown not in ("video", "output", "name"):
+                    raise BadInput(f"'{{{unknown}}}' is none of the placeholders {{video}}, {{output}}, {{name}}.")
+        if not (math.isfinite(timeout) and timeout >= 0):
+            raise BadInput(f"timeout is {timeout} s, but it must be 0 or more.")
+        if folder and not Path(folder).expanduser().is_dir():
+            raise BadInput(f"There is no folder {folder} for the external estimator to run in.")
+        self.result, self.folder, self.timeout, self.person = result, folder, timeout, person
+        self.logs = Path(logs or "~/.exoactor/external").expanduser()
+
+    def __call__(self, video: Video, progress: Progress = no_progress) -> Estimate:
+        """Run the command on the video and read its result.
+
+        Raises
+        ------
+        BadInput
+            The result is no motion that can be read.
+        Missing
+            The command is not installed.
+        Refused
+            The command failed, took too long, or left no result.
+        """
+        name = f"exoactor-{secrets.token_hex(4)}"
+        run = self.logs / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name[9:]}"
+        output, clip, log = run / "output", run / f"{name}.mp4", run / "log.txt"
+        try:
+            output.mkdir(parents=True)
+        except OSError as error:
+            raise BadInput(f"Cannot write {output}: {error.strerror or error}.") from None
+        video.save(clip)
+        places = {"video": str(clip), "output": str(output), "name": name}
+        folder = Path(self.folder).expanduser() if self.folder else output
+        command = [_filled(part, places) for part in self.command]
+        since = time.time()
+        _run(command, folder, log, self.timeout, USUAL_PACE * video.duration, progress)
+        path = _newest(str(folder / _filled(self.result, places, glob.escape)), since, log)
+        progress(0.98, f"Reading {path.name}")
+        try:
+            estimate = read(path, self.person, video.fps)
+        except BadInput as error:
+            raise BadInput(f"The external estimator's result cannot be used: {error}") from None
+        clip.unlink(missing_ok=True)
+        estimate.metrics.update(command=shlex.join(command), log=str(log), seconds=round(time.time() - since, 1))
+        progress(1.0, "The motion is estimated")
+        return estimate
+
+
+def _filled(text: str, places: dict[str, str], quote=str) -> str:
+    return re.sub(r"{(video|output|name)}", lambda match: quote(places[match[1]]), text)
+
+
+def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: float, progress: Progress) -> None:
+    """Run a command to its end, in a process group of its own that never outlives this call."""
+    environment = {key: value for key, value in os.environ.items() if key not in _OWN} | {"PYTHONUNBUFFERED": "1"}
+    start = time.monotonic()
+    with log.open("wb") as file:
+        try:
+            process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=file,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise Missing(f"The external estimator's command '{command[0]}' is not found.") from None
+        except OSError as error:
+            raise Missing(f"The external estimator '{command[0]}' cannot be run: {error.strerror or error}.") from None
+    try:
+        while not _ended(process):
+            elapsed = time.monotonic() - start
+            if timeout and elapsed > timeout:
+                raise Refused(
+                    f"The external estimator was ended after {timeout:.0f} s (its option timeout); {_last_words(log)}"
+                )
+            share = 0.95 * (1 - math.exp(-elapsed / max(usual, 1.0)))
+            progress(share, f"{elapsed:.0f} s: {_last_line(log) or command[0]}")
+            time.sleep(POLL)
+    finally:
+        _end(process)
+    if process.returncode:
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+        raise Refused(f"The external estimator failed with {how}; {_last_words(log)}")
+
+
+def _ended(process: subprocess.Popen) -> bool:
+    """Whether the command has ended; it is left unreaped, so that its group's number cannot be another's yet."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End the whole process group: ask first, where the command still runs, then kill what is left."""
+    if not _ended(process):
+        os.killpg(process.pid, signal.SIGTERM)
+        limit = time.monotonic() + GRACE
+        while not _ended(process) and time.monotonic() < limit:
+            time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _last_line(log: Path) -> str:
+    """The last line that the command wrote; a progress bar's rewritten line is one."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        text = file.read().decode(errors="replace")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    return "".join(c for c in lines[-1] if c.isprintable())[:200] if lines else ""
+
+
+def _last_words(log: Path) -> str:
+    line = _last_line(log)
+    return f"its last line was '{line}'. Its log: {log}." if line else f"it wrote nothing. Its log: {log}."
+
+
+def _newest(pattern: str, since: float, log: Path) -> Path:
+    """The newest readable file that matches and was written since."""
+    found = [Path(path) for path in glob.glob(pattern, recursive=True)]
+    fresh = [path for path in found if path.stat().st_mtime >= since - 1.0 and recognises(path)]
+    if fresh:
+        return max(fresh, key=lambda path: path.stat().st_mtime)
+    if found:
+        kind = "older than this run" if any(map(recognises, found)) else "none that can be read"
+        told = f"what matches {pattern} is {kind} (understood are {UNDERSTOOD})"
+    else:
+        told = f"nothing matches {pattern}"
+    raise Refused(f"The external estimator left no result: {told}; {_last_words(log)}")
