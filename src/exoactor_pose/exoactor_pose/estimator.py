@@ -35,7 +35,7 @@ class MediapipeEstimator:
     min_found
         Share of frames in which the person must be found.
     iterations
-        Steps of the fit; more is slower and a little more exact.
+        Steps of the fit at most; it ends before when nothing changes any more.
     person
         Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
     max_seconds
@@ -50,7 +50,7 @@ class MediapipeEstimator:
         model_complexity: int = 1,
         min_confidence: float = 0.5,
         min_found: float = 0.5,
-        iterations: int = 240,
+        iterations: int = 24,
         person: str = "largest",
         max_seconds: float = 120.0,
     ) -> None:

@@ -31,7 +31,7 @@ def test_estimate_of_a_generated_clip(waving):
     video, truth = waving
     body = BodyModel.load()
     fractions = []
-    estimate = MediapipeEstimator(iterations=160)(video, lambda fraction, text: fractions.append(fraction))
+    estimate = MediapipeEstimator()(video, lambda fraction, text: fractions.append(fraction))
     motion = estimate.motion
     assert len(motion) == 24
     assert motion.fps == 15

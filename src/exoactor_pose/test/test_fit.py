@@ -5,11 +5,12 @@ from scipy.spatial.transform import Rotation
 from exoactor.body import BODY_JOINT_NAMES, BodyModel
 from exoactor.motion import HumanMotion
 from exoactor_pose.anatomy import landmark_points
+from exoactor_pose.banded import Banded
 from exoactor_pose.camera import Camera
 from exoactor_pose.fit import Weights, contacts_of, fit
 from exoactor_pose.initial import initial_pose
 from exoactor_pose.landmarks import Landmarks
-from exoactor_pose.spline import Spline
+from exoactor_pose.skeleton import POSE, VARIABLES, Skeleton, State
 
 FPS = 30.0
 JOINT = {name: 3 * (k - 1) for k, name in enumerate(BODY_JOINT_NAMES)}
@@ -78,7 +79,7 @@ def test_fit_recovers_a_motion_from_its_own_landmarks(body, fitted):
     truth, camera, _, result = fitted
     error = np.linalg.norm(turned_to_start(body, result.motion) - turned_to_start(body, truth), axis=-1)
     assert error.mean() < 0.035  # m, in the world, with 2 px of noise
-    assert abs(result.camera.pitch - camera.pitch) < 0.03
+    assert abs(result.camera.pitch - camera.pitch) < 0.05  # told by balance alone, with the feet in one place
     assert abs(result.camera.height - camera.height) < 0.2
     assert result.reprojection.mean() < 5
 
@@ -145,12 +146,60 @@ def test_contacts():
     assert contacts[:, 2:].min() > 0.9
 
 
-def test_spline_follows_and_bridges():
-    x = np.sin(np.arange(50) / 8)[:, None]
-    weight = np.ones(50)
-    weight[20:25] = 0
-    spline = Spline(50, 3)
-    import torch
+def test_derivatives_of_the_skeleton(body):
+    rng, frames, h = np.random.default_rng(0), 3, 1e-6
+    skeleton = Skeleton(body)
+    state = State(
+        rng.normal(size=(frames, 3)), Rotation.random(frames, random_state=0).as_matrix(),
+        0.5 * rng.normal(size=(frames, POSE)), 0.3 * rng.normal(size=skeleton.shapes), np.zeros(3),
+    )  # fmt: skip
+    points = skeleton.points(state)
+    for k in range(VARIABLES + skeleton.shapes):
+        step = h * np.eye(VARIABLES + skeleton.shapes + 3)[k]
+        moved = skeleton.points(state.moved(np.tile(step[:VARIABLES], (frames, 1)), step[VARIABLES:]))
+        derivative = points.by_variable[..., k] if k < VARIABLES else points.by_shape[..., k - VARIABLES]
+        np.testing.assert_allclose((moved.places - points.places) / h, derivative, atol=2e-5)
+        derivative = points.mass_by_variable[..., k] if k < VARIABLES else points.mass_by_shape[..., k - VARIABLES]
+        np.testing.assert_allclose((moved.mass - points.mass) / h, derivative, atol=2e-5)
 
-    values = spline(torch.as_tensor(spline.fit(x, weight), dtype=torch.float32)).numpy()
-    assert np.abs(values - x).max() < 0.02
+
+def test_banded_equations_are_solved_as_dense_ones():
+    rng, frames, size, common = np.random.default_rng(1), 7, 3, 2
+    equations = Banded(frames, size, common)
+    count = frames * size
+    rows = []  # dense rows over all variables, and their errors
+
+    def dense(blocks: dict[int, np.ndarray], shared: np.ndarray, error: float) -> None:
+        row = np.zeros(count + common + 1)
+        for frame, values in blocks.items():
+            row[frame * size : (frame + 1) * size] = values
+        row[count:-1], row[-1] = shared, error
+        rows.append(row)
+
+    for t in range(frames):
+        a, b, error = rng.normal(size=(4, size)), rng.normal(size=(4, common)), rng.normal(size=4)
+        equations.add(slice(t, t + 1), (a.T @ a)[None])
+        equations.border[t] += a.T @ b
+        equations.gradient[t] += a.T @ error
+        equations.corner += b.T @ b
+        equations.common_gradient += b.T @ error
+        for k in range(4):
+            dense({t: a[k]}, b[k], error[k])
+    for t in range(frames - 1):
+        a, b = rng.normal(size=size), rng.normal(size=size)
+        equations.add(slice(t, t + 1), np.outer(a, a)[None])
+        equations.add(slice(t + 1, t + 2), np.outer(b, b)[None])
+        equations.add_next(slice(t, t + 1), np.outer(b, a)[None])
+        dense({t: a, t + 1: b}, np.zeros(common), 0.0)
+    taps = np.array([-1.0, 3.0, -3.0, 1.0])
+    weight, bend = rng.uniform(1, 2, size=(frames - 3, size)), rng.normal(size=(frames - 3, size))
+    equations.add_smoothness(weight, bend, taps)
+    for t in range(frames - 3):
+        for k in range(size):
+            root = np.sqrt(weight[t, k])
+            dense({t + i: root * tap * np.eye(size)[k] for i, tap in enumerate(taps)}, np.zeros(common),
+                  root * bend[t, k])  # fmt: skip
+    matrix = np.array(rows)
+    step, shared = equations.solve(damping=0.0)
+    wanted = np.linalg.lstsq(matrix[:, :-1], -matrix[:, -1], rcond=None)[0]
+    np.testing.assert_allclose(np.concatenate([step.ravel(), shared]), wanted, atol=1e-6)
