@@ -196,17 +196,26 @@ def generate(
 
 @app.command(epilog="Example: exoactor estimate wave.mp4 -o wave_human.npz")
 def estimate(
-    video: Annotated[Path, typer.Argument(help="Video of one person.")],
+    file: Annotated[Path, typer.Argument(help="Video of one person, or the motion that another estimator found.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Human motion to write (.npz).")] = Path("human.npz"),
-    estimator: Annotated[str, typer.Option(help="Pose estimator.")] = DEFAULTS["estimate"],
+    estimator: Annotated[str, typer.Option(help="Pose estimator for videos.")] = DEFAULTS["estimate"],
     settings: Set = None,
     json_: Json = False,
 ) -> None:
-    """Read the person's motion out of a video."""
+    """Read the person's motion out of a video, or out of a result file: GVHMR's, WHAM's, AMASS, bvh and others."""
     from exoactor.video import Video
 
-    clip = Video.load(video)
-    backends = Backends(settings, estimate=estimator)
+    clip, reader = None, backend_class("estimate", "file")
+    if reader.recognises(file):
+        backends = Backends(settings, estimate="file")
+        backends.options["estimate"]["path"] = str(file)
+    else:
+        try:
+            clip = Video.load(file)
+        except BadInput as error:
+            others = f" Motions that are read: {reader.understood}." if file.exists() else ""
+            raise BadInput(f"{error}{others}") from None
+        backends = Backends(settings, estimate=estimator)
     with progress_bars(json_) as bars:
         result = backends.load("estimate")(clip, bars("estimate"))
     result.motion.save(output)

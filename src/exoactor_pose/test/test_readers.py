@@ -1,3 +1,4 @@
+import json
 import math
 import os
 import pickle
@@ -525,3 +526,34 @@ def test_files_of_the_test_data():
         motion = read(path).motion
         assert re.match("bvh", path.stem)
         assert -0.02 < BODY.foot_points(motion)[..., 2].min() < 0.05
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def estimate_command(*arguments):
+    from typer.testing import CliRunner
+
+    from exoactor.cli import app
+
+    return CliRunner().invoke(app, ["estimate", *map(str, arguments)])
+
+
+def test_the_command_line_reads_result_files(tmp_path):
+    path = write_wham(tmp_path).rename(tmp_path / "what_it_is_called_says_nothing")
+    out = tmp_path / "human.npz"
+    done = estimate_command(path, "-o", out, "--json", "-s", "estimate.fps=25", "-s", "estimate.person=0")
+    assert done.exit_code == 0, done.output
+    metrics = json.loads(done.stdout.splitlines()[-1])
+    assert (metrics["source"], metrics["person"]) == ("WHAM", "0")
+    motion = HumanMotion.load(out)
+    assert (motion.fps, len(motion)) == (25.0, 40)
+
+
+def test_the_command_line_says_what_it_understands(tmp_path):
+    (tmp_path / "notes.mp4").write_text("hello")
+    refused = estimate_command(tmp_path / "notes.mp4").exception
+    assert isinstance(refused, BadInput)
+    assert "video" in str(refused)
+    assert "PromptHMR's results.pkl" in str(refused)
+    assert "PromptHMR" not in str(estimate_command(tmp_path / "none.mp4").exception)
