@@ -211,6 +211,7 @@ def write_phalp(folder, pitch=0.15):
             "tracked_ids": [1], "tracked_bbox": [np.zeros(4)], "tid": [1], "bbox": [np.zeros(4)],
             "tracked_time": [0 if t != 50 else 2], "size": [[height, width]], "conf": [np.float32(0.9)],
             "mask": [{"size": [256, 256], "counts": "PPP"}], "smpl": [smpl], "camera": [f32(where[t])],
+            "ava_action": {1: torch.zeros(1, 80)}, "label": {1: np.zeros((1, 80))},
             "camera_bbox": [np.zeros(3, np.float32)], "3d_joints": [np.zeros((45, 3), np.float32)], "extra_data": [0],
         }  # fmt: skip
     joblib.dump(visuals, folder / "demo_walk.pkl", compress=3)
@@ -306,6 +307,7 @@ def test_missing_frames_are_interpolated_and_told(tmp_path):
     assert estimate.metrics["interpolated_frames"] == 10
     assert estimate.motion.confidence[29:41].tolist() == [1.0] + [0.0] * 10 + [1.0]
     assert abs(np.diff(estimate.motion.transl, axis=0)).max() < 0.06
+    assert estimate.metrics["notes"][1].startswith("The person is not seen from 1.0 to 1.3 s")
 
 
 @pytest.mark.parametrize("write", [write_wham, write_tram, write_prompthmr])
@@ -493,6 +495,12 @@ def test_what_lacks_or_is_not_finite_is_named(tmp_path):
     joblib.dump(results, tmp_path / "a.pkl")
     with pytest.raises(BadInput, match=r"\(WHAM\): trans_world is missing"):
         read(tmp_path / "a.pkl")
+    for wrong, match in ((0, "do not rise"), (10**9, "reach from number 0 to 1000000000"), (math.nan, "do not rise")):
+        results = joblib.load(write_wham(tmp_path))
+        results[3]["frame_ids"] = np.r_[np.arange(FRAMES - 1), wrong]
+        joblib.dump(results, tmp_path / "a.pkl")
+        with pytest.raises(BadInput, match=match):
+            read(tmp_path / "a.pkl")
     np.savez(tmp_path / "a.npz", trans=np.zeros((0, 3)), poses=np.zeros((0, 156)))
     with pytest.raises(BadInput, match="there are no frames"):
         read(tmp_path / "a.npz")

@@ -24,6 +24,8 @@ UNDERSTOOD = (
     "PromptHMR's results.pkl, the .pkl of PHALP and 4D-Humans, AMASS .npz, and .bvh"
 )
 USUAL_FPS = 30.0
+ABSENCE = 0.3
+"""s that somebody may lack without a note."""
 
 
 def recognises(path: str | Path) -> bool:
@@ -79,7 +81,11 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         "person": name,
         "people": len(recording.people),
         "interpolated_frames": int(len(motion) - len(recording.people[name].frames)),
-        "notes": [*recording.notes, *_doubts(tool, fps or recording.fps)],
+        "notes": [
+            *recording.notes,
+            *_doubts(tool, fps or recording.fps),
+            *_absences(recording.people[name].frames, motion.fps),
+        ],
     }
     return Estimate(motion, metrics=metrics)
 
@@ -97,6 +103,15 @@ def _doubts(tool: str, fps: float | None) -> list[str]:
     if fps:
         return []
     return [f"{tool} does not say the video's frame rate: {USUAL_FPS:.0f} was taken; set fps to another."]
+
+
+def _absences(frames: np.ndarray, fps: float) -> list[str]:
+    """Sentences on where somebody lacks for longer, in seconds from the motion's start."""
+    seconds = (frames - frames[0]) / fps
+    return [
+        f"The person is not seen from {seconds[k]:.1f} to {seconds[k + 1]:.1f} s: what is there is interpolated."
+        for k in np.flatnonzero(np.diff(seconds) > ABSENCE)
+    ]
 
 
 def _metrics(tool: str, motion: HumanMotion) -> Metrics:

@@ -26,7 +26,7 @@ from exoactor.body import BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
 from exoactor_pose.anatomy import JOINT_MASSES
-from exoactor_pose.readers.recording import Person, Recording, array, axis_angles, stature
+from exoactor_pose.readers.recording import Person, Recording, array, axis_angles, frame_numbers, stature
 
 FOCAL, SIZE = 5000.0, 256.0
 FOV_DEG = 55.0
@@ -54,7 +54,7 @@ def read(data: dict[Any, dict[str, Any]]) -> Recording:
 
 
 def _person(track: dict[int, tuple[Any, ...]]) -> Person:
-    frames = np.array(sorted(track))
+    frames = frame_numbers({"time": sorted(track)}, "time", len(track))
     smpl, camera, guessed, size = zip(*(track[k] for k in frames), strict=True)
     if not all(isinstance(s, dict) for s in smpl):
         raise BadInput("smpl is not a table.")

@@ -47,7 +47,7 @@ def without_gaps(person: Person) -> Person:
     Raises
     ------
     BadInput
-        There are no frames, they do not rise, or a number is not finite.
+        There are no frames, or a number is not finite.
     """
     frames = person.frames
     if len(frames) == 0:
@@ -57,8 +57,6 @@ def without_gaps(person: Person) -> Person:
         if value is not None and not np.isfinite(value).all():
             bad = np.argwhere(~np.isfinite(value).reshape(len(value), -1).all(axis=1))[0][0]
             raise BadInput(f"its {name} holds a number that is not finite, first in frame {bad}.")
-    if (np.diff(frames) <= 0).any():
-        raise BadInput("the numbers of its frames do not rise.")
     every = np.arange(frames[0], frames[-1] + 1)
     if len(every) == len(frames):
         return person

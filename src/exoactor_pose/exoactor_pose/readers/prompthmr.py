@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from exoactor.errors import BadInput
-from exoactor_pose.readers.recording import FROM_Y_UP, Person, Recording, array, matrices, stature
+from exoactor_pose.readers.recording import FROM_Y_UP, Person, Recording, array, frame_numbers, matrices, stature
 
 
 def tool(data: Any) -> str:
@@ -30,7 +30,7 @@ def read(data: dict[str, Any]) -> Recording:
         pose = array(world, "pose", None, 165)
         contact = track.get("smplx_cam", {}).get("contact")
         people[str(name)] = Person(
-            frames=array(track, "frames", len(pose)).astype(int),
+            frames=frame_numbers(track, "frames", len(pose)),
             root=FROM_Y_UP @ matrices(pose[:, :3]),
             pelvis=array(world, "trans", len(pose), 3) @ FROM_Y_UP.T,
             body_pose=pose[:, 3:66],

@@ -82,6 +82,16 @@ def array(data: Mapping[str, Any], key: str, *shape: int | None) -> np.ndarray:
     return value
 
 
+def frame_numbers(data: Mapping[str, Any], key: str, count: int) -> np.ndarray:
+    """The numbers (count,) of a track's frames; raises `BadInput` where they are none, or do not rise."""
+    value = array(data, key, count)
+    if not np.isfinite(value).all() or (np.diff(value) <= 0).any():
+        raise BadInput(f"the numbers of its frames, {key}, do not rise.")
+    if count and value[-1] - value[0] > 50 * count + 1000:
+        raise BadInput(f"its {count} frames reach from number {value[0]:.0f} to {value[-1]:.0f}.")
+    return value.astype(int)
+
+
 def matrices(axis_angle: np.ndarray) -> np.ndarray:
     """Axis-angle (..., 3) -> rotation matrices (..., 3, 3)."""
     return Rotation.from_rotvec(axis_angle.reshape(-1, 3)).as_matrix().reshape(*axis_angle.shape[:-1], 3, 3)

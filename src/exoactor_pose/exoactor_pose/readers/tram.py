@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.errors import BadInput
-from exoactor_pose.readers.recording import FROM_Y_UP, Person, Recording, array, axis_angles, stature
+from exoactor_pose.readers.recording import FROM_Y_UP, Person, Recording, array, axis_angles, frame_numbers, stature
 
 SMPL_PELVIS = np.array([-0.002, -0.235, 0.028])
 """Pelvis of SMPL's rest body from its origin, m, rounded: it turns with the camera, the person does not."""
@@ -35,7 +35,7 @@ def read(data: dict[str, Any]) -> Recording:
     people = {}
     for name, track in data["tracks"].items():
         rotation = array(track, "pred_rotmat", None, 24, 3, 3)
-        frames = array(track, "frame", len(rotation)).astype(int)
+        frames = frame_numbers(track, "frame", len(rotation))
         if len(frames) and not 0 <= frames.min() <= frames.max() < len(turn):
             raise BadInput(f"track {name} reaches frame {frames.max()}, but camera.npy holds {len(turn)} frames.")
         trans = array(track, "pred_trans").reshape(len(rotation), 3)

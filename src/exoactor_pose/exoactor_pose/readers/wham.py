@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exoactor_pose.readers.recording import FROM_Y_UP, Person, Recording, array, matrices, stature
+from exoactor_pose.readers.recording import FROM_Y_UP, Person, Recording, array, frame_numbers, matrices, stature
 
 
 def tool(data: Any) -> str:
@@ -26,7 +26,7 @@ def read(data: dict[Any, dict[str, Any]]) -> Recording:
     for name, track in data.items():
         pose = array(track, "pose_world", None, 72)
         people[str(name)] = Person(
-            frames=array(track, "frame_ids", len(pose)).astype(int),
+            frames=frame_numbers(track, "frame_ids", len(pose)),
             root=FROM_Y_UP @ matrices(pose[:, :3]),
             pelvis=array(track, "trans_world", len(pose), 3) @ FROM_Y_UP.T,
             body_pose=pose[:, 3:66],
