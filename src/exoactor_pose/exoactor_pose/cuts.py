@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+from scipy.ndimage import median_filter
 
 from exoactor.errors import BadInput
 from exoactor_pose.people import SPEED
@@ -20,6 +21,12 @@ SUDDEN = 3.0
 """...and the difference is this many times that of the frame before, as in no pan of the camera."""
 STEADY = 0.12
 """Mean way of the landmarks, in sizes of the person, below which the person just goes on: the light changed."""
+FLASH_SECONDS = 0.25
+"""How long the person may be lost in such a change."""
+SLIP = 0.15
+"""Sizes by which landmarks may be off."""
+HASTE = 60.0
+"""Sizes / s^2: nobody's hips speed up faster (100 m/s^2)."""
 GLITCH = 3
 """Frames for which a jump there and back is a slip of the detector, not a cut."""
 EMPTY_SECONDS = 1.0
@@ -83,7 +90,7 @@ def longest_stretch(
     """
     found = found.copy()
     cuts = _jumps(image, found, sizes, fps)  # takes slips out of found
-    cuts |= {t for t in np.flatnonzero(changed).tolist() if not _steady(image, found, sizes, t)}
+    cuts |= {t for t in np.flatnonzero(changed).tolist() if not _steady(image, found, sizes, t, fps)}
     cuts.discard(0)
     empty = _runs(~found)
     long = [(a, b) for a, b in empty if (b - a) / fps > EMPTY_SECONDS]
@@ -112,12 +119,15 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
     """Frames at which the person got farther than a person can; slips there and back are taken out of ``found``."""
     hips = image[:, 23:25, :2].mean(axis=1)
 
+    seen = np.flatnonzero(found).tolist()
+    ways = np.array([_way(hips, sizes, a, b) for a, b in pairwise(seen)])
+    usual = dict(zip(seen[1:], median_filter(ways, size=7, mode="nearest"), strict=True)) if len(ways) else {}
+
     def far(a: int, b: int) -> bool:
-        way = np.linalg.norm(hips[b] - hips[a]) / max(sizes[a], sizes[b], 1.0)
-        return way > max(0.25, SPEED * (b - a) / fps)
+        allowed = SPEED * (b - a) / fps if b - a > 1 else 2 * usual[b] + HASTE / fps**2
+        return _way(hips, sizes, a, b) > max(SLIP, allowed)
 
     jumps: list[int] = []
-    seen = np.flatnonzero(found).tolist()
     last, before = None, None  # the last good frame, and the one before the last jump
     for t in seen:
         if last is not None and far(last, t):
@@ -130,12 +140,19 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
     return set(jumps)
 
 
-def _steady(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, t: int) -> bool:
+def _way(hips: np.ndarray, sizes: np.ndarray, a: int, b: int) -> float:
+    """How far the hips got from frame a to b, in sizes of the person."""
+    return float(np.linalg.norm(hips[b] - hips[a])) / max(sizes[a], sizes[b], 1.0)
+
+
+def _steady(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, t: int, fps: float) -> bool:
     """Whether the person goes on over frame ``t`` as if nothing had been."""
-    if t == 0 or not (found[t - 1] and found[t]):
+    seen = np.flatnonzero(found)
+    before, after = seen[seen < t], seen[seen >= t]
+    if not len(before) or not len(after) or (after[0] - before[-1]) / fps > FLASH_SECONDS:
         return False
-    way = np.linalg.norm(image[t, :, :2] - image[t - 1, :, :2], axis=-1).mean()
-    return way < STEADY * max(sizes[t], sizes[t - 1], 1.0)
+    a, b = before[-1], after[0]
+    return np.linalg.norm(image[b, :, :2] - image[a, :, :2], axis=-1).mean() < STEADY * max(sizes[a], sizes[b], 1.0)
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
@@ -150,7 +167,7 @@ def _told(
     """A sentence about nobody in frames a to b."""
     times = f"from {a / fps:.1f} s to {b / fps:.1f} s"
     if a == 0:
-        return f"Nobody is found before {b / fps:.1f} s."
+        return f"The person is not seen before {b / fps:.1f} s."
     if a not in cuts and found[a - 1]:
         x, y = np.median(image[a - 1, 11:29, :2], axis=0)
         sides = {"left": x, "right": width - x, "top": y, "bottom": height - y}
@@ -159,4 +176,4 @@ def _told(
         if sides[side] < 0.5 * span[0 if side in ("left", "right") else 1] + 0.02 * width:
             back = "and does not come back" if b == len(found) else f"and is back at {b / fps:.1f} s"
             return f"The person leaves the picture at the {side} at {a / fps:.1f} s {back}."
-    return f"Nobody is found {times}."
+    return f"The person is not seen {times}."

@@ -24,9 +24,11 @@ LOOK_SECONDS = 0.5
 """How often to look whether others are there..."""
 CROWD_SECONDS = 0.15
 """...and where others are."""
+STRANGE_SECONDS = 0.1
+"""For how long somebody may look otherwise than the person followed, where others are."""
 FRAMES_AHEAD = 4
-UPPER, LOWER = [11, 12, 23, 24], [25, 26, 27, 28]
-"""Shoulders and hips; knees and ankles."""
+UPPER, LOWER = [11, 12], [25, 26, 27, 28]
+"""Shoulders; knees and ankles."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,9 @@ class Tracker:
             self.sizes.append(person.size if person else 0.0)
             if self._next is not None:
                 self.follower.follow(frame, self._next, number / self.fps, self._alone(self._next))
+                if self.follower.strange > STRANGE_SECONDS * self.fps:
+                    self._leave_out(number + 1 - self.follower.strange, number + 1)
+                    self._next, self.follower.strange = None, 0
             if self._pool:
                 self._hands.append(self._pool.submit(self.hands, frame, pose.image) if pose else None)
                 if number >= FRAMES_AHEAD and self._hands[number - FRAMES_AHEAD]:
@@ -124,6 +129,7 @@ class Tracker:
         if people is None:
             return self._next
         looked, self._looked, self._crowd = self._looked, number, people
+        self.follower.look_round(people, number / self.fps)
         if self._next is None:
             person = self.follower.find(frame, people, number / self.fps)
             if person is not None:
@@ -132,12 +138,16 @@ class Tracker:
         other = self.follower.other(frame, people)
         if other is None:
             return self._next
-        self.poses[looked:number] = [None] * (number - looked)
-        self.follower.notes.append(
-            f"Somebody else was taken for the person from {looked / self.fps:.1f} s to {number / self.fps:.1f} s: that "
-            "is left out."
-        )
+        self._leave_out(looked, number)
         return other
+
+    def _leave_out(self, start: int, stop: int) -> None:
+        """Forget what was placed on somebody else."""
+        self.poses[start:stop] = [None] * (stop - start)
+        self.follower.notes.append(
+            f"Somebody else hides the person or was taken for the person from {start / self.fps:.1f} s to "
+            f"{stop / self.fps:.1f} s: that is left out."
+        )
 
     def _alone(self, person: Person) -> bool:
         near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * NEAR * person.size]
@@ -277,7 +287,9 @@ def _whole_person(seen: Landmarks) -> Landmarks:
     up = image[:, 23:25, 1].mean(axis=1) - image[:, 11:13, 1].mean(axis=1)
     length = np.linalg.norm(image[:, 23:25, :2].mean(axis=1) - image[:, 11:13, :2].mean(axis=1), axis=-1)
     if (up < -0.7 * length).mean() > 0.8:
-        raise BadInput("The person is upside down in most frames: turn the video by 180 degrees.")
+        raise BadInput(
+            "The person is upside down in most frames: turn the video by 180 degrees, or use one of a whole person."
+        )
     if lower.all():
         return seen
     gone = 1 - lower.mean()

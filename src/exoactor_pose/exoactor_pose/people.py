@@ -16,8 +16,13 @@ NEAR = 0.6
 """How far, in sizes of the person, the person may have got between two looks that are close in time."""
 SPEED = 9.0
 """Sizes a second: nobody's hips move faster (15 m/s), so a faster track has changed to something else."""
-ALIKE = 0.35
-"""Similarity of colours in [0, 1] below which it is not the same person."""
+ALIKE, STRANGE, SURE = 0.35, 0.65, 0.85
+"""Similarity of colours in [0, 1] below which it is not the same person; below which it is not where others are about;
+and above which it is surely the same, and looks are learnt."""
+FIRST_LOOKS = 10
+"""So many frames are learnt whatever they show."""
+CROWD_SECONDS = 2.0
+"""So long after others were seen they are still about."""
 CLEARLY = 0.15
 """Similarity by which another person must look more like the one followed to be that one."""
 
@@ -35,13 +40,21 @@ class Person:
 
 
 def colours(image: np.ndarray, person: Person) -> np.ndarray:
-    """(512,) shares of colours on the trunk and thighs: what tells people apart."""
-    half = np.maximum(person.size * np.array([0.08, 0.22]), 2.0)
-    height, width = image.shape[:2]
-    low = np.clip(np.floor(person.centre - half), 0, [width - 1, height - 1]).astype(int)
-    high = np.clip(np.ceil(person.centre + half), low + 1, [width, height]).astype(int)
-    patch = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
-    patch = cv2.cvtColor(patch, cv2.COLOR_RGB2Lab)
+    """(1024,) shares of colours on the trunk and on the thighs: what tells people apart."""
+    parts = []
+    for up, down in ((0.22, 0.02), (-0.02, -0.22)):
+        low = person.centre - person.size * np.array([0.07, up])
+        high = person.centre + person.size * np.array([0.07, -down])
+        parts.append(_histogram(image, low, high))
+    return np.concatenate(parts) / 2
+
+
+def _histogram(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(512,) shares of colours between two corners, px, as far as they are in the picture."""
+    last = np.array([image.shape[1], image.shape[0]]) - 1
+    low = np.clip(np.floor(low), 0, last).astype(int)
+    high = np.clip(np.ceil(high), low + 1, last + 1).astype(int)
+    patch = cv2.cvtColor(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2Lab)
     counts = cv2.calcHist([patch], [0, 1, 2], None, [8, 8, 8], [0, 256, 64, 192, 64, 192]).ravel()
     return counts / max(1.0, float(counts.sum()))
 
@@ -73,8 +86,12 @@ class Follower:
         self.most = 0
         """The most people found in any frame."""
         self.last: Person | None = None
+        self.strange = 0
+        """For how many frames the track has been on somebody who looks otherwise, where others are about."""
         self._time = 0.0
+        self._crowd_time = -np.inf
         self._look: np.ndarray | None = None
+        self._looks = 0
 
     def choose(self, people: list[Person], width: int, time: float) -> Person | None:
         """The person to follow from now on; None where there are too few.
@@ -86,7 +103,6 @@ class Follower:
         time
             s, of the frame.
         """
-        self.most = max(self.most, len(people))
         people = sorted(people, key=lambda p: p.centre[0])
         if self.choice != "largest":
             return people[int(self.choice)] if int(self.choice) < len(people) else None
@@ -105,21 +121,29 @@ class Follower:
 
     def find(self, image: np.ndarray, people: list[Person], time: float) -> Person | None:
         """The person followed among the people of a frame, by place and looks; None where nobody is that one."""
-        self.most = max(self.most, len(people))
         if self.last is None:
-            person = self.choose(people, image.shape[1], time)
-            return person
+            return self.choose(people, image.shape[1], time)
+        needed = STRANGE if self._crowded(time) else ALIKE
         reach = NEAR + SPEED * max(0.0, time - self._time - 0.1)
         best, score = None, -1.0
         for person in people:
             away = float(np.linalg.norm(person.centre - self.last.centre)) / max(self.last.size, 1.0)
             alike = self.alike(image, person)
-            if away > reach or alike < ALIKE:
+            if away > reach or alike < needed:
                 continue
             closeness = np.exp(-((away / NEAR) ** 2)) if time - self._time < 0.5 else 0.0
             if alike + 0.5 * closeness > score:
                 best, score = person, alike + 0.5 * closeness
         return best
+
+    def look_round(self, people: list[Person], time: float) -> None:
+        """Take note of how many people there are."""
+        self.most = max(self.most, len(people))
+        if len(people) > 1:
+            self._crowd_time = time
+
+    def _crowded(self, time: float) -> bool:
+        return time - self._crowd_time < CROWD_SECONDS
 
     def alike(self, image: np.ndarray, person: Person) -> float:
         """How much somebody looks like the person followed, in [0, 1]; 1 before anybody is followed."""
@@ -138,15 +162,20 @@ class Follower:
         return best if self.alike(image, best) > self.alike(image, at_track) + CLEARLY else None
 
     def follow(self, image: np.ndarray, person: Person, time: float, alone: bool = True) -> None:
-        """The person was placed here; looks are learnt where nobody else is near (``alone``)."""
+        """The track is here; looks are learnt where nobody else is near (``alone``)."""
+        look = colours(image, person)
+        alike = 1.0 if self._look is None else similarity(self._look, look)
+        known = self._looks >= FIRST_LOOKS
+        self.strange = self.strange + 1 if known and alike < STRANGE and self._crowded(time) else 0
+        if self.strange:
+            return
         self.last, self._time = person, time
         if self._look is None:
-            self._look = colours(image, person)
-        elif alone:
-            look = colours(image, person)
-            if similarity(look, self._look) > ALIKE:
-                self._look = 0.95 * self._look + 0.05 * look
+            self._look, self._looks = look, 1
+        elif alone and (alike > SURE or self._looks < FIRST_LOOKS):
+            self._looks += 1
+            self._look = self._look + (look - self._look) / min(self._looks, 20)
 
     def forget(self) -> None:
         """After a cut: anybody may be in the picture."""
-        self.last, self._look = None, None
+        self.last, self._look, self.strange = None, None, 0
