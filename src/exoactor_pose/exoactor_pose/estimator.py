@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from exoactor.video import Video
 from exoactor_pose.camera import Camera
 from exoactor_pose.detectors import Detector, MediapipeDetector
 from exoactor_pose.fit import Fit, Weights, fit
+from exoactor_pose.hands import LOOKS_PER_SECOND, HandFinder, hand_pose, sharpened
 from exoactor_pose.landmarks import Landmarks, detect
 from exoactor_pose.people import Follower
 
@@ -40,6 +42,8 @@ class MediapipeEstimator:
         Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
     max_seconds
         Length of video that is taken, in s.
+    hands
+        Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class MediapipeEstimator:
         iterations: int = 24,
         person: str = "largest",
         max_seconds: float = 120.0,
+        hands: bool = True,
     ) -> None:
         if not 0.5 <= person_height <= 2.5:
             raise BadInput(f"person_height is {person_height} m, but it must lie between 0.5 and 2.5.")
@@ -62,7 +67,7 @@ class MediapipeEstimator:
             raise BadInput(f"iterations is {iterations}, but it must be 2 or more.")
         self.body = BodyModel.load(body_model or None)
         self.person_height, self.fov_deg, self.min_found = person_height, fov_deg, min_found
-        self.person, self.max_seconds = Follower(person).choice, max_seconds
+        self.person, self.max_seconds, self.hands = Follower(person).choice, max_seconds, hands
         self.model_complexity, self.min_confidence = model_complexity, min_confidence
         self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
 
@@ -80,9 +85,12 @@ class MediapipeEstimator:
         Missing
             MediaPipe or its model is not installed.
         """
-        with closing(self.open_detector()) as detector:
+        with ExitStack() as stack:
+            detector = stack.enter_context(closing(self.open_detector()))
+            every = round(video.fps / LOOKS_PER_SECOND)
             seen = detect(
                 video, detector, self.person, self.max_seconds,
+                stack.enter_context(closing(HandFinder(every))) if self.hands else None,
                 progress=lambda share, text: progress(0.6 * share, text),
             )  # fmt: skip
         count = int(seen.found.sum())
@@ -96,12 +104,13 @@ class MediapipeEstimator:
         else:
             camera = Camera.guess(video.width, video.height, self.fov_deg)
         result = fit(
-            seen, camera, self.body, self.person_height, self.weights,
+            sharpened(seen), camera, self.body, self.person_height, self.weights,
             lambda share, text: progress(0.6 + 0.4 * share, text),
         )  # fmt: skip
         progress(1.0, "The motion is estimated")
         keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
-        return Estimate(result.motion, keypoints, _metrics(seen, result, self.body, video.intrinsics is not None))
+        motion = replace(result.motion, hand_pose=hand_pose(seen))
+        return Estimate(motion, keypoints, _metrics(seen, result, self.body, video.intrinsics is not None))
 
 
 def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:
