@@ -1,0 +1,294 @@
+"""How the camera turns during a video, told by the background.
+
+Corners of the background are followed from keyframes (Lucas and Kanade's optical flow on small grey pictures, the
+person masked out). A camera that stands still and turns moves every one of them, near or far, by K R K^-1, so two of
+them give R: RANSAC finds the turn that most agree with. Every picture is compared with the keyframe nearest to it in
+direction, not with the picture before, so errors do not add up, and a camera that comes back comes back exactly.
+
+Sources: B. Lucas and T. Kanade, IJCAI 1981; M. Fischler and R. Bolles, "Random sample consensus", 1981; rotation of a
+panorama's camera, R. Hartley and A. Zisserman, "Multiple View Geometry", 2004, 8.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
+
+WIDTH = 320
+"""Pictures are made this wide at most, px."""
+RATE = 10.0
+"""Pictures a second that are looked at; between them the turn is interpolated."""
+POINTS = 160
+CORNER = 2e-8
+"""Strength of a corner (Harris and Stephens, 1988), pictures in [0, 1]: less is coding noise."""
+EDGE = 0.08
+"""Harris' k: how clearly a corner must differ from an edge."""
+FEW = 8
+"""Fewer corners than this tell nothing."""
+INLIER = 1.0
+"""px of the small picture: as far as a corner may be from where the turn puts it."""
+CHANGED = 8.0
+"""Grey levels by which a corner's surroundings may differ from the keyframe's: more, and something covers it."""
+STILL_DEG = 0.25
+"""A camera that never turns farther than this stands still."""
+KEY_DEG = 12.0
+"""A new keyframe is taken when the nearest one is farther than this."""
+EXPLAINED = 0.75
+"""Share of the corners that a turn must explain; where it is less, the camera moves along or zooms too."""
+
+
+@dataclass
+class _Keyframe:
+    picture: np.ndarray
+    points: np.ndarray
+    """(N, 2) px of the small picture."""
+    rotation: np.ndarray
+    """(3, 3) from the first camera to this one."""
+
+
+@dataclass
+class CameraMotion:
+    """Feed it every frame of a video in order, then ask for `rotations`.
+
+    Parameters
+    ----------
+    fps
+        Frames per second.
+    intrinsics
+        fx, fy, cx, cy in pixels; a wrong focal length scales the angles.
+    """
+
+    fps: float
+    intrinsics: tuple[float, float, float, float]
+    _frame: int = 0
+    _looked: list[int] = field(default_factory=list)
+    _rotations: list[np.ndarray] = field(default_factory=list)
+    _explained: list[float] = field(default_factory=list)
+    """Share of the corners that agree with the turn; NaN where there were too few to tell."""
+    _keyframes: list[_Keyframe] = field(default_factory=list)
+    _last: tuple[np.ndarray, np.ndarray] | None = None
+    """Picture and mask that were looked at last."""
+
+    def __post_init__(self) -> None:
+        self.every = max(1, round(self.fps / RATE))
+        self._random = np.random.default_rng(0)
+
+    def __call__(self, frame: np.ndarray, landmarks: np.ndarray | None) -> None:
+        """Take the next frame.
+
+        Parameters
+        ----------
+        frame
+            (H, W, 3) uint8 RGB.
+        landmarks
+            (33, 2 or more) px of the person; None: not found.
+        """
+        number, self._frame = self._frame, self._frame + 1
+        if number % self.every:
+            return
+        scale = min(1.0, WIDTH / frame.shape[1])
+        size = round(scale * frame.shape[1]), round(scale * frame.shape[0])
+        picture = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.8)  # steps of slanting edges are no corners
+        self._scale = scale
+        mask = _background(picture.shape, None if landmarks is None else scale * landmarks[:, :2])
+        rotation, explained = self._register(picture, mask)
+        self._looked.append(number)
+        self._rotations.append(rotation)
+        self._explained.append(explained)
+        self._last = picture, mask
+
+    def rotations(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+        """How the camera turned in the frames from ``start`` to before ``stop``.
+
+        Returns
+        -------
+        rotations
+            (T, 3, 3) from the first of these frames' camera to each frame's camera (x right, y down, z ahead): a
+            direction d of the first is R d in the other. None: the camera stands still, or nothing can be told.
+        notes
+            Sentences for the user, with times from ``start`` on.
+        """
+        stop = self._frame if stop is None else stop
+        inside = [k for k, number in enumerate(self._looked) if start <= number < stop]
+        if len(inside) < 2:
+            return None, ()
+        explained = np.array(self._explained)[inside]
+        if np.isnan(explained).mean() > 0.5:
+            return None, ("The background shows too little to tell whether the camera moves: it is taken as still.",)
+        at = np.array(self._looked)[inside]
+        notes = list(_moves_along((at - start) / self.fps, explained))
+        turns = _between(at, Rotation.from_matrix(np.array(self._rotations)[inside]), np.arange(start, stop))
+        turns = turns * turns[0].inv()
+        angle = np.degrees(turns.magnitude())
+        if angle.max() < STILL_DEG:
+            return None, tuple(notes)
+        notes.insert(0, f"The camera turns by up to {angle.max():.0f} degrees: that is taken into account.")
+        return turns.as_matrix(), tuple(notes)
+
+    # --- one picture ---
+
+    def _register(self, picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float]:
+        """The turn of this picture's camera, and the share of corners that agree with it (NaN: cannot be told)."""
+        if not self._keyframes:
+            self._add_keyframe(picture, mask, np.eye(3))
+            return np.eye(3), 1.0
+        before = self._rotations[-1]
+        near = min(self._keyframes, key=lambda key: _degrees(key.rotation.T @ before))
+        found = self._compare(near, picture, mask, before)
+        if found is None or found[1] < 0.5 * self._visible(near, found[0]):
+            # grown apart, or turned fast: the picture before has more in common, and the whole of it tells how far
+            last = self._add_keyframe(*self._last, before)
+            found = self._compare(last, picture, mask, self._shift(last.picture, picture) @ before) or found
+        if found is None:  # lost: go on from here
+            self._keyframes = []
+            self._add_keyframe(picture, mask, before)
+            return before, np.nan
+        rotation, agreeing, followed = found
+        if min(_degrees(key.rotation.T @ rotation) for key in self._keyframes) > KEY_DEG:
+            self._add_keyframe(picture, mask, rotation)
+        return rotation, agreeing / followed
+
+    def _shift(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Coarse turn (3, 3) between two pictures, by how far the whole of them has moved."""
+        window = cv2.createHanningWindow(a.shape[::-1], cv2.CV_32F)
+        moved, _ = cv2.phaseCorrelate(a.astype(np.float32), b.astype(np.float32), window)
+        centre = np.array(a.shape[::-1]) / 2.0
+        rays = self._rays(centre + np.array([[0.0, 0.0], [1.0, 0.0], moved, [moved[0] + 1.0, moved[1]]]))
+        frames = _frames(rays[[0, 2]], rays[[1, 3]])
+        return frames[1] @ frames[0].T
+
+    def _add_keyframe(self, picture: np.ndarray, mask: np.ndarray, rotation: np.ndarray) -> _Keyframe:
+        strength = cv2.cornerHarris(picture.astype(np.float32) / 255.0, 5, 3, EDGE)
+        strength[(mask == 0) | (strength < cv2.dilate(strength, np.ones((9, 9))))] = 0.0
+        points = np.argwhere(strength > CORNER)
+        order = np.argsort(-strength[points[:, 0], points[:, 1]])[:POINTS]
+        points = points[order][:, ::-1].astype(np.float32)
+        key = _Keyframe(picture, points, rotation)
+        self._keyframes.append(key)
+        return key
+
+    def _compare(
+        self, key: _Keyframe, picture: np.ndarray, mask: np.ndarray, before: np.ndarray
+    ) -> tuple[np.ndarray, int, int] | None:
+        """Turn from the first camera, corners that agree with it, and corners followed; None: too few."""
+        if len(key.points) < FEW:
+            return None
+        rays = self._rays(key.points)
+        guess = self._pixels(rays @ (before @ key.rotation.T).T).astype(np.float32)
+        height, width = picture.shape
+        inside = np.all((guess > 2) & (guess < [width - 3, height - 3]), axis=1)
+        if inside.sum() < FEW:
+            return None
+        start, rays = key.points[inside], rays[inside]
+        flowed, status, change = cv2.calcOpticalFlowPyrLK(
+            key.picture, picture, start[:, None], guess[inside][:, None].copy(), winSize=(15, 15), maxLevel=3,
+            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01), flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+        )  # fmt: skip
+        flowed = flowed.reshape(-1, 2)
+        at = np.clip(np.nan_to_num(flowed).round().astype(int), 0, [width - 1, height - 1])
+        good = (status.ravel() > 0) & np.all((flowed > 1) & (flowed < [width - 2, height - 2]), axis=1)
+        good &= (change.ravel() < CHANGED) & (mask[at[:, 1], at[:, 0]] > 0)
+        if good.sum() < FEW:
+            return None
+        turn, agree = self._ransac(rays[good], flowed[good].astype(float), before @ key.rotation.T)
+        if agree.sum() < FEW:
+            return None
+        return turn @ key.rotation, int(agree.sum()), int(good.sum())
+
+    def _ransac(self, rays: np.ndarray, pixels: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Turn that takes ``rays`` (N, 3) to ``pixels`` (N, 2) for the most of them, and which agree."""
+        seen = self._rays(pixels)
+        pairs = self._random.integers(len(rays), size=(48, 2))
+        pairs = pairs[np.linalg.norm(rays[pairs[:, 0]] - rays[pairs[:, 1]], axis=1) > 0.05]
+        turns = _frames(seen[pairs[:, 0]], seen[pairs[:, 1]]) @ np.swapaxes(
+            _frames(rays[pairs[:, 0]], rays[pairs[:, 1]]), 1, 2
+        )
+        turns = np.concatenate([guess[None], np.eye(3)[None], turns])
+
+        def errors(turns: np.ndarray) -> np.ndarray:
+            return np.linalg.norm(self._pixels(rays @ np.swapaxes(turns, -1, -2)) - pixels, axis=-1)
+
+        cost = np.minimum(errors(turns), 2 * INLIER).sum(axis=1)
+        turn = turns[np.argmin(cost)]
+        for limit in (2 * INLIER, INLIER, INLIER):
+            agree = errors(turn) < limit
+            if agree.sum() >= 2:
+                turn = _kabsch(rays[agree], seen[agree])
+        return turn, errors(turn) < INLIER
+
+    def _visible(self, key: _Keyframe, rotation: np.ndarray) -> int:
+        """How many corners of a keyframe a camera with this turn has in its picture."""
+        height, width = key.picture.shape
+        at = self._pixels(self._rays(key.points) @ (rotation @ key.rotation.T).T)
+        return int(np.all((at > 2) & (at < [width - 3, height - 3]), axis=1).sum())
+
+    def _rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Unit directions (..., 3) of pixels (..., 2) of the small picture."""
+        fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
+        x, y = (pixels[..., 0] + 0.5 - cx) / fx, (pixels[..., 1] + 0.5 - cy) / fy
+        rays = np.stack([x, y, np.ones_like(x)], axis=-1)
+        return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+
+    def _pixels(self, rays: np.ndarray) -> np.ndarray:
+        fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
+        depth = np.where(rays[..., 2] > 0.05, rays[..., 2], np.nan)
+        with np.errstate(invalid="ignore"):
+            at = np.stack([fx * rays[..., 0] / depth + cx - 0.5, fy * rays[..., 1] / depth + cy - 0.5], axis=-1)
+        return np.nan_to_num(at, nan=-1e4)
+
+
+def _background(shape: tuple[int, int], landmarks: np.ndarray | None) -> np.ndarray:
+    """Mask (H, W) uint8: 255 where the person (landmarks (33, 2) px) is not, 0 within a hull around them."""
+    mask = np.full(shape, 255, np.uint8)
+    if landmarks is not None:
+        size = float(np.ptp(landmarks, axis=0).max())
+        hull = cv2.convexHull(np.round(landmarks).astype(np.int32).reshape(-1, 1, 2))
+        cv2.fillConvexPoly(mask, hull, 0)
+        cv2.polylines(mask, [hull], True, 0, thickness=max(1, round(0.2 * size)))  # a margin of a tenth around it
+    return mask
+
+
+def _frames(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) frames whose first axis is a, the third across a and b; unit directions (N, 3)."""
+    z = np.cross(a, b)
+    z /= np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
+    return np.stack([a, np.cross(z, a), z], axis=-1)
+
+
+def _kabsch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation that best takes a to b, (N, 3) each."""
+    u, _, vt = np.linalg.svd(b.T @ a)
+    return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
+
+
+def _degrees(rotation: np.ndarray) -> float:
+    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1.0) / 2.0, -1.0, 1.0))))
+
+
+def _between(at: np.ndarray, turns: Rotation, wanted: np.ndarray) -> Rotation:
+    """Rotations known at the frames ``at``, at the frames ``wanted``; beyond the ends it goes on at the same speed."""
+    first = turns[0] * turns[1].inv() * turns[0]
+    last = turns[-1] * turns[-2].inv() * turns[-1]
+    frames = np.array([2 * at[0] - at[1], *at, 2 * at[-1] - at[-2]])
+    known = Rotation.concatenate([first, turns, last])
+    return Slerp(frames, known)(np.clip(wanted, frames[0], frames[-1]))
+
+
+def _moves_along(times: np.ndarray, explained: np.ndarray) -> tuple[str, ...]:
+    """Sentence where a turn does not explain the background for about a second."""
+    window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
+    known = np.nan_to_num(explained, nan=1.0)
+    smooth = np.convolve(known, np.ones(window) / window, mode="same") + (
+        1.0 - np.convolve(np.ones(len(known)), np.ones(window) / window, mode="same")
+    )
+    bad = np.flatnonzero(smooth < EXPLAINED)
+    if not len(bad):
+        return ()
+    return (
+        f"Between {max(0.0, times[bad[0]]):.1f} s and {times[bad[-1]]:.1f} s the camera moves along or zooms, or the "
+        "background moves: only the camera's turning is taken into account, and the path is less sure.",
+    )
