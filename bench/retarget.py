@@ -1,14 +1,14 @@
 """Retargeting beside a plain per-frame two-stage IK, on the same motions in the same run. Prints one JSON object.
 
 The baseline (`mink_ik.py`) is set up as GMR describes its own, and runs twice: on the targets that GMR makes of the
-person (``gmr``), and on ours (``mink_on_our_targets``), so that errors on the same targets stand side by side. Four
-sets of motions: ``generator``, the generator's own (its truth); ``estimated``, the same ones found in its videos by
-the estimator; ``bvh``, motion capture files; ``reachable``, targets made from the robot's own motions by forward
-kinematics, which the robot can reach exactly.
+person, at its 30 frames per second (``gmr``), and on ours at 50 (``mink_on_our_targets``), so that errors on the same
+targets stand side by side. Four sets of motions: ``generator``, the generator's own (its truth); ``estimated``, the
+same ones found in its videos by the estimator; ``bvh``, motion capture files; ``reachable``, targets made from the
+robot's own motions by forward kinematics, which the robot can reach exactly.
 
 One judge for all, at 50 Hz. Figures of a clip:
 
-- ``frames_per_second``: on one core, by process CPU seconds, targets included.
+- ``frames_per_second``: that were solved, on one core, by process CPU seconds; ours with making its targets.
 - ``key_body_error_mm``: pelvis, knees, ankles, elbows, wrists against our targets; ``gmr`` has others, and none here.
 - in contact (as the person is): ``slide_mm`` a frame, of the soles' middles; ``sole_height_mm``, farthest corner from
   the floor; ``sole_tilt_deg``. ``sunk_frames`` and ``sunk_mm``: any sole more than 10 mm in the floor, and how deep.
@@ -45,9 +45,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor import robot
-from exoactor.body import BODY_JOINT_NAMES, BodyModel
+from exoactor.body import BODY_JOINT_NAMES
 from exoactor.cli import progress_bars, stderr
 from exoactor.errors import ExoActorError
 from exoactor.formats import load_human, resample_robot
@@ -56,11 +57,16 @@ from exoactor.stages import GenerateRequest, Progress, load_backend
 from exoactor_gen.choreography import choreograph
 from exoactor_gen.language import parse
 from exoactor_retarget.contacts import ground
-from exoactor_retarget.geometry import SIDES, geometry
-from exoactor_retarget.initial import initial_configurations
-from exoactor_retarget.resample import resample
-from exoactor_retarget.retargeter import Retargeter
-from exoactor_retarget.targets import Targets, make_targets
+from exoactor_retarget.human import posture
+from exoactor_retarget.kinematics import State
+from exoactor_retarget.model import SIDES
+from exoactor_retarget.retargeter import Retargeter, robot_motion_of
+from exoactor_retarget.targets import Targets, reached
+
+try:
+    import mink_ik
+except ExoActorError as error:
+    sys.exit(f"retarget.py: {error}")
 
 TASKS = (
     "walk forward two metres",
@@ -75,7 +81,7 @@ TASKS = (
 LONG_TASK = "walk forward two metres, then wave with your right hand, then turn left 180 degrees, then squat twice"
 LENGTHS = (10, 60, 300)  # s
 STATURES = (1.2, 1.35, 1.5, 1.65, 1.8, 1.95, 2.1)  # m
-FPS = 50.0
+FPS, GMR_FPS = 50.0, 30.0
 TOUCH, SUNK, SHORTEST_PATH = 0.002, 0.010, 0.5  # m
 _KEY = ("pelvis", *(f"{s}_{n}_link" for s in SIDES for n in ("knee", "ankle_roll", "elbow", "wrist_yaw")))
 
@@ -107,51 +113,51 @@ class Wanted:
 # --- ours -------------------------------------------------------------------------------------------------------------
 
 
-def targets_of(retargeter: Retargeter, human: HumanMotion) -> Targets:
-    grounded = ground(resample(human, retargeter.fps), retargeter.body, retargeter.mapping["contacts"])
-    return make_targets(grounded, retargeter.body, retargeter.mapping)
-
-
 def fit(retargeter: Retargeter, targets: Targets) -> RobotMotion:
-    solver = retargeter.solver
-    q = solver.solve(initial_configurations(targets, solver.lower, solver.upper), targets, retargeter.iterations)
-    return RobotMotion(retargeter.fps, q[:, :3], q[:, [6, 3, 4, 5]], q[:, 7:])
+    return robot_motion_of(retargeter.fit(targets), targets, retargeter.model)
+
+
+def grounded(retargeter: Retargeter, human: HumanMotion) -> HumanMotion:
+    """The person on the floor, as our targets have it, with contacts."""
+    person = posture(human, retargeter.body, retargeter.mapping["human"])
+    lowered = ground(person, retargeter.mapping["contacts"])
+    transl = human.transl + (lowered.soles - person.soles)[:, 0]
+    return replace(human, transl=transl, contacts=lowered.contacts)
+
+
+def resample(motion: HumanMotion, fps: float) -> HumanMotion:
+    """The person at another frame rate: orientations by slerp, positions linearly, contacts of the nearest frame."""
+    old = np.arange(len(motion)) / motion.fps
+    new = np.minimum(np.arange(int(np.floor(old[-1] * fps + 1e-6)) + 1) / fps, old[-1])
+    nearest = np.clip(np.rint(new * motion.fps).astype(int), 0, len(old) - 1)
+    turns = np.concatenate([motion.global_orient, motion.body_pose], axis=1).reshape(len(old), -1, 3)
+    turned = np.stack(
+        [Slerp(old, Rotation.from_rotvec(turns[:, k]))(new).as_rotvec() for k in range(turns.shape[1])], axis=1
+    )
+    return HumanMotion(
+        fps,
+        np.stack([np.interp(new, old, column) for column in motion.transl.T], axis=1),
+        turned[:, 0],
+        turned[:, 1:].reshape(len(new), -1),
+        motion.betas,
+        contacts=motion.contacts[nearest],
+    )
+
+
+def gmr_targets(retargeter: Retargeter, human: HumanMotion) -> tuple[float, np.ndarray, np.ndarray]:
+    """What the baseline is told, at its own rate; the person stands on the floor for it too."""
+    return GMR_FPS, *mink_ik.human_targets(grounded(retargeter, resample(human, GMR_FPS)), retargeter.body)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def targets_of_robot(motion: RobotMotion) -> Targets:
+def targets_of_robot(motion: RobotMotion, retargeter: Retargeter) -> Targets:
     """Targets that the robot reaches exactly, with no foot held."""
-    import mink_ik
-
-    _, rot = mink_ik.robot_targets(motion)
-    turn = dict(zip(mink_ik.FRAMES, np.swapaxes(rot, 0, 1), strict=True))
-    names = [f"{s}_{n}_link" for s in SIDES
-             for n in ("hip_roll", "knee", "ankle_roll", "shoulder_roll", "elbow", "wrist_pitch")]  # fmt: skip
-    points = robot.forward_kinematics(motion, names).reshape(len(motion), 2, 6, 3)
-    hip, knee, ankle, shoulder, elbow, wrist = np.moveaxis(points, 2, 0)
-    upper, fore = _unit(elbow - shoulder), _unit(wrist - elbow)
-    foot = np.stack([turn[f"{s}_toe_link"] for s in SIDES], axis=1)
-    z = -upper
-    x = _unit(fore - np.sum(fore * z, axis=-1, keepdims=True) * z)
-    return Targets(
-        fps=motion.fps,
-        pelvis_pos=motion.root_pos,
-        pelvis_rot=turn["pelvis"],
-        torso_rot=turn["torso_link"],
-        foot_pos=ankle,
-        foot_rot=foot,
-        foot_yaw=np.arctan2(-foot[..., 0, 1], foot[..., 1, 1]),
-        contact=np.zeros((len(motion), 2), dtype=bool),
-        thigh=_unit(knee - hip),
-        shank=_unit(ankle - knee),
-        upper_arm=upper,
-        forearm=fore,
-        arm_rot=np.stack([x, np.cross(z, x), z], axis=-1),
-        hand_rot=np.stack([turn[f"{s}_wrist_yaw_link"] for s in SIDES], axis=1),
-    )
+    turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
+    state = State(motion.root_pos, turns, motion.joint_pos)
+    return reached(state, np.zeros((len(motion), 2), dtype=bool), motion.fps, retargeter.model)
 
 
 # --- the same targets for the baseline, and for the judge -------------------------------------------------------------
@@ -161,9 +167,9 @@ def _rest(names: Sequence[str]) -> np.ndarray:
     return robot.forward_kinematics(robot.standing_motion(), names)[0]
 
 
-def places(targets: Targets) -> dict[str, np.ndarray]:
+def places(targets: Targets, retargeter: Retargeter) -> dict[str, np.ndarray]:
     """Where our targets put the robot's links, (T, 3) m each; shoulders move with the torso as when standing."""
-    g1 = geometry()
+    g1 = retargeter.model
     out = {"pelvis": targets.pelvis_pos}
     pelvis, torso, *_ = _rest(["pelvis", "torso_link"])
     out["torso_link"] = targets.pelvis_pos + targets.pelvis_rot @ (torso - pelvis)
@@ -191,12 +197,13 @@ def hips_middle(motion: RobotMotion) -> np.ndarray:
     return robot.forward_kinematics(motion, [f"{s}_hip_roll_link" for s in SIDES]).mean(axis=1)[:, :2]
 
 
-def scaled_path(human: HumanMotion, body: BodyModel) -> np.ndarray:
+def scaled_path(human: HumanMotion, retargeter: Retargeter) -> np.ndarray:
     """The person's path on the ground, scaled by leg length, (T, 2) m."""
+    body = retargeter.body
     rest = body.rest_joints(human.betas)
     hips, ankles = ([BODY_JOINT_NAMES.index(f"{s}_{j}") for s in SIDES] for j in ("hip", "ankle"))
     leg = np.mean(rest[hips, 1] - rest[ankles, 1])
-    return geometry().leg / leg * body.joints(human)[:, hips].mean(axis=1)[:, :2]
+    return retargeter.model.leg / leg * body.joints(human)[:, hips].mean(axis=1)[:, :2]
 
 
 # --- the judge --------------------------------------------------------------------------------------------------------
@@ -204,7 +211,8 @@ def scaled_path(human: HumanMotion, body: BodyModel) -> np.ndarray:
 
 def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, Any]:
     """Figures of one retargeted clip, see the top; every one None where it cannot be told."""
-    soles, contact = robot.sole_points(motion), wanted.contact
+    t = len(motion)  # another rate may end a frame earlier
+    soles, contact = robot.sole_points(motion), wanted.contact[:t]
     both = contact[1:] & contact[:-1]
     slide = np.linalg.norm(np.diff(soles.mean(axis=2)[..., :2], axis=0), axis=-1)[both]
     height = np.abs(soles[..., 2]).max(axis=-1)[contact]
@@ -217,7 +225,7 @@ def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, 
     low, high = robot.JOINT_LIMITS.T
     outside = ((motion.joint_pos < low - 1e-9) | (motion.joint_pos > high + 1e-9)).any(axis=1)
     depth, _ = robot.self_collision_depth(motion)
-    error = np.linalg.norm(robot.forward_kinematics(motion, _KEY) - wanted.keys, axis=-1)[wanted.counted]
+    error = np.linalg.norm(robot.forward_kinematics(motion, _KEY) - wanted.keys[:t], axis=-1)[wanted.counted[:t]]
 
     def figure(values: np.ndarray, reduce: Callable[[np.ndarray], float], scale: float = 1.0) -> float | None:
         return round(scale * float(reduce(values)), 4) if values.size else None
@@ -245,8 +253,8 @@ def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, 
     if wanted.path is not None:
         length = float(np.linalg.norm(np.diff(wanted.path, axis=0), axis=1).sum())
         if length > SHORTEST_PATH:
-            path = hips_middle(motion)
-            away = np.linalg.norm((path - path[0]) - (wanted.path - wanted.path[0]), axis=1) / length
+            path, told = hips_middle(motion), wanted.path[:t]
+            away = np.linalg.norm((path - path[0]) - (told - told[0]), axis=1) / length
             out |= {"root_path_error": figure(away, np.mean), "root_path_end": figure(away[-1:], np.mean)}
     return out
 
@@ -265,45 +273,44 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
             out[key] = int(sum(values))
         elif values:
             out[key] = round(float(np.max(values) if key in GREATEST or key.endswith("_max") else np.mean(values)), 4)
-    seconds = [row["frames"] / row["frames_per_second"] for row in rows if row.get("frames_per_second")]
-    if seconds:
-        out["frames_per_second"] = round(out["frames"] / sum(seconds), 1)
+    if rows:
+        out["frames_per_second"] = round(
+            out["frames"] / sum(row["frames"] / row["frames_per_second"] for row in rows), 1
+        )
     return out
 
 
 def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dict[str, Any], dict[str, RobotMotion]]:
     """Retarget one clip by all; figures and motions by name."""
-    import mink_ik
-
-    ik = mink_ik.MinkIK()
     motions: dict[str, RobotMotion] = {}
-    seconds: dict[str, float] = {}
+    speeds: dict[str, float] = {}
 
     def timed(name: str, make: Callable[[], RobotMotion]) -> None:
         progress(len(motions) / 3, f"{clip.name}: {name}")
         begin = time.process_time()
-        motions[name] = make()
-        seconds[name] = time.process_time() - begin
+        made = make()
+        speeds[name] = round(len(made) / max(time.process_time() - begin, 1e-9), 1)
+        motions[name] = resample_robot(made, FPS)
 
     if clip.human is not None:
         human = resample(clip.human, FPS)
-        grounded = ground(human, retargeter.body, retargeter.mapping["contacts"])
-        targets = targets_of(retargeter, clip.human)
-        where = places(targets)
+        targets = retargeter.targets(clip.human)
+        where = places(targets, retargeter)
         pos = np.stack([where[frame] for frame in mink_ik.FRAMES], axis=1)
-        rot = mink_ik.human_rotations(grounded, retargeter.body)
+        rot = mink_ik.human_rotations(grounded(retargeter, human), retargeter.body)
         rot[:, [0, 1]] = np.stack([targets.pelvis_rot, targets.torso_rot], axis=1)
         for k, side in enumerate(SIDES):
             rot[:, mink_ik.FRAMES.index(f"{side}_toe_link")] = targets.foot_rot[:, k]
             rot[:, mink_ik.FRAMES.index(f"{side}_wrist_yaw_link")] = targets.hand_rot[:, k]
         keys = np.stack([where[name] for name in _KEY], axis=1)
-        path = scaled_path(human, retargeter.body)
+        path = scaled_path(human, retargeter)
         wanted = Wanted(keys, np.ones(len(keys), dtype=bool), targets.contact, path)
-        timed("ours", lambda: fit(retargeter, targets_of(retargeter, clip.human)))
-        timed("gmr", lambda: ik(FPS, *mink_ik.human_targets(grounded, retargeter.body)))
+        timed("ours", lambda: fit(retargeter, retargeter.targets(clip.human)))
+        told = gmr_targets(retargeter, clip.human)
+        timed("gmr", lambda: mink_ik.MinkIK()(*told))
     else:
         reference = clip.reference
-        targets = targets_of_robot(reference)
+        targets = targets_of_robot(reference, retargeter)
         pos, rot = mink_ik.robot_targets(reference)
         depth, _ = robot.self_collision_depth(reference)
         low, high = robot.JOINT_LIMITS.T
@@ -313,8 +320,8 @@ def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dic
         timed("ours", lambda: fit(retargeter, targets))
     timed("mink_on_our_targets", lambda: mink_ik.MinkIK()(FPS, pos, rot))
     rows = {
-        name: {**judge(m, wanted, name != "gmr"), "frames_per_second": round(len(m) / max(seconds[name], 1e-9), 1)}
-        for name, m in motions.items()
+        name: {**judge(motion, wanted, name != "gmr"), "frames_per_second": speeds[name]}
+        for name, motion in motions.items()
     }
     return rows, motions
 
@@ -377,13 +384,16 @@ def person_of(stature: float) -> np.ndarray:
 # --- cost, heights, tracking ------------------------------------------------------------------------------------------
 
 
-def cost(seconds: float) -> dict[str, float]:
-    """CPU seconds and memory of retargeting a long clip, in a process of its own."""
+def cost(who: str, seconds: float) -> dict[str, float]:
+    """CPU seconds and memory of retargeting a long clip; meant for a process of its own."""
     retargeter = Retargeter(fps=FPS)
     human = long_motion(seconds)
-    fit(retargeter, targets_of(retargeter, long_motion(2.0)))  # first calls load and cache
+    if who == "gmr":
+        told = gmr_targets(retargeter, human)
+    else:
+        fit(retargeter, retargeter.targets(long_motion(1.0)))  # first calls load and cache
     before, begin = _memory(), time.process_time()
-    motion = fit(retargeter, targets_of(retargeter, human))
+    motion = mink_ik.MinkIK()(*told) if who == "gmr" else fit(retargeter, retargeter.targets(human))
     spent = time.process_time() - begin
     return {
         "frames": len(motion),
@@ -488,10 +498,13 @@ def main(
             report["statures"][f"{stature} m"] = figures
 
         bar = bars("cost")
-        report["cost"] = {}
-        for k, seconds in enumerate(length for length in LENGTHS if length <= longest):
-            bar(k / len(LENGTHS), f"{seconds} s")
-            report["cost"][f"{seconds} s"] = in_own_process(cost, seconds)
+        report["cost"] = {"ours": {}, "gmr": {}}
+        jobs = [("ours", length) for length in LENGTHS if length <= longest] + [("gmr", LENGTHS[0])]
+        for k, (who, seconds) in enumerate(jobs):
+            bar(k / len(jobs), f"{who}, {seconds} s")
+            report["cost"][who][f"{seconds} s"] = in_own_process(cost, who, seconds)
+        ours, gmr = (report["cost"][who][f"{LENGTHS[0]} s"] for who in ("ours", "gmr"))
+        report["times_as_fast"] = round(ours["frames_per_second"] / gmr["frames_per_second"], 2)
 
         if track:
             report["tracked"] = track_all(motions, policy, bars("track"))

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from exoactor.body import BodyModel
-from exoactor.motion import HumanMotion
+from exoactor_retarget.human import Posture
 
 
 def intervals(mask: np.ndarray) -> list[tuple[int, int]]:
@@ -66,29 +65,27 @@ def floor_height(points: np.ndarray) -> float:
     return float(np.percentile(points[..., 2].min(axis=1), 20))
 
 
-def ground(motion: HumanMotion, body: BodyModel, options: Mapping[str, float]) -> HumanMotion:
-    """Bring the motion down (or up) to the floor z = 0, and find contacts where it has none.
+def ground(person: Posture, options: Mapping[str, float]) -> Posture:
+    """Bring the person down (or up) to the floor z = 0, and find contacts where there are none.
 
     The points in contact are brought to the floor, with slow drift of the height removed. A motion that never touches
     the floor keeps the height at which its feet are lowest.
     """
-    points = body.foot_points(motion)
-    if np.any(motion.contacts > 0.5):
-        contact = motion.contacts > 0.5
+    points = person.soles
+    if np.any(person.contacts > 0.5):
+        contact = person.contacts > 0.5
     else:
         floor = floor_height(points)
-        contact = detect(points - [0.0, 0.0, floor], motion.fps, options)
+        contact = detect(points - [0.0, 0.0, floor], person.fps, options)
     if contact.any():
         touching = contact.any(axis=1)
         height = np.where(contact, points[..., 2], 0.0).sum(axis=1) / np.maximum(contact.sum(axis=1), 1)
-        frames = np.arange(len(motion))
+        frames = np.arange(len(person))
         offset = np.interp(frames, frames[touching], height[touching])
-        offset = gaussian_filter1d(offset, max(0.3 * motion.fps, 1e-3), mode="nearest")
+        offset = gaussian_filter1d(offset, max(0.3 * person.fps, 1e-3), mode="nearest")
     else:
-        offset = np.full(len(motion), points[..., 2].min())
-    transl = motion.transl.copy()
-    transl[:, 2] -= offset
-    return replace(motion, transl=transl, contacts=contact.astype(np.float64))
+        offset = np.full(len(person), points[..., 2].min())
+    return replace(person.lowered(offset), contacts=contact.astype(np.float64))
 
 
 def foot_contacts(contacts: np.ndarray, fps: float, shortest: float) -> np.ndarray:

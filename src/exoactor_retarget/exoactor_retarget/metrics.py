@@ -3,53 +3,62 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from exoactor import robot
 from exoactor.motion import RobotMotion
 from exoactor.stages import Metrics
-from exoactor_retarget.geometry import SIDES, geometry
+from exoactor_retarget.kinematics import State
+from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
 
 _TOUCH = 0.002  # m: depth from which a self-collision counts
 
 
-def _key_targets(targets: Targets, positions: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def key_bodies(state: State, targets: Targets, model: Model) -> tuple[np.ndarray, np.ndarray]:
     """Wanted and reached positions (T, B, 3) of pelvis, feet, elbows and wrists; arms from the robot's shoulders."""
-    g1 = geometry()
-    wanted, reached = [targets.pelvis_pos], [positions["pelvis"]]
-    for k, side in enumerate(SIDES):
-        elbow = positions[f"{side}_shoulder_roll_link"] + g1.upper_arm * targets.upper_arm[:, k]
-        wanted += [targets.foot_pos[:, k], elbow, elbow + g1.forearm * targets.forearm[:, k]]
-        reached += [positions[f"{side}_{n}_link"] for n in ("ankle_roll", "elbow", "wrist_pitch")]
+    poses = model.kinematics.poses(state)
+    wanted, reached = [targets.pelvis_pos], [state.root_pos]
+    for k in range(2):
+        foot, shoulder, elbow, wrist = (model.point(poses, n, k).T for n in ("foot", "shoulder", "elbow", "wrist"))
+        bent = shoulder + model.upper_arm * targets.upper_arm[:, k]
+        wanted += [targets.foot_pos[:, k], bent, bent + model.forearm * targets.forearm[:, k]]
+        reached += [foot, elbow, wrist]
     return np.stack(wanted, axis=1), np.stack(reached, axis=1)
 
 
-def measure(motion: RobotMotion, targets: Targets) -> Metrics:
-    """Measure a motion against its targets.
+def sole_corners(state: State, model: Model) -> np.ndarray:
+    """World positions of the corners of the soles, (T, 2, K, 3) m."""
+    poses = model.kinematics.poses(state)
+    feet = [[poses.points(model.bodies["foot"][k], corner).T for corner in model.soles[k]] for k in range(2)]
+    return np.array(feet).transpose(2, 0, 1, 3)
+
+
+def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
+    """Measure a motion of the G1 against its targets.
 
     Returns
     -------
-    key_body_error_mean, root_path_error_mean (m), foot_slide_mean (mm per frame of contact), sole_height_error_max
-    (mm, in contact), sole_lowest (mm, at any time), sole_tilt_max (deg, in contact), joint_speed_share_max,
-    frames_outside_limits, self_collision_frames, contact_share, frames.
+    key_body_error_mean, root_path_error_mean (m), foot_slide_mean, foot_slide_max (mm per frame of contact),
+    sole_height_error_max (mm, in contact), sole_lowest (mm, at any time), sole_tilt_max (deg, in contact),
+    joint_speed_share_max, frames_outside_limits (of position or speed), self_collision_frames, self_collision_max
+    (mm), contact_share, frames.
     """
-    names = [
-        "pelvis",
-        *(f"{s}_{n}_link" for s in SIDES for n in ("ankle_roll", "shoulder_roll", "elbow", "wrist_pitch")),
-    ]
-    points = robot.forward_kinematics(motion, names)
-    wanted, reached = _key_targets(targets, {name: points[:, i] for i, name in enumerate(names)})
-    soles = robot.sole_points(motion)
+    turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
+    state = State(motion.root_pos, turns, motion.joint_pos)
+    wanted, reached = key_bodies(state, targets, model)
+    soles = sole_corners(state, model)
     contact = targets.contact
     both = contact[1:] & contact[:-1]
     slide = np.linalg.norm(np.diff(soles[..., :2].mean(axis=2), axis=0), axis=-1)[both]
     height = np.abs(soles[..., 2]).max(axis=-1)[contact]
     rise = soles[..., 2].max(axis=-1) - soles[..., 2].min(axis=-1)
-    length = np.linalg.norm(geometry().soles[0].max(axis=0)[:2] - geometry().soles[0].min(axis=0)[:2])
+    length = np.linalg.norm(np.ptp(model.soles[0], axis=0)[:2])
     tilt = np.arcsin(np.clip(rise / length, 0, 1))[contact]
     speed = np.abs(np.diff(motion.joint_pos, axis=0)) * motion.fps / robot.VELOCITY_LIMITS
     low, high = robot.JOINT_LIMITS.T
     outside = ((motion.joint_pos < low) | (motion.joint_pos > high)).any(axis=1)
+    outside[1:] |= (speed > 1.0).any(axis=1)
     depth, _ = robot.self_collision_depth(motion)
     root = np.linalg.norm((motion.root_pos - targets.pelvis_pos)[:, :2], axis=1)
 
@@ -61,11 +70,13 @@ def measure(motion: RobotMotion, targets: Targets) -> Metrics:
         "key_body_error_mean": float(np.linalg.norm(wanted - reached, axis=-1).mean()),
         "root_path_error_mean": float(root.mean()),
         "foot_slide_mean": 1000 * float(slide.mean()) if slide.size else 0.0,
+        "foot_slide_max": 1000 * greatest(slide),
         "sole_height_error_max": 1000 * greatest(height),
         "sole_lowest": 1000 * float(soles[..., 2].min()),
         "sole_tilt_max": float(np.degrees(greatest(tilt))),
         "joint_speed_share_max": greatest(speed),
         "frames_outside_limits": int(outside.sum()),
         "self_collision_frames": int((depth > _TOUCH).sum()),
+        "self_collision_max": 1000 * greatest(depth),
         "contact_share": float(contact.mean()),
     }

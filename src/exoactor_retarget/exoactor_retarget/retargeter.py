@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from scipy.spatial.transform import Rotation
 
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.stages import Progress, Retargeting, no_progress
 from exoactor_retarget.contacts import ground
-from exoactor_retarget.initial import initial_configurations
+from exoactor_retarget.human import posture, resample
+from exoactor_retarget.kinematics import State
 from exoactor_retarget.metrics import measure
-from exoactor_retarget.resample import resample
+from exoactor_retarget.model import Model
 from exoactor_retarget.solver import Solver
-from exoactor_retarget.targets import make_targets
+from exoactor_retarget.targets import Targets, make_targets
 
 
 class Retargeter:
@@ -52,33 +54,36 @@ class Retargeter:
         try:
             source = Path(mapping).read_text(encoding="utf-8") if mapping else _packaged_mapping()
             self.mapping = yaml.safe_load(source)
-            self.solver = Solver(self.mapping)
+            self.model = Model(self.mapping, Path(mapping).parent if mapping else None)
+            self.solver = Solver(self.mapping, self.model)
         except OSError as error:
             raise BadInput(f"Cannot read the mapping {mapping}: {error.strerror or error}.") from None
-        except (yaml.YAMLError, KeyError, TypeError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{mapping or 'g1.yaml'} is not a mapping of the retargeter: {error!r}.") from None
         self.body = BodyModel.load(body_model or None)
+
+    def targets(self, motion: HumanMotion) -> Targets:
+        """What the robot should do, for a person's motion."""
+        person = ground(posture(motion, self.body, self.mapping["human"]), self.mapping["contacts"])
+        return make_targets(resample(person, self.fps), self.model, self.mapping)
+
+    def fit(self, targets: Targets, progress: Progress = no_progress) -> State:
+        """Joint angles and root for given targets, whatever the robot; raises `BadInput` when there are none."""
+        state = self.solver.solve(targets, self.iterations, lambda share: progress(0.1 + 0.8 * share, "Fitting"))
+        if not (np.isfinite(state.joint_pos).all() and np.isfinite(state.root_pos).all()):
+            raise BadInput("The human motion could not be fitted to the robot: the solution is not finite.")
+        return state
 
     def __call__(self, motion: HumanMotion, progress: Progress = no_progress) -> Retargeting:
         """Retarget a motion; raises `BadInput` when it cannot be fitted."""
         start = time.perf_counter()
         progress(0.0, "Preparing targets")
-        human = ground(resample(motion, self.fps), self.body, self.mapping["contacts"])
-        targets = make_targets(human, self.body, self.mapping)
-        guess = initial_configurations(targets, self.solver.lower, self.solver.upper)
-        q = self.solver.solve(guess, targets, self.iterations, lambda share: progress(0.1 + 0.8 * share, "Fitting"))
-        if not np.isfinite(q).all():
-            raise BadInput("The human motion could not be fitted to the G1: the solution is not finite.")
-        robot_motion = RobotMotion(
-            fps=self.fps,
-            root_pos=q[:, :3],
-            root_quat_wxyz=_continuous_quaternions(q[:, [6, 3, 4, 5]]),
-            joint_pos=q[:, 7:],
-            contacts=targets.contact.astype(np.float64),
-        )
+        targets = self.targets(motion)
+        state = self.fit(targets, progress)
+        robot_motion = robot_motion_of(state, targets, self.model)
         seconds = time.perf_counter() - start
         progress(0.9, "Measuring")
-        metrics = measure(robot_motion, targets)
+        metrics = measure(robot_motion, targets, self.model)
         metrics["frames_per_second"] = len(robot_motion) / seconds
         progress(1.0, "Retargeted")
         return Retargeting(robot_motion, metrics)
@@ -86,6 +91,18 @@ class Retargeter:
 
 def _packaged_mapping() -> str:
     return (files("exoactor_retarget") / "mapping" / "g1.yaml").read_text(encoding="utf-8")
+
+
+def robot_motion_of(state: State, targets: Targets, model: Model) -> RobotMotion:
+    """The G1's motion; raises `BadInput` when the model is of another robot."""
+    return RobotMotion(
+        fps=targets.fps,
+        root_pos=state.root_pos,
+        root_quat_wxyz=_continuous_quaternions(Rotation.from_matrix(state.root_rot).as_quat(scalar_first=True)),
+        joint_pos=state.joint_pos,
+        contacts=targets.contact.astype(np.float64),
+        joint_names=model.description.joint_names,
+    )
 
 
 def _continuous_quaternions(quat: np.ndarray) -> np.ndarray:

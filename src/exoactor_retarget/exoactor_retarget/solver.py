@@ -3,401 +3,291 @@
 All frames are solved together, with second differences of every coordinate as part of the problem: so the first frame
 is no different from the others, contacts stay put, and no filter afterwards undoes them. The normal equations are
 banded. Joint limits are held by projection: coordinates that press against a limit leave the problem for that step.
-Pinocchio gives poses and Jacobians; the rest is numpy over frames.
+Joint speeds and accelerations beyond their limits cost as much as the excess squared; what is left of it is cut off by
+`exoactor_retarget.limits`.
 
-The body (base, legs, waist) and the two arms are solved as three blocks in each step, since arms follow directions
-that hold in the world and should not move the body.
+A solution at 12.5 frames a second comes first, and begins from the posture in closed form; what follows at the full
+rate has little left to do. Long motions are solved in windows that begin with the last frames of the one before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-import pinocchio as pin
-from scipy.linalg import LinAlgError, solveh_banded
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.linalg import lapack
+from scipy.ndimage import maximum_filter1d
 
-from exoactor import robot
-from exoactor_retarget.geometry import SIDES, geometry
+from exoactor_retarget import terms
+from exoactor_retarget.collision import distances, near_pairs
+from exoactor_retarget.human import smooth_between, turns_between
+from exoactor_retarget.initial import initial_state
+from exoactor_retarget.kinematics import ROOT, State, log
+from exoactor_retarget.limits import limited
+from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
 
-BODY, LEFT_ARM, RIGHT_ARM = slice(0, 21), slice(21, 28), slice(28, 35)
-BLOCKS = (BODY, LEFT_ARM, RIGHT_ARM)
+_COARSE = 12.5  # frames a second
+_SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
+_WINDOW, _AHEAD = 20.0, 2.0  # s: long motions are solved in windows, which overlap by so much
+_SETTLED = 0.12  # s: neighbourhood of a frame that still changes
+_STILL = 2e-3  # m or rad: a smaller step is no change
+_LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
 
 
 @dataclass(frozen=True)
-class Kinematics:
-    """Poses and Jacobians of T frames: ``jac`` (T, 6, 35) spatial velocity at the world's origin, linear first."""
+class _Inputs:
+    """What the terms need, for some frames."""
 
-    pos: dict[str, np.ndarray]
-    rot: dict[str, np.ndarray]
-    jac: np.ndarray
-    com: np.ndarray
-    com_jac: np.ndarray
+    targets: Targets
+    stand: terms.Support
+    guess: np.ndarray
+
+    def __getitem__(self, frames: np.ndarray) -> _Inputs:
+        return _Inputs(self.targets[frames], self.stand[frames], self.guess[frames])
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Cost of each frame (T,), and the normal equations of each block without smoothing."""
+    """Cost of each frame (T,), and the normal equations of each block, without what joins frames."""
 
     cost: np.ndarray
     hessians: list[np.ndarray]
     gradients: list[np.ndarray]
-    acceleration: np.ndarray
+
+    def __getitem__(self, frames: np.ndarray) -> _Problem:
+        return _Problem(self.cost[frames], [h[frames] for h in self.hessians], [g[frames] for g in self.gradients])
+
+    def where(self, taken: np.ndarray, other: _Problem) -> _Problem:
+        """Take this problem in frames where ``taken`` (T,) is true, the other one elsewhere."""
+        if taken.all():
+            return self
+        pairs = zip(self.hessians + self.gradients, other.hessians + other.gradients, strict=True)
+        for mine, its in ((self.cost, other.cost), *pairs):
+            mine[~taken] = its[~taken]
+        return self
 
 
 @dataclass(frozen=True)
-class _Sphere:
-    link: str
-    at: np.ndarray
-    radius: float
-    block: slice
+class _Between:
+    """Terms that join frames, by coordinate: weights and residuals of first and second differences."""
+
+    speed_weight: np.ndarray
+    """(T - 1, N)."""
+    speed: np.ndarray
+    smooth_weight: np.ndarray
+    """(T - 2, N)."""
+    smooth: np.ndarray
+
+    @property
+    def cost(self) -> np.ndarray:
+        """Cost of each frame (T,)."""
+        out = np.zeros(len(self.speed) + 1)
+        out[1:] += np.einsum("tn,tn,tn->t", self.speed_weight, self.speed, self.speed)
+        out[1:-1] += np.einsum("tn,tn,tn->t", self.smooth_weight, self.smooth, self.smooth)
+        return out
 
 
-def _log(rotations: np.ndarray) -> np.ndarray:
-    """Rotation vectors of matrices (..., 3, 3); accurate away from half turns, and finite there."""
-    skew = np.stack(
-        [
-            rotations[..., 2, 1] - rotations[..., 1, 2],
-            rotations[..., 0, 2] - rotations[..., 2, 0],
-            rotations[..., 1, 0] - rotations[..., 0, 1],
-        ],
-        axis=-1,
-    )
-    sine = 0.5 * np.linalg.norm(skew, axis=-1)
-    cosine = 0.5 * (np.trace(rotations, axis1=-2, axis2=-1) - 1.0)
-    angle = np.arctan2(sine, cosine)
-    factor = np.where(sine > 1e-6, angle / np.maximum(sine, 1e-6), 1.0)
-    return 0.5 * factor[..., None] * skew
+def _portion(report: Callable[[float], None], first: float, last: float, share: float) -> None:
+    report(first + share * (last - first))
+
+
+def _beyond(values: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """How far values (T, J) lie beyond +-``most`` (J,)."""
+    return values - np.clip(values, -most, most)
+
+
+def between_frames(idx: np.ndarray, new: np.ndarray, state: State, model: Model) -> State:
+    """The state at frames ``new`` from that at frames ``idx``, by cubic interpolation."""
+    joint = np.clip(smooth_between(idx, new, state.joint_pos), model.lower, model.upper)
+    return State(smooth_between(idx, new, state.root_pos), turns_between(idx, new, state.root_rot), joint)
 
 
 class Solver:
     """Inverse kinematics of a whole motion for given targets."""
 
-    def __init__(self, mapping: dict[str, Any]):
-        self.mapping = mapping
-        self.model = robot.pinocchio_model()
-        self.data = self.model.createData()
-        margin = mapping["limits"]["margin"]
-        self.lower = robot.JOINT_LIMITS[:, 0] + margin
-        self.upper = robot.JOINT_LIMITS[:, 1] - margin
-        self.lower[[3, 9]] = np.maximum(self.lower[[3, 9]], mapping["limits"]["knee_min"])
-        self.upper[[18, 25]] = np.minimum(self.upper[[18, 25]], mapping["limits"]["elbow_max"])
-        self.spheres = [
-            _Sphere(s["link"].replace("left", side), np.array(s["at"]) * [1, mirror, 1], s["radius"], block)
-            for side, mirror, block in (("left", 1, LEFT_ARM), ("right", -1, RIGHT_ARM))
-            for s in mapping["spheres"]
-        ]
-        self.capsules = [
-            (c["link"], np.array([c["from"], c["to"]], dtype=np.float64), float(c["radius"]))
-            for c in mapping["capsules"]
-        ]
-        links = ["pelvis", "torso_link"]
-        for side in SIDES:
-            links += [f"{side}_{n}_link" for n in (
-                "ankle_roll", "shoulder_roll", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw", "hip_roll", "hip_yaw"
-            )]  # fmt: skip
-        # Every link used here is moved by a joint directly, so its frame is the joint's.
-        self.joint = {
-            link: self.model.frames[self.model.getFrameId(link)].parentJoint
-            for link in {*links, *(s.link for s in self.spheres), *(c[0] for c in self.capsules)}
-        }
-        self.support = {link: self._support(joint) for link, joint in self.joint.items()}
-        self.smooth, self.posture = self._weights()
+    def __init__(self, mapping: dict[str, Any], model: Model):
+        self.mapping, self.model = mapping, model
+        self.blocks = (model.body_block, model.arms_block)
+        smooth, stay = mapping["smoothing"], mapping["weights"]["posture"]
+        waist, arms = np.array(model.waist, dtype=int), model.arms_block - ROOT
+        wrists = np.array([j for wrist in model.wrist for j in wrist], dtype=int)
+        self.smooth, self.posture = np.full(model.size, float(smooth["legs"])), np.full(model.size - ROOT, stay["legs"])
+        self.smooth[:3], self.smooth[3:ROOT] = smooth["root_position"], smooth["root_rotation"]
+        self.smooth[ROOT + waist], self.smooth[ROOT + arms] = smooth["waist"], smooth["arms"]
+        self.posture[waist], self.posture[arms], self.posture[wrists] = stay["waist"], stay["arms"], stay["wrists"]
 
-    def _support(self, joint: int) -> np.ndarray:
-        mask = np.zeros(self.model.nv)
-        for j in self.model.supports[joint].tolist():
-            if j > 0:
-                first = self.model.joints[j].idx_v
-                mask[first : first + self.model.joints[j].nv] = 1.0
-        return mask
+    def solve(self, targets: Targets, iterations: int, report: Callable[[float], None] = lambda share: None) -> State:
+        """Fit a motion, window by window; ``report`` is told the share done."""
+        total, window, ahead = len(targets), round(_WINDOW * targets.fps), round(_AHEAD * targets.fps)
+        state: State | None = None
+        at = 0
+        while at < total:
+            end = total if total - at <= window + ahead else at + window + ahead
+            known = None if state is None else state[-2:]
+            first = at - (0 if known is None else len(known))
+            found = self.fit(targets[first:end], iterations, known, partial(_portion, report, at / total, end / total))
+            keep = end if end == total else end - ahead
+            found = found[at - first : keep - first]
+            state = found if state is None else state.join(found)
+            at = keep
+        return state
 
-    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
-        smooth, posture = self.mapping["smoothing"], self.mapping["weights"]["posture"]
-        weights = np.empty(35)
-        weights[:3], weights[3:6] = smooth["root_position"], smooth["root_rotation"]
-        weights[6:18], weights[18:21], weights[21:] = smooth["legs"], smooth["waist"], smooth["arms"]
-        stay = np.empty(35)
-        stay[:6], stay[6:18], stay[18:21] = 0.0, posture["legs"], posture["waist"]
-        for first in (21, 28):
-            stay[first : first + 3] = posture["shoulder"]
-            stay[first + 3] = posture["elbow"]
-            stay[first + 4 : first + 7] = posture["wrist"]
-        return weights, stay
-
-    def kinematics(self, q: np.ndarray) -> Kinematics:
-        """Poses and Jacobians of configurations (T, 36)."""
-        t, links = len(q), list(self.joint)
-        ids = [self.joint[link] for link in links]
-        pos, rot = np.empty((len(links), t, 3)), np.empty((len(links), t, 3, 3))
-        jac, com, com_jac = np.empty((t, 6, 35)), np.empty((t, 3)), np.empty((t, 3, 35))
-        model, data, placements = self.model, self.data, self.data.oMi
-        for i in range(t):
-            com_jac[i] = pin.jacobianCenterOfMass(model, data, q[i], False)
-            pin.computeJointJacobians(model, data, q[i])
-            com[i] = data.com[0]
-            jac[i] = data.J
-            for k, j in enumerate(ids):
-                placement = placements[j]
-                pos[k, i] = placement.translation
-                rot[k, i] = placement.rotation
-        return Kinematics(dict(zip(links, pos, strict=True)), dict(zip(links, rot, strict=True)), jac, com, com_jac)
-
-    def point_jac(self, kin: Kinematics, link: str, point: np.ndarray, block: slice) -> np.ndarray:
-        """Jacobian (T, 3, n) of world points (T, 3) that move with a link, for the coordinates of a block."""
-        lin, ang = kin.jac[:, :3, block], kin.jac[:, 3:, block]
-        x, y, z = point[:, 0, None], point[:, 1, None], point[:, 2, None]
-        out = lin + np.stack(
-            [ang[:, 1] * z - ang[:, 2] * y, ang[:, 2] * x - ang[:, 0] * z, ang[:, 0] * y - ang[:, 1] * x], axis=1
-        )
-        return out * self.support[link][block]
-
-    def turn_jac(self, kin: Kinematics, link: str, block: slice) -> np.ndarray:
-        """Jacobian (T, 3, n) of a link's angular velocity."""
-        return kin.jac[:, 3:, block] * self.support[link][block]
-
-    # Each task gives (residual (T, r), Jacobian (T, r, n), weights broadcastable to (T, r)).
-
-    def _body_tasks(self, kin: Kinematics, targets: Targets) -> list[tuple[np.ndarray, np.ndarray, Any]]:
-        weights, b = self.mapping["weights"], BODY
-        tasks = [
-            (
-                targets.pelvis_pos - kin.pos["pelvis"],
-                self.point_jac(kin, "pelvis", kin.pos["pelvis"], b),
-                np.array(weights["pelvis_position"]),
-            ),
-            (
-                _log(targets.pelvis_rot @ kin.rot["pelvis"].transpose(0, 2, 1)),
-                self.turn_jac(kin, "pelvis", b),
-                weights["pelvis_rotation"],
-            ),
-            (
-                _log(targets.torso_rot @ kin.rot["torso_link"].transpose(0, 2, 1)),
-                self.turn_jac(kin, "torso_link", b),
-                weights["torso_rotation"],
-            ),
-        ]
-        soles = geometry().soles
-        for k, side in enumerate(SIDES):
-            link = f"{side}_ankle_roll_link"
-            contact = targets.contact[:, k, None]
-            turn = self.turn_jac(kin, link, b)
-            tasks.append(
-                (
-                    targets.foot_pos[:, k] - kin.pos[link],
-                    self.point_jac(kin, link, kin.pos[link], b),
-                    np.where(contact, weights["foot_contact_position"], weights["foot_swing_position"]),
-                )
-            )
-            tasks.append(
-                (
-                    _log(targets.foot_rot[:, k] @ kin.rot[link].transpose(0, 2, 1)),
-                    turn,
-                    np.where(contact, weights["foot_contact_rotation"], weights["foot_swing_rotation"]),
-                )
-            )
-            corners = np.einsum("tij,cj->tci", kin.rot[link], soles[k])
-            below = np.minimum(corners[..., 2] + kin.pos[link][:, None, 2], 0.0)
-            if not targets.contact[:, k].all() and below.any():
-                points = corners + kin.pos[link][:, None]
-                for c in range(4):
-                    jac = self.point_jac(kin, link, points[:, c], b)[:, 2:]
-                    active = (below[:, c, None] < 0) & ~contact
-                    tasks.append((-below[:, c, None], jac, np.where(active, weights["floor"], 0.0)))
-        tasks.append(self._balance_task(kin, targets))
-        return tasks
-
-    def _balance_task(self, kin: Kinematics, targets: Targets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Centre of mass over the feet while these stand and the root is slow."""
-        balance, fps = self.mapping["balance"], targets.fps
-        contact = targets.contact.astype(np.float64)
-        feet = contact.sum(axis=1)
-        share = contact / np.maximum(feet, 1)[:, None]
-        yaw = np.arctan2(np.sum(share * np.sin(targets.foot_yaw), 1), np.sum(share * np.cos(targets.foot_yaw), 1))
-        forward = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
-        left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)
-        com = kin.com[:, :2]
-        inside = np.zeros((len(com), 2))
-        for axis, low, high in (
-            (forward, *balance["forward"]),
-            (left, -balance["sideways"], balance["sideways"]),
-        ):
-            feet_at = np.einsum("tkj,tj->tk", targets.foot_pos[:, :, :2], axis)
-            first = np.where(contact > 0, feet_at, np.inf).min(axis=1) + low
-            last = np.where(contact > 0, feet_at, -np.inf).max(axis=1) + high
-            at = np.sum(com * axis, axis=1)
-            with np.errstate(invalid="ignore"):
-                error = np.clip(at, first, last) - at
-            inside += np.where(feet > 0, error, 0.0)[:, None] * axis
-        if len(com) > 1:
-            smooth = gaussian_filter1d(targets.pelvis_pos[:, :2], 0.2 * fps, axis=0, mode="nearest")
-            speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
-        else:
-            speed = np.zeros(1)
-        still = np.clip(2.0 - speed / balance["slow"], 0.0, 1.0) * (feet > 0)
-        # Where a foot lands or leaves, the place to stand over jumps: leave these moments to the motion itself.
-        change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
-        still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
-        still = gaussian_filter1d(still, 0.1 * fps, mode="nearest")
-        return inside, kin.com_jac[:, :2, BODY], self.mapping["weights"]["center_of_mass"] * still[:, None]
-
-    def _arm_tasks(self, kin: Kinematics, targets: Targets, k: int) -> list[tuple[np.ndarray, np.ndarray, Any]]:
-        weights, g1, b, side = self.mapping["weights"], geometry(), BLOCKS[1 + k], SIDES[k]
-        shoulder, elbow, wrist, hand = (
-            f"{side}_{n}_link" for n in ("shoulder_roll", "elbow", "wrist_pitch", "wrist_yaw")
-        )
-        jac = {link: self.point_jac(kin, link, kin.pos[link], b) for link in (shoulder, elbow, wrist)}
-        tasks = [
-            (
-                g1.upper_arm * targets.upper_arm[:, k] - (kin.pos[elbow] - kin.pos[shoulder]),
-                jac[elbow] - jac[shoulder],
-                weights["upper_arm"],
-            ),
-            (
-                g1.forearm * targets.forearm[:, k] - (kin.pos[wrist] - kin.pos[elbow]),
-                jac[wrist] - jac[elbow],
-                weights["forearm"],
-            ),
-            (
-                _log(targets.hand_rot[:, k] @ kin.rot[hand].transpose(0, 2, 1)),
-                self.turn_jac(kin, hand, b),
-                weights["hand_rotation"],
-            ),
-        ]
-        for sphere in self.spheres:
-            if sphere.block is b:
-                task = self._clearance_task(kin, sphere)
-                if task is not None:
-                    tasks.append(task)
-        return tasks
-
-    def _clearance_task(self, kin: Kinematics, sphere: _Sphere) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Push a sphere of an arm out of the capsule of the body that it is deepest in."""
-        centre = kin.pos[sphere.link] + kin.rot[sphere.link] @ sphere.at
-        worst, normal = np.zeros(len(centre)), np.zeros((len(centre), 3))
-        for link, ends, radius in self.capsules:
-            start = kin.pos[link] + kin.rot[link] @ ends[0]
-            along = kin.rot[link] @ (ends[1] - ends[0])
-            share = np.clip(np.sum((centre - start) * along, -1) / (np.sum(along * along, -1) + 1e-12), 0.0, 1.0)
-            away = centre - start - share[:, None] * along
-            distance = np.linalg.norm(away, axis=1)
-            depth = sphere.radius + radius - distance
-            deeper = depth > worst
-            worst = np.where(deeper, depth, worst)
-            normal = np.where(deeper[:, None], away / np.maximum(distance, 1e-6)[:, None], normal)
-        if not worst.any():
-            return None
-        jac = self.point_jac(kin, sphere.link, centre, sphere.block)
-        row = np.einsum("ti,tij->tj", normal, jac)[:, None]
-        return worst[:, None], row, self.mapping["weights"]["clearance"]
-
-    def _accelerations(self, q: np.ndarray, rot: np.ndarray) -> np.ndarray:
-        """Second differences (T - 2, 35) in the base's own axes, as the coordinates of a step are."""
-        t = len(q)
-        out = np.empty((max(t - 2, 0), 35))
-        if t < 3:
-            return out
-        linear = q[2:, :3] - 2 * q[1:-1, :3] + q[:-2, :3]
-        out[:, :3] = np.einsum("tji,tj->ti", rot[1:-1], linear)
-        turn = _log(rot[:-1].transpose(0, 2, 1) @ rot[1:])
-        out[:, 3:6] = turn[1:] - turn[:-1]
-        out[:, 6:] = q[2:, 7:] - 2 * q[1:-1, 7:] + q[:-2, 7:]
-        return out
-
-    def solve(
-        self, q: np.ndarray, targets: Targets, iterations: int, report: Callable[[float], None] = lambda share: None
-    ) -> np.ndarray:
-        """Improve configurations (T, 36) until they stop changing, or ``iterations`` steps are done.
-
-        Joint speeds above the allowed share of the limits are then smoothed where they occur.
-        """
-        guess = q[:, 7:].copy()
-        stiff = np.ones(max(len(q) - 2, 0))
-        q = self._minimise(q, guess, targets, stiff, iterations, report)
-        most = self.mapping["limits"]["speed_share"] * robot.VELOCITY_LIMITS / targets.fps
-        for _ in range(4):
-            over = (np.abs(np.diff(q[:, 7:], axis=0)) > most).any(axis=1)
-            if len(q) < 3 or not over.any():
-                break
-            near = maximum_filter1d(over.astype(float), round(0.2 * targets.fps) | 1)
-            stiff *= 1.0 + 9.0 * gaussian_filter1d(near, 0.05 * targets.fps)[: len(stiff)]
-            q = self._minimise(q, guess, targets, stiff, 3, report)
-        return self._slowed(q, most)
-
-    def _minimise(
+    def fit(
         self,
-        q: np.ndarray,
-        guess: np.ndarray,
         targets: Targets,
-        stiff: np.ndarray,
         iterations: int,
-        report: Callable[[float], None],
-    ) -> np.ndarray:
-        """Levenberg-Marquardt; the damping is a frame's own, so that one hard frame does not slow the others."""
-        damping = np.full(len(q), 1e-4)
-        problem = self._linearise(q, guess, targets, stiff)
+        known: State | None = None,
+        report: Callable[[float], None] = lambda share: None,
+    ) -> State:
+        """Fit one window, coarsely and then finely; ``known`` holds its first frames where they are given and stay."""
+        t, fixed = len(targets), 0 if known is None else len(known)
+        stride = max(1, round(targets.fps / _COARSE))
+        coarse = np.unique(np.r_[np.arange(0, t, stride), t - 1])
+        state = initial_state(targets[coarse], self.model, None if known is None else known.joint_pos[0])
+        if known is not None:
+            state = known[:1].join(state[1:])
+        first, second = (partial(_portion, report, a, a + 0.5) for a in (0.0, 0.5))
+        state = self.minimise(state, targets[coarse], iterations, min(fixed, 1), stride, first)
+        if len(coarse) < t:
+            state = between_frames(coarse, np.arange(t), state, self.model)
+            if known is not None:
+                state = known.join(state[fixed:])
+            state = self.minimise(state, targets, iterations, fixed, 1, second)
+        return limited(state, self.model, targets.fps, fixed)
+
+    def minimise(
+        self,
+        state: State,
+        targets: Targets,
+        iterations: int,
+        fixed: int = 0,
+        stride: int = 1,
+        report: Callable[[float], None] = lambda share: None,
+    ) -> State:
+        """Levenberg-Marquardt, until nothing changes or ``iterations`` steps are done; the first ``fixed`` frames stay.
+
+        Stretches of time that have settled are left alone. The others take or reject their steps each by itself, and
+        the damping is a frame's own, so that one hard moment does not slow the rest.
+        """
+        fps, frames = targets.fps / stride, np.arange(len(state))
+        inputs = _Inputs(targets, terms.support(targets, self.mapping), state.joint_pos)
+        pairs = self._watched(state, fps)
+        margin = max(3, round(_SETTLED * fps))
+        here, damping = state, np.full(len(state), 1e-4)
+        problem = self._linearise(here, inputs, pairs)
         for iteration in range(iterations):
             report(iteration / iterations)
-            step = self._step(problem, q, stiff, damping)
-            new = np.stack([pin.integrate(self.model, a, b) for a, b in zip(q, step, strict=True)])
-            new[:, 7:] = np.clip(new[:, 7:], self.lower, self.upper)
-            trial = self._linearise(new, guess, targets, stiff)
-            worse = trial.cost > problem.cost
-            if trial.cost.sum() > problem.cost.sum():
-                damping[worse] *= 30.0
-                continue
-            gain = 1.0 - trial.cost.sum() / max(problem.cost.sum(), 1e-12)
-            damping = np.where(worse, 3.0 * damping, 0.3 * damping)
-            q, problem = new, trial
-            if np.abs(step).max() < 2e-3 or (gain < 1e-3 and iteration > 3):
+            stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
+            joins = self._between(here, stretch, fps)
+            step = self._step(problem, joins, here, damping, self._held(frames, fixed, len(state)))
+            new = here.moved(step, self.model.lower, self.model.upper)
+            trial = self._linearise(new, inputs, pairs)
+            before, after = problem.cost + joins.cost, trial.cost + self._between(new, stretch, fps).cost
+            sums = [np.bincount(stretch, cost) for cost in (before, after)]
+            taken, worse = (sums[1] <= sums[0])[stretch], after > before
+            moving = np.where(taken, np.abs(step).max(axis=1) > _STILL, worse)
+            moving &= (np.abs(sums[0] - sums[1]) > 1e-3 * sums[0])[stretch]
+            damping *= np.where(worse, np.where(taken, 3.0, 30.0), np.where(taken, 0.3, 1.0))
+            damping = np.clip(damping, 1e-6, 1e4)
+            here, problem = new.where(taken, here), trial.where(taken, problem)
+            state = state.replaced(frames, here)
+            active = np.zeros(len(state))
+            active[frames[moving]] = 1.0
+            keep = maximum_filter1d(active, 2 * margin + 1)[frames] > 0
+            if not keep.any():
                 break
-        return q
+            if not keep.all():
+                frames, here, problem, inputs, damping = (x[keep] for x in (frames, here, problem, inputs, damping))
+        return state
 
     @staticmethod
-    def _slowed(q: np.ndarray, most: np.ndarray) -> np.ndarray:
-        """Last resort: bound the change of each joint from frame to frame, looking both ways."""
-        joint = q[:, 7:]
-        if len(q) < 2 or not (np.abs(np.diff(joint, axis=0)) > most).any():
-            return q
-        forth, back = joint.copy(), joint.copy()
-        for t in range(1, len(q)):
-            forth[t] = forth[t - 1] + np.clip(joint[t] - forth[t - 1], -most, most)
-            back[-1 - t] = back[-t] + np.clip(joint[-1 - t] - back[-t], -most, most)
-        return np.concatenate([q[:, :7], 0.5 * (forth + back)], axis=1)
+    def _held(frames: np.ndarray, fixed: int, total: int) -> np.ndarray:
+        """Frames that stay: the first ``fixed``, and two at the ends of stretches, which join the settled ones."""
+        out = frames < fixed
+        breaks = np.flatnonzero(np.diff(frames) > 1)
+        for ends in (breaks, breaks - 1, breaks + 1, breaks + 2):
+            out[np.clip(ends, 0, len(frames) - 1)] = True
+        if frames[0] > 0:
+            out[:2] = True
+        if frames[-1] < total - 1:
+            out[-2:] = True
+        return out
 
-    def _linearise(self, q: np.ndarray, guess: np.ndarray, targets: Targets, stiff: np.ndarray) -> _Problem:
-        kin = self.kinematics(q)
-        acceleration = self._accelerations(q, kin.rot["pelvis"])
-        away = guess - q[:, 7:]
-        cost = np.sum(self.posture[6:] * away**2, axis=1)
-        cost[1:-1] += stiff * np.sum(self.smooth * acceleration**2, axis=1)
+    def _watched(self, state: State, fps: float) -> np.ndarray:
+        """Pairs of capsules that come near each other."""
+        sampled = state[:: max(1, round(fps / _COARSE))]
+        return near_pairs(self.model.description, self.model.kinematics.poses(sampled), _LOOK)
+
+    def _body_terms(self, poses: Any, targets: Targets, stand: terms.Support) -> list[terms.Term]:
+        common = (self.model, poses, targets, self.mapping["weights"])
+        found = [terms.pelvis_position(*common), terms.pelvis_rotation(*common), terms.torso_rotation(*common)]
+        for k in range(2):
+            found += [terms.foot_position(*common, k), terms.foot_rotation(*common, k), *terms.above_floor(*common, k)]
+        return [*found, *terms.balance(self.model, poses, stand)]
+
+    def _arm_terms(self, poses: Any, targets: Targets) -> list[terms.Term]:
+        common = (self.model, poses, targets, self.mapping["weights"])
+        return [f(*common, k) for k in range(2) for f in (terms.upper_arm, terms.forearm, terms.hand_rotation)]
+
+    def _linearise(self, state: State, inputs: _Inputs, pairs: np.ndarray) -> _Problem:
+        model, targets = self.model, inputs.targets
+        poses = model.kinematics.poses(state)
+        away = inputs.guess - state.joint_pos
+        cost = away**2 @ self.posture
+        found = [self._body_terms(poses, targets, inputs.stand), self._arm_terms(poses, targets)]
+        if len(pairs):
+            near = distances(model.description, poses, pairs)
+            weight, clearance = self.mapping["weights"]["clearance"], self.mapping["limits"]["clearance"]
+            for block, its in zip(self.blocks, found, strict=True):
+                its += terms.apart(model, poses, near, weight, clearance, block)
         hessians, gradients = [], []
-        for k, block in enumerate(BLOCKS):
-            tasks = self._body_tasks(kin, targets) if k == 0 else self._arm_tasks(kin, targets, k - 1)
-            residual = np.concatenate([r for r, _, _ in tasks], axis=1)
-            jac = np.concatenate([j for _, j, _ in tasks], axis=1)
-            weight = np.concatenate([np.broadcast_to(w, r.shape) for r, _, w in tasks], axis=1)
-            cost += np.sum(weight * residual**2, axis=1)
-            weighted = (jac * weight[:, :, None]).transpose(0, 2, 1)
-            hessian = weighted @ jac
-            gradient = (weighted @ residual[:, :, None])[:, :, 0]  # points along the step to take
-            hessian += np.diag(self.posture[block] + 1e-3)
-            joints = slice(max(block.start, 6) - 6, block.stop - 6)
-            gradient[:, joints.start + 6 - block.start :] += self.posture[6:][joints] * away[:, joints]
+        for block, its in zip(self.blocks, found, strict=True):
+            root = np.concatenate([np.broadcast_to(np.sqrt(i.weight), i.residual.shape) for i in its], axis=1)
+            residual = np.concatenate([i.residual for i in its], axis=1) * root
+            jacobian = np.concatenate([i.jacobian for i in its], axis=1) * root[:, :, None]
+            cost += np.sum(residual**2, axis=1)
+            across = jacobian.transpose(0, 2, 1)
+            hessian, gradient = across @ jacobian, (across @ residual[:, :, None])[:, :, 0]
+            joints = block[block >= ROOT] - ROOT
+            first = len(block) - len(joints)
+            gradient[:, first:] += self.posture[joints] * away[:, joints]  # points along the step to take
+            hessian += np.diag(np.r_[np.zeros(first), self.posture[joints]] + 1e-3)
             hessians.append(hessian)
             gradients.append(gradient)
-        return _Problem(cost, hessians, gradients, acceleration)
+        return _Problem(cost, hessians, gradients)
 
-    def _step(self, problem: _Problem, q: np.ndarray, stiff: np.ndarray, damping: np.ndarray) -> np.ndarray:
-        step = np.zeros((len(q), 35))
-        for block, hessian, gradient in zip(BLOCKS, problem.hessians, problem.gradients, strict=True):
-            diagonal = np.einsum("tii->ti", hessian)
-            damped = hessian + (damping[:, None] * (diagonal + 1.0))[:, :, None] * np.eye(hessian.shape[1])
-            step[:, block] = self._banded(damped, gradient, problem.acceleration[:, block], block, q, stiff)
+    def _between(self, state: State, stretch: np.ndarray, fps: float) -> _Between:
+        """Smoothness, and joint speeds and accelerations beyond their limits; none across stretches (T,) of time."""
+        t, model, weight = len(state), self.model, self.mapping["weights"]["limits"]
+        root = np.empty((max(t - 1, 0), ROOT))
+        root[:, :3] = np.diff(state.root_pos, axis=0)
+        root[:, 3:] = log(state.root_rot[1:] @ state.root_rot[:-1].transpose(0, 2, 1))
+        speed = np.concatenate([root, np.diff(state.joint_pos, axis=0)], axis=1)
+        smooth = np.diff(speed, axis=0)
+        smooth_weight = np.tile(self.smooth * (fps / _SMOOTH_FPS) ** 4, (len(smooth), 1))
+        # A limit's cost w (x - x_max)^2 joins the smoothing s x^2 as one weight s + w and one residual.
+        over = _beyond(smooth[:, ROOT:], model.acceleration / fps**2)
+        own = smooth_weight[:, ROOT:]
+        both = own + weight * (over != 0)
+        smooth[:, ROOT:] = (own * smooth[:, ROOT:] + weight * over) / both
+        smooth_weight[:, ROOT:] = both
+        over = np.zeros_like(speed)
+        over[:, ROOT:] = _beyond(speed[:, ROOT:], model.speed / fps)
+        speed_weight = weight * (over != 0)
+        speed_weight[np.diff(stretch) > 0] = 0.0
+        smooth_weight[stretch[2:] != stretch[:-2]] = 0.0
+        return _Between(speed_weight, over, smooth_weight, smooth)
+
+    def _step(
+        self, problem: _Problem, joins: _Between, state: State, damping: np.ndarray, held: np.ndarray
+    ) -> np.ndarray:
+        step = np.zeros((len(state), self.model.size))
+        for block, hessian, gradient in zip(self.blocks, problem.hessians, problem.gradients, strict=True):
+            step[:, block] = self._banded(hessian, gradient, joins, block, state, damping, held)
         longest = np.abs(step[:, 3:]).max(axis=1, initial=0.0)
         return step * np.minimum(1.0, 0.6 / np.maximum(longest, 1e-9))[:, None]
 
@@ -405,44 +295,55 @@ class Solver:
         self,
         hessian: np.ndarray,
         gradient: np.ndarray,
-        acceleration: np.ndarray,
-        block: slice,
-        q: np.ndarray,
-        stiff: np.ndarray,
+        between: _Between,
+        block: np.ndarray,
+        state: State,
+        damping: np.ndarray,
+        frozen: np.ndarray,
     ) -> np.ndarray:
-        """Solve (blocks + smoothing) step = gradient, with coordinates at their limits held."""
+        """Solve for the step, with coordinates at their limits and frozen frames held."""
         t, n = gradient.shape
-        smooth = self.smooth[block]
-        diagonals = np.zeros((3, t))  # of D' diag(stiff) D, D the second difference
         gradient = gradient.copy()
+        # Lower bands, one row per unknown: itself, those after it in its frame, then in the next two frames.
+        bands = np.zeros((t, n, 2 * n + 1))
+        for k in range(n):
+            bands[:, k, : n - k] = hessian[:, k, k:]
+        own = bands[:, :, 0]
+        own += damping[:, None] * (own + 1.0)
+        if t > 1:
+            weight = between.speed_weight[:, block]
+            pull = weight * between.speed[:, block]
+            own[:-1] += weight
+            own[1:] += weight
+            bands[:-1, :, n] -= weight
+            gradient[:-1] += pull
+            gradient[1:] -= pull
         if t > 2:
-            diagonals[0, :-2] += stiff
-            diagonals[0, 1:-1] += 4 * stiff
-            diagonals[0, 2:] += stiff
-            diagonals[1, :-2] -= 2 * stiff
-            diagonals[1, 1:-1] -= 2 * stiff
-            diagonals[2, :-2] += stiff
-            pull = smooth * stiff[:, None] * acceleration
+            weight = between.smooth_weight[:, block]
+            pull = weight * between.smooth[:, block]
+            own[:-2] += weight
+            own[1:-1] += 4 * weight
+            own[2:] += weight
+            bands[:-2, :, n] -= 2 * weight
+            bands[1:-1, :, n] -= 2 * weight
+            bands[:-2, :, 2 * n] += weight
             gradient[:-2] -= pull
             gradient[1:-1] += 2 * pull
             gradient[2:] -= pull
-        lower = np.full(35, -np.inf)
-        upper = np.full(35, np.inf)
-        lower[6:], upper[6:] = self.lower, self.upper
-        value = np.concatenate([np.zeros((t, 6)), q[:, 7:]], axis=1)[:, block]
-        held = ((value <= lower[block] + 1e-9) & (gradient < 0)) | ((value >= upper[block] - 1e-9) & (gradient > 0))
-        bands = np.zeros((2 * n + 1, t * n))
-        for k in range(n):
-            bands[k].reshape(t, n)[:, : n - k] = hessian[:, np.arange(k, n), np.arange(n - k)]
-        bands[0] += (diagonals[0][:, None] * smooth).ravel() + 1e9 * held.ravel()
-        bands[n] += (diagonals[1][:, None] * smooth).ravel()
-        bands[2 * n] += (diagonals[2][:, None] * smooth).ravel()
+        held = np.zeros((t, n), dtype=bool)
+        joints = block[block >= ROOT] - ROOT
+        value, pushed = state.joint_pos[:, joints], gradient[:, n - len(joints) :]
+        held[:, n - len(joints) :] = ((value <= self.model.lower[joints] + 1e-9) & (pushed < 0)) | (
+            (value >= self.model.upper[joints] - 1e-9) & (pushed > 0)
+        )
+        held[frozen] = True
+        own += 1e9 * held
         gradient[held] = 0.0
-        damping = 0.0
+        extra = 0.0
         for _ in range(8):
-            try:
-                return solveh_banded(bands, gradient.ravel(), lower=True, check_finite=False).reshape(t, n)
-            except LinAlgError:
-                damping = max(10 * damping, 1e-2)
-                bands[0] += damping
+            _, step, failed = lapack.dpbsv(bands.reshape(t * n, 2 * n + 1).T, gradient.ravel(), lower=1)
+            if failed == 0:
+                return step.reshape(t, n)
+            extra = max(10 * extra, 1e-2)
+            own += extra
         return np.zeros_like(gradient)

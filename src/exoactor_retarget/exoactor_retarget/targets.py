@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BodyModel
-from exoactor.motion import HumanMotion
-from exoactor_retarget.contacts import foot_contacts, intervals
-from exoactor_retarget.geometry import geometry
+from exoactor_retarget.contacts import foot_contacts, intervals, without_short
+from exoactor_retarget.human import Posture
+from exoactor_retarget.kinematics import State
+from exoactor_retarget.model import SIDES, Model
 
-# SMPL-X's rest pose is y up, facing +z, left +x, palms down; columns are the robot's axes in it.
-_LINK = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # x forward, y left, z up
-_HAND = np.stack([np.eye(3), np.diag([-1.0, -1, 1])])  # x along the hand, z to the thumb
-_ARM = np.stack([np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]),  # z up the arm, x where the elbow bends to
-                 np.array([[0.0, 0, 1], [0, -1, 0], [1, 0, 0]])])  # fmt: skip
+# SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
+# bends to.
+_ARM = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]],
+                 [[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]])  # fmt: skip
 
-
-# A foot in contact that moves further than this really slides (m, scaled) or pivots (rad).
+# A foot in contact that moves further than this really slides (m, scaled) or pivots (rad); it is let go of where it is
+# faster than this (m/s, rad/s).
 _SLIDES, _PIVOTS = 0.10, 0.6
+_SLIDING, _PIVOTING = 0.05, 0.5
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets in the world frame, T frames; sides are left, right."""
+    """Targets in the world frame, T frames; sides are left, right. Rotations are those of the robot's links."""
 
     fps: float
     pelvis_pos: np.ndarray
@@ -37,7 +37,7 @@ class Targets:
     torso_rot: np.ndarray
     """(T, 3, 3)."""
     foot_pos: np.ndarray
-    """(T, 2, 3) ankle roll links, m."""
+    """(T, 2, 3) ankles, m."""
     foot_rot: np.ndarray
     """(T, 2, 3, 3)."""
     foot_yaw: np.ndarray
@@ -45,9 +45,9 @@ class Targets:
     contact: np.ndarray
     """(T, 2) bool."""
     thigh: np.ndarray
-    """(T, 2, 3) unit vectors from hip to knee."""
+    """(T, 2, 3) unit vectors from hip to knee; a hint only, since pelvis and feet say where the knee is."""
     shank: np.ndarray
-    """(T, 2, 3) unit vectors from knee to ankle."""
+    """(T, 2, 3) unit vectors from knee to ankle; a hint only."""
     upper_arm: np.ndarray
     """(T, 2, 3) unit vectors from shoulder to elbow."""
     forearm: np.ndarray
@@ -55,10 +55,18 @@ class Targets:
     arm_rot: np.ndarray
     """(T, 2, 3, 3) upper arm: z up the arm, x where the elbow bends to (a weak hint when the arm is straight)."""
     hand_rot: np.ndarray
-    """(T, 2, 3, 3) wrist yaw links."""
+    """(T, 2, 3, 3)."""
+
+    def __len__(self) -> int:
+        return len(self.pelvis_pos)
+
+    def __getitem__(self, frames: slice | np.ndarray) -> Targets:
+        arrays = {f.name: getattr(self, f.name)[frames] for f in fields(self) if f.name != "fps"}
+        return Targets(fps=self.fps, **arrays)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3) of length 1."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
@@ -88,12 +96,23 @@ def _bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndar
     return raw + shift
 
 
+def _settled(contact: np.ndarray, pos: np.ndarray, yaw: np.ndarray, fps: float, shortest: float) -> np.ndarray:
+    """Contact (T,) without the frames in which the foot slides or pivots far."""
+    out = contact.copy()
+    for a, b in intervals(contact):
+        for values, most, fast in ((pos[a:b, :2], _SLIDES, _SLIDING), (yaw[a:b, None], _PIVOTS, _PIVOTING)):
+            if b - a > 2 and np.linalg.norm(np.ptp(values, axis=0)) > most:
+                smooth = gaussian_filter1d(values, 0.06 * fps, axis=0, mode="nearest")
+                out[a:b] &= np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps < fast
+    return without_short(out, max(1, round(shortest * fps))) & contact if (out != contact).any() else contact
+
+
 def _held(values: np.ndarray, trim: int, most: float, fps: float) -> np.ndarray:
-    """Mean of a contact's middle; a contact in which the person's own foot moves by more than ``most`` is followed."""
+    """Mean of a contact's middle; a contact in which the person's own foot creeps by more than ``most`` is followed."""
     middle = values[trim : len(values) - trim]
     if np.linalg.norm(np.ptp(middle, axis=0)) <= most:
         return np.broadcast_to(middle.mean(axis=0), values.shape)
-    return gaussian_filter1d(values, 0.25 * fps, axis=0, mode="nearest")
+    return gaussian_filter1d(values, 0.5 * fps, axis=0, mode="nearest")
 
 
 def _planted(
@@ -120,75 +139,106 @@ def _planted(
     share = _smoothstep(away / max(0.12 * fps, 1.0))
     rotation = Rotation.from_euler("z", yaw[:, None]) * Rotation.from_rotvec(tilt.as_rotvec() * share[:, None])
     matrix = rotation.as_matrix()
-    lowest = np.einsum("tj,cj->tc", matrix[:, 2], soles).min(axis=1) + pos[:, 2]
+    lowest = (matrix[:, 2] @ soles.T).min(axis=1) + pos[:, 2]
     pos[:, 2] += np.maximum(-lowest, 0.0)
     return pos, matrix, yaw
 
 
-def make_targets(motion: HumanMotion, body: BodyModel, mapping: dict[str, Any]) -> Targets:
-    """Put a grounded human motion (with contacts) into the robot's proportions.
+def _axes(names: dict[str, Any]) -> np.ndarray:
+    """Matrix (3, 3) whose columns are the person's axes that a part of the robot takes as its own, turned."""
+    columns = [np.eye(3)["xyz".index(axis[-1])] * (-1.0 if axis.startswith("-") else 1.0) for axis in names["take"]]
+    return np.stack(columns, axis=1) @ Rotation.from_euler("xyz", names["turn"], degrees=True).as_matrix()
 
-    The root path and the feet are scaled about the first root position by the ratio of leg lengths; the feet stand
-    further apart by the difference of hip widths; heights are scaled above the ankle.
+
+def make_targets(person: Posture, model: Model, mapping: dict[str, Any], origin: np.ndarray | None = None) -> Targets:
+    """Put a grounded person (with contacts) into the robot's proportions.
+
+    The root path and the feet are scaled about ``origin`` (the first root position) by the ratio of leg lengths; the
+    feet stand further apart by the difference of hip widths; heights are scaled above the ankle.
     """
-    human, scale, fps = mapping["human"], mapping["scale"], motion.fps
-    index = {name: i for i, name in enumerate(body.joint_names)}
-
-    def joints(key: str) -> list[int]:
-        return [index[name] for name in human[key]]
-
-    g1 = geometry()
-    rot, pos = body.transforms(motion)
-    rest, soles = body.rest_joints(motion.betas), body.rest_foot_points(motion.betas)
-    hips, feet = joints("hips"), joints("feet")
-    leg = np.mean(rest[hips, 1] - rest[feet, 1])
-    ankle = np.mean(rest[feet, 1]) - np.mean(soles[:, 1])
-    ratio = g1.leg / leg
-
-    pelvis_rot = rot[:, index[human["pelvis"]]] @ _LINK
-    middle = pos[:, hips].mean(axis=1)
-    origin = np.array([*middle[0, :2], 0.0])
+    scale, fps = mapping["scale"], person.fps
+    axes = {part: _axes(names) for part, names in mapping["human"]["axes"].items()}
+    ratio = model.leg / person.leg
+    middle = person.at("hip").mean(axis=1)
+    origin = np.array([*middle[0, :2], 0.0]) if origin is None else origin
 
     def scaled(points: np.ndarray, lift: float) -> np.ndarray:
         out = origin + ratio * (points - origin)
-        out[..., 2] = g1.ankle_height + lift * ratio * (points[..., 2] - ankle)
+        out[..., 2] = model.ankle_height + lift * ratio * (points[..., 2] - person.ankle)
         return out
 
-    hip_middle = g1.hips.mean(axis=0)
-    pelvis_pos = scaled(middle, scale["reach"]) - pelvis_rot @ hip_middle
-
-    heading = np.unwrap(_lateral(pelvis_rot[:, :, 1]))
-    heading = gaussian_filter1d(heading, 0.15 * fps, mode="nearest")
+    pelvis_rot = person.turn("pelvis") @ axes["pelvis"]
+    pelvis_pos = scaled(middle, scale["reach"]) - pelvis_rot @ model.hips.mean(axis=0)
+    heading = gaussian_filter1d(np.unwrap(_lateral(pelvis_rot[:, :, 1])), 0.15 * fps, mode="nearest")
     left = np.stack([-np.sin(heading), np.cos(heading), np.zeros_like(heading)], axis=1)
-    half_width = abs(g1.hips[0, 1] - g1.hips[1, 1]) / 2 - ratio * abs(rest[hips[0], 0] - rest[hips[1], 0]) / 2
-    foot_pos = scaled(pos[:, feet], 1.0)
-    foot_pos += scale["stance_width"] * half_width * np.stack([left, -left], axis=1)
-    foot_rot = rot[:, feet] @ _LINK
-    contact = foot_contacts(motion.contacts, fps, mapping["contacts"]["shortest"])
+    half_width = abs(model.hips[0, 1] - model.hips[1, 1]) / 2 - ratio * person.hip_width / 2
+    foot_pos = scaled(person.at("foot"), 1.0) + scale["stance_width"] * half_width * np.stack([left, -left], axis=1)
+    foot_rot = np.stack([person.turn(f"{s}_foot") @ axes["foot"] for s in SIDES], axis=1)
+    shortest = mapping["contacts"]["shortest"]
+    contact = foot_contacts(person.contacts, fps, shortest)
     foot_yaw = np.zeros(contact.shape)
     for k in range(2):
+        yaw = np.unwrap(_lateral(foot_rot[:, k, :, 1]))
+        contact[:, k] = _settled(contact[:, k], foot_pos[:, k], yaw, fps, shortest)
+        flat = model.soles[k] @ model.rest["foot"][k].T  # in the foot's axes as it stands
         foot_pos[:, k], foot_rot[:, k], foot_yaw[:, k] = _planted(
-            foot_pos[:, k], foot_rot[:, k], contact[:, k], g1.soles[k], fps
+            foot_pos[:, k], foot_rot[:, k], contact[:, k], flat, fps
         )
-
-    knees, shoulders, elbows, wrists = (joints(k) for k in ("knees", "shoulders", "elbows", "wrists"))
-    forearm = _unit(pos[:, wrists] - pos[:, elbows])
-    upper_arm = _unit(pos[:, elbows] - pos[:, shoulders])
+    upper_arm = unit(person.at("elbow") - person.at("shoulder"))
+    forearm = unit(person.at("wrist") - person.at("elbow"))
+    shoulder = np.stack([person.turn(f"{s}_shoulder") for s in SIDES], axis=1)
+    hand_rot = np.stack([person.turn(f"{s}_hand") @ axes[f"{s}_hand"] for s in SIDES], axis=1)
     return Targets(
         fps=fps,
         pelvis_pos=pelvis_pos,
-        pelvis_rot=pelvis_rot,
-        torso_rot=rot[:, index[human["torso"]]] @ _LINK,
+        pelvis_rot=pelvis_rot @ model.rest["pelvis"][0],
+        torso_rot=person.turn("torso") @ axes["torso"] @ model.rest["torso"][0],
         foot_pos=foot_pos,
-        foot_rot=foot_rot,
+        foot_rot=foot_rot @ model.rest["foot"],
         foot_yaw=foot_yaw,
         contact=contact,
-        thigh=_unit(pos[:, knees] - pos[:, hips]),
-        shank=_unit(pos[:, feet] - pos[:, knees]),
+        thigh=unit(person.at("knee") - person.at("hip")),
+        shank=unit(person.at("foot") - person.at("knee")),
         upper_arm=upper_arm,
         forearm=forearm,
-        arm_rot=_arm_frames(upper_arm, forearm, rot[:, shoulders] @ _ARM),
-        hand_rot=rot[:, wrists] @ _HAND,
+        arm_rot=_arm_frames(upper_arm, forearm, shoulder @ _ARM),
+        hand_rot=hand_rot @ model.rest["hand"],
+    )
+
+
+def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targets:
+    """Targets that a state of the robot reaches exactly; ``contact`` is (T, 2) bool."""
+    poses = model.kinematics.poses(state)
+
+    def part(name: str) -> np.ndarray:
+        return np.stack([model.point(poses, name, k).T for k in range(2)], axis=1)
+
+    def turn(name: str) -> np.ndarray:
+        return np.stack([poses.rotation(body) for body in model.bodies[name]], axis=1)
+
+    hip, knee, foot, shoulder, elbow, wrist = (part(n) for n in ("hip", "knee", "foot", "shoulder", "elbow", "wrist"))
+    upper_arm, forearm, foot_rot = unit(elbow - shoulder), unit(wrist - elbow), turn("foot")
+    bend = []
+    for k in range(2):
+        axis = poses.axis[6 + model.elbow[k]].T * model.bend("elbow", k)[1]
+        bend.append(np.cross(axis, upper_arm[:, k]))
+    z = -upper_arm
+    x = unit(np.stack(bend, axis=1))
+    return Targets(
+        fps=fps,
+        pelvis_pos=state.root_pos,
+        pelvis_rot=state.root_rot,
+        torso_rot=poses.rotation(model.torso),
+        foot_pos=foot,
+        foot_rot=foot_rot,
+        foot_yaw=_lateral((foot_rot @ model.rest["foot"].transpose(0, 2, 1))[..., 1]),
+        contact=np.asarray(contact, dtype=bool),
+        thigh=unit(knee - hip),
+        shank=unit(foot - knee),
+        upper_arm=upper_arm,
+        forearm=forearm,
+        arm_rot=np.stack([x, np.cross(z, x), z], axis=-1),
+        hand_rot=turn("hand"),
     )
 
 
@@ -198,6 +248,6 @@ def _arm_frames(upper_arm: np.ndarray, forearm: np.ndarray, hint: np.ndarray) ->
     bend = forearm - np.sum(forearm * z, axis=-1, keepdims=True) * z
     share = _smoothstep((np.linalg.norm(bend, axis=-1, keepdims=True) - 0.15) / 0.25)
     straight = hint[..., 0] - np.sum(hint[..., 0] * z, axis=-1, keepdims=True) * z
-    x = share * _unit(bend) + (1 - share) * _unit(straight)
-    x = _unit(x - np.sum(x * z, axis=-1, keepdims=True) * z)
+    x = share * unit(bend) + (1 - share) * unit(straight)
+    x = unit(x - np.sum(x * z, axis=-1, keepdims=True) * z)
     return np.stack([x, np.cross(z, x), z], axis=-1)

@@ -12,7 +12,7 @@ from exoactor.errors import BadInput, Cancelled
 from exoactor.formats import load_human
 from exoactor.motion import HumanMotion
 from exoactor_retarget.contacts import detect, ground, intervals, without_short
-from exoactor_retarget.resample import resample
+from exoactor_retarget.human import posture, resample
 from exoactor_retarget.retargeter import Retargeter
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
@@ -53,6 +53,10 @@ def squatting(frames=90, depth=1.0, **options):
     motion = replace(still, body_pose=pose.reshape(frames, 63))
     shift = body.joints(still)[:, 7] - body.joints(motion)[:, 7]
     return replace(motion, transl=motion.transl + shift)
+
+
+def person(motion):
+    return posture(motion, BodyModel.load(), Retargeter().mapping["human"])
 
 
 def choreography(task):
@@ -226,15 +230,24 @@ def test_ground_keeps_jumps():
     jump = 0.3 * np.clip(np.sin(np.linspace(-np.pi, 2 * np.pi, 90)), 0, None)
     transl = human.transl.copy()
     transl[:, 2] += jump + 0.2
-    grounded = ground(replace(human, transl=transl, contacts=np.zeros((90, 4))), BodyModel.load(), CONTACTS)
-    low = BodyModel.load().foot_points(grounded)[..., 2].min(axis=1)
+    grounded = ground(person(replace(human, transl=transl, contacts=np.zeros((90, 4)))), CONTACTS)
+    low = grounded.soles[..., 2].min(axis=1)
     assert np.ptp(low) == pytest.approx(np.ptp(jump), abs=0.03)
     assert abs(low[0]) < 0.01
     assert not grounded.contacts[int(jump.argmax())].any()
 
 
+def test_posture_is_the_body_models():
+    human = squatting(frames=5)
+    body, found = BodyModel.load(), person(human)
+    np.testing.assert_allclose(found.soles, body.foot_points(human), atol=1e-9)
+    names = [body.joint_names.index(f"{s}_wrist") for s in ("left", "right")]
+    np.testing.assert_allclose(found.at("wrist"), body.joints(human)[:, names], atol=1e-9)
+
+
 def test_resample_keeps_time():
-    human = squatting(frames=61)
+    human = person(squatting(frames=61))
     fast = resample(human, 50.0)
-    assert fast.duration == pytest.approx(2.0)
-    np.testing.assert_allclose(fast.body_pose[50], human.body_pose[30], atol=1e-6)
+    assert len(fast) == 101
+    np.testing.assert_allclose(fast.points[50], human.points[30], atol=1e-6)
+    np.testing.assert_allclose(fast.turns[50], human.turns[30], atol=1e-6)

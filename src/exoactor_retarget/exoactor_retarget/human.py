@@ -1,0 +1,116 @@
+"""What the mapping looks at in a person's motion: a few joints, their orientations, and the soles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation
+
+from exoactor.body import BodyModel
+from exoactor.motion import HumanMotion
+from exoactor_retarget.model import SIDES
+
+POINTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
+TURNS = ("pelvis", "torso", "left_foot", "right_foot", "left_shoulder", "right_shoulder", "left_hand", "right_hand")
+
+
+@dataclass(frozen=True)
+class Posture:
+    """T frames of a person, world frame, m."""
+
+    fps: float
+    points: np.ndarray
+    """(T, 6, 2, 3) positions of `POINTS`, left and right."""
+    turns: np.ndarray
+    """(T, 8, 3, 3) orientations of `TURNS`, in the person's own axes."""
+    soles: np.ndarray
+    """(T, 4, 3) left heel, left toe, right heel, right toe."""
+    contacts: np.ndarray
+    """(T, 4) in [0, 1], of the soles."""
+    leg: float
+    """Hip to ankle, m."""
+    ankle: float
+    """Ankle above the sole, m."""
+    hip_width: float
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def at(self, part: str) -> np.ndarray:
+        """(T, 2, 3) positions of left and right."""
+        return self.points[:, POINTS.index(part)]
+
+    def turn(self, part: str) -> np.ndarray:
+        """(T, 3, 3) orientations."""
+        return self.turns[:, TURNS.index(part)]
+
+    def lowered(self, height: np.ndarray) -> Posture:
+        """The motion with its frames lowered by heights (T,) m."""
+        drop = np.zeros((len(self), 1, 3))
+        drop[:, 0, 2] = height
+        return replace(self, points=self.points - drop[:, None], soles=self.soles - drop)
+
+
+def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Posture:
+    """Forward kinematics of the joints that a mapping names (its section ``human``)."""
+    index = {name: i for i, name in enumerate(body.joint_names)}
+    joints = np.array([[index[human[part].format(side=s)] for s in SIDES] for part in POINTS])
+    hand, foot, shoulder = joints[5], joints[2], joints[3]
+    turns = [index[human["pelvis"]], index[human["torso"]], *foot, *shoulder, *hand]
+    rest, soles = body.rest_joints(motion.betas), body.rest_foot_points(motion.betas)
+    count = 22  # the body without face and fingers
+    t = len(motion)
+    pose = np.concatenate([motion.global_orient, motion.body_pose], axis=1).reshape(t * count, 3)
+    local = Rotation.from_rotvec(pose).as_matrix().reshape(t, count, 3, 3).transpose(1, 0, 2, 3)
+    rot, pos = np.empty((count, t, 3, 3)), np.empty((count, t, 3))
+    rot[0], pos[0] = local[0], motion.transl + rest[0]
+    for joint in range(1, count):
+        parent = body.parents[joint]
+        np.matmul(rot[parent], local[joint], out=rot[joint])
+        pos[joint] = pos[parent] + rot[parent] @ (rest[joint] - rest[parent])
+    holders = [index[f"{s}_{name}"] for s in SIDES for name in ("ankle", "foot")]
+    sole = [pos[j] + rot[j] @ (soles[k] - rest[j]) for k, j in enumerate(holders)]
+    return Posture(
+        fps=motion.fps,
+        points=pos[joints].transpose(2, 0, 1, 3),
+        turns=rot[turns].transpose(1, 0, 2, 3),
+        soles=np.stack(sole, axis=1),
+        contacts=motion.contacts,
+        leg=float(np.mean(rest[joints[0], 1] - rest[foot, 1])),
+        ankle=float(np.mean(rest[foot, 1]) - np.mean(soles[:, 1])),
+        hip_width=float(abs(rest[joints[0, 0], 0] - rest[joints[0, 1], 0])),
+    )
+
+
+def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Cubic interpolation of (T, ...) from the times ``old`` to ``new``."""
+    return np.repeat(values, len(new), axis=0) if len(old) == 1 else CubicSpline(old, values)(new)
+
+
+def turns_between(old: np.ndarray, new: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """Interpolation of rotations (T, ..., 3, 3): cubic in quaternions, which are then normalised."""
+    quat = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat().reshape(*matrices.shape[:-2], 4)
+    flips = np.where(np.sum(quat[1:] * quat[:-1], axis=-1, keepdims=True) < 0, -1.0, 1.0)
+    quat[1:] *= np.cumprod(flips, axis=0)
+    quat = smooth_between(old, new, quat)
+    return Rotation.from_quat(quat.reshape(-1, 4)).as_matrix().reshape(*quat.shape[:-1], 3, 3)
+
+
+def resample(person: Posture, fps: float) -> Posture:
+    """Return the motion at another frame rate; contacts are those of the nearest frame."""
+    if len(person) == 1 or abs(person.fps - fps) < 1e-9:
+        return replace(person, fps=fps)
+    old = np.arange(len(person)) / person.fps
+    new = np.minimum(np.arange(int(np.floor(old[-1] * fps + 1e-6)) + 1) / fps, old[-1])
+    nearest = np.clip(np.rint(new * person.fps).astype(int), 0, len(old) - 1)
+    return replace(
+        person,
+        fps=fps,
+        points=smooth_between(old, new, person.points),
+        turns=turns_between(old, new, person.turns),
+        soles=smooth_between(old, new, person.soles),
+        contacts=person.contacts[nearest],
+    )

@@ -1,0 +1,146 @@
+"""The robot as the mapping sees it: which body plays which part, its lengths, and its limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exoactor.errors import BadInput
+from exoactor_description import urdf_path
+from exoactor_retarget.description import read_urdf
+from exoactor_retarget.kinematics import ROOT, Kinematics, Poses, State, cross
+
+SIDES = ("left", "right")
+_ROTOR = 0.004  # kg m^2: inertia of a small geared motor, which bounds the acceleration of the lightest parts
+
+
+class Model:
+    """A robot with two legs and two arms, by the section ``robot`` and ``limits`` of a mapping.
+
+    Raises
+    ------
+    BadInput
+        The description cannot be read, or lacks a link.
+    """
+
+    def __init__(self, mapping: dict[str, Any], folder: Path | None = None):
+        section, limits = mapping["robot"], mapping["limits"]
+        links = {part: name or "" for part, name in section["links"].items()}
+        path = (folder or Path()) / section["description"] if section["description"] else urdf_path()
+        never = [[name.format(side=s) for name in pair] for pair in section["never_collide"] for s in SIDES]
+        feet = [links["foot"].format(side=s) for s in SIDES]
+        self.description = d = read_urdf(path, never, feet)
+        self.kinematics = Kinematics(d)
+        self.size = self.kinematics.size
+        self.pelvis, self.torso = d.body(links["pelvis"]), d.body(links["torso"])
+        if self.pelvis != 0:
+            raise BadInput(f"The link '{links['pelvis']}' is not the base of the robot's tree.")
+        parts = ("hip", "knee", "foot", "shoulder", "elbow", "wrist", "hand")
+        self.links = {p: [links[p].format(side=s) for s in SIDES] for p in parts if links[p]}
+        self.bodies = {part: [d.body(name) for name in names] for part, names in self.links.items()}
+        if "hand" not in self.bodies:
+            self.bodies["hand"] = self.bodies["elbow"]
+        self._measure()
+        self._groups()
+        self._set_limits(limits)
+
+    def point(self, poses: Poses, part: str, side: int) -> np.ndarray:
+        """World position (3, T) of the link that plays a part."""
+        body, local, _ = self.description.links[self.links[part][side]]
+        return poses.points(body, local)
+
+    def _measure(self) -> None:
+        zero = State(np.zeros((1, 3)), np.eye(3)[None], np.zeros((1, self.size - ROOT)))
+        poses = self.kinematics.poses(zero)
+
+        def at(part: str) -> np.ndarray:
+            return np.array([self.point(poses, part, k)[:, 0] for k in range(2)])
+
+        self.hips = at("hip")
+        """(2, 3) hip joints in the pelvis."""
+        thigh, shank = at("knee") - self.hips, at("foot") - at("knee")
+        upper_arm, forearm = at("elbow") - at("shoulder"), at("wrist") - at("elbow")
+        self.leg = float(np.linalg.norm(at("foot") - self.hips, axis=1).mean())
+        """Hip to ankle with all joints at zero, m."""
+        self.upper_arm = float(np.linalg.norm(upper_arm, axis=1).mean())
+        self.forearm = float(np.linalg.norm(forearm, axis=1).mean())
+        self.directions = {"thigh": thigh, "shank": shank, "upper_arm": upper_arm, "forearm": forearm}
+        """(2, 3) of the limbs at rest."""
+        corners = []
+        for body in self.bodies["foot"]:
+            if body not in self.description.corners:
+                raise BadInput("The robot's feet have no spheres or boxes to stand on.")
+            corners.append(self.description.corners[body])
+        self.soles = np.array(corners)
+        """(2, K, 3) corners of the soles in the feet."""
+        self.rest = {
+            name: np.array([poses.rot[b][..., 0] for b in bodies])
+            for name, bodies in (("pelvis", [0]), ("torso", [self.torso]), *self.bodies.items())
+        }
+        """Orientations (sides, 3, 3) of the bodies at rest."""
+        self.axes, self._anchors, self._poses = poses.axis[ROOT:, :, 0], poses.anchor[ROOT:, :, 0], poses
+
+    @property
+    def ankle_height(self) -> float:
+        """Height of the ankle above the sole, m."""
+        return -float(self.soles[..., 2].min())
+
+    def _groups(self) -> None:
+        """Joints by part: (sides, n) indices."""
+        chain, b = self.description.chain, self.bodies
+
+        def rest(part: list[int], *without: list[int]) -> list[int]:
+            return [j for j in part if not any(j in w for w in without)]
+
+        self.waist = chain(self.torso)
+        self.hip = [chain(knee)[:-1] for knee in b["knee"]]
+        self.knee = [chain(knee)[-1] for knee in b["knee"]]
+        self.ankle = [rest(chain(b["foot"][k]), chain(b["knee"][k])) for k in range(2)]
+        self.shoulder = [rest(chain(elbow)[:-1], self.waist) for elbow in b["elbow"]]
+        self.elbow = [chain(elbow)[-1] for elbow in b["elbow"]]
+        self.wrist = [rest(chain(b["hand"][k]), chain(b["elbow"][k])) for k in range(2)]
+        arms = sorted(j for k in range(2) for j in (*self.shoulder[k], self.elbow[k], *self.wrist[k]))
+        self.arms_block = ROOT + np.array(arms)
+        """Coordinates of the arms; the others are the body's."""
+        self.of_arm = np.array([bool(set(chain(b)) & set(arms)) for b in range(len(self.description.mass))])
+        """(B,) whether a body is part of an arm."""
+        self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
+
+    def bend(self, limb: str, side: int) -> tuple[float, float]:
+        """Angle at which a knee or elbow would be straight, and the sign in which it bends from there."""
+        joint = (self.knee if limb == "knee" else self.elbow)[side]
+        names = ("thigh", "shank") if limb == "knee" else ("upper_arm", "forearm")
+        upper, lower = (self.directions[name][side] for name in names)
+        axis = self.axes[joint]
+        upper, lower = upper - axis * (axis @ upper), lower - axis * (axis @ lower)
+        straight = -float(np.arctan2(axis @ np.cross(upper, lower), upper @ lower))
+        return straight, float(np.sign(self.description.limits[joint].mean() - straight))
+
+    def _set_limits(self, limits: dict[str, Any]) -> None:
+        d = self.description
+        self.lower = d.limits[:, 0] + limits["margin"]
+        self.upper = d.limits[:, 1] - limits["margin"]
+        for limb, joints in (("knee", self.knee), ("elbow", self.elbow)):
+            for k, joint in enumerate(joints):
+                straight, sign = self.bend(limb, k)
+                if sign > 0:
+                    self.lower[joint] = max(self.lower[joint], straight + limits["straight"][limb])
+                else:
+                    self.upper[joint] = min(self.upper[joint], straight - limits["straight"][limb])
+        self.speed = limits["speed"] * d.speed
+        """(J,) rad/s."""
+        self.acceleration = limits["acceleration"] * d.effort / self._inertia()
+        """(J,) rad/s^2: what the greatest torque gives to the part of the robot beyond the joint, all else at rest."""
+
+    def _inertia(self) -> np.ndarray:
+        """Inertia (J,) about each joint, at rest, of the bodies that it carries, taken as points; kg m^2."""
+        d = self.description
+        centers = np.array([self._poses.points(b, c)[:, 0] for b, c in enumerate(d.center)])
+        out = np.full(len(d.parent), _ROTOR)
+        for body in range(1, len(d.mass)):
+            for j in d.chain(body):
+                arm = cross(self.axes[j][:, None], (centers[body] - self._anchors[j])[:, None])
+                out[j] += d.mass[body] * float(np.sum(arm**2))
+        return out
