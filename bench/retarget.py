@@ -392,9 +392,12 @@ def cost(who: str, seconds: float) -> dict[str, float]:
         told = gmr_targets(retargeter, human)
     else:
         fit(retargeter, retargeter.targets(long_motion(1.0)))  # first calls load and cache
-    before, begin = _memory(), time.process_time()
-    motion = mink_ik.MinkIK()(*told) if who == "gmr" else fit(retargeter, retargeter.targets(human))
-    spent = time.process_time() - begin
+    before, times = _memory(), []
+    for _ in range(3):  # other work on the machine only ever adds
+        begin = time.process_time()
+        motion = mink_ik.MinkIK()(*told) if who == "gmr" else fit(retargeter, retargeter.targets(human))
+        times.append(time.process_time() - begin)
+    spent = min(times)
     return {
         "frames": len(motion),
         "cpu_seconds": round(spent, 2),
