@@ -12,6 +12,7 @@ from exoactor.errors import BadInput
 from exoactor.stages import Estimate, Metrics, Progress, no_progress
 from exoactor.video import Video
 from exoactor_pose.camera import Camera
+from exoactor_pose.camera_motion import CameraMotion
 from exoactor_pose.detectors import Detector, MediapipeDetector
 from exoactor_pose.fit import Fit, Weights, fit
 from exoactor_pose.hands import LOOKS_PER_SECOND, HandFinder, hand_pose, sharpened
@@ -20,7 +21,7 @@ from exoactor_pose.people import Follower
 
 
 class MediapipeEstimator:
-    """Video -> Estimate, for one person before a fixed, level camera on a flat floor.
+    """Video -> Estimate, for one person before a camera that stands still and may turn, on a flat floor.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ class MediapipeEstimator:
         Length of video that is taken, in s.
     hands
         Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
+    moving_camera
+        Look in the background whether the camera turns; without, it is taken as still.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class MediapipeEstimator:
         person: str = "largest",
         max_seconds: float = 120.0,
         hands: bool = True,
+        moving_camera: bool = True,
     ) -> None:
         if not 0.5 <= person_height <= 2.5:
             raise BadInput(f"person_height is {person_height} m, but it must lie between 0.5 and 2.5.")
@@ -68,6 +72,7 @@ class MediapipeEstimator:
         self.body = BodyModel.load(body_model or None)
         self.person_height, self.fov_deg, self.min_found = person_height, fov_deg, min_found
         self.person, self.max_seconds, self.hands = Follower(person).choice, max_seconds, hands
+        self.moving_camera = moving_camera
         self.model_complexity, self.min_confidence = model_complexity, min_confidence
         self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
 
@@ -85,12 +90,18 @@ class MediapipeEstimator:
         Missing
             MediaPipe or its model is not installed.
         """
+        if video.intrinsics is not None:
+            camera = Camera(*video.intrinsics)
+        else:
+            camera = Camera.guess(video.width, video.height, self.fov_deg)
+        turning = CameraMotion(video.fps, (camera.fx, camera.fy, camera.cx, camera.cy)) if self.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
             every = round(video.fps / LOOKS_PER_SECOND)
             seen = detect(
                 video, detector, self.person, self.max_seconds,
                 stack.enter_context(closing(HandFinder(every))) if self.hands else None,
+                camera=turning,
                 progress=lambda share, text: progress(0.6 * share, text),
             )  # fmt: skip
         count = int(seen.found.sum())
@@ -99,10 +110,6 @@ class MediapipeEstimator:
                 f"A person was found in {count} of {len(seen)} frames, too few to follow: "
                 "use a video that shows one whole person most of the time."
             )
-        if video.intrinsics is not None:
-            camera = Camera(*video.intrinsics)
-        else:
-            camera = Camera.guess(video.width, video.height, self.fov_deg)
         result = fit(
             sharpened(seen), camera, self.body, self.person_height, self.weights,
             lambda share, text: progress(0.6 + 0.4 * share, text),

@@ -14,6 +14,7 @@ import numpy as np
 from exoactor.errors import BadInput
 from exoactor.stages import Progress, no_progress
 from exoactor.video import Video
+from exoactor_pose.camera_motion import CameraMotion
 from exoactor_pose.cuts import CutFinder, longest_stretch
 from exoactor_pose.detectors import Detector, MediapipeDetector, Pose
 from exoactor_pose.people import NEAR, Follower, Person
@@ -73,12 +74,19 @@ class Tracker:
         Whom to follow where there are several: see `Follower`.
     hands
         Called once per frame in which the person was found, in order, in a thread of its own.
+    camera
+        Is shown every frame too.
     """
 
     def __init__(
-        self, detector: Detector, fps: float, person: str = "largest", hands: HandFinder | None = None
+        self,
+        detector: Detector,
+        fps: float,
+        person: str = "largest",
+        hands: HandFinder | None = None,
+        camera: CameraMotion | None = None,
     ) -> None:
-        self.detector, self.fps, self.hands = detector, fps, hands
+        self.detector, self.fps, self.hands, self.camera = detector, fps, hands, camera
         self.poses: list[Pose | None] = []
         """Of every frame so far."""
         self.sizes: list[float] = []
@@ -110,6 +118,8 @@ class Tracker:
             self._next = pose and pose.person
             self.poses.append(pose)
             self.sizes.append(person.size if person else 0.0)
+            if self.camera:
+                self.camera(frame, pose and pose.image)
             if self._next is not None:
                 self.follower.follow(frame, self._next, number / self.fps, self._alone(self._next))
                 if self.follower.strange > STRANGE_SECONDS * self.fps:
@@ -195,6 +205,7 @@ def detect(
     person: str = "largest",
     max_seconds: float = 120.0,
     hands: HandFinder | None = None,
+    camera: CameraMotion | None = None,
     progress: Progress = no_progress,
 ) -> Landmarks:
     """Follow one person through the longest stretch of a video without a cut; frames are decoded one at a time.
@@ -209,6 +220,8 @@ def detect(
         Length of video that is taken.
     hands
         What finds the landmarks of the hands.
+    camera
+        What tells how the camera turns; None: it is taken as still.
 
     Raises
     ------
@@ -225,7 +238,7 @@ def detect(
     own = detector is None
     detector = detector or MediapipeDetector()
     try:
-        with closing(Tracker(detector, video.fps, person, hands)) as tracker:
+        with closing(Tracker(detector, video.fps, person, hands, camera)) as tracker:
             total, done = max(video.frame_count, 1), 0
             with closing(_ahead(video.frames())) as frames:
                 while batch := list(islice(frames, detector.batch)):
@@ -241,8 +254,9 @@ def detect(
     stretch = longest_stretch(
         seen.image, seen.found, np.array(tracker.sizes), np.array(tracker.changed), video.fps, video.width, video.height
     )
-    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes)
-    return _whole_person(_part(whole, stretch.start, stretch.stop))
+    turned, told = camera.rotations(stretch.start, stretch.stop) if camera else (None, ())
+    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + told)
+    return _whole_person(replace(_part(whole, stretch.start, stretch.stop), camera_rotation=turned))
 
 
 def _ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

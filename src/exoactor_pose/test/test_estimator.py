@@ -47,6 +47,16 @@ def test_estimate_of_a_generated_clip(waving):
     assert body.foot_points(motion)[..., 2].min(axis=1).max() < 0.05  # on the floor, not above it
 
 
+def test_walking_past_a_camera_that_turns_is_walking():
+    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    generator = load_backend("generate", "mannequin", seed=2, fps=15, camera="side", pan=True, room="pictures")
+    made = generator(GenerateRequest("walk 1 m"))
+    estimate = MediapipeEstimator(person_height=made.metrics["stature"], hands=False)(made.video)
+    root = BodyModel.load().joints(estimate.motion)[:, 0]
+    assert np.linalg.norm((root[-1] - root[0])[:2] - [1.0, 0.0]) < 0.15  # the picture shows it in the middle throughout
+    assert any("camera turns" in note for note in estimate.metrics["notes"])
+
+
 def test_cancel_is_obeyed(waving):
     def stop(fraction, text):
         if fraction > 0.65:
