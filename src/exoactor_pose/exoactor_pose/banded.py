@@ -44,6 +44,14 @@ class Banded:
             for ahead, second in enumerate(taps[k:]):
                 self.band[ahead * self.size, k : k + ends] += first * second * weight
 
+    def hold(self, frames: int) -> None:
+        """Leave the first frames and the common variables as they are: their steps are nothing."""
+        stiff = 1e16
+        self.gradient[:frames], self.border[:frames] = 0.0, 0.0
+        self.common_gradient[:], self.border[:] = 0.0, 0.0
+        self.band[0, :frames] = stiff
+        self.corner = stiff * np.eye(len(self.corner))
+
     def solve(self, damping: float) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps (frames, size) and (common,), with diagonals raised by the share ``damping``; None: not definite."""
         band = self.band.copy()

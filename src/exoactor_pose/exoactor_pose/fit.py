@@ -25,9 +25,11 @@ from exoactor.stages import Progress, no_progress
 from exoactor_pose.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
 from exoactor_pose.banded import Banded
 from exoactor_pose.camera import Camera
-from exoactor_pose.initial import initial_pose
+from exoactor_pose.initial import continuous, initial_pose
 from exoactor_pose.landmarks import Landmarks
+from exoactor_pose.lift import lift
 from exoactor_pose.skeleton import LANDMARKS, MIXING, VARIABLES, Skeleton, State
+from exoactor_pose.untangle import untangle
 
 GRAVITY = 9.81
 CHUNK = 256
@@ -40,13 +42,13 @@ class Weights:
 
     image: float = 0.025
     """m at the person's distance, per landmark of full trust."""
-    direction: float = 0.25
+    direction: float = 0.35
     """rad, direction of a limb in space."""
     acceleration: tuple[float, float, float] = (5.0, 25.0, 40.0)
     """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles; robust."""
     jerk: tuple[float, float, float] = (10.0, 50.0, 70.0)
     """m/s^3, rad/s^3 and rad/s^3 of the same: what keeps the motion as smooth as people's."""
-    slide: float = 0.03
+    slide: float = 0.05
     """m/s, of a sole point in contact."""
     floor: float = 0.01
     """m, height of a sole point in contact, or depth of any sole point under the floor."""
@@ -68,6 +70,19 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What an earlier fit found of the first frames: the fit goes on from there, in the same world.
+
+    Shape, floor and the first ``settled`` frames stay as they are; ``state`` may hold more, which only start there.
+    """
+
+    state: State
+    settled: int
+    place: np.ndarray
+    """(3,) x, y (m) and heading (rad) of the world's origin, in the levelled frame of reference."""
+
+
+@dataclass(frozen=True)
 class Fit:
     """The fitted motion (floor z = 0, starts at x = y = 0 facing +x) and how well it fits."""
 
@@ -75,6 +90,11 @@ class Fit:
     camera: Camera
     reprojection: np.ndarray
     """(T,) mean error of the trusted landmarks, px; 0 where no person was found."""
+    state: State
+    place: np.ndarray
+    """As in `Known`, for a fit of later frames."""
+    untangled: int = 0
+    """Frames in which left and right, or near and far, were set right."""
 
 
 def fit(
@@ -84,19 +104,24 @@ def fit(
     person_height: float = 1.70,
     weights: Weights | None = None,
     progress: Progress = no_progress,
+    known: Known | None = None,
 ) -> Fit:
     """Fit the body to the landmarks.
 
     Parameters
     ----------
     seen
-        Landmarks of T frames, the person found in at least one.
+        Landmarks of T frames, the person found in at least one; those in space may be lacking.
     camera
         Its focal lengths and centre count; pitch and height are where the fit starts.
     person_height
         m; sets the scale of everything, since a picture cannot tell it.
+    known
+        What is known of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
     """
-    return _Problem(seen, camera, body, person_height, weights or Weights()).solve(progress)
+    seen, untangled = untangle(seen)
+    found = _Problem(seen, camera, body, person_height, weights or Weights(), known).solve(progress)
+    return replace(found, untangled=untangled)
 
 
 def _huber(x: np.ndarray, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +136,9 @@ def _outlier(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Problem:
-    def __init__(self, seen: Landmarks, camera: Camera, body: BodyModel, height: float, weights: Weights) -> None:
+    def __init__(
+        self, seen: Landmarks, camera: Camera, body: BodyModel, height: float, weights: Weights, known: Known | None
+    ) -> None:
         self.seen, self.body, self.height, self.weights = seen, body, height, weights
         self.fps, self.frames = seen.fps, len(seen)
         self.skeleton = Skeleton(body)
@@ -131,6 +158,7 @@ class _Problem:
         self.views = np.broadcast_to(turns @ self.camera.rotation, (self.frames, 3, 3))
         focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
         self.rays = (seen.image[..., :2] - centre) / focal
+        self.known = known
         self._start()
 
     def _start(self) -> None:
@@ -140,7 +168,14 @@ class _Problem:
         after = np.clip(np.searchsorted(found, count), 0, len(found) - 1)
         before = np.maximum(after - 1, 0)
         nearest = np.where(np.abs(found[before] - count) < np.abs(found[after] - count), found[before], found[after])
-        image, world = seen.image[nearest], seen.world[nearest]
+        image = seen.image[nearest]
+        told = seen.world is not None
+        if told:
+            world = seen.world[nearest]
+        else:
+            # The start is close enough for the picture alone; its directions are no evidence.
+            rest = self.skeleton.rest_landmarks(self.skeleton.shape_for(self.height))
+            world = lift(np.concatenate([self.rays[nearest], image[..., 2:]], axis=-1), rest, self.fps)
         # MediaPipe sees a crop around the person: its directions refer to the ray towards the person, not the axis.
         ray = self.rays[nearest, 23:25].mean(axis=1)
         turn = Rotation.from_euler("YX", np.stack([np.arctan(ray[:, 0]), -np.arctan(ray[:, 1])], axis=1)).as_matrix()
@@ -148,15 +183,23 @@ class _Problem:
         direction = space[:, SEGMENTS[:, 1]] - space[:, SEGMENTS[:, 0]]
         self.directions = direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
         self.pair_trust = (LANDMARK_TRUST[SEGMENTS] * np.clip(image[:, SEGMENTS, 2], 0.05, 1.0)).min(axis=-1)
-        self.pair_trust = self.pair_trust * seen.found[:, None]
+        self.pair_trust = self.pair_trust * (seen.found[:, None] & told)
 
         root, axis_angles = initial_pose(space)
+        if self.known:
+            before = self.known.state
+            axis_angles[: len(before.path)] = before.axis_angles().reshape(-1, 21, 3)
+            axis_angles = continuous(axis_angles)
         pose = axis_angles.reshape(self.frames, -1) @ MIXING / np.abs(MIXING).sum(0)
         betas = self.skeleton.shape_for(self.height)
         state = State(np.zeros((self.frames, 3)), root, pose, betas, np.zeros(3))
         points = self.skeleton.points(state, derivatives=False).places
         state.path = self._first_path(points[:, :LANDMARKS])[nearest]
         state.floor[2] = -np.percentile((points[:, LANDMARKS:] + state.path[:, None])[..., 2].min(axis=1), 20)
+        if self.known:
+            count = len(before.path)
+            state.path[:count], state.root[:count], state.pose[:count] = before.path, before.root, before.pose
+            state.betas, state.floor = before.betas, before.floor
         self.state = state
 
     def _first_path(self, points: np.ndarray) -> np.ndarray:
@@ -189,6 +232,8 @@ class _Problem:
             cost += self._seen(state, points, slice(start, stop), contacts, sway, equations)
             if contacts is not None:
                 cost += self._planted(points, ahead, contacts, equations)
+        if self.known:
+            equations.hold(self.known.settled)
         return cost, equations
 
     def _priors(self, state: State, equations: Banded) -> float:
@@ -448,9 +493,13 @@ class _Problem:
         pelvis = joints[:, 0] @ level.T + [0, 0, state.floor[2]]
         pelvis[:, 2] += _lift(-soles[..., 2].min(axis=1))
         root = Rotation.from_matrix(level @ state.root)
-        ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * self.fps))].mean(axis=0)
-        heading = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
-        pelvis = heading.apply(pelvis - pelvis[0] * [1, 1, 0])
+        if self.known:
+            place = self.known.place
+        else:
+            ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * self.fps))].mean(axis=0)
+            place = np.array([*pelvis[0, :2], np.arctan2(ahead[1], ahead[0])])
+        heading = Rotation.from_euler("z", -place[2])
+        pelvis = heading.apply(pelvis - [*place[:2], 0.0])
         motion = HumanMotion(
             fps=self.fps,
             transl=pelvis - self.body.rest_joints(state.betas)[0],
@@ -460,7 +509,7 @@ class _Problem:
             contacts=contacts,
             confidence=np.clip(confidence, 0, 1),
         )
-        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0))
+        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, place)
 
 
 def _up(floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -90,10 +90,10 @@ def initial_pose(world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             swing, flex = _limb(base, b - a, c - b, np.array(rest, float), np.array(hinge, float))
             pose[:, _J[f"{side}_{joint}"]] = Rotation.from_matrix(swing).as_rotvec()
             pose[:, _J[f"{side}_{middle}"]] = flex
-    return root, _continuous(pose[:, 1:])
+    return root, continuous(pose[:, 1:])
 
 
-def _continuous(rotvec: np.ndarray) -> np.ndarray:
+def continuous(rotvec: np.ndarray) -> np.ndarray:
     """Choose, of the equal axis-angles r and r - 2 pi r/|r|, the one nearer to the frame before; (T, J, 3)."""
     out = rotvec.copy()
     for k in range(1, len(out)):

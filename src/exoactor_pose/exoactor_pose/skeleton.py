@@ -145,6 +145,11 @@ class Skeleton:
         betas[0] = (height - self.stature[0]) / self.stature[1][0]
         return betas
 
+    def rest_landmarks(self, betas: np.ndarray) -> np.ndarray:
+        """(33, 3) m on the body at rest, y up, facing +z."""
+        rest, place = (base + change @ betas for base, change in (self._rest, self._places))
+        return (rest[self._carriers] + place)[:LANDMARKS]
+
     def points(self, state: State, derivatives: bool = True) -> Points:
         """Forward kinematics."""
         frames, betas = len(state.path), state.betas

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -11,6 +13,7 @@ from exoactor_pose.fit import Weights, contacts_of, fit
 from exoactor_pose.initial import initial_pose
 from exoactor_pose.landmarks import Landmarks
 from exoactor_pose.skeleton import POSE, VARIABLES, Skeleton, State
+from exoactor_pose.untangle import untangle
 
 FPS = 30.0
 JOINT = {name: 3 * (k - 1) for k, name in enumerate(BODY_JOINT_NAMES)}
@@ -144,6 +147,60 @@ def test_contacts():
     assert contacts[12:18, 0].max() < 0.1 < 0.9 < contacts[:7, 0].min()
     assert contacts[:, 1].max() < 0.1
     assert contacts[:, 2:].min() > 0.9
+
+
+def walk_on_the_spot(body, frames=60):
+    """Knees and arms go up in turn, seen from the side."""
+    swing = np.sin(2 * np.pi * np.arange(frames) / FPS)
+    pose = np.zeros((frames, 63))
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        lifted = np.maximum(sign * swing, 0)
+        pose[:, JOINT[f"{side}_hip"]] = -lifted
+        pose[:, JOINT[f"{side}_knee"]] = 1.2 * lifted
+        pose[:, JOINT[f"{side}_shoulder"] + 2] = -1.2 * sign
+        pose[:, JOINT[f"{side}_elbow"] + 1] = -sign * (0.6 + 0.5 * sign * swing)
+    root = Rotation.from_euler("z", np.radians(-20)) * Rotation.from_euler("x", np.pi / 2)
+    transl = np.tile([4.0, 0.0, 0.9 + 0.35], (frames, 1))
+    return HumanMotion(FPS, transl, np.tile(root.as_rotvec(), (frames, 1)), pose, np.zeros(10))
+
+
+def test_swapped_legs_and_mirrored_forearms_are_undone(body):
+    clean = seen_by(Camera(520, 520, 320, 240, pitch=0.1, height=1.4), body, walk_on_the_spot(body), noise_px=1.0)
+    assert untangle(clean)[1] == 0
+    image, world = clean.image.copy(), clean.world.copy()
+    left, swapped, mirrored = np.arange(23, 33, 2), slice(15, 35), slice(46, 54)
+    for points in (image, world):
+        points[swapped, left], points[swapped, left + 1] = points[swapped, left + 1], points[swapped, left].copy()
+    shift = -2 * (world[mirrored, 15, 2] - world[mirrored, 13, 2])
+    assert np.abs(shift).min() > 0.1
+    for hand in (15, 17, 19, 21):
+        world[mirrored, hand, 2] += shift
+    mended, count = untangle(replace(clean, image=image, world=world))
+    np.testing.assert_array_equal(mended.image, clean.image)
+    np.testing.assert_allclose(mended.world, clean.world, atol=1e-12)
+    assert count == 28
+
+
+def test_a_picture_without_depth_is_enough(body, fitted):
+    truth, _, seen, _ = fitted
+    result = fit(replace(seen, world=None), Camera(520, 520, 320, 240), body)
+    error = np.linalg.norm(turned_to_start(body, result.motion) - turned_to_start(body, truth), axis=-1)
+    assert error.mean() < 0.06
+
+
+def test_a_turning_camera_does_not_turn_the_person(body):
+    truth = squat_and_wave(body, 30)
+    camera = Camera(520, 520, 320, 240, pitch=0.1, height=1.4)
+    still = seen_by(camera, body, truth)
+    turns = Rotation.from_rotvec(np.linspace(0, 0.15, 30)[:, None] * [0, 1, 0]).as_matrix()  # to the left
+    rays = np.concatenate([(still.image[..., :2] - [320, 240]) / 520, np.ones((30, 33, 1))], axis=-1)
+    rays = rays @ np.swapaxes(turns, 1, 2)
+    image = np.concatenate([520 * rays[..., :2] / rays[..., 2:] + [320, 240], still.image[..., 2:]], axis=-1)
+    world = still.world @ np.swapaxes(turns, 1, 2)
+    result = fit(replace(still, image=image, world=world, camera_rotation=turns), Camera(520, 520, 320, 240), body)
+    alone = fit(still, Camera(520, 520, 320, 240), body)
+    assert np.abs(result.motion.transl - alone.motion.transl).max() < 0.03
+    assert result.reprojection.mean() < 3
 
 
 def test_derivatives_of_the_skeleton(body):
