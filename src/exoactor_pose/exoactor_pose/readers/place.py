@@ -13,9 +13,9 @@ from exoactor_pose.fit import contacts_of
 from exoactor_pose.readers.recording import Person
 
 DRIFT = 0.12
-"""m: a foot that rests farther than this from the floor rests on something else."""
+"""m: a foot that rests farther than this from the floor of the steps before rests on something else."""
 DRIFT_SECONDS = 0.5
-"""Time (one standard deviation) over which the floor may drift."""
+"""s over which the floor is smoothed, and within which it may drift by less than `DRIFT`."""
 
 
 def human_motion(person: Person, fps: float) -> HumanMotion:
@@ -124,10 +124,23 @@ def floor_under(heights: np.ndarray, contacts: np.ndarray, fps: float) -> np.nda
     standing = weight > 0.5
     if standing.sum() < 0.1 * fps:  # in the air all the time: by the lowest point
         return np.full(len(heights), np.percentile(heights.min(axis=1), 5))
-    floor = _most(rest[standing], DRIFT)
-    near = standing & (np.abs(rest - floor) < DRIFT)
+    near = _followed(np.where(standing, rest, np.nan), _most(rest[standing], DRIFT), fps)
     drift = np.interp(np.arange(len(heights)), np.flatnonzero(near), rest[near])
     return gaussian_filter1d(drift, DRIFT_SECONDS * fps, mode="nearest")
+
+
+def _followed(rest: np.ndarray, floor: float, fps: float) -> np.ndarray:
+    """Frames (T,) in which feet rest on the floor that drifts: heights (T,) m, not a number where none rests."""
+    near = np.zeros(len(rest), dtype=bool)
+    start = int(np.nanargmin(np.abs(rest - floor)))
+    share = 1 - np.exp(-1 / (DRIFT_SECONDS * fps))
+    for frames in (range(start, len(rest)), range(start, -1, -1)):
+        present = floor
+        for k in frames:
+            if abs(rest[k] - present) < DRIFT:
+                near[k] = True
+                present += share * (rest[k] - present)
+    return near
 
 
 def _most(values: np.ndarray, width: float) -> float:
