@@ -22,6 +22,7 @@ setup(
             "mediapipe = exoactor_pose.estimator:MediapipeEstimator",
             "external = exoactor_pose.external:ExternalEstimator",
             "file = exoactor_pose.file:FileReader",
+            "vitpose = exoactor_pose.vitpose:VitposeEstimator",
         ],
     },
 )

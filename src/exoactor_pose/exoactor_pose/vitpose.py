@@ -1,0 +1,244 @@
+"""Backend ``vitpose``: RT-DETR or D-FINE finds people, ViTPose places keypoints; both run through ``transformers``.
+
+A ViTPose of COCO-WholeBody (133 keypoints) gives body, feet, face and hands; one of COCO (17) the body alone. Neither
+tells depth: the fit takes it from the body's proportions. Order of the keypoints: Jin et al., "Whole-Body Human Pose
+Estimation in the Wild" (ECCV 2020); the face's 68 points are iBUG's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exoactor.errors import BadInput, Missing
+from exoactor_pose.anatomy import LANDMARK_NAMES
+from exoactor_pose.detectors import Detector, Pose
+from exoactor_pose.estimator import MediapipeEstimator
+from exoactor_pose.people import Person
+
+WHOLE_BODY, BODY = 133, 17
+HANDS = (91, 112)
+"""First keypoints of the left and the right hand; their 21 stand in MediaPipe's order."""
+_FACE = 23
+_COCO = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+_WHOLE = {
+    "left_foot_index": 17, "left_heel": 19, "right_foot_index": 20, "right_heel": 22,
+    "right_eye_outer": _FACE + 36, "right_eye_inner": _FACE + 39,
+    "left_eye_inner": _FACE + 42, "left_eye_outer": _FACE + 45, "right_mouth": _FACE + 48, "left_mouth": _FACE + 54,
+    **{f"{side}_{part}": first + k for side, first in zip(("left", "right"), HANDS, strict=True)
+       for part, k in (("thumb", 2), ("index", 5), ("pinky", 17))},
+}  # fmt: skip
+_NEAREST = {"eye": "eye", "mouth": "eye", "thumb": "wrist", "index": "wrist", "pinky": "wrist", "heel": "ankle",
+            "foot": "ankle"}  # fmt: skip
+"""Where COCO has no such point: the nearest one that it has."""
+WHOLE_BODY_EXPERT = 5
+"""Of ViTPose++'s experts, one per data set, that for COCO-WholeBody; the first is COCO's."""
+
+
+def landmarks_of(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """MediaPipe's 33 landmarks, and both hands where they are there, from COCO's or COCO-WholeBody's keypoints.
+
+    Parameters
+    ----------
+    keypoints
+        (17, 3) or (133, 3): x px, y px, confidence.
+
+    Returns
+    -------
+    Landmarks (33, 3), on the nearest point with confidence 0 where COCO has none, and hands (2, 21, 3) or None.
+    """
+    image = np.zeros((33, 3))
+    for number, name in enumerate(LANDMARK_NAMES):
+        if name in _COCO:
+            image[number] = keypoints[_COCO.index(name)]
+        elif len(keypoints) == WHOLE_BODY:
+            image[number] = keypoints[_WHOLE[name]]
+        else:
+            side, part = name.split("_")[:2]
+            image[number, :2] = keypoints[_COCO.index(f"{side}_{_NEAREST[part]}"), :2]
+    hands = [keypoints[first : first + 21] for first in HANDS]
+    return image, np.stack(hands) if len(keypoints) == WHOLE_BODY else None
+
+
+class VitposeDetector:
+    """People by RT-DETR or D-FINE, keypoints by ViTPose.
+
+    Parameters
+    ----------
+    person_model, pose_model
+        Names on the Hugging Face hub, or folders that ``save_pretrained`` wrote.
+    min_confidence
+        Confidence in [0, 1] below which nobody is there.
+    device
+        "cpu", "cuda" or another of PyTorch's; "auto" takes CUDA where it is there.
+    batch
+        Frames at once.
+
+    Raises
+    ------
+    Missing
+        ``transformers``, a model or the device is not there.
+    BadInput
+        A model is of another kind.
+    """
+
+    def __init__(
+        self, person_model: str, pose_model: str, min_confidence: float = 0.5, device: str = "auto", batch: int = 8
+    ) -> None:
+        if batch < 1:
+            raise BadInput(f"batch is {batch}, but it must be 1 or more.")
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        try:
+            import torch
+            from transformers import AutoImageProcessor, AutoModelForObjectDetection, VitPoseForPoseEstimation
+            from transformers.utils.logging import disable_progress_bar
+        except ImportError as error:
+            raise Missing(f"The backend vitpose needs PyTorch and transformers: {error}. Run 'make env'.") from None
+        disable_progress_bar()
+        self.batch, self.min_confidence, self._torch = batch, min_confidence, torch
+        name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self._person_processor, self._person = _load(person_model, AutoImageProcessor, AutoModelForObjectDetection)
+        self._pose_processor, self._pose = _load(pose_model, AutoImageProcessor, VitPoseForPoseEstimation)
+        try:
+            self._device = torch.device(name)
+            self._person.to(self._device).eval()
+            self._pose.to(self._device).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise Missing(f"The device '{name}' cannot be used: {str(error).splitlines()[0]}.") from None
+        labels = self._person.config.id2label
+        self._labels = {int(k) for k, v in labels.items() if str(v).lower() == "person"}
+        if not self._labels:
+            raise BadInput(f"The model {person_model} finds no people: none of its {len(labels)} labels is 'person'.")
+        points = self._pose.config.num_labels
+        if points not in (BODY, WHOLE_BODY):
+            raise BadInput(
+                f"The model {pose_model} gives {points} keypoints, but {BODY} or {WHOLE_BODY} are understood."
+            )
+        experts = getattr(self._pose.config.backbone_config, "num_experts", 1)
+        self._expert = None if experts < 2 else WHOLE_BODY_EXPERT if points == WHOLE_BODY and experts > 5 else 0
+
+    def find(self, frames: list[np.ndarray]) -> list[list[Person]]:
+        """The people in every frame."""
+        outputs = self._run(self._person, self._person_processor(images=frames, return_tensors="pt"))
+        found = self._person_processor.post_process_object_detection(
+            outputs, threshold=self.min_confidence, target_sizes=[frame.shape[:2] for frame in frames]
+        )
+        people = []
+        for frame, each in zip(frames, found, strict=True):
+            limit = np.array([frame.shape[1], frame.shape[0]] * 2)
+            boxes = np.clip(each["boxes"].cpu().numpy().astype(float), 0, limit)
+            labels = each["labels"].tolist()
+            people.append([_person(box) for box, label in zip(boxes, labels, strict=True) if label in self._labels])
+        return people
+
+    def place(self, frames: list[np.ndarray], people: list[Person]) -> list[Pose | None]:
+        """The landmarks of one person in every frame."""
+        boxes = [[person.region] for person in people]
+        inputs = self._pose_processor(frames, boxes=boxes, return_tensors="pt")
+        if self._expert is not None:
+            inputs["dataset_index"] = self._torch.full((len(frames),), self._expert)
+        outputs = self._run(self._pose, inputs)
+        poses = []
+        for (found,) in self._pose_processor.post_process_pose_estimation(outputs, boxes=boxes):
+            scores = found["scores"].cpu().numpy().reshape(-1, 1).clip(0.0, 1.0)
+            image, hands = landmarks_of(np.hstack([found["keypoints"].cpu().numpy(), scores]).astype(float))
+            poses.append(Pose(image, hands=hands))
+        return poses
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _run(self, model: Any, inputs: Any) -> Any:
+        with self._torch.inference_mode():
+            return model(**inputs.to(self._device))
+
+
+def _person(box: np.ndarray) -> Person:
+    """Somebody in a box x0, y0, x1, y1 px; the region is its corner, width and height, as ViTPose's processor wants."""
+    low, high = box[:2], box[2:]
+    return Person((low + high) / 2, float((high - low).max()), [*low.tolist(), *(high - low).tolist()])
+
+
+def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
+    """The processor and the model of a folder or of the hub."""
+    where = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return processors.from_pretrained(where), models.from_pretrained(where)
+    except OSError as error:
+        reason = str(error).splitlines()[0].strip().rstrip(".")
+        raise Missing(
+            f"The model {name} cannot be loaded: {reason}. Connect to the network once, or name a folder that holds it "
+            "(config.json, preprocessor_config.json, model.safetensors)."
+        ) from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise BadInput(f"The model {name} is of another kind: {str(error).splitlines()[0]}") from None
+
+
+class VitposeEstimator(MediapipeEstimator):
+    """Video -> Estimate as backend mediapipe, with ViTPose's landmarks: better ones where a GPU is there.
+
+    Parameters
+    ----------
+    person_model
+        RT-DETR or D-FINE that finds people: a name on the Hugging Face hub, or a folder.
+    pose_model
+        ViTPose of 17 or 133 keypoints: a name on the hub, or a folder. Feet and hands need the 133 of COCO-WholeBody.
+    device
+        cpu, cuda, or auto.
+    batch
+        Frames at once.
+    body_model
+        Path of a licensed SMPL-X npz; empty: the project's own neutral body.
+    person_height
+        Stature of the person in m; it sets the scale of the motion, since a picture cannot tell it.
+    fov_deg
+        Horizontal field of view in degrees that is assumed where the video does not state its camera.
+    min_confidence
+        Detection confidence in [0, 1] below which nobody is there.
+    min_found
+        Share of frames in which the person must be found.
+    iterations
+        Steps of the fit at most; it ends before when nothing changes any more.
+    person
+        Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
+    max_seconds
+        Length of video that is taken, in s.
+    moving_camera
+        Look whether the camera turns, by what is behind the person; without, it is taken as still.
+    """
+
+    def __init__(
+        self,
+        person_model: str = "PekingU/rtdetr_r50vd_coco_o365",
+        pose_model: str = "usyd-community/vitpose-plus-base",
+        device: str = "auto",
+        batch: int = 8,
+        body_model: str = "",
+        person_height: float = 1.70,
+        fov_deg: float = 55.0,
+        min_confidence: float = 0.5,
+        min_found: float = 0.5,
+        iterations: int = 24,
+        person: str = "largest",
+        max_seconds: float = 120.0,
+        moving_camera: bool = True,
+    ) -> None:
+        super().__init__(
+            body_model, person_height, fov_deg, min_confidence=min_confidence, min_found=min_found,
+            iterations=iterations, person=person, max_seconds=max_seconds, hands=False, moving_camera=moving_camera,
+        )  # fmt: skip
+        self.person_model, self.pose_model, self.device, self.batch = person_model, pose_model, device, batch
+
+    def open_detector(self) -> Detector:
+        """Load the models."""
+        return VitposeDetector(self.person_model, self.pose_model, self.min_confidence, self.device, self.batch)
