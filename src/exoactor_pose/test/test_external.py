@@ -175,3 +175,34 @@ def test_bad_options(options, match):
 def test_a_command_that_is_not_there(tmp_path):
     with pytest.raises(Missing, match="command '/no/such/conda' is not found"):
         ExternalEstimator("/no/such/conda run {video}", logs=str(tmp_path))(VIDEO)
+
+
+@pytest.mark.ros
+def test_the_node_runs_and_cancels_it(estimator, tmp_path):
+    pytest.importorskip("exoactor_interfaces.action")
+    from exoactor_interfaces.action import EstimateMotion
+    from rclpy.parameter import Parameter
+
+    from exoactor.ros.convert import human_from_message, video_to_message
+    from exoactor.ros.testing import Caller, finished, spinning, until
+    from exoactor_pose.node import PoseNode
+
+    command = f"{shlex.quote(sys.executable)} '{tmp_path / 'an estimator.py'}' {{video}} {{output}}"
+    settings = {"backend": "external", "external.logs": str(tmp_path / "logs"), "external.timeout": 60}
+
+    def node(kind):
+        values = settings | {"external.command": f"{command} {kind}"}
+        return lambda **o: PoseNode(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()], **o)
+
+    goal = EstimateMotion.Goal(video=video_to_message(VIDEO))
+    with spinning(node("work")) as (_, tester):
+        done = Caller(tester, EstimateMotion, "estimate_motion").result(goal)
+        assert done.error_code == 0, done.error_msg
+        assert len(human_from_message(done.motion)) == 25
+    with spinning(node("hang")) as (_, tester):
+        caller = Caller(tester, EstimateMotion, "estimate_motion")
+        handle = caller.send(goal)
+        until(lambda: any("waiting" in feedback.text for feedback in caller.feedback))
+        finished(handle.cancel_goal_async())
+        assert finished(handle.get_result_async()).result.error_code == 305
+    assert not any(map(alive, pids(tmp_path)))
