@@ -366,72 +366,85 @@ def test_files_as_older_versions_wrote_them(tmp_path):
 
 # --- bvh -------------------------------------------------------------------------------------------------------------
 
-_SIDE = {"L": "Left", "R": "Right"}
-# SMPL-X's joints by each skeleton's names; {} is Left or Right, { } its first letter.
-_LIMBS = {
-    "CMU": ("UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "LowerBack Spine Spine1", "Neck", "Head", "Hips"),
-    "LAFAN1": ("UpLeg Leg Foot Toe Shoulder Arm ForeArm Hand", "Spine Spine1 Spine2", "Neck", "Head", "Hips"),
-    "Mixamo": ("UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "Spine Spine1 Spine2", "Neck", "Head", "Hips"),
-    "SOMA": ("Leg Shin Foot ToeBase Shoulder Arm ForeArm Hand", "Spine1 Spine2 Chest", "Neck1", "Head", "Hips"),
-}
+_PARTS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
+# Each skeleton's names of the limbs' joints, of the spine up to the head, and joints that SMPL-X lacks by the joint
+# that they stand before ("<") or hang on (">").
+_SKELETONS = {
+    "CMU": ("UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "Hips LowerBack Spine Spine1 Neck Head",
+            "left_hip<LHipJoint right_hip<RHipJoint head<Neck1 left_wrist>LThumb left_wrist>LeftFingerBase"),
+    "LAFAN1": ("UpLeg Leg Foot Toe Shoulder Arm ForeArm Hand", "Hips Spine Spine1 Spine2 Neck Head", ""),
+    "Mixamo": ("UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "Hips Spine Spine1 Spine2 Neck Head",
+               "head>HeadTop_End left_wrist>LeftHandThumb1 right_wrist>RightHandIndex1 left_foot>LeftToe_End"),
+    "SOMA": ("Leg Shin Foot ToeBase Shoulder Arm ForeArm Hand", "Hips Spine1 Spine2 Chest Neck1 Head",
+             "head<Neck2 head>Jaw left_wrist>LeftHandThumb1 left_elbow>LeftForeArmTwist1 left_hip>LeftLegTwist1"),
+}  # fmt: skip
 
 
-def bvh_names(skeleton):
-    limbs, spine, neck, head, hips = _LIMBS[skeleton]
-    limb = dict(
-        zip(("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist"), limbs.split(), strict=True)
-    )
-    trunk = dict(zip(("spine1", "spine2", "spine3"), spine.split(), strict=True)) | {
-        "neck": neck, "head": head, "pelvis": hips}  # fmt: skip
-    prefix = "mixamorig:" if skeleton == "Mixamo" else ""
-    names = {}
-    for joint in BODY_JOINT_NAMES:
+def bvh_joints(skeleton):
+    """Names, parents, and the joints of SMPL-X (or None) of a skeleton, parents first."""
+    limbs, trunk, extra = _SKELETONS[skeleton]
+    limb = dict(zip(_PARTS, limbs.split(), strict=True))
+    centre = dict(zip(("pelvis", "spine1", "spine2", "spine3", "neck", "head"), trunk.split(), strict=True))
+    joints, at = [], {}
+    for j, joint in enumerate(BODY_JOINT_NAMES):
+        parent = at.get(HUMAN_PARENTS[j])
+        for name in re.findall(rf"\b{joint}<(\w+)", extra):
+            joints.append((name, parent, None))
+            parent = len(joints) - 1
         side, _, part = joint.partition("_")
-        names[joint] = prefix + (f"{side.capitalize()}{limb[part]}" if part else trunk[joint])
-    return names
+        joints.append((f"{side.capitalize()}{limb[part]}" if part else centre[joint], parent, j))
+        at[j] = len(joints) - 1
+        joints += [(name, at[j], None) for name in re.findall(rf"\b{joint}>(\w+)", extra)]
+    prefix = "mixamorig:" if skeleton == "Mixamo" else ""
+    return [(prefix + name, parent, j) for name, parent, j in joints]
 
 
 def write_bvh(path, skeleton, up, unit=0.01):
     """The known motion on a skeleton that rests in T-pose, in centimetres, with y or z up."""
-    names = bvh_names(skeleton)
+    joints = bvh_joints(skeleton)
     rest = BODY.rest_joints(KNOWN.betas)[:22]
-    to_file = {"y": TO_Y_UP, "z": Rotation.identity()}[up]
     # The rest pose stands upright in the file's world, facing its forward.
-    stand = {"y": Rotation.identity(), "z": Rotation.from_matrix(np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]]))}[up]
+    to_file, stand = (TO_Y_UP, Rotation.identity()) if up == "y" else (Rotation.identity(), TO_Y_UP.inv())
     lines, order = ["HIERARCHY"], []
 
-    def joint(j, depth):
-        tab = "  " * depth
+    def numbers(values):
+        return " ".join(f"{v:.6f}" for v in values)
+
+    def write(k, depth):
+        name, parent, j = joints[k]
         order.append(j)
-        offset = np.zeros(3) if j == 0 else stand.apply(rest[j] - rest[HUMAN_PARENTS[j]]) / unit
-        lines.append(f"{tab}{'ROOT' if j == 0 else 'JOINT'} {names[BODY_JOINT_NAMES[j]]}")
-        lines.append(tab + "{")
-        lines.append(f"{tab}  OFFSET " + " ".join(f"{v:.6f}" for v in offset))
-        places = "6 Xposition Yposition Zposition" if j == 0 else "3"
+        before = joints[parent] if parent is not None else None
+        while before is not None and before[2] is None:
+            before = joints[before[1]]
+        offset = [0, 0, 0] if before is None or j is None else stand.apply(rest[j] - rest[before[2]]) / unit
+        children = [c for c, joint in enumerate(joints) if joint[1] == k]
+        tab = "  " * depth
+        lines.extend(
+            [f"{tab}{'ROOT' if before is None else 'JOINT'} {name}", tab + "{", f"{tab}  OFFSET {numbers(offset)}"]
+        )
+        places = "6 Xposition Yposition Zposition" if before is None else "3"
         lines.append(f"{tab}  CHANNELS {places} Zrotation Xrotation Yrotation")
-        children = [k for k in range(22) if HUMAN_PARENTS[k] == j]
         for child in children:
-            joint(child, depth + 1)
+            write(child, depth + 1)
         if not children:
-            tip = stand.apply([0.0, 0.0, 0.05] if "foot" in BODY_JOINT_NAMES[j] else [0.0, 0.05, 0.0]) / unit
-            lines.extend([f"{tab}  End Site", tab + "  {", f"{tab}    OFFSET " + " ".join(f"{v:.6f}" for v in tip),
-                          tab + "  }"])  # fmt: skip
+            tip = stand.apply([0.0, 0.0, 0.05] if "Toe" in name else [0.0, 0.05, 0.0]) / unit
+            lines.extend([f"{tab}  End Site", tab + "  {", f"{tab}    OFFSET {numbers(tip)}", tab + "  }"])
         lines.append(tab + "}")
 
-    joint(0, 0)
+    write(0, 0)
     lines += ["MOTION", f"Frames: {FRAMES}", f"Frame Time: {1 / FPS:.7f}"]
-    turns = {0: to_file * (YAW * ROOT) * stand.inv()}
+    turns = {None: np.zeros((FRAMES, 3)), 0: (to_file * (YAW * ROOT) * stand.inv()).as_euler("ZXY", degrees=True)}
     for j in range(1, 22):
-        turns[j] = stand * Rotation.from_rotvec(KNOWN.body_pose[:, 3 * j - 3 : 3 * j]) * stand.inv()
+        local = stand * Rotation.from_rotvec(KNOWN.body_pose[:, 3 * j - 3 : 3 * j]) * stand.inv()
+        turns[j] = local.as_euler("ZXY", degrees=True)
     place = to_file.apply(YAW.apply(PELVIS) + ORIGIN) / unit
-    angles = np.concatenate([turns[j].as_euler("ZXY", degrees=True) for j in order], axis=1)
-    lines += [" ".join(f"{v:.6f}" for v in row) for row in np.concatenate([place, angles], axis=1)]
-    path.write_text("\n".join(lines) + "\n")
+    table = np.concatenate([place, *(turns[j] for j in order)], axis=1)
+    path.write_text("\n".join([*lines, *map(numbers, table)]) + "\n")
     return path
 
 
 @pytest.mark.parametrize("up", ["y", "z"])
-@pytest.mark.parametrize("skeleton", _LIMBS)
+@pytest.mark.parametrize("skeleton", _SKELETONS)
 def test_bvh(tmp_path, skeleton, up):
     path = write_bvh(tmp_path / "walk.bvh", skeleton, up)
     assert recognises(path)
