@@ -127,6 +127,8 @@ def print_metrics(metrics: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(metrics))
         return
     for name, value in metrics.items():
+        if isinstance(value, dict):
+            continue  # tables of single frames are for programs
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         stdout.print(f"  {name:<28}{text}")
 
@@ -222,25 +224,70 @@ def estimate(
     print_metrics(result.metrics, json_)
 
 
-@app.command(epilog="Example: exoactor retarget wave_human.npz -o wave_robot.npz")
+@app.command(
+    epilog="Examples: exoactor retarget wave_human.npz -o wave_robot.npz; "
+    "exoactor retarget AMASS/*.npz -o robot/ --format csv --jobs 8"
+)
 def retarget(
-    human: Annotated[Path, typer.Argument(help="Human motion: AMASS SMPL-X .npz or .bvh.")],
+    human: Annotated[list[Path], typer.Argument(help="Human motions: AMASS SMPL-X .npz or .bvh, or folders of them.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Robot motion to write: .npz, .csv (Unitree) or .pkl (GMR).")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Robot motion to write: .npz, .csv (Unitree), .pkl (GMR), .beyondmimic.npz; or folder.",
+        ),
     ] = Path("robot.npz"),
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="npz, csv, gmr or beyondmimic; else as the output's name ends, npz in a folder."),
+    ] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Files at a time, where there are several.")] = os.cpu_count() or 1,
     retargeter: Annotated[str, typer.Option(help="Retargeter.")] = DEFAULTS["retarget"],
     settings: Set = None,
     json_: Json = False,
 ) -> None:
-    """Fit a person's motion to the G1."""
-    from exoactor.formats import load_human, save_robot
+    """Fit a person's motion, or many, to the G1."""
+    from exoactor.formats import ROBOT_FORMATS, load_human, robot_format, save_robot
 
-    motion = load_human(human)
+    if format_ and format_ not in ROBOT_FORMATS:
+        raise BadInput(f"--format {format_} is none of {', '.join(ROBOT_FORMATS)}.")
     backends = Backends(settings, retarget=retargeter)
+    if output.is_dir() or not output.suffix:
+        retarget_many(human, output, format_ or "npz", jobs, backends, json_)
+        return
+    if len(human) > 1 or human[0].is_dir():
+        raise BadInput(f"There may be many motions, but {output} is one file: name a folder with -o.")
+    format_ = format_ or robot_format(output)
+    motion = load_human(human[0])
     with progress_bars(json_) as bars:
         result = backends.load("retarget")(motion, bars("retarget"))
-    save_robot(result.motion, output)
+    save_robot(result.motion, output, format_)
     print_metrics(result.metrics, json_)
+
+
+def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, backends: Backends, as_json: bool) -> None:
+    """Fit many people's motions to the G1, into a folder; those that fail are told at the end."""
+    from exoactor.batch import convert, plan
+
+    files = plan(human, output, format_)
+    with progress_bars(as_json) as bars:
+        result = convert(files, backends.names["retarget"], backends.options["retarget"], jobs, bars("retarget"))
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "motions": {str(files[path]): metrics for path, metrics in result.done.items()},
+                    "failed": {str(path): reason for path, reason in result.failed.items()},
+                }
+            )
+        )
+    else:
+        stdout.print(f"{len(result.done)} of {len(files)} motions are in {output}.", soft_wrap=True)
+    if result.failed:
+        reasons = (why if str(path) in why else f"{path}: {why}" for path, why in sorted(result.failed.items()))
+        listed = "\n".join(f"  {reason}" for reason in reasons)
+        raise BadInput(f"{len(result.failed)} of {len(files)} motions could not be retargeted:\n{listed}")
 
 
 @app.command(epilog="Example: exoactor track wave_robot.npz --report out.json --video out.mp4")

@@ -74,7 +74,9 @@ def load_npz(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, np.n
     try:
         with np.load(path, allow_pickle=False) as archive:
             data = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except ValueError:  # numpy's own words advise to unpickle
+        raise BadInput(f"{path} is not a readable npz file: it is something else, or holds more than arrays.") from None
+    except (OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise BadInput(f"{path} is not a readable npz file: {error}.") from None
     lacking = [key for key in required if key not in data]
     if lacking:

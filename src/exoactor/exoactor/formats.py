@@ -7,7 +7,8 @@ Robot motions:
 ``.pkl``                  GMR's pickle: fps, root_pos, root_rot (x, y, z, w), dof_pos; also TWIST2's
 ``.csv``                  Unitree's retargeted LAFAN1: no header, root position, quaternion x, y, z, w, 29 joints;
                           30 frames per second; BeyondMimic's csv_to_npz reads the same
-``.beyondmimic.npz``      BeyondMimic's: fps, joint_pos, joint_vel, body_*_w in Isaac Lab's order
+``.beyondmimic.npz``      BeyondMimic's: fps, joint_pos, joint_vel, body_*_w in Isaac Lab's order; 50 frames per
+                          second, since its trainer plays a frame every 20 ms whatever the file says
 ========================  ===================================================================================
 
 Human motions: AMASS SMPL-X ``.npz`` and ``.bvh``.
@@ -34,8 +35,18 @@ from exoactor.files import load_npz, save_bytes, save_npz
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.unpickle import read_pickle
 
+ROBOT_FORMATS: dict[str, str] = {
+    "npz": ".npz",
+    "gmr": ".pkl",
+    "csv": ".csv",
+    "beyondmimic": ".beyondmimic.npz",
+}
+"""Endings of the formats of robot motions, by name."""
+
 LAFAN1_FPS = 30.0
 """Frame rate of Unitree's csv files, which do not say theirs."""
+
+BEYONDMIMIC_FPS = 50.0
 
 ISAAC_ORDER: tuple[int, ...] = (
     0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 22, 4, 10, 16, 23, 5, 11, 17, 24, 18, 25, 19, 26, 20, 27, 21, 28,
@@ -75,26 +86,43 @@ def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
     raise BadInput(f"{path} is not a robot motion that can be read: its name must end in .npz, .pkl or .csv.")
 
 
-def save_robot(motion: RobotMotion, path: str | Path) -> None:
-    """Write a robot motion in the format that the name's ending says: see the top of this module.
+def robot_format(path: str | Path) -> str:
+    """Name of the format that a file's ending says, of `ROBOT_FORMATS`.
 
     Raises
     ------
     BadInput
-        The ending is unknown, or the folder cannot be written.
+        The ending is unknown.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if path.name.lower().endswith(".beyondmimic.npz"):
-        save_beyondmimic(motion, path)
-    elif suffix == ".npz":
-        motion.save(path)
-    elif suffix == ".pkl":
-        save_gmr(motion, path)
-    elif suffix == ".csv":
-        save_csv(motion, path)
-    else:
-        raise BadInput(f"Cannot write {path}: its name must end in .npz, .beyondmimic.npz, .pkl or .csv.")
+    endings = sorted(ROBOT_FORMATS.items(), key=lambda item: -len(item[1]))  # the longest that fits
+    for name, ending in endings:
+        if Path(path).name.lower().endswith(ending):
+            return name
+    raise BadInput(f"Cannot write {path}: its name must end in {', '.join(ROBOT_FORMATS.values())}.")
+
+
+def save_robot(motion: RobotMotion, path: str | Path, format_: str = "") -> None:
+    """Write a robot motion, atomically.
+
+    Parameters
+    ----------
+    motion
+        The motion.
+    path
+        The file.
+    format_
+        One of `ROBOT_FORMATS`; empty: the one that the name's ending says.
+
+    Raises
+    ------
+    BadInput
+        The ending or the format is unknown, or the folder cannot be written.
+    """
+    format_ = format_ or robot_format(path)
+    if format_ not in ROBOT_FORMATS:
+        raise BadInput(f"There is no format '{format_}' of robot motions: there are {', '.join(ROBOT_FORMATS)}.")
+    savers = {"npz": RobotMotion.save, "gmr": save_gmr, "csv": save_csv, "beyondmimic": save_beyondmimic}
+    savers[format_](motion, path)
 
 
 def load_human(path: str | Path) -> HumanMotion:
@@ -251,9 +279,13 @@ def load_beyondmimic(path: str | Path) -> RobotMotion:
 
 
 def save_beyondmimic(motion: RobotMotion, path: str | Path) -> None:
-    """Write BeyondMimic's npz, atomically; velocities are central differences, in the world frame."""
+    """Write BeyondMimic's npz, resampled to its 50 frames per second, atomically.
+
+    Velocities are central differences, in the world frame.
+    """
     from exoactor import robot
 
+    motion = resample_robot(motion, BEYONDMIMIC_FPS)
     model = robot.pinocchio_model()
     data = model.createData()
     frames = [model.getFrameId(name) for name in ISAAC_BODIES]

@@ -9,7 +9,17 @@ from exoactor import robot
 from exoactor.body import BODY_JOINT_NAMES, BodyModel
 from exoactor.bvh import joint_table
 from exoactor.errors import BadInput
-from exoactor.formats import ISAAC_BODIES, ISAAC_ORDER, load_csv, load_human, load_robot, resample_robot, save_robot
+from exoactor.formats import (
+    ISAAC_BODIES,
+    ISAAC_ORDER,
+    ROBOT_FORMATS,
+    load_csv,
+    load_human,
+    load_robot,
+    resample_robot,
+    robot_format,
+    save_robot,
+)
 from exoactor.motion import JOINT_NAMES, RobotMotion
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
@@ -30,10 +40,11 @@ def motion(frames=40, fps=30.0):
 
 
 @pytest.mark.parametrize(
-    ("name", "tolerance"), [("a.npz", 0.0), ("a.pkl", 1e-15), ("a.csv", 1e-8), ("a.beyondmimic.npz", 1e-6)]
+    ("name", "fps", "tolerance"),
+    [("a.npz", 30.0, 0.0), ("a.pkl", 30.0, 1e-15), ("a.csv", 30.0, 1e-8), ("a.beyondmimic.npz", 50.0, 1e-6)],
 )
-def test_round_trip(tmp_path, name, tolerance):
-    before = motion()
+def test_round_trip(tmp_path, name, fps, tolerance):
+    before = motion(fps=fps)
     save_robot(before, tmp_path / name)
     after = load_robot(tmp_path / name)
     assert after.fps == before.fps
@@ -41,6 +52,30 @@ def test_round_trip(tmp_path, name, tolerance):
     np.testing.assert_allclose(after.joint_pos, before.joint_pos, atol=tolerance)
     same = np.abs(np.sum(after.root_quat_wxyz * before.root_quat_wxyz, axis=1))
     np.testing.assert_allclose(same, 1.0, atol=1e-6)
+    if name == "a.npz":  # the others have no room for contacts
+        np.testing.assert_array_equal(after.contacts, before.contacts)
+
+
+@pytest.mark.parametrize(("format_", "ending"), ROBOT_FORMATS.items())
+def test_formats_by_name_and_by_ending_are_the_same(tmp_path, format_, ending):
+    save_robot(motion(), tmp_path / f"named{ending}")
+    save_robot(motion(), tmp_path / "named", format_)
+    assert robot_format(tmp_path / f"Some.Thing{ending.upper()}") == format_
+    save_robot(load_robot(tmp_path / f"named{ending}"), tmp_path / f"again{ending}")
+    first, again = (load_robot(tmp_path / f"{name}{ending}") for name in ("named", "again"))
+    np.testing.assert_allclose(again.joint_pos, first.joint_pos, atol=1e-6)
+    assert (tmp_path / "named").stat().st_size > 1000
+    with pytest.raises(BadInput, match="There is no format 'fbx'"):
+        save_robot(motion(), tmp_path / "a.npz", "fbx")
+
+
+def test_what_players_take_for_granted_is_resampled(tmp_path):
+    before = motion(frames=61, fps=60.0)
+    for name, fps in (("a.csv", 30.0), ("a.beyondmimic.npz", 50.0)):
+        save_robot(before, tmp_path / name)
+        after = load_robot(tmp_path / name)
+        assert (after.fps, after.duration) == (fps, pytest.approx(before.duration))
+        np.testing.assert_allclose(after.joint_pos[-1], before.joint_pos[-1], atol=1e-6)
 
 
 def test_csv_is_unitrees(tmp_path):

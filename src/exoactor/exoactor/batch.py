@@ -1,0 +1,133 @@
+"""Many human motions to robot motions, in parallel: a bad file is told at the end and holds nothing up.
+
+Each file is converted by one of a few processes that load the retargeter once. Files are written atomically and whole;
+when the work is broken off, the files under way are dropped, and what is done stays.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exoactor.errors import BadInput, Cancelled, ExoActorError
+from exoactor.formats import ROBOT_FORMATS, load_human, save_robot
+from exoactor.stages import Metrics, Progress, backend_class, no_progress
+
+HUMAN_SUFFIXES = (".npz", ".bvh")
+
+
+@dataclass
+class Converted:
+    """Outcome of a batch, by input file."""
+
+    done: dict[Path, Metrics] = field(default_factory=dict)
+    failed: dict[Path, str] = field(default_factory=dict)
+
+
+def plan(inputs: Sequence[Path], output: Path, format_: str) -> dict[Path, Path]:
+    """Which file becomes which; the tree under an input folder is kept under the output folder.
+
+    Raises
+    ------
+    BadInput
+        There is nothing to convert, two files would become one, or an input would be overwritten.
+    """
+    files: dict[Path, Path] = {}
+    for given in inputs:
+        if given.is_dir():
+            found = (p for p in sorted(given.rglob("*")) if p.suffix.lower() in HUMAN_SUFFIXES and p.is_file())
+            files |= {path: path.relative_to(given) for path in found if not path.name.startswith(".")}
+        else:
+            files[given] = Path(given.name)
+    if not files:
+        raise BadInput(f"There is no .npz or .bvh in {', '.join(str(p) for p in inputs)}.")
+    out: dict[Path, Path] = {}
+    source: dict[Path, Path] = {}
+    for path, name in files.items():
+        target = output / name.with_name(name.stem + ROBOT_FORMATS[format_])
+        if target in source:
+            raise BadInput(f"{source[target]} and {path} would both become {target}: convert them into two folders.")
+        source[target], out[path] = path, target
+    inputs_there = {path.resolve() for path in files}
+    for target in source:
+        if target.resolve() in inputs_there:
+            raise BadInput(f"{target} would be overwritten: name another folder with -o.")
+    return out
+
+
+def convert(
+    files: dict[Path, Path], backend: str, options: dict[str, Any], jobs: int, progress: Progress = no_progress
+) -> Converted:
+    """Retarget each file with a backend of `exoactor.stages`, at most ``jobs`` at a time.
+
+    Raises
+    ------
+    ExoActorError
+        The backend cannot be made with these options.
+    Cancelled
+        The user pressed Ctrl-C.
+    """
+    backend_class("retarget", backend)(**options)  # what is wrong with it is told once, here
+    result, total = Converted(), len(files)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores; numpy reads it as it is loaded
+    context = multiprocessing.get_context("spawn")
+    stopping = context.Event()
+    pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (backend, options, stopping))
+    progress(0.0, f"0 of {total}")
+    try:
+        futures = {pool.submit(_convert, path, target): path for path, target in files.items()}
+        for future in as_completed(futures):
+            path = futures[future]
+            try:
+                metrics, failure = future.result()
+            except BrokenProcessPool:
+                metrics, failure = {}, "the process that converted it, or one beside it, died (out of memory?)"
+            if failure:
+                result.failed[path] = failure
+            else:
+                result.done[path] = metrics
+            count, failed = len(result.done) + len(result.failed), len(result.failed)
+            progress(count / total, f"{count} of {total}" + (f", {failed} failed" if failed else ""))
+    except KeyboardInterrupt:
+        raise Cancelled(f"Stopped: {len(result.done)} of {total} motions are done.") from None
+    finally:
+        stopping.set()
+        pool.shutdown(cancel_futures=True)
+    return result
+
+
+# --- in the processes -------------------------------------------------------------------------------------------------
+
+_worker: dict[str, Any] = {}
+
+
+def _prepare(backend: str, options: dict[str, Any], stopping: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others
+    _worker.update(retarget=backend_class("retarget", backend)(**options), stopping=stopping)
+
+
+def _convert(path: Path, target: Path) -> tuple[Metrics, str]:
+    """Convert one file; returns its figures, and why it failed."""
+
+    def progress(fraction: float, text: str) -> None:
+        if _worker["stopping"].is_set():
+            raise Cancelled("Stopped.")
+
+    try:
+        result = _worker["retarget"](load_human(path), progress)
+        progress(1.0, "")
+        save_robot(result.motion, target)
+    except ExoActorError as error:
+        return {}, str(error)
+    except Exception as error:
+        if os.environ.get("EXOACTOR_DEBUG"):
+            raise
+        return {}, f"internal error, please report it: {type(error).__name__}: {error}"
+    return result.metrics, ""
