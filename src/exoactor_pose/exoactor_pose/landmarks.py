@@ -87,8 +87,10 @@ class Tracker:
         camera: CameraMotion | None = None,
     ) -> None:
         self.detector, self.fps, self.hands, self.camera = detector, fps, hands, camera
+        self.first = 0
+        """Number of the first frame that is kept: see `drop`."""
         self.poses: list[Pose | None] = []
-        """Of every frame so far."""
+        """Of every frame from there on."""
         self.sizes: list[float] = []
         self.changed: list[bool] = []
         """Whether the picture became another one at this frame."""
@@ -102,7 +104,7 @@ class Tracker:
 
     def __call__(self, frames: list[np.ndarray]) -> None:
         """Take the next frames, at most ``detector.batch``."""
-        first = len(self.poses)
+        first = self.first + len(self.poses)
         changed = [self._cuts(frame) for frame in frames]
         often = CROWD_SECONDS if len(self._crowd) > 1 else LOOK_SECONDS
         looking = self._next is None or any(changed) or first - self._looked >= often * self.fps
@@ -127,8 +129,8 @@ class Tracker:
                     self._next, self.follower.strange = None, 0
             if self._pool:
                 self._hands.append(self._pool.submit(self.hands, frame, pose.image) if pose else None)
-                if number >= FRAMES_AHEAD and self._hands[number - FRAMES_AHEAD]:
-                    self._hands[number - FRAMES_AHEAD].result()  # so that frames do not pile up
+                if len(self._hands) > FRAMES_AHEAD and self._hands[-1 - FRAMES_AHEAD]:
+                    self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
         self.changed += changed
 
     def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: bool) -> Person | None:
@@ -153,7 +155,8 @@ class Tracker:
 
     def _leave_out(self, start: int, stop: int) -> None:
         """Forget what was placed on somebody else."""
-        self.poses[start:stop] = [None] * (stop - start)
+        for number in range(max(start, self.first), stop):
+            self.poses[number - self.first] = None
         self.follower.notes.append(
             f"Somebody else hides the person or was taken for the person from {start / self.fps:.1f} s to "
             f"{stop / self.fps:.1f} s: that is left out."
@@ -173,7 +176,7 @@ class Tracker:
         return poses
 
     def landmarks(self, width: int, height: int) -> Landmarks:
-        """All frames so far; notes and breaks are not looked at."""
+        """All frames that are kept; notes and breaks are not looked at."""
         poses = self.poses
         told = [None if future is None else future.result() for future in self._hands]
 
@@ -190,8 +193,15 @@ class Tracker:
             np.array([p is not None for p in poses]),
             hands=stacked(hands, (2, 21, 3)),
             hands_world=stacked([each and each[1] for each in told], (2, 21, 3)),
+            start=self.first,
             notes=tuple(self.follower.notes),
         )  # fmt: skip
+
+    def drop(self, count: int) -> None:
+        """Let go of the first frames that are kept, so that a long stream needs no more memory than a short one."""
+        for each in (self.poses, self.sizes, self.changed, self._hands):
+            del each[:count]
+        self.first += count
 
     def close(self) -> None:
         """End the thread for the hands."""
@@ -235,6 +245,8 @@ def detect(
             f"The video lasts {video.duration:.0f} s, but at most {max_seconds:.0f} s are read: cut it, or set the "
             "option max_seconds."
         )
+    if video.frame_count < 2:
+        raise BadInput("The video holds a single frame, which shows a pose but no motion: use a longer one.")
     own = detector is None
     detector = detector or MediapipeDetector()
     try:
@@ -304,10 +316,12 @@ def _whole_person(seen: Landmarks) -> Landmarks:
         raise BadInput(
             "The person is upside down in most frames: turn the video by 180 degrees, or use one of a whole person."
         )
-    if lower.all():
-        return seen
-    gone = 1 - lower.mean()
-    return replace(seen, notes=(*seen.notes, f"The legs are not in the picture in {gone:.0%} of the frames."))
+    notes = []
+    if (level := float((abs(up) < 0.5 * length).mean())) > 0.8:
+        notes.append(f"The person lies in {level:.0%} of the frames; if not, turn the video by 90 degrees.")
+    if not lower.all():
+        notes.append(f"The legs are not in the picture in {1 - lower.mean():.0%} of the frames.")
+    return replace(seen, notes=(*seen.notes, *notes))
 
 
 def _nobody(video: Video, detector: Detector, follower: Follower) -> str:

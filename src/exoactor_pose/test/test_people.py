@@ -1,0 +1,329 @@
+"""Several people, cuts, people who leave, and videos that show no whole, upright person."""
+
+import cv2
+import numpy as np
+import pytest
+
+from exoactor.errors import BadInput
+from exoactor.stages import GenerateRequest, load_backend
+from exoactor.video import Video
+from exoactor_pose.cuts import CutFinder, longest_stretch
+from exoactor_pose.detectors import MediapipeDetector
+from exoactor_pose.landmarks import detect
+from exoactor_pose.people import Follower, Person, colours, similarity
+
+FPS = 15.0
+RED, BLUE, GREY = (200, 40, 40), (40, 40, 200), (128, 128, 128)
+
+
+# --- who is followed ---
+
+
+def scene(*people):
+    """A picture of people, each (x, size, colour): a coloured body in a grey room; and what a detector finds in it."""
+    image = np.full((240, 480, 3), GREY, np.uint8)
+    found = []
+    for x, size, colour in people:
+        half = int(0.25 * size)
+        image[max(0, 120 - half) : 120 + half, max(0, int(x - size / 8)) : int(x + size / 8)] = colour
+        found.append(Person(np.array([x, 120.0]), float(size)))
+    return image, found
+
+
+def test_the_largest_is_chosen_and_any_by_number():
+    image, people = scene((100, 100, RED), (240, 60, BLUE), (400, 160, BLUE))
+    assert Follower().find(image, people, 0.0) is people[2]
+    assert Follower("0").find(image, people[::-1], 0.0).centre[0] == 100
+    assert Follower("1").find(image, people[::-1], 0.0).centre[0] == 240
+    assert Follower("3").find(image, people, 0.0) is None
+    for wrong in ("left", "-1", "1.5", ""):
+        with pytest.raises(BadInput, match="0 for the person farthest left"):
+            Follower(wrong)
+
+
+def test_of_equal_people_the_most_central_is_followed_and_it_is_said():
+    image, people = scene((60, 100, RED), (200, 95, BLUE), (430, 100, RED))
+    follower = Follower()
+    assert follower.find(image, people, 1.5) is people[1]
+    (note,) = follower.notes
+    assert "3 people of about equal size are in the picture at 1.5 s: number 1 from the left" in note
+
+
+def test_colours_tell_people_apart():
+    image, (red, blue) = scene((100, 100, RED), (300, 100, BLUE))
+    a, b = colours(image, red), colours(image, blue)
+    assert a.sum() == pytest.approx(1.0)
+    assert similarity(a, a) == pytest.approx(1.0)
+    assert similarity(a, b) < 0.3
+    outside = Person(np.array([-50.0, 500.0]), 80.0)
+    assert np.isfinite(colours(image, outside)).all()
+
+
+def follow(follower, frames, fps=10.0):
+    """What the follower finds in each frame, as a detector without tracking uses it."""
+    xs = []
+    for k, frame in enumerate(frames):
+        image, people = scene(*frame)
+        follower.look_round(people, k / fps)
+        person = follower.find(image, people, k / fps)
+        if person is not None:
+            follower.follow(image, person, k / fps)
+        xs.append(None if person is None else person.centre[0])
+    return xs
+
+
+def test_the_same_person_is_followed_through_a_crossing():
+    """Red walks right, blue left; where they meet only blue is seen. Places alone would go on with blue."""
+    frames = []
+    for k in range(31):
+        red, blue = (100 + 8 * k, 100, RED), (340 - 8 * k, 100, BLUE)
+        frames.append((blue,) if 12 <= k <= 18 else (red, blue))
+    xs = follow(Follower("0"), frames)
+    assert [x for x in xs if x is not None] == [100 + 8 * k for k in range(31) if not 12 <= k <= 18]
+
+
+def test_another_person_is_not_taken_for_one_who_left():
+    frames = [((100 + 10 * k, 100, RED), (400, 100, BLUE)) for k in range(12)]
+    frames += [((400, 100, BLUE),)] * 15 + [((300, 100, RED), (400, 100, BLUE))] * 2
+    xs = follow(Follower("0"), frames)
+    assert xs[:12] == [100 + 10 * k for k in range(12)]
+    assert xs[12:27] == [None] * 15
+    assert xs[27:] == [300, 300]
+
+
+# --- where a video breaks ---
+
+
+def walk(frames, x=100.0, speed=1.0):
+    """Landmarks of a person of size 100 px who stands upright and moves to the right, in a picture of 640x480."""
+    image = np.ones((frames, 33, 3))
+    spread = np.random.default_rng(0).normal(size=(33, 2)) * [10, 25]
+    spread[23:25] = 0
+    image[..., :2] = spread + [0, 240] + np.stack([x + speed * np.arange(frames), np.zeros(frames)], 1)[:, None]
+    return image
+
+
+def stretch(image, found=None, changed=(), fps=30.0):
+    count = len(image)
+    found = np.ones(count, bool) if found is None else found
+    flags = np.isin(np.arange(count), changed)
+    return longest_stretch(image, found, np.full(count, 100.0), flags, fps, 640, 480)
+
+
+def test_a_video_without_breaks_is_used_whole():
+    whole = stretch(walk(90))
+    assert (whole.start, whole.stop, whole.notes) == (0, 90, ())
+    assert whole.found.all()
+
+
+def test_after_a_cut_the_longest_stretch_is_used():
+    image = np.concatenate([walk(40), walk(60, x=400), walk(45, x=50)])
+    used = stretch(image, changed=[40, 100])
+    assert (used.start, used.stop) == (40, 100)
+    assert used.notes == (
+        "The video is cut at 1.3 s, 3.3 s.",
+        "Only the stretch from 1.3 s to 3.3 s is used, the longest.",
+    )
+
+
+def test_a_jump_of_the_person_is_a_cut():
+    """Two takes of the same scene: the picture hardly changes, but nobody moves 40 cm between two frames."""
+    used = stretch(np.concatenate([walk(40), walk(60, x=165)]))
+    assert (used.start, used.stop) == (40, 100)
+    assert used.notes[0] == "The video is cut at 1.3 s."
+    run = walk(60, speed=16.0)  # 8 m/s
+    assert stretch(run).notes == ()
+
+
+def test_too_many_cuts_are_refused_with_their_times():
+    image = np.concatenate([walk(20), walk(25, x=400), walk(20)])
+    with pytest.raises(BadInput, match=r"cut at 0.7 s, 1.5 s: its longest stretch .* lasts 0.8 s, but 1 s are needed"):
+        stretch(image, changed=[20, 45])
+
+
+def test_light_that_changes_is_no_cut():
+    assert stretch(walk(60), changed=[30]).notes == ()
+
+
+def test_a_slip_of_the_detector_is_no_cut():
+    image = walk(60)
+    image[30:32, :, 0] += 300
+    used = stretch(image)
+    assert used.notes == ()
+    assert np.flatnonzero(~used.found).tolist() == [30, 31]
+
+
+def test_empty_stretches_are_told_and_long_ones_not_bridged():
+    image, found = walk(150), np.ones(150, bool)
+    found[60:72] = False
+    used = stretch(image, found)
+    assert (used.start, used.stop, used.notes) == (0, 150, ("The person is not seen from 2.0 s to 2.4 s.",))
+    found[60:95] = False
+    used = stretch(image, found)
+    assert (used.start, used.stop) == (0, 60)
+    assert used.notes[0] == "The person is not seen from 2.0 s to 3.2 s."
+
+
+@pytest.mark.parametrize(("back", "words"), [(True, "and is back at 2.5 s"), (False, "and does not come back")])
+def test_leaving_the_picture_is_told(back, words):
+    image, found = walk(90, x=600, speed=0.7), np.ones(90, bool)
+    found[60 : 75 if back else 90] = False
+    assert f"leaves the picture at the right at 2.0 s {words}" in stretch(image, found).notes[0]
+
+
+def room(shift=0, seed=0):
+    """A picture of a room with much in it, moved sideways as by a camera that pans."""
+    rng = np.random.default_rng(seed)
+    wide = cv2.resize(rng.integers(0, 255, (12, 40, 3)).astype(np.uint8), (1600, 240), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(wide[:, 100 + shift : 420 + shift])
+
+
+def test_cuts_in_pictures():
+    moving, pan = CutFinder(), CutFinder()
+    assert not any(moving(cv2.circle(room(), (100 + 5 * k, 120), 30, RED, -1)) for k in range(20))
+    assert not any(pan(room(12 * k)) for k in range(30))
+    found = CutFinder()
+    assert [k for k, seed in enumerate([0] * 5 + [1] * 5 + [2] * 5) if found(room(seed=seed))] == [5, 10]
+
+
+# --- the whole way, with MediaPipe ---
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """Frames of two mannequins, 320 px square, 2 s each."""
+    pytest.importorskip("mediapipe")
+    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    made = []
+    for seed, task in ((3, "wave with your right hand"), (8, "walk forward one metre")):
+        video = load_backend("generate", "mannequin", seed=seed, fps=15, width=320, height=320)(
+            GenerateRequest(task)
+        ).video
+        made.append(np.array([frame for frame, _ in zip(video.frames(), range(30), strict=False)]))
+    return made
+
+
+@pytest.fixture(scope="module")
+def detector():
+    pytest.importorskip("mediapipe")
+    made = MediapipeDetector()
+    yield made
+    made.close()
+
+
+def hips(seen):
+    return seen.image[:, 23:25, 0].mean(axis=1)
+
+
+def test_two_people_of_equal_size(clips, detector):
+    video = Video.from_frames(np.concatenate(clips, axis=2), FPS)
+    seen = detect(video, detector)
+    assert seen.found.all()
+    assert "2 people of about equal size" in seen.notes[0]
+    assert np.ptp(hips(seen) // 320) == 0  # one of them, all the time
+    left, right = detect(video, detector, person="0"), detect(video, detector, person="1")
+    assert hips(left).max() < 320 < hips(right).min()
+    assert left.notes == right.notes == ()
+    with pytest.raises(BadInput, match="person is 4, counted from 0, but at most 2 people are"):
+        detect(video, detector, person="4")
+
+
+def test_a_person_behind_another_is_left_out_and_found_again(clips, detector):
+    """A strip of the other clip slides over the waving person and away again."""
+    frames = np.concatenate([clips[0], clips[0][:, :, -1:].repeat(320, axis=2)], axis=2)
+    frames = np.concatenate([frames, frames])
+    strip = clips[1][:, :, 90:230]
+    for k, frame in enumerate(frames):
+        x = int(np.interp(k, [0, 10, 24, 30, 44, 60], [480, 360, 150, 150, 360, 360]))
+        frame[:, x : x + 140] = strip[k % 30]
+    seen = detect(Video.from_frames(frames, FPS), detector, person="0")
+    assert any("Somebody else" in note for note in seen.notes)
+    assert (abs(hips(seen)[seen.found] - 192) < 25).all()  # never on the other one
+    assert 0.5 < seen.found.mean() < 0.95
+
+
+def test_a_cut_to_somebody_else(clips, detector):
+    seen = detect(Video.from_frames(np.concatenate([clips[0][:16], clips[1]]), FPS), detector)
+    assert (seen.start, len(seen)) == (16, 30)
+    assert seen.notes[0] == "The video is cut at 1.1 s."
+
+
+def test_turned_videos(clips, detector):
+    down = Video.from_frames(clips[0][:10, ::-1, ::-1], FPS)
+    with pytest.raises(BadInput, match=r"upside down .* turn the video by 180 degrees"):
+        detect(down, detector)
+    side = Video.from_frames(np.rot90(clips[0][:10], axes=(1, 2)), FPS)
+    assert "turn the video by 90 degrees" in detect(side, detector).notes[-1]
+
+
+def test_a_video_turned_by_its_metadata_is_upright(clips, detector, tmp_path):
+    import av
+
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=15)
+        stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
+        stream.set_display_rotation(90)
+        for frame in clips[0][:8]:
+            stored = np.ascontiguousarray(np.rot90(frame, -1))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
+        container.mux(stream.encode())
+    turned, plain = detect(Video.load(path), detector), detect(Video.from_frames(clips[0][:8], FPS), detector)
+    assert turned.notes == ()
+    np.testing.assert_allclose(turned.image[..., :2], plain.image[..., :2], atol=8)
+
+
+def test_half_a_person_is_refused(clips, detector):
+    seen = detect(Video.from_frames(clips[0][:8], FPS), detector)
+    head, hip = seen.image[:, 0, 1].min(), seen.image[:, 23, 1].mean()
+    upper = [cv2.resize(frame[int(head) - 15 : int(hip) + 10], (480, 240)) for frame in clips[0][:8, :, 64:320]]
+    with pytest.raises(BadInput, match=r"Only the upper half of the person is in the picture in .* of the frames"):
+        detect(Video.from_frames(upper, FPS), detector)
+
+
+def test_a_gap_is_left_out(clips, detector):
+    frames = clips[0].copy()
+    frames[10:16, :, 120:260] = frames[10:16, :, :1]  # a curtain before the person
+    seen = detect(Video.from_frames(frames, FPS), detector)
+    assert not seen.found[11:15].any()
+    assert seen.found[:10].all()
+    assert seen.found[17:].all()
+    assert (seen.image[~seen.found] == 0).all()
+    assert "The person is not seen from 0.7 s" in seen.notes[0]
+
+
+def test_a_picture_and_ten_minutes_are_refused(detector):
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(BadInput, match="a single frame"):
+        detect(Video.from_frames([image], 30), detector)
+    long = Video.from_frames((image for _ in range(1200)), 2)
+    with pytest.raises(BadInput, match="lasts 600 s, but at most 120 s are read"):
+        detect(long, detector)
+
+
+def test_frames_are_not_piled_up(clips, detector):
+    """Of a long video only a few frames are there at any time, also where the hands are slow."""
+    import weakref
+
+    alive = []
+
+    class Long(Video):
+        def frames(self):
+            for k in range(60):
+                frame = clips[0][k % 30].copy()
+                alive.append(weakref.ref(frame))
+                yield frame
+                peak.append(sum(ref() is not None for ref in alive))
+
+    peak = []
+    base = Video.from_frames([clips[0][0]] * 60, FPS)
+    long = Long(base.data, base.fps, base.width, base.height)
+
+    def hands(frame, landmarks):
+        return np.zeros((2, 21, 3)), np.ones((2, 21, 3))
+
+    seen = detect(long, detector, hands=hands)
+    assert len(seen) == 60
+    assert seen.hands.shape == seen.hands_world.shape == (60, 2, 21, 3)
+    assert (seen.hands_world == 1).all()
+    assert max(peak) < 16
