@@ -3,6 +3,7 @@ import math
 import os
 import pickle
 import re
+import zipfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -497,6 +498,11 @@ def test_unknown_files_name_what_is_understood(tmp_path):
     assert not recognises(tmp_path / "notes.txt")
     with pytest.raises(BadInput, match="Understood are"):
         read(tmp_path / "notes.txt")
+    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
+    assert not recognises(tmp_path / "empty.zip")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a.txt", "hello")
+    assert not recognises(tmp_path / "other.zip")
     with pytest.raises(BadInput, match="There is no file"):
         read(tmp_path / "none.pt")
     with pytest.raises(BadInput, match="set its option path"):

@@ -33,7 +33,8 @@ def kind(path: Path) -> str:
                 names = archive.namelist()
         except zipfile.BadZipFile:
             return "npz" if b".npy" in head else "torch" if b"data.pkl" in head else ""
-        return "torch" if any(n.endswith("data.pkl") for n in names) else "npz" if names[0].endswith(".npy") else ""
+        kinds = {"data.pkl": "torch", ".npy": "npz"}
+        return next((kind for end, kind in kinds.items() if any(name.endswith(end) for name in names)), "")
     if head.startswith(_OLD_TORCH):
         return "torch"
     if head.startswith(b"\x93NUMPY"):
