@@ -283,13 +283,17 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dict[str, Any], dict[str, RobotMotion]]:
     """Retarget one clip by all; figures and motions by name."""
     motions: dict[str, RobotMotion] = {}
-    speeds: dict[str, float] = {}
+    speeds: dict[str, dict[str, float]] = {}
+
+    ik = {name: mink_ik.MinkIK() for name in ("gmr", "mink_on_our_targets")}
 
     def timed(name: str, make: Callable[[], RobotMotion]) -> None:
         progress(len(motions) / 3, f"{clip.name}: {name}")
         begin = time.process_time()
         made = make()
-        speeds[name] = round(len(made) / max(time.process_time() - begin, 1e-9), 1)
+        speeds[name] = {"frames_per_second": round(len(made) / max(time.process_time() - begin, 1e-9), 1)}
+        if name in ik:
+            speeds[name]["solves_a_frame"] = round(ik[name].solves / len(made), 2)
         motions[name] = resample_robot(made, FPS)
 
     if clip.human is not None:
@@ -307,7 +311,7 @@ def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dic
         wanted = Wanted(keys, np.ones(len(keys), dtype=bool), targets.contact, path)
         timed("ours", lambda: fit(retargeter, retargeter.targets(clip.human)))
         told = gmr_targets(retargeter, clip.human)
-        timed("gmr", lambda: mink_ik.MinkIK()(*told))
+        timed("gmr", lambda: ik["gmr"](*told))
     else:
         reference = clip.reference
         targets = targets_of_robot(reference, retargeter)
@@ -318,11 +322,8 @@ def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dic
         keys = robot.forward_kinematics(reference, _KEY)
         wanted = Wanted(keys, inside & (depth <= TOUCH), targets.contact, None)
         timed("ours", lambda: fit(retargeter, targets))
-    timed("mink_on_our_targets", lambda: mink_ik.MinkIK()(FPS, pos, rot))
-    rows = {
-        name: {**judge(motion, wanted, name != "gmr"), "frames_per_second": speeds[name]}
-        for name, motion in motions.items()
-    }
+    timed("mink_on_our_targets", lambda: ik["mink_on_our_targets"](FPS, pos, rot))
+    rows = {name: {**judge(motion, wanted, name != "gmr"), **speeds[name]} for name, motion in motions.items()}
     return rows, motions
 
 
@@ -412,6 +413,41 @@ def _memory() -> float:
     return peak / (1024.0 if sys.platform != "darwin" else 1024.0**2)
 
 
+def bars(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What was asked of ours, and whether it is so: the figure, the bar, met or not; without what was not measured."""
+    out: dict[str, dict[str, Any]] = {}
+
+    def bar(name: str, figure: float | None, met: Callable[[float, float], bool], limit: float | None) -> None:
+        if figure is not None and limit is not None:
+            out[name] = {"figure": figure, "bar": limit, "met": bool(met(figure, limit))}
+
+    at_most, at_least = (lambda a, b: a <= b), (lambda a, b: a >= b)
+    ten = report["cost"]["ours"][f"{LENGTHS[0]} s"]
+    bar("10 s: frames/s", ten["frames_per_second"], at_least, 2000.0)
+    bar("10 s: times as fast as gmr", report["times_as_fast"], at_least, 10.0)
+    longest = list(report["cost"]["ours"].values())[-1]
+    slower = round(ten["frames_per_second"] / longest["frames_per_second"], 2)
+    bar("longest clip: seconds a frame over those of 10 s", slower, at_most, 1.2)
+    people = [kind for kind in report["sets"] if kind != "reachable"]
+    for kind, by in report["sets"].items():
+        ours, mink = by["ours"], by["mink_on_our_targets"]
+        error = ours["key_body_error_mm"]
+        if kind in people:
+            bar(f"{kind}: key body error, mm", error, at_most, mink["key_body_error_mm"])
+            bar(f"{kind}: slide, mm a frame", ours.get("slide_mm_max"), at_most, 1.0)
+            bar(f"{kind}: sole height, mm", ours.get("sole_height_mm_max"), at_most, 2.0)
+            bar(f"{kind}: sole tilt, degrees", ours.get("sole_tilt_deg_max"), at_most, 1.0)
+            bar(f"{kind}: root path error", ours.get("root_path_error"), at_most, 0.02)
+        else:
+            bar(f"{kind}: key body error, mm", error, at_most, 5.0)
+        bar(f"{kind}: joint speed at the start", ours["start_speed"], at_most, 1.0)
+        for count in ("over_speed_frames", "outside_limits_frames", "self_penetration_frames"):
+            bar(f"{kind}: {count}", ours[count], at_most, 0)
+    if "tracked" in report:
+        bar("tracked: falls", report["tracked"]["ours"]["fell"], at_most, report["tracked"]["gmr"]["fell"])
+    return out
+
+
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
@@ -465,8 +501,8 @@ def main(
 ) -> None:
     report: dict[str, Any] = {}
     retargeter = Retargeter(fps=FPS)
-    with progress_bars() as bars:
-        clips = generated(output, TASKS[:tasks], bars("clips"))
+    with progress_bars() as stages:
+        clips = generated(output, TASKS[:tasks], stages("clips"))
         if data is not None:
             clips += [Clip("bvh", path.stem, load_human(path)) for path in sorted((data / "human").glob("*.bvh"))]
             robots = sorted((data / "motions").glob("*.npz"))
@@ -474,7 +510,7 @@ def main(
             clips += [reachable(path) for path in robots]
         motions: dict[tuple[str, str], dict[str, RobotMotion]] = {}
         rows: list[dict[str, Any]] = []
-        bar = bars("compare")
+        bar = stages("compare")
         for k, clip in enumerate(clips):
             figures, motions[clip.kind, clip.name] = compare(
                 clip, retargeter, lambda part, text, k=k: bar((k + part) / len(clips), text)
@@ -489,7 +525,7 @@ def main(
             for kind in kinds
         }
 
-        bar = bars("heights")
+        bar = stages("heights")
         report["statures"] = {}
         for k, stature in enumerate(STATURES):
             human = choreograph(parse("walk forward one metre, then squat"), person_of(stature))
@@ -500,7 +536,7 @@ def main(
             )
             report["statures"][f"{stature} m"] = figures
 
-        bar = bars("cost")
+        bar = stages("cost")
         report["cost"] = {"ours": {}, "gmr": {}}
         jobs = [("ours", length) for length in LENGTHS if length <= longest] + [("gmr", LENGTHS[0])]
         for k, (who, seconds) in enumerate(jobs):
@@ -510,8 +546,8 @@ def main(
         report["times_as_fast"] = round(ours["frames_per_second"] / gmr["frames_per_second"], 2)
 
         if track:
-            report["tracked"] = track_all(motions, policy, bars("track"))
-    report["clips"] = rows
+            report["tracked"] = track_all(motions, policy, stages("track"))
+    report = {"bars": bars(report), **report, "clips": rows}
     report["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
     print(json.dumps(report, indent=2))
 
