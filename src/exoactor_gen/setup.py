@@ -8,8 +8,9 @@ setup(
     description="Imagine the task: instruction to third-person video",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["prompts/*"]},
     python_requires=">=3.11,<3.13",
-    install_requires=["exoactor"],
+    install_requires=["exoactor", "pydantic>=2", "pyyaml"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -21,6 +22,12 @@ setup(
         "exoactor.generate": [
             "mannequin = exoactor_gen.mannequin:Mannequin",
             "file = exoactor_gen.file:FilePlayer",
+            "omni = exoactor_gen.providers:Omni",
+            "veo = exoactor_gen.providers:Veo",
+            "kling = exoactor_gen.providers:Kling",
+            "sora = exoactor_gen.providers:Sora",
+            "fal = exoactor_gen.providers:Fal",
+            "replicate = exoactor_gen.providers:Replicate",
         ],
     },
 )

@@ -36,19 +36,28 @@ def no_progress(fraction: float, text: str) -> None:
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """What to imagine: the instruction, and optionally a picture of the scene, (H, W, 3) uint8 RGB."""
+    """What to imagine: the instruction, and optionally a picture of the scene, (H, W, 3) uint8 RGB, and a plan.
+
+    A plan is JSON-ready values as `Generation.plan` holds them; it is carried out as it is, and the instruction is then
+    not read.
+    """
 
     instruction: str
     scene_image: np.ndarray | None = None
+    plan: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A generated video; ``truth`` is the motion behind it where the generator knows it (evaluation only)."""
+    """A generated video; ``truth`` is the motion behind it where the generator knows it (evaluation only).
+
+    ``plan`` is what the person was to do, as JSON-ready values; edited, it can be given with the next request.
+    """
 
     video: Video
     truth: HumanMotion | None = None
     metrics: Metrics = field(default_factory=dict)
+    plan: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

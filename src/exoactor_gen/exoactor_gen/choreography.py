@@ -12,6 +12,7 @@ the body's segments, de Leva, J. Biomech. 29 (1996), table 4, men.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,8 @@ SIDES = ("left", "right")
 FPS = 30.0
 STAND = 0.7
 """Seconds of standing at the start and at the end."""
+PAUSE = 0.15
+"""Seconds between two actions."""
 MAX_SECONDS = 120.0
 STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
 """Longest step, m."""
@@ -80,11 +83,21 @@ def choreograph(plan: Plan, betas: np.ndarray, body: BodyModel | None = None, fp
     score = Score()
     for action in plan.actions:
         _ACTIONS[action.kind](score, action)
-        score.now += 0.15
+        score.now += PAUSE
         if score.now > MAX_SECONDS:
             raise BadInput(f"The instruction takes longer than {MAX_SECONDS:g} s: give it in parts.")
     score.now += STAND
     return _solve(score, body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64)), fps)
+
+
+def durations(actions: Sequence[Action]) -> list[float]:
+    """Seconds that each of the actions takes, the pause after it included."""
+    score, ends = Score(), [STAND]
+    for action in actions:
+        _ACTIONS[action.kind](score, action)
+        score.now += PAUSE
+        ends.append(score.now)
+    return np.diff(ends).tolist()
 
 
 # --- the score: what the actions write --------------------------------------------------------------------------------

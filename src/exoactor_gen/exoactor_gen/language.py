@@ -244,7 +244,7 @@ class _Reader:
             raise _not_understood(self.unknown)
         if self.pending or not self.actions:
             raise BadInput(f"The instruction names no action: say what to do ({KNOWN}).")
-        return Plan(_settled(self.actions))
+        return Plan(settled(self.actions))
 
     def _peek(self, ahead: int = 0) -> str:
         return self.words[self.at + ahead] if self.at + ahead < len(self.words) else ""
@@ -434,7 +434,7 @@ def _in_range(name: str, value: float) -> float | int:
     return value
 
 
-def _settled(actions: Sequence[Action]) -> tuple[Action, ...]:
+def settled(actions: Sequence[Action]) -> tuple[Action, ...]:
     """Check that each action takes its details, and join 'sit down', waiting and 'stand up' into one."""
     out: list[Action] = []
     seated = False

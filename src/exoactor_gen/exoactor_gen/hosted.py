@@ -1,0 +1,382 @@
+"""Video models behind an HTTP service: plan, prompt, submit, poll, download; `providers` describes each service."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import math
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
+from exoactor.stages import GenerateRequest, Generation, Progress, no_progress
+from exoactor.video import Video
+from exoactor_gen.planners import load_planner, planned
+from exoactor_gen.prompt import Prompt, Template
+from exoactor_gen.web import Request, Tick, Web, pause, refusal
+
+DOWNLOADS = 3
+"""How often a video is fetched that arrives damaged."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a service is asked for."""
+
+    prompt: Prompt
+    model: str
+    aspect: str
+    """'16:9' or '9:16'."""
+    resolution: str
+    """'720p' and the like."""
+    seed: int
+    image: np.ndarray | None
+    """(H, W, 3) RGB, the first frame."""
+    extra: dict[str, Any]
+    """Fields that the user adds to the service's own; None takes one away."""
+
+    def fields(self, **own: Any) -> dict[str, Any]:
+        """The service's fields with the user's over them."""
+        return {name: value for name, value in {**own, **self.extra}.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted job."""
+
+    id: str
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Working:
+    """A job that is not done: how far it is, where the service says it, and what it is doing."""
+
+    text: str
+    fraction: float | None = None
+    at_once: bool = False
+    """There is more to see already."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that is done: where its video is, or its bytes."""
+
+    url: str = ""
+    data: bytes = b""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Hosted:
+    """A video model behind an HTTP service.
+
+    Parameters
+    ----------
+    model
+        The service's name of the model; empty: the one that was chosen for it here.
+    base_url
+        Where the service is; empty: its own address.
+    planner
+        What turns the instruction into a plan: rules (the mannequin's task language), verbatim (the words as they
+        stand), endpoint (a language model behind an OpenAI-compatible URL) or local (one of transformers).
+    planner_model
+        Language model of the planners endpoint and local.
+    planner_url
+        Base URL of the planner endpoint; empty: OpenAI's.
+    template
+        File of the prompt template; empty: the project's own, exoactor_gen/prompts/capture.yaml.
+    seconds
+        Length of the video; 0: the shortest that the service offers and the plan fits in.
+    aspect
+        16:9 or 9:16; with a picture of the scene most services take its shape.
+    resolution
+        480p, 720p or 1080p, as far as the service has it; motion is read no better from more than 720p.
+    seed
+        For the same video again, where the service takes one.
+    extra
+        JSON object of further fields of the service's request; null takes one of ours away.
+    timeout
+        s until a job that is not done is cancelled.
+    poll
+        s between two looks at the job.
+    """
+
+    title: ClassVar[str]
+    home: ClassVar[str]
+    """Default base URL."""
+    keys: ClassVar[tuple[str, ...]]
+    """Environment variables, the first that is set is taken."""
+    key_header: ClassVar[tuple[str, str]] = ("Authorization", "Bearer ")
+    key_from: ClassVar[str]
+    """Where one gets a key."""
+    default_model: ClassVar[str]
+    lengths: ClassVar[tuple[int, ...]]
+    """Seconds that a video can have."""
+    longest_prompt: ClassVar[int] = 4000
+    """Characters."""
+    takes_negative: ClassVar[bool] = True
+    takes_seed: ClassVar[bool] = True
+    prices: ClassVar[dict[str, float]] = {}
+    """List price in USD per second at 720p by model, without sound where there is a choice."""
+    prices_from: ClassVar[str] = ""
+    """Where the prices stand, and when they were read."""
+
+    def __init__(
+        self,
+        model: str = "",
+        base_url: str = "",
+        planner: str = "rules",
+        planner_model: str = "",
+        planner_url: str = "",
+        template: str = "",
+        seconds: int = 0,
+        aspect: str = "16:9",
+        resolution: str = "720p",
+        seed: int = 0,
+        extra: str = "",
+        timeout: float = 900.0,
+        poll: float = 5.0,
+    ) -> None:
+        if aspect not in ("16:9", "9:16"):
+            raise BadInput(f"The aspect is {aspect}, but 16:9 or 9:16 is needed.")
+        if resolution not in ("480p", "720p", "1080p"):
+            raise BadInput(f"The resolution is {resolution}, but 480p, 720p or 1080p is needed.")
+        if seconds and seconds not in self.lengths:
+            raise BadInput(f"{self.title} makes videos of {_listed(self.lengths)} s, not of {seconds} s.")
+        if not 0 <= seed < 2**31:
+            raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
+        if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
+            raise BadInput(f"timeout and poll are {timeout:g} and {poll:g}, but must be positive numbers of seconds.")
+        try:
+            self.extra = json.loads(extra) if extra.strip() else {}
+        except ValueError:
+            self.extra = None
+        if not isinstance(self.extra, dict):
+            raise BadInput('The option extra is no JSON object: write it like {"guidance_scale": 4}.')
+        self.model, self.base_url = model, base_url or self.home
+        self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
+        self.timeout, self.poll = timeout, poll
+        name, key = self.key(self.base_url)
+        self.web = Web(self.title, self.base_url, key, name, self.key_header_for(name), again=self.passes)
+        self.model = self.model or self.model_for(False)
+        self.planner = load_planner(planner, planner_model, planner_url)
+        self.template = Template.load(template)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a service's docstring end with the options, which are the same for all."""
+        super().__init_subclass__(**kwargs)
+        own, common = inspect.cleandoc(cls.__doc__ or ""), inspect.cleandoc(Hosted.__doc__ or "")
+        cls.__doc__ = f"{own}\n\n{common[common.index('Parameters') :]}"
+
+    # --- what a service tells of itself ---------------------------------------------------------------------------
+
+    @classmethod
+    def key(cls, base_url: str) -> tuple[str, str]:
+        """The key's environment variable, and the key.
+
+        Raises
+        ------
+        Missing
+            There is none, and the service wants one.
+        """
+        names = cls.keys_for(base_url)
+        for name in names:
+            if os.environ.get(name):
+                return name, os.environ[name].strip()
+        if names and cls.needs_key(base_url):
+            raise Missing(f"{cls.title} needs a key: set {' or '.join(names)} in the environment ({cls.key_from}).")
+        return names[0] if names else "", ""
+
+    @classmethod
+    def keys_for(cls, base_url: str) -> tuple[str, ...]:
+        """Environment variables of the keys that are meant for this address."""
+        return cls.keys
+
+    @classmethod
+    def needs_key(cls, base_url: str) -> bool:
+        """Whether there is no asking without a key."""
+        return True
+
+    @classmethod
+    def ready(cls) -> str:
+        """What `exoactor doctor` says of it; raises `Missing` where the key is not set."""
+        for name in cls.keys:
+            if os.environ.get(name):
+                return f"{name} is set"
+        raise Missing(f"set {' or '.join(cls.keys)} in the environment ({cls.key_from})")
+
+    def key_header_for(self, name: str) -> tuple[str, str]:
+        """Header that the key of this environment variable travels in, and what stands before it."""
+        return self.key_header
+
+    def model_for(self, with_picture: bool) -> str:
+        """The model where the user names none."""
+        return self.default_model
+
+    def passes(self, reason: str) -> bool:
+        """Whether a 429 with this reason passes by waiting."""
+        return not any(word in reason.lower() for word in ("insufficient_quota", "billing", "balance", "credit"))
+
+    def submit(self, ask: Ask) -> Request:
+        """The request that begins a job."""
+        raise NotImplementedError
+
+    def begun(self, answer: Any) -> Job:
+        """The job that the answer names; a KeyError, IndexError or TypeError means that it names none."""
+        raise NotImplementedError
+
+    def look(self, job: Job) -> Request:
+        """The request that asks how far the job is."""
+        raise NotImplementedError
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """What the answer says; raises `Refused` where the job failed."""
+        raise NotImplementedError
+
+    def cancel(self, job: Job) -> Request | None:
+        """The request that ends a job early, where the service has one."""
+        return None
+
+    # --- the work ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
+        """Make the video.
+
+        Raises
+        ------
+        BadInput
+            The plan cannot be made, is too long, or the service does not accept the request.
+        Missing
+            The service cannot be reached, refuses the key or wants to be paid.
+        Refused
+            It refuses the content, fails, or is not done in time.
+        """
+        start = time.monotonic()
+        said = [0.0, "Planning"]
+
+        def tick() -> None:
+            progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
+
+        longest = float(self.seconds or self.lengths[-1])
+        plan = planned(request, self.planner, longest, tick)
+        progress(0.0, f"Plan: {plan}")
+        seconds = self.seconds or next(n for n in self.lengths if n >= min(plan.seconds - 0.25, longest))
+        prompt = self.template.fill(plan, seconds, request.scene_image is not None)
+        length = len(prompt.text if self.takes_negative else prompt.whole)
+        if length > self.longest_prompt:
+            raise BadInput(
+                f"The prompt has {length} characters, but {self.title} takes {self.longest_prompt}: shorten the plan "
+                "or the template."
+            )
+        model = self.model
+        if request.scene_image is not None and model == self.model_for(False):
+            model = self.model_for(True)
+        ask = Ask(prompt, model, self.aspect, self.resolution, self.seed, request.scene_image, self.extra)
+        until = start + self.timeout
+        said[:] = [0.02, f"Sending the task to {self.title}"]
+        answer = self.web.ask(self.submit(ask), tick, until)
+        try:
+            job = self.begun(answer)
+        except (KeyError, IndexError, TypeError):
+            raise Refused(f"{self.title} took the task but named no job: is {self.base_url} its address?") from None
+        cost = self._cost(model, seconds)
+        said[:] = [0.05, f"{self.title} has the task{f', {cost}' if cost else ''}"]
+        try:
+            done = self._wait(job, tick, said, start, until)
+            said[:] = [0.92, "Downloading the video"]
+            video, frames = self._download(done, tick, until)
+        except (Cancelled, KeyboardInterrupt):
+            self._end(job)
+            raise
+        progress(1.0, f"{frames} frames from {self.title}")
+        metrics = {
+            "provider": self.title,
+            "model": model,
+            "job": job.id,
+            "seed": self.seed if self.takes_seed else None,
+            "seconds": frames / video.fps,
+            "frames": frames,
+            "waited": round(time.monotonic() - start, 1),
+            **prompt.record(),
+        }
+        if cost:
+            metrics["cost"] = cost
+        return Generation(video, None, {**metrics, **done.notes}, plan.data())
+
+    def _wait(self, job: Job, tick: Tick, said: list[Any], start: float, until: float) -> Done:
+        while True:
+            try:
+                answer = self.web.ask(self.look(job), tick, until)
+            except (BadInput, Missing, Refused) as error:
+                raise type(error)(f"{error} The job was {job.id}.") from None
+            try:
+                state = self.state(job, answer)
+            except (KeyError, IndexError, TypeError, AttributeError):
+                raise Refused(f"{self.title} answered in a way that is not known for the job {job.id}.") from None
+            if isinstance(state, Done):
+                return state
+            guess = 1.0 - math.exp((start - time.monotonic()) / 120.0)
+            done = guess if state.fraction is None else state.fraction
+            said[:] = [max(said[0], 0.05 + 0.85 * min(1.0, max(0.0, done))), f"{self.title}: {state.text}"]
+            wait = 0.0 if state.at_once else self.poll
+            if time.monotonic() + wait > until:
+                self._end(job)
+                raise Refused(
+                    f"{self.title} was not done after {self.timeout:g} s, and the job {job.id} was given up: set the "
+                    "option timeout higher, or try later."
+                )
+            pause(wait, tick)
+
+    def _download(self, done: Done, tick: Tick, until: float) -> tuple[Video, int]:
+        """Fetch the video and decode it once, so that damage shows here; returns it and its number of frames."""
+        wrong = ""
+        for _ in range(DOWNLOADS):
+            data = done.data or self.web.fetch(Request(done.url), tick, until + 120.0)
+            try:
+                video, frames = Video.from_bytes(data), 0
+                for _ in video.frames():
+                    frames += 1
+                    if frames % 10 == 0:
+                        tick()
+                return video, frames
+            except BadInput as error:
+                wrong = str(error)
+            if done.data:
+                break
+        raise Refused(f"{self.title} delivered no video that can be read: {wrong}")
+
+    def _end(self, job: Job) -> None:
+        """Cancel the job, so that nothing more is paid for; waits no longer than the user would."""
+        request = self.cancel(job)
+        if request is None:
+            return
+
+        def send() -> None:
+            with contextlib.suppress(ExoActorError):  # then it ends by itself
+                self.web.fetch(request, until=time.monotonic())
+
+        thread = threading.Thread(target=send, name="cancel", daemon=True)
+        thread.start()
+        thread.join(0.8)
+
+    def _cost(self, model: str, seconds: int) -> str:
+        price = self.prices.get(model)
+        if price is None or self.resolution != "720p":
+            return ""
+        return f"about {price * seconds:.2f} USD by its list ({seconds} s at {price:g} USD, {self.prices_from})"
+
+    def failed(self, reason: Any) -> ExoActorError:
+        """The error for a job that the service reports as failed."""
+        return refusal(self.title, str(reason))
+
+
+def _listed(lengths: tuple[int, ...]) -> str:
+    if len(lengths) > 3 and lengths == tuple(range(lengths[0], lengths[-1] + 1)):
+        return f"{lengths[0]} to {lengths[-1]}"
+    return ", ".join(str(n) for n in lengths)

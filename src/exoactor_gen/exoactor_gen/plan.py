@@ -1,0 +1,143 @@
+"""The plan of a task: what the person does, step by step, with times; as JSON it can be read, edited and sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exoactor.errors import BadInput
+
+_Model = TypeVar("_Model", bound=BaseModel)
+Side = Literal["left", "right", "both"]
+Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around"]
+
+
+class Action(BaseModel):
+    """One thing that the person does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    verb: str = Field(
+        min_length=2, max_length=30, pattern=r"^[a-z][a-z -]*$", description="What is done: walk, wave ..."
+    )
+    description: str = Field(
+        min_length=3, max_length=240, description="The same in full, third person: 'walks forward two metres'."
+    )
+    seconds: float = Field(ge=0.2, le=120.0, description="How long it takes at an everyday pace.")
+    side: Side | None = Field(None, description="Which hand, arm or foot.")
+    direction: Direction | None = Field(None, description="Where to, as the person sees it.")
+    distance: float | None = Field(None, gt=0.0, le=20.0, description="Metres.")
+    angle: float | None = Field(None, gt=0.0, le=720.0, description="Degrees, of a turn or a bow.")
+    count: int | None = Field(None, ge=1, le=30, description="How often, or how many steps.")
+    objects: tuple[str, ...] = Field((), max_length=6, description="Things that are touched or walked to or around.")
+
+
+class Draft(BaseModel):
+    """What a planner makes: the actions in their order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    actions: tuple[Action, ...] = Field(min_length=1, max_length=24)
+
+
+class Plan(Draft):
+    """The actions that carry out an instruction."""
+
+    instruction: str
+    planner: str = ""
+    """What made it."""
+
+    @property
+    def seconds(self) -> float:
+        """How long all of it takes."""
+        return sum(action.seconds for action in self.actions)
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Every thing that is named, once."""
+        return tuple(dict.fromkeys(thing for action in self.actions for thing in action.objects))
+
+    def __str__(self) -> str:
+        return ", then ".join(f"{a.description.rstrip('.')} ({a.seconds:g} s)" for a in self.actions)
+
+    def within(self, longest: float) -> Plan:
+        """The same in at most ``longest`` seconds.
+
+        Raises
+        ------
+        BadInput
+            It would have to be done more than a third faster than planned.
+        """
+        factor = longest / self.seconds
+        if factor >= 1.0:
+            return self
+        if factor < 0.75:
+            raise BadInput(
+                f"The plan takes {self.seconds:.1f} s, but a video of this generator has at most {longest:g} s: give "
+                "the task in parts, or shorten the plan (exoactor generate --plan)."
+            )
+        shorter = (a.model_copy(update={"seconds": round(max(0.2, factor * a.seconds), 2)}) for a in self.actions)
+        return self.model_copy(update={"actions": tuple(shorter)})
+
+    def data(self) -> dict[str, Any]:
+        """The plan as JSON-ready values; what is not said is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any] | str | bytes, name: str = "The plan") -> Plan:
+        """Read a plan from JSON-ready values, or JSON text.
+
+        Raises
+        ------
+        BadInput
+            It is no JSON, or no plan; the message names the first place that is wrong.
+        """
+        return validated(cls, data, name)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan's file; raises `BadInput` as `read`."""
+        try:
+            text = Path(path).read_bytes()
+        except OSError as error:
+            raise BadInput(f"Cannot read the plan {path}: {error.strerror or error}.") from None
+        return cls.read(text, str(path))
+
+
+def validated(kind: type[_Model], data: Mapping[str, Any] | str | bytes, name: str) -> _Model:
+    """Check data against a model, turning what is wrong into one sentence."""
+    try:
+        if isinstance(data, str | bytes):
+            return kind.model_validate_json(data)
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False)
+        place = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(others)} more)" if others else ""
+        raise BadInput(f"{name} is not valid{f' at {place}' if place else ''}: {first['msg']}{more}.") from None
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of `Draft` in the subset that services of structured output understand.
+
+    Every property is required and may be null where it may be left out, none may be added, and nothing is said of
+    lengths and ranges: these are checked afterwards.
+    """
+    return _plain(Draft.model_json_schema(), Draft.model_json_schema()["$defs"])
+
+
+def _plain(value: Any, defs: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_plain(v, defs) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        return _plain(defs[value["$ref"].rpartition("/")[2]], defs)
+    kept = {k: _plain(v, defs) for k, v in value.items() if k in ("type", "enum", "anyOf", "items", "description")}
+    if "properties" in value:
+        kept["properties"] = {name: _plain(v, defs) for name, v in value["properties"].items()}
+        kept |= {"required": list(value["properties"]), "additionalProperties": False}
+    return kept

@@ -1,0 +1,182 @@
+"""What turns an instruction into a plan: rules, the words as they stand, or a language model."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from exoactor.errors import BadInput, Missing, Refused
+from exoactor.stages import GenerateRequest
+from exoactor_gen.image import data_url
+from exoactor_gen.language import KINDS
+from exoactor_gen.plan import Action, Draft, Plan, schema, validated
+from exoactor_gen.rules import from_words
+from exoactor_gen.web import Request, Tick, Web
+
+Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
+"""Called with the instruction, a picture of the scene (H, W, 3) RGB or None, the most seconds that it may take, and
+what is called while waiting."""
+
+TRIES = 3
+"""How often a language model is asked for a valid plan."""
+OPENAI = "https://api.openai.com/v1"
+
+_SYSTEM = """\
+You plan what one person does, who is filmed so that a humanoid robot can do the same afterwards. Turn the instruction
+into the bodily movements that carry it out, in their order, as JSON. Use as few steps as the task needs, and only what
+a person does with the body: no thoughts, no camera, no second person. Each step has
+- verb: one of {verbs} where one fits, else another plain verb in lower case;
+- description: one English sentence without its subject ("walks forward two metres"), with side, direction and object;
+- seconds: how long it takes an unhurried person; all steps together at most {longest:g};
+- side, direction (as the person sees it), distance in metres, angle in degrees, count: null where they say nothing;
+- objects: the things that are touched, or walked to or around."""
+
+
+def load_planner(name: str, model: str = "", url: str = "") -> Planner:
+    """Get the planner that a generator's options name.
+
+    Parameters
+    ----------
+    name
+        "rules" (the mannequin's task language), "verbatim" (the words as they stand, cut at 'then'), "endpoint" (a
+        language model behind any OpenAI-compatible URL) or "local" (a `transformers` chat model on this machine).
+    model
+        The endpoint's name of the model; or the local one's folder or repository id.
+    url
+        Base URL of the endpoint; empty: OpenAI's.
+
+    Raises
+    ------
+    BadInput
+        There is no such planner, or it lacks a model.
+    Missing
+        The local model, or a library for it, is not there.
+    """
+    if name == "rules":
+        return _by_rules
+    if name == "verbatim":
+        return lambda instruction, image, longest, tick: verbatim(instruction)
+    if name not in ("endpoint", "local"):
+        raise BadInput(f"There is no planner '{name}': there are rules, verbatim, endpoint and local.")
+    if not model:
+        raise BadInput(f"The planner '{name}' needs the option planner_model: which language model it asks.")
+    if name == "endpoint":
+        return Endpoint(model, url)
+    from exoactor_gen.local_planner import LocalChat
+
+    return LocalChat(model)
+
+
+def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Tick = lambda: None) -> Plan:
+    """The plan that the request brings, or the planner's, in at most ``longest`` seconds; raises as they do."""
+    if request.plan is not None:
+        return Plan.read(request.plan).within(longest)
+    if not request.instruction.strip():
+        raise BadInput("The instruction is empty: say what to do.")
+    return planner(request.instruction, request.scene_image, longest, tick).within(longest)
+
+
+def _by_rules(instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
+    try:
+        return from_words(instruction)
+    except BadInput as error:
+        raise BadInput(
+            f"{error} The option planner chooses another way to plan: verbatim takes the words as they stand, endpoint "
+            "and local ask a language model."
+        ) from None
+
+
+def verbatim(instruction: str, seconds: float = 4.0) -> Plan:
+    """Take the words as they stand: one action for each part between 'then', ';' and full stops.
+
+    Raises
+    ------
+    BadInput
+        There are no words.
+    """
+    parts = re.split(r"\s*(?:[;.!?]+(?:\s+|$)|,?\s*\b(?:and )?then\b\s*)", instruction.strip())
+    parts = [part.strip(" ,") for part in parts if re.search(r"\w\w", part)]
+    if not parts:
+        raise BadInput("The instruction is empty: say what to do.")
+    actions = []
+    for part in parts[:24]:
+        verb = next(iter(re.findall(r"[a-z]{2,30}", part.lower())), "do")
+        actions.append(Action(verb=verb, description=f"does this: {part[:220]}", seconds=seconds))
+    return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))
+
+
+def messages(instruction: str, longest: float) -> list[dict[str, Any]]:
+    """What a chat model is told."""
+    system = _SYSTEM.format(verbs=", ".join(KINDS), longest=longest)
+    return [{"role": "system", "content": system}, {"role": "user", "content": f"Instruction: {instruction}"}]
+
+
+class Endpoint:
+    """A language model behind an OpenAI-compatible chat/completions, with structured output.
+
+    Protocol: https://platform.openai.com/docs/guides/structured-outputs (response_format of type json_schema); vLLM,
+    llama.cpp, Ollama and most services speak it. The key is read from EXOACTOR_PLANNER_KEY, and for OpenAI itself from
+    OPENAI_API_KEY; servers of one's own mostly need none.
+    """
+
+    def __init__(self, model: str, url: str = "") -> None:
+        self.model, url = model, url or OPENAI
+        names = ["EXOACTOR_PLANNER_KEY"]
+        if urllib.parse.urlsplit(url).netloc == urllib.parse.urlsplit(OPENAI).netloc:
+            names.append("OPENAI_API_KEY")
+        key = next((os.environ[name] for name in names if os.environ.get(name)), "")
+        if not key and len(names) > 1:
+            raise Missing(f"The planner needs a key of OpenAI: set {' or '.join(names)} in the environment.")
+        self.web = Web("The planner's endpoint", url, key, names[-1], timeout=120.0)
+
+    def __call__(self, instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
+        """Ask for a plan; an answer that is none is returned with what is wrong, a few times.
+
+        Raises
+        ------
+        Refused
+            The model refuses, or gives no valid plan.
+        ExoActorError
+            As `Web.fetch`.
+        """
+        talk = messages(instruction, longest)
+        if image is not None:
+            talk[1]["content"] = [
+                {"type": "text", "text": talk[1]["content"] + "\nThe picture shows where it is done."},
+                {"type": "image_url", "image_url": {"url": data_url(image)}},
+            ]
+        form = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema()}}
+        wrong = ""
+        for _ in range(TRIES):
+            body = {"model": self.model, "messages": talk, "response_format": form}
+            answer = self.web.ask(Request("chat/completions", "POST", json=body), tick)
+            content = _content(answer)
+            try:
+                draft = validated(Draft, _json_in(content), "The answer")
+                return Plan(instruction=instruction, planner=self.model, actions=draft.actions)
+            except BadInput as error:
+                wrong = str(error)
+            talk = [*talk, {"role": "assistant", "content": content},
+                    {"role": "user", "content": f"{wrong} Give the whole plan again, as JSON."}]  # fmt: skip
+        raise Refused(f"The language model {self.model} gave no valid plan in {TRIES} tries. {wrong}")
+
+
+def _content(answer: Any) -> str:
+    try:
+        message = answer["choices"][0]["message"]
+        if message.get("refusal"):
+            raise Refused(f"The language model refuses to plan this: {' '.join(str(message['refusal']).split())[:300]}")
+        return str(message.get("content") or "")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise Refused("The planner's endpoint did not answer as chat/completions does: is the URL right?") from None
+
+
+def _json_in(text: str) -> str:
+    """The JSON object in an answer that may have words or a fence around it."""
+    begin, end = text.find("{"), text.rfind("}")
+    return text[begin : end + 1] if 0 <= begin < end else text

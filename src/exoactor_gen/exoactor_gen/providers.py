@@ -1,0 +1,433 @@
+"""The services that `hosted` can ask, each as it documents itself; where it does is said with it."""
+
+from __future__ import annotations
+
+import base64
+import urllib.parse
+from typing import Any
+
+from exoactor_gen.hosted import Ask, Done, Hosted, Job, Working
+from exoactor_gen.image import base64_jpeg, data_url, jpeg
+from exoactor_gen.web import Request, explain, travels_open
+
+
+class Omni(Hosted):
+    """Google's Gemini Omni by the Gemini API; key in GEMINI_API_KEY.
+
+    The successor of Veo there. Protocol: Interactions API, https://ai.google.dev/gemini-api/docs/omni and the types of
+    github.com/googleapis/python-genai (interactions: background, response_format of type video, status, steps).
+    """
+
+    title = "Gemini Omni"
+    home = "https://generativelanguage.googleapis.com/v1beta"
+    keys = ("GEMINI_API_KEY",)
+    key_header = ("x-goog-api-key", "")
+    key_from = "from aistudio.google.com"
+    default_model = "gemini-omni-1.2-flash"
+    lengths = tuple(range(3, 16))
+    takes_negative = takes_seed = False
+
+    def submit(self, ask: Ask) -> Request:
+        """POST interactions."""
+        given: Any = ask.prompt.whole
+        if ask.image is not None:
+            picture = {"type": "image", "data": base64_jpeg(ask.image), "mime_type": "image/jpeg"}
+            given = [picture, {"type": "text", "text": ask.prompt.whole}]
+        form = {
+            "type": "video", "delivery": "uri", "aspect_ratio": ask.aspect,
+            "resolution": "360p" if ask.resolution == "480p" else ask.resolution,
+            "duration": f"{ask.prompt.seconds}s",
+        }  # fmt: skip
+        body = ask.fields(model=ask.model, input=given, background=True, response_format=form)
+        return Request("interactions", "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{id}."""
+        return Job(answer["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET interactions/ID."""
+        return Request(f"interactions/{_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, steps: [{type, content: [{type: video, uri}]}], error}; a refusal is complete, with words only."""
+        status = answer["status"]
+        if status in ("queued", "in_progress"):
+            return Working(status.replace("_", " "))
+        contents = [c for s in answer.get("steps") or [] for c in s.get("content") or [] if s["type"] == "model_output"]
+        for content in contents:
+            if content["type"] == "video":
+                if content.get("data"):
+                    return Done(data=base64.b64decode(content["data"]))
+                return Done(content["uri"])
+        said = explain(answer.get("error") or answer.get("errors")) or " ".join(c.get("text", "") for c in contents)
+        if status == "completed":
+            raise self.failed(f"no video, blocked by its safety policy: {said}")
+        raise self.failed(said or status)
+
+    def cancel(self, job: Job) -> Request:
+        """POST interactions/ID/cancel."""
+        return Request(f"interactions/{_quoted(job.id)}/cancel", "POST", harmless=True)
+
+
+class Veo(Hosted):
+    """Google's Veo; key in GEMINI_API_KEY, or for Google Cloud in GOOGLE_ACCESS_TOKEN.
+
+    The Gemini API closed its Veo models on 2026-10-22 (use `omni` there). Google Cloud has them: base_url is
+    https://us-central1-aiplatform.googleapis.com/v1/projects/PROJECT/locations/us-central1/publishers/google, and the
+    token that of `gcloud auth print-access-token`. Protocol: long-running operations,
+    https://ai.google.dev/gemini-api/docs/video and predictLongRunning, fetchPredictOperation of
+    https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/video/generate-videos-from-text.
+    """
+
+    title = "Veo"
+    home = "https://generativelanguage.googleapis.com/v1beta"
+    keys = ("GEMINI_API_KEY", "GOOGLE_ACCESS_TOKEN")
+    key_from = "from gcloud auth print-access-token, or from aistudio.google.com"
+    default_model = "veo-3.1-generate-001"
+    lengths = (4, 6, 8)
+
+    @classmethod
+    def keys_for(cls, base_url: str) -> tuple[str, ...]:
+        """One for each of the two surfaces."""
+        return cls.keys[1:] if "/publishers/" in base_url else cls.keys[:1]
+
+    @property
+    def _cloud(self) -> bool:
+        return "/publishers/" in self.base_url
+
+    @property
+    def takes_seed(self) -> bool:
+        """Only Google Cloud takes one."""
+        return self._cloud
+
+    def key_header_for(self, name: str) -> tuple[str, str]:
+        """An access token is a bearer's, an API key has a header of its own."""
+        return self.key_header if name == "GOOGLE_ACCESS_TOKEN" else ("x-goog-api-key", "")
+
+    def model_for(self, with_picture: bool) -> str:
+        """The two surfaces name it differently."""
+        return self.default_model if self._cloud else "veo-3.1-generate-preview"
+
+    def submit(self, ask: Ask) -> Request:
+        """POST models/MODEL:predictLongRunning."""
+        instance: dict[str, Any] = {"prompt": ask.prompt.text}
+        if ask.image is not None:
+            instance["image"] = {"bytesBase64Encoded": base64_jpeg(ask.image), "mimeType": "image/jpeg"}
+        parameters = ask.fields(
+            aspectRatio=ask.aspect,
+            durationSeconds=ask.prompt.seconds,
+            resolution="1080p" if ask.resolution == "1080p" else "720p",
+            negativePrompt=ask.prompt.negative or None,
+            personGeneration="allow_adult" if ask.image is not None or self._cloud else None,
+            seed=ask.seed if self._cloud else None,
+            generateAudio=False if self._cloud else None,
+            sampleCount=1 if self._cloud else None,
+        )
+        body = {"instances": [instance], "parameters": parameters}
+        return Request(f"models/{_quoted(ask.model)}:predictLongRunning", "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{name}: of the operation, which holds the model's."""
+        return Job(answer["name"])
+
+    def look(self, job: Job) -> Request:
+        """GET the operation, or in Google Cloud POST models/MODEL:fetchPredictOperation."""
+        if not self._cloud:
+            return Request(urllib.parse.quote(job.id))
+        model = job.id.partition("/models/")[2].partition("/")[0] or self.model
+        what = {"operationName": job.id}
+        return Request(f"models/{_quoted(model)}:fetchPredictOperation", "POST", json=what, harmless=True)
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{done, error, response}, with one of the two forms of the response."""
+        if not answer.get("done"):
+            return Working("generating")
+        if answer.get("error"):
+            raise self.failed(explain(answer["error"]))
+        response = answer.get("response") or {}
+        response = response.get("generateVideoResponse", response)
+        for sample in response.get("generatedSamples") or response.get("videos") or []:
+            video = sample.get("video", sample)
+            if encoded := video.get("bytesBase64Encoded") or video.get("encodedVideo"):
+                return Done(data=base64.b64decode(encoded))
+            if video.get("uri"):
+                return Done(video["uri"])
+        reasons = response.get("raiMediaFilteredReasons") or ["no video came"]
+        raise self.failed("its safety filter kept the video: " + " ".join(map(str, reasons)))
+
+
+class Kling(Hosted):
+    """Kuaishou's Kling; key in KLING_API_KEY.
+
+    Protocol: text-to-video/MODEL, image-to-video/MODEL and tasks of
+    https://kling.ai/document-api/api/video/3-0-omni/text-to-video and .../image-to-video, errors of
+    https://kling.ai/document-api/api/get-started/error-codes.
+    """
+
+    title = "Kling"
+    home = "https://api-singapore.klingai.com"
+    keys = ("KLING_API_KEY",)
+    key_from = "from kling.ai/dev"
+    default_model = "kling-3.0"
+    lengths = tuple(range(3, 16))
+    longest_prompt = 3072
+    takes_negative = takes_seed = False
+    prices = {"kling-3.0": 0.084, "kling-3.0-turbo": 0.112}  # noqa: RUF012
+    prices_from = "kling.ai/document-api/pricing/base/video, 2026-10-08"
+
+    def passes(self, reason: str) -> bool:
+        """1100 to 1102: the account is in arrears, or its package is used up."""
+        return not any(f"({code})" in reason for code in (1100, 1101, 1102))
+
+    def submit(self, ask: Ask) -> Request:
+        """POST text-to-video/MODEL or image-to-video/MODEL; several shots in one video are the default there."""
+        settings = {
+            "resolution": "1080p" if ask.resolution == "1080p" else "720p", "duration": ask.prompt.seconds,
+            "audio": "off", "multi_shot": False,
+        }  # fmt: skip
+        if ask.image is None:
+            body = ask.fields(prompt=ask.prompt.whole, settings=settings | {"aspect_ratio": ask.aspect})
+            return Request(f"text-to-video/{_quoted(ask.model)}", "POST", json=body)
+        contents = [
+            {"type": "prompt", "text": ask.prompt.whole},
+            {"type": "first_frame", "url": base64_jpeg(ask.image)},
+        ]
+        body = ask.fields(contents=contents, settings=settings)
+        return Request(f"image-to-video/{_quoted(ask.model)}", "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{code, message, data: {id}}."""
+        return Job(self._data(answer)["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET tasks?task_ids=ID."""
+        return Request(f"tasks?task_ids={_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{code, data: [{status, message, outputs: [{type, url}], billing}]}; results are kept for 30 days."""
+        data = self._data(answer)
+        task = data[0] if isinstance(data, list) else data
+        status = task["status"]
+        if status in ("submitted", "processing"):
+            return Working("waiting" if status == "submitted" else "generating")
+        if status != "succeeded":
+            raise self.failed(task.get("message") or status)
+        billed = {"billed": task["billing"]} if task.get("billing") else {}
+        return Done(next(o["url"] for o in task["outputs"] if o["type"] == "video"), notes=billed)
+
+    def _data(self, answer: Any) -> Any:
+        if answer["code"]:
+            raise self.failed(explain(answer))
+        return answer["data"]
+
+
+class Sora(Hosted):
+    """OpenAI's Videos API, also spoken by servers of one's own; key in OPENAI_API_KEY.
+
+    OpenAI itself closes it on 2026-09-24. With base_url, such as http://gpu:8091/v1, it reaches Wan, HunyuanVideo and
+    others on a vLLM-Omni or another server that speaks the same, with no key where the server wants none. Protocol:
+    https://developers.openai.com/api/docs/guides/video-generation and
+    https://docs.vllm.ai/projects/vllm-omni/en/latest/serving/videos_api.
+    """
+
+    title = "Sora"
+    home = "https://api.openai.com/v1"
+    keys = ("OPENAI_API_KEY",)
+    key_from = "from platform.openai.com"
+    default_model = "sora-2"
+    lengths = (4, 8, 12, 16, 20)
+
+    @classmethod
+    def needs_key(cls, base_url: str) -> bool:
+        """A server of one's own may want none."""
+        return base_url == cls.home
+
+    @classmethod
+    def keys_for(cls, base_url: str) -> tuple[str, ...]:
+        """None for a server of one's own without https, where a key could be read on the way."""
+        return () if travels_open(base_url) else cls.keys
+
+    @property
+    def _own(self) -> bool:
+        return self.base_url != self.home
+
+    @property
+    def takes_negative(self) -> bool:
+        """OpenAI takes no negative prompt; the others do."""
+        return self._own
+
+    @property
+    def takes_seed(self) -> bool:
+        """OpenAI takes no seed; the others do."""
+        return self._own
+
+    def model_for(self, with_picture: bool) -> str:
+        """A server of one's own knows its one model."""
+        return "" if self._own else self.default_model
+
+    def submit(self, ask: Ask) -> Request:
+        """POST videos, as a form; the picture must have the video's size."""
+        long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[ask.resolution]
+        width, height = (long, short) if ask.aspect == "16:9" else (short, long)
+        fields = ask.fields(
+            model=ask.model or None,
+            prompt=ask.prompt.text if self._own else ask.prompt.whole,
+            seconds=ask.prompt.seconds,
+            size=f"{width}x{height}",
+            negative_prompt=ask.prompt.negative if self._own else None,
+            seed=ask.seed if self._own else None,
+        )
+        form: dict[str, Any] = {name: str(value) for name, value in fields.items()}
+        if ask.image is not None:
+            form["input_reference"] = ("scene.jpg", "image/jpeg", jpeg(ask.image, (width, height)))
+        return Request("videos", "POST", form=form)
+
+    def begun(self, answer: Any) -> Job:
+        """{id}."""
+        return Job(answer["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET videos/ID."""
+        return Request(f"videos/{_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, progress, error}; the video is at videos/ID/content."""
+        status = answer["status"]
+        if status in ("queued", "in_progress"):
+            return Working(status.replace("_", " "), (answer.get("progress") or 0) / 100.0)
+        if status != "completed":
+            raise self.failed(explain(answer.get("error")) or status)
+        return Done(f"videos/{_quoted(job.id)}/content")
+
+    def cancel(self, job: Job) -> Request:
+        """DELETE videos/ID."""
+        return Request(f"videos/{_quoted(job.id)}", "DELETE")
+
+
+class Fal(Hosted):
+    """Any video model of fal.ai, by its queue; key in FAL_KEY.
+
+    The model is its path there; the option extra fits the fields of models other than Wan 2.5. Protocol:
+    https://fal.ai/docs/documentation/model-apis/inference/queue and .../errors, .../request-errors; fields of
+    https://fal.ai/models/fal-ai/wan-25-preview/text-to-video/api.
+    """
+
+    title = "fal"
+    home = "https://queue.fal.run"
+    keys = ("FAL_KEY",)
+    key_header = ("Authorization", "Key ")
+    key_from = "from fal.ai/dashboard/keys"
+    default_model = "fal-ai/wan-25-preview/text-to-video"
+    lengths = (5, 10)
+
+    def model_for(self, with_picture: bool) -> str:
+        """Text and picture have an endpoint each."""
+        return "fal-ai/wan-25-preview/image-to-video" if with_picture else self.default_model
+
+    def submit(self, ask: Ask) -> Request:
+        """POST MODEL, with the model's own fields; expanding the prompt would lose what it asks for."""
+        body = ask.fields(
+            prompt=ask.prompt.text,
+            negative_prompt=ask.prompt.negative or None,
+            image_url=None if ask.image is None else data_url(ask.image),
+            aspect_ratio=ask.aspect if ask.image is None else None,
+            resolution=ask.resolution,
+            duration=str(ask.prompt.seconds),
+            enable_prompt_expansion=False,
+            seed=ask.seed,
+        )
+        return Request(urllib.parse.quote(ask.model), "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{request_id, status_url, response_url, cancel_url}."""
+        links = {name: answer[f"{name}_url"] for name in ("status", "response", "cancel")}
+        return Job(answer["request_id"], links)
+
+    def look(self, job: Job) -> Request:
+        """GET its status; when it is complete, its response is the next look."""
+        return Request(job.links["look"] if "look" in job.links else job.links["status"])
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, queue_position, error}, and then {video: {url}}; an error stands in either."""
+        status = answer.get("status")
+        if status == "IN_QUEUE":
+            return Working(f"waiting, {answer.get('queue_position', 0)} before it")
+        if status == "IN_PROGRESS":
+            return Working("generating")
+        if answer.get("error") or answer.get("detail"):
+            raise self.failed(explain(answer))
+        if status == "COMPLETED":
+            job.links["look"] = job.links["response"]
+            return Working("complete", 1.0, at_once=True)
+        video = answer.get("video") or answer["videos"][0]
+        return Done(video if isinstance(video, str) else video["url"])
+
+    def cancel(self, job: Job) -> Request:
+        """PUT its cancel URL."""
+        return Request(job.links["cancel"], "PUT")
+
+
+class Replicate(Hosted):
+    """Any video model of Replicate, by its predictions; key in REPLICATE_API_TOKEN.
+
+    The model is OWNER/NAME, or OWNER/NAME:VERSION for those of the community; the option extra fits the fields of
+    models other than Wan 2.5. Protocol: https://replicate.com/docs/reference/http (predictions.create, .get, .cancel).
+    """
+
+    title = "Replicate"
+    home = "https://api.replicate.com/v1"
+    keys = ("REPLICATE_API_TOKEN",)
+    key_from = "from replicate.com/account/api-tokens"
+    default_model = "wan-video/wan-2.5-t2v"
+    lengths = (5, 10)
+
+    def model_for(self, with_picture: bool) -> str:
+        """Text and picture have a model each."""
+        return "wan-video/wan-2.5-i2v" if with_picture else self.default_model
+
+    def submit(self, ask: Ask) -> Request:
+        """POST models/OWNER/NAME/predictions, or predictions with a version."""
+        long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[ask.resolution]
+        size = f"{long}*{short}" if ask.aspect == "16:9" else f"{short}*{long}"
+        given = ask.fields(
+            prompt=ask.prompt.text,
+            negative_prompt=ask.prompt.negative or None,
+            image=None if ask.image is None else data_url(ask.image),
+            size=size if ask.image is None else None,
+            resolution=None if ask.image is None else ask.resolution,
+            duration=ask.prompt.seconds,
+            enable_prompt_expansion=False,
+            seed=ask.seed,
+        )
+        if ":" in ask.model:
+            return Request("predictions", "POST", json={"version": ask.model, "input": given})
+        return Request(f"models/{urllib.parse.quote(ask.model)}/predictions", "POST", json={"input": given})
+
+    def begun(self, answer: Any) -> Job:
+        """{id, urls}."""
+        return Job(answer["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET predictions/ID."""
+        return Request(f"predictions/{_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, output, error}; outputs are kept for an hour."""
+        status = answer["status"]
+        if status in ("starting", "processing"):
+            return Working("starting" if status == "starting" else "generating")
+        if status != "succeeded":
+            raise self.failed(answer.get("error") or status)
+        output = answer["output"]
+        if not output:
+            raise self.failed("the job's output has expired" if answer.get("data_removed") else "it made no output")
+        return Done(output if isinstance(output, str) else output[0])
+
+    def cancel(self, job: Job) -> Request:
+        """POST predictions/ID/cancel."""
+        return Request(f"predictions/{_quoted(job.id)}/cancel", "POST", harmless=True)
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="")

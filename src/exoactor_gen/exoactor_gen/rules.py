@@ -1,0 +1,131 @@
+"""The task language of the mannequin as a planner, and any plan as what the mannequin does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exoactor.errors import BadInput
+from exoactor_gen import language
+from exoactor_gen.choreography import durations
+from exoactor_gen.language import KINDS, parse
+from exoactor_gen.plan import Action, Plan
+
+_SLACK = 0.3
+"""s that an action may take more or less than planned before its pace is changed."""
+_PACE = (0.6, 1.3)
+
+_SAY = {
+    "walk": "walks{way}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{much}",
+    "wave": "raises {hand} and waves{much}", "raise": "raises {arm}{way}{much}",
+    "reach": "reaches{way} with {hand}{thing}", "point": "points{way} with {arm}{thing}",
+    "squat": "squats down and stands up again{much}", "bow": "bows from the hips{much} and straightens up again",
+    "sit": "sits down{thing}, stays seated{stay} and stands up again", "kick": "kicks forward with {foot}{thing}{much}",
+    "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{thing}{much}",
+    "look": "turns the head to look{way}", "nod": "nods{much}", "push": "pushes forward with {hand}{thing}{much}",
+    "pick up": "bends down, picks up{thing} with {hand} and straightens up", "stand": "stands still",
+}  # fmt: skip
+_WAY = {
+    "left": " to the left", "right": " to the right", "side": " out to the side", "around": " to face the other way",
+}  # fmt: skip
+_THING = {"reach": " towards the ", "point": " at the ", "sit": " on the ", "pick up": " the "}
+_NO_THING = {"sit": " as if on a chair", "pick up": " something"}
+
+
+def from_words(instruction: str) -> Plan:
+    """Plan an instruction of the task language, with the mannequin's own times.
+
+    Raises
+    ------
+    BadInput
+        As `exoactor_gen.language.parse`.
+    """
+    actions = parse(instruction).actions
+    return Plan(
+        instruction=instruction,
+        planner="rules",
+        actions=tuple(_told(action, seconds) for action, seconds in zip(actions, durations(actions), strict=True)),
+    )
+
+
+def _told(action: language.Action, seconds: float) -> Action:
+    return Action(
+        verb=action.kind,
+        description=describe(action),
+        seconds=round(seconds, 2),
+        side=action.side,
+        direction=action.direction,
+        distance=action.distance,
+        angle=action.angle,
+        count=action.count,
+        objects=(action.thing,) if action.thing else (),
+    )
+
+
+def describe(action: language.Action) -> str:
+    """Say in English what the person does: 'walks forward 2 metres'."""
+    kind, side = action.kind, action.side or "right"
+    if kind in ("reach", "point") and not action.side and action.direction == "left":
+        side = "left"
+    limbs = {
+        name: f"both {plural}" if side == "both" else f"the {side} {name}"
+        for name, plural in (("hand", "hands"), ("arm", "arms"), ("fist", "fists"), ("foot", "feet"))
+    }
+    way = action.direction or {"walk": "forward", "step": "forward", "reach": "forward", "point": "forward"}.get(kind)
+    much = [
+        f"{action.distance:g} metres" if action.distance else "",
+        f"{action.angle:g} degrees" if action.angle else "",
+    ]
+    if action.count:
+        steps = kind in ("walk", "step")
+        much.append(("in " if action.distance else "") + f"{action.count} steps" if steps else f"{action.count} times")
+    thing = _THING.get(kind, " against the ") + action.thing if action.thing else _NO_THING.get(kind, "")
+    stay = f" for {action.seconds:g} seconds" if action.seconds else ""
+    text = _SAY[kind].format(
+        way=_WAY.get(way, f" {way}") if way else "",
+        much="".join(f" {m}" for m in much if m),
+        thing=thing,
+        stay=stay,
+        **limbs,
+    )
+    text = text.replace("1 steps", "1 step").replace(" 1 times", " once")
+    pace = "" if action.pace == 1.0 else " slowly" if action.pace < 1.0 else " quickly"
+    return text + pace + (stay if stay not in text else "")
+
+
+def to_language(plan: Plan) -> language.Plan:
+    """What the mannequin makes of a plan: its times become a longer stay or another pace.
+
+    Raises
+    ------
+    BadInput
+        An action is nothing that the mannequin can do.
+    """
+    actions = []
+    for number, action in enumerate(plan.actions, 1):
+        if action.verb not in KINDS:
+            raise BadInput(
+                f"The mannequin cannot do step {number} of the plan, '{action.verb}': it knows {', '.join(KINDS)}."
+            )
+        takes = KINDS[action.verb].takes
+        bare = language.Action(
+            action.verb, action.side, action.direction, action.distance, action.angle, action.count,
+            thing=action.objects[0] if action.objects and "thing" in takes else None,
+        )  # fmt: skip
+        actions.append(bare)
+    settled = language.settled(actions)
+    if len(settled) != len(actions):
+        return language.Plan(settled)
+    return language.Plan(tuple(_timed(a, p.seconds) for a, p in zip(settled, plan.actions, strict=True)))
+
+
+def _timed(action: language.Action, seconds: float) -> language.Action:
+    """Make the action take about so long."""
+    natural = durations([action])[0]
+    if abs(natural - seconds) <= _SLACK:
+        return action
+    if "seconds" in KINDS[action.kind].takes and (action.count or 1) == 1:
+        stay = seconds - (durations([replace(action, seconds=1.0)])[0] - 1.0)
+        tries = [replace(action, seconds=max(0.2, round(stay + more, 2))) for more in (0.0, -0.3, 0.3)]
+        return min(tries, key=lambda a: abs(durations([a])[0] - seconds))  # a wave lasts whole swings
+    low, high = _PACE
+    return replace(action, pace=min(high, max(low, natural / seconds)))

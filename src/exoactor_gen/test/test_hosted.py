@@ -1,0 +1,662 @@
+"""Every hosted backend against a local server that speaks the service's documented protocol, and fails as asked."""
+
+import base64
+import inspect
+import json
+import re
+import threading
+import time
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pytest
+
+from exoactor.errors import BadInput, Cancelled, Missing, Refused
+from exoactor.stages import GenerateRequest, backend_class, load_backend
+from exoactor.video import Video
+from exoactor_gen import web
+
+VIDEO = Video.from_frames((np.full((48, 64, 3), 12 * i, np.uint8) for i in range(12)), 24.0).data
+KEY = "sk-very-secret-1234567890"
+TASK = "wave with your right hand"  # 5.06 s
+
+
+class Fake:
+    """A server on this machine; ``faults`` are taken one after the other by the requests that they fit."""
+
+    def __init__(self, service):
+        self.service, self.asked, self.faults, self.looks = service, [], [], 0
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with fake.lock:
+                    fake.asked.append((self.command, self.path, self.headers, body))
+                    fault = next((f for f in fake.faults if re.fullmatch(f["on"], f"{self.command} {self.path}")), None)
+                    if fault:
+                        fake.faults.remove(fault)
+                    else:
+                        status, content = fake.service(fake, self.command, self.path, self.headers, body)
+                fault = fault or {}
+                if "delay" in fault:
+                    fake.asleep.wait(fault["delay"])
+                if "status" in fault or "json" in fault:
+                    status, content = fault.get("status", 200), json.dumps(fault.get("json", {})).encode()
+                elif "bytes" in fault:
+                    status, content = 200, fault["bytes"]
+                elif fault:
+                    status, content = 200, VIDEO
+                try:
+                    self.send_response(status)
+                    for name, value in fault.get("headers", {}).items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content[: len(content) // 2] if fault.get("cut") else content)
+                    self.close_connection = bool(fault.get("cut"))
+                except OSError:
+                    pass  # the client has left
+
+            do_GET = do_POST = do_PUT = do_DELETE = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.lock, self.asleep = threading.Lock(), threading.Event()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def fail(self, on, **how):
+        self.faults.append({"on": on, **how})
+
+    def lines(self, method=""):
+        return [f"{m} {p}" for m, p, _, _ in self.asked if m.startswith(method)]
+
+    def sent(self, number=0):
+        """Body of a request: JSON, or the fields of a form."""
+        _, _, headers, body = self.asked[number]
+        if not headers["Content-Type"].startswith("multipart/"):
+            return json.loads(body)
+        form = BytesParser().parsebytes(f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body)
+        return {p.get_param("name", header="content-disposition"): p.get_payload(decode=True) for p in form.walk()
+                if not p.is_multipart()}  # fmt: skip
+
+    def close(self):
+        self.asleep.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def found(value, status=200):
+    return status, json.dumps(value).encode()
+
+
+# --- the services as they document themselves: the first look finds the job at work, the second finds it done ---------
+
+
+def omni(fake, method, path, headers, body):
+    if headers["x-goog-api-key"] != KEY:
+        return found({"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.",
+                                "status": "INVALID_ARGUMENT"}}, 400)  # fmt: skip
+    if (method, path) == ("POST", "/interactions"):
+        asked = json.loads(body)
+        assert asked["background"] is True
+        assert asked["response_format"]["type"] == "video"
+        assert re.fullmatch(r"\d+s", asked["response_format"]["duration"])
+        return found({"id": "v1_x/y", "status": "in_progress"})
+    if path == "/interactions/v1_x%2Fy":
+        fake.looks += 1
+        if fake.looks < 2:
+            return found({"id": "v1_x/y", "status": "in_progress", "steps": []})
+        content = [{"type": "video", "uri": f"{fake.url}/files/abc:download?alt=media", "mime_type": "video/mp4"}]
+        return found({"id": "v1_x/y", "status": "completed", "steps": [{"type": "model_output", "content": content}]})
+    if path.startswith("/files/"):
+        return 200, VIDEO
+    return found({}) if path.endswith("/cancel") else found({"error": {"message": "Not found"}}, 404)
+
+
+def veo(fake, method, path, headers, body):
+    name = "models/veo-3.1-generate-preview/operations/op1"
+    if headers["x-goog-api-key"] != KEY:
+        return found({"error": {"code": 403, "message": "The caller does not have permission"}}, 403)
+    if (method, path) == ("POST", "/models/veo-3.1-generate-preview:predictLongRunning"):
+        asked = json.loads(body)
+        assert asked["instances"][0]["prompt"]
+        assert "seed" not in asked["parameters"]
+        return found({"name": name})
+    if path == f"/{name}":
+        fake.looks += 1
+        if fake.looks < 2:
+            return found({"name": name})
+        sample = {"video": {"uri": f"{fake.url}/files/1:download?alt=media"}}
+        return found({"name": name, "done": True, "response": {
+            "@type": "type.googleapis.com/google.ai.generativelanguage.v1beta.PredictLongRunningResponse",
+            "generateVideoResponse": {"generatedSamples": [sample]}}})  # fmt: skip
+    return (200, VIDEO) if path.startswith("/files/") else found({"error": {"code": 404, "message": "gone"}}, 404)
+
+
+CLOUD = "/v1/projects/p/locations/us-central1/publishers/google"
+
+
+def veo_cloud(fake, method, path, headers, body):
+    model = f"{CLOUD}/models/veo-3.1-generate-001"
+    name = "projects/p/locations/us-central1/publishers/google/models/veo-3.1-generate-001/operations/7"
+    if headers["Authorization"] != f"Bearer {KEY}":
+        return found({"error": {"code": 401, "message": "Request had invalid authentication credentials."}}, 401)
+    asked = json.loads(body)
+    if (method, path) == ("POST", f"{model}:predictLongRunning"):
+        assert asked["parameters"]["seed"] == 5
+        assert asked["parameters"]["sampleCount"] == 1
+        return found({"name": name})
+    if (method, path) == ("POST", f"{model}:fetchPredictOperation"):
+        assert asked == {"operationName": name}
+        fake.looks += 1
+        if fake.looks < 2:
+            return found({"name": name})
+        video = {"bytesBase64Encoded": base64.b64encode(VIDEO).decode(), "mimeType": "video/mp4"}
+        return found({"name": name, "done": True, "response": {"videos": [video], "raiMediaFilteredCount": 0}})
+    return found({"error": {"code": 404, "message": "no such place"}}, 404)
+
+
+def kling(fake, method, path, headers, body):
+    if headers["Authorization"] != f"Bearer {KEY}" and "klingcdn" not in path:
+        return found({"code": 1002, "message": "Authorization is invalid", "request_id": "r"}, 401)
+    if method == "POST" and path in ("/text-to-video/kling-3.0", "/image-to-video/kling-3.0"):
+        asked = json.loads(body)
+        assert asked["settings"]["multi_shot"] is False
+        assert 3 <= asked["settings"]["duration"] <= 15
+        return found({"code": 0, "message": "SUCCEED", "request_id": "r", "data": {"id": "893", "status": "submitted"}})
+    if path == "/tasks?task_ids=893":
+        fake.looks += 1
+        task = {"id": "893", "status": "processing", "message": "", "outputs": []}
+        if fake.looks > 1:
+            task |= {"status": "succeeded", "outputs": [
+                {"type": "video", "id": "1", "url": fake.url.replace("127.0.0.1", "localhost") + "/klingcdn/v.mp4"}],
+                "billing": [{"charge_type": "unit", "amount": "3.6", "package_type": "video"}]}  # fmt: skip
+        return found({"code": 0, "message": "SUCCEED", "request_id": "r", "data": [task]})
+    return (200, VIDEO) if path == "/klingcdn/v.mp4" else found({"code": 1203, "message": "no such task"}, 404)
+
+
+def sora(fake, method, path, headers, body):
+    if headers["Authorization"] != f"Bearer {KEY}":
+        return found({"error": {"message": f"Incorrect API key provided: {headers.get('Authorization', '')[7:]}.",
+                                "type": "invalid_request_error", "code": "invalid_api_key"}}, 401)  # fmt: skip
+    job = {"id": "video_1", "object": "video", "model": "sora-2", "status": "queued", "progress": 0, "error": None}
+    if (method, path) == ("POST", "/videos"):
+        assert headers["Content-Type"].startswith("multipart/form-data")
+        return found(job)
+    if (method, path) == ("GET", "/videos/video_1"):
+        fake.looks += 1
+        done = {"status": "completed", "progress": 100} if fake.looks > 1 else {"status": "in_progress", "progress": 40}
+        return found(job | done)
+    if (method, path) == ("GET", "/videos/video_1/content"):
+        return 200, VIDEO
+    return found({"id": "video_1", "deleted": True}) if method == "DELETE" else found({}, 404)
+
+
+def fal(fake, method, path, headers, body):
+    if headers["Authorization"] != f"Key {KEY}" and "media" not in path:
+        return found({"detail": "Invalid or missing key"}, 401)
+    base = f"{fake.url}/fal-ai/wan-25-preview/requests/r1"
+    if method == "POST":
+        assert path in ("/fal-ai/wan-25-preview/text-to-video", "/fal-ai/wan-25-preview/image-to-video")
+        assert json.loads(body)["duration"] in ("5", "10")
+        return found({"request_id": "r1", "status": "IN_QUEUE", "response_url": base, "status_url": base + "/status",
+                      "cancel_url": base + "/cancel", "queue_position": 2})  # fmt: skip
+    if path.endswith("/status"):
+        fake.looks += 1
+        if fake.looks < 2:
+            return found({"status": "IN_QUEUE", "queue_position": 2, "response_url": base}, 202)
+        return found({"status": "COMPLETED", "response_url": base, "metrics": {"inference_time": 41.2}})
+    if path.endswith("/requests/r1"):
+        return found({"video": {"url": fake.url + "/media/v.mp4", "content_type": "video/mp4"}, "seed": 5})
+    return (200, VIDEO) if path == "/media/v.mp4" else found({"status": "CANCELLATION_REQUESTED"}, 202)
+
+
+def replicate(fake, method, path, headers, body):
+    if headers["Authorization"] != f"Bearer {KEY}" and "delivery" not in path:
+        return found({"title": "Unauthenticated", "detail": "You did not pass a valid token", "status": 401}, 401)
+    job = {"id": "gm3q", "status": "starting", "output": None, "error": None}
+    if method == "POST" and path in ("/models/wan-video/wan-2.5-t2v/predictions",
+                                     "/models/wan-video/wan-2.5-i2v/predictions", "/predictions"):  # fmt: skip
+        assert json.loads(body)["input"]["prompt"]
+        return found(job, 201)
+    if (method, path) == ("GET", "/predictions/gm3q"):
+        fake.looks += 1
+        if fake.looks < 2:
+            return found(job | {"status": "processing"})
+        return found(job | {"status": "succeeded", "output": fake.url + "/delivery/v.mp4"})
+    return (200, VIDEO) if path == "/delivery/v.mp4" else found(job | {"status": "canceled"})
+
+
+SERVICES = {"omni": omni, "veo": veo, "kling": kling, "sora": sora, "fal": fal, "replicate": replicate}
+VARIABLES = {
+    "omni": "GEMINI_API_KEY", "veo": "GEMINI_API_KEY", "kling": "KLING_API_KEY", "sora": "OPENAI_API_KEY",
+    "fal": "FAL_KEY", "replicate": "REPLICATE_API_TOKEN",
+}  # fmt: skip
+SUBMIT = {
+    "omni": "POST /interactions", "veo": "POST /models/.*", "kling": "POST /text-to-video/.*", "sora": "POST /videos",
+    "fal": "POST /fal-ai/.*", "replicate": "POST /models/.*",
+}  # fmt: skip
+LOOK = {
+    "omni": "GET /interactions/.*", "veo": "GET /models/.*", "kling": "GET /tasks.*", "sora": "GET /videos/video_1",
+    "fal": "GET .*/status", "replicate": "GET /predictions/.*",
+}  # fmt: skip
+FILE = {
+    "omni": "GET /files/.*", "veo": "GET /files/.*", "kling": "GET /klingcdn/.*", "sora": "GET .*/content",
+    "fal": "GET /media/.*", "replicate": "GET /delivery/.*",
+}  # fmt: skip
+REFUSALS = {  # on a look, as each service words it
+    "omni": {"id": "x", "status": "completed", "steps": [
+        {"type": "model_output", "content": [{"type": "text", "text": "I cannot make this video."}]}]},
+    "veo": {"name": "n", "done": True, "response": {"generateVideoResponse": {
+        "raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Veo could not: it shows a celebrity"]}}},
+    "kling": {"code": 0, "data": [
+        {"id": "893", "status": "failed", "message": "Failure to pass the risk control system"}]},
+    "sora": {"id": "video_1", "status": "failed", "error": {
+        "code": "moderation_blocked", "message": "Your request was blocked by our moderation system."}},
+    "fal": {"detail": [{"loc": ["body", "prompt"], "msg": "The content was flagged by a content checker.",
+                        "type": "content_policy_violation"}], "status": "COMPLETED"},
+    "replicate": {"id": "gm3q", "status": "failed", "error": "The input or output was flagged as sensitive (E005)"},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(web, "FIRST_WAIT", 0.01)
+    for name in {*VARIABLES.values(), "GOOGLE_ACCESS_TOKEN"}:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(params=SERVICES)
+def service(request, monkeypatch):
+    fake = Fake(SERVICES[request.param])
+    fake.name = request.param
+    monkeypatch.setenv(VARIABLES[request.param], KEY)
+    yield fake
+    fake.close()
+
+
+def backend(fake, **options):
+    return load_backend("generate", fake.name, **{"base_url": fake.url, "poll": 0.01, **options})
+
+
+def refuses(fake, kind, said, **options):
+    """Make a video in vain; returns the sentence, which is one line and holds no key."""
+    with pytest.raises(kind, match=said) as caught:
+        backend(fake, **options)(GenerateRequest(TASK))
+    text = str(caught.value)
+    assert "\n" not in text
+    assert KEY not in text
+    assert len(text) < 700
+    return text
+
+
+# --- what every service must do -------------------------------------------------------------------------------------
+
+
+def test_text_to_video(service):
+    heard = []
+    made = backend(service, seed=5)(GenerateRequest(TASK), lambda fraction, text: heard.append((fraction, text)))
+    assert made.video.data == VIDEO
+    figures = made.metrics
+    assert figures["frames"] == 12
+    assert figures["seconds"] == 0.5
+    assert figures["job"]
+    assert figures["template"] == "capture 1"
+    assert "raises the right hand and waves" in figures["prompt"]
+    assert "tripod 1.2 metres" in figures["prompt"]
+    assert figures["seed"] in (5, None)
+    assert made.plan["actions"][0]["verb"] == "wave"
+    assert KEY not in json.dumps([figures, made.plan, heard])
+    fractions = [fraction for fraction, _ in heard]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert any(text.startswith("Plan: raises the right hand") for _, text in heard)
+    sent = service.sent()
+    text = json.dumps(sent, default=lambda v: v.decode())
+    assert "raises the right hand and waves" in text
+    if figures["seed"] is None:
+        assert '"seed"' not in text
+    assert "watermark" in text  # of the negative prompt, wherever it is said
+
+
+def test_image_to_video_begins_with_the_picture(service):
+    picture = np.zeros((360, 640, 3), np.uint8)
+    picture[:, 320:] = 255
+    made = backend(service)(GenerateRequest(TASK, picture))
+    assert made.video.data == VIDEO
+    assert "It begins with the given picture" in made.metrics["prompt"]
+    sent = service.sent()
+    if service.name == "sora":
+        data = sent["input_reference"]
+    else:
+        texts = re.findall(r'"(?:data:image/jpeg;base64,)?([A-Za-z0-9+/=]{500,})"', json.dumps(sent))
+        data = base64.b64decode(texts[0])
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == ((720, 1280, 3) if service.name == "sora" else (360, 640, 3))
+    assert image[180, 20].max() < 20 < 235 < image[180, -20].min()
+    assert service.lines("POST")[0].count("text-to-video") + service.lines("POST")[0].count("t2v") == 0
+
+
+def test_key_goes_to_the_service_only(service):
+    backend(service)(GenerateRequest(TASK))
+    for method, path, headers, _ in service.asked:
+        has = any(KEY in str(value) for value in headers.values())
+        assert has == ("klingcdn" not in path), (method, path)  # Kling's files are on another host
+        assert KEY not in path
+
+
+def test_busy_and_broken_service_is_asked_again(service):
+    for on in (SUBMIT, LOOK, FILE):
+        service.fail(
+            on[service.name], status=429, json={"error": {"message": "slow down"}}, headers={"Retry-After": "0"}
+        )
+        service.fail(on[service.name], status=500, json={})
+        service.fail(on[service.name], status=503, json={"detail": "overloaded"})
+    made = backend(service)(GenerateRequest(TASK))
+    assert made.video.data == VIDEO
+    assert not service.faults
+
+
+def test_retry_after_is_honoured(service):
+    service.fail(LOOK[service.name], status=429, json={}, headers={"Retry-After": "0.5"})
+    start = time.monotonic()
+    backend(service)(GenerateRequest(TASK))
+    assert time.monotonic() - start > 0.5
+    service.fail(LOOK[service.name], status=429, json={}, headers={"Retry-After": "3600"})
+    start = time.monotonic()
+    refuses(service, Refused, "busy", timeout=2.0)
+    assert time.monotonic() - start < 2.0
+
+
+def test_service_that_stays_broken(service):
+    for _ in range(web.TRIES):
+        service.fail(LOOK[service.name], status=500, json={"message": "internal error"})
+    text = refuses(service, Refused, "does not work at present .500: .*tried 5 times")
+    assert "The job was" in text
+
+
+def test_submit_that_is_not_answered_is_not_sent_twice(service, monkeypatch):
+    generator = backend(service)
+    generator.web.timeout = 0.3
+    service.fail(SUBMIT[service.name], delay=2.0)
+    with pytest.raises(Refused, match="left it open whether it took the request"):
+        generator(GenerateRequest(TASK))
+    assert len(service.lines("POST")) == 1
+
+
+def test_look_that_is_not_answered_is_made_again(service):
+    generator = backend(service)
+    generator.web.timeout = 0.3
+    service.fail(LOOK[service.name], delay=2.0)
+    assert generator(GenerateRequest(TASK)).video.data == VIDEO
+
+
+def test_truncated_and_damaged_downloads_are_fetched_again(service):
+    service.fail(FILE[service.name], cut=True)
+    service.fail(FILE[service.name], bytes=VIDEO[: len(VIDEO) // 2])
+    assert backend(service)(GenerateRequest(TASK)).video.data == VIDEO
+    for _ in range(3):
+        service.fail(FILE[service.name], bytes=b"<html>busy</html>")
+    refuses(service, Refused, "no video that can be read")
+
+
+def test_refused_content(service):
+    service.fail(LOOK[service.name], json=REFUSALS[service.name])
+    assert "other words" in refuses(service, Refused, "refuses the content")
+    service.fail(SUBMIT[service.name], status=400, json={"error": {"message": "Blocked by the content policy"}})
+    refuses(service, Refused, "refuses the content: Blocked")
+
+
+def test_bad_parameter(service):
+    service.fail(SUBMIT[service.name], status=422, json={"detail": [{"loc": ["body", "duration"], "msg": "too long"}]})
+    refuses(service, BadInput, "does not accept the request .422: duration: too long")
+
+
+def test_job_that_fails_for_another_reason(service):
+    failed = json.loads(json.dumps(REFUSALS[service.name]))
+    if service.name == "omni":
+        failed |= {"status": "failed", "error": {"message": "out of capacity"}}
+    elif service.name == "veo":
+        failed = {"name": "n", "done": True, "error": {"code": 13, "message": "out of capacity"}}
+    elif service.name == "kling":
+        failed["data"][0]["message"] = "out of capacity"
+    elif service.name == "sora":
+        failed["error"] = {"code": "server_error", "message": "out of capacity"}
+    else:
+        failed |= {"detail": "out of capacity", "error": "out of capacity"}
+    service.fail(LOOK[service.name], json=failed)
+    refuses(service, Refused, "failed: .*out of capacity")
+
+
+def test_expired_job(service):
+    service.fail(LOOK[service.name], status=404, json={"error": {"message": "no such job"}})
+    refuses(service, Refused, "no longer .404: no such job")
+    service.fail(FILE[service.name], status=403, json={"message": "the link has expired"})
+    refuses(service, (Refused, Missing), "403: the link has expired")
+
+
+def test_wrong_key_is_named_by_its_variable(service, monkeypatch):
+    wrong = "sk-wrong-0987654321"
+    monkeypatch.setenv(VARIABLES[service.name], wrong)
+    text = refuses(service, Missing, f"does not accept the key in {VARIABLES[service.name]}")
+    assert wrong not in text
+
+
+def test_no_key_is_told_when_it_is_loaded(service, monkeypatch):
+    monkeypatch.delenv(VARIABLES[service.name])
+    if service.name == "sora":  # a server of one's own may want none; this one does
+        refuses(service, Missing, "wants a key .401")
+        with pytest.raises(Missing, match="needs a key: set OPENAI_API_KEY"):
+            load_backend("generate", "sora")
+    else:
+        with pytest.raises(Missing, match=f"needs a key: set {VARIABLES[service.name]} in the environment"):
+            backend(service)
+    with pytest.raises(Missing, match=VARIABLES[service.name]):
+        backend_class("generate", service.name).ready()
+
+
+def test_job_that_takes_too_long_is_cancelled(service):
+    service.looks = -(10**6)
+    text = refuses(service, Refused, "not done after 0.4 s", timeout=0.4)
+    assert "timeout" in text
+    assert_cancelled(service)
+
+
+def test_cancelled_between_looks_within_a_second(service):
+    service.looks = -(10**6)
+    begun = []
+
+    def progress(fraction, text):
+        if service.lines("GET") or (service.name == "veo" and service.looks > -(10**6)):
+            begun.append(time.monotonic())
+            raise Cancelled("Cancelled.")
+
+    with pytest.raises(Cancelled):
+        backend(service, poll=30.0)(GenerateRequest(TASK), progress)
+    assert time.monotonic() - begun[0] < 1.0
+    assert_cancelled(service)
+
+
+def assert_cancelled(service):
+    wanted = {
+        "omni": "POST /interactions/v1_x%2Fy/cancel", "sora": "DELETE /videos/video_1",
+        "fal": "PUT /fal-ai/wan-25-preview/requests/r1/cancel", "replicate": "POST /predictions/gm3q/cancel",
+    }.get(service.name)  # fmt: skip
+    deadline = time.monotonic() + 2.0
+    while wanted and wanted not in service.lines() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert wanted is None or wanted in service.lines()
+
+
+def test_cancelled_while_the_service_does_not_answer(service):
+    service.fail(LOOK[service.name], delay=5.0)
+    when = []
+
+    def progress(fraction, text):
+        if len(service.asked) > 1:
+            when.append(time.monotonic())
+            raise Cancelled("Cancelled.")
+
+    with pytest.raises(Cancelled):
+        backend(service)(GenerateRequest(TASK), progress)
+    assert time.monotonic() - when[0] < 1.2
+
+
+def test_service_that_is_not_there(service):
+    service.server.shutdown()
+    service.server.server_close()
+    refuses(service, Missing, "cannot be reached at 127.0.0.1")
+    service.server.server_close()
+
+
+def test_answer_that_is_something_else(service):
+    service.fail(SUBMIT[service.name], bytes=b"<html>Welcome</html>")
+    refuses(service, Refused, "no JSON")
+    service.fail(SUBMIT[service.name], json={"hello": "world"})
+    refuses(service, Refused, "named no job")
+    service.fail(LOOK[service.name], json={"hello": "world"} if service.name != "veo" else ["x"])
+    refuses(service, Refused, "not known|no output|failed")
+
+
+# --- what is particular ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one(monkeypatch):
+    fakes = []
+
+    def start(name, service=None):
+        fake = Fake(service or SERVICES[name])
+        fake.name = name
+        monkeypatch.setenv(VARIABLES[name], KEY)
+        fakes.append(fake)
+        return fake
+
+    yield start
+    for fake in fakes:
+        fake.close()
+
+
+def test_veo_of_google_cloud(one, monkeypatch):
+    fake = one("veo", veo_cloud)
+    monkeypatch.setenv("GOOGLE_ACCESS_TOKEN", KEY)
+    fake.fail("POST .*:fetchPredictOperation", status=500, json={})  # a POST that may be made again
+    made = backend(fake, base_url=fake.url + CLOUD, seed=5)(GenerateRequest(TASK))
+    assert made.video.data == VIDEO
+    assert made.metrics["seed"] == 5
+    assert made.metrics["model"] == "veo-3.1-generate-001"
+
+
+def test_videos_api_of_ones_own_server(one, monkeypatch):
+    def own(fake, method, path, headers, body):
+        assert headers["Authorization"] is None
+        headers.add_header("authorization", f"Bearer {KEY}")
+        return sora(fake, method, path, headers, body)
+
+    fake = one("sora", own)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    made = backend(fake, seed=7, extra='{"num_inference_steps": 20, "size": null}')(GenerateRequest(TASK))
+    sent = fake.sent()
+    assert made.metrics["seed"] == 7
+    assert (sent["seed"], sent["num_inference_steps"], sent["seconds"]) == (b"7", b"20", b"8")
+    assert {"size", "model"}.isdisjoint(sent)
+    assert b"watermark" in sent["negative_prompt"]
+
+
+def test_length_is_the_shortest_that_the_plan_fits_in(one):
+    fake = one("kling")
+    made = backend(fake)(GenerateRequest(TASK))
+    assert fake.sent()["settings"]["duration"] == 5  # 5.06 s: a pause at the end does not matter
+    assert made.metrics["cost"].startswith("about 0.42 USD")
+    assert made.metrics["billed"][0]["amount"] == "3.6"
+    backend(fake, seconds=9)(GenerateRequest(TASK))
+    assert fake.sent(-3)["settings"]["duration"] == 9
+    with pytest.raises(BadInput, match="3 to 15 s, not of 20 s"):
+        backend(fake, seconds=20)
+
+
+def test_plan_that_is_too_long(one):
+    fake = one("veo")
+    made = backend(fake)(GenerateRequest("walk forward two metres, then wave"))  # 9.1 s: 8 s will do
+    assert sum(a["seconds"] for a in made.plan["actions"]) == pytest.approx(8.0, abs=0.02)
+    with pytest.raises(BadInput, match=r"takes .* s, but a video of this generator has at most 8 s"):
+        backend(fake)(GenerateRequest("walk forward ten metres"))
+
+
+def test_given_plan_is_carried_out_and_the_instruction_is_not_read(one):
+    fake = one("fal")
+    plan = {"instruction": "x", "actions": [{"verb": "sweep", "description": "sweeps the floor", "seconds": 4}]}
+    made = backend(fake)(GenerateRequest("no such thing at all", None, plan))
+    assert "the person sweeps the floor" in fake.sent()["prompt"]
+    assert made.plan["actions"][0]["verb"] == "sweep"
+    with pytest.raises(BadInput, match=r"not valid at actions.0.seconds"):
+        backend(fake)(
+            GenerateRequest("", None, {"instruction": "x", "actions": [{**plan["actions"][0], "seconds": -1}]})
+        )
+
+
+def test_kling_account_without_credit_is_not_asked_again(one):
+    fake = one("kling")
+    fake.fail("POST .*", status=429, json={"code": 1102, "message": "Resource pack depleted"})
+    refuses(fake, Missing, "wants to be paid .429: Resource pack depleted")
+    assert len(fake.asked) == 1
+    fake.fail("POST .*", json={"code": 1301, "message": "Content safety policy triggered", "request_id": "r"})
+    refuses(fake, Refused, "refuses the content")
+
+
+def test_replicate_model_with_a_version(one):
+    fake = one("replicate")
+    backend(fake, model="someone/model:abc123", extra='{"duration": null, "num_frames": 81}')(GenerateRequest(TASK))
+    sent = fake.sent()
+    assert sent["version"] == "someone/model:abc123"
+    assert sent["input"]["num_frames"] == 81
+    assert "duration" not in sent["input"]
+
+
+def test_redirect_does_not_take_the_key_along(one):
+    fake, other = one("sora"), one("sora", lambda *_: (200, VIDEO))
+    fake.fail("GET .*/content", status=302, json={}, headers={"Location": other.url + "/elsewhere"})
+    assert backend(fake)(GenerateRequest(TASK)).video.data == VIDEO
+    assert KEY not in str(other.asked[0][2])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"aspect": "4:3"}, "16:9 or 9:16"),
+        ({"resolution": "8k"}, "480p, 720p or 1080p"),
+        ({"extra": "[1]"}, "no JSON object"),
+        ({"extra": "{"}, "no JSON object"),
+        ({"poll": -1.0}, "positive"),
+        ({"seed": -1}, "seed is -1"),
+        ({"planner": "oracle"}, "no planner 'oracle'"),
+        ({"planner": "endpoint"}, "planner_model"),
+        ({"template": "/nowhere.yaml"}, "Cannot read the prompt template"),
+        ({"base_url": "queue.fal.run"}, "begins with https"),
+        ({"base_url": "http://example.com"}, "unencrypted"),
+        ({"base_url": "https://me:secret@example.com"}, "holds a password"),
+    ],
+)
+def test_wrong_options(options, said, monkeypatch):
+    monkeypatch.setenv("FAL_KEY", KEY)
+    with pytest.raises((BadInput, Missing), match=said) as caught:
+        load_backend("generate", "fal", **options)
+    assert KEY not in str(caught.value)
+
+
+def test_every_option_is_explained_and_named_by_the_docstring():
+    stage_node = pytest.importorskip("exoactor.ros.stage_node")
+    for name in SERVICES:
+        kind = backend_class("generate", name)
+        assert set(stage_node._descriptions(kind)) == set(inspect.signature(kind).parameters)
+        assert VARIABLES[name] in (kind.__doc__ or "").partition("\n")[0]
