@@ -18,6 +18,7 @@ from exoactor_pose.fit import Fit, Weights, fit
 from exoactor_pose.hands import LOOKS_PER_SECOND, HandFinder, hand_pose, sharpened
 from exoactor_pose.landmarks import Landmarks, detect
 from exoactor_pose.people import Follower
+from exoactor_pose.quality import Limits, clip_figures, refuse
 
 
 class MediapipeEstimator:
@@ -47,6 +48,10 @@ class MediapipeEstimator:
         Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
     moving_camera
         Look in the background whether the camera turns; without, it is taken as still.
+    min_quality, max_reprojection, max_skate, max_jerk, max_speed
+        What a clip must keep to be handed on: least mean confidence in [0, 1], largest mean distance of the body from
+        what was seen as a share of the person's height in view, largest mean slide of standing feet in mm per frame at
+        30 frames per second, largest mean jerk of the joints in m/s^3, largest speed of the pelvis in m/s.
     """
 
     def __init__(
@@ -62,6 +67,11 @@ class MediapipeEstimator:
         max_seconds: float = 120.0,
         hands: bool = True,
         moving_camera: bool = True,
+        min_quality: float = 0.3,
+        max_reprojection: float = 0.07,
+        max_skate: float = 15.0,
+        max_jerk: float = 150.0,
+        max_speed: float = 10.0,
     ) -> None:
         if not 0.5 <= person_height <= 2.5:
             raise BadInput(f"person_height is {person_height} m, but it must lie between 0.5 and 2.5.")
@@ -74,6 +84,7 @@ class MediapipeEstimator:
         self.person, self.max_seconds, self.hands = Follower(person).choice, max_seconds, hands
         self.moving_camera = moving_camera
         self.model_complexity, self.min_confidence = model_complexity, min_confidence
+        self.limits = Limits(min_quality, max_reprojection, max_skate, max_jerk, max_speed)
         self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
 
     def open_detector(self) -> Detector:
@@ -89,6 +100,8 @@ class MediapipeEstimator:
             The video is damaged, too long or cut too often, or no whole, upright person is in most of its frames.
         Missing
             MediaPipe or its model is not installed.
+        Refused
+            The estimated motion is beyond the limits.
         """
         if video.intrinsics is not None:
             camera = Camera(*video.intrinsics)
@@ -117,27 +130,15 @@ class MediapipeEstimator:
         progress(1.0, "The motion is estimated")
         keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
         motion = replace(result.motion, hand_pose=hand_pose(seen))
-        return Estimate(motion, keypoints, _metrics(seen, result, self.body, video.intrinsics is not None))
+        metrics = _metrics(seen, result, self.body, video.intrinsics is not None)
+        refuse(metrics, self.limits, seen.fps)
+        return Estimate(motion, keypoints, metrics)
 
 
 def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:
     """Quality figures of an estimate that need no truth."""
-    motion = result.motion
-    soles, joints = body.foot_points(motion), body.joints(motion)[:, :22]
-    moved = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1)
-    standing = np.minimum(motion.contacts[1:], motion.contacts[:-1]) > 0.5
-    jerk = np.diff(joints, n=3, axis=0) * motion.fps**3
-    path = np.linalg.norm(np.diff(joints[:, 0, :2], axis=0), axis=-1)
-    return {
-        "frames": len(motion),
-        "found_share": float(seen.found.mean()),
-        "confidence_mean": float(motion.confidence.mean()),
-        "reprojection_px_mean": float(result.reprojection[seen.found].mean()),
-        "foot_skate_mm_per_frame": float(1000 * moved[standing].mean()) if standing.any() else 0.0,
-        "contact_share": float((motion.contacts > 0.5).any(axis=1).mean()),
-        "ground_penetration_mm_max": float(1000 * max(0.0, -soles[..., 2].min())),
-        "jerk_mean": float(np.linalg.norm(jerk, axis=-1).mean()) if len(jerk) else 0.0,
-        "root_path_m": float(path.sum()),
+    return clip_figures(result.motion, body, seen.found, result.reprojection, result.height_px) | {
+        "untangled_frames": result.untangled,
         "camera_known": known_camera,
         "camera_pitch_rad": float(result.camera.pitch),
         "camera_height_m": float(result.camera.height),

@@ -93,6 +93,8 @@ class Fit:
     state: State
     place: np.ndarray
     """As in `Known`, for a fit of later frames."""
+    height_px: float
+    """Height of the person in view, median of the frames."""
     untangled: int = 0
     """Frames in which left and right, or near and far, were set right."""
 
@@ -509,7 +511,8 @@ class _Problem:
             contacts=contacts,
             confidence=np.clip(confidence, 0, 1),
         )
-        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, place)
+        in_view = float(np.median(height_px[seen.found]))
+        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, place, in_view)
 
 
 def _up(floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

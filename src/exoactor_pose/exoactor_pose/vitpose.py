@@ -232,10 +232,17 @@ class VitposeEstimator(MediapipeEstimator):
         person: str = "largest",
         max_seconds: float = 120.0,
         moving_camera: bool = True,
+        min_quality: float = 0.3,
+        max_reprojection: float = 0.07,
+        max_skate: float = 15.0,
+        max_jerk: float = 150.0,
+        max_speed: float = 10.0,
     ) -> None:
         super().__init__(
             body_model, person_height, fov_deg, min_confidence=min_confidence, min_found=min_found,
             iterations=iterations, person=person, max_seconds=max_seconds, hands=False, moving_camera=moving_camera,
+            min_quality=min_quality, max_reprojection=max_reprojection, max_skate=max_skate, max_jerk=max_jerk,
+            max_speed=max_speed,
         )  # fmt: skip
         self.person_model, self.pose_model, self.device, self.batch = person_model, pose_model, device, batch
 

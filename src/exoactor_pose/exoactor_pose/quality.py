@@ -1,0 +1,150 @@
+"""How good an estimate is, frame by frame and as a whole, told without truth; and what is too bad to hand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exoactor.body import BodyModel
+from exoactor.errors import Refused
+from exoactor.motion import HumanMotion
+from exoactor.stages import Metrics
+
+PELVIS, HEAD, FEET = 0, 15, [7, 8]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a clip must keep to be handed on."""
+
+    confidence: float = 0.3
+    """Least mean confidence in [0, 1] of the frames in which the person was found."""
+    reprojection: float = 0.07
+    """Largest mean distance of the body's landmarks from those seen, as a share of the person's height in view."""
+    skate: float = 15.0
+    """Largest mean way that feet slide in contact, mm per frame at 30 frames per second."""
+    jerk: float = 150.0
+    """Largest mean jerk of the joints, m/s^3: dancing stays below 100."""
+    speed: float = 10.0
+    """Largest speed of the pelvis over 0.1 s, m/s: a sprinter's."""
+
+
+def frame_figures(motion: HumanMotion, body: BodyModel, reprojection: np.ndarray) -> dict[str, np.ndarray]:
+    """Figures of every frame, each (T,).
+
+    Parameters
+    ----------
+    motion
+        T frames with their contacts and confidence.
+    body
+        The body model.
+    reprojection
+        (T,) mean distance of the body's landmarks from those seen, px.
+
+    Returns
+    -------
+    ``confidence`` in [0, 1]; ``reprojection_px``; ``foot_skate_mm``, the way of sole points in contact since the frame
+    before, scaled to 30 frames per second; ``floating_mm``, height of the lowest point in contact (0 without contact:
+    people jump); ``penetration_mm``, depth of the lowest point under the floor; ``jerk`` in m/s^3, mean of the joints;
+    ``speed`` of the pelvis over 0.1 s, m/s.
+    """
+    frames, fps = len(motion), motion.fps
+    soles, joints = body.foot_points(motion), body.joints(motion)[:, :22]
+    touching = motion.contacts > 0.5
+    skate, jerk, speed = np.zeros(frames), np.zeros(frames), np.zeros(frames)
+    if frames > 1:
+        standing = touching[1:] & touching[:-1]
+        moved = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1) * standing
+        skate[1:] = moved.sum(1) / np.maximum(standing.sum(1), 1) * fps / 30
+        span = min(max(1, round(0.1 * fps)), frames - 1)
+        speed[span:] = np.linalg.norm(joints[span:, PELVIS] - joints[:-span, PELVIS], axis=-1) * fps / span
+    if frames > 3:
+        jerk[2:-1] = np.linalg.norm(np.diff(joints, n=3, axis=0), axis=-1).mean(1) * fps**3
+    height = np.where(touching, soles[..., 2], np.inf).min(1)
+    return {
+        "confidence": motion.confidence,
+        "reprojection_px": reprojection,
+        "foot_skate_mm": 1000 * skate,
+        "floating_mm": 1000 * np.where(touching.any(1), height, 0.0).clip(min=0),
+        "penetration_mm": 1000 * (-soles[..., 2].min(1)).clip(min=0),
+        "jerk": jerk,
+        "speed": speed,
+    }
+
+
+def clip_figures(
+    motion: HumanMotion, body: BodyModel, found: np.ndarray, reprojection: np.ndarray, height_px: float
+) -> Metrics:
+    """Figures of the clip, and those of `frame_figures` as lists: ``per_frame``.
+
+    Parameters
+    ----------
+    motion, body, reprojection
+        As in `frame_figures`.
+    found
+        (T,) where the person was found.
+    height_px
+        The person's height in view.
+    """
+    figures = frame_figures(motion, body, reprojection)
+    touching = motion.contacts > 0.5
+    stood = np.zeros(len(motion), dtype=bool)
+    stood[1:] = (touching[1:] & touching[:-1]).any(1)
+    joints = body.joints(motion)
+    way = np.linalg.norm(np.diff(joints[:, PELVIS, :2], axis=0), axis=-1)
+
+    def mean(name: str, where: np.ndarray) -> float:
+        return float(figures[name][where].mean()) if where.any() else 0.0
+
+    return {
+        "frames": len(motion),
+        "found_share": float(found.mean()),
+        "confidence_mean": float(motion.confidence.mean()),
+        "confidence_found_mean": mean("confidence", found),
+        "reprojection_px_mean": mean("reprojection_px", found),
+        "reprojection_share": mean("reprojection_px", found) / max(height_px, 1.0),
+        "foot_skate_mm_per_frame": mean("foot_skate_mm", stood),
+        "contact_share": float(touching.any(1).mean()),
+        "floating_mm_mean": mean("floating_mm", touching.any(1)),
+        "ground_penetration_mm_max": float(figures["penetration_mm"].max()),
+        "jerk_mean": float(figures["jerk"].mean()),
+        "speed_max": float(figures["speed"].max()),
+        "head_down_share": float((joints[:, HEAD, 2] < joints[:, FEET, 2].min(1)).mean()),
+        "root_path_m": float(way.sum()),
+        "per_frame": {name: np.round(values, 3).tolist() for name, values in figures.items()},
+    }
+
+
+def refuse(metrics: Metrics, limits: Limits, fps: float) -> None:
+    """Refuse a clip beyond the limits.
+
+    Raises
+    ------
+    Refused
+        With every reason, and when it is worst.
+    """
+    m = metrics
+    when = {name: f"most at {int(np.argmax(values)) / fps:.1f} s" for name, values in m["per_frame"].items()}
+    poor = (
+        (m["confidence_found_mean"] < limits.confidence,
+         f"its mean confidence is {m['confidence_found_mean']:.2f}, less than min_quality, {limits.confidence:g}"),
+        (m["reprojection_share"] > limits.reprojection,
+         f"the body misses what was seen by {100 * m['reprojection_share']:.0f} % of the person's height, "
+         f"more than max_reprojection, {100 * limits.reprojection:g} %, {when['reprojection_px']}"),
+        (m["foot_skate_mm_per_frame"] > limits.skate,
+         f"standing feet slide {m['foot_skate_mm_per_frame']:.0f} mm a frame, "
+         f"more than max_skate, {limits.skate:g}, {when['foot_skate_mm']}"),
+        (m["jerk_mean"] > limits.jerk,
+         f"it jerks by {m['jerk_mean']:.0f} m/s^3, more than max_jerk, {limits.jerk:g}, {when['jerk']}"),
+        (m["speed_max"] > limits.speed,
+         f"the person moves at {m['speed_max']:.0f} m/s, more than max_speed, {limits.speed:g}, {when['speed']}"),
+        (m["head_down_share"] > 0.5,
+         "the head is below the feet most of the time, as in a picture upside down"),
+    )  # fmt: skip
+    reasons = [reason for is_poor, reason in poor if is_poor]
+    if reasons:
+        raise Refused(
+            f"The estimated motion is too poor to hand on: {'; '.join(reasons)}. "
+            "Use a video that shows one whole person clearly, or loosen the limits named."
+        )
