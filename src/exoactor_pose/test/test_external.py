@@ -73,6 +73,14 @@ def pids(tmp_path):
     return [int(pid) for path in tmp_path.rglob("pids") for pid in path.read_text().split()]
 
 
+def all_gone(tmp_path):
+    """Whether every process has died; on a busy machine a killed one lives on for a moment."""
+    limit = time.monotonic() + 5.0
+    while any(map(alive, pids(tmp_path))) and time.monotonic() < limit:
+        time.sleep(0.02)
+    return not any(map(alive, pids(tmp_path)))
+
+
 def test_result_progress_and_log(estimator, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/ours")
     told = []
@@ -128,9 +136,9 @@ def test_cancel_ends_the_whole_group(estimator, tmp_path, what):
 
     with pytest.raises(Cancelled):
         estimator(what)(VIDEO, cancel)
-    assert time.monotonic() - asked[0] < 2.0  # 0.5 s of grace; a busy machine adds to it
+    assert time.monotonic() - asked[0] < 4.0  # 0.5 s of grace; a busy machine adds to it
     assert len(pids(tmp_path)) == 2
-    assert not any(map(alive, pids(tmp_path)))
+    assert all_gone(tmp_path)
 
 
 def test_time_out(estimator, tmp_path):
@@ -138,13 +146,13 @@ def test_time_out(estimator, tmp_path):
         Refused, match=r"ended after 2 s \(its option timeout\); its last line was 'waiting for nothing'"
     ):
         estimator("hang", timeout=2.0)(VIDEO)
-    assert not any(map(alive, pids(tmp_path)))
+    assert all_gone(tmp_path)
 
 
 def test_what_the_command_leaves_running_is_ended(estimator, tmp_path):
     estimator("leave")(VIDEO)
     assert len(pids(tmp_path)) == 1
-    assert not any(map(alive, pids(tmp_path)))
+    assert all_gone(tmp_path)
 
 
 def test_no_shell_reads_the_command(tmp_path):
@@ -205,4 +213,4 @@ def test_the_node_runs_and_cancels_it(estimator, tmp_path):
         until(lambda: any("waiting" in feedback.text for feedback in caller.feedback))
         finished(handle.cancel_goal_async())
         assert finished(handle.get_result_async()).result.error_code == 305
-    assert not any(map(alive, pids(tmp_path)))
+    assert all_gone(tmp_path)
