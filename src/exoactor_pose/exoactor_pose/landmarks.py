@@ -73,9 +73,11 @@ class Tracker:
     person
         Whom to follow where there are several: see `Follower`.
     hands
-        Called once per frame in which the person was found, in order, in a thread of its own.
+        Called once per frame in which the person was found.
     camera
         Is shown every frame too.
+
+    Both are called in order, in one thread beside the detector's.
     """
 
     def __init__(
@@ -99,8 +101,8 @@ class Tracker:
         self._next: Person | None = None
         self._crowd: list[Person] = []
         self._looked = 0
-        self._pool = ThreadPoolExecutor(1) if hands else None
-        self._hands: list[Future | None] = []
+        self._pool = ThreadPoolExecutor(1)
+        self._hands: list[Future] = []
 
     def __call__(self, frames: list[np.ndarray]) -> None:
         """Take the next frames, at most ``detector.batch``."""
@@ -120,18 +122,21 @@ class Tracker:
             self._next = pose and pose.person
             self.poses.append(pose)
             self.sizes.append(person.size if person else 0.0)
-            if self.camera:
-                self.camera(frame, pose and pose.image)
             if self._next is not None:
                 self.follower.follow(frame, self._next, number / self.fps, self._alone(self._next))
                 if self.follower.strange > STRANGE_SECONDS * self.fps:
                     self._leave_out(number + 1 - self.follower.strange, number + 1)
                     self._next, self.follower.strange = None, 0
-            if self._pool:
-                self._hands.append(self._pool.submit(self.hands, frame, pose.image) if pose else None)
-                if len(self._hands) > FRAMES_AHEAD and self._hands[-1 - FRAMES_AHEAD]:
-                    self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
+            self._hands.append(self._pool.submit(self._beside, frame, pose and pose.image))
+            if len(self._hands) > FRAMES_AHEAD:
+                self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
         self.changed += changed
+
+    def _beside(self, frame: np.ndarray, image: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
+        """What is done in the other thread; the hands of a frame."""
+        if self.camera:
+            self.camera(frame, image)
+        return self.hands(frame, image) if self.hands and image is not None else None
 
     def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: bool) -> Person | None:
         """Where to place the landmarks in this frame."""
@@ -178,14 +183,14 @@ class Tracker:
     def landmarks(self, width: int, height: int) -> Landmarks:
         """All frames that are kept; notes and breaks are not looked at."""
         poses = self.poses
-        told = [None if future is None else future.result() for future in self._hands]
+        told = [future.result() for future in self._hands]
 
         def stacked(values: list[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
             if poses and all(v is None for v in values):
                 return None
             return np.array([np.zeros(shape) if v is None else v for v in values])
 
-        hands = [each and each[0] for each in told] if told else [p and p.hands for p in poses]
+        hands = [each and each[0] for each in told] if self.hands else [p and p.hands for p in poses]
         return Landmarks(
             self.fps, width, height,
             stacked([p and p.image for p in poses], (33, 3)),
@@ -204,9 +209,8 @@ class Tracker:
         self.first += count
 
     def close(self) -> None:
-        """End the thread for the hands."""
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+        """End the other thread."""
+        self._pool.shutdown(cancel_futures=True)
 
 
 def detect(

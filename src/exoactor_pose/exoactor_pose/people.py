@@ -54,7 +54,9 @@ def _histogram(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarr
     last = np.array([image.shape[1], image.shape[0]]) - 1
     low = np.clip(np.floor(low), 0, last).astype(int)
     high = np.clip(np.ceil(high), low + 1, last + 1).astype(int)
-    patch = cv2.cvtColor(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]), cv2.COLOR_RGB2Lab)
+    step = max(1, int((high - low).min()) // 16)
+    patch = np.ascontiguousarray(image[low[1] : high[1] : step, low[0] : high[0] : step])
+    patch = cv2.cvtColor(patch, cv2.COLOR_RGB2Lab)
     counts = cv2.calcHist([patch], [0, 1, 2], None, [8, 8, 8], [0, 256, 64, 192, 64, 192]).ravel()
     return counts / max(1.0, float(counts.sum()))
 
