@@ -15,6 +15,7 @@ from exoactor.bvh import load_bvh
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
 from exoactor.stages import Estimate, Metrics
+from exoactor_pose.quality import clip_figures
 from exoactor_pose.readers import amass, contents, gvhmr, phalp, prompthmr, tram, wham
 from exoactor_pose.readers.place import human_motion, on_floor
 
@@ -115,18 +116,8 @@ def _absences(frames: np.ndarray, fps: float) -> list[str]:
 
 
 def _metrics(tool: str, motion: HumanMotion) -> Metrics:
-    """Quality figures of a motion that needs no truth, and where it is from."""
-    soles = BodyModel.load().foot_points(motion)
-    moved = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1)
-    standing = np.minimum(motion.contacts[1:], motion.contacts[:-1]) > 0.5
-    path = np.linalg.norm(np.diff(motion.transl[:, :2], axis=0), axis=-1)
-    return {
-        "source": tool,
-        "frames": len(motion),
-        "fps": motion.fps,
-        "confidence_mean": float(motion.confidence.mean()),
-        "foot_skate_mm_per_frame": float(1000 * moved[standing].mean()) if standing.any() else 0.0,
-        "contact_share": float((motion.contacts > 0.5).any(axis=1).mean()),
-        "ground_penetration_mm_max": float(1000 * max(0.0, -soles[..., 2].min())),
-        "root_path_m": float(path.sum()),
-    }
+    """Where the motion is from, and its quality figures without those that need a picture."""
+    seen, unknown = motion.confidence > 0, np.zeros(len(motion))
+    figures = clip_figures(motion, BodyModel.load(), seen, unknown, 1.0)
+    figures["per_frame"].pop("reprojection_px")
+    return {"source": tool, "fps": motion.fps} | {k: v for k, v in figures.items() if "reprojection" not in k}
