@@ -114,7 +114,10 @@ class _Shaped(LogitsProcessor):
 
 
 def pattern(schema: Mapping[str, Any]) -> str:
-    """Regular expression of the JSON texts that fit a schema, keys in its order, strings in printable ASCII."""
+    """Regular expression of the JSON texts that fit a schema: keys in its order, strings in printable ASCII.
+
+    Numbers are positive, below a power of ten that the schema states, and of two decimals.
+    """
     return _pattern(schema, schema.get("$defs", {}))
 
 
@@ -136,4 +139,7 @@ def _pattern(s: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     if kind == "string":
         characters = "[a-z -]" if "pattern" in s else r"[ !#-\[\]-~]"
         return rf'"{characters}{{{s.get("minLength", 0)},{s.get("maxLength", 200)}}}"'
-    return {"number": r"(?:0|[1-9]\d{0,2})(?:\.\d{1,2})?", "integer": r"[1-9]\d{0,2}", "null": "null"}[kind]
+    if kind == "null":
+        return "null"
+    whole = rf"[1-9]\d{{0,{len(str(int(s['exclusiveMaximum']) - 1)) - 1}}}"
+    return whole if kind == "integer" else rf"(?:0\.[2-9]\d?|{whole}(?:\.\d{{1,2}})?)"

@@ -26,12 +26,12 @@ class Action(BaseModel):
     description: str = Field(
         min_length=3, max_length=240, description="The same in full, third person: 'walks forward two metres'."
     )
-    seconds: float = Field(ge=0.2, le=120.0, description="How long it takes at an everyday pace.")
+    seconds: float = Field(ge=0.2, lt=100.0, description="How long it takes at an everyday pace.")
     side: Side | None = Field(None, description="Which hand, arm or foot.")
     direction: Direction | None = Field(None, description="Where to, as the person sees it.")
-    distance: float | None = Field(None, gt=0.0, le=20.0, description="Metres.")
-    angle: float | None = Field(None, gt=0.0, le=720.0, description="Degrees, of a turn or a bow.")
-    count: int | None = Field(None, ge=1, le=30, description="How often, or how many steps.")
+    distance: float | None = Field(None, gt=0.0, lt=100.0, description="Metres.")
+    angle: float | None = Field(None, gt=0.0, lt=1000.0, description="Degrees, of a turn or a bow.")
+    count: int | None = Field(None, ge=1, lt=100, description="How often, or how many steps.")
     objects: tuple[str, ...] = Field((), max_length=6, description="Things that are touched or walked to or around.")
 
 

@@ -1,0 +1,377 @@
+"""Plans: their schema and file, the rules, the prompt, and language models as planners."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from exoactor.errors import BadInput, Cancelled, Missing, Refused
+from exoactor.stages import GenerateRequest
+from exoactor_gen import web
+from exoactor_gen.choreography import durations
+from exoactor_gen.language import KINDS, parse
+from exoactor_gen.plan import Draft, Plan, schema
+from exoactor_gen.planners import Endpoint, load_planner, planned, verbatim
+from exoactor_gen.prompt import SHIPPED, Template
+from exoactor_gen.rules import describe, from_words, to_language
+
+WALK = {
+    "verb": "walk",
+    "description": "walks forward two metres",
+    "seconds": 4.0,
+    "direction": "forward",
+    "distance": 2,
+}
+PLAN = {"instruction": "go there", "actions": [WALK]}
+TASKS = [
+    "walk forward two metres, then wave with your right hand", "turn left 90 degrees, then squat twice",
+    "sit down, wait for 3 seconds, then stand up", "kick the ball with your left foot", "pick up the box",
+    "raise your arms to the side, look left, then right", "turn around and push the door with both hands",
+    "point to the left, then bow", "clap five times, nod twice and stand still for two seconds",
+]  # fmt: skip
+
+
+# --- schema and file --------------------------------------------------------------------------------------------------
+
+
+def test_json_round_trip(tmp_path):
+    plan = from_words(TASKS[0])
+    assert Plan.read(plan.data()) == plan
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan.data()))
+    assert Plan.load(path) == plan
+    assert plan.seconds == pytest.approx(sum(a["seconds"] for a in plan.data()["actions"]))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("nonsense", "Invalid JSON"),
+        ("[]", "not valid"),
+        ({"actions": [WALK]}, "at instruction: Field required"),
+        ({**PLAN, "actions": []}, "at actions"),
+        ({**PLAN, "extra": 1}, "at extra"),
+        ({**PLAN, "actions": [{**WALK, "side": "up"}]}, "at actions.0.side: Input should be 'left', 'right' or 'both'"),
+        ({**PLAN, "actions": [WALK, {**WALK, "seconds": 0}]}, "at actions.1.seconds"),
+        ({**PLAN, "actions": [{**WALK, "seconds": float("nan")}]}, "at actions.0.seconds"),
+        ({**PLAN, "actions": [{**WALK, "verb": "WALK!"}]}, "at actions.0.verb"),
+    ],
+)
+def test_a_wrong_plan_is_told_where(data, said):
+    with pytest.raises(BadInput, match=said) as caught:
+        Plan.read(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(BadInput, match="Cannot read the plan"):
+        Plan.load(tmp_path / "none.json")
+
+
+def test_schema_is_in_the_subset_of_structured_output():
+    def walk(value):
+        assert {"$ref", "$defs", "default", "minLength", "maximum", "title"}.isdisjoint(value)
+        if value.get("type") == "object":
+            assert value["additionalProperties"] is False
+            assert value["required"] == list(value["properties"])
+            for inner in value["properties"].values():
+                walk(inner)
+        for inner in [value.get("items"), *value.get("anyOf", [])]:
+            if inner:
+                walk(inner)
+
+    walk(schema())
+    assert set(schema()["properties"]["actions"]["items"]["properties"]) == {
+        "verb", "description", "seconds", "side", "direction", "distance", "angle", "count", "objects",
+    }  # fmt: skip
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_mannequin_does_the_same_by_words_and_by_plan(task):
+    assert to_language(from_words(task)) == parse(task)
+
+
+def test_changed_times_change_the_mannequins_stay_or_pace():
+    plan = from_words("wave, then walk two metres")
+    for factor in (0.8, 1.3):
+        changed = plan.model_copy(
+            update={
+                "actions": tuple(a.model_copy(update={"seconds": round(factor * a.seconds, 2)}) for a in plan.actions)
+            }
+        )
+        done = durations(to_language(changed).actions)
+        assert done == pytest.approx([a.seconds for a in changed.actions], abs=0.35)
+
+
+def test_what_the_mannequin_cannot_do():
+    plan = Plan.read({**PLAN, "actions": [WALK, {**WALK, "verb": "juggle"}]})
+    with pytest.raises(BadInput, match="step 2 of the plan, 'juggle': it knows walk"):
+        to_language(plan)
+    with pytest.raises(BadInput, match="takes no angle"):
+        to_language(Plan.read({**PLAN, "actions": [{**WALK, "angle": 90}]}))
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("walk one step back", "walks backward 1 step"),
+        ("turn right 45 degrees", "turns on the spot to the right 45 degrees"),
+        ("wave with both hands slowly", "raises both hands and waves slowly"),
+        ("point to the left", "points to the left with the left arm"),
+        ("pick up the box with your left hand", "bends down, picks up the box with the left hand and straightens up"),
+        ("sit down, wait for 3 seconds", "sits down as if on a chair, stays seated for 3 seconds and stands up again"),
+        ("kick the ball once", "kicks forward with the right foot against the ball once"),
+    ],
+)
+def test_description(task, said):
+    assert describe(parse(task).actions[0]) == said
+
+
+def test_every_kind_of_action_has_a_description():
+    for kind in KINDS:
+        if kind != "rise":
+            assert describe(parse(f"{kind} left" if kind in ("turn", "look") else kind).actions[0])
+
+
+def test_verbatim_takes_the_words_as_they_stand():
+    plan = verbatim("Sweep the floor slowly, then put the broom away. Bow!")
+    assert [a.description for a in plan.actions] == [
+        "does this: Sweep the floor slowly", "does this: put the broom away", "does this: Bow",
+    ]  # fmt: skip
+    assert [a.verb for a in plan.actions] == ["sweep", "put", "bow"]
+    with pytest.raises(BadInput, match="empty"):
+        verbatim(" . ")
+    assert verbatim("跳舞 跳舞").actions[0].verb == "do"
+
+
+def test_planned():
+    rules = load_planner("rules")
+    assert planned(GenerateRequest("nod"), rules, 8.0) == from_words("nod")
+    assert planned(GenerateRequest("never read", None, PLAN), rules, 8.0) == Plan.read(PLAN)
+    with pytest.raises(BadInput, match=r"'juggle'.*option planner"):
+        planned(GenerateRequest("juggle"), rules, 8.0)
+    with pytest.raises(BadInput, match="instruction is empty"):
+        planned(GenerateRequest("  "), load_planner("verbatim"), 8.0)
+    assert planned(GenerateRequest("", None, PLAN), rules, 3.5).seconds == pytest.approx(3.5)
+    with pytest.raises(BadInput, match=r"takes 4.0 s, but"):
+        planned(GenerateRequest("", None, PLAN), rules, 2.0)
+
+
+# --- prompt -----------------------------------------------------------------------------------------------------------
+
+
+def test_prompt_says_what_motion_capture_needs():
+    plan = from_words("walk forward two metres, then kick the ball with your left foot")
+    prompt = Template.load().fill(plan, 10)
+    for words in (
+        "One continuous 10-second shot at real-time speed", "Exactly one adult", "whole body from head to soles",
+        "tripod 1.2 metres above the floor and never moves", "tight, plain sports clothing", "visible floor",
+        "The room holds only: ball.", "From 0.0 s to 4.1 s the person walks forward 2 metres.",
+        "kicks forward with the left foot", "Until the end at 10 s the person stands still",
+    ):  # fmt: skip
+        assert words in prompt.text
+    assert "camera movement" in prompt.negative
+    assert prompt.template == "capture 1"
+    assert "{" not in prompt.whole
+    assert "room holds" not in Template.load().fill(from_words("nod"), 5).text
+    with_picture = Template.load().fill(plan, 10, True).text
+    assert "begins with the given picture" in with_picture
+    assert "sports clothing" not in with_picture
+
+
+def test_subject_of_a_description_is_not_said_twice():
+    plan = Plan.read({**PLAN, "actions": [{**WALK, "description": "The person walks to the {door}."}]})
+    assert "the person walks to the {door}." in Template.load().fill(plan, 4).text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{camera_height} metres", "{height} metres", "unknown or broken"),
+        ("version: 1", "version: one", "at version"),
+        ("text: >-", "words: >-", "Field required|Extra"),
+        ("name: capture", "name: [capture", "no YAML"),
+    ],
+)
+def test_own_template(old, new, said, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(SHIPPED.read_text().replace("name: capture", "name: own"))
+    assert Template.load(path).fill(Plan.read(PLAN), 4).template == "own 1"
+    path.write_text(SHIPPED.read_text().replace(old, new, 1))
+    with pytest.raises(BadInput, match=said) as caught:
+        Template.load(path).fill(Plan.read(PLAN), 4)
+    assert "\n" not in str(caught.value)
+
+
+# --- a language model behind an endpoint ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    """A server that gives the answers in ``answers`` one after the other; what was asked is in ``asked``."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append((self.path, self.headers, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            status, message = answers.pop(0)
+            body = json.dumps(message if status != 200 else {"choices": [{"message": message, "index": 0}]}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    asked, answers = [], []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    for name in ("OPENAI_API_KEY", "EXOACTOR_PLANNER_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(web, "FIRST_WAIT", 0.01)
+    yield f"http://127.0.0.1:{server.server_port}/v1", asked, answers
+    server.shutdown()
+    server.server_close()
+
+
+def draft(**changes):
+    said = {"objects": [], **WALK, **changes}
+    full = {name: said.get(name) for name in schema()["properties"]["actions"]["items"]["properties"]}
+    return {"role": "assistant", "content": json.dumps({"actions": [full]})}
+
+
+def test_endpoint_is_asked_for_structured_output(endpoint, monkeypatch):
+    url, asked, answers = endpoint
+    monkeypatch.setenv("EXOACTOR_PLANNER_KEY", "the-key")
+    answers += [(429, {"error": {"message": "slow down"}}), (200, draft())]
+    plan = load_planner("endpoint", "some-model", url)("go there", np.zeros((8, 8, 3), np.uint8), 8.0, lambda: None)
+    assert plan == Plan.read({**PLAN, "planner": "some-model"})
+    path, headers, body = asked[-1]
+    assert path == "/v1/chat/completions"
+    assert headers["Authorization"] == "Bearer the-key"
+    assert body["model"] == "some-model"
+    assert body["response_format"]["json_schema"]["strict"] is True
+    assert body["response_format"]["json_schema"]["schema"] == schema()
+    words, picture = body["messages"][1]["content"]
+    assert "go there" in words["text"]
+    assert picture["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert "at most 8" in body["messages"][0]["content"]
+
+
+def test_endpoint_that_errs_is_told_what_is_wrong(endpoint):
+    url, asked, answers = endpoint
+    answers += [(200, draft(seconds=-1)), (200, {"content": "Sure: ```json\n" + draft()["content"] + "\n```"})]
+    assert Endpoint("m", url)("go there", None, 8.0, lambda: None).actions == Plan.read(PLAN).actions
+    assert asked[0][1]["Authorization"] is None  # a server of one's own wants no key
+    assert "actions.0.seconds" in asked[1][2]["messages"][-1]["content"]
+    answers += [(200, {"content": "I cannot plan."})] * 3
+    with pytest.raises(Refused, match=r"The language model m gave no valid plan in 3 tries. The answer is not valid"):
+        Endpoint("m", url)("go there", None, 8.0, lambda: None)
+
+
+def test_endpoint_that_refuses_or_speaks_otherwise(endpoint, monkeypatch):
+    url, _, answers = endpoint
+    answers += [(200, {"refusal": "I will not do that."})]
+    with pytest.raises(Refused, match="refuses to plan this: I will not"):
+        Endpoint("m", url)("go there", None, 8.0, lambda: None)
+    answers += [(200, None)]
+    with pytest.raises(Refused, match="is the URL right"):
+        Endpoint("m", url)("go there", None, 8.0, lambda: None)
+    answers += [(404, {"error": {"message": "The model m does not exist"}})]
+    with pytest.raises(Refused, match="The model m does not exist"):
+        Endpoint("m", url)("go there", None, 8.0, lambda: None)
+    with pytest.raises(Missing, match="set EXOACTOR_PLANNER_KEY or OPENAI_API_KEY"):
+        Endpoint("m")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    assert Endpoint("m", url).web._key == ""  # OpenAI's key goes to OpenAI only
+    assert Endpoint("m").web._key == "secret"
+
+
+# --- a language model on this machine ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A chat model of random weights that writes single characters, saved by the library."""
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    characters = ["<s>", "</s>", *map(chr, range(32, 127)), "\n"]
+    inner = Tokenizer(models.WordLevel({c: i for i, c in enumerate(characters)}, unk_token="<s>"))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+    )
+    config = transformers.LlamaConfig(
+        vocab_size=len(characters), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    import torch
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny")
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_pattern_fits_plans_and_nothing_else():
+    regex = pytest.importorskip("regex")
+    from exoactor_gen.local_planner import pattern
+
+    shape = regex.compile(pattern(Draft.model_json_schema()))
+    text = json.dumps({"actions": [json.loads(draft()["content"])["actions"][0]] * 2})
+    assert shape.fullmatch(text)
+    assert all(shape.fullmatch(text[:n], partial=True) for n in range(0, len(text), 7))
+    for wrong in ("Sure!", text[:-1] + "x", text.replace("walk", "WALK", 1), text.replace("null", '"up"', 1)):
+        assert not shape.fullmatch(wrong, partial=True)
+
+
+@pytest.mark.timeout(120)
+def test_even_a_random_model_writes_a_plan(tiny, monkeypatch):
+    pytest.importorskip("transformers")
+    from exoactor_gen import local_planner
+
+    monkeypatch.setattr(local_planner, "LONGEST", 4000)
+    plan = load_planner("local", str(tiny))("wave", None, 8.0, lambda: None)
+    assert Plan.read(plan.data()) == plan
+    assert plan.planner == str(tiny)
+
+
+def test_model_that_does_not_come_to_an_end(tiny, monkeypatch):
+    from exoactor_gen import local_planner
+
+    monkeypatch.setattr(local_planner, "LONGEST", 8)
+    with pytest.raises(Refused, match=r"gave no valid plan in 3 tries. The answer is not valid: Invalid JSON"):
+        load_planner("local", str(tiny))("wave", None, 8.0, lambda: None)
+
+
+def test_local_model_is_cancelled_between_tokens(tiny):
+    ticks = []
+
+    def tick():
+        ticks.append(1)
+        if len(ticks) == 3:
+            raise Cancelled("Cancelled.")
+
+    with pytest.raises(Cancelled):
+        load_planner("local", str(tiny))("wave", None, 8.0, tick)
+    assert len(ticks) == 3
+
+
+def test_model_that_is_none(tiny, tmp_path):
+    with pytest.raises(Missing, match="cannot be loaded"):
+        load_planner("local", str(tmp_path))
+    import shutil
+
+    shutil.copytree(tiny, tmp_path / "mute")
+    (tmp_path / "mute" / "chat_template.jinja").unlink()
+    with pytest.raises(BadInput, match="no chat template"):
+        load_planner("local", str(tmp_path / "mute"))
