@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     python_requires=">=3.11,<3.13",
-    install_requires=["exoactor"],
+    install_requires=["exoactor", "threadpoolctl"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
 
 from exoactor.body import BodyModel
 from exoactor.motion import HumanMotion
@@ -48,6 +49,8 @@ class Weights:
     """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles; robust."""
     jerk: tuple[float, float, float] = (10.0, 50.0, 70.0)
     """m/s^3, rad/s^3 and rad/s^3 of the same: what keeps the motion as smooth as people's."""
+    yielding: float = 2.0
+    """Spreads of acceleration and jerk from which on a quick movement costs no more than in proportion."""
     slide: float = 0.05
     """m/s, of a sole point in contact."""
     floor: float = 0.01
@@ -122,7 +125,8 @@ def fit(
         What is known of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
     """
     seen, untangled = untangle(seen)
-    found = _Problem(seen, camera, body, person_height, weights or Weights(), known).solve(progress)
+    with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
+        found = _Problem(seen, camera, body, person_height, weights or Weights(), known).solve(progress)
     return replace(found, untangled=untangled)
 
 
@@ -274,7 +278,7 @@ class _Problem:
                 ],
                 axis=1,
             )
-            loss, weight = _huber(np.abs(bend) / spread)
+            loss, weight = _huber(np.abs(bend) / spread, self.weights.yielding)
             equations.add_smoothness(weight / spread**2, bend, np.diff(np.eye(order + 1), order, axis=0)[0])
             cost += float(loss.sum())
         return cost
