@@ -1,0 +1,190 @@
+"""Frames in, finished segments of motion out, while the video is still being made.
+
+The fit works on a window of the last seconds. Each time it takes the frames that came, settles the older of them for
+good, and keeps the newer, whose future is not known yet, for the next time. What is settled stays in the window for a
+while and does not move: so the next frames go on from it without a jump, in the same world, with the same body, over
+the same floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from exoactor.body import BodyModel
+from exoactor.errors import BadInput
+from exoactor.motion import HumanMotion
+from exoactor_pose.camera import Camera
+from exoactor_pose.camera_motion import CameraMotion
+from exoactor_pose.detectors import Detector
+from exoactor_pose.fit import Fit, Known, Weights, fit
+from exoactor_pose.hands import hand_pose, sharpened
+from exoactor_pose.landmarks import HandFinder, Landmarks, Tracker
+
+HOP = 1.0
+"""s of motion in a segment."""
+AHEAD = 1.0
+"""s of frames after a segment that are seen before it is settled."""
+HELD = 0.5
+"""s of settled motion that the fit goes on from."""
+PAST = 2.5
+"""s of landmarks before a segment from which hidden hands are told."""
+GONE = 2.0
+"""s without the person after which the stream ends; less than a window, so that each has something to fit."""
+
+
+AGAIN = (3, 6)
+"""Steps at most of every fit but the first: most of its frames are nearly where they belong."""
+
+
+class MotionStream:
+    """The motion of one person, segment by segment.
+
+    The motion of a frame is out when ``delay`` more frames have come. Until then the stream keeps landmarks of a few
+    seconds and no pictures, however long it is.
+
+    Parameters
+    ----------
+    detector
+        What finds people and places landmarks; it is left open.
+    fps
+        Frames per second.
+    camera
+        Its focal lengths and centre count.
+    width, height
+        Of the frames, in px.
+    body
+        The body that is fitted.
+    person_height
+        Stature of the person, m.
+    person
+        Whom to follow where there are several: see `exoactor_pose.people.Follower`.
+    hands
+        What finds the landmarks of the hands.
+    motion
+        What tells how the camera turns; None: it is taken as still.
+    weights
+        Of the fit.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        fps: float,
+        camera: Camera,
+        width: int,
+        height: int,
+        body: BodyModel,
+        person_height: float = 1.70,
+        person: str = "largest",
+        hands: HandFinder | None = None,
+        motion: CameraMotion | None = None,
+        weights: Weights | None = None,
+    ) -> None:
+        self.fps, self.camera, self.size, self.motion = fps, camera, (width, height), motion
+        self.body, self.person_height, self.weights = body, person_height, weights or Weights()
+        self.hop, self.ahead, self.held, self.past, self.gone = (
+            max(1, round(seconds * fps)) for seconds in (HOP, AHEAD, HELD, PAST, GONE)
+        )
+        self.tracker = Tracker(detector, fps, person, hands, motion)
+        self.start: int | None = None
+        """Number of the frame that the motion starts with, the first in which the person was found."""
+        self.ended = ""
+        """Why the stream ended before its last frame; empty: it did not."""
+        self.last: Fit | None = None
+        """The fit of the last window."""
+        self._come = 0  # frames
+        self._settled = 0  # number of the frame up to which the motion is out
+        self._known: Known | None = None  # from `_first` on
+
+    @property
+    def delay(self) -> int:
+        """How many frames come after a frame before its motion is out, at most."""
+        return self.hop + self.ahead - 1
+
+    @property
+    def _first(self) -> int:
+        """Number of the first frame of the window."""
+        return max(self._settled - self.held, self.start)
+
+    def push(self, frame: np.ndarray) -> list[HumanMotion]:
+        """Take the next frame, (H, W, 3) uint8 RGB, and return the segments that are finished with it, none or one."""
+        if self.ended:
+            return []
+        self.tracker([frame])
+        if self.tracker.changed[-1] and self.start is not None:
+            return self._end("there is another picture", self._come)
+        self._come += 1
+        there = [pose is not None for pose in self.tracker.poses[-self.gone :]]
+        if self.start is None and there[-1]:
+            self.start = self._settled = self._come - 1
+        elif not any(there) and self._known is None:  # nobody yet, or only for a moment
+            self.tracker.drop(len(self.tracker.poses))
+            self.start = None
+        elif not any(there) and len(there) == self.gone:
+            return self._end("nobody is there any more", self._come - self.gone)
+        if self.start is None or self._come - self._settled < self.hop + self.ahead:
+            return []
+        return self._settle(self._settled + self.hop)
+
+    def close(self) -> list[HumanMotion]:
+        """End the stream and return the last segment, if anything is left.
+
+        Raises
+        ------
+        BadInput
+            Nobody was found in any frame.
+        """
+        if self.start is None:
+            raise BadInput(f"Nobody was found in {self._come} frames: use a video that shows one whole person.")
+        return [] if self.ended else self._end("", self._come)
+
+    def _end(self, reason: str, stop: int) -> list[HumanMotion]:
+        """Give out what is left before the frame ``stop``."""
+        self._come = stop
+        last = self._settle(stop) if stop > self._settled else []
+        self.ended = f"From {stop / self.fps:.1f} s on {reason}: what follows is left out." if reason else "It is over."
+        self.tracker.close()
+        return last
+
+    def _settle(self, stop: int) -> list[HumanMotion]:
+        """Fit what came, and give out the motion up to the frame ``stop``."""
+        seen = _between(self.tracker.landmarks(*self.size), self.tracker.first, self._come)
+        if self.motion:
+            turns, _ = self.motion.rotations(self.start, self._come)
+            if turns is not None:
+                seen = replace(seen, camera_rotation=turns[seen.start - self.start :])
+        first = self._first
+        window = _between(sharpened(seen), first, self._come)
+        self.last = fit(window, self.camera, self.body, self.person_height, self.weights, known=self._known)
+        motion = replace(self.last.motion, hand_pose=hand_pose(seen)[first - seen.start :])
+        segment = _frames(motion, slice(self._settled - first, stop - first))
+        self._settled = stop
+        self.weights = replace(self.weights, iterations=np.minimum(self.weights.iterations, AGAIN))
+        self._known = Known(
+            self.last.state.part(slice(self._first - first, None)), stop - self._first, self.last.place
+        )  # fmt: skip
+        self.tracker.drop(max(0, stop - self.past - self.tracker.first))
+        return [segment]
+
+
+_SEEN = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
+_MOVED = ("transl", "global_orient", "body_pose", "hand_pose", "contacts", "confidence")
+
+
+def _between(seen: Landmarks, first: int, stop: int) -> Landmarks:
+    """The frames with numbers from ``first`` to before ``stop``."""
+    part = slice(first - seen.start, stop - seen.start)
+    there = {name: value for name in _SEEN if (value := getattr(seen, name)) is not None}
+    return replace(seen, start=first, **{name: value[part] for name, value in there.items()})
+
+
+def _frames(motion: HumanMotion, part: slice) -> HumanMotion:
+    """Some of the frames of a motion."""
+    return replace(motion, **{name: getattr(motion, name)[part] for name in _MOVED})
+
+
+def joined(segments: list[HumanMotion]) -> HumanMotion:
+    """One motion of segments that follow each other."""
+    return replace(segments[0], **{name: np.concatenate([getattr(s, name) for s in segments]) for name in _MOVED})

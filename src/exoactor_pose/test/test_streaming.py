@@ -1,0 +1,190 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor.body import BODY_JOINT_NAMES, BodyModel
+from exoactor.errors import BadInput
+from exoactor.motion import HumanMotion
+from exoactor_pose.anatomy import landmark_points
+from exoactor_pose.camera import Camera
+from exoactor_pose.detectors import Pose
+from exoactor_pose.fit import Weights, fit
+from exoactor_pose.landmarks import Tracker
+from exoactor_pose.people import Person
+from exoactor_pose.streaming import MotionStream, joined
+
+FPS = 15.0
+CAMERA = Camera(520, 520, 320, 240, pitch=0.12, height=1.5)
+JOINT = {name: 3 * (k - 1) for k, name in enumerate(BODY_JOINT_NAMES)}
+
+
+@pytest.fixture(scope="module")
+def body():
+    return BodyModel.load()
+
+
+def sidling(body, frames):
+    """To the side and back, one foot after the other, while the right arm waves."""
+    t = np.arange(frames) / FPS
+    pose = np.zeros((frames, 63))
+    pose[:, JOINT["left_shoulder"] + 2] = -1.25
+    pose[:, JOINT["right_shoulder"] + 2] = 0.5 - 0.4 * np.sin(2 * np.pi * t / 1.5)
+    pose[:, JOINT["right_elbow"] + 1] = 0.8
+    # both knees bend a little; a step of 1 s: the hip that leads goes out, then the other follows
+    spread = 0.15 * (1 - np.cos(2 * np.pi * t))
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        pose[:, JOINT[f"{side}_hip"] + 2] = sign * spread
+        pose[:, JOINT[f"{side}_hip"]], pose[:, JOINT[f"{side}_knee"]], pose[:, JOINT[f"{side}_ankle"]] = -0.2, 0.4, -0.2
+    root = Rotation.from_euler("z", -np.pi / 2 + 0.3) * Rotation.from_euler("x", np.pi / 2)
+    still = HumanMotion(FPS, np.zeros((frames, 3)), np.tile(root.as_rotvec(), (frames, 1)), pose, np.zeros(10))
+    soles = body.foot_points(still)
+    # the foot behind pushes in the first half of a step, the other pulls in the second
+    behind = (t % 1.0 < 0.5)[:, None]
+    way = np.where(t % 8.0 < 4.0, 1, -1)[:, None]
+    left = np.where(way > 0, ~behind, behind)
+    planted = np.where(left, soles[:, 0], soles[:, 2])
+    step = np.where(left[1:], np.diff(soles[:, 0], axis=0), np.diff(soles[:, 2], axis=0))
+    place = np.concatenate([np.zeros((1, 3)), np.cumsum(-step, axis=0)])
+    place[:, 2] = -planted[:, 2]
+    place += [4.0, 0.0, 0.0]
+    return HumanMotion(FPS, place, still.global_orient, pose, np.zeros(10))
+
+
+class Told:
+    """A detector that is told what there is to see in each frame (its first pixel is the frame's number)."""
+
+    batch = 1
+
+    def __init__(self, body, motion, noise_px=1.5):
+        rotations, joints = body.transforms(motion)
+        carriers, places = landmark_points(body, motion.betas)
+        points = joints[:, carriers] + np.einsum("tkij,kj->tki", rotations[:, carriers], places)
+        pixels = CAMERA.project(points) + noise_px * np.random.default_rng(0).normal(size=(len(motion), 33, 2))
+        self.image = np.concatenate([pixels, np.ones((len(motion), 33, 1))], axis=-1)
+        world = points @ CAMERA.rotation.T
+        self.world = world - world[:, 23:25].mean(axis=1, keepdims=True)
+        self.hidden = np.zeros(len(motion), bool)
+
+    @staticmethod
+    def frames(count):
+        for k in range(count):
+            frame = np.full((48, 64, 3), 100, np.uint8)
+            frame[0, 0] = k % 251, k // 251, 0
+            yield frame
+
+    def _person(self, k):
+        hips = self.image[k, 23:25, :2].mean(axis=0)
+        return None if self.hidden[k] else Person(hips, 300.0, (*hips, 375.0, 0.0))
+
+    @staticmethod
+    def _number(frame):
+        return int(frame[0, 0, 0]) + 251 * int(frame[0, 0, 1])
+
+    def find(self, frames):
+        return [[p] if (p := self._person(self._number(frame))) else [] for frame in frames]
+
+    def place(self, frames, people):
+        numbers = [self._number(frame) for frame in frames]
+        return [None if self.hidden[k] else Pose(self.image[k], self.world[k], person=self._person(k)) for k in numbers]
+
+    def close(self):
+        pass
+
+
+def stream(body, detector, weights=None):
+    return MotionStream(detector, FPS, Camera(520, 520, 320, 240), 640, 480, body, weights=weights)
+
+
+def run(body, detector, count):
+    """Segments, and how many frames had come when each was out."""
+    source, out, when = stream(body, detector), [], []
+    for number, frame in enumerate(detector.frames(count), 1):
+        new = source.push(frame)
+        out += new
+        when += [number] * len(new)
+    last = source.close()
+    return source, out + last, when + [count] * len(last)
+
+
+def steps(body, motion):
+    """Greatest change of the joints' velocity from frame to frame, (T - 2,) m/s."""
+    joints = body.joints(motion)[:, :22]
+    return np.linalg.norm(np.diff(joints, n=2, axis=0), axis=-1).max(axis=1) * FPS
+
+
+def test_segments_are_continuous_and_near_the_whole_fit(body):
+    truth = sidling(body, 150)
+    detector = Told(body, truth)
+    source, segments, when = run(body, detector, 150)
+    done = np.cumsum([len(s) for s in segments])
+    assert done[-1] == 150
+    assert len(segments) == 10
+    # a frame's motion is out when `delay` more have come
+    first = np.concatenate([[0], done[:-1]])
+    assert (np.array(when) - 1 - first <= source.delay).all()
+    assert source.delay == 29
+    motion = joined(segments)
+    assert all(np.array_equal(s.betas, segments[0].betas) for s in segments)
+    changes, seams = steps(body, motion), done[:-1]
+    assert changes[[k + d for k in seams for d in (-2, -1)]].max() < 1.5 * np.percentile(changes, 95)
+    tracker = Tracker(detector, FPS)
+    for frame in detector.frames(150):
+        tracker([frame])
+    whole = fit(tracker.landmarks(640, 480), Camera(520, 520, 320, 240), body).motion
+    joints, wanted = body.joints(motion)[:, :22], body.joints(whole)[:, :22]
+    assert np.linalg.norm(joints - joints[:, :1] - (wanted - wanted[:, :1]), axis=-1).mean() < 0.015
+    assert np.linalg.norm(joints[:, 0] - wanted[:, 0], axis=-1).max() < 0.08  # of 8 m of way
+    soles = body.foot_points(motion)
+    planted = np.minimum(motion.contacts[1:], motion.contacts[:-1]) > 0.5
+    assert np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1)[planted].max() < 0.02  # also at the seams
+
+
+def test_a_long_stream_needs_no_more_memory_than_a_short_one(body):
+    count = round(60 * FPS)
+    detector = Told(body, sidling(body, count))
+    source = stream(body, detector, Weights(iterations=(1, 1)))
+    done, kept, used = 0, 0, {}
+    tracemalloc.start()
+    for number, frame in enumerate(detector.frames(count), 1):
+        segments = source.push(frame)
+        done += sum(len(s) for s in segments)
+        assert number - done <= source.delay
+        kept = max(kept, len(source.tracker.poses))
+        if number in (count // 4, count):
+            used[number] = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept <= round(4.5 * FPS) + 1
+    assert used[count] - used[count // 4] < 200_000  # bytes, for 45 s
+
+
+def test_the_stream_begins_with_the_person_and_bridges_gaps(body):
+    detector = Told(body, sidling(body, 100))
+    detector.hidden[[*range(7), 8, *range(40, 50)]] = True
+    source, segments, _ = run(body, detector, 100)
+    assert source.start == 7
+    motion = joined(segments)
+    assert len(motion) == 93
+    assert motion.confidence[33:43].max() == 0.0
+    assert steps(body, motion).max() < 2.0
+
+
+def test_the_stream_ends_when_the_person_is_gone(body):
+    detector = Told(body, sidling(body, 100))
+    detector.hidden[50:] = True
+    source, segments, _ = run(body, detector, 100)
+    assert "From 3.3 s on nobody is there" in source.ended
+    assert 50 <= len(joined(segments)) <= 50 + source.hop
+    assert source.push(np.zeros((48, 64, 3), np.uint8)) == []
+
+
+def test_short_streams(body):
+    for count in (1, 4):
+        _, segments, when = run(body, Told(body, sidling(body, count)), count)
+        assert [len(s) for s in segments] == [count]
+        assert when == [count]
+    detector = Told(body, sidling(body, 5))
+    detector.hidden[:] = True
+    with pytest.raises(BadInput, match="Nobody was found in 5 frames"):
+        run(body, detector, 5)
