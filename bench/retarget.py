@@ -33,7 +33,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one core
 
 import platform
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -223,7 +222,7 @@ def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, 
     lowest = soles[..., 2].min(axis=(1, 2))
     speed = (np.abs(np.diff(motion.joint_pos, axis=0)) * motion.fps / robot.VELOCITY_LIMITS).max(axis=1, initial=0.0)
     low, high = robot.JOINT_LIMITS.T
-    outside = ((motion.joint_pos < low - 1e-9) | (motion.joint_pos > high + 1e-9)).any(axis=1)
+    outside = ((motion.joint_pos < low - 1e-6) | (motion.joint_pos > high + 1e-6)).any(axis=1)
     depth, _ = robot.self_collision_depth(motion)
     error = np.linalg.norm(robot.forward_kinematics(motion, _KEY) - wanted.keys[:t], axis=-1)[wanted.counted[:t]]
 
@@ -393,24 +392,28 @@ def cost(who: str, seconds: float) -> dict[str, float]:
         told = gmr_targets(retargeter, human)
     else:
         fit(retargeter, retargeter.targets(long_motion(1.0)))  # first calls load and cache
-    before, times = _memory(), []
+    before, times = _memory(peak=False), []
     for _ in range(3):  # other work on the machine only ever adds
         begin = time.process_time()
         motion = mink_ik.MinkIK()(*told) if who == "gmr" else fit(retargeter, retargeter.targets(human))
         times.append(time.process_time() - begin)
-    spent = min(times)
     return {
         "frames": len(motion),
-        "cpu_seconds": round(spent, 2),
-        "frames_per_second": round(len(motion) / spent, 1),
-        "memory_mb": round(_memory(), 1),
-        "memory_for_it_mb": round(_memory() - before, 1),
+        "cpu_seconds": round(min(times), 2),
+        "frames_per_second": round(len(motion) / min(times), 1),
+        "memory_mb": round(_memory(peak=True), 1),
+        "memory_for_it_mb": round(_memory(peak=True) - before, 1),
     }
 
 
-def _memory() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024.0 if sys.platform != "darwin" else 1024.0**2)
+def _memory(peak: bool) -> float:
+    """MB in use; at most so far since the last call without ``peak``. Linux only, else 0."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return 0.0
+    if not peak:
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak
+    return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024.0
 
 
 def bars(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
