@@ -17,6 +17,7 @@ import numpy as np
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
 from exoactor.stages import GenerateRequest, Generation, Progress, no_progress
 from exoactor.video import Video
+from exoactor_gen.image import data_url
 from exoactor_gen.planners import load_planner, planned
 from exoactor_gen.prompt import Prompt, Template
 from exoactor_gen.web import Request, Tick, Web, pause, refusal
@@ -42,8 +43,15 @@ class Ask:
     """Fields that the user adds to the service's own; None takes one away."""
 
     def fields(self, **own: Any) -> dict[str, Any]:
-        """The service's fields with the user's over them."""
-        return {name: value for name, value in {**own, **self.extra}.items() if value is not None}
+        """The service's fields with the user's over them; "{picture}" is the picture as a data URL."""
+        wanted = {**own, **self.extra}
+        if self.image is None:
+            wanted = {name: value for name, value in wanted.items() if value != "{picture}"}
+        return {
+            name: data_url(self.image) if value == "{picture}" else value
+            for name, value in wanted.items()
+            if value is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,8 @@ class Hosted:
     seed
         For the same video again, where the service takes one.
     extra
-        JSON object of further fields of the service's request; null takes one of ours away.
+        JSON object of further fields of the service's request; null takes one of ours away, "{picture}" stands for the
+        picture of the scene.
     timeout
         s until a job that is not done is cancelled.
     poll
@@ -122,10 +131,11 @@ class Hosted:
     """Characters."""
     takes_negative: ClassVar[bool] = True
     takes_seed: ClassVar[bool] = True
+    price_list: ClassVar[str]
+    """Where its prices stand."""
     prices: ClassVar[dict[str, float]] = {}
-    """List price in USD per second at 720p by model, without sound where there is a choice."""
-    prices_from: ClassVar[str] = ""
-    """Where the prices stand, and when they were read."""
+    """What it said there of models at 720p, without sound where there is a choice, USD per second; as of"""
+    prices_read: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -286,7 +296,7 @@ class Hosted:
         except (KeyError, IndexError, TypeError):
             raise Refused(f"{self.title} took the task but named no job: is {self.base_url} its address?") from None
         cost = self._cost(model, seconds)
-        said[:] = [0.05, f"{self.title} has the task{f', {cost}' if cost else ''}"]
+        said[:] = [0.05, f"{self.title} has the task" + (f", {cost}" if cost else "")]
         try:
             done = self._wait(job, tick, said, start, until)
             said[:] = [0.92, "Downloading the video"]
@@ -366,10 +376,13 @@ class Hosted:
         thread.join(0.8)
 
     def _cost(self, model: str, seconds: int) -> str:
-        price = self.prices.get(model)
-        if price is None or self.resolution != "720p":
+        """What the user pays, as far as it is known."""
+        if self.base_url != self.home:
             return ""
-        return f"about {price * seconds:.2f} USD by its list ({seconds} s at {price:g} USD, {self.prices_from})"
+        if model in self.prices and self.resolution == "720p":
+            price = self.prices[model]
+            return f"about {price * seconds:.2f} USD ({seconds} s at {price:g}, {self.price_list}, {self.prices_read})"
+        return f"{seconds} s by {self.price_list}"
 
     def failed(self, reason: Any) -> ExoActorError:
         """The error for a job that the service reports as failed."""

@@ -7,7 +7,7 @@ import urllib.parse
 from typing import Any
 
 from exoactor_gen.hosted import Ask, Done, Hosted, Job, Working
-from exoactor_gen.image import base64_jpeg, data_url, jpeg
+from exoactor_gen.image import base64_jpeg, jpeg
 from exoactor_gen.web import Request, explain, travels_open
 
 
@@ -26,6 +26,7 @@ class Omni(Hosted):
     default_model = "gemini-omni-1.2-flash"
     lengths = tuple(range(3, 16))
     takes_negative = takes_seed = False
+    price_list = "ai.google.dev/gemini-api/docs/pricing"
 
     def submit(self, ask: Ask) -> Request:
         """POST interactions."""
@@ -86,6 +87,7 @@ class Veo(Hosted):
     key_from = "from gcloud auth print-access-token, or from aistudio.google.com"
     default_model = "veo-3.1-generate-001"
     lengths = (4, 6, 8)
+    price_list = "ai.google.dev/gemini-api/docs/pricing"
 
     @classmethod
     def keys_for(cls, base_url: str) -> tuple[str, ...]:
@@ -173,8 +175,9 @@ class Kling(Hosted):
     lengths = tuple(range(3, 16))
     longest_prompt = 3072
     takes_negative = takes_seed = False
+    price_list = "kling.ai/document-api/pricing/base/video"
     prices = {"kling-3.0": 0.084, "kling-3.0-turbo": 0.112}  # noqa: RUF012
-    prices_from = "kling.ai/document-api/pricing/base/video, 2026-10-08"
+    prices_read = "2026-10-08"
 
     def passes(self, reason: str) -> bool:
         """1100 to 1102: the account is in arrears, or its package is used up."""
@@ -237,6 +240,7 @@ class Sora(Hosted):
     key_from = "from platform.openai.com"
     default_model = "sora-2"
     lengths = (4, 8, 12, 16, 20)
+    price_list = "openai.com/api/pricing"
 
     @classmethod
     def needs_key(cls, base_url: str) -> bool:
@@ -308,9 +312,9 @@ class Sora(Hosted):
 class Fal(Hosted):
     """Any video model of fal.ai, by its queue; key in FAL_KEY.
 
-    The model is its path there; the option extra fits the fields of models other than Wan 2.5. Protocol:
-    https://fal.ai/docs/documentation/model-apis/inference/queue and .../errors, .../request-errors; fields of
-    https://fal.ai/models/fal-ai/wan-25-preview/text-to-video/api.
+    The model is its path there. The fields are those of Wan 3.0, https://fal.ai/models/alibaba/wan-3.0/text-to-video/api
+    and .../image-to-video/api; the option extra fits them to another model's. Protocol:
+    https://fal.ai/docs/documentation/model-apis/inference/queue and .../errors, .../request-errors.
     """
 
     title = "fal"
@@ -318,23 +322,27 @@ class Fal(Hosted):
     keys = ("FAL_KEY",)
     key_header = ("Authorization", "Key ")
     key_from = "from fal.ai/dashboard/keys"
-    default_model = "fal-ai/wan-25-preview/text-to-video"
-    lengths = (5, 10)
+    default_model = "alibaba/wan-3.0/text-to-video"
+    lengths = tuple(range(2, 31))
+    takes_negative = False
+    price_list = "fal.ai/models"
+    prices = {"alibaba/wan-3.0/text-to-video": 0.1, "alibaba/wan-3.0/image-to-video": 0.1}  # noqa: RUF012
+    prices_read = "2026-11"
 
     def model_for(self, with_picture: bool) -> str:
         """Text and picture have an endpoint each."""
-        return "fal-ai/wan-25-preview/image-to-video" if with_picture else self.default_model
+        return "alibaba/wan-3.0/image-to-video" if with_picture else self.default_model
 
     def submit(self, ask: Ask) -> Request:
         """POST MODEL, with the model's own fields; expanding the prompt would lose what it asks for."""
         body = ask.fields(
-            prompt=ask.prompt.text,
-            negative_prompt=ask.prompt.negative or None,
-            image_url=None if ask.image is None else data_url(ask.image),
+            prompt=ask.prompt.whole,
+            start_image_url="{picture}",
             aspect_ratio=ask.aspect if ask.image is None else None,
             resolution=ask.resolution,
-            duration=str(ask.prompt.seconds),
+            duration=ask.prompt.seconds,
             enable_prompt_expansion=False,
+            audio=False,
             seed=ask.seed,
         )
         return Request(urllib.parse.quote(ask.model), "POST", json=body)
@@ -371,31 +379,31 @@ class Fal(Hosted):
 class Replicate(Hosted):
     """Any video model of Replicate, by its predictions; key in REPLICATE_API_TOKEN.
 
-    The model is OWNER/NAME, or OWNER/NAME:VERSION for those of the community; the option extra fits the fields of
-    models other than Wan 2.5. Protocol: https://replicate.com/docs/reference/http (predictions.create, .get, .cancel).
+    The model is OWNER/NAME, or OWNER/NAME:VERSION for those of the community. The fields are those of Wan 2.7,
+    https://replicate.com/wan-video/wan-2.7-t2v/api and .../wan-2.7-i2v/api; the option extra fits them to another
+    model's. Protocol: https://replicate.com/docs/reference/http (predictions.create, .get, .cancel).
     """
 
     title = "Replicate"
     home = "https://api.replicate.com/v1"
     keys = ("REPLICATE_API_TOKEN",)
     key_from = "from replicate.com/account/api-tokens"
-    default_model = "wan-video/wan-2.5-t2v"
-    lengths = (5, 10)
+    default_model = "wan-video/wan-2.7-t2v"
+    lengths = tuple(range(2, 16))
+    price_list = "replicate.com/pricing"
 
     def model_for(self, with_picture: bool) -> str:
         """Text and picture have a model each."""
-        return "wan-video/wan-2.5-i2v" if with_picture else self.default_model
+        return "wan-video/wan-2.7-i2v" if with_picture else self.default_model
 
     def submit(self, ask: Ask) -> Request:
         """POST models/OWNER/NAME/predictions, or predictions with a version."""
-        long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[ask.resolution]
-        size = f"{long}*{short}" if ask.aspect == "16:9" else f"{short}*{long}"
         given = ask.fields(
             prompt=ask.prompt.text,
             negative_prompt=ask.prompt.negative or None,
-            image=None if ask.image is None else data_url(ask.image),
-            size=size if ask.image is None else None,
-            resolution=None if ask.image is None else ask.resolution,
+            first_frame="{picture}",
+            aspect_ratio=ask.aspect if ask.image is None else None,
+            resolution="1080p" if ask.resolution == "1080p" else "720p",
             duration=ask.prompt.seconds,
             enable_prompt_expansion=False,
             seed=ask.seed,

@@ -204,10 +204,10 @@ def sora(fake, method, path, headers, body):
 def fal(fake, method, path, headers, body):
     if headers["Authorization"] != f"Key {KEY}" and "media" not in path:
         return found({"detail": "Invalid or missing key"}, 401)
-    base = f"{fake.url}/fal-ai/wan-25-preview/requests/r1"
+    base = f"{fake.url}/alibaba/wan-3.0/requests/r1"
     if method == "POST":
-        assert path in ("/fal-ai/wan-25-preview/text-to-video", "/fal-ai/wan-25-preview/image-to-video")
-        assert json.loads(body)["duration"] in ("5", "10")
+        assert path in ("/alibaba/wan-3.0/text-to-video", "/alibaba/wan-3.0/image-to-video")
+        assert 2 <= json.loads(body)["duration"] <= 30
         return found({"request_id": "r1", "status": "IN_QUEUE", "response_url": base, "status_url": base + "/status",
                       "cancel_url": base + "/cancel", "queue_position": 2})  # fmt: skip
     if path.endswith("/status"):
@@ -224,8 +224,8 @@ def replicate(fake, method, path, headers, body):
     if headers["Authorization"] != f"Bearer {KEY}" and "delivery" not in path:
         return found({"title": "Unauthenticated", "detail": "You did not pass a valid token", "status": 401}, 401)
     job = {"id": "gm3q", "status": "starting", "output": None, "error": None}
-    if method == "POST" and path in ("/models/wan-video/wan-2.5-t2v/predictions",
-                                     "/models/wan-video/wan-2.5-i2v/predictions", "/predictions"):  # fmt: skip
+    if method == "POST" and path in ("/models/wan-video/wan-2.7-t2v/predictions",
+                                     "/models/wan-video/wan-2.7-i2v/predictions", "/predictions"):  # fmt: skip
         assert json.loads(body)["input"]["prompt"]
         return found(job, 201)
     if (method, path) == ("GET", "/predictions/gm3q"):
@@ -243,7 +243,7 @@ VARIABLES = {
 }  # fmt: skip
 SUBMIT = {
     "omni": "POST /interactions", "veo": "POST /models/.*", "kling": "POST /text-to-video/.*", "sora": "POST /videos",
-    "fal": "POST /fal-ai/.*", "replicate": "POST /models/.*",
+    "fal": "POST /alibaba/.*", "replicate": "POST /models/.*",
 }  # fmt: skip
 LOOK = {
     "omni": "GET /interactions/.*", "veo": "GET /models/.*", "kling": "GET /tasks.*", "sora": "GET /videos/video_1",
@@ -490,7 +490,7 @@ def test_cancelled_between_looks_within_a_second(service):
 def assert_cancelled(service):
     wanted = {
         "omni": "POST /interactions/v1_x%2Fy/cancel", "sora": "DELETE /videos/video_1",
-        "fal": "PUT /fal-ai/wan-25-preview/requests/r1/cancel", "replicate": "POST /predictions/gm3q/cancel",
+        "fal": "PUT /alibaba/wan-3.0/requests/r1/cancel", "replicate": "POST /predictions/gm3q/cancel",
     }.get(service.name)  # fmt: skip
     deadline = time.monotonic() + 2.0
     while wanted and wanted not in service.lines() and time.monotonic() < deadline:
@@ -577,7 +577,7 @@ def test_length_is_the_shortest_that_the_plan_fits_in(one):
     fake = one("kling")
     made = backend(fake)(GenerateRequest(TASK))
     assert fake.sent()["settings"]["duration"] == 5  # 5.06 s: a pause at the end does not matter
-    assert made.metrics["cost"].startswith("about 0.42 USD")
+    assert "cost" not in made.metrics  # this is not Kling's own address
     assert made.metrics["billed"][0]["amount"] == "3.6"
     backend(fake, seconds=9)(GenerateRequest(TASK))
     assert fake.sent(-3)["settings"]["duration"] == 9
@@ -616,11 +616,22 @@ def test_kling_account_without_credit_is_not_asked_again(one):
 
 def test_replicate_model_with_a_version(one):
     fake = one("replicate")
-    backend(fake, model="someone/model:abc123", extra='{"duration": null, "num_frames": 81}')(GenerateRequest(TASK))
+    extra = '{"duration": null, "num_frames": 81, "first_frame": null, "image": "{picture}"}'
+    generator = backend(fake, model="someone/model:abc123", extra=extra)
+    generator(GenerateRequest(TASK))
     sent = fake.sent()
     assert sent["version"] == "someone/model:abc123"
     assert sent["input"]["num_frames"] == 81
-    assert "duration" not in sent["input"]
+    assert {"duration", "image"}.isdisjoint(sent["input"])
+    generator(GenerateRequest(TASK, np.zeros((64, 64, 3), np.uint8)))
+    assert fake.sent(-3)["input"]["image"].startswith("data:image/jpeg;base64,")
+
+
+def test_cost_is_told_as_far_as_it_is_known(monkeypatch):
+    monkeypatch.setenv("KLING_API_KEY", KEY)
+    kling = load_backend("generate", "kling")
+    assert kling._cost("kling-3.0", 5).startswith("about 0.42 USD (5 s at 0.084, kling.ai/document-api/pricing")
+    assert kling._cost("kling-4", 5) == "5 s by kling.ai/document-api/pricing/base/video"
 
 
 def test_redirect_does_not_take_the_key_along(one):
