@@ -35,6 +35,8 @@ class Posture:
     ankle: float
     """Ankle above the sole, m."""
     hip_width: float
+    arm: float
+    """Shoulder to wrist, m."""
 
     def __len__(self) -> int:
         return len(self.points)
@@ -82,6 +84,7 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
         leg=float(np.mean(rest[joints[0], 1] - rest[foot, 1])),
         ankle=float(np.mean(rest[foot, 1]) - np.mean(soles[:, 1])),
         hip_width=float(abs(rest[joints[0, 0], 0] - rest[joints[0, 1], 0])),
+        arm=float(np.linalg.norm(np.diff(rest[joints[3:]], axis=0), axis=-1).sum(axis=0).mean()),
     )
 
 

@@ -33,33 +33,38 @@ def three_angles(axes: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, n
     return one, np.stack([first + np.pi, -middle - shift, last + np.pi], axis=1)
 
 
-def _steady(
-    solutions: tuple[np.ndarray, np.ndarray], lower: np.ndarray, upper: np.ndarray, start: np.ndarray | None
-) -> np.ndarray:
-    """Choose between two solutions and full turns so that joints move least and stay within limits, (T, 3).
-
-    The cheapest path through the choices is found by dynamic programming; ``start`` (3,) is where it should begin.
-    """
+def _choices(
+    solutions: tuple[np.ndarray, np.ndarray], lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The likelier of two solutions (T, 3) and their full turns: (T, 8, 3), and what speaks against each, (T, 8)."""
     shifts = np.stack(np.meshgrid(*[_TURNS] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     wrapped = [(s + np.pi) % (2 * np.pi) - np.pi for s in solutions]
     choices = np.concatenate([s[:, None] + shifts for s in wrapped], axis=1)  # (T, 54, 3)
+    # Those that are far outside the limits all the time are left out.
+    least = np.minimum(np.abs(choices - lower), np.abs(choices - upper)) * ((choices < lower) | (choices > upper))
+    keep = np.argpartition(np.sum(least**2, axis=-1).min(axis=0), 7)[:8]
+    choices = choices[:, keep]
     outside = np.maximum(choices - upper, 0) + np.maximum(lower - choices, 0)
-    cost = 4.0 * np.sum(outside**2, axis=-1) + 1e-3 * np.sum(choices**2, axis=-1)
-    keep = np.sort(np.argpartition(cost.min(axis=0), 7)[:8])  # the others are far outside the limits all the time
-    choices, cost = choices[:, keep], cost[:, keep]
-    if start is not None:
-        cost[0] += 10.0 * np.sum((choices[0] - start) ** 2, axis=-1)
-    steps = np.sum((choices[1:, :, None] - choices[:-1, None]) ** 2, axis=-1)
-    total, back = cost[0], np.zeros(cost.shape, dtype=int)
-    for t in range(1, len(cost)):
-        step = steps[t - 1] + total
-        back[t] = step.argmin(axis=1)
-        total = step.min(axis=1) + cost[t]
-    path = np.empty(len(cost), dtype=int)
-    path[-1] = total.argmin()
-    for t in range(len(cost) - 1, 0, -1):
-        path[t - 1] = back[t, path[t]]
-    return choices[np.arange(len(choices)), path]
+    return choices, 4.0 * np.sum(outside**2, axis=-1) + 1e-3 * np.sum(choices**2, axis=-1)
+
+
+def _steady(choices: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Choose so that joints move least: the cheapest path, by dynamic programming, of each of B joint triples.
+
+    ``choices`` (B, T, C, 3) and ``cost`` (B, T, C) give (B, T, 3).
+    """
+    steps = np.sum((choices[:, 1:, :, None] - choices[:, :-1, None]) ** 2, axis=-1)
+    total, back = cost[:, 0].copy(), np.zeros(cost.shape, dtype=int)
+    for t in range(1, cost.shape[1]):
+        step = steps[:, t - 1] + total[:, None]
+        back[:, t] = step.argmin(axis=-1)
+        total = step.min(axis=-1) + cost[:, t]
+    triples = np.arange(len(choices))
+    path = np.empty(cost.shape[:2], dtype=int)
+    path[:, -1] = total.argmin(axis=-1)
+    for t in range(cost.shape[1] - 1, 0, -1):
+        path[:, t - 1] = back[triples, t, path[:, t]]
+    return np.take_along_axis(choices, path[:, :, None, None], axis=2)[:, :, 0]
 
 
 def _limb(along: np.ndarray, side: np.ndarray) -> np.ndarray:
@@ -71,22 +76,23 @@ def _limb(along: np.ndarray, side: np.ndarray) -> np.ndarray:
 
 def initial_state(targets: Targets, model: Model, start: np.ndarray | None = None) -> State:
     """A state near the targets, within the joint limits; ``start`` (J,) are joint angles that it should begin near."""
-    d = model.description
     joint = np.zeros((len(targets), model.size - 6))
 
-    def ball(joints: list[int], rotations: np.ndarray) -> None:
-        """Set up to three hinges that together turn what they carry by rotations (T, 3, 3) from rest."""
-        if len(joints) == 3:
-            solutions = three_angles(model.axes[joints], rotations)
-            first = None if start is None else start[joints]
-            joint[:, joints] = _steady(solutions, d.limits[joints, 0], d.limits[joints, 1], first)
-        elif joints:
-            joint[:, joints] = log(rotations) @ model.axes[joints].T
-
-    def bent(limb: str, k: int, upper: np.ndarray, lower: np.ndarray) -> None:
-        straight, sign = model.bend(limb, k)
-        angle = np.arccos(np.clip(np.sum(upper * lower, axis=-1), -1.0, 1.0))
-        joint[:, (model.knee if limb == "knee" else model.elbow)[k]] = straight + sign * angle
+    def balls(wanted: list[tuple[list[int], np.ndarray]]) -> None:
+        """Set hinges that together turn what they carry by rotations (T, 3, 3) from rest."""
+        triples = [(joints, rotations) for joints, rotations in wanted if len(joints) == 3]
+        for joints, rotations in wanted:
+            if joints and len(joints) != 3:
+                joint[:, joints] = log(rotations) @ model.axes[joints].T
+        if triples:
+            limits = model.description.limits
+            found = [_choices(three_angles(model.axes[j], r), limits[j, 0], limits[j, 1]) for j, r in triples]
+            choices, cost = (np.stack(part) for part in zip(*found, strict=True))
+            if start is not None:
+                begin = np.stack([start[j] for j, _ in triples])
+                cost[:, 0] += 10.0 * np.sum((choices[:, 0] - begin[:, None]) ** 2, axis=-1)
+            for (joints, _), angles in zip(triples, _steady(choices, cost), strict=True):
+                joint[:, joints] = angles
 
     def rest_limb(limb: str, name: str, k: int) -> np.ndarray:
         along = model.directions[name][k] / np.linalg.norm(model.directions[name][k])
@@ -96,24 +102,47 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
     pelvis = targets.pelvis_rot @ model.rest["pelvis"][0].T
     torso = targets.torso_rot @ model.rest["torso"][0].T
     to_pelvis, to_torso = pelvis.transpose(0, 2, 1), torso.transpose(0, 2, 1)
-    ball(model.waist, to_pelvis @ torso)
+    wanted = [(model.waist, to_pelvis @ torso)]
     for k in range(2):
-        foot = targets.foot_rot[:, k] @ model.rest["foot"][k].T
         # The knee bends backwards about the left axis of the foot as well as of the thigh.
-        backwards = np.cross(foot[..., 1], targets.thigh[:, k])
-        ball(model.hip[k], to_pelvis @ _limb(targets.thigh[:, k], backwards) @ rest_limb("knee", "thigh", k).T)
-        bent("knee", k, targets.thigh[:, k], targets.shank[:, k])
-        upper = _limb(targets.upper_arm[:, k], targets.arm_rot[:, k, :, 0])
-        ball(model.shoulder[k], to_torso @ upper @ rest_limb("elbow", "upper_arm", k).T)
-        bent("elbow", k, targets.upper_arm[:, k], targets.forearm[:, k])
+        foot = targets.foot_rot[:, k] @ model.rest["foot"][k].T
+        ankle, hip = targets.foot_pos[:, k] + foot @ model.ankle_way(k), targets.pelvis_pos + pelvis @ model.hips[k]
+        thigh, bend = _leg(ankle - hip, foot[..., 1], *model.leg_lengths(k))
+        leg = _limb(thigh, np.cross(foot[..., 1], thigh))
+        straight, sign = model.bend("knee", k)
+        joint[:, model.knee[k]] = straight + sign * bend
+        upper, fore = targets.upper_arm[:, k], targets.forearm[:, k]
+        straight, sign = model.bend("elbow", k)
+        joint[:, model.elbow[k]] = straight + sign * np.arccos(np.clip(np.sum(upper * fore, axis=-1), -1.0, 1.0))
+        arm = _limb(upper, targets.arm_rot[:, k, :, 0])
+        wanted += [
+            (model.hip[k], to_pelvis @ leg @ rest_limb("knee", "thigh", k).T),
+            (model.shoulder[k], to_torso @ arm @ rest_limb("elbow", "upper_arm", k).T),
+        ]
+    balls(wanted)
     joint = np.clip(joint, model.lower, model.upper)
-    state = State(targets.pelvis_pos, targets.pelvis_rot, joint)
-    poses = model.kinematics.poses(state)
+    poses = model.kinematics.poses(State(targets.pelvis_pos, targets.pelvis_rot, joint))
+    wanted = []
     for k in range(2):  # what the limbs leave over
-        for joints, body, wanted, rest in (
-            (model.ankle[k], model.bodies["knee"][k], targets.foot_rot[:, k], model.rest["foot"][k]),
-            (model.wrist[k], model.bodies["elbow"][k], targets.hand_rot[:, k], model.rest["hand"][k]),
+        for joints, limb, end, turn in (
+            (model.ankle[k], "knee", "foot", targets.foot_rot),
+            (model.wrist[k], "elbow", "hand", targets.hand_rot),
         ):
-            carrier = poses.rotation(body) @ model.rest["knee" if joints is model.ankle[k] else "elbow"][k].T
-            ball(joints, carrier.transpose(0, 2, 1) @ wanted @ rest.T)
+            carrier = poses.rotation(model.bodies[limb][k]) @ model.rest[limb][k].T
+            wanted.append((joints, carrier.transpose(0, 2, 1) @ turn[:, k] @ model.rest[end][k].T))
+    balls(wanted)
     return State(targets.pelvis_pos, targets.pelvis_rot, np.clip(joint, model.lower, model.upper))
+
+
+def _leg(way: np.ndarray, left: np.ndarray, upper: float, lower: float) -> tuple[np.ndarray, np.ndarray]:
+    """Direction of the thigh (T, 3), and how far the knee bends (T,), for the way (T, 3) from hip to ankle.
+
+    ``left`` (T, 3) is the axis that it bends about, ``upper`` and ``lower`` are the lengths of thigh and shank.
+    """
+    length = np.clip(np.linalg.norm(way, axis=1), abs(upper - lower) + 1e-6, upper + lower)
+    bend = np.pi - np.arccos(np.clip((upper**2 + lower**2 - length**2) / (2 * upper * lower), -1.0, 1.0))
+    ahead = np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))[:, None]  # of the thigh before the way
+    down = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+    forward = np.cross(left, -down)
+    forward /= np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-6)
+    return np.cos(ahead) * down + np.sin(ahead) * forward, bend

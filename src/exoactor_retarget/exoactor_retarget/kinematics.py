@@ -126,8 +126,11 @@ class Kinematics:
         self._joints = [self._prepared(j) for j in range(count)]
         self.chains = [np.array(description.chain(b), dtype=int) for b in range(count + 1)]
         self.size = ROOT + count
-        # Subtree below each joint, for the centre of mass.
-        self._total = float(description.mass.sum())
+        self.turns = np.zeros((count + 1, self.size), dtype=bool)
+        """(B, 6 + J) whether a coordinate turns a body."""
+        self.turns[:, 3:ROOT] = True
+        for body, chain in enumerate(self.chains):
+            self.turns[body, ROOT + chain] = True
 
     def _prepared(self, j: int) -> tuple[int, np.ndarray, np.ndarray | None, int, float, np.ndarray | None]:
         """Parent, origin, rotation before, main axis, its sign, rotation after: so that each hinge is x, y or z."""
@@ -174,11 +177,8 @@ class Kinematics:
         return Poses(rot, pos, axis, anchor)
 
     def _columns(self, body: int, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates of a block that turn a body, and their columns in the block. Root rotations are among them."""
-        moving = np.zeros(self.size, dtype=bool)
-        moving[3:ROOT] = True
-        moving[ROOT + self.chains[body]] = True
-        columns = np.flatnonzero(moving[block])
+        """Coordinates of a block that turn a body, and their columns in the block."""
+        columns = np.flatnonzero(self.turns[body, block])
         return block[columns], columns
 
     def turn_jacobian(self, poses: Poses, body: int, block: np.ndarray) -> np.ndarray:
@@ -209,19 +209,24 @@ class Kinematics:
             out[:, :3] = direction.T
         return out
 
-    def center_of_mass(self, poses: Poses, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Centre of mass (3, T) and its Jacobian (T, 3, n)."""
+    def center_of_mass(self, poses: Poses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Centre of mass (3, T), and the masses (B,) and mass times centre (B, 3, T) of all that each body carries."""
         d = self.description
-        moment = np.stack([m * poses.points(b, c) for b, (m, c) in enumerate(zip(d.mass, d.center, strict=True))])
         mass = d.mass.copy()
+        moment = np.einsum("bijt,bj->bit", poses.rot, d.center) + poses.pos
+        moment *= mass[:, None, None]
         for j in reversed(range(len(d.parent))):
             moment[d.parent[j]] += moment[j + 1]
             mass[d.parent[j]] += mass[j + 1]
+        return moment[0] / mass[0], mass, moment
+
+    def center_jacobian(self, poses: Poses, mass: np.ndarray, moment: np.ndarray, block: np.ndarray) -> np.ndarray:
+        """Jacobian (T, 3, n) of the centre of mass, from what `center_of_mass` gives."""
         out = np.zeros((poses.pos.shape[-1], 3, len(block)))
         turning = block[block >= 3]
         body = np.maximum(turning - ROOT + 1, 0)
         arm = moment[body] - mass[body, None, None] * poses.anchor[turning]
-        out[:, :, block >= 3] = cross(poses.axis[turning], arm).transpose(2, 1, 0) / self._total
+        out[:, :, block >= 3] = cross(poses.axis[turning], arm).transpose(2, 1, 0) / mass[0]
         if block[0] == 0:
             out[:, :, :3] = np.eye(3)
-        return moment[0] / self._total, out
+        return out

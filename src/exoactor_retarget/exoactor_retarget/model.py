@@ -42,7 +42,7 @@ class Model:
         self.bodies = {part: [d.body(name) for name in names] for part, names in self.links.items()}
         if "hand" not in self.bodies:
             self.bodies["hand"] = self.bodies["elbow"]
-        self._measure()
+        self._measure(mapping["hands"]["length"])
         self._groups()
         self._set_limits(limits)
 
@@ -51,7 +51,7 @@ class Model:
         body, local, _ = self.description.links[self.links[part][side]]
         return poses.points(body, local)
 
-    def _measure(self) -> None:
+    def _measure(self, hand: float) -> None:
         zero = State(np.zeros((1, 3)), np.eye(3)[None], np.zeros((1, self.size - ROOT)))
         poses = self.kinematics.poses(zero)
 
@@ -80,7 +80,23 @@ class Model:
             for name, bodies in (("pelvis", [0]), ("torso", [self.torso]), *self.bodies.items())
         }
         """Orientations (sides, 3, 3) of the bodies at rest."""
+        wrist = at("wrist") - np.array([poses.pos[b][:, 0] for b in self.bodies["hand"]])
+        tip = wrist + hand * (self.upper_arm + self.forearm) * forearm / self.forearm
+        self.hand_points = np.einsum("sji,skj->ski", self.rest["hand"], np.stack([wrist, tip], axis=1))
+        """(2, 2, 3) wrist and tip of each hand in the body of the hand."""
         self.axes, self._anchors, self._poses = poses.axis[ROOT:, :, 0], poses.anchor[ROOT:, :, 0], poses
+
+    def ankle_way(self, side: int) -> np.ndarray:
+        """From the foot's link to the first joint of the ankle, at rest, m."""
+        if not self.ankle[side]:
+            return np.zeros(3)
+        return self._anchors[self.ankle[side][0]] - self.point(self._poses, "foot", side)[:, 0]
+
+    def leg_lengths(self, side: int) -> tuple[float, float]:
+        """Thigh, and shank down to the first joint of the ankle, as they lie across the knee's axis, m."""
+        axis = self.axes[self.knee[side]]
+        limbs = self.directions["thigh"][side], self.directions["shank"][side] + self.ankle_way(side)
+        return tuple(float(np.linalg.norm(limb - axis * (axis @ limb))) for limb in limbs)
 
     @property
     def ankle_height(self) -> float:

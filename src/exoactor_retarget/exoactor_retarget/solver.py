@@ -14,19 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from exoactor_retarget import terms
-from exoactor_retarget.collision import distances, near_pairs
+from exoactor_retarget import linear, terms
+from exoactor_retarget.collision import Distances, distances, near_pairs
 from exoactor_retarget.human import smooth_between, turns_between
 from exoactor_retarget.initial import initial_state
-from exoactor_retarget.kinematics import ROOT, State, log
+from exoactor_retarget.kinematics import ROOT, Poses, State, log
 from exoactor_retarget.limits import limited
+from exoactor_retarget.linear import Joins
 from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
 
@@ -34,7 +34,10 @@ _COARSE = 12.5  # frames a second
 _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
 _WINDOW, _AHEAD = 20.0, 2.0  # s: long motions are solved in windows, which overlap by so much
 _SETTLED = 0.12  # s: neighbourhood of a frame that still changes
-_STILL = 2e-3  # m or rad: a smaller step is no change
+_FREE = 2  # steps in which the parts of the robot may pass through each other
+_STILL = 5e-3  # m or rad: a smaller step is no change
+_GAIN = 0.02  # share of a stretch's cost: less is not worth another step
+_LONGEST, _LONGEST_CLOSE = 0.6, 0.15  # rad: of a step, and of one that brings parts near each other
 _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
 
 
@@ -51,44 +54,24 @@ class _Inputs:
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """Cost of each frame (T,), and the normal equations of each block, without what joins frames."""
+class _Point:
+    """Where the search is: terms of each block, distances of parts, and the cost of each frame (T,)."""
 
+    poses: Poses
+    away: np.ndarray
+    found: tuple[list[terms.Term], list[terms.Term]]
+    near: Distances | None
+    height: np.ndarray
     cost: np.ndarray
-    hessians: list[np.ndarray]
-    gradients: list[np.ndarray]
-
-    def __getitem__(self, frames: np.ndarray) -> _Problem:
-        return _Problem(self.cost[frames], [h[frames] for h in self.hessians], [g[frames] for g in self.gradients])
-
-    def where(self, taken: np.ndarray, other: _Problem) -> _Problem:
-        """Take this problem in frames where ``taken`` (T,) is true, the other one elsewhere."""
-        if taken.all():
-            return self
-        pairs = zip(self.hessians + self.gradients, other.hessians + other.gradients, strict=True)
-        for mine, its in ((self.cost, other.cost), *pairs):
-            mine[~taken] = its[~taken]
-        return self
 
 
 @dataclass(frozen=True)
-class _Between:
-    """Terms that join frames, by coordinate: weights and residuals of first and second differences."""
+class _Normal:
+    """Normal equations of one block without what joins frames: (T, n, n) and (T, n), and its parts near each other."""
 
-    speed_weight: np.ndarray
-    """(T - 1, N)."""
-    speed: np.ndarray
-    smooth_weight: np.ndarray
-    """(T - 2, N)."""
-    smooth: np.ndarray
-
-    @property
-    def cost(self) -> np.ndarray:
-        """Cost of each frame (T,)."""
-        out = np.zeros(len(self.speed) + 1)
-        out[1:] += np.einsum("tn,tn,tn->t", self.speed_weight, self.speed, self.speed)
-        out[1:-1] += np.einsum("tn,tn,tn->t", self.smooth_weight, self.smooth, self.smooth)
-        return out
+    hessian: np.ndarray
+    gradient: np.ndarray
+    gaps: terms.Gaps
 
 
 def _portion(report: Callable[[float], None], first: float, last: float, share: float) -> None:
@@ -151,57 +134,64 @@ class Solver:
         if known is not None:
             state = known[:1].join(state[1:])
         first, second = (partial(_portion, report, a, a + 0.5) for a in (0.0, 0.5))
-        state = self.minimise(state, targets[coarse], iterations, min(fixed, 1), stride, first)
+        stand = terms.support(targets, self.mapping)
+        inputs = _Inputs(targets[coarse], stand[coarse], state.joint_pos)
+        state = self.minimise(state, inputs, targets.fps / stride, _FREE, min(fixed, 1), free=True)
+        state = self.minimise(state, inputs, targets.fps / stride, iterations, min(fixed, 1), first)
         if len(coarse) < t:
             state = between_frames(coarse, np.arange(t), state, self.model)
             if known is not None:
                 state = known.join(state[fixed:])
-            state = self.minimise(state, targets, iterations, fixed, 1, second)
+            inputs = _Inputs(targets, stand, state.joint_pos)
+            state = self.minimise(state, inputs, targets.fps, iterations, fixed, second)
         return limited(state, self.model, targets.fps, fixed)
 
     def minimise(
         self,
         state: State,
-        targets: Targets,
+        inputs: _Inputs,
+        fps: float,
         iterations: int,
         fixed: int = 0,
-        stride: int = 1,
         report: Callable[[float], None] = lambda share: None,
+        free: bool = False,
     ) -> State:
         """Levenberg-Marquardt, until nothing changes or ``iterations`` steps are done; the first ``fixed`` frames stay.
 
         Stretches of time that have settled are left alone. The others take or reject their steps each by itself, and
-        the damping is a frame's own, so that one hard moment does not slow the rest.
+        the damping is a frame's own, so that one hard moment does not slow the rest. ``free`` lets parts of the robot
+        pass through each other.
         """
-        fps, frames = targets.fps / stride, np.arange(len(state))
-        inputs = _Inputs(targets, terms.support(targets, self.mapping), state.joint_pos)
-        pairs = self._watched(state, fps)
+        frames = np.arange(len(state))
+        pairs = np.zeros((0, 2), dtype=int) if free else self._watched(state, fps)
         margin = max(3, round(_SETTLED * fps))
         here, damping = state, np.full(len(state), 1e-4)
-        problem = self._linearise(here, inputs, pairs)
+        point: _Point | None = None
         for iteration in range(iterations):
             report(iteration / iterations)
             stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
+            point = point or self._evaluate(here, inputs, pairs)
             joins = self._between(here, stretch, fps)
-            step = self._step(problem, joins, here, damping, self._held(frames, fixed, len(state)))
+            step = self._step(point, joins, here, damping, self._held(frames, fixed, len(state)))
             new = here.moved(step, self.model.lower, self.model.upper)
-            trial = self._linearise(new, inputs, pairs)
-            before, after = problem.cost + joins.cost, trial.cost + self._between(new, stretch, fps).cost
+            trial = self._evaluate(new, inputs, pairs)
+            before, after = point.cost + joins.cost, trial.cost + self._between(new, stretch, fps).cost
             sums = [np.bincount(stretch, cost) for cost in (before, after)]
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
             moving = np.where(taken, np.abs(step).max(axis=1) > _STILL, worse)
-            moving &= (np.abs(sums[0] - sums[1]) > 1e-3 * sums[0])[stretch]
+            moving &= (np.abs(sums[0] - sums[1]) > _GAIN * sums[0])[stretch]
             damping *= np.where(worse, np.where(taken, 3.0, 30.0), np.where(taken, 0.3, 1.0))
             damping = np.clip(damping, 1e-6, 1e4)
-            here, problem = new.where(taken, here), trial.where(taken, problem)
+            here = new.where(taken, here)
             state = state.replaced(frames, here)
             active = np.zeros(len(state))
             active[frames[moving]] = 1.0
             keep = maximum_filter1d(active, 2 * margin + 1)[frames] > 0
             if not keep.any():
                 break
+            point = trial if taken.all() and keep.all() else None
             if not keep.all():
-                frames, here, problem, inputs, damping = (x[keep] for x in (frames, here, problem, inputs, damping))
+                frames, here, inputs, damping = (x[keep] for x in (frames, here, inputs, damping))
         return state
 
     @staticmethod
@@ -222,45 +212,60 @@ class Solver:
         sampled = state[:: max(1, round(fps / _COARSE))]
         return near_pairs(self.model.description, self.model.kinematics.poses(sampled), _LOOK)
 
-    def _body_terms(self, poses: Any, targets: Targets, stand: terms.Support) -> list[terms.Term]:
-        common = (self.model, poses, targets, self.mapping["weights"])
-        found = [terms.pelvis_position(*common), terms.pelvis_rotation(*common), terms.torso_rotation(*common)]
-        for k in range(2):
-            found += [terms.foot_position(*common, k), terms.foot_rotation(*common, k), *terms.above_floor(*common, k)]
-        return [*found, *terms.balance(self.model, poses, stand)]
-
-    def _arm_terms(self, poses: Any, targets: Targets) -> list[terms.Term]:
-        common = (self.model, poses, targets, self.mapping["weights"])
-        return [f(*common, k) for k in range(2) for f in (terms.upper_arm, terms.forearm, terms.hand_rotation)]
-
-    def _linearise(self, state: State, inputs: _Inputs, pairs: np.ndarray) -> _Problem:
-        model, targets = self.model, inputs.targets
+    def _evaluate(self, state: State, inputs: _Inputs, pairs: np.ndarray) -> _Point:
+        """Residuals and cost at a state; Jacobians wait until `_normal` asks for them."""
+        model, targets, weights = self.model, inputs.targets, self.mapping["weights"]
         poses = model.kinematics.poses(state)
+        common = (model, poses, targets, weights)
+        body = [terms.pelvis_position(*common), terms.pelvis_rotation(*common), terms.torso_rotation(*common)]
+        arms = [*terms.hands_meet(*common)]
+        for k in range(2):
+            body += [terms.foot_position(*common, k), terms.foot_rotation(*common, k)]
+            arms += [terms.upper_arm(*common, k), terms.forearm(*common, k), terms.hand_rotation(*common, k)]
+        body += terms.balance(model, poses, inputs.stand)
         away = inputs.guess - state.joint_pos
         cost = away**2 @ self.posture
-        found = [self._body_terms(poses, targets, inputs.stand), self._arm_terms(poses, targets)]
-        if len(pairs):
-            near = distances(model.description, poses, pairs)
-            weight, clearance = self.mapping["weights"]["clearance"], self.mapping["limits"]["clearance"]
-            for block, its in zip(self.blocks, found, strict=True):
-                its += terms.apart(model, poses, near, weight, clearance, block)
-        hessians, gradients = [], []
-        for block, its in zip(self.blocks, found, strict=True):
-            root = np.concatenate([np.broadcast_to(np.sqrt(i.weight), i.residual.shape) for i in its], axis=1)
-            residual = np.concatenate([i.residual for i in its], axis=1) * root
-            jacobian = np.concatenate([i.jacobian for i in its], axis=1) * root[:, :, None]
-            cost += np.sum(residual**2, axis=1)
-            across = jacobian.transpose(0, 2, 1)
-            hessian, gradient = across @ jacobian, (across @ residual[:, :, None])[:, :, 0]
-            joints = block[block >= ROOT] - ROOT
-            first = len(block) - len(joints)
-            gradient[:, first:] += self.posture[joints] * away[:, joints]  # points along the step to take
-            hessian += np.diag(np.r_[np.zeros(first), self.posture[joints]] + 1e-3)
-            hessians.append(hessian)
-            gradients.append(gradient)
-        return _Problem(cost, hessians, gradients)
+        for term in (*body, *arms):
+            cost += np.sum(term.weight * term.residual**2, axis=1)
+        near = distances(model.description, poses, pairs) if len(pairs) else None
+        if near is not None:
+            short = np.maximum(self.mapping["limits"]["clearance"] - near.distance, 0.0)
+            cost += weights["clearance"] * np.sum(short**2, axis=0)
+        height = terms.sole_heights(model, poses, targets)
+        cost += weights["floor"] * np.sum(np.minimum(height, 0.0) ** 2, axis=(0, 1))
+        return _Point(poses, away, (body, arms), near, height, cost)
 
-    def _between(self, state: State, stretch: np.ndarray, fps: float) -> _Between:
+    def _normal(self, point: _Point, block: np.ndarray, its: list[terms.Term]) -> _Normal:
+        rows = sum(term.residual.shape[1] for term in its)
+        t = len(point.cost)
+        residual, jacobian = np.empty((t, rows)), np.empty((t, rows, len(block)))
+        row = 0
+        for term in its:
+            part = slice(row, row + term.residual.shape[1])
+            root = np.sqrt(term.weight)
+            np.multiply(term.residual, root, out=residual[:, part])
+            np.multiply(term.jacobian(), np.broadcast_to(root, term.residual.shape)[:, :, None], out=jacobian[:, part])
+            row = part.stop
+        across = jacobian.transpose(0, 2, 1)
+        hessian, gradient = across @ jacobian, (across @ residual[:, :, None])[:, :, 0]
+        joints = block[block >= ROOT] - ROOT
+        first = len(block) - len(joints)
+        gradient[:, first:] += self.posture[joints] * point.away[:, joints]  # points along the step to take
+        hessian += np.diag(np.r_[np.zeros(first), self.posture[joints]] + 1e-3)
+        return _Normal(hessian, gradient, self._gaps(point, block))
+
+    def _gaps(self, point: _Point, block: np.ndarray) -> terms.Gaps:
+        """What a step of a block could bring too near."""
+        model, weights = self.model, self.mapping["weights"]
+        found = []
+        if point.near is not None:
+            limits = self.mapping["limits"]
+            found.append(terms.parts_apart(model, point.poses, point.near, limits, weights["clearance"], block))
+        if block is model.body_block:
+            found.append(terms.above_floor(model, point.poses, point.height, weights["floor"], block))
+        return reduce(terms.Gaps.join, found) if found else terms.no_gaps(block)
+
+    def _between(self, state: State, stretch: np.ndarray, fps: float) -> Joins:
         """Smoothness, and joint speeds and accelerations beyond their limits; none across stretches (T,) of time."""
         t, model, weight = len(state), self.model, self.mapping["weights"]["limits"]
         root = np.empty((max(t - 1, 0), ROOT))
@@ -280,70 +285,20 @@ class Solver:
         speed_weight = weight * (over != 0)
         speed_weight[np.diff(stretch) > 0] = 0.0
         smooth_weight[stretch[2:] != stretch[:-2]] = 0.0
-        return _Between(speed_weight, over, smooth_weight, smooth)
+        return Joins(speed_weight, over, smooth_weight, smooth)
 
-    def _step(
-        self, problem: _Problem, joins: _Between, state: State, damping: np.ndarray, held: np.ndarray
-    ) -> np.ndarray:
+    def _step(self, point: _Point, joins: Joins, state: State, damping: np.ndarray, frozen: np.ndarray) -> np.ndarray:
+        """The step (T, N): each block's, no longer than linearisation is good for."""
         step = np.zeros((len(state), self.model.size))
-        for block, hessian, gradient in zip(self.blocks, problem.hessians, problem.gradients, strict=True):
-            step[:, block] = self._banded(hessian, gradient, joins, block, state, damping, held)
-        longest = np.abs(step[:, 3:]).max(axis=1, initial=0.0)
-        return step * np.minimum(1.0, 0.6 / np.maximum(longest, 1e-9))[:, None]
-
-    def _banded(
-        self,
-        hessian: np.ndarray,
-        gradient: np.ndarray,
-        between: _Between,
-        block: np.ndarray,
-        state: State,
-        damping: np.ndarray,
-        frozen: np.ndarray,
-    ) -> np.ndarray:
-        """Solve for the step, with coordinates at their limits and frozen frames held."""
-        t, n = gradient.shape
-        gradient = gradient.copy()
-        # Lower bands, one row per unknown: itself, those after it in its frame, then in the next two frames.
-        bands = np.zeros((t, n, 2 * n + 1))
-        for k in range(n):
-            bands[:, k, : n - k] = hessian[:, k, k:]
-        own = bands[:, :, 0]
-        own += damping[:, None] * (own + 1.0)
-        if t > 1:
-            weight = between.speed_weight[:, block]
-            pull = weight * between.speed[:, block]
-            own[:-1] += weight
-            own[1:] += weight
-            bands[:-1, :, n] -= weight
-            gradient[:-1] += pull
-            gradient[1:] -= pull
-        if t > 2:
-            weight = between.smooth_weight[:, block]
-            pull = weight * between.smooth[:, block]
-            own[:-2] += weight
-            own[1:-1] += 4 * weight
-            own[2:] += weight
-            bands[:-2, :, n] -= 2 * weight
-            bands[1:-1, :, n] -= 2 * weight
-            bands[:-2, :, 2 * n] += weight
-            gradient[:-2] -= pull
-            gradient[1:-1] += 2 * pull
-            gradient[2:] -= pull
-        held = np.zeros((t, n), dtype=bool)
-        joints = block[block >= ROOT] - ROOT
-        value, pushed = state.joint_pos[:, joints], gradient[:, n - len(joints) :]
-        held[:, n - len(joints) :] = ((value <= self.model.lower[joints] + 1e-9) & (pushed < 0)) | (
-            (value >= self.model.upper[joints] - 1e-9) & (pushed > 0)
-        )
-        held[frozen] = True
-        own += 1e9 * held
-        gradient[held] = 0.0
-        extra = 0.0
-        for _ in range(8):
-            _, step, failed = lapack.dpbsv(bands.reshape(t * n, 2 * n + 1).T, gradient.ravel(), lower=1)
-            if failed == 0:
-                return step.reshape(t, n)
-            extra = max(10 * extra, 1e-2)
-            own += extra
-        return np.zeros_like(gradient)
+        longest = np.full(len(state), _LONGEST)
+        for block, its in zip(self.blocks, point.found, strict=True):
+            normal = self._normal(point, block, its)
+            bands, right = linear.equations(normal.hessian, normal.gradient, joins.of(block), damping)
+            joints = block[block >= ROOT] - ROOT
+            least, most = np.full_like(right, -np.inf), np.full_like(right, np.inf)
+            least[:, len(block) - len(joints) :] = (self.model.lower - state.joint_pos)[:, joints]
+            most[:, len(block) - len(joints) :] = (self.model.upper - state.joint_pos)[:, joints]
+            step[:, block], close = linear.solve(bands, right, normal.gaps, least, most, frozen)
+            longest[close] = _LONGEST_CLOSE
+        size = np.abs(step[:, 3:]).max(axis=1, initial=0.0)
+        return step * np.minimum(1.0, minimum_filter1d(longest, 5) / np.maximum(size, 1e-9))[:, None]

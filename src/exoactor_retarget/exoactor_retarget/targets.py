@@ -56,6 +56,10 @@ class Targets:
     """(T, 2, 3, 3) upper arm: z up the arm, x where the elbow bends to (a weak hint when the arm is straight)."""
     hand_rot: np.ndarray
     """(T, 2, 3, 3)."""
+    hand_way: np.ndarray
+    """(T, 2, 3) from the right hand to the left, m: from wrist to wrist, and from tip to tip."""
+    meeting: np.ndarray
+    """(T,) how much the hands are near each other, 0 to 1."""
 
     def __len__(self) -> int:
         return len(self.pelvis_pos)
@@ -150,6 +154,23 @@ def _axes(names: dict[str, Any]) -> np.ndarray:
     return np.stack(columns, axis=1) @ Rotation.from_euler("xyz", names["turn"], degrees=True).as_matrix()
 
 
+def _hand_ways(
+    person: Posture, hand_rot: np.ndarray, ratio: float, hands: dict[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ways (T, 2, 3) from the right hand to the left, in the robot's size, and how much they count (T,).
+
+    Hands keep the sides that their wrists are on, at least ``apart`` from each other: forearms in the robot's
+    proportions may well cross where the person's only met.
+    """
+    tip = person.at("wrist") + hands["length"] * person.arm * hand_rot[..., 0]
+    ways = ratio * np.stack([-np.diff(points, axis=1)[:, 0] for points in (person.at("wrist"), tip)], axis=1)
+    length = np.linalg.norm(ways[:, 0], axis=-1)
+    side = ways[:, 0] / np.maximum(length, 1e-6)[:, None]
+    short = np.maximum(hands["apart"] - np.einsum("tki,ti->tk", ways, side), 0.0)
+    near, far = hands["near"], hands["far"]
+    return ways + short[..., None] * side[:, None], 1.0 - _smoothstep((length - near) / (far - near))
+
+
 def make_targets(person: Posture, model: Model, mapping: dict[str, Any], origin: np.ndarray | None = None) -> Targets:
     """Put a grounded person (with contacts) into the robot's proportions.
 
@@ -184,10 +205,11 @@ def make_targets(person: Posture, model: Model, mapping: dict[str, Any], origin:
         foot_pos[:, k], foot_rot[:, k], foot_yaw[:, k] = _planted(
             foot_pos[:, k], foot_rot[:, k], contact[:, k], flat, fps
         )
+    hand_rot = np.stack([person.turn(f"{s}_hand") @ axes[f"{s}_hand"] for s in SIDES], axis=1)
+    hand_way, meeting = _hand_ways(person, hand_rot, (model.upper_arm + model.forearm) / person.arm, mapping["hands"])
     upper_arm = unit(person.at("elbow") - person.at("shoulder"))
     forearm = unit(person.at("wrist") - person.at("elbow"))
     shoulder = np.stack([person.turn(f"{s}_shoulder") for s in SIDES], axis=1)
-    hand_rot = np.stack([person.turn(f"{s}_hand") @ axes[f"{s}_hand"] for s in SIDES], axis=1)
     return Targets(
         fps=fps,
         pelvis_pos=pelvis_pos,
@@ -203,6 +225,8 @@ def make_targets(person: Posture, model: Model, mapping: dict[str, Any], origin:
         forearm=forearm,
         arm_rot=_arm_frames(upper_arm, forearm, shoulder @ _ARM),
         hand_rot=hand_rot @ model.rest["hand"],
+        hand_way=hand_way,
+        meeting=meeting,
     )
 
 
@@ -239,6 +263,8 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         forearm=forearm,
         arm_rot=np.stack([x, np.cross(z, x), z], axis=-1),
         hand_rot=turn("hand"),
+        hand_way=np.zeros((len(state), 2, 3)),
+        meeting=np.zeros(len(state)),
     )
 
 

@@ -1,4 +1,6 @@
-"""What the solver minimises: one function per term. Each returns its residual, wanted minus reached, and its Jacobian.
+"""What the solver minimises: one function per term.
+
+Each returns its residual, wanted minus reached, and how to make its Jacobian, which costs more and is needed less.
 
 A frame's cost is the sum over its terms of weight times squared residual. Body terms are functions of root, legs and
 waist; arm terms of the arms alone, since arms follow directions that hold in the world and should not move the body.
@@ -6,17 +8,19 @@ waist; arm terms of the arms alone, since arms follow directions that hold in th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from exoactor_retarget.collision import Distances
-from exoactor_retarget.kinematics import Poses, log
+from exoactor_retarget.kinematics import Poses, cross, log
 from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
+
+LOOK = 0.04  # m: what is not as near as this beyond its limit is not looked at in a step
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,10 @@ class Term:
 
     residual: np.ndarray
     """(T, r)."""
-    jacobian: np.ndarray
-    """(T, r, n)."""
     weight: Any
     """Broadcastable to (T, r)."""
+    jacobian: Callable[[], np.ndarray]
+    """Gives (T, r, n)."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,9 @@ def support(targets: Targets, mapping: dict[str, Any]) -> Support:
     return Support(axes, first, last, mapping["weights"]["center_of_mass"] * still)
 
 
-def _position(model: Model, poses: Poses, part: str, k: int, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    point = model.point(poses, part, k)
-    return point.T, model.kinematics.point_jacobian(poses, model.bodies[part][k], point, block)
-
-
-def _turn(
-    model: Model, poses: Poses, body: int, wanted: np.ndarray, block: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _turn(model: Model, poses: Poses, body: int, wanted: np.ndarray, weight: Any, block: np.ndarray) -> Term:
     residual = log(wanted @ poses.rotation(body).transpose(0, 2, 1))
-    return residual, model.kinematics.turn_jacobian(poses, body, block)
+    return Term(residual, weight, lambda: model.kinematics.turn_jacobian(poses, body, block))
 
 
 # --- the body ---
@@ -90,100 +87,185 @@ def _turn(
 
 def pelvis_position(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
     """The root path."""
-    block = model.body_block
-    jacobian = model.kinematics.point_jacobian(poses, 0, poses.pos[0], block)
-    return Term(targets.pelvis_pos - poses.pos[0].T, jacobian, np.array(weights["pelvis_position"]))
+    residual, weight = targets.pelvis_pos - poses.pos[0].T, np.array(weights["pelvis_position"])
+    return Term(residual, weight, lambda: model.kinematics.point_jacobian(poses, 0, poses.pos[0], model.body_block))
 
 
 def pelvis_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
     """Orientation of the pelvis."""
-    return Term(*_turn(model, poses, 0, targets.pelvis_rot, model.body_block), weights["pelvis_rotation"])
+    return _turn(model, poses, 0, targets.pelvis_rot, weights["pelvis_rotation"], model.body_block)
 
 
 def torso_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
     """Orientation of the torso."""
-    return Term(*_turn(model, poses, model.torso, targets.torso_rot, model.body_block), weights["torso_rotation"])
+    return _turn(model, poses, model.torso, targets.torso_rot, weights["torso_rotation"], model.body_block)
 
 
 def foot_position(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """A foot's place: all but fixed in contact."""
-    at, jacobian = _position(model, poses, "foot", k, model.body_block)
+    at, body = model.point(poses, "foot", k), model.bodies["foot"][k]
     contact = targets.contact[:, k, None]
     weight = np.where(contact, weights["foot_contact_position"], weights["foot_swing_position"])
-    return Term(targets.foot_pos[:, k] - at, jacobian, weight)
+    return Term(
+        targets.foot_pos[:, k] - at.T,
+        weight,
+        lambda: model.kinematics.point_jacobian(poses, body, at, model.body_block),
+    )
 
 
 def foot_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """A foot's orientation: flat on the floor in contact."""
-    body, contact = model.bodies["foot"][k], targets.contact[:, k, None]
+    contact = targets.contact[:, k, None]
     weight = np.where(contact, weights["foot_contact_rotation"], weights["foot_swing_rotation"])
-    return Term(*_turn(model, poses, body, targets.foot_rot[:, k], model.body_block), weight)
-
-
-def above_floor(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Iterator[Term]:
-    """Corners of a sole that swings below the floor."""
-    body = model.bodies["foot"][k]
-    up = np.zeros((3, len(targets)))
-    up[2] = 1.0
-    for corner in model.soles[k]:
-        point = poses.points(body, corner)
-        below = np.where(targets.contact[:, k], 0.0, np.minimum(point[2], 0.0))
-        if below.any():
-            jacobian = model.kinematics.along_jacobian(poses, body, point, up, model.body_block)
-            yield Term(-below[:, None], jacobian[:, None], np.where(below < 0, weights["floor"], 0.0)[:, None])
+    return _turn(model, poses, model.bodies["foot"][k], targets.foot_rot[:, k], weight, model.body_block)
 
 
 def balance(model: Model, poses: Poses, stand: Support) -> Iterator[Term]:
     """Centre of mass over the feet while these stand and the root is slow."""
     if not stand.weight.any():
         return
-    center, jacobian = model.kinematics.center_of_mass(poses, model.body_block)
+    center, mass, moment = model.kinematics.center_of_mass(poses)
     at = np.einsum("atj,jt->at", stand.axes, center[:2])
     with np.errstate(invalid="ignore"):
         off = np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0)
+
+    def jacobian() -> np.ndarray:
+        whole = model.kinematics.center_jacobian(poses, mass, moment, model.body_block)
+        return np.einsum("atj,tjn->tan", stand.axes, whole[:, :2])
+
     if off.any():
-        along = np.einsum("atj,tjn->tan", stand.axes, jacobian[:, :2])
-        yield Term(off.T, along, stand.weight[:, None])
+        yield Term(off.T, np.where(off.T != 0, stand.weight[:, None], 0.0), jacobian)
 
 
 # --- the arms ---
 
 
+def _way(model: Model, poses: Poses, start: str, end: str, k: int, wanted: np.ndarray, weight: Any) -> Term:
+    """The way from one part of an arm to the next."""
+    block, kinematics = model.arms_block, model.kinematics
+    first, last = model.point(poses, start, k), model.point(poses, end, k)
+
+    def jacobian() -> np.ndarray:
+        out = kinematics.point_jacobian(poses, model.bodies[end][k], last, block)
+        return out - kinematics.point_jacobian(poses, model.bodies[start][k], first, block)
+
+    return Term(wanted - (last - first).T, weight, jacobian)
+
+
 def upper_arm(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """Direction of an upper arm, as the way from shoulder to elbow."""
-    shoulder, first = _position(model, poses, "shoulder", k, model.arms_block)
-    elbow, second = _position(model, poses, "elbow", k, model.arms_block)
-    return Term(model.upper_arm * targets.upper_arm[:, k] - (elbow - shoulder), second - first, weights["upper_arm"])
+    wanted = model.upper_arm * targets.upper_arm[:, k]
+    return _way(model, poses, "shoulder", "elbow", k, wanted, weights["upper_arm"])
 
 
 def forearm(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """Direction of a forearm, as the way from elbow to wrist."""
-    elbow, first = _position(model, poses, "elbow", k, model.arms_block)
-    wrist, second = _position(model, poses, "wrist", k, model.arms_block)
-    return Term(model.forearm * targets.forearm[:, k] - (wrist - elbow), second - first, weights["forearm"])
+    wanted = model.forearm * targets.forearm[:, k]
+    return _way(model, poses, "elbow", "wrist", k, wanted, weights["forearm"])
 
 
 def hand_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """Orientation of a hand."""
-    body = model.bodies["hand"][k]
-    return Term(*_turn(model, poses, body, targets.hand_rot[:, k], model.arms_block), weights["hand_rotation"])
+    body, weight = model.bodies["hand"][k], weights["hand_rotation"]
+    return _turn(model, poses, body, targets.hand_rot[:, k], weight, model.arms_block)
+
+
+def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Iterator[Term]:
+    """The way from hand to hand where they are near each other: there it matters more than the arms' directions."""
+    if not targets.meeting.any():
+        return
+    block, bodies = model.arms_block, model.bodies["hand"]
+    for k in range(2):  # wrists, then tips
+        left, right = (poses.points(bodies[side], model.hand_points[side, k]) for side in range(2))
+
+        def jacobian(left: np.ndarray = left, right: np.ndarray = right) -> np.ndarray:
+            out = model.kinematics.point_jacobian(poses, bodies[0], left, block)
+            return out - model.kinematics.point_jacobian(poses, bodies[1], right, block)
+
+        weight = weights["hands_meet"] * targets.meeting[:, None]
+        yield Term(targets.hand_way[:, k] - (left - right).T, weight, jacobian)
 
 
 # --- both ---
 
 
-def apart(
-    model: Model, poses: Poses, near: Distances, weight: float, clearance: float, block: np.ndarray
-) -> Iterator[Term]:
-    """Parts of the robot that stand nearer to each other than the clearance.
+@dataclass(frozen=True)
+class Gaps:
+    """What must not come nearer than it may, K cases in order of their frames."""
+
+    frame: np.ndarray
+    """(K,)."""
+    short: np.ndarray
+    """(K,) m: how much nearer it is than it may be; negative when it is not."""
+    row: np.ndarray
+    """(K, n) Jacobian of the distance."""
+    weight: np.ndarray
+    """(K,)."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __getitem__(self, cases: np.ndarray) -> Gaps:
+        return Gaps(self.frame[cases], self.short[cases], self.row[cases], self.weight[cases])
+
+    def join(self, other: Gaps) -> Gaps:
+        """Cases of both."""
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        both = Gaps(*(np.concatenate(pair) for pair in pairs))
+        return both[np.argsort(both.frame, kind="stable")]
+
+
+def no_gaps(block: np.ndarray) -> Gaps:
+    """No cases."""
+    return Gaps(np.zeros(0, dtype=int), np.zeros(0), np.zeros((0, len(block))), np.zeros(0))
+
+
+def _rows(
+    model: Model,
+    poses: Poses,
+    body: np.ndarray,
+    point: np.ndarray,
+    along: np.ndarray,
+    frame: np.ndarray,
+    block: np.ndarray,
+) -> np.ndarray:
+    """Jacobians (K, n) of points (3, K) of bodies (K,) along directions (3, K); zero for the root's position."""
+    axis, anchor = poses.axis[block][:, :, frame], poses.anchor[block][:, :, frame]
+    moment = cross(point - anchor, along)  # d . (a x r) = a . (r x d)
+    return model.kinematics.turns[:, block][body] * np.sum(axis * moment, axis=1).T
+
+
+def parts_apart(
+    model: Model, poses: Poses, near: Distances, limits: dict[str, Any], weight: float, block: np.ndarray
+) -> Gaps:
+    """Parts of the robot that are near each other.
 
     A pair with a part of an arm is the arms' affair, the others are the body's.
     """
     bodies = model.description.capsule_body[near.pairs]
     its = model.of_arm[bodies].any(axis=1) == (block is model.arms_block)
-    for p in np.flatnonzero(its & (near.distance < clearance).any(axis=1)):
-        a, b = bodies[p]
-        short = np.maximum(clearance - near.distance[p], 0.0)
-        jacobian = model.kinematics.along_jacobian(poses, b, near.second[p], near.normal[p], block)
-        jacobian -= model.kinematics.along_jacobian(poses, a, near.first[p], near.normal[p], block)
-        yield Term(short[:, None], jacobian[:, None], np.where(short > 0, weight, 0.0)[:, None])
+    frame, pair = np.nonzero(((near.distance < limits["clearance"] + LOOK) & its[:, None]).T)
+    normal, first, second = (a[pair, :, frame].T for a in (near.normal, near.first, near.second))
+    row = _rows(model, poses, bodies[pair, 1], second, normal, frame, block)
+    row -= _rows(model, poses, bodies[pair, 0], first, normal, frame, block)
+    return Gaps(frame, limits["clearance"] - near.distance[pair, frame], row, np.full(len(frame), float(weight)))
+
+
+def sole_heights(model: Model, poses: Poses, targets: Targets) -> np.ndarray:
+    """Heights (2, K, T) of the soles' corners above the floor, of feet that swing; infinite for those in contact."""
+    feet = model.bodies["foot"]
+    height = np.einsum("fjt,fkj->fkt", poses.rot[feet, 2], model.soles) + poses.pos[feet, 2][:, None]
+    return np.where(targets.contact.T[:, None], np.inf, height)
+
+
+def above_floor(model: Model, poses: Poses, height: np.ndarray, weight: float, block: np.ndarray) -> Gaps:
+    """Corners of soles that swing near the floor, at the heights of `sole_heights`."""
+    frame, foot, corner = np.nonzero((height < LOOK).transpose(2, 0, 1))
+    body = np.array(model.bodies["foot"])[foot]
+    local = np.einsum("kij,kj->ki", poses.rot[body, :, :, frame], model.soles[foot, corner])
+    point = (local + poses.pos[body, :, frame]).T
+    up = np.zeros((3, len(frame)))
+    up[2] = 1.0
+    row = _rows(model, poses, body, point, up, frame, block)
+    row[:, block == 2] = 1.0
+    return Gaps(frame, -height[foot, corner, frame], row, np.full(len(frame), float(weight)))
