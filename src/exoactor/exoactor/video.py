@@ -20,6 +20,8 @@ from exoactor.errors import BadInput
 from exoactor.files import save_bytes
 
 MAX_FPS = 480.0
+MAX_BYTES = 2**30
+"""Of a file; it is held in memory."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class Video:
     def load(cls, path: str | Path) -> Video:
         """Read a video file; raises `BadInput` as `from_bytes` does."""
         try:
+            size = Path(path).stat().st_size
+            if size > MAX_BYTES:
+                raise BadInput(
+                    f"The video {path} has {size / 2**30:.1f} GiB, but up to {MAX_BYTES >> 30} are read: cut it."
+                )
             data = Path(path).read_bytes()
         except OSError as error:
             raise BadInput(f"Cannot read the video {path}: {error.strerror or error}.") from None

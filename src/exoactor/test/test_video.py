@@ -46,6 +46,14 @@ def test_a_cut_off_video_is_refused():
         list(Video.from_bytes(data[: len(data) // 2]).frames())
 
 
+def test_an_enormous_file_is_refused_at_once(tmp_path):
+    path = tmp_path / "long.mp4"
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)  # sparse: it takes no room
+    with pytest.raises(BadInput, match=r"has 3\.0 GiB, but up to 1 are read"):
+        Video.load(path)
+
+
 def test_no_frames_make_no_video():
     with pytest.raises(BadInput, match="at least one frame"):
         Video.from_frames([], 30.0)
