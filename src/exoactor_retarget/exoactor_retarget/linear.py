@@ -73,15 +73,11 @@ def equations(hessian: np.ndarray, gradient: np.ndarray, joins: Joins, damping: 
 
 
 def _solved(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve, overwriting both; zeros where the equations cannot be solved."""
     t, n = right.shape
-    extra = 0.0
-    for _ in range(8):
-        _, step, failed = lapack.dpbsv(bands.reshape(t * n, 2 * n + 1).T, right.ravel(), lower=1)
-        if failed == 0:
-            return step.reshape(t, n)
-        extra = max(10 * extra, 1e-2)
-        bands[:, :, 0] += extra
-    return np.zeros_like(right)
+    matrix = bands.reshape(t * n, 2 * n + 1).T
+    _, step, failed = lapack.dpbsv(matrix, right.ravel(), lower=1, overwrite_ab=1, overwrite_b=1)
+    return step.reshape(t, n) if failed == 0 else np.zeros_like(right)
 
 
 def _pressed(bands: np.ndarray, right: np.ndarray, gaps: Gaps) -> None:

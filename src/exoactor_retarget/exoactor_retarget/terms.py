@@ -20,7 +20,7 @@ from exoactor_retarget.kinematics import Poses, cross, log
 from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
 
-LOOK = 0.04  # m: what is not as near as this beyond its limit is not looked at in a step
+LOOK = 0.025  # m: what is not as near as this beyond its limit is not looked at in a step
 
 
 @dataclass(frozen=True)
