@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
+from exoactor.motion import HumanMotion
 from exoactor.stages import Estimate, Metrics, Progress, no_progress
 from exoactor.video import Video
 from exoactor_pose.camera import Camera
@@ -19,6 +21,7 @@ from exoactor_pose.hands import LOOKS_PER_SECOND, HandFinder, hand_pose, sharpen
 from exoactor_pose.landmarks import Landmarks, detect
 from exoactor_pose.people import Follower
 from exoactor_pose.quality import Limits, clip_figures, refuse
+from exoactor_pose.streaming import MotionStream, follow, no_segment
 
 
 class MediapipeEstimator:
@@ -46,6 +49,10 @@ class MediapipeEstimator:
         Length of video that is taken, in s.
     hands
         Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
+    streaming
+        Tell the motion in segments, each within two seconds of video, while the rest is still being looked at; a
+        segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
+        at the first cut or when the person is gone.
     moving_camera
         Look in the background whether the camera turns; without, it is taken as still.
     min_quality, max_reprojection, max_skate, max_jerk, max_speed
@@ -66,6 +73,7 @@ class MediapipeEstimator:
         person: str = "largest",
         max_seconds: float = 120.0,
         hands: bool = True,
+        streaming: bool = False,
         moving_camera: bool = True,
         min_quality: float = 0.3,
         max_reprojection: float = 0.07,
@@ -82,7 +90,7 @@ class MediapipeEstimator:
         self.body = BodyModel.load(body_model or None)
         self.person_height, self.fov_deg, self.min_found = person_height, fov_deg, min_found
         self.person, self.max_seconds, self.hands = Follower(person).choice, max_seconds, hands
-        self.moving_camera = moving_camera
+        self.moving_camera, self.streaming = moving_camera, streaming
         self.model_complexity, self.min_confidence = model_complexity, min_confidence
         self.limits = Limits(min_quality, max_reprojection, max_skate, max_jerk, max_speed)
         self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
@@ -91,8 +99,19 @@ class MediapipeEstimator:
         """Load what finds the person."""
         return MediapipeDetector(self.model_complexity, self.min_confidence)
 
-    def __call__(self, video: Video, progress: Progress = no_progress) -> Estimate:
+    def __call__(
+        self, video: Video, progress: Progress = no_progress, on_segment: Callable[[HumanMotion], None] = no_segment
+    ) -> Estimate:
         """Estimate the motion.
+
+        Parameters
+        ----------
+        video
+            The video.
+        progress
+            Told how far it is.
+        on_segment
+            With the option ``streaming``, called with each segment as soon as it is finished; they follow each other.
 
         Raises
         ------
@@ -111,28 +130,38 @@ class MediapipeEstimator:
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
             every = round(video.fps / LOOKS_PER_SECOND)
-            seen = detect(
-                video, detector, self.person, self.max_seconds,
-                stack.enter_context(closing(HandFinder(every))) if self.hands else None,
-                camera=turning,
-                progress=lambda share, text: progress(0.6 * share, text),
-            )  # fmt: skip
+            hands = stack.enter_context(closing(HandFinder(every))) if self.hands else None
+            if self.streaming:
+                source = MotionStream(
+                    detector, video.fps, camera, video.width, video.height, self.body, self.person_height, self.person,
+                    hands, turning, self.weights,
+                )  # fmt: skip
+                seen, result = follow(video, source, on_segment, progress)
+                self._check_found(seen)
+            else:
+                seen = detect(
+                    video, detector, self.person, self.max_seconds, hands, camera=turning,
+                    progress=lambda share, text: progress(0.6 * share, text),
+                )  # fmt: skip
+                self._check_found(seen)
+                result = fit(
+                    sharpened(seen), camera, self.body, self.person_height, self.weights,
+                    lambda share, text: progress(0.6 + 0.4 * share, text),
+                )  # fmt: skip
+                result = replace(result, motion=replace(result.motion, hand_pose=hand_pose(seen)))
+        progress(1.0, "The motion is estimated")
+        keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
+        metrics = _metrics(seen, result, self.body, video.intrinsics is not None)
+        refuse(metrics, self.limits, seen.fps)
+        return Estimate(result.motion, keypoints, metrics)
+
+    def _check_found(self, seen: Landmarks) -> None:
         count = int(seen.found.sum())
         if count == 0 or count < self.min_found * len(seen):
             raise BadInput(
                 f"A person was found in {count} of {len(seen)} frames, too few to follow: "
                 "use a video that shows one whole person most of the time."
             )
-        result = fit(
-            sharpened(seen), camera, self.body, self.person_height, self.weights,
-            lambda share, text: progress(0.6 + 0.4 * share, text),
-        )  # fmt: skip
-        progress(1.0, "The motion is estimated")
-        keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
-        motion = replace(result.motion, hand_pose=hand_pose(seen))
-        metrics = _metrics(seen, result, self.body, video.intrinsics is not None)
-        refuse(metrics, self.limits, seen.fps)
-        return Estimate(motion, keypoints, metrics)
 
 
 def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from exoactor.body import BodyModel
+from exoactor.motion import HumanMotion
 from exoactor.ros.convert import WORLD, floats, human_to_message, video_from_message
 from exoactor.ros.qos import LATCHED
 from exoactor.ros.replay import Replay
@@ -49,6 +51,16 @@ class PoseNode(StageNode):
         self._markers = self.create_publisher(MarkerArray, "human/markers", LATCHED)
         self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._markers.get_subscription_count() > 0)
         self._parents: np.ndarray | None = None
+
+    def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
+        """Segments go out as feedback, where the backend streams."""
+        if not getattr(self._backend, "streaming", False):
+            return {}
+
+        def on_segment(segment: HumanMotion) -> None:
+            tell(text=f"{len(segment) / segment.fps:.1f} s more are finished", segment=human_to_message(segment))
+
+        return {"on_segment": on_segment}
 
     def on_output(self, output: Estimate) -> None:
         """Show the motion from now on."""

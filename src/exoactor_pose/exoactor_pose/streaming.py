@@ -8,6 +8,7 @@ the same floor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
+from exoactor.stages import Progress, no_progress
+from exoactor.video import Video
 from exoactor_pose.camera import Camera
 from exoactor_pose.camera_motion import CameraMotion
 from exoactor_pose.detectors import Detector
@@ -34,6 +37,7 @@ GONE = 2.0
 """s without the person after which the stream ends; less than a window, so that each has something to fit."""
 
 
+OVER = "closed"
 AGAIN = (3, 6)
 """Steps at most of every fit but the first: most of its frames are nearly where they belong."""
 
@@ -91,9 +95,9 @@ class MotionStream:
         self.start: int | None = None
         """Number of the frame that the motion starts with, the first in which the person was found."""
         self.ended = ""
-        """Why the stream ended before its last frame; empty: it did not."""
+        """Why the stream ended before its last frame, or `OVER`; empty: it has not."""
         self.last: Fit | None = None
-        """The fit of the last window."""
+        """The fit of the last segment's frames."""
         self._come = 0  # frames
         self._settled = 0  # number of the frame up to which the motion is out
         self._known: Known | None = None  # from `_first` on
@@ -144,7 +148,7 @@ class MotionStream:
         """Give out what is left before the frame ``stop``."""
         self._come = stop
         last = self._settle(stop) if stop > self._settled else []
-        self.ended = f"From {stop / self.fps:.1f} s on {reason}: what follows is left out." if reason else "It is over."
+        self.ended = f"From {stop / self.fps:.1f} s on {reason}: what follows is left out." if reason else OVER
         self.tracker.close()
         return last
 
@@ -157,16 +161,17 @@ class MotionStream:
                 seen = replace(seen, camera_rotation=turns[seen.start - self.start :])
         first = self._first
         window = _between(sharpened(seen), first, self._come)
-        self.last = fit(window, self.camera, self.body, self.person_height, self.weights, known=self._known)
-        motion = replace(self.last.motion, hand_pose=hand_pose(seen)[first - seen.start :])
-        segment = _frames(motion, slice(self._settled - first, stop - first))
+        result = fit(window, self.camera, self.body, self.person_height, self.weights, known=self._known)
+        new = slice(self._settled - first, stop - first)
+        motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
+        self.last = replace(result, motion=_frames(motion, new), reprojection=result.reprojection[new])
         self._settled = stop
         self.weights = replace(self.weights, iterations=np.minimum(self.weights.iterations, AGAIN))
         self._known = Known(
-            self.last.state.part(slice(self._first - first, None)), stop - self._first, self.last.place
+            result.state.part(slice(self._first - first, None)), stop - self._first, result.place
         )  # fmt: skip
         self.tracker.drop(max(0, stop - self.past - self.tracker.first))
-        return [segment]
+        return [self.last.motion]
 
 
 _SEEN = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
@@ -183,6 +188,56 @@ def _between(seen: Landmarks, first: int, stop: int) -> Landmarks:
 def _frames(motion: HumanMotion, part: slice) -> HumanMotion:
     """Some of the frames of a motion."""
     return replace(motion, **{name: getattr(motion, name)[part] for name in _MOVED})
+
+
+def no_segment(segment: HumanMotion) -> None:
+    """Callback for segments that does nothing."""
+
+
+def follow(
+    video: Video, source: MotionStream, on_segment: Callable[[HumanMotion], None], progress: Progress = no_progress
+) -> tuple[Landmarks, Fit]:
+    """Put a whole video through a stream.
+
+    Parameters
+    ----------
+    video
+        The video; nothing of it is read ahead.
+    source
+        A new stream.
+    on_segment
+        Called with each segment as soon as it is finished.
+
+    Returns
+    -------
+    What was seen in the frames of the motion, and the motion as one fit.
+    """
+    seen, fits = [], []
+
+    def tell(segments: list[HumanMotion]) -> None:
+        for segment in segments:
+            fits.append(source.last)
+            on_segment(segment)
+
+    total = max(video.frame_count, 1)
+    for number, frame in enumerate(video.frames(), 1):
+        tell(source.push(frame))
+        if not source.ended:
+            seen.append(source.tracker.poses[-1] if source.tracker.poses else None)
+        progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
+    tell(source.close())
+    motion = joined([each.motion for each in fits])
+    seen = seen[source.start : source.start + len(motion)]
+    landmarks = Landmarks(
+        source.fps, *source.size, np.array([np.zeros((33, 3)) if pose is None else pose.image for pose in seen]), None,
+        np.array([pose is not None for pose in seen]), start=source.start,
+        notes=(*source.tracker.follower.notes, *([source.ended] if source.ended != OVER else [])),
+    )  # fmt: skip
+    whole = replace(
+        fits[-1], motion=motion, reprojection=np.concatenate([each.reprojection for each in fits]),
+        height_px=float(np.median([each.height_px for each in fits])), untangled=sum(each.untangled for each in fits),
+    )  # fmt: skip
+    return landmarks, whole
 
 
 def joined(segments: list[HumanMotion]) -> HumanMotion:

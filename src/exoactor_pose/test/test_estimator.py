@@ -57,6 +57,25 @@ def test_walking_past_a_camera_that_turns_is_walking():
     assert any("camera turns" in note for note in estimate.metrics["notes"])
 
 
+def test_streaming_tells_the_motion_in_segments(waving):
+    video, _ = waving
+    twice = Video.from_frames([*video.frames(), *list(video.frames())[::-1]], 15, video.intrinsics)
+    when, segments, fractions = [], [], []
+
+    def on_segment(segment):
+        segments.append(segment)
+        when.append(fractions[-1])
+
+    estimate = MediapipeEstimator(streaming=True)(twice, lambda fraction, text: fractions.append(fraction), on_segment)
+    assert len(segments) == 3
+    assert when[0] < 0.7  # before the video ends
+    assert fractions == sorted(fractions)
+    assert sum(len(s) for s in segments) == len(estimate.motion) == 48
+    np.testing.assert_array_equal(np.concatenate([s.transl for s in segments]), estimate.motion.transl)
+    assert estimate.keypoints.shape == (48, 33, 3)
+    assert estimate.metrics["found_share"] > 0.9
+
+
 def test_cancel_is_obeyed(waving):
     def stop(fraction, text):
         if fraction > 0.65:

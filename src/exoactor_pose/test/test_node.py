@@ -9,7 +9,7 @@ from exoactor_interfaces.msg import Video as VideoMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
 from exoactor.motion import HumanMotion
-from exoactor.ros.convert import video_to_message
+from exoactor.ros.convert import human_from_message, video_to_message
 from exoactor.ros.qos import LATCHED
 from exoactor.ros.testing import Caller, spinning, until
 from exoactor.stages import Estimate
@@ -37,6 +37,33 @@ def test_bad_videos_and_the_skeleton():
     bones, joints = seen[-1].markers
     assert (bones.type, len(bones.points), bones.header.frame_id) == (Marker.LINE_LIST, 2 * 21, "world")
     assert (joints.type, len(joints.points)) == (Marker.SPHERE_LIST, 22)
+
+
+def test_a_streaming_backend_tells_segments_as_feedback():
+    motion = HumanMotion(30, np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 63)), np.zeros(10))
+
+    class Streaming:
+        """Two segments, and progress between them."""
+
+        streaming = True
+
+        def __call__(self, video, progress, on_segment):
+            on_segment(motion)
+            progress(0.5, "half")
+            on_segment(motion)
+            return Estimate(motion)
+
+    video = Video.from_frames([np.full((48, 64, 3), 128, np.uint8)] * 2, 30)
+    with spinning(PoseNode) as (node, tester):
+        until(lambda: node._backend)
+        node._backend = Streaming()
+        caller = Caller(tester, EstimateMotion, "estimate_motion")
+        result = caller.result(EstimateMotion.Goal(video=video_to_message(video)), 60.0)
+        assert result.error_code == 0, result.error_msg
+        until(lambda: sum(f.segment.num_frames > 0 for f in caller.feedback) == 2)
+    told = [f for f in caller.feedback if f.segment.num_frames]
+    assert [f.fraction for f in told] == [0.0, 0.5]
+    assert len(human_from_message(told[0].segment)) == 2
 
 
 def test_keypoints_travel_flat():

@@ -91,6 +91,10 @@ class StageNode(LifecycleNode):
     def on_output(self, output: Any) -> None:
         """Show the output of a successful goal on topics; for subclasses."""
 
+    def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
+        """Keyword arguments of the backend for this goal; ``tell`` sends feedback with the fields given; subclasses."""
+        return {}
+
     # --- lifecycle ----------------------------------------------------------------------------------------------
 
     def _autostart(self) -> None:
@@ -221,10 +225,14 @@ class StageNode(LifecycleNode):
         return result
 
     def _run(self, goal: Any) -> Any:
-        last = -FEEDBACK_PERIOD
+        last, done = -FEEDBACK_PERIOD, 0.0
+
+        def tell(**fields: Any) -> None:
+            goal.publish_feedback(self._action_type.Feedback(fraction=done, **fields))
 
         def progress(fraction: float, text: str) -> None:
-            nonlocal last
+            nonlocal last, done
+            done = float(fraction)
             if goal.is_cancel_requested:
                 raise Cancelled("Cancelled.")
             if self._leaving.is_set() or not self.context.ok():
@@ -232,12 +240,13 @@ class StageNode(LifecycleNode):
             now = time.monotonic()
             if now - last >= FEEDBACK_PERIOD:
                 last = now
-                goal.publish_feedback(self._action_type.Feedback(fraction=float(fraction), text=text))
+                tell(text=text)
 
         if self._backend is None:
             raise Missing(f"The {self.get_name()} is not configured.")
         progress(0.0, "starting")
-        return self._backend(self._to_input(goal.request), progress, **self._to_options(goal.request))
+        options = self._to_options(goal.request) | self.more_options(tell)
+        return self._backend(self._to_input(goal.request), progress, **options)
 
 
 def _descriptions(backend: type) -> dict[str, str]:
