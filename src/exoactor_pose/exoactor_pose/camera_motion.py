@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
 WIDTH = 320
@@ -40,7 +41,7 @@ EXPLAINED = 0.75
 """Share of the corners that a turn must explain; where it is less, the camera moves along or zooms too."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Keyframe:
     picture: np.ndarray
     points: np.ndarray
@@ -110,7 +111,7 @@ class CameraMotion:
             (T, 3, 3) from the first of these frames' camera to each frame's camera (x right, y down, z ahead): a
             direction d of the first is R d in the other. None: the camera stands still, or nothing can be told.
         notes
-            Sentences for the user, with times from ``start`` on.
+            Sentences for the user, with times of the video.
         """
         stop = self._frame if stop is None else stop
         inside = [k for k, number in enumerate(self._looked) if start <= number < stop]
@@ -120,14 +121,14 @@ class CameraMotion:
         if np.isnan(explained).mean() > 0.5:
             return None, ("The background shows too little to tell whether the camera moves: it is taken as still.",)
         at = np.array(self._looked)[inside]
-        notes = list(_moves_along((at - start) / self.fps, explained))
+        notes = _moves_along(at / self.fps, explained)
         turns = _between(at, Rotation.from_matrix(np.array(self._rotations)[inside]), np.arange(start, stop))
         turns = turns * turns[0].inv()
         angle = np.degrees(turns.magnitude())
         if angle.max() < STILL_DEG:
-            return None, tuple(notes)
-        notes.insert(0, f"The camera turns by up to {angle.max():.0f} degrees: that is taken into account.")
-        return turns.as_matrix(), tuple(notes)
+            return None, notes
+        told = f"The camera turns by up to {angle.max():.0f} degrees: that is taken into account."
+        return turns.as_matrix(), (told, *notes)
 
     # --- one picture ---
 
@@ -139,10 +140,13 @@ class CameraMotion:
         before = self._rotations[-1]
         near = min(self._keyframes, key=lambda key: _degrees(key.rotation.T @ before))
         found = self._compare(near, picture, mask, before)
-        if found is None or found[1] < 0.5 * self._visible(near, found[0]):
+        explained = found[1] / found[2] if found else 1.0
+        if found is None or found[1] < 0.5 * self._visible(near, mask, found[0]):
             # grown apart, or turned fast: the picture before has more in common, and the whole of it tells how far
             last = self._add_keyframe(*self._last, before)
             found = self._compare(last, picture, mask, self._shift(last.picture, picture) @ before) or found
+            if found and _degrees(near.rotation.T @ found[0]) < KEY_DEG / 2:
+                self._keyframes.remove(near)  # it shows what is no longer there
         if found is None:  # lost: go on from here
             self._keyframes = []
             self._add_keyframe(picture, mask, before)
@@ -150,7 +154,7 @@ class CameraMotion:
         rotation, agreeing, followed = found
         if min(_degrees(key.rotation.T @ rotation) for key in self._keyframes) > KEY_DEG:
             self._add_keyframe(picture, mask, rotation)
-        return rotation, agreeing / followed
+        return rotation, min(explained, agreeing / followed)
 
     def _shift(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Coarse turn (3, 3) between two pictures, by how far the whole of them has moved."""
@@ -185,7 +189,7 @@ class CameraMotion:
             return None
         start, rays = key.points[inside], rays[inside]
         flowed, status, change = cv2.calcOpticalFlowPyrLK(
-            key.picture, picture, start[:, None], guess[inside][:, None].copy(), winSize=(15, 15), maxLevel=3,
+            key.picture, picture, start[:, None], guess[inside][:, None].copy(), winSize=(15, 15), maxLevel=1,
             criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01), flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         )  # fmt: skip
         flowed = flowed.reshape(-1, 2)
@@ -220,11 +224,12 @@ class CameraMotion:
                 turn = _kabsch(rays[agree], seen[agree])
         return turn, errors(turn) < INLIER
 
-    def _visible(self, key: _Keyframe, rotation: np.ndarray) -> int:
-        """How many corners of a keyframe a camera with this turn has in its picture."""
-        height, width = key.picture.shape
+    def _visible(self, key: _Keyframe, mask: np.ndarray, rotation: np.ndarray) -> int:
+        """How many corners of a keyframe a camera with this turn should see beside the person."""
+        height, width = mask.shape
         at = self._pixels(self._rays(key.points) @ (rotation @ key.rotation.T).T)
-        return int(np.all((at > 2) & (at < [width - 3, height - 3]), axis=1).sum())
+        at = at[np.all((at > 2) & (at < [width - 3, height - 3]), axis=1)].round().astype(int)
+        return int((mask[at[:, 1], at[:, 0]] > 0).sum())
 
     def _rays(self, pixels: np.ndarray) -> np.ndarray:
         """Unit directions (..., 3) of pixels (..., 2) of the small picture."""
@@ -281,11 +286,8 @@ def _between(at: np.ndarray, turns: Rotation, wanted: np.ndarray) -> Rotation:
 def _moves_along(times: np.ndarray, explained: np.ndarray) -> tuple[str, ...]:
     """Sentence where a turn does not explain the background for about a second."""
     window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
-    known = np.nan_to_num(explained, nan=1.0)
-    smooth = np.convolve(known, np.ones(window) / window, mode="same") + (
-        1.0 - np.convolve(np.ones(len(known)), np.ones(window) / window, mode="same")
-    )
-    bad = np.flatnonzero(smooth < EXPLAINED)
+    known = uniform_filter1d(np.nan_to_num(explained, nan=1.0), window, mode="constant", cval=1.0)
+    bad = np.flatnonzero(known < EXPLAINED)
     if not len(bad):
         return ()
     return (
