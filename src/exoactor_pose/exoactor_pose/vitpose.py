@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 
@@ -113,7 +116,7 @@ class VitposeDetector:
             self._person.to(self._device).eval()
             self._pose.to(self._device).eval()
         except (RuntimeError, AssertionError) as error:
-            raise Missing(f"The device '{name}' cannot be used: {str(error).splitlines()[0]}.") from None
+            raise Missing(f"The device '{name}' cannot be used: {_first_line(error)}.") from None
         labels = self._person.config.id2label
         self._labels = {int(k) for k, v in labels.items() if str(v).lower() == "person"}
         if not self._labels:
@@ -169,19 +172,42 @@ def _person(box: np.ndarray) -> Person:
 
 
 def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
-    """The processor and the model of a folder or of the hub."""
+    """The processor and the model of a folder, of what was downloaded before, or of the hub."""
     where = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+    def load(**options: Any) -> tuple[Any, Any]:
+        return processors.from_pretrained(where, **options), models.from_pretrained(where, **options)
+
     try:
-        return processors.from_pretrained(where), models.from_pretrained(where)
+        try:
+            return load(local_files_only=True)
+        except OSError:
+            if where != name or not _hub_is_there():
+                raise
+            return load()
     except OSError as error:
-        reason = str(error).splitlines()[0].strip().rstrip(".")
         raise Missing(
-            f"The model {name} cannot be loaded: {reason}. Connect to the network once, or name a folder that holds it "
-            "(config.json, preprocessor_config.json, model.safetensors)."
+            f"The model {name} cannot be loaded ({_first_line(error)}): connect to the network once, or name a folder "
+            "that holds it (config.json, preprocessor_config.json, model.safetensors)."
         ) from None
     except (ValueError, TypeError, RuntimeError) as error:
-        raise BadInput(f"The model {name} is of another kind: {str(error).splitlines()[0]}") from None
+        raise BadInput(f"The model {name} is of another kind: {_first_line(error)}.") from None
+
+
+def _hub_is_there() -> bool:
+    """Whether the hub has an address: the hub's own client would try for a minute and a half."""
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    try:
+        return bool(getproxies()) or bool(socket.getaddrinfo(host, 443))
+    except OSError:
+        return False
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).split(". ")[0].rstrip(" .:")
 
 
 class VitposeEstimator(MediapipeEstimator):
