@@ -16,6 +16,8 @@ from exoactor_retarget.model import SIDES
 POINTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
 TURNS = ("pelvis", "torso", "left_foot", "right_foot", "left_shoulder", "right_shoulder", "left_hand", "right_hand")
 
+_OVER_TIME = ("points", "turns", "soles", "contacts")
+
 
 @dataclass(frozen=True)
 class Posture:
@@ -40,6 +42,16 @@ class Posture:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __getitem__(self, frames: slice) -> Posture:
+        arrays = {name: getattr(self, name)[frames] for name in _OVER_TIME}
+        return replace(self, **arrays)
+
+    def join(self, other: Posture) -> Posture:
+        """One motion after the other."""
+        return replace(
+            self, **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _OVER_TIME}
+        )
 
     def at(self, part: str) -> np.ndarray:
         """(T, 2, 3) positions of left and right."""
@@ -106,14 +118,18 @@ def resample(person: Posture, fps: float) -> Posture:
     """Return the motion at another frame rate; contacts are those of the nearest frame."""
     if len(person) == 1 or abs(person.fps - fps) < 1e-9:
         return replace(person, fps=fps)
+    last = (len(person) - 1) / person.fps
+    return at_times(person, np.minimum(np.arange(int(np.floor(last * fps + 1e-6)) + 1) / fps, last), fps)
+
+
+def at_times(person: Posture, times: np.ndarray, fps: float) -> Posture:
+    """The motion at ``times`` (s from its first frame), which lie 1 / ``fps`` apart."""
     old = np.arange(len(person)) / person.fps
-    new = np.minimum(np.arange(int(np.floor(old[-1] * fps + 1e-6)) + 1) / fps, old[-1])
-    nearest = np.clip(np.rint(new * person.fps).astype(int), 0, len(old) - 1)
     return replace(
         person,
         fps=fps,
-        points=smooth_between(old, new, person.points),
-        turns=turns_between(old, new, person.turns),
-        soles=smooth_between(old, new, person.soles),
-        contacts=person.contacts[nearest],
+        points=smooth_between(old, times, person.points),
+        turns=turns_between(old, times, person.turns),
+        soles=smooth_between(old, times, person.soles),
+        contacts=person.contacts[np.clip(np.rint(times * person.fps).astype(int), 0, len(old) - 1)],
     )

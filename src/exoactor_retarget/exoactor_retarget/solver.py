@@ -146,6 +146,21 @@ class Solver:
             state = self.minimise(state, inputs, targets.fps, iterations, fixed, second)
         return limited(state, self.model, targets.fps, fixed)
 
+    def follow(self, targets: Targets, iterations: int, known: State | None, guess: State | None) -> State:
+        """Fit a short window that begins with ``known`` frames, near a ``guess`` of those that follow."""
+        fixed = 0 if known is None else len(known)
+        begin = None if known is None else (known if guess is None else known.join(guess))
+        ahead = 0 if begin is None else min(len(begin), len(targets))
+        if ahead < len(targets):
+            start = None if begin is None else begin.joint_pos[-1]
+            state = initial_state(targets[ahead:], self.model, start)
+            state = state if begin is None else begin[:ahead].join(state)
+        else:
+            state = begin[:ahead]
+        inputs = _Inputs(targets, terms.support(targets, self.mapping), state.joint_pos)
+        state = self.minimise(state, inputs, targets.fps, iterations, fixed)
+        return limited(state, self.model, targets.fps, fixed)
+
     def minimise(
         self,
         state: State,
