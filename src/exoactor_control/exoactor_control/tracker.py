@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from exoactor_control.states import RobotState
 
 HEADING_GAIN, POSITION_GAIN = 2.0, 3.0
-"""1/s, defaults of the outer loop: found with TWIST2 on the motions that the project tests with; see `Tracker`."""
-MAX_TURN = 0.8  # rad/s of heading correction
+"""1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""
+MAX_TURN = 1.5  # rad/s of heading correction
 MAX_SPEED = 0.5  # m/s of position correction
 # A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
 LEAN, MAX_LEAN = 0.3, 0.1  # rad by which it is told to lean towards its place, per m; rad
@@ -209,7 +209,7 @@ def corrections(
     -------
     Velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
     """
-    share = np.clip(1.5 - np.linalg.norm(lin_vel_xy, axis=-1, keepdims=True) / 0.8, 0.4, 1.0)
+    share = np.clip(1.5 - np.linalg.norm(lin_vel_xy, axis=-1, keepdims=True) / 0.8, 0.25, 1.0)
     velocity = share * _limited(position_gain * behind, MAX_SPEED)
     lean = share * _limited(lean_gain * behind[..., ::-1] * (-1.0, 1.0), MAX_LEAN)
     return velocity, lean, np.clip(heading_gain * yaw_error, -MAX_TURN, MAX_TURN)
