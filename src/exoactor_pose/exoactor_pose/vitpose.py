@@ -239,6 +239,8 @@ class VitposeEstimator(MediapipeEstimator):
         Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
     max_seconds
         Length of video that is taken, in s.
+    streaming
+        Tell the motion in segments while the rest is still being looked at; see backend mediapipe.
     moving_camera
         Look whether the camera turns, by what is behind the person; without, it is taken as still.
     """
@@ -257,6 +259,7 @@ class VitposeEstimator(MediapipeEstimator):
         iterations: int = 24,
         person: str = "largest",
         max_seconds: float = 120.0,
+        streaming: bool = False,
         moving_camera: bool = True,
         min_quality: float = 0.3,
         max_reprojection: float = 0.07,
@@ -266,7 +269,8 @@ class VitposeEstimator(MediapipeEstimator):
     ) -> None:
         super().__init__(
             body_model, person_height, fov_deg, min_confidence=min_confidence, min_found=min_found,
-            iterations=iterations, person=person, max_seconds=max_seconds, hands=False, moving_camera=moving_camera,
+            iterations=iterations, person=person, max_seconds=max_seconds, hands=False, streaming=streaming,
+            moving_camera=moving_camera,
             min_quality=min_quality, max_reprojection=max_reprojection, max_skate=max_skate, max_jerk=max_jerk,
             max_speed=max_speed,
         )  # fmt: skip
