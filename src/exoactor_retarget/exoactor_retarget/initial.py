@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from exoactor_retarget.kinematics import State, log
-from exoactor_retarget.model import Model
+from exoactor_retarget.kinematics import State, cross, log
+from exoactor_retarget.model import Model, limb_frames
 from exoactor_retarget.targets import Targets
 
 _TURNS = 2 * np.pi * np.array([-1, 0, 1])
@@ -67,13 +67,6 @@ def _steady(choices: np.ndarray, cost: np.ndarray) -> np.ndarray:
     return np.take_along_axis(choices, path[:, :, None, None], axis=2)[:, :, 0]
 
 
-def _limb(along: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """Frames (..., 3, 3) of a limb: z against it, x towards ``side``."""
-    x = side - np.sum(side * along, axis=-1, keepdims=True) * along
-    x = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
-    return np.stack([x, np.cross(-along, x), -along], axis=-1)
-
-
 def initial_state(targets: Targets, model: Model, start: np.ndarray | None = None) -> State:
     """A state near the targets, within the joint limits; ``start`` (J,) are joint angles that it should begin near."""
     joint = np.zeros((len(targets), model.size - 6))
@@ -94,11 +87,6 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
             for (joints, _), angles in zip(triples, _steady(choices, cost), strict=True):
                 joint[:, joints] = angles
 
-    def rest_limb(limb: str, name: str, k: int) -> np.ndarray:
-        along = model.directions[name][k] / np.linalg.norm(model.directions[name][k])
-        axis = model.axes[(model.knee if limb == "knee" else model.elbow)[k]]
-        return _limb(along, np.cross(model.bend(limb, k)[1] * axis, along))
-
     pelvis = targets.pelvis_rot @ model.rest["pelvis"][0].T
     torso = targets.torso_rot @ model.rest["torso"][0].T
     to_pelvis, to_torso = pelvis.transpose(0, 2, 1), torso.transpose(0, 2, 1)
@@ -108,16 +96,16 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
         foot = targets.foot_rot[:, k] @ model.rest["foot"][k].T
         ankle, hip = targets.foot_pos[:, k] + foot @ model.ankle_way(k), targets.pelvis_pos + pelvis @ model.hips[k]
         thigh, bend = _leg(ankle - hip, foot[..., 1], *model.leg_lengths(k))
-        leg = _limb(thigh, np.cross(foot[..., 1], thigh))
-        straight, sign = model.bend("knee", k)
+        leg = limb_frames(thigh, cross(foot[..., 1], thigh, axis=-1))
+        straight, sign = model.bends["knee"][k]
         joint[:, model.knee[k]] = straight + sign * bend
         upper, fore = targets.upper_arm[:, k], targets.forearm[:, k]
-        straight, sign = model.bend("elbow", k)
+        straight, sign = model.bends["elbow"][k]
         joint[:, model.elbow[k]] = straight + sign * np.arccos(np.clip(np.sum(upper * fore, axis=-1), -1.0, 1.0))
-        arm = _limb(upper, targets.arm_rot[:, k, :, 0])
+        arm = limb_frames(upper, targets.arm_rot[:, k, :, 0])
         wanted += [
-            (model.hip[k], to_pelvis @ leg @ rest_limb("knee", "thigh", k).T),
-            (model.shoulder[k], to_torso @ arm @ rest_limb("elbow", "upper_arm", k).T),
+            (model.hip[k], to_pelvis @ leg @ model.limb_rest["knee"][k].T),
+            (model.shoulder[k], to_torso @ arm @ model.limb_rest["elbow"][k].T),
         ]
     balls(wanted)
     joint = np.clip(joint, model.lower, model.upper)
@@ -143,6 +131,6 @@ def _leg(way: np.ndarray, left: np.ndarray, upper: float, lower: float) -> tuple
     bend = np.pi - np.arccos(np.clip((upper**2 + lower**2 - length**2) / (2 * upper * lower), -1.0, 1.0))
     ahead = np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))[:, None]  # of the thigh before the way
     down = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    forward = np.cross(left, -down)
+    forward = cross(left, -down, axis=-1)
     forward /= np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-6)
     return np.cos(ahead) * down + np.sin(ahead) * forward, bend

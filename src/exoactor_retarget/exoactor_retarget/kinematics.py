@@ -82,16 +82,13 @@ def log(rotations: np.ndarray) -> np.ndarray:
     return 0.5 * factor[..., None] * skew
 
 
-def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cross products of (..., 3, T)."""
-    return np.stack(
-        [
-            a[..., 1, :] * b[..., 2, :] - a[..., 2, :] * b[..., 1, :],
-            a[..., 2, :] * b[..., 0, :] - a[..., 0, :] * b[..., 2, :],
-            a[..., 0, :] * b[..., 1, :] - a[..., 1, :] * b[..., 0, :],
-        ],
-        axis=-2,
-    )
+def cross(a: np.ndarray, b: np.ndarray, axis: int = -2) -> np.ndarray:
+    """Cross products of (..., 3, T), or of (..., 3) when ``axis`` is -1; quicker than numpy's."""
+    if axis == -1:
+        a0, a1, a2, b0, b1, b2 = (v[..., i] for v in (a, b) for i in range(3))
+    else:
+        a0, a1, a2, b0, b1, b2 = (v[..., i, :] for v in (a, b) for i in range(3))
+    return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axis)
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,19 @@ def nearest_within(
     bands[2, :-2] += 1
     factor = cholesky_banded(bands, lower=True)
     bounds = ((low, high), (-_TIGHT * speed, _TIGHT * speed), (-_TIGHT * acceleration, _TIGHT * acceleration))
+    width = (upper - lower, speed, acceleration)
     x = joint
     split = [joint, np.diff(joint, axis=0), np.diff(joint, 2, axis=0)]
     dual = [np.zeros_like(s) for s in split]
-    for _ in range(_ROUNDS):
+    for round_ in range(_ROUNDS):
+        off = 0.0
         for i, (least, most) in enumerate(bounds):
             value = x if i == 0 else np.diff(x, i, axis=0)
+            off = max(off, float(np.max(np.abs(value - np.clip(value, least, most)) / width[i], initial=0.0)))
             split[i] = np.clip(value + dual[i], least, most)
             dual[i] += value - split[i]
+        if round_ and off < 0.01:  # of a limit's width: less than what the limits are tightened by
+            break
         a, b, c = (s - d for s, d in zip(split, dual, strict=True))
         right = joint + a
         right[1:] += b

@@ -16,6 +16,13 @@ SIDES = ("left", "right")
 _ROTOR = 0.004  # kg m^2: inertia of a small geared motor, which bounds the acceleration of the lightest parts
 
 
+def limb_frames(along: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Frames (..., 3, 3) of a limb: z against it, x towards ``side``."""
+    x = side - np.sum(side * along, axis=-1, keepdims=True) * along
+    x = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
+    return np.stack([x, cross(-along, x, axis=-1), -along], axis=-1)
+
+
 class Model:
     """A robot with two legs and two arms, by the section ``robot`` and ``limits`` of a mapping.
 
@@ -44,6 +51,11 @@ class Model:
             self.bodies["hand"] = self.bodies["elbow"]
         self._measure(mapping["hands"]["length"])
         self._groups()
+        limbs = (("knee", "thigh"), ("elbow", "upper_arm"))
+        self.bends = {limb: [self._bend(limb, k) for k in range(2)] for limb, _ in limbs}
+        """For each knee and elbow the angle at which it is straight, and the sign in which it bends from there."""
+        self.limb_rest = {limb: [self._limb_rest(limb, name, k) for k in range(2)] for limb, name in limbs}
+        """`limb_frames` of thighs and upper arms at rest."""
         self._set_limits(limits)
 
     def point(self, poses: Poses, part: str, side: int) -> np.ndarray:
@@ -124,7 +136,7 @@ class Model:
         """(B,) whether a body is part of an arm."""
         self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
 
-    def bend(self, limb: str, side: int) -> tuple[float, float]:
+    def _bend(self, limb: str, side: int) -> tuple[float, float]:
         """Angle at which a knee or elbow would be straight, and the sign in which it bends from there."""
         joint = (self.knee if limb == "knee" else self.elbow)[side]
         names = ("thigh", "shank") if limb == "knee" else ("upper_arm", "forearm")
@@ -134,13 +146,18 @@ class Model:
         straight = -float(np.arctan2(axis @ np.cross(upper, lower), upper @ lower))
         return straight, float(np.sign(self.description.limits[joint].mean() - straight))
 
+    def _limb_rest(self, limb: str, name: str, side: int) -> np.ndarray:
+        along = self.directions[name][side] / np.linalg.norm(self.directions[name][side])
+        axis = self.axes[(self.knee if limb == "knee" else self.elbow)[side]]
+        return limb_frames(along, np.cross(self.bends[limb][side][1] * axis, along))
+
     def _set_limits(self, limits: dict[str, Any]) -> None:
         d = self.description
         self.lower = d.limits[:, 0] + limits["margin"]
         self.upper = d.limits[:, 1] - limits["margin"]
         for limb, joints in (("knee", self.knee), ("elbow", self.elbow)):
             for k, joint in enumerate(joints):
-                straight, sign = self.bend(limb, k)
+                straight, sign = self.bends[limb][k]
                 if sign > 0:
                     self.lower[joint] = max(self.lower[joint], straight + limits["straight"][limb])
                 else:

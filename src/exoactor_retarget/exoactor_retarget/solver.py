@@ -34,6 +34,7 @@ _COARSE = 12.5  # frames a second
 _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
 _WINDOW, _AHEAD = 20.0, 2.0  # s: long motions are solved in windows, which overlap by so much
 _SETTLED = 0.12  # s: neighbourhood of a frame that still changes
+_FOLLOWING = 3  # steps of a window that moves along, which goes on from the one before
 _FREE = 1  # steps in which the parts of the robot may pass through each other
 _STILL = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
 _GAIN = 0.02  # share of a stretch's cost: less is not worth another step
@@ -158,7 +159,7 @@ class Solver:
         else:
             state = begin[:ahead]
         inputs = _Inputs(targets, terms.support(targets, self.mapping), state.joint_pos)
-        state = self.minimise(state, inputs, targets.fps, iterations, fixed)
+        state = self.minimise(state, inputs, targets.fps, min(iterations, _FOLLOWING), fixed)
         return limited(state, self.model, targets.fps, fixed)
 
     def minimise(

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_retarget.contacts import foot_contacts, intervals, without_short
 from exoactor_retarget.human import Posture
-from exoactor_retarget.kinematics import State
+from exoactor_retarget.kinematics import State, cross
 from exoactor_retarget.model import SIDES, Model
 
 # SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
@@ -280,8 +280,8 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
     upper_arm, forearm, foot_rot = unit(elbow - shoulder), unit(wrist - elbow), turn("foot")
     bend = []
     for k in range(2):
-        axis = poses.axis[6 + model.elbow[k]].T * model.bend("elbow", k)[1]
-        bend.append(np.cross(axis, upper_arm[:, k]))
+        axis = poses.axis[6 + model.elbow[k]].T * model.bends["elbow"][k][1]
+        bend.append(cross(axis, upper_arm[:, k], axis=-1))
     z = -upper_arm
     x = unit(np.stack(bend, axis=1))
     return Targets(
@@ -297,7 +297,7 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         shank=unit(foot - knee),
         upper_arm=upper_arm,
         forearm=forearm,
-        arm_rot=np.stack([x, np.cross(z, x), z], axis=-1),
+        arm_rot=np.stack([x, cross(z, x, axis=-1), z], axis=-1),
         hand_rot=turn("hand"),
         hand_way=np.zeros((len(state), 2, 3)),
         meeting=np.zeros(len(state)),
@@ -312,4 +312,4 @@ def _arm_frames(upper_arm: np.ndarray, forearm: np.ndarray, hint: np.ndarray) ->
     straight = hint[..., 0] - np.sum(hint[..., 0] * z, axis=-1, keepdims=True) * z
     x = share * unit(bend) + (1 - share) * unit(straight)
     x = unit(x - np.sum(x * z, axis=-1, keepdims=True) * z)
-    return np.stack([x, np.cross(z, x), z], axis=-1)
+    return np.stack([x, cross(z, x, axis=-1), z], axis=-1)
