@@ -37,7 +37,7 @@ STILL_DEG = 0.25
 """A camera that never turns farther than this stands still."""
 KEY_DEG = 12.0
 """A new keyframe is taken when the nearest one is farther than this."""
-EXPLAINED = 0.75
+EXPLAINED = 0.65
 """Share of the corners that a turn must explain; where it is less, the camera moves along or zooms too."""
 
 
