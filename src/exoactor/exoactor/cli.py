@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from exoactor.errors import BadInput, ExoActorError, Refused
-from exoactor.files import save_json
+from exoactor.files import load_json, save_json
 from exoactor.stages import GenerateRequest, Generation, backend_class, no_progress
 
 app = typer.Typer(
@@ -45,6 +45,10 @@ Set = Annotated[
 ]
 Policy = Annotated[
     str, typer.Option(help="Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band.")
+]
+Task = Annotated[str, typer.Argument(help="What to do; may be left out where a plan says it.")]
+Plan = Annotated[
+    Path | None, typer.Option(help="Carry out this plan (plan.json of a run, edited or not) instead of planning TASK.")
 ]
 Generator = Annotated[str, typer.Option(help="Video generator.")]
 Video_ = Annotated[Path | None, typer.Option("--video", help="Also write what the simulated G1 did as a video.")]
@@ -135,7 +139,8 @@ def print_metrics(metrics: dict[str, Any], as_json: bool) -> None:
 
 @app.command(epilog='Example: exoactor run "walk forward two metres, then wave"')
 def run(
-    task: Annotated[str, typer.Argument(help="What the G1 should do.")],
+    task: Task = "",
+    plan: Plan = None,
     policy: Policy = "exoactor",
     generator: Generator = DEFAULTS["generate"],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder that takes the run folder.")] = None,
@@ -148,6 +153,7 @@ def run(
     from exoactor.demo import write_demo
     from exoactor.run_folder import RunFolder
 
+    task, content = read_task(task, plan)
     backends = Backends(settings, generate=generator)
     backends.options["track"].setdefault("policy", policy)
     folder = RunFolder.create(task, output)
@@ -155,7 +161,7 @@ def run(
         stderr.print(f"Run folder: {folder.path}")
     with progress_bars(quiet=json_) as bars:
         try:
-            report = pipeline.run(task, backends.load, folder, bars)
+            report = pipeline.run(task, backends.load, folder, bars, content)
         finally:
             if demo and (folder.path / "rehearsal.npz").exists():
                 write_demo(folder, bars("demo"))
@@ -176,9 +182,13 @@ def print_report(folder: Path, report: dict[str, Any]) -> None:
         stdout.print(f"Video:      {folder / 'demo.mp4'}", soft_wrap=True)
 
 
-@app.command(epilog='Example: exoactor generate "wave with your right hand" -o wave.mp4')
+@app.command(
+    epilog='Examples: exoactor generate "wave with your right hand" -o wave.mp4; '
+    "exoactor generate --plan wave.plan.json --generator kling"
+)
 def generate(
-    task: Annotated[str, typer.Argument(help="What the person in the video should do.")],
+    task: Task = "",
+    plan: Plan = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Video file to write.")] = Path("video.mp4"),
     generator: Generator = DEFAULTS["generate"],
     image: Annotated[Path | None, typer.Option(help="Picture of the scene.")] = None,
@@ -186,13 +196,16 @@ def generate(
     json_: Json = False,
 ) -> None:
     """Imagine a task as a third-person video."""
+    task, content = read_task(task, plan)
     backends = Backends(settings, generate=generator)
-    request = GenerateRequest(task, None if image is None else read_image(image))
+    request = GenerateRequest(task, None if image is None else read_image(image), content)
     with progress_bars(json_) as bars:
         generation: Generation = backends.load("generate")(request, bars("generate"))
     generation.video.save(output)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
+    if generation.plan is not None:
+        save_json(output.with_suffix(".plan.json"), generation.plan)
     print_metrics(generation.metrics, json_)
 
 
@@ -351,7 +364,8 @@ def up(
 
 @app.command(epilog='Example: exoactor send "squat twice" --execute sim')
 def send(
-    task: Annotated[str, typer.Argument(help="What the G1 should do.")],
+    task: Task = "",
+    plan: Plan = None,
     image: Annotated[Path | None, typer.Option(help="Picture of the scene.")] = None,
     execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
     approve: Annotated[bool, typer.Option(help="Wait for the approve service after the rehearsal.")] = False,
@@ -364,6 +378,7 @@ def send(
 
     if execute not in ("rehearse", "sim", "robot"):
         raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
+    task, content = read_task(task, plan)
     client = import_client()
     scene = None
     if image is not None:
@@ -376,6 +391,7 @@ def send(
             execute=execute,
             require_approval=approve,
             on_feedback=stage_bars(bars),
+            plan=content,
         )
         folder = Path(result.run_folder)
         if demo and result.run_folder and (folder / "video.mp4").exists():
@@ -444,6 +460,15 @@ def doctor(json_: Json = False) -> None:
         stdout.print(table)
     if any(c.needed and not c.ok for c in results):
         raise ExitWith(3, "Something that every run needs is missing: see above.")
+
+
+def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]:
+    """The instruction, which may be the plan's own, and the plan where there is one."""
+    content = None if plan is None else load_json(plan)
+    task = task or str((content or {}).get("instruction", ""))
+    if not task.strip() and content is None:
+        raise BadInput("Say what to do, or give a plan with --plan.")
+    return task, content
 
 
 def read_image(path: Path) -> Any:

@@ -55,6 +55,7 @@ def send_task(
     require_approval: bool = False,
     on_feedback: OnFeedback = lambda stage, fraction, text: None,
     wait: float = 10.0,
+    plan: dict[str, Any] | None = None,
 ) -> TaskResult:
     """Send a task and wait for its end; Ctrl-C cancels it.
 
@@ -72,6 +73,8 @@ def send_task(
         Called as the task proceeds, in another thread.
     wait
         Seconds until a missing task server is an error.
+    plan
+        Carried out instead of the instruction; a run folder's plan.json, edited or not.
 
     Raises
     ------
@@ -84,7 +87,12 @@ def send_task(
     """
     if execute not in EXECUTE:
         raise BadInput(f"execute is '{execute}', but rehearse, sim or robot is needed.")
-    goal = ExecuteTask.Goal(instruction=instruction, execute=EXECUTE[execute], require_approval=require_approval)
+    goal = ExecuteTask.Goal(
+        instruction=instruction,
+        execute=EXECUTE[execute],
+        require_approval=require_approval,
+        plan_json="" if plan is None else json.dumps(plan),
+    )
     if scene_image:
         kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"
         goal.scene_image = CompressedImage(format=kind, data=scene_image)

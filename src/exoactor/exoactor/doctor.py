@@ -92,7 +92,9 @@ def _description() -> str:
 
 def _backend(stage: str, name: str) -> Check:
     def probe() -> str:
-        return (backend_class(stage, name).__doc__ or "").strip().partition("\n")[0]
+        backend = backend_class(stage, name)
+        getattr(backend, "ready", lambda: None)()
+        return (backend.__doc__ or "").strip().partition("\n")[0]
 
     return _check(f"{stage}: {name}", probe, "the package that brings it is broken")
 

@@ -54,6 +54,31 @@ def save_json(path: str | Path, value: Any) -> None:
     save_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
+def load_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    BadInput
+        There is no such file, or it holds no JSON object.
+    """
+    try:
+        return json_object(Path(path).read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def json_object(text: str, name: str) -> dict[str, Any]:
+    """The JSON object in a text; raises `BadInput` where it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{name} is no JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise BadInput(f"{name} is no JSON object.")
+    return value
+
+
 def save_npz(path: str | Path, **arrays: Any) -> None:
     """Write a compressed npz atomically."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:

@@ -33,6 +33,7 @@ def run(
     load: Callable[[str], Callable[..., Any]],
     folder: RunFolder,
     progress: Callable[[str], Progress],
+    plan: dict[str, Any] | None = None,
 ) -> Report:
     """Generate, estimate, retarget and rehearse; keep in ``folder`` what each stage made.
 
@@ -46,6 +47,8 @@ def run(
         Takes every output as soon as it exists, and the report at the end, whatever happened.
     progress
         Gives the progress callback of a stage ("generate", "estimate", "retarget", "rehearse").
+    plan
+        Carried out instead of the instruction.
 
     Raises
     ------
@@ -64,8 +67,10 @@ def run(
         return output
 
     try:
-        generation: Generation = stage("generate", GenerateRequest(instruction))
+        generation: Generation = stage("generate", GenerateRequest(instruction, plan=plan))
         folder.save_video(generation.video)
+        if generation.plan is not None:
+            folder.save_plan(generation.plan)
         if generation.truth is not None:
             folder.save_truth(generation.truth)
         estimate: Estimate = stage("estimate", generation.video)

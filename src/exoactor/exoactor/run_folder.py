@@ -52,6 +52,10 @@ class RunFolder:
         """Write task.json: what was asked."""
         save_json(self.path / "task.json", task)
 
+    def save_plan(self, plan: dict[str, Any]) -> None:
+        """Write plan.json: what the person was to do, to be edited and sent again."""
+        save_json(self.path / "plan.json", plan)
+
     def save_video(self, video: Video) -> None:
         """Write video.mp4."""
         video.save(self.path / "video.mp4")

@@ -31,6 +31,7 @@ from exoactor.ros.convert import (
     jpeg_message,
     metrics_to_json,
     picture_from_message,
+    plan_from_message,
     robot_from_message,
     video_from_message,
 )
@@ -196,16 +197,22 @@ class _Task:
         """Do all of it; raises `ExoActorError`, with the failed stage in the report."""
         request, report = self._goal.request, self.report
         execute = self._check(request)
-        self.folder = RunFolder.create(request.instruction, self._parameter("runs") or None)
+        instruction = report.instruction
+        self.folder = RunFolder.create(instruction, self._parameter("runs") or None)
         self.folder.save_task(
-            {"instruction": request.instruction, "execute": execute, "require_approval": request.require_approval}
+            {"instruction": instruction, "execute": execute, "require_approval": request.require_approval}
         )
         with self._stage("generate"):
             made = self._call(
-                "generate", GenerateVideo.Goal(instruction=request.instruction, scene_image=request.scene_image)
+                "generate",
+                GenerateVideo.Goal(
+                    instruction=instruction, scene_image=request.scene_image, plan_json=request.plan_json
+                ),
             )
             video = video_from_message(made.video)
             self.folder.save_video(video)
+            if plan := plan_from_message(made.plan_json):
+                self.folder.save_plan(plan)
             if made.truth.num_frames:
                 self.folder.save_truth(human_from_message(made.truth))
             self._feedback("generate", 1.0, "video made", preview=_middle_frame(video))
@@ -235,8 +242,11 @@ class _Task:
 
     def _check(self, request: ExecuteTask.Goal) -> str:
         """The wanted execution, after looking at what can be seen before anything is done."""
+        plan = plan_from_message(request.plan_json)
         if not request.instruction.strip():
-            raise BadInput("The instruction is empty: say what the G1 should do.")
+            self.report.instruction = str((plan or {}).get("instruction", ""))
+            if not self.report.instruction.strip():
+                raise BadInput("The instruction is empty: say what the G1 should do.")
         if request.execute not in EXECUTE:
             raise BadInput(f"execute is {request.execute}, but 0 (rehearse), 1 (sim) or 2 (robot) is needed.")
         execute, robot = EXECUTE[request.execute], self._parameter("robot")
@@ -284,7 +294,9 @@ class _Task:
             node=self._server,
             server=node,
             on_wait=lambda text: self._feedback(stage, 0.0, text),
-            on_feedback=lambda feedback: self._feedback(stage, feedback.fraction, feedback.text),
+            on_feedback=lambda feedback: self._feedback(
+                stage, feedback.fraction, feedback.text, period=FEEDBACK_PERIOD if feedback.fraction else 0.0
+            ),
             cancelled=self._cancelled,
             watch=self._server._watch,
             absent_after=self._parameter("server_timeout"),

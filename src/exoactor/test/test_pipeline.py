@@ -51,6 +51,20 @@ def test_a_run_keeps_every_output_and_the_report(tmp_path):
     )
 
 
+def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):
+    outputs, seen = stage_outputs(), []
+    outputs["generate"] = Generation(VIDEO, None, {}, {"instruction": "wave", "actions": []})
+    real = loader(outputs)
+
+    def load(stage):
+        return lambda value, progress, **options: (seen.append(value), real(stage)(value, progress, **options))[1]
+
+    folder = RunFolder.create("wave", tmp_path)
+    pipeline.run("wave", load, folder, lambda stage: no_progress, {"edited": True})
+    assert seen[0].plan == {"edited": True}
+    assert json.loads((folder.path / "plan.json").read_text()) == outputs["generate"].plan
+
+
 def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):
     folder = RunFolder.create("wave", tmp_path)
 
@@ -107,6 +121,8 @@ def run_cli(monkeypatch, capsys, *arguments):
         (["generate", "wave", "--set", "generate.colour=red"], "has no option 'colour'"),
         (["generate", "wave", "--set", "generate.seed=many"], "'many' is not a value of type int"),
         (["send", "wave", "--execute", "moon"], "none of rehearse, sim, robot"),
+        (["generate"], "give a plan with --plan"),
+        (["generate", "--plan", "none.json"], "Cannot read none.json"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, words):
@@ -114,3 +130,15 @@ def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, w
     assert code == 2
     assert words in out.err
     assert len(out.err.strip().splitlines()) == 1
+
+
+def test_a_plan_is_written_beside_the_video_and_read_again(monkeypatch, capsys, tmp_path):
+    small = [f"--set=generate.{option}" for option in ("width=64", "height=64", "fps=10")]
+    code, out = run_cli(monkeypatch, capsys, "generate", "nod once, then clap once", "-o", f"{tmp_path}/v.mp4", *small)
+    assert code == 0, out.err
+    plan = json.loads((tmp_path / "v.plan.json").read_text())
+    (tmp_path / "edited.json").write_text(json.dumps({**plan, "actions": plan["actions"][1:]}))
+    given = ("generate", "--plan", f"{tmp_path}/edited.json", "-o", f"{tmp_path}/w.mp4", "--json", *small)
+    code, out = run_cli(monkeypatch, capsys, *given)
+    assert code == 0, out.err
+    assert json.loads(out.out)["plan"] == "clap x1"

@@ -20,6 +20,7 @@ from exoactor.ros.convert import (
     human_from_message,
     human_to_message,
     optional_human,
+    plan_to_message,
     robot_from_message,
     robot_to_message,
     video_from_message,
@@ -54,7 +55,8 @@ class Generate:
             raise BadInput("The task 'unknown' is not known.")
         if asked == "slow":
             slowly(progress)
-        return Generation(VIDEO, HUMAN, {"frames": T})
+        plan = {"instruction": "plan it", "actions": []} if asked == "plan it" else None
+        return Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
 
 
 class Rest:
@@ -77,6 +79,7 @@ class Track:
 
 CONVERSIONS = {
     "generate": (lambda g: g, lambda r, o: (setattr(r, "video", video_to_message(o.video)),
+                                            setattr(r, "plan_json", plan_to_message(o.plan)),
                                             setattr(r, "truth", human_to_message(o.truth)))),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
@@ -154,6 +157,18 @@ def test_whole_task_and_failures(graph):
         result = caller.result(task("simulate", execute=ExecuteTask.Goal.SIM))
         assert result.error_code == 0
         assert "tracking.npz" in files(result.run_folder)
+
+        result = caller.result(task("plan it"))
+        plan = json.loads((Path(result.run_folder) / "plan.json").read_text())
+        assert plan == {"instruction": "plan it", "actions": []}
+        plan["actions"] = ["edited"]
+        result = caller.result(task("", plan_json=json.dumps(plan)))  # sent again
+        assert (result.error_code, asked) == (0, "plan it")
+        assert json.loads((Path(result.run_folder) / "plan.json").read_text()) == plan
+        assert json.loads((Path(result.run_folder) / "task.json").read_text())["instruction"] == "plan it"
+        result = caller.result(task("wave", plan_json="walk"))
+        assert (result.error_code, result.run_folder) == (102, "")
+        assert "The plan is no JSON" in result.error_msg
 
         result = caller.result(task("  "))
         assert (result.error_code, result.run_folder) == (102, "")

@@ -15,6 +15,8 @@ from exoactor_gen.camera import VIEWS, frame_person
 from exoactor_gen.choreography import choreograph
 from exoactor_gen.language import parse
 from exoactor_gen.look import CLOTHES, LIGHTS, ROOMS, Look
+from exoactor_gen.plan import Plan
+from exoactor_gen.rules import from_words, to_language
 
 BUILDS = {"slim": -1.5, "usual": 0.0, "heavy": 2.0}
 """Coefficient of girth."""
@@ -80,18 +82,19 @@ class Mannequin:
         Raises
         ------
         BadInput
-            The instruction is empty or not understood.
+            The instruction is empty or not understood, or the plan is nothing that the mannequin can do.
         Missing
             The renderer cannot be started.
         """
         from exoactor_gen.render import render  # MuJoCo and its off-screen renderer load here
 
-        plan = parse(request.instruction)
+        planned = from_words(request.instruction) if request.plan is None else Plan.read(request.plan)
+        plan = parse(request.instruction) if request.plan is None else to_language(planned)
         progress(0.0, f"Plan: {plan}")
         # one stream of chance for each, so that an option fixes its own part and leaves the others alone
         rng = [np.random.default_rng([self.seed, part]) for part in range(3)]
         look = Look.draw(rng[0], self.clothes, self.room, self.light)
-        motion = self.motion(request.instruction)
+        motion = choreograph(plan, self._shape(), self.body, self.fps)
         camera = frame_person(
             self.body.joints(motion), self.camera, self.width, self.height, rng[1], pan=self.pan, fps=self.fps
         )
@@ -118,7 +121,7 @@ class Mannequin:
             metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left of the first frame
         if scene:
             metrics["note"] = scene
-        return Generation(video, motion, metrics)
+        return Generation(video, motion, metrics, planned.data())
 
     def motion(self, instruction: str) -> HumanMotion:
         """What the person in the video would do, without drawing it: quick, for making many references.

@@ -9,7 +9,14 @@ import numpy as np
 from exoactor_interfaces.action import GenerateVideo
 from sensor_msgs.msg import Image
 
-from exoactor.ros.convert import human_to_message, image_to_message, picture_from_message, video_to_message
+from exoactor.ros.convert import (
+    human_to_message,
+    image_to_message,
+    picture_from_message,
+    plan_from_message,
+    plan_to_message,
+    video_to_message,
+)
 from exoactor.ros.qos import LATEST
 from exoactor.ros.replay import Replay
 from exoactor.ros.spin import run
@@ -22,13 +29,14 @@ SHOWN_FPS = 10.0
 
 def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
     """Goal to the stage's input."""
-    return GenerateRequest(goal.instruction, picture_from_message(goal.scene_image))
+    return GenerateRequest(goal.instruction, picture_from_message(goal.scene_image), plan_from_message(goal.plan_json))
 
 
 def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     """The stage's output into the result."""
     result.video = video_to_message(generation.video)
     result.truth = human_to_message(generation.truth)
+    result.plan_json = plan_to_message(generation.plan)
 
 
 class GeneratorNode(StageNode):

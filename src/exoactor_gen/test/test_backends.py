@@ -234,3 +234,16 @@ def test_file_errors_name_the_file(clip, tmp_path):
     assert "noise.mp4" in message(tmp_path / "noise.mp4")
     (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     assert "cut.mp4" in message(tmp_path / "cut.mp4")
+
+
+def test_plan_is_told_and_carried_out_again_when_edited():
+    heard = []
+    made = _mannequin(seed=3)(GenerateRequest("nod once, then clap twice"), lambda fraction, text: heard.append(text))
+    assert heard[0] == "Plan: nod x1, then clap x2"
+    edited = {**made.plan, "actions": made.plan["actions"][1:]}
+    again = _mannequin(seed=3)(GenerateRequest("something else", None, edited))
+    assert again.metrics["plan"] == "clap x2"
+    assert again.metrics["seconds"] < made.metrics["seconds"] - 0.5
+    edited["actions"][0]["verb"] = "juggle"
+    with pytest.raises(BadInput, match="step 1 of the plan, 'juggle'"):
+        _mannequin()(GenerateRequest("", None, edited))

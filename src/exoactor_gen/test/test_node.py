@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,25 @@ def test_video_played_from_a_file(video, tmp_path):
 def test_thinning(video):
     assert len(list(every_nth(video, 10.0))) == 4
     assert len(list(every_nth(video, 30.0))) == 12
+
+
+def test_plan_goes_out_with_the_video_and_comes_back_edited():
+    small = [
+        Parameter(f"mannequin.{name}", value=value) for name, value in (("width", 64), ("height", 64), ("fps", 10))
+    ]
+    with spinning(lambda **o: GeneratorNode(parameter_overrides=small, **o)) as (_, tester):
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        result = caller.result(GenerateVideo.Goal(instruction="nod once, then clap once"))
+        assert (result.error_code, result.error_msg) == (0, "")
+        plan = json.loads(result.plan_json)
+        assert [action["verb"] for action in plan["actions"]] == ["nod", "clap"]
+        assert "Plan: nod x1, then clap x1" in [feedback.text for feedback in caller.feedback]
+        del plan["actions"][0]
+        result = caller.result(GenerateVideo.Goal(plan_json=json.dumps(plan)))
+        assert json.loads(result.metrics_json)["plan"] == "clap x1"
+        result = caller.result(GenerateVideo.Goal(instruction="nod", plan_json='{"actions": 1}'))
+        assert result.error_code == 202
+        assert "The plan is not valid" in result.error_msg
 
 
 def test_unknown_task_names_what_is_known():

@@ -18,6 +18,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError
+from exoactor.files import json_object
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.stages import Metrics
 from exoactor.video import Video
@@ -145,6 +146,16 @@ def video_from_message(message: msg.Video) -> Video:
     if len(intrinsics) != 4:
         raise BadInput(f"The video's intrinsics are {len(intrinsics)} numbers, but fx, fy, cx, cy are needed.")
     return replace(video, intrinsics=intrinsics)
+
+
+def plan_to_message(plan: dict[str, Any] | None) -> str:
+    """A plan as the text of a message; None gives an empty one."""
+    return "" if plan is None else json.dumps(plan)
+
+
+def plan_from_message(text: str) -> dict[str, Any] | None:
+    """A plan out of a message's text, None where it is empty; raises `BadInput` where it is no JSON object."""
+    return json_object(text, "The plan") if text.strip() else None
 
 
 def joint_state_message(joint_pos: np.ndarray, stamp: Time, joint_vel: np.ndarray | None = None) -> JointState:
