@@ -32,7 +32,6 @@ from exoactor_retarget.targets import Targets
 
 _COARSE = 12.5  # frames a second
 _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
-_WINDOW, _AHEAD = 20.0, 2.0  # s: long motions are solved in windows, which overlap by so much
 _SETTLED = 0.12  # s: neighbourhood of a frame that still changes
 _FOLLOWING = 3  # steps of a window that moves along, which goes on from the one before
 _FREE = 1  # steps in which the parts of the robot may pass through each other
@@ -93,6 +92,9 @@ def between_frames(idx: np.ndarray, new: np.ndarray, state: State, model: Model)
 class Solver:
     """Inverse kinematics of a whole motion for given targets."""
 
+    window, ahead = 20.0, 2.0
+    """s: long motions are solved in windows, each of which sees so much of the next."""
+
     def __init__(self, mapping: dict[str, Any], model: Model):
         self.mapping, self.model = mapping, model
         self.blocks = (model.body_block, model.arms_block)
@@ -106,7 +108,7 @@ class Solver:
 
     def solve(self, targets: Targets, iterations: int, report: Callable[[float], None] = lambda share: None) -> State:
         """Fit a motion, window by window; ``report`` is told the share done."""
-        total, window, ahead = len(targets), round(_WINDOW * targets.fps), round(_AHEAD * targets.fps)
+        total, window, ahead = len(targets), round(self.window * targets.fps), round(self.ahead * targets.fps)
         state: State | None = None
         at = 0
         while at < total:

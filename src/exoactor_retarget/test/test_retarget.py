@@ -1,5 +1,7 @@
 import os
+import time
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,16 @@ from exoactor import robot
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput, Cancelled
 from exoactor.formats import load_human
-from exoactor.motion import HumanMotion
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor_retarget.collision import distances
 from exoactor_retarget.contacts import detect, ground, intervals, without_short
 from exoactor_retarget.human import posture, resample
-from exoactor_retarget.retargeter import Retargeter
+from exoactor_retarget.kinematics import State
+from exoactor_retarget.metrics import key_bodies, sole_corners
+from exoactor_retarget.retargeter import Retargeter, robot_motion_of
+from exoactor_retarget.solver import Solver
+from exoactor_retarget.streaming import StreamingRetargeter
+from exoactor_retarget.targets import reached
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 UPRIGHT = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])  # SMPL-X's y-up rest pose into the world, facing +x
@@ -185,6 +193,72 @@ def test_motion_capture(retarget, name):
     assert result.metrics["key_body_error_mean"] < 0.05
 
 
+@pytest.mark.parametrize("task", ["clap your hands", "bow, then clap three times"])
+def test_hands_that_meet_do_not_pass_through_each_other(retarget, task):
+    result = retarget(choreography(task))
+    assert_sound(result)
+    assert result.metrics["self_collision_max"] < 2.0
+    hands = robot.forward_kinematics(result.motion, ["left_wrist_yaw_link", "right_wrist_yaw_link"])
+    way = np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1)
+    assert way.min() < 0.13
+    swift = np.abs(np.diff(result.motion.joint_pos, 2, axis=0)) * 50**2
+    assert (swift <= 1.02 * retarget.model.acceleration).all()
+
+
+@pytest.mark.parametrize("name", ["twist2_walk_001", "kimodo_walk", "asap_CR7_level1"])
+def test_what_the_robot_can_reach_is_reached(retarget, name):
+    path = DATA / "motions" / f"{name}.npz"
+    if not path.is_file():
+        pytest.skip(f"no test data at {path}")
+    motion = RobotMotion.load(path)
+    turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
+    lift = max(0.0, -robot.sole_points(motion)[3:, ..., 2].min())  # some stand in the floor
+    state = State(motion.root_pos + np.array([0, 0, lift]), turns, motion.joint_pos)[3:]
+    wanted = reached(state, np.zeros((len(state), 2), dtype=bool), motion.fps, retarget.model)
+    found = robot_motion_of(retarget.fit(wanted), wanted, retarget.model)
+    target = robot_motion_of(state, wanted, retarget.model)
+    error = np.linalg.norm(robot.forward_kinematics(found) - robot.forward_kinematics(target), axis=-1)
+    assert error.mean() < 0.005
+    speed = np.abs(np.diff(found.joint_pos, axis=0)).max(axis=1)
+    assert speed[0] < 2 * speed.mean() + 0.02  # the first frame is as good as the others
+
+
+def test_long_motions_are_solved_in_windows_that_fit_together(retarget):
+    human = choreography("walk forward two metres, then wave")
+    frames = np.r_[np.arange(len(human)), np.arange(len(human) - 2, -1, -1)]  # there and back
+    human = HumanMotion(
+        human.fps, human.transl[frames], human.global_orient[frames], human.body_pose[frames], human.betas,
+        contacts=human.contacts[frames],
+    )  # fmt: skip
+    whole = retarget.fit(retarget.targets(human))
+    short = Solver(retarget.mapping, retarget.model)
+    short.window, short.ahead = 3.0, 1.0
+    parts = short.solve(retarget.targets(human), 12)
+    assert len(parts) == len(whole)
+    assert np.abs(parts.joint_pos - whole.joint_pos).max() < 0.1
+    assert np.abs(np.diff(parts.joint_pos, 2, axis=0)).max() < 1.5 * np.abs(np.diff(whole.joint_pos, 2, axis=0)).max()
+
+
+@pytest.mark.parametrize("task", ["walk forward two metres", "squat twice, then clap your hands"])
+def test_another_robot_is_another_mapping(task):
+    retarget = Retargeter(mapping=str(files("exoactor_retarget") / "mapping" / "h1.yaml"))
+    model = retarget.model
+    targets = retarget.targets(choreography(task))
+    state = retarget.fit(targets)
+    assert state.joint_pos.shape == (len(targets), 19)
+    wanted, found = key_bodies(state, targets, model)
+    assert np.linalg.norm(wanted - found, axis=-1)[:, 1:].mean() < 0.01
+    soles = sole_corners(state, model)
+    assert np.abs(soles[..., 2])[targets.contact].max() < 0.002
+    assert soles[..., 2].min() > -0.002
+    low, high = model.description.limits.T
+    assert ((state.joint_pos >= low) & (state.joint_pos <= high)).all()
+    assert (np.abs(np.diff(state.joint_pos, axis=0)) * 50 <= model.description.speed).all()
+    poses = model.kinematics.poses(state)
+    assert distances(model.description, poses, model.description.pairs).distance.min() > -0.002
+    assert abs(state.root_pos[0, 2] - 1.01) < 0.03
+
+
 def test_progress_and_cancelling(retarget):
     told = []
     retarget(standing(frames=10), lambda fraction, text: told.append(fraction))
@@ -251,3 +325,68 @@ def test_resample_keeps_time():
     assert len(fast) == 101
     np.testing.assert_allclose(fast.points[50], human.points[30], atol=1e-6)
     np.testing.assert_allclose(fast.turns[50], human.turns[30], atol=1e-6)
+
+
+# --- streaming ---
+
+
+def part(motion, first, last):
+    last = min(last, len(motion))
+    arrays = (getattr(motion, n)[first:last] for n in ("transl", "global_orient", "body_pose"))
+    return HumanMotion(motion.fps, *arrays, motion.betas, contacts=motion.contacts[first:last])
+
+
+def stream(retarget, human, chunk):
+    """The motion, and the greatest delay in s."""
+    streaming, parts, delay = StreamingRetargeter(retarget), [], 0.0
+    for i in range(0, len(human), chunk):
+        out = streaming.push(part(human, i, i + chunk))
+        if out is not None:
+            given = sum(len(p) for p in parts)
+            delay = max(delay, i / human.fps - given / retarget.fps)
+            parts.append(out)
+    parts += [out for out in [streaming.finish()] if out is not None]
+    names = ("root_pos", "root_quat_wxyz", "joint_pos", "contacts")
+    return RobotMotion(retarget.fps, *(np.concatenate([getattr(p, n) for p in parts]) for n in names)), delay
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_streaming_is_as_sound_as_the_whole_clip(retarget, chunk):
+    human = choreography("walk forward one metre, then clap your hands")
+    start = time.process_time()
+    motion, delay = stream(retarget, human, chunk)
+    seconds = time.process_time() - start
+    whole = retarget(human).motion
+    assert len(motion) == len(whole)
+    assert delay <= 0.3 + 1e-9
+    assert seconds / len(motion) < 0.02  # 3 to 4 ms where nothing else runs
+    contact, soles = motion.contacts > 0.5, robot.sole_points(motion)
+    both = contact[1:] & contact[:-1]
+    assert np.linalg.norm(np.diff(soles[..., :2].mean(axis=2), axis=0), axis=-1)[both].max() < 0.001
+    assert np.abs(soles[..., 2]).max(axis=-1)[contact].max() < 0.002
+    assert soles[..., 2].min() > -0.005
+    assert (np.abs(np.diff(motion.joint_pos, axis=0)) * 50 <= 0.81 * robot.VELOCITY_LIMITS).all()
+    depth, _ = robot.self_collision_depth(motion)
+    assert depth.max() < 0.002
+    error = np.linalg.norm(robot.forward_kinematics(motion) - robot.forward_kinematics(whole), axis=-1)
+    assert error.mean() < 0.02
+
+
+def test_memory_does_not_grow(retarget):
+    streaming, held = StreamingRetargeter(retarget), []
+    human = standing(frames=30)
+    for _ in range(8):
+        streaming.push(human)
+        held.append(len(streaming._person))
+    assert max(held[3:]) <= held[3]
+
+
+def test_streaming_refuses_what_does_not_fit(retarget):
+    with pytest.raises(BadInput, match="ahead"):
+        StreamingRetargeter(retarget, ahead=0.0)
+    streaming = StreamingRetargeter(retarget)
+    assert streaming.finish() is None
+    assert streaming.push(standing(frames=2)) is None
+    with pytest.raises(BadInput, match="frames come"):
+        streaming.push(standing(frames=2, fps=25.0))
+    assert len(streaming.finish()) == 2

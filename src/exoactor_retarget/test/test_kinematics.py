@@ -1,0 +1,120 @@
+from itertools import combinations
+
+import numpy as np
+import pinocchio as pin
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor import robot
+from exoactor.errors import BadInput
+from exoactor.motion import RobotMotion
+from exoactor_retarget.collision import distances, near_pairs
+from exoactor_retarget.description import read_urdf
+from exoactor_retarget.initial import three_angles
+from exoactor_retarget.kinematics import State
+from exoactor_retarget.limits import nearest_within
+from exoactor_retarget.retargeter import Retargeter
+
+FREE = np.full(29, 99.0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Retargeter().model
+
+
+def random_state(frames, spread=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    joint = np.clip(robot.STANDING + rng.normal(0, spread, (frames, 29)), *robot.JOINT_LIMITS.T)
+    return State(rng.normal(size=(frames, 3)), Rotation.random(frames, rng).as_matrix(), joint)
+
+
+def motion_of(state):
+    quat = Rotation.from_matrix(state.root_rot).as_quat(scalar_first=True)
+    return RobotMotion(50.0, state.root_pos, quat, state.joint_pos)
+
+
+def test_poses_and_centre_of_mass_are_pinocchios(model):
+    state = random_state(5)
+    poses = model.kinematics.poses(state)
+    center, _, _ = model.kinematics.center_of_mass(poses)
+    reference = robot.pinocchio_model()
+    data = reference.createData()
+    for t, q in enumerate(robot.configurations(motion_of(state))):
+        pin.forwardKinematics(reference, data, q)
+        for j, name in enumerate(model.description.joint_names):
+            placement = data.oMi[reference.getJointId(name)]
+            np.testing.assert_allclose(poses.pos[j + 1, :, t], placement.translation, atol=1e-9)
+            np.testing.assert_allclose(poses.rot[j + 1, :, :, t], placement.rotation, atol=1e-9)
+        np.testing.assert_allclose(center[:, t], pin.centerOfMass(reference, data, q), atol=1e-6)
+
+
+def test_jacobians_are_derivatives(model):
+    kinematics, state, size = model.kinematics, random_state(3), 1e-6
+    everything = np.arange(kinematics.size)
+    poses = kinematics.poses(state)
+    body, local = model.bodies["hand"][0], np.array([0.1, 0.02, -0.03])
+    point = poses.points(body, local)
+    linear = kinematics.point_jacobian(poses, body, point, everything)
+    center, mass, moment = kinematics.center_of_mass(poses)
+    balance = kinematics.center_jacobian(poses, mass, moment, everything)
+    for i in everything:
+        step = np.zeros((3, kinematics.size))
+        step[:, i] = size
+        moved = kinematics.poses(state.moved(step, -FREE, FREE))
+        np.testing.assert_allclose((moved.points(body, local) - point).T / size, linear[:, :, i], atol=1e-5)
+        shifted = kinematics.center_of_mass(moved)[0]
+        np.testing.assert_allclose((shifted - center).T / size, balance[:, :, i], atol=1e-5)
+
+
+def test_pairs_are_those_that_the_simulation_lets_collide(model):
+    judge = robot.mujoco_model(floor=False, self_collision=True, visuals=False)
+    name = {model.description.body(judge.body(i).name): judge.body(i).name for i in range(1, judge.nbody)}
+    ours = {frozenset(name[b] for b in model.description.capsule_body[pair]) for pair in model.description.pairs}
+    out = {frozenset(judge.body(b).name for b in (int(s) >> 16, int(s) & 0xFFFF)) for s in judge.exclude_signature}
+    colliding = {judge.body(judge.geom_bodyid[g]).name for g in range(judge.ngeom) if judge.geom_contype[g] & 2}
+    assert ours == {frozenset(pair) for pair in combinations(colliding, 2)} - out
+
+
+def test_capsules_cover_the_shapes(model):
+    state = random_state(300)
+    poses, description = model.kinematics.poses(state), model.description
+    judged, _ = robot.self_collision_depth(motion_of(state))
+    found = -distances(description, poses, description.pairs).distance.min(axis=0)
+    assert (judged > 0.002).sum() > 50
+    # a box's edges stand out of its capsules by less than the clearance that the solver keeps
+    assert (judged - np.maximum(found, 0))[judged > 0].max() < 0.012
+    near = near_pairs(description, poses, 0.02)
+    assert np.isclose(distances(description, poses, near).distance.min(), -found.max())
+
+
+def test_three_angles_turn_as_asked():
+    rng = np.random.default_rng(1)
+    tilt = Rotation.from_euler("x", 0.3).as_matrix()
+    axes = np.stack([tilt @ [0, 1.0, 0], [1.0, 0, 0], [0, 0, 1.0]])
+    wanted = Rotation.random(20, rng).as_matrix()
+    for angles in three_angles(axes, wanted):
+        turned = [Rotation.from_rotvec(angles[:, k, None] * axes[k]) for k in range(3)]
+        np.testing.assert_allclose((turned[0] * turned[1] * turned[2]).as_matrix(), wanted, atol=1e-9)
+
+
+def test_nearest_trajectory_within_limits():
+    joint = np.where(np.arange(60)[:, None] < 30, 0.0, [[2.0, 0.5]])
+    low, high, speed, jump = np.full(2, -1.0), np.full(2, 1.5), np.full(2, 0.2), np.full(2, 0.05)
+    out = nearest_within(joint, low, high, speed, jump)
+    assert (out <= high).all()
+    assert (np.abs(np.diff(out, axis=0)) <= speed + 1e-9).all()
+    assert (np.abs(np.diff(out, 2, axis=0)) <= jump * 1.01).all()
+    np.testing.assert_allclose(out[:10], joint[:10], atol=0.02)
+    np.testing.assert_allclose(out[-10:], np.minimum(joint, high)[-10:], atol=0.02)
+
+
+def test_bad_descriptions_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="Cannot read"):
+        read_urdf(tmp_path / "none.urdf")
+    (tmp_path / "torn.urdf").write_text("<robot>")
+    with pytest.raises(BadInput, match="not a URDF"):
+        read_urdf(tmp_path / "torn.urdf")
+    (tmp_path / "two.urdf").write_text('<robot name="x"><link name="a"/><link name="b"/></robot>')
+    with pytest.raises(BadInput, match="one tree"):
+        read_urdf(tmp_path / "two.urdf")
