@@ -11,6 +11,7 @@ Per clip, over SMPL-X's 22 body joints, after one turn about the vertical and on
 - ``mpjpe_mm``: pelvis to pelvis in every frame; gravity and scale count.
 - ``path_error``, ``path_end_error``: distance of the pelvis on the ground from where it should be, the mean over all
   frames and that of the last frame, as a share of the distance walked; ``path_length_error`` of the way's length.
+  ``rte`` is the mean error after the turn and shift that fit the whole path best instead, as WHAM and TRAM give it.
   Where less than half a metre is walked, ``standing_drift_m`` instead: the mean distance in metres.
 - ``foot_skate_mm``: way per frame at 30 fps, on the ground, of the found sole points that truly stand.
 - ``foot_height_mm``: how far these are above or below the floor.
@@ -211,12 +212,14 @@ def path_errors(found: np.ndarray, truth: np.ndarray, turn: np.ndarray, fps: flo
     """Errors of the pelvis' way, (T, 3) each."""
     away = np.linalg.norm(((found - found[0]) @ turn.T - (truth - truth[0]))[:, :2], axis=-1)
     walked, length = ground_path(truth, fps), ground_path(found, fps)
+    a, b = found - found.mean(axis=0), truth - truth.mean(axis=0)
     if walked < 0.5:
         return {"standing_drift_m": away.mean(), "walked_m": walked}
     return {
         "path_error": away.mean() / walked,
         "path_end_error": away[-1] / walked,
         "path_length_error": abs(length - walked) / walked,
+        "rte": np.linalg.norm((a @ best_turn(a, b).T - b)[:, :2], axis=-1).mean() / walked,
         "walked_m": walked,
     }
 
