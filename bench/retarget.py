@@ -540,7 +540,7 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def main(
-    data: Annotated[Path | None, typer.Option(help="Folder with human/*.bvh and motions/*.npz.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with human/*.bvh and motions/*.npz.", exists=True)] = None,
     output: Annotated[Path, typer.Option(help="Folder that keeps the generated clips.")] = Path("build/retarget"),
     tasks: Annotated[int, typer.Option(help="How many of the tasks.")] = len(TASKS),
     references: Annotated[int, typer.Option(help="How many of the robot's motions; 0: all.")] = 0,
