@@ -288,7 +288,7 @@ class Hosted:
         if request.scene_image is not None and model == self.model_for(False):
             model = self.model_for(True)
         ask = Ask(prompt, model, self.aspect, self.resolution, self.seed, request.scene_image, self.extra)
-        until = start + self.timeout
+        until = time.monotonic() + self.timeout
         said[:] = [0.02, f"Sending the task to {self.title}"]
         answer = self.web.ask(self.submit(ask), tick, until)
         try:

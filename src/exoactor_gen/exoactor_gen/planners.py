@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ what is called while waiting."""
 
 TRIES = 3
 """How often a language model is asked for a valid plan."""
+LONGEST = 300.0
+"""s until an endpoint that does not answer is given up."""
 OPENAI = "https://api.openai.com/v1"
 
 _SYSTEM = """\
@@ -154,7 +157,8 @@ class Endpoint:
         wrong = ""
         for _ in range(TRIES):
             body = {"model": self.model, "messages": talk, "response_format": form}
-            answer = self.web.ask(Request("chat/completions", "POST", json=body), tick)
+            question = Request("chat/completions", "POST", json=body, harmless=True)
+            answer = self.web.ask(question, tick, time.monotonic() + LONGEST)
             content = _content(answer)
             try:
                 draft = validated(Draft, _json_in(content), "The answer")

@@ -88,7 +88,7 @@ class Web:
     Raises
     ------
     BadInput
-        The base URL is none, or the key would travel unencrypted.
+        The base URL is none, or the key is none or would travel unencrypted.
     """
 
     def __init__(
@@ -106,11 +106,19 @@ class Web:
             raise BadInput(f"'{base_url}' is no base URL of {service}: it begins with https:// and a host.")
         if parts.username or parts.password:
             raise BadInput(f"The base URL of {service} holds a password: keys are read from the environment.")
+        if not (key.isascii() and key.isprintable()):
+            raise BadInput(f"The key in {key_name} holds characters that no key has: was it copied whole, on one line?")
         if key and travels_open(base_url):
             raise BadInput(f"The key of {service} would travel unencrypted to {parts.hostname}: give a URL with https.")
         self.service, self.base_url, self.timeout, self.again = service, base_url.rstrip("/"), timeout, again
         self._key, self._key_name, self._header = key, key_name, header
-        self._opener = urllib.request.build_opener()
+        self._opener = urllib.request.OpenerDirector()
+        for handler in (
+            urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
+            urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler,
+            urllib.request.HTTPErrorProcessor,
+        ):  # fmt: skip
+            self._opener.add_handler(handler())  # and none for files and ftp, where a redirect could lead
 
     def ask(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> Any:
         """Make a request and return its answer's JSON; raises as `fetch`."""

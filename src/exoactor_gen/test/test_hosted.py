@@ -1,6 +1,7 @@
 """Every hosted backend against a local server that speaks the service's documented protocol, and fails as asked."""
 
 import base64
+import email.utils
 import inspect
 import json
 import re
@@ -639,6 +640,47 @@ def test_redirect_does_not_take_the_key_along(one):
     fake.fail("GET .*/content", status=302, json={}, headers={"Location": other.url + "/elsewhere"})
     assert backend(fake)(GenerateRequest(TASK)).video.data == VIDEO
     assert KEY not in str(other.asked[0][2])
+
+
+def test_key_that_was_copied_badly_is_not_said(monkeypatch):
+    monkeypatch.setenv("FAL_KEY", "sk-first\nsecond-line")
+    with pytest.raises(BadInput, match="key in FAL_KEY holds characters") as caught:
+        load_backend("generate", "fal")
+    assert "second" not in str(caught.value)
+
+
+def test_error_of_the_queue_itself(one):
+    fake = one("fal")
+    failed = {"status": "COMPLETED", "error": "Request timed out", "error_type": "request_timeout"}
+    fake.fail(LOOK["fal"], json=failed)
+    refuses(fake, Refused, "fal failed: Request timed out")
+    fake.fail("GET .*/requests/r1", status=422, json=REFUSALS["fal"])
+    refuses(fake, Refused, "refuses the content: prompt: The content was flagged")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": {"message": "m", "type": "t", "code": "c"}}, "m (c)"),
+        ([{"error": {"code": 400, "message": "m", "status": "S"}}], "m (400)"),
+        ({"code": 1301, "message": "m", "request_id": "r"}, "m (1301)"),
+        ({"detail": [{"loc": ["body", "a", 0], "msg": "m", "type": "t"}, {"msg": "n"}]}, "a.0: m (t); n"),
+        ({"title": "m", "detail": "more", "status": 401}, "more"),
+        ({"detail": "m", "error_type": "x"}, "m"),
+        ({"loc": "x"}, ""),
+        (None, ""),
+    ],
+)
+def test_sentence_in_an_error(body, said):
+    assert web.explain(body) == said
+
+
+def test_retry_after_in_both_forms():
+    assert web._retry_after("7") == 7.0
+    assert web._retry_after(email.utils.formatdate(time.time() + 30, usegmt=True)) == pytest.approx(30, abs=2)
+    assert web._retry_after("Fri, 31 Dec 1999 23:59:59 GMT") == 0.0
+    assert web._retry_after("soon") is None
+    assert web._retry_after(None) is None
 
 
 @pytest.mark.parametrize(
