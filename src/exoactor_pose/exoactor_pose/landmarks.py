@@ -27,6 +27,9 @@ CROWD_SECONDS = 0.15
 """...and where others are."""
 STRANGE_SECONDS = 0.1
 """For how long somebody may look otherwise than the person followed, where others are."""
+MIN_FPS = 8.0
+SMALL = 80.0
+"""px: a person less tall is told of."""
 FRAMES_AHEAD = 4
 UPPER, LOWER = [11, 12], [25, 26, 27, 28]
 """Shoulders; knees and ankles."""
@@ -251,6 +254,10 @@ def detect(
         )
     if video.frame_count < 2:
         raise BadInput("The video holds a single frame, which shows a pose but no motion: use a longer one.")
+    if video.fps < MIN_FPS:
+        raise BadInput(
+            f"The video has {video.fps:.3g} frames a second, too few to see a motion: {MIN_FPS:.0f} are needed."
+        )
     own = detector is None
     detector = detector or MediapipeDetector()
     try:
@@ -323,6 +330,9 @@ def _whole_person(seen: Landmarks) -> Landmarks:
     notes = []
     if (level := float((abs(up) < 0.5 * length).mean())) > 0.8:
         notes.append(f"The person lies in {level:.0%} of the frames; if not, turn the video by 90 degrees.")
+    tall = float(np.median(np.ptp(image[..., 1], axis=1)))
+    if tall < SMALL and not level > 0.8:
+        notes.append(f"The person is only {tall:.0f} px tall: expect a coarse motion.")
     if not lower.all():
         notes.append(f"The legs are not in the picture in {1 - lower.mean():.0%} of the frames.")
     return replace(seen, notes=(*seen.notes, *notes))

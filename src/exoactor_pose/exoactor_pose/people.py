@@ -12,6 +12,8 @@ from exoactor.errors import BadInput
 
 EQUAL = 0.85
 """People whose sizes differ by less than this ratio count as equally large."""
+OUTGROWN = 1.5
+"""How many times the size of the person followed somebody must have to be told of."""
 NEAR = 0.6
 """How far, in sizes of the person, the person may have got between two looks that are close in time."""
 SPEED = 9.0
@@ -94,6 +96,7 @@ class Follower:
         self._crowd_time = -np.inf
         self._look: np.ndarray | None = None
         self._looks = 0
+        self._outgrown = False
 
     def choose(self, people: list[Person], width: int, time: float) -> Person | None:
         """The person to follow from now on; None where there are too few.
@@ -143,6 +146,14 @@ class Follower:
         self.most = max(self.most, len(people))
         if len(people) > 1:
             self._crowd_time = time
+        largest = max((p.size for p in people), default=0.0)
+        if self.choice != "largest" or self._outgrown or self.last is None or largest < OUTGROWN * self.last.size:
+            return
+        self._outgrown = True
+        self.notes.append(
+            f"Somebody much larger than the person followed is in the picture at {time:.1f} s: the option person chooses "
+            "another."
+        )
 
     def _crowded(self, time: float) -> bool:
         return time - self._crowd_time < CROWD_SECONDS

@@ -49,6 +49,14 @@ def test_of_equal_people_the_most_central_is_followed_and_it_is_said():
     assert "3 people of about equal size are in the picture at 1.5 s: number 1 from the left" in note
 
 
+def test_somebody_larger_who_comes_later_is_told_once():
+    follower = Follower()
+    small, large = (100, 60, RED), (300, 120, BLUE)
+    assert follow(follower, [(small,), (small,), (small, large), (small, large)]) == [100] * 4
+    (note,) = follower.notes
+    assert "much larger than the person followed is in the picture at 0.2 s" in note
+
+
 def test_colours_tell_people_apart():
     image, (red, blue) = scene((100, 100, RED), (300, 100, BLUE))
     a, b = colours(image, red), colours(image, blue)
@@ -292,10 +300,17 @@ def test_a_gap_is_left_out(clips, detector):
     assert "The person is not seen from 0.7 s" in seen.notes[0]
 
 
+def test_a_small_person_is_told(clips, detector):
+    small = [cv2.copyMakeBorder(cv2.resize(f, (96, 96)), 72, 72, 72, 72, cv2.BORDER_REPLICATE) for f in clips[0][:6]]
+    assert "px tall: expect a coarse motion" in detect(Video.from_frames(small, FPS), detector).notes[-1]
+
+
 def test_a_picture_and_ten_minutes_are_refused(detector):
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(BadInput, match="a single frame"):
         detect(Video.from_frames([image], 30), detector)
+    with pytest.raises(BadInput, match="2 frames a second, too few"):
+        detect(Video.from_frames([image] * 6, 2), detector)
     long = Video.from_frames((image for _ in range(1200)), 2)
     with pytest.raises(BadInput, match="lasts 600 s, but at most 120 s are read"):
         detect(long, detector)
