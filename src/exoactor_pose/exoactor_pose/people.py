@@ -151,8 +151,8 @@ class Follower:
             return
         self._outgrown = True
         self.notes.append(
-            f"Somebody much larger than the person followed is in the picture at {time:.1f} s: the option person chooses "
-            "another."
+            f"Somebody much larger than the person followed is in the picture at {time:.1f} s: the option person "
+            "chooses another."
         )
 
     def _crowded(self, time: float) -> bool:
