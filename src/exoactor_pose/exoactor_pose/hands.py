@@ -22,7 +22,7 @@ SIDES = ("left", "right")
 LOOKS_PER_SECOND = 10.0
 """How often the hands are looked for: each look costs about 6 ms."""
 
-_REGION = 3.5
+_REGION = 4.0
 """Side of the square over the distance from the wrist to the knuckles."""
 _SMALLEST = 20.0
 """px: a square smaller than this shows no fingers."""
@@ -120,37 +120,51 @@ def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
 # --- fingers ----------------------------------------------------------------------------------------------------------
 
 
-def finger_bends(world: np.ndarray | None, image: np.ndarray) -> np.ndarray:
-    """How far the joints of the fingers are bent, mirror images alike.
+def finger_bends(image: np.ndarray, world: np.ndarray | None = None) -> np.ndarray:
+    """How far the joints of the fingers are bent.
+
+    The model makes small hands flatter in depth than they are, and a picture hides what bends along the view: so of
+    both the larger bend counts.
 
     Parameters
     ----------
-    world
-        (..., 21, 3) m, landmarks in space; None: only the picture is there.
     image
         (..., 21, 3) landmarks in the picture.
+    world
+        (..., 21, 3) m, landmarks in space, where they are told.
 
     Returns
     -------
     (..., 5, 3) rad, 0 in the flat hand: index, middle, little, ring finger, thumb, each from the palm to the tip. The
     thumb's first is left 0.
     """
-    points = image[..., :2] if world is None else world
-    bones = np.diff(points[..., _CHAINS, :], axis=-2)
-    if world is None:  # a straight finger is straight from everywhere; the fingers' first joints bend with the second
-        bends = _angles(bones[..., :-1, :], bones[..., 1:, :])
-        bends[..., :4, 0] = bends[..., :4, 1]
-    else:
-        along, _, palm = np.moveaxis(_palm(world), -1, 0)
-        rise = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], palm)
-        reach = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], along)
-        bends = np.empty((*points.shape[:-2], 5, 3))
-        bends[..., :4, :] = _wrapped(np.diff(_wrapped(np.arctan2(rise, reach)) * [0, 1, 1, 1], axis=-1))
-        # Fingers bend towards the palm: a hand that bends away from it was taken for its mirror image.
-        bends[..., :4, :] *= np.where(bends[..., :4, :].sum(axis=(-1, -2), keepdims=True) < 0, -1.0, 1.0)
-        bends[..., 4, :] = _angles(bones[..., 4, :-1, :], bones[..., 4, 1:, :])
-    bends[..., 4, 0] = 0.0
+    bends = bends_in_picture(image)
+    if world is not None:
+        bends = np.maximum(bends, bends_in_space(world))
     return np.clip(bends, 0.0, _MOST)
+
+
+def bends_in_picture(image: np.ndarray) -> np.ndarray:
+    """(..., 5, 3) rad, as `finger_bends`: a straight finger is straight from everywhere."""
+    bones = np.diff(image[..., :2][..., _CHAINS, :], axis=-2)
+    bends = _angles(bones[..., :-1, :], bones[..., 1:, :])
+    bends[..., :4, 0] = bends[..., :4, 1]  # the palm's bones spread; the fingers' first joints bend with the second
+    bends[..., 4, 0] = 0.0
+    return bends
+
+
+def bends_in_space(world: np.ndarray) -> np.ndarray:
+    """(..., 5, 3) rad, as `finger_bends`, the same for mirror images."""
+    bones = np.diff(world[..., _CHAINS, :], axis=-2)
+    along, _, palm = np.moveaxis(_palm(world), -1, 0)
+    rise = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], palm)
+    reach = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], along)
+    bends = np.zeros((*world.shape[:-2], 5, 3))
+    bends[..., :4, :] = _wrapped(np.diff(np.arctan2(rise, reach) * [0, 1, 1, 1], axis=-1))  # from the palm's plane on
+    # Fingers bend towards the palm: a hand that bends away from it was taken for its mirror image.
+    bends[..., :4, :] *= np.where(bends[..., :4, :].sum(axis=(-1, -2), keepdims=True) < 0, -1.0, 1.0)
+    bends[..., 4, 1:] = _angles(bones[..., 4, 1:-1, :], bones[..., 4, 2:, :])
+    return bends
 
 
 def _palm(points: np.ndarray) -> np.ndarray:
@@ -195,7 +209,7 @@ def hand_pose(seen: Landmarks) -> np.ndarray:
     pose = np.zeros((len(seen), 2, 5, 3, 3))
     if seen.hands is not None:
         weight = seen.hands[..., 2].mean(axis=-1)
-        bends = finger_bends(seen.hands_world, seen.hands)
+        bends = finger_bends(seen.hands, seen.hands_world)
         axes = np.concatenate([np.tile(_FINGER_AXIS, (4, 1)), _THUMB_AXIS[None] / np.linalg.norm(_THUMB_AXIS)])
         for side in range(2):
             smooth = _smoothed(bends[:, side].reshape(len(seen), 15), weight[:, side], seen.fps).reshape(-1, 5, 3, 1)
