@@ -264,6 +264,27 @@ def test_turned_videos(clips, detector):
     assert "turn the video by 90 degrees" in detect(side, detector).notes[-1]
 
 
+@pytest.mark.parametrize(("turns", "words"), [(2, "180 degrees"), (1, "90 degrees to the right"), (3, "90 degrees to")])
+def test_a_detector_that_finds_only_upright_people_is_shown_turned_pictures(turns, words):
+    class Upright:
+        """Somebody is where the upper edge is bright."""
+
+        batch = 1
+
+        def find(self, frames):
+            person = Person(np.array([32.0, 32.0]), 60.0)
+            return [[person] if frame[:8].mean() > 200 else [] for frame in frames]
+
+        def place(self, frames, people):
+            raise AssertionError("nobody is there")
+
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:10] = 255
+    turned = np.ascontiguousarray(np.rot90(image, turns))  # counter-clockwise
+    with pytest.raises(BadInput, match=f"somebody is when it is turned by {words}"):
+        detect(Video.from_frames([turned] * 4, FPS), Upright())
+
+
 def test_a_video_turned_by_its_metadata_is_upright(clips, detector, tmp_path):
     import av
 
