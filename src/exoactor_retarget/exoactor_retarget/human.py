@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from exoactor.body import BodyModel
@@ -101,8 +100,17 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
 
 
 def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Cubic interpolation of (T, ...) from the times ``old`` to ``new``."""
-    return np.repeat(values, len(new), axis=0) if len(old) == 1 else CubicSpline(old, values)(new)
+    """Interpolation of (T, ...) from the times ``old`` to ``new``, cubic with the slopes of differences (Hermite)."""
+    if len(old) == 1:
+        return np.repeat(values, len(new), axis=0)
+    slopes = np.gradient(values, old, axis=0)
+    place = np.clip(np.searchsorted(old, new, side="right") - 1, 0, len(old) - 2)
+    span = old[place + 1] - old[place]
+    x = (new - old[place]) / span
+    x, span = (v.reshape(-1, *[1] * (values.ndim - 1)) for v in (x, span))
+    last = x * x * (3 - 2 * x)
+    out = (1 - last) * values[place] + last * values[place + 1]
+    return out + span * x * (1 - x) * ((1 - x) * slopes[place] - x * slopes[place + 1])
 
 
 def turns_between(old: np.ndarray, new: np.ndarray, matrices: np.ndarray) -> np.ndarray:

@@ -35,6 +35,7 @@ _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
 _SETTLED = 0.12  # s: neighbourhood of a frame that still changes
 _FOLLOWING = 3  # steps of a window that moves along, which goes on from the one before
 _FREE = 1  # steps in which the parts of the robot may pass through each other
+_STILL_COARSE = 0.08  # m or rad: as _STILL, where a finer solution follows
 _STILL = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
 _GAIN = 0.02  # share of a stretch's cost: less is not worth another step
 _LONGEST, _LONGEST_CLOSE = 0.6, 0.15  # rad: of a step, and of one that brings parts near each other
@@ -138,9 +139,11 @@ class Solver:
             state = known[:1].join(state[1:])
         first, second = (partial(_portion, report, a, a + 0.5) for a in (0.0, 0.5))
         stand = terms.support(targets, self.mapping)
+        stand = terms.believed(stand, self.model, self.model.kinematics.poses(state), coarse)
         inputs = _Inputs(targets[coarse], stand[coarse], state.joint_pos)
-        state = self.minimise(state, inputs, targets.fps / stride, _FREE, min(fixed, 1), free=True)
-        state = self.minimise(state, inputs, targets.fps / stride, iterations, min(fixed, 1), first)
+        slow = targets.fps / stride
+        state = self.minimise(state, inputs, slow, _FREE, min(fixed, 1), free=True)
+        state = self.minimise(state, inputs, slow, iterations, min(fixed, 1), first, still=_STILL_COARSE)
         if len(coarse) < t:
             state = between_frames(coarse, np.arange(t), state, self.model)
             if known is not None:
@@ -160,7 +163,9 @@ class Solver:
             state = state if begin is None else begin[:ahead].join(state)
         else:
             state = begin[:ahead]
-        inputs = _Inputs(targets, terms.support(targets, self.mapping), state.joint_pos)
+        stand = terms.support(targets, self.mapping)
+        stand = terms.believed(stand, self.model, self.model.kinematics.poses(state), np.arange(len(targets)))
+        inputs = _Inputs(targets, stand, state.joint_pos)
         state = self.minimise(state, inputs, targets.fps, min(iterations, _FOLLOWING), fixed)
         return limited(state, self.model, targets.fps, fixed)
 
@@ -173,6 +178,7 @@ class Solver:
         fixed: int = 0,
         report: Callable[[float], None] = lambda share: None,
         free: bool = False,
+        still: float = _STILL,
     ) -> State:
         """Levenberg-Marquardt, until nothing changes or ``iterations`` steps are done; the first ``fixed`` frames stay.
 
@@ -196,7 +202,7 @@ class Solver:
             before, after = point.cost + joins.cost, trial.cost + self._between(new, stretch, fps).cost
             sums = [np.bincount(stretch, cost) for cost in (before, after)]
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
-            moving = np.where(taken, np.abs(step).max(axis=1) > _STILL, worse)
+            moving = np.where(taken, np.abs(step).max(axis=1) > still, worse)
             moving &= (np.abs(sums[0] - sums[1]) > _GAIN * sums[0])[stretch]
             damping *= np.where(worse, np.where(taken, 3.0, 30.0), np.where(taken, 0.3, 1.0))
             damping = np.clip(damping, 1e-6, 1e4)

@@ -9,7 +9,7 @@ waist; arm terms of the arms alone, since arms follow directions that hold in th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from exoactor_retarget.kinematics import Poses, cross, log
 from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
 
+_LEANS = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
 LOOK = 0.025  # m: what is not as near as this beyond its limit is not looked at in a step
 
 
@@ -77,6 +78,26 @@ def support(targets: Targets, mapping: dict[str, Any]) -> Support:
     return Support(axes, first, last, mapping["weights"]["center_of_mass"] * still)
 
 
+def _outside(stand: Support, model: Model, poses: Poses) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """How far (2, T) the centre of mass would have to move to be over the support, and masses and moments."""
+    center, mass, moment = model.kinematics.center_of_mass(poses)
+    at = np.einsum("atj,jt->at", stand.axes, center[:2])
+    with np.errstate(invalid="ignore"):
+        return np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0), (mass, moment)
+
+
+def believed(stand: Support, model: Model, poses: Poses, frames: np.ndarray) -> Support:
+    """The support without times in which the posture, seen at some frames, is so far from it that nobody stands there.
+
+    Such a person falls, leans on something, or touches the floor where no contact is known.
+    """
+    if not stand.weight.any():
+        return stand
+    off, _ = _outside(stand[frames], model, poses)
+    doubt = np.clip(np.linalg.norm(off, axis=0) / _LEANS - 1.0, 0.0, 1.0)
+    return replace(stand, weight=stand.weight * (1.0 - np.interp(np.arange(len(stand.weight)), frames, doubt)))
+
+
 def _turn(model: Model, poses: Poses, body: int, wanted: np.ndarray, weight: Any, block: np.ndarray) -> Term:
     residual = log(wanted @ poses.rotation(body).transpose(0, 2, 1))
     return Term(residual, weight, lambda: model.kinematics.turn_jacobian(poses, body, block))
@@ -124,10 +145,7 @@ def balance(model: Model, poses: Poses, stand: Support) -> Iterator[Term]:
     """Centre of mass over the feet while these stand and the root is slow."""
     if not stand.weight.any():
         return
-    center, mass, moment = model.kinematics.center_of_mass(poses)
-    at = np.einsum("atj,jt->at", stand.axes, center[:2])
-    with np.errstate(invalid="ignore"):
-        off = np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0)
+    off, (mass, moment) = _outside(stand, model, poses)
 
     def jacobian() -> np.ndarray:
         whole = model.kinematics.center_jacobian(poses, mass, moment, model.body_block)
