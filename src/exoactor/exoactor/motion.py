@@ -187,8 +187,13 @@ class RobotMotion:
         """Seconds from the first to the last frame."""
         return (len(self) - 1) / self.fps
 
+    @property
+    def joint_vel(self) -> np.ndarray:
+        """(T, 29) rad/s, by central differences."""
+        return np.gradient(self.joint_pos, axis=0) * self.fps if len(self) > 1 else np.zeros_like(self.joint_pos)
+
     def save(self, path: str | Path) -> None:
-        """Write the robot motion npz, atomically."""
+        """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
         contacts = {} if self.contacts is None else {"contacts": self.contacts}
         save_npz(
             path,
@@ -197,6 +202,7 @@ class RobotMotion:
             root_pos=self.root_pos,
             root_quat_wxyz=self.root_quat_wxyz,
             joint_pos=self.joint_pos,
+            joint_vel=self.joint_vel,
             **contacts,
         )
 

@@ -100,3 +100,14 @@ def test_pickled_arrays_are_never_loaded(tmp_path):
     np.savez(path, **arrays)
     with pytest.raises(BadInput, match=r"evil\.npz"):
         RobotMotion.load(path)
+
+
+def test_joint_velocities_follow_from_the_angles(tmp_path):
+    time = np.arange(20)[:, None] / 50
+    still = np.tile([[1.0, 0, 0, 0]], (20, 1))
+    motion = RobotMotion(50.0, np.zeros((20, 3)), still, time * np.linspace(-1, 1, 29))
+    np.testing.assert_allclose(motion.joint_vel, np.tile(np.linspace(-1, 1, 29), (20, 1)), atol=1e-9)
+    motion.save(tmp_path / "motion.npz")
+    np.testing.assert_allclose(np.load(tmp_path / "motion.npz")["joint_vel"], motion.joint_vel)
+    one = RobotMotion(50.0, np.zeros((1, 3)), still[:1], np.zeros((1, 29)))
+    assert not one.joint_vel.any()
