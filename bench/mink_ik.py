@@ -114,11 +114,11 @@ def _kind(frame: str) -> str:
 class MinkIK:
     """Follows targets of `FRAMES` frame by frame; ``solves`` counts its steps.
 
-    Its limits are built once and passed on, which GMR's own code misses: that one builds them anew in every step, and
-    takes about twice the time.
+    Its limits are built once and passed on. GMR's own code gives them in the place of another argument, so that mink
+    builds the same ones anew in every step: ``as_shipped`` does likewise, and takes about twice the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, as_shipped: bool = False) -> None:
         spec = robot.mujoco_spec(floor=False, visuals=False)
         for side in _SIDES:
             spec.body(f"{side}_ankle_roll_link").add_site(name=f"{side}_toe_link", pos=_TOE)
@@ -129,7 +129,7 @@ class MinkIK:
             side, _, part = name.removesuffix("_joint").partition("_")
             q[7 + k] = _FIRST_POSE.get(part, 0.0) * (-1.0 if side == "right" and part in _MIRRORED else 1.0)
         self.configuration = mink.Configuration(self.model, q=q)
-        self.limits = [mink.ConfigurationLimit(self.model)]
+        self.limits = None if as_shipped else [mink.ConfigurationLimit(self.model)]
         self.solves = 0
         self.stages = [
             [
