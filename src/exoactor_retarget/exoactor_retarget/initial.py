@@ -8,7 +8,7 @@ from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import Model, limb_frames
 from exoactor_retarget.targets import Targets
 
-_TURNS = 2 * np.pi * np.array([-1, 0, 1])
+_NEAR = 0.3  # rad beyond a limit: angles that still count as near it
 
 
 def _turn(axis: np.ndarray, angle: float) -> np.ndarray:
@@ -36,16 +36,25 @@ def three_angles(axes: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, n
 def _choices(
     solutions: tuple[np.ndarray, np.ndarray], lower: np.ndarray, upper: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The likelier of two solutions (T, 3) and their full turns: (T, 8, 3), and what speaks against each, (T, 8)."""
-    shifts = np.stack(np.meshgrid(*[_TURNS] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    """Both solutions (T, 3) with the full turns that the limits leave room for: (T, C, 3), and their cost (T, C)."""
+    room = [[k for k in (-1, 0, 1) if low - _NEAR < (2 * k + 1) * np.pi and high + _NEAR > (2 * k - 1) * np.pi]
+            for low, high in zip(lower, upper, strict=True)]  # fmt: skip
+    turns = 2 * np.pi * np.stack(np.meshgrid(*room, indexing="ij"), axis=-1).reshape(-1, 3)
     wrapped = [(s + np.pi) % (2 * np.pi) - np.pi for s in solutions]
-    choices = np.concatenate([s[:, None] + shifts for s in wrapped], axis=1)  # (T, 54, 3)
-    # Those that are far outside the limits all the time are left out.
-    least = np.minimum(np.abs(choices - lower), np.abs(choices - upper)) * ((choices < lower) | (choices > upper))
-    keep = np.argpartition(np.sum(least**2, axis=-1).min(axis=0), 7)[:8]
-    choices = choices[:, keep]
-    outside = np.maximum(choices - upper, 0) + np.maximum(lower - choices, 0)
+    choices = np.concatenate([s[:, None] + turns for s in wrapped], axis=1)
+    outside = choices - np.clip(choices, lower, upper)
     return choices, 4.0 * np.sum(outside**2, axis=-1) + 1e-3 * np.sum(choices**2, axis=-1)
+
+
+def _stacked(found: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Choices and costs of several triples as one array each; those with fewer repeat their first, at a cost."""
+    most = max(cost.shape[1] for _, cost in found)
+    choices, costs = [], []
+    for choice, cost in found:
+        spare = most - cost.shape[1]
+        choices.append(np.concatenate([choice, np.repeat(choice[:, :1], spare, axis=1)], axis=1))
+        costs.append(np.concatenate([cost, np.full((len(cost), spare), 1e6)], axis=1))
+    return np.stack(choices), np.stack(costs)
 
 
 def _steady(choices: np.ndarray, cost: np.ndarray) -> np.ndarray:
@@ -80,7 +89,7 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
         if triples:
             limits = model.description.limits
             found = [_choices(three_angles(model.axes[j], r), limits[j, 0], limits[j, 1]) for j, r in triples]
-            choices, cost = (np.stack(part) for part in zip(*found, strict=True))
+            choices, cost = _stacked(found)
             if start is not None:
                 begin = np.stack([start[j] for j, _ in triples])
                 cost[:, 0] += 10.0 * np.sum((choices[:, 0] - begin[:, None]) ** 2, axis=-1)

@@ -36,10 +36,10 @@ _SETTLED = 0.12  # s: neighbourhood of a frame that still changes
 _FOLLOWING = 3  # steps of a window that moves along, which goes on from the one before
 _FREE = 1  # steps in which the parts of the robot may pass through each other
 _STILL_COARSE = 0.08  # m or rad: as _STILL, where a finer solution follows
-_STILL = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
+_STILL = 0.05  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
 _GAIN = 0.02  # share of a stretch's cost: less is not worth another step
-_LONGEST, _LONGEST_CLOSE = 0.6, 0.15  # rad: of a step, and of one that brings parts near each other
-_LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
+_LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
+_LOOK = 0.06  # m: pairs of parts that come nearer to each other than this are watched
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ class Solver:
         stand = terms.believed(stand, self.model, self.model.kinematics.poses(state), coarse)
         inputs = _Inputs(targets[coarse], stand[coarse], state.joint_pos)
         slow = targets.fps / stride
-        state = self.minimise(state, inputs, slow, _FREE, min(fixed, 1), free=True)
+        if targets.meeting.any():  # arms in the robot's proportions may have crossed: hands find their sides first
+            state = self.minimise(state, inputs, slow, _FREE, min(fixed, 1), free=True)
         state = self.minimise(state, inputs, slow, iterations, min(fixed, 1), first, still=_STILL_COARSE)
         if len(coarse) < t:
             state = between_frames(coarse, np.arange(t), state, self.model)

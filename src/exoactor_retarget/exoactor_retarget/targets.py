@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_retarget.contacts import foot_contacts, intervals, without_short
 from exoactor_retarget.human import Posture
-from exoactor_retarget.kinematics import State, cross
+from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import SIDES, Model
 
 # SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
@@ -84,6 +84,16 @@ def _lateral(left_axis: np.ndarray) -> np.ndarray:
     return np.arctan2(-left_axis[..., 0], left_axis[..., 1])
 
 
+def _headed(yaw: np.ndarray) -> np.ndarray:
+    """Rotations (T, 3, 3) about the vertical."""
+    out = np.zeros((len(yaw), 3, 3))
+    out[:, 0, 0] = out[:, 1, 1] = np.cos(yaw)
+    out[:, 1, 0] = np.sin(yaw)
+    out[:, 0, 1] = -out[:, 1, 0]
+    out[:, 2, 2] = 1.0
+    return out
+
+
 def _bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """Move a signal so that it equals ``locked`` while in contact, and keeps its own shape between contacts."""
     shift = np.zeros_like(raw)
@@ -149,7 +159,7 @@ def _planted(
     """
     height = -soles[:, 2].min()
     yaw = np.unwrap(_lateral(rot[:, :, 1]))
-    tilt = Rotation.from_euler("z", -yaw[:, None]) * Rotation.from_matrix(rot)
+    tilt = log(_headed(-yaw) @ rot)
     locked_pos, locked_yaw = pos.copy(), yaw.copy()
     for a, b in intervals(contact):
         if stand is not None and a < at < b:
@@ -169,8 +179,7 @@ def _planted(
     for a, b in intervals(contact):
         away = np.minimum(away, np.maximum(np.maximum(a - frames, frames - b + 1), 0))
     share = _smoothstep(away / max(0.12 * fps, 1.0))
-    rotation = Rotation.from_euler("z", yaw[:, None]) * Rotation.from_rotvec(tilt.as_rotvec() * share[:, None])
-    matrix = rotation.as_matrix()
+    matrix = _headed(yaw) @ Rotation.from_rotvec(tilt * share[:, None]).as_matrix()
     lowest = (matrix[:, 2] @ soles.T).min(axis=1) + pos[:, 2]
     pos[:, 2] += np.maximum(-lowest, 0.0)
     return pos, matrix, yaw
