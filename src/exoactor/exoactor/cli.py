@@ -199,13 +199,15 @@ def generate(
     task, content = read_task(task, plan)
     backends = Backends(settings, generate=generator)
     request = GenerateRequest(task, None if image is None else read_image(image), content)
+    generator_ = backends.load("generate")
+    options = {}
+    if getattr(generator_, "plans", False):
+        options["on_plan"] = lambda plan: save_json(output.with_suffix(".plan.json"), plan)
     with progress_bars(json_) as bars:
-        generation: Generation = backends.load("generate")(request, bars("generate"))
+        generation: Generation = generator_(request, bars("generate"), **options)
     generation.video.save(output)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
-    if generation.plan is not None:
-        save_json(output.with_suffix(".plan.json"), generation.plan)
     print_metrics(generation.metrics, json_)
 
 

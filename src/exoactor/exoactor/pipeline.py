@@ -61,7 +61,10 @@ def run(
     def stage(name: str, value: Any, backend: str = "", **options: Any) -> Any:
         start = time.perf_counter()
         report.failed_stage = name
-        output = load(backend or name)(value, progress(name), **options)
+        work = load(backend or name)
+        if getattr(work, "plans", False):
+            options["on_plan"] = folder.save_plan
+        output = work(value, progress(name), **options)
         report.seconds[name] = round(time.perf_counter() - start, 3)
         report.metrics[name] = output.metrics
         return output
@@ -69,8 +72,6 @@ def run(
     try:
         generation: Generation = stage("generate", GenerateRequest(instruction, plan=plan))
         folder.save_video(generation.video)
-        if generation.plan is not None:
-            folder.save_plan(generation.plan)
         if generation.truth is not None:
             folder.save_truth(generation.truth)
         estimate: Estimate = stage("estimate", generation.video)

@@ -4,7 +4,8 @@ A backend is a class: its constructor takes keyword options (and loads models), 
 stage's input and a progress callback returns the stage's output. The command line, the ROS nodes and the tests all
 use backends this way. The four entry-point groups are
 
-- ``exoactor.generate``:  `GenerateRequest` -> `Generation`
+- ``exoactor.generate``:  `GenerateRequest` -> `Generation`; where ``plans`` is true, ``on_plan`` may be given:
+  called with the plan as soon as it is made, which is before anything can fail that costs time or money
 - ``exoactor.estimate``:  `Video`           -> `Estimate`
 - ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
 - ``exoactor.track``:     `RobotMotion`     -> `Tracking`; its ``human`` may be given: the person's motion it came from
@@ -25,6 +26,9 @@ from exoactor.video import Video
 
 Progress = Callable[[float, str], None]
 """Called at least once a second with (fraction done in [0, 1], text). Raises `Cancelled` when the user cancelled."""
+
+OnPlan = Callable[[dict[str, Any]], None]
+"""Called with a plan, as JSON-ready values."""
 
 Metrics = dict[str, Any]
 """Quality figures by name (JSON-ready numbers, strings, booleans)."""

@@ -294,9 +294,7 @@ class _Task:
             node=self._server,
             server=node,
             on_wait=lambda text: self._feedback(stage, 0.0, text),
-            on_feedback=lambda feedback: self._feedback(
-                stage, feedback.fraction, feedback.text, period=FEEDBACK_PERIOD if feedback.fraction else 0.0
-            ),
+            on_feedback=lambda feedback: self._pass_on(stage, feedback),
             cancelled=self._cancelled,
             watch=self._server._watch,
             absent_after=self._parameter("server_timeout"),
@@ -343,6 +341,14 @@ class _Task:
         finally:
             server._awaiting = False
 
+    def _pass_on(self, stage: str, feedback: Any) -> None:
+        """A stage's feedback as the task's; a plan is kept at once, since what follows may fail."""
+        plan_json = getattr(feedback, "plan_json", "")
+        if plan_json:
+            with contextlib.suppress(ExoActorError):  # the result brings it again
+                self.folder.save_plan(plan_from_message(plan_json))
+        self._feedback(stage, feedback.fraction, feedback.text, plan_json=plan_json)
+
     def _feedback(
         self,
         stage: str,
@@ -350,13 +356,14 @@ class _Task:
         text: str,
         preview: CompressedImage | None = None,
         period: float = FEEDBACK_PERIOD,
+        plan_json: str = "",
     ) -> None:
         now = time.monotonic()
         last_stage, last_time = self._last_feedback
-        if preview is None and stage == last_stage and now - last_time < period:
+        if preview is None and not plan_json and stage == last_stage and now - last_time < period:
             return
         self._last_feedback = (stage, now)
-        message = ExecuteTask.Feedback(stage=stage, fraction=float(fraction), text=text)
+        message = ExecuteTask.Feedback(stage=stage, fraction=float(fraction), text=text, plan_json=plan_json)
         if preview is not None:
             message.preview = preview
         self._goal.publish_feedback(message)

@@ -52,17 +52,18 @@ def test_a_run_keeps_every_output_and_the_report(tmp_path):
 
 
 def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):
-    outputs, seen = stage_outputs(), []
-    outputs["generate"] = Generation(VIDEO, None, {}, {"instruction": "wave", "actions": []})
-    real = loader(outputs)
+    class Planning:
+        plans = True
 
-    def load(stage):
-        return lambda value, progress, **options: (seen.append(value), real(stage)(value, progress, **options))[1]
+        def __call__(self, request, progress, on_plan):
+            assert request.plan == {"edited": True}
+            on_plan({"actions": []})
+            raise Refused("No video.")
 
     folder = RunFolder.create("wave", tmp_path)
-    pipeline.run("wave", load, folder, lambda stage: no_progress, {"edited": True})
-    assert seen[0].plan == {"edited": True}
-    assert json.loads((folder.path / "plan.json").read_text()) == outputs["generate"].plan
+    with pytest.raises(Refused):
+        pipeline.run("wave", lambda stage: Planning(), folder, lambda stage: no_progress, {"edited": True})
+    assert json.loads((folder.path / "plan.json").read_text()) == {"actions": []}
 
 
 def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
-from exoactor.stages import GenerateRequest, Generation, Progress, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
 from exoactor.video import Video
 from exoactor_gen.image import data_url
 from exoactor_gen.planners import load_planner, planned
@@ -255,7 +255,11 @@ class Hosted:
 
     # --- the work ---------------------------------------------------------------------------------------------------
 
-    def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
+    plans = True
+
+    def __call__(
+        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+    ) -> Generation:
         """Make the video.
 
         Raises
@@ -275,7 +279,12 @@ class Hosted:
 
         longest = float(self.seconds or self.lengths[-1])
         plan = planned(request, self.planner, longest, tick)
-        progress(0.0, f"Plan: {plan}")
+        try:
+            plan = plan.within(longest)
+        finally:  # one that is too long is told as well, to be shortened
+            progress(0.0, f"Plan: {plan}")
+            if on_plan:
+                on_plan(plan.data())
         seconds = self.seconds or next(n for n in self.lengths if n >= min(plan.seconds - 0.25, longest))
         prompt = self.template.fill(plan, seconds, request.scene_image is not None)
         length = len(prompt.text if self.takes_negative else prompt.whole)

@@ -9,7 +9,7 @@ import numpy as np
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
-from exoactor.stages import GenerateRequest, Generation, Progress, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
 from exoactor.video import Video
 from exoactor_gen.camera import VIEWS, frame_person
 from exoactor_gen.choreography import choreograph
@@ -76,7 +76,11 @@ class Mannequin:
         self.width, self.height, self.fps = width, height, int(fps)
         self.body = BodyModel.load(body or None)
 
-    def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
+    plans = True
+
+    def __call__(
+        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+    ) -> Generation:
         """Make the video.
 
         Raises
@@ -91,6 +95,8 @@ class Mannequin:
         planned = from_words(request.instruction) if request.plan is None else Plan.read(request.plan)
         plan = parse(request.instruction) if request.plan is None else to_language(planned)
         progress(0.0, f"Plan: {plan}")
+        if on_plan:
+            on_plan(planned.data())
         # one stream of chance for each, so that an option fixes its own part and leaves the others alone
         rng = [np.random.default_rng([self.seed, part]) for part in range(3)]
         look = Look.draw(rng[0], self.clothes, self.room, self.light)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,17 @@ class GeneratorNode(StageNode):
         )
         self._images = self.create_publisher(Image, "video/image", LATEST)
         self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._images.get_subscription_count() > 0)
+
+    def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
+        """The plan goes out as feedback, where the backend makes one."""
+        if not getattr(self._backend, "plans", False):
+            return {}
+
+        def on_plan(plan: dict[str, Any]) -> None:
+            told = ", then ".join(action["description"] for action in plan["actions"])
+            tell(text=f"Plan: {told}", plan_json=plan_to_message(plan))
+
+        return {"on_plan": on_plan}
 
     def on_output(self, output: Generation) -> None:
         """Play the video from now on."""

@@ -76,12 +76,20 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
 
 
 def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Tick = lambda: None) -> Plan:
-    """The plan that the request brings, or the planner's, in at most ``longest`` seconds; raises as they do."""
+    """The plan that the request brings, or the planner's, which is asked for at most ``longest`` seconds.
+
+    Raises
+    ------
+    BadInput
+        The request's plan is none, or there is no instruction.
+    ExoActorError
+        As the planner.
+    """
     if request.plan is not None:
-        return Plan.read(request.plan).within(longest)
+        return Plan.read(request.plan)
     if not request.instruction.strip():
         raise BadInput("The instruction is empty: say what to do.")
-    return planner(request.instruction, request.scene_image, longest, tick).within(longest)
+    return planner(request.instruction, request.scene_image, longest, tick)
 
 
 def _by_rules(instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:

@@ -551,7 +551,7 @@ def one(monkeypatch):
 def test_veo_of_google_cloud(one, monkeypatch):
     fake = one("veo", veo_cloud)
     monkeypatch.setenv("GOOGLE_ACCESS_TOKEN", KEY)
-    fake.fail("POST .*:fetchPredictOperation", status=500, json={})  # a POST that may be made again
+    fake.fail("POST .*:fetchPredictOperation", status=504, json={})  # a POST that may be made again
     made = backend(fake, base_url=fake.url + CLOUD, seed=5)(GenerateRequest(TASK))
     assert made.video.data == VIDEO
     assert made.metrics["seed"] == 5
@@ -587,11 +587,12 @@ def test_length_is_the_shortest_that_the_plan_fits_in(one):
 
 
 def test_plan_that_is_too_long(one):
-    fake = one("veo")
+    fake, kept = one("veo"), []
     made = backend(fake)(GenerateRequest("walk forward two metres, then wave"))  # 9.1 s: 8 s will do
     assert sum(a["seconds"] for a in made.plan["actions"]) == pytest.approx(8.0, abs=0.02)
     with pytest.raises(BadInput, match=r"takes .* s, but a video of this generator has at most 8 s"):
-        backend(fake)(GenerateRequest("walk forward ten metres"))
+        backend(fake)(GenerateRequest("walk forward ten metres"), on_plan=kept.append)
+    assert kept[0]["actions"][0]["distance"] == 10  # to be shortened by hand
 
 
 def test_given_plan_is_carried_out_and_the_instruction_is_not_read(one):

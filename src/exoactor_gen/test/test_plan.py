@@ -157,9 +157,9 @@ def test_planned():
         planned(GenerateRequest("juggle"), rules, 8.0)
     with pytest.raises(BadInput, match="instruction is empty"):
         planned(GenerateRequest("  "), load_planner("verbatim"), 8.0)
-    assert planned(GenerateRequest("", None, PLAN), rules, 3.5).seconds == pytest.approx(3.5)
+    assert Plan.read(PLAN).within(3.5).seconds == pytest.approx(3.5)
     with pytest.raises(BadInput, match=r"takes 4.0 s, but"):
-        planned(GenerateRequest("", None, PLAN), rules, 2.0)
+        Plan.read(PLAN).within(2.0)
 
 
 # --- prompt -----------------------------------------------------------------------------------------------------------

@@ -238,7 +238,7 @@ class StageNode(LifecycleNode):
             if self._leaving.is_set() or not self.context.ok():
                 raise Cancelled(f"The {self.get_name()} was stopped.")
             now = time.monotonic()
-            if now - last >= FEEDBACK_PERIOD or fraction == 0.0:  # what is said before the work begins is not left out
+            if now - last >= FEEDBACK_PERIOD:
                 last = now
                 tell(text=text)
 
