@@ -9,7 +9,7 @@ from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
 
 _TIGHT = 0.98  # share of the limits aimed at, since the projection ends a little off
-_ROUNDS = 300
+_ROUNDS = 120
 
 
 def _speed_only(joint: np.ndarray, most: np.ndarray, fixed: int) -> np.ndarray:

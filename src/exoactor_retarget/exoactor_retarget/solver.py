@@ -2,9 +2,12 @@
 
 All frames are solved together, with second differences of every coordinate as part of the problem: so the first frame
 is no different from the others, contacts stay put, and no filter afterwards undoes them. The normal equations are
-banded. Joint limits are held by projection: coordinates that press against a limit leave the problem for that step.
-Joint speeds and accelerations beyond their limits cost as much as the excess squared; what is left of it is cut off by
-`exoactor_retarget.limits`.
+banded. Each step's linear problem finds by trying which joints would pass a limit and which parts of the robot would
+meet (`exoactor_retarget.linear`). Joint speeds and accelerations beyond their limits cost as much as the excess
+squared; what is left of it is cut off by `exoactor_retarget.limits`.
+
+The body (root, legs, waist) and the arms are solved apart in each step, since arms follow directions that hold in the
+world and should not move the body.
 
 A solution at 12.5 frames a second comes first, and begins from the posture in closed form; what follows at the full
 rate has little left to do. Long motions are solved in windows that begin with the last frames of the one before.
@@ -33,7 +36,7 @@ from exoactor_retarget.targets import Targets
 _COARSE = 12.5  # frames a second
 _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
 _SETTLED = 0.12  # s: neighbourhood of a frame that still changes
-_FOLLOWING = 3  # steps of a window that moves along, which goes on from the one before
+_FOLLOWING = 4  # steps of a window that moves along, which goes on from the one before
 _FREE = 1  # steps in which the parts of the robot may pass through each other
 _STILL_COARSE = 0.08  # m or rad: as _STILL, where a finer solution follows
 _STILL = 0.05  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
