@@ -9,7 +9,7 @@ from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
 
 _TIGHT = 0.98  # share of the limits aimed at, since the projection ends a little off
-_ROUNDS = 120
+_ROUNDS, _ROUNDS_STREAMING = 300, 100
 
 
 def _speed_only(joint: np.ndarray, most: np.ndarray, fixed: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def nearest_within(
     x = joint
     split = [joint, np.diff(joint, axis=0), np.diff(joint, 2, axis=0)]
     dual = [np.zeros_like(s) for s in split]
-    for round_ in range(_ROUNDS):
+    for round_ in range(_ROUNDS_STREAMING if fixed else _ROUNDS):
         off = 0.0
         for i, (least, most) in enumerate(bounds):
             value = x if i == 0 else np.diff(x, i, axis=0)
