@@ -45,12 +45,12 @@ class Weights:
     """m at the person's distance, per landmark of full trust."""
     direction: float = 0.35
     """rad, direction of a limb in space."""
-    acceleration: tuple[float, float, float] = (5.0, 25.0, 40.0)
-    """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles; robust."""
-    jerk: tuple[float, float, float] = (10.0, 50.0, 70.0)
+    acceleration: tuple[float, float, float] = (3.5, 17.0, 25.0)
+    """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles."""
+    jerk: tuple[float, float, float] = (5.0, 25.0, 35.0)
     """m/s^3, rad/s^3 and rad/s^3 of the same: what keeps the motion as smooth as people's."""
-    yielding: float = 2.0
-    """Spreads of acceleration and jerk from which on a quick movement costs no more than in proportion."""
+    sudden: float = 2.5
+    """Spreads of acceleration and jerk from which on more costs little more: kicks and steps are quick."""
     slide: float = 0.05
     """m/s, of a sole point in contact."""
     floor: float = 0.01
@@ -100,6 +100,8 @@ class Fit:
     """Height of the person in view, median of the frames."""
     untangled: int = 0
     """Frames in which left and right, or near and far, were set right."""
+    seen: Landmarks | None = None
+    """The landmarks, set right."""
 
 
 def fit(
@@ -127,13 +129,19 @@ def fit(
     seen, untangled = untangle(seen)
     with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
         found = _Problem(seen, camera, body, person_height, weights or Weights(), known).solve(progress)
-    return replace(found, untangled=untangled)
+    return replace(found, untangled=untangled, seen=seen)
 
 
 def _huber(x: np.ndarray, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-Huber loss of x >= 0 (x^2 when small, growing like x beyond ``scale``) and its weight on x^2."""
     root = np.sqrt(1 + (x / scale) ** 2)
     return 2 * scale**2 * (root - 1), 1 / root
+
+
+def _cauchy(x: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cauchy's loss (x^2 when small, growing like log x beyond ``scale``) and its weight on x^2."""
+    square = (x / scale) ** 2
+    return scale**2 * np.log1p(square), 1 / (1 + square)
 
 
 def _outlier(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -278,7 +286,8 @@ class _Problem:
                 ],
                 axis=1,
             )
-            loss, weight = _huber(np.abs(bend) / spread, self.weights.yielding)
+            robust = _huber if order == 2 else _cauchy
+            loss, weight = robust(np.abs(bend) / spread, self.weights.sudden)
             equations.add_smoothness(weight / spread**2, bend, np.diff(np.eye(order + 1), order, axis=0)[0])
             cost += float(loss.sum())
         return cost

@@ -9,6 +9,7 @@ the same floor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -35,11 +36,7 @@ PAST = 2.5
 """s of landmarks before a segment from which hidden hands are told."""
 GONE = 2.0
 """s without the person after which the stream ends; less than a window, so that each has something to fit."""
-
-
-OVER = "closed"
-AGAIN = (3, 6)
-"""Steps at most of every fit but the first: most of its frames are nearly where they belong."""
+OVER = "The stream is closed."
 
 
 class MotionStream:
@@ -87,7 +84,7 @@ class MotionStream:
         weights: Weights | None = None,
     ) -> None:
         self.fps, self.camera, self.size, self.motion = fps, camera, (width, height), motion
-        self.body, self.person_height, self.weights = body, person_height, weights or Weights()
+        self.body, self.person_height, self.weights = body, person_height, weights
         self.hop, self.ahead, self.held, self.past, self.gone = (
             max(1, round(seconds * fps)) for seconds in (HOP, AHEAD, HELD, PAST, GONE)
         )
@@ -161,12 +158,16 @@ class MotionStream:
                 seen = replace(seen, camera_rotation=turns[seen.start - self.start :])
         first = self._first
         window = _between(sharpened(seen), first, self._come)
+        if self.last is not None:  # which is the left leg is settled too
+            window = _headed(_between(self.last.seen, first, self._settled), window)
         result = fit(window, self.camera, self.body, self.person_height, self.weights, known=self._known)
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
-        self.last = replace(result, motion=_frames(motion, new), reprojection=result.reprojection[new])
+        self.last = replace(
+            result, motion=_frames(motion, new), reprojection=result.reprojection[new],
+            untangled=_differing(window, result.seen, new),
+        )  # fmt: skip
         self._settled = stop
-        self.weights = replace(self.weights, iterations=np.minimum(self.weights.iterations, AGAIN))
         self._known = Known(
             result.state.part(slice(self._first - first, None)), stop - self._first, result.place
         )  # fmt: skip
@@ -183,6 +184,23 @@ def _between(seen: Landmarks, first: int, stop: int) -> Landmarks:
     part = slice(first - seen.start, stop - seen.start)
     there = {name: value for name in _SEEN if (value := getattr(seen, name)) is not None}
     return replace(seen, start=first, **{name: value[part] for name, value in there.items()})
+
+
+def _headed(head: Landmarks, seen: Landmarks) -> Landmarks:
+    """The same with other landmarks in the first frames."""
+
+    def joined(first: np.ndarray | None, whole: np.ndarray | None) -> np.ndarray | None:
+        return None if first is None or whole is None else np.concatenate([first, whole[len(first) :]])
+
+    return replace(seen, image=joined(head.image, seen.image), world=joined(head.world, seen.world))
+
+
+def _differing(one: Landmarks, other: Landmarks, part: slice) -> int:
+    """In how many of some frames the landmarks differ."""
+    differ = (one.image[part] != other.image[part]).any(axis=(1, 2))
+    if one.world is not None:
+        differ |= (one.world[part] != other.world[part]).any(axis=(1, 2))
+    return int(differ.sum())
 
 
 def _frames(motion: HumanMotion, part: slice) -> HumanMotion:
@@ -220,12 +238,14 @@ def follow(
             on_segment(segment)
 
     total = max(video.frame_count, 1)
-    for number, frame in enumerate(video.frames(), 1):
-        tell(source.push(frame))
-        if not source.ended:
+    with closing(source.tracker):
+        for number, frame in enumerate(video.frames(), 1):
+            tell(source.push(frame))
+            if source.ended:
+                break
             seen.append(source.tracker.poses[-1] if source.tracker.poses else None)
-        progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
-    tell(source.close())
+            progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
+        tell(source.close())
     motion = joined([each.motion for each in fits])
     seen = seen[source.start : source.start + len(motion)]
     landmarks = Landmarks(

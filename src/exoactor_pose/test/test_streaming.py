@@ -167,7 +167,7 @@ def test_the_stream_begins_with_the_person_and_bridges_gaps(body):
     motion = joined(segments)
     assert len(motion) == 93
     assert motion.confidence[33:43].max() == 0.0
-    assert steps(body, motion).max() < 2.0
+    assert steps(body, motion).max() < 1.2
 
 
 def test_the_stream_ends_when_the_person_is_gone(body):
