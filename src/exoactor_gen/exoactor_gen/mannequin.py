@@ -146,7 +146,7 @@ class Mannequin:
         betas[1:6] = np.clip(drawn[1:], -1.5, 1.5) * (0.4, 0.4, 1.0, 0.4, 0.4)
         if self.build:
             betas[3] = BUILDS[self.build]
-        wanted = self.stature or float(np.clip(1.70 + 0.08 * drawn[0], 1.5, 1.95))
+        wanted = self.stature or float(np.clip(1.70 + 0.10 * drawn[0], 1.5, 1.95))
         slope = stature(self.body, betas + np.eye(10)[0]) - stature(self.body, betas)
         betas[0] = (wanted - stature(self.body, betas)) / slope
         return betas
