@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 from exoactor_retarget.terms import Gaps
 
 _TRIES = 5
-_CROSSED = 1e-3  # m or rad: less is no reason to solve again
+_CROSSED = 3e-3  # m or rad: less is no reason to solve again
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
 
 _LEANS = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
-LOOK = 0.025  # m: what is not as near as this beyond its limit is not looked at in a step
+LOOK = 0.02  # m: what is not as near as this beyond its limit is not looked at in a step
 
 
 @dataclass(frozen=True)
