@@ -50,6 +50,7 @@ Task = Annotated[str, typer.Argument(help="What to do; may be left out where a p
 Plan = Annotated[
     Path | None, typer.Option(help="Carry out this plan (plan.json of a run, edited or not) instead of planning TASK.")
 ]
+Image = Annotated[Path | None, typer.Option(help="Picture of the scene.")]
 Generator = Annotated[str, typer.Option(help="Video generator.")]
 Video_ = Annotated[Path | None, typer.Option("--video", help="Also write what the simulated G1 did as a video.")]
 
@@ -143,6 +144,7 @@ def run(
     plan: Plan = None,
     policy: Policy = "exoactor",
     generator: Generator = DEFAULTS["generate"],
+    image: Image = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder that takes the run folder.")] = None,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
     settings: Set = None,
@@ -154,6 +156,7 @@ def run(
     from exoactor.run_folder import RunFolder
 
     task, content = read_task(task, plan)
+    scene = None if image is None else read_image(image)
     backends = Backends(settings, generate=generator)
     backends.options["track"].setdefault("policy", policy)
     folder = RunFolder.create(task, output)
@@ -161,7 +164,7 @@ def run(
         stderr.print(f"Run folder: {folder.path}")
     with progress_bars(quiet=json_) as bars:
         try:
-            report = pipeline.run(task, backends.load, folder, bars, content)
+            report = pipeline.run(task, backends.load, folder, bars, content, scene)
         finally:
             if demo and (folder.path / "rehearsal.npz").exists():
                 write_demo(folder, bars("demo"))
@@ -191,7 +194,7 @@ def generate(
     plan: Plan = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Video file to write.")] = Path("video.mp4"),
     generator: Generator = DEFAULTS["generate"],
-    image: Annotated[Path | None, typer.Option(help="Picture of the scene.")] = None,
+    image: Image = None,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
@@ -368,7 +371,7 @@ def up(
 def send(
     task: Task = "",
     plan: Plan = None,
-    image: Annotated[Path | None, typer.Option(help="Picture of the scene.")] = None,
+    image: Image = None,
     execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
     approve: Annotated[bool, typer.Option(help="Wait for the approve service after the rehearsal.")] = False,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = False,

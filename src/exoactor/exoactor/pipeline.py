@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from exoactor.errors import ExoActorError, Refused
 from exoactor.run_folder import RunFolder
 from exoactor.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking
@@ -34,6 +36,7 @@ def run(
     folder: RunFolder,
     progress: Callable[[str], Progress],
     plan: dict[str, Any] | None = None,
+    scene_image: np.ndarray | None = None,
 ) -> Report:
     """Generate, estimate, retarget and rehearse; keep in ``folder`` what each stage made.
 
@@ -49,6 +52,8 @@ def run(
         Gives the progress callback of a stage ("generate", "estimate", "retarget", "rehearse").
     plan
         Carried out instead of the instruction.
+    scene_image
+        Picture of the scene, (H, W, 3) uint8 RGB.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def run(
         return output
 
     try:
-        generation: Generation = stage("generate", GenerateRequest(instruction, plan=plan))
+        generation: Generation = stage("generate", GenerateRequest(instruction, scene_image, plan))
         folder.save_video(generation.video)
         if generation.truth is not None:
             folder.save_truth(generation.truth)

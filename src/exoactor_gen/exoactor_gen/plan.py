@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from exoactor.errors import BadInput
 
@@ -33,6 +33,12 @@ class Action(BaseModel):
     angle: float | None = Field(None, gt=0.0, lt=1000.0, description="Degrees, of a turn or a bow.")
     count: int | None = Field(None, ge=1, lt=100, description="How often, or how many steps.")
     objects: tuple[str, ...] = Field((), max_length=6, description="Things that are touched or walked to or around.")
+
+    @field_validator("verb", mode="before")
+    @classmethod
+    def _plain_verb(cls, verb: Any) -> Any:
+        """Language models write 'Pick_up' too."""
+        return verb.strip().lower().replace("_", " ") if isinstance(verb, str) else verb
 
 
 class Draft(BaseModel):

@@ -237,7 +237,7 @@ class Sora(Hosted):
     title = "Sora"
     home = "https://api.openai.com/v1"
     keys = ("OPENAI_API_KEY",)
-    key_from = "from platform.openai.com"
+    key_from = "from platform.openai.com; a server of one's own, in base_url, may want none"
     default_model = "sora-2"
     lengths = (4, 8, 12, 16, 20)
     price_list = "openai.com/api/pricing"

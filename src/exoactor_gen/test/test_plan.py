@@ -65,6 +65,10 @@ def test_a_wrong_plan_is_told_where(data, said):
     assert "\n" not in str(caught.value)
 
 
+def test_verb_as_language_models_write_it():
+    assert Plan.read({**PLAN, "actions": [{**WALK, "verb": "Pick_up "}]}).actions[0].verb == "pick up"
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(BadInput, match="Cannot read the plan"):
         Plan.load(tmp_path / "none.json")
