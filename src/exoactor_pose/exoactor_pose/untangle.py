@@ -13,8 +13,11 @@ import numpy as np
 
 from exoactor_pose.landmarks import Landmarks
 
-_SWAP_COST, _MIRROR_COST = (0.02, 0.25), (0.01, 0.1)
+_SWAP_COST, _MIRROR_COST = (0.005, 0.25), (0.01, 0.1)
 """Costs of a frame read otherwise than the detector did, and of a change of reading; m of second differences."""
+
+_LOST = 0.8
+"""Detour of six points of the limbs, m, that one frame makes where they are lost."""
 
 _ARMS, _LEGS = (np.arange(11, 23, 2), np.arange(23, 33, 2))
 """The left ones; the right ones follow each."""
@@ -46,7 +49,10 @@ def untangle(seen: Landmarks) -> tuple[Landmarks, int]:
             features.append(world[frames][:, pairs])
         own = np.concatenate(features, axis=-1).reshape(len(frames), len(telling), 2, -1)
         readings = np.stack([own, own[:, :, ::-1]], axis=1).reshape(len(frames), 2, 2 * len(telling), -1)
-        swapped = frames[_choose(readings, frames, _SWAP_COST)]
+        kept = _kept(readings)
+        lost = np.setdiff1d(frames, frames[kept])
+        image[lost[:, None], np.concatenate([left, left + 1]), 2] *= 0.1
+        swapped = frames[kept][_choose(readings[kept], frames[kept], _SWAP_COST)]
         changed[swapped] = True
         for points in (image,) if world is None else (image, world):
             points[np.ix_(swapped, left)], points[np.ix_(swapped, left + 1)] = (
@@ -73,13 +79,37 @@ def _metres_per_pixel(image: np.ndarray) -> float:
     return 0.5 / max(float(np.percentile(np.linalg.norm(trunk, axis=1), 80)), 1.0)
 
 
+def _kept(readings: np.ndarray) -> np.ndarray:
+    """Indices of the frames left of (F, 2, K, D) without those in which the limbs are lost.
+
+    That is where the limbs leave their way, however read, and come back at once: detectors do so on their way from one
+    reading to the other.
+    """
+    kept = np.arange(len(readings))
+
+    def way(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(a[:, :1] - b, axis=-1).sum(-1).min(1)
+
+    for _ in range(3):
+        r = readings[kept]
+        detour = np.zeros(len(kept))
+        detour[1:-1] = way(r[:-2], r[1:-1]) + way(r[1:-1], r[2:]) - way(r[:-2], r[2:])
+        peak = (detour >= np.roll(detour, 1)) & (detour >= np.roll(detour, -1)) & (detour > _LOST)
+        if not peak.any():
+            break
+        kept = kept[~peak]
+    return kept
+
+
 def _choose(readings: np.ndarray, frames: np.ndarray, cost: tuple[float, float]) -> np.ndarray:
     """Where the second of two readings (F, 2, K, D) m of the frames numbered ``frames`` is the likelier: (F,) bool."""
     count, (other, change) = len(readings), cost
     a, b, c = readings[:-2], readings[1:-1], readings[2:]
     bend = a[:, :, None, None] - 2 * b[:, None, :, None] + c[:, None, None, :]
+    way = c[:, None] - b[:, :, None]  # counts too: where limbs are lost for a frame, they bend whatever the reading
     costs = np.linalg.norm(bend, axis=-1).sum(-1)  # (F - 2, first, second, third)
-    costs[frames[2:] - frames[:-2] > 2] = 0.0  # nothing is known over a gap
+    costs += 0.5 * np.linalg.norm(way, axis=-1).sum(-1)[:, None]
+    costs[frames[2:] - frames[:-2] > 5] = 0.0  # nothing is known over a gap
     costs += [0.0, other]
     costs += change * np.array([[0.0, 1.0], [1.0, 0.0]])
     total = np.array([[0.0, other + change], [other + change, 2 * other]])

@@ -181,6 +181,19 @@ def test_swapped_legs_and_mirrored_forearms_are_undone(body):
     assert count == 28
 
 
+def test_legs_that_swap_by_way_of_a_lost_frame_are_undone(body):
+    clean = seen_by(Camera(520, 520, 320, 240, pitch=0.1, height=1.4), body, walk_on_the_spot(body), noise_px=1.0)
+    image, world = clean.image.copy(), clean.world.copy()
+    left, lost, swapped = np.arange(23, 33, 2), 37, slice(38, 52)  # the left knee is highest in frame 37
+    for points in (image, world):
+        points[swapped, left], points[swapped, left + 1] = points[swapped, left + 1], points[swapped, left].copy()
+        points[lost, left] = points[lost, left + 1] = 0.5 * (points[lost, left] + points[lost, left + 1])
+    mended, _ = untangle(replace(clean, image=image, world=world))
+    rest = np.arange(len(clean)) != lost
+    np.testing.assert_array_equal(mended.image[rest], clean.image[rest])
+    assert mended.image[lost, 27, 2] < 0.2  # and the frame between counts little
+
+
 def test_a_picture_without_depth_is_enough(body, fitted):
     truth, _, seen, _ = fitted
     result = fit(replace(seen, world=None), Camera(520, 520, 320, 240), body)
