@@ -336,7 +336,7 @@ class Hosted:
                 raise type(error)(f"{error} The job was {job.id}.") from None
             try:
                 state = self.state(job, answer)
-            except (KeyError, IndexError, TypeError, AttributeError):
+            except (KeyError, IndexError, TypeError, AttributeError, ValueError):
                 raise Refused(f"{self.title} answered in a way that is not known for the job {job.id}.") from None
             if isinstance(state, Done):
                 return state

@@ -217,7 +217,8 @@ class Kling(Hosted):
         if status != "succeeded":
             raise self.failed(task.get("message") or status)
         billed = {"billed": task["billing"]} if task.get("billing") else {}
-        return Done(next(o["url"] for o in task["outputs"] if o["type"] == "video"), notes=billed)
+        urls = [output["url"] for output in task["outputs"] if output["type"] == "video"]
+        return Done(urls[0], notes=billed)
 
     def _data(self, answer: Any) -> Any:
         if answer["code"]:

@@ -676,6 +676,23 @@ def test_sentence_in_an_error(body, said):
     assert web.explain(body) == said
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("kling", {"code": 0, "data": [{"status": "succeeded", "outputs": []}]}),
+        ("kling", {"code": 0, "data": []}),
+        ("veo", {"done": True, "response": {"videos": [{"bytesBase64Encoded": "x"}]}}),
+        ("omni", {"status": "completed", "steps": [{"type": "model_output", "content": [{"type": "video"}]}]}),
+        ("fal", {"video": {}}),
+        ("replicate", {"status": "succeeded"}),
+    ],
+)
+def test_done_without_a_video(one, name, answer):
+    fake = one(name)
+    fake.fail(LOOK[name], json=answer)
+    refuses(fake, Refused, "answered in a way that is not known")
+
+
 def test_retry_after_in_both_forms():
     assert web._retry_after("7") == 7.0
     assert web._retry_after(email.utils.formatdate(time.time() + 30, usegmt=True)) == pytest.approx(30, abs=2)
