@@ -115,7 +115,7 @@ class MotionStream:
             return []
         self.tracker([frame])
         if self.tracker.changed[-1] and self.start is not None:
-            return self._end("there is another picture", self._come)
+            return self._end("there is another picture")
         self._come += 1
         there = [pose is not None for pose in self.tracker.poses[-self.gone :]]
         if self.start is None and there[-1]:
@@ -124,7 +124,7 @@ class MotionStream:
             self.tracker.drop(len(self.tracker.poses))
             self.start = None
         elif not any(there) and len(there) == self.gone:
-            return self._end("nobody is there any more", self._come - self.gone)
+            return self._end("nobody is there any more")
         if self.start is None or self._come - self._settled < self.hop + self.ahead:
             return []
         return self._settle(self._settled + self.hop)
@@ -139,13 +139,17 @@ class MotionStream:
         """
         if self.start is None:
             raise BadInput(f"Nobody was found in {self._come} frames: use a video that shows one whole person.")
-        return [] if self.ended else self._end("", self._come)
+        return [] if self.ended else self._end()
 
-    def _end(self, reason: str, stop: int) -> list[HumanMotion]:
-        """Give out what is left before the frame ``stop``."""
-        self._come = stop
-        last = self._settle(stop) if stop > self._settled else []
-        self.ended = f"From {stop / self.fps:.1f} s on {reason}: what follows is left out." if reason else OVER
+    def _end(self, reason: str = "") -> list[HumanMotion]:
+        """Give out what is left, up to the last frame in which the person was found."""
+        kept = self.tracker.poses[: self._come - self.tracker.first]
+        found = [number for number, pose in enumerate(kept, self.tracker.first + 1) if pose is not None]
+        self._come = max([self._settled, *found])
+        last = self._settle(self._come) if self._come > self._settled else []
+        self.ended = (
+            f"The motion ends at {self._come / self.fps:.1f} s: {reason}, what follows is left out." if reason else OVER
+        )
         self.tracker.close()
         return last
 
@@ -160,7 +164,8 @@ class MotionStream:
         window = _between(sharpened(seen), first, self._come)
         if self.last is not None:  # which is the left leg is settled too
             window = _headed(_between(self.last.seen, first, self._settled), window)
-        result = fit(window, self.camera, self.body, self.person_height, self.weights, known=self._known)
+        known = self._known and replace(self._known, state=self._known.state.part(slice(len(window))))
+        result = fit(window, self.camera, self.body, self.person_height, self.weights, known=known)
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
         self.last = replace(

@@ -174,9 +174,29 @@ def test_the_stream_ends_when_the_person_is_gone(body):
     detector = Told(body, sidling(body, 100))
     detector.hidden[50:] = True
     source, segments, _ = run(body, detector, 100)
-    assert "From 3.3 s on nobody is there" in source.ended
+    assert "ends at 4.0 s: nobody is there" in source.ended
     assert 50 <= len(joined(segments)) <= 50 + source.hop
     assert source.push(np.zeros((48, 64, 3), np.uint8)) == []
+
+
+@pytest.mark.parametrize("hidden", [3, 20, 29])
+def test_the_motion_ends_when_the_person_was_seen_last(body, hidden):
+    detector = Told(body, sidling(body, 60))
+    detector.hidden[60 - hidden :] = True
+    _, segments, _ = run(body, detector, 60)
+    assert len(joined(segments)) == max(60 - hidden, 45)  # what is out stays
+
+
+def test_the_stream_ends_at_a_cut(body):
+    detector = Told(body, sidling(body, 60))
+    source, done = stream(body, detector), 0
+    for number, frame in enumerate(detector.frames(60)):
+        shown = frame if number < 40 else np.where(np.arange(3) == 0, 250, 0).astype(np.uint8) + 0 * frame
+        shown[0, 0] = frame[0, 0]
+        done += sum(len(s) for s in source.push(shown))
+    assert "ends at 2.7 s: there is another picture" in source.ended
+    assert done == 40
+    assert source.close() == []
 
 
 def test_short_streams(body):
