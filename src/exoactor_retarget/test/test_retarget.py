@@ -205,6 +205,18 @@ def test_hands_that_meet_do_not_pass_through_each_other(retarget, task):
     assert (swift <= 1.02 * retarget.model.acceleration).all()
 
 
+def test_slow_motions_keep_the_centre_of_mass_over_the_feet(retarget):
+    human = standing(frames=900)
+    lean = np.sin(np.pi * np.clip(np.linspace(-4, 5, 900), 0, 1)) ** 2  # 3.3 s back and forth
+    transl = human.transl - 0.12 * lean[:, None] * [1.0, 0.0, 0.0]
+    motion = retarget(replace(human, transl=transl)).motion
+    turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
+    poses = retarget.model.kinematics.poses(State(motion.root_pos, turns, motion.joint_pos))
+    center, _, _ = retarget.model.kinematics.center_of_mass(poses)
+    ankles = np.mean([retarget.model.point(poses, "foot", k)[0] for k in range(2)], axis=0)
+    assert (center[0] - ankles).min() > -0.02
+
+
 @pytest.mark.parametrize("name", ["twist2_walk_001", "kimodo_walk", "asap_CR7_level1"])
 def test_what_the_robot_can_reach_is_reached(retarget, name):
     path = DATA / "motions" / f"{name}.npz"
@@ -390,3 +402,12 @@ def test_streaming_refuses_what_does_not_fit(retarget):
     with pytest.raises(BadInput, match="frames come"):
         streaming.push(standing(frames=2, fps=25.0))
     assert len(streaming.finish()) == 2
+
+
+def test_standing_feet_stay_where_they_are_while_the_person_drifts(retarget):
+    human = standing(frames=150)
+    drift = np.linspace(0, 0.09, 150)[:, None] * [1.0, 0.5, 0.0]
+    motion, _ = stream(retarget, replace(human, transl=human.transl + drift), 3)
+    soles = robot.sole_points(motion)[..., :2].mean(axis=2)
+    assert motion.contacts.all()
+    assert np.ptp(soles, axis=0).max() < 0.002
