@@ -53,6 +53,8 @@ class Weights:
     """Spreads of acceleration and jerk from which on more costs little more: kicks and steps are quick."""
     slide: float = 0.05
     """m/s, of a sole point in contact."""
+    locked: float = 0.02
+    """The same in the last pass, when the contacts are sure."""
     floor: float = 0.01
     """m, height of a sole point in contact, or depth of any sole point under the floor."""
     airborne: float = 0.05
@@ -67,7 +69,8 @@ class Weights:
     """rad, camera roll."""
     stature: float = 0.005
     """m."""
-    shape: float = 10.0
+    shape: float = 1.0
+    """Of the other shape coefficients: SMPL-X counts them in standard deviations."""
     iterations: tuple[int, int] = (10, 12)
     """At most, before and after the contacts are known."""
 
@@ -403,7 +406,7 @@ class _Problem:
         if pairs < 1:
             return 0.0
         here, ahead = slice(frames.start, frames.stop - 1), slice(frames.start + 1, frames.stop)
-        slide = self.weights.slide / self.fps
+        slide = self.slide / self.fps
         soles = points.places[:, LANDMARKS:]
         moved = soles[1:] - soles[:-1]
         both = np.minimum(contacts[here], contacts[ahead])
@@ -441,7 +444,8 @@ class _Problem:
             done += 1
 
         self._descend(None, first, told)
-        for count in (second - second // 2, second // 2):
+        for count, slide in ((second - second // 2, self.weights.slide), (second // 2, self.weights.locked)):
+            self.slide = slide
             self._descend(self._contacts(), count, told)
         return self._result()
 
@@ -449,14 +453,14 @@ class _Problem:
         """Levenberg's method: steps that lower the cost, damped more after one that did not."""
         damping, cost, equations = 1e-3, np.inf, None
         state = self.state
-        for _ in range(iterations + 1):
+        for left in reversed(range(iterations + 1)):
             told()
             now, system = self._equations(state, contacts)
             if now < cost:
                 settled = cost - now < 1e-4 * now
                 self.state, cost, equations = state, now, system
                 damping = max(damping / 5, 1e-6)
-                if settled:
+                if settled or not left:
                     break
             else:
                 damping *= 20
