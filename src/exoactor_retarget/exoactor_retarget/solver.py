@@ -42,7 +42,7 @@ _STILL_COARSE = 0.2  # m or rad: as _STILL, where a finer solution follows
 _STILL = 0.05  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
 _GAIN = 0.02  # share of a stretch's cost: less is not worth another step
 _LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
-_LOOK = 0.06  # m: pairs of parts that come nearer to each other than this are watched
+_LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,12 @@ class _Point:
     near: Distances | None
     height: np.ndarray
     cost: np.ndarray
+
+    def nearer(self, distance: float) -> np.ndarray:
+        """(T,) whether parts of the robot are nearer to each other than this."""
+        return (
+            np.zeros(len(self.cost), dtype=bool) if self.near is None else (self.near.distance < distance).any(axis=0)
+        )
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,7 @@ class Solver:
         frames = np.arange(len(state))
         pairs = np.zeros((0, 2), dtype=int) if free else self._watched(state, fps)
         margin = max(3, round(_SETTLED * fps))
+        allowed = 0.5 * self.mapping["limits"]["clearance"]
         here, damping = state, np.full(len(state), 1e-4)
         point: _Point | None = None
         for iteration in range(iterations):
@@ -208,6 +215,7 @@ class Solver:
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
             moving = np.where(taken, np.abs(step).max(axis=1) > still, worse)
             moving &= (np.abs(sums[0] - sums[1]) > _GAIN * sums[0])[stretch]
+            moving |= np.where(taken, trial.nearer(allowed), point.nearer(allowed))
             damping *= np.where(worse, np.where(taken, 3.0, 30.0), np.where(taken, 0.3, 1.0))
             damping = np.clip(damping, 1e-6, 1e4)
             here = new.where(taken, here)
