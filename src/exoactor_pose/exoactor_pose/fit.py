@@ -43,11 +43,11 @@ class Weights:
 
     image: float = 0.025
     """m at the person's distance, per landmark of full trust."""
-    direction: float = 0.35
+    direction: float = 0.25
     """rad, direction of a limb in space."""
     acceleration: tuple[float, float, float] = (3.5, 17.0, 25.0)
     """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles."""
-    jerk: tuple[float, float, float] = (5.0, 25.0, 35.0)
+    jerk: tuple[float, float, float] = (6.0, 30.0, 45.0)
     """m/s^3, rad/s^3 and rad/s^3 of the same: what keeps the motion as smooth as people's."""
     sudden: float = 2.5
     """Spreads of acceleration and jerk from which on more costs little more: kicks and steps are quick."""
@@ -59,11 +59,11 @@ class Weights:
     """m, height of a sole point in contact, or depth of any sole point under the floor."""
     airborne: float = 0.05
     """m, height of the lowest sole point; robust, since people jump."""
-    balance: float = 0.05
+    balance: float = 0.03
     """m, zero-moment point from the middle of the sole points in contact; robust."""
     usual_pitch: float = 0.1
     """rad: a third-person camera looks down a little."""
-    pitch: float = 0.2
+    pitch: float = 0.15
     """rad, camera pitch about the usual one."""
     roll: float = 0.03
     """rad, camera roll."""
