@@ -41,7 +41,7 @@ def make_task(number: int, path: Path) -> str:
     try:
         generation = load_backend("generate", "mannequin", seed=FIRST_SEED + number)(GenerateRequest(task))
         human = load_backend("estimate", "mediapipe")(generation.video).motion
-        load_backend("retarget", "pinocchio")(human).motion.save(path)
+        load_backend("retarget", "trajectory_ik")(human).motion.save(path)
     except ExoActorError as error:
         return f"{task}: {error}"
     path.with_suffix(".txt").write_text(task + "\n")

@@ -26,7 +26,7 @@ TASK = "take two steps forward"
 
 @pytest.fixture(scope="module")
 def retarget():
-    return load_backend("retarget", "pinocchio")
+    return load_backend("retarget", "trajectory_ik")
 
 
 def person(stature=1.70):

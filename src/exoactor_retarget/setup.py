@@ -20,7 +20,7 @@ setup(
             "retargeter = exoactor_retarget.node:main",
         ],
         "exoactor.retarget": [
-            "pinocchio = exoactor_retarget.retargeter:Retargeter",
+            "trajectory_ik = exoactor_retarget.retargeter:Retargeter",
         ],
     },
 )

@@ -31,7 +31,7 @@ app = typer.Typer(
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
 
-DEFAULTS = {"generate": "mannequin", "estimate": "mediapipe", "retarget": "pinocchio", "track": "mujoco"}
+DEFAULTS = {"generate": "mannequin", "estimate": "mediapipe", "retarget": "trajectory_ik", "track": "mujoco"}
 
 Json = Annotated[bool, typer.Option("--json", help="Print the quality figures as one JSON object.")]
 Set = Annotated[

@@ -36,7 +36,7 @@ class RetargetNode(StageNode):
         super().__init__(
             "retargeter",
             stage="retarget",
-            backend="pinocchio",
+            backend="trajectory_ik",
             action_type=RetargetMotion,
             action_name="retarget_motion",
             error_base=400,

@@ -1,4 +1,4 @@
-"""The backend 'pinocchio': a person's motion fitted to the G1."""
+"""The backend 'trajectory_ik': a person's motion fitted to the G1."""
 
 from __future__ import annotations
 

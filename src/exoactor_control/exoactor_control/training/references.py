@@ -102,7 +102,7 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    retarget = load_backend("retarget", "pinocchio")
+    retarget = load_backend("retarget", "trajectory_ik")
     for k in range(count):
         path = folder / f"task_{seed}_{k:04d}.npz"
         if path.exists():
