@@ -28,6 +28,7 @@ setup(
             "sora = exoactor_gen.providers:Sora",
             "fal = exoactor_gen.providers:Fal",
             "replicate = exoactor_gen.providers:Replicate",
+            "diffusers = exoactor_gen.local_video:DiffusersVideo",
         ],
     },
 )

@@ -93,8 +93,8 @@ def _description() -> str:
 def _backend(stage: str, name: str) -> Check:
     def probe() -> str:
         backend = backend_class(stage, name)
-        getattr(backend, "ready", lambda: None)()
-        return (backend.__doc__ or "").strip().partition("\n")[0]
+        said = getattr(backend, "ready", lambda: "")()
+        return said or (backend.__doc__ or "").strip().partition("\n")[0]
 
     return _check(f"{stage}: {name}", probe, "the package that brings it is broken")
 

@@ -8,16 +8,25 @@ import cv2
 import numpy as np
 
 
+def fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture (H, W, 3), scaled and cut at the edges to ``size``, width and height."""
+    height, width = image.shape[:2]
+    scale = max(size[0] / width, size[1] / height)
+    image = _scaled(image, scale)
+    left, top = (image.shape[1] - size[0]) // 2, (image.shape[0] - size[1]) // 2
+    return np.ascontiguousarray(image[top : top + size[1], left : left + size[0]])
+
+
+def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1.0:
+        return image
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC)
+
+
 def jpeg(image: np.ndarray, size: tuple[int, int] | None = None, longest: int = 1920) -> bytes:
     """Encode a picture (H, W, 3) RGB, no side longer than ``longest``; to ``size``, width and height, it is cut."""
-    height, width = image.shape[:2]
-    scale = max(size[0] / width, size[1] / height) if size else min(1.0, longest / max(height, width))
-    if scale != 1.0:
-        new = max(1, round(width * scale)), max(1, round(height * scale))
-        image = cv2.resize(image, new, interpolation=cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC)
-    if size:
-        left, top = (image.shape[1] - size[0]) // 2, (image.shape[0] - size[1]) // 2
-        image = image[top : top + size[1], left : left + size[0]]
+    image = fitted(image, size) if size else _scaled(image, min(1.0, longest / max(image.shape[:2])))
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
 
 

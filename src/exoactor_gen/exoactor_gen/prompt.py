@@ -14,6 +14,8 @@ from exoactor.errors import BadInput
 from exoactor_gen.plan import Plan, validated
 
 SHIPPED = Path(__file__).with_name("prompts") / "capture.yaml"
+SHORT = SHIPPED.with_name("short.yaml")
+"""For models that read few words."""
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import numpy as np
 
 from exoactor.errors import BadInput, Missing
+from exoactor.hub import hub_is_there
 from exoactor_pose.anatomy import LANDMARK_NAMES
 from exoactor_pose.detectors import Detector, Pose
 from exoactor_pose.estimator import MediapipeEstimator
@@ -183,7 +181,7 @@ def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
         try:
             return load(local_files_only=True)
         except OSError:
-            if where != name or not _hub_is_there():
+            if where != name or not hub_is_there():
                 raise
             return load()
     except OSError as error:
@@ -193,17 +191,6 @@ def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
         ) from None
     except (ValueError, TypeError, RuntimeError) as error:
         raise BadInput(f"The model {name} is of another kind: {_first_line(error)}.") from None
-
-
-def _hub_is_there() -> bool:
-    """Whether the hub has an address: the hub's own client would try for a minute and a half."""
-    from huggingface_hub import constants
-
-    host = urlsplit(constants.ENDPOINT).hostname or ""
-    try:
-        return bool(getproxies()) or bool(socket.getaddrinfo(host, 443))
-    except OSError:
-        return False
 
 
 def _first_line(error: Exception) -> str:

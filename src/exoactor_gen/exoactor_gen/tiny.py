@@ -1,0 +1,82 @@
+"""Pipelines of `diffusers` with random weights, some hundred kilobytes each: for tests and the benchmark."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKLLTXVideo,
+    AutoencoderKLWan,
+    FlowMatchEulerDiscreteScheduler,
+    LTXPipeline,
+    LTXVideoTransformer3DModel,
+    WanImageToVideoPipeline,
+    WanPipeline,
+    WanTransformer3DModel,
+)
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+
+def _words():
+    """A tokenizer to which every word and mark is a token."""
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
+    )
+
+
+def _text_parts():
+    config = T5Config(vocab_size=8, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    return {"tokenizer": _words(), "text_encoder": T5EncoderModel(config)}
+
+
+def _wan(with_picture=False, both=False):
+    vae = AutoencoderKLWan(
+        base_dim=8, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
+    )
+    transformer = WanTransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=36 if with_picture else 16,
+        out_channels=16, text_dim=16, freq_dim=16, ffn_dim=16, num_layers=2, rope_max_seq_len=32,
+    )  # fmt: skip
+    parts = {**_text_parts(), "vae": vae, "transformer": transformer}
+    parts["scheduler"] = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    if with_picture:
+        return WanImageToVideoPipeline(**parts, image_encoder=None, image_processor=None)
+    return WanPipeline(**parts, expand_timesteps=both)
+
+
+def _ltx():
+    vae = AutoencoderKLLTXVideo(
+        latent_channels=8, block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4, layers_per_block=(1,) * 5,
+        decoder_layers_per_block=(1,) * 5, spatio_temporal_scaling=(True, True, False, False),
+        decoder_spatio_temporal_scaling=(True, True, False, False), decoder_inject_noise=(False,) * 5,
+        upsample_residual=(False,) * 4, upsample_factor=(1,) * 4, patch_size=1, decoder_causal=False,
+    )  # fmt: skip
+    transformer = LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=8, cross_attention_dim=16,
+        num_layers=1, caption_channels=16,
+    )  # fmt: skip
+    return LTXPipeline(**_text_parts(), vae=vae, transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler())
+
+
+MAKERS = {
+    "wan": _wan, "wan_i2v": lambda: _wan(with_picture=True), "wan_both": lambda: _wan(both=True), "ltx": _ltx,
+}  # fmt: skip
+
+
+def saved(name: str, folder: Path) -> str:
+    """Save the pipeline of this name (of `MAKERS`) in ``folder``, once; return where it is."""
+    path = folder / name
+    if not path.is_dir():
+        torch.manual_seed(0)
+        MAKERS[name]().save_pretrained(path)
+    return str(path)
+
+
+def picture(height: int = 60, width: int = 100) -> np.ndarray:
+    """A picture of a scene, left half red and right half blue."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, : width // 2, 0] = image[:, width // 2 :, 2] = 200
+    return image
