@@ -102,6 +102,16 @@ def test_fit_stands_on_the_floor(body, fitted):
     assert abs(np.arctan2(ahead[1], ahead[0])) < 0.1
 
 
+def test_balance_tells_a_steep_camera_and_keeps_the_person_in_place(body):
+    truth = squat_and_wave(body)
+    camera = Camera(520, 520, 320, 240, pitch=0.35, height=2.4)
+    seen = replace(seen_by(camera, body, truth, noise_px=2.0), world=None)
+    result = fit(seen, Camera(520, 520, 320, 240), body)
+    assert abs(result.camera.pitch - camera.pitch) < 0.13
+    sway = turned_to_start(body, result.motion)[:, 0] - turned_to_start(body, truth)[:, 0]
+    assert np.linalg.norm(sway[:, :2], axis=-1).mean() < 0.03
+
+
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_short_clips(body, frames):
     truth = squat_and_wave(body, frames)
