@@ -68,7 +68,7 @@ def _at(azimuth: float, rise: float, distance: float, target: np.ndarray, width:
 
 def frame_person(
     joints: np.ndarray, view: str, width: int, height: int, rng: np.random.Generator, margin: float = 0.14,
-    pan: bool = False, fps: float = 30.0,
+    pan: bool = False, fps: float = 30.0, beside: np.ndarray | None = None,
 ) -> Camera:  # fmt: skip
     """Place the nearest camera that sees every joint in every frame.
 
@@ -88,6 +88,8 @@ def frame_person(
         The camera turns after the person, and so may stand nearer.
     fps
         Frames per second: a camera follows the walk, not every step.
+    beside
+        (T, N, 3) m, points of things that are to be seen too; a camera that turns does not look for them.
 
     Raises
     ------
@@ -100,6 +102,8 @@ def frame_person(
     rise = math.radians(rng.uniform(4.0, 8.0))
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * margin
     points = (joints[::2, _OUTER, None] + corners).reshape(len(joints[::2]), -1, 3)
+    if beside is not None and not pan:
+        points = np.concatenate([points, beside[::2]], axis=1)
     target = (points.min(axis=(0, 1)) + points.max(axis=(0, 1))) / 2.0
     path = gaussian_filter1d(joints[:, 0, :2], 0.5 * fps, axis=0, mode="nearest")
 

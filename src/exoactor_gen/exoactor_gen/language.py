@@ -31,22 +31,31 @@ class Action:
     pace: float = 1.0
     """Factor on the speed: 0.75 slowly, 1.1 quickly."""
     thing: str | None = None
-    """What it is done to, such as 'ball': mimed, nothing is shown."""
+    """What it is done to, such as 'ball'. Those in `SHOWN` stand in the room, others are mimed."""
+    at: str | None = None
+    """What the thing is put on or into, taken from, or carried to; 'floor' too."""
 
     def __str__(self) -> str:
         pace = "" if self.pace == 1.0 else "slowly" if self.pace < 1.0 else "quickly"
         parts = (
             self.kind,
-            self.direction,
+            self.direction if self.kind != "pick up" else "",
             self.distance and f"{self.distance:g} m",
             self.angle and f"{self.angle:g} degrees",
             self.side and f"{self.side} side{'s' if self.side == 'both' else ''}",
             self.count and f"x{self.count}",
             self.seconds and f"{self.seconds:g} s",
             pace,
-            self.thing and f"({self.thing}, mimed)",
+            self.thing and self._what(),
+            self.at and f"{_AT.get(self.kind, 'on')} the {self.at}",
         )
         return " ".join(str(p) for p in parts if p)
+
+    def _what(self) -> str:
+        if self.kind not in DONE_TO or self.thing not in SHOWN:
+            return f"({self.thing}, mimed)"
+        before = {"walk": "" if self.direction == "around" else "to ", "sit": "on "}.get(self.kind, "")
+        return f"{before}the {self.thing}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ def _set(text: str) -> frozenset[str]:
 
 
 KINDS: dict[str, _Kind] = {
-    "walk": _kind("forward backward left right", "distance count side"),
+    "walk": _kind("forward backward left right around", "distance count side thing"),
     "step": _kind("forward backward left right", "distance count side"),
     "turn": _kind("left right around", "angle"),
     "wave": _kind("", "side count seconds"),
@@ -97,14 +106,19 @@ KINDS: dict[str, _Kind] = {
     "look": _kind("left right up down forward", "angle seconds count"),
     "nod": _kind("", "count seconds"),
     "push": _kind("forward", "side count seconds thing"),
-    "pick up": _kind("up", "side count thing"),
+    "pick up": _kind("up", "side count thing at"),
+    "touch": _kind("", "side count seconds thing at"),
+    "place": _kind("down", "side thing at"),
+    "carry": _kind("forward", "side distance thing at"),
+    "sweep": _kind("", "count seconds"),
     "stand": _kind("", "seconds"),
 }
 """What the mannequin can do, and the details that each takes."""
 
 KNOWN = (
     "walk, step, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, punch, look, nod, "
-    "push, pick up, stand or wait"
+    "push, touch, pick up, carry, place, sweep, stand or wait; things to walk to or around, to use and to sit on are a "
+    "table, chair, bottle, basket, box and ball"
 )
 
 _VERBS = {
@@ -124,7 +138,11 @@ _VERBS = {
     "look": "look glance",
     "nod": "nod",
     "push": "push",
-    "pick up": "pick",
+    "pick up": "pick grab grasp",
+    "touch": "touch",
+    "place": "put place set lay",
+    "carry": "carry bring",
+    "sweep": "sweep",
     "stand": "stand wait stay pause",
 }
 _VERB = {word: kind for kind, words in _VERBS.items() for word in words.split()}
@@ -142,24 +160,33 @@ _DIRECTION = {
     "up": "up upward upwards overhead high above",
     "down": "down downward downwards",
     "side": "side sides sideways",
-    "around": "around round",
+    "around": "around round past",
 }
 _DIRECTION = {word: name for name, words in _DIRECTION.items() for word in words.split()}
 
 _HAND = _set("hand hands arm arms fist fists")
 _FOOT = _set("foot feet leg legs")
 _HEAD = _set("head gaze eyes")
-_HAND_KINDS = _set("wave raise reach point clap punch push") | {"pick up"}
+_HAND_KINDS = _set("wave raise reach point clap punch push touch carry place sweep") | {"pick up"}
 _FOOT_KINDS = _set("kick walk step")
-_SIDE_FIRST = _set("wave raise kick punch push") | {"pick up"}
+_SIDE_FIRST = _set("wave raise kick punch push touch") | {"pick up"}
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
-_THINGS = _set(
-    "ball box object thing something cup bottle bag wall door table shelf button handle chair stool bar target"
-)
+SHOWN = _set("table chair bottle basket box ball")
+"""What can stand in the room."""
+_AT = {"carry": "to", "pick up": "from"}
+DONE_TO = _set("walk sit kick touch place carry") | {"pick up"}
+"""Actions that use what stands in the room; in others it is mimed."""
+_THINGS = SHOWN | _set("object thing something cup bag wall door shelf button handle stool bar target")
+_CALLED = {"desk": "table", "crate": "box", "carton": "box", "seat": "chair", "obstacle": "box"}
+"""Other names of what can be shown."""
+_ONTO = _set("on onto upon in into inside to towards toward from off at")
+_TAKE_AT = _set("place carry touch") | {"pick up"}
+_ARTICLES = _set("a an the your my his her its their that this")
 _FILLER = _set(
     "please kindly the a an your his her its their my robot person human man woman humanoid g1 it he she you i we "
     "they should must shall will would could can want wants like have to of at with on in by for from that so now "
+    "onto into upon inside off over them "
     "just let us lets let's using me d do does make perform take give start begin finally first next then after "
     "and ground floor straight still air place be is degrees's itself yourself himself herself out someone "
     "everyone people hello hi goodbye bye too also towards toward"
@@ -233,6 +260,8 @@ class _Reader:
     actions: list[Action] = field(default_factory=list)
     fresh: bool = True
     """A separator was read since the last action's words: a bare detail now repeats the verb."""
+    comma: bool = False
+    """It was only a comma: a detail that is still open belongs to the verb before it."""
     pending: dict[str, object] = field(default_factory=dict)
     """Details read before the first verb, such as 'with your left hand, wave'."""
     unknown: list[str] = field(default_factory=list)
@@ -259,10 +288,14 @@ class _Reader:
         elif used and self._measure(value, used):
             pass
         elif word in ("a", "an") or word in _BREAK:
+            if word in _BREAK:
+                self.comma = word == "," and (self.comma or not self.fresh)
+                self.fresh = True
             self.at += 1
-            self.fresh |= word not in ("a", "an")
+        elif word == "place" and self._before() == "in":
+            self.at += 1  # 'march in place'
         elif word in _VERB:
-            self._open(_VERB[word], 1)
+            self._open("touch" if _VERB[word] == "place" and self._hand_follows() else _VERB[word], 1)
         elif word in _TIMES:
             self._set("count", _TIMES[word], 1)
         elif word in _PACE and self.fresh and self._peek(1) in _VERB:
@@ -276,18 +309,47 @@ class _Reader:
             self._set("direction", _DIRECTION[word], 1)
         elif word in _HAND | _FOOT | _HEAD | {"knees", "knee", "waist"}:
             self._part(word)
-        elif word in _THINGS and self._kind() in KINDS and "thing" in KINDS[self._kind()].takes | self._lifted():
-            if self._kind() == "raise":
-                self.actions[-1] = replace(self.actions[-1], kind="pick up")
-            self._set("thing", word, 1)
+        elif word in _CALLED or (word in _THINGS and self._takes_thing()):
+            self._thing(_CALLED.get(word, word))
+        elif word in ("it", "them") and self._takes_thing() and self._meant():
+            self._thing(self._meant())
+        elif word in ("floor", "ground") and self._kind() in _TAKE_AT and self._before() in _ONTO:
+            self._set("at", "floor", 1)
         elif word in _FILLER:
             self.at += 1
         else:
             self.unknown.append(word)
             self.at += 1
 
-    def _lifted(self) -> frozenset[str]:
-        return _set("thing") if self._kind() == "raise" else frozenset()
+    def _before(self) -> str:
+        """The word before this one and its article."""
+        before = [w for w in self.words[: self.at] if w not in _ARTICLES]
+        return before[-1] if before else ""
+
+    def _hand_follows(self) -> bool:
+        """Whether 'put' is about a hand: 'put your right hand on the table'."""
+        after = [w for w in self.words[self.at + 1 :] if w not in _ARTICLES | {"left", "right", "both", "one"}]
+        return bool(after) and after[0] in _HAND
+
+    def _takes_thing(self) -> bool:
+        return self._kind() == "raise" or (self._kind() in KINDS and "thing" in KINDS[self._kind()].takes)
+
+    def _meant(self) -> str:
+        """What 'it' is: for hands that hold something this, else what was named last."""
+        last = self.actions[-1]
+        named = [name for action in self.actions for name in (action.thing, action.at) if name not in (None, "floor")]
+        taken = [a.thing for a in self.actions[:-1] if a.kind in ("pick up", "carry") and a.thing]
+        if last.kind in ("place", "carry") and last.thing is None and taken:
+            return taken[-1]
+        named = [name for name in named if name != last.thing]
+        return named[-1] if named else ""
+
+    def _thing(self, name: str) -> None:
+        if self._kind() == "raise":
+            self.actions[-1] = replace(self.actions[-1], kind="pick up")
+        last = self.actions[-1]
+        second = last.thing is not None or (last.kind in ("place", "carry") and self._before() in _ONTO)
+        self._set("at" if last.kind in _TAKE_AT and second and not self.fresh else "thing", name, 1)
 
     def _kind(self) -> str:
         return self.actions[-1].kind if self.actions else ""
@@ -305,7 +367,10 @@ class _Reader:
         if not self.actions:
             self.pending[name] = value
             return
-        if self.fresh:
+        last = self.actions[-1]
+        if self.comma and getattr(last, name) is None:
+            self.fresh = False  # 'walk forward, two metres'
+        if self.fresh and name != "pace":
             # 'look left, then right' and 'turn left 90 degrees, and then 45 degrees right' repeat the verb
             self.actions.append(Action(self._kind()))
             self.fresh = False
@@ -315,7 +380,7 @@ class _Reader:
             value = old if value == "side" and old else value  # 'sideways to the left'
         elif name == "direction" and last.kind in ("reach", "point", "bow", "look") and old:
             raise BadInput(f"'{last.kind} {old}' and '{value}' contradict each other: join them with 'then'.")
-        elif name not in ("pace", "thing", "direction") and old is not None and old != value:
+        elif name not in ("pace", "thing", "at", "direction") and old is not None and old != value:
             raise BadInput(f"'{last.kind}' was given two values of {name} ({old:g} and {value:g})."
                            if name != "side" else f"'{last.kind}' was given both '{old}' and '{value}'.")  # fmt: skip
         elif name == "direction" and old and old != value:
@@ -443,6 +508,9 @@ def settled(actions: Sequence[Action]) -> tuple[Action, ...]:
         if seated and action.kind == "stand":
             out[-1] = replace(out[-1], seconds=(out[-1].seconds or 0.0) + (action.seconds or 1.0))
             continue
+        if action.kind == "pick up" and out and out[-1] == Action("reach", out[-1].side, "down", pace=out[-1].pace):
+            reach = out.pop()  # 'reach down and pick up the bottle'
+            action = replace(action, side=action.side or reach.side)
         if action.kind == "rise":
             if not seated:
                 out.append(Action("stand"))
@@ -462,7 +530,7 @@ def _check(action: Action) -> None:
     if action.direction and action.direction not in kind.directions:
         can = f"it can be {', '.join(sorted(kind.directions))}" if kind.directions else "it takes no direction"
         raise BadInput(f"The mannequin cannot {action.kind} '{action.direction}': {can}.")
-    for name in ("side", "distance", "angle", "count", "seconds", "thing"):
+    for name in ("side", "distance", "angle", "count", "seconds", "thing", "at"):
         value = getattr(action, name)
         if value is not None and name not in kind.takes:
             takes = ", ".join(sorted(kind.takes)) or "no details"
@@ -470,6 +538,10 @@ def _check(action: Action) -> None:
             raise BadInput(f"'{action.kind}' takes no {name} ({shown}): it takes {takes}.")
     if action.kind in ("turn",) and action.direction is None and action.angle is None:
         raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
+    if action.kind in ("touch", "place", "carry") and action.thing is None:
+        raise BadInput(f"'{action.kind}' needs a thing: say for example '{action.kind} the box'.")
+    if action.kind == "walk" and action.direction == "around" and action.thing is None:
+        raise BadInput("'walk around' needs a thing: say for example 'walk around the box'.")
     if action.kind in _FOOT_KINDS and action.side == "both":
         raise BadInput(f"The mannequin cannot {action.kind} with both feet at once: say left or right.")
     if (

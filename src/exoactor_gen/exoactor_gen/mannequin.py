@@ -12,11 +12,12 @@ from exoactor.motion import HumanMotion
 from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
 from exoactor.video import Video
 from exoactor_gen.camera import VIEWS, frame_person
-from exoactor_gen.choreography import choreograph
+from exoactor_gen.choreography import choreograph, perform
 from exoactor_gen.language import parse
 from exoactor_gen.look import CLOTHES, LIGHTS, ROOMS, Look
 from exoactor_gen.plan import Plan
 from exoactor_gen.rules import from_words, to_language
+from exoactor_gen.scene import corners
 
 BUILDS = {"slim": -1.5, "usual": 0.0, "heavy": 2.0}
 """Coefficient of girth."""
@@ -100,13 +101,14 @@ class Mannequin:
         # one stream of chance for each, so that an option fixes its own part and leaves the others alone
         rng = [np.random.default_rng([self.seed, part]) for part in range(3)]
         look = Look.draw(rng[0], self.clothes, self.room, self.light)
-        motion = choreograph(plan, self._shape(), self.body, self.fps)
+        motion, things = perform(plan, self._shape(), self.body, self.fps)
         camera = frame_person(
-            self.body.joints(motion), self.camera, self.width, self.height, rng[1], pan=self.pan, fps=self.fps
-        )
+            self.body.joints(motion), self.camera, self.width, self.height, rng[1], pan=self.pan, fps=self.fps,
+            beside=np.concatenate([corners(thing) for thing in things], axis=1) if things else None,
+        )  # fmt: skip
 
         def drawn() -> Iterator[np.ndarray]:
-            for k, image in enumerate(render(motion, self.body, camera, look, rng[2])):
+            for k, image in enumerate(render(motion, self.body, camera, look, rng[2], things)):
                 progress(k / len(motion), f"Drawing frame {k + 1} of {len(motion)}")
                 yield image
 

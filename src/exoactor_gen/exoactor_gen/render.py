@@ -16,14 +16,16 @@ from exoactor.motion import HumanMotion
 from exoactor_gen.camera import FIELD_OF_VIEW, Camera
 from exoactor_gen.look import Look
 from exoactor_gen.person import Person
+from exoactor_gen.props import add_props
 from exoactor_gen.room import furnish
+from exoactor_gen.scene import Moving
 
 _SHADED = 0.45
 """Brightness of the floor in the shadow."""
 
 
 def _model(body: BodyModel, motion: HumanMotion, joints: np.ndarray, camera: Camera, look: Look,
-           rng: np.random.Generator) -> mujoco.MjModel:  # fmt: skip
+           rng: np.random.Generator, things: tuple[Moving, ...]) -> mujoco.MjModel:  # fmt: skip
     spec = mujoco.MjSpec()
     spec.visual.global_.offwidth, spec.visual.global_.offheight = camera.width, camera.height
     spec.visual.quality.offsamples = 0  # smoothing edges would double the time
@@ -32,6 +34,7 @@ def _model(body: BodyModel, motion: HumanMotion, joints: np.ndarray, camera: Cam
     spec.stat.extent, spec.stat.center = 1.0, joints.reshape(-1, 3).mean(axis=0)
     furnish(spec, joints, camera, look, rng)
     Person(spec, body, motion.betas, look).build()
+    add_props(spec, things, rng)
     spec.worldbody.add_camera(name="view", pos=camera.position, fovy=FIELD_OF_VIEW)
     return spec.compile()
 
@@ -62,9 +65,10 @@ class _Shadow:
             scene.ngeom += 1
 
 
-def render(motion: HumanMotion, body: BodyModel, camera: Camera, look: Look, rng: np.random.Generator) -> Iterator[
-    np.ndarray
-]:  # fmt: skip
+def render(
+    motion: HumanMotion, body: BodyModel, camera: Camera, look: Look, rng: np.random.Generator,
+    things: tuple[Moving, ...] = (),
+) -> Iterator[np.ndarray]:  # fmt: skip
     """Draw the person frame by frame: (H, W, 3) uint8 RGB.
 
     Parameters
@@ -78,11 +82,17 @@ def render(motion: HumanMotion, body: BodyModel, camera: Camera, look: Look, rng
     look
         Clothes, room and light.
     rng
-        Grain of the floor, places of pictures.
+        Grain of the floor, places of pictures, colours of things.
+    things
+        What stands around the person, and its way.
     """
     rot, pos = body.transforms(motion)
     quat = Rotation.from_matrix(rot.reshape(-1, 3, 3)).as_quat(scalar_first=True).reshape(len(motion), -1, 4)
-    model = _model(body, motion, pos, camera, look, rng)
+    for thing in things:
+        turned = Rotation.from_matrix(thing.rotation).as_quat(scalar_first=True)
+        pos = np.concatenate([pos, thing.position[:, None]], axis=1)
+        quat = np.concatenate([quat, turned[:, None]], axis=1)
+    model = _model(body, motion, pos, camera, look, rng, things)
     shadow = _Shadow(model, look) if look.light.shadow else None
     data = mujoco.MjData(model)
     options = mujoco.MjvOption()

@@ -15,19 +15,25 @@ _SLACK = 0.3
 _PACE = (0.6, 1.3)
 
 _SAY = {
-    "walk": "walks{way}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{much}",
+    "walk": "walks{way}{thing}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{much}",
     "wave": "raises {hand} and waves{much}", "raise": "raises {arm}{way}{much}",
     "reach": "reaches{way} with {hand}{thing}", "point": "points{way} with {arm}{thing}",
     "squat": "squats down and stands up again{much}", "bow": "bows from the hips{much} and straightens up again",
     "sit": "sits down{thing}, stays seated{stay} and stands up again", "kick": "kicks forward with {foot}{thing}{much}",
     "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{thing}{much}",
     "look": "turns the head to look{way}", "nod": "nods{much}", "push": "pushes forward with {hand}{thing}{much}",
-    "pick up": "bends down, picks up{thing} with {hand} and straightens up", "stand": "stands still",
+    "pick up": "bends down, picks up{thing}{at} with {hand} and straightens up", "stand": "stands still",
+    "touch": "lays {hand} on{thing}{much}", "place": "puts{thing} down{at} and lets go of it",
+    "carry": "carries{thing}{way}{much} with {hand}{at}", "sweep": "sweeps the floor with a broom{much}",
 }  # fmt: skip
 _WAY = {
     "left": " to the left", "right": " to the right", "side": " out to the side", "around": " to face the other way",
 }  # fmt: skip
-_THING = {"reach": " towards the ", "point": " at the ", "sit": " on the ", "pick up": " the "}
+_THING = {
+    "reach": " towards the ", "point": " at the ", "sit": " on the ",
+    **dict.fromkeys(("pick up", "touch", "place", "carry"), " the "),
+}  # fmt: skip
+_AT = {"pick up": " from the ", "touch": " on the ", "carry": " to the "}
 _NO_THING = {"sit": " as if on a chair", "pick up": " something"}
 
 
@@ -57,7 +63,7 @@ def _told(action: language.Action, seconds: float) -> Action:
         distance=action.distance,
         angle=action.angle,
         count=action.count,
-        objects=(action.thing,) if action.thing else (),
+        objects=tuple(name for name in (action.thing, action.at) if name),
     )
 
 
@@ -79,11 +85,15 @@ def describe(action: language.Action) -> str:
         steps = kind in ("walk", "step")
         much.append(("in " if action.distance else "") + f"{action.count} steps" if steps else f"{action.count} times")
     thing = _THING.get(kind, " against the ") + action.thing if action.thing else _NO_THING.get(kind, "")
+    at = _AT.get(kind, " in the " if action.at == "basket" else " on the ") + action.at if action.at else ""
+    if kind == "walk" and action.thing:
+        thing, way = (f" around the {action.thing}", "") if way == "around" else (f" up to the {action.thing}", "")
     stay = f" for {action.seconds:g} seconds" if action.seconds else ""
     text = _SAY[kind].format(
         way=_WAY.get(way, f" {way}") if way else "",
         much="".join(f" {m}" for m in much if m),
         thing=thing,
+        at=at,
         stay=stay,
         **limbs,
     )
@@ -110,22 +120,30 @@ def to_language(plan: Plan) -> language.Plan:
         bare = language.Action(
             action.verb, action.side, action.direction, action.distance, action.angle, action.count,
             thing=action.objects[0] if action.objects and "thing" in takes else None,
+            at=action.objects[1] if action.objects[1:] and "at" in takes else None,
         )  # fmt: skip
         actions.append(bare)
     settled = language.settled(actions)
     if len(settled) != len(actions):
         return language.Plan(settled)
-    return language.Plan(tuple(_timed(a, p.seconds) for a, p in zip(settled, plan.actions, strict=True)))
+    timed: list[language.Action] = []
+    for action, planned in zip(settled, plan.actions, strict=True):
+        timed.append(_timed(timed, action, planned.seconds))
+    return language.Plan(tuple(timed))
 
 
-def _timed(action: language.Action, seconds: float) -> language.Action:
-    """Make the action take about so long."""
-    natural = durations([action])[0]
+def _timed(before: list[language.Action], action: language.Action, seconds: float) -> language.Action:
+    """Make the action take about so long, after those before it."""
+
+    def lasts(action: language.Action) -> float:
+        return durations([*before, action])[-1]
+
+    natural = lasts(action)
     if abs(natural - seconds) <= _SLACK:
         return action
     if "seconds" in KINDS[action.kind].takes and (action.count or 1) == 1:
-        stay = seconds - (durations([replace(action, seconds=1.0)])[0] - 1.0)
+        stay = seconds - (lasts(replace(action, seconds=1.0)) - 1.0)
         tries = [replace(action, seconds=max(0.2, round(stay + more, 2))) for more in (0.0, -0.3, 0.3)]
-        return min(tries, key=lambda a: abs(durations([a])[0] - seconds))  # a wave lasts whole swings
+        return min(tries, key=lambda a: abs(lasts(a) - seconds))  # a wave lasts whole swings
     low, high = _PACE
     return replace(action, pace=min(high, max(low, natural / seconds)))
