@@ -262,6 +262,7 @@ def _kick(score: Score, action: Action) -> None:
     score.swings[side].append((lift, end, 0.0, 0.0))
     for s in SIDES:
         score.arm(s, IDLE, 0.8, at=end - 0.3)
+    score.past.append(score.ahead(0.5))
     score.settle(0.7)
 
 

@@ -7,6 +7,7 @@ the person has walked there before; then it stands in another direction, and the
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from exoactor_gen.language import Action
 from exoactor_gen.scene import FLESH, LOOSE, SIZES, Held, Kicked, Thing
 from exoactor_gen.score import IDLE, SIDES, Score, Seat, other, sides_of
 
-GAP = {"table": 0.26, "box": 0.26, "basket": 0.26, "bottle": 0.34, "ball": 0.26, "chair": 0.30, "broom": 0.30}
+GAP = {"table": 0.26, "box": 0.31, "basket": 0.31, "bottle": 0.34, "ball": 0.31, "chair": 0.30, "broom": 0.30}
 """From the middle of the person who uses it to its edge, m."""
 FAR = 1.2
 """So far ahead stands what is walked to, m."""
@@ -23,14 +24,14 @@ SEATED = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
 GRIP = {"bottle": 0.6, "box": 0.65, "ball": 0.5, "basket": 0.85}
 """How far up hands hold it, as a share of its height."""
-CARRIED = {2: (0.33, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
-"""By the number of hands, where they carry it: ahead, outward and up from the pelvis, m."""
+CARRIED = {2: (0.36, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
+"""By the number of hands, where they carry it: ahead, outward and up from the middle of the pelvis, m."""
 
 
 def handle(score: Score, action: Action) -> bool:
     """Do an action if it is done to a thing that can be shown; False: it is not."""
-    if action.kind in _NEEDS_HANDS and score.held:
-        _busy(score, action)
+    if action.kind in _NEEDS_HANDS:
+        _free_hands(score, SIDES if action.kind in ("sweep", "clap") else sides_of(action.side, "both"))
     if action.kind in ("sweep", "place") or (action.thing in SIZES and action.kind in _HANDLED):
         _HANDLED[action.kind](score, action)
     elif action.kind in ("walk", "touch", "carry") and action.thing:
@@ -61,9 +62,9 @@ def _thing(score: Score, name: str, away: float, on: str | None = None) -> Thing
         _approach(score, table, 1.0)
         score.things[name] = Thing(name, np.array([*_spot(score, table, name), score.place[2]]))
         return score.things[name]
-    for turn in np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0]):
+    for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
         yaw = score.place[2] + turn
-        middle = score.place[:2] + (away + SIZES[name][0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
+        middle = score.place[:2] + (away + farther + SIZES[name][0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
         new = Thing(name, np.array([*middle, 0.0, yaw]))
         if _free(score, new):
             break
@@ -117,7 +118,7 @@ def _approach(score: Score, thing: Thing, pace: float) -> None:
             if distance > 0.75 or abs(bearing) > 30.0:
                 _approach(score, under[0], pace)
             return
-    if abs(bearing) > 8.0:
+    if abs(bearing) > 3.0:
         score.turn(bearing, pace)
     away = distance - thing.extent(score.place[2]) - GAP[thing.kind]
     if away > 0.03:
@@ -151,7 +152,7 @@ def _aside(score: Score, distance: float, goal: Thing | None) -> float:
 
     def free(left: float) -> bool:
         way = [score.ahead(x, left) for x in np.arange(0.0, distance + 0.01, 0.05)]
-        return all(thing.distance(point) > 0.24 or thing.kind in ("broom",) for thing in others for point in way)
+        return all(thing.distance(point) > 0.24 for thing in others for point in way)
 
     return next((left for left in (0.0, 0.3, -0.3, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0) if free(left)), 0.0)
 
@@ -270,7 +271,7 @@ def _touch(score: Score, action: Action) -> None:
 def _grasp(thing: Thing, side: str, yaw: float) -> np.ndarray:
     """(3,) from the middle of a thing's underside to a hand that holds it."""
     s = 1.0 if side == "left" else -1.0
-    out = thing.extent(yaw + math.pi / 2.0) + FLESH
+    out = thing.edge(yaw + math.pi / 2.0) + FLESH
     return np.array([-s * out * math.sin(yaw), s * out * math.cos(yaw), GRIP[thing.kind] * thing.size[2]])
 
 
@@ -278,9 +279,8 @@ def _pick_up(score: Score, action: Action) -> None:
     thing = _thing(score, action.thing, GAP[action.thing], action.at)
     if thing.kind not in LOOSE:
         raise BadInput(f"The mannequin cannot pick up the {thing.kind}: it can pick up {', '.join(LOOSE)}.")
-    if action.thing in score.held.values():
-        _place(score, Action("place", thing=action.thing, at="floor"))
     sides = sides_of(action.side, "right" if thing.kind == "bottle" else "both")
+    _free_hands(score, sides)
     for _ in range(action.count or 1):
         if action.thing in score.held.values():
             _place(score, Action("place", thing=action.thing, at="floor"))
@@ -299,8 +299,8 @@ def _pick_up(score: Score, action: Action) -> None:
         ahead, out, up = CARRIED[len(sides)]
         for side in sides:
             s = 1.0 if side == "left" else -1.0
-            at = s * (thing.extent(yaw + math.pi / 2.0) + FLESH) if len(sides) == 2 else s * out
-            score.reach(side, "body", [ahead, at, up], hold, score.now)
+            at = s * (thing.edge(yaw + math.pi / 2.0) + FLESH) if len(sides) == 2 else s * out
+            score.reach(side, "body", [ahead, at, up], hold, hold + 0.85 * (score.now - hold))  # arms lead
             score.held[side] = action.thing
         _straighten(score, hold, score.now)
         thing.events.append(Held(hold, math.inf, sides, thing.place))
@@ -359,11 +359,10 @@ def _carry(score: Score, action: Action) -> None:
         _forward(score, action.distance or 4 * 0.38, action.pace)
 
 
-def _busy(score: Score, action: Action) -> None:
-    """Put down what is held, and step back from it: the hands are needed."""
-    needed = SIDES if action.kind in ("sweep", "clap") else sides_of(action.side, "both")
-    for side in needed:
-        if side in score.held and not (action.kind in ("pick up", "touch") and score.held[side] == action.thing):
+def _free_hands(score: Score, sides: tuple[str, ...]) -> None:
+    """Put down what the hands hold, and step back from it."""
+    for side in sides:
+        if side in score.held:
             _place(score, Action("place", thing=score.held[side], at="floor"))
             score.go("backward", 0.4)
 
@@ -429,6 +428,7 @@ def _sweep(score: Score, action: Action) -> None:
             score.reach(side, "world", bristles + z * axis, score.now, score.now + seconds)
         score.trunk.move(score.now, score.now + seconds, [4.0, 9.0, 10.0 * way] if not last else [3.0, 6.0, 0.0])
         score.now += seconds
+    score.past += [score.ahead(0.75, left) for left in (-0.3, 0.0, 0.3)]
     broom.events.append(Held(hold, score.now + 0.05, (upper, lower), broom.place))
     for side in SIDES:
         score.fingers[side].move(score.now, score.now + 0.3, [8.0, 8.0])
@@ -441,6 +441,8 @@ def _kick(score: Score, action: Action) -> None:
     side = action.side if action.side in SIDES else "right"
     s = 1.0 if side == "left" else -1.0
     thing = _thing(score, action.thing, 0.34)
+    if action.thing in score.held.values():
+        _place(score, Action("place", thing=action.thing, at="floor"))
     if thing.kind not in LOOSE:
         raise BadInput(f"The mannequin does not kick the {thing.kind}: it kicks {', '.join(LOOSE)}.")
     if not score.past[1:] and len(score.things) == 1 and not thing.events:
@@ -466,6 +468,7 @@ def _kick(score: Score, action: Action) -> None:
                 way = 1.0 if thing.kind == "ball" else 0.6
                 away = thing.place + way * np.append(ahead[:2], [0.0, 0.0])
                 thing.events.append(Kicked(side, begin, score.now + 1.2, away))
+                score.past += [score.ahead(x) for x in np.arange(0.4, front + 0.4 + way, 0.15)]
         end = score.now + 0.45 / action.pace
         foot.move(score.now, end, home)
         air.move(score.now, end, [0.0, 0.0])
@@ -477,7 +480,7 @@ def _kick(score: Score, action: Action) -> None:
 TOE = 0.13
 """From the middle of the sole to the tip of the shoe, m."""
 
-_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "touch", "pick up", "sweep"}
+_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "touch", "sweep"}
 
 _HANDLED = {
     "walk": _walk, "touch": _touch, "pick up": _pick_up, "place": _place, "carry": _carry, "sit": _sit,

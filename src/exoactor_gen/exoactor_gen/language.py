@@ -376,7 +376,10 @@ class _Reader:
             self.fresh = False
         last = self.actions[-1]
         old = getattr(last, name)
-        if name == "direction" and last.kind in ("walk", "step", "raise") and "side" in (old, value):
+        if name == "direction" and last.kind == "walk" and {old, value} in ({"around", "left"}, {"around", "right"}):
+            last = replace(last, side=old if value == "around" else value)  # 'around the box to the left'
+            value = "around"
+        elif name == "direction" and last.kind in ("walk", "step", "raise") and "side" in (old, value):
             value = old if value == "side" and old else value  # 'sideways to the left'
         elif name == "direction" and last.kind in ("reach", "point", "bow", "look") and old:
             raise BadInput(f"'{last.kind} {old}' and '{value}' contradict each other: join them with 'then'.")

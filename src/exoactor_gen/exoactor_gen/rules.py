@@ -87,7 +87,8 @@ def describe(action: language.Action) -> str:
     thing = _THING.get(kind, " against the ") + action.thing if action.thing else _NO_THING.get(kind, "")
     at = _AT.get(kind, " in the " if action.at == "basket" else " on the ") + action.at if action.at else ""
     if kind == "walk" and action.thing:
-        thing, way = (f" around the {action.thing}", "") if way == "around" else (f" up to the {action.thing}", "")
+        past = f" on the {action.side}" if action.side else ""
+        thing, way = (f" around the {action.thing}{past}" if way == "around" else f" up to the {action.thing}"), ""
     stay = f" for {action.seconds:g} seconds" if action.seconds else ""
     text = _SAY[kind].format(
         way=_WAY.get(way, f" {way}") if way else "",

@@ -14,6 +14,7 @@ SIZES = {
 }  # fmt: skip
 """Depth, width and height, m; of a chair the height of its seat."""
 
+ROUND = ("basket", "bottle", "ball", "broom")
 LOOSE = ("bottle", "box", "ball", "basket")
 """What hands can carry."""
 
@@ -74,8 +75,16 @@ class Thing:
         dx, dy = np.asarray(point[:2]) - (x, y)
         return np.array([math.cos(yaw) * dx + math.sin(yaw) * dy, math.cos(yaw) * dy - math.sin(yaw) * dx])
 
+    def edge(self, yaw: float) -> float:
+        """From its middle along ``yaw`` to its edge, m."""
+        turn = yaw - self.place[3]
+        if self.kind in ROUND:
+            return float(self.size[0] / 2.0)
+        along = np.abs([math.cos(turn), math.sin(turn)])
+        return float(np.min(self.size[:2] / 2.0 / np.maximum(along, 1e-9)))
+
     def extent(self, yaw: float) -> float:
-        """From its middle to its edge, seen along ``yaw``, m."""
+        """From its middle to the line across ``yaw`` that it ends at, m."""
         turn = yaw - self.place[3]
         return float(abs(math.cos(turn)) * self.size[0] + abs(math.sin(turn)) * self.size[1]) / 2.0
 
@@ -110,7 +119,7 @@ def moving(
         (T,) rad, where the person faces.
     """
     place = np.tile(thing.start, (len(times), 1))
-    rotation = None
+    tilt = np.tile(np.eye(3), (len(times), 1, 1))
     for event in thing.events:
         later, now = times >= event.end, (times >= event.begin) & (times < event.end)
         before = place[now].copy()
@@ -128,8 +137,7 @@ def moving(
             first = int(np.argmax(now))
             along = float((hands[event.sides[0]][first] - before[0][:3]) @ axis[first])
             place[now, :3] = (hands[event.sides[0]] - along * axis)[now]
-            rotation = np.tile(np.eye(3), (len(times), 1, 1))
-            rotation[now] = _upright(axis[now])
+            tilt[now] = _upright(axis[now])
         elif now.any():
             middle = np.mean([hands[side] for side in event.sides], axis=0)
             first = int(np.argmax(now))
@@ -137,9 +145,7 @@ def moving(
             offset = place[first, :3] - middle[first]
             place[now, :3] = (middle + Rotation.from_euler("z", turned[:, None]).apply(offset))[now]
             place[now, 3] = before[0][3] + turned[now]
-    if rotation is None:
-        rotation = Rotation.from_euler("z", place[:, 3:]).as_matrix()
-    return Moving(thing, place[:, :3], rotation)
+    return Moving(thing, place[:, :3], tilt @ Rotation.from_euler("z", place[:, 3:]).as_matrix())
 
 
 def _upright(axis: np.ndarray) -> np.ndarray:
@@ -164,7 +170,7 @@ def surface_distance(thing: Moving, points: np.ndarray) -> np.ndarray:
         return np.linalg.norm(local - [0.0, 0.0, height / 2.0], axis=1) - height / 2.0
     low = {"table": height - 0.035, "chair": height - 0.04}.get(thing.thing.kind, 0.0)
     up = np.maximum(low - local[:, 2], local[:, 2] - height)
-    if thing.thing.kind in ("bottle", "basket", "broom"):
+    if thing.thing.kind in ROUND:
         out = np.stack([np.linalg.norm(local[:, :2], axis=1) - depth / 2.0, up], axis=1)
     else:
         out = np.column_stack([np.abs(local[:, :2]) - [depth / 2.0, width / 2.0], up])

@@ -27,7 +27,7 @@ ARM_SPEED = 4.2
 HEEL_OFF = 0.18
 """Walking forward, the heel leaves the floor this long before the toe, s."""
 
-NEAREST = {"chair": 0.02, "broom": 0.0}
+NEAREST = {"chair": 0.02}
 """How near the middle of the person may get to what a thing covers of the floor, m; 0.2 for the others."""
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
@@ -41,7 +41,7 @@ class Reach:
     begin: float
     end: float
     frame: str
-    """'world'; 'body': from the pelvis, turned as the person faces; 'free': where the arm's own track has it."""
+    """'world'; 'body': from the centre of mass at the pelvis' height, turned as the person faces; 'free': where the arm's own track has it."""
     point: np.ndarray
     """(3,) m, for the middle of the hand."""
     lift: float = 0.0

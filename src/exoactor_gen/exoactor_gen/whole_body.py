@@ -27,7 +27,8 @@ LEG_REACH = 0.985
 """Straightest leg, as a share of thigh plus shank."""
 ARM_REACH = 0.96
 """The body goes down until an arm need not be straighter to reach its point, likewise."""
-ARM_STRAIGHT = 0.995
+ARM_STRAIGHT, SOFT = 0.995, 0.008
+"""Straightest arm of all, and how early it slows down, m."""
 GRAVITY = 9.81
 
 # SMPL-X rest frame (y up, facing +z) to the world (z up, facing +x).
@@ -188,7 +189,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
         if attempt and arms:
             local = posture.copy()
             for arm in arms.values():
-                arm.close(local, turns, pos, root, heading)
+                arm.close(local, turns, pos, root, mass, heading)
             turns, pos = _upper_body(local, pelvis, rest, body.parents)
         if attempt:
             below = [arm.lowering(root, lower) for arm in arms.values()] + [np.zeros(t)]
@@ -324,12 +325,16 @@ class Arm:
         self.target = self.shoulder = np.zeros((len(times), 3))
         self.rest = rest
 
-    def close(self, local: np.ndarray, turns: np.ndarray, pos: np.ndarray, root: np.ndarray, heading: np.ndarray
-              ) -> None:  # fmt: skip
+    def close(
+        self, local: np.ndarray, turns: np.ndarray, pos: np.ndarray, root: np.ndarray, mass: np.ndarray,
+        heading: np.ndarray,
+    ) -> None:  # fmt: skip
         """Write shoulder, elbow and wrist into ``local`` (T, 55, 3, 3), the posture without reaching.
 
-        ``turns`` and ``pos`` are those of the posture with the pelvis at the origin, ``root`` (T, 3) its place.
+        ``turns`` and ``pos`` are those of the posture with the pelvis at the origin, ``root`` (T, 3) its place, and
+        ``mass`` (T, 2) where the centre of mass is.
         """
+        middle = np.column_stack([mass, root[:, 2]])
         side, s = self.side, self.sign
         chest = turns[:, _SHOULDER[side] - 3]  # the collar
         self.shoulder = root + pos[:, _SHOULDER[side]]
@@ -341,7 +346,7 @@ class Arm:
         self.target, share = hand, np.zeros(len(hand))
         for move in self.moves:
             rise = min_jerk((self.times - move.begin) / (move.end - move.begin))
-            point = {"world": move.point, "body": root + facing @ move.point, "free": hand}[move.frame]
+            point = {"world": move.point, "body": middle + facing @ move.point, "free": hand}[move.frame]
             self.target = self.target + rise[:, None] * (point - self.target)
             self.target = self.target + (move.lift * bump(
                 (self.times - move.begin) / (move.end - move.begin)))[:, None] * [0.0, 0.0, 1.0]  # fmt: skip
@@ -349,10 +354,13 @@ class Arm:
         way = self.target - self.shoulder
         distance = np.linalg.norm(way, axis=1)
         lower = self.fore + self.wrist @ self.palm
-        distance = np.minimum(distance, ARM_STRAIGHT * (np.linalg.norm(self.upper) + np.linalg.norm(lower, axis=1)))
+        longest = ARM_STRAIGHT * (np.linalg.norm(self.upper) + np.linalg.norm(lower, axis=1))
+        # an arm that comes to its end straightens softly
+        soft = SOFT * share + 1e-4
+        distance = longest - soft * np.logaddexp(0.0, (longest - distance) / soft)
         own = elbow - self.shoulder
         own -= way * (np.sum(own * way, axis=1) / np.sum(way * way, axis=1))[:, None]
-        natural = facing @ np.array([-0.35, 0.55 * s, -0.75])
+        natural = facing @ np.array([-0.45, 0.60 * s, -0.45])
         natural -= way * (np.sum(natural * way, axis=1) / np.sum(way * way, axis=1))[:, None]
         pole = (1.0 - share)[:, None] * _unit(own) + share[:, None] * _unit(natural)
         # the elbow's angle, about y
