@@ -41,7 +41,8 @@ class Reach:
     begin: float
     end: float
     frame: str
-    """'world'; 'body': from the centre of mass at the pelvis' height, turned as the person faces; 'free': where the arm's own track has it."""
+    """'world'; 'body': from the centre of mass at the pelvis' height, turned as the person faces; 'free': where the
+    arm's own track has it."""
     point: np.ndarray
     """(3,) m, for the middle of the hand."""
     lift: float = 0.0
