@@ -24,5 +24,8 @@ setup(
             "file = exoactor_pose.file:FileReader",
             "vitpose = exoactor_pose.vitpose:VitposeEstimator",
         ],
+        "exoactor.people": [
+            "mediapipe = exoactor_pose.figures:MediapipePeople",
+        ],
     },
 )

@@ -9,6 +9,8 @@ use backends this way. The four entry-point groups are
 - ``exoactor.estimate``:  `Video`           -> `Estimate`
 - ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
 - ``exoactor.track``:     `RobotMotion`     -> `Tracking`; its ``human`` may be given: the person's motion it came from
+
+One more, ``exoactor.people``, lends what finds people to other stages: a picture -> a list of `Figure`, largest first.
 """
 
 from __future__ import annotations
@@ -62,6 +64,16 @@ class Generation:
     truth: HumanMotion | None = None
     metrics: Metrics = field(default_factory=dict)
     plan: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Somebody in a picture."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom of the eyes to the toes, px."""
+    whole: bool
+    """Head and feet are seen."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ class Pipeline:
         self.config = self._read_json("model_index.json")
         self.kind = self._class(str(self.config.get("_class_name")))
         self._loaded: Any = None
+        self._auto: Any = None
 
     # --- finding ----------------------------------------------------------------------------------------------------
 
@@ -144,6 +145,11 @@ class Pipeline:
         self.kind = self._class(name)
         if type(self._loaded) is not self.kind:
             self._loaded = None
+
+    def edit_pictures(self) -> None:
+        """Load it as a pipeline that changes pictures, where it is another one with the same weights."""
+        if "image" not in self.takes:
+            self._auto = self.library.AutoPipelineForImage2Image
 
     def part(self, name: str) -> dict[str, Any]:
         """What the config.json of one of the pipeline's models states."""
@@ -183,8 +189,11 @@ class Pipeline:
             options["dtype"] = {"default": options["dtype"], "vae": self.torch.float32}
         try:
             pipe = self._fetched(
-                lambda **o: self.kind.from_pretrained(self.where, revision=self.revision, **options, **o)
+                lambda **o: (self._auto or self.kind).from_pretrained(
+                    self.where, revision=self.revision, **options, **o
+                )
             )
+            self.kind = type(pipe)
             pipe.set_progress_bar_config(disable=True)
             vae = getattr(pipe, "vae", None)
             for wanted, name in ((self.tiling, "enable_tiling"), (self.slicing, "enable_slicing")):
@@ -242,6 +251,16 @@ class Pipeline:
                 f"does not give them: run 'hf download {self.model}{revision}' with a network, or give the option "
                 "model a folder that holds them."
             ) from None
+
+    def free(self) -> None:
+        """Give the memory back; it is loaded again when it is next run."""
+        self._loaded = None
+        self._tidy()
+
+    def _tidy(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            self.torch.cuda.empty_cache()
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -308,9 +327,7 @@ class Pipeline:
                 ) from None
             raise
         finally:
-            gc.collect()
-            if self.device.type == "cuda":
-                self.torch.cuda.empty_cache()
+            self._tidy()
 
     def too_large(self, what: str, smaller: str = "") -> Refused:
         """The error for a pipeline that needs more memory than there is, with what can be changed."""

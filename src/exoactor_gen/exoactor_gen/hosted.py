@@ -17,6 +17,7 @@ import numpy as np
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
 from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
 from exoactor.video import Video
+from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import data_url
 from exoactor_gen.planners import load_planner, planned
 from exoactor_gen.prompt import Prompt, Template
@@ -107,6 +108,15 @@ class Hosted:
         480p, 720p or 1080p, as far as the service has it; motion is read no better from more than 720p.
     seed
         For the same video again, where the service takes one.
+    embody
+        What turns the robot in the scene's picture into a person: openai or gemini (with a model after a colon), or the
+        repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
+    embody_url
+        Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
+    embody_tries
+        How many pictures are made until one whole person stands where the robot stood.
+    robot
+        Where the robot is in the picture: left,top,right,bottom in px; empty: it is looked for.
     extra
         JSON object of further fields of the service's request; null takes one of ours away, "{picture}" stands for the
         picture of the scene.
@@ -149,6 +159,10 @@ class Hosted:
         aspect: str = "16:9",
         resolution: str = "720p",
         seed: int = 0,
+        embody: str = "",
+        embody_url: str = "",
+        embody_tries: int = 4,
+        robot: str = "",
         extra: str = "",
         timeout: float = 900.0,
         poll: float = 5.0,
@@ -177,6 +191,7 @@ class Hosted:
         self.model = self.model or self.model_for(False)
         self.planner = load_planner(planner, planner_model, planner_url)
         self.template = Template.load(template)
+        self.embody = load_embodiment(embody, embody_url, embody_tries, seed, robot)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let a service's docstring end with the options, which are the same for all."""
@@ -286,17 +301,21 @@ class Hosted:
             if on_plan:
                 on_plan(plan.data())
         seconds = self.seconds or next(n for n in self.lengths if n >= min(plan.seconds - 0.25, longest))
-        prompt = self.template.fill(plan, seconds, request.scene_image is not None)
+        picture, embodied = request.scene_image, None
+        prompt = self.template.fill(plan, seconds, picture is not None)
         length = len(prompt.text if self.takes_negative else prompt.whole)
         if length > self.longest_prompt:
             raise BadInput(
                 f"The prompt has {length} characters, but {self.title} takes {self.longest_prompt}: shorten the plan "
                 "or the template."
             )
+        if self.embody:
+            said[:] = [0.0, "Turning the robot into a person"]
+            picture, embodied = self.embody(picture, tick)
         model = self.model
-        if request.scene_image is not None and model == self.model_for(False):
+        if picture is not None and model == self.model_for(False):
             model = self.model_for(True)
-        ask = Ask(prompt, model, self.aspect, self.resolution, self.seed, request.scene_image, self.extra)
+        ask = Ask(prompt, model, self.aspect, self.resolution, self.seed, picture, self.extra)
         until = time.monotonic() + self.timeout
         said[:] = [0.02, f"Sending the task to {self.title}"]
         answer = self.web.ask(self.submit(ask), tick, until)
@@ -324,6 +343,8 @@ class Hosted:
             "waited": round(time.monotonic() - start, 1),
             **prompt.record(),
         }
+        if embodied:
+            metrics["embodiment"] = embodied
         if cost:
             metrics["cost"] = cost
         return Generation(video, None, {**metrics, **done.notes}, plan.data())

@@ -14,6 +14,7 @@ from exoactor.errors import BadInput, Missing, Refused
 from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
 from exoactor.video import MAX_FPS, Video
 from exoactor_gen.diffusion import Pipeline, library
+from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import fitted
 from exoactor_gen.plan import Plan
 from exoactor_gen.planners import load_planner, planned
@@ -157,6 +158,15 @@ class DiffusersVideo:
     template
         File of the prompt template; empty: the project's own, exoactor_gen/prompts/capture.yaml, or short.yaml
         where the model reads too few words for it.
+    embody
+        What turns the robot in the scene's picture into a person: openai or gemini (with a model after a colon), or the
+        repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
+    embody_url
+        Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
+    embody_tries
+        How many pictures are made until one whole person stands where the robot stood.
+    robot
+        Where the robot is in the picture: left,top,right,bottom in px; empty: it is looked for.
     extra
         JSON object of further arguments of the pipeline.
     """
@@ -184,6 +194,10 @@ class DiffusersVideo:
         planner_model: str = "",
         planner_url: str = "",
         template: str = "",
+        embody: str = "",
+        embody_url: str = "",
+        embody_tries: int = 4,
+        robot: str = "",
         extra: str = "",
     ) -> None:
         for name, value, most in (
@@ -209,6 +223,7 @@ class DiffusersVideo:
         if unknown:
             raise BadInput(f"The option extra names {min(unknown)}, which {self.pipeline.kind.__name__} does not take.")
         self._made = made_for(self.pipeline)
+        self.embody = load_embodiment(embody, embody_url, embody_tries, seed, robot)
 
     @classmethod
     def ready(cls) -> str:
@@ -258,7 +273,11 @@ class DiffusersVideo:
             progress(0.0, f"Plan: {plan}")
             if on_plan:
                 on_plan(plan.data())
-        picture = self._choose(request.scene_image, notes)
+        picture, embodied = request.scene_image, None
+        if self.embody:
+            said[:] = [0.0, "Turning the robot into a person"]
+            picture, embodied = self.embody(picture, tick)
+        picture = self._choose(picture, notes)
         said[:] = [0.0, f"Loading {pipeline.model}"]
         pipe = pipeline.load(tick)
         frame_step, pixel_step = steps_of(pipe)
@@ -297,6 +316,8 @@ class DiffusersVideo:
             "waited": round(time.monotonic() - start, 1),
             **prompt.record(),
         }
+        if embodied:
+            metrics["embodiment"] = embodied
         if notes:
             metrics["note"] = " ".join(notes)
         return Generation(video, None, metrics, plan.data())

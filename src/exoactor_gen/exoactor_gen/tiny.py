@@ -5,9 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import (
+    AutoencoderKL,
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
     FlowMatchEulerDiscreteScheduler,
+    FluxKontextPipeline,
+    FluxPipeline,
+    FluxTransformer2DModel,
     LTXPipeline,
     LTXVideoTransformer3DModel,
     WanImageToVideoPipeline,
@@ -15,15 +19,15 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 
-def _words():
+def _words(longest=512):
     """A tokenizer to which every word and mark is a token."""
     tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=longest
     )
 
 
@@ -61,7 +65,26 @@ def _ltx():
     return LTXPipeline(**_text_parts(), vae=vae, transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler())
 
 
+def _flux(kind):
+    config = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    clip = CLIPTextModel(CLIPTextConfig(**config, vocab_size=8, projection_dim=16, eos_token_id=1))
+    vae = AutoencoderKL(
+        block_out_channels=(4,), norm_num_groups=1, latent_channels=1, sample_size=32, use_quant_conv=False,
+        use_post_quant_conv=False, shift_factor=0.0, scaling_factor=1.0,
+    )  # fmt: skip
+    transformer = FluxTransformer2DModel(
+        in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=16, pooled_projection_dim=16, axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    t5 = _text_parts()
+    return kind(
+        scheduler=FlowMatchEulerDiscreteScheduler(), text_encoder=clip, tokenizer=_words(77), vae=vae,
+        text_encoder_2=t5["text_encoder"], tokenizer_2=t5["tokenizer"], transformer=transformer,
+    )  # fmt: skip
+
+
 MAKERS = {
+    "flux": lambda: _flux(FluxPipeline), "kontext": lambda: _flux(FluxKontextPipeline),
     "wan": _wan, "wan_i2v": lambda: _wan(with_picture=True), "wan_both": lambda: _wan(both=True), "ltx": _ltx,
 }  # fmt: skip
 
