@@ -22,7 +22,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 
-def _words(longest=512):
+def words(longest: int = 512) -> PreTrainedTokenizerFast:
     """A tokenizer to which every word and mark is a token."""
     tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -33,7 +33,7 @@ def _words(longest=512):
 
 def _text_parts():
     config = T5Config(vocab_size=8, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    return {"tokenizer": _words(), "text_encoder": T5EncoderModel(config)}
+    return {"tokenizer": words(), "text_encoder": T5EncoderModel(config)}
 
 
 def _wan(with_picture=False, both=False):
@@ -78,7 +78,7 @@ def _flux(kind):
     )  # fmt: skip
     t5 = _text_parts()
     return kind(
-        scheduler=FlowMatchEulerDiscreteScheduler(), text_encoder=clip, tokenizer=_words(77), vae=vae,
+        scheduler=FlowMatchEulerDiscreteScheduler(), text_encoder=clip, tokenizer=words(77), vae=vae,
         text_encoder_2=t5["text_encoder"], tokenizer_2=t5["tokenizer"], transformer=transformer,
     )  # fmt: skip
 
