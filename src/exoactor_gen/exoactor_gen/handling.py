@@ -13,16 +13,16 @@ import numpy as np
 
 from exoactor.errors import BadInput
 from exoactor_gen.language import Action
-from exoactor_gen.scene import FLESH, LOOSE, SIZES, Held, Kicked, Thing
+from exoactor_gen.scene import FLESH, LOOSE, ROUND, SIZES, Held, Kicked, Thing
 from exoactor_gen.score import IDLE, SIDES, Score, Seat, other, sides_of
 
-GAP = {"table": 0.26, "box": 0.31, "basket": 0.31, "bottle": 0.34, "ball": 0.31, "chair": 0.30, "broom": 0.30}
+GAP = {"table": 0.26, "box": 0.31, "basket": 0.31, "bottle": 0.34, "ball": 0.28, "chair": 0.30, "broom": 0.30}
 """From the middle of the person who uses it to its edge, m."""
 FAR = 1.2
 """So far ahead stands what is walked to, m."""
 SEATED = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
-GRIP = {"bottle": 0.6, "box": 0.65, "ball": 0.5, "basket": 0.85}
+GRIP = {"bottle": 0.6, "box": 0.65, "ball": 0.6, "basket": 0.85}
 """How far up hands hold it, as a share of its height."""
 CARRIED = {2: (0.36, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
 """By the number of hands, where they carry it: ahead, outward and up from the middle of the pelvis, m."""
@@ -30,6 +30,7 @@ CARRIED = {2: (0.36, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
 
 def handle(score: Score, action: Action) -> bool:
     """Do an action if it is done to a thing that can be shown; False: it is not."""
+    begin = score.now
     if action.kind in _NEEDS_HANDS:
         _free_hands(score, SIDES if action.kind in ("sweep", "clap") else sides_of(action.side, "both"))
     if action.kind in ("sweep", "place") or (action.thing in SIZES and action.kind in _HANDLED):
@@ -40,6 +41,7 @@ def handle(score: Score, action: Action) -> bool:
         return _detour(score, action)
     else:
         return False
+    score.now = max(score.now, begin + 0.3)  # where one is there already
     return True
 
 
@@ -75,13 +77,15 @@ def _thing(score: Score, name: str, away: float, on: str | None = None) -> Thing
 
 
 def _free(score: Score, new: Thing) -> bool:
-    """Whether the person has not walked where a new thing would stand, nor other things stand there."""
+    """Whether the person has not walked where a new thing would stand, and no other thing is there or on the way."""
     if any(new.distance(past) < 0.24 - (0.2 if new.kind == "chair" else 0.0) for past in score.past):
         return False
+    standing = [thing for name, thing in score.things.items() if name not in score.held.values()]
+    way = np.linspace(score.place[:2], new.place[:2], 20)
     return all(
         np.linalg.norm(new.place[:2] - thing.place[:2]) > new.size[:2].max() / 2 + thing.size[:2].max() / 2 + 0.1
-        for name, thing in score.things.items()
-        if name not in score.held.values()
+        and min(thing.distance(point) for point in way) > min(0.24, thing.distance(score.place) - 0.01)
+        for thing in standing
     )
 
 
@@ -89,9 +93,12 @@ def _spot(score: Score, support: Thing, name: str) -> np.ndarray:
     """(3,) where something is put on a table or into a basket that the person stands at."""
     depth = SIZES[name][0]
     if support.kind == "basket":
-        if max(SIZES[name][:2]) > 0.3:
+        wide = depth if name in ROUND else math.hypot(*SIZES[name][:2])
+        room = (support.size[0] - wide) / 2.0 - 0.02
+        if room <= 0.0:
             raise BadInput(f"The {name} does not fit into the basket.")
-        return np.array([*support.place[:2], 0.03])
+        distance = np.linalg.norm(support.place[:2] - score.place[:2])
+        return np.array([*score.ahead(distance - min(room, 0.05)), support.place[2] + 0.03])
     if support.kind not in ("table", "chair", "box"):
         raise BadInput(f"The {name} cannot be put on the {support.kind}.")
     edge = (
@@ -252,9 +259,11 @@ def _touch(score: Score, action: Action) -> None:
     _approach(score, thing, action.pace)
     yaw = score.place[2]
     edge = np.linalg.norm(thing.place[:2] - score.place[:2]) - thing.extent(yaw)
-    inside = min(0.14, thing.extent(yaw))
+    inside = 0.015 if thing.kind == "basket" else min(0.14, thing.extent(yaw))
     top = thing.place[2] + thing.size[2]
     wide = min(0.19, thing.extent(yaw + math.pi / 2.0) * 0.6)
+    if thing.kind in ROUND:
+        wide = 0.04 * (len(sides) - 1)
     for _ in range(action.count or 1):
         begin, seconds = score.now, _seconds(top, action.pace)
         for side in sides:
@@ -324,6 +333,8 @@ def _place(score: Score, action: Action) -> None:
             score.go("backward", 0.6, action.pace)
             spot = np.array([*score.ahead(GAP[name] + thing.size[0] / 2.0), 0.0])
     else:
+        if action.at == name:
+            raise BadInput(f"The {name} cannot be put on itself.")
         support = _support(score, action.at)
         _approach(score, support, action.pace)
         spot = _spot(score, support, name)
@@ -379,8 +390,9 @@ def _sit(score: Score, action: Action) -> None:
     else:
         _approach(score, chair, action.pace)
         distance, _ = _bearing(score, chair.place)
-        _forward(score, distance - SEATED, action.pace, chair)
+        _forward(score, distance - SEATED - 0.18, action.pace, chair)  # the knees turn in front of the seat
         score.turn(180.0, action.pace)
+        score.go("backward", 0.18, action.pace)
         chair.start[3] = score.place[2]
     down = 1.7 / action.pace
     for _ in range(action.count or 1):

@@ -47,6 +47,51 @@ GOOD = [
     ("push the door with both hands", [Action("push", side="both", thing="door")]),
     ("pick up the box", [Action("pick up", direction="up", thing="box")]),
     ("pick the box up with your right hand", [Action("pick up", direction="up", side="right", thing="box")]),
+    ("walk around the box", [Action("walk", direction="around", thing="box")]),
+    ("go around the obstacle on the right side", [Action("walk", side="right", direction="around", thing="box")]),
+    (
+        "walk to the table and put your right hand on it",
+        [Action("walk", thing="table"), Action("touch", side="right", thing="table")],
+    ),
+    (
+        "sit down on the chair, then stand up, and wave",
+        [Action("sit", direction="down", thing="chair"), Action("wave")],
+    ),
+    ("sweep the floor for 5 seconds", [Action("sweep", seconds=5)]),
+    (
+        "reach down and pick up the bottle, then place it on the table",
+        [Action("pick up", direction="up", thing="bottle"), Action("place", thing="bottle", at="table")],
+    ),
+    (
+        "pick up the box with both hands and carry it to the table",
+        [Action("pick up", direction="up", side="both", thing="box"), Action("carry", thing="box", at="table")],
+    ),
+    (
+        "pick up the ball from the table, walk to the basket, put it into the basket",
+        [
+            Action("pick up", direction="up", thing="ball", at="table"),
+            Action("walk", thing="basket"),
+            Action("place", thing="ball", at="basket"),
+        ],
+    ),
+    (
+        "walk to the desk, kick the box, then pick it up and put it down on the floor",
+        [
+            Action("walk", thing="table"),
+            Action("kick", thing="box"),
+            Action("pick up", direction="up", thing="box"),
+            Action("place", direction="down", thing="box", at="floor"),
+        ],
+    ),
+    ("lay both hands on the box", [Action("touch", side="both", thing="box")]),
+    ("walk forward, slowly", [Action("walk", direction="forward", pace=0.75)]),
+    ("walk forward, two metres, quickly", [Action("walk", direction="forward", distance=2, pace=1.1)]),
+    ("turn left, 45 degrees", [Action("turn", direction="left", angle=45)]),
+    (
+        "wave with your left hand, then with your right hand",
+        [Action("wave", side="left"), Action("wave", side="right")],
+    ),
+    ("march in place", [Action("walk")]),
     ("nod twice, then stand still for two seconds", [Action("nod", count=2), Action("stand", seconds=2)]),
 ]
 
@@ -79,6 +124,11 @@ def test_understood(text, actions):
         ("turn upward", "'up'"),
         ("kick with both feet", "both feet"),
         ("walk left right", "contradict"),
+        ("walk around", "needs a thing"),
+        ("place on the table", "needs a thing"),
+        ("touch", "needs a thing"),
+        ("pick up the piano", "'piano'"),
+        ("sweep the table", "'table'"),
         ("squat twice three times", "two values"),
         ("walk 2 metres in 30 steps", "step length"),
         ("歩いて", "'歩いて'"),

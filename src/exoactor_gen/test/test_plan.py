@@ -28,6 +28,8 @@ PLAN = {"instruction": "go there", "actions": [WALK]}
 TASKS = [
     "walk forward two metres, then wave with your right hand", "turn left 90 degrees, then squat twice",
     "sit down, wait for 3 seconds, then stand up", "kick the ball with your left foot", "pick up the box",
+    "walk around the box to the right", "walk to the table and put your right hand on it", "sweep the floor",
+    "pick up the bottle from the table, then carry it to the chair and place it on the floor", "sit down on the chair",
     "raise your arms to the side, look left, then right", "turn around and push the door with both hands",
     "point to the left, then bow", "clap five times, nod twice and stand still for two seconds",
 ]  # fmt: skip

@@ -1,0 +1,201 @@
+"""Things: hands touch them in time, what is held moves with the hand, and nobody walks through them."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor.body import BodyModel
+from exoactor.errors import BadInput
+from exoactor_gen.choreography import choreograph, perform
+from exoactor_gen.language import parse
+from exoactor_gen.scene import SIZES, Held, Moving, Thing, corners, surface_distance
+
+TASKS = [
+    "walk around the box", "walk around the table to the right",
+    "walk to the table and put your right hand on it", "touch the box with both hands",
+    "sit down on the chair, then stand up", "walk to the chair, then sit down on it", "sweep the floor",
+    "reach down and pick up the bottle, then place it on the table",
+    "pick up the bottle with your left hand from the table and put it on the floor",
+    "pick up the box with both hands and carry it to the table", "carry the basket to the chair and put it down on it",
+    "pick up the ball and put it into the basket", "kick the box", "kick the ball twice with your left foot",
+    "pick up the box, then wave, then walk forward two metres",
+]  # fmt: skip
+SHAPES = {"usual": np.zeros(10), "tall": np.array([1.0, 0.5, -0.5, 0.3, 0.5, 0.5, 1.0, 0, 0, 0]),
+          "short": np.array([-1.5, 0.2, 0.0, -0.5, 0.0, 0.3, 0.0, 0, 0, 0])}  # fmt: skip
+RANGES = {1: 140, 2: 140, 4: 140, 5: 140, 7: 45, 8: 45, 18: 140, 19: 140, 20: 95, 21: 95}
+"""Degrees that a person's hips, knees, ankles, elbows and wrists (bent and turned) reach."""
+FPS = 30.0
+
+
+@pytest.fixture(scope="module")
+def body():
+    return BodyModel.load()
+
+
+def _done(task, body, shape="usual"):
+    motion, things = perform(parse(task), SHAPES[shape], body)
+    rot, pos = body.transforms(motion)
+    rest = body.rest_joints(motion.betas)
+    hands = {
+        side: pos[:, wrist] + rot[:, wrist] @ (0.8 * (rest[knuckle] - rest[wrist]))
+        for side, wrist, knuckle in (("left", 20, 28), ("right", 21, 43))
+    }
+    return motion, {thing.thing.kind: thing for thing in things}, pos, hands, np.arange(len(motion)) / FPS
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("task", TASKS)
+def test_motion_with_things_can_be_done(body, task, shape):
+    motion, things, pos, hands, times = _done(task, body, shape)
+    soles = body.foot_points(motion)
+    planted = (motion.contacts[1:] * motion.contacts[:-1]) > 0
+    assert np.linalg.norm(np.diff(soles, axis=0), axis=2)[planted].max() < 1e-3
+    assert np.abs(soles[motion.contacts > 0][:, 2]).max() < 2e-3
+    pose = np.concatenate([motion.global_orient, motion.body_pose], axis=1).reshape(len(motion), 22, 3)
+    for joint in range(22):
+        turn = Rotation.from_rotvec(pose[:, joint])
+        assert (turn[:-1].inv() * turn[1:]).magnitude().max() * FPS < 7.0, joint  # walking of a short person: 6.8
+        if joint in RANGES:
+            assert np.degrees(turn.magnitude().max()) < RANGES[joint], joint
+    assert np.linalg.norm(np.diff(motion.transl, axis=0), axis=1).max() * FPS < 1.4
+    assert np.abs(np.diff(pos, 3, axis=0)).max() * FPS**3 < 1700.0  # walking: 1600
+
+    for thing in things.values():
+        speed = np.linalg.norm(np.diff(thing.position, axis=0), axis=1).max() * FPS
+        assert speed < 2.6, thing.thing.kind  # nothing jumps
+        kicked = "kick" in task
+        sole = min(surface_distance(thing, soles[:, k]).min() for k in range(4))
+        assert sole > (-0.03 if kicked else 0.04), thing.thing.kind
+        for joint in (0, 1, 2, 3, 4, 5, 6, 9, 15):
+            least = 0.03 if thing.thing.kind == "chair" else 0.05
+            assert surface_distance(thing, pos[:, joint]).min() > least, (thing.thing.kind, joint)
+        for event in thing.thing.events:
+            if isinstance(event, Held):
+                held = (times >= event.begin) & (times < event.end)
+                for side in event.sides:
+                    assert np.abs(surface_distance(thing, hands[side])[held]).max() < 0.03
+
+
+@pytest.mark.parametrize(("name", "side"), [("table", "right"), ("box", "left"), ("bottle", "right"), ("ball", "left")])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_touching(body, name, side, shape):
+    _, things, pos, hands, _ = _done(f"touch the {name} with your {side} hand for 2 seconds", body, shape)
+    away = surface_distance(things[name], hands[side])
+    assert away.min() > 0.0
+    touched = away < 0.03
+    assert 2.0 <= touched.sum() / FPS < 3.0
+    other = "left" if side == "right" else "right"
+    assert surface_distance(things[name], hands[other]).min() > 0.05
+    assert pos[touched, 0, :2].std(axis=0).max() < 0.01  # the person stands still meanwhile
+
+
+def test_the_palm_lies_on_the_table(body):
+    motion, things, _, hands, _ = _done("touch the table", body)
+    rot, _ = body.transforms(motion)
+    touched = surface_distance(things["table"], hands["right"]) < 0.025
+    np.testing.assert_allclose(rot[touched, 21][:, 2, 1].min(), 1.0, atol=0.02)  # its back looks up
+
+
+def test_what_is_held_moves_with_the_hand_and_stays_where_it_is_put(body):
+    _, things, _, hands, times = _done("pick up the bottle, then place it on the table", body)
+    bottle, table = things["bottle"], things["table"]
+    (event,) = bottle.thing.events
+    held = (times >= event.begin) & (times < event.end)
+    assert np.ptp(bottle.position[~held & (times < event.begin)], axis=0).max() == 0.0
+    assert np.ptp(bottle.position[times >= event.end], axis=0).max() == 0.0
+    off = bottle.position - hands["right"]
+    assert np.linalg.norm(off[held] - off[held][0], axis=1).max() < 0.01
+    assert np.ptp(bottle.position[held], axis=0).max() > 0.8  # carried
+    x, y, z = bottle.position[-1] - table.position[-1]
+    assert z == pytest.approx(table.thing.size[2])
+    assert abs(x) < table.thing.size[0] / 2 - 0.03
+    assert abs(y) < table.thing.size[1] / 2
+
+
+def test_the_ball_ends_in_the_basket(body):
+    _, things, *_ = _done("pick up the ball and put it into the basket", body)
+    off = things["ball"].position[-1] - things["basket"].position[-1]
+    assert np.hypot(*off[:2]) + SIZES["ball"][0] / 2 < SIZES["basket"][0] / 2
+    assert 0.0 < off[2] < 0.1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_chair_carries_the_person(body, shape):
+    motion, things, pos, _, _ = _done("sit down on the chair for 2 seconds, then stand up", body, shape)
+    seated = np.abs(np.diff(pos[:, 0, 2])) * FPS < 0.01
+    seated &= pos[1:, 0, 2] < 0.7
+    assert seated.sum() / FPS > 1.8
+    stature = body.rest_joints(motion.betas)[15, 1] - body.rest_foot_points(motion.betas)[0, 1]
+    above = surface_distance(things["chair"], pos[:, 0])[1:][seated]
+    np.testing.assert_allclose(above, 0.066 * stature / 0.9, atol=0.02)  # half the depth of a seat of flesh
+
+
+def test_the_broom_stays_in_both_hands_and_on_the_floor(body):
+    _, things, _, hands, times = _done("sweep the floor for 6 seconds", body)
+    broom = things["broom"]
+    (event,) = broom.thing.events
+    swept = (times >= event.begin) & (times < event.end)
+    assert event.end - event.begin > 5.0
+    across = broom.position[swept][:, 1]
+    assert np.sum((across[1:] > 0) != (across[:-1] > 0)) >= 4
+    assert np.abs(broom.position[swept][:, 2]).max() < 0.03
+    for side in event.sides:
+        assert np.abs(surface_distance(broom, hands[side])[swept]).max() < 0.03
+
+
+def test_a_kicked_thing_moves_when_the_foot_meets_it(body):
+    motion, things, *_ = _done("kick the ball with your right foot", body)
+    ball = things["ball"]
+    toe = body.foot_points(motion)[:, 3]
+    first = int(np.argmax(np.linalg.norm(np.diff(ball.position, axis=0), axis=1) > 1e-6))
+    assert surface_distance(ball, toe)[first] < 0.03
+    assert ball.position[-1, 0] - ball.position[0, 0] == pytest.approx(1.0)
+
+
+def test_walking_around_ends_behind_it_on_the_same_line(body):
+    for way, sign in (("left", 1.0), ("right", -1.0)):
+        _, things, pos, *_ = _done(f"walk around the box to the {way}", body)
+        place = things["box"].position[0]
+        assert pos[-1, 0, 0] > place[0] + 0.4
+        assert pos[-1, 0, 1] == pytest.approx(0.0, abs=0.03)
+        assert sign * pos[:, 0, 1][np.argmin(np.abs(pos[:, 0, 0] - place[0]))] > 0.45
+
+
+def test_a_straight_walk_goes_past_what_is_in_the_way(body):
+    walk = "walk forward two metres"
+    moved = choreograph(parse(walk), np.zeros(10), body).transl
+    _, things, pos, *_ = _done(f"pick up the ball, place it on the floor, then {walk}", body)
+    np.testing.assert_allclose(pos[-1, 0, :2] - pos[0, 0, :2], (moved[-1] - moved[0])[:2], atol=0.05)
+    assert np.abs(pos[:, 0, 1]).max() > 0.25
+    assert things["ball"].position[-1, 2] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("walk to the door", "no door to walk to"),
+        ("pick up the chair", "cannot pick up the chair"),
+        ("kick the table", "does not kick the table"),
+        ("pick up the box and put it into the basket", "does not fit"),
+        ("pick up the bottle and put it on the ball", "cannot be put on the ball"),
+        ("walk to the table, then walk left 20 cm, then walk backward one metre, then turn right 90 degrees, "
+         "then walk to the box, then walk backward 1 m, turn around and walk backward 2 metres", "through the box"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_with_things(task, said):
+    with pytest.raises(BadInput, match=said):
+        choreograph(parse(task), np.zeros(10))
+
+
+def test_distances_to_surfaces():
+    still = np.eye(3)[None]
+    for kind, point, expected in (
+        ("box", (0.0, 0.0, SIZES["box"][2] + 0.1), 0.1),
+        ("box", (SIZES["box"][0] / 2 + 0.03, 0.0, 0.1), 0.03),
+        ("box", (0.0, 0.0, SIZES["box"][2] - 0.01), -0.01),
+        ("ball", (0.0, 0.3, SIZES["ball"][2] / 2), 0.3 - SIZES["ball"][0] / 2),
+        ("table", (0.0, 0.0, 0.3), SIZES["table"][2] - 0.035 - 0.3),
+    ):
+        thing = Moving(Thing(kind, np.zeros(4)), np.zeros((1, 3)), still)
+        assert surface_distance(thing, np.array([point]))[0] == pytest.approx(expected)
+        assert np.ptp(corners(thing)[0], axis=0) == pytest.approx(SIZES[kind])
