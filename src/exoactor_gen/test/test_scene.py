@@ -54,7 +54,8 @@ def test_motion_with_things_can_be_done(body, task, shape):
     pose = np.concatenate([motion.global_orient, motion.body_pose], axis=1).reshape(len(motion), 22, 3)
     for joint in range(22):
         turn = Rotation.from_rotvec(pose[:, joint])
-        assert (turn[:-1].inv() * turn[1:]).magnitude().max() * FPS < 7.0, joint  # walking of a short person: 6.8
+        fastest = 5.6 if joint >= 12 else 7.0  # the knees of a short person who walks: 6.8
+        assert (turn[:-1].inv() * turn[1:]).magnitude().max() * FPS < fastest, joint
         if joint in RANGES:
             assert np.degrees(turn.magnitude().max()) < RANGES[joint], joint
     assert np.linalg.norm(np.diff(motion.transl, axis=0), axis=1).max() * FPS < 1.4
