@@ -159,7 +159,7 @@ class Pipeline:
     def takes(self) -> dict[str, Any]:
         """Names and defaults of what the pipeline can be called with."""
         parameters = inspect.signature(self.kind.__call__).parameters
-        return {name: p.default for name, p in parameters.items() if name != "self"}
+        return {n: p.default for n, p in parameters.items() if n != "self" and p.kind is not p.VAR_KEYWORD}
 
     def needs(self, argument: str) -> bool:
         """Whether it cannot be called without this argument."""

@@ -21,7 +21,7 @@ from exoactor_gen.planners import load_planner, planned
 from exoactor_gen.prompt import SHORT, Prompt, Template
 
 DEFAULT = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
-"""Apache-2.0, text and image to video with the same weights, for one GPU."""
+"""Apache-2.0, text and image to video with the same weights, on one GPU."""
 _SIBLINGS = {
     "LTXPipeline": "LTXImageToVideoPipeline",
     "LTX2Pipeline": "LTX2ImageToVideoPipeline",
@@ -35,6 +35,8 @@ _RATES = {
 }  # fmt: skip
 """Frames a second that pipelines were trained for, by the beginning of their names, where the pipeline does not say it:
 from the examples in diffusers' documentation of each; HunyuanVideo's from its own README. Others: 24."""
+_FRAMES = {"Mochi": 163, "Allegro": 88}
+"""The most frames, where the pipeline does not say it: from their own READMEs."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def made_for(pipeline: Pipeline) -> Made:
         part = pipeline.part("transformer")
         width, height = 8 * part.get("sample_width", 90), 8 * part.get("sample_height", 60)
         frames, fps = part.get("sample_frames", 49), 16.0 if part.get("patch_size_t") else 8.0  # 1.5 or the first
+    frames = next((value for start, value in _FRAMES.items() if name.startswith(start)), frames)
     return Made(width, height, frames or 121, float(fps))
 
 
@@ -82,9 +85,10 @@ def steps_of(pipe: Any) -> tuple[int, int]:
 
 
 def frames_for(seconds: float, fps: float, step: int, most: int) -> int:
-    """The fewest frames, one and a multiple of ``step``, that take so long but for a quarter of a second."""
-    steps = math.ceil(((seconds - 0.25) * fps - 1) / step)
-    return max(1, min(1 + step * max(1, steps), most))
+    """The fewest frames that take so long, but for a quarter of a second: ``most``, or less by a multiple of ``step``."""
+    rest = most % step
+    steps = math.ceil(((seconds - 0.25) * fps - rest) / step)
+    return min(rest + step * max(1, steps), most)
 
 
 def size_for(made: Made, wanted: tuple[int, int], picture: np.ndarray | None, step: int) -> tuple[int, int]:
@@ -219,6 +223,15 @@ class DiffusersVideo:
         self.pipeline = Pipeline(model, revision, dtype, device, offload, tiling, slicing)
         if not _frames_argument(self.pipeline):
             raise BadInput(f"The pipeline {self.pipeline.kind.__name__} of {model} makes no videos.")
+        if "prompt" not in self.pipeline.takes:
+            raise BadInput(f"The pipeline {self.pipeline.kind.__name__} of {model} takes no words to say what to do.")
+        lacking = [name for name in self.pipeline.takes if self.pipeline.needs(name)]
+        lacking = sorted(set(lacking) - {"prompt", "image", *self.extra})
+        if lacking:
+            raise BadInput(
+                f"The pipeline {self.pipeline.kind.__name__} of {model} makes videos of more than words and a picture: "
+                f"it wants {', '.join(lacking)}."
+            )
         unknown = set(self.extra) - set(self.pipeline.takes)
         if unknown:
             raise BadInput(f"The option extra names {min(unknown)}, which {self.pipeline.kind.__name__} does not take.")
@@ -276,15 +289,18 @@ class DiffusersVideo:
         picture, embodied = request.scene_image, None
         if self.embody:
             said[:] = [0.0, "Turning the robot into a person"]
+            if hasattr(self.embody.edit, "free"):
+                pipeline.free()  # one GPU mostly does not hold both models
             picture, embodied = self.embody(picture, tick)
         picture = self._choose(picture, notes)
         said[:] = [0.0, f"Loading {pipeline.model}"]
         pipe = pipeline.load(tick)
         frame_step, pixel_step = steps_of(pipe)
         frames = self.frames or frames_for(plan.seconds, fps, frame_step, most)
-        if (frames - 1) % frame_step:
-            notes.append(f"The model makes one frame and a multiple of {frame_step} more, so not {frames}.")
-            frames = 1 + frame_step * math.ceil((frames - 1) / frame_step)
+        rest = made.frames % frame_step
+        if (frames - rest) % frame_step:
+            notes.append(f"The frames of this model are a multiple of {frame_step}, plus {rest}: not {frames}.")
+            frames = rest + frame_step * math.ceil((frames - rest) / frame_step)
         width, height = size_for(made, (self.width, self.height), picture, pixel_step)
         if any(asked not in (0, side) for asked, side in ((self.width, width), (self.height, height))):
             notes.append(f"The sides of its pictures are multiples of {pixel_step}: {width} x {height} px are made.")

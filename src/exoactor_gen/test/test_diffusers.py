@@ -111,7 +111,7 @@ def test_one_backend_serves_requests_with_and_without_a_picture(folder):
 def test_frames_and_sizes_become_what_the_pipeline_makes(folder):
     made = make(folder, "wan", frames=19, width=70, height=33)
     assert (made.video.width, made.video.height, made.video.frame_count) == (64, 32, 21)
-    assert "a multiple of 4 more, so not 19" in made.metrics["note"]
+    assert "a multiple of 4, plus 1: not 19" in made.metrics["note"]
     assert "multiples of 16: 64 x 32 px" in made.metrics["note"]
 
 
@@ -127,6 +127,7 @@ def test_frames_for():
     assert frames_for(5.2, 16.0, 4, 81) == 81
     assert frames_for(60.0, 16.0, 4, 81) == 81
     assert frames_for(0.1, 16.0, 8, 161) == 9
+    assert frames_for(2.0, 15.0, 4, 88) == 28  # Allegro: whole fours
     for seconds in np.linspace(0.5, 6, 20):
         count = frames_for(seconds, 24.0, 8, 161)
         assert count % 8 == 1
@@ -260,6 +261,10 @@ def test_what_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch):
     assert "names the pipeline SoonPipeline, which diffusers 0." in message(BadInput, model=str(tmp_path))
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     assert "makes no videos" in message(BadInput, model=str(tmp_path))
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableVideoDiffusionPipeline"}')
+    assert "takes no words" in message(BadInput, model=str(tmp_path))
+    (tmp_path / "model_index.json").write_text('{"_class_name": "LucyEditPipeline"}')
+    assert "it wants video" in message(BadInput, model=str(tmp_path))
     (tmp_path / "model_index.json").write_text('{"_class_na')
     assert "model_index.json of" in message(BadInput, model=str(tmp_path))
     broken = tmp_path / "broken"
