@@ -85,7 +85,7 @@ def steps_of(pipe: Any) -> tuple[int, int]:
 
 
 def frames_for(seconds: float, fps: float, step: int, most: int) -> int:
-    """The fewest frames that take so long, but for a quarter of a second: ``most``, or less by a multiple of ``step``."""
+    """The fewest frames that take so long but for a quarter second: ``most``, or less by a multiple of ``step``."""
     rest = most % step
     steps = math.ceil(((seconds - 0.25) * fps - rest) / step)
     return min(rest + step * max(1, steps), most)
