@@ -125,13 +125,20 @@ def _approach(score: Score, thing: Thing, pace: float) -> None:
             if distance > 0.75 or abs(bearing) > 30.0:
                 _approach(score, under[0], pace)
             return
-    if abs(bearing) > 3.0:
-        score.turn(bearing, pace)
-    away = distance - thing.extent(score.place[2]) - GAP[thing.kind]
-    if away > 0.03:
-        _forward(score, away, pace, thing)
-    elif away < -0.06:
-        score.go("backward", -away, pace)
+    for _ in range(3):  # past what stands in the way one may come out beside it
+        distance, bearing = _bearing(score, thing.place)
+        if abs(bearing) > 3.0:
+            score.turn(bearing, pace)
+        away = distance - thing.extent(score.place[2]) - GAP[thing.kind]
+        if away > 0.03:
+            _forward(score, away, pace, thing)
+        elif away < -0.06:
+            score.go("backward", -away, pace)
+        elif abs(bearing) <= 3.0:
+            return
+    distance, bearing = _bearing(score, thing.place)
+    if abs(bearing) > 8.0 or abs(distance - thing.extent(score.place[2]) - GAP[thing.kind]) > 0.1:
+        raise BadInput(f"The person does not get to the {thing.kind}: other things stand in the way.")
 
 
 def _forward(score: Score, distance: float, pace: float, goal: Thing | None = None, count: int | None = None) -> None:
@@ -285,11 +292,11 @@ def _grasp(thing: Thing, side: str, yaw: float) -> np.ndarray:
 
 
 def _pick_up(score: Score, action: Action) -> None:
-    thing = _thing(score, action.thing, GAP[action.thing], action.at)
-    if thing.kind not in LOOSE:
-        raise BadInput(f"The mannequin cannot pick up the {thing.kind}: it can pick up {', '.join(LOOSE)}.")
-    sides = sides_of(action.side, "right" if thing.kind == "bottle" else "both")
+    if action.thing not in LOOSE:
+        raise BadInput(f"The mannequin cannot pick up the {action.thing}: it can pick up {', '.join(LOOSE)}.")
+    sides = sides_of(action.side, "right" if action.thing == "bottle" else "both")
     _free_hands(score, sides)
+    thing = _thing(score, action.thing, GAP[action.thing], action.at)
     for _ in range(action.count or 1):
         if action.thing in score.held.values():
             _place(score, Action("place", thing=action.thing, at="floor"))
@@ -464,6 +471,9 @@ def _kick(score: Score, action: Action) -> None:
     for again in range(action.count or 1):
         if again:
             _approach(score, thing, action.pace)
+        for name, near in score.things.items():
+            if near is not thing and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08:
+                raise BadInput(f"The {name} stands where the foot would kick: go elsewhere first.")
         foot, air, home = score.feet[side], score.air[side], score.feet[side].value.copy()
         ahead = np.array([math.cos(score.place[2]), math.sin(score.place[2]), 0.0])
         score.pressure.move(score.now, score.now + 0.7, score.stand_on(other(side)))

@@ -19,6 +19,7 @@ TASKS = [
     "pick up the box with both hands and carry it to the table", "carry the basket to the chair and put it down on it",
     "pick up the ball and put it into the basket", "kick the box", "kick the ball twice with your left foot",
     "pick up the box, then wave, then walk forward two metres",
+    "pick up the ball with both hands, then place the box on the table",
 ]  # fmt: skip
 SHAPES = {"usual": np.zeros(10), "tall": np.array([1.0, 0.5, -0.5, 0.3, 0.5, 0.5, 1.0, 0, 0, 0]),
           "short": np.array([-1.5, 0.2, 0.0, -0.5, 0.0, 0.3, 0.0, 0, 0, 0])}  # fmt: skip
@@ -179,6 +180,7 @@ def test_a_straight_walk_goes_past_what_is_in_the_way(body):
         ("kick the table", "does not kick the table"),
         ("pick up the box and put it into the basket", "does not fit"),
         ("pick up the bottle and put it on the ball", "cannot be put on the ball"),
+        ("put the ball into the basket, then put the ball into the basket, then kick the ball", "basket stands where"),
         ("walk to the table, then walk left 20 cm, then walk backward one metre, then turn right 90 degrees, "
          "then walk to the box, then walk backward 1 m, turn around and walk backward 2 metres", "through the box"),
     ],
