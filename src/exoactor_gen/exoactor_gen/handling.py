@@ -337,7 +337,7 @@ def _place(score: Score, action: Action) -> None:
         near = [n for n, t in score.things.items() if n not in score.held.values()
                 and t.distance(spot) < spot_thing.size[:2].max() / 2.0 + 0.02]  # fmt: skip
         if near:
-            score.go("backward", 0.6, action.pace)
+            _away(score, 0.6)
             spot = np.array([*score.ahead(GAP[name] + thing.size[0] / 2.0), 0.0])
     else:
         if action.at == name:
@@ -382,7 +382,16 @@ def _free_hands(score: Score, sides: tuple[str, ...]) -> None:
     for side in sides:
         if side in score.held:
             _place(score, Action("place", thing=score.held[side], at="floor"))
-            score.go("backward", 0.4)
+            _away(score, 0.4)
+
+
+def _away(score: Score, distance: float) -> None:
+    """Step back, or aside where something stands behind."""
+    for way, (x, y) in {"backward": (-1, 0), "left": (0, 1), "right": (0, -1)}.items():
+        path = [score.ahead(x * s, y * s) for s in np.linspace(0.1, distance, 8)]
+        if all(t.distance(p) > 0.24 for n, t in score.things.items() if n not in score.held.values() for p in path):
+            score.go(way, distance)
+            return
 
 
 def _sit(score: Score, action: Action) -> None:
@@ -472,7 +481,11 @@ def _kick(score: Score, action: Action) -> None:
         if again:
             _approach(score, thing, action.pace)
         for name, near in score.things.items():
-            if near is not thing and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08:
+            if (
+                near is not thing
+                and name not in score.held.values()
+                and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08
+            ):
                 raise BadInput(f"The {name} stands where the foot would kick: go elsewhere first.")
         foot, air, home = score.feet[side], score.air[side], score.feet[side].value.copy()
         ahead = np.array([math.cos(score.place[2]), math.sin(score.place[2]), 0.0])
