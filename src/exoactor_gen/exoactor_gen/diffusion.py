@@ -219,7 +219,13 @@ class Pipeline:
 
     def _fetched(self, get: Callable[..., _Result]) -> _Result:
         """What is in the folder or was downloaded before; else what the hub has."""
-        from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
 
         try:
             try:
@@ -237,13 +243,13 @@ class Pipeline:
             raise BadInput(
                 f"There is no folder and no public repository {self.model} on the Hugging Face hub."
             ) from None
-        except OSError as error:
+        except (OSError, HfHubHTTPError.__base__) as error:  # the latter is the HTTP library's own
             if not self._of_hub:
                 raise Missing(f"The pipeline in {self.model} is not complete: {_first_line(error)}.") from None
-            if isinstance(error, EntryNotFoundError) and hub_is_there():
+            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 raise BadInput(
-                    f"The repository {self.model} holds no pipeline of diffusers with safetensors "
-                    f"({_first_line(error)}): take the one that its authors made for diffusers."
+                    f"The repository {self.model} holds no pipeline of diffusers: take the one that its authors made "
+                    "for diffusers, whose name mostly ends so."
                 ) from None
             revision = f" --revision {self.revision}" if self.revision else ""
             raise Missing(

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -276,6 +278,49 @@ def test_what_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch):
                 broken / "transformer/diffusion_pytorch_model.safetensors")  # fmt: skip
     assert "cannot be loaded as WanPipeline" in message(BadInput, model=str(broken), **small)
     assert "device 'cuda:9'" in message(Missing, model=str(broken), device="cuda:9")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "kind", "said"),
+    [
+        (
+            403,
+            "GatedRepo",
+            Missing,
+            "licence of some/model must be accepted first: at https://huggingface.co/some/model",
+        ),
+        (401, "RepoNotFound", BadInput, "no folder and no public repository some/model"),
+        (404, "EntryNotFound", BadInput, "some/model holds no pipeline of diffusers"),
+        (400, "", Missing, "cannot be reached or does not give them"),
+    ],
+)
+def test_what_the_hub_answers_is_a_sentence(tmp_path, monkeypatch, code, name, kind, said):
+    from huggingface_hub import constants
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(code)
+            self.send_header("X-Error-Code", name)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setattr(diffusion, "hub_is_there", lambda: True)
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        with pytest.raises(kind, match=said) as caught:
+            load_backend("generate", "diffusers", model="some/model")
+        server.shutdown()
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
