@@ -430,16 +430,15 @@ def cost(who: str, seconds: float) -> dict[str, float]:
     """CPU seconds and memory of retargeting a long clip; meant for a process of its own."""
     retargeter = Retargeter(fps=FPS)
     human = long_motion(seconds)
-    told = None if who == "ours" else gmr_targets(retargeter, human)
-    if told is None:
-        fit(retargeter, retargeter.targets(long_motion(1.0)))  # first calls load and cache
+    once = long_motion(1.0)  # first calls load and cache
+    fit(retargeter, retargeter.targets(once)) if who == "ours" else gmr_targets(retargeter, once)
     before, times = _memory(peak=False), []
     for _ in range(3):  # other work on the machine only ever adds
         begin = time.process_time()
-        if told is None:
+        if who == "ours":
             motion = fit(retargeter, retargeter.targets(human))
         else:
-            motion = mink_ik.MinkIK(as_shipped=who == "gmr_as_shipped")(*told)
+            motion = mink_ik.MinkIK(as_shipped=who == "gmr_as_shipped")(*gmr_targets(retargeter, human))
         times.append(time.process_time() - begin)
     return {
         "frames": len(motion),
