@@ -26,6 +26,7 @@ from exoactor.stages import Progress, no_progress
 from exoactor_pose.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
 from exoactor_pose.banded import Banded
 from exoactor_pose.camera import Camera
+from exoactor_pose.contacts import contacts_of
 from exoactor_pose.initial import continuous, initial_pose
 from exoactor_pose.landmarks import Landmarks
 from exoactor_pose.lift import lift
@@ -536,20 +537,6 @@ def _up(floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The world's z axis in the frame of reference (3,), and its derivatives by pitch and roll (2, 3)."""
     s, c, sr, cr = np.sin(floor[0]), np.cos(floor[0]), np.sin(floor[1]), np.cos(floor[1])
     return np.array([-s, c * sr, c * cr]), np.array([[-c, -s * sr, -s * cr], [0.0, c * cr, -c * sr]])
-
-
-def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
-    """Contacts (T, 4) in [0, 1] of sole points (T, 4, 3) m: those that are low and slow, for 0.1 s or more."""
-    if len(soles) > 2:
-        speed = np.linalg.norm(np.gradient(soles, 1 / fps, axis=0), axis=-1)
-    else:
-        speed = np.zeros(soles.shape[:2])
-    # Low by the lowest point of the frame, not by the floor: a floor that is still a little off must not hide contacts.
-    rise = soles[..., 2] - soles[..., 2].min(axis=1, keepdims=True)
-    low = 1 / (1 + np.exp(-(0.06 - rise) / 0.01))
-    slow = 1 / (1 + np.exp(-(0.40 - speed) / 0.08))
-    size = 2 * round(0.05 * fps) + 1
-    return median_filter(low * slow, size=(size, 1), mode="nearest")
 
 
 def _lift(depth: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from exoactor.motion import HumanMotion
 from exoactor_pose.anatomy import landmark_points
 from exoactor_pose.banded import Banded
 from exoactor_pose.camera import Camera
-from exoactor_pose.fit import Weights, contacts_of, fit
+from exoactor_pose.contacts import contacts_of
+from exoactor_pose.fit import Weights, fit
 from exoactor_pose.initial import initial_pose
 from exoactor_pose.landmarks import Landmarks
 from exoactor_pose.skeleton import POSE, VARIABLES, Skeleton, State

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from exoactor.body import STATURE, BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
-from exoactor_pose.fit import contacts_of
+from exoactor_pose.contacts import contacts_of
 from exoactor_pose.readers.recording import Person
 
 DRIFT = 0.12
