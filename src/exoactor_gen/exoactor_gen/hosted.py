@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import math
 import os
 import threading
@@ -19,7 +18,8 @@ from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_pr
 from exoactor.video import Video
 from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import data_url
-from exoactor_gen.planners import load_planner, planned
+from exoactor_gen.options import json_object
+from exoactor_gen.planners import load_planner, told
 from exoactor_gen.prompt import Prompt, Template
 from exoactor_gen.web import Request, Tick, Web, pause, refusal
 
@@ -177,12 +177,7 @@ class Hosted:
             raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
         if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
             raise BadInput(f"timeout and poll are {timeout:g} and {poll:g}, but must be positive numbers of seconds.")
-        try:
-            self.extra = json.loads(extra) if extra.strip() else {}
-        except ValueError:
-            self.extra = None
-        if not isinstance(self.extra, dict):
-            raise BadInput('The option extra is no JSON object: write it like {"guidance_scale": 4}.')
+        self.extra = json_object(extra, '{"guidance_scale": 4}')
         self.model, self.base_url = model, base_url or self.home
         self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
         self.timeout, self.poll = timeout, poll
@@ -293,13 +288,7 @@ class Hosted:
             progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
 
         longest = float(self.seconds or self.lengths[-1])
-        plan = planned(request, self.planner, longest, tick)
-        try:
-            plan = plan.within(longest)
-        finally:  # one that is too long is told as well, to be shortened
-            progress(0.0, f"Plan: {plan}")
-            if on_plan:
-                on_plan(plan.data())
+        plan = told(request, self.planner, longest, tick, progress, on_plan)
         seconds = self.seconds or next(n for n in self.lengths if n >= min(plan.seconds - 0.25, longest))
         picture, embodied = request.scene_image, None
         prompt = self.template.fill(plan, seconds, picture is not None)

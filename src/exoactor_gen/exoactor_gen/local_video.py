@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass, replace
@@ -16,8 +15,9 @@ from exoactor.video import MAX_FPS, Video
 from exoactor_gen.diffusion import Pipeline, library
 from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import fitted
+from exoactor_gen.options import json_object
 from exoactor_gen.plan import Plan
-from exoactor_gen.planners import load_planner, planned
+from exoactor_gen.planners import load_planner, told
 from exoactor_gen.prompt import SHORT, Prompt, Template
 
 DEFAULT = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
@@ -210,12 +210,7 @@ class DiffusersVideo:
         ):  # fmt: skip
             if not 0 <= value <= most:
                 raise BadInput(f"The option {name} is {value}, but a number from 0 to {most:g} is needed.")
-        try:
-            self.extra = json.loads(extra) if extra.strip() else {}
-        except ValueError:
-            self.extra = None
-        if not isinstance(self.extra, dict):
-            raise BadInput('The option extra is no JSON object: write it like {"decode_timestep": 0.05}.')
+        self.extra = json_object(extra, '{"decode_timestep": 0.05}')
         self.steps, self.guidance, self.seed, self.negative = steps, guidance, seed, negative
         self.frames, self.fps, self.width, self.height = frames, fps, width, height
         self.planner = load_planner(planner, planner_model, planner_url)
@@ -279,13 +274,7 @@ class DiffusersVideo:
         pipeline, made, notes = self.pipeline, self._made, []
         fps = self.fps or made.fps
         most = self.frames or made.frames
-        plan = planned(request, self.planner, most / fps, tick)
-        try:
-            plan = plan.within(most / fps)
-        finally:  # one that is too long is told as well, to be shortened
-            progress(0.0, f"Plan: {plan}")
-            if on_plan:
-                on_plan(plan.data())
+        plan = told(request, self.planner, most / fps, tick, progress, on_plan)
         picture, embodied = request.scene_image, None
         if self.embody:
             said[:] = [0.0, "Turning the robot into a person"]

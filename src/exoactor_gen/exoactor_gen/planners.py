@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.errors import BadInput, Missing, Refused
-from exoactor.stages import GenerateRequest
+from exoactor.stages import GenerateRequest, OnPlan, Progress
 from exoactor_gen.image import data_url
 from exoactor_gen.language import KINDS
 from exoactor_gen.plan import Action, Draft, Plan, schema, validated
@@ -90,6 +90,26 @@ def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Ti
     if not request.instruction.strip():
         raise BadInput("The instruction is empty: say what to do.")
     return planner(request.instruction, request.scene_image, longest, tick)
+
+
+def told(
+    request: GenerateRequest, planner: Planner, longest: float, tick: Tick, progress: Progress, on_plan: OnPlan | None
+) -> Plan:
+    """The plan of `planned`, made to fit into ``longest`` seconds, and told.
+
+    Raises
+    ------
+    BadInput
+        As `planned`, or the plan is too long.
+    """
+    plan = planned(request, planner, longest, tick)
+    try:
+        plan = plan.within(longest)
+    finally:  # one that is too long is told as well, to be shortened
+        progress(0.0, f"Plan: {plan}")
+        if on_plan:
+            on_plan(plan.data())
+    return plan
 
 
 def _by_rules(instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
