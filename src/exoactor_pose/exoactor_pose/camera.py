@@ -38,10 +38,6 @@ class Camera:
         """(3,) in the world."""
         return np.array([0.0, 0.0, self.height])
 
-    def to_world(self, points: np.ndarray) -> np.ndarray:
-        """Camera frame -> world, (..., 3)."""
-        return points @ self.rotation + self.position
-
     def project(self, points: np.ndarray) -> np.ndarray:
         """World points (..., 3) -> pixels (..., 2)."""
         p = (points - self.position) @ self.rotation.T

@@ -194,18 +194,6 @@ class Kinematics:
             out[:, :, :3] = np.eye(3)
         return out
 
-    def along_jacobian(
-        self, poses: Poses, body: int, point: np.ndarray, direction: np.ndarray, block: np.ndarray
-    ) -> np.ndarray:
-        """Jacobian (T, n) of world points (3, T) along directions (3, T)."""
-        coordinates, columns = self._columns(body, block)
-        out = np.zeros((poses.pos.shape[-1], len(block)))
-        moment = cross(point - poses.anchor[coordinates], direction)  # d . (a x r) = a . (r x d)
-        out[:, columns] = np.sum(poses.axis[coordinates] * moment, axis=1).T
-        if block[0] == 0:
-            out[:, :3] = direction.T
-        return out
-
     def center_of_mass(self, poses: Poses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centre of mass (3, T), and the masses (B,) and mass times centre (B, 3, T) of all that each body carries."""
         d = self.description
