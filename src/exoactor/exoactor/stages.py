@@ -45,12 +45,13 @@ class GenerateRequest:
     """What to imagine: the instruction, and optionally a picture of the scene, (H, W, 3) uint8 RGB, and a plan.
 
     A plan is JSON-ready values as `Generation.plan` holds them; it is carried out as it is, and the instruction is then
-    not read.
+    not read. ``attempt`` counts the videos made of one request, from 0: a generator adds it to its seed.
     """
 
     instruction: str
     scene_image: np.ndarray | None = None
     plan: dict[str, Any] | None = None
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
