@@ -1,0 +1,1 @@
+"""Whether a generated video may go on: what is asked of it, and what was found."""
