@@ -15,6 +15,7 @@ from exoactor.errors import BadInput, Refused
 from exoactor.stages import Figure, load_backend
 from exoactor_gen.editors import Edit, load_editor
 from exoactor_gen.image import fitted
+from exoactor_gen.options import shifted
 from exoactor_gen.web import Tick
 
 Box = tuple[float, float, float, float]
@@ -67,7 +68,9 @@ class Embodiment:
             raise BadInput(f"The option embody_tries is {tries}, but a number from 1 to 20 is needed.")
         self.edit, self.find, self.tries, self.seed, self.robot = edit, find, tries, seed, robot
 
-    def __call__(self, picture: np.ndarray | None, tick: Tick = lambda: None) -> tuple[np.ndarray, dict[str, Any]]:
+    def __call__(
+        self, picture: np.ndarray | None, tick: Tick = lambda: None, attempt: int = 0
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         """Do it.
 
         Parameters
@@ -76,6 +79,8 @@ class Embodiment:
             (H, W, 3) uint8 RGB, of the robot in its scene.
         tick
             Called while waiting.
+        attempt
+            Of the video, from 0; no two have a seed in common.
 
         Returns
         -------
@@ -97,7 +102,8 @@ class Embodiment:
         try:
             for number in range(self.tries):
                 tick()
-                edited = self.edit(picture, PROMPT, NEGATIVE, self.seed + number, tick)
+                seed = shifted(self.seed, attempt * self.tries + number)
+                edited = self.edit(picture, PROMPT, NEGATIVE, seed, tick)
                 edited = fitted(edited, (picture.shape[1], picture.shape[0]))
                 figures = self.find(edited)
                 mask = difference(picture, edited)
@@ -105,7 +111,7 @@ class Embodiment:
                 wrong = misfit(figures, place, mask)
                 if not wrong:
                     record = {
-                        "seed": self.seed + number,
+                        "seed": seed,
                         "tries": number + 1,
                         "refused": reasons,
                         "overlap": round(overlap(figures[0].box, place), 3),
@@ -115,7 +121,7 @@ class Embodiment:
                         "template": VERSION,
                     }
                     return edited, record
-                reasons.append(f"seed {self.seed + number}: {wrong}")
+                reasons.append(f"seed {seed}: {wrong}")
         finally:
             getattr(self.edit, "free", lambda: None)()
         raise Refused(

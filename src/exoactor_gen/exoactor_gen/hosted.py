@@ -18,7 +18,7 @@ from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_pr
 from exoactor.video import Video
 from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import data_url
-from exoactor_gen.options import json_object
+from exoactor_gen.options import json_object, shifted
 from exoactor_gen.planners import load_planner, told
 from exoactor_gen.prompt import Prompt, Template
 from exoactor_gen.web import Request, Tick, Web, pause, refusal
@@ -300,11 +300,12 @@ class Hosted:
             )
         if self.embody:
             said[:] = [0.0, "Turning the robot into a person"]
-            picture, embodied = self.embody(picture, tick)
+            picture, embodied = self.embody(picture, tick, request.attempt)
         model = self.model
         if picture is not None and model == self.model_for(False):
             model = self.model_for(True)
-        ask = Ask(prompt, model, self.aspect, self.resolution, self.seed, picture, self.extra)
+        seed = shifted(self.seed, request.attempt)
+        ask = Ask(prompt, model, self.aspect, self.resolution, seed, picture, self.extra)
         until = time.monotonic() + self.timeout
         said[:] = [0.02, f"Sending the task to {self.title}"]
         answer = self.web.ask(self.submit(ask), tick, until)
@@ -326,7 +327,7 @@ class Hosted:
             "provider": self.title,
             "model": model,
             "job": job.id,
-            "seed": self.seed if self.takes_seed else None,
+            "seed": seed if self.takes_seed else None,
             "seconds": frames / video.fps,
             "frames": frames,
             "waited": round(time.monotonic() - start, 1),

@@ -15,7 +15,7 @@ from exoactor.video import MAX_FPS, Video
 from exoactor_gen.diffusion import Pipeline, library
 from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import fitted
-from exoactor_gen.options import json_object
+from exoactor_gen.options import json_object, shifted
 from exoactor_gen.plan import Plan
 from exoactor_gen.planners import load_planner, told
 from exoactor_gen.prompt import SHORT, Prompt, Template
@@ -280,7 +280,7 @@ class DiffusersVideo:
             said[:] = [0.0, "Turning the robot into a person"]
             if hasattr(self.embody.edit, "free"):
                 pipeline.free()  # one GPU mostly does not hold both models
-            picture, embodied = self.embody(picture, tick)
+            picture, embodied = self.embody(picture, tick, request.attempt)
         picture = self._choose(picture, notes)
         said[:] = [0.0, f"Loading {pipeline.model}"]
         pipe = pipeline.load(tick)
@@ -295,7 +295,8 @@ class DiffusersVideo:
             notes.append(f"The sides of its pictures are multiples of {pixel_step}: {width} x {height} px are made.")
         prompt = self._prompt(pipe, plan, round(frames / fps), picture is not None, notes)
         steps = self.steps or next((v for n, v in pipeline.takes.items() if n == "num_inference_steps" and v), 50)
-        arguments = self._arguments(prompt, picture, frames, fps, width, height)
+        seed = shifted(self.seed, request.attempt)
+        arguments = self._arguments(prompt, picture, seed, frames, fps, width, height)
         said[:] = [0.1, f"Step 0 of {steps}"]
 
         def on_step(done: int) -> None:
@@ -314,7 +315,7 @@ class DiffusersVideo:
             "pipeline": pipeline.kind.__name__,
             "device": str(pipeline.device),
             "dtype": pipeline.dtype,
-            "seed": self.seed,
+            "seed": seed,
             "steps": steps,
             "frames": len(pictures),
             "seconds": round(len(pictures) / video.fps, 3),
@@ -359,7 +360,7 @@ class DiffusersVideo:
         return prompt
 
     def _arguments(
-        self, prompt: Prompt, picture: np.ndarray | None, frames: int, fps: float, width: int, height: int
+        self, prompt: Prompt, picture: np.ndarray | None, seed: int, frames: int, fps: float, width: int, height: int
     ) -> dict[str, Any]:
         """What the pipeline is called with; it leaves out what it does not take."""
         import torch
@@ -371,7 +372,7 @@ class DiffusersVideo:
             _frames_argument(self.pipeline): frames,
             "fps": fps,
             "frame_rate": fps,
-            "generator": torch.Generator("cpu").manual_seed(self.seed),
+            "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",
         }
         if self.steps:

@@ -17,3 +17,8 @@ def json_object(extra: str, example: str) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise BadInput(f"The option extra is no JSON object: write it like {example}.")
     return read
+
+
+def shifted(seed: int, attempt: int) -> int:
+    """The seed of the attempt that has this number; services and PyTorch take 31 bits."""
+    return (seed + attempt) % 2**31

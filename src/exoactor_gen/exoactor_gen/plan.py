@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -85,7 +86,9 @@ class Plan(Draft):
                 f"The plan takes {self.seconds:.1f} s, but a video of this generator has at most {longest:g} s: give "
                 "the task in parts, or shorten the plan (exoactor generate --plan)."
             )
-        shorter = (a.model_copy(update={"seconds": round(max(0.2, factor * a.seconds), 2)}) for a in self.actions)
+        shorter = (
+            a.model_copy(update={"seconds": max(0.2, math.floor(100 * factor * a.seconds) / 100)}) for a in self.actions
+        )
         return self.model_copy(update={"actions": tuple(shorter)})
 
     def data(self) -> dict[str, Any]:

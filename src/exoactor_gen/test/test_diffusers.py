@@ -84,6 +84,10 @@ def test_the_seed_decides_everything(folder):
     one = pixels(1)
     np.testing.assert_array_equal(pixels(1), one)
     assert np.abs(pixels(2) - one).mean() > 1
+    wan.seed = 0
+    again = wan(GenerateRequest("wave", attempt=1))
+    np.testing.assert_array_equal(np.array(list(again.video.frames()), float), one)
+    assert again.metrics["seed"] == 1
 
 
 def test_the_picture_is_where_the_video_begins(folder):

@@ -110,6 +110,14 @@ def test_a_good_picture_is_taken_at_once(robot, person, find):
     json.dumps(record)
 
 
+def test_attempts_have_no_seed_in_common(robot, person, find):
+    edit, asked = editor(person, person, robot, person)
+    embody = Embodiment(edit, find, tries=4, seed=2**31 - 5)
+    seeds = [embody(robot, attempt=attempt)[1]["seed"] for attempt in (0, 1, 2)]
+    assert seeds == [2**31 - 5, 2**31 - 1, 4]
+    assert [seed for _, _, seed in asked] == [2**31 - 5, 2**31 - 1, 3, 4]
+
+
 def test_bad_pictures_are_refused_with_reasons_and_the_next_seed_is_tried(robot, person, find, cut_out):
     nobody, elsewhere, cropped, small, pair = (
         with_people(robot, find, cut_out, *places)

@@ -330,6 +330,20 @@ def test_text_to_video(service):
     assert "watermark" in text  # of the negative prompt, wherever it is said
 
 
+def test_another_attempt_has_another_seed_and_the_same_plan(service):
+    generator = backend(service, seed=5)
+    first = generator(GenerateRequest(TASK))
+    generator.planner = None  # planning may have cost something: it is not done again
+    service.asked.clear()
+    again = generator(GenerateRequest(TASK, None, first.plan, attempt=2))
+    assert again.plan == first.plan
+    assert again.metrics["seed"] == (None if first.metrics["seed"] is None else 7)
+    sent = service.sent()
+    sent = sent["input"] if service.name == "replicate" else sent
+    assert int(sent.get("seed", 7)) == 7
+    assert ("seed" in sent) == (again.metrics["seed"] is not None)
+
+
 def test_image_to_video_begins_with_the_picture(service):
     picture = np.zeros((360, 640, 3), np.uint8)
     picture[:, 320:] = 255

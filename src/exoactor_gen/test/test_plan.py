@@ -165,6 +165,9 @@ def test_planned():
     with pytest.raises(BadInput, match="instruction is empty"):
         planned(GenerateRequest("  "), load_planner("verbatim"), 8.0)
     assert Plan.read(PLAN).within(3.5).seconds == pytest.approx(3.5)
+    thirds = Plan.read({**PLAN, "actions": [WALK] * 3}).within(10.0)
+    assert thirds.seconds <= 10.0
+    assert thirds.within(10.0) == thirds  # sent again, it is done as it is
     with pytest.raises(BadInput, match=r"takes 4.0 s, but"):
         Plan.read(PLAN).within(2.0)
 
