@@ -10,7 +10,9 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -92,7 +94,8 @@ class Video:
         with av.open(buffer, "w", format="mp4") as container:
             if intrinsics is not None:
                 container.metadata["comment"] = json.dumps({"intrinsics": [float(v) for v in intrinsics]})
-            stream = container.add_stream("libx264", rate=round(fps), options={"crf": "18", "preset": "veryfast"})
+            rate = Fraction(fps).limit_denominator(1001)
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
             stream.pix_fmt = "yuv420p"
             height = width = 0
             for image in frames:
@@ -103,7 +106,16 @@ class Video:
             if not height:
                 raise BadInput("A video needs at least one frame.")
             container.mux(stream.encode())
-        return cls(buffer.getvalue(), float(round(fps)), width, height, intrinsics)
+        return cls(buffer.getvalue(), float(rate), width, height, intrinsics)
+
+    def thinned(self, fps: float) -> Video:
+        """The same with every n-th frame, as few as still are ``fps`` a second; itself where that is every frame."""
+        step = int(self.fps / fps + 0.05)  # 29.97 are 30
+        if step < 2:
+            return self
+        even = np.s_[: self.height // 2 * 2, : self.width // 2 * 2]
+        return self.from_frames((frame[even] for frame in islice(self.frames(), 0, None, step)), self.fps / step,
+                                self.intrinsics)  # fmt: skip
 
     def frames(self) -> Iterator[np.ndarray]:
         """Decode frame by frame: (H, W, 3) uint8 RGB.

@@ -23,6 +23,20 @@ def test_round_trip_keeps_frames_rate_and_intrinsics(tmp_path):
     np.testing.assert_allclose(levels, np.linspace(0, 255, 12), atol=6)
 
 
+@pytest.mark.parametrize(
+    ("fps", "wanted", "left"), [(30, 15, 15), (29.97, 15, 14.985), (25, 10, 12.5), (25, 8, 25 / 3)]
+)
+def test_a_thinned_video_lasts_as_long_and_has_the_same_camera(fps, wanted, left):
+    ramp = np.linspace(0, 255, 2 * round(fps)).astype(np.uint8)
+    video = Video.from_frames((np.full((48, 64, 3), v, np.uint8) for v in ramp), fps, (50.0, 50.0, 32.0, 24.0))
+    thin = video.thinned(wanted)
+    assert thin.fps == Video.from_bytes(thin.data).fps == pytest.approx(left, rel=1e-3)
+    assert thin.duration == pytest.approx(video.duration, abs=1 / thin.fps)
+    assert thin.intrinsics == video.intrinsics
+    np.testing.assert_allclose([f.mean() for f in thin.frames()], ramp[:: round(fps / left)], atol=6)
+    assert thin.thinned(wanted) is thin
+
+
 def test_a_foreign_comment_is_no_camera(tmp_path):
     assert Video.from_bytes(clip(intrinsics=None).data).intrinsics is None
 
