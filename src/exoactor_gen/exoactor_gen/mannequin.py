@@ -29,10 +29,10 @@ class Mannequin:
     Parameters
     ----------
     seed
-        Chooses whatever the options below leave open, and small changes of the camera.
+        Chooses whatever the options below leave open, and small changes of the camera; a request's attempt is added.
     camera
         Where the camera stands, seen from the person: front, three_quarter, side, back_three_quarter (to its right;
-        with _left behind it, to its left) or back.
+        with _left behind it, to its left) or back; empty: one of them by the seed.
     pan
         The camera turns after the person, instead of standing so far off that it sees the whole way.
     stature
@@ -56,10 +56,9 @@ class Mannequin:
     def __init__(self, seed: int = 0, camera: str = "three_quarter", pan: bool = False, stature: float = 0.0,
                  build: str = "", clothes: str = "", room: str = "", light: str = "", width: int = 640,
                  height: int = 480, fps: int = 30, body: str = "") -> None:  # fmt: skip
-        if camera not in VIEWS:
-            raise BadInput(f"There is no camera '{camera}': there are {', '.join(VIEWS)}.")
         for name, given, known in (
-            ("build", build, BUILDS), ("clothes", clothes, CLOTHES), ("room", room, ROOMS), ("light", light, LIGHTS),
+            ("camera", camera, VIEWS), ("build", build, BUILDS), ("clothes", clothes, CLOTHES), ("room", room, ROOMS),
+            ("light", light, LIGHTS),
         ):  # fmt: skip
             if given and given not in known:
                 raise BadInput(f"There is no {name} '{given}': there are {', '.join(known)}.")
@@ -99,11 +98,13 @@ class Mannequin:
         if on_plan:
             on_plan(planned.data())
         # one stream of chance for each, so that an option fixes its own part and leaves the others alone
-        rng = [np.random.default_rng([self.seed, part]) for part in range(3)]
+        seed = self.seed + request.attempt
+        rng = [np.random.default_rng([seed, part]) for part in range(3)]
         look = Look.draw(rng[0], self.clothes, self.room, self.light)
-        motion, things = perform(plan, self._shape(), self.body, self.fps)
+        motion, things = perform(plan, self._shape(seed), self.body, self.fps)
+        view = self.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
         camera = frame_person(
-            self.body.joints(motion), self.camera, self.width, self.height, rng[1], pan=self.pan, fps=self.fps,
+            self.body.joints(motion), view, self.width, self.height, rng[1], pan=self.pan, fps=self.fps,
             beside=np.concatenate([corners(thing) for thing in things], axis=1) if things else None,
         )  # fmt: skip
 
@@ -119,8 +120,8 @@ class Mannequin:
             "plan": str(plan),
             "seconds": video.duration,
             "frames": len(motion),
-            "seed": self.seed,
-            "camera": self.camera,
+            "seed": seed,
+            "camera": view,
             "camera_position": camera.position.tolist(),
             "camera_rotation": camera.rotations[0].tolist(),
             "stature": stature(self.body, motion.betas),
@@ -139,11 +140,11 @@ class Mannequin:
         BadInput
             The instruction is empty or not understood.
         """
-        return choreograph(parse(instruction), self._shape(), self.body, self.fps)
+        return choreograph(parse(instruction), self._shape(self.seed), self.body, self.fps)
 
-    def _shape(self) -> np.ndarray:
+    def _shape(self, seed: int) -> np.ndarray:
         """Shape coefficients (10,) of the body; 0, 3 and the others mean stature, girth and proportions."""
-        drawn = np.random.default_rng(self.seed).normal(size=6)
+        drawn = np.random.default_rng(seed).normal(size=6)
         betas = np.zeros(10)
         betas[1:6] = np.clip(drawn[1:], -1.5, 1.5) * (0.4, 0.4, 1.0, 0.4, 0.4)
         if self.build:

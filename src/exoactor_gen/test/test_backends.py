@@ -65,6 +65,22 @@ def test_seed_decides_everything():
     assert np.abs(a[0].astype(float) - c[0]).mean() > 5
 
 
+def test_another_attempt_is_another_seed():
+    ask = GenerateRequest("wait 0.2 seconds")
+    first, second = (_mannequin(seed=1)(replace(ask, attempt=number)) for number in (0, 1))
+    assert (first.metrics["seed"], second.metrics["seed"]) == (1, 2)
+    np.testing.assert_array_equal(second.truth.betas, _mannequin(seed=2)(ask).truth.betas)
+    assert not np.allclose(first.truth.betas, second.truth.betas)
+
+
+def test_the_seed_chooses_the_camera_where_none_is_named():
+    views = {
+        _mannequin(seed=seed, camera="", width=64, height=64)(GenerateRequest("wait 0.2 seconds")).metrics["camera"]
+        for seed in range(6)
+    }
+    assert len(views) > 2
+
+
 def test_cancel():
     def cancel(fraction, text):
         if fraction > 0.1:
