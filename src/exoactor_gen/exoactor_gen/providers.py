@@ -427,7 +427,7 @@ class Replicate(Hosted):
         if status in ("starting", "processing"):
             return Working("starting" if status == "starting" else "generating")
         if status != "succeeded":
-            raise self.failed(answer.get("error") or status)
+            raise self.failed(explain(answer.get("error")) or status)
         output = answer["output"]
         if not output:
             raise self.failed("the job's output has expired" if answer.get("data_removed") else "it made no output")

@@ -1,7 +1,7 @@
 """A small HTTP client for services that take minutes: retries, time limits, cancelling, and a key that is never said.
 
 The key travels in a header, to the service's own host only, and over https only (but for this machine). It is cut out
-of every text that an error carries.
+of every answer and of every text that an error carries, since services repeat it in what they complain of.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ class Web:
         again: Callable[[str], bool] = lambda reason: True,
     ) -> None:
         parts = urllib.parse.urlsplit(base_url)
+        if "@" in base_url or parts.query or parts.fragment:
+            raise BadInput(f"The base URL of {service} holds a password or a '?': keys are read from the environment.")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadInput(f"'{base_url}' is no base URL of {service}: it begins with https:// and a host.")
-        if parts.username or parts.password:
-            raise BadInput(f"The base URL of {service} holds a password: keys are read from the environment.")
         if not (key.isascii() and key.isprintable()):
             raise BadInput(f"The key in {key_name} holds characters that no key has: was it copied whole, on one line?")
         if key and travels_open(base_url):
@@ -124,7 +124,7 @@ class Web:
         """Make a request and return its answer's JSON; raises as `fetch`."""
         body = self.fetch(request, tick, until)
         try:
-            return json.loads(body) if body.strip() else {}
+            return self._without_key(json.loads(body)) if body.strip() else {}
         except ValueError:
             raise Refused(f"{self.service} answered with something that is no JSON.") from None
 
@@ -249,12 +249,17 @@ class Web:
         parts, own = urllib.parse.urlsplit(url), urllib.parse.urlsplit(self.base_url)
         return (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
 
+    def _without_key(self, value: Any) -> Any:
+        """An answer without the key."""
+        if isinstance(value, str) and self._key:
+            return value.replace(self._key, "[key]")
+        if isinstance(value, list):
+            return [self._without_key(v) for v in value]
+        return {name: self._without_key(v) for name, v in value.items()} if isinstance(value, dict) else value
+
     def _clean(self, text: str) -> str:
         """One line without the key."""
-        text = " ".join(text.split())
-        if self._key:
-            text = text.replace(self._key, "[key]")
-        return text[:400].rstrip(". ")
+        return " ".join(self._without_key(text).split())[:400].rstrip(". ")
 
 
 def refusal(service: str, reason: str) -> ExoActorError:
@@ -318,7 +323,7 @@ def _reason(body: bytes) -> str:
     try:
         value = json.loads(body)
     except ValueError:
-        return "" if body.lstrip().startswith(b"<") else body[:400].decode(errors="replace")
+        return "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")  # whole: a key may be anywhere
     return explain(value)
 
 

@@ -46,10 +46,10 @@ class Fake:
                 fault = fault or {}
                 if "delay" in fault:
                     fake.asleep.wait(fault["delay"])
-                if "status" in fault or "json" in fault:
+                if "bytes" in fault:
+                    status, content = fault.get("status", 200), fault["bytes"]
+                elif "status" in fault or "json" in fault:
                     status, content = fault.get("status", 200), json.dumps(fault.get("json", {})).encode()
-                elif "bytes" in fault:
-                    status, content = 200, fault["bytes"]
                 elif fault:
                     status, content = 200, VIDEO
                 try:
@@ -437,19 +437,33 @@ def test_bad_parameter(service):
     refuses(service, BadInput, "does not accept the request .422: duration: too long")
 
 
-def test_job_that_fails_for_another_reason(service):
+def test_a_service_that_repeats_the_key_does_not_spread_it(service):
+    said = f"cannot be charged to {KEY}"
+    failed = failure(service, said)
+    service.fail(LOOK[service.name], json=failed)
+    assert "charged to [key]" in refuses(service, Refused, "failed")
+    for length in (370, 385, 395):  # where a long text is cut
+        service.fail(SUBMIT[service.name], status=400, bytes=("x" * length + " " + said).encode())
+        assert "sk-very" not in refuses(service, BadInput, "does not accept")
+
+
+def failure(service, reason):
     failed = json.loads(json.dumps(REFUSALS[service.name]))
     if service.name == "omni":
-        failed |= {"status": "failed", "error": {"message": "out of capacity"}}
+        failed |= {"status": "failed", "error": {"message": reason}}
     elif service.name == "veo":
-        failed = {"name": "n", "done": True, "error": {"code": 13, "message": "out of capacity"}}
+        failed = {"name": "n", "done": True, "error": {"code": 13, "message": reason}}
     elif service.name == "kling":
-        failed["data"][0]["message"] = "out of capacity"
+        failed["data"][0]["message"] = reason
     elif service.name == "sora":
-        failed["error"] = {"code": "server_error", "message": "out of capacity"}
+        failed["error"] = {"code": "server_error", "message": reason}
     else:
-        failed |= {"detail": "out of capacity", "error": "out of capacity"}
-    service.fail(LOOK[service.name], json=failed)
+        failed |= {"detail": reason, "error": reason}
+    return failed
+
+
+def test_job_that_fails_for_another_reason(service):
+    service.fail(LOOK[service.name], json=failure(service, "out of capacity"))
     refuses(service, Refused, "failed: .*out of capacity")
 
 
@@ -730,6 +744,7 @@ def test_retry_after_in_both_forms():
         ({"base_url": "queue.fal.run"}, "begins with https"),
         ({"base_url": "http://example.com"}, "unencrypted"),
         ({"base_url": "https://me:secret@example.com"}, "holds a password"),
+        ({"base_url": f"https://example.com/v1?key={KEY}"}, "password or a '.'"),
     ],
 )
 def test_wrong_options(options, said, monkeypatch):
