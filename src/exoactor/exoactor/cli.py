@@ -60,23 +60,24 @@ class Backends:
 
     def __init__(self, settings: list[str] | None = None, **names: str) -> None:
         self.names = {**DEFAULTS, **names}
-        self.options: dict[str, dict[str, Any]] = {stage: {} for stage in DEFAULTS}
+        self.options: dict[str, dict[str, Any]] = {stage: {} for stage in (*DEFAULTS, "judge")}
         for setting in settings or []:
             key, equals, value = setting.partition("=")
             stage, dot, option = key.partition(".")
-            if not equals or not dot or stage not in DEFAULTS:
+            if not equals or not dot or stage not in self.options:
                 raise BadInput(
-                    f"'--set {setting}' is not STAGE.OPTION=VALUE with a stage of {', '.join(DEFAULTS)}: "
+                    f"'--set {setting}' is not STAGE.OPTION=VALUE with a stage of {', '.join(self.options)}: "
                     "for example --set generate.camera=side."
                 )
             self.options[stage][option] = self._typed(stage, option, value)
 
     def _typed(self, stage: str, option: str, text: str) -> Any:
-        backend = backend_class(stage, self.names[stage])
+        backend = self._class(stage)
         types = {name: kind for name, kind in typing.get_type_hints(backend.__init__).items() if name != "return"}
         if option not in types:
             known = ", ".join(inspect.signature(backend).parameters) or "none"
-            raise BadInput(f"The backend '{self.names[stage]}' of {stage} has no option '{option}': it has {known}.")
+            name = f"backend '{self.names[stage]}' of {stage}" if stage in self.names else stage
+            raise BadInput(f"The {name} has no option '{option}': it has {known}.")
         kind = types[option]
         if kind is bool and text.lower() in ("true", "false"):
             return text.lower() == "true"
@@ -88,8 +89,16 @@ class Backends:
         raise BadInput(f"'{text}' is not a value of type {kind.__name__}, which {stage}.{option} needs.")
 
     def load(self, stage: str) -> Callable[..., Any]:
-        """Construct the backend of a stage."""
-        return backend_class(stage, self.names[stage])(**self.options[stage])
+        """Construct the backend of a stage; a generator with its judge."""
+        from exoactor.judging.judge import Judged
+
+        backend = self._class(stage)(**self.options[stage])
+        return Judged(backend, self.load("judge")) if stage == "generate" else backend
+
+    def _class(self, stage: str) -> type:
+        from exoactor.judging.judge import Judge
+
+        return Judge if stage == "judge" else backend_class(stage, self.names[stage])
 
 
 @contextmanager
@@ -206,12 +215,25 @@ def generate(
     options = {}
     if getattr(generator_, "plans", False):
         options["on_plan"] = lambda plan: save_json(output.with_suffix(".plan.json"), plan)
-    with progress_bars(json_) as bars:
-        generation: Generation = generator_(request, bars("generate"), **options)
+    try:
+        with progress_bars(json_) as bars:
+            generation: Generation = generator_(request, bars("generate"), **options)
+    except Refused as error:
+        if error.output is not None:
+            save_generation(error.output, output)
+            print_metrics(error.output.metrics, json_)
+        raise
+    save_generation(generation, output)
+    print_metrics(generation.metrics, json_)
+
+
+def save_generation(generation: Generation, output: Path) -> None:
+    """Write a video, and beside it what else there is: the truth, videos that the judge did not take."""
     generation.video.save(output)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
-    print_metrics(generation.metrics, json_)
+    for number, video in enumerate(generation.others, 1):
+        video.save(output.with_suffix(f".other_{number}.mp4"))
 
 
 @app.command(epilog="Example: exoactor estimate wave.mp4 -o wave_human.npz")

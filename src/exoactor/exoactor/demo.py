@@ -126,6 +126,8 @@ def _titled(frames: Iterator[np.ndarray], title: str) -> Iterator[np.ndarray]:
 
 
 REPORTED = (
+    ("generate", "judge_score", "judge's score of the video", "{:.2f}"),
+    ("generate", "videos_made", "videos made", "{}"),
     ("estimate", "found_share", "person found in", "{:.0%} of frames"),
     ("retarget", "foot_slide_mean", "planted feet slide", "{:.2f} mm a frame"),
     ("rehearse", "policy", "tracker", "{}"),

@@ -5,6 +5,8 @@ Anything else that escapes is a bug and may show a traceback.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ExoActorError(Exception):
     """Base of every error whose message is meant for the user."""
@@ -25,9 +27,16 @@ class Missing(ExoActorError):
 
 
 class Refused(ExoActorError):
-    """The motion was refused, or carrying it out failed: the message says why."""
+    """A video or motion was refused, or carrying it out failed: the message says why.
+
+    ``output`` is what the stage made nevertheless, for the user to look at; it does not go on.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, output: Any = None) -> None:
+        super().__init__(message)
+        self.output = output
 
 
 class Cancelled(ExoActorError):

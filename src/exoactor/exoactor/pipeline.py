@@ -69,16 +69,25 @@ def run(
         work = load(backend or name)
         if getattr(work, "plans", False):
             options["on_plan"] = folder.save_plan
-        output = work(value, progress(name), **options)
-        report.seconds[name] = round(time.perf_counter() - start, 3)
+        try:
+            output = work(value, progress(name), **options)
+        except Refused as error:
+            if error.output is not None:
+                report.metrics[name] = error.output.metrics
+            raise
+        finally:
+            report.seconds[name] = round(time.perf_counter() - start, 3)
         report.metrics[name] = output.metrics
         return output
 
     try:
-        generation: Generation = stage("generate", GenerateRequest(instruction, scene_image, plan))
-        folder.save_video(generation.video)
-        if generation.truth is not None:
-            folder.save_truth(generation.truth)
+        try:
+            generation: Generation = stage("generate", GenerateRequest(instruction, scene_image, plan))
+        except Refused as error:
+            if error.output is not None:
+                folder.save_generation(error.output)
+            raise
+        folder.save_generation(generation)
         estimate: Estimate = stage("estimate", generation.video)
         folder.save_human(estimate.motion, estimate.keypoints)
         retargeting: Retargeting = stage("retarget", estimate.motion)

@@ -12,7 +12,7 @@ import numpy as np
 from exoactor.errors import BadInput
 from exoactor.files import load_npz, save_json, save_npz
 from exoactor.motion import HumanMotion, RobotMotion
-from exoactor.video import Video
+from exoactor.stages import Generation
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 
@@ -56,13 +56,18 @@ class RunFolder:
         """Write plan.json: what the person was to do, to be edited and sent again."""
         save_json(self.path / "plan.json", plan)
 
-    def save_video(self, video: Video) -> None:
-        """Write video.mp4."""
-        video.save(self.path / "video.mp4")
+    def save_generation(self, generation: Generation) -> None:
+        """Write video.mp4, and plan.json, ground_truth.npz, other_video_1.mp4 and so on where there are such.
 
-    def save_truth(self, truth: HumanMotion) -> None:
-        """Write ground_truth.npz: the motion behind the video, for evaluation only."""
-        truth.save(self.path / "ground_truth.npz")
+        The truth is the motion behind the video, for evaluation only; the other videos are those not taken.
+        """
+        generation.video.save(self.path / "video.mp4")
+        if generation.plan is not None:
+            self.save_plan(generation.plan)
+        if generation.truth is not None:
+            generation.truth.save(self.path / "ground_truth.npz")
+        for number, video in enumerate(generation.others, 1):
+            video.save(self.path / f"other_video_{number}.mp4")
 
     def save_human(self, motion: HumanMotion, keypoints: np.ndarray | None = None) -> None:
         """Write human_motion.npz, and keypoints.npz where the estimator gave 2D landmarks."""

@@ -5,7 +5,8 @@ stage's input and a progress callback returns the stage's output. The command li
 use backends this way. The four entry-point groups are
 
 - ``exoactor.generate``:  `GenerateRequest` -> `Generation`; where ``plans`` is true, ``on_plan`` may be given:
-  called with the plan as soon as it is made, which is before anything can fail that costs time or money
+  called with the plan as soon as it is made, which is before anything can fail that costs time or money; where
+  ``judged`` is false the video is the user's own choice, and nobody judges it (see `exoactor.judging`)
 - ``exoactor.estimate``:  `Video`           -> `Estimate`
 - ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
 - ``exoactor.track``:     `RobotMotion`     -> `Tracking`; its ``human`` may be given: the person's motion it came from
@@ -59,12 +60,14 @@ class Generation:
     """A generated video; ``truth`` is the motion behind it where the generator knows it (evaluation only).
 
     ``plan`` is what the person was to do, as JSON-ready values; edited, it can be given with the next request.
+    ``others`` are videos of the same request that the judge did not take, in the order in which they were made.
     """
 
     video: Video
     truth: HumanMotion | None = None
     metrics: Metrics = field(default_factory=dict)
     plan: dict[str, Any] | None = None
+    others: tuple[Video, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from exoactor.ros.convert import (
     human_from_message,
     jpeg_message,
     metrics_to_json,
+    optional_human,
     picture_from_message,
     plan_from_message,
     robot_from_message,
@@ -39,6 +40,7 @@ from exoactor.ros.heartbeat import Heartbeat, Watch
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import FEEDBACK_PERIOD, RESULT_KEPT
 from exoactor.run_folder import RunFolder
+from exoactor.stages import Generation
 
 ERROR_BASE = 100
 EXECUTE = {ExecuteTask.Goal.REHEARSE: "rehearse", ExecuteTask.Goal.SIM: "sim", ExecuteTask.Goal.ROBOT: "robot"}
@@ -54,11 +56,11 @@ STAGES: dict[str, tuple[str, str, type]] = {
 
 
 class StageFailed(ExoActorError):
-    """A stage's server answered with an error; carries the exit code that goes with it."""
+    """A stage's server answered with an error; carries the exit code that goes with it, and the result."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, message: str, result: Any) -> None:
         super().__init__(message)
-        self.exit_code = exit_code(code)
+        self.exit_code, self.result = exit_code(result.error_code), result
 
 
 class TaskServer(Node):
@@ -203,18 +205,18 @@ class _Task:
             {"instruction": instruction, "execute": execute, "require_approval": request.require_approval}
         )
         with self._stage("generate"):
-            made = self._call(
-                "generate",
-                GenerateVideo.Goal(
-                    instruction=instruction, scene_image=request.scene_image, plan_json=request.plan_json
-                ),
+            goal = GenerateVideo.Goal(
+                instruction=instruction, scene_image=request.scene_image, plan_json=request.plan_json
             )
-            video = video_from_message(made.video)
-            self.folder.save_video(video)
-            if plan := plan_from_message(made.plan_json):
-                self.folder.save_plan(plan)
-            if made.truth.num_frames:
-                self.folder.save_truth(human_from_message(made.truth))
+            try:
+                made = self._call("generate", goal)
+            except StageFailed as error:
+                if error.result.video.data:
+                    self.folder.save_generation(_generation(error.result))
+                raise
+            generation = _generation(made)
+            self.folder.save_generation(generation)
+            video = generation.video
             self._feedback("generate", 1.0, "video made", preview=_middle_frame(video))
         with self._stage("estimate"):
             seen = self._call("estimate", EstimateMotion.Goal(video=made.video))
@@ -303,7 +305,7 @@ class _Task:
         with contextlib.suppress(ValueError):
             self.report.metrics[stage] = json.loads(result.metrics_json or "{}")
         if result.error_code:
-            raise StageFailed(result.error_code, result.error_msg or f"error {result.error_code}")
+            raise StageFailed(result.error_msg or f"error {result.error_code}", result)
         return result
 
     def _require_success(self, stage: str, what: str) -> None:
@@ -373,6 +375,15 @@ def _middle_frame(video: Any) -> CompressedImage | None:
     middle = video.frame_count // 2
     image = next((frame for i, frame in enumerate(video.frames()) if i == middle), None)
     return None if image is None else jpeg_message(image)
+
+
+def _generation(made: GenerateVideo.Result) -> Generation:
+    return Generation(
+        video_from_message(made.video),
+        optional_human(made.truth),
+        plan=plan_from_message(made.plan_json),
+        others=tuple(video_from_message(video) for video in made.others),
+    )
 
 
 def _keypoints(values: Any) -> np.ndarray | None:

@@ -55,6 +55,8 @@ class Generate:
             raise BadInput("The task 'unknown' is not known.")
         if asked == "slow":
             slowly(progress)
+        if asked == "two cuts":
+            raise Refused("It is cut.", Generation(VIDEO, metrics={"judge_score": 0.3}, others=(VIDEO,)))
         plan = {"instruction": "plan it", "actions": []} if asked == "plan it" else None
         return Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
 
@@ -80,6 +82,7 @@ class Track:
 CONVERSIONS = {
     "generate": (lambda g: g, lambda r, o: (setattr(r, "video", video_to_message(o.video)),
                                             setattr(r, "plan_json", plan_to_message(o.plan)),
+                                            setattr(r, "others", [video_to_message(v) for v in o.others]),
                                             setattr(r, "truth", human_to_message(o.truth)))),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
@@ -177,6 +180,11 @@ def test_whole_task_and_failures(graph):
         assert (result.error_code, result.failed_stage) == (102, "generate")
         assert result.error_msg == "The task 'unknown' is not known."
         assert json.loads(Path(result.run_folder, "report.json").read_text())["failed_stage"] == "generate"
+        result = caller.result(task("two cuts"))  # the judge refused it: the videos are there to look at
+        assert (result.error_code, result.failed_stage) == (104, "generate")
+        assert result.error_msg == "It is cut."
+        assert {"video.mp4", "other_video_1.mp4"} <= files(result.run_folder)
+        assert json.loads(result.metrics_json)["generate"] == {"judge_score": 0.3}
         result = caller.result(task("fall", execute=ExecuteTask.Goal.SIM))
         assert (result.error_code, result.failed_stage) == (104, "rehearse")
         assert "it fell" in result.error_msg

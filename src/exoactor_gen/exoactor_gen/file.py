@@ -18,6 +18,8 @@ class FilePlayer:
         The video file.
     """
 
+    judged = False
+
     def __init__(self, path: str = "") -> None:
         self.path = path
 

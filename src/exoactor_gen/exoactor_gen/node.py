@@ -9,6 +9,7 @@ import numpy as np
 from exoactor_interfaces.action import GenerateVideo
 from sensor_msgs.msg import Image
 
+from exoactor.judging.judge import Judge, Judged
 from exoactor.ros.convert import (
     human_to_message,
     image_to_message,
@@ -36,11 +37,17 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     """The stage's output into the result."""
     result.video = video_to_message(generation.video)
     result.truth = human_to_message(generation.truth)
+    result.others = [video_to_message(video) for video in generation.others]
     result.plan_json = plan_to_message(generation.plan)
 
 
 class GeneratorNode(StageNode):
-    """Serves generate_video and plays the last video while anyone looks."""
+    """Serves generate_video, with a judge before each video goes out, and plays the last one while anyone looks.
+
+    Notes
+    -----
+    ROS parameters: those of `StageNode`, and ``judge.<argument>`` for the arguments of `Judge`.
+    """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
@@ -56,6 +63,10 @@ class GeneratorNode(StageNode):
         )
         self._images = self.create_publisher(Image, "video/image", LATEST)
         self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._images.get_subscription_count() > 0)
+
+    def prepared(self, backend: Callable[..., Any]) -> Judged:
+        """The backend and its judge."""
+        return Judged(backend, Judge(**self.options("judge", Judge)))
 
     def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
         """The plan goes out as feedback, where the backend makes one."""

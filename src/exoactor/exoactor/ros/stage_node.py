@@ -88,6 +88,10 @@ class StageNode(LifecycleNode):
         if autostart.value:
             self._start_timer = self.create_timer(0.0, self._autostart)
 
+    def prepared(self, backend: Callable[..., Any]) -> Callable[..., Any]:
+        """What is called for a goal, given the loaded backend; for subclasses."""
+        return backend
+
     def on_output(self, output: Any) -> None:
         """Show the output of a successful goal on topics; for subclasses."""
 
@@ -108,7 +112,7 @@ class StageNode(LifecycleNode):
         self.heartbeat.say(True, f"loading the backend '{name}'")
         try:
             backend = backend_class(self._stage, str(name))
-            self._backend = backend(**self._options(str(name), backend))
+            self._backend = self.prepared(backend(**self.options(str(name), backend)))
         except Exception as error:
             known = isinstance(error, ExoActorError)
             if not known:
@@ -175,8 +179,8 @@ class StageNode(LifecycleNode):
             self._server.destroy()
             self._server = None
 
-    def _options(self, name: str, backend: type) -> dict[str, Any]:
-        """Declare the backend's options as parameters (once) and read them."""
+    def options(self, name: str, backend: type) -> dict[str, Any]:
+        """Declare the arguments of a class's constructor as parameters ``<name>.<argument>`` (once) and read them."""
         types, told = typing.get_type_hints(backend.__init__), _descriptions(backend)
         options = {}
         for option, argument in inspect.signature(backend).parameters.items():
@@ -204,6 +208,9 @@ class StageNode(LifecycleNode):
                 self._busy.release()
         except Exception as error:
             result = self._action_type.Result()
+            if isinstance(error, Refused) and error.output is not None:  # for the user to look at
+                self._fill(result, error.output)
+                result.metrics_json = metrics_to_json(error.output.metrics)
             result.error_code = error_code(self._error_base, error)
             result.error_msg = str(error)
             if not self.context.ok():

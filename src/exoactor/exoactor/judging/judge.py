@@ -1,0 +1,174 @@
+"""Judging generated videos before they go on: a motion is read from each, and the best of several is taken."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from exoactor.errors import BadInput, Cancelled, ExoActorError, Refused
+from exoactor.judging.check import Check
+from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, backend_class, no_progress
+from exoactor.video import Video
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of a video."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing is wrong."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def score(self) -> float:
+        """Mean of the checks' scores, in [0, 1]."""
+        return sum(check.score for check in self.checks) / max(len(self.checks), 1)
+
+    @property
+    def reasons(self) -> str:
+        """What is wrong, in sentences."""
+        return " ".join(check.text for check in self.checks if not check.passed)
+
+    def data(self) -> dict[str, Any]:
+        """The verdict as JSON-ready values."""
+        return {"score": round(self.score, 3), "passed": self.passed, "checks": [asdict(c) for c in self.checks]}
+
+
+class Judge:
+    """Has videos made of a request until one shows one whole person who does what the plan says.
+
+    Parameters
+    ----------
+    tries
+        Videos that are made of a request at most; 0: videos are not judged.
+    good_enough
+        Score in [0, 1] from which a video that passes is taken at once; 1 has all of them made and takes the best.
+    estimator
+        What reads the motion for the judge: mediapipe, vitpose or external.
+    fps
+        Frames per second that the judge looks at.
+    min_found
+        Share of the frames in which the person must be found.
+    """
+
+    def __init__(
+        self, tries: int = 0, good_enough: float = 0.0, estimator: str = "mediapipe", fps: float = 10.0
+    ) -> None:
+        if not 0 <= tries <= 20:
+            raise BadInput(f"The judge's tries are {tries}, but 0 to 20 are possible.")
+        if not 8.0 <= fps <= 120.0:
+            raise BadInput(f"The judge's fps is {fps:g}, but it must lie between 8 and 120.")
+        if not 0.0 <= good_enough <= 1.0:
+            raise BadInput(f"The judge's good_enough is {good_enough:g}, but it must lie between 0 and 1.")
+        self.tries, self.good_enough, self.fps = int(tries), good_enough, fps
+        if tries:
+            kind = backend_class("estimate", estimator)
+            flat = {"hands": False} if "hands" in inspect.signature(kind).parameters else {}  # fingers tell nothing
+            self._estimate = kind(**flat)
+
+    def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:
+        """Judge a video.
+
+        Parameters
+        ----------
+        video
+            The video.
+        plan
+            What the person was to do, as `Generation.plan` holds it; None: anything will do.
+        progress
+            Told how far it is.
+
+        Raises
+        ------
+        Missing
+            What the estimator needs is not installed.
+        """
+        from exoactor.judging.plausibility import plausibility
+        from exoactor.judging.sight import sight
+
+        try:
+            seen = self._estimate(video.thinned(self.fps), progress)
+        except (BadInput, Refused) as error:  # nothing can be read from it
+            return Verdict((Check("readable", 0.0, False, str(error)),))
+        facts = seen.metrics.get("video", {})
+        return Verdict((*sight(facts), *plausibility(seen.motion, plan or {})))
+
+
+class Judged:
+    """A generator whose videos are judged.
+
+    Parameters
+    ----------
+    generator
+        Backend of the stage "generate".
+    judge
+        The judge.
+    """
+
+    def __init__(self, generator: Callable[..., Generation], judge: Judge) -> None:
+        self.generator, self.judge = generator, judge
+        self.plans = getattr(generator, "plans", False)
+
+    def __call__(
+        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+    ) -> Generation:
+        """Make videos until one passes, or as many as there are tries; give the best one that passes.
+
+        Raises
+        ------
+        Refused
+            None of them passes; ``output`` is the best of them.
+        ExoActorError
+            As the generator raises at its first video; later on such a try counts as failed.
+        """
+        tries = self.judge.tries if getattr(self.generator, "judged", True) else 0
+        if not tries:
+            return self._make(request, progress, on_plan)
+        made: list[tuple[Generation, Verdict]] = []
+        told: list[dict[str, Any]] = []
+        for attempt in range(tries):
+            again = f"video {attempt + 1} of {tries}: " if attempt else ""
+            try:
+                generation = self._make(
+                    replace(request, attempt=request.attempt + attempt),
+                    lambda share, text, again=again: progress(0.7 * share, again + text),
+                    on_plan if not attempt else None,
+                )
+            except Cancelled:
+                raise
+            except ExoActorError as error:
+                if not made:
+                    raise
+                told.append({"attempt": attempt, "passed": False, "error": str(error)})
+                continue
+            if generation.plan is not None:  # it is not planned anew
+                request = replace(request, plan=generation.plan)
+            verdict = self.judge(
+                generation.video,
+                generation.plan,
+                lambda share, text, again=again: progress(0.7 + 0.3 * share, f"judging {again}{text}"),
+            )
+            made.append((generation, verdict))
+            told.append({"attempt": attempt, **verdict.data()})
+            if verdict.passed and verdict.score >= self.judge.good_enough:
+                break
+        best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
+        judged = {"score": verdict.data()["score"], "passed": verdict.passed, "tries": told}
+        best = replace(
+            best,
+            metrics=best.metrics | {"judge_score": judged["score"], "videos_made": len(made), "judge": judged},
+            others=tuple(generation.video for generation, _ in made if generation is not best),
+        )
+        if not verdict.passed:
+            count = "The video" if len(made) == 1 else f"Each of {len(made)} videos"
+            raise Refused(f"{count} was refused; what is wrong with the best: {verdict.reasons}", best)
+        progress(1.0, f"The video passes the judge with {verdict.score:.2f}")
+        return best
+
+    def _make(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan | None) -> Generation:
+        return self.generator(request, progress, **({"on_plan": on_plan} if self.plans and on_plan else {}))
