@@ -18,6 +18,7 @@ from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_pr
 from exoactor.video import Video
 from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import data_url
+from exoactor_gen.inputs import Inputs
 from exoactor_gen.options import json_object, shifted
 from exoactor_gen.planners import load_planner, told
 from exoactor_gen.prompt import Prompt, Template
@@ -42,17 +43,32 @@ class Ask:
     """(H, W, 3) RGB, the first frame."""
     extra: dict[str, Any]
     """Fields that the user adds to the service's own; None takes one away."""
+    inputs: Inputs | None = None
+    """What the model takes, where it is not the one that the service's own fields are meant for."""
 
     def fields(self, **own: Any) -> dict[str, Any]:
-        """The service's fields with the user's over them; "{picture}" is the picture as a data URL."""
-        wanted = {**own, **self.extra}
-        if self.image is None:
-            wanted = {name: value for name, value in wanted.items() if value != "{picture}"}
-        return {
-            name: data_url(self.image) if value == "{picture}" else value
-            for name, value in wanted.items()
-            if value is not None
-        }
+        """The service's fields with the user's over them; "{picture}" is the picture as a data URL.
+
+        Raises
+        ------
+        BadInput
+            The model takes no picture, or wants something else too.
+        """
+        picture = None if self.image is None else data_url(self.image)
+        if self.inputs:
+            negative = self.prompt.negative if self.inputs.name("negative") else ""
+            prompt = self.prompt.text if negative else self.prompt.whole
+            own = self.inputs.fill(
+                prompt, negative, picture, self.prompt.seconds, self.aspect, self.resolution, self.seed
+            )
+        wanted = {name: picture if value == "{picture}" else value for name, value in {**own, **self.extra}.items()}
+        filled = {name: value for name, value in wanted.items() if value is not None}
+        if self.inputs and (lacking := self.inputs.lacking(filled)):
+            raise BadInput(
+                f"The model {self.model} wants {', '.join(lacking)} too: give a picture where it is one (--image), or "
+                f'the option extra, such as {{"{lacking[0]}": ...}}.'
+            )
+        return filled
 
 
 @dataclass(frozen=True)
@@ -171,8 +187,6 @@ class Hosted:
             raise BadInput(f"The aspect is {aspect}, but 16:9 or 9:16 is needed.")
         if resolution not in ("480p", "720p", "1080p"):
             raise BadInput(f"The resolution is {resolution}, but 480p, 720p or 1080p is needed.")
-        if seconds and seconds not in self.lengths:
-            raise BadInput(f"{self.title} makes videos of {_listed(self.lengths)} s, not of {seconds} s.")
         if not 0 <= seed < 2**31:
             raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
         if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
@@ -180,6 +194,7 @@ class Hosted:
         self.extra = json_object(extra, '{"guidance_scale": 4}')
         self.model, self.base_url = model, base_url or self.home
         self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
+        self._check_seconds(self.lengths)
         self.timeout, self.poll = timeout, poll
         name, key = self.key(self.base_url)
         self.web = Web(self.title, self.base_url, key, name, self.key_header_for(name), again=self.passes)
@@ -243,6 +258,16 @@ class Hosted:
         """Whether a 429 with this reason passes by waiting."""
         return not any(word in reason.lower() for word in ("insufficient_quota", "billing", "balance", "credit"))
 
+    def inputs(self, model: str, tick: Tick) -> Inputs | None:
+        """What this model takes, where the service tells it of each, and the fields of `submit` are another's.
+
+        Raises
+        ------
+        ExoActorError
+            As `Web.fetch`; other errors mean that the answer is in another form.
+        """
+        return None
+
     def submit(self, ask: Ask) -> Request:
         """The request that begins a job."""
         raise NotImplementedError
@@ -287,25 +312,29 @@ class Hosted:
         def tick() -> None:
             progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
 
-        longest = float(self.seconds or self.lengths[-1])
+        picture, embodied, model = request.scene_image, None, self.model
+        if picture is not None and model == self.model_for(False):
+            model = self.model_for(True)
+        notes: dict[str, Any] = {}
+        inputs = self._inputs(model, tick, notes)
+        lengths = inputs.lengths(self.lengths) if inputs else self.lengths
+        self._check_seconds(lengths)
+        longest = float(self.seconds or lengths[-1])
         plan = told(request, self.planner, longest, tick, progress, on_plan)
-        seconds = self.seconds or next(n for n in self.lengths if n >= min(plan.seconds - 0.25, longest))
-        picture, embodied = request.scene_image, None
+        seconds = self.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
         prompt = self.template.fill(plan, seconds, picture is not None)
-        length = len(prompt.text if self.takes_negative else prompt.whole)
-        if length > self.longest_prompt:
+        takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
+        length, most = len(prompt.text if takes_negative else prompt.whole), self.longest_prompt
+        most = (inputs.longest_prompt if inputs else None) or most
+        if length > most:
             raise BadInput(
-                f"The prompt has {length} characters, but {self.title} takes {self.longest_prompt}: shorten the plan "
-                "or the template."
+                f"The prompt has {length} characters, but {self.title} takes {most}: shorten the plan or the template."
             )
         if self.embody:
             said[:] = [0.0, "Turning the robot into a person"]
             picture, embodied = self.embody(picture, tick, request.attempt)
-        model = self.model
-        if picture is not None and model == self.model_for(False):
-            model = self.model_for(True)
         seed = shifted(self.seed, request.attempt)
-        ask = Ask(prompt, model, self.aspect, self.resolution, seed, picture, self.extra)
+        ask = Ask(prompt, model, self.aspect, self.resolution, seed, picture, self.extra, inputs)
         until = time.monotonic() + self.timeout
         said[:] = [0.02, f"Sending the task to {self.title}"]
         answer = self.web.ask(self.submit(ask), tick, until)
@@ -327,7 +356,7 @@ class Hosted:
             "provider": self.title,
             "model": model,
             "job": job.id,
-            "seed": seed if self.takes_seed else None,
+            "seed": seed if (inputs.name("seed") if inputs else self.takes_seed) else None,
             "seconds": frames / video.fps,
             "frames": frames,
             "waited": round(time.monotonic() - start, 1),
@@ -337,7 +366,22 @@ class Hosted:
             metrics["embodiment"] = embodied
         if cost:
             metrics["cost"] = cost
-        return Generation(video, None, {**metrics, **done.notes}, plan.data())
+        return Generation(video, None, {**metrics, **notes, **done.notes}, plan.data())
+
+    def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
+        """What the model takes, as far as it can be known."""
+        try:
+            return self.inputs(model, tick)
+        except (BadInput, Missing, Refused) as error:  # a private model, say
+            reason = str(error)
+        except (LookupError, TypeError, AttributeError, StopIteration):
+            reason = "it is not in the form that is known"
+        notes["note"] = f"What {model} takes could not be read ({reason}): it was asked as {self.default_model} is."
+        return None
+
+    def _check_seconds(self, lengths: tuple[int, ...]) -> None:
+        if self.seconds and self.seconds not in lengths:
+            raise BadInput(f"{self.title} makes videos of {_listed(lengths)} s, not of {self.seconds} s.")
 
     def _wait(self, job: Job, tick: Tick, said: list[Any], start: float, until: float) -> Done:
         while True:

@@ -8,7 +8,8 @@ from typing import Any
 
 from exoactor_gen.hosted import Ask, Done, Hosted, Job, Working
 from exoactor_gen.image import base64_jpeg, jpeg
-from exoactor_gen.web import Request, explain, travels_open
+from exoactor_gen.inputs import Inputs
+from exoactor_gen.web import Request, Tick, explain, travels_open
 
 
 class Omni(Hosted):
@@ -313,13 +314,15 @@ class Sora(Hosted):
 class Fal(Hosted):
     """Any video model of fal.ai, by its queue; key in FAL_KEY.
 
-    The model is its path there. The fields are those of Wan 3.0, https://fal.ai/models/alibaba/wan-3.0/text-to-video/api
-    and .../image-to-video/api; the option extra fits them to another model's. Protocol:
-    https://fal.ai/docs/documentation/model-apis/inference/queue and .../errors, .../request-errors.
+    The model is its path there. The fields of Wan 3.0 are known, https://fal.ai/models/alibaba/wan-3.0/text-to-video/api
+    and .../image-to-video/api; those of another model are read in its schema, and the option extra adds to them.
+    Protocol: https://fal.ai/docs/documentation/model-apis/inference/queue and .../errors, .../request-errors; schemas:
+    https://fal.ai/docs/platform-apis/v1/models (expand=openapi-3.0), which want no key.
     """
 
     title = "fal"
     home = "https://queue.fal.run"
+    catalogue = "https://api.fal.ai/v1/models"
     keys = ("FAL_KEY",)
     key_header = ("Authorization", "Key ")
     key_from = "from fal.ai/dashboard/keys"
@@ -333,6 +336,13 @@ class Fal(Hosted):
     def model_for(self, with_picture: bool) -> str:
         """Text and picture have an endpoint each."""
         return "alibaba/wan-3.0/image-to-video" if with_picture else self.default_model
+
+    def inputs(self, model: str, tick: Tick) -> Inputs | None:
+        """GET the platform's models?endpoint_id=MODEL&expand=openapi-3.0: {models: [{openapi}]}."""
+        if model in (self.default_model, self.model_for(True)):
+            return None
+        answer = self.web.ask(Request(f"{self.catalogue}?endpoint_id={_quoted(model)}&expand=openapi-3.0"), tick)
+        return Inputs(answer["models"][0]["openapi"], model)
 
     def submit(self, ask: Ask) -> Request:
         """POST MODEL, with the model's own fields; expanding the prompt would lose what it asks for."""
@@ -380,9 +390,10 @@ class Fal(Hosted):
 class Replicate(Hosted):
     """Any video model of Replicate, by its predictions; key in REPLICATE_API_TOKEN.
 
-    The model is OWNER/NAME, or OWNER/NAME:VERSION for those of the community. The fields are those of Wan 2.7,
-    https://replicate.com/wan-video/wan-2.7-t2v/api and .../wan-2.7-i2v/api; the option extra fits them to another
-    model's. Protocol: https://replicate.com/docs/reference/http (predictions.create, .get, .cancel).
+    The model is OWNER/NAME, or OWNER/NAME:VERSION for those of the community. The fields of Wan 2.7 are known,
+    https://replicate.com/wan-video/wan-2.7-t2v/api and .../wan-2.7-i2v/api; those of another model are read in its
+    schema, and the option extra adds to them. Protocol: https://replicate.com/docs/reference/http (predictions.create,
+    .get, .cancel, models.get, models.versions.get).
     """
 
     title = "Replicate"
@@ -396,6 +407,15 @@ class Replicate(Hosted):
     def model_for(self, with_picture: bool) -> str:
         """Text and picture have a model each."""
         return "wan-video/wan-2.7-i2v" if with_picture else self.default_model
+
+    def inputs(self, model: str, tick: Tick) -> Inputs | None:
+        """GET models/OWNER/NAME: {latest_version: {openapi_schema}}, or models/OWNER/NAME/versions/VERSION."""
+        if model in (self.default_model, self.model_for(True)):
+            return None
+        name, _, version = model.partition(":")
+        place = f"models/{urllib.parse.quote(name)}" + (f"/versions/{_quoted(version)}" if version else "")
+        answer = self.web.ask(Request(place), tick)
+        return Inputs((answer if version else answer["latest_version"])["openapi_schema"], model)
 
     def submit(self, ask: Ask) -> Request:
         """POST models/OWNER/NAME/predictions, or predictions with a version."""

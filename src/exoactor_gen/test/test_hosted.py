@@ -648,13 +648,106 @@ def test_replicate_model_with_a_version(one):
     fake = one("replicate")
     extra = '{"duration": null, "num_frames": 81, "first_frame": null, "image": "{picture}"}'
     generator = backend(fake, model="someone/model:abc123", extra=extra)
-    generator(GenerateRequest(TASK))
-    sent = fake.sent()
+    made = generator(GenerateRequest(TASK))  # its schema is not to be had here: Wan's fields
+    assert made.metrics["note"].startswith("What someone/model:abc123 takes could not be read (it is not in the form")
+    assert fake.lines()[0] == "GET /models/someone/model/versions/abc123"
+    sent = fake.sent(1)
     assert sent["version"] == "someone/model:abc123"
     assert sent["input"]["num_frames"] == 81
     assert {"duration", "image"}.isdisjoint(sent["input"])
     generator(GenerateRequest(TASK, np.zeros((64, 64, 3), np.uint8)))
     assert fake.sent(-3)["input"]["image"].startswith("data:image/jpeg;base64,")
+
+
+def openapi(path, required=(), **fields):
+    """A schema as fal (with a path) and Replicate (cog) publish them."""
+    inputs = {"type": "object", "properties": fields, "required": list(required)}
+    schemas = {"Output": {"type": "string"}, "Input": inputs, "duration": {"type": "integer", "enum": [5, 10]}}
+    if not path:
+        return {"components": {"schemas": schemas}, "paths": {"/predictions": {"post": {}}}}
+    schemas["ImageToVideoInput"] = schemas.pop("Input")
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ImageToVideoInput"}}}}
+    return {"components": {"schemas": schemas}, "paths": {f"/{path}/requests/{{id}}": {"get": {}},
+                                                          f"/{path}": {"post": {"requestBody": body}}}}  # fmt: skip
+
+
+@pytest.fixture
+def queue(one, monkeypatch):
+    """fal with a model of this schema: what was sent to it for a task, and the video made."""
+
+    def ask(task=TASK, scene=None, required=("prompt",), options=None, **fields):
+        def service(fake, method, path, headers, body):
+            if path.startswith("/catalogue"):
+                assert headers["Authorization"] is None  # everybody may read it
+                assert path == "/catalogue?endpoint_id=some%2Fmodel&expand=openapi-3.0"
+                return found({"models": [{"openapi": openapi("some/model", required, **fields)}]})
+            asked.update(json.loads(body) if method == "POST" else {})
+            return fal(fake, method, path.replace("some/model", "alibaba/wan-3.0/text-to-video"), headers,
+                       b'{"duration": 5}')  # fmt: skip
+
+        asked = {}
+        fake = one("fal", service)
+        monkeypatch.setattr(backend_class("generate", "fal"), "catalogue",
+                            fake.url.replace("127.0.0.1", "localhost") + "/catalogue")  # fmt: skip
+        made = backend(fake, model="some/model", **options or {})(GenerateRequest(task, scene))
+        return asked, made
+
+    return ask
+
+
+STRING, TRUE = {"type": "string"}, {"type": "boolean", "default": True}
+
+
+def test_any_model_of_fal_is_asked_in_its_own_fields(queue):
+    asked, made = queue(
+        prompt={"type": "string", "maxLength": 2500}, negative_prompt=STRING, generate_audio=TRUE, enhance_prompt=TRUE,
+        duration={"type": "string", "enum": ["4s", "6s", "8s"], "default": "8s"}, cfg_scale={"type": "number"},
+        aspect_ratio={"type": "string", "enum": ["16:9", "9:16"]},
+        seed={"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        resolution={"type": "string", "enum": ["768P", "1080P"], "default": "768P"}, options={"seed": 3},
+    )  # fmt: skip
+    assert "raises the right hand and waves" in asked.pop("prompt")
+    assert "watermark" in asked.pop("negative_prompt")
+    assert asked == {"duration": "6s", "aspect_ratio": "16:9", "resolution": "768P", "seed": 3,
+                     "generate_audio": False, "enhance_prompt": False}  # fmt: skip
+    assert made.metrics["seed"] == 3
+    assert "watermark" not in made.metrics["prompt"]
+
+
+def test_a_model_that_begins_with_a_picture_and_counts_frames(queue):
+    fields = {"prompt": STRING, "image_url": STRING, "fps": {"type": "integer", "default": 16},
+              "num_frames": {"type": "integer", "minimum": 17, "maximum": 101}}  # fmt: skip
+    asked, made = queue(scene=np.zeros((64, 64, 3), np.uint8), required=("prompt", "image_url"), **fields)
+    assert asked["image_url"].startswith("data:image/jpeg;base64,")
+    assert asked["num_frames"] == 81  # 5 s
+    assert "Avoid: second person" in asked["prompt"]  # it takes no negative prompt
+    assert set(asked) == {"prompt", "image_url", "num_frames"}
+    assert made.metrics["seed"] is None
+    with pytest.raises(BadInput, match=r"takes .* s, but a video of this generator has at most 6 s"):
+        queue("walk forward ten metres", **fields)
+    with pytest.raises(BadInput, match=r"wants image_url too: give a picture"):
+        queue(required=("prompt", "image_url"), **fields)
+    with pytest.raises(BadInput, match="some/model takes no picture"):
+        queue(scene=np.zeros((64, 64, 3), np.uint8), prompt=STRING)
+    with pytest.raises(BadInput, match="5, 10 s, not of 7 s"):
+        queue(prompt=STRING, duration={"$ref": "#/components/schemas/duration"}, options={"seconds": 7})
+
+
+def test_any_model_of_replicate_is_asked_in_its_own_fields(one):
+    document = openapi("", ("prompt",), prompt=STRING, start_image=STRING, audio=TRUE,
+                       duration={"allOf": [{"$ref": "#/components/schemas/duration"}], "default": 5})  # fmt: skip
+
+    def service(fake, method, path, headers, body):
+        if path == "/models/someone/model":
+            return found({"latest_version": {"id": "v", "openapi_schema": document}})
+        return replicate(fake, method, path.replace("someone/model", "wan-video/wan-2.7-t2v"), headers, body)
+
+    fake = one("replicate", service)
+    extra = '{"guidance": 4}'
+    backend(fake, model="someone/model", extra=extra)(GenerateRequest("walk forward two metres, then wave"))
+    sent = fake.sent(1)["input"]
+    assert sent.pop("prompt")
+    assert sent == {"duration": 10, "audio": False, "guidance": 4}
 
 
 def test_cost_is_told_as_far_as_it_is_known(monkeypatch):
