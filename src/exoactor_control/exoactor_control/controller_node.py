@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -9,19 +10,22 @@ import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from exoactor.errors import ExoActorError
-from exoactor.motion import RobotMotion
+from exoactor.errors import ExoActorError, Refused
+from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.ros.convert import (
     joint_state_message,
     odometry_message,
 )
-from exoactor.ros.qos import STATE
+from exoactor.ros.qos import RECENT, STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
+from exoactor.stages import Progress, Tracking
 from exoactor_control.control_process import ControlProcess, Settings
 from exoactor_control.description import SHIPPED
+from exoactor_control.gate import fingerprint
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
 from exoactor_control.track_action import TRACK_ACTION
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
@@ -30,6 +34,7 @@ PARAMETERS = {
     "network_interface": "lo",
     "dds_domain": 1,
     "robot": "sim",
+    "require_rehearsal": True,
     "policy": SHIPPED,
     "description": "",
     "rate": 500.0,
@@ -51,7 +56,8 @@ class ControllerNode(StageNode):
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
 
-    ROS parameters: ``network_interface``, ``dds_domain``, ``robot`` ("sim" or "real"), ``policy`` (exoactor: ours, a
+    ROS parameters: ``network_interface``, ``dds_domain``, ``robot`` ("sim" or "real"), ``require_rehearsal`` (a real
+    robot takes a motion only when the node rehearsal found that very motion fit), ``policy`` (exoactor: ours, a
     file, or pd: plain joint PD, for a robot on an elastic band), ``description`` (of the policy; empty: found beside it
     or by its shapes), ``rate`` (Hz),
     ``heading_gain`` and ``position_gain`` (1/s, of the outer loop, see `exoactor_control.tracker.Tracker`),
@@ -69,6 +75,7 @@ class ControllerNode(StageNode):
         for name, value in PARAMETERS.items():
             self.declare_parameter(name, value)
         self._loop: ControlProcess | None = None
+        self._rehearsed: deque[str] = deque(maxlen=10)  # fingerprints of motions
         self._go = 0
         self._said = (True, "")
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
@@ -76,6 +83,13 @@ class ControllerNode(StageNode):
         # Made at the start, not on activation: stop is obeyed in every state of the lifecycle.
         for name in ("stop", "damp", "stand", "zero_torque", "open_hands", "close_hands"):
             self.create_service(Trigger, name, self._service(name), callback_group=self._group)
+        self.create_subscription(
+            String,
+            "rehearsed_motions",
+            lambda message: self._rehearsed.append(message.data),
+            RECENT,
+            callback_group=self._group,
+        )
         self._approve = self.create_client(Trigger, "approve", callback_group=self._group)
         self.create_timer(0.02, self._publish)
         self.create_timer(0.5, self._tell)
@@ -101,7 +115,17 @@ class ControllerNode(StageNode):
             self.get_logger().error(str(error))
             self.heartbeat.say(False, str(error))
             return TransitionCallbackReturn.FAILURE
-        self._backend = RobotTracker(self._loop)
+        tracker = RobotTracker(self._loop)
+
+        def track(motion: RobotMotion, progress: Progress, human: HumanMotion | None) -> Tracking:
+            if not simulated and value["require_rehearsal"] and fingerprint(motion) not in self._rehearsed:
+                raise Refused(
+                    "The robot does not move: this motion has passed no rehearsal. Send it to rehearse_motion first, "
+                    "or the task to execute_task."
+                )
+            return tracker(motion, progress, human=human)
+
+        self._backend = track
         self._said = (True, "configured")
         return LifecycleNode.on_configure(self, state)
 

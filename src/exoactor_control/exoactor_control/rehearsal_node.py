@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 
-from exoactor.motion import JOINT_NAMES
-from exoactor.ros.qos import STATE
+from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor.ros.qos import RECENT, STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
+from exoactor.stages import Progress, Tracking
+from exoactor_control.gate import fingerprint
 from exoactor_control.rehearsal import Rehearsal
 from exoactor_control.track_action import TRACK_ACTION
 
@@ -22,7 +25,8 @@ _FRESH = 1.0  # s; an older pose of the robot is not its present one
 class RehearsalNode(StageNode):
     """Serves rehearse_motion: tracks a motion in MuJoCo, faster than real time.
 
-    Where /joint_states tells the robot's present pose the rehearsal begins there, else it begins standing.
+    Where /joint_states tells the robot's present pose the rehearsal begins there, else it begins standing. What is fit
+    for the robot is told to its controller on rehearsed_motions.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -34,14 +38,22 @@ class RehearsalNode(StageNode):
             **node_options,
         )
         self._pose: tuple[np.ndarray, float] | None = None
+        self._fit = self.create_publisher(String, "rehearsed_motions", RECENT)
         self.create_subscription(JointState, "/joint_states", self._on_joints, STATE, callback_group=self._group)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the backend, and have it begin where the robot is."""
         done = super().on_configure(state)
         rehearse = self._backend
+
+        def rehearse_from_here(motion: RobotMotion, progress: Progress, human: HumanMotion | None) -> Tracking:
+            tracking = rehearse(motion, progress, human, start=self._present())
+            if not tracking.metrics["refused"]:
+                self._fit.publish(String(data=fingerprint(motion)))
+            return tracking
+
         if isinstance(rehearse, Rehearsal):
-            self._backend = lambda motion, progress, human: rehearse(motion, progress, human, start=self._present())
+            self._backend = rehearse_from_here
         return done
 
     def _on_joints(self, message: JointState) -> None:

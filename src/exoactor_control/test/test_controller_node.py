@@ -21,12 +21,15 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import standing_motion
-from exoactor.ros.convert import robot_to_message
+from exoactor.ros.convert import robot_from_message, robot_to_message
+from exoactor.ros.qos import RECENT
 from exoactor.ros.testing import Caller, finished, spinning, until, use_own_domain
+from exoactor_control.gate import fingerprint
 from exoactor_control.remote import Button
 
 pytestmark = pytest.mark.ros
@@ -173,6 +176,22 @@ def test_no_robot_is_told_and_the_node_stays(graph):
         result = caller.result(broken, 60)
         assert result.error_code == TrackMotion.Result.BAD_INPUT
         assert "not finite" in result.error_msg
+
+
+def test_a_real_robot_takes_only_what_was_rehearsed(graph):
+    graph.start("exoactor_control.controller_node", policy="pd", robot="real")
+    with spinning() as (node,):
+        caller = Caller(node, TrackMotion, "track_motion")
+        result = caller.result(goal(waving()), 60)
+        assert result.error_code == TrackMotion.Result.REFUSED
+        assert "passed no rehearsal" in result.error_msg
+        fit = node.create_publisher(String, "rehearsed_motions", RECENT)
+        sent = robot_from_message(goal(waving()).motion)
+        fit.publish(String(data=fingerprint(sent)))
+        assert caller.result(goal(waving(2.1)), 60).error_code == TrackMotion.Result.REFUSED  # another motion
+        result = caller.result(goal(waving()), 60)
+        assert result.error_code == TrackMotion.Result.MISSING  # it goes on to look for the robot, which is not here
+        assert "LowState" in result.error_msg
 
 
 @pytest.mark.slow

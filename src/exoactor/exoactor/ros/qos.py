@@ -5,6 +5,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
 """The last message reaches those who come later: descriptions and markers."""
 
+RECENT = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
+"""The last ten messages reach those who come later: motions that passed a rehearsal."""
+
 LATEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """Only the newest counts, for readers that are reliable or best effort: images."""
 
