@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exoactor.errors import ExoActorError, Missing, Refused
+from exoactor_control.gate import SATURATED
 from exoactor_control.hands import Hands
 from exoactor_control.link import RobotLink
 from exoactor_control.reference import RATE, Reference
@@ -319,7 +320,7 @@ class ControlLoop:
         index = controller.tracking_frame
         samples = self.samples  # another list when a motion is given
         if index is not None and index >= 0 and (not samples or index > samples[-1].index):
-            limits = 0.98 * controller.torque_limits
+            limits = SATURATED * controller.torque_limits
             saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
             samples.append(Sample(index, state, self.link.truth(), saturated))
         return long
