@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from exoactor.errors import BadInput, ExoActorError, Refused
-from exoactor.files import load_json, save_json
+from exoactor.files import load_json, save_json, save_picture
 from exoactor.stages import GenerateRequest, Generation, backend_class, no_progress
 
 app = typer.Typer(
@@ -228,8 +228,11 @@ def generate(
 
 
 def save_generation(generation: Generation, output: Path) -> None:
-    """Write a video, and beside it what else there is: the truth, videos that the judge did not take."""
+    """Write a video, and beside it what else there is: its first picture, the truth, videos that the judge left."""
     generation.video.save(output)
+    save_json(output.with_suffix(".metrics.json"), generation.metrics)
+    if generation.picture is not None:
+        save_picture(output.with_suffix(".picture.png"), generation.picture)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
     for number, video in enumerate(generation.others, 1):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from exoactor.errors import BadInput
@@ -52,6 +53,16 @@ def save_bytes(path: str | Path, data: bytes) -> None:
 def save_json(path: str | Path, value: Any) -> None:
     """Write indented JSON atomically."""
     save_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def save_picture(path: str | Path, image: np.ndarray) -> None:
+    """Write a picture, (H, W, 3) uint8 RGB, as the path's ending says, atomically."""
+    save_bytes(path, encoded(image, Path(path).suffix))
+
+
+def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
+    """A picture, (H, W, 3) uint8 RGB, as the content of a file."""
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def load_json(path: str | Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.errors import BadInput
-from exoactor.files import load_npz, save_json, save_npz
+from exoactor.files import load_npz, save_json, save_npz, save_picture
 from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.stages import Generation
 
@@ -57,13 +57,15 @@ class RunFolder:
         save_json(self.path / "plan.json", plan)
 
     def save_generation(self, generation: Generation) -> None:
-        """Write video.mp4, and plan.json, ground_truth.npz, other_video_1.mp4 and so on where there are such.
+        """Write video.mp4, and plan.json, picture.png, ground_truth.npz, other_video_1.mp4 ... where there are such.
 
         The truth is the motion behind the video, for evaluation only; the other videos are those not taken.
         """
         generation.video.save(self.path / "video.mp4")
         if generation.plan is not None:
             self.save_plan(generation.plan)
+        if generation.picture is not None:
+            save_picture(self.path / "picture.png", generation.picture)
         if generation.truth is not None:
             generation.truth.save(self.path / "ground_truth.npz")
         for number, video in enumerate(generation.others, 1):

@@ -61,6 +61,8 @@ class Generation:
 
     ``plan`` is what the person was to do, as JSON-ready values; edited, it can be given with the next request.
     ``others`` are videos of the same request that the judge did not take, in the order in which they were made.
+    ``picture``, (H, W, 3) uint8 RGB, is what the video begins with where a picture was given: that one, or what became
+    of it where the robot in it was made a person.
     """
 
     video: Video
@@ -68,6 +70,7 @@ class Generation:
     metrics: Metrics = field(default_factory=dict)
     plan: dict[str, Any] | None = None
     others: tuple[Video, ...] = ()
+    picture: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

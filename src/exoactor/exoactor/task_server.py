@@ -383,6 +383,7 @@ def _generation(made: GenerateVideo.Result) -> Generation:
         optional_human(made.truth),
         plan=plan_from_message(made.plan_json),
         others=tuple(video_from_message(video) for video in made.others),
+        picture=picture_from_message(made.picture),
     )
 
 

@@ -19,7 +19,7 @@ ROBOT = RobotMotion(50.0, np.zeros((3, 3)), np.tile([1.0, 0, 0, 0], (3, 1)), np.
 
 def stage_outputs(success=True):
     return {
-        "generate": Generation(VIDEO, HUMAN),
+        "generate": Generation(VIDEO, HUMAN, picture=np.full((16, 16, 3), (200, 0, 9), np.uint8)),
         "estimate": Estimate(HUMAN, np.zeros((3, 33, 3))),
         "retarget": Retargeting(ROBOT),
         "track": Tracking(ROBOT, {"success": success, "reason": "" if success else "the G1 fell"}),
@@ -46,9 +46,9 @@ def test_a_run_keeps_every_output_and_the_report(tmp_path):
     report = pipeline.run("wave", loader(stage_outputs()), folder, lambda stage: no_progress)
     assert report.success
     assert list(report.seconds) == ["generate", "estimate", "retarget", "rehearse"]
-    assert {"task.json", "video.mp4", "human_motion.npz", "robot_motion.npz", "rehearsal.npz", "report.json"} <= files(
-        folder
-    )
+    assert {"task.json", "video.mp4", "picture.png", "human_motion.npz", "robot_motion.npz", "rehearsal.npz",
+            "report.json"} <= files(folder)  # fmt: skip
+    np.testing.assert_array_equal(cli.read_image(folder.path / "picture.png"), np.full((16, 16, 3), (200, 0, 9)))
 
 
 def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):
@@ -139,6 +139,7 @@ def test_a_plan_is_written_beside_the_video_and_read_again(monkeypatch, capsys, 
     code, out = run_cli(monkeypatch, capsys, "generate", "nod once, then clap once", "-o", f"{tmp_path}/v.mp4", *small)
     assert code == 0, out.err
     plan = json.loads((tmp_path / "v.plan.json").read_text())
+    assert json.loads((tmp_path / "v.metrics.json").read_text())["seed"] == 0
     (tmp_path / "edited.json").write_text(json.dumps({**plan, "actions": plan["actions"][1:]}))
     given = ("generate", "--plan", f"{tmp_path}/edited.json", "-o", f"{tmp_path}/w.mp4", "--json", *small)
     code, out = run_cli(monkeypatch, capsys, *given)

@@ -20,6 +20,7 @@ from exoactor.ros.convert import (
     human_from_message,
     human_to_message,
     optional_human,
+    picture_to_message,
     plan_to_message,
     robot_from_message,
     robot_to_message,
@@ -37,6 +38,7 @@ T = 5
 HUMAN = HumanMotion(30, np.zeros((T, 3)), np.zeros((T, 3)), np.zeros((T, 63)), np.zeros(10))
 ROBOT = RobotMotion(50, np.zeros((T, 3)), np.tile([1.0, 0, 0, 0], (T, 1)), np.zeros((T, 29)))
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * T, 30)
+PICTURE = np.full((8, 8, 3), (200, 0, 9), np.uint8)
 FAR = "It gets 4.0 m away from its start, more than the 3 m allowed."
 asked = ""
 
@@ -56,7 +58,8 @@ class Generate:
         if asked == "slow":
             slowly(progress)
         if asked == "two cuts":
-            raise Refused("It is cut.", Generation(VIDEO, metrics={"judge_score": 0.3}, others=(VIDEO,)))
+            made = Generation(VIDEO, metrics={"judge_score": 0.3}, others=(VIDEO,), picture=PICTURE)
+            raise Refused("It is cut.", made)
         plan = {"instruction": "plan it", "actions": []} if asked == "plan it" else None
         return Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
 
@@ -83,6 +86,7 @@ CONVERSIONS = {
     "generate": (lambda g: g, lambda r, o: (setattr(r, "video", video_to_message(o.video)),
                                             setattr(r, "plan_json", plan_to_message(o.plan)),
                                             setattr(r, "others", [video_to_message(v) for v in o.others]),
+                                            setattr(r, "picture", picture_to_message(o.picture)),
                                             setattr(r, "truth", human_to_message(o.truth)))),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
@@ -183,7 +187,7 @@ def test_whole_task_and_failures(graph):
         result = caller.result(task("two cuts"))  # the judge refused it: the videos are there to look at
         assert (result.error_code, result.failed_stage) == (104, "generate")
         assert result.error_msg == "It is cut."
-        assert {"video.mp4", "other_video_1.mp4"} <= files(result.run_folder)
+        assert {"video.mp4", "other_video_1.mp4", "picture.png"} <= files(result.run_folder)
         assert json.loads(result.metrics_json)["generate"] == {"judge_score": 0.3}
         result = caller.result(task("fall", execute=ExecuteTask.Goal.SIM))
         assert (result.error_code, result.failed_stage) == (104, "rehearse")

@@ -366,7 +366,7 @@ class Hosted:
             metrics["embodiment"] = embodied
         if cost:
             metrics["cost"] = cost
-        return Generation(video, None, {**metrics, **notes, **done.notes}, plan.data())
+        return Generation(video, None, {**metrics, **notes, **done.notes}, plan.data(), picture=picture)
 
     def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
         """What the model takes, as far as it can be known."""

@@ -326,7 +326,7 @@ class DiffusersVideo:
             metrics["embodiment"] = embodied
         if notes:
             metrics["note"] = " ".join(notes)
-        return Generation(video, None, metrics, plan.data())
+        return Generation(video, None, metrics, plan.data(), picture=picture)
 
     def _choose(self, picture: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
         """Take the pipeline that begins as the request does; returns the picture that is used."""

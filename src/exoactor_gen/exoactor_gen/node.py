@@ -14,6 +14,7 @@ from exoactor.ros.convert import (
     human_to_message,
     image_to_message,
     picture_from_message,
+    picture_to_message,
     plan_from_message,
     plan_to_message,
     video_to_message,
@@ -38,6 +39,7 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     result.video = video_to_message(generation.video)
     result.truth = human_to_message(generation.truth)
     result.others = [video_to_message(video) for video in generation.others]
+    result.picture = picture_to_message(generation.picture)
     result.plan_json = plan_to_message(generation.plan)
 
 

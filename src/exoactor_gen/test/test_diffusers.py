@@ -100,6 +100,7 @@ def test_the_picture_is_where_the_video_begins(folder):
 def test_a_picture_and_a_pipeline_that_takes_none(folder):
     made = make(folder, "wan", tiny.picture())
     assert made.metrics["pipeline"] == "WanPipeline"
+    assert made.picture is None
     assert "picture is not used" in made.metrics["note"]
 
 

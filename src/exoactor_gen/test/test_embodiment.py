@@ -364,6 +364,7 @@ def test_a_generator_begins_with_the_person(server, robot, person, tmp_path):
     )(GenerateRequest("wave", robot), lambda fraction, text: heard.append(text))  # fmt: skip
     record = made.metrics["embodiment"]
     assert (record["tries"], record["seed"]) == (2, 4)
+    np.testing.assert_array_equal(made.picture, person)
     assert made.metrics["pipeline"] == "WanImageToVideoPipeline"
     assert any(text.startswith("Turning the robot into a person") for text in heard)
     with pytest.raises(BadInput, match="no picture with the robot"):

@@ -350,6 +350,7 @@ def test_image_to_video_begins_with_the_picture(service):
     made = backend(service)(GenerateRequest(TASK, picture))
     assert made.video.data == VIDEO
     assert "It begins with the given picture" in made.metrics["prompt"]
+    np.testing.assert_array_equal(made.picture, picture)
     sent = service.sent()
     if service.name == "sora":
         data = sent["input_reference"]

@@ -18,7 +18,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError
-from exoactor.files import json_object
+from exoactor.files import encoded, json_object
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.stages import Metrics
 from exoactor.video import Video
@@ -194,6 +194,11 @@ def jpeg_message(image: np.ndarray, width: int = 320) -> CompressedImage:
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
     return CompressedImage(format="jpeg", data=array("B", data.tobytes()))
+
+
+def picture_to_message(image: np.ndarray | None) -> CompressedImage:
+    """A picture, (H, W, 3) uint8 RGB, as png; None gives a message with no data."""
+    return CompressedImage() if image is None else CompressedImage(format="png", data=array("B", encoded(image)))
 
 
 def picture_from_message(message: CompressedImage) -> np.ndarray | None:
