@@ -17,7 +17,7 @@ from exoactor.motion import HumanMotion
 from exoactor_gen import handling
 from exoactor_gen.language import Action, Plan
 from exoactor_gen.scene import Moving
-from exoactor_gen.score import IDLE, SIDES, STAND, STEP, Score, other, sides_of
+from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, STAND, STEP, Score, other, sides_of
 from exoactor_gen.whole_body import solve
 
 FPS = 30.0
@@ -90,7 +90,7 @@ def _travel(score: Score, action: Action) -> None:
         length = action.distance / count
     else:
         count = action.count or (1 if action.kind == "step" else 4)
-        length = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}[way]
+        length = LENGTH[way]
     score.walk(way, count, length, action.pace, action.side or "right")
 
 
@@ -185,10 +185,6 @@ def _squat(score: Score, action: Action) -> None:
     _go_down(score, action, 1.15, (78.0, 4.0, 0.0, 12.0), drop=0.34, trunk=(24.0, 12.0), head=-14.0, hold=0.3)
 
 
-def _sit(score: Score, action: Action) -> None:
-    _go_down(score, action, 1.6, (58.0, 4.0, 0.0, 30.0), drop=0.39, trunk=(30.0, 14.0), head=-18.0, hold=1.0)
-
-
 def _go_down(
     score: Score,
     action: Action,
@@ -280,18 +276,18 @@ def _clap(score: Score, action: Action) -> None:
 
 
 def _punch(score: Score, action: Action) -> None:
-    guard, reach = (28.0, 8.0, 18.0, 112.0), (82.0, 2.0, 8.0, 8.0)
+    reach = (82.0, 2.0, 8.0, 8.0)
     sides = sides_of(action.side)
     for side in SIDES:
         score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
-    score.now = max(score.arm(side, guard, 0.8 / action.pace) for side in SIDES)
+    score.now = max(score.arm(side, GUARD, 0.8 / action.pace) for side in SIDES)
     for _ in range(action.count or 1):
         for side in sides:
             twist = 18.0 if side == "right" else -18.0
             begin = score.now
             hit = score.arm(side, reach, 0.5 / action.pace)
             score.trunk.move(begin, hit, [2.0, 3.0, twist])
-            end = score.arm(side, guard, 0.6 / action.pace, at=hit + 0.08)
+            end = score.arm(side, GUARD, 0.6 / action.pace, at=hit + 0.08)
             score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
             score.now = end + 0.08
     _back_to_idle(score, SIDES, action.pace, fingers=True)
@@ -361,6 +357,6 @@ def _nod(score: Score, action: Action) -> None:
 
 _ACTIONS = {
     "walk": _travel, "step": _travel, "turn": _turn, "stand": _stand, "wave": _wave, "raise": _raise,
-    "reach": _extend, "point": _extend, "squat": _squat, "sit": _sit, "bow": _bow, "kick": _kick, "clap": _clap,
+    "reach": _extend, "point": _extend, "squat": _squat, "bow": _bow, "kick": _kick, "clap": _clap,
     "punch": _punch, "push": _push, "pick up": _pick_up, "look": _look, "nod": _nod,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Actions with things: walking to and around them, touching, taking, carrying and placing them, sitting, sweeping.
+"""Actions with things: going to and around them, looking and pointing at them, using hands or a foot on them.
 
 A thing that is first spoken of is put where it is needed: within reach, or some steps ahead if it is walked to, unless
 the person has walked there before; then it stands in another direction, and the person turns to it.
@@ -13,16 +13,25 @@ import numpy as np
 
 from exoactor.errors import BadInput
 from exoactor_gen.language import Action
-from exoactor_gen.scene import FLESH, LOOSE, ROUND, SIZES, Held, Kicked, Thing
-from exoactor_gen.score import IDLE, SIDES, Score, Seat, other, sides_of
+from exoactor_gen.scene import BACKREST, FLESH, LOOSE, ROUND, SIZES, SMALL, Held, Kicked, Thing
+from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, Score, Seat, other, sides_of
 
-GAP = {"table": 0.26, "box": 0.31, "basket": 0.31, "bottle": 0.34, "ball": 0.28, "chair": 0.30, "broom": 0.30}
+GAP = {
+    "table": 0.26, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.30, "bag": 0.58,
+    "broom": 0.30,
+}  # fmt: skip
 """From the middle of the person who uses it to its edge, m."""
 FAR = 1.2
 """So far ahead stands what is walked to, m."""
 SEATED = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
-GRIP = {"bottle": 0.6, "box": 0.65, "ball": 0.6, "basket": 0.85}
+FIST = 0.05
+"""From the middle of the hand to the knuckles of a fist, m."""
+PUSHED = 0.22
+"""How far a thing is pushed at a time, m."""
+AIMED = 60.0
+"""So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
+GRIP = {"bottle": 0.6, "cup": 0.9, "box": 0.65, "ball": 0.6, "basket": 0.85}
 """How far up hands hold it, as a share of its height."""
 CARRIED = {2: (0.36, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
 """By the number of hands, where they carry it: ahead, outward and up from the middle of the pelvis, m."""
@@ -33,11 +42,12 @@ def handle(score: Score, action: Action) -> bool:
     begin = score.now
     if action.kind in _NEEDS_HANDS:
         _free_hands(score, SIDES if action.kind in ("sweep", "clap") else sides_of(action.side, "both"))
-    if action.kind in ("sweep", "place") or (action.thing in SIZES and action.kind in _HANDLED):
+    if action.kind in ("sweep", "place", "sit") or (action.thing in SIZES and action.kind in _HANDLED):
         _HANDLED[action.kind](score, action)
-    elif action.kind in ("walk", "touch", "carry") and action.thing:
-        raise BadInput(f"There is no {action.thing} to {action.kind} to: the mannequin's room can have {shown()}.")
-    elif action.kind == "walk" and action.direction in (None, "forward"):
+    elif action.thing and action.kind in _SEEN:
+        what = f"{action.kind}{_SEEN[action.kind]}"
+        raise BadInput(f"There is no {action.thing} to {what}: the mannequin's room can have {shown()}.")
+    elif action.kind in ("walk", "step"):
         return _detour(score, action)
     else:
         return False
@@ -53,27 +63,43 @@ def shown() -> str:
 # --- where things are -------------------------------------------------------------------------------------------------
 
 
-def _thing(score: Score, name: str, away: float, on: str | None = None) -> Thing:
-    """A thing by name; if it is new, its edge stands ``away`` m from the person."""
+def _thing(score: Score, name: str, away: float, on: str | None = None, aside: float = 0.0, back: float = 0.0) -> Thing:
+    """A thing by name; if it is new, its edge stands ``away`` m from the person, ``aside`` degrees to the left.
+
+    ``on`` another thing, it stands ``back`` m farther from the edge than needed.
+    """
     if name in score.things:
         return score.things[name]
+    if on is None and (name == "cup" or (name in LOOSE and _at_table(score))):
+        on = "table"
     if on and on != "floor":
         if on not in SIZES:
             raise BadInput(f"Nothing can be on the {on}: the mannequin's room can have {shown()}.")
         table = _thing(score, on, GAP[on])
         _approach(score, table, 1.0)
-        score.things[name] = Thing(name, np.array([*_spot(score, table, name), score.place[2]]))
+        spot = _spot(score, table, name)
+        spot[:2] += score.ahead(back) - score.place[:2]
+        score.things[name] = Thing(name, np.array([*spot, score.place[2]]))
         return score.things[name]
     for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
-        yaw = score.place[2] + turn
+        yaw = score.place[2] + turn + math.radians(aside)
         middle = score.place[:2] + (away + farther + SIZES[name][0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
-        new = Thing(name, np.array([*middle, 0.0, yaw]))
+        new = Thing(name, np.array([*middle, 0.0, yaw + math.pi if name == "chair" else yaw]))  # its seat faces one
         if _free(score, new):
             break
     else:
         raise BadInput(f"There is no room left for a {name} around the person.")
     score.things[name] = new
     return new
+
+
+def _at_table(score: Score) -> bool:
+    """Whether the person stands at the table."""
+    table = score.things.get("table")
+    if table is None:
+        return False
+    distance, bearing = _bearing(score, table.place)
+    return abs(distance - table.extent(score.place[2]) - GAP["table"]) < 0.1 and abs(bearing) < 20.0
 
 
 def _free(score: Score, new: Thing) -> bool:
@@ -98,6 +124,9 @@ def _spot(score: Score, support: Thing, name: str) -> np.ndarray:
         if room <= 0.0:
             raise BadInput(f"The {name} does not fit into the basket.")
         distance = np.linalg.norm(support.place[:2] - score.place[:2])
+        inside = _on(score, support, name)
+        if inside:
+            raise BadInput(f"The {name} does not fit into the basket, with the {inside[0].kind} in it.")
         return np.array([*score.ahead(distance - min(room, 0.05)), support.place[2] + 0.03])
     if support.kind not in ("table", "chair", "box"):
         raise BadInput(f"The {name} cannot be put on the {support.kind}.")
@@ -106,7 +135,20 @@ def _spot(score: Score, support: Thing, name: str) -> np.ndarray:
         if support.kind == "table"
         else np.linalg.norm(support.place[:2] - score.place[:2]) - depth / 2
     )
-    return np.array([*score.ahead(edge + 0.04 + depth / 2.0), support.size[2] + support.place[2]])
+    for left in (0.0, 0.22, -0.22, 0.40, -0.40) if support.kind == "table" else (0.0,):
+        spot = score.ahead(edge + 0.04 + depth / 2.0, left)
+        if all(thing.distance(spot) > 0.02 + max(SIZES[name][:2]) / 2.0 for thing in _on(score, support, name)):
+            return np.array([*spot, support.size[2] + support.place[2]])
+    raise BadInput(f"There is no room left on the {support.kind} for the {name}.")
+
+
+def _on(score: Score, support: Thing, but: str = "") -> list[Thing]:
+    """What stands on a thing, or in it."""
+    return [
+        t for n, t in score.things.items()
+        if n not in (but, *score.held.values()) and t is not support and t.place[2] > support.place[2] + 0.01
+        and support.distance(t.place) == 0.0
+    ]  # fmt: skip
 
 
 def _bearing(score: Score, point: np.ndarray) -> tuple[float, float]:
@@ -114,6 +156,15 @@ def _bearing(score: Score, point: np.ndarray) -> tuple[float, float]:
     dx, dy = point[:2] - score.place[:2]
     angle = math.atan2(dy, dx) - score.place[2]
     return math.hypot(dx, dy), math.degrees((angle + math.pi) % (2.0 * math.pi) - math.pi)
+
+
+def _turn_to(score: Score, thing: Thing, pace: float, beyond: float) -> tuple[float, float]:
+    """Turn to a thing if it is more than some degrees aside; distance and bearing then."""
+    distance, bearing = _bearing(score, thing.place)
+    if abs(bearing) > beyond:
+        score.turn(bearing, pace)
+        distance, bearing = _bearing(score, thing.place)
+    return distance, bearing
 
 
 def _approach(score: Score, thing: Thing, pace: float) -> None:
@@ -131,7 +182,7 @@ def _approach(score: Score, thing: Thing, pace: float) -> None:
             score.turn(bearing, pace)
         away = distance - thing.extent(score.place[2]) - GAP[thing.kind]
         if away > 0.03:
-            _forward(score, away, pace, thing)
+            _along(score, "forward", away, pace, thing)
         elif away < -0.06:
             score.go("backward", -away, pace)
         elif abs(bearing) <= 3.0:
@@ -141,43 +192,53 @@ def _approach(score: Score, thing: Thing, pace: float) -> None:
         raise BadInput(f"The person does not get to the {thing.kind}: other things stand in the way.")
 
 
-def _forward(score: Score, distance: float, pace: float, goal: Thing | None = None, count: int | None = None) -> None:
+_LEFT_OF = {"forward": "left", "left": "backward", "backward": "right", "right": "forward"}
+_AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
+
+
+def _along(score: Score, way: str, distance: float, pace: float, goal: Thing | None = None) -> None:
     """Walk straight on; past what stands in the way, one step aside."""
-    aside = _aside(score, distance, goal)
+    aside = _aside(score, way, distance, goal)
     if not aside:
-        if count:
-            score.walk("forward", count, distance / count, pace)
-        else:
-            score.go("forward", distance, pace)
+        score.go(way, distance, pace)
         return
-    way, back = ("left", "right") if aside > 0.0 else ("right", "left")
-    score.go(way, abs(aside), pace)
-    score.go("forward", distance, pace)
-    free = score.ahead(0.0, -aside)
-    if all(t.distance(free) > 0.3 or n in score.held.values() for n, t in score.things.items()):
+    out = _LEFT_OF[way]
+    back = _LEFT_OF[_LEFT_OF[out]]
+    if aside < 0.0:
+        out, back = back, out
+    score.go(out, abs(aside), pace)
+    score.go(way, distance, pace)
+    if _clear(score, [score.ahead(*np.multiply(_AHEAD[back], s)) for s in np.linspace(0.0, abs(aside), 6)], goal):
         score.go(back, abs(aside), pace)
 
 
-def _aside(score: Score, distance: float, goal: Thing | None) -> float:
-    """How far to the left the person has to walk to get past what stands ahead; 0: the way is free."""
+def _clear(score: Score, points: list[np.ndarray], goal: Thing | None = None) -> bool:
+    """Whether nothing but the goal stands where the person would walk."""
     others = [t for n, t in score.things.items() if t is not goal and n not in score.held.values()]
     if goal is not None and goal.kind == "table":
         others = [t for t in others if t.place[2] < 0.1]
+    return all(t.distance(p) > min(0.24, t.distance(score.place) - 1e-6) for t in others for p in points)
 
-    def free(left: float) -> bool:
-        way = [score.ahead(x, left) for x in np.arange(0.0, distance + 0.01, 0.05)]
-        return all(thing.distance(point) > 0.24 for thing in others for point in way)
 
-    return next((left for left in (0.0, 0.3, -0.3, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0) if free(left)), 0.0)
+def _aside(score: Score, way: str, distance: float, goal: Thing | None = None) -> float:
+    """How far to the left of its way the person has to walk to get past what is on it; 0: it is free, or none is."""
+    ahead, left = np.array(_AHEAD[way]), np.array(_AHEAD[_LEFT_OF[way]])
+
+    def free(aside: float) -> bool:
+        out = [score.ahead(*(s * aside * left)) for s in np.linspace(0.0, 1.0, 6)]
+        on = [score.ahead(*(x * ahead + aside * left)) for x in np.arange(0.0, distance + 0.01, 0.05)]
+        return _clear(score, out + on, goal)
+
+    return next((aside for aside in (0.0, 0.3, -0.3, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0) if free(aside)), 0.0)
 
 
 def _detour(score: Score, action: Action) -> bool:
-    """Walk forward past what stands in the way; False: nothing does."""
-    count = action.count or 4
-    distance = action.distance or 0.38 * count
-    if not _aside(score, distance, None):
+    """Walk past what stands in the way; False: nothing does."""
+    way = action.direction or "forward"
+    length = action.distance or (action.count or (1 if action.kind == "step" else 4)) * LENGTH[way]
+    if not _aside(score, way, length):
         return False
-    _forward(score, distance, action.pace)
+    _along(score, way, length, action.pace)
     return True
 
 
@@ -199,9 +260,10 @@ def _walk(score: Score, action: Action) -> None:
 def _around(score: Score, action: Action) -> None:
     """Walk past a thing in an arc, and go on behind it in the same direction."""
     thing = _thing(score, action.thing, 0.75)
-    distance, bearing = _bearing(score, thing.place)
-    if abs(bearing) > 8.0:
-        score.turn(bearing, action.pace)
+    distance, _ = _turn_to(score, thing, action.pace, 8.0)
+    if action.angle:
+        _circle(score, thing, -1.0 if action.side == "right" else 1.0, action.pace)
+        return
     start = score.place.copy()
     half = thing.extent(start[2] + math.pi / 2.0) + 0.36
     deep = thing.extent(start[2]) + 0.30
@@ -225,6 +287,28 @@ def _around(score: Score, action: Action) -> None:
         score.step(foot, action.pace, roll=0.25)
         foot = other(foot)
     score.step(foot, action.pace, roll=0.12)
+    score.settle()
+
+
+def _circle(score: Score, thing: Thing, s: float, pace: float) -> None:
+    """Walk all the way around a thing, past its left (s = 1) or right (-1) first, and end where the circle began."""
+    distance, _ = _bearing(score, thing.place)
+    radius = math.hypot(*thing.size[:2]) / 2.0 + 0.42
+    if distance - radius > 0.03:
+        score.go("forward", distance - radius, pace)
+    elif radius - distance > 0.06:
+        score.go("backward", radius - distance, pace)
+    score.turn(90.0 * s, pace)
+    begin = math.atan2(*(score.place[:2] - thing.place[:2])[::-1])
+    count = math.ceil(2.0 * math.pi * radius / 0.34)
+    foot = "left" if s < 0.0 else "right"  # the outer one
+    for k in range(1, count + 1):
+        angle = begin - s * 2.0 * math.pi * k / count
+        score.place[:2] = thing.place[:2] + radius * np.array([math.cos(angle), math.sin(angle)])
+        score.place[2] -= s * 2.0 * math.pi / count
+        score.step(foot, pace, roll=0.25)
+        foot = other(foot)
+    score.step(foot, pace, roll=0.12)
     score.settle()
 
 
@@ -261,32 +345,180 @@ def _let_go(score: Score, sides: tuple[str, ...], pace: float, seconds: float, l
 
 
 def _touch(score: Score, action: Action) -> None:
+    """Lay hands on a thing; or, reaching for one that can be taken, bring them to where they would take it."""
     sides = sides_of(action.side)
-    thing = _thing(score, action.thing, GAP[action.thing], action.at)
+    if action.direction == "up":
+        raise BadInput(f"The {action.thing} does not stand that high: leave '{action.direction}' out.")
+    on = action.at or ("table" if action.kind == "reach" and action.thing in SMALL and not action.direction else None)
+    back = 0.14 if action.kind == "reach" and on == "table" else 0.0  # the arm is to be seen going there
+    thing = _thing(score, action.thing, GAP[action.thing], on, back=back)
     _approach(score, thing, action.pace)
-    yaw = score.place[2]
+    for _ in range(action.count or 1):
+        seconds = _lay_on(score, thing, sides, action.pace, grasp=action.kind == "reach" and thing.kind in LOOSE)
+        score.now += action.seconds or 1.0
+        _let_go(score, sides, action.pace, seconds, 0.07)
+
+
+def _lay_on(
+    score: Score, thing: Thing, sides: tuple[str, ...], pace: float, grasp: bool = False, inside: float = 0.14
+) -> float:
+    """Hands onto a thing, ``inside`` m from its edge, or to where they grasp it; the seconds that it takes."""
+    yaw, begin = score.place[2], score.now
     edge = np.linalg.norm(thing.place[:2] - score.place[:2]) - thing.extent(yaw)
-    inside = 0.015 if thing.kind == "basket" else min(0.14, thing.extent(yaw))
+    inside = 0.015 if thing.kind == "basket" else min(inside, thing.extent(yaw))
     top = thing.place[2] + thing.size[2]
+    if thing.kind == "chair" and math.cos(yaw - thing.place[3]) > 0.7:  # its back is in front
+        top, inside = top + BACKREST + 0.014, -0.03
     wide = min(0.19, thing.extent(yaw + math.pi / 2.0) * 0.6)
     if thing.kind in ROUND:
         wide = 0.04 * (len(sides) - 1)
-    for _ in range(action.count or 1):
-        begin, seconds = score.now, _seconds(top, action.pace)
-        for side in sides:
-            s = 1.0 if side == "left" else -1.0
-            point = [*score.ahead(edge + inside, s * wide), top + FLESH]
-            score.reach(side, "world", point, begin, begin + seconds, lift=0.07)
+    points = {side: np.array([*score.ahead(edge + inside, wide * _sign(side)), top + FLESH]) for side in sides}
+    if grasp:
+        points = {side: thing.place[:3] + _grasp(thing, side, yaw) for side in sides}
+    height = float(points[sides[0]][2])
+    seconds = _seconds(height, pace)
+    for side, point in points.items():
+        score.reach(side, "world", point, begin, begin + seconds, lift=0.05 if grasp else 0.07)
+        if not grasp:
             score.palms[side].move(begin + 0.2 * seconds, begin + seconds, [1.0])
-            score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
-        _lean(score, top, begin, begin + seconds)
-        score.now += seconds + (action.seconds or 1.0)
+        score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
+    _lean(score, height, begin, begin + seconds)
+    score.now += seconds
+    return seconds
+
+
+def _sign(side: str) -> float:
+    return 1.0 if side == "left" else -1.0
+
+
+def _push(score: Score, action: Action) -> None:
+    """Lay hands on a thing and slide it on, with what stands on it; then go after it, as often as it takes."""
+    name = action.thing
+    if name == "bag":
+        raise BadInput("The mannequin does not push the bag, which is too heavy: it punches it.")
+    sides = sides_of(action.side, "right" if name in SMALL else "both")
+    _free_hands(score, sides)
+    new = name not in score.things
+    thing = _thing(score, name, GAP[name], action.at or ("table" if name in SMALL else None))
+    if new and name == "chair":
+        thing.start[3] += math.pi  # it is pushed by its back
+    strokes = max(action.count or 1, math.ceil((action.distance or 0.0) / PUSHED - 1e-9))
+    length = action.distance / strokes if action.distance else PUSHED
+    for _ in range(strokes):
+        _approach(score, thing, action.pace)
+        ahead = score.ahead(length) - score.place[:2]
+        riders = _on(score, thing)
+        grasp = name in ("ball", *SMALL)
+        _slides(score, thing, ahead, riders)
+        seconds = _lay_on(score, thing, sides, action.pace, grasp, inside=0.03)
+        begin, score.now = score.now, score.now + 0.2 + 1.0 / action.pace
+        for side in sides:
+            last = score.hands[side][-1].point
+            score.reach(side, "world", last + np.append(ahead, 0.0), begin + 0.2, score.now)
+        score.trunk.move(begin + 0.2, score.now, score.trunk.value + np.array([4.0, 6.0, 0.0]))
+        for moved in (thing, *riders):
+            after = moved.place + np.append(ahead, [0.0, 0.0])
+            moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
+        score.now += 0.1 + (action.seconds or 0.2)
         _let_go(score, sides, action.pace, seconds, 0.07)
+
+
+def _slides(score: Score, thing: Thing, ahead: np.ndarray, riders: list[Thing]) -> None:
+    """Check that a thing can be pushed on."""
+    under = next((t for t in score.things.values() if t is not thing and thing in _on(score, t)), None)
+    if under and under.distance(thing.place[:2] + ahead * (1.0 + thing.size[0] / 2.0 / np.linalg.norm(ahead))) > 0.0:
+        raise BadInput(f"The {thing.kind} would fall off the {under.kind}.")
+    after = Thing(thing.kind, thing.place + np.append(ahead, [0.0, 0.0]))
+    for near in score.things.values():
+        if near in (thing, under, *riders) or near.kind in score.held.values():
+            continue
+        if np.linalg.norm(near.place[:2] - after.place[:2]) < after.edge(math.atan2(*ahead[::-1])) + near.size[0] / 2.0:
+            raise BadInput(f"The {near.kind} stands in the way of the {thing.kind}.")
+
+
+def _hold(score: Score, action: Action) -> None:
+    if action.thing not in score.held.values():
+        _pick_up(score, Action("pick up", thing=action.thing, side=action.side, at=action.at, pace=action.pace))
+    score.now += action.seconds or 2.0
+
+
+def _face(score: Score, action: Action) -> None:
+    """Turn to a thing; one that is new stands aside."""
+    way = {"right": -1.0, "around": 2.0}.get(action.direction, 1.0)
+    thing = _thing(score, action.thing, FAR + GAP[action.thing], aside=way * (action.angle or 90.0))
+    _, bearing = _bearing(score, thing.place)
+    if abs(bearing) > 3.0:
+        score.turn(bearing, action.pace)
+
+
+def _seen(score: Score, action: Action) -> tuple[Thing, float, float]:
+    """What is pointed or looked at, where it can be: its distance and bearing too."""
+    if action.direction == "up":
+        raise BadInput(f"The {action.thing} does not stand that high: leave '{action.direction}' out.")
+    aside = {"left": 45.0, "right": -45.0}.get(action.direction, 0.0)
+    thing = _thing(score, action.thing, FAR, action.at, aside)
+    return thing, *_turn_to(score, thing, action.pace, AIMED)
+
+
+def _gaze(score: Score, thing: Thing, begin: float, end: float) -> None:
+    distance, bearing = _bearing(score, thing.place)
+    middle = thing.place[2] + thing.size[2] / 2.0
+    down = math.degrees(math.atan2(1.5 - middle, distance))
+    score.head.move(begin, end, [np.clip(bearing, -AIMED, AIMED), min(down, 38.0)])
+
+
+def _look(score: Score, action: Action) -> None:
+    thing, *_ = _seen(score, action)
+    for _ in range(action.count or 1):
+        begin, score.now = score.now, score.now + 0.8 / action.pace
+        _gaze(score, thing, begin, score.now)
+        score.now += action.seconds or 1.0
+        score.head.move(score.now, score.now + 0.8 / action.pace, [0.0, 0.0])
+        score.now += 0.8 / action.pace
+
+
+def _point(score: Score, action: Action) -> None:
+    """The straight arm aims at the thing's middle, and the eyes follow."""
+    thing, _, bearing = _seen(score, action)
+    sides = sides_of(action.side, "left" if bearing > 15.0 else "right")
+    point = thing.place[:3] + np.array([0.0, 0.0, 0.6 * thing.size[2]])
+    for _ in range(action.count or 1):
+        begin, score.now = score.now, score.now + 1.1 / action.pace
+        _gaze(score, thing, begin, score.now)
+        score.trunk.move(begin, score.now, [0.0, 2.0, 0.35 * bearing])
+        for side in sides:
+            score.reach(side, "aim", point, begin, score.now)
+            score.fingers[side].move(begin, begin + 0.6, [75.0, 2.0])
+        score.now += action.seconds or 1.2
+        _let_go(score, sides, action.pace, 1.1 / action.pace, 0.0)
+
+
+def _punch(score: Score, action: Action) -> None:
+    """From the guard to the surface of the bag and back."""
+    if action.thing != "bag":
+        raise BadInput(f"The mannequin does not punch the {action.thing}: it punches a punching bag.")
+    bag = _thing(score, "bag", GAP["bag"])
+    _approach(score, bag, action.pace)
+    for side in SIDES:
+        score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
+    score.now = max(score.arm(side, GUARD, 0.8 / action.pace) for side in SIDES)
+    edge = np.linalg.norm(bag.place[:2] - score.place[:2]) - bag.size[0] / 2.0
+    for _ in range(action.count or 1):
+        for side in sides_of(action.side):
+            hit, end = score.now + 0.5 / action.pace, score.now + 1.18 / action.pace
+            score.reach(side, "world", [*score.ahead(edge - FIST, 0.06 * _sign(side)), 1.30], score.now, hit)
+            score.reach(side, "free", np.zeros(3), hit + 0.08, end)
+            score.trunk.move(score.now, hit, [2.0, 4.0, -18.0 * _sign(side)])
+            score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
+            score.now = end + 0.08
+    score.now = max(score.arm(side, IDLE, 0.9 / action.pace) for side in SIDES)
+    for side in SIDES:
+        score.fingers[side].move(score.now - 0.5, score.now, score.fingers[side].start)
 
 
 def _grasp(thing: Thing, side: str, yaw: float) -> np.ndarray:
     """(3,) from the middle of a thing's underside to a hand that holds it."""
-    s = 1.0 if side == "left" else -1.0
+    s = _sign(side)
     out = thing.edge(yaw + math.pi / 2.0) + FLESH
     return np.array([-s * out * math.sin(yaw), s * out * math.cos(yaw), GRIP[thing.kind] * thing.size[2]])
 
@@ -294,7 +526,7 @@ def _grasp(thing: Thing, side: str, yaw: float) -> np.ndarray:
 def _pick_up(score: Score, action: Action) -> None:
     if action.thing not in LOOSE:
         raise BadInput(f"The mannequin cannot pick up the {action.thing}: it can pick up {', '.join(LOOSE)}.")
-    sides = sides_of(action.side, "right" if action.thing == "bottle" else "both")
+    sides = sides_of(action.side, "right" if action.thing in SMALL else "both")
     _free_hands(score, sides)
     thing = _thing(score, action.thing, GAP[action.thing], action.at)
     for _ in range(action.count or 1):
@@ -308,7 +540,7 @@ def _pick_up(score: Score, action: Action) -> None:
         for side in sides:
             score.reach(side, "world", points[side], begin, end, lift=0.05 if thing.place[2] > 0.1 else 0.0)
             score.fingers[side].move(begin, begin + 0.5, [8.0, 8.0])
-            score.fingers[side].move(end, end + 0.3, [50.0, 50.0] if thing.kind == "bottle" else [18.0, 18.0])
+            score.fingers[side].move(end, end + 0.3, [50.0, 50.0] if thing.kind in SMALL else [18.0, 18.0])
         _lean(score, height, begin, end)
         hold = end + 0.35
         score.now = hold + _seconds(height, action.pace)
@@ -374,7 +606,7 @@ def _carry(score: Score, action: Action) -> None:
     if action.at:
         _approach(score, _support(score, action.at), action.pace)
     else:
-        _forward(score, action.distance or 4 * 0.38, action.pace)
+        _along(score, "forward", action.distance or 4 * LENGTH["forward"], action.pace)
 
 
 def _free_hands(score: Score, sides: tuple[str, ...]) -> None:
@@ -395,21 +627,28 @@ def _away(score: Score, distance: float) -> None:
 
 
 def _sit(score: Score, action: Action) -> None:
-    """Sit down on a chair and rise again."""
+    """Sit down on a chair and rise again; one that was pushed away shows its back, and is walked around."""
     if "chair" not in score.things:
         behind = Thing("chair", np.array([*score.ahead(-SEATED), 0.0, score.place[2]]))
         if _free(score, behind):
             score.things["chair"] = behind
     chair = _thing(score, "chair", 0.8)
-    if chair.start[3] == score.place[2] and np.allclose(score.ahead(-SEATED), chair.place[:2], atol=0.03):
+    if _on(score, chair):
+        raise BadInput(f"The person cannot sit down: the {_on(score, chair)[0].kind} is on the chair.")
+    yaw = score.place[2] + math.radians(_bearing(score, chair.place)[1])
+    if chair.place[3] == score.place[2] and np.allclose(score.ahead(-SEATED), chair.place[:2], atol=0.03):
         pass  # it stands right behind
+    elif chair.events and math.cos(yaw - chair.place[3]) > 0.0:
+        _around(score, Action("walk", direction="around", thing="chair", pace=action.pace))
+        score.go("backward", _bearing(score, chair.place)[0] - SEATED, action.pace)
     else:
         _approach(score, chair, action.pace)
         distance, _ = _bearing(score, chair.place)
-        _forward(score, distance - SEATED - 0.18, action.pace, chair)  # the knees turn in front of the seat
+        _along(score, "forward", distance - SEATED - 0.18, action.pace, chair)  # the knees turn in front of the seat
         score.turn(180.0, action.pace)
         score.go("backward", 0.18, action.pace)
-        chair.start[3] = score.place[2]
+        if not chair.events:
+            chair.start[3] = score.place[2]
     down = 1.7 / action.pace
     for _ in range(action.count or 1):
         begin, end = score.now, score.now + down
@@ -473,6 +712,8 @@ def _kick(score: Score, action: Action) -> None:
         _place(score, Action("place", thing=action.thing, at="floor"))
     if thing.kind not in LOOSE:
         raise BadInput(f"The mannequin does not kick the {thing.kind}: it kicks {', '.join(LOOSE)}.")
+    if thing.place[2] > 0.1:
+        raise BadInput(f"The {thing.kind} stands too high for a kick: put it on the floor first.")
     if not score.past[1:] and len(score.things) == 1 and not thing.events:
         thing.start[:2] = score.ahead(0.34 + thing.size[0] / 2.0, s * 0.10)
     else:
@@ -517,7 +758,11 @@ TOE = 0.13
 
 _NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "touch", "sweep"}
 
+_SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": ""}
+"""Actions that are not mimed."""
+
 _HANDLED = {
-    "walk": _walk, "touch": _touch, "pick up": _pick_up, "place": _place, "carry": _carry, "sit": _sit,
-    "sweep": _sweep, "kick": _kick,
+    "walk": _walk, "turn": _face, "look": _look, "point": _point, "reach": _touch, "touch": _touch, "push": _push,
+    "pick up": _pick_up, "hold": _hold, "place": _place, "carry": _carry, "sit": _sit, "sweep": _sweep, "kick": _kick,
+    "punch": _punch,
 }  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 from exoactor.errors import BadInput
 
@@ -52,9 +53,9 @@ class Action:
         return " ".join(str(p) for p in parts if p)
 
     def _what(self) -> str:
-        if self.kind not in DONE_TO or self.thing not in SHOWN:
+        if self.thing not in SHOWN:
             return f"({self.thing}, mimed)"
-        before = {"walk": "" if self.direction == "around" else "to ", "sit": "on "}.get(self.kind, "")
+        before = "" if self.direction == "around" else _TO.get(self.kind, "")
         return f"{before}the {self.thing}"
 
 
@@ -89,13 +90,13 @@ def _set(text: str) -> frozenset[str]:
 
 
 KINDS: dict[str, _Kind] = {
-    "walk": _kind("forward backward left right around", "distance count side thing"),
+    "walk": _kind("forward backward left right around", "distance angle count side thing"),
     "step": _kind("forward backward left right", "distance count side"),
-    "turn": _kind("left right around", "angle"),
+    "turn": _kind("left right around", "angle thing"),
     "wave": _kind("", "side count seconds"),
     "raise": _kind("up forward side", "side count seconds"),
-    "reach": _kind("forward up down left right", "side count seconds thing"),
-    "point": _kind("forward up down left right", "side count seconds thing"),
+    "reach": _kind("forward up down left right", "side count seconds thing at"),
+    "point": _kind("forward up down left right", "side count seconds thing at"),
     "squat": _kind("down", "count seconds"),
     "bow": _kind("forward down", "count seconds angle"),
     "sit": _kind("down", "count seconds thing"),
@@ -103,11 +104,12 @@ KINDS: dict[str, _Kind] = {
     "kick": _kind("forward", "side count thing"),
     "clap": _kind("", "count seconds"),
     "punch": _kind("forward", "side count thing"),
-    "look": _kind("left right up down forward", "angle seconds count"),
+    "look": _kind("left right up down forward", "angle seconds count thing"),
     "nod": _kind("", "count seconds"),
-    "push": _kind("forward", "side count seconds thing"),
+    "push": _kind("forward", "side count seconds distance thing at"),
     "pick up": _kind("up", "side count thing at"),
     "touch": _kind("", "side count seconds thing at"),
+    "hold": _kind("up", "side seconds thing at"),
     "place": _kind("down", "side thing at"),
     "carry": _kind("forward", "side distance thing at"),
     "sweep": _kind("", "count seconds"),
@@ -117,33 +119,34 @@ KINDS: dict[str, _Kind] = {
 
 KNOWN = (
     "walk, step, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, punch, look, nod, "
-    "push, touch, pick up, carry, place, sweep, stand or wait; things to walk to or around, to use and to sit on are a "
-    "table, chair, bottle, basket, box and ball"
+    "push, touch, pick up, hold, carry, place, sweep, stand or wait; things to walk to or around, to use, to point at "
+    "and to sit on are a table, chair, bottle, cup, basket, box, ball and punching bag"
 )
 
 _VERBS = {
-    "walk": "walk go move stroll march advance",
+    "walk": "walk go move stroll march advance approach",
     "step": "step steps",
-    "turn": "turn rotate",
+    "turn": "turn rotate face",
     "wave": "wave greet",
     "raise": "raise lift",
     "reach": "reach stretch",
     "point": "point",
     "squat": "squat crouch",
-    "bow": "bow bend",
+    "bow": "bow bend lean",
     "sit": "sit",
     "kick": "kick",
     "clap": "clap applaud",
-    "punch": "punch jab",
+    "punch": "punch jab hit",
     "look": "look glance",
     "nod": "nod",
-    "push": "push",
-    "pick up": "pick grab grasp",
-    "touch": "touch",
-    "place": "put place set lay",
+    "push": "push shove slide",
+    "pick up": "pick grab grasp fetch",
+    "touch": "touch tap pat",
+    "hold": "hold",
+    "place": "put place set lay drop",
     "carry": "carry bring",
-    "sweep": "sweep",
-    "stand": "stand wait stay pause",
+    "sweep": "sweep mop",
+    "stand": "stand wait stay pause stop",
 }
 _VERB = {word: kind for kind, words in _VERBS.items() for word in words.split()}
 _VERB |= {
@@ -167,21 +170,27 @@ _DIRECTION = {word: name for name, words in _DIRECTION.items() for word in words
 _HAND = _set("hand hands arm arms fist fists")
 _FOOT = _set("foot feet leg legs")
 _HEAD = _set("head gaze eyes")
-_HAND_KINDS = _set("wave raise reach point clap punch push touch carry place sweep") | {"pick up"}
+_HAND_KINDS = _set("wave raise reach point clap punch push touch carry hold place sweep") | {"pick up"}
 _FOOT_KINDS = _set("kick walk step")
-_SIDE_FIRST = _set("wave raise kick punch push touch") | {"pick up"}
+_SIDE_FIRST = _set("wave raise kick punch push touch hold") | {"pick up"}
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
-SHOWN = _set("table chair bottle basket box ball")
+SHOWN = _set("table chair bottle cup basket box ball bag")
 """What can stand in the room."""
 _AT = {"carry": "to", "pick up": "from"}
-DONE_TO = _set("walk sit kick touch place carry") | {"pick up"}
-"""Actions that use what stands in the room; in others it is mimed."""
-_THINGS = SHOWN | _set("object thing something cup bag wall door shelf button handle stool bar target")
-_CALLED = {"desk": "table", "crate": "box", "carton": "box", "seat": "chair", "obstacle": "box"}
+_TO = {"walk": "to ", "turn": "to ", "sit": "on ", "reach": "for ", "point": "at ", "look": "at "}
+_THINGS = SHOWN | _set("object thing something wall door shelf button handle bar target")
+_CALLED = {
+    **dict.fromkeys(("desk",), "table"),
+    **dict.fromkeys(("crate", "carton", "obstacle", "package", "parcel", "cube"), "box"),
+    **dict.fromkeys(("seat", "stool"), "chair"),
+    **dict.fromkeys(("mug", "glass"), "cup"),
+    **dict.fromkeys(("bin", "bucket"), "basket"),
+    "football": "ball",
+}
 """Other names of what can be shown."""
 _ONTO = _set("on onto upon in into inside to towards toward from off at")
-_TAKE_AT = _set("place carry touch") | {"pick up"}
+_TAKE_AT = frozenset(kind for kind, details in KINDS.items() if "at" in details.takes)
 _ARTICLES = _set("a an the your my his her its their that this")
 _FILLER = _set(
     "please kindly the a an your his her its their my robot person human man woman humanoid g1 it he she you i we "
@@ -189,9 +198,25 @@ _FILLER = _set(
     "onto into upon inside off over them "
     "just let us lets let's using me d do does make perform take give start begin finally first next then after "
     "and ground floor straight still air place be is degrees's itself yourself himself herself out someone "
-    "everyone people hello hi goodbye bye too also towards toward"
+    "everyone people hello hi goodbye bye too also towards toward there one"
 )
 _BREAK = _set(", ; . ! then and next finally afterwards after")
+_PHRASES = (
+    (r"\b(?:take|have) a seat\b", "sit"),
+    (r"\bget up\b|\bstraighten up\b|\bstand (?:back|straight|right) up\b", "stand up"),
+    (r"\bpickup\b", "pick up"),
+    (r"\btake (?=(?:the|a|an|that|this|it|your|my)\b)(?!an? (?:\w+ )?(?:steps?|bow|turn)\b)", "pick up "),
+    (r"\bturn back\b", "turn around"),
+    (r"\b(?:back|up|over|closer|straight|right) (?=(?:to|towards?)\b)", ""),
+    (r"\bnext to\b", "beside"),
+    (r"\bpunching[ -]?bag\b|\bsandbag\b", "bag"),
+    (r"\b(?:with|using) (?:a|the|your) (?:broom|mop)\b", ""),
+    (r"\blook (?:all )?around\b", "look left, then right"),
+    (r"\bput (?=(?:your |both |the |up )*(?:left |right |both )*(?:hands?|arms?) (?:up|in the air|above)\b)", "raise "),
+    (r"\b(?:in )?(?:a )?(?:full |whole )?circles? around\b|\ball (?:the way )?around\b", "around 360 degrees"),
+    (r"\bavoid(?:ing)?\b", "walk around"),
+)
+"""Turns of phrase, and the same in words that the reader knows."""
 
 _ONES = _words_of(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -240,15 +265,24 @@ def _words(text: str) -> list[str]:
     text = re.sub(r"\b(right) and (?:your |the )?left (?=hands?\b|arms?\b)", "both ", text)
     text = re.sub(r"\bstand(ing)? still\b", "stand", text)
     text = re.sub(r"\b(counter|anti)-clockwise", r"\1clockwise", text)
+    for phrase, plain in _PHRASES:
+        text = re.sub(phrase, plain, text)
     return re.findall(r"\d+(?:\.\d+)?|\.\d+|[^\W\d_]+(?:'[^\W\d_]+)?|[^\s\w'\"()-]|°", text)
 
 
 def _not_understood(words: Sequence[str]) -> BadInput:
-    named = ", ".join(f"'{w}'" for w in dict.fromkeys(words))
+    named = ", ".join(f"'{w}'{_meant(w)}" for w in dict.fromkeys(words))
     return BadInput(
         f"The mannequin does not understand {named}: it knows {KNOWN}, with sides, directions, distances, angles, "
         "counts and seconds; other backends can do more (see 'exoactor doctor')."
     )
+
+
+def _meant(word: str) -> str:
+    """What a misspelt word may have been."""
+    groups = (_VERB, _THINGS, _CALLED, _DIRECTION, _UNITS, _NUMBER, _TENS, _HAND, _FOOT, _PACE, _TIMES)
+    alike = [w for group in groups for w in group if w[0] == word[0] and abs(len(w) - len(word)) < 2 and w != word]
+    return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, alike, 1, 0.75))
 
 
 @dataclass
@@ -294,6 +328,8 @@ class _Reader:
             self.at += 1
         elif word == "place" and self._before() == "in":
             self.at += 1  # 'march in place'
+        elif word in ("move", "moving") and self._moves_thing():
+            self._open("place" if set(self._clause()) & _set("to onto into on in") else "push", 1)
         elif word in _VERB:
             self._open("touch" if _VERB[word] == "place" and self._hand_follows() else _VERB[word], 1)
         elif word in _TIMES:
@@ -309,7 +345,7 @@ class _Reader:
             self._set("direction", _DIRECTION[word], 1)
         elif word in _HAND | _FOOT | _HEAD | {"knees", "knee", "waist"}:
             self._part(word)
-        elif word in _CALLED or (word in _THINGS and self._takes_thing()):
+        elif word in _CALLED or word in _THINGS:
             self._thing(_CALLED.get(word, word))
         elif word in ("it", "them") and self._takes_thing() and self._meant():
             self._thing(self._meant())
@@ -325,6 +361,17 @@ class _Reader:
         """The word before this one and its article."""
         before = [w for w in self.words[: self.at] if w not in _ARTICLES]
         return before[-1] if before else ""
+
+    def _clause(self) -> list[str]:
+        """The words that follow, without articles, up to the next separator."""
+        after = self.words[self.at + 1 :]
+        end = next((k for k, w in enumerate(after) if w in _BREAK), len(after))
+        return [w for w in after[:end] if w not in _ARTICLES]
+
+    def _moves_thing(self) -> bool:
+        """Whether 'move' is about a thing: 'move the box onto the table'."""
+        first = next(iter(self._clause()), "")
+        return first in _THINGS or first in _CALLED or first == "it"
 
     def _hand_follows(self) -> bool:
         """Whether 'put' is about a hand: 'put your right hand on the table'."""
@@ -345,10 +392,14 @@ class _Reader:
         return named[-1] if named else ""
 
     def _thing(self, name: str) -> None:
+        if not self.actions:
+            self.pending["thing"] = name
+            self.at += 1
+            return
         if self._kind() == "raise":
             self.actions[-1] = replace(self.actions[-1], kind="pick up")
         last = self.actions[-1]
-        second = last.thing is not None or (last.kind in ("place", "carry") and self._before() in _ONTO)
+        second = last.thing is not None or (last.kind in ("place", "carry", "push") and self._before() in _ONTO)
         self._set("at" if last.kind in _TAKE_AT and second and not self.fresh else "thing", name, 1)
 
     def _kind(self) -> str:
@@ -511,9 +562,10 @@ def settled(actions: Sequence[Action]) -> tuple[Action, ...]:
         if seated and action.kind == "stand":
             out[-1] = replace(out[-1], seconds=(out[-1].seconds or 0.0) + (action.seconds or 1.0))
             continue
-        if action.kind == "pick up" and out and out[-1] == Action("reach", out[-1].side, "down", pace=out[-1].pace):
-            reach = out.pop()  # 'reach down and pick up the bottle'
-            action = replace(action, side=action.side or reach.side)
+        if action.kind == "pick up" and out and out[-1].kind in ("reach", "bow", "squat"):
+            bent = out[-1]  # 'reach down and pick up the bottle'
+            if bent == Action(bent.kind, bent.side, "down", pace=bent.pace):
+                action = replace(action, side=action.side or out.pop().side)
         if action.kind == "rise":
             if not seated:
                 out.append(Action("stand"))
@@ -537,12 +589,17 @@ def _check(action: Action) -> None:
         value = getattr(action, name)
         if value is not None and name not in kind.takes:
             takes = ", ".join(sorted(kind.takes)) or "no details"
-            shown = value if isinstance(value, str) else f"{value:g}"
-            raise BadInput(f"'{action.kind}' takes no {name} ({shown}): it takes {takes}.")
-    if action.kind in ("turn",) and action.direction is None and action.angle is None:
+            shown = f"'{value}'" if isinstance(value, str) else f"{value:g}"
+            what = "thing to do it at" if name == "at" else name
+            raise BadInput(f"'{action.kind}' takes no {what} ({shown}): it takes {takes}.")
+    if action.kind == "turn" and action.direction is None and action.angle is None and action.thing is None:
         raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
-    if action.kind in ("touch", "place", "carry") and action.thing is None:
+    if action.kind in ("touch", "place", "carry", "hold") and action.thing is None:
         raise BadInput(f"'{action.kind}' needs a thing: say for example '{action.kind} the box'.")
+    if action.kind == "walk" and action.angle and (action.direction != "around" or action.angle != 360.0):
+        raise BadInput(
+            f"'walk' takes no angle ({action.angle:g}): turn first, or say 'walk in a circle around the box'."
+        )
     if action.kind == "walk" and action.direction == "around" and action.thing is None:
         raise BadInput("'walk around' needs a thing: say for example 'walk around the box'.")
     if action.kind in _FOOT_KINDS and action.side == "both":

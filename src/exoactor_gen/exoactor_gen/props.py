@@ -8,18 +8,19 @@ import mujoco
 import numpy as np
 
 from exoactor_gen.look import Colour
-from exoactor_gen.scene import SIZES, Moving
+from exoactor_gen.scene import BACKREST, SIZES, Moving
 
 _WOODS = ((0.62, 0.44, 0.28), (0.48, 0.32, 0.20), (0.74, 0.60, 0.42), (0.86, 0.85, 0.82))
 _BRIGHT = ((0.16, 0.45, 0.30), (0.14, 0.32, 0.60), (0.74, 0.22, 0.16), (0.85, 0.62, 0.14))
 _CARD = ((0.72, 0.56, 0.38), (0.66, 0.50, 0.34), (0.58, 0.62, 0.66))
+_PALETTES = {"box": _CARD, **dict.fromkeys(("bottle", "cup", "ball", "bag"), _BRIGHT)}
 
 
 def add_props(spec: mujoco.MjSpec, things: tuple[Moving, ...], rng: np.random.Generator) -> None:
     """Add a moving body for each thing, in their order, coloured at random."""
     for number, thing in enumerate(things):
         kind = thing.thing.kind
-        palette = {"box": _CARD, "bottle": _BRIGHT, "ball": _BRIGHT}.get(kind, _WOODS)
+        palette = _PALETTES.get(kind, _WOODS)
         body = spec.worldbody.add_body(name=f"thing{number}", mocap=True)
         _DRAWN[kind](body, *SIZES[kind], palette[int(rng.integers(len(palette)))])
 
@@ -63,10 +64,10 @@ def _chair(body: mujoco.MjsBody, depth: float, width: float, height: float, colo
             foot = (sx * (x - 0.025), sy * (y - 0.025))
             _rod(body, (*foot, 0.018), (*foot, height - 0.04), 0.016, _dark(colour))
     for sy in (-1, 1):
-        _rod(body, (-x + 0.02, sy * (y - 0.025), height), (-x - 0.03, sy * (y - 0.025), height + 0.40), 0.014,
+        _rod(body, (-x + 0.02, sy * (y - 0.025), height), (-x - 0.03, sy * (y - 0.025), height + BACKREST), 0.014,
              _dark(colour))  # fmt: skip
     for up in (0.22, 0.36):
-        lean = -x + 0.02 - 0.05 * up / 0.40
+        lean = -x + 0.02 - 0.05 * up / BACKREST
         _box(body, (lean - 0.01, -y + 0.02, height + up - 0.035), (lean + 0.01, y - 0.02, height + up + 0.035), colour)
 
 
@@ -85,6 +86,25 @@ def _bottle(body: mujoco.MjsBody, depth: float, width: float, height: float, col
     _rod(body, (0, 0, 0.75 * height), (0, 0, 0.94 * height), 0.013, colour)
     _disc(body, 0.93 * height, height, 0.017, (0.92, 0.92, 0.90))
     _disc(body, 0.25 * height, 0.50 * height, 1.01 * r, (0.92, 0.92, 0.90))
+
+
+def _cup(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
+    r = depth / 2
+    _disc(body, 0.0, height, r, colour)
+    _disc(body, height, height + 0.001, 0.85 * r, _dark(colour, 0.3))
+    for up in (0.25, 0.75):
+        _rod(body, (-r, 0, up * height), (-r - 0.022, 0, up * height), 0.006, colour)
+    _rod(body, (-r - 0.022, 0, 0.25 * height), (-r - 0.022, 0, 0.75 * height), 0.006, colour)
+
+
+def _bag(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
+    """A punching bag on a foot."""
+    r = depth / 2
+    _disc(body, 0.0, 0.05, 1.35 * r, (0.16, 0.16, 0.17))
+    _disc(body, 0.05, 0.85, 0.025, (0.30, 0.30, 0.32))
+    _disc(body, 0.85, height, r, colour)
+    for up in (0.89, height - 0.06):
+        _disc(body, up, up + 0.03, 1.01 * r, _dark(colour, 0.4))
 
 
 def _basket(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
@@ -114,6 +134,7 @@ def _broom(body: mujoco.MjsBody, depth: float, width: float, height: float, colo
 
 
 _DRAWN = {
-    "table": _table, "chair": _chair, "box": _carton, "bottle": _bottle, "basket": _basket, "ball": _ball,
+    "table": _table, "chair": _chair, "box": _carton, "bottle": _bottle, "cup": _cup, "bag": _bag,
+    "basket": _basket, "ball": _ball,
     "broom": _broom,
 }  # fmt: skip

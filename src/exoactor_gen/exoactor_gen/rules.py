@@ -9,19 +9,21 @@ from exoactor_gen import language
 from exoactor_gen.choreography import durations
 from exoactor_gen.language import KINDS, parse
 from exoactor_gen.plan import Action, Plan
+from exoactor_gen.scene import SMALL
 
 _SLACK = 0.3
 """s that an action may take more or less than planned before its pace is changed."""
 _PACE = (0.6, 1.3)
 
 _SAY = {
-    "walk": "walks{way}{thing}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{much}",
+    "walk": "walks{way}{thing}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{thing}{much}",
     "wave": "raises {hand} and waves{much}", "raise": "raises {arm}{way}{much}",
-    "reach": "reaches{way} with {hand}{thing}", "point": "points{way} with {arm}{thing}",
+    "reach": "reaches{way} with {hand}{thing}{at}", "point": "points{way} with {arm}{thing}{at}",
     "squat": "squats down and stands up again{much}", "bow": "bows from the hips{much} and straightens up again",
     "sit": "sits down{thing}, stays seated{stay} and stands up again", "kick": "kicks forward with {foot}{thing}{much}",
     "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{thing}{much}",
-    "look": "turns the head to look{way}", "nod": "nods{much}", "push": "pushes forward with {hand}{thing}{much}",
+    "look": "turns the head to look{way}{thing}", "nod": "nods{much}",
+    "push": "pushes{thing}{at} forward{much} with {hand}", "hold": "holds{thing}{at} with {hand}",
     "pick up": "bends down, picks up{thing}{at} with {hand} and straightens up", "stand": "stands still",
     "touch": "lays {hand} on{thing}{much}", "place": "puts{thing} down{at} and lets go of it",
     "carry": "carries{thing}{way}{much} with {hand}{at}", "sweep": "sweeps the floor with a broom{much}",
@@ -30,10 +32,10 @@ _WAY = {
     "left": " to the left", "right": " to the right", "side": " out to the side", "around": " to face the other way",
 }  # fmt: skip
 _THING = {
-    "reach": " towards the ", "point": " at the ", "sit": " on the ",
-    **dict.fromkeys(("pick up", "touch", "place", "carry"), " the "),
+    "reach": " towards the ", "point": " at the ", "look": " at the ", "turn": " to face the ", "sit": " on the ",
+    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "hold"), " the "),
 }  # fmt: skip
-_AT = {"pick up": " from the ", "touch": " on the ", "carry": " to the "}
+_AT = {"pick up": " from the ", "carry": " to the ", **dict.fromkeys(("touch", "hold"), " on the ")}
 _NO_THING = {"sit": " as if on a chair", "pick up": " something"}
 
 
@@ -69,7 +71,9 @@ def _told(action: language.Action, seconds: float) -> Action:
 
 def describe(action: language.Action) -> str:
     """Say in English what the person does: 'walks forward 2 metres'."""
-    kind, side = action.kind, action.side or "right"
+    kind = action.kind
+    two = kind in ("push", "pick up", "hold", "carry") and action.thing not in SMALL
+    side = action.side or ("both" if two else "right")
     if kind in ("reach", "point") and not action.side and action.direction == "left":
         side = "left"
     limbs = {
@@ -89,6 +93,7 @@ def describe(action: language.Action) -> str:
     if kind == "walk" and action.thing:
         past = f" on the {action.side}" if action.side else ""
         thing, way = (f" around the {action.thing}{past}" if way == "around" else f" up to the {action.thing}"), ""
+        much = ["in a full circle"] if action.angle else much
     stay = f" for {action.seconds:g} seconds" if action.seconds else ""
     text = _SAY[kind].format(
         way=_WAY.get(way, f" {way}") if way else "",

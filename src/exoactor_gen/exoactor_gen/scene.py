@@ -10,13 +10,18 @@ from scipy.spatial.transform import Rotation
 
 SIZES = {
     "table": (0.60, 1.10, 0.76), "chair": (0.42, 0.42, 0.44), "basket": (0.36, 0.36, 0.26), "box": (0.26, 0.30, 0.32),
-    "bottle": (0.07, 0.07, 0.28), "ball": (0.24, 0.24, 0.24), "broom": (0.04, 0.04, 1.45),
+    "bottle": (0.07, 0.07, 0.28), "cup": (0.09, 0.09, 0.14), "ball": (0.24, 0.24, 0.24), "bag": (0.26, 0.26, 1.58),
+    "broom": (0.04, 0.04, 1.45),
 }  # fmt: skip
 """Depth, width and height, m; of a chair the height of its seat."""
 
-ROUND = ("basket", "bottle", "ball", "broom")
-LOOSE = ("bottle", "box", "ball", "basket")
+BACKREST = 0.40
+"""How far the back of the chair rises above its seat, m."""
+ROUND = ("basket", "bottle", "cup", "ball", "bag", "broom")
+LOOSE = ("bottle", "cup", "box", "ball", "basket")
 """What hands can carry."""
+SMALL = ("bottle", "cup")
+"""What one hand takes."""
 
 TOECAP = 0.015
 """The shoe reaches so far beyond the tip of the sole, m."""
@@ -33,6 +38,8 @@ class Held:
     sides: tuple[str, ...]
     after: np.ndarray
     """(4,) where it is left: x, y, z of its underside's middle, yaw."""
+    slides: bool = False
+    """It is pushed over what it stands on, and not lifted."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,9 @@ def moving(
             middle = np.mean([hands[side] for side in event.sides], axis=0)
             first = int(np.argmax(now))
             turned = heading - heading[first]
+            if event.slides:
+                place[now, :2] = before[:, :2] + (middle - middle[first])[now, :2]
+                continue
             offset = place[first, :3] - middle[first]
             place[now, :3] = (middle + Rotation.from_euler("z", turned[:, None]).apply(offset))[now]
             place[now, 3] = before[0][3] + turned[now]
@@ -163,7 +173,7 @@ def corners(thing: Moving) -> np.ndarray:
 
 
 def surface_distance(thing: Moving, points: np.ndarray) -> np.ndarray:
-    """From points (T, 3) to the surface of a thing, m; negative inside (of a chair: of its seat)."""
+    """From points (T, 3) to the surface of a thing, m; negative inside (of a table: its top; of a chair: no legs)."""
     local = np.einsum("tji,tj->ti", thing.rotation, points - thing.position)
     depth, width, height = thing.thing.size
     if thing.thing.kind == "ball":
@@ -174,4 +184,13 @@ def surface_distance(thing: Moving, points: np.ndarray) -> np.ndarray:
         out = np.stack([np.linalg.norm(local[:, :2], axis=1) - depth / 2.0, up], axis=1)
     else:
         out = np.column_stack([np.abs(local[:, :2]) - [depth / 2.0, width / 2.0], up])
-    return np.linalg.norm(np.maximum(out, 0.0), axis=1) + np.minimum(out.max(axis=1), 0.0)
+    away = _outside(out)
+    if thing.thing.kind == "chair":
+        middle = np.array([-depth / 2.0 - 0.01, 0.0, height + BACKREST / 2.0])
+        away = np.minimum(away, _outside(np.abs(local - middle) - [0.035, width / 2.0, BACKREST / 2.0 + 0.014]))
+    return away
+
+
+def _outside(beyond: np.ndarray) -> np.ndarray:
+    """Distance from a box, negative inside, by how far points are beyond each pair of its sides, (T, N)."""
+    return np.linalg.norm(np.maximum(beyond, 0.0), axis=1) + np.minimum(beyond.max(axis=1), 0.0)

@@ -16,6 +16,8 @@ STAND = 0.7
 """Seconds of standing at the start and at the end."""
 STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
 """Longest step, m."""
+LENGTH = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}
+"""Step of whom no distance is given, m."""
 TURN_STEP = 30.0
 """Largest turn per step, degrees."""
 HALF_STANCE = 0.09
@@ -32,6 +34,8 @@ NEAREST = {"chair": 0.02}
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
 IDLE = (2.0, 9.0, 4.0, 16.0)
+GUARD = (28.0, 8.0, 18.0, 112.0)
+"""Fists before the chest."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Reach:
     begin: float
     end: float
     frame: str
-    """'world'; 'body': from the centre of mass at the pelvis' height, turned as the person faces; 'free': where the
-    arm's own track has it."""
+    """'world'; 'body': from the centre of mass at the pelvis' height, turned as the person faces; 'aim': the straight
+    arm points there from the world; 'free': where the arm's own track has it."""
     point: np.ndarray
     """(3,) m, for the middle of the hand."""
     lift: float = 0.0

@@ -29,6 +29,8 @@ ARM_REACH = 0.96
 """The body goes down until an arm need not be straighter to reach its point, likewise."""
 ARM_STRAIGHT, SOFT = 0.995, 0.008
 """Straightest arm of all, and how early it slows down, m."""
+FINGER = 0.16
+"""From the middle of the hand to a little beyond the tip of a straight finger, m."""
 GRAVITY = 9.81
 
 # SMPL-X rest frame (y up, facing +z) to the world (z up, facing +x).
@@ -346,7 +348,8 @@ class Arm:
         self.target, share = hand, np.zeros(len(hand))
         for move in self.moves:
             rise = min_jerk((self.times - move.begin) / (move.end - move.begin))
-            point = {"world": move.point, "body": middle + facing @ move.point, "free": hand}[move.frame]
+            point = {"world": move.point, "body": middle + facing @ move.point, "free": hand,
+                     "aim": self._aim(move.point)}[move.frame]  # fmt: skip
             self.target = self.target + rise[:, None] * (point - self.target)
             self.target = self.target + (move.lift * bump(
                 (self.times - move.begin) / (move.end - move.begin)))[:, None] * [0.0, 0.0, 1.0]  # fmt: skip
@@ -376,6 +379,13 @@ class Arm:
         local[used, _ELBOW[side]] = hinge[used]
         self._lay(upper @ hinge, facing)
         local[:, _WRIST[side]] = self.wrist
+
+    def _aim(self, point: np.ndarray) -> np.ndarray:
+        """Where the hand (T, 3) of a straight arm is that points at a point, short of it."""
+        way = point - self.shoulder
+        away = np.linalg.norm(way, axis=1, keepdims=True)
+        straight = ARM_REACH * (np.linalg.norm(self.upper) + np.linalg.norm(self.fore + self.palm))
+        return self.shoulder + way / away * np.minimum(straight, away - FINGER)
 
     def _lay(self, forearm: np.ndarray, facing: np.ndarray) -> None:
         """Turn the wrist so that the palm faces the floor, as far as the score wants it."""

@@ -9,6 +9,7 @@ from exoactor.errors import BadInput
 from exoactor_gen.choreography import choreograph, perform
 from exoactor_gen.language import parse
 from exoactor_gen.scene import SIZES, Held, Moving, Thing, corners, surface_distance
+from exoactor_gen.score import Score
 
 TASKS = [
     "walk around the box", "walk around the table to the right",
@@ -20,6 +21,10 @@ TASKS = [
     "pick up the ball and put it into the basket", "kick the box", "kick the ball twice with your left foot",
     "pick up the box, then wave, then walk forward two metres",
     "pick up the ball with both hands, then place the box on the table",
+    "push the box twice", "push the chair", "push the table", "push the bottle", "reach for the cup",
+    "punch the bag with both hands", "point at the chair, then turn to the table",
+    "hold the cup, then put it down on the floor", "walk to the chair, turn around, then walk backward 1.5 metres",
+    "walk to the box, then walk in a circle around it", "push the chair, then sit down",
 ]  # fmt: skip
 SHAPES = {"usual": np.zeros(10), "tall": np.array([1.0, 0.5, -0.5, 0.3, 0.5, 0.5, 1.0, 0, 0, 0]),
           "short": np.array([-1.5, 0.2, 0.0, -0.5, 0.0, 0.3, 0.0, 0, 0, 0])}  # fmt: skip
@@ -181,13 +186,24 @@ def test_a_straight_walk_goes_past_what_is_in_the_way(body):
         ("pick up the box and put it into the basket", "does not fit"),
         ("pick up the bottle and put it on the ball", "cannot be put on the ball"),
         ("put the ball into the basket, then put the ball into the basket, then kick the ball", "basket stands where"),
-        ("walk to the table, then walk left 20 cm, then walk backward one metre, then turn right 90 degrees, "
-         "then walk to the box, then walk backward 1 m, turn around and walk backward 2 metres", "through the box"),
+        ("punch the box", "punches a punching bag"),
+        ("push the bag", "too heavy"),
+        ("push the bottle one metre", "fall off the table"),
+        ("push the table, then walk to the chair, then put the box on the chair, then sit down", "box is on the chair"),
+        ("point up at the chair", "does not stand that high"),
+        ("look at the door", "no door to look at"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_with_things(task, said):
     with pytest.raises(BadInput, match=said):
         choreograph(parse(task), np.zeros(10))
+
+
+def test_a_step_into_a_thing_is_refused():
+    score = Score()
+    score.things["box"] = Thing("box", np.array([-0.6, 0.0, 0.0, 0.0]))
+    with pytest.raises(BadInput, match="leads through the box"):
+        score.go("backward", 0.5)
 
 
 def test_distances_to_surfaces():
