@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from exoactor.errors import BadInput
 
@@ -40,6 +41,20 @@ class Action(BaseModel):
     def _plain_verb(cls, verb: Any) -> Any:
         """Language models write 'Pick_up' too."""
         return verb.strip().lower().replace("_", " ") if isinstance(verb, str) else verb
+
+    @model_validator(mode="after")
+    def _of_one_mind(self) -> Action:
+        """Video models read the description and the mannequin the rest: an edit of one alone would be lost."""
+        text = self.description.lower()
+        sides = {"left", "right"} & set(re.findall(r"[a-z]+", text)) - {self.direction}
+        if self.side in ("left", "right") and sides and self.side not in sides:
+            raise ValueError(f"the description says {sides.pop()}, but side is {self.side}: change both")
+        for name, unit in (("distance", r"m\b|met(?:re|er)s?"), ("angle", "degrees"), ("count", "times|steps?")):
+            value = getattr(self, name)
+            said = [float(n) for n in re.findall(rf"(\d+(?:\.\d+)?) ?(?:{unit})", text)]
+            if value and said and not any(math.isclose(value, n, abs_tol=0.006) for n in said):
+                raise ValueError(f"the description says {said[0]:g}, but {name} is {value:g}: change both")
+        return self
 
 
 class Draft(BaseModel):
@@ -126,7 +141,8 @@ def validated(kind: type[_Model], data: Mapping[str, Any] | str | bytes, name: s
         first, *others = error.errors(include_url=False)
         place = ".".join(str(part) for part in first["loc"])
         more = f" (and {len(others)} more)" if others else ""
-        raise BadInput(f"{name} is not valid{f' at {place}' if place else ''}: {first['msg']}{more}.") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{name} is not valid{f' at {place}' if place else ''}: {said}{more}.") from None
 
 
 def schema() -> dict[str, Any]:
