@@ -117,11 +117,11 @@ class CameraMotion:
         inside = [k for k, number in enumerate(self._looked) if start <= number < stop]
         if len(inside) < 2:
             return None, ()
-        explained = np.array(self._explained)[inside]
-        if np.isnan(explained).mean() > 0.5:
+        times, explained = self.explained(start, stop)
+        if not len(times):
             return None, ("The background shows too little to tell whether the camera moves: it is taken as still.",)
         at = np.array(self._looked)[inside]
-        notes = _moves_along(at / self.fps, explained)
+        notes = _moves_along(times, explained)
         turns = _between(at, Rotation.from_matrix(np.array(self._rotations)[inside]), np.arange(start, stop))
         turns = turns * turns[0].inv()
         angle = np.degrees(turns.magnitude())
@@ -129,6 +129,26 @@ class CameraMotion:
             return None, notes
         told = f"The camera turns by up to {angle.max():.0f} degrees: that is taken into account."
         return turns.as_matrix(), (told, *notes)
+
+    def explained(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """How much of the background the camera's turn explains; where little, it moves along or zooms too.
+
+        Returns
+        -------
+        times
+            (N,) s of the pictures looked at of the frames from ``start`` to before ``stop``; none where the background
+            shows too little in most of them.
+        explained
+            (N,) share of its corners in [0, 1], mean over about a second.
+        """
+        stop = self._frame if stop is None else stop
+        inside = [k for k, number in enumerate(self._looked) if start <= number < stop]
+        shares = np.array(self._explained)[inside]
+        if len(inside) < 2 or np.isnan(shares).mean() > 0.5:
+            return np.zeros(0), np.zeros(0)
+        times = np.array(self._looked)[inside] / self.fps
+        window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
+        return times, uniform_filter1d(np.nan_to_num(shares, nan=1.0), window, mode="constant", cval=1.0)
 
     # --- one picture ---
 
@@ -285,9 +305,7 @@ def _between(at: np.ndarray, turns: Rotation, wanted: np.ndarray) -> Rotation:
 
 def _moves_along(times: np.ndarray, explained: np.ndarray) -> tuple[str, ...]:
     """Sentence where a turn does not explain the background for about a second."""
-    window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
-    known = uniform_filter1d(np.nan_to_num(explained, nan=1.0), window, mode="constant", cval=1.0)
-    bad = np.flatnonzero(known < EXPLAINED)
+    bad = np.flatnonzero(explained < EXPLAINED)
     if not len(bad):
         return ()
     return (

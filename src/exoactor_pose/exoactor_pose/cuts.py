@@ -64,6 +64,8 @@ class Stretch:
     stop: int
     found: np.ndarray
     """(T,) bool, of the whole video, without the detector's slips."""
+    cuts: tuple[int, ...]
+    """Frames at which another shot begins."""
     notes: tuple[str, ...]
 
 
@@ -92,7 +94,7 @@ def longest_stretch(
     cuts = _jumps(image, found, sizes, fps)  # takes slips out of found
     cuts |= {t for t in np.flatnonzero(changed).tolist() if not _steady(image, found, sizes, t, fps)}
     cuts.discard(0)
-    empty = _runs(~found)
+    empty = runs(~found)
     long = [(a, b) for a, b in empty if (b - a) / fps > EMPTY_SECONDS]
     edges = sorted({0, len(found), *cuts, *(edge for run in long for edge in run)})
     parts = [(a, b) for a, b in pairwise(edges) if found[a:b].any()]
@@ -112,7 +114,7 @@ def longest_stretch(
     ]  # fmt: skip
     if (start, stop) != (0, len(found)):
         notes.append(f"Only the stretch from {start / fps:.1f} s to {stop / fps:.1f} s is used, the longest.")
-    return Stretch(start, stop, found, tuple(notes))
+    return Stretch(start, stop, found, tuple(sorted(int(t) for t in cuts)), tuple(notes))
 
 
 def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) -> set[int]:
@@ -155,7 +157,7 @@ def _steady(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, t: int, fps
     return np.linalg.norm(image[b, :, :2] - image[a, :, :2], axis=-1).mean() < STEADY * max(sizes[a], sizes[b], 1.0)
 
 
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """Start and end (not included) of the runs of true in (T,) bool."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

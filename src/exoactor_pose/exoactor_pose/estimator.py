@@ -152,6 +152,8 @@ class MediapipeEstimator:
         progress(1.0, "The motion is estimated")
         keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
         metrics = _metrics(seen, result, self.body, video.intrinsics is not None)
+        if seen.facts:
+            metrics["video"] = seen.facts
         refuse(metrics, self.limits, seen.fps)
         return Estimate(result.motion, keypoints, metrics)
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from exoactor.errors import BadInput
-from exoactor.stages import Progress, no_progress
+from exoactor.stages import Metrics, Progress, no_progress
 from exoactor.video import Video
 from exoactor_pose.camera_motion import CameraMotion
 from exoactor_pose.cuts import CutFinder, longest_stretch
 from exoactor_pose.detectors import Detector, MediapipeDetector, Pose
-from exoactor_pose.people import NEAR, Follower, Person
+from exoactor_pose.facts import video_facts
+from exoactor_pose.looks import Looks
+from exoactor_pose.people import NEAR, Follower, Person, company
 
+Watcher = Callable[[np.ndarray, np.ndarray | None], Any]
+"""Is shown a frame and its 33 landmarks, None where nobody was found."""
 HandFinder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(frame, its 33 landmarks) -> both hands' 21 landmarks (2, 21, 3): x px, y px, confidence; and (2, 21, 3) m."""
 LOOK_SECONDS = 0.5
@@ -59,6 +64,8 @@ class Landmarks:
     """Number of the first of these frames in the video: what lies before it is left out."""
     notes: tuple[str, ...] = ()
     """Sentences with times on what was lost: cuts, empty stretches, the person leaving the frame, several people."""
+    facts: Metrics = field(default_factory=dict)
+    """On the whole video: see `exoactor_pose.facts`."""
 
     def __len__(self) -> int:
         return len(self.found)
@@ -77,10 +84,10 @@ class Tracker:
         Whom to follow where there are several: see `Follower`.
     hands
         Called once per frame in which the person was found.
-    camera
-        Is shown every frame too.
+    watchers
+        Are shown every frame.
 
-    Both are called in order, in one thread beside the detector's.
+    All of these are called in order, in one thread beside the detector's.
     """
 
     def __init__(
@@ -89,9 +96,9 @@ class Tracker:
         fps: float,
         person: str = "largest",
         hands: HandFinder | None = None,
-        camera: CameraMotion | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
-        self.detector, self.fps, self.hands, self.camera = detector, fps, hands, camera
+        self.detector, self.fps, self.hands, self.watchers = detector, fps, hands, watchers
         self.first = 0
         """Number of the first frame that is kept: see `drop`."""
         self.poses: list[Pose | None] = []
@@ -99,10 +106,13 @@ class Tracker:
         self.sizes: list[float] = []
         self.changed: list[bool] = []
         """Whether the picture became another one at this frame."""
+        self.others: list[bool] = []
+        """Whether somebody else of comparable size was there at the last look."""
         self.follower = Follower(person)
         self._cuts = CutFinder()
         self._next: Person | None = None
         self._crowd: list[Person] = []
+        self._company = False
         self._looked = 0
         self._pool = ThreadPoolExecutor(1)
         self._hands: list[Future] = []
@@ -137,8 +147,8 @@ class Tracker:
 
     def _beside(self, frame: np.ndarray, image: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
         """What is done in the other thread; the hands of a frame."""
-        if self.camera:
-            self.camera(frame, image)
+        for watcher in self.watchers:
+            watcher(frame, image)
         return self.hands(frame, image) if self.hands and image is not None else None
 
     def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: bool) -> Person | None:
@@ -146,20 +156,24 @@ class Tracker:
         if changed:
             self.follower.forget()
             self._next = None
-        if people is None:
-            return self._next
+        person = self._next if people is None else self._look(number, frame, people)
+        self.others[number - self.first :] = [self._company]
+        return person
+
+    def _look(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
+        """Whom to follow of the people in this frame."""
         looked, self._looked, self._crowd = self._looked, number, people
         self.follower.look_round(people, number / self.fps)
-        if self._next is None:
+        person = self._next
+        if person is None:
             person = self.follower.find(frame, people, number / self.fps)
             if person is not None:
                 self.follower.follow(frame, person, number / self.fps, self._alone(person))
-            return person
-        other = self.follower.other(frame, people)
-        if other is None:
-            return self._next
-        self._leave_out(looked, number)
-        return other
+        elif (other := self.follower.other(frame, people)) is not None:
+            self._leave_out(looked, number)
+            person = other
+        self._company = company(people, person)
+        return person
 
     def _leave_out(self, start: int, stop: int) -> None:
         """Forget what was placed on somebody else."""
@@ -207,7 +221,7 @@ class Tracker:
 
     def drop(self, count: int) -> None:
         """Let go of the first frames that are kept, so that a long stream needs no more memory than a short one."""
-        for each in (self.poses, self.sizes, self.changed, self._hands):
+        for each in (self.poses, self.sizes, self.changed, self.others, self._hands):
             del each[:count]
         self.first += count
 
@@ -261,7 +275,8 @@ def detect(
     own = detector is None
     detector = detector or MediapipeDetector()
     try:
-        with closing(Tracker(detector, video.fps, person, hands, camera)) as tracker:
+        looks = Looks(video.fps)
+        with closing(Tracker(detector, video.fps, person, hands, (looks, camera) if camera else (looks,))) as tracker:
             total, done = max(video.frame_count, 1), 0
             with closing(_ahead(video.frames())) as frames:
                 while batch := list(islice(frames, detector.batch)):
@@ -278,7 +293,8 @@ def detect(
         seen.image, seen.found, np.array(tracker.sizes), np.array(tracker.changed), video.fps, video.width, video.height
     )
     turned, told = camera.rotations(stretch.start, stretch.stop) if camera else (None, ())
-    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + told)
+    facts = video_facts(seen, np.array(tracker.others), stretch, looks, camera, turned)
+    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + told, facts=facts)
     return _whole_person(replace(_part(whole, stretch.start, stretch.stop), camera_rotation=turned))
 
 

@@ -12,6 +12,10 @@ from exoactor.errors import BadInput
 
 EQUAL = 0.85
 """People whose sizes differ by less than this ratio count as equally large."""
+COMPARABLE = 0.5
+"""How large somebody must be in sizes of the person followed to count as another one, not as background..."""
+SAME = 0.15
+"""...and how far away, in its sizes: nearer, it is the same one found again."""
 OUTGROWN = 1.5
 """How many times the size of the person followed somebody must have to be told of."""
 NEAR = 0.6
@@ -61,6 +65,16 @@ def _histogram(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarr
     patch = cv2.cvtColor(patch, cv2.COLOR_RGB2Lab)
     counts = cv2.calcHist([patch], [0, 1, 2], None, [8, 8, 8], [0, 256, 64, 192, 64, 192]).ravel()
     return counts / max(1.0, float(counts.sum()))
+
+
+def company(people: list[Person], person: Person | None) -> bool:
+    """Whether people of comparable size are there beside the person followed (None: several of whatever size)."""
+    if person is None:
+        return len(people) > 1
+    return any(
+        p.size > COMPARABLE * person.size and np.linalg.norm(p.centre - person.centre) > SAME * person.size
+        for p in people
+    )
 
 
 def similarity(a: np.ndarray, b: np.ndarray) -> float:

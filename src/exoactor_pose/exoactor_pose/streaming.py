@@ -88,7 +88,7 @@ class MotionStream:
         self.hop, self.ahead, self.held, self.past, self.gone = (
             max(1, round(seconds * fps)) for seconds in (HOP, AHEAD, HELD, PAST, GONE)
         )
-        self.tracker = Tracker(detector, fps, person, hands, motion)
+        self.tracker = Tracker(detector, fps, person, hands, (motion,) if motion else ())
         self.start: int | None = None
         """Number of the frame that the motion starts with, the first in which the person was found."""
         self.ended = ""
