@@ -145,6 +145,8 @@ class Hosted:
     title: ClassVar[str]
     home: ClassVar[str]
     """Default base URL."""
+    closed: ClassVar[str] = ""
+    """Why nobody answers there any more, and what helps."""
     keys: ClassVar[tuple[str, ...]]
     """Environment variables, the first that is set is taken."""
     key_header: ClassVar[tuple[str, str]] = ("Authorization", "Bearer ")
@@ -191,6 +193,8 @@ class Hosted:
             raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
         if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
             raise BadInput(f"timeout and poll are {timeout:g} and {poll:g}, but must be positive numbers of seconds.")
+        if self.closed and not base_url:
+            raise Missing(f"{self.closed}.")
         self.extra = json_object(extra, '{"guidance_scale": 4}')
         self.model, self.base_url = model, base_url or self.home
         self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
@@ -240,7 +244,9 @@ class Hosted:
 
     @classmethod
     def ready(cls) -> str:
-        """What `exoactor doctor` says of it; raises `Missing` where the key is not set."""
+        """What `exoactor doctor` says of it; raises `Missing` where it is closed, or the key is not set."""
+        if cls.closed:
+            raise Missing(cls.closed)
         for name in cls.keys:
             if os.environ.get(name):
                 return f"{name} is set"

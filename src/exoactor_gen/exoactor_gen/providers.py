@@ -84,6 +84,10 @@ class Veo(Hosted):
 
     title = "Veo"
     home = "https://generativelanguage.googleapis.com/v1beta"
+    closed = (
+        "The Gemini API closed Veo on 2026-10-22 (there is omni): for Google Cloud set GOOGLE_ACCESS_TOKEN in the "
+        "environment, and the option base_url to your project there, as the README has it"
+    )
     keys = ("GEMINI_API_KEY", "GOOGLE_ACCESS_TOKEN")
     key_from = "from gcloud auth print-access-token, or from aistudio.google.com"
     default_model = "veo-3.1-generate-001"
@@ -230,7 +234,7 @@ class Kling(Hosted):
 class Sora(Hosted):
     """OpenAI's Videos API, also spoken by servers of one's own; key in OPENAI_API_KEY.
 
-    OpenAI itself closes it on 2026-09-24. With base_url, such as http://gpu:8091/v1, it reaches Wan, HunyuanVideo and
+    OpenAI itself closed it on 2026-09-24. With base_url, such as http://gpu:8091/v1, it reaches Wan, HunyuanVideo and
     others on a vLLM-Omni or another server that speaks the same, with no key where the server wants none. Protocol:
     https://developers.openai.com/api/docs/guides/video-generation and
     https://docs.vllm.ai/projects/vllm-omni/en/latest/serving/videos_api.
@@ -238,6 +242,10 @@ class Sora(Hosted):
 
     title = "Sora"
     home = "https://api.openai.com/v1"
+    closed = (
+        "OpenAI closed its Videos API on 2026-09-24: set the option base_url to a server of one's own that speaks it, "
+        "such as vLLM-Omni"
+    )
     keys = ("OPENAI_API_KEY",)
     key_from = "from platform.openai.com; a server of one's own, in base_url, may want none"
     default_model = "sora-2"

@@ -487,12 +487,20 @@ def test_no_key_is_told_when_it_is_loaded(service, monkeypatch):
     if service.name == "sora":  # a server of one's own may want none; this one does
         refuses(service, Missing, "wants a key .401")
         with pytest.raises(Missing, match="needs a key: set OPENAI_API_KEY"):
-            load_backend("generate", "sora")
+            load_backend("generate", "sora", base_url="https://api.openai.com/v1")
     else:
         with pytest.raises(Missing, match=f"needs a key: set {VARIABLES[service.name]} in the environment"):
             backend(service)
-    with pytest.raises(Missing, match=VARIABLES[service.name]):
+    with pytest.raises(Missing, match=f"{VARIABLES[service.name]}|closed .* on 2026"):
         backend_class("generate", service.name).ready()
+
+
+@pytest.mark.parametrize("name", ["veo", "sora"])
+def test_service_that_was_closed_says_so(name, monkeypatch):
+    monkeypatch.setenv(VARIABLES[name], KEY)
+    for use in (backend_class("generate", name).ready, backend_class("generate", name)):
+        with pytest.raises(Missing, match=r"closed .* on 2026-.*base_url"):
+            use()
 
 
 def test_job_that_takes_too_long_is_cancelled(service):
