@@ -135,7 +135,7 @@ def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, w
 
 def test_a_plan_is_written_beside_the_video_and_read_again(monkeypatch, capsys, tmp_path):
     small = [f"--set=generate.{option}" for option in ("width=64", "height=64", "fps=10")]
-    small.append("--set=judge.tries=0")  # nobody can be found in a picture so small
+    small.append("--set=judge.tries=0")  # of no matter here
     code, out = run_cli(monkeypatch, capsys, "generate", "nod once, then clap once", "-o", f"{tmp_path}/v.mp4", *small)
     assert code == 0, out.err
     plan = json.loads((tmp_path / "v.plan.json").read_text())

@@ -15,6 +15,7 @@ from exoactor.video import Video
 from exoactor_gen.node import GeneratorNode, every_nth
 
 pytestmark = pytest.mark.ros
+SMALL = [Parameter(f"mannequin.{name}", value=value) for name, value in (("width", 64), ("height", 64), ("fps", 10))]
 
 
 @pytest.fixture
@@ -52,10 +53,8 @@ def test_thinning(video):
 
 
 def test_plan_goes_out_with_the_video_and_comes_back_edited():
-    small = [
-        Parameter(f"mannequin.{name}", value=value) for name, value in (("width", 64), ("height", 64), ("fps", 10))
-    ]
-    with spinning(lambda **o: GeneratorNode(parameter_overrides=small, **o)) as (_, tester):
+    overrides = [*SMALL, Parameter("judge.tries", value=0)]
+    with spinning(lambda **o: GeneratorNode(parameter_overrides=overrides, **o)) as (_, tester):
         caller = Caller(tester, GenerateVideo, "generate_video")
         result = caller.result(GenerateVideo.Goal(instruction="nod once, then clap once"))
         assert (result.error_code, result.error_msg) == (0, "")
@@ -70,6 +69,19 @@ def test_plan_goes_out_with_the_video_and_comes_back_edited():
         result = caller.result(GenerateVideo.Goal(instruction="nod", plan_json='{"actions": 1}'))
         assert result.error_code == 202
         assert "The plan is not valid" in result.error_msg
+
+
+def test_videos_that_the_judge_refuses_are_given_to_look_at():
+    pytest.importorskip("mediapipe")
+    overrides = [*SMALL, Parameter("judge.tries", value=2), Parameter("judge.min_alike", value=1.1)]  # nobody is
+    with spinning(lambda **o: GeneratorNode(parameter_overrides=overrides, **o)) as (_, tester):
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        result = caller.result(GenerateVideo.Goal(instruction="nod once"))
+        assert result.error_code == GenerateVideo.Result.REFUSED
+        assert result.error_msg.startswith("Each of 2 videos was refused; what is wrong with the best: ")
+        assert (result.video.width, len(result.others)) == (64, 1)
+        assert [t["attempt"] for t in json.loads(result.metrics_json)["judge"]["tries"]] == [0, 1]
+        assert any(feedback.text.startswith("judging video 2 of 2") for feedback in caller.feedback)
 
 
 def test_unknown_task_names_what_is_known():

@@ -9,6 +9,8 @@ from typing import Any
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Refused
 from exoactor.judging.check import Check
+from exoactor.judging.plausibility import plausibility
+from exoactor.judging.sight import SightLimits, sight
 from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, backend_class, no_progress
 from exoactor.video import Video
 
@@ -52,12 +54,24 @@ class Judge:
         What reads the motion for the judge: mediapipe, vitpose or external.
     fps
         Frames per second that the judge looks at.
-    min_found
-        Share of the frames in which the person must be found.
+    min_found, max_others, min_whole, min_alike, min_explained
+        What the picture must keep: least share of the frames in which the person is found; largest share of the time
+        in which others are in it; least share of the frames in which the whole body is; least similarity of the
+        person's colours to what was seen before; least share of the background that a camera explains which stands
+        still or turns (0: it may move along).
     """
 
     def __init__(
-        self, tries: int = 0, good_enough: float = 0.0, estimator: str = "mediapipe", fps: float = 10.0
+        self,
+        tries: int = 3,
+        good_enough: float = 0.0,
+        estimator: str = "mediapipe",
+        fps: float = 10.0,
+        min_found: float = 0.9,
+        max_others: float = 0.1,
+        min_whole: float = 0.9,
+        min_alike: float = 0.65,
+        min_explained: float = 0.65,
     ) -> None:
         if not 0 <= tries <= 20:
             raise BadInput(f"The judge's tries are {tries}, but 0 to 20 are possible.")
@@ -66,6 +80,7 @@ class Judge:
         if not 0.0 <= good_enough <= 1.0:
             raise BadInput(f"The judge's good_enough is {good_enough:g}, but it must lie between 0 and 1.")
         self.tries, self.good_enough, self.fps = int(tries), good_enough, fps
+        self.limits = SightLimits(min_found, max_others, min_whole, min_alike, min_explained)
         if tries:
             kind = backend_class("estimate", estimator)
             flat = {"hands": False} if "hands" in inspect.signature(kind).parameters else {}  # fingers tell nothing
@@ -88,15 +103,12 @@ class Judge:
         Missing
             What the estimator needs is not installed.
         """
-        from exoactor.judging.plausibility import plausibility
-        from exoactor.judging.sight import sight
-
         try:
             seen = self._estimate(video.thinned(self.fps), progress)
         except (BadInput, Refused) as error:  # nothing can be read from it
             return Verdict((Check("readable", 0.0, False, str(error)),))
         facts = seen.metrics.get("video", {})
-        return Verdict((*sight(facts), *plausibility(seen.motion, plan or {})))
+        return Verdict((*sight(facts, self.limits), *plausibility(seen.motion, plan or {})))
 
 
 class Judged:
