@@ -363,6 +363,36 @@ def track(
         raise Refused(f"Tracking failed: {result.metrics['reason']}.")
 
 
+@app.command(epilog="Example: exoactor refine kick.npz -o kick_guided.npz")
+def refine(
+    robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The motion with a guide (.npz).")] = Path(
+        "guided.npz"
+    ),
+    policy: Policy = "exoactor",
+    rounds: Annotated[int, typer.Option(min=1, help="Times along the motion, at most.")] = 2,
+    settings: Set = None,
+    json_: Json = False,
+) -> None:
+    """Find what the tracker must be told beyond a motion so that it does not fail at it; takes minutes."""
+    from exoactor.formats import load_robot
+
+    if output.suffix != ".npz":
+        raise BadInput(f"Only .npz holds a guide: {output} must end so.")
+    backends = Backends(settings)
+    backends.options["track"].setdefault("policy", policy)
+    tracker = backends.load("track")
+    if not hasattr(tracker, "refine"):
+        raise BadInput(f"The tracker {backends.names['track']} gives no guides.")
+    with progress_bars(json_) as bars:
+        guided = tracker.refine(load_robot(robot), bars("refine"), rounds)
+        guided.save(output)
+        result = tracker(guided, bars("rehearse"))
+    print_metrics(result.metrics, json_)
+    if not result.metrics["success"]:
+        raise Refused(f"Tracking fails with the guide, too: {result.metrics['reason']}.")
+
+
 @app.command(epilog="Example: exoactor train-tracker twist2_1017_20k.onnx --motions my_motions -o training")
 def train_tracker(
     teacher: Annotated[Path, typer.Argument(help="Tracker with TWIST2's layout (.onnx), which is imitated.")],

@@ -61,7 +61,9 @@ class Load:
 
 def fingerprint(motion: RobotMotion) -> str:
     """SHA-256 of the numbers of a motion, by which the controller knows one that passed the rehearsal."""
-    numbers = (np.float64(motion.fps), motion.root_pos, motion.root_quat_wxyz, motion.joint_pos)
+    numbers = [np.float64(motion.fps), motion.root_pos, motion.root_quat_wxyz, motion.joint_pos]
+    if motion.guide is not None:
+        numbers.append(motion.guide)
     return hashlib.sha256(b"".join(np.asarray(n, np.float32).tobytes() for n in numbers)).hexdigest()
 
 

@@ -31,6 +31,15 @@ def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
     return RobotMotion(reference.fps, pos, quat, reference.joint_pos, reference.contacts)
 
 
+def errors(told: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors frame by frame: of the judged bodies' heights (T, 5) m, of the pelvis' orientation and tilt (T,) rad."""
+    is_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
+    told_r = Rotation.from_quat(told.root_quat_wxyz, scalar_first=True)
+    height = np.abs(forward_kinematics(actual, _JUDGED) - forward_kinematics(told, _JUDGED))[..., 2]
+    up = (is_r.as_matrix()[:, :, 2] * told_r.as_matrix()[:, :, 2]).sum(axis=1)
+    return height, (is_r.inv() * told_r).magnitude(), np.arccos(np.clip(up, -1.0, 1.0))
+
+
 def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bool = False) -> Metrics:
     """Compare what the robot did with what it was told, frame by frame from the end of the blend-in.
 
@@ -60,10 +69,8 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
     is_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
     told_r = Rotation.from_quat(told.root_quat_wxyz, scalar_first=True)
 
-    height_error = np.abs(forward_kinematics(actual, _JUDGED) - forward_kinematics(told, _JUDGED))[..., 2]
-    turn_error = (is_r.inv() * told_r).magnitude()
+    height_error, turn_error, tilt_error = errors(told, actual)
     fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & (told.root_pos[:, 2] >= FALLEN_HEIGHT)
-    tilt_error = np.arccos(np.clip((is_r.as_matrix()[:, :, 2] * told_r.as_matrix()[:, :, 2]).sum(axis=1), -1.0, 1.0))
     fell = bool(fallen.any() or (tilt_error > MAX_TURN_ERROR).any() or "tilts" in fault or "too low" in fault)
     reason = _first_failure(actual.fps, fallen, height_error, tilt_error if band else turn_error)
     if fault:

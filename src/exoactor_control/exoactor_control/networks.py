@@ -24,7 +24,7 @@ class Network(Protocol):
     metadata: dict[str, str]
 
     def run(self, observation: np.ndarray, **inputs: Any) -> list[np.ndarray]:
-        """Return every output for an observation (N,); inputs that are not given are zeros."""
+        """Return every output for an observation (N,), or for several (B, N); inputs that are not given are zeros."""
         ...
 
 
@@ -64,7 +64,7 @@ class _Onnx:
         }
 
     def run(self, observation: np.ndarray, **inputs: Any) -> list[np.ndarray]:
-        feed = {next(iter(self.inputs)): observation.reshape(1, -1), **self._others}
+        feed = {next(iter(self.inputs)): np.atleast_2d(observation), **self._others}
         for name, value in inputs.items():
             feed[name] = np.full_like(self._others[name], value)
         return self._session.run(None if inputs else self._action, feed)
@@ -90,7 +90,7 @@ class _TorchScript:
 
     def run(self, observation: np.ndarray, **_: Any) -> list[np.ndarray]:
         with self._torch.inference_mode():
-            return [self._module(self._torch.from_numpy(observation.reshape(1, -1))).numpy()]
+            return [self._module(self._torch.from_numpy(np.atleast_2d(observation))).numpy()]
 
 
 def _first_line(error: Exception) -> str:

@@ -38,7 +38,7 @@ class Policy:
     def __init__(self, network: Network, description: Description, encoder: Network | None = None) -> None:
         d = description
         self.description = d
-        self._network, self._encoder = network, encoder
+        self.network, self._encoder = network, encoder
         self.order = np.array([JOINT_NAMES.index(name) for name in d.joint_order])
         """(n,) motor index of each of the policy's joints."""
         self._observation = Observation(d.groups, d.observation, d.joint_order)
@@ -107,7 +107,7 @@ class Policy:
     @cached_property
     def motion(self) -> RobotMotion | None:
         """The motion that the file itself holds, where it was made for one alone (BeyondMimic)."""
-        return readers.beyond_mimic.motion(self._network) if readers.beyond_mimic.is_one(self._network) else None
+        return readers.beyond_mimic.motion(self.network) if readers.beyond_mimic.is_one(self.network) else None
 
     @property
     def needs_human(self) -> bool:
@@ -165,7 +165,7 @@ class Policy:
         """
         if self._encoder is not None:
             self.token = self._run(self._encoder, self.encode(state, frame, ahead))
-        self.last_action = self._run(self._network, self.observe(state, frame, ahead))
+        self.last_action = self._run(self.network, self.observe(state, frame, ahead))
         self._count += 1
         d = self.description
         clipped = np.clip(self.last_action, -d.action_clip, d.action_clip)

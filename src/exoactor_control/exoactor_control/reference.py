@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor.errors import Refused
-from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 from exoactor_control.human import Human
 from exoactor_control.repair import MAX_SPEED, MAX_TURN, set_on_floor, speeds, whole
@@ -22,6 +22,7 @@ ENTRY_SPEED, ENTRY_TILT_SPEED, ENTRY_RISE = 1.5, 0.75, 0.3
 """rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height that no blend exceeds. Chosen: slow enough to step
 back from; the motors reach 20 rad/s and more."""
 _MIN_FRAMES = 5  # at 50 Hz
+_NO_GUIDE = np.zeros(GUIDE_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Reference:
     """What was repaired, one sentence each."""
     human: Human | None = None
     """The person whose motion it is, frame by frame; None: not given."""
+    begin: float = 0.0
+    """s from the beginning of the motion as it was given to that of this one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,17 @@ class Frame:
         """Return the frame in a world turned by so many rad about z."""
         human = None if self.human is None else self.human.turned(angle)
         return replace(self, yaw=self.yaw + angle, human=human)
+
+    def guided(self, guide: np.ndarray) -> Frame:
+        """Return the frame with a row (35,) of a motion's guide added to it."""
+        return replace(
+            self,
+            lin_vel_xy=self.lin_vel_xy + guide[:2],
+            height=self.height + float(guide[2]),
+            roll_pitch=self.roll_pitch + guide[3:5],
+            yaw_rate=self.yaw_rate + float(guide[5]),
+            joint_pos=self.joint_pos + guide[6:],
+        )
 
 
 STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STANDING)
@@ -114,8 +128,11 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     joints = np.clip(joints, low, high)
     contacts = _resample_contacts(motion, first, len(pos))
     placed, dropped, done = set_on_floor(RobotMotion(RATE, pos, quat, joints, contacts))
-    person = None if human is None else Human.sample(human, first / motion.fps + np.arange(dropped, len(pos)) / RATE)
-    return Reference(placed, (*notes, *done), person)
+    times = first / motion.fps + np.arange(dropped, len(pos)) / RATE
+    if motion.guide is not None:
+        placed = replace(placed, guide=_lerp(times, np.arange(len(motion)) / motion.fps, motion.guide))
+    person = None if human is None else Human.sample(human, times)
+    return Reference(placed, (*notes, *done), person, float(times[0]))
 
 
 def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -163,6 +180,8 @@ class Trajectory:
     """(N, 29) rad/s."""
     human: Human | None = None
     """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
+    guide: np.ndarray | None = None
+    """(end - begin, 35) the motion's guide; None: there is none."""
 
     def __len__(self) -> int:
         return len(self.joint_pos)
@@ -184,6 +203,11 @@ class Trajectory:
             in_motion=self.begin <= i < self.end,
             human=None if self.human is None else self.human[min(max(i, self.begin), self.end - 1) - self.begin],
         )
+
+    def guide_at(self, i: int) -> np.ndarray:
+        """(35,) of the motion's guide at frame ``i``; nothing outside the motion's own frames."""
+        inside = self.guide is not None and self.begin <= i < self.end
+        return self.guide[i - self.begin] if inside else _NO_GUIDE
 
     @classmethod
     def standing(cls, joint_pos: np.ndarray, seconds: float) -> Trajectory:
@@ -231,11 +255,19 @@ class Trajectory:
             begin=len(s),
             end=len(s) + len(m),
             human=reference.human,
+            guide=m.guide,
         )
 
     @classmethod
     def _from_poses(
-        cls, pos: np.ndarray, rpy: np.ndarray, joints: np.ndarray, begin: int, end: int, human: Human | None = None
+        cls,
+        pos: np.ndarray,
+        rpy: np.ndarray,
+        joints: np.ndarray,
+        begin: int,
+        end: int,
+        human: Human | None = None,
+        guide: np.ndarray | None = None,
     ) -> Trajectory:
         rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
         # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
@@ -245,7 +277,7 @@ class Trajectory:
         spin = gaussian_filter1d(spin, 2.0, mode="nearest")
         velocity = rotation.inv().apply(velocity)
         joint_vel = np.gradient(joints, 1.0 / RATE, axis=0) if len(joints) > 1 else np.zeros_like(joints)
-        return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human)
+        return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human, guide)
 
 
 def _entry_time(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -25,6 +25,7 @@ from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _PUSH = 0.2  # s
+_GUIDED = "The policy was told more than the motion: it has a guide (see exoactor refine)."
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Rehearsal:
         1/s, feedback of the position error by the legs' odometry into the reference's velocity.
     area
         m that the pelvis may get away from its start before the motion is refused for the robot; 0: any.
+    refine
+        Rounds of `exoactor_control.refine.refine` for a motion that fails; 0: it has failed.
 
     Raises
     ------
@@ -77,11 +80,13 @@ class Rehearsal:
         heading_gain: float = HEADING_GAIN,
         position_gain: float = POSITION_GAIN,
         area: float = 3.0,
+        refine: int = 0,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
             raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
         self._policy = load_policy(policy, description)
+        self._named, self._rounds = (policy, description), refine
         self._timestep, self._settle, self._area = timestep, settle, area
         self._gains = {"heading_gain": heading_gain, "position_gain": position_gain}
 
@@ -93,8 +98,9 @@ class Rehearsal:
         disturbance: Disturbance | None = None,
         start: np.ndarray | None = None,
     ) -> Tracking:
-        """Track a motion; ``human`` is the person's that it came from, for policies that follow people.
+        """Track a motion, and where it fails, and `refine` says so, once more with a guide.
 
+        ``human`` is the person's motion that it came from, for policies that follow people.
         ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
         stands already.
 
@@ -107,13 +113,34 @@ class Rehearsal:
             ``refused`` (why it must not go to a robot, see `exoactor_control.gate`), ``torque_saturation`` (share of
             time in which a motor was at its limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot hung in a
             band), ``from_present_pose``, ``notes`` (what was repaired in the reference). A fall is reported, not
-            raised.
+            raised. Where a guide made a failing motion succeed, that motion with its guide.
 
         Raises
         ------
         Refused
             The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
         """
+        done = self._rehearse(motion, progress, human, disturbance, start)
+        if done.metrics["success"] or not self._rounds or self._policy is None:
+            return done
+        guided = self.refine(motion, progress, self._rounds)
+        again = self._rehearse(guided, progress, human, disturbance, start)
+        return replace(again, guided=guided) if again.metrics["success"] else done
+
+    def refine(self, motion: RobotMotion, progress: Progress = no_progress, rounds: int = 2) -> RobotMotion:
+        """Give a motion a guide for this policy: `exoactor_control.refine.refine`."""
+        from exoactor_control.refine import refine
+
+        return refine(motion, *self._named, rounds=rounds, progress=progress)
+
+    def _rehearse(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion | None,
+        disturbance: Disturbance | None,
+        start: np.ndarray | None,
+    ) -> Tracking:
         reference = prepare(motion, human)
         told = reference.motion
         controller = Controller(self._policy, **self._gains)
@@ -164,7 +191,7 @@ class Rehearsal:
             "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": list(reference.notes),
+            "notes": [*reference.notes, *([_GUIDED] if motion.guide is not None else [])],
         }
         return Tracking(actual, metrics)
 

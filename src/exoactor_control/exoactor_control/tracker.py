@@ -45,7 +45,7 @@ class Tracker:
     The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
     where the robot does and faces as it does.
     The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading, and
-    to lean a little towards where it should be.
+    to lean a little towards where it should be; and the motion's guide, if it has one.
     """
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
@@ -107,7 +107,7 @@ class Tracker:
             roll_pitch=frame.roll_pitch + lean,
             yaw_rate=frame.yaw_rate + float(turning),
             position=np.r_[self.place, frame.height],
-        )
+        ).guided(self.trajectory.guide_at(now))
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         self.target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))

@@ -140,6 +140,8 @@ class Robots:
         self._history = np.zeros((count, HISTORY, STEP), np.float32)
         self._clean_history = np.zeros((count, HISTORY, STEP), np.float32)
         self.last_action = np.zeros((count, len(JOINT_NAMES)))
+        self.guide: np.ndarray | float = 0.0
+        """(N, 35) added to what the robots are told."""
         self._targets = np.tile(STANDING, (count, 1))
         self._delay = np.zeros(count, int)
         self._push_left = np.zeros(count, int)
@@ -193,7 +195,7 @@ class Robots:
         told[:, :2] = turn(yaw_error, told[:, :2]) + velocity
         told[:, 3:5] += leaning
         told[:, 5] += turning
-        return told
+        return told + self.guide
 
     def _now(self, what: str) -> np.ndarray:
         """(N, ...) one of the episodes' arrays at their present frames; past the end, their last ones."""
@@ -247,17 +249,9 @@ class Robots:
         -------
         What the teacher sees when the action takes effect (N, 1432), and which robots failed (N,).
         """
-        d, rng = self.description, self.rng
         if self.variation.push_every:
-            self._push(rng)
-        target = d.default_pose + d.action_scale * np.clip(action, -d.action_clip, d.action_clip)
-        target = np.clip(target, *JOINT_LIMITS.T)
-        waits = np.arange(_SUBSTEPS) < self._delay[:, None]
-        control = np.where(waits[..., None], self._targets[:, None], target[:, None])
-        force = np.broadcast_to(self._force.reshape(self.count, 1, -1), (self.count, _SUBSTEPS, self._force[0].size))
-        states, _ = self._rollout.rollout(
-            self._models, self._data, self._state, np.concatenate([control, force], axis=2), control_spec=_CONTROL
-        )
+            self._push(self.rng)
+        states = self._simulate(action)
         # What the teacher sees when the action takes effect
         before = np.concatenate([self._state[:, None], states], axis=1)[np.arange(self.count), self._delay]
         self._take(before)
@@ -267,7 +261,6 @@ class Robots:
 
         self._take(states[:, -1])
         self._state = states[:, -1].copy()
-        self._targets = target
         self.last_action = action.astype(float)
         failed = self.failed()
         self.frame += 1
@@ -275,6 +268,20 @@ class Robots:
             if failed[i] or self.frame[i] >= len(episode):
                 self.reset(i, self.draw(i))
         return clean, failed
+
+    def _simulate(self, action: np.ndarray) -> np.ndarray:
+        """States (N, 10, ...) of the next 20 ms, under these raw actions (N, 29) after each robot's delay."""
+        d = self.description
+        target = d.default_pose + d.action_scale * np.clip(action, -d.action_clip, d.action_clip)
+        target = np.clip(target, *JOINT_LIMITS.T)
+        waits = np.arange(_SUBSTEPS) < self._delay[:, None]
+        control = np.where(waits[..., None], self._targets[:, None], target[:, None])
+        force = np.broadcast_to(self._force.reshape(self.count, 1, -1), (self.count, _SUBSTEPS, self._force[0].size))
+        states, _ = self._rollout.rollout(
+            self._models, self._data, self._state, np.concatenate([control, force], axis=2), control_spec=_CONTROL
+        )
+        self._targets = target
+        return states
 
     def _take(self, states: np.ndarray) -> None:
         """Take qpos and qvel from full states: time, qpos, qvel."""
