@@ -1,0 +1,91 @@
+"""Guides: what a policy is told beyond the motion, and how they are found."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from control_helpers import DATA, linear_onnx, needs_data
+
+from exoactor.errors import BadInput
+from exoactor.motion import GUIDE_WIDTH, RobotMotion
+from exoactor.robot import standing_motion
+from exoactor_control import refine as module
+from exoactor_control.gate import fingerprint
+from exoactor_control.policy import load_policy
+from exoactor_control.reference import STANDING_FRAME, Trajectory, prepare
+from exoactor_control.refine import refine
+from exoactor_control.rehearsal import Rehearsal
+from exoactor_control.training.environment import Episode
+
+
+def guided(motion, **values):
+    """The motion with a guide that says the same all along; or grows by one a second in ``ramp``'s column."""
+    guide = np.zeros((len(motion), GUIDE_WIDTH))
+    guide[:, values.get("column", 0)] = values.get("value", np.arange(len(motion)) / motion.fps)
+    return replace(motion, guide=guide)
+
+
+def test_a_guide_keeps_to_the_moments_of_its_motion():
+    still = standing_motion(4.0)
+    motion = RobotMotion(25.0, still.root_pos[::2], still.root_quat_wxyz[::2], still.joint_pos[::2])
+    pos = motion.root_pos.copy()
+    pos[:4, 2] += 3.0  # torn off: dropped
+    reference = prepare(guided(replace(motion, root_pos=pos)))
+    assert reference.begin >= 4 / 25
+    assert reference.motion.guide[:, 0] == pytest.approx(reference.begin + np.arange(len(reference.motion)) / 50)
+    trajectory = Trajectory.blended(reference, still.joint_pos[0], STANDING_FRAME, 1.0)
+    assert trajectory.guide_at(trajectory.begin)[0] == pytest.approx(reference.begin)
+    assert not trajectory.guide_at(trajectory.begin - 1).any()
+    assert not trajectory.guide_at(trajectory.end).any()
+
+
+def test_a_motion_is_another_one_with_a_guide():
+    motion = standing_motion(1.0)
+    prints = {fingerprint(m) for m in (motion, guided(motion, value=0.0), guided(motion, value=0.1))}
+    assert len(prints) == 3, "the robot must not take a guide that was not rehearsed"
+
+
+def test_the_policy_heeds_a_guide_and_the_report_says_so():
+    motion = standing_motion(1.0)
+    plain = Rehearsal()(motion)
+    lower = Rehearsal()(guided(motion, column=9, value=0.5))  # left knee
+    assert lower.motion.joint_pos[25:, 3].mean() > plain.motion.joint_pos[25:, 3].mean() + 0.2
+    assert any("guide" in note for note in lower.metrics["notes"])
+    assert lower.metrics["joint_error_mean"] > plain.metrics["joint_error_mean"], "judged by the motion itself"
+
+
+def test_only_policies_that_are_fed_as_twist2_is(tmp_path):
+    with pytest.raises(BadInput, match="cannot be guided"):
+        refine(standing_motion(1.0), "pd")
+    with pytest.raises(BadInput, match="any number"):
+        refine(standing_motion(1.0), str(linear_onnx(tmp_path / "one_at_a_time.onnx")))
+
+
+def test_twins_go_on_from_a_state_as_they_did_before():
+    policy = load_policy("exoactor")
+    trajectory = Trajectory.blended(prepare(standing_motion(1.0)), np.zeros(29), STANDING_FRAME, 1.0)
+    twins = module._Twins(2, policy.network, policy.description, Episode.from_trajectory(trajectory, 50), 100)
+    nothing = np.zeros((2, 15, GUIDE_WIDTH))
+    twins.run(nothing)
+    state = twins.state
+    first, _ = twins.run(nothing)
+    assert np.abs(first[0] - first[1]).max() < 1e-9, "samples that are told the same do the same"
+    assert np.abs(first[0, 0] - first[0, 1]).max() > 1e-4, "the twins differ"
+    twins.state = state
+    assert np.array_equal(twins.run(nothing)[0], first)
+
+
+def test_what_succeeds_is_let_be():
+    motion = standing_motion(1.0)
+    assert not refine(motion).guide.any()
+
+
+@needs_data
+@pytest.mark.slow
+def test_a_kick_that_fails_succeeds_with_its_guide():
+    motion = RobotMotion.load(DATA / "motions" / "asap_kick_level2.npz")
+    assert not Rehearsal()(motion).metrics["success"]
+    done = Rehearsal(refine=1)(motion)
+    assert done.metrics["success"]
+    assert np.abs(done.guided.guide).max() > 0.1
+    assert np.array_equal(done.guided.joint_pos, motion.joint_pos), "the motion itself is as it was"
