@@ -13,11 +13,11 @@ import numpy as np
 
 from exoactor.errors import BadInput
 from exoactor_gen.language import Action
-from exoactor_gen.scene import BACKREST, FLESH, LOOSE, ROUND, SIZES, SMALL, Held, Kicked, Thing
+from exoactor_gen.scene import BACKREST, FLESH, LOOSE, ROUND, SIZES, SMALL, TALL, Held, Kicked, Thing
 from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, Score, Seat, other, sides_of
 
 GAP = {
-    "table": 0.26, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.30, "bag": 0.58,
+    "table": 0.32, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.30, "bag": 0.58,
     "broom": 0.30,
 }  # fmt: skip
 """From the middle of the person who uses it to its edge, m."""
@@ -63,10 +63,13 @@ def shown() -> str:
 # --- where things are -------------------------------------------------------------------------------------------------
 
 
-def _thing(score: Score, name: str, away: float, on: str | None = None, aside: float = 0.0, back: float = 0.0) -> Thing:
+def _thing(
+    score: Score, name: str, away: float, on: str | None = None, aside: float = 0.0, back: float = 0.0,
+    side: str | None = None,
+) -> Thing:  # fmt: skip
     """A thing by name; if it is new, its edge stands ``away`` m from the person, ``aside`` degrees to the left.
 
-    ``on`` another thing, it stands ``back`` m farther from the edge than needed.
+    ``on`` another thing, it stands ``back`` m farther from the edge than needed, before the hand of a side.
     """
     if name in score.things:
         return score.things[name]
@@ -77,7 +80,7 @@ def _thing(score: Score, name: str, away: float, on: str | None = None, aside: f
             raise BadInput(f"Nothing can be on the {on}: the mannequin's room can have {shown()}.")
         table = _thing(score, on, GAP[on])
         _approach(score, table, 1.0)
-        spot = _spot(score, table, name)
+        spot = _spot(score, table, name, side)
         spot[:2] += score.ahead(back) - score.place[:2]
         score.things[name] = Thing(name, np.array([*spot, score.place[2]]))
         return score.things[name]
@@ -115,8 +118,8 @@ def _free(score: Score, new: Thing) -> bool:
     )
 
 
-def _spot(score: Score, support: Thing, name: str) -> np.ndarray:
-    """(3,) where something is put on a table or into a basket that the person stands at."""
+def _spot(score: Score, support: Thing, name: str, side: str | None) -> np.ndarray:
+    """(3,) where something is put on a table or into a basket that the person stands at: small things aside."""
     depth = SIZES[name][0]
     if support.kind == "basket":
         wide = depth if name in ROUND else math.hypot(*SIZES[name][:2])
@@ -135,8 +138,9 @@ def _spot(score: Score, support: Thing, name: str) -> np.ndarray:
         if support.kind == "table"
         else np.linalg.norm(support.place[:2] - score.place[:2]) - depth / 2
     )
-    for left in (0.0, 0.22, -0.22, 0.40, -0.40) if support.kind == "table" else (0.0,):
-        spot = score.ahead(edge + 0.04 + depth / 2.0, left)
+    lefts = (0.28, 0.0) if support.kind == "table" and name in SMALL else (0.0,)
+    for left in lefts:
+        spot = score.ahead(edge + 0.04 + depth / 2.0, left * _sign(side or "right"))
         if all(thing.distance(spot) > 0.02 + max(SIZES[name][:2]) / 2.0 for thing in _on(score, support, name)):
             return np.array([*spot, support.size[2] + support.place[2]])
     raise BadInput(f"There is no room left on the {support.kind} for the {name}.")
@@ -217,7 +221,8 @@ def _clear(score: Score, points: list[np.ndarray], goal: Thing | None = None) ->
     others = [t for n, t in score.things.items() if t is not goal and n not in score.held.values()]
     if goal is not None and goal.kind == "table":
         others = [t for t in others if t.place[2] < 0.1]
-    return all(t.distance(p) > min(0.24, t.distance(score.place) - 1e-6) for t in others for p in points)
+    room = {t.kind: 0.34 if t.kind in TALL else 0.24 for t in others}  # hands hang beside what is tall
+    return all(t.distance(p) > min(room[t.kind], t.distance(score.place) - 1e-6) for t in others for p in points)
 
 
 def _aside(score: Score, way: str, distance: float, goal: Thing | None = None) -> float:
@@ -351,7 +356,7 @@ def _touch(score: Score, action: Action) -> None:
         raise BadInput(f"The {action.thing} does not stand that high: leave '{action.direction}' out.")
     on = action.at or ("table" if action.kind == "reach" and action.thing in SMALL and not action.direction else None)
     back = 0.14 if action.kind == "reach" and on == "table" else 0.0  # the arm is to be seen going there
-    thing = _thing(score, action.thing, GAP[action.thing], on, back=back)
+    thing = _thing(score, action.thing, GAP[action.thing], on, back=back, side=sides[0])
     _approach(score, thing, action.pace)
     for _ in range(action.count or 1):
         seconds = _lay_on(score, thing, sides, action.pace, grasp=action.kind == "reach" and thing.kind in LOOSE)
@@ -399,11 +404,12 @@ def _push(score: Score, action: Action) -> None:
     sides = sides_of(action.side, "right" if name in SMALL else "both")
     _free_hands(score, sides)
     new = name not in score.things
-    thing = _thing(score, name, GAP[name], action.at or ("table" if name in SMALL else None))
+    thing = _thing(score, name, GAP[name], action.at or ("table" if name in SMALL else None), side=sides[0])
     if new and name == "chair":
         thing.start[3] += math.pi  # it is pushed by its back
-    strokes = max(action.count or 1, math.ceil((action.distance or 0.0) / PUSHED - 1e-9))
-    length = action.distance / strokes if action.distance else PUSHED
+    longest = 0.6 * PUSHED if name in SMALL else PUSHED
+    strokes = max(action.count or 1, math.ceil((action.distance or 0.0) / longest - 1e-9))
+    length = action.distance / strokes if action.distance else longest
     for _ in range(strokes):
         _approach(score, thing, action.pace)
         ahead = score.ahead(length) - score.place[:2]
@@ -528,7 +534,7 @@ def _pick_up(score: Score, action: Action) -> None:
         raise BadInput(f"The mannequin cannot pick up the {action.thing}: it can pick up {', '.join(LOOSE)}.")
     sides = sides_of(action.side, "right" if action.thing in SMALL else "both")
     _free_hands(score, sides)
-    thing = _thing(score, action.thing, GAP[action.thing], action.at)
+    thing = _thing(score, action.thing, GAP[action.thing], action.at, side=sides[0])
     for _ in range(action.count or 1):
         if action.thing in score.held.values():
             _place(score, Action("place", thing=action.thing, at="floor"))
@@ -576,7 +582,7 @@ def _place(score: Score, action: Action) -> None:
             raise BadInput(f"The {name} cannot be put on itself.")
         support = _support(score, action.at)
         _approach(score, support, action.pace)
-        spot = _spot(score, support, name)
+        spot = _spot(score, support, name, sides[0])
     yaw, begin = score.place[2], score.now
     height = spot[2] + GRIP[name] * thing.size[2]
     end = begin + _seconds(height, action.pace)

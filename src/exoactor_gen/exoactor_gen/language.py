@@ -329,7 +329,7 @@ class _Reader:
         elif word == "place" and self._before() == "in":
             self.at += 1  # 'march in place'
         elif word in ("move", "moving") and self._moves_thing():
-            self._open("place" if set(self._clause()) & _set("to onto into on in") else "push", 1)
+            self._open("place" if {*_THINGS, *_CALLED, "floor"} & set(self._clause()[1:]) else "push", 1)
         elif word in _VERB:
             self._open("touch" if _VERB[word] == "place" and self._hand_follows() else _VERB[word], 1)
         elif word in _TIMES:
@@ -399,6 +399,10 @@ class _Reader:
         if self._kind() == "raise":
             self.actions[-1] = replace(self.actions[-1], kind="pick up")
         last = self.actions[-1]
+        if last.kind == "push" and last.thing and self._before() in _set("to into onto towards toward"):
+            raise BadInput(
+                f"The mannequin pushes straight ahead: say how far, as in 'push the {last.thing} one metre'."
+            )
         second = last.thing is not None or (last.kind in ("place", "carry", "push") and self._before() in _ONTO)
         self._set("at" if last.kind in _TAKE_AT and second and not self.fresh else "thing", name, 1)
 
@@ -423,7 +427,8 @@ class _Reader:
             self.fresh = False  # 'walk forward, two metres'
         if self.fresh and name != "pace":
             # 'look left, then right' and 'turn left 90 degrees, and then 45 degrees right' repeat the verb
-            self.actions.append(Action(self._kind()))
+            again = last.at if last.kind == "place" and name == "thing" else None  # 'on the table, then the cup'
+            self.actions.append(Action(self._kind(), at=again))
             self.fresh = False
         last = self.actions[-1]
         old = getattr(last, name)
@@ -447,7 +452,7 @@ class _Reader:
             self._set("side", word, 1)
         elif after == "side":
             self._set("direction", word, 2)
-        elif self._kind() in _SIDE_FIRST:
+        elif self._kind() in _SIDE_FIRST and self._before() != "to":
             self._set("side", word, 1)
         else:
             self._set("direction", word, 1)

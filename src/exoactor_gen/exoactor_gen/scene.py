@@ -22,6 +22,8 @@ LOOSE = ("bottle", "cup", "box", "ball", "basket")
 """What hands can carry."""
 SMALL = ("bottle", "cup")
 """What one hand takes."""
+TALL = ("table", "chair", "bag")
+"""What reaches up to the hands of who stands beside it."""
 
 TOECAP = 0.015
 """The shoe reaches so far beyond the tip of the sole, m."""
