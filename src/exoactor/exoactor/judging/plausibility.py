@@ -391,7 +391,7 @@ def _travel(seen: Seen, asked: Asked) -> Measured:
         short = min(1.0, gone / asked.distance) if asked.distance else 1.0
         return min(_grade(gone, "going"), _near(short, 1.0, DISTANCE**2, 0.0)), text  # only a guess of the planner
     if asked.distance:
-        return _near(gone, asked.distance, DISTANCE, 0.03), text
+        return _near(gone, asked.distance, DISTANCE, 0.1), text
     if asked.count or asked.verb == "step":
         return _near(gone, STEP * (asked.count or 1.0), DISTANCE**2, 0.1), text
     return _grade(gone, "going"), text
