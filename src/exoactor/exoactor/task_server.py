@@ -228,6 +228,9 @@ class _Task:
             self.folder.save_robot(robot_from_message(fitted.motion))
         with self._stage("rehearse"):
             rehearsed = self._call("rehearse", TrackMotion.Goal(motion=fitted.motion, human=seen.motion))
+            if rehearsed.guide:
+                fitted.motion.guide = rehearsed.guide
+                self.folder.save_robot(robot_from_message(fitted.motion))
             self.folder.save_rehearsal(robot_from_message(rehearsed.motion))
             self._require_success("rehearse", "The rehearsal failed")
             self._require_fit(execute)

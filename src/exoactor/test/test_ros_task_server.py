@@ -1,6 +1,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from std_srvs.srv import Trigger
 
 from exoactor import client
 from exoactor.errors import BadInput, Missing, Refused
-from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
 from exoactor.ros import stage_node
 from exoactor.ros.convert import (
+    floats,
     human_from_message,
     human_to_message,
     optional_human,
@@ -78,6 +80,9 @@ class Track:
         if asked == "slow tracking":
             slowly(progress)
         fell = asked == "fall"
+        if asked == "needs a guide" and motion.guide is None:
+            guided = replace(motion, guide=np.full((T, GUIDE_WIDTH), 0.5))
+            return Tracking(motion, {"success": True, "refused": []}, guided)
         refused = {"far": {"refused": [FAR]}, "no gate": {}}.get(asked, {"refused": []})
         return Tracking(motion, {"success": not fell, "reason": "it fell" if fell else "", **refused})
 
@@ -90,7 +95,9 @@ CONVERSIONS = {
                                             setattr(r, "truth", human_to_message(o.truth)))),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
-    "rehearse": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
+    "rehearse": (lambda g: robot_from_message(g.motion),
+                 lambda r, o: (setattr(r, "motion", robot_to_message(o.motion)),
+                               setattr(r, "guide", floats(o.guided and o.guided.guide)))),
     "track": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
 }  # fmt: skip
 BASES = {GenerateVideo: 200, EstimateMotion: 300, RetargetMotion: 400, TrackMotion: 500}
@@ -164,6 +171,11 @@ def test_whole_task_and_failures(graph):
         result = caller.result(task("simulate", execute=ExecuteTask.Goal.SIM))
         assert result.error_code == 0
         assert "tracking.npz" in files(result.run_folder)
+
+        result = caller.result(task("needs a guide", execute=ExecuteTask.Goal.SIM))
+        assert result.error_code == 0
+        assert RobotMotion.load(Path(result.run_folder, "robot_motion.npz")).guide == pytest.approx(0.5)
+        assert RobotMotion.load(Path(result.run_folder, "tracking.npz")).guide == pytest.approx(0.5), "was tracked"
 
         result = caller.result(task("plan it"))
         plan = json.loads((Path(result.run_folder) / "plan.json").read_text())

@@ -49,7 +49,7 @@ class RehearsalNode(StageNode):
         def rehearse_from_here(motion: RobotMotion, progress: Progress, human: HumanMotion | None) -> Tracking:
             tracking = rehearse(motion, progress, human, start=self._present())
             if not tracking.metrics["refused"]:
-                self._fit.publish(String(data=fingerprint(motion)))
+                self._fit.publish(String(data=fingerprint(tracking.guided or motion)))
             return tracking
 
         if isinstance(rehearse, Rehearsal):

@@ -6,12 +6,13 @@ from typing import Any
 
 from exoactor_interfaces.action import TrackMotion
 
-from exoactor.ros.convert import optional_human, robot_from_message, robot_to_message
+from exoactor.ros.convert import floats, optional_human, robot_from_message, robot_to_message
 from exoactor.stages import Tracking
 
 
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     result.motion = robot_to_message(tracking.motion)
+    result.guide = floats(None if tracking.guided is None else tracking.guided.guide)
 
 
 TRACK_ACTION: dict[str, Any] = {
