@@ -411,7 +411,7 @@ def _layers(pipe: Any, torch: Any) -> list[Any]:
     """The layers of all of a pipeline's models: the members of their lists of modules."""
     models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
     lists = (module for model in models for module in model.modules() if isinstance(module, torch.nn.ModuleList))
-    return [layer for members in lists for layer in members]
+    return [layer for members in lists for layer in members if layer is not None]  # some lists have gaps
 
 
 def _first_line(error: BaseException) -> str:

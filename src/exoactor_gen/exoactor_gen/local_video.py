@@ -75,6 +75,8 @@ def steps_of(pipe: Any) -> tuple[int, int]:
     """What a loaded pipeline's frames (but for one) and its pictures' sides are multiples of."""
     names = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "vae_temporal_scale_factor")
     in_time = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 1)
+    if type(pipe).__name__.startswith("CogVideoX"):  # 8 or, 1.5, 16, as its README has it: it decodes by twos
+        in_time *= 4 if getattr(pipe.transformer.config, "patch_size_t", None) else 2
     names = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor",
              "vae_scale_factor")  # fmt: skip
     in_space = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 8)

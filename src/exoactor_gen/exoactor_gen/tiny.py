@@ -6,12 +6,23 @@ import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLCogVideoX,
+    AutoencoderKLFlux2,
+    AutoencoderKLHunyuanVideo,
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
+    CogVideoXDDIMScheduler,
+    CogVideoXImageToVideoPipeline,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
     FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
+    HunyuanVideoPipeline,
+    HunyuanVideoTransformer3DModel,
     LTXPipeline,
     LTXVideoTransformer3DModel,
     WanImageToVideoPipeline,
@@ -19,7 +30,20 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    LlamaConfig,
+    LlamaModel,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    T5Config,
+    T5EncoderModel,
+)
+
+_SIZES = {"vocab_size": 8, "hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+"""Of text encoders."""
 
 
 def words(longest: int = 512) -> PreTrainedTokenizerFast:
@@ -65,9 +89,60 @@ def _ltx():
     return LTXPipeline(**_text_parts(), vae=vae, transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler())
 
 
+def _clip():
+    return CLIPTextModel(CLIPTextConfig(**_SIZES, num_hidden_layers=1, projection_dim=16, eos_token_id=1))
+
+
+def _cogvideox(kind, channels=4):
+    vae = AutoencoderKLCogVideoX(
+        down_block_types=("CogVideoXDownBlock3D",) * 4, up_block_types=("CogVideoXUpBlock3D",) * 4,
+        block_out_channels=(8,) * 4, latent_channels=4, layers_per_block=1, norm_num_groups=2,
+    )  # fmt: skip
+    transformer = CogVideoXTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=16, in_channels=channels, out_channels=4, time_embed_dim=2,
+        text_embed_dim=16, num_layers=1, sample_width=8, sample_height=4, sample_frames=17,
+        use_rotary_positional_embeddings=True,
+    )  # fmt: skip
+    return kind(**_text_parts(), vae=vae, transformer=transformer, scheduler=CogVideoXDDIMScheduler())
+
+
+def _hunyuan():
+    transformer = HunyuanVideoTransformer3DModel(
+        in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=10, num_layers=1, num_single_layers=1,
+        num_refiner_layers=1, patch_size=1, text_embed_dim=16, pooled_projection_dim=16, rope_axes_dim=(2, 4, 4),
+    )  # fmt: skip
+    vae = AutoencoderKLHunyuanVideo(
+        latent_channels=4, block_out_channels=(8,) * 4, layers_per_block=1, norm_num_groups=4,
+        mid_block_add_attention=False,
+    )  # fmt: skip
+    llama = LlamaModel(LlamaConfig(**_SIZES, num_hidden_layers=4, num_key_value_heads=2))
+    return HunyuanVideoPipeline(
+        text_encoder=llama, tokenizer=words(), transformer=transformer, vae=vae, text_encoder_2=_clip(),
+        tokenizer_2=words(77), scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
+    )  # fmt: skip
+
+
+def _klein():
+    tokenizer = words()
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }} {% endfor %}"
+    # The pipeline reads the 9th, 18th and 27th layer.
+    reader = Qwen3ForCausalLM(Qwen3Config(**_SIZES, num_hidden_layers=28, num_key_value_heads=2, head_dim=8))
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(8,), down_block_types=("DownEncoderBlock2D",), up_block_types=("UpDecoderBlock2D",),
+        latent_channels=4, layers_per_block=1, norm_num_groups=1,
+    )  # fmt: skip
+    transformer = Flux2Transformer2DModel(
+        in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=48, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
+    )  # fmt: skip
+    return Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(), vae=vae, text_encoder=reader, tokenizer=tokenizer,
+        transformer=transformer, is_distilled=True,
+    )  # fmt: skip
+
+
 def _flux(kind):
-    config = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    clip = CLIPTextModel(CLIPTextConfig(**config, vocab_size=8, projection_dim=16, eos_token_id=1))
+    clip = _clip()
     vae = AutoencoderKL(
         block_out_channels=(4,), norm_num_groups=1, latent_channels=1, sample_size=32, use_quant_conv=False,
         use_post_quant_conv=False, shift_factor=0.0, scaling_factor=1.0,
@@ -84,7 +159,9 @@ def _flux(kind):
 
 
 MAKERS = {
-    "flux": lambda: _flux(FluxPipeline), "kontext": lambda: _flux(FluxKontextPipeline),
+    "flux": lambda: _flux(FluxPipeline), "kontext": lambda: _flux(FluxKontextPipeline), "klein": _klein,
+    "cogvideox": lambda: _cogvideox(CogVideoXPipeline), "hunyuan": _hunyuan,
+    "cogvideox_i2v": lambda: _cogvideox(CogVideoXImageToVideoPipeline, channels=8),
     "wan": _wan, "wan_i2v": lambda: _wan(with_picture=True), "wan_both": lambda: _wan(both=True), "ltx": _ltx,
 }  # fmt: skip
 

@@ -74,6 +74,23 @@ def test_a_video_of_a_text_or_a_picture(folder, name, scene, pipeline):
     assert any(text.startswith(("Step 1 of 2", "Step 2 of 2", "Decoding")) for text in texts)
 
 
+@pytest.mark.parametrize(
+    ("name", "scene", "pipeline", "frames"),
+    [
+        ("cogvideox", False, "CogVideoXPipeline", 9),
+        ("cogvideox_i2v", True, "CogVideoXImageToVideoPipeline", 9),
+        ("hunyuan", False, "HunyuanVideoPipeline", 5),
+    ],
+)
+def test_a_video_by_another_family(folder, name, scene, pipeline, frames):
+    made = make(folder, name, tiny.picture() if scene else None, steps=1, frames=5, fps=1.25)
+    assert (made.metrics["pipeline"], made.metrics["frames"]) == (pipeline, frames)
+    pictures = np.array(list(made.video.frames()))
+    assert pictures.shape == (frames, 32, 64, 3)
+    assert pictures.std() > 1
+    assert ("multiple of 8, plus 1: not 5" in made.metrics.get("note", "")) == (frames == 9)
+
+
 def test_the_seed_decides_everything(folder):
     wan = backend(folder, "wan", frames=17)
 
@@ -356,6 +373,8 @@ def test_what_pipelines_were_made_for(folder):
     assert made("wan") == Made(832, 480, 81, 16.0)
     assert made("wan_both") == Made(1280, 704, 121, 24.0)
     assert made("ltx") == Made(704, 512, 161, 25.0)
+    assert made("cogvideox") == Made(64, 32, 17, 8.0)
+    assert made("hunyuan") == Made(1280, 720, 129, 24.0)
 
 
 def test_doctor_says_why_it_cannot_run(monkeypatch):

@@ -233,6 +233,20 @@ def test_a_local_pipeline_edits(name, tmp_path, monkeypatch):
         edit(scene, PROMPT, NEGATIVE, 1, cancel)
 
 
+def test_a_distilled_pipeline_edits_in_few_steps(tmp_path, monkeypatch):
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    from exoactor_gen import editors, tiny
+
+    monkeypatch.setattr(editors, "AREA", 64 * 64)
+    edit = load_editor(tiny.saved("klein", tmp_path))
+    steps = []
+    pipe = edit.pipeline.load()
+    pipe.transformer.register_forward_pre_hook(lambda *_: steps.append(1))
+    assert edit(tiny.picture(), PROMPT, NEGATIVE, 1, lambda: None).shape[2] == 3
+    assert len(steps) == 4
+    assert type(pipe).__name__ == "Flux2KleinPipeline"
+
+
 def test_working_size():
     assert working_size(np.zeros((480, 640, 3)), 16) == (1184, 880)
     assert working_size(np.zeros((1080, 1920, 3)), 32) == (1376, 768)
