@@ -23,7 +23,7 @@ TASKS = [
     "pick up the ball with both hands, then place the box on the table",
     "push the box twice", "push the chair", "push the table", "push the bottle", "reach for the cup",
     "punch the bag with both hands", "point at the chair, then turn to the table",
-    "put the bottle on the table, then the cup, then the box",
+    "put the bottle on the table, then the box",
     "hold the cup, then put it down on the floor", "walk to the chair, turn around, then walk backward 1.5 metres",
     "walk to the box, then walk in a circle around it", "push the chair, then sit down",
 ]  # fmt: skip
