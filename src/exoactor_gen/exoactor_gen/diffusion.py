@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import importlib
+import importlib.util
 import inspect
 import json
 import logging
@@ -110,6 +110,12 @@ class Pipeline:
         self.revision = revision or None
         self.config = self._read_json("model_index.json")
         self.kind = self._class(str(self.config.get("_class_name")))
+        parts = [str(part[-1]) for part in self.config.values() if isinstance(part, list) and part]
+        if any(part.endswith("VLProcessor") for part in parts) and not importlib.util.find_spec("torchvision"):
+            raise Missing(
+                f"The pipeline {model} needs torchvision: install it from where PyTorch came from, in the build that "
+                f"belongs to PyTorch {torch.__version__}."
+            )
         self._loaded: Any = None
         self._auto: Any = None
 

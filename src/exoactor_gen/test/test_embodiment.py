@@ -1,6 +1,7 @@
 """The robot of a picture becomes a person: editors on this machine and behind HTTP, and the check of what they made."""
 
 import base64
+import importlib.util
 import json
 import threading
 from email.parser import BytesParser
@@ -231,6 +232,16 @@ def test_a_local_pipeline_edits(name, tmp_path, monkeypatch):
 
     with pytest.raises(Cancelled):
         edit(scene, PROMPT, NEGATIVE, 1, cancel)
+
+
+def test_an_editor_that_needs_torchvision_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    index = {"_class_name": "QwenImageEditPipeline", "processor": ["transformers", "Qwen2VLProcessor"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "torchvision" else find(name, *a))
+    with pytest.raises(Missing, match="needs torchvision: install it from where PyTorch came from"):
+        load_editor(str(tmp_path))
 
 
 def test_a_distilled_pipeline_edits_in_few_steps(tmp_path, monkeypatch):
