@@ -4,7 +4,8 @@ Both are driven by the same controller, from standing, knowing only what LowStat
 random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
 while they stand and while they walk, and both get heavier, lighter and later. Success is the field's rule
 (`exoactor_control.metrics`). The tasks' motions are kept in --output and used again; their seeds are none of those
-that `exoactor train-tracker` draws.
+that `exoactor train-tracker` draws. With --refine both get guides for the motions at which they failed
+(`exoactor_control.refine`), and the figures with them stand beside those without.
 
     .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
 """
@@ -48,11 +49,11 @@ def make_task(number: int, path: Path) -> str:
     return ""
 
 
-def track(policy: str, path: Path | None, disturbance: Disturbance) -> dict[str, Any]:
+def track(policy: str, path: Path | None, disturbance: Disturbance, rounds: int = 0) -> dict[str, Any]:
     """Figures of one rehearsal; without a path the G1 stands."""
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
-        return Rehearsal(policy)(motion, disturbance=disturbance).metrics
+        return Rehearsal(policy, refine=rounds)(motion, disturbance=disturbance).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
 
@@ -93,6 +94,7 @@ def main(
     tasks: Annotated[int, typer.Option(help="Random tasks through the whole pipeline.")] = 40,
     output: Annotated[Path, typer.Option(help="Folder that keeps the tasks' motions.")] = Path("build/tracking"),
     disturbed: Annotated[bool, typer.Option(help="Also push, delay, load.")] = True,
+    refine: Annotated[int, typer.Option(help="Rounds of seeking a guide for a motion that failed; 0: none.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -133,14 +135,29 @@ def main(
         for future in _finished(runs, bars("track")):
             who, which, name = runs[future]
             results.setdefault((which, who), []).append({"name": name, **future.result()})
+        again = {
+            pool.submit(track, str(file), path, disturbance, refine): (who, which, name)
+            for which in ("tasks", "motions")
+            for name, path, disturbance in sets[which]
+            for who, file in (("ours", policy), ("teacher", teacher))
+            if refine and not next(row for row in results[which, who] if row["name"] == name)["success"]
+        }
+        guided = {again[future]: future.result() for future in _finished(again, bars("refine"))}
+        for (which, who), rows in list(results.items()):
+            if refine and which in ("tasks", "motions"):
+                results[which, f"{who}_guided"] = [row | guided.get((who, which, row["name"]), {}) for row in rows]
+    whose = ("ours", "teacher", "ours_guided", "teacher_guided") if refine else ("ours", "teacher")
     report: dict[str, Any] = {
-        which: {who: summary(sorted(results[which, who], key=lambda row: row["name"])) for who in ("ours", "teacher")}
+        which: {
+            who: summary(sorted(results[which, who], key=lambda row: row["name"]))
+            for who in whose
+            if (which, who) in results
+        }
         for which, rows in sets.items()
         if rows
     }
     both = {
-        who: summary([row for which in ("tasks", "motions") for row in results.get((which, who), [])])
-        for who in ("ours", "teacher")
+        who: summary([row for which in ("tasks", "motions") for row in results.get((which, who), [])]) for who in whose
     }
     report["tasks_and_motions"] = {
         who: {k: v for k, v in figures.items() if k != "failures"} for who, figures in both.items()

@@ -25,7 +25,7 @@ from exoactor_control.description import SHIPPED, Description
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.networks import Network
 from exoactor_control.policy import Policy, load_policy, roll_pitch_yaw
-from exoactor_control.reference import RATE, STANDING_FRAME, Trajectory, prepare
+from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.tracker import turn
 from exoactor_control.training.environment import PLAIN, Episode, Robots
 
@@ -68,7 +68,7 @@ def refine(
     seed
         Of the variations.
     progress
-        Called about every second.
+        Called every few seconds.
 
     Raises
     ------
@@ -84,16 +84,16 @@ def refine(
             f"The policy {policy} cannot be guided: only policies that are fed what TWIST2 is, and any number of "
             "observations at a time, can."
         )
-    search = _Search(reference.motion, loaded.network, loaded.description, np.random.default_rng(seed))
-    best, least = search.guide.copy(), search.worst(progress, 0.0)
+    search = _Search(reference, loaded.network, loaded.description, np.random.default_rng(seed))
+    best, least = search.guide.copy(), search.worst()
     for k in range(rounds):
-        if least < _NEAR:
+        if max(least) < _NEAR:
             break
         search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
-        worst = search.worst(progress, (k + 1) / rounds)
-        if worst < least:
+        worst = search.worst()
+        if (worst[0] > 1.0, max(worst)) < (least[0] > 1.0, max(least)):
             best, least = search.guide.copy(), worst
-    progress(1.0, f"The worst moment is at {least:.0%} of what success allows.")
+    progress(1.0, f"The worst moment is at {least[0]:.0%} of what success allows.")
     times = np.arange(len(motion)) / motion.fps - reference.begin
     at = np.arange(len(best)) / RATE
     return replace(motion, guide=np.stack([np.interp(times, at, c, left=0.0, right=0.0) for c in best.T], axis=1))
@@ -109,15 +109,16 @@ class _Search:
     """The guide of one motion, and the robots on which it is sought."""
 
     def __init__(
-        self, motion: RobotMotion, network: Network, description: Description, rng: np.random.Generator
+        self, reference: Reference, network: Network, description: Description, rng: np.random.Generator
     ) -> None:
-        trajectory = Trajectory.blended(prepare(motion), STANDING, STANDING_FRAME, 1.0)
+        trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 1.0)
         episode = Episode.from_trajectory(trajectory, _STAND)
         self._begin = _STAND + trajectory.begin
-        self._motion, self._rng = motion, rng
+        self._motion, self._rng = reference.motion, rng
         self._few = _Twins(1, network, description, episode, self._begin)
         self._many = _Twins(_SAMPLES, network, description, episode, self._begin)
-        self.guide = np.zeros((len(motion), GUIDE_WIDTH)) if motion.guide is None else motion.guide.copy()
+        guide = self._motion.guide
+        self.guide = np.zeros((len(self._motion), GUIDE_WIDTH)) if guide is None else guide.copy()
         """(T, 35)."""
         self._few.run(np.zeros((1, self._begin, GUIDE_WIDTH)))
         self._start = self._few.state
@@ -125,21 +126,20 @@ class _Search:
         self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON))  # the first knot stays
         self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is the less certain
 
-    def worst(self, progress: Progress, share: float) -> float:
-        """Greatest error in the whole motion on any of the twins, as a share of what success allows."""
-        progress(share, "Trying the guide on the whole motion.")
+    def worst(self) -> list[float]:
+        """Greatest error in the whole motion on each of the twins, as a share of what success allows."""
         self._few.state = self._start
-        return float(self._excess(*self._few.run(self.guide[None]), 0).max())
+        return self._excess(*self._few.run(self.guide[None]), 0)[0].max(axis=-1).tolist()
 
     def go(self, progress: Progress) -> None:
-        """Once along the motion."""
+        """Once along the motion, or as far as the robot as it is does not fail."""
         self._few.state = self._start
         for at in range(0, len(self._motion), _KNOT):
-            progress(at / len(self._motion), f"Seeking a guide: {at / RATE:.1f} of {self._motion.duration:.1f} s.")
             here = self._few.state
             ahead = min(at + _HORIZON, len(self._motion))
             before = self.guide[ahead - 1].copy()
             for k in range(_ITERATIONS):
+                progress(at / len(self._motion), f"Seeking a guide: {at / RATE:.1f} of {self._motion.duration:.1f} s.")
                 self._few.state = here
                 if self._excess(*self._few.run(self.guide[None, at:ahead]), at).max() < _NEAR:
                     break
@@ -147,7 +147,8 @@ class _Search:
             beyond = np.arange(1, len(self.guide) - ahead + 1)[:, None]
             self.guide[ahead:] += (self.guide[ahead - 1] - before) * np.exp(-beyond / _FADE)
             self._few.state = here
-            self._few.run(self.guide[None, at : at + _KNOT])
+            if self._excess(*self._few.run(self.guide[None, at : at + _KNOT]), at)[0, 0].max() > 1.0:
+                return
 
     def _improve(self, at: int, here: dict[str, np.ndarray], spread: float) -> None:
         steps = min(_HORIZON, len(self._motion) - at)
