@@ -54,7 +54,7 @@ def refine(
     """Return the motion with a guide (a guide that it has already is where the search begins).
 
     Whether the guide helps is for the rehearsal to say: it judges by the motion itself, with a guide as without. A
-    motion that succeeds as it is comes back as it was, or nearly.
+    motion at which the robot keeps well inside of what success allows comes back as it was.
 
     Parameters
     ----------
@@ -94,6 +94,8 @@ def refine(
         if (worst[0] > 1.0, max(worst)) < (least[0] > 1.0, max(least)):
             best, least = search.guide.copy(), worst
     progress(1.0, f"The worst moment is at {least[0]:.0%} of what success allows.")
+    if not best.any():
+        return replace(motion, guide=None)
     times = np.arange(len(motion)) / motion.fps - reference.begin
     at = np.arange(len(best)) / RATE
     return replace(motion, guide=np.stack([np.interp(times, at, c, left=0.0, right=0.0) for c in best.T], axis=1))

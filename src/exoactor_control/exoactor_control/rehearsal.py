@@ -191,7 +191,7 @@ class Rehearsal:
             "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": [*reference.notes, *([_GUIDED] if motion.guide is not None else [])],
+            "notes": [*reference.notes, *([_GUIDED] if motion.guide is not None and self._policy is not None else [])],
         }
         return Tracking(actual, metrics)
 

@@ -77,7 +77,7 @@ def test_twins_go_on_from_a_state_as_they_did_before():
 
 def test_what_succeeds_is_let_be():
     motion = standing_motion(1.0)
-    assert not refine(motion).guide.any()
+    assert refine(motion).guide is None
 
 
 @needs_data
