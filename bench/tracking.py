@@ -3,9 +3,10 @@
 Both are driven by the same controller, from standing, knowing only what LowState tells: every motion in a folder, and
 random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
 while they stand and while they walk, and both get heavier, lighter and later. Success is the field's rule
-(`exoactor_control.metrics`). The tasks' motions are kept in --output and used again; their seeds are none of those
-that `exoactor train-tracker` draws. With --refine both get guides for the motions at which they failed
-(`exoactor_control.refine`), and the figures with them stand beside those without.
+(`exoactor_control.metrics`). Place and heading are told of the motion's last frame ("end") and of where the robot
+stands once it has stepped to its place ("final"). The tasks' motions are kept in --output and used again; their seeds
+are none of those that `exoactor train-tracker` draws. With --refine both get guides for the motions at which they
+failed (`exoactor_control.refine`), and the figures with them stand beside those without.
 
     .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
 """
@@ -58,30 +59,36 @@ def track(policy: str, path: Path | None, disturbance: Disturbance, rounds: int 
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
 
 
+def of_path(rows: Sequence[dict[str, Any]], error: str) -> dict[str, Any] | None:
+    """An error in m (its key) over the paths' lengths."""
+    if not rows:
+        return None
+    share = [row[error] / row["path_length"] for row in rows]
+    whole = sum(row[error] for row in rows) / sum(row["path_length"] for row in rows)
+    return {
+        "runs": len(rows),
+        "mean": round(float(np.mean(share)), 3),
+        "worst": round(float(np.max(share)), 3),
+        "of_all_paths": round(whole, 3),
+    }
+
+
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Figures of a set of rehearsals."""
     done = [row for row in rows if "frames" in row]
     paths = [row for row in done if row["path_length"] > SHORTEST_PATH]
-    heading = np.degrees([row["end_heading_error"] for row in done])
-    share = [row["end_position_error"] / row["path_length"] for row in paths]
+    heading, final = (np.degrees([row[f"{when}_heading_error"] for row in done]) for when in ("end", "final"))
     return {
         "runs": len(rows),
         "succeeded": sum(row["success"] for row in rows),
         "fell": sum(row["fell"] for row in rows),
         "joint_error_rad": round(float(np.mean([row["joint_error_mean"] for row in done])), 4),
         "key_body_error_mm": round(1e3 * float(np.mean([row["key_body_error_mean"] for row in done])), 1),
-        "end_position_error_of_path": {
-            "runs": len(paths),
-            "mean": round(float(np.mean(share)), 3),
-            "worst": round(float(np.max(share)), 3),
-            "of_all_paths": round(
-                sum(row["end_position_error"] for row in paths) / sum(row["path_length"] for row in paths), 3
-            ),
-        }
-        if paths
-        else None,
+        "end_position_error_of_path": of_path(paths, "end_position_error"),
+        "final_position_error_of_path": of_path(paths, "final_position_error"),
         "end_position_error_m": round(float(np.mean([row["end_position_error"] for row in done])), 3),
         "end_heading_error_deg": {"mean": round(heading.mean(), 1), "worst": round(heading.max(), 1)},
+        "final_heading_error_deg": {"mean": round(final.mean(), 1), "worst": round(final.max(), 1)},
         "inference_ms": round(float(np.mean([row["inference_ms_mean"] for row in done])), 3),
         "failures": {row["name"]: row["reason"] for row in rows if not row["success"]},
     }
