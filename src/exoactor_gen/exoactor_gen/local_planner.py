@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import regex
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor
+from PIL import Image
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    LogitsProcessor,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from exoactor.errors import BadInput, Missing, Refused
 from exoactor_gen.plan import Draft, Plan, validated
@@ -24,12 +33,14 @@ _UNLIKELY = 10.0
 
 
 class LocalChat:
-    """Plan with a local chat model.
+    """Plan with a local chat model; one that takes pictures is shown the scene's.
+
+    It is on the GPU only while it plans: the video model needs the room.
 
     Parameters
     ----------
     model
-        Folder or repository id; its weights must be safetensors, and its tokenizer must have a chat template.
+        Folder or repository id; its weights must be safetensors, and it must have a chat template.
 
     Raises
     ------
@@ -42,28 +53,44 @@ class LocalChat:
     def __init__(self, model: str) -> None:
         self.name = model
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(model)
-            self.model = AutoModelForCausalLM.from_pretrained(model, dtype="auto", use_safetensors=True)
-        except (OSError, ValueError) as error:
+            self.sees = type(AutoConfig.from_pretrained(model)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+            self.reader = (AutoProcessor if self.sees else AutoTokenizer).from_pretrained(model)
+            kind = AutoModelForImageTextToText if self.sees else AutoModelForCausalLM
+            self.model = kind.from_pretrained(model, dtype="auto", use_safetensors=True).eval()
+        except (OSError, ValueError, ImportError) as error:
             reason = " ".join(str(error).split())[:300]
             raise Missing(f"The language model {model} cannot be loaded: {reason}") from None
-        if not self.tokenizer.chat_template:
+        self.tokenizer = self.reader.tokenizer if self.sees else self.reader
+        if not self.reader.chat_template:
             raise BadInput(f"The language model {model} has no chat template: take one tuned for instructions.")
-        self.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.shape = regex.compile(pattern(Draft.model_json_schema()))
 
     def __call__(self, instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
-        """Plan; the picture is not looked at.
+        """Plan.
 
         Raises
         ------
         Refused
             No try gave a valid plan.
         """
-        talk = messages(instruction, longest)
-        given = self.tokenizer.apply_chat_template(
-            talk, add_generation_prompt=True, return_tensors="pt", return_dict=True, enable_thinking=False
-        ).to(self.model.device)
+        shown = self.sees and image is not None
+        talk = messages(instruction, longest, {"type": "image", "image": Image.fromarray(image)} if shown else None)
+        if self.sees:  # templates of such models want everything in parts
+            for said in talk:
+                if isinstance(said["content"], str):
+                    said["content"] = [{"type": "text", "text": said["content"]}]
+        try:
+            self.model.to(self.device)
+            return self._plan(instruction, talk, tick)
+        finally:
+            self.model.to("cpu")
+
+    def _plan(self, instruction: str, talk: list[dict[str, Any]], tick: Tick) -> Plan:
+        given = self.reader.apply_chat_template(
+            talk, add_generation_prompt=True, tokenize=True, return_tensors="pt", return_dict=True,
+            enable_thinking=False,
+        ).to(self.model.device)  # fmt: skip
         start = given["input_ids"].shape[1]
         wrong = ""
         for attempt in range(TRIES):

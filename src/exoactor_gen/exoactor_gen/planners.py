@@ -141,10 +141,13 @@ def verbatim(instruction: str, seconds: float = 4.0) -> Plan:
     return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))
 
 
-def messages(instruction: str, longest: float) -> list[dict[str, Any]]:
-    """What a chat model is told."""
-    system = _SYSTEM.format(verbs=", ".join(KINDS), longest=longest)
-    return [{"role": "system", "content": system}, {"role": "user", "content": f"Instruction: {instruction}"}]
+def messages(instruction: str, longest: float, picture: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What a chat model is told; ``picture`` is the part of the content that holds a picture of the scene."""
+    system, asked = _SYSTEM.format(verbs=", ".join(KINDS), longest=longest), f"Instruction: {instruction}"
+    content: Any = asked
+    if picture:
+        content = [{"type": "text", "text": f"{asked}\nThe picture shows where it is done."}, picture]
+    return [{"role": "system", "content": system}, {"role": "user", "content": content}]
 
 
 class Endpoint:
@@ -175,12 +178,8 @@ class Endpoint:
         ExoActorError
             As `Web.fetch`.
         """
-        talk = messages(instruction, longest)
-        if image is not None:
-            talk[1]["content"] = [
-                {"type": "text", "text": talk[1]["content"] + "\nThe picture shows where it is done."},
-                {"type": "image_url", "image_url": {"url": data_url(image)}},
-            ]
+        picture = None if image is None else {"type": "image_url", "image_url": {"url": data_url(image)}}
+        talk = messages(instruction, longest, picture)
         form = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema()}}
         wrong = ""
         for _ in range(TRIES):

@@ -329,29 +329,65 @@ def test_endpoint_that_refuses_or_speaks_otherwise(endpoint, monkeypatch):
 # --- a language model on this machine ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A chat model of random weights that writes single characters, saved by the library."""
+def characters():
+    """A tokenizer to which every character is a token."""
     transformers = pytest.importorskip("transformers")
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    characters = ["<s>", "</s>", *map(chr, range(32, 127)), "\n"]
-    inner = Tokenizer(models.WordLevel({c: i for i, c in enumerate(characters)}, unk_token="<s>"))
+    known = ["<s>", "</s>", *map(chr, range(32, 127)), "\n"]
+    inner = Tokenizer(models.WordLevel({c: i for i, c in enumerate(known)}, unk_token="<s>"))
     inner.pre_tokenizer, inner.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
+
+
+def talker(tokenizer):
+    """Settings of a language model."""
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A chat model of random weights that writes single characters, saved by the library."""
+    transformers, tokenizer = pytest.importorskip("transformers"), characters()
     tokenizer.chat_template = (
         "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
     )
-    config = transformers.LlamaConfig(
-        vocab_size=len(characters), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
     import torch
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny")
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    transformers.LlamaForCausalLM(talker(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory):
+    """The same as a model that takes pictures."""
+    transformers, tokenizer = pytest.importorskip("transformers"), characters()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    import torch
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("seeing")
+    sight = transformers.CLIPVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16
+    )
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    config = transformers.LlavaConfig(vision_config=sight, text_config=talker(tokenizer), image_token_index=image)
+    transformers.LlavaForConditionalGeneration(config).save_pretrained(folder)
+    side = {"height": 32, "width": 32}
+    transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessor(size=side, crop_size=side), tokenizer=tokenizer, patch_size=16,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        chat_template="{% for m in messages %}{% for c in m.content %}{{ '<image>' if c.type == 'image' else c.text }}"
+        "{% endfor %}\n{% endfor %}a:",
+    ).save_pretrained(folder)  # fmt: skip
     return folder
 
 
@@ -376,6 +412,19 @@ def test_even_a_random_model_writes_a_plan(tiny, monkeypatch):
     plan = load_planner("local", str(tiny))("wave", None, 8.0, lambda: None)
     assert Plan.read(plan.data()) == plan
     assert plan.planner == str(tiny)
+
+
+def test_local_model_that_takes_pictures_is_shown_the_scene(seeing, monkeypatch):
+    from exoactor_gen import local_planner
+
+    monkeypatch.setattr(local_planner, "LONGEST", 4)  # tokens are no plan yet: three tries
+    planner, shown = load_planner("local", str(seeing)), []
+    planner.model.model.vision_tower.register_forward_pre_hook(lambda module, args, kwargs: shown.append(1),
+                                                               with_kwargs=True)  # fmt: skip
+    for picture in (np.zeros((40, 50, 3), np.uint8), None):
+        with pytest.raises(Refused, match="no valid plan in 3 tries"):
+            planner("wave", picture, 8.0, lambda: None)
+        assert len(shown) == 3
 
 
 def test_model_that_does_not_come_to_an_end(tiny, monkeypatch):
