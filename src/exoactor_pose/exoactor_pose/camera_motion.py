@@ -27,6 +27,8 @@ CORNER = 2e-8
 """Strength of a corner (Harris and Stephens, 1988), pictures in [0, 1]: less is coding noise."""
 EDGE = 0.08
 """Harris' k: how clearly a corner must differ from an edge."""
+PAIRS = 64
+"""So many corners at most are kept of a look."""
 FEW = 8
 """Fewer corners than this tell nothing."""
 INLIER = 1.0
@@ -37,8 +39,12 @@ STILL_DEG = 0.25
 """A camera that never turns farther than this stands still."""
 KEY_DEG = 12.0
 """A new keyframe is taken when the nearest one is farther than this."""
-EXPLAINED = 0.65
-"""Share of the corners that a turn must explain; where it is less, the camera moves along or zooms too."""
+EXPLAINED = 0.75
+"""Share of the corners of what stands still that a turn must explain; less, and the camera moves along or zooms."""
+ZOOMS = np.geomspace(0.6, 2.0, 13)
+"""Focal lengths that are tried, as shares of one that is only assumed: a wrong one makes turns look like motion..."""
+SOME = 50
+"""...on about so many looks."""
 
 
 @dataclass(eq=False)
@@ -60,15 +66,19 @@ class CameraMotion:
         Frames per second.
     intrinsics
         fx, fy, cx, cy in pixels; a wrong focal length scales the angles.
+    known
+        The focal length is known, not assumed.
     """
 
     fps: float
     intrinsics: tuple[float, float, float, float]
+    known: bool = False
     _frame: int = 0
     _looked: list[int] = field(default_factory=list)
     _rotations: list[np.ndarray] = field(default_factory=list)
-    _explained: list[float] = field(default_factory=list)
-    """Share of the corners that agree with the turn; NaN where there were too few to tell."""
+    _pairs: list[list[np.ndarray]] = field(default_factory=list)
+    """At every look, of every keyframe it was compared with: (2, M, 2) px, where corners of things that stand still
+    were and are; none where they were too few to tell."""
     _keyframes: list[_Keyframe] = field(default_factory=list)
     _last: tuple[np.ndarray, np.ndarray] | None = None
     """Picture and mask that were looked at last."""
@@ -96,10 +106,9 @@ class CameraMotion:
         picture = cv2.GaussianBlur(picture, (0, 0), 0.8)  # steps of slanting edges are no corners
         self._scale = scale
         mask = _background(picture.shape, None if landmarks is None else scale * landmarks[:, :2])
-        rotation, explained = self._register(picture, mask)
+        self._pairs.append([])
+        self._rotations.append(self._register(picture, mask))
         self._looked.append(number)
-        self._rotations.append(rotation)
-        self._explained.append(explained)
         self._last = picture, mask
 
     def rotations(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -113,25 +122,32 @@ class CameraMotion:
         notes
             Sentences for the user, with times of the video.
         """
-        stop = self._frame if stop is None else stop
-        inside = [k for k, number in enumerate(self._looked) if start <= number < stop]
-        if len(inside) < 2:
+        if len(self._looks(start, stop)) < 2:
             return None, ()
         times, explained = self.explained(start, stop)
         if not len(times):
             return None, ("The background shows too little to tell whether the camera moves: it is taken as still.",)
-        at = np.array(self._looked)[inside]
         notes = _moves_along(times, explained)
-        turns = _between(at, Rotation.from_matrix(np.array(self._rotations)[inside]), np.arange(start, stop))
-        turns = turns * turns[0].inv()
-        angle = np.degrees(turns.magnitude())
-        if angle.max() < STILL_DEG:
+        turns = self.turns(start, stop)
+        if turns is None:
             return None, notes
-        told = f"The camera turns by up to {angle.max():.0f} degrees: that is taken into account."
-        return turns.as_matrix(), (told, *notes)
+        most = np.degrees(Rotation.from_matrix(turns).magnitude().max())
+        return turns, (f"The camera turns by up to {most:.0f} degrees: that is taken into account.", *notes)
+
+    def turns(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
+        """The rotations alone, which takes less time."""
+        looks = self._looks(start, stop)
+        if len(looks) < 2 or self._untold(looks):
+            return None
+        frames = np.arange(start, self._frame if stop is None else stop)
+        turns = _between(np.array(self._looked)[looks], Rotation.from_matrix(np.array(self._rotations)[looks]), frames)
+        turns = turns * turns[0].inv()
+        return None if np.degrees(turns.magnitude().max()) < STILL_DEG else turns.as_matrix()
 
     def explained(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """How much of the background the camera's turn explains; where little, it moves along or zooms too.
+        """How much of the background's motion a turn explains; where little, the camera moves along or zooms too.
+
+        Asked are corners that move as things that stand still do before any camera, so that nothing else counts.
 
         Returns
         -------
@@ -139,28 +155,51 @@ class CameraMotion:
             (N,) s of the pictures looked at of the frames from ``start`` to before ``stop``; none where the background
             shows too little in most of them.
         explained
-            (N,) share of its corners in [0, 1], mean over about a second.
+            (N,) share of the corners in [0, 1], mean over about a second.
         """
-        stop = self._frame if stop is None else stop
-        inside = [k for k, number in enumerate(self._looked) if start <= number < stop]
-        shares = np.array(self._explained)[inside]
-        if len(inside) < 2 or np.isnan(shares).mean() > 0.5:
+        looks = self._looks(start, stop)
+        if len(looks) < 2 or self._untold(looks):
             return np.zeros(0), np.zeros(0)
-        times = np.array(self._looked)[inside] / self.fps
+
+        def shares(looks: list[int], zoom: float) -> list[float]:
+            return [min((self._share(pairs, zoom) for pairs in self._pairs[k]), default=1.0) for k in looks]
+
+        some = looks[:: max(1, len(looks) // SOME)]
+        zoom = 1.0 if self.known else max(ZOOMS, key=lambda zoom: sum(shares(some, zoom)))
+        times = np.array(self._looked)[looks] / self.fps
         window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
-        return times, uniform_filter1d(np.nan_to_num(shares, nan=1.0), window, mode="constant", cval=1.0)
+        return times, uniform_filter1d(shares(looks, zoom), window, mode="constant", cval=1.0)
+
+    def _looks(self, start: int, stop: int | None) -> list[int]:
+        """Numbers of the looks at the frames from ``start`` to before ``stop``."""
+        stop = self._frame if stop is None else stop
+        return [k for k, number in enumerate(self._looked) if start <= number < stop]
+
+    def _untold(self, looks: list[int]) -> bool:
+        """Whether the background shows too little in most of them."""
+        return sum(not self._pairs[k] for k in looks if k) > 0.5 * len(looks)
+
+    def _share(self, pairs: np.ndarray, zoom: float) -> float:
+        """Share of the corners, where they were and are (2, M, 2) px, that one turn explains."""
+        a, b = self._rays(pairs, zoom)
+        agree = np.ones(len(a), bool)
+        for limit in (4 * INLIER, 2 * INLIER, INLIER, INLIER):
+            turn = _kabsch(a[agree], b[agree])
+            agree = np.linalg.norm(self._pixels(a @ turn.T, zoom) - pairs[1], axis=1) < limit
+            if agree.sum() < 2:
+                break
+        return float(agree.mean())
 
     # --- one picture ---
 
-    def _register(self, picture: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float]:
-        """The turn of this picture's camera, and the share of corners that agree with it (NaN: cannot be told)."""
+    def _register(self, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The turn of this picture's camera."""
         if not self._keyframes:
             self._add_keyframe(picture, mask, np.eye(3))
-            return np.eye(3), 1.0
+            return np.eye(3)
         before = self._rotations[-1]
         near = min(self._keyframes, key=lambda key: _degrees(key.rotation.T @ before))
         found = self._compare(near, picture, mask, before)
-        explained = found[1] / found[2] if found else 1.0
         if found is None or found[1] < 0.5 * self._visible(near, mask, found[0]):
             # grown apart, or turned fast: the picture before has more in common, and the whole of it tells how far
             last = self._add_keyframe(*self._last, before)
@@ -170,11 +209,11 @@ class CameraMotion:
         if found is None:  # lost: go on from here
             self._keyframes = []
             self._add_keyframe(picture, mask, before)
-            return before, np.nan
-        rotation, agreeing, followed = found
+            return before
+        rotation = found[0]
         if min(_degrees(key.rotation.T @ rotation) for key in self._keyframes) > KEY_DEG:
             self._add_keyframe(picture, mask, rotation)
-        return rotation, min(explained, agreeing / followed)
+        return rotation
 
     def _shift(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Coarse turn (3, 3) between two pictures, by how far the whole of them has moved."""
@@ -197,8 +236,8 @@ class CameraMotion:
 
     def _compare(
         self, key: _Keyframe, picture: np.ndarray, mask: np.ndarray, before: np.ndarray
-    ) -> tuple[np.ndarray, int, int] | None:
-        """Turn from the first camera, corners that agree with it, and corners followed; None: too few."""
+    ) -> tuple[np.ndarray, int] | None:
+        """Turn from the first camera, and corners that agree with it; None: too few."""
         if len(key.points) < FEW:
             return None
         rays = self._rays(key.points)
@@ -218,10 +257,14 @@ class CameraMotion:
         good &= (change.ravel() < CHANGED) & (mask[at[:, 1], at[:, 0]] > 0)
         if good.sum() < FEW:
             return None
+        pairs = np.stack([start[good], flowed[good]])
+        still = _unmoved(*pairs)
+        if still.sum() >= FEW:
+            self._pairs[-1].append(pairs[:, still][:, :PAIRS])
         turn, agree = self._ransac(rays[good], flowed[good].astype(float), before @ key.rotation.T)
         if agree.sum() < FEW:
             return None
-        return turn @ key.rotation, int(agree.sum()), int(good.sum())
+        return turn @ key.rotation, int(agree.sum())
 
     def _ransac(self, rays: np.ndarray, pixels: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turn that takes ``rays`` (N, 3) to ``pixels`` (N, 2) for the most of them, and which agree."""
@@ -251,15 +294,16 @@ class CameraMotion:
         at = at[np.all((at > 2) & (at < [width - 3, height - 3]), axis=1)].round().astype(int)
         return int((mask[at[:, 1], at[:, 0]] > 0).sum())
 
-    def _rays(self, pixels: np.ndarray) -> np.ndarray:
-        """Unit directions (..., 3) of pixels (..., 2) of the small picture."""
+    def _rays(self, pixels: np.ndarray, zoom: float = 1.0) -> np.ndarray:
+        """Unit directions (..., 3) of pixels (..., 2) of the small picture, with another focal length."""
         fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
-        x, y = (pixels[..., 0] + 0.5 - cx) / fx, (pixels[..., 1] + 0.5 - cy) / fy
+        x, y = (pixels[..., 0] + 0.5 - cx) / (zoom * fx), (pixels[..., 1] + 0.5 - cy) / (zoom * fy)
         rays = np.stack([x, y, np.ones_like(x)], axis=-1)
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
-    def _pixels(self, rays: np.ndarray) -> np.ndarray:
+    def _pixels(self, rays: np.ndarray, zoom: float = 1.0) -> np.ndarray:
         fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
+        fx, fy = zoom * fx, zoom * fy
         depth = np.where(rays[..., 2] > 0.05, rays[..., 2], np.nan)
         with np.errstate(invalid="ignore"):
             at = np.stack([fx * rays[..., 0] / depth + cx - 0.5, fy * rays[..., 1] / depth + cy - 0.5], axis=-1)
@@ -275,6 +319,17 @@ def _background(shape: tuple[int, int], landmarks: np.ndarray | None) -> np.ndar
         cv2.fillConvexPoly(mask, hull, 0)
         cv2.polylines(mask, [hull], True, 0, thickness=max(1, round(0.2 * size)))  # a margin of a tenth around it
     return mask
+
+
+def _unmoved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which corners, (N, 2) px before and after, move as those of things that stand still before any camera: (N,) bool.
+
+    Those on one wall move by a homography, others along epipolar lines (Hartley and Zisserman, 13 and 9.2).
+    """
+    _, wall = cv2.findHomography(a, b, cv2.RANSAC, INLIER)
+    _, rigid = cv2.findFundamentalMat(a, b, cv2.FM_RANSAC, INLIER, 0.99)
+    masks = [mask.ravel() > 0 for mask in (wall, rigid) if mask is not None and len(mask) == len(a)]
+    return np.any(masks, axis=0) if masks else np.zeros(len(a), bool)
 
 
 def _frames(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -122,11 +122,10 @@ class MediapipeEstimator:
         Refused
             The estimated motion is beyond the limits.
         """
-        if video.intrinsics is not None:
-            camera = Camera(*video.intrinsics)
-        else:
-            camera = Camera.guess(video.width, video.height, self.fov_deg)
-        turning = CameraMotion(video.fps, (camera.fx, camera.fy, camera.cx, camera.cy)) if self.moving_camera else None
+        known = video.intrinsics is not None
+        camera = Camera(*video.intrinsics) if known else Camera.guess(video.width, video.height, self.fov_deg)
+        pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
+        turning = CameraMotion(video.fps, pinhole, known) if self.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
             every = round(video.fps / LOOKS_PER_SECOND)
@@ -151,7 +150,7 @@ class MediapipeEstimator:
                 result = replace(result, motion=replace(result.motion, hand_pose=hand_pose(seen)))
         progress(1.0, "The motion is estimated")
         keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
-        metrics = _metrics(seen, result, self.body, video.intrinsics is not None)
+        metrics = _metrics(seen, result, self.body, known)
         if seen.facts:
             metrics["video"] = seen.facts
         refuse(metrics, self.limits, seen.fps)

@@ -157,7 +157,7 @@ class MotionStream:
         """Fit what came, and give out the motion up to the frame ``stop``."""
         seen = _between(self.tracker.landmarks(*self.size), self.tracker.first, self._come)
         if self.motion:
-            turns, _ = self.motion.rotations(self.start, self._come)
+            turns = self.motion.turns(self.start, self._come)
             if turns is not None:
                 seen = replace(seen, camera_rotation=turns[seen.start - self.start :])
         first = self._first

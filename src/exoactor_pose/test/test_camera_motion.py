@@ -114,6 +114,17 @@ def test_a_camera_that_moves_along_is_told(wall):
     assert any("moves along or zooms" in note for note in notes)
 
 
+def test_a_turn_is_no_other_motion_where_the_focal_length_is_only_assumed(wall):
+    frames = [_turned(wall, r) for r in _there_and_back()]
+    assumed, known = (CameraMotion(FPS, (0.75 * FOCAL, 0.75 * FOCAL, *INTRINSICS[2:]), sure) for sure in (False, True))
+    for frame in frames:
+        assumed(frame, None)
+        known(frame, None)
+    assert assumed.explained()[1].min() > 0.85
+    assert known.explained()[1].min() < 0.7
+    assert len(assumed.rotations()[1]) == 1
+
+
 def test_a_bare_background_is_told():
     frames = [np.full((HEIGHT, WIDTH, 3), 120, np.uint8)] * 20
     rotation, notes = _look(frames).rotations()

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput, Cancelled, Missing
+from exoactor.judging.sight import sight
 from exoactor.stages import GenerateRequest, load_backend
 from exoactor.video import Video
 from exoactor_pose.detectors import MediapipeDetector
@@ -38,6 +40,9 @@ def test_estimate_of_a_generated_clip(waving):
     assert estimate.keypoints.shape == (24, 33, 3)
     assert estimate.metrics["found_share"] > 0.9
     assert estimate.metrics["ground_penetration_mm_max"] < 0.01
+    assert json.loads(json.dumps(estimate.metrics["video"])) == estimate.metrics["video"]
+    assert estimate.metrics["video"]["seconds"] == pytest.approx(24 / 15, abs=1e-3)
+    assert all(check.passed for check in sight(estimate.metrics["video"]))
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     joints = body.joints(motion)[:, :22]

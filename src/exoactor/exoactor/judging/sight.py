@@ -30,7 +30,7 @@ class SightLimits:
     """Share of the frames with the person in which head, hands and feet must be in the picture."""
     alike: float = 0.65
     """Least similarity of the colours of the person's upper and lower half to what was seen of them before."""
-    explained: float = 0.65
+    explained: float = 0.75
     """Share of the background that the camera's turning must explain, over a second; 0: it may move as it likes."""
 
 
