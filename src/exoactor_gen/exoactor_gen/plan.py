@@ -49,7 +49,7 @@ class Action(BaseModel):
         sides = {"left", "right"} & set(re.findall(r"[a-z]+", text)) - {self.direction}
         if self.side in ("left", "right") and sides and self.side not in sides:
             raise ValueError(f"the description says {sides.pop()}, but side is {self.side}: change both")
-        for name, unit in (("distance", r"m\b|met(?:re|er)s?"), ("angle", "degrees"), ("count", "times|steps?")):
+        for name, unit in (("distance", r"m\b|met(?:re|er)s?"), ("angle", "degrees?"), ("count", "times|steps?")):
             value = getattr(self, name)
             said = [float(n) for n in re.findall(rf"(\d+(?:\.\d+)?) ?(?:{unit})", text)]
             if value and said and not any(math.isclose(value, n, abs_tol=0.006) for n in said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from exoactor.errors import BadInput
@@ -103,7 +104,7 @@ def describe(action: language.Action) -> str:
         stay=stay,
         **limbs,
     )
-    text = text.replace("1 steps", "1 step").replace(" 1 times", " once")
+    text = re.sub(r" 1 (metre|degree|second|step)s\b", r" 1 \1", text).replace(" 1 times", " once")
     pace = "" if action.pace == 1.0 else " slowly" if action.pace < 1.0 else " quickly"
     return text + pace + (stay if stay not in text else "")
 

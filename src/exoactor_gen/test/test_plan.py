@@ -149,6 +149,8 @@ def test_what_the_mannequin_cannot_do():
     ("task", "said"),
     [
         ("walk one step back", "walks backward 1 step"),
+        ("walk 11 steps", "walks forward 11 steps"),
+        ("walk one metre", "walks forward 1 metre"),
         ("turn right 45 degrees", "turns on the spot to the right 45 degrees"),
         ("wave with both hands slowly", "raises both hands and waves slowly"),
         ("point to the left", "points to the left with the left arm"),
