@@ -24,7 +24,7 @@ from exoactor.motion import HumanMotion
 
 PASSED = 0.5
 """Score from which an action counts as seen."""
-DISTANCE = 1.75
+DISTANCE = 1.7
 """Factor by which a distance may be missed: people of video models do not measure their way, and the estimate knows
 neither their stature nor the camera well; half the distance is still told from the whole."""
 ANGLE = 0.4
@@ -49,11 +49,12 @@ GRADES: dict[str, tuple[float, float]] = {
     "too high for down": (-0.45, -0.05),
     "too high to take": (0.3, 0.7),
     "upright": (0.1, 0.6),  # sine of the forearm's elevation
+    "working": (-0.7, -0.4),  # the same of hands at work; of an arm that swings it is -0.66
     "down": (0.15, 0.65),  # 1 is at the height of the knees, or well ahead below the shoulder
     "taking": (0.2, 0.8),
     "apart": (0.35, 0.5),  # m between wrists: claps are 0.15, a hidden arm is estimated up to 0.4, at rest 0.52
     "foot": (0.04, 0.14),  # m; a gentle kick is 0.15, an estimated step 0.04
-    "swaying": (0.03, 0.09),  # m that the hips move over the feet; 0.1 onto one foot, 0.04 in standing
+    "swaying": (0.02, 0.08),  # m that the hips move aside over the feet: 0.1 onto one foot, 0.01 in standing
     "low": (0.08, 0.28),  # leg lengths that the pelvis goes down: squats and seats are 0.38 to 0.5, steps 0.07
     "too low to bow": (0.2, 0.4),
     "bowing": (8.0, 24.0),  # degrees, where no angle is planned
@@ -470,7 +471,8 @@ def _kick(seen: Seen, asked: Asked) -> Measured:
     high = seen.ankle[..., 2].max(axis=0)
     score = _of_side(high, asked, "foot", MARGIN / 3.0)
     if asked.thing:  # an estimate may lose a gentle kick, but not that the weight goes onto one foot
-        score = max(score, _grade(float(np.ptp(seen.ankle[..., :2], axis=0).max()), "swaying"))
+        sway = float(np.ptp(seen.ankle[..., 1], axis=0).max())
+        score = max(score, _grade(sway, "swaying") * (1.0 - _grade(seen.gone, "away")))
     return score, f"lifts the left foot {high[0]:.2f} and the right one {high[1]:.2f} m"
 
 
@@ -500,7 +502,8 @@ def _take(seen: Seen, asked: Asked) -> Measured:
 
 def _manual(seen: Seen, asked: Asked) -> Measured:
     moved = np.ptp(seen.wrist, axis=0).max(axis=1)
-    return _grade(moved.max(), "moving"), _hands("moves", moved, "m")
+    lifted = _grade(_held(seen.forearm, 0.3).max(), "working")  # and does not just swing
+    return min(_grade(moved.max(), "moving"), lifted), _hands("moves", moved, "m")
 
 
 def _moves(seen: Seen, asked: Asked) -> Measured:
