@@ -73,7 +73,7 @@ def _thing(
     """
     if name in score.things:
         return score.things[name]
-    if on is None and (name == "cup" or (name in LOOSE and _at_table(score))):
+    if on is None and (name == "cup" or (name in LOOSE and away < 0.5 and _at_table(score))):
         on = "table"
     if on and on != "floor":
         if on not in SIZES:
@@ -557,6 +557,7 @@ def _pick_up(score: Score, action: Action) -> None:
             score.reach(side, "body", [ahead, at, up], hold, hold + 0.85 * (score.now - hold))  # arms lead
             score.held[side] = action.thing
         _straighten(score, hold, score.now)
+        score.turned[action.thing] = thing.place[3] - yaw
         thing.events.append(Held(hold, math.inf, sides, thing.place))
         score.now += 0.2
 
@@ -566,7 +567,8 @@ def _place(score: Score, action: Action) -> None:
     if name is None or name not in score.held.values():
         if name not in SIZES:
             raise BadInput(f"The person holds no {name or 'thing'} that could be put down: say what to pick up first.")
-        _pick_up(score, Action("pick up", thing=name, side=action.side, pace=action.pace))
+        below = "floor" if action.at == "table" else None
+        _pick_up(score, Action("pick up", thing=name, side=action.side, at=below, pace=action.pace))
     thing = score.things[name]
     sides = tuple(side for side in SIDES if score.held.get(side) == name)
     if action.at in (None, "floor"):
@@ -587,12 +589,13 @@ def _place(score: Score, action: Action) -> None:
     height = spot[2] + GRIP[name] * thing.size[2]
     end = begin + _seconds(height, action.pace)
     into = action.at == "basket"
+    after = Thing(name, np.array([*spot, yaw + score.turned[name]]))
     for side in sides:
-        point = spot + _grasp(thing, side, yaw)
+        point = spot + _grasp(after, side, yaw)
         score.reach(side, "world", point, begin, end, lift=0.10 if into else 0.03)
     _lean(score, height, begin, end)
     last = thing.events[-1]
-    thing.events[-1] = Held(last.begin, end + 0.15, last.sides, np.array([*spot, yaw]))
+    thing.events[-1] = Held(last.begin, end + 0.15, last.sides, after.start)
     for side in sides:
         score.fingers[side].move(end + 0.1, end + 0.4, [8.0, 8.0])
         del score.held[side]
@@ -713,7 +716,7 @@ def _kick(score: Score, action: Action) -> None:
     """Low and gentle: the foot meets the thing in front of it, which slides or rolls away."""
     side = action.side if action.side in SIDES else "right"
     s = 1.0 if side == "left" else -1.0
-    thing = _thing(score, action.thing, 0.34)
+    thing = _thing(score, action.thing, 0.34, "floor")
     if action.thing in score.held.values():
         _place(score, Action("place", thing=action.thing, at="floor"))
     if thing.kind not in LOOSE:

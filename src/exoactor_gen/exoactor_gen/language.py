@@ -351,6 +351,8 @@ class _Reader:
             self._thing(self._meant())
         elif word in ("floor", "ground") and self._kind() in _TAKE_AT and self._before() in _ONTO:
             self._set("at", "floor", 1)
+        elif word == "there" and self._kind() == "place" and self._goal():
+            self._set("at", self._goal(), 1)
         elif word in _FILLER:
             self.at += 1
         else:
@@ -390,6 +392,11 @@ class _Reader:
             return taken[-1]
         named = [name for name in named if name != last.thing]
         return named[-1] if named else ""
+
+    def _goal(self) -> str | None:
+        """Where 'there' is: what was carried or walked to last."""
+        goals = [a.at if a.kind == "carry" else a.thing for a in self.actions if a.kind in ("carry", "walk")]
+        return goals[-1] if goals else None
 
     def _thing(self, name: str) -> None:
         if not self.actions:

@@ -112,6 +112,8 @@ class Score:
     """What stands in the room, by its name."""
     held: dict[str, str] = field(default_factory=dict)
     """By side, what a hand holds."""
+    turned: dict[str, float] = field(default_factory=dict)
+    """By name, how what is held is turned against the person, rad."""
     past: list[np.ndarray] = field(default_factory=lambda: [np.zeros(2)])
     """x, y where the person has stood."""
 

@@ -8,8 +8,10 @@ from exoactor.errors import BadInput, Cancelled
 from exoactor.stages import GenerateRequest, load_backend
 from exoactor.video import Video
 from exoactor_gen.camera import VIEWS, frame_person
-from exoactor_gen.choreography import choreograph
+from exoactor_gen.choreography import choreograph, perform
 from exoactor_gen.language import parse
+from exoactor_gen.look import Look
+from exoactor_gen.render import render
 
 
 def _mannequin(**options):
@@ -63,6 +65,22 @@ def test_seed_decides_everything():
     np.testing.assert_array_equal(truth_a.transl, truth_b.transl)
     assert not np.allclose(truth_a.betas, truth_c.betas)
     assert np.abs(a[0].astype(float) - c[0]).mean() > 5
+
+
+@pytest.mark.parametrize("light", ["hard", "soft"])
+def test_drawing_only_what_moves_changes_no_picture(light):
+    body = BodyModel.load()
+    motion, things = perform(parse("put the bottle on the table"), np.zeros(10), body, 3.0)
+    look = Look.draw(np.random.default_rng(0), light=light)
+    camera = frame_person(body.joints(motion), "three_quarter", 320, 240, np.random.default_rng(1))
+    turning = replace(camera, pan=np.zeros(len(motion)))  # of which every picture is drawn whole
+    parts, whole = (
+        np.array(list(render(motion, body, seen, look, np.random.default_rng(2), things)), dtype=int)
+        for seen in (camera, turning)
+    )
+    assert np.ptp(whole, axis=0).max() > 60
+    differ = np.abs(parts - whole).max(axis=-1) > 8
+    assert differ.sum(axis=(1, 2)).max() < 8
 
 
 def test_another_attempt_is_another_seed():

@@ -113,6 +113,10 @@ GOOD = [
         "put the bottle on the table, then the cup",
         [Action("place", thing="bottle", at="table"), Action("place", thing="cup", at="table")],
     ),
+    (
+        "carry the box to the chair and put it there",
+        [Action("carry", thing="box", at="chair"), Action("place", thing="box", at="chair")],
+    ),
     ("walk in a circle around the box", [Action("walk", direction="around", angle=360, thing="box")]),
     ("avoid the obstacle", [Action("walk", direction="around", thing="box")]),
     ("put your hands up", [Action("raise", side="both", direction="up")]),

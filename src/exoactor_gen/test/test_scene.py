@@ -118,6 +118,63 @@ def test_the_palm_lies_on_the_table(body):
     np.testing.assert_allclose(rot[touched, 21][:, 2, 1].min(), 1.0, atol=0.02)  # its back looks up
 
 
+@pytest.mark.parametrize(
+    ("task", "name", "height"),
+    [
+        ("walk to the table, then pick up the box", "box", SIZES["table"][2]),
+        ("put the bottle on the table, then the box", "box", 0.0),
+        ("walk to the table, then walk to the basket", "basket", 0.0),
+        ("walk to the table, then kick the ball", "ball", 0.0),
+        ("reach for the bottle", "bottle", SIZES["table"][2]),
+        ("reach down for the bottle", "bottle", 0.0),
+    ],
+)
+def test_where_a_thing_stands_first(body, task, name, height):
+    _, things, *_ = _done(task, body)
+    assert things[name].position[0, 2] == pytest.approx(height)
+
+
+def test_the_arm_aims_at_what_is_pointed_at(body):
+    for task, side in (("point at the chair", "right"), ("point left at the ball", "left")):
+        _, things, pos, hands, _ = _done(task, body)
+        (thing,) = things.values()
+        shoulder = pos[:, 16 if side == "left" else 17]
+        middle = thing.position + np.array([0.0, 0.0, 0.6 * thing.thing.size[2]])
+        arm, way = hands[side] - shoulder, middle - shoulder
+        aimed = np.sum(arm * way, 1) / np.linalg.norm(arm, axis=1) / np.linalg.norm(way, axis=1) > np.cos(0.03)
+        assert aimed.sum() > 1.0 * FPS
+        assert np.linalg.norm(arm, axis=1)[aimed].min() > 0.55  # straight
+
+
+def test_a_punch_gets_to_the_bag_and_not_into_it(body):
+    _, things, _, hands, _ = _done("punch the bag twice with your left hand", body)
+    away = surface_distance(things["bag"], hands["left"])
+    near = away < 0.06
+    assert np.sum(near[1:] & ~near[:-1]) == 2
+    assert away.min() > 0.04
+
+
+def test_what_is_pushed_moves_with_what_stands_on_it(body):
+    for task, name in (
+        ("push the box 50 cm", "box"),
+        ("put the bottle on the table, then push the table 50 cm", "table"),
+    ):
+        _, things, *_ = _done(task, body)
+        moved = things[name].position[-1] - things[name].position[0]
+        np.testing.assert_allclose(moved, [0.5, 0.0, 0.0], atol=0.02)
+        assert np.ptp(things[name].position[:, 2]) == 0.0
+    on = things["bottle"].position[-1] - things["table"].position[-1]
+    assert np.all(np.abs(on[:2]) < things["table"].thing.size[:2] / 2)
+
+
+def test_a_circle_ends_where_it_began(body):
+    _, things, pos, *_ = _done("walk in a circle around the table", body)
+    off = pos[:, 0, :2] - things["table"].position[:, :2]
+    assert np.ptp(np.unwrap(np.arctan2(off[:, 1], off[:, 0]))) == pytest.approx(2.0 * np.pi, abs=0.1)
+    ring = np.linalg.norm(off, axis=1)[len(off) // 2 :]
+    assert np.ptp(ring) < 0.15
+
+
 def test_what_is_held_moves_with_the_hand_and_stays_where_it_is_put(body):
     _, things, _, hands, times = _done("pick up the bottle, then place it on the table", body)
     bottle, table = things["bottle"], things["table"]
