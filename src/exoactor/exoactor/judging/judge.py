@@ -67,11 +67,11 @@ class Judge:
         good_enough: float = 0.0,
         estimator: str = "mediapipe",
         fps: float = 10.0,
-        min_found: float = 0.9,
-        max_others: float = 0.1,
-        min_whole: float = 0.9,
-        min_alike: float = 0.65,
-        min_explained: float = 0.65,
+        min_found: float = SightLimits.found,
+        max_others: float = SightLimits.others,
+        min_whole: float = SightLimits.whole,
+        min_alike: float = SightLimits.alike,
+        min_explained: float = SightLimits.explained,
     ) -> None:
         if not 0 <= tries <= 20:
             raise BadInput(f"The judge's tries are {tries}, but 0 to 20 are possible.")
