@@ -77,8 +77,9 @@ def test_chains_are_seen_whatever_the_times(act, instruction):
     n = len(motion)
     pause = np.r_[np.zeros(20, int), np.arange(n)]
     uneven = np.repeat(np.arange(n), np.where(np.arange(n) < n // 2, 1, 2))
-    for frames in (np.arange(n), pause, uneven):
-        checks = plausibility(taken(motion, frames), plan)
+    twice = replace(taken(motion, np.repeat(np.arange(n), 2)), fps=2 * motion.fps)
+    for done in (motion, taken(motion, pause), taken(motion, uneven), twice):
+        checks = plausibility(done, plan)
         assert all(check.passed for check in checks), [check.text for check in checks]
         assert [check.name for check in checks] == [action["verb"] for action in plan["actions"]]
 
@@ -151,6 +152,31 @@ def test_sides_and_directions_may_stand_in_words_alone(act):
     assert passed(left, words("raise your right hand high")) == [False]
     assert passed(back, words("walk backwards")) == [True]
     assert passed(back, words("walk to the door")) == [False]
+
+
+def test_plans_of_language_models_are_understood(act):
+    def steps(*told):
+        return {"actions": [{"verb": verb, "description": text, **more} for verb, text, more in told]}
+
+    waving = act("wave with your right hand")[0]
+    plan = steps(
+        ("stand", "stands upright facing the camera", {}),
+        ("raise", "raises the right hand to head height", {"side": "right", "direction": "up"}),
+        ("wave", "waves the right hand three times", {"side": "right", "count": 3}),
+        ("lower", "lowers the right arm", {"side": "right"}),
+        ("return", "returns to a relaxed stance", {}),
+    )
+    assert passed(waving, plan) == [True] * 4  # nothing tells whether a stance is relaxed
+    assert passed(act("wave with your left hand")[0], plan) != [True] * 4
+    chair = {"objects": ["chair"]}
+    plan = steps(
+        ("walk", "walks towards the chair", {"distance": 1.5, "direction": "forward", **chair}),
+        ("turn", "turns around to face away from it", {"direction": "around", "angle": 180.0, **chair}),
+        ("sit_down", "sits down on the chair", chair),
+        ("stand up", "stands up again", {"direction": "up", **chair}),
+    )
+    assert passed(act("walk to the chair, then sit on the chair")[0], plan) == [True] * 4
+    assert passed(act("walk to the chair")[0], plan) == [True, False, False, True]
 
 
 def test_little_is_asked_of_what_is_not_known(act):
