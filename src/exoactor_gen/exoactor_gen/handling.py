@@ -17,7 +17,7 @@ from exoactor_gen.scene import BACKREST, FLESH, LOOSE, ROUND, SIZES, SMALL, TALL
 from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, Score, Seat, other, sides_of
 
 GAP = {
-    "table": 0.32, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.30, "bag": 0.58,
+    "table": 0.32, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.30, "bag": 0.61,
     "broom": 0.30,
 }  # fmt: skip
 """From the middle of the person who uses it to its edge, m."""
@@ -353,7 +353,7 @@ def _touch(score: Score, action: Action) -> None:
     """Lay hands on a thing; or, reaching for one that can be taken, bring them to where they would take it."""
     sides = sides_of(action.side)
     if action.direction == "up":
-        raise BadInput(f"The {action.thing} does not stand that high: leave '{action.direction}' out.")
+        raise BadInput(f"The {action.thing} does not stand that high: leave 'up' out.")
     on = action.at or ("table" if action.kind == "reach" and action.thing in SMALL and not action.direction else None)
     back = 0.14 if action.kind == "reach" and on == "table" else 0.0  # the arm is to be seen going there
     thing = _thing(score, action.thing, GAP[action.thing], on, back=back, side=sides[0])
@@ -452,15 +452,13 @@ def _face(score: Score, action: Action) -> None:
     """Turn to a thing; one that is new stands aside."""
     way = {"right": -1.0, "around": 2.0}.get(action.direction, 1.0)
     thing = _thing(score, action.thing, FAR + GAP[action.thing], aside=way * (action.angle or 90.0))
-    _, bearing = _bearing(score, thing.place)
-    if abs(bearing) > 3.0:
-        score.turn(bearing, action.pace)
+    _turn_to(score, thing, action.pace, 3.0)
 
 
 def _seen(score: Score, action: Action) -> tuple[Thing, float, float]:
     """What is pointed or looked at, where it can be: its distance and bearing too."""
     if action.direction == "up":
-        raise BadInput(f"The {action.thing} does not stand that high: leave '{action.direction}' out.")
+        raise BadInput(f"The {action.thing} does not stand that high: leave 'up' out.")
     aside = {"left": 45.0, "right": -45.0}.get(action.direction, 0.0)
     thing = _thing(score, action.thing, FAR, action.at, aside)
     return thing, *_turn_to(score, thing, action.pace, AIMED)
@@ -514,7 +512,7 @@ def _punch(score: Score, action: Action) -> None:
             hit, end = score.now + 0.5 / action.pace, score.now + 1.18 / action.pace
             score.reach(side, "world", [*score.ahead(edge - FIST, 0.06 * _sign(side)), 1.30], score.now, hit)
             score.reach(side, "free", np.zeros(3), hit + 0.08, end)
-            score.trunk.move(score.now, hit, [2.0, 4.0, -18.0 * _sign(side)])
+            score.trunk.move(score.now, hit, [3.0, 6.0, -20.0 * _sign(side)])
             score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
             score.now = end + 0.08
     score.now = max(score.arm(side, IDLE, 0.9 / action.pace) for side in SIDES)
@@ -552,9 +550,9 @@ def _pick_up(score: Score, action: Action) -> None:
         score.now = hold + _seconds(height, action.pace)
         ahead, out, up = CARRIED[len(sides)]
         for side in sides:
-            s = 1.0 if side == "left" else -1.0
-            at = s * (thing.edge(yaw + math.pi / 2.0) + FLESH) if len(sides) == 2 else s * out
-            score.reach(side, "body", [ahead, at, up], hold, hold + 0.85 * (score.now - hold))  # arms lead
+            out = thing.edge(yaw + math.pi / 2.0) + FLESH if len(sides) == 2 else out
+            carried = [ahead, _sign(side) * out, up]
+            score.reach(side, "body", carried, hold, hold + 0.85 * (score.now - hold))  # arms lead
             score.held[side] = action.thing
         _straighten(score, hold, score.now)
         score.turned[action.thing] = thing.place[3] - yaw

@@ -56,7 +56,7 @@ class Kicked:
     """(4,) where it comes to rest."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Thing:
     """Something that stands in the room."""
 

@@ -146,8 +146,9 @@ def test_the_arm_aims_at_what_is_pointed_at(body):
         assert np.linalg.norm(arm, axis=1)[aimed].min() > 0.55  # straight
 
 
-def test_a_punch_gets_to_the_bag_and_not_into_it(body):
-    _, things, _, hands, _ = _done("punch the bag twice with your left hand", body)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_punch_gets_to_the_bag_and_not_into_it(body, shape):
+    _, things, _, hands, _ = _done("punch the bag twice with your left hand", body, shape)
     away = surface_distance(things["bag"], hands["left"])
     near = away < 0.06
     assert np.sum(near[1:] & ~near[:-1]) == 2
