@@ -284,6 +284,9 @@ class DiffusersVideo:
                 pipeline.free()  # one GPU mostly does not hold both models
             picture, embodied = self.embody(picture, tick, request.attempt)
         picture = self._choose(picture, notes)
+        for option, argument in (("steps", "num_inference_steps"), ("guidance", "guidance_scale")):
+            if getattr(self, option) and argument not in pipeline.takes:
+                notes.append(f"The option {option} is not used: {pipeline.kind.__name__} takes no {argument}.")
         said[:] = [0.0, f"Loading {pipeline.model}"]
         pipe = pipeline.load(tick)
         frame_step, pixel_step = steps_of(pipe)

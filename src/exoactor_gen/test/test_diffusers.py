@@ -194,6 +194,14 @@ def test_options_reach_the_pipeline(folder, monkeypatch):
     assert (asked["num_frames"], asked["height"], asked["width"]) == (17, 32, 64)
 
 
+def test_an_option_that_the_pipeline_does_not_take_is_told(folder, monkeypatch):
+    takes = diffusion.Pipeline.takes.fget
+    fewer = property(lambda self: {n: v for n, v in takes(self).items() if n != "guidance_scale"})
+    monkeypatch.setattr(diffusion.Pipeline, "takes", fewer)
+    note = make(folder, "wan", guidance=3.0, steps=1, frames=5, fps=1.25).metrics["note"]
+    assert note == "The option guidance is not used: WanPipeline takes no guidance_scale."
+
+
 def test_cancelled_between_steps(folder):
     wan = backend(folder, "wan", frames=17, steps=400)
     said, passes = [], []
