@@ -215,6 +215,8 @@ class Kling(Hosted):
     def state(self, job: Job, answer: Any) -> Working | Done:
         """{code, data: [{status, message, outputs: [{type, url}], billing}]}; results are kept for 30 days."""
         data = self._data(answer)
+        if data == []:  # so new that it is not listed yet
+            return Working("waiting")
         task = data[0] if isinstance(data, list) else data
         status = task["status"]
         if status in ("submitted", "processing"):

@@ -644,6 +644,12 @@ def test_given_plan_is_carried_out_and_the_instruction_is_not_read(one):
         )
 
 
+def test_kling_job_that_is_not_listed_yet(one):
+    fake = one("kling")
+    fake.fail(LOOK["kling"], json={"code": 0, "message": "SUCCEED", "data": []})
+    assert backend(fake)(GenerateRequest(TASK)).video.data == VIDEO
+
+
 def test_kling_account_without_credit_is_not_asked_again(one):
     fake = one("kling")
     fake.fail("POST .*", status=429, json={"code": 1102, "message": "Resource pack depleted"})
@@ -810,7 +816,6 @@ def test_sentence_in_an_error(body, said):
     ("name", "answer"),
     [
         ("kling", {"code": 0, "data": [{"status": "succeeded", "outputs": []}]}),
-        ("kling", {"code": 0, "data": []}),
         ("veo", {"done": True, "response": {"videos": [{"bytesBase64Encoded": "x"}]}}),
         ("omni", {"status": "completed", "steps": [{"type": "model_output", "content": [{"type": "video"}]}]}),
         ("fal", {"video": {}}),
