@@ -70,6 +70,7 @@ def test_what_is_planned_is_seen_and_standing_still_is_not(act, instruction):
         "wave with your left hand, then bow, then raise your right arm",
         "walk to the table, then pick up the bottle from the table, then carry the bottle 1 metre",
         "squat, then kick with your right foot, look left, then clap three times",
+        "walk forward 1 metre, then sit down and stand up",
     ],
 )
 def test_chains_are_seen_whatever_the_times(act, instruction):

@@ -78,7 +78,8 @@ _VERBS = {
     "punch": "punch jab strike hit",
     "clap": "clap applaud",
     "kick": "kick",
-    "squat": "squat crouch sit kneel lie duck",
+    "squat": "squat crouch kneel duck",
+    "sit": "sit lie",
     "bow": "bow",
     "bend": "bend stoop lean",
     "take": "pick take grab grasp touch place put lay set tap pat",
@@ -331,7 +332,7 @@ def _asked(action: Mapping[str, Any], share: float, thing: bool, there: bool) ->
     distance, count = _number(action, "distance"), _number(action, "count")
     if kind == "travel" and not _FAST.isdisjoint(words):
         distance = None
-    free = thing or kind in ("hands", "moves", "untold")
+    free = thing or kind in ("sit", "hands", "moves", "untold")  # to sit one goes to a seat, and turns its back to it
     travels = "travel" in also
     return Asked(
         verb=verb, text=text, kind=kind, share=share, side=side if side in ("left", "right", "both") else None,
@@ -525,7 +526,8 @@ def _stand(seen: Seen, asked: Asked) -> Measured:
 _MEASURES: dict[str, Callable[[Seen, Asked], Measured]] = {
     "travel": _travel, "turn": _turn, "wave": _wave, "raise": _raise, "reach": _reach,
     "push": _ahead, "punch": lambda seen, asked: _ahead(seen, asked, 0.0), "clap": _clap, "kick": _kick,
-    "squat": _squat, "bow": _bow, "bend": _bend, "take": _take, "hands": _manual, "stand": _stand,
+    "squat": _squat,
+    "sit": _squat, "bow": _bow, "bend": _bend, "take": _take, "hands": _manual, "stand": _stand,
     "still": lambda seen, asked: (1.0, "stays"), "untold": lambda seen, asked: (1.0, ""), "moves": _moves,
 }  # fmt: skip
 
