@@ -17,7 +17,7 @@ from exoactor_gen.scene import BACKREST, FLESH, LOOSE, ROUND, SIZES, SMALL, TALL
 from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, Score, Seat, other, sides_of
 
 GAP = {
-    "table": 0.32, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.30, "bag": 0.61,
+    "table": 0.32, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.36, "bag": 0.61,
     "broom": 0.30,
 }  # fmt: skip
 """From the middle of the person who uses it to its edge, m."""
@@ -264,7 +264,7 @@ def _walk(score: Score, action: Action) -> None:
 
 def _around(score: Score, action: Action) -> None:
     """Walk past a thing in an arc, and go on behind it in the same direction."""
-    thing = _thing(score, action.thing, 0.75)
+    thing = _thing(score, action.thing, 0.75, "floor")
     distance, _ = _turn_to(score, thing, action.pace, 8.0)
     if action.angle:
         _circle(score, thing, -1.0 if action.side == "right" else 1.0, action.pace)
@@ -370,7 +370,7 @@ def _lay_on(
     """Hands onto a thing, ``inside`` m from its edge, or to where they grasp it; the seconds that it takes."""
     yaw, begin = score.place[2], score.now
     edge = np.linalg.norm(thing.place[:2] - score.place[:2]) - thing.extent(yaw)
-    inside = 0.015 if thing.kind == "basket" else min(inside, thing.extent(yaw))
+    inside = {"basket": 0.015, "ball": thing.extent(yaw)}.get(thing.kind, min(inside, thing.extent(yaw)))
     top = thing.place[2] + thing.size[2]
     if thing.kind == "chair" and math.cos(yaw - thing.place[3]) > 0.7:  # its back is in front
         top, inside = top + BACKREST + 0.014, -0.03
@@ -407,21 +407,20 @@ def _push(score: Score, action: Action) -> None:
     thing = _thing(score, name, GAP[name], action.at or ("table" if name in SMALL else None), side=sides[0])
     if new and name == "chair":
         thing.start[3] += math.pi  # it is pushed by its back
-    longest = 0.6 * PUSHED if name in SMALL else PUSHED
+    longest = 0.6 * PUSHED if name in ("ball", *SMALL) else PUSHED
     strokes = max(action.count or 1, math.ceil((action.distance or 0.0) / longest - 1e-9))
     length = action.distance / strokes if action.distance else longest
     for _ in range(strokes):
         _approach(score, thing, action.pace)
         ahead = score.ahead(length) - score.place[:2]
         riders = _on(score, thing)
-        grasp = name in ("ball", *SMALL)
         _slides(score, thing, ahead, riders)
-        seconds = _lay_on(score, thing, sides, action.pace, grasp, inside=0.03)
+        seconds = _lay_on(score, thing, sides, action.pace, grasp=name in SMALL, inside=0.03)
         begin, score.now = score.now, score.now + 0.2 + 1.0 / action.pace
         for side in sides:
             last = score.hands[side][-1].point
             score.reach(side, "world", last + np.append(ahead, 0.0), begin + 0.2, score.now)
-        score.trunk.move(begin + 0.2, score.now, score.trunk.value + np.array([4.0, 6.0, 0.0]))
+        score.trunk.move(begin + 0.2, score.now, score.trunk.value + np.array([0.0, 14.0, 0.0]))
         for moved in (thing, *riders):
             after = moved.place + np.append(ahead, [0.0, 0.0])
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
@@ -610,7 +609,9 @@ def _support(score: Score, name: str) -> Thing:
 def _carry(score: Score, action: Action) -> None:
     if action.thing not in score.held.values():
         _pick_up(score, Action("pick up", thing=action.thing, side=action.side, pace=action.pace))
-    if action.at:
+    if action.at == "floor":
+        _place(score, Action("place", thing=action.thing, at="floor", pace=action.pace))
+    elif action.at:
         _approach(score, _support(score, action.at), action.pace)
     else:
         _along(score, "forward", action.distance or 4 * LENGTH["forward"], action.pace)

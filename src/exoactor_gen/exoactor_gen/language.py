@@ -198,14 +198,16 @@ _FILLER = _set(
     "onto into upon inside off over them "
     "just let us lets let's using me d do does make perform take give start begin finally first next then after "
     "and ground floor straight still air place be is degrees's itself yourself himself herself out someone "
-    "everyone people hello hi goodbye bye too also towards toward there one"
+    "everyone people hello hi goodbye bye too also towards toward there"
 )
 _BREAK = _set(", ; . ! then and next finally afterwards after")
+_TAKEN = "steps?|bow|turn|look|glance|walk|stroll|kick|punch"
+"""What one takes without a hand."""
 _PHRASES = (
     (r"\b(?:take|have) a seat\b", "sit"),
     (r"\bget up\b|\bstraighten up\b|\bstand (?:back|straight|right) up\b", "stand up"),
     (r"\bpickup\b", "pick up"),
-    (r"\btake (?=(?:the|a|an|that|this|it|your|my)\b)(?!an? (?:\w+ )?(?:steps?|bow|turn)\b)", "pick up "),
+    (rf"\btake (?=(?:the|a|an|that|this|it|your|my)\b)(?!an? (?:\w+ )?(?:{_TAKEN})\b)", "pick up "),
     (r"\bturn back\b", "turn around"),
     (r"\b(?:back|up|over|closer|straight|right) (?=(?:to|towards?)\b)", ""),
     (r"\bnext to\b", "beside"),
@@ -271,14 +273,14 @@ def _words(text: str) -> list[str]:
 
 
 def _not_understood(words: Sequence[str]) -> BadInput:
-    named = ", ".join(f"'{w}'{_meant(w)}" for w in dict.fromkeys(words))
+    named = ", ".join(f"'{w}'{_suggested(w)}" for w in dict.fromkeys(words))
     return BadInput(
         f"The mannequin does not understand {named}: it knows {KNOWN}, with sides, directions, distances, angles, "
         "counts and seconds; other backends can do more (see 'exoactor doctor')."
     )
 
 
-def _meant(word: str) -> str:
+def _suggested(word: str) -> str:
     """What a misspelt word may have been."""
     groups = (_VERB, _THINGS, _CALLED, _DIRECTION, _UNITS, _NUMBER, _TENS, _HAND, _FOOT, _PACE, _TIMES)
     alike = [w for group in groups for w in group if w[0] == word[0] and abs(len(w) - len(word)) < 2 and w != word]
@@ -410,7 +412,7 @@ class _Reader:
             raise BadInput(
                 f"The mannequin pushes straight ahead: say how far, as in 'push the {last.thing} one metre'."
             )
-        second = last.thing is not None or (last.kind in ("place", "carry", "push") and self._before() in _ONTO)
+        second = last.thing is not None or (last.kind in ("place", "carry") and self._before() in _ONTO)
         self._set("at" if last.kind in _TAKE_AT and second and not self.fresh else "thing", name, 1)
 
     def _kind(self) -> str:

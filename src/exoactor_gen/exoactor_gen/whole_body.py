@@ -123,7 +123,7 @@ def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
         if roll:  # the heel leaves before the toe, and lands first
             pitch += roll * bump((times - begin + HEEL_OFF) / (HEEL_OFF + 0.28))
             pitch -= 0.5 * roll * bump((s - 0.4) / 0.6)
-            contact[(times > begin - HEEL_OFF + 1e-9) & (times <= begin), 0] = 0.0
+            contact[(times > begin - HEEL_OFF + 1e-9) & (s <= 1e-9), 0] = 0.0
         contact[(s > 1e-9) & (s < 1.0 - 1e-9)] = 0.0
     yaw = place[:, 2]
     turn = _turned("z", yaw)

@@ -21,7 +21,7 @@ TASKS = [
     "pick up the ball and put it into the basket", "kick the box", "kick the ball twice with your left foot",
     "pick up the box, then wave, then walk forward two metres",
     "pick up the ball with both hands, then place the box on the table",
-    "push the box twice", "push the chair", "push the table", "push the bottle", "reach for the cup",
+    "push the box twice", "push the chair", "push the table", "push the bottle", "push the ball", "reach for the cup",
     "punch the bag with both hands", "point at the chair, then turn to the table",
     "put the bottle on the table, then the box",
     "hold the cup, then put it down on the floor", "walk to the chair, turn around, then walk backward 1.5 metres",
