@@ -19,6 +19,12 @@ RECOLOURED = 0.25
 """...if the shares of their colours (half the sum of the differences) differ by as much, too..."""
 SUDDEN = 3.0
 """...and the difference is this many times that of the frame before, as in no pan of the camera."""
+PERHAPS, SURELY = 1, 2
+"""Another picture by its colours, which may be other light; and one by its edges, too."""
+SAME_EDGES = 0.6
+"""Correlation of two thumbnails' gradients from which they show the same scene, in whatever light..."""
+FAINT = 0.2
+"""...where the fainter ones have this share of the stronger ones' strength: a flash or darkness hides them."""
 STEADY = 0.12
 """Mean way of the landmarks, in sizes of the person, below which the person just goes on: the light changed."""
 FLASH_SECONDS = 0.25
@@ -44,16 +50,26 @@ class CutFinder:
         self._last: tuple[np.ndarray, np.ndarray] | None = None
         self._change = 0.0
 
-    def __call__(self, frame: np.ndarray) -> bool:
-        """Look at the next frame, (H, W, 3) uint8 RGB."""
+    def __call__(self, frame: np.ndarray) -> int:
+        """Look at the next frame, (H, W, 3) uint8 RGB: 0, it goes on; `PERHAPS`; or `SURELY`."""
         small = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA)
         colours = cv2.calcHist([small], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3).ravel() / small[..., 0].size
         last, self._last = self._last, (small, colours)
         if last is None:
-            return False
+            return 0
         before, self._change = self._change, float(cv2.norm(small, last[0], cv2.NORM_L1)) / small.size / 255.0
         recoloured = float(np.abs(colours - last[1]).sum()) / 2
-        return self._change > max(CHANGED, SUDDEN * before) and recoloured > RECOLOURED
+        if self._change <= max(CHANGED, SUDDEN * before) or recoloured <= RECOLOURED:
+            return 0
+        return PERHAPS if _same_edges(small, last[0]) else SURELY
+
+
+def _same_edges(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two thumbnails show the same scene, or one of them too little to tell."""
+    grey = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (a, b)]
+    a, b = (np.stack([cv2.Sobel(g, cv2.CV_32F, 1, 0), cv2.Sobel(g, cv2.CV_32F, 0, 1)]) for g in grey)
+    weak, strong = sorted((float(np.linalg.norm(a)), float(np.linalg.norm(b))))
+    return weak <= FAINT * strong or float((a * b).sum()) > SAME_EDGES * weak * strong
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,7 @@ def longest_stretch(
     sizes
         (T,) px, size of the person where found.
     changed
-        (T,) bool: the picture became another one at this frame.
+        (T,) whether the picture became another one at this frame: what `CutFinder` says.
 
     Raises
     ------
@@ -92,7 +108,9 @@ def longest_stretch(
     """
     found = found.copy()
     cuts = _jumps(image, found, sizes, fps)  # takes slips out of found
-    cuts |= {t for t in np.flatnonzero(changed).tolist() if not _steady(image, found, sizes, t, fps)}
+    cuts |= {
+        t for t in np.flatnonzero(changed).tolist() if changed[t] == SURELY or not _steady(image, found, sizes, t, fps)
+    }
     cuts.discard(0)
     empty = runs(~found)
     long = [(a, b) for a, b in empty if (b - a) / fps > EMPTY_SECONDS]

@@ -104,8 +104,8 @@ class Tracker:
         self.poses: list[Pose | None] = []
         """Of every frame from there on."""
         self.sizes: list[float] = []
-        self.changed: list[bool] = []
-        """Whether the picture became another one at this frame."""
+        self.changed: list[int] = []
+        """Whether the picture became another one at this frame: what `CutFinder` says."""
         self.others: list[bool] = []
         """Whether somebody else of comparable size was there at the last look."""
         self.follower = Follower(person)
@@ -129,7 +129,7 @@ class Tracker:
         poses = self._place(frames, chosen)
         if not looking and poses[0] is None:  # lost: look again at once (a detector that tracks takes one frame)
             self._next = None
-            chosen = [self._pick(first, frames[0], self.detector.find(frames)[0], False)]
+            chosen = [self._pick(first, frames[0], self.detector.find(frames)[0], 0)]
             poses = self._place(frames, chosen)
         for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
             self._next = pose and pose.person
@@ -151,7 +151,7 @@ class Tracker:
             watcher(frame, image)
         return self.hands(frame, image) if self.hands and image is not None else None
 
-    def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: bool) -> Person | None:
+    def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: int) -> Person | None:
         """Where to place the landmarks in this frame."""
         if changed:
             self.follower.forget()

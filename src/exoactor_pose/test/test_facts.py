@@ -140,6 +140,13 @@ def test_a_cut_is_told(waving, detector):
     assert "at 1.2 s" in checks["no cuts"].text
 
 
+def test_the_same_motion_of_another_seed_is_told(waving, detector):
+    """Where and how the person stands goes on; the clothes and the room do not."""
+    other = [frame for frame, _ in zip(generated("wave", seed=4).frames(), range(24), strict=False)]
+    _, failed = judged([*waving[0][:15], *other[15:], *other[-2:0:-1]], detector)
+    assert {"no cuts", "identity"} <= failed
+
+
 def test_somebody_beside_is_told(waving, detector):
     frames = np.concatenate([waving[0], waving[0][::-1, :, ::-1]], axis=2)
     _, failed = judged(frames, detector)

@@ -7,7 +7,7 @@ import pytest
 from exoactor.errors import BadInput
 from exoactor.stages import GenerateRequest, load_backend
 from exoactor.video import Video
-from exoactor_pose.cuts import CutFinder, longest_stretch
+from exoactor_pose.cuts import PERHAPS, SURELY, CutFinder, longest_stretch
 from exoactor_pose.detectors import MediapipeDetector
 from exoactor_pose.landmarks import detect
 from exoactor_pose.people import Follower, Person, colours, similarity
@@ -192,6 +192,21 @@ def test_cuts_in_pictures():
     assert not any(pan(room(12 * k)) for k in range(30))
     found = CutFinder()
     assert [k for k, seed in enumerate([0] * 5 + [1] * 5 + [2] * 5) if found(room(seed=seed))] == [5, 10]
+
+
+def test_light_and_flashes_are_told_from_another_scene():
+    found = CutFinder()
+    warm = (room() * [0.9, 0.5, 0.3]).astype(np.uint8)
+    told = [found(picture) for picture in (room(), warm, warm, np.full_like(warm, 255), warm, warm, room(seed=1))]
+    assert told == [0, PERHAPS, 0, PERHAPS, 0, 0, SURELY]
+
+
+def test_another_scene_is_a_cut_though_the_person_goes_on():
+    """As between two videos of the same motion, which the generator made with two seeds."""
+    changed = np.zeros(60, int)
+    changed[30] = SURELY
+    used = longest_stretch(walk(60), np.ones(60, bool), np.full(60, 100.0), changed, 30.0, 640, 480)
+    assert used.cuts == (30,)
 
 
 # --- the whole way, with MediaPipe ---
