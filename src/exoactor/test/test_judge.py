@@ -61,7 +61,7 @@ def test_a_refused_video_is_made_again_of_the_same_plan():
     assert made.video is VIDEOS[1]
     assert made.others == (VIDEOS[0],)
     assert [(r.attempt, r.plan) for r in generator.requests] == [(0, None), (1, PLAN)]
-    assert [t["passed"] for t in made.metrics["judge"]["tries"]] == [False, True]
+    assert [(t["seed"], t["passed"]) for t in made.metrics["judge"]["tries"]] == [(0, False), (1, True)]
 
 
 def test_best_of_all_where_none_is_good_enough():

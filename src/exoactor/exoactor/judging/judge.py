@@ -15,6 +15,10 @@ from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, backe
 from exoactor.video import Video
 
 
+_KEPT = ("seed", "job", "cost")
+"""Figures of a generator that are kept also of videos that are not taken."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What a judge says of a video."""
@@ -166,7 +170,8 @@ class Judged:
                 lambda share, text, again=again: progress(0.7 + 0.3 * share, f"judging {again}{text}"),
             )
             made.append((generation, verdict))
-            told.append({"attempt": attempt, **verdict.data()})
+            kept = {name: generation.metrics[name] for name in _KEPT if name in generation.metrics}
+            told.append({"attempt": attempt, **kept, **verdict.data()})
             if verdict.passed and verdict.score >= self.judge.good_enough:
                 break
         best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
