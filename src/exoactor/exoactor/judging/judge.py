@@ -14,7 +14,6 @@ from exoactor.judging.sight import SightLimits, sight
 from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, backend_class, no_progress
 from exoactor.video import Video
 
-
 _KEPT = ("seed", "job", "cost")
 """Figures of a generator that are kept also of videos that are not taken."""
 
