@@ -370,7 +370,7 @@ def refine(
         "guided.npz"
     ),
     policy: Policy = "exoactor",
-    rounds: Annotated[int, typer.Option(min=1, help="Times along the motion, at most.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Times along the motion, at most.")] = 3,
     settings: Set = None,
     json_: Json = False,
 ) -> None:

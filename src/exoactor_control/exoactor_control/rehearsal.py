@@ -127,7 +127,7 @@ class Rehearsal:
         again = self._rehearse(guided, progress, human, disturbance, start)
         return replace(again, guided=guided) if again.metrics["success"] else done
 
-    def refine(self, motion: RobotMotion, progress: Progress = no_progress, rounds: int = 2) -> RobotMotion:
+    def refine(self, motion: RobotMotion, progress: Progress = no_progress, rounds: int = 3) -> RobotMotion:
         """Give a motion a guide for this policy: `exoactor_control.refine.refine`."""
         from exoactor_control.refine import refine
 
