@@ -50,11 +50,11 @@ def make_task(number: int, path: Path) -> str:
     return ""
 
 
-def track(policy: str, path: Path | None, disturbance: Disturbance, rounds: int = 0) -> dict[str, Any]:
+def track(policy: str, path: Path | None, disturbance: Disturbance, tries: int = 0) -> dict[str, Any]:
     """Figures of one rehearsal; without a path the G1 stands."""
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
-        return Rehearsal(policy, refine=rounds)(motion, disturbance=disturbance).metrics
+        return Rehearsal(policy, refine=tries)(motion, disturbance=disturbance).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
 
@@ -101,7 +101,7 @@ def main(
     tasks: Annotated[int, typer.Option(help="Random tasks through the whole pipeline.")] = 40,
     output: Annotated[Path, typer.Option(help="Folder that keeps the tasks' motions.")] = Path("build/tracking"),
     disturbed: Annotated[bool, typer.Option(help="Also push, delay, load.")] = True,
-    refine: Annotated[int, typer.Option(help="Rounds of seeking a guide for a motion that failed; 0: none.")] = 0,
+    refine: Annotated[int, typer.Option(help="Guides that are tried for a motion that failed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")

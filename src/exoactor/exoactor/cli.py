@@ -370,7 +370,7 @@ def refine(
         "guided.npz"
     ),
     policy: Policy = "exoactor",
-    rounds: Annotated[int, typer.Option(min=1, help="Times along the motion, at most.")] = 3,
+    tries: Annotated[int, typer.Option(min=1, help="Guides that are tried, at most.")] = 3,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
@@ -385,9 +385,8 @@ def refine(
     if not hasattr(tracker, "refine"):
         raise BadInput(f"The tracker {backends.names['track']} gives no guides.")
     with progress_bars(json_) as bars:
-        guided = tracker.refine(load_robot(robot), bars("refine"), rounds)
-        guided.save(output)
-        result = tracker(guided, bars("rehearse"))
+        result = tracker.refine(load_robot(robot), tries, bars("refine"))
+    result.guided.save(output)
     print_metrics(result.metrics, json_)
     if not result.metrics["success"]:
         raise Refused(f"Tracking fails with the guide, too: {result.metrics['reason']}.")

@@ -63,7 +63,7 @@ class Rehearsal:
     area
         m that the pelvis may get away from its start before the motion is refused for the robot; 0: any.
     refine
-        Rounds of `exoactor_control.refine.refine` for a motion that fails; 0: it has failed.
+        Guides that are tried for a motion that fails, minutes each (see `refine`); 0: it has failed.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class Rehearsal:
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
             raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
         self._policy = load_policy(policy, description)
-        self._named, self._rounds = (policy, description), refine
+        self._named, self._tries = (policy, description), refine
         self._timestep, self._settle, self._area = timestep, settle, area
         self._gains = {"heading_gain": heading_gain, "position_gain": position_gain}
 
@@ -121,17 +121,42 @@ class Rehearsal:
             The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
         """
         done = self._rehearse(motion, progress, human, disturbance, start)
-        if done.metrics["success"] or not self._rounds or self._policy is None:
+        if done.metrics["success"] or not self._tries or self._policy is None:
             return done
-        guided = self.refine(motion, progress, self._rounds)
-        again = self._rehearse(guided, progress, human, disturbance, start)
-        return replace(again, guided=guided) if again.metrics["success"] else done
+        again = self.refine(motion, self._tries, progress, human, disturbance, start)
+        return again if again.metrics["success"] else done
 
-    def refine(self, motion: RobotMotion, progress: Progress = no_progress, rounds: int = 3) -> RobotMotion:
-        """Give a motion a guide for this policy: `exoactor_control.refine.refine`."""
+    def refine(
+        self,
+        motion: RobotMotion,
+        tries: int = 3,
+        progress: Progress = no_progress,
+        human: HumanMotion | None = None,
+        disturbance: Disturbance | None = None,
+        start: np.ndarray | None = None,
+    ) -> Tracking:
+        """Rehearse a motion with guides (`exoactor_control.refine.refine`) until one makes it fit for the robot.
+
+        Returns
+        -------
+        Tracking
+            Of the best; its ``guided`` is the motion with the guide.
+        """
         from exoactor_control.refine import refine
 
-        return refine(motion, *self._named, rounds=rounds, progress=progress)
+        best: Tracking | None = None
+        for seed in range(tries):
+
+            def share(fraction: float, text: str, seed: int = seed) -> None:
+                progress((seed + fraction) / tries, text)
+
+            guided = refine(motion, *self._named, seed=seed, progress=share)
+            done = self._rehearse(guided, no_progress, human, disturbance, start)
+            if best is None or _merit(done) > _merit(best):
+                best = replace(done, guided=guided)
+            if _merit(best) == (True, True):
+                break
+        return best
 
     def _rehearse(
         self,
@@ -214,6 +239,10 @@ class Rehearsal:
                     robot.advance(command.torque(robot.joint_pos, robot.joint_vel))
             if on_tick():
                 return
+
+
+def _merit(tracking: Tracking) -> tuple[bool, bool]:
+    return tracking.metrics["success"], not tracking.metrics["refused"]
 
 
 class SimulatedRobot:

@@ -80,6 +80,19 @@ def test_what_succeeds_is_let_be():
     assert refine(motion).guide is None
 
 
+def test_guides_are_tried_until_one_does(monkeypatch):
+    seeds = []
+
+    def two_guides(motion, policy, description, seed, progress):
+        seeds.append(seed)
+        return guided(motion, column=9, value=2.5 if seed == 0 else 0.01)  # left knee: first it falls
+
+    monkeypatch.setattr(module, "refine", two_guides)
+    done = Rehearsal().refine(standing_motion(1.0), tries=3)
+    assert (seeds, done.metrics["success"]) == ([0, 1], True)
+    assert done.guided.guide[0, 9] == 0.01
+
+
 @needs_data
 @pytest.mark.slow
 def test_a_kick_that_fails_succeeds_with_its_guide():
