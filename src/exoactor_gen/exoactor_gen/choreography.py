@@ -18,7 +18,7 @@ from exoactor_gen import handling
 from exoactor_gen.language import Action, Plan
 from exoactor_gen.scene import Moving
 from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, STAND, STEP, Score, other, sides_of
-from exoactor_gen.whole_body import solve
+from exoactor_gen.whole_body import body_height, solve
 
 FPS = 30.0
 PAUSE = 0.15
@@ -57,13 +57,14 @@ def perform(
     plan: Plan, betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
 ) -> tuple[HumanMotion, tuple[Moving, ...]]:
     """The same with the things that it is done to: what they are, and where they are in every frame."""
-    score = Score()
+    body, betas = body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64))
+    score = Score(size=body_height(body.rest_joints(betas), body.rest_foot_points(betas)) / 1.70)
     for action in plan.actions:
         _do(score, action)
         if score.now > MAX_SECONDS:
             raise BadInput(f"The instruction takes longer than {MAX_SECONDS:g} s: give it in parts.")
     score.now += STAND
-    return solve(score, body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64)), fps)
+    return solve(score, body, betas, fps)
 
 
 def durations(actions: Sequence[Action]) -> list[float]:

@@ -17,7 +17,7 @@ from exoactor_gen.scene import BACKREST, FLESH, LOOSE, ROUND, SIZES, SMALL, TALL
 from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, Score, Seat, other, sides_of
 
 GAP = {
-    "table": 0.32, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.36, "bag": 0.61,
+    "table": 0.32, "box": 0.31, "basket": 0.31, "bottle": 0.34, "cup": 0.34, "ball": 0.28, "chair": 0.36, "bag": 0.66,
     "broom": 0.30,
 }  # fmt: skip
 """From the middle of the person who uses it to its edge, m."""
@@ -171,6 +171,11 @@ def _turn_to(score: Score, thing: Thing, pace: float, beyond: float) -> tuple[fl
     return distance, bearing
 
 
+def _gap(score: Score, thing: Thing) -> float:
+    """`GAP`; a whole arm is as long as the person is tall."""
+    return GAP[thing.kind] * (score.size if thing.kind == "bag" else 1.0)
+
+
 def _approach(score: Score, thing: Thing, pace: float) -> None:
     """Turn to a thing and go where it can be reached."""
     distance, bearing = _bearing(score, thing.place)
@@ -184,7 +189,7 @@ def _approach(score: Score, thing: Thing, pace: float) -> None:
         distance, bearing = _bearing(score, thing.place)
         if abs(bearing) > 3.0:
             score.turn(bearing, pace)
-        away = distance - thing.extent(score.place[2]) - GAP[thing.kind]
+        away = distance - thing.extent(score.place[2]) - _gap(score, thing)
         if away > 0.03:
             _along(score, "forward", away, pace, thing)
         elif away < -0.06:
@@ -192,7 +197,7 @@ def _approach(score: Score, thing: Thing, pace: float) -> None:
         elif abs(bearing) <= 3.0:
             return
     distance, bearing = _bearing(score, thing.place)
-    if abs(bearing) > 8.0 or abs(distance - thing.extent(score.place[2]) - GAP[thing.kind]) > 0.1:
+    if abs(bearing) > 8.0 or abs(distance - thing.extent(score.place[2]) - _gap(score, thing)) > 0.1:
         raise BadInput(f"The person does not get to the {thing.kind}: other things stand in the way.")
 
 
@@ -500,7 +505,7 @@ def _punch(score: Score, action: Action) -> None:
     """From the guard to the surface of the bag and back."""
     if action.thing != "bag":
         raise BadInput(f"The mannequin does not punch the {action.thing}: it punches a punching bag.")
-    bag = _thing(score, "bag", GAP["bag"])
+    bag = _thing(score, "bag", GAP["bag"] * score.size)
     _approach(score, bag, action.pace)
     for side in SIDES:
         score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
@@ -509,7 +514,9 @@ def _punch(score: Score, action: Action) -> None:
     for _ in range(action.count or 1):
         for side in sides_of(action.side):
             hit, end = score.now + 0.5 / action.pace, score.now + 1.18 / action.pace
-            score.reach(side, "world", [*score.ahead(edge - FIST, 0.06 * _sign(side)), 1.30], score.now, hit)
+            score.reach(
+                side, "world", [*score.ahead(edge - FIST, 0.06 * _sign(side)), 1.30 * score.size], score.now, hit
+            )
             score.reach(side, "free", np.zeros(3), hit + 0.08, end)
             score.trunk.move(score.now, hit, [3.0, 6.0, -20.0 * _sign(side)])
             score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])

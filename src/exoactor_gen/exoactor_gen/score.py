@@ -34,7 +34,7 @@ NEAREST = {"chair": 0.02}
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
 IDLE = (2.0, 9.0, 4.0, 16.0)
-GUARD = (28.0, 8.0, 18.0, 112.0)
+GUARD = (16.0, 8.0, 18.0, 122.0)
 """Fists before the chest."""
 
 
@@ -84,6 +84,8 @@ class Score:
     """Tracks that the actions write; ``now`` is where the next action begins."""
 
     now: float = STAND
+    size: float = 1.0
+    """Of the person, as a share of 1.70 m."""
     place: np.ndarray = field(default_factory=lambda: np.zeros(3))
     """x, y, yaw of the standing person."""
     feet: dict[str, Track] = field(default_factory=lambda: {s: Track(_centre(0, 0, 0, s)) for s in SIDES})
