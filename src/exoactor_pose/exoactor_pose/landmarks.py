@@ -20,7 +20,7 @@ from exoactor_pose.cuts import CutFinder, longest_stretch
 from exoactor_pose.detectors import Detector, MediapipeDetector, Pose
 from exoactor_pose.facts import video_facts
 from exoactor_pose.looks import Looks
-from exoactor_pose.people import NEAR, Follower, Person, company
+from exoactor_pose.people import COMPARABLE, NEAR, Follower, Person, beside, company
 
 Watcher = Callable[[np.ndarray, np.ndarray | None], Any]
 """Is shown a frame and its 33 landmarks, None where nobody was found."""
@@ -112,7 +112,8 @@ class Tracker:
         self._cuts = CutFinder()
         self._next: Person | None = None
         self._crowd: list[Person] = []
-        self._company = False
+        self._company = self._aside = False
+        self._searched = -np.inf
         self._looked = 0
         self._pool = ThreadPoolExecutor(1)
         self._hands: list[Future] = []
@@ -137,6 +138,8 @@ class Tracker:
             self.sizes.append(person.size if person else 0.0)
             if self._next is not None:
                 self.follower.follow(frame, self._next, number / self.fps, self._alone(self._next))
+                self._search(number, frame, self._next, pose.image)
+                self.others[number - self.first] |= self._aside
                 if self.follower.strange > STRANGE_SECONDS * self.fps:
                     self._leave_out(number + 1 - self.follower.strange, number + 1)
                     self._next, self.follower.strange = None, 0
@@ -183,6 +186,14 @@ class Tracker:
             f"Somebody else hides the person or was taken for the person from {start / self.fps:.1f} s to "
             f"{stop / self.fps:.1f} s: that is left out."
         )
+
+    def _search(self, number: int, frame: np.ndarray, person: Person, image: np.ndarray) -> None:
+        """Look from time to time for somebody on either side of the person, each for itself."""
+        if number - self._searched < LOOK_SECONDS * self.fps:
+            return
+        self._searched = number
+        found = [p for part in beside(frame, image, person.size) for p in self.detector.find([part])[0]]
+        self._aside = any(p.size > COMPARABLE * person.size for p in found)
 
     def _alone(self, person: Person) -> bool:
         near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * NEAR * person.size]

@@ -16,6 +16,8 @@ COMPARABLE = 0.5
 """How large somebody must be in sizes of the person followed to count as another one, not as background..."""
 SAME = 0.15
 """...and how far away, in its sizes: nearer, it is the same one found again."""
+MARGIN, ROOM = 0.08, 0.2
+"""Sizes of the person that are kept clear on both sides, and that somebody else takes at least."""
 OUTGROWN = 1.5
 """How many times the size of the person followed somebody must have to be told of."""
 NEAR = 0.6
@@ -75,6 +77,16 @@ def company(people: list[Person], person: Person | None) -> bool:
         p.size > COMPARABLE * person.size and np.linalg.norm(p.centre - person.centre) > SAME * person.size
         for p in people
     )
+
+
+def beside(image: np.ndarray, landmarks: np.ndarray, size: float) -> list[np.ndarray]:
+    """The parts of a picture to the left and the right of a person of some size, px, where there is room for another.
+
+    A detector that is shown these finds people whom it misses beside one who stands out.
+    """
+    left, right = landmarks[:, 0].min() - MARGIN * size, landmarks[:, 0].max() + MARGIN * size
+    parts = image[:, : max(0, int(left))], image[:, max(0, int(right)) :]
+    return [np.ascontiguousarray(part) for part in parts if part.shape[1] > ROOM * size]
 
 
 def similarity(a: np.ndarray, b: np.ndarray) -> float:

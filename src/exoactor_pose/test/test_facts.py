@@ -153,6 +153,15 @@ def test_somebody_beside_is_told(waving, detector):
     assert failed == {"one person"}
 
 
+def test_somebody_smaller_at_the_side_is_told(waving, detector):
+    """The detector alone overlooks that one beside the larger one."""
+    wide = np.concatenate([waving[0], waving[0][:, :, -1:].repeat(200, axis=2)], axis=2)
+    for frame, other in zip(wide, waving[0][::-1], strict=True):
+        frame[SIDE - 224 :, -210:] = cv2.resize(other, (224, 224))[:, 7:217]
+    _, failed = judged(wide, detector)
+    assert failed == {"one person"}
+
+
 def test_somebody_who_is_gone_for_a_while_is_told(waving, detector):
     frames = waving[0].copy()
     frames[8:14, :, 90:250] = frames[8:14, :, :1]  # a curtain before the person
