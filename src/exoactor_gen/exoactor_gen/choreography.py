@@ -279,9 +279,9 @@ def _clap(score: Score, action: Action) -> None:
 def _punch(score: Score, action: Action) -> None:
     reach = (82.0, 2.0, 8.0, 8.0)
     sides = sides_of(action.side)
-    for side in SIDES:
+    for side in sides:
         score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
-    score.now = max(score.arm(side, GUARD, 0.8 / action.pace) for side in SIDES)
+    score.now = max(score.arm(side, GUARD, 0.8 / action.pace) for side in sides)
     for _ in range(action.count or 1):
         for side in sides:
             twist = 18.0 if side == "right" else -18.0
@@ -291,7 +291,7 @@ def _punch(score: Score, action: Action) -> None:
             end = score.arm(side, GUARD, 0.6 / action.pace, at=hit + 0.08)
             score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
             score.now = end + 0.08
-    _back_to_idle(score, SIDES, action.pace, fingers=True)
+    _back_to_idle(score, sides, action.pace, fingers=True)
 
 
 def _push(score: Score, action: Action) -> None:

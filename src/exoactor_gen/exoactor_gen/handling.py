@@ -507,22 +507,22 @@ def _punch(score: Score, action: Action) -> None:
         raise BadInput(f"The mannequin does not punch the {action.thing}: it punches a punching bag.")
     bag = _thing(score, "bag", GAP["bag"] * score.size)
     _approach(score, bag, action.pace)
-    for side in SIDES:
+    sides = sides_of(action.side)
+    for side in sides:
         score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
-    score.now = max(score.arm(side, GUARD, 0.8 / action.pace) for side in SIDES)
+    score.now = max(score.arm(side, GUARD, 0.8 / action.pace) for side in sides)
     edge = np.linalg.norm(bag.place[:2] - score.place[:2]) - bag.size[0] / 2.0
     for _ in range(action.count or 1):
-        for side in sides_of(action.side):
-            hit, end = score.now + 0.5 / action.pace, score.now + 1.18 / action.pace
-            score.reach(
-                side, "world", [*score.ahead(edge - FIST, 0.06 * _sign(side)), 1.30 * score.size], score.now, hit
-            )
-            score.reach(side, "free", np.zeros(3), hit + 0.08, end)
+        for side in sides:
+            hit, leave, end = score.now + np.array([0.5, 0.75, 1.35]) / action.pace
+            fist = [*score.ahead(edge - FIST, 0.05 * _sign(side)), 1.30 * score.size]
+            score.reach(side, "world", fist, score.now, hit)
+            score.reach(side, "free", np.zeros(3), leave, end)
             score.trunk.move(score.now, hit, [3.0, 6.0, -20.0 * _sign(side)])
-            score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
+            score.trunk.move(leave, end, [0.0, 0.0, 0.0])
             score.now = end + 0.08
-    score.now = max(score.arm(side, IDLE, 0.9 / action.pace) for side in SIDES)
-    for side in SIDES:
+    score.now = max(score.arm(side, IDLE, 0.9 / action.pace) for side in sides)
+    for side in sides:
         score.fingers[side].move(score.now - 0.5, score.now, score.fingers[side].start)
 
 

@@ -34,7 +34,7 @@ NEAREST = {"chair": 0.02}
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
 IDLE = (2.0, 9.0, 4.0, 16.0)
-GUARD = (16.0, 8.0, 18.0, 122.0)
+GUARD = (28.0, 8.0, 18.0, 112.0)
 """Fists before the chest."""
 
 
