@@ -44,7 +44,7 @@ class RobotState:
     ang_vel: np.ndarray
     """(3,) rad/s, gyroscope, pelvis frame."""
     accel: np.ndarray = field(default_factory=lambda: _ZEROS_3)
-    """(3,) m/s^2, accelerometer, pelvis frame."""
+    """(3,) m/s^2, accelerometer, pelvis frame; zeros where unknown."""
     torque: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """(29,) N m, the motors' own estimate."""
     temperature: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)

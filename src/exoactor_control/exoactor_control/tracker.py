@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exoactor_control.odometry import Odometry
+from exoactor_control.odometry import Odometry, limited
 from exoactor_control.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference import RATE, STANDING_FRAME, Frame, Trajectory
 from exoactor_control.rotations import wrap
@@ -15,9 +15,9 @@ from exoactor_control.rotations import wrap
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
 
-HEADING_GAIN, POSITION_GAIN = 2.0, 3.0
+HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 """1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""
-MAX_TURN = 1.5  # rad/s of heading correction
+MAX_TURN = 2.0  # rad/s of heading correction
 MAX_SPEED = 0.5  # m/s of position correction
 # A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
 LEAN, MAX_LEAN = 0.3, 0.1  # rad by which it is told to lean towards its place, per m; rad
@@ -37,7 +37,7 @@ class Tracker:
     policy
         None: the targets are the reference's own joint positions.
     heading_gain
-        1/s; yaw rate added per radian of heading error by the IMU.
+        1/s; yaw rate added per radian of heading error by the IMU; less in a fast walk.
     position_gain
         1/s; velocity added per metre of position error by `exoactor_control.odometry.Odometry`; 0: nothing is done
         about the position.
@@ -197,7 +197,8 @@ def corrections(
     Parameters
     ----------
     lin_vel_xy
-        (..., 2) m/s of the reference: a fast walk has less to spare for the position than a slow one (TWIST2's).
+        (..., 2) m/s of the reference: a fast walk has less to spare than a slow one (TWIST2's); it would also be slowed
+        down by turning back the pelvis' sway.
     behind
         (..., 2) m from the robot to its place, in the frame of its heading.
     yaw_error
@@ -210,11 +211,7 @@ def corrections(
     Velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
     """
     share = np.clip(1.5 - np.linalg.norm(lin_vel_xy, axis=-1, keepdims=True) / 0.8, 0.25, 1.0)
-    velocity = share * _limited(position_gain * behind, MAX_SPEED)
-    lean = share * _limited(lean_gain * behind[..., ::-1] * (-1.0, 1.0), MAX_LEAN)
-    return velocity, lean, np.clip(heading_gain * yaw_error, -MAX_TURN, MAX_TURN)
-
-
-def _limited(vector: np.ndarray, limit: float) -> np.ndarray:
-    """(..., 2) as long as ``limit`` at most."""
-    return vector * np.minimum(1.0, limit / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9))
+    velocity = share * limited(position_gain * behind, MAX_SPEED)
+    lean = share * limited(lean_gain * behind[..., ::-1] * (-1.0, 1.0), MAX_LEAN)
+    turning = 0.5 * (1.0 + share[..., 0]) * heading_gain * yaw_error
+    return velocity, lean, np.clip(turning, -MAX_TURN, MAX_TURN)

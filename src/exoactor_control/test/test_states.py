@@ -8,6 +8,7 @@ from exoactor.errors import Refused
 from exoactor.robot import JOINT_LIMITS, STANDING, standing_motion
 from exoactor_control.policy import Policy
 from exoactor_control.states import DAMPING_GAIN, Controller, State
+from exoactor_control.tracker import MAX_TURN
 
 STEP = 0.002
 
@@ -206,7 +207,7 @@ def test_the_policy_keeps_its_own_rate(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("yaw", "gain", "wanted"), [(0.2, 1.0, -0.2), (-0.2, 1.0, 0.2), (2.0, 1.0, -1.5), (0.2, 0.0, 0.0)]
+    ("yaw", "gain", "wanted"), [(0.2, 1.0, -0.2), (-0.2, 1.0, 0.2), (2.0, 1.5, -MAX_TURN), (0.2, 0.0, 0.0)]
 )
 def test_heading_error_turns_the_reference_back(tmp_path, yaw, gain, wanted):
     weight = np.zeros((1432, 29))

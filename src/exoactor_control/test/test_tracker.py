@@ -121,13 +121,17 @@ def test_heading_is_turned_back_and_the_turn_limited():
     for start, error, wanted in (
         (0, 0.2, -0.2),
         (0, -0.2, 0.2),
-        (0, 2.0, -MAX_TURN),
+        (0, 2.5, -MAX_TURN),
         (3.0, 0.3, -0.3),
         (-3.0, -0.3, 0.3),
     ):
-        walk = Walk(start, heading_gain=1.0)
+        walk = Walk(start, heading_gain=1.0, speed=0.3)
         walk.robot_yaw += error
         assert walk.go(0.1).yaw_rate == pytest.approx(wanted, abs=1e-6)
+    fast = Walk(heading_gain=1.0, speed=1.0)
+    fast.go(1.0)
+    fast.robot_yaw += 0.2
+    assert fast.go(0.1).yaw_rate == pytest.approx(-0.2 * (1.0 + 0.25) / 2.0, abs=1e-6)  # the pelvis may sway
 
 
 def test_standing_after_a_motion_keeps_the_place_where_it_should_have_ended():
