@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -10,11 +11,13 @@ from typer.testing import CliRunner
 from exoactor.cli import app
 from exoactor.errors import BadInput, Missing
 from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor.robot import STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
+from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
 from exoactor_control.description import known_descriptions
 from exoactor_control.policy import Policy
 from exoactor_control.reference import STANDING_FRAME, Reference, Trajectory
-from exoactor_control.states import RobotState
+from exoactor_control.rehearsal import Disturbance, SimulatedRobot
+from exoactor_control.safety import Safety
+from exoactor_control.states import MotorCommand, RobotState
 from exoactor_control.training.distill import Distillation, Settings, Student, to_onnx
 from exoactor_control.training.environment import OBSERVATION, PLAIN, Episode, Robots, Variation
 from exoactor_control.training.references import Library, make, mirror, random_task
@@ -96,6 +99,29 @@ def test_the_simulated_robots_observe_what_the_deployed_policy_does(tmp_path):
         action = 0.3 * rng.normal(size=(1, 29))
         policy.last_action = action[0]
         robots.step(action)
+
+
+@pytest.mark.parametrize("delay", [0, 5])
+def test_the_simulated_robots_move_as_the_rehearsed_one_does(delay):
+    """Targets that jump leave the controller spread over the time in which the joint could follow."""
+    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
+    robots._delay[:] = delay
+    robot = SimulatedRobot(0.002, standing_motion(), False, Disturbance(delay=0.002 * delay))
+    robot.data.qpos[:], robot.data.qvel[:] = robots.qpos[0], robots.qvel[0]
+    safety = Safety(LAYOUT.effort_limits)
+    safety.begin(STANDING, -0.002)
+    hold = MotorCommand(q=STANDING, kp=LAYOUT.kp, kd=LAYOUT.kd)
+    for _ in range(delay):
+        robot.delayed(hold)
+    for leap in (1.5, -1.5):
+        action = np.zeros((1, 29))
+        action[0, [3, 18]] = leap / np.broadcast_to(LAYOUT.action_scale, 29)[[3, 18]]  # left knee and elbow
+        robots.step(action)
+        target = np.clip(LAYOUT.default_pose + LAYOUT.action_scale * action[0], *JOINT_LIMITS.T)
+        for _ in range(10):
+            command = safety.limit(replace(hold, q=target), robot.state(), robot.time)
+            robot.advance(robot.delayed(command).torque(robot.joint_pos, robot.joint_vel))
+        np.testing.assert_allclose(robots.qpos[0, 7:], robot.joint_pos, atol=2e-3)
 
 
 def test_a_late_action_is_labelled_by_the_state_in_which_it_takes_effect():

@@ -1,7 +1,7 @@
 """Many simulated G1s at once, each following its own reference, seen and driven as a TWIST2-like policy does.
 
 The robots' observations are those of `exoactor_control.policy.Policy` for ``policies/twist2.yaml``, number by number,
-and the motors' torque is limited as `exoactor_control.safety.Safety` limits it.
+and the motors' torque and the speed of their targets are limited as `exoactor_control.safety.Safety` limits them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.motion import JOINT_NAMES
-from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, mujoco_model
+from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, mujoco_model
 from exoactor_control.policy import Description, roll_pitch_yaw
 from exoactor_control.reference import RATE, Trajectory
 from exoactor_control.rotations import wrap
+from exoactor_control.safety import TARGET_SPEED
 from exoactor_control.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, corrections, turn
 
 HISTORY = 10
@@ -28,6 +29,8 @@ MIMIC = 35
 OBSERVATION = STEP * (HISTORY + 1) + MIMIC
 _TIMESTEP = 0.002
 _SUBSTEPS = round(1.0 / RATE / _TIMESTEP)
+_RAMP = TARGET_SPEED * VELOCITY_LIMITS * _TIMESTEP * np.arange(1, _SUBSTEPS + 1)[:, None]
+"""(10, 29) rad that a target has moved at most after each physics step."""
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
 _ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
 _MAX_TILT, _MAX_HEIGHT_ERROR = 1.0, 0.3
@@ -142,7 +145,7 @@ class Robots:
         self.last_action = np.zeros((count, len(JOINT_NAMES)))
         self.guide: np.ndarray | float = 0.0
         """(N, 35) added to what the robots are told."""
-        self._targets = np.tile(STANDING, (count, 1))
+        self._targets = np.tile(STANDING, (count, _SUBSTEPS, 1))  # of the last 20 ms, as they were sent
         self._delay = np.zeros(count, int)
         self._push_left = np.zeros(count, int)
         self.gains = np.zeros((count, 3))
@@ -274,13 +277,15 @@ class Robots:
         d = self.description
         target = d.default_pose + d.action_scale * np.clip(action, -d.action_clip, d.action_clip)
         target = np.clip(target, *JOINT_LIMITS.T)
-        waits = np.arange(_SUBSTEPS) < self._delay[:, None]
-        control = np.where(waits[..., None], self._targets[:, None], target[:, None])
+        last = self._targets[:, -1:]
+        sent = np.clip(target[:, None], last - _RAMP, last + _RAMP)
+        late = np.arange(_SUBSTEPS) + _SUBSTEPS - self._delay[:, None]
+        control = np.take_along_axis(np.concatenate([self._targets, sent], axis=1), late[..., None], axis=1)
         force = np.broadcast_to(self._force.reshape(self.count, 1, -1), (self.count, _SUBSTEPS, self._force[0].size))
         states, _ = self._rollout.rollout(
             self._models, self._data, self._state, np.concatenate([control, force], axis=2), control_spec=_CONTROL
         )
-        self._targets = target
+        self._targets = sent
         return states
 
     def _take(self, states: np.ndarray) -> None:
