@@ -106,7 +106,7 @@ class Hosted:
     model
         The service's name of the model; empty: the one that was chosen for it here.
     base_url
-        Where the service is; empty: its own address.
+        Where the service is; empty: its own address, if it has one.
     planner
         What turns the instruction into a plan: rules (the mannequin's task language), verbatim (the words as they
         stand), endpoint (a language model behind an OpenAI-compatible URL) or local (one of transformers).
@@ -145,10 +145,10 @@ class Hosted:
     title: ClassVar[str]
     home: ClassVar[str]
     """Default base URL."""
-    closed: ClassVar[str] = ""
-    """Why nobody answers there any more, and what helps."""
-    keys: ClassVar[tuple[str, ...]]
-    """Environment variables, the first that is set is taken."""
+    needs_url: ClassVar[str] = ""
+    """Why the option base_url must be given, and to what, where it must."""
+    key_name: ClassVar[str]
+    """Environment variable of the key."""
     key_header: ClassVar[tuple[str, str]] = ("Authorization", "Bearer ")
     key_from: ClassVar[str]
     """Where one gets a key."""
@@ -193,15 +193,15 @@ class Hosted:
             raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
         if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
             raise BadInput(f"timeout and poll are {timeout:g} and {poll:g}, but must be positive numbers of seconds.")
-        if self.closed and not base_url:
-            raise Missing(f"{self.closed}.")
+        if self.needs_url and not base_url:
+            raise Missing(self.needs_url)
         self.extra = json_object(extra, '{"guidance_scale": 4}')
         self.model, self.base_url = model, base_url or self.home
         self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
         self._check_seconds(self.lengths)
         self.timeout, self.poll = timeout, poll
-        name, key = self.key(self.base_url)
-        self.web = Web(self.title, self.base_url, key, name, self.key_header_for(name), again=self.passes)
+        key = self.key(self.base_url)
+        self.web = Web(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
         self.model = self.model or self.model_for(False)
         self.planner = load_planner(planner, planner_model, planner_url)
         self.template = Template.load(template)
@@ -216,45 +216,20 @@ class Hosted:
     # --- what a service tells of itself ---------------------------------------------------------------------------
 
     @classmethod
-    def key(cls, base_url: str) -> tuple[str, str]:
-        """The key's environment variable, and the key.
-
-        Raises
-        ------
-        Missing
-            There is none, and the service wants one.
-        """
-        names = cls.keys_for(base_url)
-        for name in names:
-            if os.environ.get(name):
-                return name, os.environ[name].strip()
-        if names and cls.needs_key(base_url):
-            raise Missing(f"{cls.title} needs a key: set {' or '.join(names)} in the environment ({cls.key_from}).")
-        return names[0] if names else "", ""
-
-    @classmethod
-    def keys_for(cls, base_url: str) -> tuple[str, ...]:
-        """Environment variables of the keys that are meant for this address."""
-        return cls.keys
-
-    @classmethod
-    def needs_key(cls, base_url: str) -> bool:
-        """Whether there is no asking without a key."""
-        return True
+    def key(cls, base_url: str) -> str:
+        """The key for this address; raises `Missing` where the service wants one and none is set."""
+        key = os.environ.get(cls.key_name, "").strip()
+        if not key:
+            raise Missing(f"{cls.title} needs a key: set {cls.key_name} in the environment ({cls.key_from}).")
+        return key
 
     @classmethod
     def ready(cls) -> str:
-        """What `exoactor doctor` says of it; raises `Missing` where it is closed, or the key is not set."""
-        if cls.closed:
-            raise Missing(cls.closed)
-        for name in cls.keys:
-            if os.environ.get(name):
-                return f"{name} is set"
-        raise Missing(f"set {' or '.join(cls.keys)} in the environment ({cls.key_from})")
-
-    def key_header_for(self, name: str) -> tuple[str, str]:
-        """Header that the key of this environment variable travels in, and what stands before it."""
-        return self.key_header
+        """What `exoactor doctor` says of it; raises `Missing` where base_url must be given, or the key is not set."""
+        if cls.needs_url:
+            raise Missing(cls.needs_url)
+        cls.key(cls.home)
+        return f"{cls.key_name} is set"
 
     def model_for(self, with_picture: bool) -> str:
         """The model where the user names none."""
@@ -447,7 +422,7 @@ class Hosted:
 
     def _cost(self, model: str, seconds: int) -> str:
         """What the user pays, as far as it is known."""
-        if self.base_url != self.home:
+        if not self.base_url.startswith(self.home):
             return ""
         if model in self.prices and self.resolution == "720p":
             price = self.prices[model]

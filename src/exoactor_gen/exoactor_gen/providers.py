@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import urllib.parse
 from typing import Any
 
@@ -21,7 +22,7 @@ class Omni(Hosted):
 
     title = "Gemini Omni"
     home = "https://generativelanguage.googleapis.com/v1beta"
-    keys = ("GEMINI_API_KEY",)
+    key_name = "GEMINI_API_KEY"
     key_header = ("x-goog-api-key", "")
     key_from = "from aistudio.google.com"
     default_model = "gemini-omni-1.2-flash"
@@ -73,48 +74,23 @@ class Omni(Hosted):
 
 
 class Veo(Hosted):
-    """Google's Veo; key in GEMINI_API_KEY, or for Google Cloud in GOOGLE_ACCESS_TOKEN.
+    """Google's Veo, in a project of Google Cloud; key in GOOGLE_ACCESS_TOKEN.
 
-    The Gemini API closed its Veo models on 2026-10-22 (use `omni` there). Google Cloud has them: base_url is
-    https://us-central1-aiplatform.googleapis.com/v1/projects/PROJECT/locations/us-central1/publishers/google, and the
-    token that of `gcloud auth print-access-token`. Protocol: long-running operations,
-    https://ai.google.dev/gemini-api/docs/video and predictLongRunning, fetchPredictOperation of
+    Protocol: predictLongRunning and fetchPredictOperation of
     https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/video/generate-videos-from-text.
     """
 
     title = "Veo"
-    home = "https://generativelanguage.googleapis.com/v1beta"
-    closed = (
-        "The Gemini API closed Veo on 2026-10-22 (there is omni): for Google Cloud set GOOGLE_ACCESS_TOKEN in the "
-        "environment, and the option base_url to your project there, as the README has it"
+    home = ""
+    needs_url = (
+        "Veo is asked in your own project of Google Cloud: set the option base_url to its address, as the README has "
+        "it, and GOOGLE_ACCESS_TOKEN in the environment (from gcloud auth print-access-token)."
     )
-    keys = ("GEMINI_API_KEY", "GOOGLE_ACCESS_TOKEN")
-    key_from = "from gcloud auth print-access-token, or from aistudio.google.com"
+    key_name = "GOOGLE_ACCESS_TOKEN"
+    key_from = "from gcloud auth print-access-token"
     default_model = "veo-3.1-generate-001"
     lengths = (4, 6, 8)
-    price_list = "ai.google.dev/gemini-api/docs/pricing"
-
-    @classmethod
-    def keys_for(cls, base_url: str) -> tuple[str, ...]:
-        """One for each of the two surfaces."""
-        return cls.keys[1:] if "/publishers/" in base_url else cls.keys[:1]
-
-    @property
-    def _cloud(self) -> bool:
-        return "/publishers/" in self.base_url
-
-    @property
-    def takes_seed(self) -> bool:
-        """Only Google Cloud takes one."""
-        return self._cloud
-
-    def key_header_for(self, name: str) -> tuple[str, str]:
-        """An access token is a bearer's, an API key has a header of its own."""
-        return self.key_header if name == "GOOGLE_ACCESS_TOKEN" else ("x-goog-api-key", "")
-
-    def model_for(self, with_picture: bool) -> str:
-        """The two surfaces name it differently."""
-        return self.default_model if self._cloud else "veo-3.1-generate-preview"
+    price_list = "cloud.google.com/vertex-ai/generative-ai/pricing"
 
     def submit(self, ask: Ask) -> Request:
         """POST models/MODEL:predictLongRunning."""
@@ -126,40 +102,32 @@ class Veo(Hosted):
             durationSeconds=ask.prompt.seconds,
             resolution="1080p" if ask.resolution == "1080p" else "720p",
             negativePrompt=ask.prompt.negative or None,
-            personGeneration="allow_adult" if ask.image is not None or self._cloud else None,
-            seed=ask.seed if self._cloud else None,
-            generateAudio=False if self._cloud else None,
-            sampleCount=1 if self._cloud else None,
+            personGeneration="allow_adult",
+            seed=ask.seed,
+            generateAudio=False,
+            sampleCount=1,
         )
         body = {"instances": [instance], "parameters": parameters}
         return Request(f"models/{_quoted(ask.model)}:predictLongRunning", "POST", json=body)
 
     def begun(self, answer: Any) -> Job:
-        """{name}: of the operation, which holds the model's."""
+        """{name}: of the operation."""
         return Job(answer["name"])
 
     def look(self, job: Job) -> Request:
-        """GET the operation, or in Google Cloud POST models/MODEL:fetchPredictOperation."""
-        if not self._cloud:
-            return Request(urllib.parse.quote(job.id))
-        model = job.id.partition("/models/")[2].partition("/")[0] or self.model
+        """POST models/MODEL:fetchPredictOperation."""
         what = {"operationName": job.id}
-        return Request(f"models/{_quoted(model)}:fetchPredictOperation", "POST", json=what, harmless=True)
+        return Request(f"models/{_quoted(self.model)}:fetchPredictOperation", "POST", json=what, harmless=True)
 
     def state(self, job: Job, answer: Any) -> Working | Done:
-        """{done, error, response}, with one of the two forms of the response."""
+        """{done, error, response: {videos: [{bytesBase64Encoded}], raiMediaFilteredReasons}}."""
         if not answer.get("done"):
             return Working("generating")
         if answer.get("error"):
             raise self.failed(explain(answer["error"]))
-        response = answer.get("response") or {}
-        response = response.get("generateVideoResponse", response)
-        for sample in response.get("generatedSamples") or response.get("videos") or []:
-            video = sample.get("video", sample)
-            if encoded := video.get("bytesBase64Encoded") or video.get("encodedVideo"):
-                return Done(data=base64.b64decode(encoded))
-            if video.get("uri"):
-                return Done(video["uri"])
+        response = answer["response"]
+        if videos := response.get("videos"):
+            return Done(data=base64.b64decode(videos[0]["bytesBase64Encoded"]))
         reasons = response.get("raiMediaFilteredReasons") or ["no video came"]
         raise self.failed("its safety filter kept the video: " + " ".join(map(str, reasons)))
 
@@ -174,7 +142,7 @@ class Kling(Hosted):
 
     title = "Kling"
     home = "https://api-singapore.klingai.com"
-    keys = ("KLING_API_KEY",)
+    key_name = "KLING_API_KEY"
     key_from = "from kling.ai/dev"
     default_model = "kling-3.0"
     lengths = tuple(range(3, 16))
@@ -244,25 +212,22 @@ class Sora(Hosted):
 
     title = "Sora"
     home = "https://api.openai.com/v1"
-    closed = (
+    needs_url = (
         "OpenAI closed its Videos API on 2026-09-24: set the option base_url to a server of one's own that speaks it, "
-        "such as vLLM-Omni"
+        "such as vLLM-Omni."
     )
-    keys = ("OPENAI_API_KEY",)
+    key_name = "OPENAI_API_KEY"
     key_from = "from platform.openai.com; a server of one's own, in base_url, may want none"
     default_model = "sora-2"
     lengths = (4, 8, 12, 16, 20)
     price_list = "openai.com/api/pricing"
 
     @classmethod
-    def needs_key(cls, base_url: str) -> bool:
-        """A server of one's own may want none."""
-        return base_url == cls.home
-
-    @classmethod
-    def keys_for(cls, base_url: str) -> tuple[str, ...]:
-        """None for a server of one's own without https, where a key could be read on the way."""
-        return () if travels_open(base_url) else cls.keys
+    def key(cls, base_url: str) -> str:
+        """A server of one's own may want none, and gets none without https, where it could be read on the way."""
+        if base_url == cls.home:
+            return super().key(base_url)
+        return "" if travels_open(base_url) else os.environ.get(cls.key_name, "").strip()
 
     @property
     def _own(self) -> bool:
@@ -333,7 +298,7 @@ class Fal(Hosted):
     title = "fal"
     home = "https://queue.fal.run"
     catalogue = "https://api.fal.ai/v1/models"
-    keys = ("FAL_KEY",)
+    key_name = "FAL_KEY"
     key_header = ("Authorization", "Key ")
     key_from = "from fal.ai/dashboard/keys"
     default_model = "alibaba/wan-3.0/text-to-video"
@@ -408,7 +373,7 @@ class Replicate(Hosted):
 
     title = "Replicate"
     home = "https://api.replicate.com/v1"
-    keys = ("REPLICATE_API_TOKEN",)
+    key_name = "REPLICATE_API_TOKEN"
     key_from = "from replicate.com/account/api-tokens"
     default_model = "wan-video/wan-2.7-t2v"
     lengths = tuple(range(2, 16))
