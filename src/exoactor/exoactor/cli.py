@@ -221,6 +221,7 @@ def generate(
     except Refused as error:
         if error.output is not None:
             save_generation(error.output, output)
+            stderr.print(f"The refused video is kept to look at: {output}", markup=False, soft_wrap=True)
             print_metrics(error.output.metrics, json_)
         raise
     save_generation(generation, output)

@@ -144,7 +144,9 @@ def test_command_keeps_a_refused_video(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == Refused.exit_code
-    assert "Nods 0.4." in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Nods 0.4." in said
+    assert f"kept to look at: {tmp_path / 'v.mp4'}" in said
     assert (tmp_path / "v.mp4").read_bytes() == VIDEOS[1].data
     assert (tmp_path / "v.other_1.mp4").read_bytes() == VIDEOS[0].data
 
