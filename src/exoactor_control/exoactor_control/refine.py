@@ -145,7 +145,7 @@ class _Search:
         return self._excess(*self._few.run(self.guide[None]), 0)[0].max(axis=-1).tolist()
 
     def go(self, progress: Progress, shaken: bool = False) -> None:
-        """Once along the motion, or as far as the robot as it is does not fail; ``shaken``: so are the variations' robots."""
+        """Once along the motion, or as far as the robot does not fail; variations are tried ``shaken`` or not."""
         self._few.state = self._start
         near, spread = (_SHAKEN_NEAR, _SHAKEN_SPREAD) if shaken else (_NEAR, 1.0)
         for at in range(0, len(self._motion), _KNOT):
