@@ -4,8 +4,7 @@ A policy that follows whatever it is given fails at the few motions that are unl
 early, it does not turn in the air. Told otherwise it can do most of them. Model predictive path integral control
 (Williams et al., 2017) with the policy in the loop finds out what to tell: over a horizon that moves along the motion,
 many robots are told as many smooth variations of it, and what those were told that came nearest to the motion is
-averaged by how near they came. Each variation is tried on robots of several masses and delays; once a guide is found,
-on robots that are shaken as well, so that a robot that stands a little differently bears it too.
+averaged by how near they came. Each variation is tried on robots of several masses and delays.
 """
 
 from __future__ import annotations
@@ -37,10 +36,6 @@ _CALMER = 0.8  # spread of each iteration over that of the one before
 _TEMPERATURE = 0.1  # of the weights, over the middling sample's distance from the best
 _TWINS = ((0.0, 0), (0.07, 10), (-0.07, 5))
 """Robots on which each variation is tried: share by which they are heavier, and delay in physics steps of 2 ms."""
-_SHAKE = np.r_[np.full(3, 0.03), np.full(3, 0.08), np.full(29, 0.15)]
-"""(35,) m/s, rad/s: spread of what a shake adds to a robot's velocities."""
-_SHAKEN_SPREAD, _SHAKEN_NEAR = 0.7, 0.45
-"""Of the spread of the variations, and in place of `_NEAR`, when the robots are shaken."""
 _SPREAD = np.r_[0.3, 0.3, 0.05, 0.08, 0.08, 0.5, np.full(15, 0.15), np.full(14, 0.1)]
 """(35,) of the variations, m/s, m, rad, rad/s."""
 _NEAR = 0.6
@@ -71,7 +66,7 @@ def refine(
         As for `exoactor_control.policy.load_policy`; its observations must be TWIST2's.
     rounds
         Times that the horizon goes along the motion, at most; enough is when the robots keep well inside of what
-        success allows, and it went along once more with the robots shaken.
+        success allows.
     seed
         Of the variations.
     progress
@@ -93,16 +88,12 @@ def refine(
         )
     search = _Search(reference, loaded.network, loaded.description, np.random.default_rng(seed))
     best, least = search.guide.copy(), search.worst()
-    shaken = False
     for k in range(rounds):
-        enough = max(least) < _ENOUGH
-        if shaken or (k == 0 and enough):
+        if max(least) < _ENOUGH:
             break
-        if shaken := enough:
-            search.guide[:] = best
-        search.go(lambda share, text, k=k: progress((k + share) / rounds, text), shaken)
+        search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
         worst = search.worst()
-        if max(worst) < _ENOUGH if shaken else (worst[0] > 1.0, max(worst)) < (least[0] > 1.0, max(least)):
+        if (worst[0] > 1.0, max(worst)) < (least[0] > 1.0, max(least)):
             best, least = search.guide.copy(), worst
     progress(1.0, f"The worst moment is at {least[0]:.0%} of what success allows.")
     if not best.any():
@@ -144,34 +135,31 @@ class _Search:
         self._few.state = self._start
         return self._excess(*self._few.run(self.guide[None]), 0)[0].max(axis=-1).tolist()
 
-    def go(self, progress: Progress, shaken: bool = False) -> None:
-        """Once along the motion, or as far as the robot does not fail; variations are tried ``shaken`` or not."""
+    def go(self, progress: Progress) -> None:
+        """Once along the motion, or as far as the robot as it is does not fail."""
         self._few.state = self._start
-        near, spread = (_SHAKEN_NEAR, _SHAKEN_SPREAD) if shaken else (_NEAR, 1.0)
         for at in range(0, len(self._motion), _KNOT):
             here = self._few.state
             ahead = min(at + _HORIZON, len(self._motion))
             before = self.guide[ahead - 1].copy()
             progress(at / len(self._motion), f"Seeking a guide: {at / RATE:.1f} of {self._motion.duration:.1f} s.")
-            if self._excess(*self._few.run(self.guide[None, at:ahead]), at).max() > near:
+            if self._excess(*self._few.run(self.guide[None, at:ahead]), at).max() > _NEAR:
                 # All of them, even where fewer would do: only just inside, other robots than the twins fail
                 for k in range(_ITERATIONS):
-                    self._improve(at, here, spread * _CALMER**k, shaken)
+                    self._improve(at, here, _CALMER**k)
             beyond = np.arange(1, len(self.guide) - ahead + 1)[:, None]
             self.guide[ahead:] += (self.guide[ahead - 1] - before) * np.exp(-beyond / _FADE)
             self._few.state = here
             if self._excess(*self._few.run(self.guide[None, at : at + _KNOT]), at)[0, 0].max() > 1.0:
                 return
 
-    def _improve(self, at: int, here: dict[str, np.ndarray], spread: float, shaken: bool) -> None:
+    def _improve(self, at: int, here: dict[str, np.ndarray], spread: float) -> None:
         steps = min(_HORIZON, len(self._motion) - at)
         now = self.guide[at : at + steps]
         change = self._rng.normal(size=(_SAMPLES, self._spline.shape[1], GUIDE_WIDTH)) * spread * _SPREAD * self._growth
         change[0] = 0.0
         told = now + np.einsum("hk,nkg->nhg", self._spline[:steps], change)
         self._many.state = here
-        if shaken:
-            self._many.shake(self._rng.normal(size=(len(_TWINS), len(_SHAKE))) * _SHAKE)
         cost = self._cost(*self._many.run(told), at) + 0.002 * ((told / _SPREAD) ** 2).mean(axis=(1, 2))
         weight = np.exp((cost.min() - cost) / (_TEMPERATURE * (np.median(cost) - cost.min()) + 1e-9))
         now[:] = np.einsum("n,nhg->hg", weight / weight.sum(), told)
@@ -242,13 +230,6 @@ class _Twins(Robots):
     def state(self, state: dict[str, np.ndarray]) -> None:
         for name, values in state.items():
             setattr(self, name, np.tile(values, (self._samples, *[1] * (values.ndim - 1))))
-
-    def shake(self, by: np.ndarray) -> None:
-        """Add to the twins' velocities (twins, 35) m/s, rad/s, to every sample's alike."""
-        self.qvel = self.qvel + np.tile(by, (self._samples, 1))
-        first = 1 + self._base.nq
-        self._state = self._state.copy()
-        self._state[:, first : first + self._base.nv] = self.qvel
 
     def run(self, guides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Go on under guides (n, H, 35), one for each sample.
