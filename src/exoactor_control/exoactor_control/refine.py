@@ -25,7 +25,7 @@ from exoactor_control.description import SHIPPED, Description
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.networks import Network
 from exoactor_control.policy import Policy, load_policy, roll_pitch_yaw
-from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
 from exoactor_control.tracker import turn
 from exoactor_control.training.environment import PLAIN, Episode, Robots
 
@@ -53,7 +53,7 @@ def refine(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> RobotMotion:
-    """Return the motion with a guide (a guide that it has already is where the search begins).
+    """Return the motion with a guide (a guide that it has already is where the search begins), at 50 Hz.
 
     Whether the guide helps is for the rehearsal to say: it judges by the motion itself, with a guide as without. A
     motion at which the robot keeps well inside of what success allows comes back as it was.
@@ -98,9 +98,21 @@ def refine(
     progress(1.0, f"The worst moment is at {least[0]:.0%} of what success allows.")
     if not best.any():
         return replace(motion, guide=None)
-    times = np.arange(len(motion)) / motion.fps - reference.begin
+    # At the motion's own rate the guide would not be what was found: a hop is lost by less
+    motion = _at_rate(motion)
+    times = np.arange(len(motion)) / RATE - reference.begin
     at = np.arange(len(best)) / RATE
     return replace(motion, guide=np.stack([np.interp(times, at, c, left=0.0, right=0.0) for c in best.T], axis=1))
+
+
+def _at_rate(motion: RobotMotion) -> RobotMotion:
+    """Return the motion at `RATE`, without a guide."""
+    pos, quat, joints = resample(motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.fps)
+    contacts = motion.contacts
+    if contacts is not None and motion.fps != RATE:
+        now, then = np.arange(len(pos)) / RATE, np.arange(len(contacts)) / motion.fps
+        contacts = np.stack([np.interp(now, then, column) for column in contacts.T], axis=1)
+    return RobotMotion(RATE, pos, quat, joints, contacts)
 
 
 def _like_twist2(policy: Policy) -> bool:
