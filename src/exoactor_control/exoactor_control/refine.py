@@ -25,7 +25,7 @@ from exoactor_control.description import SHIPPED, Description
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.networks import Network
 from exoactor_control.policy import Policy, load_policy, roll_pitch_yaw
-from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
+from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.tracker import turn
 from exoactor_control.training.environment import PLAIN, Episode, Robots
 
@@ -53,7 +53,7 @@ def refine(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> RobotMotion:
-    """Return the motion with a guide (a guide that it has already is where the search begins), at 50 Hz.
+    """Return the motion with a guide (a guide that it has already is where the search begins).
 
     Whether the guide helps is for the rehearsal to say: it judges by the motion itself, with a guide as without. A
     motion at which the robot keeps well inside of what success allows comes back as it was.
@@ -87,32 +87,29 @@ def refine(
             "observations at a time, can."
         )
     search = _Search(reference, loaded.network, loaded.description, np.random.default_rng(seed))
-    best, least = search.guide.copy(), search.worst()
+    here = reference.begin + np.arange(len(reference.motion)) / RATE
+    there = np.arange(len(motion)) / motion.fps - reference.begin
+    best, least = motion.guide, search.worst()
     for k in range(rounds):
         if max(least) < _ENOUGH:
             break
         search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
+        # It is judged as it will be kept, at the motion's own rate: a guide for a hop may be lost by that
+        kept = _sampled(search.guide, RATE, there)
+        search.guide[:] = _sampled(kept, motion.fps, here)
         worst = search.worst()
         if (worst[0] > 1.0, max(worst)) < (least[0] > 1.0, max(least)):
-            best, least = search.guide.copy(), worst
+            best, least = kept, worst
     progress(1.0, f"The worst moment is at {least[0]:.0%} of what success allows.")
-    if not best.any():
+    if best is None or not best.any():
         return replace(motion, guide=None)
-    # At the motion's own rate the guide would not be what was found: a hop is lost by less
-    motion = _at_rate(motion)
-    times = np.arange(len(motion)) / RATE - reference.begin
-    at = np.arange(len(best)) / RATE
-    return replace(motion, guide=np.stack([np.interp(times, at, c, left=0.0, right=0.0) for c in best.T], axis=1))
+    return replace(motion, guide=best)
 
 
-def _at_rate(motion: RobotMotion) -> RobotMotion:
-    """Return the motion at `RATE`, without a guide."""
-    pos, quat, joints = resample(motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.fps)
-    contacts = motion.contacts
-    if contacts is not None and motion.fps != RATE:
-        now, then = np.arange(len(pos)) / RATE, np.arange(len(contacts)) / motion.fps
-        contacts = np.stack([np.interp(now, then, column) for column in contacts.T], axis=1)
-    return RobotMotion(RATE, pos, quat, joints, contacts)
+def _sampled(guide: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
+    """(len(times), 35) of a guide at a rate in Hz, nothing outside it; times in s."""
+    at = np.arange(len(guide)) / rate
+    return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in guide.T], axis=1)
 
 
 def _like_twist2(policy: Policy) -> bool:
