@@ -1,5 +1,6 @@
 """Simulator and controller as processes of their own, driven over ROS."""
 
+import contextlib
 import json
 import os
 import signal
@@ -78,7 +79,10 @@ def graph():
 def ask(node, name):
     client = node.create_client(Trigger, name)
     assert client.wait_for_service(10.0)
-    return finished(client.call_async(Trigger.Request()))
+    for _ in range(4):  # DDS loses an answer to a client that the server has not discovered yet
+        with contextlib.suppress(AssertionError):
+            return finished(client.call_async(Trigger.Request()), 5.0)
+    raise AssertionError(f"{name} does not answer")
 
 
 def waving(seconds=2.0):
