@@ -90,15 +90,19 @@ class Backends:
 
     def load(self, stage: str) -> Callable[..., Any]:
         """Construct the backend of a stage; a generator with its judge."""
+        backend = self._class(stage)(**self.options[stage])
+        if stage != "generate":
+            return backend
         from exoactor.judging.judge import Judged
 
-        backend = self._class(stage)(**self.options[stage])
-        return Judged(backend, self.load("judge")) if stage == "generate" else backend
+        return Judged(backend, self.load("judge"))
 
     def _class(self, stage: str) -> type:
+        if stage != "judge":
+            return backend_class(stage, self.names[stage])
         from exoactor.judging.judge import Judge
 
-        return Judge if stage == "judge" else backend_class(stage, self.names[stage])
+        return Judge
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
@@ -41,20 +41,16 @@ class RehearsalNode(StageNode):
         self._fit = self.create_publisher(String, "rehearsed_motions", RECENT)
         self.create_subscription(JointState, "/joint_states", self._on_joints, STATE, callback_group=self._group)
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the backend, and have it begin where the robot is."""
-        done = super().on_configure(state)
-        rehearse = self._backend
+    def prepared(self, backend: Callable[..., Tracking]) -> Callable[..., Tracking]:
+        """The rehearsal begins where the robot is, and tells what it finds fit; another backend is left as it is."""
 
         def rehearse_from_here(motion: RobotMotion, progress: Progress, human: HumanMotion | None) -> Tracking:
-            tracking = rehearse(motion, progress, human, start=self._present())
+            tracking = backend(motion, progress, human, start=self._present())
             if not tracking.metrics["refused"]:
                 self._fit.publish(String(data=fingerprint(tracking.guided or motion)))
             return tracking
 
-        if isinstance(rehearse, Rehearsal):
-            self._backend = rehearse_from_here
-        return done
+        return rehearse_from_here if isinstance(backend, Rehearsal) else backend
 
     def _on_joints(self, message: JointState) -> None:
         positions = np.array(message.position)
