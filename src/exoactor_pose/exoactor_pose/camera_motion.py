@@ -111,8 +111,12 @@ class CameraMotion:
         self._looked.append(number)
         self._last = picture, mask
 
-    def rotations(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    def rotations(
+        self, start: int = 0, stop: int | None = None, explained: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> tuple[np.ndarray | None, tuple[str, ...]]:
         """How the camera turned in the frames from ``start`` to before ``stop``.
+
+        ``explained`` is what the method of this name tells of them, where it was asked already: it takes time.
 
         Returns
         -------
@@ -124,7 +128,7 @@ class CameraMotion:
         """
         if len(self._looks(start, stop)) < 2:
             return None, ()
-        times, explained = self.explained(start, stop)
+        times, explained = explained or self.explained(start, stop)
         if not len(times):
             return None, ("The background shows too little to tell whether the camera moves: it is taken as still.",)
         notes = _moves_along(times, explained)

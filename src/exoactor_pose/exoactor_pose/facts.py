@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.stages import Metrics
 from exoactor_pose.anatomy import LANDMARK_NAMES
-from exoactor_pose.camera_motion import CameraMotion
 from exoactor_pose.cuts import TOLD_SECONDS, Stretch, runs
 from exoactor_pose.looks import Looks
 
@@ -28,7 +27,7 @@ def video_facts(
     others: np.ndarray,
     stretch: Stretch,
     looks: Looks,
-    camera: CameraMotion | None,
+    explained: tuple[np.ndarray, np.ndarray],
     turned: np.ndarray | None,
 ) -> Metrics:
     """Facts on a whole video.
@@ -43,10 +42,10 @@ def video_facts(
         What is used of it.
     looks
         Was shown all frames.
-    camera
-        Was shown all frames too; None: nobody looked whether it moves.
+    explained
+        What `CameraMotion.explained` tells of the frames that are used; empty where nobody looked whether it moves.
     turned
-        What it told of the frames that are used.
+        How the camera turned in them.
     """
     found = stretch.found
     partly = found & ~_whole(seen)
@@ -67,14 +66,14 @@ def video_facts(
     if not np.isnan(alike).all():
         worst = int(np.nanargmin(alike))
         told |= {"alike_min": float(alike[worst]), "alike_min_s": round(worst / seen.fps, 3)}
-    times, explained = camera.explained(stretch.start, stretch.stop) if camera else ((), ())
-    if len(explained):
-        worst = int(np.argmin(explained))
+    times, shares = explained
+    if len(shares):
+        worst = int(np.argmin(shares))
         told |= {
             "camera_turn_deg": 0.0
             if turned is None
             else float(np.degrees(Rotation.from_matrix(turned).magnitude().max())),
-            "camera_explained": float(explained[worst]),
+            "camera_explained": float(shares[worst]),
             "camera_explained_s": round(float(times[worst]), 3),
         }
     return told

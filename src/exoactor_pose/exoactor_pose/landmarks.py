@@ -303,8 +303,10 @@ def detect(
     stretch = longest_stretch(
         seen.image, seen.found, np.array(tracker.sizes), np.array(tracker.changed), video.fps, video.width, video.height
     )
-    turned, told = camera.rotations(stretch.start, stretch.stop) if camera else (None, ())
-    facts = video_facts(seen, np.array(tracker.others), stretch, looks, camera, turned)
+    used = stretch.start, stretch.stop
+    explained = camera.explained(*used) if camera else (np.zeros(0), np.zeros(0))
+    turned, told = camera.rotations(*used, explained) if camera else (None, ())
+    facts = video_facts(seen, np.array(tracker.others), stretch, looks, explained, turned)
     whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + told, facts=facts)
     return _whole_person(replace(_part(whole, stretch.start, stretch.stop), camera_rotation=turned))
 
