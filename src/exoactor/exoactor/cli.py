@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from exoactor.errors import BadInput, ExoActorError, Refused
-from exoactor.files import load_json, save_json, save_picture
+from exoactor.files import decoded, load_json, save_json, save_picture
 from exoactor.stages import GenerateRequest, Generation, backend_class, no_progress
 
 app = typer.Typer(
@@ -537,15 +537,12 @@ def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]
 
 def read_image(path: Path) -> Any:
     """Read a picture as (H, W, 3) uint8 RGB."""
-    import cv2
-    import numpy as np
-
     if not path.is_file():
         raise BadInput(f"There is no picture {path}.")
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+    image = decoded(path.read_bytes())
     if image is None:
         raise BadInput(f"{path} is not a picture that can be read (png or jpeg).")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
 def write_motion_video(motion: Any, reference: Any, path: Path, progress: Callable[[float, str], None]) -> None:

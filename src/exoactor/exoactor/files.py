@@ -65,6 +65,12 @@ def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
+def decoded(data: bytes) -> np.ndarray | None:
+    """The picture, (H, W, 3) uint8 RGB, that is the content of a file; None where it is none that can be read."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if len(data) else None
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
 def load_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object.
 

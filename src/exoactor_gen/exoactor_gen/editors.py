@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 
 from exoactor.errors import BadInput, Missing, Refused
+from exoactor.files import decoded
 from exoactor_gen.image import base64_jpeg, fitted, jpeg
 from exoactor_gen.web import Request, Tick, Web, refusal
 
@@ -197,7 +197,7 @@ def _web(service: str, url: str, home: str, variable: str, header: tuple[str, st
 
 
 def _decoded(data: bytes, service: str) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    image = decoded(data)
     if image is None:
         raise Refused(f"{service} delivered no picture that can be read.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image

@@ -18,7 +18,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError
-from exoactor.files import encoded, json_object
+from exoactor.files import decoded, encoded, json_object
 from exoactor.motion import GUIDE_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.stages import Metrics
 from exoactor.video import Video
@@ -211,10 +211,10 @@ def picture_from_message(message: CompressedImage) -> np.ndarray | None:
     """
     if not len(message.data):
         return None
-    image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+    image = decoded(message.data)
     if image is None:
         raise BadInput("The scene image is not a picture that can be read (png or jpeg).")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
 def error_code(base: int, error: BaseException) -> int:
