@@ -12,7 +12,6 @@ from typing import Any
 
 import rclpy
 from exoactor_interfaces.action import ExecuteTask
-from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -21,7 +20,7 @@ from sensor_msgs.msg import CompressedImage
 
 from exoactor.errors import BadInput, Cancelled
 from exoactor.ros import NAMESPACE
-from exoactor.ros.call import call
+from exoactor.ros.call import Client, call
 from exoactor.ros.convert import exit_code
 from exoactor.ros.heartbeat import Watch
 
@@ -97,7 +96,7 @@ def send_task(
         kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"
         goal.scene_image = CompressedImage(format=kind, data=scene_image)
     with _spinning_node() as node:
-        client = ActionClient(node, ExecuteTask, "execute_task")
+        client = Client(node, ExecuteTask, "execute_task")
         watch = Watch(node)
         cancel = threading.Event()
         outcome: list[Any] = []

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from exoactor_interfaces.action import EstimateMotion, ExecuteTask, GenerateVideo, RetargetMotion, TrackMotion
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.action import ActionClient, ActionServer, CancelResponse
+from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
 from exoactor.pipeline import Report
 from exoactor.ros import NAMESPACE
-from exoactor.ros.call import TICK, call
+from exoactor.ros.call import TICK, Client, call
 from exoactor.ros.convert import (
     error_code,
     exit_code,
@@ -95,7 +95,7 @@ class TaskServer(Node):
         self._watch = Watch(self)
         self._heartbeat = Heartbeat(self)
         self._stage_clients = {
-            stage: ActionClient(self, kind, action, callback_group=group) for stage, (_, action, kind) in STAGES.items()
+            stage: Client(self, kind, action, callback_group=group) for stage, (_, action, kind) in STAGES.items()
         }
         self._stop_client = self.create_client(Trigger, "stop", callback_group=group)
         self.create_service(Trigger, "approve", self._on_approve, callback_group=group)

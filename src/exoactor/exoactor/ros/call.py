@@ -20,8 +20,39 @@ CANCEL_WAIT = 3.0
 """s that a server has to end its work after a cancel."""
 
 
+class Client(ActionClient):
+    """An action client that other threads than the executor's may use.
+
+    rclpy's notes what it has asked for after it has asked: an answer that the executor's thread takes in between is
+    thrown away ("Ignoring unexpected goal response"), and whoever asked waits for ever.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._asking = threading.RLock()
+        super().__init__(*args, **kwargs)
+
+    def send_goal_async(self, *args: Any, **kwargs: Any) -> Future:
+        """As rclpy's."""
+        with self._asking:
+            return super().send_goal_async(*args, **kwargs)
+
+    def _cancel_goal_async(self, goal_handle: Any) -> Future:
+        with self._asking:
+            return super()._cancel_goal_async(goal_handle)
+
+    def _get_result_async(self, goal_handle: Any) -> Future:
+        with self._asking:
+            return super()._get_result_async(goal_handle)
+
+    async def execute(self, taken_data: Any) -> None:
+        """As rclpy's."""
+        with self._asking:  # what has been asked for is noted by now
+            pass
+        await super().execute(taken_data)
+
+
 def call(
-    client: ActionClient,
+    client: Client,
     goal: Any,
     *,
     node: Node,

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
@@ -18,6 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from exoactor.ros import NAMESPACE
+from exoactor.ros.call import Client
 
 DOMAIN = 2 + os.getpid() % 48
 """ROS domain of this process; from 102 on the ports would fall among those that Linux gives away."""
@@ -87,7 +87,7 @@ class Caller:
     """An action client for tests."""
 
     def __init__(self, node: Node, action_type: type, name: str) -> None:
-        self.client = ActionClient(node, action_type, name)
+        self.client = Client(node, action_type, name)
         self.feedback: list[Any] = []
 
     def send(self, goal: Any, timeout: float = 20.0) -> Any:
