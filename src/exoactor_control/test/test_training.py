@@ -67,8 +67,40 @@ def test_the_library_varies_and_keeps_the_limits(tmp_path):
     assert len(a) != len(b) or np.abs(a.mimic - b.mimic).max() > 0.01
     same = library.draw(np.random.default_rng(1))
     np.testing.assert_array_equal(a.mimic, same.mimic)
+    assert not a.guide.any()
     with pytest.raises(Missing):
         Library([])
+
+
+def guided() -> RobotMotion:
+    motion = waving()
+    return replace(motion, guide=np.random.default_rng(0).normal(size=(len(motion), 35)) * 0.1)
+
+
+def test_a_motion_with_a_guide_is_drawn_as_it_is_or_mirrored(tmp_path):
+    guided().save(tmp_path / "a.npz")
+    library = Library([tmp_path / "a.npz"])
+    drawn = [library.draw(np.random.default_rng(k)) for k in range(30)]
+    drawn = [e for e in drawn if e.guide.any()]
+    assert 5 < len(drawn) < 25
+    sides = set()
+    for e in drawn:
+        first = int(np.flatnonzero(e.guide.any(axis=1))[0])
+        left = np.allclose(e.guide[first : first + len(guided())], guided().guide)
+        motion, guide = (guided() if left else mirror(guided())), e.guide[first : first + len(guided())]
+        np.testing.assert_allclose(guide, motion.guide)
+        np.testing.assert_allclose(e.mimic[first + 20, 6:], motion.joint_pos[20])
+        sides.add(left)
+    assert sides == {True, False}
+
+
+def test_a_guide_is_mirrored_as_what_it_is_added_to():
+    motion = guided()
+    told = Episode.from_trajectory(Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 1.0))
+    other = Episode.from_trajectory(Trajectory.blended(Reference(mirror(motion), ()), STANDING, STANDING_FRAME, 1.0))
+    signs = np.sign(told.mimic[:, :6] * other.mimic[:, :6]).sum(axis=0)
+    np.testing.assert_array_equal(np.sign(signs)[[0, 1, 2]], [1, -1, 1])
+    np.testing.assert_allclose(other.guide[:, :6], told.guide[:, :6] * (1, -1, 1, -1, 1, -1))
 
 
 def test_references_are_made_once(tmp_path):
@@ -124,6 +156,28 @@ def test_the_simulated_robots_move_as_the_rehearsed_one_does(delay):
         np.testing.assert_allclose(robots.qpos[0, 7:], robot.joint_pos, atol=2e-3)
 
 
+def test_under_a_guide_the_robots_would_observe_what_the_deployed_policy_is_told(tmp_path):
+    """Number by number over more steps than the history has, standing before the motion among them."""
+    trajectory = Trajectory.blended(Reference(guided(), ()), STANDING, STANDING_FRAME, 0.1)
+    robots = Robots(1, lambda i: Episode.from_trajectory(trajectory, 5), LAYOUT, PLAIN, seed=2, threads=1)
+    robots.gains[:] = 0.0
+    import onnx
+
+    onnx.save(to_onnx(Student()), str(tmp_path / "p.onnx"))
+    policy, plain = (Policy.load(tmp_path / "p.onnx", "twist2") for _ in range(2))
+    rng = np.random.default_rng(0)
+    for t in range(trajectory.begin + 20):
+        state = RobotState(0.0, robots.qpos[0, 7:], robots.qvel[0, 6:], robots.qpos[0, 3:7], robots.qvel[0, 3:6])
+        frame = STANDING_FRAME if t < 5 else trajectory.frame(t - 5)
+        seen = robots.observe()
+        more = policy.observe(state, frame.guided(trajectory.guide_at(t - 5))) - plain.observe(state, frame)
+        np.testing.assert_allclose((robots.guided(seen) - seen)[0], more, atol=1e-6)
+        action = 0.3 * rng.normal(size=(1, 29))
+        policy.last_action = plain.last_action = action[0]
+        robots.step(action)
+    assert robots.episodes[0].guide[robots.frame[0]].any()
+
+
 def test_a_late_action_is_labelled_by_the_state_in_which_it_takes_effect():
     robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
     robots._delay[:] = 5
@@ -173,6 +227,41 @@ def test_the_exported_network_is_the_student(tmp_path):
     onnx.save(to_onnx(student), str(tmp_path / "s.onnx"))
     session = onnxruntime.InferenceSession(str(tmp_path / "s.onnx"))
     np.testing.assert_allclose(session.run(None, {"input": x.numpy()})[0], student(x).detach().numpy(), atol=1e-4)
+    again = Student.from_onnx(tmp_path / "s.onnx")
+    torch.testing.assert_close(again(x), student(x))
+
+
+@needs_data
+def test_a_network_of_others_is_none_of_ours():
+    assert Student.from_onnx(TWIST2) is None
+
+
+def test_going_on_with_a_tracker_of_ours_takes_in_the_guides(tmp_path):
+    """It begins as the tracker is; without guides there is nothing to learn."""
+    import onnx
+
+    onnx.save(to_onnx(Student()), str(tmp_path / "ours.onnx"))
+    settings = Settings(robots=8, ticks=8, updates=2, batch=64, buffer=2000, warm_up=60)
+    losses: dict[str, list[float]] = {"plain": [], "guided": []}
+
+    class Enough(Exception):
+        pass
+
+    for name, motion in (("plain", waving()), ("guided", guided())):
+        trajectory = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 0.1)
+
+        def watch(fraction: float, text: str, name: str = name) -> None:
+            losses[name].append(float(text.split("loss ")[1].split(",")[0]))
+            if losses[name][-1]:
+                raise Enough
+
+        given = Episode.from_trajectory(trajectory)
+        training = Distillation(
+            tmp_path / "ours.onnx", LAYOUT, lambda i, e=given: e, tmp_path / name, settings=settings, threads=1
+        )
+        with pytest.raises(Enough):
+            training.run(60.0, watch)
+    assert 5.0 * losses["plain"][0] < losses["guided"][0]
 
 
 @pytest.mark.slow

@@ -6,6 +6,9 @@ Three things make the student better than its teacher: the teacher is told a ref
 joints' error, which a tracker trained on poses alone leaves standing; it sees the robot when the action takes effect
 rather than when it was measured, so that the student learns to look ahead over the delay; and it sees the robot
 without the sensors' noise.
+
+A tracker of ours in the teacher's place is gone on with: it keeps what it does, and learns to do by itself, told the
+motion alone, what it does under a motion's guide (`exoactor_control.refine`).
 """
 
 from __future__ import annotations
@@ -61,6 +64,10 @@ class Settings:
     """Of the weights' moving average, which is what is exported."""
 
 
+OWN = Settings(rate=2e-4, by_teacher=0.3)
+"""For going on with a tracker of ours."""
+
+
 class Student(nn.Module):
     """Observation (N, 1432) -> raw action (N, 29)."""
 
@@ -74,6 +81,18 @@ class Student(nn.Module):
             layers += [nn.Linear(a, b), nn.ELU()]
         self.net = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], JOINTS))
 
+    @classmethod
+    def from_onnx(cls, path: Path) -> Student | None:
+        """Read what `to_onnx` wrote down; None: the network is none of ours."""
+        model = onnx.load(str(path))
+        weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in model.graph.initializer}
+        student = cls()
+        state = {_onnx_name(name): name for name in student.state_dict()}
+        if not set(state) <= set(weights):
+            return None
+        student.load_state_dict({state[name]: weights[name] for name in state})
+        return student
+
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
         """Normalise and run the network."""
         return self.net(((observation - self.mean) / self.std).clamp(-_CLIP, _CLIP))
@@ -85,7 +104,7 @@ class Distillation:
     Parameters
     ----------
     teacher
-        ONNX file with TWIST2's layout.
+        ONNX file with TWIST2's layout, of another's tracker or of ours.
     description
         The layout.
     draw
@@ -105,7 +124,8 @@ class Distillation:
         variation: Variation | None = None,
         threads: int = 2,
     ) -> None:
-        self.settings = s = settings or Settings()
+        own = Student.from_onnx(teacher)
+        self.settings = s = settings or (Settings() if own is None else OWN)
         self.folder = folder
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
@@ -113,7 +133,8 @@ class Distillation:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._teacher = onnxruntime.InferenceSession(str(teacher), options, providers=["CPUExecutionProvider"])
-        self._student, self._average = Student(), Student()
+        self._own = own is not None
+        self._student, self._average = own or Student(), Student()
         self._average.load_state_dict(self._student.state_dict())
         self._adam = torch.optim.Adam(self._student.parameters(), s.rate)
         self._buffer = np.zeros((s.buffer, OBSERVATION), np.float16)
@@ -157,18 +178,19 @@ class Distillation:
         share = max(0.0, 1.0 - self.done / s.by_teacher)
         for _ in range(s.ticks):
             seen = self._robots.observe()
+            told = self._label(self._robots.guided(seen)) if self._own else None
             with torch.no_grad():
                 action = self._student(torch.from_numpy(seen)).numpy().copy()
             action += self._noise[:, None] * self._rng.normal(size=action.shape)
             taught = self._luck < share
             if taught.any():
                 # Here the teacher sees the state that was measured: there is no delay before it has acted.
-                action[taught] = self._label(self._robots.clean_now())[taught]
+                action[taught] = (self._label(self._robots.clean_now()) if told is None else told)[taught]
                 action[taught] += self._noise[taught, None] * self._rng.normal(size=action[taught].shape)
             clean, failed = self._robots.step(action)
             rows = (self._kept + np.arange(s.robots)) % s.buffer
             self._buffer[rows] = seen
-            self._labels[rows] = self._label(clean)
+            self._labels[rows] = self._label(clean) if told is None else told
             self._kept += s.robots
             fallen += int(failed.sum())
         self.samples += s.robots * s.ticks
@@ -182,7 +204,7 @@ class Distillation:
         size = min(self._kept, s.buffer)
         if size < s.warm_up:
             return 0.0
-        if not self._student.std.ne(1.0).any():
+        if not self._own and not self._student.std.ne(1.0).any():
             sample = torch.from_numpy(self._buffer[:size:2].astype(np.float32))
             for student in (self._student, self._average):
                 student.mean[:] = sample.mean(dim=0)
@@ -235,6 +257,13 @@ class Distillation:
         self._average.load_state_dict(state["average"])
         self._adam.load_state_dict(state["adam"])
         self.samples, self.done = state["samples"], state["done"]
+
+
+def _onnx_name(name: str) -> str:
+    """Name in `to_onnx`'s file of one of `Student`'s parameters."""
+    _, _, parameter = name.partition(".")
+    number, _, kind = parameter.partition(".")
+    return f"{kind}{number}" if kind else name
 
 
 def to_onnx(student: Student) -> onnx.ModelProto:

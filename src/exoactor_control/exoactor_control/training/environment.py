@@ -69,6 +69,8 @@ class Episode:
     """(L, 3) m."""
     yaw: np.ndarray
     """(L,) rad."""
+    guide: np.ndarray
+    """(L, 35) the motion's guide; nothing where it has none."""
 
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory, stand: int = 0) -> Episode:
@@ -85,10 +87,14 @@ class Episode:
             axis=1,
         )
         still = np.r_[0.0, 0.0, STANDING_HEIGHT, 0.0, 0.0, 0.0, STANDING]
+        guide = np.zeros((stand + len(mimic), MIMIC))
+        if trajectory.guide is not None:
+            guide[stand + trajectory.begin : stand + trajectory.end] = trajectory.guide
         return cls(
             np.concatenate([np.tile(still, (stand, 1)), mimic]),
             np.concatenate([np.tile(trajectory.root_pos[:1], (stand, 1)), trajectory.root_pos]),
             np.concatenate([np.tile(rpy[:1, 2], stand), rpy[:, 2]]),
+            guide,
         )
 
     def __len__(self) -> int:
@@ -222,6 +228,15 @@ class Robots:
         observation = _with_history(step, self._history)
         _remember(step, self._history)
         return observation
+
+    def guided(self, observation: np.ndarray) -> np.ndarray:
+        """What `observe` has just given (N, 1432), had the robots been told the motions' guides as well."""
+        frames = np.maximum(self.frame[:, None] - np.r_[0, HISTORY:0:-1], 0)
+        guide = np.stack([e.guide[np.minimum(t, len(e) - 1)] for e, t in zip(self.episodes, frames, strict=True)])
+        guided = observation.copy()
+        guided[:, :-MIMIC].reshape(self.count, HISTORY + 1, STEP)[..., :MIMIC] += guide
+        guided[:, -MIMIC:] += guide[:, 0]
+        return guided
 
     def clean_now(self) -> np.ndarray:
         """What the teacher would see now, (N, 1432): no noise, the joints' error added to what it is told."""

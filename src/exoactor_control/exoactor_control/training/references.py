@@ -22,6 +22,8 @@ _OTHER_SIDE = {"left": "right", "right": "left"}
 _MIRRORED = np.array(
     [JOINT_NAMES.index("_".join(_OTHER_SIDE.get(part, part) for part in name.split("_"))) for name in JOINT_NAMES]
 )
+_GUIDED = 0.4
+"""Share of the episodes that motions with a guide get, if there are any."""
 _SIGNS = np.array([-1.0 if "_roll_" in name or "_yaw_" in name else 1.0 for name in JOINT_NAMES])
 
 
@@ -126,6 +128,8 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
 class Library:
     """Motions to be varied: mirrored, sped up and slowed down, their arms exchanged, cut, shaken.
 
+    One with a guide is mirrored only, since the guide would not fit anything else, and drawn the more often.
+
     Parameters
     ----------
     paths
@@ -140,6 +144,7 @@ class Library:
                 self.motions.append(prepare(RobotMotion.load(path)).motion)
             except Refused as error:
                 progress(k / len(paths), f"{path.name} is left out: {error}")
+        self._guided = [motion for motion in self.motions if motion.guide is not None]
         if not self.motions:
             raise Missing("There is no motion to train on.")
 
@@ -148,7 +153,11 @@ class Library:
         stand = int(rng.integers(0, 75))
         if rng.uniform() < 0.06:
             return Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), stand + int(rng.integers(100, 250)))
-        motion = self._vary(self._one(rng), rng)
+        if self._guided and rng.uniform() < _GUIDED:
+            motion = self._guided[rng.integers(len(self._guided))]
+            motion = mirror(motion) if rng.uniform() < 0.5 else motion
+        else:
+            motion = self._vary(self._one(rng), rng)
         blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, rng.uniform(0.6, 1.5))
         return Episode.from_trajectory(blended, stand)
 
@@ -180,7 +189,11 @@ class Library:
 def mirror(motion: RobotMotion) -> RobotMotion:
     """Exchange left and right, in the plane y = 0."""
     quat = motion.root_quat_wxyz * (1.0, -1.0, 1.0, -1.0)
-    return RobotMotion(motion.fps, motion.root_pos * (1.0, -1.0, 1.0), quat, motion.joint_pos[:, _MIRRORED] * _SIGNS)
+    guide = motion.guide
+    if guide is not None:
+        guide = np.concatenate([guide[:, :6] * (1, -1, 1, -1, 1, -1), guide[:, 6:][:, _MIRRORED] * _SIGNS], axis=1)
+    joints = motion.joint_pos[:, _MIRRORED] * _SIGNS
+    return RobotMotion(motion.fps, motion.root_pos * (1.0, -1.0, 1.0), quat, joints, guide=guide)
 
 
 def _wander(n: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
