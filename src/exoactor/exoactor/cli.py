@@ -399,7 +399,13 @@ def refine(
 
 @app.command(epilog="Example: exoactor train-tracker twist2_1017_20k.onnx --motions my_motions -o training")
 def train_tracker(
-    teacher: Annotated[Path, typer.Argument(help="Tracker with TWIST2's layout (.onnx), which is imitated.")],
+    teacher: Annotated[
+        str,
+        typer.Argument(
+            help="Tracker with TWIST2's layout (.onnx), which is imitated; or 'exoactor' (or another of ours), which "
+            "is gone on with: it learns to do by itself what it does under the motions' guides (exoactor refine)."
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder; what is there is gone on with.")] = Path(
         "training"
     ),

@@ -200,10 +200,15 @@ def load_policy(name: str, description: str = "") -> Policy | None:
     """
     if name == "pd":
         return None
-    path = FOLDER / f"{SHIPPED}.onnx" if name == SHIPPED else Path(name).expanduser()
+    path = policy_file(name)
     if not path.is_file():
         raise Missing(f"There is no policy file {path}: give a file, '{SHIPPED}' or 'pd'.")
     return Policy.load(path, description or None)
+
+
+def policy_file(name: str) -> Path:
+    """Where the policy is that users name so: the one that comes with this package, or a file."""
+    return FOLDER / f"{SHIPPED}.onnx" if name == SHIPPED else Path(name).expanduser()
 
 
 def _from(frame: Frame, ahead: Ahead | None) -> Ahead:

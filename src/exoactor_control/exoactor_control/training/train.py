@@ -9,7 +9,7 @@ import numpy as np
 
 from exoactor.errors import BadInput
 from exoactor.stages import Metrics, Progress, no_progress
-from exoactor_control.policy import Policy
+from exoactor_control.policy import Policy, policy_file
 from exoactor_control.training.distill import Distillation
 from exoactor_control.training.references import Library, make
 
@@ -22,7 +22,8 @@ class Training:
     Parameters
     ----------
     teacher
-        ONNX file of a tracker with TWIST2's layout.
+        ONNX file of a tracker with TWIST2's layout; or "exoactor" or the file of a tracker of ours, which is gone on
+        with: it learns to do by itself what it does under the motions' guides (`exoactor_control.refine`).
     output
         Folder for the references (``references/``), ``checkpoint.pt`` and ``exoactor.onnx``. What is there is gone on
         with: the same command again continues a training that was broken off.
@@ -45,7 +46,7 @@ class Training:
 
     def __init__(
         self,
-        teacher: Path,
+        teacher: str | Path,
         output: Path,
         motions: Sequence[Path] = (),
         tasks: int = 300,
@@ -53,8 +54,8 @@ class Training:
         seed: int = 0,
         threads: int = 2,
     ) -> None:
-        self._description = Policy.load(teacher, TEACHER_LAYOUT).description
-        self._teacher, self._output = Path(teacher), Path(output)
+        self._teacher, self._output = policy_file(str(teacher)), Path(output)
+        self._description = Policy.load(self._teacher, TEACHER_LAYOUT).description
         self._motions = [path for given in motions for path in _files(Path(given))]
         if minutes <= 0 or threads < 1 or tasks < 0:
             raise BadInput("A training needs a positive time, at least one thread, and no negative number of tasks.")
