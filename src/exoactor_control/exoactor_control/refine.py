@@ -39,9 +39,12 @@ _TWINS = ((0.0, 0), (0.07, 10), (-0.07, 5))
 _SPREAD = np.r_[0.3, 0.3, 0.05, 0.08, 0.08, 0.5, np.full(15, 0.15), np.full(14, 0.1)]
 """(35,) of the variations, m/s, m, rad, rad/s."""
 _NEAR = 0.6
-"""Share of what success allows up to which nothing is varied."""
+"""Share of what is allowed up to which nothing is varied."""
 _ENOUGH = 0.8
 """Share of it inside of which a guide is a good one."""
+_FALLEN = 0.4  # m that the pelvis has sunk under the reference's
+_MAX_PLACE_ERROR = 0.4
+"""m: a robot that is farther from its place has not done the motion well, though the field's rule lets it go."""
 _FADE = 10  # frames in which the guide falls to 1/e past the horizon
 
 
@@ -56,7 +59,7 @@ def refine(
     """Return the motion with a guide (a guide that it has already is where the search begins).
 
     Whether the guide helps is for the rehearsal to say: it judges by the motion itself, with a guide as without. A
-    motion at which the robot keeps well inside of what success allows comes back as it was.
+    motion at which the robot keeps well inside of what success allows, and near its place, comes back as it was.
 
     Parameters
     ----------
@@ -65,8 +68,8 @@ def refine(
     policy, description
         As for `exoactor_control.policy.load_policy`; its observations must be TWIST2's.
     rounds
-        Times that the horizon goes along the motion, at most; enough is when the robots keep well inside of what
-        success allows.
+        Times that the horizon goes along the motion, at most; enough is when the robots keep well inside of what is
+        allowed.
     seed
         Of the variations.
     progress
@@ -91,19 +94,27 @@ def refine(
     there = np.arange(len(motion)) / motion.fps - reference.begin
     best, least = motion.guide, search.worst()
     for k in range(rounds):
-        if max(least) < _ENOUGH:
+        if least.max() < _ENOUGH:
             break
         search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
         # It is judged as it will be kept, at the motion's own rate: a guide for a hop may be lost by that
         kept = _sampled(search.guide, RATE, there)
         search.guide[:] = _sampled(kept, motion.fps, here)
         worst = search.worst()
-        if (worst[0] > 1.0, max(worst)) < (least[0] > 1.0, max(least)):
+        if _poor(worst) < _poor(least):
             best, least = kept, worst
-    progress(1.0, f"The worst moment is at {least[0]:.0%} of what success allows.")
+    progress(1.0, f"The worst moment is at {least[0].max():.0%} of what is allowed.")
     if best is None or not best.any():
         return replace(motion, guide=None)
     return replace(motion, guide=best)
+
+
+def _poor(worst: np.ndarray) -> tuple[int, float]:
+    """How poor a guide is whose twins came to these errors (twins, 2): on how many of them it fails, then how far off.
+
+    The place at the motion's end is no part of success.
+    """
+    return int((worst[:, 0] > 1.0).sum()), float(worst.max())
 
 
 def _sampled(guide: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
@@ -139,27 +150,28 @@ class _Search:
         self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON))  # the first knot stays
         self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is the less certain
 
-    def worst(self) -> list[float]:
-        """Greatest error in the whole motion on each of the twins, as a share of what success allows."""
+    def worst(self) -> np.ndarray:
+        """(twins, 2) greatest errors in the whole motion, as shares: of what success allows, and of the place."""
         self._few.state = self._start
-        return self._excess(*self._few.run(self.guide[None]), 0)[0].max(axis=-1).tolist()
+        return self._shares(*self._few.run(self.guide[None]), 0)[0].max(axis=-2)
 
     def go(self, progress: Progress) -> None:
-        """Once along the motion, or as far as the robot as it is does not fail."""
+        """Once along the motion, or until the robot as it is falls."""
         self._few.state = self._start
         for at in range(0, len(self._motion), _KNOT):
             here = self._few.state
             ahead = min(at + _HORIZON, len(self._motion))
             before = self.guide[ahead - 1].copy()
             progress(at / len(self._motion), f"Seeking a guide: {at / RATE:.1f} of {self._motion.duration:.1f} s.")
-            if self._excess(*self._few.run(self.guide[None, at:ahead]), at).max() > _NEAR:
+            if self._shares(*self._few.run(self.guide[None, at:ahead]), at).max() > _NEAR:
                 # All of them, even where fewer would do: only just inside, other robots than the twins fail
                 for k in range(_ITERATIONS):
                     self._improve(at, here, _CALMER**k)
             beyond = np.arange(1, len(self.guide) - ahead + 1)[:, None]
             self.guide[ahead:] += (self.guide[ahead - 1] - before) * np.exp(-beyond / _FADE)
             self._few.state = here
-            if self._excess(*self._few.run(self.guide[None, at : at + _KNOT]), at)[0, 0].max() > 1.0:
+            *_, sunk = self._errors(*self._few.run(self.guide[None, at : at + _KNOT]), at)
+            if sunk[0, 0].max() > _FALLEN:
                 return
 
     def _improve(self, at: int, here: dict[str, np.ndarray], spread: float) -> None:
@@ -177,14 +189,15 @@ class _Search:
         """(n,) how far n samples were from the motion: mean of the twins, and the worst of them."""
         height, turned, place, joints, sunk = self._errors(poses, origins, at)
         cost = _felt(height / MAX_HEIGHT_ERROR).sum(axis=-1) + _felt(turned / MAX_TURN_ERROR)
-        cost += 0.5 * joints + 2.0 * np.maximum(place - 0.15, 0.0) ** 2 + 200.0 * np.maximum(sunk - 0.12, 0.0) ** 2
+        cost += 0.5 * joints + 4.0 * np.maximum(place - 0.1, 0.0) ** 2 + 200.0 * np.maximum(sunk - 0.12, 0.0) ** 2
         cost = cost.mean(axis=2)
         return cost.mean(axis=1) + 0.5 * cost.max(axis=1)
 
-    def _excess(self, poses: np.ndarray, origins: np.ndarray, at: int) -> np.ndarray:
-        """(n, twins, H) errors as a share of what success allows."""
-        height, turned, *_ = self._errors(poses, origins, at)
-        return np.maximum(height.max(axis=-1) / MAX_HEIGHT_ERROR, turned / MAX_TURN_ERROR)
+    def _shares(self, poses: np.ndarray, origins: np.ndarray, at: int) -> np.ndarray:
+        """(n, twins, H, 2) errors as shares: of what success allows, and of `_MAX_PLACE_ERROR`."""
+        height, turned, place, *_ = self._errors(poses, origins, at)
+        success = np.maximum(height.max(axis=-1) / MAX_HEIGHT_ERROR, turned / MAX_TURN_ERROR)
+        return np.stack([success, place / _MAX_PLACE_ERROR], axis=-1)
 
     def _errors(self, poses: np.ndarray, origins: np.ndarray, at: int) -> tuple[np.ndarray, ...]:
         """Errors of height (n, twins, H, 5) m and turn (n, twins, H) rad, of place m, of joints rad, and how sunk m."""

@@ -89,7 +89,7 @@ def test_the_guide_that_was_judged_is_what_the_policy_is_told(monkeypatch):
 
         def worst(self):
             judged.append(self.guide.copy())
-            return [0.5 if self.guide.any() else 2.0]
+            return np.array([[0.5 if self.guide.any() else 2.0, 0.0]])
 
         def go(self, _):
             self.guide = np.random.default_rng(0).normal(size=self.guide.shape)  # more than 30 Hz can hold

@@ -22,7 +22,7 @@ _OTHER_SIDE = {"left": "right", "right": "left"}
 _MIRRORED = np.array(
     [JOINT_NAMES.index("_".join(_OTHER_SIDE.get(part, part) for part in name.split("_"))) for name in JOINT_NAMES]
 )
-_GUIDED = 0.4
+_GUIDED = 0.3
 """Share of the episodes that motions with a guide get, if there are any."""
 _SIGNS = np.array([-1.0 if "_roll_" in name or "_yaw_" in name else 1.0 for name in JOINT_NAMES])
 
