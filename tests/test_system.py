@@ -58,7 +58,8 @@ class Up:
         try:
             return self.process.wait(30)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            for pid in (*self.children().values(), self.process.pid):  # none of them outlives the tests
+                os.kill(pid, signal.SIGKILL)
             raise
 
 
