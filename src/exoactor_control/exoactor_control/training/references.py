@@ -128,7 +128,8 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
 class Library:
     """Motions to be varied: mirrored, sped up and slowed down, their arms exchanged, cut, shaken.
 
-    One with a guide is mirrored only, since the guide would not fit anything else, and drawn the more often.
+    One with a guide is mirrored only, since the guide would not fit anything else, and drawn the more often. The same
+    motion without its guide should not be there too: it would be learnt both ways.
 
     Parameters
     ----------
@@ -138,14 +139,15 @@ class Library:
 
     def __init__(self, paths: Sequence[Path], progress: Progress = no_progress) -> None:
         self.motions: list[RobotMotion] = []
+        self.guided: list[RobotMotion] = []
         for k, path in enumerate(paths):
             progress(k / len(paths), f"Reading {path.name}")
             try:
-                self.motions.append(prepare(RobotMotion.load(path)).motion)
+                motion = prepare(RobotMotion.load(path)).motion
+                (self.motions if motion.guide is None else self.guided).append(motion)
             except Refused as error:
                 progress(k / len(paths), f"{path.name} is left out: {error}")
-        self._guided = [motion for motion in self.motions if motion.guide is not None]
-        if not self.motions:
+        if not self.motions and not self.guided:
             raise Missing("There is no motion to train on.")
 
     def draw(self, rng: np.random.Generator) -> Episode:
@@ -153,17 +155,12 @@ class Library:
         stand = int(rng.integers(0, 75))
         if rng.uniform() < 0.06:
             return Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), stand + int(rng.integers(100, 250)))
-        if self._guided and rng.uniform() < _GUIDED:
-            motion = self._guided[rng.integers(len(self._guided))]
-            motion = mirror(motion) if rng.uniform() < 0.5 else motion
+        if self.guided and (not self.motions or rng.uniform() < _GUIDED):
+            motion = _one(self.guided, rng)
         else:
-            motion = self._vary(self._one(rng), rng)
+            motion = self._vary(_one(self.motions, rng), rng)
         blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, rng.uniform(0.6, 1.5))
         return Episode.from_trajectory(blended, stand)
-
-    def _one(self, rng: np.random.Generator) -> RobotMotion:
-        motion = self.motions[rng.integers(len(self.motions))]
-        return mirror(motion) if rng.uniform() < 0.5 else motion
 
     def _vary(self, motion: RobotMotion, rng: np.random.Generator) -> RobotMotion:
         first = 0 if rng.uniform() < 0.5 else int(rng.integers(0, max(len(motion) - 50, 1)))
@@ -173,7 +170,7 @@ class Library:
         joints = joints.copy()
         n = len(joints)
         if rng.uniform() < 0.3:
-            other = self._one(rng).joint_pos[:, _ARMS]
+            other = _one(self.motions, rng).joint_pos[:, _ARMS]
             begin = int(rng.integers(0, max(len(other) - n, 1)))
             joints[:, _ARMS] = other[np.minimum(begin + np.arange(n), len(other) - 1)]
         if rng.uniform() < 0.6:
@@ -184,6 +181,11 @@ class Library:
             turn = Rotation.from_rotvec(_wander(n, 3, 0.06 * much, rng))
             quat = (Rotation.from_quat(quat, scalar_first=True) * turn).as_quat(scalar_first=True)
         return RobotMotion(RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
+
+
+def _one(motions: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:
+    motion = motions[rng.integers(len(motions))]
+    return mirror(motion) if rng.uniform() < 0.5 else motion
 
 
 def mirror(motion: RobotMotion) -> RobotMotion:

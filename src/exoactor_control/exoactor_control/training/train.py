@@ -79,7 +79,7 @@ class Training:
         return {
             "tracker": str(self._output / "exoactor.onnx"),
             "samples": distillation.samples,
-            "motions": len(library.motions),
+            "motions": len(library.motions) + len(library.guided),
         }
 
 
