@@ -86,6 +86,9 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "key_body_error_mm": round(1e3 * float(np.mean([row["key_body_error_mean"] for row in done])), 1),
         "end_position_error_of_path": of_path(paths, "end_position_error"),
         "final_position_error_of_path": of_path(paths, "final_position_error"),
+        "end_position_error_of_path_where_it_succeeded": of_path(
+            [row for row in paths if row["success"]], "end_position_error"
+        ),
         "end_position_error_m": round(float(np.mean([row["end_position_error"] for row in done])), 3),
         "end_heading_error_deg": {"mean": round(heading.mean(), 1), "worst": round(heading.max(), 1)},
         "final_heading_error_deg": {"mean": round(final.mean(), 1), "worst": round(final.max(), 1)},
