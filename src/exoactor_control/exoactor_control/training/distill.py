@@ -87,10 +87,11 @@ class Student(nn.Module):
         model = onnx.load(str(path))
         weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in model.graph.initializer}
         student = cls()
-        state = {_onnx_name(name): name for name in student.state_dict()}
-        if not set(state) <= set(weights):
-            return None
-        student.load_state_dict({state[name]: weights[name] for name in state})
+        for name, value in student.state_dict().items():
+            read = weights.get(_onnx_name(name))
+            if read is None or read.shape != value.shape:
+                return None
+            value.copy_(read)
         return student
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
