@@ -119,10 +119,10 @@ def test_guides_are_tried_until_one_does(monkeypatch):
 
 @needs_data
 @pytest.mark.slow
-def test_a_kick_that_fails_succeeds_with_its_guide():
-    motion = RobotMotion.load(DATA / "motions" / "asap_kick_level2.npz")
+def test_a_leap_that_fails_succeeds_with_its_guide():
+    motion = RobotMotion.load(DATA / "motions" / "asap_lebron1.npz")
     assert not Rehearsal()(motion).metrics["success"]
-    done = Rehearsal(refine=1)(motion)
+    done = Rehearsal(refine=3)(motion)
     assert done.metrics["success"]
     assert np.abs(done.guided.guide).max() > 0.1
     assert np.array_equal(done.guided.joint_pos, motion.joint_pos), "the motion itself is as it was"
