@@ -69,6 +69,8 @@ class Description:
     """rad, one number or (n,): target = default_pose + action_scale * clip(action)."""
     action_clip: float
     encoder: Encoder | None = None
+    one_leg: bool = False
+    """Where a motion stands on one leg a regulator holds the robot, see `exoactor_control.one_leg`."""
 
     def __post_init__(self) -> None:
         self._check_joints()
@@ -120,6 +122,7 @@ class Description:
                 **{name: np.array(d[name], dtype=float) for name in ("default_pose", "kp", "kd", "effort_limits")},
                 action_scale=np.array(d["action_scale"], dtype=float),
                 action_clip=float(d["action_clip"]),
+                one_leg=bool(d.get("one_leg", False)),
                 encoder=None
                 if encoder is None
                 else Encoder(

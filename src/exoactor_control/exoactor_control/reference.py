@@ -12,6 +12,7 @@ from exoactor.errors import Refused
 from exoactor.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 from exoactor_control.human import Human
+from exoactor_control.one_leg import OneLeg
 from exoactor_control.repair import MAX_SPEED, MAX_TURN, set_on_floor, speeds, whole
 from exoactor_control.rotations import from_roll_pitch_yaw
 
@@ -182,6 +183,8 @@ class Trajectory:
     """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
     guide: np.ndarray | None = None
     """(end - begin, 35) the motion's guide; None: there is none."""
+    one_leg: tuple[OneLeg, ...] = ()
+    """What keeps the robot up in the motion's stands on one leg."""
 
     def __len__(self) -> int:
         return len(self.joint_pos)

@@ -207,6 +207,7 @@ class Rehearsal:
         poses = np.array(frames or [robot.pose])
         actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics = score(told, actual, fault)
+        guided = [_GUIDED] if motion.guide is not None and self._policy is not None else []
         metrics |= {
             **final_error(told, actual, robot.pose[:7]),
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
@@ -216,7 +217,7 @@ class Rehearsal:
             "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": [*reference.notes, *([_GUIDED] if motion.guide is not None and self._policy is not None else [])],
+            "notes": [*reference.notes, *controller.notes, *guided],
         }
         return Tracking(actual, metrics)
 

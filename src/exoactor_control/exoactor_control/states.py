@@ -14,6 +14,7 @@ import numpy as np
 from exoactor.errors import Refused
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor_control.odometry import Odometry
+from exoactor_control.one_leg import OneLeg, lean_over, robot_model, stands
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, Reference, Trajectory, prepare
 from exoactor_control.safety import STALE, Safety
@@ -144,12 +145,15 @@ class Controller:
         self._safety = Safety(None if policy is None else policy.effort_limits)
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
+        self.notes: list[str] = []
+        """What was done to the motion that was last to be tracked, beyond `prepare`, one sentence each."""
         self._coming: Trajectory | None = None  # to begin with at the next step
         self._halts = 0  # times that it went to damping
         self._fault = ""
         self._done = False
         self._next_tick = 0.0
         self._last: tuple[RobotState | None, float] = (None, 0.0)
+        robot_model()  # now, while nothing waits for the interpreter's lock
 
     # requests
 
@@ -224,10 +228,18 @@ class Controller:
             if self._state is not State.STAND:
                 raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
             state, frame, halts = self._last[0], self._tracker.frame, self._halts
-        coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)  # takes long: the loop goes on
+        # What follows takes long: the loop goes on
+        one_leg: tuple[OneLeg, ...] = ()
+        notes: list[str] = []
+        if self.policy is not None and self.policy.description.one_leg:
+            motion, notes = lean_over(reference.motion)
+            reference = replace(reference, motion=motion)
+            one_leg = tuple(OneLeg(motion, stand, self.policy.kp, self.policy.kd) for stand in stands(motion))
+        coming = replace(Trajectory.blended(reference, state.joint_pos, frame, self.blend), one_leg=one_leg)
         with self._lock:
             self._go_on_unless_halted(halts)
             self._coming, self._done = coming, False
+            self.notes = notes
 
     # the loop
 

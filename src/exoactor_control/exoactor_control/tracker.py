@@ -110,7 +110,14 @@ class Tracker:
         ).guided(self.trajectory.guide_at(now))
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
-        self.target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
+        target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
+        self.target = self._on_one_leg(now - self.trajectory.begin, target, state)
+
+    def _on_one_leg(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
+        """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""
+        for stand in self.trajectory.one_leg:
+            target = stand.mixed(index, target, state.quat_wxyz, state.joint_pos, state.ang_vel, state.joint_vel)
+        return target
 
     def _lay(self, index: int, yaw: float, place: np.ndarray) -> None:
         """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""

@@ -119,8 +119,8 @@ def test_guides_are_tried_until_one_does(monkeypatch):
 
 @needs_data
 @pytest.mark.slow
-def test_a_leap_that_fails_succeeds_with_its_guide():
-    motion = RobotMotion.load(DATA / "motions" / "asap_lebron1.npz")
+def test_a_motion_that_fails_succeeds_with_its_guide():
+    motion = RobotMotion.load(DATA / "motions" / "asap_squat_level2.npz")
     assert not Rehearsal()(motion).metrics["success"]
     done = Rehearsal(refine=3)(motion)
     assert done.metrics["success"]

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.motion import JOINT_NAMES
 from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, mujoco_model
+from exoactor_control.one_leg import as_servos
 from exoactor_control.policy import Description, roll_pitch_yaw
 from exoactor_control.reference import RATE, Trajectory
 from exoactor_control.rotations import wrap
@@ -136,7 +137,7 @@ class Robots:
         self.count, self.draw, self.description, self.variation = count, draw, description, variation
         self.rng = np.random.default_rng(seed)
         self._base = mujoco_model(_TIMESTEP, visuals=False)
-        _as_servos(self._base, description)
+        as_servos(self._base, description.kp, description.kd, np.minimum(description.effort_limits, EFFORT_LIMITS))
         self._models = [mujoco.MjModel.__copy__(self._base) for _ in range(count)]
         self._data = [mujoco.MjData(self._base) for _ in range(threads)]
         self._rollout = mujoco.rollout.Rollout(nthread=threads)
@@ -325,19 +326,6 @@ class Robots:
             force = self.variation.push * rng.uniform(0.2, 1.0)
             self._force[i, self._torso, :2] = force * np.cos(direction), force * np.sin(direction)
             self._push_left[i] = round(0.2 * RATE)
-
-
-def _as_servos(model: mujoco.MjModel, description: Description) -> None:
-    """Make the torque motors position servos: kp (q - joint_pos) - kd joint_vel, within the lower effort limit."""
-    limit = np.minimum(description.effort_limits, EFFORT_LIMITS)
-    model.actuator_gainprm[:, 0] = description.kp
-    model.actuator_biastype[:] = mujoco.mjtBias.mjBIAS_AFFINE
-    model.actuator_biasprm[:, 1] = -description.kp
-    model.actuator_biasprm[:, 2] = -description.kd
-    model.actuator_ctrllimited[:] = 0
-    model.actuator_forcelimited[:] = 1
-    model.actuator_forcerange[:] = np.stack([-limit, limit], axis=1)
-    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
 
 
 def _with_history(step: np.ndarray, history: np.ndarray) -> np.ndarray:
