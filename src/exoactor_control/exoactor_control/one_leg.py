@@ -17,11 +17,12 @@ from functools import cache
 
 import mujoco
 import numpy as np
-from scipy.interpolate import interp1d
+from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
+from exoactor.errors import Refused
 from exoactor.motion import RobotMotion
 from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, mujoco_model, sole_points
 from exoactor_control.rotations import about_z
@@ -157,6 +158,11 @@ class OneLeg:
         One of its `stands`.
     kp, kd
         (29,) of the motors, N m/rad and N m s/rad.
+
+    Raises
+    ------
+    Refused
+        Something else than the foot is on the floor.
     """
 
     def __init__(self, motion: RobotMotion, stand: tuple[int, int, int], kp: np.ndarray, kd: np.ndarray) -> None:
@@ -226,8 +232,10 @@ class OneLeg:
             mujoco.mj_inverse(model, data)
             return data.qfrc_inverse.copy()
 
+        if inverse(_RAISED)[2] <= 0.0:
+            raise Refused("The motion stands on one leg with another part of the robot below that foot.")
         # The floor is a little soft: as deep in it as bears the weight
-        height = brentq(lambda z: inverse(z)[2], -0.05, 0.05, xtol=1e-7)
+        height = brentq(lambda z: inverse(z)[2], -_RAISED, _RAISED, xtol=1e-7)
         borne = inverse(height)[6:] / kp
         data.ctrl[:] = joints + borne
         mujoco.mj_forward(model, data)
@@ -264,7 +272,7 @@ def _gain(a: np.ndarray, b: np.ndarray, cost: np.ndarray, kp: np.ndarray) -> np.
 
 def _between(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values (K, ...) at frames, (frames, ...) at each frame from the first to the last."""
-    return interp1d(knots, values, axis=0)(np.arange(knots[-1] + 1))
+    return make_interp_spline(knots, values, k=1)(np.arange(knots[-1] + 1))
 
 
 def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from control_helpers import DATA, needs_data, standing_state
 from scipy.linalg import solve_discrete_are
 from scipy.spatial.transform import Rotation
 
+from exoactor.errors import Refused
 from exoactor.motion import RobotMotion
 from exoactor.robot import EFFORT_LIMITS, STANDING, mujoco_model, sole_points, standing_motion
 from exoactor_control import one_leg as module
@@ -122,6 +123,12 @@ class Stander:
 def test_the_regulator_holds_the_robot_where_the_motion_alone_lets_it_fall(motion, mass, push):
     assert Stander(motion, mass).stand(push=push) < 5.0
     assert Stander(motion, mass).stand(regulated=False, push=push) > 20.0
+
+
+def test_nothing_may_be_below_the_foot_that_carries():
+    policy = load_policy("exoactor")
+    with pytest.raises(Refused, match="below that foot"):
+        OneLeg(mirror(raising()), (0, 100, 200), policy.kp, policy.kd)
 
 
 def test_what_cannot_be_held_is_the_policys():
