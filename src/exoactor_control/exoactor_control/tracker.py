@@ -20,7 +20,7 @@ HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 MAX_TURN = 2.0  # rad/s of heading correction
 MAX_SPEED = 0.5  # m/s of position correction
 # A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
-LEAN, MAX_LEAN = 0.3, 0.1  # rad by which it is told to lean towards its place, per m; rad
+LEAN, MAX_LEAN = 0.4, 0.13  # rad by which it is told to lean towards its place, per m; rad
 
 # Steps on the spot after a motion, to where it should have ended
 _NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
