@@ -11,7 +11,7 @@ from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING, standing_motion
 from exoactor_control.reference import Trajectory, prepare
 from exoactor_control.rehearsal import Rehearsal
-from exoactor_control.tracker import MAX_LEAN, MAX_SPEED, MAX_TURN, Tracker, turn
+from exoactor_control.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Tracker, turn
 
 
 class Listener:
@@ -103,7 +103,7 @@ def test_a_robot_that_was_carried_forward_is_told_to_go_back(robot_yaw, wanted):
         walk.joints[[4, 10]] -= amount
         told = walk.go(0.02)
     np.testing.assert_allclose(told.lin_vel_xy, 0.068 * np.array(wanted), atol=0.01)
-    assert told.roll_pitch[1] == pytest.approx(-0.02, abs=0.003)  # and to lean backward
+    assert told.roll_pitch[1] == pytest.approx(-0.068 * LEAN, abs=0.003)  # and to lean backward
 
 
 def test_it_leans_towards_its_place_no_more_than_the_limit():
