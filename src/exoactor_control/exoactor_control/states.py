@@ -153,7 +153,8 @@ class Controller:
         self._done = False
         self._next_tick = 0.0
         self._last: tuple[RobotState | None, float] = (None, 0.0)
-        robot_model()  # now, while nothing waits for the interpreter's lock
+        if policy is not None and policy.description.one_leg:
+            robot_model()  # now, while nothing waits for the interpreter's lock
 
     # requests
 

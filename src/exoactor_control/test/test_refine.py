@@ -123,7 +123,7 @@ def test_guides_are_tried_until_one_does(monkeypatch):
 def test_a_motion_that_fails_succeeds_with_its_guide():
     motion = mirror(RobotMotion.load(DATA / "motions" / "asap_kick_level2.npz"))
     assert not Rehearsal()(motion).metrics["success"], "the test needs a motion at which the tracker fails"
-    done = Rehearsal(refine=3)(motion)
+    done = Rehearsal(refine=1)(motion)
     assert done.metrics["success"]
     assert np.abs(done.guided.guide).max() > 0.1
     assert np.array_equal(done.guided.joint_pos, motion.joint_pos), "the motion itself is as it was"

@@ -205,7 +205,7 @@ def test_twist2_on_every_shared_motion(capsys):
                 f"{m['key_body_error_mean']:6.3f} {m['end_position_error']:5.2f} {m['path_length']:6.2f} "
                 f"{m['end_heading_error']:10.2f}  {m['reason']}"
             )
-    assert sum(m["fell"] for m in rows.values()) <= 1
+    assert {name for name, m in rows.items() if m["fell"]} <= {"asap_CR7_level1"}
     assert np.mean([m["joint_error_mean"] for m in rows.values()]) < 0.085
     assert sum(m["success"] for m in rows.values()) >= 20
     assert np.mean([m["end_heading_error"] for m in rows.values()]) < 0.15
