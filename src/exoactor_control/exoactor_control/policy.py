@@ -99,6 +99,11 @@ class Policy:
         return self._to_motors(self.description.effort_limits, EFFORT_LIMITS)
 
     @property
+    def one_leg(self) -> bool:
+        """Where a motion stands on one leg a regulator holds the robot, see `exoactor_control.one_leg`."""
+        return self.description.one_leg
+
+    @property
     def horizon(self) -> int:
         """Steps that it looks ahead in the reference."""
         both = (self._observation, self._encoder_observation)

@@ -153,7 +153,7 @@ class Controller:
         self._done = False
         self._next_tick = 0.0
         self._last: tuple[RobotState | None, float] = (None, 0.0)
-        if policy is not None and policy.description.one_leg:
+        if policy is not None and policy.one_leg:
             robot_model()  # now, while nothing waits for the interpreter's lock
 
     # requests
@@ -232,7 +232,7 @@ class Controller:
         # What follows takes long: the loop goes on
         one_leg: tuple[OneLeg, ...] = ()
         notes: list[str] = []
-        if self.policy is not None and self.policy.description.one_leg:
+        if self.policy is not None and self.policy.one_leg:
             motion, notes = lean_over(reference.motion)
             reference = replace(reference, motion=motion)
             one_leg = tuple(OneLeg(motion, stand, self.policy.kp, self.policy.kd) for stand in stands(motion))
