@@ -9,9 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def convert(
     pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (backend, options, stopping))
     progress(0.0, f"0 of {total}")
     try:
-        futures = {pool.submit(_convert, path, target): path for path, target in files.items()}
+        with _deaf_to_ctrl_c():  # and so are the processes that are born meanwhile: they are told by this one
+            futures = {pool.submit(_convert, path, target): path for path, target in files.items()}
         for future in as_completed(futures):
             path = futures[future]
             try:
@@ -103,13 +105,22 @@ def convert(
     return result
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Ctrl-C waits until this is over."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 # --- in the processes -------------------------------------------------------------------------------------------------
 
 _worker: dict[str, Any] = {}
 
 
 def _prepare(backend: str, options: dict[str, Any], stopping: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others
     _worker.update(retarget=backend_class("retarget", backend)(**options), stopping=stopping)
 
 

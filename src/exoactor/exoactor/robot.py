@@ -29,6 +29,7 @@ __all__ = [
     "STANDING_HEIGHT",
     "VELOCITY_LIMITS",
     "Soles",
+    "as_servos",
     "configurations",
     "forward_kinematics",
     "mujoco_model",
@@ -387,6 +388,17 @@ def mujoco_model(
 ) -> mujoco.MjModel:
     """Compile `mujoco_spec` with the same arguments."""
     return mujoco_spec(timestep, floor, self_collision=self_collision, visuals=visuals).compile()
+
+
+def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.ndarray) -> None:
+    """Make a model's torque motors position servos: kp (q - joint_pos) - kd joint_vel, within limits (29,) N m."""
+    model.actuator_gainprm[:, 0] = kp
+    model.actuator_biastype[:] = mujoco.mjtBias.mjBIAS_AFFINE
+    model.actuator_biasprm[:, 1] = -kp
+    model.actuator_biasprm[:, 2] = -kd
+    model.actuator_ctrllimited[:] = 0
+    model.actuator_forcelimited[:] = 1
+    model.actuator_forcerange[:] = np.stack([-limits, limits], axis=1)
 
 
 def set_state(data: mujoco.MjData, motion: RobotMotion, frame: int, start: int = 0) -> None:

@@ -191,11 +191,12 @@ class ControlLoop:
                 raise Refused("The robot was stopped meanwhile.")
             getattr(self.controller, what)()
 
-    def track(self, reference: Reference, number: int = 0) -> None:
-        """Carry out a motion, then stand; `exoactor_control.states.Controller.track` says when it is refused."""
+    def track(self, reference: Reference, number: int = 0) -> list[str]:
+        """As `exoactor_control.states.Controller.track`."""
         with self._asking:
-            self.controller.track(reference)
+            notes = self.controller.track(reference)
             self.samples, self._told, self._motion = [], 0, number
+        return notes
 
     def _halt(self) -> None:
         self._stops += 1

@@ -146,10 +146,11 @@ class ControlProcess:
         """As `ControlLoop.ask`."""
         self._call("ask", what)
 
-    def track(self, reference: Reference) -> None:
+    def track(self, reference: Reference) -> list[str]:
         """As `ControlLoop.track`."""
-        self._call("track", reference, self._motion + 1)
+        notes = self._call("track", reference, self._motion + 1)
         self._motion, self.samples = self._motion + 1, []  # the first comes only when the blend-in is over
+        return notes
 
     def let_go(self) -> None:
         """As `ControlLoop.let_go`."""

@@ -24,12 +24,13 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.errors import Refused
 from exoactor.motion import RobotMotion
-from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, mujoco_model, sole_points
+from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_model, sole_points
+from exoactor_control.reference import RATE
 from exoactor_control.rotations import about_z
 
 FEET = ("left", "right")
-TIMESTEP = 0.002  # s
-_PERIOD = 10  # of them between targets
+_TIMESTEP = 0.002  # s
+_PERIOD = round(1.0 / RATE / _TIMESTEP)  # of them between targets
 
 _RAISED = 0.05
 """m that the other foot is off the floor."""
@@ -66,7 +67,7 @@ _KNOT = 10
 @cache
 def robot_model() -> mujoco.MjModel:
     """The G1's; it is not to be changed. To read it holds the interpreter's lock for 0.1 s: do it in time."""
-    return mujoco_model(TIMESTEP, visuals=False)
+    return mujoco_model(_TIMESTEP, visuals=False)
 
 
 def stands(motion: RobotMotion) -> list[tuple[int, int, int]]:
@@ -94,15 +95,15 @@ def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
     return True
 
 
-def lean_over(motion: RobotMotion) -> tuple[RobotMotion, list[str]]:
-    """Lean the motion over the foot that carries, where it stands on one leg, and level that sole.
+def lean_over(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[RobotMotion, list[str]]:
+    """Lean the motion over the foot that carries in each of its `stands`, and level that sole.
 
     Returns
     -------
     The motion, and what was done, one sentence each.
     """
     notes = []
-    for foot, first, end in stands(motion):
+    for foot, first, end in found:
         motion, angle = _leaned(motion, foot, first, end)
         span = f"{first / motion.fps:.1f} to {end / motion.fps:.1f} s"
         notes.append(f"The motion was leaned by up to {angle:.2f} rad, to stand on the {FEET[foot]} leg from {span}.")
@@ -153,9 +154,9 @@ class OneLeg:
     Parameters
     ----------
     motion
-        At 50 Hz, leaned (`lean_over`).
+        At `RATE`, leaned (`lean_over`).
     stand
-        One of its `stands`.
+        One of its `stands`, as they were before it was leaned.
     kp, kd
         (29,) of the motors, N m/rad and N m s/rad.
 
@@ -170,12 +171,11 @@ class OneLeg:
         model = copy(robot_model())
         as_servos(model, kp, kd, EFFORT_LIMITS)
         self._body = _Body(model, foot)
-        self._quat = motion.root_quat_wxyz[self._first : end]
-        self._joints = motion.joint_pos[self._first : end]
+        frames = range(self._first, end)
+        self._poses = [self._body.on_floor(motion.root_quat_wxyz[i], motion.joint_pos[i])[0] for i in frames]
         self._share = 0.0
-        n = len(self._joints)
-        knots = np.unique(np.r_[np.arange(0, n, _KNOT), n - 1])
-        linear = [self._linearised(self._quat[k], self._joints[k], kp) for k in knots]
+        knots = np.unique(np.r_[np.arange(0, len(frames), _KNOT), len(frames) - 1])
+        linear = [self._linearised(self._poses[k], kp) for k in knots]
         self._borne = _between(knots, np.array([borne for *_, borne in linear]))
         self._gains = _between(knots, np.array([_gain(*system, kp) for *system, _ in linear]))
 
@@ -196,17 +196,17 @@ class OneLeg:
         ``joint_vel`` (29,) rad/s.
         """
         i, body = index - self._first, self._body
-        if not 0 <= i < len(self._joints):
+        if not 0 <= i < len(self._poses):
             self._share = 0.0
             return target
-        wanted, _ = body.on_floor(self._quat[i], self._joints[i])
+        wanted = self._poses[i]
         pose, speed = body.on_floor(quat_wxyz, joint_pos, ang_vel, joint_vel)
         can = self._can_be_held(pose, speed)
-        self._share = float(np.clip(self._share + 0.02 * (1.0 / _TAKEN if can else -1.0 / _LOST), 0.0, 1.0))
+        self._share = float(np.clip(self._share + (1.0 / _TAKEN if can else -1.0 / _LOST) / RATE, 0.0, 1.0))
         off = np.zeros(body.model.nv)
         mujoco.mj_differentiatePos(body.model, off, 1.0, wanted, pose)
-        held = self._joints[i] + self._borne[i] - self._gains[i] @ np.r_[off, speed]
-        share = min(self._share, (len(self._joints) - i) * 0.02 / _FALL)
+        held = wanted[7:] + self._borne[i] - self._gains[i] @ np.r_[off, speed]
+        share = min(self._share, (len(self._poses) - i) / RATE / _FALL)
         return target + share * (held - target)
 
     def _can_be_held(self, pose: np.ndarray, speed: np.ndarray) -> bool:
@@ -218,10 +218,9 @@ class OneLeg:
         over = body.over()[:2] + body.over_jacobian() @ speed / _FREQUENCY
         return bool(np.all(np.abs(over - _MIDDLE) < _CAPTURED))
 
-    def _linearised(self, quat: np.ndarray, joints: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, ...]:
         """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and (29,) rad that bear gravity."""
         body, model, data = self._body, self._body.model, self._body.data
-        pose, _ = body.on_floor(quat, joints)
 
         def inverse(height: float) -> np.ndarray:
             """Forces (35,) that hold the pose still with the pelvis so much higher."""
@@ -237,7 +236,7 @@ class OneLeg:
         # The floor is a little soft: as deep in it as bears the weight
         height = brentq(lambda z: inverse(z)[2], -_RAISED, _RAISED, xtol=1e-7)
         borne = inverse(height)[6:] / kp
-        data.ctrl[:] = joints + borne
+        data.ctrl[:] = pose[7:] + borne
         mujoco.mj_forward(model, data)
         nv, nu = model.nv, model.nu
         a, b = np.zeros((2 * nv, 2 * nv)), np.zeros((2 * nv, nu))
@@ -273,18 +272,6 @@ def _gain(a: np.ndarray, b: np.ndarray, cost: np.ndarray, kp: np.ndarray) -> np.
 def _between(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values (K, ...) at frames, (frames, ...) at each frame from the first to the last."""
     return make_interp_spline(knots, values, k=1)(np.arange(knots[-1] + 1))
-
-
-def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.ndarray) -> None:
-    """Make a model's torque motors position servos: kp (q - joint_pos) - kd joint_vel, within limits (29,) N m."""
-    model.actuator_gainprm[:, 0] = kp
-    model.actuator_biastype[:] = mujoco.mjtBias.mjBIAS_AFFINE
-    model.actuator_biasprm[:, 1] = -kp
-    model.actuator_biasprm[:, 2] = -kd
-    model.actuator_ctrllimited[:] = 0
-    model.actuator_forcelimited[:] = 1
-    model.actuator_forcerange[:] = np.stack([-limits, limits], axis=1)
-    model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
 
 
 class _Body:

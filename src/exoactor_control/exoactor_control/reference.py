@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -12,9 +13,11 @@ from exoactor.errors import Refused
 from exoactor.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 from exoactor_control.human import Human
-from exoactor_control.one_leg import OneLeg
 from exoactor_control.repair import MAX_SPEED, MAX_TURN, set_on_floor, speeds, whole
 from exoactor_control.rotations import from_roll_pitch_yaw
+
+if TYPE_CHECKING:
+    from exoactor_control.one_leg import OneLeg
 
 RATE = 50.0
 """Hz, of every reference and policy."""

@@ -112,7 +112,7 @@ class Rehearsal:
             again), ``odometry_error`` (m, of the legs' odometry at the end of the path),
             ``refused`` (why it must not go to a robot, see `exoactor_control.gate`), ``torque_saturation`` (share of
             time in which a motor was at its limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot hung in a
-            band), ``from_present_pose``, ``notes`` (what was repaired in the reference). A fall is reported, not
+            band), ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not
             raised. Where a guide made a failing motion succeed, that motion with its guide.
 
         Raises
@@ -179,8 +179,7 @@ class Rehearsal:
         self._run(controller, robot, lambda: robot.time >= upright)
         robot.band = band
         self._run(controller, robot, lambda: robot.time >= upright + self._settle)
-        if not controller.status.fault:
-            controller.track(reference)
+        leaned = [] if controller.status.fault else controller.track(reference)
 
         frames: list[np.ndarray] = []
         estimates: list[np.ndarray] = []
@@ -217,7 +216,7 @@ class Rehearsal:
             "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": [*reference.notes, *controller.notes, *guided],
+            "notes": [*reference.notes, *leaned, *guided],
         }
         return Tracking(actual, metrics)
 

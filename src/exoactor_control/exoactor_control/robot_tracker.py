@@ -72,12 +72,12 @@ class RobotTracker:
         reference = prepare(motion, human)
         try:
             self._make_stand(progress)
-            self._loop.track(reference)
+            leaned = self._loop.track(reference)
             self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
         except Cancelled:
             self._stand_again()
             raise
-        return self._report(reference)
+        return self._report(reference, [*reference.notes, *leaned])
 
     @property
     def _status(self) -> Status:
@@ -133,7 +133,7 @@ class RobotTracker:
             except Refused:
                 self._loop.ask("damp")
 
-    def _report(self, reference: Reference) -> Tracking:
+    def _report(self, reference: Reference, notes: list[str]) -> Tracking:
         report = self._loop.report()
         fault = report.status.fault
         samples = [s for s in self._loop.samples if s.index < len(reference.motion)]  # the rest leads back to standing
@@ -146,7 +146,7 @@ class RobotTracker:
             "policy": report.status.policy,
             "inference_ms_mean": report.inference_ms,
             "band": report.band,
-            "notes": list(reference.notes),
+            "notes": notes,
             "position_source": source,
             "late_ms_p99": self._loop.lateness_ms[1],
         }

@@ -145,8 +145,6 @@ class Controller:
         self._safety = Safety(None if policy is None else policy.effort_limits)
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
-        self.notes: list[str] = []
-        """What was done to the motion that was last to be tracked, beyond `prepare`, one sentence each."""
         self._coming: Trajectory | None = None  # to begin with at the next step
         self._halts = 0  # times that it went to damping
         self._fault = ""
@@ -213,8 +211,8 @@ class Controller:
         if self._halts != halts:
             raise Refused("The robot was stopped meanwhile.")
 
-    def track(self, motion: RobotMotion | Reference) -> None:
-        """Carry out a motion, then stand.
+    def track(self, motion: RobotMotion | Reference) -> list[str]:
+        """Carry out a motion, then stand; return what was done to it beyond `prepare`, one sentence each.
 
         Raises
         ------
@@ -233,14 +231,15 @@ class Controller:
         one_leg: tuple[OneLeg, ...] = ()
         notes: list[str] = []
         if self.policy is not None and self.policy.one_leg:
-            motion, notes = lean_over(reference.motion)
-            reference = replace(reference, motion=motion)
-            one_leg = tuple(OneLeg(motion, stand, self.policy.kp, self.policy.kd) for stand in stands(motion))
+            found = stands(reference.motion)
+            leaned, notes = lean_over(reference.motion, found)
+            reference = replace(reference, motion=leaned)
+            one_leg = tuple(OneLeg(leaned, stand, self.policy.kp, self.policy.kd) for stand in found)
         coming = replace(Trajectory.blended(reference, state.joint_pos, frame, self.blend), one_leg=one_leg)
         with self._lock:
             self._go_on_unless_halted(halts)
             self._coming, self._done = coming, False
-            self.notes = notes
+        return notes
 
     # the loop
 

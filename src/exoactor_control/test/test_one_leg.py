@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.errors import Refused
 from exoactor.motion import RobotMotion
-from exoactor.robot import EFFORT_LIMITS, STANDING, mujoco_model, sole_points, standing_motion
+from exoactor.robot import EFFORT_LIMITS, STANDING, as_servos, mujoco_model, sole_points, standing_motion
 from exoactor_control import one_leg as module
-from exoactor_control.one_leg import OneLeg, as_servos, lean_over, stands
+from exoactor_control.one_leg import OneLeg, lean_over, stands
 from exoactor_control.policy import known_descriptions, load_policy
 from exoactor_control.reference import prepare
 from exoactor_control.rehearsal import Disturbance, Rehearsal
@@ -51,9 +51,9 @@ def test_a_stand_is_long_and_still_and_carried_by_its_foot():
 @pytest.mark.parametrize("motion", [raising(), mirror(raising())], ids=["left", "right"])
 def test_a_stand_is_leaned_over_its_foot_and_the_sole_is_level(motion):
     tilted = motion.joint_pos.copy()
-    ((foot, first, end),) = stands(motion)
+    ((foot, first, end),) = found = stands(motion)
     tilted[:, 5 + 6 * foot] += 0.1
-    leaned, notes = lean_over(replace(motion, joint_pos=tilted))
+    leaned, notes = lean_over(replace(motion, joint_pos=tilted), found)
     assert "leaned by up to 0." in notes[0]
     assert ("left", "right")[foot] in notes[0]
     body = module._Body(mujoco_model(visuals=False), foot)
@@ -70,7 +70,7 @@ def test_a_stand_is_leaned_over_its_foot_and_the_sole_is_level(motion):
 
 def test_a_motion_without_a_stand_stays_as_it_was():
     motion = standing_motion(2.0)
-    same, notes = lean_over(motion)
+    same, notes = lean_over(motion, stands(motion))
     assert same is motion
     assert not notes
 
@@ -90,8 +90,8 @@ class Stander:
 
     def __init__(self, motion, mass=0.0):
         policy = load_policy("exoactor")
-        motion, _ = lean_over(motion)
         ((_, first, self.end),) = self.found = stands(motion)
+        motion, _ = lean_over(motion, self.found)
         self.motion, self.first = motion, first + 40
         self.model = mujoco_model(visuals=False)
         as_servos(self.model, policy.kp, policy.kd, EFFORT_LIMITS)
@@ -172,8 +172,7 @@ def test_other_policies_have_it_only_if_they_say_so():
         controller.stand()
         for k in range(1, 1200):
             controller.step(standing_state(0.002 * k), 0.002 * k)
-        controller.track(raising())
-        assert bool(controller.notes) is held
+        assert bool(controller.track(raising())) is held
 
 
 @needs_data

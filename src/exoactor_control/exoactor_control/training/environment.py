@@ -15,8 +15,15 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.motion import JOINT_NAMES
-from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, mujoco_model
-from exoactor_control.one_leg import as_servos
+from exoactor.robot import (
+    EFFORT_LIMITS,
+    JOINT_LIMITS,
+    STANDING,
+    STANDING_HEIGHT,
+    VELOCITY_LIMITS,
+    as_servos,
+    mujoco_model,
+)
 from exoactor_control.policy import Description, roll_pitch_yaw
 from exoactor_control.reference import RATE, Trajectory
 from exoactor_control.rotations import wrap
@@ -138,6 +145,7 @@ class Robots:
         self.rng = np.random.default_rng(seed)
         self._base = mujoco_model(_TIMESTEP, visuals=False)
         as_servos(self._base, description.kp, description.kd, np.minimum(description.effort_limits, EFFORT_LIMITS))
+        self._base.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
         self._models = [mujoco.MjModel.__copy__(self._base) for _ in range(count)]
         self._data = [mujoco.MjData(self._base) for _ in range(threads)]
         self._rollout = mujoco.rollout.Rollout(nthread=threads)
