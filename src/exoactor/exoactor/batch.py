@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError
 from exoactor.formats import ROBOT_FORMATS, load_human, save_robot
+from exoactor.processes import deaf_to_ctrl_c
 from exoactor.stages import Metrics, Progress, backend_class, no_progress
 
 HUMAN_SUFFIXES = (".npz", ".bvh")
@@ -83,7 +82,7 @@ def convert(
     pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (backend, options, stopping))
     progress(0.0, f"0 of {total}")
     try:
-        with _deaf_to_ctrl_c():  # and so are the processes that are born meanwhile: they are told by this one
+        with deaf_to_ctrl_c():  # this process tells them
             futures = {pool.submit(_convert, path, target): path for path, target in files.items()}
         for future in as_completed(futures):
             path = futures[future]
@@ -103,16 +102,6 @@ def convert(
         stopping.set()
         pool.shutdown(cancel_futures=True)
     return result
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C waits until this is over."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 # --- in the processes -------------------------------------------------------------------------------------------------

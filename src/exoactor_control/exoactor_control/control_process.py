@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from exoactor.errors import ExoActorError, Missing
+from exoactor.processes import deaf_to_ctrl_c
 from exoactor_control.control_loop import ControlLoop, Report, Sample
 from exoactor_control.description import SHIPPED
 from exoactor_control.link import RobotLink
@@ -94,11 +95,12 @@ class ControlProcess:
         self._sending = threading.Lock()
         self._ended = False
         self._pipe, other = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "exoactor_control.control_process", str(other.fileno())],
-            pass_fds=[other.fileno()],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        with deaf_to_ctrl_c():  # this process closes it in good order
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "exoactor_control.control_process", str(other.fileno())],
+                pass_fds=[other.fileno()],
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
         other.close()
         self._reader = threading.Thread(target=self._read, name="control process", daemon=True)
         self._reader.start()
@@ -305,7 +307,6 @@ def main() -> int:
     """Serve the parent at the other end of the pipe whose number is the argument."""
     logging.basicConfig(format="[control] %(message)s")
     log.setLevel(logging.INFO)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # goes to the whole terminal: the parent closes in good order
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     pipe = Connection(int(sys.argv[1]))
     _Server(pipe).serve()

@@ -197,6 +197,14 @@ def test_robot_is_let_down_when_the_node_is_killed(robot, loop):
     assert got["mode"] == "ai"
 
 
+def test_ctrl_c_is_the_nodes_alone(robot, loop):
+    loop.ask("stand")
+    os.kill(loop.pid, signal.SIGINT)
+    time.sleep(0.2)
+    assert not robot.be()["damping"]
+    assert loop.report().status.state is State.STAND
+
+
 def test_a_dead_process_is_told(robot):
     process = ControlProcess(Settings(domain=DOMAIN, policy="pd"))
     os.kill(process.pid, signal.SIGKILL)
