@@ -153,11 +153,11 @@ def test_twist2_stands_up_from_the_present_pose_and_walks():
 @pytest.mark.slow
 @needs_data
 def test_no_more_of_the_shared_motions_are_refused_than_deserve_it(capsys):
-    rehearse = Rehearsal(policy=str(TWIST2))
+    rehearse = Rehearsal()
     found = {p.stem: rehearse(RobotMotion.load(p)).metrics for p in sorted((DATA / "motions").glob("*.npz"))}
     bad = {name: m["refused"] for name, m in found.items() if m["refused"]}
     with capsys.disabled():
         for name, reasons in bad.items():
             print(f"\n{name:34s} {' '.join(reasons)}", end="")
-    assert len(bad) <= 14
+    assert len(bad) <= 13  # walks that leave the area, wrists that meet the hip, motors at their limit
     assert not any("no step there" in r or "falls" in r for reasons in bad.values() for r in reasons)

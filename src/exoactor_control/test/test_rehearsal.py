@@ -194,7 +194,7 @@ class TestScore:
 @pytest.mark.slow
 @needs_data
 def test_twist2_on_every_shared_motion(capsys):
-    """It falls at most in one (CR7, with a leap and a turn), joint error about 0.08 rad; prints a table."""
+    """It falls at most in one (CR7, with a leap and a turn), joint error about 0.09 rad; prints a table."""
     rehearse = Rehearsal(policy=str(TWIST2))
     rows = {p.stem: rehearse(RobotMotion.load(p)).metrics for p in sorted((DATA / "motions").glob("*.npz"))}
     with capsys.disabled():
@@ -206,7 +206,7 @@ def test_twist2_on_every_shared_motion(capsys):
                 f"{m['end_heading_error']:10.2f}  {m['reason']}"
             )
     assert {name for name, m in rows.items() if m["fell"]} <= {"asap_CR7_level1"}
-    assert np.mean([m["joint_error_mean"] for m in rows.values()]) < 0.085
+    assert np.mean([m["joint_error_mean"] for m in rows.values()]) < 0.095
     assert sum(m["success"] for m in rows.values()) >= 20
     assert np.mean([m["end_heading_error"] for m in rows.values()]) < 0.15
 
