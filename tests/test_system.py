@@ -163,5 +163,6 @@ def test_ctrl_c_ends_all_without_a_traceback(graph):
     assert graph.end() == 0
     log = graph.log.read_text()
     assert "Traceback" not in log
+    assert "never retrieved" not in log
     assert "did not end" not in log
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]

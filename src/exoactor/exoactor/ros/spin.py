@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -49,6 +50,8 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
     spinner.start()
     stop.wait()
     getattr(node, "finish", lambda: None)()
+    executor.remove_node(node)  # no callback begins any more
+    time.sleep(0.05)  # rclpy does not wait for those that have just begun, which then complain
     executor.shutdown(timeout_sec=2.0)
     spinner.join(2.0)
     node.destroy_node()
