@@ -216,7 +216,7 @@ def test_a_robot_that_fell_begins_another_episode():
 def test_robots_differ_as_they_are_told_to():
     robots = Robots(2, lambda i: episode(), LAYOUT, Variation(), seed=0, threads=1)
     a, b = robots._models
-    assert np.abs(a.body_mass / b.body_mass - 1.0)[1:].max() > 0.005
+    assert np.abs(a.body_mass[1:] / b.body_mass[1:] - 1.0).max() > 0.005
     assert np.abs(a.actuator_gainprm[:, 0] - b.actuator_gainprm[:, 0]).max() > 0.1
 
 
