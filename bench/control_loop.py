@@ -144,7 +144,8 @@ def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
 
     command = [sys.executable, "-m", "exoactor_control.controller_node", "--ros-args", "-r", "__ns:=/exoactor"]
     command += ["-p", f"dds_domain:={domain}", "-p", "robot:=real", "-p", f"policy:='{policy}'"]
-    node = subprocess.Popen(command, env={**os.environ, **use_own_domain()}, stderr=subprocess.DEVNULL)
+    command += ["-p", "require_rehearsal:=false", "--log-level", "error"]
+    node = subprocess.Popen(command, env={**os.environ, **use_own_domain()})
     done = threading.Event()
     try:
         with spinning(threads=4) as (client,):
@@ -271,7 +272,7 @@ def summary(legs: list[dict[str, np.ndarray]]) -> dict:
 def main(
     seconds: Annotated[float, typer.Option(help="Measured each turn, after 3 s of warming up.")] = 10.0,
     rounds: Annotated[int, typer.Option(help="Turns of each loop.")] = 3,
-    policy: Annotated[str, typer.Option(help="ONNX file; empty: as the controller's own default.")] = "",
+    policy: Annotated[str, typer.Option(help="Tracker of the controller: exoactor, or a file.")] = "exoactor",
     robot_domain: Annotated[int, typer.Option("--robot", hidden=True)] = -1,
     sdk_domain: Annotated[int, typer.Option("--sdk", hidden=True)] = -1,
 ) -> None:
@@ -298,7 +299,7 @@ def main(
                     "cpu": ours["cpu_loop"] < theirs["cpu_loop"],
                 },
                 "real_time_priority": real_time(),
-                "policy": policy or "default",
+                "policy": policy,
                 "load_average": round(os.getloadavg()[0], 1),
                 "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
             },
