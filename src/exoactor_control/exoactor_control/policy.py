@@ -207,7 +207,7 @@ def load_policy(name: str, description: str = "") -> Policy | None:
         return None
     path = policy_file(name)
     if not path.is_file():
-        raise Missing(f"There is no policy file {path}: give a file, '{SHIPPED}' or 'pd'.")
+        raise Missing(f"There is no policy file '{name}': give a file, '{SHIPPED}' or 'pd'.")
     return Policy.load(path, description or None)
 
 
