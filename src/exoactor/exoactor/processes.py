@@ -13,8 +13,8 @@ def deaf_to_ctrl_c() -> Iterator[None]:
 
     A terminal tells all its processes: those that their parent ends in good order must not end by themselves.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -212,9 +212,7 @@ class OneLeg:
     def _can_be_held(self, pose: np.ndarray, speed: np.ndarray) -> bool:
         """The extrapolated centre of mass is over the sole."""
         body = self._body
-        body.data.qpos[:], body.data.qvel[:] = pose, speed
-        mujoco.mj_kinematics(body.model, body.data)
-        mujoco.mj_comPos(body.model, body.data)
+        body.set(pose, speed)
         over = body.over()[:2] + body.over_jacobian() @ speed / _FREQUENCY
         return bool(np.all(np.abs(over - _MIDDLE) < _CAPTURED))
 
@@ -284,6 +282,12 @@ class _Body:
         geoms = np.flatnonzero((model.geom_bodyid == self._foot) & (model.geom_type == mujoco.mjtGeom.mjGEOM_SPHERE))
         self._sole, self._radius = geoms, model.geom_size[geoms, 0]
 
+    def set(self, pose: np.ndarray, speed: np.ndarray | float) -> None:
+        """Set MuJoCo's position (36,) and velocity (35,), and what follows from them for the bodies."""
+        self.data.qpos[:], self.data.qvel[:] = pose, speed
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+
     def place(
         self,
         quat_wxyz: np.ndarray,
@@ -292,10 +296,8 @@ class _Body:
         joint_vel: np.ndarray | None = None,
     ) -> None:
         """Set the pose, the pelvis at the origin, and the speeds; without them it is still."""
-        self.data.qpos[:] = np.r_[0.0, 0.0, 0.0, quat_wxyz, joint_pos]
-        self.data.qvel[:] = 0.0 if ang_vel is None else np.r_[0.0, 0.0, 0.0, ang_vel, joint_vel]
-        mujoco.mj_kinematics(self.model, self.data)
-        mujoco.mj_comPos(self.model, self.data)
+        speed = 0.0 if ang_vel is None else np.r_[0.0, 0.0, 0.0, ang_vel, joint_vel]
+        self.set(np.r_[0.0, 0.0, 0.0, quat_wxyz, joint_pos], speed)
 
     @property
     def heading(self) -> float:
