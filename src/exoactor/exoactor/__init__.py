@@ -2,5 +2,7 @@
 
 import os
 
-# MuJoCo decides when it is first imported how it draws; off screen, in software, works on every machine.
-os.environ.setdefault("MUJOCO_GL", "osmesa")
+if os.environ.get("MUJOCO_GL", "").lower() == "osmesa":
+    # `exoactor.offscreen` renders with OSMesa anyway. If the variable named it, mujoco would load it with global symbols
+    # when it is imported, and Triton would crash when it is imported after that.
+    del os.environ["MUJOCO_GL"]

@@ -79,9 +79,11 @@ def _mujoco() -> str:
 def _rendering() -> str:
     import mujoco
 
-    with mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16) as renderer:
+    from exoactor.offscreen import OffscreenRenderer
+
+    with OffscreenRenderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16, 1) as renderer:
         renderer.render()
-    return os.environ["MUJOCO_GL"]
+    return os.environ.get("MUJOCO_GL") or "OSMesa"
 
 
 def _description() -> str:

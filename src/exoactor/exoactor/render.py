@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import importlib
-import os
-import sys
 from collections.abc import Iterator
-
-os.environ.setdefault("MUJOCO_GL", "osmesa")  # needs no display and no GPU; best set before mujoco is imported
 
 import cv2
 import mujoco
@@ -16,8 +10,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import Missing
 from exoactor.motion import RobotMotion
+from exoactor.offscreen import OffscreenRenderer
 from exoactor.robot import mujoco_spec, set_state
 from exoactor.stages import Progress, no_progress
 
@@ -26,7 +20,7 @@ _FIELD_OF_VIEW = 38.0  # degrees, vertical
 _VIEW_FROM = 35.0  # degrees to the left of straight ahead of the robot
 _CAMERA_SMOOTHING = 0.4  # s
 _SUN_FROM = 75.0  # degrees to the left of straight ahead of the robot
-_OVERSAMPLING = 1.5
+_OVERSAMPLING = 1.5  # smooths edges at half the cost of OpenGL's multisampling where there is no GPU
 _SHADOW = np.array([0.3, 0.32, 0.36, 1.0], dtype=np.float32)
 
 
@@ -76,7 +70,8 @@ def render_motion(
     model.light_dir[0] = _sun_direction(heading)
     casters = _shadow_casters(model)
     cameras = _cameras(shown, times, heading, width / height, follow)
-    with _Canvas(model, width, height) as canvas:
+    buffer = model.vis.global_
+    with OffscreenRenderer(model, buffer.offwidth, buffer.offheight, 2 * model.ngeom + 100) as renderer:
         for i in range(len(times)):
             set_state(data, shown, i)
             if reference is not None:
@@ -84,64 +79,10 @@ def render_motion(
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)  # lights and cameras need it
             mujoco.mj_camlight(model, data)
-            canvas.aim(data, next(cameras))
-            _add_shadow(canvas.scene, model, data, casters)
+            renderer.update(data, next(cameras))
+            _add_shadow(renderer.scene, model, data, casters)
             progress((i + 1) / len(times), f"drawing frame {i + 1} of {len(times)}")
-            yield canvas.draw()
-
-
-class _Canvas:
-    """Off-screen pictures of a model.
-
-    Drawn larger by `_OVERSAMPLING` and scaled down, which smooths edges at half the cost of OpenGL's multisampling
-    where there is no GPU.
-
-    `mujoco.Renderer` does the same, but takes the OpenGL library that was chosen when mujoco was first imported, which
-    may have been before this module could choose one that needs no display.
-    """
-
-    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
-        try:
-            library = importlib.import_module(f"mujoco.{os.environ['MUJOCO_GL'].lower()}")
-        except (ImportError, AttributeError) as error:
-            raise Missing(f"Pictures need the OpenGL library that MUJOCO_GL names: {error}.") from None
-        self._model = model
-        self._size = (width, height)
-        self._rect = mujoco.MjrRect(0, 0, model.vis.global_.offwidth, model.vis.global_.offheight)
-        self.scene = mujoco.MjvScene(model, maxgeom=2 * model.ngeom + 100)
-        self._option = mujoco.MjvOption()
-        self._context = library.GLContext(self._rect.width, self._rect.height)
-        self._context.make_current()
-        self._drawer = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._drawer)
-        atexit.register(self._free)  # for a generator that nobody finished
-
-    def __enter__(self) -> _Canvas:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if not sys.is_finalizing():
-            atexit.unregister(self._free)
-            self._free()
-
-    def _free(self) -> None:
-        self._context.make_current()
-        self._drawer.free()
-        self._context.free()
-
-    def aim(self, data: mujoco.MjData, camera: mujoco.MjvCamera) -> None:
-        """Fill the scene with what the camera is to see."""
-        everything = mujoco.mjtCatBit.mjCAT_ALL
-        mujoco.mjv_updateScene(self._model, data, self._option, None, camera, everything, self.scene)
-
-    def draw(self) -> np.ndarray:
-        """Draw the scene, (height, width, 3) uint8 RGB."""
-        pixels = np.empty((self._rect.height, self._rect.width, 3), dtype=np.uint8)
-        self._context.make_current()  # another canvas may have been used meanwhile
-        mujoco.mjr_render(self._rect, self.scene, self._drawer)
-        mujoco.mjr_readPixels(pixels, None, self._rect, self._drawer)
-        small = cv2.resize(pixels, self._size, interpolation=cv2.INTER_AREA)
-        return small[::-1].copy()  # OpenGL's rows begin at the bottom
+            yield cv2.resize(renderer.render(), (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _sampled(motion: RobotMotion, times: np.ndarray) -> RobotMotion:
@@ -210,7 +151,7 @@ def _scene(width: int, height: int, with_ghost: bool) -> mujoco.MjModel:
     look = spec.visual
     look.global_.offwidth, look.global_.offheight = (round(_OVERSAMPLING * n) for n in (width, height))
     look.global_.fovy = _FIELD_OF_VIEW
-    look.quality.offsamples = 0  # see _Canvas
+    look.quality.offsamples = 0  # see _OVERSAMPLING
     look.quality.numslices, look.quality.numstacks, look.quality.numquads = 16, 6, 1
     look.headlight.ambient = [0.35, 0.35, 0.35]
     look.headlight.diffuse = [0.25, 0.25, 0.25]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
+import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-os.environ.setdefault("MUJOCO_GL", "osmesa")
-import mujoco
-
 from exoactor.body import BodyModel
 from exoactor.motion import HumanMotion
+from exoactor.offscreen import OffscreenRenderer
 from exoactor_gen.camera import FIELD_OF_VIEW, Camera
 from exoactor_gen.look import Look
 from exoactor_gen.person import Person
@@ -22,6 +20,7 @@ from exoactor_gen.scene import Moving
 
 _SHADED = 0.45
 """Brightness of the floor in the shadow."""
+_MAX_GEOM = 4000
 
 
 def _model(body: BodyModel, motion: HumanMotion, joints: np.ndarray, camera: Camera, look: Look,
@@ -67,22 +66,13 @@ class _Shadow:
             scene.ngeom += 1
 
 
-class _Canvas:
-    """Draws a scene, or a part of the picture, off-screen."""
+class _View:
+    """What the camera sees of the scene, or a part of that image."""
 
-    def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
-        self.model, self.data, self.width, self.height = model, mujoco.MjData(model), width, height
-        self.gl = mujoco.GLContext(width, height)
-        self.gl.make_current()
-        self.context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
-        self.scene, self.options = mujoco.MjvScene(model, maxgeom=4000), mujoco.MjvOption()
-        self.camera = mujoco.MjvCamera()
-        self.camera.type, self.camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, 0
-
-    def close(self) -> None:
-        self.context.free()
-        self.gl.free()
+    def __init__(self, model: mujoco.MjModel, renderer: OffscreenRenderer) -> None:
+        self.model, self.data, self._renderer = model, mujoco.MjData(model), renderer
+        self._camera = mujoco.MjvCamera()
+        self._camera.type, self._camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, 0
 
     def place(self, pos: np.ndarray, quat: np.ndarray) -> None:
         """Put the moving bodies where they are."""
@@ -91,33 +81,25 @@ class _Canvas:
         mujoco.mj_camlight(self.model, self.data)
 
     def draw(self, shadow: _Shadow | None, part: tuple[int, int, int, int]) -> np.ndarray:
-        """Pixels (H, W, 3) of a part of the picture: its left, top, right and bottom."""
+        """Pixels (H, W, 3) of a part of the image: its left, top, right and bottom."""
         left, top, right, bottom = part
-        mujoco.mjv_updateScene(
-            self.model, self.data, self.options, None, self.camera, mujoco.mjtCatBit.mjCAT_ALL, self.scene
-        )
+        renderer = self._renderer
+        renderer.update(self.data, self._camera)
         if shadow:
-            shadow.add(self.scene)
-        for eye in self.scene.camera:  # the part of the pyramid of sight
+            shadow.add(renderer.scene)
+        for eye in renderer.scene.camera:  # the part of the frustum
             high, low = eye.frustum_top, eye.frustum_bottom
-            pixel = (high - low) / self.height
+            pixel = (high - low) / renderer.height
             eye.frustum_top, eye.frustum_bottom = high - pixel * top, high - pixel * bottom
-            eye.frustum_center = pixel * ((left + right) / 2.0 - self.width / 2.0)
+            eye.frustum_center = pixel * ((left + right) / 2.0 - renderer.width / 2.0)
             eye.frustum_width = pixel * (right - left) / 2.0
-        pixels = np.empty((bottom - top, right - left, 3), dtype=np.uint8)
-        where = mujoco.MjrRect(0, 0, right - left, bottom - top)
-        self.gl.make_current()
-        mujoco.mjr_render(where, self.scene, self.context)
-        mujoco.mjr_readPixels(pixels, None, where, self.context)
-        return pixels[::-1]
+        return renderer.render(right - left, bottom - top)
 
 
-def _moving_part(
-    canvas: _Canvas, camera: Camera, shadow: _Shadow | None, parts: np.ndarray
-) -> tuple[int, int, int, int]:
+def _moving_part(view: _View, camera: Camera, shadow: _Shadow | None, parts: np.ndarray) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of what holds some geoms and their shadows; the whole picture where one is close."""
     whole = (0, 0, camera.width, camera.height)
-    centres, reach = canvas.data.geom_xpos[parts], canvas.model.geom_rbound[parts]
+    centres, reach = view.data.geom_xpos[parts], view.model.geom_rbound[parts]
     if shadow:
         centres = np.concatenate([centres, centres @ shadow.flatten.T])
         reach = np.concatenate([reach, shadow.stretch * reach])
@@ -165,21 +147,19 @@ def render(
     turns = np.broadcast_to(camera.rotations, (len(motion), 3, 3)) * [1.0, -1.0, -1.0]  # MuJoCo's y is up, z backward
     views = Rotation.from_matrix(turns).as_quat(scalar_first=True)
     whole = (0, 0, camera.width, camera.height)
-    canvas = _Canvas(model, camera.width, camera.height)
-    try:
+    with OffscreenRenderer(model, camera.width, camera.height, _MAX_GEOM) as renderer:
+        view = _View(model, renderer)
         moves = np.ptp(pos, axis=0).any(axis=1) | np.ptp(quat, axis=0).any(axis=1)
         moves[: len(body.joint_names)] = True
         parts = np.flatnonzero(np.concatenate([[False], moves])[model.geom_bodyid])
         model.cam_quat[0] = views[0]
-        canvas.place(np.where(moves[:, None], 1e4, pos[0]), quat[0])
-        still = canvas.draw(shadow, whole).copy()  # without what moves
+        view.place(np.where(moves[:, None], 1e4, pos[0]), quat[0])
+        still = view.draw(shadow, whole).copy()  # without what moves
         for frame in range(len(motion)):
             model.cam_quat[0] = views[frame]
-            canvas.place(pos[frame], quat[frame])
-            part = _moving_part(canvas, camera, shadow, parts) if camera.pan is None else whole
+            view.place(pos[frame], quat[frame])
+            part = _moving_part(view, camera, shadow, parts) if camera.pan is None else whole
             left, top, right, bottom = part
             image = still.copy()
-            image[top:bottom, left:right] = canvas.draw(shadow, part)
+            image[top:bottom, left:right] = view.draw(shadow, part)
             yield image
-    finally:
-        canvas.close()
