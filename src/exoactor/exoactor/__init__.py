@@ -3,6 +3,6 @@
 import os
 
 if os.environ.get("MUJOCO_GL", "").lower() == "osmesa":
-    # `exoactor.offscreen` renders with OSMesa anyway. If the variable named it, mujoco would load it with global symbols
-    # when it is imported, and Triton would crash when it is imported after that.
+    # `exoactor.offscreen` renders with OSMesa anyway. If the variable named it, mujoco would load it with global
+    # symbols when it is imported, and Triton would crash when it is imported after that.
     del os.environ["MUJOCO_GL"]
