@@ -1,14 +1,15 @@
-# `make demo` and `make test` make the environment on first use. PYTHON=python3.12 chooses its interpreter.
+# `make demo` and `make test` install what they need on first use. PYTHON=python3.12 chooses its interpreter.
 TASK ?= walk forward two steps, then wave with your right hand
 POLICY ?=
-MADE_FROM := $(wildcard scripts/* scripts/compat/*/* scripts/compat/*/*/* src/*/setup.py src/*/setup.cfg \
+MADE_FROM := $(wildcard scripts/*.sh scripts/*.cmake scripts/requirements.txt scripts/requirements-ros.txt \
+	scripts/requirements-no-deps.txt scripts/compat/*/* scripts/compat/*/*/* src/*/setup.py src/*/setup.cfg \
 	src/exoactor_interfaces/* src/exoactor_interfaces/*/*)
 
 ifdef AMENT_PREFIX_PATH  # a ROS 2 that was sourced here would mix with the one in .venv
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH ROS_DISTRO
 endif
 
-.PHONY: help demo test test-slow lint env colcon clean FORCE
+.PHONY: help demo test test-slow lint env extras colcon clean FORCE
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -19,17 +20,27 @@ demo: .venv/ready  ## the whole system as separate processes, for one TASK="..."
 test: lint  ## format, lint, and every test but the slow ones
 	.venv/bin/python -m pytest -m "not slow"
 
-test-slow: .venv/ready  ## the slow tests
+test-slow: .venv/test  ## the slow tests
 	.venv/bin/python -m pytest -m slow
 
-lint: .venv/ready  ## format and lint
+lint: .venv/test  ## format and lint
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
 
-env: .venv/ready  ## the environment in .venv
+env: .venv/ready  ## the environment in .venv, for the default pipeline
+
+extras: .venv/extras  ## adds PyTorch, transformers and diffusers: video models on this machine, ViTPose, training
 
 .venv/ready: $(MADE_FROM) $(if $(PYTHON),FORCE)
 	@scripts/setup.sh
+	@touch $@
+
+.venv/extras: scripts/requirements-extras.txt | .venv/ready
+	@scripts/setup.sh extras
+	@touch $@
+
+.venv/test: scripts/requirements-test.txt | .venv/extras
+	@scripts/setup.sh test
 	@touch $@
 
 colcon: .venv/ready  ## all packages as a ROS 2 workspace, into build/ install/ log/

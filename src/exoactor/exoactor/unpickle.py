@@ -22,7 +22,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from exoactor.errors import BadInput
+from exoactor.errors import BadInput, Missing
+from exoactor.optional import optional_import
 
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _LARGEST = 1 << 32  # bytes that a compressed file may grow to
@@ -35,6 +36,8 @@ def read_pickle(path: str | Path) -> Any:
     ------
     BadInput
         The file cannot be read, is damaged, or holds more than that; the message names what.
+    Missing
+        It holds torch tensors, and torch is not installed.
     """
     try:
         data = Path(path).read_bytes()
@@ -47,10 +50,18 @@ def read_pickle(path: str | Path) -> Any:
 
 
 def load_plain(stream: BinaryIO) -> Any:
-    """Read one pickle from a stream; raises `pickle.UnpicklingError`, and nothing else, when it is refused."""
+    """Read one pickle from a stream.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        It is refused, or damaged.
+    Missing
+        It holds torch tensors, and torch is not installed.
+    """
     try:
         return _plain(_Unpickler(stream).load())
-    except pickle.UnpicklingError:
+    except (pickle.UnpicklingError, Missing):
         raise
     except Exception as error:  # a damaged pickle raises all kinds
         raise pickle.UnpicklingError(str(error) or "it is damaged") from None
@@ -140,8 +151,7 @@ class _Storage:
     """Stands in for a torch storage."""
 
     def __init__(self, raw: Any):
-        import torch
-
+        torch = optional_import("torch", "A file with torch tensors")
         storage = torch.load(io.BytesIO(bytes(raw)), map_location="cpu", weights_only=True)
         tensor = torch.empty(0, dtype=storage.dtype).set_(storage)
         self.values = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from exoactor.errors import BadInput, Missing
+from exoactor.optional import optional_import
 
 Shape = tuple[int | str | None, ...]
 
@@ -78,11 +79,7 @@ class _TorchScript:
     metadata: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        try:
-            import torch
-        except ImportError:
-            raise Missing(f"The policy {self.path} is TorchScript, which needs torch: export it to ONNX.") from None
-        self._torch = torch
+        self._torch = torch = optional_import("torch", f"The policy {self.path} is TorchScript and")
         try:
             self._module = torch.jit.load(str(self.path), map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError) as error:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from exoactor.errors import BadInput, ExoActorError, Missing, Refused
 from exoactor.hub import hub_is_there
+from exoactor.optional import missing_extra
 from exoactor_gen.web import Tick
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -36,7 +37,7 @@ def library() -> Any:
         importlib.import_module("torch")
         from transformers.utils import logging as transformers_logging
     except ImportError as error:
-        raise Missing(f"Local video models need PyTorch, diffusers and accelerate: {error}. Run 'make env'.") from None
+        raise missing_extra("A video model on this machine", "torch, diffusers and accelerate", error) from None
     diffusers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

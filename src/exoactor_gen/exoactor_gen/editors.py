@@ -12,6 +12,7 @@ import numpy as np
 
 from exoactor.errors import BadInput, Missing, Refused
 from exoactor.files import decoded
+from exoactor.optional import optional_import
 from exoactor_gen.image import base64_jpeg, fitted, jpeg
 from exoactor_gen.web import Request, Tick, Web, refusal
 
@@ -69,10 +70,9 @@ class LocalEditor:
     """
 
     def __init__(self, model: str) -> None:
-        import torch
-
         from exoactor_gen.diffusion import Pipeline
 
+        torch = optional_import("torch", "An image editor on this machine")
         self.pipeline = Pipeline(model, offload="model" if torch.cuda.is_available() else "none")
         self.pipeline.edit_pictures()
 

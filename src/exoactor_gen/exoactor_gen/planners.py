@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.errors import BadInput, Missing, Refused
+from exoactor.optional import optional_import
 from exoactor.stages import GenerateRequest, OnPlan, Progress
 from exoactor_gen.image import data_url
 from exoactor_gen.language import KINDS
@@ -70,9 +71,7 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
         raise BadInput(f"The planner '{name}' needs the option planner_model: which language model it asks.")
     if name == "endpoint":
         return Endpoint(model, url)
-    from exoactor_gen.local_planner import LocalChat
-
-    return LocalChat(model)
+    return optional_import("exoactor_gen.local_planner", "The planner 'local'").LocalChat(model)
 
 
 def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Tick = lambda: None) -> Plan:

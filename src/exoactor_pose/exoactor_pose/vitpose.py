@@ -16,6 +16,7 @@ import numpy as np
 
 from exoactor.errors import BadInput, Missing
 from exoactor.hub import hub_is_there
+from exoactor.optional import missing_extra
 from exoactor_pose.anatomy import LANDMARK_NAMES
 from exoactor_pose.detectors import Detector, Pose
 from exoactor_pose.estimator import MediapipeEstimator
@@ -103,7 +104,7 @@ class VitposeDetector:
             from transformers import AutoImageProcessor, AutoModelForObjectDetection, VitPoseForPoseEstimation
             from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
-            raise Missing(f"The backend vitpose needs PyTorch and transformers: {error}. Run 'make env'.") from None
+            raise missing_extra("The backend vitpose", "torch and transformers", error) from None
         disable_progress_bar()
         self.batch, self.min_confidence, self._torch = batch, min_confidence, torch
         name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import BadInput, Missing
+from exoactor.errors import BadInput
+from exoactor.optional import optional_import
 from exoactor.unpickle import is_compressed, load_plain, read_pickle
 
 _OLD_TORCH = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
@@ -56,10 +57,7 @@ def load(path: Path) -> Any:
 
 
 def _torch(path: Path) -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise Missing(f"PyTorch cannot be loaded: {error}. Run 'make env'.") from None
+    torch = optional_import("torch", f"{path}")
     try:
         return _arrays(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError:
