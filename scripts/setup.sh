@@ -61,7 +61,7 @@ pip=("$prefix/bin/python" -m pip --disable-pip-version-check --no-input)
 . .venv/bin/activate
 if [ $# -gt 0 ]; then
   step "Installing what stands in $(printf 'scripts/requirements-%s.txt ' "$@")(minutes, the first time)" \
-    "${pip[@]}" install --progress-bar off $(printf -- '-r scripts/requirements-%s.txt ' "$@")
+    "${pip[@]}" install --progress-bar off -c scripts/requirements.txt $(printf -- '-r scripts/requirements-%s.txt ' "$@")
   exit 0
 fi
 requirements=(scripts/requirements.txt scripts/requirements-ros.txt scripts/requirements-no-deps.txt)

@@ -393,5 +393,5 @@ def test_doctor_says_why_it_cannot_run(monkeypatch):
     with pytest.raises(Missing, match="no CUDA device"):
         backend_.ready()
     monkeypatch.setitem(__import__("sys").modules, "diffusers", None)
-    with pytest.raises(Missing, match="need PyTorch, diffusers"):
+    with pytest.raises(Missing, match="needs torch, diffusers"):
         backend_.ready()
