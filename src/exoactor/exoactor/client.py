@@ -136,12 +136,13 @@ def send_task(
 def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
     metrics = json.loads(result.metrics_json or "{}")
     seconds = metrics.pop("seconds", {})
+    success = result.error_code == result.NONE
     return TaskResult(
         instruction,
-        result.error_code == 0,
+        success,
         exit_code(result.error_code),
         result.failed_stage,
-        result.error_msg,
+        result.error_msg or ("" if success else f"No reason was given (error {result.error_code}): see the log."),
         result.run_folder,
         seconds,
         metrics,

@@ -43,3 +43,17 @@ class Cancelled(ExoActorError):
     """The user cancelled the work."""
 
     exit_code = 130
+
+
+def user_error(error: BaseException) -> ExoActorError | None:
+    """What the user is told of an error; None where it is a bug.
+
+    An `OSError` comes from the file system or the network: a full disk is no bug.
+    """
+    if isinstance(error, ExoActorError):
+        return error
+    if not isinstance(error, OSError):
+        return None
+    reason = error.strerror or str(error) or type(error).__name__
+    kind = Missing if isinstance(error, ConnectionError | TimeoutError) else BadInput
+    return kind(f"{error.filename}: {reason}." if error.filename else f"{reason}.")

@@ -24,24 +24,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     BadInput
-        The folder cannot be written.
+        The file cannot be written: the folder is read-only, the disk is full, a folder has its name.
     """
     path = Path(path)
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:100]}-", suffix=path.suffix)
         os.close(handle)
-    except OSError as error:
-        raise BadInput(f"Cannot write {path}: {error.strerror or error}.") from None
-    temporary = Path(name)
-    try:
+        temporary = Path(name)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
+    except OSError as error:
+        raise BadInput(f"Cannot write {path}: {error.strerror or error}.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def save_bytes(path: str | Path, data: bytes) -> None:

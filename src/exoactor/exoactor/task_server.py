@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,11 +20,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
+from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, user_error
+from exoactor.motion import RobotMotion
 from exoactor.pipeline import Report
 from exoactor.ros import NAMESPACE
 from exoactor.ros.call import TICK, Client, call
 from exoactor.ros.convert import (
+    end_goal,
     error_code,
     exit_code,
     human_from_message,
@@ -56,11 +58,11 @@ STAGES: dict[str, tuple[str, str, type]] = {
 
 
 class StageFailed(ExoActorError):
-    """A stage's server answered with an error; carries the exit code that goes with it, and the result."""
+    """A stage's server answered with an error code."""
 
-    def __init__(self, message: str, result: Any) -> None:
+    def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.exit_code, self.result = exit_code(result.error_code), result
+        self.exit_code = exit_code(code)
 
 
 class TaskServer(Node):
@@ -159,31 +161,37 @@ class TaskServer(Node):
                 task.run()
             finally:
                 self._busy.release()
+            result.error_code = result.NONE
         except Exception as error:
-            result.error_code = error_code(ERROR_BASE, error)
-            report.reason = str(error)
-            if not self.context.ok():
-                pass  # the process is ending; nobody hears
-            elif isinstance(error, ExoActorError):
-                self.get_logger().warning(f"{report.failed_stage or 'task'}: {error}")
-            else:
-                self.get_logger().error(traceback.format_exc())
-                report.reason = f"Internal error ({type(error).__name__}: {error}); see the task server's log."
+            self._note_failure(error, report, result)
         if task.folder is not None:
             result.run_folder = str(task.folder.path)
             try:
                 task.folder.save_report(vars(report))
-            except ExoActorError as error:
-                self.get_logger().error(str(error))
+            except Exception as error:
+                if report.success:
+                    report.success = False
+                    self._note_failure(error, report, result)
+                else:
+                    self.get_logger().error(str(error))
         result.error_msg, result.failed_stage = report.reason, report.failed_stage
         result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds})
         if not self.context.ok():
             return result
-        if report.success:
-            goal.succeed()
-        else:
-            (goal.canceled if goal.is_cancel_requested else goal.abort)()
+        end_goal(goal, result)
         return result
+
+    def _note_failure(self, error: Exception, report: Report, result: ExecuteTask.Result) -> None:
+        """Write into report and result why the task failed, and log it."""
+        known = user_error(error)
+        result.error_code = error_code(ERROR_BASE, error)
+        report.reason = str(known or f"Internal error ({type(error).__name__}: {error}); see the task server's log.")
+        if not self.context.ok():
+            return  # the process is ending; nobody hears
+        if known:
+            self.get_logger().warning(f"{report.failed_stage or 'task'}: {known}")
+        else:
+            self.get_logger().error("".join(traceback.format_exception(error)))
 
 
 class _Task:
@@ -208,15 +216,8 @@ class _Task:
             goal = GenerateVideo.Goal(
                 instruction=instruction, scene_image=request.scene_image, plan_json=request.plan_json
             )
-            try:
-                made = self._call("generate", goal)
-            except StageFailed as error:
-                if error.result.video.data:
-                    self.folder.save_generation(_generation(error.result))
-                raise
-            generation = _generation(made)
-            self.folder.save_generation(generation)
-            video = generation.video
+            made = self._call("generate", goal, self._keep_generation)
+            video = video_from_message(made.video)
             self._feedback("generate", 1.0, "video made", preview=_middle_frame(video))
         with self._stage("estimate"):
             seen = self._call("estimate", EstimateMotion.Goal(video=made.video))
@@ -227,22 +228,19 @@ class _Task:
             fitted = self._call("retarget", RetargetMotion.Goal(motion=seen.motion))
             self.folder.save_robot(robot_from_message(fitted.motion))
         with self._stage("rehearse"):
-            rehearsed = self._call("rehearse", TrackMotion.Goal(motion=fitted.motion, human=seen.motion))
+            goal = TrackMotion.Goal(motion=fitted.motion, human=seen.motion)
+            rehearsed = self._call("rehearse", goal, self._keep_motion(self.folder.save_rehearsal))
             if rehearsed.guide:
                 fitted.motion.guide = rehearsed.guide
                 self.folder.save_robot(robot_from_message(fitted.motion))
-            self.folder.save_rehearsal(robot_from_message(rehearsed.motion))
-            self._require_success("rehearse", "The rehearsal failed")
             self._require_fit(execute)
         if execute != "rehearse":
             if request.require_approval or (execute == "robot" and not self._parameter("approve_robot_automatically")):
                 with self._stage("approve"):
                     self._wait_for_approval()
             with self._stage("track"):
-                tracked = self._call("track", TrackMotion.Goal(motion=fitted.motion, human=seen.motion))
-                if tracked.motion.num_frames:
-                    self.folder.save_tracking(robot_from_message(tracked.motion))
-                self._require_success("track", "The G1 did not do it")
+                goal = TrackMotion.Goal(motion=fitted.motion, human=seen.motion)
+                self._call("track", goal, self._keep_motion(self.folder.save_tracking))
         report.success = True
 
     def _check(self, request: ExecuteTask.Goal) -> str:
@@ -290,8 +288,19 @@ class _Task:
             self.report.seconds[name] = round(time.perf_counter() - start, 3)
         self.report.failed_stage = ""
 
-    def _call(self, stage: str, goal: Any) -> Any:
-        """Have a stage's server do its part and return its result; its figures go into the report."""
+    def _keep_generation(self, made: GenerateVideo.Result) -> None:
+        if made.video.data:
+            self.folder.save_generation(_generation(made))
+
+    @staticmethod
+    def _keep_motion(save: Callable[[RobotMotion], None]) -> Callable[[TrackMotion.Result], None]:
+        return lambda done: save(robot_from_message(done.motion)) if done.motion.num_frames else None
+
+    def _call(self, stage: str, goal: Any, keep: Callable[[Any], None] = lambda result: None) -> Any:
+        """Have a stage's server do its part and return its result; its figures go into the report.
+
+        ``keep`` saves what the result holds, that of a failed stage too, for the user to look at.
+        """
         node, _, _ = STAGES[stage]
         result = call(
             self._server._stage_clients[stage],
@@ -307,14 +316,18 @@ class _Task:
         )
         with contextlib.suppress(ValueError):
             self.report.metrics[stage] = json.loads(result.metrics_json or "{}")
-        if result.error_code:
-            raise StageFailed(result.error_msg or f"error {result.error_code}", result)
+        code = result.error_code
+        try:
+            keep(result)
+        except ExoActorError as error:
+            if code == result.NONE:
+                raise
+            self._server.get_logger().error(str(error))
+        if code != result.NONE:
+            raise StageFailed(
+                result.error_msg or f"The node '{node}' gave no reason (error {code}): see its log.", code
+            )
         return result
-
-    def _require_success(self, stage: str, what: str) -> None:
-        figures = self.report.metrics.get(stage, {})
-        if figures.get("success") is False:
-            raise Refused(f"{what}: {figures.get('reason') or 'no reason given'}.")
 
     def _require_fit(self, execute: str) -> None:
         """What the rehearsal refuses does not go to the robot; in simulation it is a warning."""

@@ -36,7 +36,7 @@ class SlowHandle:
 def test_answers_that_come_at_once_are_not_lost():
     def serve(goal: Any) -> Any:
         goal.succeed()
-        return RetargetMotion.Result(error_msg="done")
+        return RetargetMotion.Result(error_code=RetargetMotion.Result.NONE, error_msg="done")
 
     with spinning() as (node,):
         server = ActionServer(node, RetargetMotion, "at_once", serve)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import time
@@ -9,7 +10,9 @@ import pytest
 
 pytest.importorskip("exoactor_interfaces.action")
 
+from action_msgs.msg import GoalStatus
 from exoactor_interfaces.action import EstimateMotion, ExecuteTask, GenerateVideo, RetargetMotion, TrackMotion
+from rclpy.action import ActionServer
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
@@ -18,6 +21,7 @@ from exoactor.errors import BadInput, Missing, Refused
 from exoactor.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
 from exoactor.ros import stage_node
 from exoactor.ros.convert import (
+    error_code,
     floats,
     human_from_message,
     human_to_message,
@@ -31,8 +35,9 @@ from exoactor.ros.convert import (
 )
 from exoactor.ros.stage_node import StageNode
 from exoactor.ros.testing import Caller, finished, spinning, until
+from exoactor.run_folder import RunFolder
 from exoactor.stages import Estimate, Generation, Retargeting, Tracking
-from exoactor.task_server import STAGES, TaskServer
+from exoactor.task_server import STAGES, StageFailed, TaskServer
 from exoactor.video import Video
 
 pytestmark = pytest.mark.ros
@@ -301,3 +306,50 @@ def test_client(graph):
         assert (failed.success, failed.exit_code, failed.failed_stage) == (False, Refused.exit_code, "rehearse")
     with pytest.raises(Missing, match="task_server"):
         client.send_task("wave", wait=0.5)
+
+
+def test_a_full_disk_in_the_middle_of_a_task_is_an_error(graph, tmp_path, monkeypatch):
+    def full(self, *args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with graph() as nodes:
+        caller = Caller(nodes[-1], ExecuteTask, "execute_task")
+        for method, stage in (("save_robot", "retarget"), ("save_report", "")):
+            with monkeypatch.context() as patch:
+                patch.setattr(RunFolder, method, full)
+                answer = finished(caller.send(task("wave")).get_result_async())
+            assert answer.status == GoalStatus.STATUS_ABORTED
+            assert (answer.result.error_code, answer.result.failed_stage) == (102, stage)
+            assert answer.result.error_msg == "No space left on device."
+
+
+def test_status_and_error_code_agree(graph):
+    with graph() as nodes:
+        caller = Caller(nodes[-1], TrackMotion, "track_motion")
+        motion = TrackMotion.Goal(motion=robot_to_message(ROBOT), human=human_to_message(HUMAN))
+        Caller(nodes[-1], ExecuteTask, "execute_task").result(task("fall"))  # from now on it falls
+        answer = finished(caller.send(motion).get_result_async())
+        assert (answer.status, answer.result.error_code) == (GoalStatus.STATUS_ABORTED, TrackMotion.Result.REFUSED)
+        assert answer.result.error_msg == "The G1 did not do it: it fell."
+        assert answer.result.motion.num_frames == T  # to be looked at
+
+
+def test_a_stage_that_was_stopped_cancels_the_task():
+    assert error_code(100, StageFailed("The generator was stopped.", GenerateVideo.Result.CANCELLED)) == 105
+
+
+@pytest.mark.parametrize("kind", [ExecuteTask, *BASES])
+def test_a_result_that_nobody_filled_in_is_an_error(kind):
+    assert kind.Result().error_code == kind.Result.INTERNAL
+
+
+def test_a_goal_that_ended_without_success_is_no_success():
+    def fail(goal):
+        goal.abort()
+        return ExecuteTask.Result(error_code=ExecuteTask.Result.NONE)
+
+    with spinning() as (node,):
+        server = ActionServer(node, ExecuteTask, "execute_task", fail)
+        with pytest.raises(Refused, match="gave no reason"):
+            client.send_task("wave")
+        server.destroy()

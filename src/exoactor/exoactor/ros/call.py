@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.task import Future
@@ -92,7 +93,7 @@ def call(
     Missing
         The server is not there, says that it cannot work, or died.
     Refused
-        The server rejected the goal.
+        The server rejected the goal, or ended it without success and gave no error code.
     Cancelled
         ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
@@ -138,6 +139,8 @@ def call(
     response = wait(handle.get_result_async(), handle)
     if cancelled():
         raise Cancelled("Cancelled.")
+    if response.status != GoalStatus.STATUS_SUCCEEDED and not response.result.error_code:
+        raise Refused(f"The node '{server}' ended the goal without success and gave no reason: see its log.")
     return response.result
 
 

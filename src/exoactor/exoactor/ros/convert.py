@@ -17,7 +17,7 @@ from exoactor_interfaces import msg
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError
+from exoactor.errors import BadInput, Cancelled, user_error
 from exoactor.files import decoded, encoded, json_object
 from exoactor.motion import GUIDE_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.stages import Metrics
@@ -219,9 +219,19 @@ def picture_from_message(message: CompressedImage) -> np.ndarray | None:
 
 def error_code(base: int, error: BaseException) -> int:
     """Error code of an action: its server's base (100 ... 500) plus the command line's exit code; a bug is 1."""
-    if isinstance(error, Cancelled):
-        return base + 5  # the exit code 130 of a cancelled command does not fit the range
-    return base + (error.exit_code if isinstance(error, ExoActorError) else 1)
+    known = user_error(error)
+    code = known.exit_code if known else 1
+    return base + (5 if code == Cancelled.exit_code else code)  # 130 does not fit the range
+
+
+def end_goal(goal: Any, result: Any) -> None:
+    """Give a goal the terminal state that its result's ``error_code`` stands for: the two never contradict."""
+    if result.error_code == result.NONE:
+        goal.succeed()
+    elif result.error_code == result.CANCELLED and goal.is_cancel_requested:
+        goal.canceled()
+    else:  # also what the node cancelled by itself: rcl has no state for it
+        goal.abort()
 
 
 def exit_code(code: int) -> int:

@@ -15,9 +15,9 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
+from exoactor.errors import BadInput, Cancelled, Missing, Refused, user_error
 from exoactor.ros import NAMESPACE
-from exoactor.ros.convert import error_code, metrics_to_json
+from exoactor.ros.convert import end_goal, error_code, metrics_to_json
 from exoactor.ros.heartbeat import Heartbeat
 from exoactor.stages import backend_class, backend_names
 
@@ -114,10 +114,10 @@ class StageNode(LifecycleNode):
             backend = backend_class(self._stage, str(name))
             self._backend = self.prepared(backend(**self.options(str(name), backend)))
         except Exception as error:
-            known = isinstance(error, ExoActorError)
+            known = user_error(error)
             if not known:
                 self.get_logger().error(traceback.format_exc())
-            reason = str(error) if known else f"the backend '{name}' failed to load: {error!r}"
+            reason = str(known) if known else f"the backend '{name}' failed to load: {error!r}"
             self.get_logger().error(reason)
             self.heartbeat.say(False, reason)
             return TransitionCallbackReturn.FAILURE
@@ -202,8 +202,11 @@ class StageNode(LifecycleNode):
                 raise Refused(f"The {self.get_name()} is busy with another goal: wait for it or cancel it.")
             try:
                 output = self._run(goal)
+                if output.metrics.get("success") is False:
+                    raise Refused(f"The G1 did not do it: {output.metrics.get('reason') or 'no reason given'}.", output)
                 self._fill(result, output)
                 result.metrics_json = metrics_to_json(output.metrics)
+                result.error_code = result.NONE
             finally:
                 self._busy.release()
         except Exception as error:
@@ -212,19 +215,20 @@ class StageNode(LifecycleNode):
                 self._fill(result, error.output)
                 result.metrics_json = metrics_to_json(error.output.metrics)
             result.error_code = error_code(self._error_base, error)
-            result.error_msg = str(error)
+            known = user_error(error)
+            result.error_msg = str(known)
             if not self.context.ok():
                 return result  # the process is ending; nobody hears
-            if isinstance(error, ExoActorError):
-                self.get_logger().warning(f"{self._action_name}: {error}")
+            if known:
+                self.get_logger().warning(f"{self._action_name}: {known}")
             else:
                 self.get_logger().error(traceback.format_exc())
                 result.error_msg = (
                     f"Internal error in the {self.get_name()} ({type(error).__name__}: {error}); see its log."
                 )
-            (goal.canceled if goal.is_cancel_requested else goal.abort)()
+            end_goal(goal, result)
             return result
-        goal.succeed()
+        end_goal(goal, result)
         try:
             self.on_output(output)
         except Exception:  # showing it is not the job
