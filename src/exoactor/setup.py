@@ -22,6 +22,8 @@ setup(
         "typer",
         "rich",
         "pyyaml",
+        "pydantic",
+        "annotated-types",
     ],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),

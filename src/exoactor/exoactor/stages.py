@@ -19,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion, RobotMotion
@@ -36,6 +37,13 @@ OnPlan = Callable[[dict[str, Any]], None]
 
 Metrics = dict[str, Any]
 """Quality figures by name (JSON-ready numbers, strings, booleans)."""
+
+
+Share = Annotated[float, Interval(ge=0.0, le=1.0)]
+"""Option of a backend: a share of something, or a score. Options of numbers have a range (`Interval`)."""
+
+Seed = Annotated[int, Interval(ge=0, le=2**31 - 1)]
+"""Option of a backend: seed of what is drawn."""
 
 
 def no_progress(fraction: float, text: str) -> None:

@@ -9,11 +9,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Interval
 from exoactor_interfaces.action import EstimateMotion, ExecuteTask, GenerateVideo, RetargetMotion, TrackMotion
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -39,6 +39,7 @@ from exoactor.ros.convert import (
     video_from_message,
 )
 from exoactor.ros.heartbeat import Heartbeat, Watch
+from exoactor.ros.parameters import Parameters
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import FEEDBACK_PERIOD, RESULT_KEPT
 from exoactor.run_folder import RunFolder
@@ -70,9 +71,8 @@ class TaskServer(Node):
 
     Notes
     -----
-    ROS parameters: ``robot`` ("sim" or "real": what the controller drives), ``runs`` (folder that takes the run
-    folders), ``server_timeout`` and ``silence_timeout`` (s until a stage node counts as absent, and as dead),
-    ``approval_timeout`` (s), ``approve_robot_automatically``.
+    ROS parameters: the folder of the runs and the time-outs count from the next task or wait on; what decides whether
+    a real robot may move is fixed when the node starts.
 
     Services: ``approve`` lets a rehearsed motion go on to the robot; ``~/stop`` cancels the task and stops the robot.
     """
@@ -80,15 +80,15 @@ class TaskServer(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("task_server", namespace=NAMESPACE, **node_options)
 
-        def parameter(name: str, value: Any, description: str) -> None:
-            self.declare_parameter(name, value, ParameterDescriptor(description=description))
-
-        parameter("robot", "sim", "What the controller drives: sim or real.")
-        parameter("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs.")
-        parameter("server_timeout", 10.0, "s until a stage node counts as absent.")
-        parameter("silence_timeout", 8.0, "s without a sign of life until a stage node counts as dead.")
-        parameter("approval_timeout", 600.0, "s to wait for approval.")
-        parameter("approve_robot_automatically", False, "Let the real robot move with nobody's approval.")
+        seconds = Annotated[float, Interval(ge=0.0, le=86400.0)]
+        self.parameters = Parameters(self)
+        declare = self.parameters.declare
+        declare("robot", "sim", "What the controller drives.", Literal["sim", "real"], read_only=True)
+        declare("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs.")
+        declare("server_timeout", 10.0, "s until a stage node counts as absent.", seconds)
+        declare("silence_timeout", 8.0, "s without a sign of life until a stage node counts as dead.", seconds)
+        declare("approval_timeout", 600.0, "s to wait for approval.", seconds)
+        declare("approve_robot_automatically", False, "Let the real robot move with nobody's approval.", read_only=True)
         group = ReentrantCallbackGroup()
         self._busy = threading.Lock()
         self._task_ended = threading.Event()  # set by ~/stop: the task in work is to end
@@ -267,7 +267,7 @@ class _Task:
         return execute
 
     def _parameter(self, name: str) -> Any:
-        return self._server.get_parameter(name).value
+        return self._server.parameters[name]
 
     def _cancelled(self) -> bool:
         return self._goal.is_cancel_requested or self._server._task_ended.is_set() or not self._server.context.ok()

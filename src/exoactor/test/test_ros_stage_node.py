@@ -1,14 +1,18 @@
 import json
 import time
+from typing import Annotated
 
 import numpy as np
 import pytest
+from annotated_types import Interval
 
 pytest.importorskip("exoactor_interfaces.action")
 
 from exoactor_interfaces.action import GenerateVideo
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from exoactor.errors import Missing, Refused
@@ -40,7 +44,13 @@ class Fake:
         Sometimes.
     """
 
-    def __init__(self, speed: float = 1.0, mode: str = "fine", times: int = 1, loud: bool = False) -> None:
+    def __init__(
+        self,
+        speed: Annotated[float, Interval(ge=0.0, le=9.0)] = 1.0,
+        mode: str = "fine",
+        times: int = 1,
+        loud: bool = False,
+    ) -> None:
         if mode == "absent":
             raise Missing("The model is not there: fetch it.")
         self.speed, self.times = speed, times
@@ -89,7 +99,7 @@ def test_goals_good_and_bad():
         assert json.loads(done.metrics_json) == {"speed": 3.0, "times": 1}
         assert caller.feedback[0].text == "starting"
         told = {name: node.describe_parameter(f"fake.{name}").description for name in ("speed", "times", "loud")}
-        assert told == {"speed": "How fast, in m/s.", "times": "Other things.", "loud": "bool of fake"}
+        assert told == {"speed": "How fast, in m/s.", "times": "Other things.", "loud": ""}
 
         refused = caller.result(goal("refuse"))
         assert (refused.error_code, refused.error_msg) == (204, "This is refused.")
@@ -148,12 +158,38 @@ def test_lifecycle_by_hand():
         assert handle is not None
 
 
+def test_a_parameter_takes_effect_or_is_refused():
+    with spinning(make_node) as (node, tester):
+        service = tester.create_client(SetParameters, "generator/set_parameters")
+        assert service.wait_for_service(10)
+
+        def put(name, value):
+            request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+            return finished(service.call_async(request)).results[0]
+
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        assert json.loads(caller.result(goal("short")).metrics_json)["speed"] == 1.0
+        for name, value in (("fake.speed", 2.0), ("backend", "other")):
+            refused = put(name, value)
+            assert not refused.successful
+            assert "ros2 lifecycle set /exoactor/generator" in refused.reason
+        assert "read-only" in put("autostart", False).reason
+        assert node.trigger_deactivate() == node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+        assert put("fake.speed", 2).successful  # a whole number where a float is meant
+        assert "out of range" in put("fake.speed", 10.0).reason
+        assert "fake.times is 'many'" in put("fake.times", "many").reason
+        assert node.trigger_configure() == node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        assert json.loads(caller.result(goal("short")).metrics_json)["speed"] == 2.0
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
         ({"fake.mode": "absent"}, "The model is not there: fetch it."),
-        ({"fake.times": 2.5}, "fake.times is 2.5"),
+        ({"fake.times": 2.5}, "fake.times is 2.5: Input should be a valid integer"),
         ({"fake.loud": 1}, "fake.loud is 1"),
+        ({"fake.speed": 9.5}, "fake.speed out of range"),
+        ({"fake.speed": 10}, "fake.speed is 10"),
     ],
 )
 def test_a_node_that_cannot_work_says_so(overrides, said):

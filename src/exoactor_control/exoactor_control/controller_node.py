@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Interval
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
@@ -28,21 +29,32 @@ from exoactor_control.description import SHIPPED
 from exoactor_control.gate import fingerprint
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
 from exoactor_control.track_action import TRACK_ACTION
-from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
+from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 
-PARAMETERS = {
-    "network_interface": "lo",
-    "dds_domain": 1,
-    "robot": "sim",
-    "require_rehearsal": True,
-    "policy": SHIPPED,
-    "description": "",
-    "rate": 500.0,
-    "heading_gain": HEADING_GAIN,
-    "position_gain": POSITION_GAIN,
-    "state_timeout": 0.0,
-}
-"""ROS parameters of the node and their defaults; `ControllerNode` says what they mean."""
+PARAMETERS: dict[str, tuple[Any, str, Any]] = {
+    "network_interface": ("lo", "Interface that Unitree's DDS speaks on; the robot's cable, e.g. eth0.", str),
+    "dds_domain": (
+        1, "DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot.",
+        Annotated[int, Interval(ge=0, le=232)],
+    ),
+    "robot": ("sim", "What is driven.", Literal["sim", "real"]),
+    "require_rehearsal": (
+        True, "A real robot takes a motion only when the node rehearsal found that very motion fit.", bool,
+    ),
+    "policy": (SHIPPED, "exoactor: ours; a policy file; or pd: plain joint PD, for a robot on an elastic band.", str),
+    "description": ("", "Layout of the policy's inputs; empty: found beside it or by its shapes.", str),
+    "rate": (500.0, "Hz of LowCmd.", Annotated[float, Interval(ge=50.0, le=1000.0)]),
+    "heading_gain": (HEADING_GAIN, "1/s, feedback of the heading error by the IMU.", Gain),
+    "position_gain": (POSITION_GAIN, "1/s, feedback of the position error by the legs' odometry.", Gain),
+    "state_timeout": (
+        0.0, "s without LowState until damping; 0: 0.05 on the robot, 0.5 in simulation.",
+        Annotated[float, Interval(ge=0.0, le=5.0)],
+    ),
+}  # fmt: skip
+"""ROS parameters of the node: default, description, type and range. A restart is needed to change `SAFETY`."""
+
+SAFETY = ("robot", "require_rehearsal")
+"""Parameters that are decided when the node starts."""
 
 _NOT_OURS = "Nothing is sent: the robot's own controller has the motors."
 
@@ -56,12 +68,7 @@ class ControllerNode(StageNode):
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
 
-    ROS parameters: ``network_interface``, ``dds_domain``, ``robot`` ("sim" or "real"), ``require_rehearsal`` (a real
-    robot takes a motion only when the node rehearsal found that very motion fit), ``policy`` (exoactor: ours, a
-    file, or pd: plain joint PD, for a robot on an elastic band), ``description`` (of the policy; empty: found beside it
-    or by its shapes), ``rate`` (Hz),
-    ``heading_gain`` and ``position_gain`` (1/s, of the outer loop, see `exoactor_control.tracker.Tracker`),
-    ``state_timeout`` (s without LowState until damping; 0: 0.05 on the robot, 0.5 in simulation).
+    ROS parameters: `PARAMETERS`; see `exoactor_control.tracker.Tracker` for the gains.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -72,8 +79,8 @@ class ControllerNode(StageNode):
             **TRACK_ACTION,
             **node_options,
         )
-        for name, value in PARAMETERS.items():
-            self.declare_parameter(name, value)
+        for name, given in PARAMETERS.items():
+            self.parameters.declare(name, *given, read_only=name in SAFETY)
         self._loop: ControlProcess | None = None
         self._rehearsed: deque[str] = deque(maxlen=10)  # fingerprints of motions
         self._go = 0
@@ -96,7 +103,7 @@ class ControllerNode(StageNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control process: it loads the policy and looks for the robot, but sends nothing until asked to."""
-        value = {name: self.get_parameter(name).value for name in PARAMETERS}
+        value = {name: self.parameters[name] for name in PARAMETERS}
         simulated = value["robot"] == "sim"
         settings = Settings(
             network_interface=value["network_interface"],

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import mujoco
 import numpy as np
+from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
 from exoactor.errors import BadInput
@@ -20,7 +22,7 @@ from exoactor_control.metrics import final_error, odometry_error, score
 from exoactor_control.policy import load_policy
 from exoactor_control.reference import RATE, prepare
 from exoactor_control.states import Controller, MotorCommand, RobotState
-from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
+from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
@@ -75,12 +77,12 @@ class Rehearsal:
         self,
         policy: str = SHIPPED,
         description: str = "",
-        timestep: float = 0.002,
-        settle: float = 1.0,
-        heading_gain: float = HEADING_GAIN,
-        position_gain: float = POSITION_GAIN,
-        area: float = 3.0,
-        refine: int = 0,
+        timestep: Annotated[float, Interval(ge=0.0001, le=0.002)] = 0.002,
+        settle: Annotated[float, Interval(ge=0.0, le=60.0)] = 1.0,
+        heading_gain: Gain = HEADING_GAIN,
+        position_gain: Gain = POSITION_GAIN,
+        area: Annotated[float, Interval(ge=0.0, le=1000.0)] = 3.0,
+        refine: Annotated[int, Interval(ge=0, le=100)] = 0,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from exoactor_control.odometry import Odometry, limited
 from exoactor_control.policy import PD_KD, PD_KP, Policy
@@ -14,6 +15,9 @@ from exoactor_control.rotations import wrap
 
 if TYPE_CHECKING:
     from exoactor_control.states import RobotState
+
+Gain = Annotated[float, Interval(ge=0.0, le=20.0)]
+"""1/s, option of the outer loop."""
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 """1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""

@@ -9,12 +9,13 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
-from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, Seed, no_progress
 from exoactor.video import Video
 from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import data_url
@@ -173,17 +174,17 @@ class Hosted:
         planner_model: str = "",
         planner_url: str = "",
         template: str = "",
-        seconds: int = 0,
+        seconds: Annotated[int, Interval(ge=0, le=600)] = 0,
         aspect: str = "16:9",
         resolution: str = "720p",
-        seed: int = 0,
+        seed: Seed = 0,
         embody: str = "",
         embody_url: str = "",
-        embody_tries: int = 4,
+        embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4,
         robot: str = "",
         extra: str = "",
-        timeout: float = 900.0,
-        poll: float = 5.0,
+        timeout: Annotated[float, Interval(ge=0.001, le=86400.0)] = 900.0,
+        poll: Annotated[float, Interval(ge=0.001, le=3600.0)] = 5.0,
     ) -> None:
         if aspect not in ("16:9", "9:16"):
             raise BadInput(f"The aspect is {aspect}, but 16:9 or 9:16 is needed.")

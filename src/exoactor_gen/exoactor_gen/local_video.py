@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 
 from exoactor.errors import BadInput, Missing, Refused
-from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, Seed, no_progress
 from exoactor.video import MAX_FPS, Video
 from exoactor_gen.diffusion import Pipeline, library
 from exoactor_gen.embodiment import load_embodiment
@@ -188,13 +189,13 @@ class DiffusersVideo:
         offload: str = "none",
         tiling: bool = True,
         slicing: bool = False,
-        steps: int = 0,
-        guidance: float = 0.0,
-        frames: int = 0,
-        fps: float = 0.0,
-        width: int = 0,
-        height: int = 0,
-        seed: int = 0,
+        steps: Annotated[int, Interval(ge=0, le=1000)] = 0,
+        guidance: Annotated[float, Interval(ge=0.0, le=100.0)] = 0.0,
+        frames: Annotated[int, Interval(ge=0, le=10000)] = 0,
+        fps: Annotated[float, Interval(ge=0.0, le=MAX_FPS)] = 0.0,
+        width: Annotated[int, Interval(ge=0, le=8192)] = 0,
+        height: Annotated[int, Interval(ge=0, le=8192)] = 0,
+        seed: Seed = 0,
         negative: str = "",
         planner: str = "rules",
         planner_model: str = "",
@@ -202,7 +203,7 @@ class DiffusersVideo:
         template: str = "",
         embody: str = "",
         embody_url: str = "",
-        embody_tries: int = 4,
+        embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4,
         robot: str = "",
         extra: str = "",
     ) -> None:

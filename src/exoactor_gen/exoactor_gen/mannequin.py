@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
-from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, Seed, no_progress
 from exoactor.video import Video
 from exoactor_gen.camera import VIEWS, frame_person
 from exoactor_gen.choreography import choreograph, perform
@@ -53,9 +55,21 @@ class Mannequin:
         SMPL-X npz file; empty: the project's own neutral body.
     """
 
-    def __init__(self, seed: int = 0, camera: str = "three_quarter", pan: bool = False, stature: float = 0.0,
-                 build: str = "", clothes: str = "", room: str = "", light: str = "", width: int = 640,
-                 height: int = 480, fps: int = 30, body: str = "") -> None:  # fmt: skip
+    def __init__(
+        self,
+        seed: Seed = 0,
+        camera: str = "three_quarter",
+        pan: bool = False,
+        stature: Annotated[float, Interval(ge=0.0, le=2.1)] = 0.0,
+        build: str = "",
+        clothes: str = "",
+        room: str = "",
+        light: str = "",
+        width: Annotated[int, Interval(ge=64, le=4096)] = 640,
+        height: Annotated[int, Interval(ge=64, le=4096)] = 480,
+        fps: Annotated[int, Interval(ge=10, le=120)] = 30,
+        body: str = "",
+    ) -> None:
         for name, given, known in (
             ("camera", camera, VIEWS), ("build", build, BUILDS), ("clothes", clothes, CLOTHES), ("room", room, ROOMS),
             ("light", light, LIGHTS),

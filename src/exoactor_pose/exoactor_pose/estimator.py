@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from exoactor.body import BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
-from exoactor.stages import Estimate, Metrics, Progress, no_progress
+from exoactor.stages import Estimate, Metrics, Progress, Share, no_progress
 from exoactor.video import Video
 from exoactor_pose.camera import Camera
 from exoactor_pose.camera_motion import CameraMotion
@@ -64,22 +66,22 @@ class MediapipeEstimator:
     def __init__(
         self,
         body_model: str = "",
-        person_height: float = 1.70,
-        fov_deg: float = 55.0,
-        model_complexity: int = 1,
-        min_confidence: float = 0.5,
-        min_found: float = 0.5,
-        iterations: int = 24,
+        person_height: Annotated[float, Interval(ge=0.5, le=2.5)] = 1.70,
+        fov_deg: Annotated[float, Interval(ge=5.0, le=150.0)] = 55.0,
+        model_complexity: Annotated[int, Interval(ge=0, le=2)] = 1,
+        min_confidence: Share = 0.5,
+        min_found: Share = 0.5,
+        iterations: Annotated[int, Interval(ge=2, le=1000)] = 24,
         person: str = "largest",
-        max_seconds: float = 120.0,
+        max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0)] = 120.0,
         hands: bool = True,
         streaming: bool = False,
         moving_camera: bool = True,
-        min_quality: float = 0.3,
-        max_reprojection: float = 0.07,
-        max_skate: float = 15.0,
-        max_jerk: float = 150.0,
-        max_speed: float = 10.0,
+        min_quality: Share = 0.3,
+        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07,
+        max_skate: Annotated[float, Interval(ge=0.0, le=1e6)] = 15.0,
+        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6)] = 150.0,
+        max_speed: Annotated[float, Interval(ge=0.0, le=1e6)] = 10.0,
     ) -> None:
         if not 0.5 <= person_height <= 2.5:
             raise BadInput(f"person_height is {person_height} m, but it must lie between 0.5 and 2.5.")

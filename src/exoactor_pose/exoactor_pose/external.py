@@ -13,6 +13,9 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Interval
 
 from exoactor.errors import BadInput, Missing, Refused
 from exoactor.stages import Estimate, Progress, no_progress
@@ -59,7 +62,7 @@ class ExternalEstimator:
         command: str = "",
         result: str = "{output}/**/*",
         folder: str = "",
-        timeout: float = 1800.0,
+        timeout: Annotated[float, Interval(ge=0.0, le=86400.0)] = 1800.0,
         person: str = "",
         logs: str = "",
     ) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Interval
 
 from exoactor.errors import BadInput
 from exoactor.stages import Estimate, Progress, no_progress
@@ -26,7 +29,9 @@ class FileReader:
     understood = UNDERSTOOD
     recognises = staticmethod(recognises)
 
-    def __init__(self, path: str = "", person: str = "", fps: float = 0.0) -> None:
+    def __init__(
+        self, path: str = "", person: str = "", fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
+    ) -> None:
         if fps < 0:
             raise BadInput(f"fps is {fps}, but it must be 0 or more.")
         self.path, self.person, self.fps = path, person, fps

@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval
 
 from exoactor.errors import BadInput, Missing
 from exoactor.hub import hub_is_there
 from exoactor.optional import missing_extra
+from exoactor.stages import Share
 from exoactor_pose.anatomy import LANDMARK_NAMES
 from exoactor_pose.detectors import Detector, Pose
 from exoactor_pose.estimator import MediapipeEstimator
@@ -231,6 +233,8 @@ class VitposeEstimator(MediapipeEstimator):
         Tell the motion in segments while the rest is still being looked at; see backend mediapipe.
     moving_camera
         Look whether the camera turns, by what is behind the person; without, it is taken as still.
+    min_quality, max_reprojection, max_skate, max_jerk, max_speed
+        What a clip must keep to be handed on; see backend mediapipe.
     """
 
     def __init__(
@@ -238,22 +242,22 @@ class VitposeEstimator(MediapipeEstimator):
         person_model: str = "PekingU/rtdetr_r50vd_coco_o365",
         pose_model: str = "usyd-community/vitpose-plus-base",
         device: str = "auto",
-        batch: int = 8,
+        batch: Annotated[int, Interval(ge=1, le=1024)] = 8,
         body_model: str = "",
-        person_height: float = 1.70,
-        fov_deg: float = 55.0,
-        min_confidence: float = 0.5,
-        min_found: float = 0.5,
-        iterations: int = 24,
+        person_height: Annotated[float, Interval(ge=0.5, le=2.5)] = 1.70,
+        fov_deg: Annotated[float, Interval(ge=5.0, le=150.0)] = 55.0,
+        min_confidence: Share = 0.5,
+        min_found: Share = 0.5,
+        iterations: Annotated[int, Interval(ge=2, le=1000)] = 24,
         person: str = "largest",
-        max_seconds: float = 120.0,
+        max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0)] = 120.0,
         streaming: bool = False,
         moving_camera: bool = True,
-        min_quality: float = 0.3,
-        max_reprojection: float = 0.07,
-        max_skate: float = 15.0,
-        max_jerk: float = 150.0,
-        max_speed: float = 10.0,
+        min_quality: Share = 0.3,
+        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07,
+        max_skate: Annotated[float, Interval(ge=0.0, le=1e6)] = 15.0,
+        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6)] = 150.0,
+        max_speed: Annotated[float, Interval(ge=0.0, le=1e6)] = 10.0,
     ) -> None:
         super().__init__(
             body_model, person_height, fov_deg, min_confidence=min_confidence, min_found=min_found,

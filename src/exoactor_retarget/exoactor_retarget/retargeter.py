@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import yaml
+from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
 from exoactor.body import BodyModel
@@ -44,7 +46,14 @@ class Retargeter:
         The frame rate is not between 10 and 200, the mapping cannot be read, or the body model cannot.
     """
 
-    def __init__(self, *, fps: float = 50.0, mapping: str = "", body_model: str = "", iterations: int = 12):
+    def __init__(
+        self,
+        *,
+        fps: Annotated[float, Interval(ge=10.0, le=200.0)] = 50.0,
+        mapping: str = "",
+        body_model: str = "",
+        iterations: Annotated[int, Interval(ge=1, le=1000)] = 12,
+    ) -> None:
         if not 10.0 <= fps <= 200.0:
             raise BadInput(f"The retargeter's fps is {fps}, but it must lie between 10 and 200.")
         if iterations < 1:

@@ -6,10 +6,31 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from exoactor.errors import Missing
 from exoactor_sim.world import World
+
+PARAMETERS = {
+    "network_interface": ("network_interface", "Interface that Unitree's DDS speaks on.", str),
+    "domain": ("dds_domain", "DDS domain of Unitree's topics.", Annotated[int, Interval(ge=0, le=232)]),
+    "band": ("band", "Begin with the robot in the elastic band; the service ~/band changes it.", bool),
+    "pick_up": ("pick_up", "Set a robot that lies limp on the floor on its feet after 3 s.", bool),
+}
+"""Setting: its ROS parameter, the description, the type. All are read once, at the start."""
+
+
+def _declared(node: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Declare the parameters and return the settings."""
+    from exoactor.ros.parameters import Parameters
+
+    parameters = Parameters(node)
+    return {
+        key: parameters.declare(name, defaults[key], description, kind, read_only=True)
+        for key, (name, description, kind) in PARAMETERS.items()
+    }
 
 
 @contextmanager
@@ -38,10 +59,7 @@ def hosting_node(
     requests: SimpleQueue[Callable[[World], None]] = SimpleQueue()
     rclpy.init(args=ros_args, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("simulator")
-    settings = {
-        key: node.declare_parameter("dds_domain" if key == "domain" else key, value).value
-        for key, value in defaults.items()
-    }
+    settings = _declared(node, defaults)
 
     def ask(request: Callable[[World], None], text: str, response: Any) -> Any:
         done = threading.Event()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Refused
 from exoactor.judging.check import Check
 from exoactor.judging.plausibility import plausibility
 from exoactor.judging.sight import SightLimits, sight
-from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, backend_class, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, Share, backend_class, no_progress
 from exoactor.video import Video
 
 _KEPT = ("seed", "job", "cost")
@@ -66,15 +68,15 @@ class Judge:
 
     def __init__(
         self,
-        tries: int = 3,
-        good_enough: float = 0.0,
+        tries: Annotated[int, Interval(ge=0, le=20)] = 3,
+        good_enough: Share = 0.0,
         estimator: str = "mediapipe",
-        fps: float = 10.0,
-        min_found: float = SightLimits.found,
-        max_others: float = SightLimits.others,
-        min_whole: float = SightLimits.whole,
-        min_alike: float = SightLimits.alike,
-        min_explained: float = SightLimits.explained,
+        fps: Annotated[float, Interval(ge=8.0, le=120.0)] = 10.0,
+        min_found: Share = SightLimits.found,
+        max_others: Share = SightLimits.others,
+        min_whole: Share = SightLimits.whole,
+        min_alike: Share = SightLimits.alike,
+        min_explained: Share = SightLimits.explained,
     ) -> None:
         if not 0 <= tries <= 20:
             raise BadInput(f"The judge's tries are {tries}, but 0 to 20 are possible.")

@@ -10,15 +10,16 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from rcl_interfaces.msg import ParameterDescriptor
+from lifecycle_msgs.msg import State
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from exoactor.errors import BadInput, Cancelled, Missing, Refused, user_error
+from exoactor.errors import Cancelled, Missing, Refused, user_error
 from exoactor.ros import NAMESPACE
 from exoactor.ros.convert import end_goal, error_code, metrics_to_json
 from exoactor.ros.heartbeat import Heartbeat
+from exoactor.ros.parameters import Parameters
 from exoactor.stages import backend_class, backend_names
 
 FEEDBACK_PERIOD = 0.1
@@ -53,7 +54,8 @@ class StageNode(LifecycleNode):
     Notes
     -----
     ROS parameters: ``backend``; ``autostart`` (true: configures and activates itself); and, for each argument of the
-    backend's constructor, ``<backend>.<argument>``. They count when the node is configured.
+    backend's constructor, ``<backend>.<argument>``. They are read when the node is configured, and a change is refused
+    while it is. Subclasses declare theirs with `parameters`.
     """
 
     def __init__(
@@ -79,13 +81,9 @@ class StageNode(LifecycleNode):
         self._busy = threading.Lock()  # one goal at a time
         self._leaving = threading.Event()  # set: the goal in work is to end
         self.heartbeat = Heartbeat(self, "not configured")
-        self.declare_parameter(
-            "backend", backend, ParameterDescriptor(description=f"One of {', '.join(backend_names(stage))}.")
-        )
-        autostart = self.declare_parameter(
-            "autostart", True, ParameterDescriptor(description="Configure and activate at the start.")
-        )
-        if autostart.value:
+        self.parameters = Parameters(self, self._locked)
+        self.parameters.declare("backend", backend, f"One of {', '.join(backend_names(stage))}.")
+        if self.parameters.declare("autostart", True, "Configure and activate at the start.", read_only=True):
             self._start_timer = self.create_timer(0.0, self._autostart)
 
     def prepared(self, backend: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,6 +99,16 @@ class StageNode(LifecycleNode):
 
     # --- lifecycle ----------------------------------------------------------------------------------------------
 
+    def _locked(self) -> str:
+        """Why no parameter may be changed now; empty where the node is not configured."""
+        if self._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED:
+            return ""
+        name = self.get_fully_qualified_name()
+        return (
+            f"{name} reads its parameters when it is configured: 'ros2 lifecycle set {name} deactivate' and 'cleanup' "
+            "come first, then 'configure' and 'activate' again."
+        )
+
     def _autostart(self) -> None:
         self._start_timer.cancel()
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -108,11 +116,11 @@ class StageNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and load the backend."""
-        name = self.get_parameter("backend").value
+        name = self.parameters["backend"]
         self.heartbeat.say(True, f"loading the backend '{name}'")
         try:
-            backend = backend_class(self._stage, str(name))
-            self._backend = self.prepared(backend(**self.options(str(name), backend)))
+            backend = backend_class(self._stage, name)
+            self._backend = self.prepared(backend(**self.options(name, backend)))
         except Exception as error:
             known = user_error(error)
             if not known:
@@ -137,7 +145,7 @@ class StageNode(LifecycleNode):
             result_timeout=RESULT_KEPT,
         )
         self.heartbeat.say(True, "ready")
-        self.get_logger().info(f"Ready: {self._action_name} with backend '{self.get_parameter('backend').value}'.")
+        self.get_logger().info(f"Ready: {self._action_name} with backend '{self.parameters['backend']}'.")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -181,17 +189,12 @@ class StageNode(LifecycleNode):
 
     def options(self, name: str, backend: type) -> dict[str, Any]:
         """Declare the arguments of a class's constructor as parameters ``<name>.<argument>`` (once) and read them."""
-        types, told = typing.get_type_hints(backend.__init__), _descriptions(backend)
-        options = {}
-        for option, argument in inspect.signature(backend).parameters.items():
-            parameter, kind = f"{name}.{option}", types.get(option, str)
-            if not self.has_parameter(parameter):
-                # Typed by us, so that 30 is taken where 30.0 is meant.
-                description = told.get(option, f"{kind.__name__} of {name}")
-                descriptor = ParameterDescriptor(description=description, dynamic_typing=True)
-                self.declare_parameter(parameter, argument.default, descriptor)
-            options[option] = _typed(parameter, self.get_parameter(parameter).value, kind)
-        return options
+        kinds, said = typing.get_type_hints(backend.__init__, include_extras=True), _descriptions(backend)
+        declare = self.parameters.declare
+        return {
+            option: declare(f"{name}.{option}", argument.default, said.get(option, ""), kinds.get(option))
+            for option, argument in inspect.signature(backend).parameters.items()
+        }
 
     # --- the action ---------------------------------------------------------------------------------------------
 
@@ -271,12 +274,3 @@ def _descriptions(backend: type) -> dict[str, str]:
         else:
             told.update({name: f"{told.get(name, '')} {line.strip()}".strip() for name in names})
     return told
-
-
-def _typed(name: str, value: Any, kind: type) -> Any:
-    """A parameter's value as its option's type: an int is a float too, nothing else is converted."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise BadInput(f"The parameter {name} is {value!r}, but a value of type {kind.__name__} is needed.")
-    return value
