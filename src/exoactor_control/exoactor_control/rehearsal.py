@@ -21,6 +21,7 @@ from exoactor_control.gate import Load, judge
 from exoactor_control.metrics import final_error, odometry_error, score
 from exoactor_control.policy import load_policy
 from exoactor_control.reference import RATE, prepare
+from exoactor_control.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
 from exoactor_control.states import Controller, MotorCommand, RobotState
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 
@@ -66,6 +67,10 @@ class Rehearsal:
         m that the pelvis may get away from its start before the motion is refused for the robot; 0: any.
     refine
         Guides that are tried for a motion that fails, minutes each (see `refine`); 0: it has failed.
+    max_position_error
+        m that the robot may be from where the reference is, by its own odometry, before it is damped as on the robot.
+    max_speed_error
+        m/s by which it may be faster than the reference, likewise.
 
     Raises
     ------
@@ -83,6 +88,8 @@ class Rehearsal:
         position_gain: Gain = POSITION_GAIN,
         area: Annotated[float, Interval(ge=0.0, le=1000.0)] = 3.0,
         refine: Annotated[int, Interval(ge=0, le=100)] = 0,
+        max_position_error: Bound = MAX_POSITION_ERROR,
+        max_speed_error: Bound = MAX_SPEED_ERROR,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
@@ -90,7 +97,12 @@ class Rehearsal:
         self._policy = load_policy(policy, description)
         self._named, self._tries = (policy, description), refine
         self._timestep, self._settle, self._area = timestep, settle, area
-        self._gains = {"heading_gain": heading_gain, "position_gain": position_gain}
+        self._options = {
+            "heading_gain": heading_gain,
+            "position_gain": position_gain,
+            "max_position_error": max_position_error,
+            "max_speed_error": max_speed_error,
+        }
 
     def __call__(
         self,
@@ -170,7 +182,7 @@ class Rehearsal:
     ) -> Tracking:
         reference = prepare(motion, human)
         told = reference.motion
-        controller = Controller(self._policy, **self._gains)
+        controller = Controller(self._policy, **self._options)
         band = self._policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
         robot = SimulatedRobot(self._timestep, told, band or start is not None, disturbance, pose)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
 from exoactor.motion import JOINT_NAMES
@@ -21,6 +22,14 @@ MAX_TILT = 1.0
 """rad between the pelvis' up and the reference's: the field's bound of a failed track."""
 MAX_DROP = 0.3
 """m that the pelvis may be nearer to the lower sole than in the reference."""
+MAX_POSITION_ERROR = 2.5
+"""m that the pelvis may be from where the reference is, by the legs' odometry. Of the rehearsals that succeed (the 28
+shared motions and 15 tasks of the mannequin; our tracker and TWIST2, and ours on robots 10% heavier or lighter, 20 ms
+late) none needs more than 1.97, and that in fast walks; robots that ran away got 3 to 12 m."""
+MAX_SPEED_ERROR = 2.0
+"""m/s by which the pelvis may be faster than the reference, likewise: they need up to 1.14; runaways had 2.3 to 4.1."""
+Bound = Annotated[float, Interval(ge=0.1, le=100.0)]
+"""Range of these two."""
 MAX_TEMPERATURE = 90.0
 """degrees Celsius of a motor; chosen below the 120 that windings commonly bear, as sensors lag."""
 MAX_OVERSHOOT = 0.15
@@ -59,9 +68,17 @@ class Safety:
     ----------
     effort_limits
         (29,) N m that the policy asks to stay under; the motors' own limits hold in any case.
+    max_position_error, max_speed_error
+        m and m/s, bounds of a runaway: see `check_place`.
     """
 
-    def __init__(self, effort_limits: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        effort_limits: np.ndarray | None = None,
+        max_position_error: float = MAX_POSITION_ERROR,
+        max_speed_error: float = MAX_SPEED_ERROR,
+    ) -> None:
+        self.max_position_error, self.max_speed_error = max_position_error, max_speed_error
         self.effort_limits = EFFORT_LIMITS if effort_limits is None else np.minimum(effort_limits, EFFORT_LIMITS)
         self._soles = Soles()
         self._previous: RobotState | None = None
@@ -154,6 +171,23 @@ class Safety:
         is_ = self._pelvis_height(state.quat_wxyz, state.joint_pos)
         should = self._pelvis_height(level, reference.joint_pos)
         return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
+
+    def check_place(self, position_error: float, speed_error: float) -> str:
+        """Return why the robot must be damped when it runs away; or empty.
+
+        ``position_error`` m lie between the pelvis and where the reference is, and it is ``speed_error`` m/s faster.
+        """
+        if not position_error <= self.max_position_error:
+            return (
+                f"the robot ran away: it is {position_error:.2f} m from the reference, "
+                f"more than {self.max_position_error:g}"
+            )
+        if not speed_error <= self.max_speed_error:
+            return (
+                f"the robot ran away: it is {speed_error:.2f} m/s faster than the reference, "
+                f"more than {self.max_speed_error:g}"
+            )
+        return ""
 
     def _pelvis_height(self, quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> float:
         """Height of the pelvis above the lower sole, m, of one pose."""

@@ -17,7 +17,7 @@ from exoactor_control.odometry import Odometry
 from exoactor_control.one_leg import OneLeg, lean_over, robot_model, stands
 from exoactor_control.policy import Policy
 from exoactor_control.reference import RATE, Reference, Trajectory, prepare
-from exoactor_control.safety import STALE, Safety
+from exoactor_control.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, STALE, Safety
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Tracker
 
 NUM_JOINTS = len(JOINT_NAMES)
@@ -62,6 +62,8 @@ class RobotState:
     """How the ankles and the waist are measured: 0 by pitch and roll, 1 by their parallel motors A and B."""
     buttons: int = 0
     """The remote's buttons that are held, a bit each: `exoactor_control.remote.Button`."""
+    enabled: bool = True
+    """A motor is enabled: it follows some command."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,9 @@ class Controller:
         1/s, how the position error by the legs' odometry is fed back into the reference's velocity; 0: not at all.
     blend
         Seconds from the present pose into a motion's first frame, and from its last frame to standing.
+    max_position_error, max_speed_error
+        m and m/s that the robot may be from the reference's place, and faster than it, by its own odometry: farther or
+        faster it runs away, and is damped. Not judged without a policy, in the band.
 
     Every method may be called from any thread.
     """
@@ -138,11 +143,14 @@ class Controller:
         heading_gain: float = HEADING_GAIN,
         position_gain: float = POSITION_GAIN,
         blend: float = 1.0,
+        max_position_error: float = MAX_POSITION_ERROR,
+        max_speed_error: float = MAX_SPEED_ERROR,
     ) -> None:
         self.policy = policy
         self.blend = blend
         self._tracker = Tracker(policy, heading_gain, position_gain)
-        self._safety = Safety(None if policy is None else policy.effort_limits)
+        effort_limits = None if policy is None else policy.effort_limits
+        self._safety = Safety(effort_limits, max_position_error, max_speed_error)
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
@@ -308,7 +316,10 @@ class Controller:
             self._tracker.tick(state)
         except Exception as error:  # whatever a policy does, the motors hear of it in time
             return f"the policy failed: {type(error).__name__}: {error}"
-        return self._safety.check_frame(self._tracker.frame) or self._safety.check_height(state, self._tracker.frame)
+        frame, safety = self._tracker.frame, self._safety
+        if reason := safety.check_frame(frame) or safety.check_height(state, frame):
+            return reason
+        return "" if self.policy is None else safety.check_place(*self._tracker.place_errors)
 
     def _begin_stand(self, state: RobotState, way: Trajectory, keep_policy: bool = False) -> None:
         self._tracker.start(way, state, keep_policy, keep_place=self._done)
@@ -333,7 +344,12 @@ class Controller:
         try:
             return command if state is None else self._safety.limit(command, state)
         except ValueError:  # the joints' speeds are not known
-            return replace(command, kd=self._safety.blind_damping(DAMPING_GAIN))
+            return replace(command, kd=self.blind_damping)
+
+    @property
+    def blind_damping(self) -> np.ndarray:
+        """(29,) N m s/rad with which joints whose speeds are not known are damped."""
+        return self._safety.blind_damping(DAMPING_GAIN)
 
     # reports
 

@@ -149,6 +149,13 @@ class Tracker:
         return self.trajectory.frame(index).turned(self._yaw_offset)
 
     @property
+    def place_errors(self) -> tuple[float, float]:
+        """How far the robot is from its place, m, and how much faster than the reference, m/s, by its odometry."""
+        o = self.odometry
+        far = float(np.linalg.norm(self.place - o.position))
+        return far, float(np.linalg.norm(o.velocity) - np.linalg.norm(self.frame.lin_vel_xy))
+
+    @property
     def finished(self) -> bool:
         """The trajectory has been commanded to its end."""
         return self.trajectory is not None and self._index >= len(self.trajectory)

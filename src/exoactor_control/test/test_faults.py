@@ -13,7 +13,10 @@ from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, VELOCITY_LIMIT
 from exoactor_control.policy import Policy
 from exoactor_control.reference import ENTRY_SPEED
 from exoactor_control.rehearsal import SimulatedRobot
+from exoactor_control.safety import MAX_POSITION_ERROR
 from exoactor_control.states import DAMPING_GAIN, Controller, MotorCommand, State
+
+pytestmark = pytest.mark.faults
 
 STEP = 0.002
 SOON = 0.02  # s within which every fault that can be seen at once, and stop, must have reached the motors
@@ -212,6 +215,26 @@ def test_a_policy_that_fails_damps_within_20_ms(answer, reason):
     bench = Bench(policy).reach(State.TRACK)
     after, policy.answer = bench.robot.time, answer
     bench.run(0.1).assert_damped(after, SOON, reason)
+
+
+@pytest.mark.parametrize("state", [State.STAND, State.TRACK])
+@pytest.mark.parametrize(
+    ("speed", "within", "reason"),
+    [(1.5, MAX_POSITION_ERROR / 1.5, "m from the reference"), (2.1, 0.0, "m/s faster than the reference")],
+)
+def test_a_robot_that_runs_away_is_damped(state, speed, within, reason):
+    """By its own odometry, which is made to say so: the robot hangs in the band."""
+    bench = Bench(SickPolicy()).reach(state)
+    odometry, after = bench.controller.odometry, bench.robot.time
+
+    def run_away(robot):
+        odometry.position = np.array([-speed * (robot.time - after), 0.0])
+        odometry.velocity = np.array([-speed, 0.0])
+
+    odometry.update = run_away
+    bench.run(within - SOON)
+    assert bench.controller.status.state is state
+    bench.run(0.2).assert_damped(after, within + 2 * SOON, reason)
 
 
 def test_a_robot_that_is_pushed_over_is_damped_before_it_lies():

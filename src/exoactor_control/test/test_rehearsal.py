@@ -10,7 +10,7 @@ from exoactor.motion import RobotMotion
 from exoactor.robot import STANDING, standing_motion
 from exoactor.stages import Tracking, load_backend
 from exoactor_control.metrics import align, final_error, odometry_error, score
-from exoactor_control.rehearsal import Disturbance, Rehearsal
+from exoactor_control.rehearsal import Disturbance, Rehearsal, SimulatedRobot
 
 REPORT = {
     "success", "fell", "reason", "frames", "min_pelvis_height", "joint_error_mean", "key_body_error_mean",
@@ -56,6 +56,25 @@ def test_a_push_and_more_mass_reach_the_robot():
     )
     assert (pushed.root_pos - plain.root_pos)[:, 0].max() > 0.02
     assert np.abs(heavy.joint_pos - plain.joint_pos)[-1].max() > 0.01
+
+
+@pytest.mark.faults
+def test_a_robot_that_runs_away_ends_the_rehearsal(monkeypatch):
+    """A steady pull at the pelvis, after which the robot runs backwards as long as it can."""
+    advance = SimulatedRobot.advance
+
+    def pulled(robot, torque):
+        robot.data.qfrc_applied[0] = -30.0 * (robot.time > 2.0)
+        advance(robot, torque)
+
+    monkeypatch.setattr(SimulatedRobot, "advance", pulled)
+    tracking = Rehearsal(max_position_error=1.0)(standing_motion(8.0))
+    assert not tracking.metrics["success"]
+    assert "the robot ran away: it is 1.0" in tracking.metrics["reason"]
+    assert "m from the reference, more than 1" in tracking.metrics["reason"]
+    assert len(tracking.motion) < 5.0 * 50
+    tracking = Rehearsal(max_speed_error=0.5)(standing_motion(8.0))
+    assert "m/s faster than the reference, more than 0.5" in tracking.metrics["reason"]
 
 
 def test_a_late_command_is_followed_late():
