@@ -300,26 +300,28 @@ _CHECK_MODE, _SELECT_MODE, _RELEASE_MODE = 1001, 1002, 1003
 class MotionSwitcherClient(Client):
     """Asks which of the robot's own controllers is active, and releases it so that LowCmd rules the motors."""
 
-    def __init__(self, timeout: float = 1.0) -> None:
+    def __init__(self) -> None:
         super().__init__(_SERVICE, False)
-        self.SetTimeout(timeout)
         self._SetApiVerson(_SERVICE_VERSION)
         for api in (_CHECK_MODE, _SELECT_MODE, _RELEASE_MODE):
             self._RegistApi(api, 0)
 
-    def check(self) -> str | None:
-        """Name of the active controller; '' when none is active, None when the service does not answer."""
+    def check(self, timeout: float = 1.0) -> str | None:
+        """Name of the active controller; '' when none is, None without an answer within ``timeout`` s."""
+        self.SetTimeout(timeout)
         with contextlib.redirect_stdout(io.StringIO()):
             code, data = self._Call(_CHECK_MODE, "{}")
         return None if code != 0 else str(json.loads(data).get("name", ""))
 
     def release(self) -> bool:
         """Ask the active controller to let go; False when the service does not answer."""
+        self.SetTimeout(1.0)
         with contextlib.redirect_stdout(io.StringIO()):
             return self._Call(_RELEASE_MODE, "{}")[0] == 0
 
     def select(self, name: str) -> bool:
         """Ask a controller to take over; False when the service does not answer, or not agree."""
+        self.SetTimeout(1.0)
         with contextlib.redirect_stdout(io.StringIO()):
             return self._Call(_SELECT_MODE, json.dumps({"name": name}))[0] == 0
 

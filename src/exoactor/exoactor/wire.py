@@ -182,6 +182,11 @@ class LowStateBytes:
         temperature, mode = self.data[73:71:-1], self.data[74]
         return checksum(b"".join((swapped[:68], b"\0\0", temperature, b"\0\0\0", bytes((mode,)), swapped[72:-4])))
 
+    @property
+    def modes(self) -> np.ndarray:
+        """(35,) each motor's mode: 1 enabled, 0 not."""
+        return np.concatenate([[self.data[74]], self._modes & 0xFF])
+
     def set_modes(self, modes: np.ndarray) -> None:
         """Set the motors' modes, (n,) for the first n: 1 enabled, 0 not."""
         self.data[74] = int(modes[0])

@@ -23,6 +23,7 @@ from exoactor_control.link import RobotLink
 from exoactor_control.reference import RATE, Reference
 from exoactor_control.remote import Remote
 from exoactor_control.states import Controller, MotorCommand, RobotState, State, Status
+from exoactor_control.watchdog import Memory
 
 log = logging.getLogger("exoactor.control")
 
@@ -31,10 +32,16 @@ LOST = 2.0
 ALONE = 0.25
 """s without another controller's LowCmd until the motors count as free."""
 
+DAMPED_WITHIN = 0.5
+"""s for a stop's damping to be on the wire; else it has failed. It takes 2 ms where the computer has time for the loop.
+"""
+
 _BRIDGED = 0.004  # s: LowState comes every 2 ms; the robot's clock is carried on no further than this
 _RELEASE_WAIT = 4.0  # s for the robot's own controller to let go
 _WRONG_MODE = "the robot measures its ankles and waist by their parallel motors (mode AB), not by pitch and roll (PR)"
 _INTRUDER = "another controller sends commands on rt/lowcmd"
+_LOOK_EVERY = 1.0  # s between two questions to the motion switcher, while nothing depends on an undisturbed loop
+_ANSWER_WAIT = 0.8  # s for its answer; it comes within milliseconds once DDS has found the robot
 
 # The loop keeps in step with LowState, so that each command follows the newest one closely: now and then it looks when
 # one arrives, and moves its own beat a little.
@@ -42,6 +49,10 @@ _MARGIN = 3e-4  # s of the beat behind the arrival
 _LISTEN_EVERY = 25  # periods
 _GRIP_STEP = 0.05  # of a hand's way from open to closed in each 20 ms
 _NUDGE = 4e-5  # s that the beat moves by at most each time
+
+
+class NoAnswer(Missing):
+    """The control loop or its process has ended, or does not do in time what it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class Report:
     """Why the robot cannot be driven, one sentence; empty when it can."""
     driving: bool
     """The motors are this controller's."""
+    holder: str
+    """Who has the motors where they are not this controller's, one clause; empty: not known."""
     go: int
     """How often the operator pressed "go" on the remote so far."""
     inference_ms: float
@@ -88,7 +101,8 @@ class ControlLoop:
     """Steps a controller at a fixed rate while the robot is heard.
 
     Nothing is sent until the robot is first asked to stand, damp or let its motors go: only then are the motors taken
-    from the robot's own controller, which gets them back on `let_go` and `close`.
+    from the robot's own controller, which gets them back on `let_go` and `close`. Motors that nobody has, "stop" damps
+    too. A loop that has stood still for longer than ``state_timeout`` damps a robot that stands or moves.
 
     Parameters
     ----------
@@ -101,6 +115,9 @@ class ControlLoop:
     robot_clock
         Count time in LowState's ticks, so that a simulation slower than real time is controlled in its own time; else
         on this computer's clock.
+    memory
+        Shared with a watchdog, without which the robot then neither stands up nor moves; None: there is none, as in
+        tests.
     """
 
     def __init__(
@@ -110,12 +127,15 @@ class ControlLoop:
         rate: float = 500.0,
         state_timeout: float = 0.05,
         robot_clock: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         self.link, self.controller = link, controller
         self.trouble = "not started"
         """Why the robot cannot be driven, one sentence; empty when it can."""
-        self.driving = False
-        """The motors are this controller's: commands are sent."""
+        self._memory, self._driving = memory, False
+        self._mode: str | None = None  # of the robot's own controllers, when the motion switcher last answered
+        self._holder = ""
+        self._damping_sent = threading.Event()
         self.samples: list[Sample] = []
         """One per frame of the motion now or last tracked."""
         self.on_report: Callable[[Report], None] | None = None
@@ -135,17 +155,35 @@ class ControlLoop:
         self._release = threading.Event()  # asks the loop's thread to stop sending
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._looker = threading.Thread(target=self._look, name="motion switcher", daemon=True)
 
     def start(self) -> None:
         """Begin to look for the robot."""
         self._thread.start()
+        self._looker.start()
 
     def close(self) -> None:
         """Damp the robot, give it back to its own controller, and end."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(8.0)
+        self.driving = False
         self._give_back()
+
+    @property
+    def driving(self) -> bool:
+        """The motors are this controller's: commands are sent, and the watchdog sends damping where they cease."""
+        return self._driving
+
+    @driving.setter
+    def driving(self, value: bool) -> None:
+        memory = self._memory
+        if memory is not None:
+            if value and not self._driving:
+                memory.set_command(self.controller.blind_damping, self.link.mode_machine)
+                memory.control_beat = time.monotonic()
+            memory.armed = value
+        self._driving = value
 
     @property
     def lateness_ms(self) -> tuple[float, float]:
@@ -158,18 +196,21 @@ class ControlLoop:
     def ask(self, what: str) -> None:
         """Ask for "stop", "damp", "stand", "zero_torque", "open_hands" or "close_hands".
 
-        The first that needs the motors takes them from the robot's own controller; "stop" alone does not: where this
-        controller sends nothing there is nothing to stop.
+        The first that needs the motors takes them from the robot's own controller; "stop" alone does not: it damps
+        motors that are ours or that nobody has, since they may hold the last command of a controller that is gone.
+        "stop" and "damp" return when damping is on the wire.
 
         Raises
         ------
         Missing
-            The robot is not heard, or its own controller does not let go.
+            The robot is not heard (damping is sent nevertheless), its own controller does not let go, or there is no
+            watchdog.
         Refused
-            The robot is not fit for it, or another controller commands it.
+            The robot is not fit for it, its own controller has the motors, or another controller commands it ("stop" is
+            sent nevertheless).
         """
         if what == "stop" or (what == "damp" and self.driving):
-            self._halt()  # waits for nobody
+            self._damp_now()  # waits for no other request
             return
         if what in ("open_hands", "close_hands"):
             if not self.driving:
@@ -181,22 +222,57 @@ class ControlLoop:
         with self._asking:
             stops = self._stops
             state = self.link.read()
+            if what == "stand":
+                self._require_watchdog()
             if what == "stand" and state is not None and state.mode_pr != 0:
                 raise Refused(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
             if not self.driving:
                 self._take_over(what)
-            elif what == "stand" and self.link.silence < ALONE:
+            elif what == "stand" and self._intruded:
                 raise Refused(f"The robot cannot stand up: {_INTRUDER}.")
             if self._stops != stops:
                 raise Refused("The robot was stopped meanwhile.")
             getattr(self.controller, what)()
+        if what == "damp":
+            self._await_damping()
 
     def track(self, reference: Reference, number: int = 0) -> list[str]:
         """As `exoactor_control.states.Controller.track`."""
         with self._asking:
+            self._require_watchdog()
             notes = self.controller.track(reference)
             self.samples, self._told, self._motion = [], 0, number
         return notes
+
+    @property
+    def _intruded(self) -> bool:
+        """Somebody else sends commands, who is not our watchdog."""
+        silence = self.link.silence
+        return silence < ALONE and (self._memory is None or time.monotonic() - self._memory.sent_time > 2.0 * ALONE)
+
+    def _require_watchdog(self) -> None:
+        if self._memory is not None and not self._memory.watched:
+            raise Missing("No watchdog guards the motors: the robot does not move until one runs again.")
+
+    def _damp_now(self) -> None:
+        self._halt()
+        if not self.driving:
+            if mode := self._ask_for_mode():
+                raise Refused(
+                    f"Nothing was sent: the robot's own controller '{mode}' has the motors. "
+                    "Damp it by the remote (L2 + B)."
+                )
+            self.driving = True
+        self._await_damping()
+        if self.link.age > LOST:
+            raise Missing(f"Damping is sent, but the robot is not heard. {self.trouble}")
+        if self._intruded:
+            raise Refused(f"Damping is sent, but {_INTRUDER}: end it.")
+
+    def _await_damping(self) -> None:
+        self._damping_sent.clear()
+        if not self._damping_sent.wait(DAMPED_WITHIN):
+            raise NoAnswer(f"The control loop has sent no damping within {DAMPED_WITHIN:g} s.")
 
     def _halt(self) -> None:
         self._stops += 1
@@ -220,7 +296,7 @@ class ControlLoop:
         if what == "stand":  # would it be refused? If so, the robot's own controller keeps the motors
             self.controller.stand()
         self.controller.damp()
-        if not self.link.active_mode(_RELEASE_WAIT) and self.link.silence < ALONE:
+        if not self.link.active_mode(_RELEASE_WAIT) and self._intruded:
             raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
         mode = self.link.release_motion_switcher(_RELEASE_WAIT)
         end = time.monotonic() + 4.0 * ALONE
@@ -231,22 +307,86 @@ class ControlLoop:
                 raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
             time.sleep(0.01)
         self._own_mode = mode
+        if self._memory is not None:
+            self._memory.own_mode = mode.encode()
         log.info("The motors are ours%s.", f"; '{mode}' had them, and gets them back" if mode else "")
         self.driving = True
 
     def _give_back(self) -> None:
         mode, self._own_mode = self._own_mode, ""
+        if self._memory is not None:
+            self._memory.own_mode = b""
         if mode and not self.link.select_mode(mode):
             log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
 
+    def _ask_for_mode(self) -> str | None:
+        """Name of the robot's own controller that has the motors; '' when none has, None when that was never known."""
+        answer = self.link.mode(_ANSWER_WAIT)
+        if answer is not None:
+            self._mode = answer
+        return self._mode
+
+    def _look(self) -> None:
+        """Ask who has the motors, while they stand still or are not ours; where the robot's own has them, let go."""
+        while not self._stop.wait(_LOOK_EVERY):
+            if self.driving and self.controller.state in (State.STAND, State.TRACK):
+                continue
+            with self._asking:  # not while it is being made to let go
+                mode = self._ask_for_mode()
+                if mode and self.driving:
+                    log.warning("The robot's own controller '%s' has the motors now: nothing is sent any more.", mode)
+                    self.controller.damp()
+                    self._own_mode, self.driving = "", False
+            state = self.link.read()
+            if self.driving:
+                self._holder = ""
+            elif mode:
+                self._holder = f"the robot's own controller '{mode}' has the motors"
+            elif self._intruded:
+                self._holder = _INTRUDER
+            elif state is not None and state.enabled:
+                self._holder = (
+                    "no controller has the motors, and they may hold the last command of one: stop damps them"
+                )
+            else:
+                self._holder = "the motors are free" if state is not None else ""
+
     # the loop's thread
+
+    def _beat(self) -> str:
+        """Tell the watchdog that the loop runs; returns why it damps the motors, if it does, one clause."""
+        memory = self._memory
+        if memory is None:
+            return ""
+        memory.control_beat = time.monotonic()
+        if not memory.tripped:
+            return ""
+        self._driving = True  # what it damps is ours
+        return memory.reason.decode()
+
+    def _write(self, command: MotorCommand, damping: bool) -> None:
+        trips = 0 if self._memory is None else self._memory.trips
+        self.link.write(command)
+        if damping:
+            self._damping_sent.set()
+            if self._memory is not None:
+                self._memory.acknowledged = trips
+
+    def _wait_for_robot(self) -> None:
+        """Return when it is heard, as `RobotLink.wait_for_state`; motors that are ours are damped, heard or not."""
+
+        def meanwhile() -> None:
+            if reason := self._beat():
+                self.controller.let_down(reason)
+            if self.driving:
+                self._write(MotorCommand(kd=self.controller.blind_damping), damping=True)
+
+        self.link.wait_for_state(1.0, meanwhile)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self.link.wait_for_state(1.0)
-                if self.driving and self.link.active_mode(1.0):  # it has been restarted meanwhile
-                    self.driving = False
+                self._wait_for_robot()
             except ExoActorError as error:
                 self.trouble = str(error)
                 self._tell(self.link.read())
@@ -263,11 +403,17 @@ class ControlLoop:
         self.trouble = "The control loop has ended."
 
     def _drive(self) -> None:
-        due = time.monotonic()
+        due = before = time.monotonic()
         count = reported = 0
         while not self._stop.is_set():
             state = self.link.read()
             now = time.monotonic()
+            tripped, gap, before = self._beat(), now - before, now
+            moving = self.controller.state in (State.STAND, State.TRACK)
+            if gap > self._state_timeout and (moving or tripped):
+                self.controller.let_down(f"the control loop stood still for {1e3 * gap:.0f} ms")
+            elif tripped:
+                self.controller.let_down(tripped)
             if now - state.time > LOST:
                 self.trouble = f"The robot is not heard any more: no LowState for {LOST:g} s."
                 self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
@@ -284,6 +430,7 @@ class ControlLoop:
             due = self._wait(due, listen=count % _LISTEN_EVERY == 0 and not long)
         self.controller.damp()
         self._let_down()
+        self.driving = False
 
     def _wait(self, due: float, listen: bool) -> float:
         """Sleep until the next beat after ``due``; return when that is."""
@@ -316,7 +463,7 @@ class ControlLoop:
             self._guard(state)
         command = controller.step(state, now, advance=False)
         if self.driving:
-            self.link.write(command)
+            self._write(command, damping=not command.kp.any() and bool(command.kd.all()))
         long = controller.advance(state, now)
         index = controller.tracking_frame
         samples = self.samples  # another list when a motion is given
@@ -330,7 +477,7 @@ class ControlLoop:
         """Let the robot down where somebody else drives it too, or it is not driven as it should be."""
         if self.controller.state in (State.ZERO_TORQUE, State.DAMPING):
             return
-        if self.link.silence < ALONE:
+        if self._intruded:
             self.controller.let_down(_INTRUDER)
         self._wrong_mode = self._wrong_mode + 1 if state.mode_pr else 0
         if self._wrong_mode * self._period > 0.01:
@@ -385,6 +532,7 @@ class ControlLoop:
             status=self.controller.status,
             trouble=self.trouble,
             driving=self.driving,
+            holder=self._holder,
             go=self._go,
             inference_ms=0.0 if policy is None else policy.inference_ms,
             band=policy is None,

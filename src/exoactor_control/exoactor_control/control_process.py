@@ -1,8 +1,9 @@
 """The control loop in a process of its own: no ROS executor, no garbage collection, no other thread's interpreter lock.
 
 `ControlProcess` starts it and speaks with it over a pipe; it offers what `ControlLoop` offers. The process lets the
-robot down and ends when its parent does, however that ends. Where the system permits, it runs under SCHED_FIFO, ahead
-of everything that has no deadline (root, CAP_SYS_NICE, or an rtprio limit in /etc/security/limits.conf).
+robot down and ends when its parent does, however that ends; when it is the one to end or freeze, a watchdog damps the
+robot (`exoactor_control.watchdog`). Where the system permits, it runs under SCHED_FIFO, ahead of everything that has no
+deadline (root, CAP_SYS_NICE, or an rtprio limit in /etc/security/limits.conf).
 """
 
 from __future__ import annotations
@@ -24,20 +25,28 @@ from typing import Any
 
 from exoactor.errors import ExoActorError, Missing
 from exoactor.processes import deaf_to_ctrl_c
-from exoactor_control.control_loop import ControlLoop, Report, Sample
+from exoactor.unitree import MODE_MACHINE_29DOF
+from exoactor_control.control_loop import ControlLoop, NoAnswer, Report, Sample
 from exoactor_control.description import SHIPPED
 from exoactor_control.link import RobotLink
 from exoactor_control.policy import load_policy
 from exoactor_control.reference import Reference
-from exoactor_control.states import Controller
+from exoactor_control.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Safety
+from exoactor_control.states import DAMPING_GAIN, Controller
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN
+from exoactor_control.watchdog import Memory, Watchdog, create_memory, open_memory, take_priority
 
 log = logging.getLogger("exoactor.control")
 
 START_TIMEOUT = 60.0
 """s for the process to load its libraries and the policy."""
+STOP_TIMEOUT = 1.0
+"""s for the control process to answer a stop; then the watchdog damps the robot."""
+CLAIM_TIMEOUT = 3.0
+"""s for that where the motors are not ours, and the robot is asked first whose they are."""
 SILENT = 3.0
 """s without a report, of which there are 50 a second (one, while the robot is not heard), until something is wrong."""
+_ENDED = "The control process has ended: configure the controller anew."
 _PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above everything ordinary
 _SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
 
@@ -52,13 +61,15 @@ class Settings:
     description: str = ""
     heading_gain: float = HEADING_GAIN
     position_gain: float = POSITION_GAIN
+    max_position_error: float = MAX_POSITION_ERROR
+    max_speed_error: float = MAX_SPEED_ERROR
     rate: float = 500.0
     state_timeout: float = 0.05
     robot_clock: bool = False
 
 
-def make_loop(settings: Settings) -> ControlLoop:
-    """Return the loop, not yet started.
+def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
+    """Return the loop, not yet started; ``memory`` is shared with a watchdog.
 
     Raises
     ------
@@ -66,10 +77,18 @@ def make_loop(settings: Settings) -> ControlLoop:
         The policy cannot be loaded, or DDS not be joined.
     """
     policy = load_policy(settings.policy, settings.description)
-    controller = Controller(policy, settings.heading_gain, settings.position_gain)
-    _take_priority()  # not before: loading takes long, and is nothing to keep others waiting for
+    controller = Controller(
+        policy,
+        settings.heading_gain,
+        settings.position_gain,
+        max_position_error=settings.max_position_error,
+        max_speed_error=settings.max_speed_error,
+    )
+    # not before: loading takes long, and is nothing to keep others waiting for
+    if not take_priority(_PRIORITY):
+        log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
     link = RobotLink(settings.network_interface, settings.domain)
-    return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock)
+    return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock, memory)
 
 
 class ControlProcess:
@@ -95,18 +114,33 @@ class ControlProcess:
         self._sending = threading.Lock()
         self._ended = False
         self._pipe, other = Pipe()
+        self._memory_fd, self._memory = create_memory()
+        self._memory.set_command(Safety().blind_damping(DAMPING_GAIN), MODE_MACHINE_29DOF)
+        self._ending, alive = os.pipe()  # closed when the control process ends, which alone holds the other end
+        fds = [other.fileno(), self._memory_fd, alive]
         with deaf_to_ctrl_c():  # this process closes it in good order
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "exoactor_control.control_process", str(other.fileno())],
-                pass_fds=[other.fileno()],
+                [sys.executable, "-m", "exoactor_control.control_process", *map(str, fds)],
+                pass_fds=fds,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
         other.close()
+        os.close(alive)
         self._reader = threading.Thread(target=self._read, name="control process", daemon=True)
         self._reader.start()
+        self._watchdog: Watchdog | None = None
         try:
             self._call("start", asdict(settings), timeout=START_TIMEOUT)
             self._heard = time.monotonic()
+            self._watchdog = Watchdog(
+                settings.network_interface,
+                settings.domain,
+                settings.state_timeout,
+                self._memory_fd,
+                self._ending,
+                self._process.pid,
+            )
+            self._watchdog.wait(START_TIMEOUT)
         except ExoActorError:
             self.close()
             raise
@@ -117,7 +151,7 @@ class ControlProcess:
     def trouble(self) -> str:
         """Why the robot cannot be driven, one sentence; empty when it can."""
         if self._ended:
-            return "The control process has ended: configure the controller anew."
+            return _ENDED
         if time.monotonic() - self._heard > SILENT:
             return f"The control process has not reported for {SILENT:g} s."
         return self.latest.trouble if self.latest is not None else "The control process has just begun."
@@ -144,9 +178,39 @@ class ControlProcess:
                 raise Missing(self.trouble or "The control process does not report.")
             return self.latest
 
-    def ask(self, what: str) -> None:
-        """As `ControlLoop.ask`."""
-        self._call("ask", what)
+    @property
+    def alarm(self) -> str:
+        """What is wrong with control process or watchdog, one sentence; empty when nothing is."""
+        memory = self._memory
+        if memory.tripped:
+            sending = time.monotonic() - memory.sent_time < 0.5
+            who = "The watchdog damps the motors" if sending else "Nothing damps the motors"
+            return f"{who}: {memory.reason.decode()}."
+        if self._ended or time.monotonic() - self._heard > SILENT:
+            return self.trouble
+        return self._watchdog.trouble
+
+    @property
+    def watchdog_pid(self) -> int:
+        """Process number of the watchdog."""
+        return self._watchdog.pid
+
+    def ask(self, what: str) -> str:
+        """As `ControlLoop.ask`; returns who damps the motors, one sentence, where "stop" or "damp" is asked for.
+
+        Where the control process does not answer "stop" (or "damp", once the motors are ours) in time, the watchdog
+        damps the motors.
+        """
+        ours = self._memory.armed
+        if what != "stop" and not (what == "damp" and ours):
+            self._call("ask", what)
+            return "The control process damps the motors." if what == "damp" else ""
+        try:
+            self._call("ask", what, timeout=STOP_TIMEOUT if ours else CLAIM_TIMEOUT)
+        except NoAnswer as error:
+            self._watchdog.damp()
+            return f"The watchdog damps the motors. {error}"
+        return "The control process damps the motors."
 
     def track(self, reference: Reference) -> list[str]:
         """As `ControlLoop.track`."""
@@ -165,26 +229,30 @@ class ControlProcess:
 
     def close(self) -> None:
         """Damp the robot, give it back to its own controller, and end the process."""
+        closed = self._ended
         if not self._ended:
             with contextlib.suppress(ExoActorError):
                 self._call("close")
-        self._end()
+                closed = True
+        self._end(10.0 if closed else 0.0)
 
     # the pipe
 
     def _call(self, what: str, *arguments: Any, timeout: float = 20.0) -> Any:
+        if time.monotonic() - self._heard > SILENT:
+            timeout = min(timeout, STOP_TIMEOUT)
         number = next(self._numbers)
         try:
             with self._sending:
                 self._pipe.send((number, what, arguments))
         except OSError:
-            raise Missing("The control process has ended: configure the controller anew.") from None
+            raise NoAnswer(_ENDED) from None
         with self._arrived:
             if not self._arrived.wait_for(lambda: number in self._answers or self._ended, timeout):
-                raise Missing(f"The control process does not answer within {timeout:g} s.")
+                raise NoAnswer(f"The control process does not answer within {timeout:g} s.")
             answer = self._answers.pop(number, None)
         if answer is None:
-            raise Missing("The control process has ended: configure the controller anew.")
+            raise NoAnswer(_ENDED)
         value, error, reports = answer
         self._asked = max(self._asked, reports)
         if error is not None:
@@ -208,22 +276,26 @@ class ControlProcess:
                 self._ended = True
                 self._arrived.notify_all()
 
-    def _end(self) -> None:
+    def _end(self, timeout: float) -> None:
         try:
-            self._process.wait(10.0)
+            self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             log.warning("The control process does not end: it is killed.")
             self._process.kill()
             self._process.wait()
+        if self._watchdog is not None:
+            self._watchdog.close()
         self._reader.join(2.0)
         self._pipe.close()
+        os.close(self._ending)
+        os.close(self._memory_fd)
 
 
 class _Server:
     """The process's end of the pipe."""
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    def __init__(self, pipe: Connection, memory: Memory) -> None:
+        self._pipe, self._memory = pipe, memory
         self._sending = threading.Lock()
         self._loop: ControlLoop | None = None
 
@@ -255,7 +327,7 @@ class _Server:
         value, error = None, None
         try:
             if what == "start":
-                self._loop = make_loop(Settings(**arguments[0]))
+                self._loop = make_loop(Settings(**arguments[0]), self._memory)
                 self._loop.on_report = self._report
                 _settle()
                 self._loop.start()
@@ -287,14 +359,6 @@ class _Server:
             self._sending.release()
 
 
-def _take_priority() -> None:
-    """Let this thread, and those that it starts from now on (DDS's, the loop's), go before all without a deadline."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    except (AttributeError, OSError):
-        log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
-
-
 def _settle() -> None:
     """Keep the interpreter's own pauses away from the loop: what lives now is never collected, and nothing else is."""
     gc.collect()
@@ -304,12 +368,12 @@ def _settle() -> None:
 
 
 def main() -> int:
-    """Serve the parent at the other end of the pipe whose number is the argument."""
+    """Serve the parent: the arguments are the numbers of the pipe to it, of shared memory, and of a pipe to hold."""
     logging.basicConfig(format="[control] %(message)s")
     log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    pipe = Connection(int(sys.argv[1]))
-    _Server(pipe).serve()
+    pipe, memory, _ = map(int, sys.argv[1:])
+    _Server(Connection(pipe), open_memory(memory)).serve()
     return 0
 
 

@@ -28,6 +28,7 @@ from exoactor_control.control_process import ControlProcess, Settings
 from exoactor_control.description import SHIPPED
 from exoactor_control.gate import fingerprint
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
+from exoactor_control.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
 from exoactor_control.track_action import TRACK_ACTION
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 
@@ -46,8 +47,12 @@ PARAMETERS: dict[str, tuple[Any, str, Any]] = {
     "rate": (500.0, "Hz of LowCmd.", Annotated[float, Interval(ge=50.0, le=1000.0)]),
     "heading_gain": (HEADING_GAIN, "1/s, feedback of the heading error by the IMU.", Gain),
     "position_gain": (POSITION_GAIN, "1/s, feedback of the position error by the legs' odometry.", Gain),
+    "max_position_error": (
+        MAX_POSITION_ERROR, "m from where the reference is, by the legs' odometry, until damping.", Bound,
+    ),
+    "max_speed_error": (MAX_SPEED_ERROR, "m/s faster than the reference, likewise.", Bound),
     "state_timeout": (
-        0.0, "s without LowState until damping; 0: 0.05 on the robot, 0.5 in simulation.",
+        0.0, "s without LowState, or a step of the loop, until damping; 0: 0.05 on the robot, 0.5 in simulation.",
         Annotated[float, Interval(ge=0.0, le=5.0)],
     ),
 }  # fmt: skip
@@ -56,14 +61,14 @@ PARAMETERS: dict[str, tuple[Any, str, Any]] = {
 SAFETY = ("robot", "require_rehearsal")
 """Parameters that are decided when the node starts."""
 
-_NOT_OURS = "Nothing is sent: the robot's own controller has the motors."
-
 
 class ControllerNode(StageNode):
     """Serves track_motion on the robot, and stop, damp, stand, zero_torque, open_hands and close_hands at any time.
 
-    These are std_srvs/Trigger. What drives the robot is a process of its own (`exoactor_control.control_process`); it
-    sends nothing before the first stand, damp or zero_torque, and "go" on the robot's remote calls the service approve.
+    These are std_srvs/Trigger; stop and damp succeed when damping is on the wire, and say who sends it. What drives
+    the robot is a process of its own (`exoactor_control.control_process`), guarded by another
+    (`exoactor_control.watchdog`); it sends nothing before the first stand, damp or zero_torque, or a stop while nobody
+    has the motors. "go" on the robot's remote calls the service approve.
 
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
@@ -99,7 +104,7 @@ class ControllerNode(StageNode):
         )
         self._approve = self.create_client(Trigger, "approve", callback_group=self._group)
         self.create_timer(0.02, self._publish)
-        self.create_timer(0.5, self._tell)
+        self.create_timer(0.05, self._tell)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control process: it loads the policy and looks for the robot, but sends nothing until asked to."""
@@ -112,6 +117,8 @@ class ControllerNode(StageNode):
             description=value["description"],
             heading_gain=value["heading_gain"],
             position_gain=value["position_gain"],
+            max_position_error=value["max_position_error"],
+            max_speed_error=value["max_speed_error"],
             rate=value["rate"],
             state_timeout=value["state_timeout"] or (0.5 if simulated else 0.05),
             robot_clock=simulated,
@@ -172,12 +179,13 @@ class ControllerNode(StageNode):
             loop = self._loop
             try:
                 if loop is None:
-                    response.message = "The controller is not configured: it drives nothing."
+                    response.message = (
+                        "The controller is not configured: nothing was sent. Configure it, or use the remote."
+                    )
                 else:
-                    loop.ask(what)
-                    report = loop.report()
+                    # Who damps the motors is known; what else is asked for shows in the state.
+                    response.message = loop.ask(what) or loop.report().status.text
                     response.success = True
-                    response.message = report.status.text if report.driving else _NOT_OURS
             except ExoActorError as error:
                 response.message = str(error)
             return response
@@ -205,15 +213,18 @@ class ControllerNode(StageNode):
         loop = self._loop
         if loop is None:
             return
-        text, report = loop.trouble, loop.latest
+        alarm, text, report = loop.alarm, loop.trouble, loop.latest
         if not text:
             status = report.status
             text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"
-            text += f": {status.fault}" * bool(status.fault)
-        said = (True, text)  # a robot that is not there yet does not keep the node from taking goals: they are told so
+            text += f": {reason}" if (reason := status.fault if report.driving else report.holder) else ""
+        # A robot that is not there yet does not keep the node from taking goals: they are told so.
+        said = (not alarm, alarm or text)
         if said != self._said:
             self._said = said
             self.heartbeat.say(*said)
+            if alarm:
+                self.get_logger().error(alarm)
 
 
 def main() -> None:

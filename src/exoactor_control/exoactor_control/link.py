@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -49,7 +50,8 @@ class RobotLink:
         self._in = unitree.RawReader(unitree.LOW_STATE_TOPIC, unitree.LowState_)
         self._others_in = unitree.RawReader(unitree.LOW_CMD_TOPIC, unitree.LowCmd_, ignore_own=True)
         self._truth_in = unitree.RawReader(unitree.TRUTH_TOPIC, unitree.SportModeState_)
-        self._switcher: unitree.MotionSwitcherClient | None = None
+        self._switcher = unitree.MotionSwitcherClient()
+        self._switching = threading.Lock()  # one question at a time
 
     # LowState
 
@@ -84,6 +86,7 @@ class RobotLink:
             mode_machine=message.mode_machine,
             mode_pr=message.mode_pr,
             buttons=pressed(message.wireless_remote),
+            enabled=bool(message.modes[:_NUM].any()),
         )
 
     @property
@@ -96,8 +99,8 @@ class RobotLink:
         """Wait for the next LowState; return when it came, s on the monotonic clock, or None after ``seconds``."""
         return time.monotonic() if self._in.wait(seconds) else None
 
-    def wait_for_state(self, timeout: float = 3.0) -> None:
-        """Return when a fresh LowState is there.
+    def wait_for_state(self, timeout: float = 3.0, meanwhile: Callable[[], None] | None = None) -> None:
+        """Return when a fresh LowState is there; ``meanwhile`` is called every 2 ms until then.
 
         Raises
         ------
@@ -113,7 +116,9 @@ class RobotLink:
                     f"domain {self.domain} within {timeout:g} s: is the robot (or exoactor_sim) on, "
                     "and on this interface?"
                 )
-            self.wait(min(left, 0.1))
+            if meanwhile is not None:
+                meanwhile()
+            self.wait(min(left, 0.1 if meanwhile is None else 0.002))
 
     def truth(self, max_age: float = 0.5) -> tuple[np.ndarray, np.ndarray] | None:
         """Pelvis position (3,) m and orientation (4,) wxyz that a simulator publishes, for metrics and display alone.
@@ -131,17 +136,21 @@ class RobotLink:
 
     # LowCmd
 
+    @property
+    def mode_machine(self) -> int:
+        """The robot's variant, as it says itself; before that the G1 with 29 joints."""
+        return unitree.MODE_MACHINE_29DOF if self._state is None else self._state.mode_machine
+
     def write(self, command: MotorCommand) -> None:
         """Send a command for the 29 motors, with the robot's own mode_machine and the checksum.
 
         Ankles and waist are commanded by pitch and roll (mode_pr 0), never by their parallel motors.
         """
-        state = self._state
         out = self._command
         gains = out.gains[:_NUM]
         gains[:, 0], gains[:, 1], gains[:, 2] = command.q, command.dq, command.tau
         gains[:, 3], gains[:, 4] = command.kp, command.kd
-        out.set_modes(0, unitree.MODE_MACHINE_29DOF if state is None else state.mode_machine, _NUM)
+        out.set_modes(0, self.mode_machine, _NUM)
         self._out.write_bytes(out.sealed())
 
     @property
@@ -154,6 +163,11 @@ class RobotLink:
 
     # the robot's own controller
 
+    def mode(self, timeout: float) -> str | None:
+        """Return the name of the robot's own controller that is active now; '' when none is, None without an answer."""
+        with self._switching:
+            return self._switcher.check(timeout)
+
     def active_mode(self, timeout: float = 3.0) -> str:
         """Return the name of the robot's own controller that is active; '' when none is.
 
@@ -162,9 +176,8 @@ class RobotLink:
         Missing
             The motion switcher does not answer within ``timeout`` seconds.
         """
-        self._switcher = self._switcher or unitree.MotionSwitcherClient()
         end = time.monotonic() + timeout
-        while (active := self._switcher.check()) is None:
+        while (active := self.mode(1.0)) is None:
             if time.monotonic() > end:
                 raise Missing(
                     f"The robot's motion switcher does not answer within {timeout:g} s: "
@@ -194,15 +207,16 @@ class RobotLink:
                     f"The robot's motion switcher does not release the controller '{active}' within {timeout:g} s: "
                     "put the robot in debug mode (L2 + R2)."
                 )
-            self._switcher.release()
+            with self._switching:
+                self._switcher.release()
             time.sleep(0.05)
             active = self.active_mode(timeout)
         return first
 
     def select_mode(self, name: str) -> bool:
         """Give the motors back to one of the robot's own controllers; False when it does not take them."""
-        self._switcher = self._switcher or unitree.MotionSwitcherClient()
-        return self._switcher.select(name)
+        with self._switching:
+            return self._switcher.select(name)
 
     def close(self) -> None:
         """Send and hear no more; there is no thread to end."""

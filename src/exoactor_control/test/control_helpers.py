@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,3 +68,16 @@ class Robot:
     def close(self):
         self.process.kill()
         self.process.wait()
+
+
+def until(condition, timeout=15.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"still not so after {timeout} s"
+        time.sleep(0.01)
+
+
+def alive(pid):
+    """Whether a process runs; one that ended may linger until it is reaped."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"

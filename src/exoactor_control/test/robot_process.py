@@ -1,7 +1,8 @@
 """A robot without a body, for tests: it stands still, whatever it is told, and says what it was told.
 
 Reads one JSON object a line: what to be ("buttons", "mode_pr", "lean" in rad, "hands", "intrude": it sends LowCmd
-itself, "stubborn": its own controller does not let go); answers each with a line that says what it has got so far.
+itself, "stubborn": its own controller does not let go, "own": name of its own controller that takes the motors now);
+answers each with a line that says what it has got so far, and when, on the monotonic clock.
 """
 
 import contextlib
@@ -30,8 +31,9 @@ state = LowStateBytes.zeros()
 state.motors[:29, 0] = STANDING
 state.imu[9] = 9.81
 state.temperatures[:] = 35
+state.set_modes(np.ones(29))
 be = {"buttons": 0, "mode_pr": 0, "lean": 0.0, "hands": False, "intrude": False, "stubborn": False}
-got = {"commands": 0, "hands": [None, None]}
+got = {"commands": 0, "hands": [None, None], "last": 0.0, "stiff": 0.0}  # s: the last LowCmd, and the last that holds
 damped_after = None  # ms by its own clock from the last change of `be` to the first LowCmd that damps
 changed = tick = 0
 
@@ -41,6 +43,8 @@ def listen():
     for line in sys.stdin:
         change = json.loads(line)
         if change:
+            if "own" in change:
+                switcher.mode = change.pop("own")
             be.update(change)
             changed, damped_after = tick, None
         time.sleep(0.02)
@@ -71,7 +75,9 @@ while True:
     if (data := commands.take()) is not None:
         words = np.frombuffer(data, "<f4", 7 * 29, 8).reshape(29, 7)
         damping = not words[:, 3].any() and bool(words[:, 4].all())
+        now = time.monotonic()
         got |= {"commands": got["commands"] + 1, "mode_pr": data[4], "mode_machine": data[5], "damping": damping}
+        got |= {"last": now, "stiff": now if words[:, 3].any() else got["stiff"]}
         if damping and damped_after is None:
             damped_after = 2 * (tick - changed)
     due = max(due + 0.002, time.monotonic())  # what was missed is not made up for

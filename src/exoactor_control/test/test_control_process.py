@@ -5,11 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from control_helpers import Robot
+from control_helpers import Robot, alive, until
 
 from exoactor.errors import BadInput, Missing, Refused
 from exoactor.motion import HumanMotion
@@ -25,19 +24,6 @@ from exoactor_control.states import State
 
 DOMAIN = 100 + os.getpid() % 50
 AT_ONCE = 50.0  # ms: two LowState, 4 ms, on a computer that is not busy with other things
-
-
-def until(condition, timeout=15.0):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, f"still not so after {timeout} s"
-        time.sleep(0.01)
-
-
-def alive(pid):
-    """Whether a process runs; one that ended may linger until it is reaped."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +45,7 @@ def running(robot):
 @pytest.fixture
 def loop(robot, running):
     """The process, driving nothing, and a robot that is well."""
-    robot.be(buttons=0, mode_pr=0, lean=0.0, intrude=False, stubborn=False)
+    robot.be(buttons=0, mode_pr=0, lean=0.0, intrude=False, stubborn=False, own="ai")
     running.let_go()
     time.sleep(0.3)
     return running
@@ -71,7 +57,8 @@ def test_nothing_is_sent_before_the_first_request_and_the_motors_go_back(robot, 
     assert robot.be()["commands"] == sent
     assert robot.be()["mode"] == "ai"
     assert loop.report().state.joint_pos == pytest.approx(prepare(standing_motion(1.0)).motion.joint_pos[0])
-    loop.ask("stop")  # nothing to stop
+    with pytest.raises(Refused, match="own controller 'ai' has the motors"):
+        loop.ask("stop")  # it is not fought
     assert robot.be()["commands"] == sent
     assert not loop.report().driving
 

@@ -28,6 +28,7 @@ from std_srvs.srv import Trigger
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import standing_motion
 from exoactor.ros.convert import robot_from_message, robot_to_message
+from exoactor.ros.heartbeat import Watch
 from exoactor.ros.qos import RECENT
 from exoactor.ros.testing import Caller, finished, spinning, until, use_own_domain
 from exoactor_control.gate import fingerprint
@@ -150,16 +151,13 @@ def test_remote_approves_and_deactivation_gives_the_motors_back(graph):
                 return response
 
             node.create_service(Trigger, "approve", approve)
-            until(lambda: "own controller has the motors" in ask(node, "stop").message, 30.0)
+            until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
             assert robot.be()["mode"] == "ai"
             assert ask(node, "stand").success
             assert robot.be()["mode"] == ""
             until(lambda: robot.be(buttons=int(Button.A)) and approvals)
             assert robot.be(buttons=0)["damping"] is False
-            change = node.create_client(ChangeState, "controller/change_state")
-            assert change.wait_for_service(10.0)
-            request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
-            assert finished(change.call_async(request)).success
+            change(node, Transition.TRANSITION_DEACTIVATE)
             got = robot.be()
             assert got["mode"] == "ai"
             assert got["damping"]
@@ -217,3 +215,53 @@ def test_policy_walks_without_a_band(graph):
     assert not metrics["fell"]
     assert metrics["min_pelvis_height"] > 0.6
     assert metrics["joint_error_mean"] < 0.15
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_control_process_dies_and_the_node_says_so(graph, fault):
+    robot = Robot(graph.domain)
+    try:
+        graph.start("exoactor_control.controller_node", policy="pd")
+        with spinning() as (node,):
+            watch = Watch(node)
+            until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
+            caller = Caller(node, TrackMotion, "track_motion")
+            handle = caller.send(goal(waving(20.0)))
+            until(lambda: any(f.fraction > 0.05 for f in caller.feedback), 30.0)
+            number = signal.SIGKILL if fault == "killed" else signal.SIGSTOP
+            os.kill(child(graph.processes[0].pid, "exoactor_control.control_process"), number)
+            until(lambda: robot.be()["damping"])
+            until(lambda: not watch.sign("controller").ok)
+            assert "The watchdog damps the motors: the control process has" in watch.sign("controller").text
+            for request in ("stop", "damp"):
+                answer = ask(node, request)
+                assert answer.success
+                assert "The watchdog damps the motors" in answer.message
+            assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.MISSING
+            assert not ask(node, "stand").success
+            for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+                change(node, transition)
+            assert robot.be()["damping"]
+            assert not ask(node, "stop").success  # nothing is sent by what is not configured
+            change(node, Transition.TRANSITION_CONFIGURE)
+            robot.be(own="")  # as if it had not been given back
+            until(lambda: "stop" in watch.sign("controller").text and watch.sign("controller").ok)
+            answer = ask(node, "stop")
+            assert (answer.success, answer.message) == (True, "The control process damps the motors.")
+    finally:
+        robot.close()
+
+
+def child(pid, module):
+    """Process number of a node's own process."""
+    pids = [p for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]
+    found = [p for p in pids if module in Path(f"/proc/{p}/cmdline").read_text()]
+    assert len(found) == 1
+    return int(found[0])
+
+
+def change(node, transition):
+    client = node.create_client(ChangeState, "controller/change_state")
+    assert client.wait_for_service(10.0)
+    assert finished(client.call_async(ChangeState.Request(transition=Transition(id=transition))), 40.0).success
