@@ -200,25 +200,45 @@ def print_report(folder: Path, report: dict[str, Any]) -> None:
 
 @app.command(
     epilog='Examples: exoactor generate "wave with your right hand" -o wave.mp4; '
-    "exoactor generate --plan wave.plan.json --generator kling"
+    "exoactor generate --plan wave.plan.json --generator kling; exoactor generate --resume RUN_FOLDER"
 )
 def generate(
     task: Task = "",
     plan: Plan = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Video file to write.")] = Path("video.mp4"),
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Video file to write; video.mp4 where not given.")
+    ] = None,
     generator: Generator = DEFAULTS["generate"],
     image: Image = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Fetch the video of a job that was submitted before: a run folder, or its .job.json."),
+    ] = None,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
     """Imagine a task as a third-person video."""
-    task, content = read_task(task, plan)
-    backends = Backends(settings, generate=generator)
-    request = GenerateRequest(task, None if image is None else read_image(image), content)
+    if resume is None:
+        task, content = read_task(task, plan)
+        request = GenerateRequest(task, None if image is None else read_image(image), content)
+        backends = Backends(settings, generate=generator)
+    else:
+        if task or plan or image:
+            raise BadInput("--resume fetches the video of a job as it is: leave out the task, --plan and --image.")
+        file = resume / "job.json" if resume.is_dir() else resume
+        job = load_json(file)
+        request = GenerateRequest("", job=job)
+        backends = Backends(settings, generate=str(job.get("generator", "")))
+        for option in ("model", "base_url"):
+            backends.options["generate"].setdefault(option, str(job.get(option, "")))
+        output = output or file.with_name(f"{file.name.removesuffix('job.json').removesuffix('.') or 'video'}.mp4")
+    output = output or Path("video.mp4")
     generator_ = backends.load("generate")
-    options = {}
+    options: dict[str, Any] = {}
     if getattr(generator_, "plans", False):
         options["on_plan"] = lambda plan: save_json(output.with_suffix(".plan.json"), plan)
+    if getattr(generator_, "resumable", False):
+        options["on_job"] = lambda job: save_json(output.with_suffix(".job.json"), job)
     try:
         with progress_bars(json_) as bars:
             generation: Generation = generator_(request, bars("generate"), **options)

@@ -69,6 +69,8 @@ def run(
         work = load(backend or name)
         if getattr(work, "plans", False):
             options["on_plan"] = folder.save_plan
+        if getattr(work, "resumable", False):
+            options["on_job"] = folder.save_job
         try:
             output = work(value, progress(name), **options)
         except Refused as error:

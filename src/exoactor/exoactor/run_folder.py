@@ -56,6 +56,10 @@ class RunFolder:
         """Write plan.json: what the person was to do, to be edited and sent again."""
         save_json(self.path / "plan.json", plan)
 
+    def save_job(self, job: dict[str, Any]) -> None:
+        """Write job.json: the job that a video service works on; `exoactor generate --resume` fetches its video."""
+        save_json(self.path / "job.json", job)
+
     def save_generation(self, generation: Generation) -> None:
         """Write video.mp4, and plan.json, picture.png, ground_truth.npz, other_video_1.mp4 ... where there are such.
 

@@ -6,6 +6,7 @@ use backends this way. The four entry-point groups are
 
 - ``exoactor.generate``:  `GenerateRequest` -> `Generation`; where ``plans`` is true, ``on_plan`` may be given:
   called with the plan as soon as it is made, which is before anything can fail that costs time or money; where
+  ``resumable`` is true, ``on_job`` may be given, and `GenerateRequest.job` is understood; where
   ``judged`` is false the video is the user's own choice, and nobody judges it (see `exoactor.judging`)
 - ``exoactor.estimate``:  `Video`           -> `Estimate`
 - ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
@@ -35,6 +36,9 @@ Progress = Callable[[float, str], None]
 OnPlan = Callable[[dict[str, Any]], None]
 """Called with a plan, as JSON-ready values."""
 
+OnJob = Callable[[dict[str, Any]], None]
+"""Called with the record of a job that a service has accepted, as JSON-ready values, before the job is waited for."""
+
 Metrics = dict[str, Any]
 """Quality figures by name (JSON-ready numbers, strings, booleans)."""
 
@@ -55,13 +59,15 @@ class GenerateRequest:
     """What to imagine: the instruction, and optionally a picture of the scene, (H, W, 3) uint8 RGB, and a plan.
 
     A plan is JSON-ready values as `Generation.plan` holds them; it is carried out as it is, and the instruction is then
-    not read. ``attempt`` counts the videos made of one request, from 0: a generator adds it to its seed.
+    not read. ``attempt`` counts the videos made of one request, from 0: a generator adds it to its seed. ``job`` is the
+    record of a job that was submitted before, as `OnJob` got it: its video is fetched, and nothing is submitted.
     """
 
     instruction: str
     scene_image: np.ndarray | None = None
     plan: dict[str, Any] | None = None
     attempt: int = 0
+    job: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -365,6 +365,8 @@ class _Task:
         if plan_json:
             with contextlib.suppress(ExoActorError):  # the result brings it again
                 self.folder.save_plan(plan_from_message(plan_json))
+        if job_json := getattr(feedback, "job_json", ""):
+            self.folder.save_job(json.loads(job_json))
         self._feedback(stage, feedback.fraction, feedback.text, plan_json=plan_json)
 
     def _feedback(

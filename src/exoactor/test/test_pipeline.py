@@ -66,6 +66,21 @@ def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):
     assert json.loads((folder.path / "plan.json").read_text()) == {"actions": []}
 
 
+def test_the_job_of_a_service_is_kept_while_it_works(tmp_path):
+    folder = RunFolder.create("wave", tmp_path)
+
+    class Service:
+        resumable = True
+
+        def __call__(self, request, progress, on_job):
+            on_job({"generator": "kling", "job": "7"})
+            assert json.loads((folder.path / "job.json").read_text()) == {"generator": "kling", "job": "7"}
+            raise Refused("No video.")
+
+    with pytest.raises(Refused, match="No video"):
+        pipeline.run("wave", lambda stage: Service(), folder, lambda stage: no_progress)
+
+
 def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):
     folder = RunFolder.create("wave", tmp_path)
 
@@ -124,6 +139,8 @@ def run_cli(monkeypatch, capsys, *arguments):
         (["send", "wave", "--execute", "moon"], "none of rehearse, sim, robot"),
         (["generate"], "give a plan with --plan"),
         (["generate", "--plan", "none.json"], "Cannot read none.json"),
+        (["generate", "--resume", "none.json"], "Cannot read none.json"),
+        (["generate", "wave", "--resume", "none.json"], "leave out the task"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, words):

@@ -8,14 +8,15 @@ import math
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Interval
+from pydantic import TypeAdapter, ValidationError
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
-from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, Seed, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnJob, OnPlan, Progress, Seed, no_progress
 from exoactor.video import Video
 from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import data_url
@@ -27,6 +28,10 @@ from exoactor_gen.web import Request, Tick, Web, pause, refusal
 
 DOWNLOADS = 3
 """How often a video is fetched that arrives damaged."""
+DOWNLOAD_LIMIT = 600.0
+"""s that the download of one video takes at most."""
+SHORTEST_POLL = 1.0
+"""s between two requests for the state of a job, whatever the service says."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,34 @@ class Job:
 
     id: str
     links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """All that is needed to fetch the video of a job later on, by another process; JSON-ready but for the dataclass."""
+
+    generator: str
+    """Name of the backend."""
+    base_url: str
+    model: str
+    job: str
+    links: dict[str, str]
+    metrics: dict[str, Any]
+    """Figures of the generation that were known when the job was submitted."""
+    plan: dict[str, Any]
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> JobRecord:
+        """Read what was written; raises `BadInput` where it is no record."""
+        try:
+            return _RECORD.validate_python(data)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(map(str, wrong["loc"]))
+            raise BadInput(f"This is no record of a video job: '{place}' {wrong['msg'].lower()}.") from None
+
+
+_RECORD = TypeAdapter(JobRecord)
 
 
 @dataclass(frozen=True)
@@ -141,8 +174,13 @@ class Hosted:
         s until a job that is not done is cancelled.
     poll
         s between two looks at the job.
+    budget
+        USD that the videos of one task may cost in all; a job that would exceed it, or whose price is not known, is not
+        submitted. 0: no limit.
     """
 
+    backend: ClassVar[str]
+    """Name of the backend's entry point."""
     title: ClassVar[str]
     home: ClassVar[str]
     """Default base URL."""
@@ -185,6 +223,7 @@ class Hosted:
         extra: str = "",
         timeout: Annotated[float, Interval(ge=0.001, le=86400.0)] = 900.0,
         poll: Annotated[float, Interval(ge=0.001, le=3600.0)] = 5.0,
+        budget: Annotated[float, Interval(ge=0.0, le=100000.0)] = 0.0,
     ) -> None:
         if aspect not in ("16:9", "9:16"):
             raise BadInput(f"The aspect is {aspect}, but 16:9 or 9:16 is needed.")
@@ -194,13 +233,15 @@ class Hosted:
             raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
         if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
             raise BadInput(f"timeout and poll are {timeout:g} and {poll:g}, but must be positive numbers of seconds.")
+        if not (math.isfinite(budget) and budget >= 0):
+            raise BadInput(f"The budget is {budget:g}, but must be USD, 0 or more.")
         if self.needs_url and not base_url:
             raise Missing(self.needs_url)
         self.extra = json_object(extra, '{"guidance_scale": 4}')
         self.model, self.base_url = model, base_url or self.home
         self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
         self._check_seconds(self.lengths)
-        self.timeout, self.poll = timeout, poll
+        self.timeout, self.poll, self.budget = timeout, max(poll, SHORTEST_POLL), budget
         key = self.key(self.base_url)
         self.web = Web(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
         self.model = self.model or self.model_for(False)
@@ -272,12 +313,19 @@ class Hosted:
 
     # --- the work ---------------------------------------------------------------------------------------------------
 
-    plans = True
+    plans = resumable = True
 
     def __call__(
-        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
     ) -> Generation:
-        """Make the video.
+        """Make the video, or fetch that of the job that the request names.
+
+        A job is submitted once: none of the services documents an idempotency key. Where it is open whether a service
+        took a job, the error says so.
 
         Raises
         ------
@@ -286,7 +334,7 @@ class Hosted:
         Missing
             The service cannot be reached, refuses the key or wants to be paid.
         Refused
-            It refuses the content, fails, or is not done in time.
+            It refuses the content, fails, or is not done in time; or the job would exceed the budget.
         """
         start = time.monotonic()
         said = [0.0, "Planning"]
@@ -294,6 +342,9 @@ class Hosted:
         def tick() -> None:
             progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
 
+        if request.job is not None:
+            record, picture = JobRecord.read(request.job), None
+            return self._collect(record, progress, tick, said, start, picture)
         picture, embodied, model = request.scene_image, None, self.model
         if picture is not None and model == self.model_for(False):
             model = self.model_for(True)
@@ -317,38 +368,55 @@ class Hosted:
             picture, embodied = self.embody(picture, tick, request.attempt)
         seed = shifted(self.seed, request.attempt)
         ask = Ask(prompt, model, self.aspect, self.resolution, seed, picture, self.extra, inputs)
-        until = time.monotonic() + self.timeout
-        said[:] = [0.02, f"Sending the task to {self.title}"]
-        answer = self.web.ask(self.submit(ask), tick, until)
+        cost = self._cost(model, seconds)
+        self._check_budget(model, seconds, request.attempt + 1)
+        said[:] = [0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else "")]
+        answer = self.web.ask(self.submit(ask), tick, time.monotonic() + self.timeout)
         try:
             job = self.begun(answer)
         except (KeyError, IndexError, TypeError):
             raise Refused(f"{self.title} took the task but named no job: is {self.base_url} its address?") from None
-        cost = self._cost(model, seconds)
-        said[:] = [0.05, f"{self.title} has the task" + (f", {cost}" if cost else "")]
-        try:
-            done = self._wait(job, tick, said, start, until)
-            said[:] = [0.92, "Downloading the video"]
-            video, frames = self._download(done, tick, until)
-        except (Cancelled, KeyboardInterrupt):
-            self._end(job)
-            raise
-        progress(1.0, f"{frames} frames from {self.title}")
         metrics = {
             "provider": self.title,
             "model": model,
             "job": job.id,
             "seed": seed if (inputs.name("seed") if inputs else self.takes_seed) else None,
-            "seconds": frames / video.fps,
-            "frames": frames,
-            "waited": round(time.monotonic() - start, 1),
             **prompt.record(),
+            **notes,
         }
         if embodied:
             metrics["embodiment"] = embodied
         if cost:
             metrics["cost"] = cost
-        return Generation(video, None, {**metrics, **notes, **done.notes}, plan.data(), picture=picture)
+        record = JobRecord(self.backend, self.base_url, model, job.id, job.links, metrics, plan.data())
+        if on_job is not None:
+            on_job(asdict(record))
+        said[:] = [0.05, f"{self.title} has the task" + (f", {cost}" if cost else "")]
+        return self._collect(record, progress, tick, said, start, picture)
+
+    def _collect(
+        self, record: JobRecord, progress: Progress, tick: Tick, said: list[Any], start: float,
+        picture: np.ndarray | None,
+    ) -> Generation:  # fmt: skip
+        """Wait for a job and fetch its video."""
+        job = Job(record.job, dict(record.links))
+        try:
+            done = self._wait(job, tick, said, start, time.monotonic() + self.timeout)
+            said[:] = [0.92, "Downloading the video"]
+            video, frames = self._download(done, tick)
+        except (Cancelled, KeyboardInterrupt):
+            self._end(job)
+            raise
+        except (BadInput, Missing, Refused) as error:
+            raise type(error)(f"{error} The job was {job.id} of {self.title}.") from None
+        progress(1.0, f"{frames} frames from {self.title}")
+        figures = {
+            "seconds": frames / video.fps,
+            "frames": frames,
+            "waited": round(time.monotonic() - start, 1),
+            **done.notes,
+        }
+        return Generation(video, None, record.metrics | figures, record.plan, picture=picture)
 
     def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
         """What the model takes, as far as it can be known."""
@@ -367,33 +435,35 @@ class Hosted:
 
     def _wait(self, job: Job, tick: Tick, said: list[Any], start: float, until: float) -> Done:
         while True:
-            try:
-                answer = self.web.ask(self.look(job), tick, until)
-            except (BadInput, Missing, Refused) as error:
-                raise type(error)(f"{error} The job was {job.id}.") from None
+            answer = self.web.ask(self.look(job), tick, until)
             try:
                 state = self.state(job, answer)
+                if isinstance(state, Done) and not state.data and not (isinstance(state.url, str) and state.url):
+                    raise ValueError("no video")
             except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-                raise Refused(f"{self.title} answered in a way that is not known for the job {job.id}.") from None
+                self._end(job)
+                raise Refused(f"{self.title} answered in a way that is not known for its job.") from None
+            except ExoActorError:
+                self._end(job)  # it failed, or the service names a state that is not known here
+                raise
             if isinstance(state, Done):
                 return state
             guess = 1.0 - math.exp((start - time.monotonic()) / 120.0)
             done = guess if state.fraction is None else state.fraction
             said[:] = [max(said[0], 0.05 + 0.85 * min(1.0, max(0.0, done))), f"{self.title}: {state.text}"]
-            wait = 0.0 if state.at_once else self.poll
-            if time.monotonic() + wait > until:
+            if time.monotonic() + self.poll > until:
                 self._end(job)
                 raise Refused(
-                    f"{self.title} was not done after {self.timeout:g} s, and the job {job.id} was given up: set the "
-                    "option timeout higher, or try later."
+                    f"{self.title} was not done after {self.timeout:g} s, and its job was cancelled: set the option "
+                    "timeout higher, or try later."
                 )
-            pause(wait, tick)
+            pause(SHORTEST_POLL if state.at_once else self.poll, tick)
 
-    def _download(self, done: Done, tick: Tick, until: float) -> tuple[Video, int]:
+    def _download(self, done: Done, tick: Tick) -> tuple[Video, int]:
         """Fetch the video and decode it once, so that damage shows here; returns it and its number of frames."""
         wrong = ""
         for _ in range(DOWNLOADS):
-            data = done.data or self.web.fetch(Request(done.url), tick, until + 120.0)
+            data = done.data or self.web.fetch(Request(done.url, limit=DOWNLOAD_LIMIT), tick)
             try:
                 video, frames = Video.from_bytes(data), 0
                 for _ in video.frames():
@@ -421,12 +491,32 @@ class Hosted:
         thread.start()
         thread.join(0.8)
 
+    def _price(self, model: str) -> float | None:
+        """USD per second of video; None: not known."""
+        known = self.base_url == self.home and self.resolution == "720p"
+        return self.prices.get(model) if known else None
+
+    def _check_budget(self, model: str, seconds: int, videos: int) -> None:
+        """Raise `Refused` where this many videos of a task exceed the budget, or may do so."""
+        if not self.budget:
+            return
+        price = self._price(model)
+        if price is None:
+            raise Refused(
+                f"The price of {model} at {self.resolution} is not known, so the budget of {self.budget:g} USD cannot "
+                f"be kept: see {self.price_list}, and set the option budget to 0 to have the video made."
+            )
+        if (cost := price * seconds * videos) > self.budget:
+            raise Refused(
+                f"{videos} video{'s' * (videos > 1)} of {seconds} s cost about {cost:.2f} USD, more than the budget of "
+                f"{self.budget:g} USD: nothing was submitted."
+            )
+
     def _cost(self, model: str, seconds: int) -> str:
         """What the user pays, as far as it is known."""
         if not self.base_url.startswith(self.home):
             return ""
-        if model in self.prices and self.resolution == "720p":
-            price = self.prices[model]
+        if (price := self._price(model)) is not None:
             return f"about {price * seconds:.2f} USD ({seconds} s at {price:g}, {self.price_list}, {self.prices_read})"
         return f"{seconds} s by {self.price_list}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,15 +72,18 @@ class GeneratorNode(StageNode):
         return Judged(backend, Judge(**self.options("judge", Judge)))
 
     def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
-        """The plan goes out as feedback, where the backend makes one."""
+        """The plan and the job of a video service go out as feedback, where the backend makes such."""
+        options: dict[str, Any] = {}
+        if getattr(self._backend, "resumable", False):
+            options["on_job"] = lambda job: tell(text=f"The job is {job['job']}", job_json=json.dumps(job))
         if not getattr(self._backend, "plans", False):
-            return {}
+            return options
 
         def on_plan(plan: dict[str, Any]) -> None:
             told = ", then ".join(action["description"] for action in plan["actions"])
             tell(text=f"Plan: {told}", plan_json=plan_to_message(plan))
 
-        return {"on_plan": on_plan}
+        return options | {"on_plan": on_plan}
 
     def on_output(self, output: Generation) -> None:
         """Play the video from now on."""

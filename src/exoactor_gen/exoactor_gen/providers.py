@@ -20,6 +20,7 @@ class Omni(Hosted):
     github.com/googleapis/python-genai (interactions: background, response_format of type video, status, steps).
     """
 
+    backend = "omni"
     title = "Gemini Omni"
     home = "https://generativelanguage.googleapis.com/v1beta"
     key_name = "GEMINI_API_KEY"
@@ -80,6 +81,7 @@ class Veo(Hosted):
     https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/video/generate-videos-from-text.
     """
 
+    backend = "veo"
     title = "Veo"
     home = ""
     needs_url = (
@@ -140,6 +142,7 @@ class Kling(Hosted):
     https://kling.ai/document-api/api/get-started/error-codes.
     """
 
+    backend = "kling"
     title = "Kling"
     home = "https://api-singapore.klingai.com"
     key_name = "KLING_API_KEY"
@@ -210,6 +213,7 @@ class Sora(Hosted):
     https://docs.vllm.ai/projects/vllm-omni/en/latest/serving/videos_api.
     """
 
+    backend = "sora"
     title = "Sora"
     home = "https://api.openai.com/v1"
     needs_url = (
@@ -295,6 +299,7 @@ class Fal(Hosted):
     https://fal.ai/docs/platform-apis/v1/models (expand=openapi-3.0), which want no key.
     """
 
+    backend = "fal"
     title = "fal"
     home = "https://queue.fal.run"
     catalogue = "https://api.fal.ai/v1/models"
@@ -371,6 +376,7 @@ class Replicate(Hosted):
     .get, .cancel, models.get, models.versions.get).
     """
 
+    backend = "replicate"
     title = "Replicate"
     home = "https://api.replicate.com/v1"
     key_name = "REPLICATE_API_TOKEN"

@@ -53,6 +53,8 @@ class Request:
     """Body as multipart/form-data: texts, or files as (name, MIME type, bytes)."""
     harmless: bool = False
     """A POST that may be made twice; every other method may."""
+    limit: float = 0.0
+    """s until the whole answer must be there; 0: the timeout of `Web`."""
 
 
 class _Failure(Exception):
@@ -81,7 +83,7 @@ class Web:
     header
         Header of the key, and what stands before the key in it.
     timeout
-        s until a request without an answer is given up.
+        s until a request is given up whose answer is not there, to its last byte.
     again
         Which failures with status 429 pass by waiting; the others mean that the account has nothing left.
 
@@ -131,7 +133,8 @@ class Web:
     def fetch(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> bytes:
         """Make a request, again where that may help, and return the answer's body.
 
-        What may have had its effect (and its price) is not asked for again: a POST without an answer.
+        What may have had its effect (and its price) is not asked for again: a POST that was not answered, or that the
+        server, or a proxy before it, answered with an error of its own (5xx).
 
         Parameters
         ----------
@@ -154,7 +157,7 @@ class Web:
         tried = 0
         while True:
             try:
-                return _watched(lambda: self._once(request), tick)
+                return self._watched(request, tick)
             except _Failure as failure:
                 tried += 1
                 wait = failure.wait if failure.wait is not None else min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (tried - 1))
@@ -167,10 +170,34 @@ class Web:
         if failure.status == 429:
             return self.again(failure.reason)
         if request.method == "POST" and not request.harmless:
-            return failure.status in (500, 502, 503) or (failure.status == 0 and not failure.acted)
+            return failure.status == 0 and not failure.acted
         return failure.status == 0 or failure.status in (408, 425) or failure.status >= 500
 
-    def _once(self, request: Request) -> bytes:
+    def _watched(self, request: Request, tick: Tick) -> bytes:
+        """Make the request in a thread, so that ``tick`` and the time limit can end the wait for a slow service."""
+        limit = request.limit or self.timeout
+        end = time.monotonic() + limit
+        outcome: list[Any] = []
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                outcome.append((self._once(request, end), None))
+            except BaseException as error:
+                outcome.append((b"", error))
+            done.set()
+
+        threading.Thread(target=run, name="web", daemon=True).start()
+        while not done.wait(0.2):
+            tick()
+            if time.monotonic() > end + 0.5:  # the thread itself notices at the next byte
+                raise _Failure(f"no whole answer within {limit:g} s", acted=True)
+        answer, error = outcome[0]
+        if error is not None:
+            raise error
+        return answer
+
+    def _once(self, request: Request, end: float) -> bytes:
         url = self._url(request)
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https"):
@@ -184,12 +211,12 @@ class Web:
             wire.add_unredirected_header(name, before + self._key)  # not to where a redirect leads
         try:
             with self._opener.open(wire, timeout=self.timeout) as answer:
-                data = answer.read(LARGEST + 1)
+                data = _read(answer, end)
                 expected = answer.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
             with error:
                 try:
-                    text = error.read(1 << 20)
+                    text = _read(error, end, 1 << 20)
                 except (OSError, http.client.HTTPException):
                     text = b""
             wait = _retry_after(error.headers.get("Retry-After"))
@@ -197,7 +224,8 @@ class Web:
         except http.client.IncompleteRead:
             raise _Failure("the answer broke off", acted=True) from None
         except TimeoutError:
-            raise _Failure(f"no answer within {self.timeout:g} s", acted=True) from None
+            limit = request.limit or self.timeout
+            raise _Failure(f"no whole answer within {limit:g} s", acted=True) from None
         except urllib.error.URLError as error:
             slow = isinstance(error.reason, TimeoutError)
             reason = f"no connection within {self.timeout:g} s" if slow else str(error.reason)
@@ -279,25 +307,14 @@ def pause(seconds: float, tick: Tick) -> None:
         tick()
 
 
-def _watched(work: Callable[[], bytes], tick: Tick) -> bytes:
-    """Do ``work`` in a thread, so that ``tick`` can break off the wait for a slow service."""
-    outcome: list[Any] = []
-    done = threading.Event()
-
-    def run() -> None:
-        try:
-            outcome.append((work(), None))
-        except BaseException as error:
-            outcome.append((b"", error))
-        done.set()
-
-    threading.Thread(target=run, name="web", daemon=True).start()
-    while not done.wait(0.2):
-        tick()
-    answer, error = outcome[0]
-    if error is not None:
-        raise error
-    return answer
+def _read(answer: Any, end: float, most: int = LARGEST + 1) -> bytes:
+    """Read a body until it ends or is longer than ``most``; raises TimeoutError at ``end`` on the monotonic clock."""
+    data = bytearray()
+    while len(data) < most and (part := answer.read1(1 << 16)):
+        data += part
+        if time.monotonic() > end:
+            raise TimeoutError
+    return bytes(data)
 
 
 def _body(request: Request) -> tuple[bytes | None, str]:

@@ -4,7 +4,10 @@ import base64
 import email.utils
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from email.parser import BytesParser
@@ -17,7 +20,7 @@ import pytest
 from exoactor.errors import BadInput, Cancelled, Missing, Refused
 from exoactor.stages import GenerateRequest, backend_class, load_backend
 from exoactor.video import Video
-from exoactor_gen import web
+from exoactor_gen import hosted, web
 
 VIDEO = Video.from_frames((np.full((48, 64, 3), 12 * i, np.uint8) for i in range(12)), 24.0).data
 KEY = "sk-very-secret-1234567890"
@@ -47,7 +50,9 @@ class Fake:
                 fault = fault or {}
                 if "delay" in fault:
                     fake.asleep.wait(fault["delay"])
-                if "bytes" in fault:
+                if "drip" in fault:
+                    status, content = 200, b"{" + b" " * 1000
+                elif "bytes" in fault:
                     status, content = fault.get("status", 200), fault["bytes"]
                 elif "status" in fault or "json" in fault:
                     status, content = fault.get("status", 200), json.dumps(fault.get("json", {})).encode()
@@ -59,6 +64,10 @@ class Fake:
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()
+                    while "drip" in fault:
+                        self.wfile.write(b" ")
+                        self.wfile.flush()
+                        fake.asleep.wait(fault["drip"])
                     self.wfile.write(content[: len(content) // 2] if fault.get("cut") else content)
                     self.close_connection = bool(fault.get("cut"))
                 except OSError:
@@ -250,6 +259,7 @@ REFUSALS = {  # on a look, as each service words it
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(web, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(hosted, "SHORTEST_POLL", 0.01)
     for name in VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
@@ -351,8 +361,10 @@ def test_key_goes_to_the_service_only(service):
 
 
 def test_busy_and_broken_service_is_asked_again(service):
-    for on in {SUBMIT[service.name], LOOK[service.name], FILE[service.name]}:
-        service.fail(on, status=429, json={"error": {"message": "slow down"}}, headers={"Retry-After": "0"})
+    busy = {"status": 429, "json": {"error": {"message": "slow down"}}, "headers": {"Retry-After": "0"}}
+    service.fail(SUBMIT[service.name], **busy)
+    for on in {LOOK[service.name], FILE[service.name]}:
+        service.fail(on, **busy)
         service.fail(on, status=500, json={})
         service.fail(on, status=503, json={"detail": "overloaded"})
     made = backend(service)(GenerateRequest(TASK))
@@ -385,6 +397,102 @@ def test_submit_that_is_not_answered_is_not_sent_twice(service, monkeypatch):
     with pytest.raises(Refused, match="left it open whether it took the request"):
         generator(GenerateRequest(TASK))
     assert len(service.lines("POST")) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_submit_that_a_proxy_answers_is_not_sent_twice(service, status):
+    service.fail(SUBMIT[service.name], status=status, bytes=b"<html>Bad gateway</html>")
+    refuses(service, Refused, "left it open whether it took the request")
+    assert len(service.lines("POST")) == 1
+
+
+def test_job_is_recorded_before_it_is_waited_for_and_its_video_is_fetched_by_another_process(service):
+    records = []
+
+    def on_job(record):
+        records.append(json.loads(json.dumps(record)))
+        assert len(service.asked) == 1  # nothing but the submission yet
+        raise SystemExit("killed")
+
+    with pytest.raises(SystemExit):
+        backend(service, seed=5)(GenerateRequest(TASK), on_job=on_job)
+    (record,) = records
+    assert KEY not in json.dumps(record)
+    assert backend_class("generate", record["generator"]).backend == service.name
+    made = backend(service, base_url=record["base_url"], model=record["model"])(GenerateRequest("", job=record))
+    assert made.video.data == VIDEO
+    assert len([line for line in service.lines("POST") if re.fullmatch(SUBMIT[service.name], line)]) == 1
+    assert made.plan["actions"][0]["verb"] == "wave"
+    assert made.metrics["job"] == record["job"]
+    assert made.metrics["template"] == "capture 1"
+
+
+def generate(fake, *words):
+    command = [sys.executable, "-m", "exoactor.cli", "generate", *words, "-s", "judge.tries=0"]
+    return subprocess.Popen(command, env={**os.environ, VARIABLES[fake.name]: KEY}, text=True, stderr=subprocess.PIPE)
+
+
+def test_command_that_is_killed_while_it_waits_is_resumed(one, tmp_path):
+    fake = one("kling")
+    video, record = tmp_path / "wave.mp4", tmp_path / "wave.job.json"
+    for _ in range(1000):
+        fake.fail(LOOK["kling"], json={"code": 0, "data": [{"status": "processing"}]})
+    first = generate(fake, TASK, "--generator", "kling", "-s", f"generate.base_url={fake.url}", "-o", str(video))
+    end = time.monotonic() + 60.0
+    while not record.exists() and first.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    assert not video.exists()
+    fake.faults.clear()
+    second = generate(fake, "--resume", str(record))
+    _, said = second.communicate(timeout=60.0)
+    assert second.returncode == 0, said
+    assert video.read_bytes() == VIDEO
+    assert len([line for line in fake.lines("POST") if re.fullmatch(SUBMIT["kling"], line)]) == 1
+
+
+@pytest.mark.ros
+def test_node_tells_the_job_before_the_result(one):
+    testing = pytest.importorskip("exoactor.ros.testing")
+    from exoactor_interfaces.action import GenerateVideo
+    from rclpy.parameter import Parameter
+
+    from exoactor_gen.node import GeneratorNode
+
+    fake = one("kling")
+    overrides = [
+        Parameter("backend", value="kling"),
+        Parameter("kling.base_url", value=fake.url),
+        Parameter("judge.tries", value=0),
+    ]
+    with testing.spinning(lambda **o: GeneratorNode(parameter_overrides=overrides, **o)) as (_, tester):
+        caller = testing.Caller(tester, GenerateVideo, "generate_video")
+        result = caller.result(GenerateVideo.Goal(instruction=TASK))
+        assert (result.error_code, result.error_msg) == (0, "")
+        (job,) = [json.loads(feedback.job_json) for feedback in caller.feedback if feedback.job_json]
+    assert (job["generator"], job["job"]) == ("kling", json.loads(result.metrics_json)["job"])
+
+
+def test_failed_download_names_the_job(service):
+    junk = {"bytes": b"junk"}
+    if service.name == "veo":  # it delivers the video in the answer
+        videos = [{"bytesBase64Encoded": base64.b64encode(b"junk").decode()}]
+        junk = {"json": {"done": True, "response": {"videos": videos}}}
+    for _ in range(hosted.DOWNLOADS):
+        service.fail(FILE[service.name], **junk)
+    assert "The job was" in refuses(service, Refused, "no video that can be read")
+
+
+def test_answer_of_a_byte_at_a_time_ends(service):
+    generator = backend(service)
+    generator.web.timeout = 0.5
+    for _ in range(web.TRIES):
+        service.fail(LOOK[service.name], drip=0.2)
+    start = time.monotonic()
+    with pytest.raises(Refused, match=r"no whole answer within 0\.5 s.*The job was"):
+        generator(GenerateRequest(TASK))
+    assert time.monotonic() - start < 20.0
 
 
 def test_look_that_is_not_answered_is_made_again(service):
@@ -746,6 +854,54 @@ def test_cost_is_told_as_far_as_it_is_known(monkeypatch):
     monkeypatch.setenv("GOOGLE_ACCESS_TOKEN", KEY)
     veo = load_backend("generate", "veo", base_url=f"https://us-central1-aiplatform.googleapis.com{PROJECT}")
     assert veo._cost(veo.model, 8) == "8 s by cloud.google.com/vertex-ai/generative-ai/pricing"
+
+
+def test_budget(monkeypatch):
+    monkeypatch.setenv("KLING_API_KEY", KEY)
+    monkeypatch.setattr(web.Web, "ask", lambda *_: pytest.fail("something was submitted"))
+    with pytest.raises(Refused, match=r"1 video of 5 s cost about 0.42 USD, more than the budget of 0.4 USD: nothing"):
+        load_backend("generate", "kling", budget=0.4)(GenerateRequest(TASK))
+    with pytest.raises(Refused, match=r"3 videos of 5 s cost about 1.26 USD"):  # all attempts of one task
+        load_backend("generate", "kling", budget=1.0)(GenerateRequest(TASK, attempt=2))
+    with pytest.raises(Refused, match=r"price of kling-3.0 at 1080p is not known"):
+        load_backend("generate", "kling", budget=9.0, resolution="1080p")(GenerateRequest(TASK))
+    with pytest.raises(BadInput, match="budget is -1"):
+        load_backend("generate", "kling", budget=-1.0)
+
+
+def test_job_that_says_it_is_complete_for_ever_is_not_asked_without_pause(one, monkeypatch):
+    fake = one("fal")
+    monkeypatch.setattr(hosted, "SHORTEST_POLL", 0.2)
+    for _ in range(100):
+        fake.fail("GET .*/requests/r1(/status)?", json={"status": "COMPLETED"})
+    refuses(fake, Refused, "not done after 1 s, and its job was cancelled", timeout=1.0)
+    assert len(fake.lines("GET")) < 10
+    assert fake.lines("PUT")[0].endswith("/cancel")
+
+
+@pytest.mark.parametrize("url", [None, "", 7])
+def test_url_that_is_none(one, url):
+    fake = one("fal")
+    fake.fail(LOOK["fal"], json={"video": {"url": url}})
+    text = refuses(fake, Refused, "not known")
+    assert "The job was r1" in text
+    assert fake.lines("PUT")[0].endswith("/cancel")
+
+
+def test_state_that_is_not_known_ends_the_job(one):
+    fake = one("replicate")
+    fake.fail(LOOK["replicate"], json={"id": "gm3q", "status": "teleporting"})
+    refuses(fake, Refused, "teleporting.*The job was")
+    assert fake.lines("POST")[-1].endswith("/cancel")
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [({}, "'generator' field required"), ({"generator": "fal", "job": 3}, "no record of a video job")],
+)
+def test_record_that_is_none(one, record, said):
+    with pytest.raises(BadInput, match=said):
+        backend(one("fal"))(GenerateRequest("", job=record))
 
 
 def test_redirect_does_not_take_the_key_along(one):

@@ -13,7 +13,7 @@ from exoactor.errors import BadInput, Cancelled, ExoActorError, Refused
 from exoactor.judging.check import Check
 from exoactor.judging.plausibility import plausibility
 from exoactor.judging.sight import SightLimits, sight
-from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, Share, backend_class, no_progress
+from exoactor.stages import GenerateRequest, Generation, OnJob, OnPlan, Progress, Share, backend_class, no_progress
 from exoactor.video import Video
 
 _KEPT = ("seed", "job", "cost")
@@ -130,9 +130,14 @@ class Judged:
     def __init__(self, generator: Callable[..., Generation], judge: Judge) -> None:
         self.generator, self.judge = generator, judge
         self.plans = getattr(generator, "plans", False)
+        self.resumable = getattr(generator, "resumable", False)
 
     def __call__(
-        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
     ) -> Generation:
         """Make videos until one passes, or as many as there are tries; give the best one that passes.
 
@@ -145,7 +150,9 @@ class Judged:
         """
         tries = self.judge.tries if getattr(self.generator, "judged", True) else 0
         if not tries:
-            return self._make(request, progress, on_plan)
+            return self._make(request, progress, on_plan, on_job)
+        if request.job:
+            tries = 1  # nobody asked for another job, which costs again
         made: list[tuple[Generation, Verdict]] = []
         told: list[dict[str, Any]] = []
         for attempt in range(tries):
@@ -155,6 +162,7 @@ class Judged:
                     replace(request, attempt=request.attempt + attempt),
                     lambda share, text, again=again: progress(0.7 * share, again + text),
                     on_plan if not attempt else None,
+                    on_job,
                 )
             except Cancelled:
                 raise
@@ -188,5 +196,10 @@ class Judged:
         progress(1.0, f"The video passes the judge with {verdict.score:.2f}")
         return best
 
-    def _make(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan | None) -> Generation:
-        return self.generator(request, progress, **({"on_plan": on_plan} if self.plans and on_plan else {}))
+    def _make(
+        self, request: GenerateRequest, progress: Progress, on_plan: OnPlan | None, on_job: OnJob | None
+    ) -> Generation:
+        options: dict[str, Any] = {"on_plan": on_plan} if self.plans and on_plan else {}
+        if self.resumable and on_job:
+            options["on_job"] = on_job
+        return self.generator(request, progress, **options)
