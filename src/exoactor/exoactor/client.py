@@ -19,7 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
 
 from exoactor.errors import BadInput, Cancelled
-from exoactor.ros import NAMESPACE
+from exoactor.ros import namespace_of
 from exoactor.ros.call import Client, call
 from exoactor.ros.convert import exit_code
 from exoactor.ros.heartbeat import Watch
@@ -55,6 +55,7 @@ def send_task(
     on_feedback: OnFeedback = lambda stage, fraction, text: None,
     wait: float = 10.0,
     plan: dict[str, Any] | None = None,
+    namespace: str = "",
 ) -> TaskResult:
     """Send a task and wait for its end; Ctrl-C cancels it.
 
@@ -74,6 +75,8 @@ def send_task(
         Seconds until a missing task server is an error.
     plan
         Carried out instead of the instruction; a run folder's plan.json, edited or not.
+    namespace
+        The robot's, as the launch argument of that name.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def send_task(
     if scene_image:
         kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"
         goal.scene_image = CompressedImage(format=kind, data=scene_image)
-    with _spinning_node() as node:
+    with _spinning_node(namespace_of(namespace)) as node:
         client = Client(node, ExecuteTask, "execute_task")
         watch = Watch(node)
         cancel = threading.Event()
@@ -150,12 +153,12 @@ def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
 
 
 @contextmanager
-def _spinning_node() -> Iterator[Node]:
+def _spinning_node(namespace: str) -> Iterator[Node]:
     """A node of its own context, spun in a thread; signals stay with the caller."""
     context = Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     name = f"client_{time.monotonic_ns() % 1_000_000_000}"
-    node = rclpy.create_node(name, namespace=NAMESPACE, context=context)
+    node = rclpy.create_node(name, namespace=namespace, context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
 

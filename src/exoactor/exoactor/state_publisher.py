@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
@@ -21,8 +22,9 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from exoactor.robot import urdf_path
-from exoactor.ros import NAMESPACE
+from exoactor.motion import JOINT_NAMES
+from exoactor.robot import STANDING, STANDING_HEIGHT, urdf_path
+from exoactor.ros import NAMESPACE, frame_prefix
 from exoactor.ros.convert import WORLD
 from exoactor.ros.heartbeat import Heartbeat
 from exoactor.ros.qos import BEST_EFFORT, LATCHED, STATE
@@ -30,6 +32,9 @@ from exoactor.ros.spin import run
 
 RATE = 30.0
 """Transforms a second, at most."""
+
+IDLE = 0.2
+"""s without joint states until the reference's transforms are repeated."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,11 @@ class Skeleton:
 
 
 class StatePublisher(Node):
-    """Publishes the description once and the transforms as joint states come."""
+    """Publishes the description once, and the transforms as joint states come.
+
+    The reference's are there from the start: until there is one, and while nobody replays it, it stands as it last was.
+    Where the node is in a robot's namespace, all frames begin with the robot's name.
+    """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("robot_state_publisher", namespace=NAMESPACE, **node_options)
@@ -106,17 +115,19 @@ class StatePublisher(Node):
         self._description.publish(String(data=urdf))
         self._tf = self.create_publisher(TFMessage, "/tf", STATE)
         joints = read_joints(urdf)
+        robot = frame_prefix(self)
         for prefix, states, odometry in (
             ("", "/joint_states", "odometry"),
             ("reference/", "reference/joint_states", "reference/odometry"),
         ):
-            self._follow(Skeleton(joints, prefix), prefix, states, odometry)
+            self._follow(Skeleton(joints, robot + prefix), robot + prefix, states, odometry, always=bool(prefix))
         self._heartbeat = Heartbeat(self)
 
-    def _follow(self, skeleton: Skeleton, prefix: str, states: str, odometry: str) -> None:
+    def _follow(self, skeleton: Skeleton, prefix: str, states: str, odometry: str, always: bool) -> None:
         base = TransformStamped(child_frame_id=f"{prefix}pelvis")
-        base.header.frame_id = WORLD
-        base.transform.translation.z = 0.79  # where nobody says how high the pelvis is: a standing G1's
+        base.header.frame_id = frame_prefix(self) + WORLD
+        base.transform.translation.z = STANDING_HEIGHT  # where nobody says how high the pelvis is
+        angles = dict(zip(JOINT_NAMES, STANDING.tolist(), strict=True))
         last = 0.0
 
         def on_base(message: Odometry) -> None:
@@ -126,17 +137,26 @@ class StatePublisher(Node):
             base.transform.rotation = pose.orientation
 
         def on_joints(message: JointState) -> None:
-            nonlocal last
+            nonlocal last, angles
             now = time.monotonic()
             if now - last < 1.0 / RATE:
                 return
             last = now
-            base.header.stamp = message.header.stamp
             angles = dict(zip(message.name, message.position, strict=False))
-            self._tf.publish(TFMessage(transforms=[base, *skeleton.transforms(angles, message.header.stamp)]))
+            publish(message.header.stamp)
+
+        def publish(stamp: Time) -> None:
+            base.header.stamp = stamp
+            self._tf.publish(TFMessage(transforms=[base, *skeleton.transforms(angles, stamp)]))
+
+        def keep() -> None:
+            if time.monotonic() - last > IDLE:
+                publish(self.get_clock().now().to_msg())
 
         self.create_subscription(Odometry, odometry, on_base, BEST_EFFORT)
         self.create_subscription(JointState, states, on_joints, BEST_EFFORT)
+        if always:
+            self.create_timer(IDLE, keep)
 
 
 def main() -> None:

@@ -40,10 +40,12 @@ from exoactor.ros.convert import (
 )
 from exoactor.ros.heartbeat import Heartbeat, Watch
 from exoactor.ros.parameters import Parameters
+from exoactor.ros.qos import LATCHED
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import FEEDBACK_PERIOD, RESULT_KEPT
 from exoactor.run_folder import RunFolder
 from exoactor.stages import Generation
+from exoactor.video import Video
 
 ERROR_BASE = 100
 EXECUTE = {ExecuteTask.Goal.REHEARSE: "rehearse", ExecuteTask.Goal.SIM: "sim", ExecuteTask.Goal.ROBOT: "robot"}
@@ -95,6 +97,7 @@ class TaskServer(Node):
         self._approved = threading.Event()
         self._awaiting = False
         self._watch = Watch(self)
+        self._preview = self.create_publisher(CompressedImage, "preview", LATCHED)
         self._heartbeat = Heartbeat(self)
         self._stage_clients = {
             stage: Client(self, kind, action, callback_group=group) for stage, (_, action, kind) in STAGES.items()
@@ -112,6 +115,13 @@ class TaskServer(Node):
             result_timeout=RESULT_KEPT,
         )
         self.get_logger().info("Ready: execute_task.")
+
+    def preview(self, video: Video) -> None:
+        """Show the picture in the middle of the generated video on the topic preview."""
+        middle = video.frame_count // 2
+        image = next((frame for i, frame in enumerate(video.frames()) if i == middle), None)
+        if image is not None:
+            self._preview.publish(jpeg_message(image, self.get_clock().now().to_msg(), width=320))
 
     def finish(self) -> None:
         """End the task in work, while the node still communicates."""
@@ -206,7 +216,7 @@ class _Task:
     def run(self) -> None:
         """Do all of it; raises `ExoActorError`, with the failed stage in the report."""
         request, report = self._goal.request, self.report
-        execute = self._check(request)
+        server, execute = self._server, self._check(request)
         instruction = report.instruction
         self.folder = RunFolder.create(instruction, self._parameter("runs") or None)
         self.folder.save_task(
@@ -218,7 +228,8 @@ class _Task:
             )
             made = self._call("generate", goal, self._keep_generation)
             video = video_from_message(made.video)
-            self._feedback("generate", 1.0, "video made", preview=_middle_frame(video))
+            self._feedback("generate", 1.0, "video made")
+            server.preview(video)
         with self._stage("estimate"):
             seen = self._call("estimate", EstimateMotion.Goal(video=made.video))
             human = human_from_message(seen.motion)
@@ -348,6 +359,7 @@ class _Task:
         server._awaiting = True
         start = time.monotonic()
         limit = self._parameter("approval_timeout")
+        text = approval_text(self.report.metrics.get("rehearse", {}))
         try:
             while not server._approved.wait(TICK):
                 if self._cancelled():
@@ -355,7 +367,7 @@ class _Task:
                 waited = time.monotonic() - start
                 if waited > limit:
                     raise Refused(f"Nobody approved the motion within {limit:.0f} s.")
-                self._feedback("approve", min(1.0, waited / limit), "waiting for the approve service", period=1.0)
+                self._feedback("approve", min(1.0, waited / limit), text, period=1.0)
         finally:
             server._awaiting = False
 
@@ -374,25 +386,34 @@ class _Task:
         stage: str,
         fraction: float,
         text: str,
-        preview: CompressedImage | None = None,
         period: float = FEEDBACK_PERIOD,
         plan_json: str = "",
     ) -> None:
         now = time.monotonic()
         last_stage, last_time = self._last_feedback
-        if preview is None and not plan_json and stage == last_stage and now - last_time < period:
+        if not plan_json and stage == last_stage and now - last_time < period:
             return
         self._last_feedback = (stage, now)
-        message = ExecuteTask.Feedback(stage=stage, fraction=float(fraction), text=text, plan_json=plan_json)
-        if preview is not None:
-            message.preview = preview
-        self._goal.publish_feedback(message)
+        self._goal.publish_feedback(
+            ExecuteTask.Feedback(stage=stage, fraction=float(fraction), text=text, plan_json=plan_json)
+        )
 
 
-def _middle_frame(video: Any) -> CompressedImage | None:
-    middle = video.frame_count // 2
-    image = next((frame for i, frame in enumerate(video.frames()) if i == middle), None)
-    return None if image is None else jpeg_message(image)
+def approval_text(figures: dict[str, Any]) -> str:
+    """What whoever approves must know: the figures of the rehearsal, as its metrics have them."""
+    parts = [{True: "the G1 did it", False: "the G1 failed"}.get(figures.get("success"), "no word of success")]
+    for name, text in (
+        ("joint_error_mean", "joint error {:.3f} rad"),
+        ("final_position_error", "ends {:.2f} m off"),
+        ("farthest", "gets {:.1f} m from its start"),
+    ):
+        if isinstance(figures.get(name), int | float):
+            parts.append(text.format(figures[name]))
+    if figures.get("area"):
+        parts.append(f"allowed are {figures['area']:g} m")
+    reasons = figures.get("refused")
+    parts.append(f"refused for the robot: {' '.join(reasons)}" if reasons else "nothing refused")
+    return f"waiting for the approve service; in the rehearsal {', '.join(parts)}"
 
 
 def _generation(made: GenerateVideo.Result) -> Generation:

@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 
 from exoactor.errors import ExoActorError, Refused
 from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.ros import frame_prefix
 from exoactor.ros.convert import (
     joint_state_message,
     odometry_message,
@@ -206,7 +207,7 @@ class ControllerNode(StageNode):
         if truth is None:
             pose = RobotMotion(50.0, np.zeros((1, 3)), state.quat_wxyz[None], state.joint_pos[None])
             truth = kinematic_root(pose)[0], state.quat_wxyz
-        self._odometry.publish(odometry_message(*truth, stamp))
+        self._odometry.publish(odometry_message(*truth, stamp, frame_prefix(self)))
 
     def _tell(self) -> None:
         """Put the robot's and the controller's condition into the heartbeat, when it changes."""

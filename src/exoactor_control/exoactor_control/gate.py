@@ -133,11 +133,13 @@ def _speed(actual: RobotMotion, load: Load) -> str:
     return f"The pelvis moves at {speed:.1f} m/s, more than {PELVIS_SPEED:g}." if speed > PELVIS_SPEED else ""
 
 
+def farthest(motion: RobotMotion) -> float:
+    """Return the largest horizontal distance of the pelvis from where it begins, m."""
+    return float(np.linalg.norm(motion.root_pos[:, :2] - motion.root_pos[0, :2], axis=1).max(initial=0.0))
+
+
 def _leaving(reference: RobotMotion, actual: RobotMotion, area: float) -> str:
-    away = max(
-        float(np.linalg.norm(m.root_pos[:, :2] - m.root_pos[0, :2], axis=1).max(initial=0.0))
-        for m in (reference, actual)
-    )
+    away = max(farthest(reference), farthest(actual))
     return f"It gets {away:.1f} m away from its start, more than the {area:g} m allowed." if away > area > 0.0 else ""
 
 

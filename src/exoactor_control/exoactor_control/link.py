@@ -41,6 +41,7 @@ class RobotLink:
         self.network_interface, self.domain = network_interface, domain
         self.rejected = 0
         """LowState with a wrong checksum, or not a LowState, so far."""
+        self._rejected_for = ""
         self._lock = threading.Lock()
         self._state: RobotState | None = None
         self._truth: tuple[np.ndarray, np.ndarray, float] | None = None
@@ -66,11 +67,13 @@ class RobotLink:
     def _take(self, data: bytes) -> None:
         try:
             message = LowStateBytes(data)
-        except ValueError:
-            self.rejected += 1
+        except ValueError as error:
+            self._reject(str(error))
             return
         if not message.intact:
-            self.rejected += 1
+            lacking = ["its crc is 0 where the checksum belongs" if message.crc == 0 else "its crc is wrong"]
+            lacking += ["its tick, the robot's clock, is 0"] * (message.tick == 0)
+            self._reject(" and ".join(lacking))
             return
         motors, imu = message.motors[:_NUM].astype(np.float64).T, message.imu.astype(np.float64)
         self._state = RobotState(
@@ -88,6 +91,10 @@ class RobotLink:
             buttons=pressed(message.wireless_remote),
             enabled=bool(message.modes[:_NUM].any()),
         )
+
+    def _reject(self, reason: str) -> None:
+        self.rejected += 1
+        self._rejected_for = reason
 
     @property
     def age(self) -> float:
@@ -110,6 +117,12 @@ class RobotLink:
         end = time.monotonic() + timeout
         while not self.age < 0.1:
             left = end - time.monotonic()
+            if left <= 0.0 and self._rejected_for:
+                raise Missing(
+                    f"LowState comes on {unitree.LOW_STATE_TOPIC} of interface {self.network_interface}, domain "
+                    f"{self.domain}, but none can be used: {self._rejected_for}. A robot fills these in; of the "
+                    "simulators exoactor_sim does, Unitree's own in Python (unitree_mujoco) does not."
+                )
             if left <= 0.0:
                 raise Missing(
                     f"No LowState on {unitree.LOW_STATE_TOPIC} of interface {self.network_interface}, "

@@ -17,7 +17,7 @@ from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, mujoco_model, sole_points
 from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.description import SHIPPED
-from exoactor_control.gate import Load, judge
+from exoactor_control.gate import Load, farthest, judge
 from exoactor_control.metrics import final_error, odometry_error, score
 from exoactor_control.policy import load_policy
 from exoactor_control.reference import RATE, prepare
@@ -124,6 +124,7 @@ class Rehearsal:
             The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
             `exoactor_control.metrics.score`, and ``final_position_error`` and ``final_heading_error`` (once it stands
             again), ``odometry_error`` (m, of the legs' odometry at the end of the path),
+            ``farthest`` (m that it got from its start) and ``area`` (m that it may),
             ``refused`` (why it must not go to a robot, see `exoactor_control.gate`), ``torque_saturation`` (share of
             time in which a motor was at its limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot hung in a
             band), ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not
@@ -224,6 +225,8 @@ class Rehearsal:
         metrics |= {
             **final_error(told, actual, robot.pose[:7]),
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
+            "farthest": farthest(actual),
+            "area": self._area,
             "refused": judge(told, actual, load, metrics, self._area),
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,

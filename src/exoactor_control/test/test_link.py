@@ -38,6 +38,16 @@ def link():
     link.close()
 
 
+def test_a_state_without_checksum_and_clock_is_told():
+    """As the LowState of Unitree's simulator in Python (unitree_mujoco) is: motors and IMU, no tick, no crc."""
+    link = RobotLink("lo", DOMAIN)
+    message = wire.LowStateBytes.zeros()
+    message.imu[0] = 1.0
+    link._take(bytes(message.data))
+    with pytest.raises(Missing, match=r"none can be used: its crc is 0 .* and its tick, the robot's clock, is 0"):
+        link.wait_for_state(0.1)
+
+
 @pytest.fixture(scope="module")
 def simulator(link):
     process = subprocess.Popen([sys.executable, "-m", "exoactor_sim.simulator", "--domain", str(DOMAIN), "--band"])

@@ -1,19 +1,19 @@
-"""The node ``generator``: action generate_video; shows the generated video on video/image."""
+"""The node ``generator``: action generate_video; shows the generated video on video/image/compressed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from exoactor_interfaces.action import GenerateVideo
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage
 
 from exoactor.judging.judge import Judge, Judged
 from exoactor.ros.convert import (
     human_to_message,
-    image_to_message,
+    jpeg_message,
     picture_from_message,
     picture_to_message,
     plan_from_message,
@@ -25,9 +25,6 @@ from exoactor.ros.replay import Replay
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
 from exoactor.stages import GenerateRequest, Generation
-from exoactor.video import Video
-
-SHOWN_FPS = 10.0
 
 
 def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
@@ -64,8 +61,8 @@ class GeneratorNode(StageNode):
             fill=fill,
             **node_options,
         )
-        self._images = self.create_publisher(Image, "video/image", LATEST)
-        self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._images.get_subscription_count() > 0)
+        self._images = self.create_publisher(CompressedImage, "video/image/compressed", LATEST)
+        self._replay = Replay(self, self._publish, lambda: self._images.get_subscription_count() > 0)
 
     def prepared(self, backend: Callable[..., Any]) -> Judged:
         """The backend and its judge."""
@@ -87,16 +84,10 @@ class GeneratorNode(StageNode):
 
     def on_output(self, output: Generation) -> None:
         """Play the video from now on."""
-        self._replay.show(lambda: every_nth(output.video))
+        self._replay.show(output.video.frames, output.video.fps)
 
     def _publish(self, image: np.ndarray) -> None:
-        self._images.publish(image_to_message(image, self.get_clock().now().to_msg()))
-
-
-def every_nth(video: Video, fps: float = SHOWN_FPS) -> Iterator[np.ndarray]:
-    """Frames of the video thinned to about ``fps``."""
-    step = max(1, round(video.fps / fps))
-    return (image for i, image in enumerate(video.frames()) if i % step == 0)
+        self._images.publish(jpeg_message(image, self.get_clock().now().to_msg()))
 
 
 def main() -> None:

@@ -31,13 +31,18 @@ USUAL_PACE = 10.0
 
 _OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # of our environment: they would break the other one's
 
+_SECRET = re.compile(r"(^|_)(API_?KEYS?|KEYS?|TOKENS?|SECRETS?|PASSWORDS?|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
+"""Names of environment variables that hold what a program of somebody else's must not see."""
+
 
 class ExternalEstimator:
     """Video -> Estimate by another program, whose result file is then read.
 
     The command is split as a shell would split it, but no shell runs it: quotes count, pipes and variables do not. In
     it, and in the pattern, {video} is the video's path, {output} an empty folder, {name} the video's name without
-    ending, new for every run, so that a result left from another run is never taken for this one.
+    ending, new for every run, so that a result left from another run is never taken for this one. Variables of the
+    environment that hold keys, tokens or passwords by their names do not reach the program: one that it needs is given
+    in the command (env HF_TOKEN=... conda run ...).
 
     Parameters
     ----------
@@ -130,7 +135,8 @@ def _filled(text: str, places: dict[str, str], quote=str) -> str:
 
 def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: float, progress: Progress) -> None:
     """Run a command to its end, in a process group of its own that never outlives this call."""
-    environment = {key: value for key, value in os.environ.items() if key not in _OWN} | {"PYTHONUNBUFFERED": "1"}
+    environment = {k: v for k, v in os.environ.items() if k not in _OWN and not _SECRET.search(k)}
+    environment["PYTHONUNBUFFERED"] = "1"
     start = time.monotonic()
     with log.open("wb") as file:
         try:

@@ -13,6 +13,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from exoactor.body import BodyModel
 from exoactor.motion import HumanMotion
+from exoactor.ros import frame_prefix
 from exoactor.ros.convert import WORLD, floats, human_to_message, video_from_message
 from exoactor.ros.qos import LATCHED
 from exoactor.ros.replay import Replay
@@ -49,7 +50,7 @@ class PoseNode(StageNode):
             **node_options,
         )
         self._markers = self.create_publisher(MarkerArray, "human/markers", LATCHED)
-        self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._markers.get_subscription_count() > 0)
+        self._replay = Replay(self, self._publish, lambda: self._markers.get_subscription_count() > 0)
         self._parents: np.ndarray | None = None
 
     def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
@@ -69,13 +70,14 @@ class PoseNode(StageNode):
         step = max(1, round(output.motion.fps / SHOWN_FPS))
         positions = body.joints(output.motion)[::step, :BODY_JOINTS]
         self._publish(positions[0])
-        self._replay.show(lambda: positions)
+        self._replay.show(lambda: positions, output.motion.fps / step)
 
     def _publish(self, joints: np.ndarray) -> None:
         stamp = self.get_clock().now().to_msg()
         array = skeleton(joints, self._parents)
         for marker in array.markers:
             marker.header.stamp = stamp
+            marker.header.frame_id = frame_prefix(self) + WORLD
         self._markers.publish(array)
 
 
@@ -88,7 +90,6 @@ def skeleton(joints: np.ndarray, parents: np.ndarray) -> MarkerArray:
     dots = Marker(ns="human", id=1, type=Marker.SPHERE_LIST, color=JOINT, points=points)
     dots.scale.x = dots.scale.y = dots.scale.z = 0.05
     for marker in (bones, dots):
-        marker.header.frame_id = WORLD
         marker.pose.orientation.w = 1.0
     return MarkerArray(markers=[bones, dots])
 

@@ -46,6 +46,7 @@ if what != "nothing":
     poses = np.zeros((frames, 156))
     poses[:, 0] = np.pi / 2
     np.savez(os.path.join(folder, "motion.npz"), poses=poses, trans=np.zeros((frames, 3)), betas=np.zeros(10))
+    print(sorted(name for name in os.environ if name.startswith("T_")), flush=True)
     print("saved", os.environ.get("PYTHONPATH", ""), flush=True)
 """
 
@@ -83,6 +84,9 @@ def all_gone(tmp_path):
 
 def test_result_progress_and_log(estimator, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/ours")
+    for name in ("OPENAI_API_KEY", "FAL_KEY", "REPLICATE_API_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password",
+                 "GOOGLE_APPLICATION_CREDENTIALS", "TOKENIZERS_PARALLELISM", "KEYBOARD", "MONKEY"):  # fmt: skip
+        monkeypatch.setenv(f"T_{name}", "x")
     told = []
     estimate = estimator()(VIDEO, lambda share, text: told.append((share, text)))
     assert (estimate.motion.fps, len(estimate.motion)) == (25.0, 25)  # the video's rate
@@ -93,6 +97,7 @@ def test_result_progress_and_log(estimator, tmp_path, monkeypatch):
     assert any(text.endswith("/3") for _, text in told)
     log = Path(estimate.metrics["log"])
     assert log.read_text().startswith("loading")
+    assert "['T_KEYBOARD', 'T_MONKEY', 'T_TOKENIZERS_PARALLELISM']\n" in log.read_text()  # no keys among them
     assert log.read_text().endswith("saved \n")  # our PYTHONPATH is not the other environment's
     assert not list(log.parent.glob("*.mp4"))
 

@@ -9,6 +9,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
 from exoactor.motion import RobotMotion
+from exoactor.ros import frame_prefix
 from exoactor.ros.convert import (
     human_from_message,
     joint_state_message,
@@ -47,18 +48,19 @@ class RetargetNode(StageNode):
         self._joints = self.create_publisher(JointState, "reference/joint_states", STATE)
         self._base = self.create_publisher(Odometry, "reference/odometry", STATE)
         self._motion: RobotMotion | None = None
-        self._replay = Replay(self, SHOWN_FPS, self._publish, lambda: self._joints.get_subscription_count() > 0)
+        self._replay = Replay(self, self._publish, lambda: self._joints.get_subscription_count() > 0)
 
     def on_output(self, output: Retargeting) -> None:
         """Replay the motion from now on."""
         self._motion = output.motion
         step = max(1, round(output.motion.fps / SHOWN_FPS))
-        self._replay.show(lambda: range(0, len(output.motion), step))
+        self._replay.show(lambda: range(0, len(output.motion), step), output.motion.fps / step)
 
     def _publish(self, frame: int) -> None:
         motion, stamp = self._motion, self.get_clock().now().to_msg()
         frame = min(frame, len(motion) - 1)
-        self._base.publish(odometry_message(motion.root_pos[frame], motion.root_quat_wxyz[frame], stamp))
+        base, quat = motion.root_pos[frame], motion.root_quat_wxyz[frame]
+        self._base.publish(odometry_message(base, quat, stamp, frame_prefix(self), "reference/pelvis"))
         self._joints.publish(joint_state_message(motion.joint_pos[frame], stamp))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from exoactor_interfaces import msg
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, JointState
 
 from exoactor.errors import BadInput, Cancelled, user_error
 from exoactor.files import decoded, encoded, json_object
@@ -167,10 +167,12 @@ def joint_state_message(joint_pos: np.ndarray, stamp: Time, joint_vel: np.ndarra
     return message
 
 
-def odometry_message(position: np.ndarray, quat_wxyz: np.ndarray, stamp: Time, child: str = "pelvis") -> Odometry:
-    """Pose of the pelvis in the world: (3,) m and (4,) unit quaternion."""
-    message = Odometry(child_frame_id=child)
-    message.header.frame_id = WORLD
+def odometry_message(
+    position: np.ndarray, quat_wxyz: np.ndarray, stamp: Time, prefix: str = "", child: str = "pelvis"
+) -> Odometry:
+    """Pose of the pelvis in the world, (3,) m and (4,) unit quaternion; the frames' names get a prefix."""
+    message = Odometry(child_frame_id=prefix + child)
+    message.header.frame_id = prefix + WORLD
     message.header.stamp = stamp
     pose = message.pose.pose
     pose.position.x, pose.position.y, pose.position.z = (float(v) for v in position)
@@ -179,21 +181,16 @@ def odometry_message(position: np.ndarray, quat_wxyz: np.ndarray, stamp: Time, c
     return message
 
 
-def image_to_message(image: np.ndarray, stamp: Time, frame_id: str = "camera") -> Image:
-    """A picture, (H, W, 3) uint8 RGB, as an uncompressed image."""
-    message = Image(height=image.shape[0], width=image.shape[1], encoding="rgb8", step=3 * image.shape[1])
+def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0, frame_id: str = "camera") -> CompressedImage:
+    """A picture, (H, W, 3) uint8 RGB, as a jpeg ``width`` px wide; 0: as it is."""
+    if width:
+        height = max(1, round(image.shape[0] * width / image.shape[1]))
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    message = CompressedImage(format="jpeg", data=array("B", data.tobytes()))
     message.header.frame_id = frame_id
     message.header.stamp = stamp
-    message.data = array("B", image.tobytes())
     return message
-
-
-def jpeg_message(image: np.ndarray, width: int = 320) -> CompressedImage:
-    """A picture, (H, W, 3) uint8 RGB, as a small jpeg."""
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    return CompressedImage(format="jpeg", data=array("B", data.tobytes()))
 
 
 def picture_to_message(image: np.ndarray | None) -> CompressedImage:

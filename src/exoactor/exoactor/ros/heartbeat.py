@@ -26,7 +26,7 @@ class Heartbeat:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, 10)
         self._status = DiagnosticStatus(
-            name=node.get_name(), hardware_id="exoactor", level=DiagnosticStatus.OK, message=text
+            name=node.get_fully_qualified_name(), hardware_id="exoactor", level=DiagnosticStatus.OK, message=text
         )
         # Another process under the same name has another instance, so that a restart does not pass unnoticed.
         self._status.values = [KeyValue(key="instance", value=f"{socket.gethostname()}:{os.getpid()}")]
@@ -63,9 +63,10 @@ class Sign:
 
 
 class Watch:
-    """Listens to the heartbeats of all nodes."""
+    """Listens to the heartbeats of all nodes in the namespace of ``node``."""
 
     def __init__(self, node: Node) -> None:
+        self._namespace = node.get_namespace()
         self._signs: dict[str, Sign] = {}
         node.create_subscription(
             DiagnosticArray, TOPIC, self._hear, 50, callback_group=MutuallyExclusiveCallbackGroup()
@@ -78,4 +79,4 @@ class Watch:
 
     def sign(self, name: str) -> Sign | None:
         """The last sign of the node ``name``, None when there never was one."""
-        return self._signs.get(name)
+        return self._signs.get(f"{self._namespace}/{name}")

@@ -10,33 +10,30 @@ from rclpy.node import Node
 
 
 class Replay:
-    """Calls ``publish`` with one frame after the other at ``rate`` Hz, and starts over at the end.
+    """Calls ``publish`` with one frame after the other, and starts over at the end.
 
     Parameters
     ----------
     node
         Node whose executor calls.
-    rate
-        Frames per second.
     publish
         Publishes one frame.
     watched
         Says whether anyone looks; without a reader nothing is computed.
     """
 
-    def __init__(
-        self, node: Node, rate: float, publish: Callable[[Any], None], watched: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, node: Node, publish: Callable[[Any], None], watched: Callable[[], bool] = lambda: True) -> None:
         self._publish, self._watched = publish, watched
         self._make: Callable[[], Iterable[Any]] | None = None
         self._frames: Iterator[Any] = iter(())
         self._timer = node.create_timer(
-            1.0 / rate, self._tick, callback_group=MutuallyExclusiveCallbackGroup(), autostart=False
+            1.0, self._tick, callback_group=MutuallyExclusiveCallbackGroup(), autostart=False
         )
 
-    def show(self, make: Callable[[], Iterable[Any]]) -> None:
-        """Show from now on the frames that ``make`` gives; it is called at the start of each round."""
+    def show(self, make: Callable[[], Iterable[Any]], rate: float) -> None:
+        """Show from now on the frames that ``make`` gives, ``rate`` a second; it is called at the start of a round."""
         self._make, self._frames = make, iter(())
+        self._timer.timer_period_ns = round(1e9 / rate)
         self._timer.reset()
 
     def _tick(self) -> None:
