@@ -9,7 +9,7 @@ ifdef AMENT_PREFIX_PATH  # a ROS 2 that was sourced here would mix with the one 
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH ROS_DISTRO
 endif
 
-.PHONY: help demo test test-slow lint env extras colcon clean FORCE
+.PHONY: help demo test test-faults test-slow lint env extras colcon clean FORCE
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -19,6 +19,9 @@ demo: .venv/ready  ## the whole system as separate processes, for one TASK="..."
 
 test: lint  ## format, lint, and every test but the slow ones
 	.venv/bin/python -m pytest -m "not slow"
+
+test-faults: .venv/test  ## the faults of docs/safety.md, injected; they are part of make test, too
+	.venv/bin/python -m pytest -m "faults and not slow"
 
 test-slow: .venv/test  ## the slow tests
 	.venv/bin/python -m pytest -m slow

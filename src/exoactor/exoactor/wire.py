@@ -30,6 +30,10 @@ except ImportError:
 NUM_SLOTS = 35
 """Motor entries in a unitree_hg message; the G1 uses the first 29."""
 
+MOTOR_TIMEOUT = 0x40000000
+"""Bit of `LowStateBytes.motor_errors`: the motor hears no commands any more ("Motor determines that PC connection
+timeout" in Unitree's table of errors, support.unitree.com/home/en/G1_developer/common_istakes_and_definitions)."""
+
 _ENCODINGS = (b"\x00\x01", b"\x00\x07")  # little-endian plain CDR of either version: the same bytes for these types
 _CMD_SIZE, _STATE_SIZE = 1004, 2092
 _CMD_MOTORS, _STATE_MOTORS = 8, 76  # where the first motor's q lies
@@ -128,6 +132,8 @@ class LowStateBytes:
         """(35, 2) degrees Celsius."""
         self.voltages = motors[:, 5].view("<f4")
         """(35,) V."""
+        self.motor_errors = motors[:, 8]
+        """(35,) each motor's error bits, such as `MOTOR_TIMEOUT`."""
         self._modes = motors[: NUM_SLOTS - 1, 13]  # of all motors but the first
         self.imu = self._head[4:].view("<f4")
         """(13,) quaternion wxyz, gyroscope rad/s, accelerometer m/s^2, roll, pitch and yaw rad."""

@@ -55,6 +55,8 @@ def test_state_is_read_as_the_sdk_reads_it(seed):
     assert mine.imu.tolist() == [*imu.quaternion, *imu.gyroscope, *imu.accelerometer, *imu.rpy]
     assert mine.motors.tolist() == [[m.q, m.dq, m.ddq, m.tau_est] for m in theirs.motor_state]
     assert mine.temperatures.tolist() == [list(m.temperature) for m in theirs.motor_state]
+    assert mine.motor_errors.tolist() == [m.motorstate for m in theirs.motor_state]
+    assert mine.modes.tolist() == [m.mode for m in theirs.motor_state]
     with pytest.raises(ValueError, match="read-only"):
         mine.motors[0, 0] = 1.0
 

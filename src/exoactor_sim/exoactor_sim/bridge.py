@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor import unitree
-from exoactor.wire import LowCmdBytes, LowStateBytes
+from exoactor.wire import MOTOR_TIMEOUT, LowCmdBytes, LowStateBytes
 from exoactor_sim.world import NUM_JOINTS, MotorCommand, World
 
 log = logging.getLogger("exoactor.sim")
@@ -73,6 +73,7 @@ class Bridge:
         m.imu[10:] = Rotation.from_quat(quat, scalar_first=True).as_euler("xyz")
         motors = m.motors[:NUM_JOINTS]
         motors[:, 0], motors[:, 1], motors[:, 3] = world.joint_pos, world.joint_vel, world.torque
+        m.motor_errors[:NUM_JOINTS] = MOTOR_TIMEOUT if world.commands_ceased else 0
         m.set_modes(np.broadcast_to(world.held | world.command.enabled, NUM_JOINTS))
         tick = int(world.data.time * 1000 + 0.5) & 0xFFFFFFFF
         self._state_out.write_bytes(m.seal(unitree.MODE_MACHINE_29DOF, tick))

@@ -1,6 +1,13 @@
 """A G1 in MuJoCo with motors as the robot's: position, velocity and torque commands closed by a PD law per joint.
 
 Knows nothing of DDS or ROS.
+
+What the motors do when LowCmd ceases is not documented. Unitree's table of errors has a bit of a motor's state for it
+(`exoactor.wire.MOTOR_TIMEOUT`), without a time and without what follows; when a controller is interrupted, Unitree's
+app tells of a failure of low-level communication (unitree_rl_lab, issue 59); a bare motor of Unitree's keeps the last
+command for ever (unitree_actuator_sdk, issue 29), and so does Unitree's simulator (unitree_mujoco, pull request 121).
+The motors here keep it, too, which is the worst for whoever relies on them to let go, and set that bit after
+`COMMAND_TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -21,6 +28,8 @@ _HOLD_KP, _HOLD_KD = 300.0, 6.0
 _HOLD_FORCE = np.array([20e3, 2e3])  # N/m, N s/m on the pelvis
 _HOLD_TORQUE = np.array([2e3, 100.0])  # N m/rad, N m s/rad on the pelvis
 
+COMMAND_TIMEOUT = 0.1
+"""s without a command until the motors say so. Chosen: the documentation has none."""
 FALLEN_HEIGHT = 0.4
 """m: a pelvis below this lies, the measure that trackers are commonly judged by."""
 
@@ -109,7 +118,7 @@ class World:
             )
             for s in [self._pelvis_sensor(type_)]
         }
-        self.command = MotorCommand()
+        self._command, self._commanded = MotorCommand(), 0.0
         self.torque = np.zeros(NUM_JOINTS)
         """(29,) N m, applied in the last step."""
         self.pick_up_after = pick_up_after
@@ -125,7 +134,21 @@ class World:
                 return self.model.sensor(i)
         raise RuntimeError(f"The robot model has no {type_} on its pelvis.")
 
+    @property
+    def command(self) -> MotorCommand:
+        """What the motors were last told, however long ago."""
+        return self._command
+
+    @command.setter
+    def command(self, command: MotorCommand) -> None:
+        self._command, self._commanded = command, self.data.time
+
     # what the robot measures
+
+    @property
+    def commands_ceased(self) -> bool:
+        """The motors have been under a command, and the last came longer than `COMMAND_TIMEOUT` ago."""
+        return not self.held and self.data.time - self._commanded > COMMAND_TIMEOUT
 
     @property
     def joint_pos(self) -> np.ndarray:

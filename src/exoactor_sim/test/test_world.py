@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from exoactor.robot import EFFORT_LIMITS, STANDING
-from exoactor_sim.world import MotorCommand, World
+from exoactor_sim.world import COMMAND_TIMEOUT, MotorCommand, World
 
 ON = np.ones(29, dtype=bool)
 KP = np.array([100, 100, 100, 150, 40, 40] * 2 + [150] * 3 + ([40] * 4 + [4] * 3) * 2, dtype=float)
@@ -47,6 +47,21 @@ def test_plain_pd_without_the_band_falls_and_is_picked_up_when_limp():
     assert not world.fallen
     assert world.held
     assert world.data.time == pytest.approx(time + 1.5)
+
+
+@pytest.mark.faults
+def test_motors_keep_the_last_command_when_commands_cease_and_say_so():
+    world = World(band=True)
+    target = STANDING.copy()
+    target[[15, 22]] = 0.5
+    world.command = MotorCommand(enabled=ON, q=target, kp=KP, kd=KD)
+    run(world, 0.5 * COMMAND_TIMEOUT)
+    assert not world.commands_ceased
+    run(world, 3.0)
+    assert world.commands_ceased
+    assert world.joint_pos[[15, 22]] == pytest.approx([0.5, 0.5], abs=0.15)
+    world.command = world.command
+    assert not world.commands_ceased
 
 
 def test_torque_is_clipped_and_a_disabled_motor_gives_none():

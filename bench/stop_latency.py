@@ -1,0 +1,253 @@
+"""How soon are the motors damped? From a stop, or a process's death, to the LowCmd that damps, as the robot gets it.
+
+A robot without a body, in a process of its own, publishes LowState 500 times a second over the loopback interface. The
+control process and its watchdog run as the controller's node starts them for a real robot (``state_timeout`` 0.05 s).
+Again and again the robot is brought into each state, then
+
+- *stop*: asked for, as the node's service does, from another process than the loop's; counted from before the request;
+- *remote*: Select is pressed; counted from the LowState that says so;
+- *killed*: the control process gets SIGKILL; and with it the node's process;
+- *frozen*: the control process gets SIGSTOP; counted from then, the 50 ms in which it may be late included.
+
+It ends with the first LowCmd that damps (by its source timestamp, no gain on position any more); none drives after it.
+
+Prints one JSON object: milliseconds (p50, p99, max) of each.
+
+    .venv/bin/python bench/stop_latency.py [--stops 200] [--deaths 20]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import typer
+
+PERIOD = 0.002
+STATE_TIMEOUT = 0.05
+
+
+def robot(domain: int) -> None:
+    """Be the robot; answer each line on stdin: "press" or "release" Select, or when the first damping came after ns."""
+    from cyclonedds._clayer import ddspy_take
+    from cyclonedds.core import Policy, Qos
+    from cyclonedds.sub import DataReader
+    from cyclonedds.topic import Topic
+
+    from exoactor import unitree
+    from exoactor.robot import STANDING
+    from exoactor.wire import LowCmdBytes, LowStateBytes
+    from exoactor_control.remote import Button
+    from exoactor_control.watchdog import take_priority
+
+    unitree.open_dds("lo", domain)
+    take_priority(30)
+    switcher = unitree.MotionSwitcherServer(mode="")
+    out = unitree.Publisher(unitree.LOW_STATE_TOPIC, unitree.LowState_)
+    participant = unitree._joined()
+    topic = Topic(participant, unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
+    reader = DataReader(participant, topic, Qos(Policy.History.KeepAll))
+    state = LowStateBytes.zeros()
+    state.motors[:29, 0] = STANDING
+    state.imu[0], state.imu[9] = 1.0, 9.81
+    state.temperatures[:] = 35
+    state.set_modes(np.ones(29))
+    commands: list[tuple[int, bool]] = []  # ns, whether it damps
+    pressed, since = [False], [0]
+
+    def listen() -> None:
+        for line in sys.stdin:
+            word = line.strip()
+            if word in ("press", "release"):
+                pressed[0] = word == "press"
+                time.sleep(0.02)
+                print(since[0], flush=True)
+            else:
+                after = int(word)
+                late = [c for c in list(commands) if c[0] > after]
+                driven = max((t for t, damps in late if not damps), default=after)
+                print(next((t for t, damps in late if damps and t > driven), 0), flush=True)
+                commands.clear()
+
+    threading.Thread(target=listen, daemon=True).start()
+    due, tick = time.monotonic(), 0
+    while True:
+        buttons = int(Button.SELECT) if pressed[0] else 0
+        if buttons and not int.from_bytes(state.data[2034:2036], "little"):
+            since[0] = time.time_ns()
+        state.data[2034:2036] = buttons.to_bytes(2, "little")
+        tick += 1
+        out.write_bytes(state.seal(5, 2 * tick))
+        for data, info in ddspy_take(reader._ref, 64):
+            if info.valid_data:
+                gains = LowCmdBytes(bytes(data)).gains[:29]
+                commands.append((info.source_timestamp, not gains[:, 3].any() and bool(gains[:, 4].all())))
+        due += PERIOD
+        time.sleep(max(0.0, due - time.monotonic()))
+        assert switcher.mode == ""
+
+
+class Robot:
+    """The robot's process."""
+
+    def __init__(self, domain: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--robot", str(domain)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, word: str) -> int:
+        print(word, file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+    def damped(self, since: int) -> float:
+        """ms from ``since`` (ns) until the motors were damped."""
+        for _ in range(50):
+            time.sleep(0.05)
+            if time.time_ns() - since > 2e8 and (at := self.ask(str(since))):
+                return 1e-6 * (at - since)
+        raise RuntimeError("The motors were not damped within seconds.")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise RuntimeError("The controller does not get there.")
+        time.sleep(0.01)
+
+
+def reach(process: ControlProcess, state: str) -> None:  # noqa: F821
+    """Bring the robot into a state."""
+    from exoactor.errors import Refused
+    from exoactor.robot import standing_motion
+    from exoactor_control.reference import prepare
+
+    until(lambda: not process.trouble)
+    if state == "not driven":
+        process.let_go()
+    elif state in ("zero torque", "damping"):
+        process.ask("damp")
+        process.ask(state.replace(" ", "_").replace("damping", "damp"))
+    else:
+
+        def stands() -> bool:
+            try:
+                process.ask("stand")
+            except Refused:  # the last ones' commands are still in its way
+                return False
+            return True
+
+        until(stands)
+        if state == "track":
+            process.track(prepare(standing_motion(30.0)))
+        until(lambda: process.report().status.state == state)
+    time.sleep(0.1)
+
+
+def node(domain: int) -> None:
+    """Be a node's process: the robot tracks a motion; prints the control process's number."""
+    process = start(domain)
+    reach(process, "track")
+    print(process.pid, flush=True)
+    time.sleep(60.0)
+
+
+def start(domain: int) -> ControlProcess:  # noqa: F821
+    from exoactor_control.control_process import ControlProcess, Settings
+
+    return ControlProcess(Settings(domain=domain, state_timeout=STATE_TIMEOUT))
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    p50, p99, worst = np.percentile(values, [50, 99, 100])
+    return {"n": len(values), "p50": round(p50, 1), "p99": round(p99, 1), "max": round(worst, 1)}
+
+
+def main(
+    stops: Annotated[int, typer.Option(help="Stops in each state.")] = 200,
+    deaths: Annotated[int, typer.Option(help="Of each kind.")] = 20,
+    robot_domain: Annotated[int, typer.Option("--robot", hidden=True)] = -1,
+    node_domain: Annotated[int, typer.Option("--node", hidden=True)] = -1,
+) -> None:
+    """Measure all of it in turn."""
+    if robot_domain >= 0:
+        robot(robot_domain)
+    if node_domain >= 0:
+        node(node_domain)
+    domain = 150 + os.getpid() % 50
+    body = Robot(domain)
+    took: dict[str, list[float]] = {}
+    process = start(domain)
+    try:
+        for state in ("not driven", "zero torque", "damping", "stand", "track"):
+            for count in range(stops if state != "not driven" else max(1, stops // 10)):
+                reach(process, state)
+                since = time.time_ns()
+                if count % 2 and state in ("stand", "track"):
+                    since = body.ask("press")
+                    took.setdefault(f"remote in {state}", []).append(body.damped(since))
+                    body.ask("release")
+                else:
+                    process.ask("stop")
+                    took.setdefault(f"stop in {state}", []).append(body.damped(since))
+        for _ in range(deaths):
+            reach(process, "track")
+            since = time.time_ns()
+            os.kill(process.pid, signal.SIGSTOP)
+            took.setdefault("control process frozen", []).append(body.damped(since))
+            os.kill(process.pid, signal.SIGCONT)
+            until(lambda: not process.alarm)
+            time.sleep(0.5)
+        for _ in range(deaths):
+            reach(process, "track")
+            since = time.time_ns()
+            os.kill(process.pid, signal.SIGKILL)
+            took.setdefault("control process killed", []).append(body.damped(since))
+            process.close()
+            process = start(domain)
+    finally:
+        process.close()
+    for _ in range(deaths):
+        parent = subprocess.Popen([sys.executable, __file__, "--node", str(domain)], stdout=subprocess.PIPE, text=True)
+        control = int(parent.stdout.readline())
+        since = time.time_ns()
+        parent.kill()
+        os.kill(control, signal.SIGKILL)
+        took.setdefault("node and control process killed", []).append(body.damped(since))
+        parent.wait()
+        time.sleep(4.0)
+        parent = subprocess.Popen([sys.executable, __file__, "--node", str(domain)], stdout=subprocess.PIPE, text=True)
+        parent.stdout.readline()
+        since = time.time_ns()
+        parent.kill()
+        took.setdefault("node killed", []).append(body.damped(since))
+        parent.wait()
+        time.sleep(1.0)
+    body.close()
+    print(
+        json.dumps(
+            {
+                "ms": {name: summary(values) for name, values in took.items()},
+                "load_average": round(os.getloadavg()[0], 1),
+                "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
