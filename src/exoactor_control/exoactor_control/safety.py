@@ -25,9 +25,9 @@ MAX_DROP = 0.3
 MAX_POSITION_ERROR = 2.5
 """m that the pelvis may be from where the reference is, by the legs' odometry. Of the rehearsals that succeed (the 28
 shared motions and 15 tasks of the mannequin; our tracker and TWIST2, and ours on robots 10% heavier or lighter, 20 ms
-late) none needs more than 1.97, and that in fast walks; robots that ran away got 3 to 12 m."""
+late) none needs more than 1.97, and that in fast walks; robots that ran away got 2.5 to 12 m."""
 MAX_SPEED_ERROR = 2.0
-"""m/s by which the pelvis may be faster than the reference, likewise: they need up to 1.14; runaways had 2.3 to 4.1."""
+"""m/s by which the pelvis may be faster than the reference, likewise: they need up to 1.14; runaways had 1.8 to 4.1."""
 Bound = Annotated[float, Interval(ge=0.1, le=100.0)]
 """Range of these two."""
 MAX_TEMPERATURE = 90.0

@@ -177,11 +177,10 @@ class Watchdog:
         self._closing.set()
         self._thread.join()
         self._leave()
-        if not (self.memory.watched or self.memory.armed):
-            self._process.kill()  # frozen, or just starting, and not needed
-        try:
-            self._process.wait(LAST_DAMPING + 5.0)
-        except subprocess.TimeoutExpired:
+        end = time.monotonic() + LAST_DAMPING + 5.0
+        while self._process.poll() is None and (self.memory.watched or self.memory.armed) and time.monotonic() < end:
+            time.sleep(0.01)
+        if self._process.poll() is None:
             log.warning("The watchdog does not end: it is killed.")
             self._process.kill()
             self._process.wait()

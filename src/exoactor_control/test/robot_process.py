@@ -1,8 +1,8 @@
 """A robot without a body, for tests: it stands still, whatever it is told, and says what it was told.
 
 Reads one JSON object a line: what to be ("buttons", "mode_pr", "lean" in rad, "hands", "intrude": it sends LowCmd
-itself, "stubborn": its own controller does not let go, "own": name of its own controller that takes the motors now);
-answers each with a line that says what it has got so far, and when, on the monotonic clock.
+itself, "mute": it sends no LowState, "stubborn": its own controller does not let go, "own": name of its own controller
+that takes the motors now); answers each with a line that says what it has got so far, and when, on the monotonic clock.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ state.motors[:29, 0] = STANDING
 state.imu[9] = 9.81
 state.temperatures[:] = 35
 state.set_modes(np.ones(29))
-be = {"buttons": 0, "mode_pr": 0, "lean": 0.0, "hands": False, "intrude": False, "stubborn": False}
+be = {"buttons": 0, "mode_pr": 0, "lean": 0.0, "hands": False, "intrude": False, "mute": False, "stubborn": False}
 got = {"commands": 0, "hands": [None, None], "last": 0.0, "stiff": 0.0}  # s: the last LowCmd, and the last that holds
 damped_after = None  # ms by its own clock from the last change of `be` to the first LowCmd that damps
 changed = tick = 0
@@ -63,7 +63,8 @@ while True:
     state.data[2034:2036] = be["buttons"].to_bytes(2, "little")
     state.imu[:4] = Rotation.from_euler("y", be["lean"]).as_quat(scalar_first=True)
     tick += 1
-    out.write_bytes(state.seal(7, 2 * tick))
+    if not be["mute"]:
+        out.write_bytes(state.seal(7, 2 * tick))
     if be["intrude"]:
         own_commands.write_bytes(LowCmdBytes().sealed())
     if be["hands"] and tick % 10 == 0:

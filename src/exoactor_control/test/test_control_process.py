@@ -51,6 +51,7 @@ def loop(robot, running):
     return running
 
 
+@pytest.mark.faults
 def test_nothing_is_sent_before_the_first_request_and_the_motors_go_back(robot, loop):
     sent = robot.be()["commands"]
     time.sleep(0.1)
@@ -96,6 +97,7 @@ def test_unfit_robot_keeps_its_own_controller(robot, loop, wrong, reason):
     assert got["commands"] == sent
 
 
+@pytest.mark.faults
 def test_one_controller_only(robot, loop):
     robot.be(intrude=True)
     time.sleep(0.1)
@@ -113,6 +115,7 @@ def test_one_controller_only(robot, loop):
         loop.ask("stand")
 
 
+@pytest.mark.faults
 def test_parallel_mode_while_driven_damps(robot, loop):
     loop.ask("stand")
     robot.be(mode_pr=1)
@@ -120,6 +123,7 @@ def test_parallel_mode_while_driven_damps(robot, loop):
     assert "mode AB" in loop.report().status.fault
 
 
+@pytest.mark.faults
 def test_buttons_of_the_remote(robot, loop):
     before = loop.report().go
     robot.be(buttons=int(Button.START))
@@ -165,6 +169,7 @@ def test_hands_follow_the_persons(robot, loop):
     assert [s.index for s in loop.samples][:101] == list(range(101))
 
 
+@pytest.mark.faults
 def test_robot_is_let_down_when_the_node_is_killed(robot, loop):
     code = (
         "import sys, time\n"

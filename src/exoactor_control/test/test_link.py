@@ -11,7 +11,7 @@ import pytest
 
 from exoactor.errors import Missing
 from exoactor.robot import STANDING
-from exoactor_control.control_loop import ControlLoop
+from exoactor_control.control_loop import ControlLoop, NoAnswer
 from exoactor_control.states import Controller, MotorCommand, State
 
 pytest.importorskip("exoactor.unitree")
@@ -131,6 +131,15 @@ def test_control_loop_stands_and_lets_down(link, simulator):
     assert controller.status.state is State.DAMPING
 
 
+@pytest.mark.faults
+def test_a_stop_that_the_loop_does_not_carry_out_is_no_success(link, simulator):
+    loop = ControlLoop(link, Controller())
+    loop.driving = True
+    with pytest.raises(NoAnswer, match="has sent no damping within"):  # it has not been started
+        loop.ask("stop")
+
+
+@pytest.mark.faults
 def test_silent_robot_is_noticed(link, simulator):
     """The simulator is held still: the loop damps, and drives again when the robot comes back."""
     controller = Controller()

@@ -260,6 +260,24 @@ def test_all_killed_and_a_new_controller_assumes_nothing(robot):
         fresh.close()
 
 
+def test_a_robot_that_is_not_heard_is_damped_on(robot):
+    """Its LowState is lost, which does not say that it hears nothing."""
+    with control(robot, "stand") as process:
+        muted = time.monotonic()
+        robot.be(mute=True)
+        try:
+            assert_damped(robot, muted, FREEZE + SOON)
+            until(lambda: process.trouble)
+            assert_damped(robot, time.monotonic())
+            with pytest.raises(Missing, match="Damping is sent, but the robot is not heard"):
+                process.ask("stop")
+            assert not process.alarm
+        finally:
+            robot.be(mute=False)
+        until(lambda: not process.trouble)
+        until(lambda: can(process, "stand"))
+
+
 def test_motors_that_its_own_controller_takes_back_are_not_fought_for(robot):
     with control(robot, "stand") as process:
         process.ask("stop")
