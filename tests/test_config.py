@@ -21,7 +21,7 @@ MORE = {"diffusers": r"planner.*|template|embody.*|robot"}
 
 def examples(node):
     """What the commented lines of a node would set."""
-    lines = CONFIG.split(f"/exoactor/{node}:")[1].split("\n/exoactor/")[0].splitlines()
+    lines = CONFIG.split(f"/**/{node}:")[1].split("\n/**/")[0].splitlines()
     told = [line[6:] for line in lines if re.match(r"    # +\w+:", line)]
     return yaml.safe_load("\n".join(told)) or {}
 

@@ -149,7 +149,7 @@ def test_a_killed_stage_is_noticed_and_can_come_back(graph):
     assert time.monotonic() - killed[0] < 20
 
     process = next(p for p in processes(graph.values) if p.name == "generator")
-    again = subprocess.Popen(command(process, graph.values["params_file"]), env=os.environ)
+    again = subprocess.Popen(command(process, graph.values), env=os.environ)
     try:
         until(lambda: client.send_task("recite a poem backwards").exit_code == 2, START)  # the generator's own answer
     finally:

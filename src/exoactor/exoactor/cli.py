@@ -19,6 +19,7 @@ from rich.table import Table
 
 from exoactor.errors import BadInput, ExoActorError, Refused
 from exoactor.files import decoded, load_json, save_json, save_picture
+from exoactor.graph import environment, resolve
 from exoactor.stages import GenerateRequest, Generation, backend_class, no_progress
 
 app = typer.Typer(
@@ -460,6 +461,8 @@ def send(
     execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
     approve: Annotated[bool, typer.Option(help="Wait for the approve service after the rehearsal.")] = False,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = False,
+    namespace: Annotated[str, typer.Option(help="The robot's name, as the launch argument.")] = "",
+    network: Annotated[str, typer.Option(help="localhost or subnet, as the launch argument.")] = "localhost",
     json_: Json = False,
 ) -> None:
     """Send a task to the running graph and follow it."""
@@ -468,6 +471,8 @@ def send(
 
     if execute not in ("rehearse", "sim", "robot"):
         raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
+    launch = resolve({"namespace": namespace, "network": network})
+    os.environ.update(environment(launch["network"]))
     task, content = read_task(task, plan)
     client = import_client()
     scene = None
@@ -482,6 +487,7 @@ def send(
             require_approval=approve,
             on_feedback=stage_bars(bars),
             plan=content,
+            namespace=launch["namespace"],
         )
         folder = Path(result.run_folder)
         if demo and result.run_folder and (folder / "video.mp4").exists():

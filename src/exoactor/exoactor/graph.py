@@ -6,6 +6,7 @@ Imports nothing of ROS.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,8 @@ ARGUMENTS = (
     Argument("robot", "sim", "What the controller drives.", ("sim", "real")),
     Argument("network_interface", "lo", "Interface that Unitree's DDS speaks on; the real robot's cable, e.g. eth0."),
     Argument("dds_domain", "1", "DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot."),
+    Argument("network", "localhost", "Who reaches the nodes: this machine, or the subnet.", ("localhost", "subnet")),
+    Argument("namespace", "", "The robot's name where there are several, e.g. robot1; empty: the only one."),
     Argument(
         "policy", "exoactor", "Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band."
     ),
@@ -40,6 +43,10 @@ POLICIES = ("exoactor", "pd")
 """Trackers that need no file."""
 
 
+GLOBAL_TOPICS = ("/joint_states", "/robot_description")
+"""Topics outside the nodes' namespace, where the standard tools look for them."""
+
+
 @dataclass(frozen=True)
 class Process:
     """One process of the graph: a console script of one of our packages."""
@@ -51,11 +58,23 @@ class Process:
     """Node name."""
     parameters: dict[str, str] = field(default_factory=dict)
     """ROS parameter: value as YAML; what is not here comes from the parameters file."""
+    namespace: str = "/exoactor"
+    """Namespace where the robot is the only one."""
 
-    def ros_arguments(self, params_file: str) -> list[str]:
-        """What stands after the executable on the command line."""
+    def ros_arguments(self, values: dict[str, str]) -> list[str]:
+        """What stands after the executable on the command line, with the launch arguments as `resolve` gives them."""
         overrides = [v for name, value in self.parameters.items() for v in ("-p", f"{name}:={value}")]
-        return ["--ros-args", "--params-file", params_file, *overrides]
+        return ["--ros-args", "--params-file", values["params_file"], *overrides, *self._remapping(values["namespace"])]
+
+    def _remapping(self, robot: str) -> list[str]:
+        """The robot's own names; /tf is everybody's, its frames begin with the robot's name."""
+        if not robot:
+            return []
+        rules = {
+            "__ns": f"/{robot}{self.namespace}".rstrip("/"),
+            **{topic: f"/{robot}{topic}" for topic in GLOBAL_TOPICS},
+        }
+        return [v for name, value in rules.items() for v in ("-r", f"{name}:={value}")]
 
 
 def resolve(given: dict[str, str]) -> dict[str, str]:
@@ -80,6 +99,9 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
             f"dds_domain:={values['dds_domain']} is ROS 2's own domain (ROS_DOMAIN_ID), whose ports collide with it on "
             "this machine: choose another number."
         )
+    values["namespace"] = values["namespace"].strip("/")
+    if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", values["namespace"]):
+        raise BadInput(f"namespace:={values['namespace']} is no ROS name: letters, digits and _, a letter first.")
     if values["policy"] not in POLICIES:
         values["policy"] = _file("policy", values["policy"], f": give a file, or one of {', '.join(POLICIES)}")
     values["params_file"] = _file("parameters", values["params_file"] or str(share("config") / "exoactor.yaml"))
@@ -115,8 +137,32 @@ def processes(values: dict[str, str]) -> list[Process]:
     if values["robot"] == "sim":
         # Joint PD balances nothing: the G1 hangs in the band from the start.
         band = {"band": "true" if values["policy"] == "pd" else "false"}
-        graph.append(Process("exoactor_sim", "simulator", "exoactor_sim.simulator", "simulator", {**link, **band}))
+        graph.append(Process("exoactor_sim", "simulator", "exoactor_sim.simulator", "simulator", {**link, **band}, "/"))
     return graph
+
+
+def rviz_arguments(robot: str) -> list[str]:
+    """Arguments of rviz2; a named robot's topics and frames are its own."""
+    view = ["-d", str(share("config") / "exoactor.rviz")]
+    if not robot:
+        return view
+    topics = (*GLOBAL_TOPICS, "/exoactor/human/markers", "/exoactor/video/image/compressed")
+    rules = [v for topic in topics for v in ("-r", f"{topic}:=/{robot}{topic}")]
+    return [*view, "-f", f"{robot}/world", "--ros-args", *rules]
+
+
+def environment(network: str) -> dict[str, str]:
+    """What the launch argument ``network`` sets in the environment of ROS's middleware.
+
+    With ``localhost`` nodes discover and are discovered on this machine alone, and Fast DDS, which binds every
+    interface even so, has a profile that keeps it to the loopback interface.
+    """
+    if network == "subnet":
+        return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+    return {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(share("config") / "fastdds_localhost.xml"),
+    }
 
 
 def share(folder: str) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import socket
 import struct
@@ -186,14 +187,38 @@ def open_dds(network_interface: str, domain: int) -> None:
             f"There is no network interface '{network_interface}' here; there are {', '.join(interfaces)}. "
             "Set network_interface (lo for the simulator)."
         )
-    said = io.StringIO()
+    said, before = io.StringIO(), _sockets()
     with contextlib.redirect_stdout(said):  # the SDK prints its errors
         joined = ChannelFactory().Init(domain, network_interface)
     if not joined:
         detail = " ".join(said.getvalue().split())
         raise Missing(f"DDS cannot use the network interface '{network_interface}', domain {domain}: {detail}")
     _participant = DomainParticipant(domain)
+    if network_interface == "lo":
+        _bind_to_loopback(_sockets() - before)
     _opened = (network_interface, domain)
+
+
+def _sockets() -> set[int]:
+    """File descriptors of this process's sockets."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the listing's own is closed by now
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                found.add(int(name))
+    return found
+
+
+def _bind_to_loopback(descriptors: set[int]) -> None:
+    """Keep UDP sockets to the loopback device.
+
+    Cyclone DDS 0.10 binds those that it receives on to every address, whichever interface it is told; on ``lo`` nobody
+    else's packets are wanted. (Not on a cable: what one host says to itself arrives on ``lo`` there, too.)
+    """
+    for descriptor in descriptors:
+        with socket.socket(fileno=os.dup(descriptor)) as held:
+            if held.family == socket.AF_INET and held.type == socket.SOCK_DGRAM:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
 
 
 def _joined() -> DomainParticipant:

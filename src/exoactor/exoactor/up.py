@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing
-from exoactor.graph import Process, processes, resolve, share
+from exoactor.graph import Process, environment, processes, resolve, rviz_arguments
 
 END_WAIT = 8.0
 """s that a process has to end after SIGINT before it is killed."""
@@ -41,17 +41,17 @@ class Graph:
     def start(self, values: dict[str, str]) -> None:
         """Start everything."""
         for process in processes(values):
-            self._start(process.name, command(process, values["params_file"]))
+            self._start(process.name, command(process, values), environment(values["network"]))
         if values["rviz"] == "true":
             if shutil.which("rviz2"):
-                self._start("rviz2", ["rviz2", "-d", str(share("config") / "exoactor.rviz")])
+                self._start("rviz2", ["rviz2", *rviz_arguments(values["namespace"])], environment(values["network"]))
             else:
                 say("rviz2 is not installed here: going on without it.")
 
-    def _start(self, name: str, words: list[str]) -> None:
+    def _start(self, name: str, words: list[str], network: dict[str, str] | None = None) -> None:
         # A session of its own: Ctrl-C reaches this process alone, which then ends the others in order.
         self._running[name] = subprocess.Popen(
-            words, start_new_session=True, env={"PYTHONUNBUFFERED": "1", **os.environ}
+            words, start_new_session=True, env={"PYTHONUNBUFFERED": "1", **os.environ, **(network or {})}
         )
 
     @property
@@ -94,9 +94,9 @@ class Graph:
                 process.wait()
 
 
-def command(process: Process, params_file: str) -> list[str]:
+def command(process: Process, values: dict[str, str]) -> list[str]:
     """Command line of one process, with the interpreter that runs here."""
-    return [sys.executable, "-m", process.module, *process.ros_arguments(params_file)]
+    return [sys.executable, "-m", process.module, *process.ros_arguments(values)]
 
 
 @contextmanager
@@ -141,6 +141,7 @@ def demo(task: str, arguments: Sequence[str]) -> int:
     from exoactor.run_folder import RunFolder
 
     values = resolve(parse(arguments))
+    os.environ.update(environment(values["network"]))  # the client's, too
     with cli.progress_bars() as bars:
         with running(values) as graph:
             say(f"{len(graph.pids)} processes: {', '.join(graph.pids)}.")
@@ -151,7 +152,7 @@ def demo(task: str, arguments: Sequence[str]) -> int:
                     say(line)
                 show(stage, fraction, text)
 
-            result = send_task(task, execute="sim", on_feedback=on_feedback, wait=60.0)
+            result = send_task(task, execute="sim", on_feedback=on_feedback, wait=60.0, namespace=values["namespace"])
         if not result.run_folder:
             say(result.reason)
             return result.exit_code

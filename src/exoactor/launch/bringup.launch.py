@@ -5,7 +5,7 @@ from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from exoactor.graph import ARGUMENTS, processes, resolve, share
+from exoactor.graph import ARGUMENTS, environment, processes, resolve, rviz_arguments
 
 
 def start(context):
@@ -13,13 +13,14 @@ def start(context):
     values = resolve({a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS})
     # The whole command line of a process comes from the graph, so that `exoactor up` and this file agree.
     nodes = [
-        Node(package=p.package, executable=p.executable, ros_arguments=p.ros_arguments(values["params_file"])[1:],
+        Node(package=p.package, executable=p.executable, ros_arguments=p.ros_arguments(values)[1:],
+             additional_env=environment(values["network"]),
              output="screen")
         for p in processes(values)
     ]  # fmt: skip
     if values["rviz"] == "true":
-        view = ["-d", str(share("config") / "exoactor.rviz")]
-        nodes.append(Node(package="rviz2", executable="rviz2", arguments=view, output="log"))
+        view, network = rviz_arguments(values["namespace"]), environment(values["network"])
+        nodes.append(Node(package="rviz2", executable="rviz2", arguments=view, additional_env=network, output="log"))
     return [LogInfo(msg=f"robot: {values['robot']}, policy: {values['policy'] or 'none'}"), *nodes]
 
 

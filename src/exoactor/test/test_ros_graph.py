@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from exoactor.errors import BadInput
-from exoactor.graph import ARGUMENTS, processes, resolve, share
+from exoactor.graph import ARGUMENTS, environment, processes, resolve, share
 from exoactor.up import Graph, command, parse
 
 
@@ -27,9 +27,20 @@ def test_arguments_reach_the_right_processes(tmp_path):
     assert graph["rehearsal"].parameters == {"mujoco.policy": "'pd'"}
     assert graph["simulator"].parameters["band"] == "true"
     assert "simulator" not in {p.name for p in processes(resolve(parse(["robot:=real", "network_interface:=eth0"])))}
-    words = command(graph["rehearsal"], values["params_file"])
+    words = command(graph["rehearsal"], values)
     assert words[:3] == [sys.executable, "-m", "exoactor_control.rehearsal_node"]
     assert words[3:5] == ["--ros-args", "--params-file"]
+
+
+def test_a_named_robots_processes(monkeypatch):
+    values = resolve(parse(["namespace:=robot1", "dds_domain:=7"]))
+    graph = {p.name: p.ros_arguments(values) for p in processes(values)}
+    assert "__ns:=/robot1/exoactor" in graph["controller"]
+    assert "/joint_states:=/robot1/joint_states" in graph["controller"]
+    assert "__ns:=/robot1" in graph["simulator"]
+    assert "-r" not in processes(resolve({}))[0].ros_arguments(resolve({}))
+    assert environment("localhost")["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert environment("subnet") == {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +50,8 @@ def test_arguments_reach_the_right_processes(tmp_path):
         (["robots:=sim"], "no launch argument 'robots'"),
         (["robot:=toy"], "not one of sim, real"),
         (["dds_domain:=x"], "not a number"),
+        (["network:=world"], "not one of localhost, subnet"),
+        (["namespace:=robot 1"], "no ROS name"),
         (["dds_domain:=0"], "ROS_DOMAIN_ID"),
         (["policy:=/nowhere.onnx"], "no policy file"),
         (["params_file:=/nowhere.yaml"], "no parameters file"),
@@ -51,7 +64,7 @@ def test_wrong_arguments(words, said, monkeypatch):
 
 
 def test_parameters_file_names_existing_nodes():
-    names = {f"/exoactor/{p.name}" for p in processes(resolve({}))}
+    names = {f"/**/{p.name}" for p in processes(resolve({}))}
     for node, content in yaml.safe_load((share("config") / "exoactor.yaml").read_text()).items():
         assert node in names
         assert content["ros__parameters"]
@@ -65,7 +78,7 @@ def test_parameters_file_names_existing_options():
     stages = {"generator": "generate", "pose_estimator": "estimate", "retargeter": "retarget", "rehearsal": "track"}
     content = yaml.safe_load((share("config") / "exoactor.yaml").read_text())
     for node, stage in stages.items():
-        parameters = content[f"/exoactor/{node}"]["ros__parameters"]
+        parameters = content[f"/**/{node}"]["ros__parameters"]
         for backend, options in parameters.items():
             if isinstance(options, dict):
                 assert set(options) <= set(signature(backend_class(stage, backend)).parameters), (node, backend)

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from exoactor.graph import environment
 from exoactor.ros import NAMESPACE
 from exoactor.ros.call import Client
 
@@ -34,7 +35,7 @@ def use_own_domain() -> dict[str, str]:
     own = {
         "ROS_DOMAIN_ID": str(DOMAIN),
         "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        **environment("localhost"),
     }
     os.environ.update(own)
     return own
