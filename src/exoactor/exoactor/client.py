@@ -19,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
 
 from exoactor.errors import BadInput, Cancelled
+from exoactor.graph import enclave
 from exoactor.ros import namespace_of
 from exoactor.ros.call import Client, call
 from exoactor.ros.convert import exit_code
@@ -156,7 +157,10 @@ def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
 def _spinning_node(namespace: str) -> Iterator[Node]:
     """A node of its own context, spun in a thread; signals stay with the caller."""
     context = Context()
-    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    keys = enclave("operator")
+    rclpy.init(
+        args=["--ros-args", *keys] if keys else [], context=context, signal_handler_options=SignalHandlerOptions.NO
+    )
     name = f"client_{time.monotonic_ns() % 1_000_000_000}"
     node = rclpy.create_node(name, namespace=namespace, context=context)
     executor = SingleThreadedExecutor(context=context)

@@ -64,7 +64,9 @@ class Process:
     def ros_arguments(self, values: dict[str, str]) -> list[str]:
         """What stands after the executable on the command line, with the launch arguments as `resolve` gives them."""
         overrides = [v for name, value in self.parameters.items() for v in ("-p", f"{name}:={value}")]
-        return ["--ros-args", "--params-file", values["params_file"], *overrides, *self._remapping(values["namespace"])]
+        keys = enclave("controller" if self.name == "controller" else "stages")
+        names = self._remapping(values["namespace"])
+        return ["--ros-args", "--params-file", values["params_file"], *overrides, *names, *keys]
 
     def _remapping(self, robot: str) -> list[str]:
         """The robot's own names; /tf is everybody's, its frames begin with the robot's name."""
@@ -139,6 +141,12 @@ def processes(values: dict[str, str]) -> list[Process]:
         band = {"band": "true" if values["policy"] == "pd" else "false"}
         graph.append(Process("exoactor_sim", "simulator", "exoactor_sim.simulator", "simulator", {**link, **band}, "/"))
     return graph
+
+
+def enclave(name: str) -> list[str]:
+    """ROS arguments that choose the keys of SROS 2, "operator", "controller" or "stages"; none where it is off."""
+    on = os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true"
+    return ["--enclave", f"/exoactor/{name}"] if on else []
 
 
 def rviz_arguments(robot: str) -> list[str]:
