@@ -19,7 +19,7 @@ from rich.table import Table
 
 from exoactor.errors import BadInput, ExoActorError, Refused
 from exoactor.files import decoded, load_json, save_json, save_picture
-from exoactor.graph import environment, resolve
+from exoactor.graph import environment, robot_name
 from exoactor.stages import GenerateRequest, Generation, backend_class, no_progress
 
 app = typer.Typer(
@@ -471,8 +471,7 @@ def send(
 
     if execute not in ("rehearse", "sim", "robot"):
         raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
-    launch = resolve({"namespace": namespace, "network": network})
-    os.environ.update(environment(launch["network"]))
+    os.environ.update(environment(network))
     task, content = read_task(task, plan)
     client = import_client()
     scene = None
@@ -487,7 +486,7 @@ def send(
             require_approval=approve,
             on_feedback=stage_bars(bars),
             plan=content,
-            namespace=launch["namespace"],
+            namespace=robot_name(namespace),
         )
         folder = Path(result.run_folder)
         if demo and result.run_folder and (folder / "video.mp4").exists():

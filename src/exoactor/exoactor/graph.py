@@ -101,13 +101,19 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
             f"dds_domain:={values['dds_domain']} is ROS 2's own domain (ROS_DOMAIN_ID), whose ports collide with it on "
             "this machine: choose another number."
         )
-    values["namespace"] = values["namespace"].strip("/")
-    if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", values["namespace"]):
-        raise BadInput(f"namespace:={values['namespace']} is no ROS name: letters, digits and _, a letter first.")
+    values["namespace"] = robot_name(values["namespace"])
     if values["policy"] not in POLICIES:
         values["policy"] = _file("policy", values["policy"], f": give a file, or one of {', '.join(POLICIES)}")
     values["params_file"] = _file("parameters", values["params_file"] or str(share("config") / "exoactor.yaml"))
     return values
+
+
+def robot_name(text: str) -> str:
+    """Check the value of the launch argument ``namespace``; raises `BadInput` where it is no ROS name."""
+    name = text.strip("/")
+    if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", name):
+        raise BadInput(f"namespace:={text} is no ROS name: letters, digits and _, a letter first.")
+    return name
 
 
 def _file(what: str, path: str, hint: str = "") -> str:
@@ -163,8 +169,10 @@ def environment(network: str) -> dict[str, str]:
     """What the launch argument ``network`` sets in the environment of ROS's middleware.
 
     With ``localhost`` nodes discover and are discovered on this machine alone, and Fast DDS, which binds every
-    interface even so, has a profile that keeps it to the loopback interface.
+    interface even so, has a profile that keeps it to the loopback interface. Raises `BadInput` for another value.
     """
+    if network not in ("localhost", "subnet"):
+        raise BadInput(f"network:={network} is not one of localhost, subnet.")
     if network == "subnet":
         return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
     return {

@@ -174,6 +174,7 @@ def test_a_parameter_takes_effect_or_is_refused():
             assert not refused.successful
             assert "ros2 lifecycle set /exoactor/generator" in refused.reason
         assert "read-only" in put("autostart", False).reason
+        assert "/clock" in put("use_sim_time", True).reason
         assert node.trigger_deactivate() == node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
         assert put("fake.speed", 2).successful  # a whole number where a float is meant
         assert "out of range" in put("fake.speed", 10.0).reason
@@ -190,6 +191,10 @@ def test_a_parameter_takes_effect_or_is_refused():
         ({"fake.loud": 1}, "fake.loud is 1"),
         ({"fake.speed": 9.5}, "fake.speed out of range"),
         ({"fake.speed": 10}, "fake.speed is 10"),
+        (
+            {"fake.sped": 3.0},
+            "There is no parameter fake.sped: there are fake.loud, fake.mode, fake.speed, fake.times.",
+        ),
     ],
 )
 def test_a_node_that_cannot_work_says_so(overrides, said):

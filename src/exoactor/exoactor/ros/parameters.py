@@ -58,6 +58,13 @@ class Parameters:
                 raise BadInput(str(error).partition("Reason: ")[2] or str(error)) from None
         return self[name]
 
+    def require_known(self, prefix: str) -> None:
+        """Raise `BadInput` where a value was given for a parameter ``<prefix>.<name>`` that is not declared."""
+        given = {name for name in self._node._parameter_overrides if name.startswith(f"{prefix}.")}
+        known = {name for name in self._types if name.startswith(f"{prefix}.")}
+        if unknown := sorted(given - known):
+            raise BadInput(f"There is no parameter {unknown[0]}: there are {', '.join(sorted(known)) or 'none'}.")
+
     def __getitem__(self, name: str) -> Any:
         """The present value of a declared parameter."""
         return self._types[name].validate_python(self._node.get_parameter(name).value, strict=True)
@@ -65,6 +72,9 @@ class Parameters:
     def _check(self, changes: Sequence[Parameter]) -> SetParametersResult:
         """Callback of rclpy before parameters change, and when they are declared."""
         for change in changes:
+            if change.name == "use_sim_time" and change.value:
+                reason = "The nodes run on the machine's clock: without /clock their timers and heartbeats would stop."
+                return SetParametersResult(successful=False, reason=reason)
             if change.name not in self._types:
                 continue
             if self._node.has_parameter(change.name) and (reason := self._locked()):

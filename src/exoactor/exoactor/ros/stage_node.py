@@ -188,13 +188,21 @@ class StageNode(LifecycleNode):
             self._server = None
 
     def options(self, name: str, backend: type) -> dict[str, Any]:
-        """Declare the arguments of a class's constructor as parameters ``<name>.<argument>`` (once) and read them."""
+        """Declare the arguments of a class's constructor as parameters ``<name>.<argument>`` (once) and read them.
+
+        Raises
+        ------
+        BadInput
+            A value has the wrong type or lies outside the range, or was given for an argument that there is not.
+        """
         kinds, said = typing.get_type_hints(backend.__init__, include_extras=True), _descriptions(backend)
         declare = self.parameters.declare
-        return {
+        options = {
             option: declare(f"{name}.{option}", argument.default, said.get(option, ""), kinds.get(option))
             for option, argument in inspect.signature(backend).parameters.items()
         }
+        self.parameters.require_known(name)
+        return options
 
     # --- the action ---------------------------------------------------------------------------------------------
 
