@@ -133,3 +133,24 @@ def test_transforms_agree_with_pinocchio():
     for link in ("left_wrist_yaw_link", "right_ankle_roll_link", "torso_link"):
         placed = data.oMf[model.getFrameId(link)].homogeneous
         np.testing.assert_allclose(world[f"reference/{link}"], placed, atol=1e-9, err_msg=link)
+
+
+@pytest.mark.ros
+def test_the_references_frames_are_there_from_the_start():
+    """RViz and tf2 resolve them before anything was retargeted; the robot's own wait for its joint states."""
+    pytest.importorskip("rclpy")
+    from tf2_msgs.msg import TFMessage
+
+    from exoactor.ros.testing import spinning, until
+    from exoactor.state_publisher import StatePublisher
+
+    with spinning(StatePublisher) as (_, node):
+        frames = {}
+        node.create_subscription(
+            TFMessage, "/tf", lambda m: frames.update({t.child_frame_id: t for t in m.transforms}), 10
+        )
+        base = until(lambda: frames.get("reference/pelvis"))
+        assert (base.header.frame_id, base.header.stamp.sec > 0) == ("world", True)
+        assert base.transform.translation.z == pytest.approx(0.79, abs=0.02)
+        assert frames["reference/left_wrist_yaw_link"].header.frame_id.startswith("reference/")
+        assert "pelvis" not in frames

@@ -33,6 +33,7 @@ def test_standing_in_the_band_without_a_policy():
     assert m["frames"] == len(tracking.motion) == 51
     assert m["min_pelvis_height"] > 0.75
     assert m["joint_error_mean"] < 0.05
+    assert (m["farthest"] < 0.1, m["area"]) == (True, 3.0)  # the approver hears them
     assert seen[-1][0] == 1.0
     assert any("elastic band" in text for _, text in seen)
 
