@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exoactor.errors import BadInput
@@ -35,9 +36,18 @@ ARGUMENTS = (
     Argument("generator", "", "Video generator backend; empty: as params_file says."),
     Argument("params_file", "", "Parameters of the nodes (.yaml); empty: config/exoactor.yaml."),
     Argument("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs."),
+    Argument(
+        "respawn", "false", "Start a stage's node again when it ends; never controller or simulator.", ("true", "false")
+    ),
     Argument("rviz", "false", "Start RViz.", ("true", "false")),
 )
 
+
+KEY_VARIABLE = "EXOACTOR_VERDICT_KEY"
+"""Environment variable with the key by which the controller knows the rehearsal's verdicts. Whoever starts the graph
+makes one for each launch (`launch_key`), and gives it to these two nodes alone."""
+RESPAWN_DELAY = 2.0
+"""s after which a node that ended is started again."""
 
 POLICIES = ("exoactor", "pd")
 """Trackers that need no file."""
@@ -60,6 +70,12 @@ class Process:
     """ROS parameter: value as YAML; what is not here comes from the parameters file."""
     namespace: str = "/exoactor"
     """Namespace where the robot is the only one."""
+    respawn: bool = False
+    """It is started again when it ends."""
+
+    def key_environment(self, key: str) -> dict[str, str]:
+        """The key of this launch as an environment variable, where the process needs it."""
+        return {KEY_VARIABLE: key} if self.name in ("rehearsal", "controller") else {}
 
     def ros_arguments(self, values: dict[str, str]) -> list[str]:
         """What stands after the executable on the command line, with the launch arguments as `resolve` gives them."""
@@ -146,7 +162,13 @@ def processes(values: dict[str, str]) -> list[Process]:
         # Joint PD balances nothing: the G1 hangs in the band from the start.
         band = {"band": "true" if values["policy"] == "pd" else "false"}
         graph.append(Process("exoactor_sim", "simulator", "exoactor_sim.simulator", "simulator", {**link, **band}, "/"))
-    return graph
+    stages = ("generator", "pose_estimator", "retargeter", "rehearsal")
+    return [replace(p, respawn=values["respawn"] == "true" and p.name in stages) for p in graph]
+
+
+def launch_key() -> str:
+    """A new key for the rehearsal's verdicts of one launch, 256 bits in hexadecimal."""
+    return secrets.token_hex(32)
 
 
 def enclave(name: str) -> list[str]:

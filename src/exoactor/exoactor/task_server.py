@@ -38,7 +38,8 @@ from exoactor.ros.convert import (
     robot_from_message,
     video_from_message,
 )
-from exoactor.ros.heartbeat import Heartbeat, Watch
+from exoactor.ros.heartbeat import PERIOD, Heartbeat, Watch
+from exoactor.ros.lease import Leases
 from exoactor.ros.parameters import Parameters
 from exoactor.ros.qos import LATCHED
 from exoactor.ros.spin import run
@@ -48,6 +49,9 @@ from exoactor.stages import Generation
 from exoactor.video import Video
 
 ERROR_BASE = 100
+STOP_WAIT = 2.0
+"""s for the controller to answer a stop. It damps the robot within milliseconds; to ask whose the motors are may take
+a second."""
 EXECUTE = {ExecuteTask.Goal.REHEARSE: "rehearse", ExecuteTask.Goal.SIM: "sim", ExecuteTask.Goal.ROBOT: "robot"}
 
 STAGES: dict[str, tuple[str, str, type]] = {
@@ -69,14 +73,14 @@ class StageFailed(ExoActorError):
 
 
 class TaskServer(Node):
-    """Generate, estimate, retarget, rehearse, wait for approval where wanted, track.
+    """Generate, estimate, retarget, rehearse, track; what needs approval waits for it in the controller.
 
     Notes
     -----
     ROS parameters: the folder of the runs and the time-outs count from the next task or wait on; what decides whether
     a real robot may move is fixed when the node starts.
 
-    Services: ``approve`` lets a rehearsed motion go on to the robot; ``~/stop`` cancels the task and stops the robot.
+    Service: ``~/stop`` cancels the task and has the controller damp the robot; it succeeds when the controller says so.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -89,13 +93,10 @@ class TaskServer(Node):
         declare("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs.")
         declare("server_timeout", 10.0, "s until a stage node counts as absent.", seconds)
         declare("silence_timeout", 8.0, "s without a sign of life until a stage node counts as dead.", seconds)
-        declare("approval_timeout", 600.0, "s to wait for approval.", seconds)
-        declare("approve_robot_automatically", False, "Let the real robot move with nobody's approval.", read_only=True)
         group = ReentrantCallbackGroup()
         self._busy = threading.Lock()
         self._task_ended = threading.Event()  # set by ~/stop: the task in work is to end
-        self._approved = threading.Event()
-        self._awaiting = False
+        self._leases = Leases(self)
         self._watch = Watch(self)
         self._preview = self.create_publisher(CompressedImage, "preview", LATCHED)
         self._heartbeat = Heartbeat(self)
@@ -103,7 +104,6 @@ class TaskServer(Node):
             stage: Client(self, kind, action, callback_group=group) for stage, (_, action, kind) in STAGES.items()
         }
         self._stop_client = self.create_client(Trigger, "stop", callback_group=group)
-        self.create_service(Trigger, "approve", self._on_approve, callback_group=group)
         self.create_service(Trigger, "~/stop", self._on_stop, callback_group=group)
         self._server = ActionServer(
             self,
@@ -136,25 +136,21 @@ class TaskServer(Node):
 
     # --- services -----------------------------------------------------------------------------------------------
 
-    def _on_approve(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = self._awaiting
-        response.message = "Approved." if self._awaiting else "No motion waits for approval."
-        if self._awaiting:
-            self._approved.set()
-        return response
-
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._task_ended.set()
-        response.success = True
-        response.message = "The task is cancelled"
-        if not self._stop_client.service_is_ready():
-            response.message += "; no controller is there to stop."
-            return response
         done = threading.Event()
         future = self._stop_client.call_async(Trigger.Request())
         future.add_done_callback(lambda _: done.set())
-        response.success = done.wait(2.0)
-        response.message += f"; {future.result().message}" if response.success else "; the controller does not answer."
+        if done.wait(STOP_WAIT):
+            stopped = future.result()
+            response.success, response.message = stopped.success, stopped.message
+        else:
+            future.cancel()
+            response.message = (
+                f"The controller does not answer within {STOP_WAIT:g} s: whether the robot was damped is not known. "
+                "Use its remote (L2 + B)."
+            )
+        response.message += " The task was cancelled." if self._busy.locked() else " No task was in work."
         return response
 
     # --- the task -----------------------------------------------------------------------------------------------
@@ -168,7 +164,8 @@ class TaskServer(Node):
                 raise Refused("The task server is busy with another task: wait for it or cancel it.")
             try:
                 self._task_ended.clear()
-                task.run()
+                with self._leases.watch(goal) as task.sender_gone:
+                    task.run()
             finally:
                 self._busy.release()
             result.error_code = result.NONE
@@ -210,6 +207,8 @@ class _Task:
     def __init__(self, server: TaskServer, goal: Any) -> None:
         self._server, self._goal = server, goal
         self._last_feedback = ("", 0.0)
+        self._execute = ""
+        self.sender_gone: Callable[[], bool] = lambda: False
         self.report = Report(goal.request.instruction)
         self.folder: RunFolder | None = None
 
@@ -217,6 +216,7 @@ class _Task:
         """Do all of it; raises `ExoActorError`, with the failed stage in the report."""
         request, report = self._goal.request, self.report
         server, execute = self._server, self._check(request)
+        self._execute, report.failed_stage = execute, ""
         instruction = report.instruction
         self.folder = RunFolder.create(instruction, self._parameter("runs") or None)
         self.folder.save_task(
@@ -246,11 +246,13 @@ class _Task:
                 self.folder.save_robot(robot_from_message(fitted.motion))
             self._require_fit(execute)
         if execute != "rehearse":
-            if request.require_approval or (execute == "robot" and not self._parameter("approve_robot_automatically")):
-                with self._stage("approve"):
-                    self._wait_for_approval()
             with self._stage("track"):
-                goal = TrackMotion.Goal(motion=fitted.motion, human=seen.motion)
+                goal = TrackMotion.Goal(
+                    motion=fitted.motion,
+                    human=seen.motion,
+                    verdict=rehearsed.verdict,
+                    require_approval=request.require_approval,
+                )
                 self._call("track", goal, self._keep_motion(self.folder.save_tracking))
         report.success = True
 
@@ -275,25 +277,55 @@ class _Task:
             if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
                 self.report.failed_stage = stage
                 raise Missing(f"The node '{node}' cannot work: {sign.text}")
+        while late := self._late(execute):
+            if self._cancelled():
+                raise Cancelled("The task was cancelled.")
+            self._feedback(self.report.failed_stage, 0.0, f"no sign of life of '{late}' yet", period=1.0)
+            time.sleep(TICK)
         return execute
+
+    def _late(self, execute: str, after: str = "") -> str:
+        """Name of a node of the stages after ``after`` whose sign of life is due; raises `Missing` where one is dead.
+
+        A node of which nothing was ever heard may still come: it is waited for at its stage.
+        """
+        stages = list(STAGES)[list(STAGES).index(after) + 1 if after else 0 :]
+        signs = {stage: self._server._watch.sign(STAGES[stage][0]) for stage in stages}
+        if execute == "rehearse":
+            signs.pop("track", None)
+        late = ""
+        for stage, sign in signs.items():
+            node = STAGES[stage][0]
+            if sign is not None and sign.silence > self._parameter("silence_timeout"):
+                self.report.failed_stage = stage
+                raise Missing(
+                    f"The node '{node}' is dead or frozen, silent for {sign.silence:.0f} s: see its log, start it "
+                    "again (with respawn:=true the launcher does) and send the task again."
+                )
+            if sign is not None and sign.silence > 2.0 * PERIOD:
+                late, self.report.failed_stage = node, stage
+        return late
 
     def _parameter(self, name: str) -> Any:
         return self._server.parameters[name]
 
     def _cancelled(self) -> bool:
-        return self._goal.is_cancel_requested or self._server._task_ended.is_set() or not self._server.context.ok()
+        ended = self._server._task_ended.is_set() or not self._server.context.ok()
+        return ended or self._goal.is_cancel_requested or self.sender_gone()
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         """Time a stage; on an error leave its name in the report."""
         start = time.perf_counter()
+        self._late(self._execute, after=name)
         self.report.failed_stage = name
         self._feedback(name, 0.0, "starting")
         try:
             yield
         except ExoActorError:
             if self._cancelled():
-                raise Cancelled("The task was cancelled.") from None
+                gone = " whoever sent it is gone or frozen" if self.sender_gone() else ""
+                raise Cancelled(f"The task was cancelled{gone and ':'}{gone}.") from None
             raise
         finally:
             self.report.seconds[name] = round(time.perf_counter() - start, 3)
@@ -324,6 +356,7 @@ class _Task:
             watch=self._server._watch,
             absent_after=self._parameter("server_timeout"),
             dead_after=self._parameter("silence_timeout"),
+            leased=isinstance(goal, TrackMotion.Goal),
         )
         with contextlib.suppress(ValueError):
             self.report.metrics[stage] = json.loads(result.metrics_json or "{}")
@@ -353,24 +386,6 @@ class _Task:
             self._server.get_logger().warning(f"Not fit for the robot: {reason}")
             self._feedback("rehearse", 1.0, f"not fit for the robot: {reason}", period=0.0)
 
-    def _wait_for_approval(self) -> None:
-        server = self._server
-        server._approved.clear()
-        server._awaiting = True
-        start = time.monotonic()
-        limit = self._parameter("approval_timeout")
-        text = approval_text(self.report.metrics.get("rehearse", {}))
-        try:
-            while not server._approved.wait(TICK):
-                if self._cancelled():
-                    raise Cancelled("The task was cancelled.")
-                waited = time.monotonic() - start
-                if waited > limit:
-                    raise Refused(f"Nobody approved the motion within {limit:.0f} s.")
-                self._feedback("approve", min(1.0, waited / limit), text, period=1.0)
-        finally:
-            server._awaiting = False
-
     def _pass_on(self, stage: str, feedback: Any) -> None:
         """A stage's feedback as the task's; a plan is kept at once, since what follows may fail."""
         plan_json = getattr(feedback, "plan_json", "")
@@ -379,6 +394,12 @@ class _Task:
                 self.folder.save_plan(plan_from_message(plan_json))
         if job_json := getattr(feedback, "job_json", ""):
             self.folder.save_job(json.loads(job_json))
+        if stage == "track" and feedback.awaiting_approval:
+            self.report.failed_stage = "approve"
+            text = approval_text(self.report.metrics.get("rehearse", {}))
+            self._feedback("approve", feedback.fraction, text, period=1.0)
+            return
+        self.report.failed_stage = stage
         self._feedback(stage, feedback.fraction, feedback.text, plan_json=plan_json)
 
     def _feedback(

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing
-from exoactor.graph import Process, environment, processes, resolve, rviz_arguments
+from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
 
 END_WAIT = 8.0
 """s that a process has to end after SIGINT before it is killed."""
@@ -37,21 +38,28 @@ class Graph:
 
     def __init__(self) -> None:
         self._running: dict[str, subprocess.Popen] = {}
+        self._respawn: dict[str, Callable[[], None]] = {}
+        self._due: dict[str, float] = {}  # when a process is started again, s on the monotonic clock
 
     def start(self, values: dict[str, str]) -> None:
         """Start everything."""
+        key = launch_key()
         for process in processes(values):
-            self._start(process.name, command(process, values), environment(values["network"]))
+            variables = environment(values["network"]) | process.key_environment(key)
+            start = partial(self._start, process.name, command(process, values), variables)
+            if process.respawn:
+                self._respawn[process.name] = start
+            start()
         if values["rviz"] == "true":
             if shutil.which("rviz2"):
                 self._start("rviz2", ["rviz2", *rviz_arguments(values["namespace"])], environment(values["network"]))
             else:
                 say("rviz2 is not installed here: going on without it.")
 
-    def _start(self, name: str, words: list[str], network: dict[str, str] | None = None) -> None:
+    def _start(self, name: str, words: list[str], variables: dict[str, str] | None = None) -> None:
         # A session of its own: Ctrl-C reaches this process alone, which then ends the others in order.
         self._running[name] = subprocess.Popen(
-            words, start_new_session=True, env={"PYTHONUNBUFFERED": "1", **os.environ, **(network or {})}
+            words, start_new_session=True, env={"PYTHONUNBUFFERED": "1", **os.environ, **(variables or {})}
         )
 
     @property
@@ -60,14 +68,21 @@ class Graph:
         return {name: process.pid for name, process in self._running.items()}
 
     def reap(self) -> list[str]:
-        """One line for each process that ended since the last call."""
+        """One line for each process that ended since the last call; those that are to come again are started."""
         lines = []
+        for name in [name for name, due in self._due.items() if time.monotonic() > due]:
+            del self._due[name]
+            self._respawn[name]()
         for name, process in list(self._running.items()):
             code = process.poll()
             if code is not None:
                 del self._running[name]
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-                lines.append(f"{name} {how}; the other nodes go on without it.")
+                if name in self._respawn:
+                    self._due[name] = time.monotonic() + RESPAWN_DELAY
+                    lines.append(f"{name} {how}; it is started again.")
+                else:
+                    lines.append(f"{name} {how}; the other nodes go on without it.")
         return lines
 
     def stop(self) -> None:

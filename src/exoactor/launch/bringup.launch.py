@@ -5,17 +5,18 @@ from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from exoactor.graph import ARGUMENTS, environment, processes, resolve, rviz_arguments
+from exoactor.graph import ARGUMENTS, RESPAWN_DELAY, environment, launch_key, processes, resolve, rviz_arguments
 
 
 def start(context):
     """Start the processes of the graph with the arguments that were given."""
     values = resolve({a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS})
+    key = launch_key()
     # The whole command line of a process comes from the graph, so that `exoactor up` and this file agree.
     nodes = [
         Node(package=p.package, executable=p.executable, ros_arguments=p.ros_arguments(values)[1:],
-             additional_env=environment(values["network"]),
-             output="screen")
+             additional_env=environment(values["network"]) | p.key_environment(key),
+             respawn=p.respawn, respawn_delay=RESPAWN_DELAY, output="screen")
         for p in processes(values)
     ]  # fmt: skip
     if values["rviz"] == "true":

@@ -16,6 +16,7 @@ from rclpy.action import ActionServer
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
+from unique_identifier_msgs.msg import UUID
 
 from exoactor import client
 from exoactor.errors import BadInput, Missing, Refused
@@ -53,8 +54,8 @@ asked = ""
 
 
 def slowly(progress):
-    for i in range(200):
-        progress(i / 200, "working")
+    for i in range(400):
+        progress(i / 400, "working")
         time.sleep(0.02)
 
 
@@ -82,8 +83,15 @@ class Rest:
 
 
 class Track:
-    def __call__(self, motion, progress, human):
+    def __call__(self, motion, progress, human, verdict=None, require_approval=False):
         assert len(human) == T  # the person goes with the robot's motion
+        if verdict is not None:  # it is the controller
+            assert verdict == "signed"
+        for _ in range(20 * require_approval):
+            progress(0.5, "waiting for the approve service", awaiting_approval=True)
+            time.sleep(0.02)
+        if require_approval and asked == "nobody":
+            raise Refused("Nobody approved the motion within 0.4 s.")
         if asked == "slow tracking":
             slowly(progress)
         fell = asked == "fall"
@@ -104,6 +112,7 @@ CONVERSIONS = {
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
     "rehearse": (lambda g: robot_from_message(g.motion),
                  lambda r, o: (setattr(r, "motion", robot_to_message(o.motion)),
+                               setattr(r, "verdict", "signed"),
                                setattr(r, "guide", floats(o.guided and o.guided.guide)))),
     "track": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
 }  # fmt: skip
@@ -117,8 +126,9 @@ BACKENDS = {
 }
 
 
-def person(goal):
-    return {"human": optional_human(goal.human)}
+def goal_options(name, goal):
+    both = {"human": optional_human(goal.human)}
+    return both if name == "rehearse" else both | {"verdict": goal.verdict, "require_approval": goal.require_approval}
 
 
 def stage(name):
@@ -126,7 +136,8 @@ def stage(name):
     to_input, fill = CONVERSIONS[name]
     return lambda **options: StageNode(
         node, stage=name, backend="fake", action_type=kind, action_name=action, error_base=BASES[kind],
-        to_input=to_input, fill=fill, **options, **({"to_options": person} if kind is TrackMotion else {}),
+        to_input=to_input, fill=fill, **options,
+        **({"to_options": lambda goal: goal_options(name, goal)} if kind is TrackMotion else {}),
     )  # fmt: skip
 
 
@@ -238,26 +249,45 @@ def test_cancel_stop_and_busy(graph):
 
         handle = caller.send(task("slow tracking"))
         until(lambda: any(f.stage == "rehearse" and f.text == "working" for f in caller.feedback))
-        assert trigger(tester, "task_server/stop").success is True
+        damping = []
+        tester.create_service(Trigger, "stop", lambda _, response: damping.append(1) or stopped(response, True))
+        answer = trigger(tester, "task_server/stop")
+        assert answer.success
+        assert damping
+        assert answer.message == "Damped. The task was cancelled."
         result = finished(handle.get_result_async()).result
         assert (result.error_code, result.failed_stage) == (105, "rehearse")
         assert caller.result(task("wave")).error_code == 0
 
 
-def test_approval(graph):
-    with graph(robot="real", approval_timeout=60.0) as nodes:
+def stopped(response, success):
+    response.success, response.message = success, "Damped." if success else "Nothing was sent."
+    return response
+
+
+@pytest.mark.faults
+def test_stop_succeeds_only_where_the_controller_says_that_it_damped(graph):
+    with graph(stages=()) as nodes:
         tester = nodes[-1]
-        assert trigger(tester, "approve").success is False
-        caller = Caller(tester, ExecuteTask, "execute_task")
-        handle = caller.send(task("wave", execute=ExecuteTask.Goal.ROBOT))
-        until(lambda: any("in the rehearsal the G1 did it" in f.text for f in caller.feedback if f.stage == "approve"))
-        assert not any(f.stage == "track" for f in caller.feedback)
-        assert trigger(tester, "approve").success is True
-        result = finished(handle.get_result_async()).result
+        answer = trigger(tester, "task_server/stop")  # there is no controller
+        assert not answer.success
+        assert "does not answer" in answer.message
+        assert answer.message.endswith("No task was in work.")
+        tester.create_service(Trigger, "stop", lambda _, response: stopped(response, False))
+        assert until(lambda: "Nothing was sent" in (answer := trigger(tester, "task_server/stop")).message and answer)
+        assert not trigger(tester, "task_server/stop").success
+
+
+def test_the_controller_gets_the_verdict_and_waits_for_approval(graph):
+    with graph() as nodes:
+        caller = Caller(nodes[-1], ExecuteTask, "execute_task")
+        result = caller.result(task("wave", execute=ExecuteTask.Goal.SIM, require_approval=True))
         assert result.error_code == 0
+        stages = list(dict.fromkeys(f.stage for f in caller.feedback))
+        assert stages == ["generate", "estimate", "retarget", "rehearse", "track", "approve"]
+        assert any("in the rehearsal the G1 did it" in f.text for f in caller.feedback if f.stage == "approve")
         assert "tracking.npz" in files(result.run_folder)
-    with graph(robot="real", approval_timeout=0.3) as nodes:
-        result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task("wave", execute=ExecuteTask.Goal.ROBOT))
+        result = caller.result(task("nobody", execute=ExecuteTask.Goal.SIM, require_approval=True))
         assert (result.error_code, result.failed_stage) == (104, "approve")
 
 
@@ -277,17 +307,46 @@ def test_whoever_approves_hears_the_rehearsals_figures():
     assert "no word of success" in approval_text({})
 
 
+@pytest.mark.faults
+def test_a_leased_task_ends_with_its_sender(graph):
+    with graph() as nodes:
+        caller = Caller(nodes[-1], ExecuteTask, "execute_task")
+        ended = caller.result(task("slow", lease=0.5))  # nobody renews it
+        assert (ended.error_code, ended.failed_stage) == (105, "generate")
+        assert "sent it is gone or frozen" in ended.error_msg
+        goal, renewed = UUID(uuid=list(range(16))), caller.client
+        asked_at = time.monotonic()
+        future = renewed.send_goal_async(task("slow", lease=0.5), goal_uuid=goal)
+        until(lambda: renewed.renew(goal) or time.monotonic() - asked_at > 3.5)
+        outcome = finished(future).get_result_async()
+        assert not outcome.done()
+        assert finished(outcome).result.error_code == 105
+
+
+@pytest.mark.faults
+def test_a_dead_node_is_noticed_before_the_task_starts(graph):
+    with graph(silence_timeout=2.5) as nodes:
+        server, retargeter, tester = nodes[0], nodes[3], nodes[-1]
+        until(lambda: all(server._watch.sign(name) for name, _, _ in STAGES.values()))
+        retargeter.destroy_node()
+        caller = Caller(tester, ExecuteTask, "execute_task")
+        time.sleep(2.2)
+        result = caller.result(task("wave"))
+        assert (result.error_code, result.failed_stage, result.run_folder) == (103, "retarget", "")
+        assert "'retargeter' is dead or frozen" in result.error_msg
+        assert not any(f.stage == "generate" for f in caller.feedback)
+
+
 def test_what_the_rehearsal_refuses_does_not_go_to_the_robot(graph):
-    with graph(robot="real", approve_robot_automatically=True) as nodes:
+    with graph(robot="real") as nodes:
         caller = Caller(nodes[-1], ExecuteTask, "execute_task")
         for text, reason in (("far", f"refuses the motion for the robot: {FAR}"), ("no gate", "does not say")):
             result = caller.result(task(text, execute=ExecuteTask.Goal.ROBOT))
             assert (result.error_code, result.failed_stage) == (104, "rehearse")
             assert reason in result.error_msg
             assert "tracking.npz" not in files(result.run_folder)
-        result = caller.result(task("wave", execute=ExecuteTask.Goal.ROBOT))  # configured so: nobody is asked
+        result = caller.result(task("wave", execute=ExecuteTask.Goal.ROBOT))
         assert result.error_code == 0
-        assert not any(f.stage == "approve" for f in caller.feedback)
         assert "tracking.npz" in files(result.run_folder)
     with graph() as nodes:
         caller = Caller(nodes[-1], ExecuteTask, "execute_task")
@@ -349,7 +408,7 @@ def test_a_full_disk_in_the_middle_of_a_task_is_an_error(graph, tmp_path, monkey
 def test_status_and_error_code_agree(graph):
     with graph() as nodes:
         caller = Caller(nodes[-1], TrackMotion, "track_motion")
-        motion = TrackMotion.Goal(motion=robot_to_message(ROBOT), human=human_to_message(HUMAN))
+        motion = TrackMotion.Goal(motion=robot_to_message(ROBOT), human=human_to_message(HUMAN), verdict="signed")
         Caller(nodes[-1], ExecuteTask, "execute_task").result(task("fall"))  # from now on it falls
         answer = finished(caller.send(motion).get_result_async())
         assert (answer.status, answer.result.error_code) == (GoalStatus.STATUS_ABORTED, TrackMotion.Result.REFUSED)

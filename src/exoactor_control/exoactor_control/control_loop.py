@@ -32,6 +32,9 @@ LOST = 2.0
 ALONE = 0.25
 """s without another controller's LowCmd until the motors count as free."""
 
+UNATTENDED = 0.7
+"""s that a motion goes on which nobody renews: its sender is frozen. With the time to notice it, less than a second."""
+
 DAMPED_WITHIN = 0.5
 """s for a stop's damping to be on the wire; else it has failed. It takes 2 ms where the computer has time for the loop.
 """
@@ -93,6 +96,8 @@ class Report:
     """Of this report; a request's answer tells which reports began after it."""
     motion: int
     """Number given to the motion in `ControlLoop.track`."""
+    stops: int = 0
+    """How often the robot was stopped so far."""
     samples: tuple[Sample, ...] = ()
     """What was seen of it since the last report."""
 
@@ -147,6 +152,7 @@ class ControlLoop:
         self._period = 1.0 / rate
         self._state_timeout = state_timeout
         self._robot_clock = robot_clock
+        self._renewed = self._tracked = 0.0  # when the motion was last renewed, and when it was given
         self._late, self._beats = np.zeros(5000), 0
         self._go = self._motion = self._told = self._stops = self.reports = 0
         self._wrong_mode = 0  # steps in a row in which the robot measured in mode AB
@@ -196,6 +202,7 @@ class ControlLoop:
     def ask(self, what: str) -> None:
         """Ask for "stop", "damp", "stand", "zero_torque", "open_hands" or "close_hands".
 
+        A motion that begins asks for "stand_for_motion" (refused after a stop), one that is cancelled for "end_motion".
         The first that needs the motors takes them from the robot's own controller; "stop" alone does not: it damps
         motors that are ours or that nobody has, since they may hold the last command of a controller that is gone.
         "stop" and "damp" return when damping is on the wire.
@@ -212,6 +219,9 @@ class ControlLoop:
         if what == "stop" or (what == "damp" and self.driving):
             self._damp_now()  # waits for no other request
             return
+        if what == "end_motion":
+            self.controller.end_motion("it was cancelled")
+            return
         if what in ("open_hands", "close_hands"):
             if not self.driving:
                 raise Refused("The hands are not moved before the robot is driven: let it stand first.")
@@ -219,16 +229,19 @@ class ControlLoop:
                 raise Missing("No Dex3 hand is heard: the robot has none, or its service is off.")
             self._wanted_grip = np.full(2, float(what == "open_hands"))
             return
+        if what == "zero_torque" and not self.driving:
+            raise Refused("The motors are not this controller's, which cannot let go of them: damp the robot first.")
         with self._asking:
             stops = self._stops
             state = self.link.read()
-            if what == "stand":
+            stand = what in ("stand", "stand_for_motion")
+            if stand:
                 self._require_watchdog()
-            if what == "stand" and state is not None and state.mode_pr != 0:
+            if stand and state is not None and state.mode_pr != 0:
                 raise Refused(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
             if not self.driving:
                 self._take_over(what)
-            elif what == "stand" and self._intruded:
+            elif stand and self._intruded:
                 raise Refused(f"The robot cannot stand up: {_INTRUDER}.")
             if self._stops != stops:
                 raise Refused("The robot was stopped meanwhile.")
@@ -242,7 +255,23 @@ class ControlLoop:
             self._require_watchdog()
             notes = self.controller.track(reference)
             self.samples, self._told, self._motion = [], 0, number
+            self._tracked = time.monotonic()
         return notes
+
+    def renew(self) -> None:
+        """Say that whoever gave the motion is still there; once this was said, a motion goes on no longer without."""
+        self._renewed = time.monotonic()
+
+    def _end_unattended(self) -> None:
+        """End a motion that is not renewed any more."""
+        renewed = self._renewed if self._memory is None else max(self._renewed, self._memory.motion_renewed)
+        if self.controller.state is not State.TRACK or not renewed:
+            return
+        if time.monotonic() - max(renewed, self._tracked) > UNATTENDED:
+            self._tracked = time.monotonic()  # once is enough
+            log.error("The motion is ended, the robot stands: the controller's node does not renew it any more.")
+            reason = "the controller's node was frozen"
+            threading.Thread(target=self.controller.end_motion, args=(reason,), name="end", daemon=True).start()
 
     @property
     def _intruded(self) -> bool:
@@ -293,8 +322,8 @@ class ControlLoop:
     def _take_over(self, what: str) -> None:
         if self.trouble:
             raise Missing(self.trouble)
-        if what == "stand":  # would it be refused? If so, the robot's own controller keeps the motors
-            self.controller.stand()
+        if what in ("stand", "stand_for_motion"):  # would it be refused? If so, the other controller keeps the motors
+            getattr(self.controller, what)()
         self.controller.damp()
         if not self.link.active_mode(_RELEASE_WAIT) and self._intruded:
             raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
@@ -418,6 +447,7 @@ class ControlLoop:
                 self.trouble = f"The robot is not heard any more: no LowState for {LOST:g} s."
                 self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
                 return
+            self._end_unattended()
             long = self._step(state, now)
             count += 1
             if not long and count - reported >= 1.0 / (RATE * self._period):
@@ -537,6 +567,7 @@ class ControlLoop:
             inference_ms=0.0 if policy is None else policy.inference_ms,
             band=policy is None,
             motion=self._motion,
+            stops=self._stops,
             samples=samples,
         )
 

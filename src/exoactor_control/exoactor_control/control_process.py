@@ -218,6 +218,10 @@ class ControlProcess:
         self._motion, self.samples = self._motion + 1, []  # the first comes only when the blend-in is over
         return notes
 
+    def renew(self) -> None:
+        """As `ControlLoop.renew`."""
+        self._memory.motion_renewed = time.monotonic()
+
     def let_go(self) -> None:
         """As `ControlLoop.let_go`."""
         self._call("let_go")

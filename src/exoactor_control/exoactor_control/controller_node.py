@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Interval
+from exoactor_interfaces.action import TrackMotion
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from exoactor.errors import ExoActorError, Refused
 from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.ros import frame_prefix
-from exoactor.ros.convert import (
-    joint_state_message,
-    odometry_message,
-)
-from exoactor.ros.qos import RECENT, STATE
+from exoactor.ros.convert import joint_state_message, odometry_message
+from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
 from exoactor.stages import Progress, Tracking
+from exoactor_control.approval import Approval
 from exoactor_control.control_process import ControlProcess, Settings
 from exoactor_control.description import SHIPPED
-from exoactor_control.gate import fingerprint
+from exoactor_control.policy import load_policy
 from exoactor_control.robot_tracker import RobotTracker, kinematic_root
 from exoactor_control.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
-from exoactor_control.track_action import TRACK_ACTION
+from exoactor_control.track_action import TRACK_ACTION, person
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Gain
+from exoactor_control.verdict import Verdicts, take_key
 
 PARAMETERS: dict[str, tuple[Any, str, Any]] = {
     "network_interface": ("lo", "Interface that Unitree's DDS speaks on; the robot's cable, e.g. eth0.", str),
@@ -41,8 +39,17 @@ PARAMETERS: dict[str, tuple[Any, str, Any]] = {
     ),
     "robot": ("sim", "What is driven.", Literal["sim", "real"]),
     "require_rehearsal": (
-        True, "A real robot takes a motion only when the node rehearsal found that very motion fit.", bool,
+        True, "A real robot takes a motion only with the verdict of the node rehearsal that that very motion is fit.",
+        bool,
     ),
+    "verdict_lifetime": (
+        1800.0, "s after the rehearsal in which a real robot takes the motion.",
+        Annotated[float, Interval(ge=1.0, le=86400.0)],
+    ),
+    "approval_timeout": (
+        600.0, "s that a motion waits for the service approve.", Annotated[float, Interval(ge=0.1, le=86400.0)],
+    ),
+    "approve_robot_automatically": (False, "Let the real robot move with nobody's approval.", bool),
     "policy": (SHIPPED, "exoactor: ours; a policy file; or pd: plain joint PD, for a robot on an elastic band.", str),
     "description": ("", "Layout of the policy's inputs; empty: found beside it or by its shapes.", str),
     "rate": (500.0, "Hz of LowCmd.", Annotated[float, Interval(ge=50.0, le=1000.0)]),
@@ -59,8 +66,15 @@ PARAMETERS: dict[str, tuple[Any, str, Any]] = {
 }  # fmt: skip
 """ROS parameters of the node: default, description, type and range. A restart is needed to change `SAFETY`."""
 
-SAFETY = ("robot", "require_rehearsal")
+SAFETY = ("robot", "require_rehearsal", "approve_robot_automatically")
 """Parameters that are decided when the node starts."""
+
+
+_STOPPED = "The robot was stopped: the motion that waited for approval is refused."
+
+
+def _options(goal: TrackMotion.Goal) -> dict[str, Any]:
+    return person(goal) | {"verdict": goal.verdict, "require_approval": goal.require_approval}
 
 
 class ControllerNode(StageNode):
@@ -69,7 +83,11 @@ class ControllerNode(StageNode):
     These are std_srvs/Trigger; stop and damp succeed when damping is on the wire, and say who sends it. What drives
     the robot is a process of its own (`exoactor_control.control_process`), guarded by another
     (`exoactor_control.watchdog`); it sends nothing before the first stand, damp or zero_torque, or a stop while nobody
-    has the motors. "go" on the robot's remote calls the service approve.
+    has the motors.
+
+    A real robot takes a motion only while it stands, with the rehearsal's verdict (`exoactor_control.verdict`), and
+    once the operator has approved it: by the service approve, or "go" on the remote. In simulation a motion makes the
+    robot stand up, unless it was stopped.
 
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
@@ -82,13 +100,14 @@ class ControllerNode(StageNode):
             "controller",
             backend="robot",
             action_name="track_motion",
-            **TRACK_ACTION,
+            **TRACK_ACTION | {"to_options": _options},
             **node_options,
         )
         for name, given in PARAMETERS.items():
             self.parameters.declare(name, *given, read_only=name in SAFETY)
         self._loop: ControlProcess | None = None
-        self._rehearsed: deque[str] = deque(maxlen=10)  # fingerprints of motions
+        self._key = take_key()
+        self._approval = Approval()
         self._go = 0
         self._said = (True, "")
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
@@ -96,14 +115,7 @@ class ControllerNode(StageNode):
         # Made at the start, not on activation: stop is obeyed in every state of the lifecycle.
         for name in ("stop", "damp", "stand", "zero_torque", "open_hands", "close_hands"):
             self.create_service(Trigger, name, self._service(name), callback_group=self._group)
-        self.create_subscription(
-            String,
-            "rehearsed_motions",
-            lambda message: self._rehearsed.append(message.data),
-            RECENT,
-            callback_group=self._group,
-        )
-        self._approve = self.create_client(Trigger, "approve", callback_group=self._group)
+        self.create_service(Trigger, "approve", self._on_approve, callback_group=self._group)
         self.create_timer(0.02, self._publish)
         self.create_timer(0.05, self._tell)
 
@@ -124,20 +136,24 @@ class ControllerNode(StageNode):
             state_timeout=value["state_timeout"] or (0.5 if simulated else 0.05),
             robot_clock=simulated,
         )
+        must_pass = not simulated and value["require_rehearsal"]
+        must_be_approved = not simulated and not value["approve_robot_automatically"]
         try:
+            verdicts = Verdicts(self._key, load_policy(value["policy"], value["description"])) if must_pass else None
             self._loop = ControlProcess(settings)
         except ExoActorError as error:
             self.get_logger().error(str(error))
             self.heartbeat.say(False, str(error))
             return TransitionCallbackReturn.FAILURE
-        tracker = RobotTracker(self._loop)
+        tracker = RobotTracker(self._loop, stands_up=simulated)
 
-        def track(motion: RobotMotion, progress: Progress, human: HumanMotion | None) -> Tracking:
-            if not simulated and value["require_rehearsal"] and fingerprint(motion) not in self._rehearsed:
-                raise Refused(
-                    "The robot does not move: this motion has passed no rehearsal. Send it to rehearse_motion first, "
-                    "or the task to execute_task."
-                )
+        def track(
+            motion: RobotMotion, progress: Progress, human: HumanMotion | None, verdict: str, require_approval: bool
+        ) -> Tracking:
+            if verdicts is not None:
+                verdicts.check(verdict, motion, human, value["verdict_lifetime"])
+            if must_be_approved or require_approval:
+                self._wait_for_approval(tracker, value["approval_timeout"], progress)
             return tracker(motion, progress, human=human)
 
         self._backend = track
@@ -178,6 +194,8 @@ class ControllerNode(StageNode):
     def _service(self, what: str) -> Callable[[Any, Any], Any]:
         def serve(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             loop = self._loop
+            if what in ("stop", "damp"):
+                self._approval.refuse(_STOPPED)
             try:
                 if loop is None:
                     response.message = (
@@ -193,14 +211,31 @@ class ControllerNode(StageNode):
 
         return serve
 
+    def _on_approve(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._approval.give()
+        response.message = "Approved: the robot moves." if response.success else "No motion waits for approval."
+        return response
+
+    def _wait_for_approval(self, tracker: RobotTracker, timeout: float, progress: Progress) -> None:
+        tracker.wait_for_robot(progress)
+        stops = self._loop.report().stops
+
+        def check() -> None:
+            tracker.check()
+            if self._loop.report().stops != stops:  # by the remote
+                raise Refused(_STOPPED)
+
+        self._approval.wait(timeout, lambda *what: progress(*what, awaiting_approval=True), check)
+        check()
+
     def _publish(self) -> None:
         report = self._loop.latest if self._loop is not None else None
         if report is None or report.state is None or self._loop.trouble or not self.context.ok():
             return
         if report.go != self._go:  # "go" on the remote: what waits for approval goes on
             self._go = report.go
-            if self._approve.service_is_ready():
-                self._approve.call_async(Trigger.Request())
+            if not self._approval.give():
+                self.get_logger().warning("The remote approves, but no motion waits for it.")
         state, truth = report.state, report.truth
         stamp = self.get_clock().now().to_msg()
         self._joints.publish(joint_state_message(state.joint_pos, stamp, state.joint_vel))

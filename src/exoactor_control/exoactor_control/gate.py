@@ -6,7 +6,6 @@ G1 does well passes.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,14 +56,6 @@ class Load:
     def saturation(self) -> float:
         """Share of the time in which any motor was saturated."""
         return self.any_saturated / max(1, self.steps)
-
-
-def fingerprint(motion: RobotMotion) -> str:
-    """SHA-256 of the numbers of a motion, by which the controller knows one that passed the rehearsal."""
-    numbers = [np.float64(motion.fps), motion.root_pos, motion.root_quat_wxyz, motion.joint_pos]
-    if motion.guide is not None:
-        numbers.append(motion.guide)
-    return hashlib.sha256(b"".join(np.asarray(n, np.float32).tobytes() for n in numbers)).hexdigest()
 
 
 def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metrics, area: float) -> list[str]:

@@ -84,6 +84,11 @@ class Policy:
         return self.description.name
 
     @property
+    def files(self) -> list[Path]:
+        """The network's file, and its encoder's where it has one."""
+        return [network.path for network in (self.network, self._encoder) if network is not None]
+
+    @property
     def kp(self) -> np.ndarray:
         """(29,) N m/rad, motor order."""
         return self._to_motors(self.description.kp, PD_KP)

@@ -94,7 +94,8 @@ class Rehearsal:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
             raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
-        self._policy = load_policy(policy, description)
+        self.policy = load_policy(policy, description)
+        """What tracks the motions; None: plain joint PD."""
         self._named, self._tries = (policy, description), refine
         self._timestep, self._settle, self._area = timestep, settle, area
         self._options = {
@@ -136,7 +137,7 @@ class Rehearsal:
             The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
         """
         done = self._rehearse(motion, progress, human, disturbance, start)
-        if done.metrics["success"] or not self._tries or self._policy is None:
+        if done.metrics["success"] or not self._tries or self.policy is None:
             return done
         again = self.refine(motion, self._tries, progress, human, disturbance, start)
         return again if again.metrics["success"] else done
@@ -183,8 +184,8 @@ class Rehearsal:
     ) -> Tracking:
         reference = prepare(motion, human)
         told = reference.motion
-        controller = Controller(self._policy, **self._options)
-        band = self._policy is None
+        controller = Controller(self.policy, **self._options)
+        band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
         robot = SimulatedRobot(self._timestep, told, band or start is not None, disturbance, pose)
 
@@ -221,7 +222,7 @@ class Rehearsal:
         poses = np.array(frames or [robot.pose])
         actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics = score(told, actual, fault)
-        guided = [_GUIDED] if motion.guide is not None and self._policy is not None else []
+        guided = [_GUIDED] if motion.guide is not None and self.policy is not None else []
         metrics |= {
             **final_error(told, actual, robot.pose[:7]),
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
@@ -230,7 +231,7 @@ class Rehearsal:
             "refused": judge(told, actual, load, metrics, self._area),
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
-            "inference_ms_mean": 0.0 if self._policy is None else self._policy.inference_ms,
+            "inference_ms_mean": 0.0 if self.policy is None else self.policy.inference_ms,
             "band": band,
             "from_present_pose": start is not None,
             "notes": [*reference.notes, *leaned, *guided],

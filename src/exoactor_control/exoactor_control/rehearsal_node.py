@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
 
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
-from exoactor.ros.qos import RECENT, STATE
+from exoactor.ros.qos import STATE
 from exoactor.ros.spin import run
 from exoactor.ros.stage_node import StageNode
 from exoactor.stages import Progress, Tracking
-from exoactor_control.gate import fingerprint
 from exoactor_control.rehearsal import Rehearsal
 from exoactor_control.track_action import TRACK_ACTION
+from exoactor_control.verdict import Verdicts, take_key
 
 _FRESH = 1.0  # s; an older pose of the robot is not its present one
 
@@ -25,8 +25,9 @@ _FRESH = 1.0  # s; an older pose of the robot is not its present one
 class RehearsalNode(StageNode):
     """Serves rehearse_motion: tracks a motion in MuJoCo, faster than real time.
 
-    Where /joint_states tells the robot's present pose the rehearsal begins there, else it begins standing. What is fit
-    for the robot is told to its controller on rehearsed_motions.
+    Where /joint_states tells the robot's present pose the rehearsal begins there, else it begins standing. The result
+    for a motion that is fit for the robot holds a signed verdict (`exoactor_control.verdict`), which its controller
+    wants to see.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -38,19 +39,22 @@ class RehearsalNode(StageNode):
             **node_options,
         )
         self._pose: tuple[np.ndarray, float] | None = None
-        self._fit = self.create_publisher(String, "rehearsed_motions", RECENT)
+        self._key = take_key()
         self.create_subscription(JointState, "/joint_states", self._on_joints, STATE, callback_group=self._group)
 
     def prepared(self, backend: Callable[..., Tracking]) -> Callable[..., Tracking]:
-        """The rehearsal begins where the robot is, and tells what it finds fit; another backend is left as it is."""
+        """The rehearsal begins where the robot is, and signs what it finds fit; another backend is left as it is."""
+        if not isinstance(backend, Rehearsal):
+            return backend
+        verdicts = Verdicts(self._key, backend.policy)
 
         def rehearse_from_here(motion: RobotMotion, progress: Progress, human: HumanMotion | None) -> Tracking:
             tracking = backend(motion, progress, human, start=self._present())
-            if not tracking.metrics["refused"]:
-                self._fit.publish(String(data=fingerprint(tracking.guided or motion)))
-            return tracking
+            if tracking.metrics["refused"]:
+                return tracking
+            return replace(tracking, verdict=verdicts.give(tracking.guided or motion, human))
 
-        return rehearse_from_here if isinstance(backend, Rehearsal) else backend
+        return rehearse_from_here
 
     def _on_joints(self, message: JointState) -> None:
         positions = np.array(message.position)

@@ -17,7 +17,7 @@ from exoactor_control.control_process import ControlProcess
 from exoactor_control.metrics import odometry_error, score
 from exoactor_control.odometry import Odometry
 from exoactor_control.reference import RATE, Reference, prepare
-from exoactor_control.states import State, Status
+from exoactor_control.states import STOPPED, State, Status
 
 _TRUTH = "simulation truth"
 _UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
@@ -34,7 +34,7 @@ def kinematic_root(motion: RobotMotion) -> np.ndarray:
 
 
 class RobotTracker:
-    """Has the robot stand, carry out a motion and stand again; call it as a stage backend.
+    """Has the robot carry out a motion and stand again; call it as a stage backend.
 
     Parameters
     ----------
@@ -42,10 +42,12 @@ class RobotTracker:
         The running control loop, in this process or in one of its own.
     settle
         s of standing before the motion.
+    stands_up
+        A motion makes the robot stand up first, unless it was stopped; False: it must stand already.
     """
 
-    def __init__(self, loop: ControlLoop | ControlProcess, settle: float = 1.0) -> None:
-        self._loop = loop
+    def __init__(self, loop: ControlLoop | ControlProcess, settle: float = 1.0, stands_up: bool = True) -> None:
+        self._loop, self._stands_up = loop, stands_up
         self._settle = settle
 
     def __call__(
@@ -72,10 +74,11 @@ class RobotTracker:
         reference = prepare(motion, human)
         try:
             self._make_stand(progress)
+            self._loop.renew()
             leaned = self._loop.track(reference)
             self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
         except Cancelled:
-            self._stand_again()
+            self._loop.ask("end_motion")
             raise
         return self._report(reference, [*reference.notes, *leaned])
 
@@ -83,23 +86,41 @@ class RobotTracker:
     def _status(self) -> Status:
         return self._loop.report().status
 
-    def _make_stand(self, progress: Progress) -> None:
-        loop = self._loop
+    def check(self) -> None:
+        """Raise `Refused` or `Missing` where no motion may begin as things are."""
+        if self._loop.trouble:
+            raise Missing(self._loop.trouble)
+        report = self._loop.report()
+        if report.status.stopped:
+            raise Refused(STOPPED)
+        if not self._stands_up and not (report.driving and report.status.state is State.STAND):
+            raise Refused(
+                "The robot does not stand under this controller, and no motion makes it: damp it, then let it stand "
+                "(services damp and stand, or L2 + B and Start on the remote), then send the motion again."
+            )
+
+    def wait_for_robot(self, progress: Progress) -> None:
+        """Return when the robot is heard; raises `Missing` when it is not within 5 s."""
         end = time.monotonic() + 5.0
-        while loop.trouble:
+        while self._loop.trouble:
             if time.monotonic() > end:
-                raise Missing(loop.trouble)
+                raise Missing(self._loop.trouble)
             progress(0.0, "waiting for the robot")
             time.sleep(_TICK)
+
+    def _make_stand(self, progress: Progress) -> None:
+        loop = self._loop
+        self.wait_for_robot(progress)
+        self.check()
+        if loop.report().driving and self._status.state is State.STAND:
+            return
         end = time.monotonic() + _GET_UP_WAIT
         while (lean := self._lean()) > _UPRIGHT:
             if time.monotonic() > end:
                 raise Refused(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
             progress(0.0, "waiting for the robot to be set on its feet")
             time.sleep(_TICK)
-        if loop.report().driving and self._status.state is State.STAND:
-            return
-        loop.ask("stand")
+        loop.ask("stand_for_motion")
         self._wait(lambda: loop.report().finished, lambda: 0.0, "standing up", progress)
         start = self._clock()
         self._wait(lambda: self._clock() - start > self._settle, lambda: 0.0, "standing", progress)
@@ -109,6 +130,7 @@ class RobotTracker:
     def _wait(self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress) -> None:
         """Until ``done``, or the controller gave up; raises `Refused` when somebody stopped it."""
         while not done():
+            self._loop.renew()
             status = self._status
             if status.fault:
                 return
@@ -116,6 +138,8 @@ class RobotTracker:
                 raise Missing(self._loop.trouble)
             if status.state not in (State.STAND, State.TRACK):
                 raise Refused("The robot was stopped during the motion.")
+            if status.ended:
+                raise Refused(f"The motion was ended, the robot stands: {status.ended}.")
             progress(fraction(), text or status.text)
             time.sleep(_TICK)
 
@@ -125,13 +149,6 @@ class RobotTracker:
     def _lean(self) -> float:
         quat = self._loop.report().state.quat_wxyz
         return float(np.arccos(np.clip(Rotation.from_quat(quat, scalar_first=True).as_matrix()[2, 2], -1.0, 1.0)))
-
-    def _stand_again(self) -> None:
-        if self._status.state is State.TRACK:
-            try:
-                self._loop.ask("stand")
-            except Refused:
-                self._loop.ask("damp")
 
     def _report(self, reference: Reference, notes: list[str]) -> Tracking:
         report = self._loop.report()

@@ -21,6 +21,7 @@ from exoactor_control.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, STALE, 
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Tracker
 
 NUM_JOINTS = len(JOINT_NAMES)
+STOPPED = "The robot was stopped: let it stand (service stand, or Start on the remote) before it is sent a motion."
 DAMPING_GAIN = 8.0
 """N m s/rad on every joint while damping, the value of Unitree's own deployment examples."""
 
@@ -115,6 +116,10 @@ class Status:
     """Name of the policy; "pd (elastic band)" when there is none."""
     fault: str
     """Why the controller went to damping by itself; empty otherwise."""
+    stopped: bool = False
+    """A stop holds: no motion makes the robot stand up before the operator does."""
+    ended: str = ""
+    """Why the last motion was ended before its end, the robot standing; one clause, empty otherwise."""
 
 
 class Controller:
@@ -155,8 +160,8 @@ class Controller:
         self._state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
         self._halts = 0  # times that it went to damping
-        self._fault = ""
-        self._done = False
+        self._fault = self._ended = ""
+        self._stopped = self._done = False
         self._next_tick = 0.0
         self._last: tuple[RobotState | None, float] = (None, 0.0)
         if policy is not None and policy.one_leg:
@@ -186,24 +191,32 @@ class Controller:
             self._done = False
             self._fault = ""
 
-    stop = damp
+    def stop(self) -> None:
+        """Go to damping, from every state, and stay there until `stand`."""
+        with self._lock:
+            self.damp()
+            self._stopped = True
 
     def let_down(self, reason: str) -> None:
         """Go to damping for a fault that the caller saw; ``reason`` is one clause."""
         with self._lock:
             self._fail(reason, None)
 
-    def stand(self) -> None:
-        """Move to the standing pose and stay there; a motion that is running is broken off. Clears a fault.
+    def stand(self, for_motion: bool = False) -> None:
+        """Move to the standing pose and stay there; a motion that is running is ended. Clears a fault and a stop.
+
+        ``for_motion``: it is not the operator who asks for it, but a motion that is to begin.
 
         Raises
         ------
         Refused
-            There is no fresh LowState, it is not fit to stand up from, or the robot neither stands nor hangs in the
-            band (see `exoactor_control.safety.Safety.check_start`).
+            The robot was stopped, and it is for a motion; there is no fresh LowState, it is not fit to stand up from,
+            or the robot neither stands nor hangs in the band (see `exoactor_control.safety.Safety.check_start`).
         """
         with self._lock:
             (state, now), halts = self._last, self._halts
+            if for_motion and self._stopped:
+                raise Refused(STOPPED)
             reason = self._safety.check_state(state, now)
             if not reason and self._state in (State.ZERO_TORQUE, State.DAMPING):
                 reason = self._safety.check_start(state)
@@ -212,8 +225,29 @@ class Controller:
         way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
             self._go_on_unless_halted(halts)
+            tracking = self._state is State.TRACK or self._coming is not None
+            self._ended = "the robot was asked to stand" if tracking else ""
+            self._stopped = False
             self._fault, self._done, self._coming = "", False, None
             self._begin_stand(state, way)
+
+    def stand_for_motion(self) -> None:
+        """As `stand`, for a motion that is to begin."""
+        self.stand(for_motion=True)
+
+    def end_motion(self, reason: str) -> None:
+        """End the motion, if one is being tracked: the robot stands. ``reason`` is one clause."""
+        with self._lock:
+            if self._coming is not None:
+                self._coming, self._ended = None, reason
+            if self._state is not State.TRACK:
+                return
+            state, halts = self._last[0], self._halts
+        way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        with self._lock:
+            if self._halts == halts and self._state is State.TRACK:
+                self._ended = reason
+                self._begin_stand(state, way)
 
     def _go_on_unless_halted(self, halts: int) -> None:
         if self._halts != halts:
@@ -246,7 +280,7 @@ class Controller:
         coming = replace(Trajectory.blended(reference, state.joint_pos, frame, self.blend), one_leg=one_leg)
         with self._lock:
             self._go_on_unless_halted(halts)
-            self._coming, self._done = coming, False
+            self._coming, self._done, self._ended = coming, False, ""
         return notes
 
     # the loop
@@ -396,4 +430,4 @@ class Controller:
                 State.STAND: f"Motion done, standing with {policy}." if self._done else f"Standing with {policy}.",
                 State.TRACK: f"Tracking with {policy}, {progress:.0%}.",
             }[self._state]
-            return Status(self._state, text, progress, self._done, policy, self._fault)
+            return Status(self._state, text, progress, self._done, policy, self._fault, self._stopped, self._ended)

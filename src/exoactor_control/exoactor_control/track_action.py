@@ -12,7 +12,13 @@ from exoactor.stages import Tracking
 
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     result.motion = robot_to_message(tracking.motion)
+    result.verdict = tracking.verdict
     result.guide = floats(None if tracking.guided is None else tracking.guided.guide)
+
+
+def person(goal: TrackMotion.Goal) -> dict[str, Any]:
+    """The person's motion that comes with the robot's, as the backends' option."""
+    return {"human": optional_human(goal.human)}
 
 
 TRACK_ACTION: dict[str, Any] = {
@@ -20,7 +26,7 @@ TRACK_ACTION: dict[str, Any] = {
     "action_type": TrackMotion,
     "error_base": 500,
     "to_input": lambda goal: robot_from_message(goal.motion),
-    "to_options": lambda goal: {"human": optional_human(goal.human)},
+    "to_options": person,
     "fill": _fill,
 }
 """Arguments of `exoactor.ros.stage_node.StageNode`."""

@@ -63,6 +63,7 @@ class Memory(ctypes.Structure):
         ("reason", ctypes.c_char * 256),  # of the last trip, or why a request was refused; one clause
         ("own_mode", ctypes.c_char * 32),  # name of the robot's own controller that gets the motors back
         ("command", ctypes.c_char * _COMMAND_SIZE),  # the LowCmd that damps, serialised
+        ("motion_renewed", ctypes.c_double),  # s, when the node last renewed the motion; 0: never
     )
 
     @property

@@ -1,6 +1,7 @@
 """Simulator and controller as processes of their own, driven over ROS."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from exoactor_interfaces.action import TrackMotion
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -29,13 +31,13 @@ from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import standing_motion
 from exoactor.ros.convert import robot_from_message, robot_to_message
 from exoactor.ros.heartbeat import Watch
-from exoactor.ros.qos import RECENT
 from exoactor.ros.testing import Caller, finished, spinning, until, use_own_domain
-from exoactor_control.gate import fingerprint
 from exoactor_control.remote import Button
+from exoactor_control.verdict import KEY_VARIABLE, Verdicts
 
 pytestmark = pytest.mark.ros
 
+KEY = "5" * 64
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
@@ -131,6 +133,9 @@ def test_tracks_on_the_band_cancels_and_stops(graph):
         result = finished(handle.get_result_async()).result
         assert result.error_code == TrackMotion.Result.REFUSED
         assert "stopped" in result.error_msg
+        result = caller.result(goal(waving()))  # a stop holds
+        assert result.error_code == TrackMotion.Result.REFUSED
+        assert "was stopped: let it stand" in result.error_msg
 
         assert ask(node, "zero_torque").success
         assert ask(node, "stand").success
@@ -139,29 +144,22 @@ def test_tracks_on_the_band_cancels_and_stops(graph):
         assert ask(node, "simulator/reset").success
 
 
-def test_remote_approves_and_deactivation_gives_the_motors_back(graph):
+def test_deactivation_gives_the_motors_back(graph):
     robot = Robot(graph.domain)
     try:
         graph.start("exoactor_control.controller_node", policy="pd")
         with spinning() as (node,):
-            approvals = []
-
-            def approve(request, response):
-                approvals.append(request)
-                return response
-
-            node.create_service(Trigger, "approve", approve)
             until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
+            assert robot.be()["mode"] == "ai"
+            assert not ask(node, "zero_torque").success  # a robot that its own controller holds would drop
             assert robot.be()["mode"] == "ai"
             assert ask(node, "stand").success
             assert robot.be()["mode"] == ""
-            until(lambda: robot.be(buttons=int(Button.A)) and approvals)
-            assert robot.be(buttons=0)["damping"] is False
+            assert robot.be()["damping"] is False
             change(node, Transition.TRANSITION_DEACTIVATE)
             got = robot.be()
             assert got["mode"] == "ai"
             assert got["damping"]
-            assert len(approvals) == 1
     finally:
         robot.close()
 
@@ -180,24 +178,139 @@ def test_no_robot_is_told_and_the_node_stays(graph):
         assert "not finite" in result.error_msg
 
 
-def test_a_real_robot_takes_only_what_was_rehearsed(graph):
-    graph.start("exoactor_control.controller_node", policy="pd", robot="real")
-    with spinning() as (node,):
-        caller = Caller(node, TrackMotion, "track_motion")
-        result = caller.result(goal(waving()), 60)
-        assert result.error_code == TrackMotion.Result.REFUSED
-        assert "passed no rehearsal" in result.error_msg
-        fit = node.create_publisher(String, "rehearsed_motions", RECENT)
-        sent = robot_from_message(goal(waving()).motion)
-        fit.publish(String(data=fingerprint(sent)))
-        assert caller.result(goal(waving(2.1)), 60).error_code == TrackMotion.Result.REFUSED  # another motion
-        for _ in range(20):  # what was published may be under way still
-            result = caller.result(goal(waving()), 60)
-            if result.error_code != TrackMotion.Result.REFUSED:
-                break
+@pytest.mark.faults
+def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
+    robot = Robot(graph.domain)
+    graph.env[KEY_VARIABLE] = KEY
+    motion = standing_motion(1.0)
+    good = goal(motion)
+    good.verdict = Verdicts(KEY, None).give(robot_from_message(good.motion), None)
+    try:
+        graph.start("exoactor_control.controller_node", policy="pd", robot="real", state_timeout=0.5)
+        with spinning() as (node,):
+            caller = Caller(node, TrackMotion, "track_motion")
+
+            def refused(sent):
+                result = caller.result(sent, 60)
+                assert result.error_code == TrackMotion.Result.REFUSED
+                return result.error_msg
+
+            def waiting():
+                caller.feedback.clear()
+                handle = caller.send(good)
+                until(lambda: any(f.awaiting_approval for f in caller.feedback))
+                return handle
+
+            # The verdict: none, what was once believed, another key's, another motion's.
+            assert "without the rehearsal's verdict" in refused(goal(motion))
+            latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            old = node.create_publisher(String, "rehearsed_motions", latched)
+            numbers = (np.float64(motion.fps), motion.root_pos, motion.root_quat_wxyz, motion.joint_pos)
+            content = b"".join(np.asarray(n, np.float32).tobytes() for n in numbers)
+            old.publish(String(data=hashlib.sha256(content).hexdigest()))
+            assert "without the rehearsal's verdict" in refused(goal(motion))
+            for key, rehearsed in (("6" * 64, motion), (KEY, waving())):
+                forged = goal(motion)
+                forged.verdict = Verdicts(key, None).give(robot_from_message(goal(rehearsed).motion), None)
+                assert "not the rehearsal's on this very motion" in refused(forged)
+
+            # It stands by the operator's services alone.
+            assert "does not stand under this controller" in refused(good)
+            assert ask(node, "damp").success
+            assert "does not stand under this controller" in refused(good)
+            assert ask(node, "stand").success
+
+            # Approval: a stop ends the wait, and holds.
+            assert not ask(node, "approve").success
+            handle = waiting()
+            assert ask(node, "stop").success
+            result = finished(handle.get_result_async()).result
+            assert result.error_code == TrackMotion.Result.REFUSED
+            assert "the motion that waited for approval is refused" in result.error_msg
+            answer = ask(node, "approve")
+            assert (answer.success, answer.message) == (False, "No motion waits for approval.")
+            assert "was stopped: let it stand" in refused(good)
+            assert robot.damped()
+
+            # One approval, one motion; by the service, and by the remote.
+            assert ask(node, "stand").success
+            handle = waiting()
+            assert ask(node, "approve").success
+            result = finished(handle.get_result_async()).result
+            assert result.error_code == 0, result.error_msg
+            handle = waiting()
             time.sleep(0.5)
-        assert result.error_code == TrackMotion.Result.MISSING  # it goes on to look for the robot, which is not here
-        assert "LowState" in result.error_msg
+            assert not any(not f.awaiting_approval for f in caller.feedback[1:])
+            robot.be(buttons=int(Button.A))
+            result = finished(handle.get_result_async()).result
+            assert result.error_code == 0, result.error_msg
+            robot.be(buttons=0)
+            handle = waiting()
+            robot.be(buttons=int(Button.SELECT))  # stop
+            assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.REFUSED
+            robot.be(buttons=0)
+            assert not ask(node, "approve").success
+    finally:
+        robot.close()
+
+
+SENDER = """
+import sys, threading, rclpy
+from exoactor_interfaces.action import TrackMotion
+from exoactor.robot import standing_motion
+from exoactor.ros.call import Client, call
+from exoactor.ros.convert import robot_to_message
+from exoactor.ros.heartbeat import Watch
+rclpy.init()
+node = rclpy.create_node("sender", namespace="/exoactor")
+threading.Thread(target=rclpy.spin, args=(node,), daemon=True).start()
+call(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=robot_to_message(standing_motion(30.0))),
+     node=node, server="controller", on_feedback=print, on_wait=print, cancelled=lambda: False, watch=Watch(node),
+     absent_after=30.0, leased=True)
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_motion_ends_with_its_sender(graph, fault):
+    robot = Robot(graph.domain)
+    try:
+        graph.start("exoactor_control.controller_node", policy="pd")
+        with spinning() as (node,):
+            watch = Watch(node)
+            sender = subprocess.Popen([sys.executable, "-c", SENDER], env=graph.env, stdout=subprocess.DEVNULL)
+            try:
+                until(lambda: (sign := watch.sign("controller")) and sign.text.startswith("track"), 60.0)
+                time.sleep(1.5)
+                assert watch.sign("controller").text.startswith("track")  # it is renewed
+                sender.send_signal(fault)
+                start = time.monotonic()
+                until(lambda: watch.sign("controller").text.startswith("stand"))
+                print(f"{fault.name}: the motion ended after {time.monotonic() - start:.2f} s")
+            finally:
+                sender.kill()
+                sender.wait()
+    finally:
+        robot.close()
+
+
+@pytest.mark.faults
+def test_a_motion_ends_while_the_node_is_frozen(graph):
+    robot = Robot(graph.domain)
+    try:
+        graph.start("exoactor_control.controller_node", policy="pd")
+        with spinning() as (node,):
+            caller = Caller(node, TrackMotion, "track_motion")
+            handle = caller.send(goal(standing_motion(30.0)))
+            until(lambda: any(f.fraction > 0.03 for f in caller.feedback), 60.0)
+            graph.processes[0].send_signal(signal.SIGSTOP)
+            time.sleep(2.0)
+            graph.processes[0].send_signal(signal.SIGCONT)
+            result = finished(handle.get_result_async()).result
+            assert result.error_code == TrackMotion.Result.REFUSED
+            assert "the controller's node was frozen" in result.error_msg
+    finally:
+        robot.close()
 
 
 @pytest.mark.slow
@@ -226,6 +339,7 @@ def test_control_process_dies_and_the_node_says_so(graph, fault):
         with spinning() as (node,):
             watch = Watch(node)
             until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
+            assert ask(node, "stand").success
             caller = Caller(node, TrackMotion, "track_motion")
             handle = caller.send(goal(waving(20.0)))
             until(lambda: any(f.fraction > 0.05 for f in caller.feedback), 30.0)

@@ -9,15 +9,16 @@ pytest.importorskip("exoactor_interfaces.action")
 from exoactor_interfaces.action import TrackMotion
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
 
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import STANDING
 from exoactor.ros.convert import robot_from_message, robot_to_message
 from exoactor.ros.heartbeat import Watch
-from exoactor.ros.qos import RECENT, STATE
+from exoactor.ros.qos import STATE
 from exoactor.ros.testing import Caller, spinning, until
-from exoactor_control.gate import fingerprint
+from exoactor_control import verdict
+from exoactor_control.description import SHIPPED
+from exoactor_control.policy import load_policy
 from exoactor_control.rehearsal_node import RehearsalNode
 
 pytestmark = pytest.mark.ros
@@ -27,24 +28,23 @@ def standing(t=40):
     return RobotMotion(50, np.tile([0, 0, 0.79], (t, 1)), np.tile([1.0, 0, 0, 0], (t, 1)), np.zeros((t, 29)))
 
 
-def test_rehearsal_and_bad_motions():
+def test_rehearsal_and_bad_motions(monkeypatch):
+    monkeypatch.setenv(verdict.KEY_VARIABLE, "5" * 64)
     with spinning(RehearsalNode) as (_, tester):
-        fit = []
-        tester.create_subscription(String, "rehearsed_motions", fit.append, RECENT)
         caller = Caller(tester, TrackMotion, "rehearse_motion")
         result = caller.result(TrackMotion.Goal(motion=robot_to_message(standing())), 60.0)
         assert result.error_code == 0, result.error_msg
-        until(lambda: fit)
         assert len(robot_from_message(result.motion)) > 20
         metrics = json.loads(result.metrics_json)
         assert {"success", "fell", "reason", "min_pelvis_height", "joint_error_mean"} <= set(metrics)
-        assert [message.data for message in fit] == [fingerprint(robot_from_message(robot_to_message(standing())))]
+        verdicts = verdict.Verdicts("5" * 64, load_policy(SHIPPED))
+        verdicts.check(result.verdict, robot_from_message(robot_to_message(standing())), None, 60.0)
 
         far = standing(200)
         far.root_pos[:, 0] = np.linspace(0.0, 9.0, 200)  # out of the area, and faster than it walks
         result = caller.result(TrackMotion.Goal(motion=robot_to_message(far)), 60.0)
         assert json.loads(result.metrics_json)["refused"]
-        assert len(fit) == 1
+        assert result.verdict == ""
 
         message = robot_to_message(standing())
         message.joint_names = message.joint_names[:23]

@@ -23,6 +23,9 @@ class Loop:
         status = Status(State.STAND, "", 1.0, done=True, fault="", policy="exoactor")
         return SimpleNamespace(status=status, driving=True, state=standing_state(0.0), band=False, inference_ms=0.3)
 
+    def renew(self):
+        pass
+
     def track(self, reference):
         return ["It was leaned."]
 

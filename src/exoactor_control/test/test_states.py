@@ -221,3 +221,41 @@ def test_heading_error_turns_the_reference_back(tmp_path, yaw, gain, wanted):
 
 def test_without_a_policy_the_status_says_so():
     assert "pd (elastic band)" in Bench().standing().controller.status.text
+
+
+@pytest.mark.faults
+def test_a_stop_holds_until_the_operator_lets_it_stand():
+    bench = reach(State.TRACK)
+    bench.controller.stop()
+    bench.step()
+    with pytest.raises(Refused, match="was stopped: let it stand"):
+        bench.controller.stand_for_motion()
+    assert bench.controller.status.stopped
+    bench.controller.damp()
+    with pytest.raises(Refused, match="was stopped"):
+        bench.controller.stand_for_motion()
+    bench.controller.stand()
+    assert not bench.controller.status.stopped
+    bench.controller.damp()
+    bench.step()
+    bench.controller.stand_for_motion()
+    assert bench.controller.status.state is State.STAND
+
+
+def test_a_motion_that_is_ended_leaves_the_robot_standing_and_says_why():
+    bench = reach(State.TRACK)
+    bench.controller.end_motion("its sender is gone")
+    bench.step()
+    status = bench.controller.status
+    assert (status.state, status.done, status.ended) == (State.STAND, False, "its sender is gone")
+    bench.step(3.0)
+    bench.controller.track(standing_motion(1.0))
+    assert bench.controller.status.ended == ""
+    bench.controller.end_motion("cancelled")  # before it has begun
+    bench.step(0.1)
+    assert (bench.controller.status.state, bench.controller.status.ended) == (State.STAND, "cancelled")
+    for state in (State.DAMPING, State.ZERO_TORQUE):
+        bench = reach(state)
+        bench.controller.end_motion("cancelled")
+        bench.step()
+        assert bench.controller.status.state is state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,12 @@ from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.task import Future
+from unique_identifier_msgs.msg import UUID
 
 from exoactor.errors import Cancelled, Missing, Refused
+from exoactor.ros import lease
 from exoactor.ros.heartbeat import Sign, Watch
+from exoactor.ros.qos import RENEWALS
 
 TICK = 0.05
 """s between two looks at the server and at a wish to cancel."""
@@ -28,9 +32,14 @@ class Client(ActionClient):
     thrown away ("Ignoring unexpected goal response"), and whoever asked waits for ever.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, node: Node, *args: Any, **kwargs: Any) -> None:
         self._asking = threading.RLock()
-        super().__init__(*args, **kwargs)
+        self._renewals = node.create_publisher(UUID, lease.TOPIC, RENEWALS)
+        super().__init__(node, *args, **kwargs)
+
+    def renew(self, goal_id: UUID) -> None:
+        """Renew the lease of a goal, see `exoactor.ros.lease`."""
+        self._renewals.publish(goal_id)
 
     def send_goal_async(self, *args: Any, **kwargs: Any) -> Future:
         """As rclpy's."""
@@ -64,6 +73,7 @@ def call(
     watch: Watch,
     absent_after: float = 10.0,
     dead_after: float = 8.0,
+    leased: bool = False,
 ) -> Any:
     """Send a goal, wait for its result and return it (whatever its error code).
 
@@ -87,6 +97,8 @@ def call(
         The nodes' heartbeats.
     absent_after, dead_after
         Seconds without the server at the start, and without a sign of life of it later.
+    leased
+        The goal ends when this process does, or freezes; only for actions whose goal has the field ``lease``.
 
     Raises
     ------
@@ -100,6 +112,9 @@ def call(
     _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
     died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")
     instance = _instance(watch.sign(server))
+    goal_id = UUID(uuid=list(uuid.uuid4().bytes))
+    if leased:
+        goal.lease = lease.LEASE
     last_feedback = sent = time.monotonic()
     cancel_sent: float | None = None
 
@@ -113,6 +128,8 @@ def call(
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         while not done.wait(TICK):
+            if leased:
+                client.renew(goal_id)
             now = time.monotonic()
             if handle is None and now - sent > dead_after:
                 raise Missing(f"The node '{server}' does not answer: see its log, start it again and send again.")
@@ -133,7 +150,7 @@ def call(
                 raise Cancelled(f"Cancelled; the node '{server}' has not ended its work yet.")
         return future.result()
 
-    handle = wait(client.send_goal_async(goal, feedback_callback=feedback))
+    handle = wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_id))
     if not handle.accepted:
         raise Refused(f"The node '{server}' rejected the goal: it is busy with another.")
     response = wait(handle.get_result_async(), handle)

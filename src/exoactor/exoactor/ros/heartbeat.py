@@ -59,7 +59,12 @@ class Sign:
     @property
     def recent(self) -> bool:
         """Whether it came within the last three beats."""
-        return time.monotonic() - self.time < 3 * PERIOD
+        return self.silence < 3 * PERIOD
+
+    @property
+    def silence(self) -> float:
+        """Seconds since it came."""
+        return time.monotonic() - self.time
 
 
 class Watch:

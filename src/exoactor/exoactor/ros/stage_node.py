@@ -19,6 +19,7 @@ from exoactor.errors import Cancelled, Missing, Refused, user_error
 from exoactor.ros import NAMESPACE
 from exoactor.ros.convert import end_goal, error_code, metrics_to_json
 from exoactor.ros.heartbeat import Heartbeat
+from exoactor.ros.lease import Leases
 from exoactor.ros.parameters import Parameters
 from exoactor.stages import backend_class, backend_names
 
@@ -80,6 +81,7 @@ class StageNode(LifecycleNode):
         self._backend: Callable[..., Any] | None = None
         self._busy = threading.Lock()  # one goal at a time
         self._leaving = threading.Event()  # set: the goal in work is to end
+        self._leases = Leases(self)
         self.heartbeat = Heartbeat(self, "not configured")
         self.parameters = Parameters(self, self._locked)
         self.parameters.declare("backend", backend, f"One of {', '.join(backend_names(stage))}.")
@@ -212,7 +214,8 @@ class StageNode(LifecycleNode):
             if not self._busy.acquire(blocking=False):
                 raise Refused(f"The {self.get_name()} is busy with another goal: wait for it or cancel it.")
             try:
-                output = self._run(goal)
+                with self._leases.watch(goal) as sender_gone:
+                    output = self._run(goal, sender_gone)
                 if output.metrics.get("success") is False:
                     raise Refused(f"The G1 did not do it: {output.metrics.get('reason') or 'no reason given'}.", output)
                 self._fill(result, output)
@@ -246,23 +249,25 @@ class StageNode(LifecycleNode):
             self.get_logger().error(traceback.format_exc())
         return result
 
-    def _run(self, goal: Any) -> Any:
+    def _run(self, goal: Any, sender_gone: Callable[[], bool]) -> Any:
         last, done = -FEEDBACK_PERIOD, 0.0
 
         def tell(**fields: Any) -> None:
             goal.publish_feedback(self._action_type.Feedback(fraction=done, **fields))
 
-        def progress(fraction: float, text: str) -> None:
+        def progress(fraction: float, text: str, **fields: Any) -> None:
             nonlocal last, done
             done = float(fraction)
             if goal.is_cancel_requested:
                 raise Cancelled("Cancelled.")
+            if sender_gone():
+                raise Cancelled("Cancelled: whoever sent the goal is gone or frozen.")
             if self._leaving.is_set() or not self.context.ok():
                 raise Cancelled(f"The {self.get_name()} was stopped.")
             now = time.monotonic()
             if now - last >= FEEDBACK_PERIOD:
                 last = now
-                tell(text=text)
+                tell(text=text, **fields)
 
         if self._backend is None:
             raise Missing(f"The {self.get_name()} is not configured.")
