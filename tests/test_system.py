@@ -18,13 +18,13 @@ from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from exoactor import client
-from exoactor.graph import processes, resolve
+from exoactor.errors import Missing
+from exoactor.graph import resolve
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.ros.heartbeat import Watch
 from exoactor.ros.qos import LATCHED, STATE
 from exoactor.ros.testing import UNITREE_DOMAIN, spinning, until, use_own_domain
 from exoactor.task_server import STAGES
-from exoactor.up import command
 from exoactor.video import Video
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
@@ -37,10 +37,10 @@ class Up:
     """`exoactor up` as a process."""
 
     def __init__(self, folder):
-        self.values = resolve({"dds_domain": str(UNITREE_DOMAIN), "runs": str(folder / "runs")})
+        self.values = resolve({"dds_domain": str(UNITREE_DOMAIN), "runs": str(folder / "runs"), "respawn": "true"})
         self.log = folder / "up.log"
         environment = {**os.environ, **use_own_domain()}
-        words = [f"{name}:={value}" for name, value in self.values.items() if name in ("dds_domain", "runs")]
+        words = [f"{name}:={value}" for name, value in self.values.items() if name in ("dds_domain", "runs", "respawn")]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "exoactor.up", *words], stdout=out, stderr=subprocess.STDOUT, env=environment
@@ -131,15 +131,13 @@ def test_bad_input_leaves_the_graph_ready(graph):
         assert "\n" not in result.reason
 
 
-def test_a_killed_stage_is_noticed_and_can_come_back(graph):
-    os.kill(graph.children()["exoactor_retarget.node"], signal.SIGKILL)
-    until(lambda: "retargeter was killed by SIGKILL" in graph.log.read_text())
-    # Killed at work: the generator stops in the middle of its goal.
+@pytest.mark.faults
+def test_a_killed_stage_is_noticed_and_comes_back(graph):
     generator = graph.children()["exoactor_gen.node"]
     killed = []
 
     def on_feedback(stage, fraction, text):
-        if stage == "generate" and fraction > 0 and not killed:
+        if stage == "generate" and fraction > 0 and not killed:  # in the middle of its goal
             killed.append(time.monotonic())
             os.kill(generator, signal.SIGKILL)
 
@@ -147,14 +145,41 @@ def test_a_killed_stage_is_noticed_and_can_come_back(graph):
     assert (result.exit_code, result.failed_stage) == (3, "generate")
     assert "'generator' died" in result.reason
     assert time.monotonic() - killed[0] < 20
+    until(lambda: "generator was killed by SIGKILL; it is started again" in graph.log.read_text())
+    until(lambda: client.send_task("recite a poem backwards").exit_code == 2, START)  # the generator's own answer
 
-    process = next(p for p in processes(graph.values) if p.name == "generator")
-    again = subprocess.Popen(command(process, graph.values), env=os.environ)
+
+@pytest.mark.faults
+def test_a_frozen_stage_is_noticed_before_the_task_starts(graph):
+    retargeter = graph.children()["exoactor_retarget.node"]
+    os.kill(retargeter, signal.SIGSTOP)
     try:
-        until(lambda: client.send_task("recite a poem backwards").exit_code == 2, START)  # the generator's own answer
+        time.sleep(3.0)
+        result = client.send_task("wave with your right hand")
     finally:
-        again.send_signal(signal.SIGINT)
-        assert again.wait(15) == 0
+        os.kill(retargeter, signal.SIGCONT)
+    assert (result.exit_code, result.failed_stage, result.seconds) == (3, "retarget", {})
+    assert "'retargeter' is dead or frozen" in result.reason
+
+
+@pytest.mark.faults
+def test_a_motion_ends_with_the_task_server(graph):
+    task_server = graph.children()["exoactor.task_server"]
+    killed = []
+
+    def on_feedback(stage, fraction, text):
+        if stage == "track" and fraction > 0 and not killed:
+            killed.append(time.monotonic())
+            os.kill(task_server, signal.SIGKILL)
+
+    with spinning() as (tester,):
+        watch = Watch(tester)
+        with pytest.raises(Missing, match="'task_server' died"):
+            client.send_task("wave with your right hand", execute="sim", on_feedback=on_feedback)
+        assert killed
+        until(lambda: (sign := watch.sign("controller")) and sign.text.startswith("stand"))
+    assert "track_motion: Cancelled: whoever sent the goal is gone or frozen." in graph.log.read_text()
+    assert "task_server was killed by SIGKILL; the other nodes go on without it" in graph.log.read_text()
 
 
 def test_ctrl_c_ends_all_without_a_traceback(graph):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
+from exoactor import up
 from exoactor.errors import BadInput
-from exoactor.graph import ARGUMENTS, environment, processes, resolve, share
+from exoactor.graph import ARGUMENTS, KEY_VARIABLE, environment, launch_key, processes, resolve, share
 from exoactor.up import Graph, command, parse
 
 
@@ -41,6 +42,38 @@ def test_a_named_robots_processes(monkeypatch):
     assert "-r" not in processes(resolve({}))[0].ros_arguments(resolve({}))
     assert environment("localhost")["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert environment("subnet") == {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+
+
+def test_the_verdicts_key_goes_to_two_nodes_and_never_onto_a_command_line():
+    values, key = resolve({}), launch_key()
+    assert len(key) == 64
+    assert key != launch_key()
+    for process in processes(values):
+        expected = {KEY_VARIABLE: key} if process.name in ("rehearsal", "controller") else {}
+        assert process.key_environment(key) == expected
+        assert key not in " ".join(command(process, values))
+
+
+def test_stages_alone_are_respawned(monkeypatch):
+    assert not any(p.respawn for p in processes(resolve({})))
+    values = resolve({"respawn": "true"})
+    respawned = {p.name for p in processes(values) if p.respawn}
+    assert respawned == {"generator", "pose_estimator", "retargeter", "rehearsal"}
+    monkeypatch.setattr(up, "RESPAWN_DELAY", 0.0)
+    monkeypatch.setattr(up, "command", lambda process, values: [sys.executable, "-c", "pass"])
+    graph = Graph()
+    graph.start(values)
+    try:
+        for process in graph._running.values():
+            process.wait(20)
+        lines = graph.reap()
+        ended = {line.split()[0] for line in lines if "go on without it" in line}
+        assert ended == {p.name for p in processes(values)} - respawned
+        assert {line.split()[0] for line in lines if "it is started again" in line} == respawned
+        graph.reap()
+        assert set(graph.pids) == respawned
+    finally:
+        graph.stop()
 
 
 @pytest.mark.parametrize(
