@@ -95,6 +95,15 @@ def _travel(score: Score, action: Action) -> None:
     score.walk(way, count, length, action.pace, action.side or "right")
 
 
+def _march(score: Score, action: Action) -> None:
+    """Walk in place."""
+    step = 0.7 / action.pace
+    count = action.count or max(2, round((action.seconds or 4.0) / step))
+    for k in range(count):
+        score.step(SIDES[k % 2], action.pace, swing=0.5, double=0.2, clearance=0.12)
+    score.settle()
+
+
 def _turn(score: Score, action: Action) -> None:
     """Turn on the spot."""
     left = action.direction != "right"
@@ -216,7 +225,7 @@ def _go_down(
 
 
 def _bow(score: Score, action: Action) -> None:
-    angle = min(action.angle or 45.0, 80.0)
+    angle = action.angle or 45.0
     down = max(1.0, angle / 45.0) / action.pace
     for _ in range(action.count or 1):
         begin, end = score.now, score.now + down
@@ -334,11 +343,9 @@ def _pick_up(score: Score, action: Action) -> None:
 
 def _look(score: Score, action: Action) -> None:
     angle = action.angle
-    if angle is not None and angle > 75.0:
-        raise BadInput(f"The head cannot look {angle:g} degrees aside: up to 75 can be done.")
     yaw, pitch = {
-        "left": (angle or 50.0, 0.0), "right": (-(angle or 50.0), 0.0), "up": (0.0, -min(angle or 30.0, 40.0)),
-        "down": (0.0, min(angle or 32.0, 45.0)), "forward": (0.0, 0.0),
+        "left": (angle or 50.0, 0.0), "right": (-(angle or 50.0), 0.0), "up": (0.0, -(angle or 30.0)),
+        "down": (0.0, angle or 32.0), "forward": (0.0, 0.0),
     }[action.direction or "forward"]  # fmt: skip
     move = 0.7 / action.pace
     for _ in range(action.count or 1):
@@ -360,4 +367,5 @@ _ACTIONS = {
     "walk": _travel, "step": _travel, "turn": _turn, "stand": _stand, "wave": _wave, "raise": _raise,
     "reach": _extend, "point": _extend, "squat": _squat, "bow": _bow, "kick": _kick, "clap": _clap,
     "punch": _punch, "push": _push, "pick up": _pick_up, "look": _look, "nod": _nod,
+    "march": _march,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 
 from exoactor.errors import BadInput
-from exoactor_gen.language import Action
+from exoactor_gen.language import START, Action
 from exoactor_gen.scene import BACKREST, FLESH, LOOSE, ROUND, SIZES, SMALL, TALL, Held, Kicked, Thing
 from exoactor_gen.score import GUARD, IDLE, LENGTH, SIDES, Score, Seat, other, sides_of
 
@@ -23,6 +23,8 @@ GAP = {
 """From the middle of the person who uses it to its edge, m."""
 FAR = 1.2
 """So far ahead stands what is walked to, m."""
+CIRCLE = 0.9
+"""Radius of the circle that is walked about nothing, m."""
 SEATED = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
 FIST = 0.05
@@ -42,7 +44,11 @@ def handle(score: Score, action: Action) -> bool:
     begin = score.now
     if action.kind in _NEEDS_HANDS:
         _free_hands(score, SIDES if action.kind in ("sweep", "clap") else sides_of(action.side, "both"))
-    if action.kind in ("sweep", "place", "sit") or (action.thing in SIZES and action.kind in _HANDLED):
+    if action.kind == "walk" and action.thing == START:
+        _to_start(score, action)
+    elif action.kind == "walk" and action.direction == "around" and not action.thing:
+        _free_circle(score, action)
+    elif action.kind in ("sweep", "place", "sit") or (action.thing in SIZES and action.kind in _HANDLED):
         _HANDLED[action.kind](score, action)
     elif action.thing and action.kind in _SEEN:
         what = f"{action.kind}{_SEEN[action.kind]}"
@@ -267,6 +273,20 @@ def _walk(score: Score, action: Action) -> None:
     _approach(score, thing, action.pace)
 
 
+def _to_start(score: Score, action: Action) -> None:
+    """Turn to where the person began, and walk there."""
+    start = np.zeros(3)
+    for _ in range(3):  # past what stands in the way one may come out beside it
+        distance, bearing = _bearing(score, start)
+        if distance < 0.05:
+            return
+        if abs(bearing) > 3.0:
+            score.turn(bearing, action.pace)
+        _along(score, "forward", distance, action.pace)
+    if _bearing(score, start)[0] > 0.1:
+        raise BadInput("The person does not get back to the start: things stand in the way.")
+
+
 def _around(score: Score, action: Action) -> None:
     """Walk past a thing in an arc, and go on behind it in the same direction."""
     thing = _thing(score, action.thing, 0.75, "floor")
@@ -309,12 +329,27 @@ def _circle(score: Score, thing: Thing, s: float, pace: float) -> None:
     elif radius - distance > 0.06:
         score.go("backward", radius - distance, pace)
     score.turn(90.0 * s, pace)
-    begin = math.atan2(*(score.place[:2] - thing.place[:2])[::-1])
+    _arc(score, thing.place[:2], radius, s, pace)
+
+
+def _free_circle(score: Score, action: Action) -> None:
+    """Walk a circle about nothing, to the left if not asked otherwise, and end where it began."""
+    s = 1.0 if action.side == "right" else -1.0
+    middle = score.ahead(0.0, -s * CIRCLE)
+    around = score.place[2] + np.linspace(0.0, 2.0 * math.pi, 24)
+    if not _clear(score, [middle + CIRCLE * np.array([math.cos(a), math.sin(a)]) for a in around]):
+        raise BadInput(f"Things stand where the person would walk a circle of {CIRCLE:g} m: go elsewhere first.")
+    _arc(score, middle, CIRCLE, s, action.pace)
+
+
+def _arc(score: Score, middle: np.ndarray, radius: float, s: float, pace: float) -> None:
+    """Walk once around a point that is on the right (s = 1) or on the left (-1)."""
+    begin = math.atan2(*(score.place[:2] - middle)[::-1])
     count = math.ceil(2.0 * math.pi * radius / 0.34)
     foot = "left" if s < 0.0 else "right"  # the outer one
     for k in range(1, count + 1):
         angle = begin - s * 2.0 * math.pi * k / count
-        score.place[:2] = thing.place[:2] + radius * np.array([math.cos(angle), math.sin(angle)])
+        score.place[:2] = middle + radius * np.array([math.cos(angle), math.sin(angle)])
         score.place[2] -= s * 2.0 * math.pi / count
         score.step(foot, pace, roll=0.25)
         foot = other(foot)

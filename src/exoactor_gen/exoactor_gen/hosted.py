@@ -208,7 +208,7 @@ class Hosted:
         self,
         model: str = "",
         base_url: str = "",
-        planner: str = "rules",
+        planner: str = "auto",
         planner_model: str = "",
         planner_url: str = "",
         template: str = "",

@@ -1,13 +1,16 @@
 """The mannequin's task language: a sentence becomes a plan of timed actions, or one clear error.
 
-Words are read from left to right. A verb opens an action; numbers with units, sides and directions after it belong to
-it; 'then', 'and' and commas end it. Every content word must be understood: none is skipped silently.
+The text is cut into phrases by a table of patterns (`_GRAMMAR`), so that every word is in one phrase: what matches no
+pattern is a phrase that is not understood. Phrases between separators ('then', 'and', commas) make a clause with one
+verb, whose action must take each of the others. So no word is left over: it is used, or the error names it.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -106,6 +109,7 @@ KINDS: dict[str, _Kind] = {
     "punch": _kind("forward", "side count thing"),
     "look": _kind("left right up down forward", "angle seconds count thing"),
     "nod": _kind("", "count seconds"),
+    "march": _kind("", "count seconds"),
     "push": _kind("forward", "side count seconds distance thing at"),
     "pick up": _kind("up", "side count thing at"),
     "touch": _kind("", "side count seconds thing at"),
@@ -118,107 +122,126 @@ KINDS: dict[str, _Kind] = {
 """What the mannequin can do, and the details that each takes."""
 
 KNOWN = (
-    "walk, step, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, punch, look, nod, "
+    "walk, step, march in place, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, punch, look, nod, "
     "push, touch, pick up, hold, carry, place, sweep, stand or wait; things to walk to or around, to use, to point at "
     "and to sit on are a table, chair, bottle, cup, basket, box, ball and punching bag"
 )
 
 _VERBS = {
-    "walk": "walk go move stroll march advance approach",
-    "step": "step steps",
-    "turn": "turn rotate face",
-    "wave": "wave greet",
+    "walk": "walk go come move stroll march advance",
+    "step": "step",
+    "turn": "turn rotate",
+    "wave": "wave",
     "raise": "raise lift",
     "reach": "reach stretch",
     "point": "point",
     "squat": "squat crouch",
-    "bow": "bow bend lean",
+    "bow": "bow bend",
     "sit": "sit",
+    "rise": "rise straighten",
     "kick": "kick",
     "clap": "clap applaud",
     "punch": "punch jab hit",
     "look": "look glance",
     "nod": "nod",
     "push": "push shove slide",
-    "pick up": "pick grab grasp fetch",
+    "pick up": "pick grab grasp",
     "touch": "touch tap pat",
     "hold": "hold",
-    "place": "put place set lay drop",
+    "place": "put place set lay",
     "carry": "carry bring",
     "sweep": "sweep mop",
     "stand": "stand wait stay pause stop",
+    "approach": "approach",
+    "avoid": "avoid",
+    "face": "face",
+    "take": "take",
+    "return": "return",
 }
-_VERB = {word: kind for kind, words in _VERBS.items() for word in words.split()}
-_VERB |= {
-    form: kind
-    for word, kind in list(_VERB.items())
-    for form in (word + "s", word + "ing", word.rstrip("e") + "ing", word + word[-1] + "ing")
-}
+"""Words by the action that they name; the last five name one together with what follows (see `_Reader`)."""
 
+
+def _forms(word: str) -> tuple[str, ...]:
+    bare = word.removesuffix("e")
+    return word, f"{word}s", f"{word}es", f"{word[:-1]}ies", f"{bare}ing", f"{word}{word[-1]}ing"
+
+
+_VERB = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in _forms(word)}
+_VERB |= {
+    **dict.fromkeys(("stand up", "stands up", "standing up", "get up", "gets up", "straighten up"), "rise"),
+    **dict.fromkeys(("stand back up", "stand straight up", "stand right up", "rise up"), "rise"),
+    **dict.fromkeys(
+        ("stand still", "stands still", "standing still", "stay still", "hold still", "keep still"), "stand"
+    ),
+    **dict.fromkeys(("say hello", "say hi", "say goodbye", "say bye", "says hello", "wave hello"), "wave"),
+    **dict.fromkeys(("wave goodbye", "wave bye"), "wave"),
+    **dict.fromkeys(("take a seat", "have a seat"), "sit"),
+    **dict.fromkeys(("take a look", "have a look"), "look"),
+    **dict.fromkeys(("look around", "look all around"), "look around"),
+    **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
+    **dict.fromkeys(("turn back",), "turn back"),
+}
+_NOUNS = {
+    **{noun + plural: kind for noun, kind in (("step", "step"), ("turn", "turn"), ("squat", "squat"), ("bow", "bow"),
+       ("clap", "clap"), ("kick", "kick"), ("wave", "wave"), ("nod", "nod")) for plural in ("", "s")},
+    "punch": "punch", "punches": "punch", "circle": "turn", "rotation": "turn", "rotations": "turn",
+}  # fmt: skip
+"""What one does so many of: 'three squats', 'a half turn'."""
 _DIRECTION = {
     "forward": "forward forwards ahead front onward onwards",
     "backward": "backward backwards back",
-    "left": "leftward leftwards counterclockwise anticlockwise",
-    "right": "rightward rightwards clockwise",
+    "left": "left leftward leftwards counterclockwise anticlockwise",
+    "right": "right rightward rightwards clockwise",
     "up": "up upward upwards overhead high above",
     "down": "down downward downwards",
     "side": "side sides sideways",
-    "around": "around round past",
+    "around": "around round",
 }
 _DIRECTION = {word: name for name, words in _DIRECTION.items() for word in words.split()}
 
 _HAND = _set("hand hands arm arms fist fists")
 _FOOT = _set("foot feet leg legs")
 _HEAD = _set("head gaze eyes")
+_PARTS = _HAND | _FOOT | _HEAD | _set("knee knees waist")
 _HAND_KINDS = _set("wave raise reach point clap punch push touch carry hold place sweep") | {"pick up"}
-_FOOT_KINDS = _set("kick walk step")
-_SIDE_FIRST = _set("wave raise kick punch push touch hold") | {"pick up"}
+_FOOT_KINDS = _set("kick walk step march")
+_SIDE_FIRST = _set("wave raise kick punch")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
+START = "start"
+"""Where the person began, as something to walk to."""
 SHOWN = _set("table chair bottle cup basket box ball bag")
 """What can stand in the room."""
 _AT = {"carry": "to", "pick up": "from"}
 _TO = {"walk": "to ", "turn": "to ", "sit": "on ", "reach": "for ", "point": "at ", "look": "at "}
-_THINGS = SHOWN | _set("object thing something wall door shelf button handle bar target")
+_THINGS = SHOWN | _set("object thing something wall door shelf button handle bar target floor ground")
 _CALLED = {
     **dict.fromkeys(("desk",), "table"),
     **dict.fromkeys(("crate", "carton", "obstacle", "package", "parcel", "cube"), "box"),
     **dict.fromkeys(("seat", "stool"), "chair"),
     **dict.fromkeys(("mug", "glass"), "cup"),
     **dict.fromkeys(("bin", "bucket"), "basket"),
+    **dict.fromkeys(("punching bag", "sandbag"), "bag"),
     "football": "ball",
+    "ground": "floor",
 }
 """Other names of what can be shown."""
-_ONTO = _set("on onto upon in into inside to towards toward from off at")
+_ON, _TOWARDS = "on onto upon", "to towards toward"
+_THING_AFTER: dict[str, str] = {
+    "walk": _TOWARDS, "turn": _TOWARDS, "reach": f"- for {_TOWARDS}", "point": f"at {_TOWARDS}", "kick": "- against",
+    "sit": "on in onto", "punch": "- against", "look": f"at {_TOWARDS}", "push": "- against", "pick up": "-",
+    "touch": f"- against to {_ON}", "hold": "-", "place": "-", "carry": "-",
+}  # fmt: skip
+"""By kind, the words after which stands what it is done to; '-': none."""
+_AT_AFTER: dict[str, str] = {
+    "reach": _ON, "point": _ON, "push": "on", "pick up": "on off from", "touch": "on", "hold": "on",
+    "place": f"{_ON} in into inside", "carry": _TOWARDS,
+}  # fmt: skip
+"""Likewise for what that stands on, or is brought to."""
+_PREPOSITIONS = _set(f"{_ON} in into inside from off at for against around round past over {_TOWARDS}")
 _TAKE_AT = frozenset(kind for kind, details in KINDS.items() if "at" in details.takes)
-_ARTICLES = _set("a an the your my his her its their that this")
-_FILLER = _set(
-    "please kindly the a an your his her its their my robot person human man woman humanoid g1 it he she you i we "
-    "they should must shall will would could can want wants like have to of at with on in by for from that so now "
-    "onto into upon inside off over them "
-    "just let us lets let's using me d do does make perform take give start begin finally first next then after "
-    "and ground floor straight still air place be is degrees's itself yourself himself herself out someone "
-    "everyone people hello hi goodbye bye too also towards toward there"
-)
-_BREAK = _set(", ; . ! then and next finally afterwards after")
-_TAKEN = "steps?|bow|turn|look|glance|walk|stroll|kick|punch"
-"""What one takes without a hand."""
-_PHRASES = (
-    (r"\b(?:take|have) a seat\b", "sit"),
-    (r"\bget up\b|\bstraighten up\b|\bstand (?:back|straight|right) up\b", "stand up"),
-    (r"\bpickup\b", "pick up"),
-    (rf"\btake (?=(?:the|a|an|that|this|it|your|my)\b)(?!an? (?:\w+ )?(?:{_TAKEN})\b)", "pick up "),
-    (r"\bturn back\b", "turn around"),
-    (r"\b(?:back|up|over|closer|straight|right) (?=(?:to|towards?)\b)", ""),
-    (r"\bnext to\b", "beside"),
-    (r"\bpunching[ -]?bag\b|\bsandbag\b", "bag"),
-    (r"\b(?:with|using) (?:a|the|your) (?:broom|mop)\b", ""),
-    (r"\blook (?:all )?around\b", "look left, then right"),
-    (r"\bput (?=(?:your |both |the |up )*(?:left |right |both )*(?:hands?|arms?) (?:up|in the air|above)\b)", "raise "),
-    (r"\b(?:in )?(?:a )?(?:full |whole )?circles? around\b|\ball (?:the way )?around\b", "around 360 degrees"),
-    (r"\bavoid(?:ing)?\b", "walk around"),
-)
-"""Turns of phrase, and the same in words that the reader knows."""
+_FUNCTION_WORDS = _PREPOSITIONS | _set("the a an your my his her its their that this with by of do does take make")
+"""Where other words are not understood either, these need not be named."""
 
 _ONES = _words_of(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -226,22 +249,154 @@ _ONES = _words_of(
 )
 _NUMBER: dict[str, float] = {word: float(i) for i, word in enumerate(_ONES)}
 _TENS = {w: 10.0 * (i + 2) for i, w in enumerate(_words_of("twenty thirty forty fifty sixty seventy eighty ninety"))}
-_UNITS: dict[str, tuple[str, float]] = {
-    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), ("distance", 1.0)),
-    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), ("distance", 0.01)),
-    **dict.fromkeys(("ft", "foot", "feet"), ("distance", 0.3048)),
-    **dict.fromkeys(("inch", "inches"), ("distance", 0.0254)),
-    **dict.fromkeys(("degree", "degrees", "deg", "°"), ("angle", 1.0)),
-    **dict.fromkeys(("radian", "radians", "rad"), ("angle", 57.29577951308232)),
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), ("seconds", 1.0)),
-    **dict.fromkeys(("minute", "minutes", "min"), ("seconds", 60.0)),
-    **dict.fromkeys(("time", "times", "step", "steps", "squats", "bows", "claps", "kicks", "punches"), ("count", 1.0)),
-    **dict.fromkeys(("turn", "turns", "circle", "rotation"), ("angle", 360.0)),
+_UNITS: dict[str, dict[str, float]] = {
+    "distance": {
+        **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
+        **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+        **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
+        **dict.fromkeys(("inch", "inches"), 0.0254),
+    },
+    "angle": {
+        **dict.fromkeys(("degree", "degrees", "deg", "°"), 1.0),
+        **dict.fromkeys(("radian", "radians", "rad"), 57.29577951308232),
+    },
+    "seconds": {
+        **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+        **dict.fromkeys(("minute", "minutes", "min"), 60.0),
+    },
+    "count": dict.fromkeys(("time", "times"), 1.0),
+    "steps": dict.fromkeys(("step", "steps"), 1.0),
 }
 _TIMES = {"once": 1, "twice": 2, "thrice": 3}
-_PACE = {"slowly": 0.75, "slow": 0.75, "gently": 0.75, "quickly": 1.1, "fast": 1.1, "quick": 1.1}
+_PACE = {
+    "slowly": 0.75, "slow": 0.75, "gently": 0.75, "carefully": 0.75, "quickly": 1.1, "fast": 1.1, "quick": 1.1,
+}  # fmt: skip
+_SLIGHT: dict[str, dict[str, float]] = {
+    "walk": {"distance": 0.5}, "turn": {"angle": 30.0}, "bow": {"angle": 20.0}, "look": {"angle": 20.0},
+}  # fmt: skip
+"""What 'a bit' is."""
 _RANGES = {"distance": (0.05, 20.0), "angle": (1.0, 720.0), "count": (1, 30), "seconds": (0.2, 60.0)}
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
+_POSES = _set("squat bow raise reach point sit look")
+"""What can be held."""
+
+
+# --- words to phrases -------------------------------------------------------------------------------------------------
+
+
+def _either(words: Iterable[str]) -> str:
+    """Pattern of any of the words, longest first."""
+    return "(?:" + "|".join(re.escape(w) for w in sorted(words, key=len, reverse=True)) + ")"
+
+
+_DET = r"(?:(?:the|your|my|his|her|its|their|an?|that|this) )?"
+_ONE_WORD = rf"(?:{_either(_TENS)}(?: {_either(_ONES[1:10])})?|{_either(_ONES)})"
+_DIGITS = r"(?<![\w.,:/+−-])(?:\d+(?:\.\d+|,\d{1,2})?|\.\d+)(?![.,:/−-]?\d)"
+"""With a decimal point or comma. '1,500' may be one and a half or many, so it is no number; nor is '-2'."""
+_FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(_ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
+_QUANTITY = (
+    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?"
+    rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?|(?:an? |one )?full)"
+)
+_WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
+_UNIT = _either(unit for name, units in _UNITS.items() if name != "steps" for unit in units)
+_THING = _either({*_THINGS, *_CALLED})
+
+_GRAMMAR = {
+    name: re.compile(pattern)
+    for name, pattern in (
+        ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
+                      r"|after (?:that|this)\b) ?)+"),
+        ("polite", r"(?:please|kindly)\b"),
+        ("opening", rf"(?:(?:can|could|would|will) (?:you|{_WHO})|i(?:'d like| would like| want) (?:you|{_WHO}) to"
+                    rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to| by)?(?= [a-z])"
+                    rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
+        ("again", r"(?:again|once (?:more|again)|one more time)\b"),
+        (START, r"(?:back )?to (?:(?:the|your|its|his|her) (?:start|starting (?:point|position|place)|beginning|origin)"
+                r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
+        ("in place", r"(?:in place|on the spot)\b"),
+        ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a|one) (?:full |whole )?circle"
+                   r"|all(?: the way)?)(?= (?:around|round)\b)"),
+        ("everyone", r"(?:to|at) (?:everyone|everybody|someone|somebody|(?:the )?people|the audience)\b"),
+        ("deed", rf"(?:(?:takes?|does|do|makes?|performs?|gives?) )?(?:(?P<number>{_QUANTITY}) (?:full )?(?P<noun>{_either(_NOUNS)})"
+                 r"|an? (?P<way>left|right) turn)\b"),
+        ("verb", rf"{_either(_VERB)}\b"),
+        ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}|(?<=[^a] )steps?)(?![\w/])|(?P<word>once|twice|thrice)\b"),
+        ("number", rf"{_FIGURE}(?!\w)"),
+        ("moment", r"(?:for )?a moment\b"),
+        ("pace", rf"{_either(_PACE)}\b"),
+        ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
+        ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
+        ("limb", rf"(?:(?:with|using) )?{_DET}(?:(?P<both>left and (?:your |the )?right|right and (?:your |the )?left|both(?: of)?"
+                 rf"(?: your| the)?)|(?P<side>left|right|one))? ?\b(?P<part>{_either(_PARTS)})\b"
+                 r"|with (?:the|your|his|her|its) (?P<only>left|right)\b"),
+        ("broom", rf"(?:with|using) {_DET}(?:broom|mop)\b"),
+        ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front|sides?)(?: hand)?(?: side)?\b"
+                      rf"|(?:straight )?(?P<way>{_either(_DIRECTION)})\b(?! to\b| towards?\b| {_DET}{_THING}\b)|(?P<straight>straight)\b(?! to\b)"),
+        ("thing", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) |(?P<preposition>{_either(_PREPOSITIONS)}) )?"
+                  rf"(?:{_DET}(?P<thing>{_THING})|(?P<it>it))\b"),
+        ("there", r"there\b"),
+        ("way", rf"(?P<way>{_either(_DIRECTION)})\b"),
+    )
+}  # fmt: skip
+"""What words can mean, in the order in which it is tried at each place. What matches none is not understood."""
+
+
+_WORD = re.compile(
+    rf"(?:like|as|without) (?:(?:an?|the) )?\w+|[+−-]\d[\w.,]*(?: {_UNIT}\b)?|[+−-]?\w+(?:[.,:/'−-]\w+)*|\S"
+)
+"""What is named where nothing matches."""
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    """Some words of the instruction that mean one thing; every word is in exactly one of them."""
+
+    sort: str
+    """Name in `_GRAMMAR`, or 'unknown'."""
+    text: str
+    said: dict[str, str] = field(default_factory=dict)
+    """What the pattern's groups matched."""
+
+
+@dataclass
+class _Clause:
+    """What stands between two separators: a verb with its details, or details alone."""
+
+    separator: str
+    phrases: list[_Phrase] = field(default_factory=list)
+
+    @property
+    def verbs(self) -> list[_Phrase]:
+        """What names an action."""
+        return [p for p in self.phrases if p.sort in ("verb", "deed")]
+
+
+def _plain(text: str) -> str:
+    """The instruction in lower case, with single spaces."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    text = " ".join(text.split()).strip("\"'“”„« »")
+    text = re.sub(r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " ", text)  # 'forty-five', '90-degree'
+    return re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text)
+
+
+def _phrases(text: str) -> Iterator[_Phrase]:
+    """Cut the text into phrases: each character but spaces is in one."""
+    at, opening = 0, True
+    while at < len(text):
+        for sort, pattern in _GRAMMAR.items():
+            found = pattern.match(text, at) if sort != "opening" or opening else None
+            if found:
+                said = {name: value for name, value in found.groupdict().items() if value}
+                yield _Phrase(sort, found[0].strip(), said)
+                break
+        else:
+            found, sort = _WORD.match(text, at), "unknown"
+            yield _Phrase(sort, found[0])
+        opening = sort in ("separator", "polite") or (opening and sort == "opening")
+        at = found.end()
+        while text[at : at + 1] == " ":
+            at += 1
 
 
 def parse(instruction: str) -> Plan:
@@ -250,30 +405,27 @@ def parse(instruction: str) -> Plan:
     Raises
     ------
     BadInput
-        It is empty, holds a word that is not understood, a detail that the action does not take, or a figure out of
+        It is empty, holds words that are not understood, a detail that the action does not take, or a figure out of
         range; the message names the words.
     """
-    words = _words(instruction)
-    if not any(re.search(r"\w", w) for w in words):
+    text = _plain(instruction)
+    if not re.search(r"\w", text):
         raise BadInput(f"The instruction is empty: say what to do, for example 'walk forward two metres' ({KNOWN}).")
-    return _Reader(words).read()
-
-
-def _words(text: str) -> list[str]:
-    text = text.lower().replace("’", "'")
-    text = re.sub(r"(\d),(\d{3})\b", r"\1\2", text)
-    text = re.sub(r"\b(half|quarter)[- ](?=turn)", r"\1 ", text)
-    text = re.sub(r"\b(left) and (?:your |the )?right (?=hands?\b|arms?\b)", "both ", text)
-    text = re.sub(r"\b(right) and (?:your |the )?left (?=hands?\b|arms?\b)", "both ", text)
-    text = re.sub(r"\bstand(ing)? still\b", "stand", text)
-    text = re.sub(r"\b(counter|anti)-clockwise", r"\1clockwise", text)
-    for phrase, plain in _PHRASES:
-        text = re.sub(phrase, plain, text)
-    return re.findall(r"\d+(?:\.\d+)?|\.\d+|[^\W\d_]+(?:'[^\W\d_]+)?|[^\s\w'\"()-]|°", text)
+    phrases = [p for p in _phrases(text) if p.sort not in ("polite", "opening")]
+    unknown = [p.text for p in phrases if p.sort == "unknown"]
+    if unknown:
+        raise _not_understood([w for w in unknown if w not in _FUNCTION_WORDS] or unknown)
+    clauses = [_Clause("")]
+    for phrase in phrases:
+        if phrase.sort == "separator":
+            clauses.append(_Clause(phrase.text))
+        else:
+            clauses[-1].phrases.append(phrase)
+    return Plan(_Reader([c for c in clauses if c.phrases]).read())
 
 
 def _not_understood(words: Sequence[str]) -> BadInput:
-    named = ", ".join(f"'{w}'{_suggested(w)}" for w in dict.fromkeys(words))
+    named = ", ".join(f"'{w[:60]}'{_suggested(w)}" for w in list(dict.fromkeys(words))[:12])
     return BadInput(
         f"The mannequin does not understand {named}: it knows {KNOWN}, with sides, directions, distances, angles, "
         "counts and seconds; other backends can do more (see 'exoactor doctor')."
@@ -282,278 +434,387 @@ def _not_understood(words: Sequence[str]) -> BadInput:
 
 def _suggested(word: str) -> str:
     """What a misspelt word may have been."""
-    groups = (_VERB, _THINGS, _CALLED, _DIRECTION, _UNITS, _NUMBER, _TENS, _HAND, _FOOT, _PACE, _TIMES)
+    groups = (_VERB, _THINGS, _CALLED, _DIRECTION, *_UNITS.values(), _NUMBER, _TENS, _HAND, _FOOT, _PACE, _TIMES)
     alike = [w for group in groups for w in group if w[0] == word[0] and abs(len(w) - len(word)) < 2 and w != word]
     return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, alike, 1, 0.75))
 
 
-@dataclass
+# --- phrases to actions -----------------------------------------------------------------------------------------------
+
+
 class _Reader:
-    """One pass over the words."""
+    """Makes actions of clauses. Each phrase of a clause is used for its action, or refused by name."""
 
-    words: list[str]
-    at: int = 0
-    actions: list[Action] = field(default_factory=list)
-    fresh: bool = True
-    """A separator was read since the last action's words: a bare detail now repeats the verb."""
-    comma: bool = False
-    """It was only a comma: a detail that is still open belongs to the verb before it."""
-    pending: dict[str, object] = field(default_factory=dict)
-    """Details read before the first verb, such as 'with your left hand, wave'."""
-    unknown: list[str] = field(default_factory=list)
+    def __init__(self, clauses: list[_Clause]) -> None:
+        self.clauses = clauses
+        self.actions: list[Action] = []
 
-    def read(self) -> Plan:
-        while self.at < len(self.words):
-            self._next()
-        if self.unknown:
-            raise _not_understood(self.unknown)
-        if self.pending or not self.actions:
+    def read(self) -> tuple[Action, ...]:
+        """Read all clauses, in their order."""
+        pending: list[_Phrase] = []  # details that come before their verb, such as 'with your left hand, wave'
+        for k, clause in enumerate(self.clauses):
+            after = self.clauses[k + 1] if k + 1 < len(self.clauses) else None
+            if clause.verbs:
+                self._act(clause, pending)
+                pending = []
+            elif not self.actions or (
+                after and after.verbs and after.separator == "," and clause.separator != ","
+                and all(p.sort == "limb" for p in clause.phrases)
+            ):  # fmt: skip
+                pending += clause.phrases
+            else:
+                self._go_on(clause)
+        if pending or not self.actions:
             raise BadInput(f"The instruction names no action: say what to do ({KNOWN}).")
-        return Plan(settled(self.actions))
+        return settled(self.actions)
 
-    def _peek(self, ahead: int = 0) -> str:
-        return self.words[self.at + ahead] if self.at + ahead < len(self.words) else ""
+    def _act(self, clause: _Clause, pending: list[_Phrase]) -> None:
+        verb, *more = clause.verbs
+        if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
+            kind = _NOUNS.get(more[0].said.get("noun", "turn"))
+            if kind == _VERB[verb.text] or {kind, _VERB[verb.text]} == {"walk", "step"}:
+                more = more[1:]
+        if more:
+            raise BadInput(
+                f"The mannequin does not understand '{more[0].text}' after '{verb.text}': join actions with 'and' or "
+                "'then'."
+            )
+        details = [*pending, *(p for p in clause.phrases if p is not verb or p.sort == "deed")]
+        kind = _NOUNS.get(verb.said.get("noun", "turn")) if verb.sort == "deed" else _VERB[verb.text]
+        if kind == "return":
+            kind, details = "walk", details or [_Phrase(START, "return")]
+        if kind in ("hold", "stand") and self._stays(verb, details):
+            return
+        if (
+            kind == "stand"
+            and verb.text.startswith("stand")
+            and self.actions
+            and self.actions[-1].kind in ("sit", "squat", "bow")
+        ):
+            self.actions.append(Action("rise"))
+        if kind == "look around":
+            self.actions += [Action("look", direction="left"), Action("look", direction="right")]
+            kind = "look"
+            if details:
+                raise _unfit(verb.text, details[0])
+            return
+        self._fill(self._opened(kind, verb, details), details, verb)
 
-    def _next(self) -> None:
-        word = self._peek()
-        value, used = _number(self.words[self.at :])
-        if word == "stand" and self._peek(1) == "up":
-            self._open("rise", 2)
-        elif word in ("say", "says") and self._peek(1) in ("hello", "hi", "goodbye", "bye"):
-            self._open("wave", 2)
-        elif used and self._measure(value, used):
-            pass
-        elif word in ("a", "an") or word in _BREAK:
-            if word in _BREAK:
-                self.comma = word == "," and (self.comma or not self.fresh)
-                self.fresh = True
-            self.at += 1
-        elif word == "place" and self._before() == "in":
-            self.at += 1  # 'march in place'
-        elif word in ("move", "moving") and self._moves_thing():
-            self._open("place" if {*_THINGS, *_CALLED, "floor"} & set(self._clause()[1:]) else "push", 1)
-        elif word in _VERB:
-            self._open("touch" if _VERB[word] == "place" and self._hand_follows() else _VERB[word], 1)
-        elif word in _TIMES:
-            self._set("count", _TIMES[word], 1)
-        elif word in _PACE and self.fresh and self._peek(1) in _VERB:
-            self.pending["pace"] = _PACE[word]  # 'then quickly wave': of the verb that comes
-            self.at += 1
-        elif word in _PACE:
-            self._set("pace", _PACE[word], 1)
-        elif word in ("left", "right", "both"):
-            self._side(word)
-        elif word in _DIRECTION:
-            self._set("direction", _DIRECTION[word], 1)
-        elif word in _HAND | _FOOT | _HEAD | {"knees", "knee", "waist"}:
-            self._part(word)
-        elif word in _CALLED or word in _THINGS:
-            self._thing(_CALLED.get(word, word))
-        elif word in ("it", "them") and self._takes_thing() and self._meant():
-            self._thing(self._meant())
-        elif word in ("floor", "ground") and self._kind() in _TAKE_AT and self._before() in _ONTO:
-            self._set("at", "floor", 1)
-        elif word == "there" and self._kind() == "place" and self._goal():
-            self._set("at", self._goal(), 1)
-        elif word in _FILLER:
-            self.at += 1
-        else:
-            self.unknown.append(word)
-            self.at += 1
+    def _opened(self, kind: str, verb: _Phrase, details: list[_Phrase]) -> Action:
+        """The bare action of a verb, which may depend on what follows it."""
+        things = [p for p in details if p.sort == "thing"]
+        limbs = [p for p in details if p.sort == "limb" and p.said.get("part") in _HAND]
+        second = things[1].said if len(things) > 1 else {}
+        if kind in ("walk", "step") and any(p.sort == "in place" for p in details):
+            return Action("march")
+        if kind == "place" and limbs and not limbs[0].text.startswith(("with", "using")):
+            return Action("touch" if things else "raise")
+        if kind == "take" or (kind == "walk" and verb.text.startswith("mov") and things and _bare(things[0])):
+            if "to" in second:
+                return Action("carry")
+            if kind == "take":
+                return Action("pick up", direction="up")
+            return Action("place" if second else "push")
+        if kind == "pick up" and " up" in verb.text:
+            return Action(kind, direction="up")
+        if kind == "pick up" and verb.text == "pickup":
+            return Action(kind, direction="up")
+        if kind == "raise" and things and _bare(things[0]):
+            return Action("pick up")
+        bent = next((p for p in details if p.said.get("part") in ("knee", "knees")), None)
+        if kind == "bow" and bent:
+            return Action("squat")
+        if kind == "turn" and any(p.said.get("part") in _HEAD for p in details):
+            return Action("look")
+        return {
+            "approach": Action("walk"),
+            "avoid": Action("walk", direction="around"),
+            "face": Action("turn"),
+            "turn back": Action("turn", direction="around"),
+        }.get(kind) or Action(kind)
 
-    def _before(self) -> str:
-        """The word before this one and its article."""
-        before = [w for w in self.words[: self.at] if w not in _ARTICLES]
-        return before[-1] if before else ""
+    def _stays(self, verb: _Phrase, details: list[_Phrase]) -> bool:
+        """Read 'stay there for 3 seconds' and 'hold it for 3 seconds' as part of the pose before; False: it is not."""
+        last = self.actions[-1] if self.actions else None
+        if last is None or last.kind not in _POSES or last.thing not in (None, "chair") or verb.text == "stop":
+            return False
+        pronoun = [
+            p for p in details if p.sort == "there" or "it" in p.said or p.sort == "direction" or p.sort == "limb"
+        ]
+        if not pronoun and _VERB[verb.text] != "hold":
+            return False
+        if any(p.said.get("thing") for p in details):
+            return False
+        rest = [p for p in details if p not in pronoun]
+        if not any(p.sort == "amount" for p in rest):
+            raise BadInput(
+                f"'{' '.join([verb.text, *(p.text for p in details)])}' does not say for how long: a task ends "
+                "upright, with the arms down; say for example 'for 3 seconds'."
+            )
+        for phrase in pronoun:
+            if phrase.sort == "direction" and phrase.said.get("way") != last.direction and last.kind != "squat":
+                raise _unfit(verb.text, phrase)
+            if phrase.sort == "limb" and phrase.said.get("part") not in _HAND:
+                raise _unfit(verb.text, phrase)
+        for phrase in rest:
+            if phrase.sort != "amount" or phrase.said.get("unit") not in _UNITS["seconds"]:
+                raise _unfit(verb.text, phrase)
+            self.actions[-1] = _amount(self.actions[-1], phrase)
+        return True
 
-    def _clause(self) -> list[str]:
-        """The words that follow, without articles, up to the next separator."""
-        after = self.words[self.at + 1 :]
-        end = next((k for k, w in enumerate(after) if w in _BREAK), len(after))
-        return [w for w in after[:end] if w not in _ARTICLES]
-
-    def _moves_thing(self) -> bool:
-        """Whether 'move' is about a thing: 'move the box onto the table'."""
-        first = next(iter(self._clause()), "")
-        return first in _THINGS or first in _CALLED or first == "it"
-
-    def _hand_follows(self) -> bool:
-        """Whether 'put' is about a hand: 'put your right hand on the table'."""
-        after = [w for w in self.words[self.at + 1 :] if w not in _ARTICLES | {"left", "right", "both", "one"}]
-        return bool(after) and after[0] in _HAND
-
-    def _takes_thing(self) -> bool:
-        return self._kind() == "raise" or (self._kind() in KINDS and "thing" in KINDS[self._kind()].takes)
-
-    def _meant(self) -> str:
-        """What 'it' is: for hands that hold something this, else what was named last."""
+    def _go_on(self, clause: _Clause) -> None:
+        """Read a clause without a verb: a detail that is still open, or the last action once more."""
         last = self.actions[-1]
-        named = [name for action in self.actions for name in (action.thing, action.at) if name not in (None, "floor")]
-        taken = [a.thing for a in self.actions[:-1] if a.kind in ("pick up", "carry") and a.thing]
-        if last.kind in ("place", "carry") and last.thing is None and taken:
+        verb = _Phrase("verb", last.kind)
+        if [p.sort for p in clause.phrases] == ["again"]:
+            self.actions.append(last)
+            return
+        if clause.separator == "," or all(p.sort == "pace" for p in clause.phrases):
+            try:  # 'walk forward, two metres'
+                done = self._filled(last, clause.phrases, verb)
+                self.actions[-1] = done
+                return
+            except BadInput:
+                pass
+        again = last.at if last.kind == "place" and clause.phrases[0].sort == "thing" else None
+        self._fill(Action(last.kind, at=again), clause.phrases, verb)
+
+    def _fill(self, action: Action, details: list[_Phrase], verb: _Phrase) -> None:
+        self.actions.append(self._filled(action, details, verb))
+
+    def _filled(self, action: Action, details: list[_Phrase], verb: _Phrase) -> Action:
+        """The action with its details."""
+        amounts = any(p.sort in ("amount", "deed", "slight") for p in details)
+        clockwise = any(p.said.get("way", "").endswith("clockwise") for p in details)
+        for phrase in sorted(details, key=lambda p: p.sort == "slight"):
+            action = self._detail(action, phrase, verb, amounts)
+        if clockwise and action.direction == "around" and action.thing and action.side:
+            action = replace(action, side="left" if action.side == "right" else "right")  # it passes the other side
+        return action
+
+    def _detail(self, action: Action, phrase: _Phrase, verb: _Phrase, amounts: bool) -> Action:
+        kind, said, sort = action.kind, phrase.said, phrase.sort
+        if sort == "amount":
+            return _amount(action, phrase)
+        if sort == "deed":
+            return _deed(action, phrase)
+        if sort == "number":
+            return _number_alone(action, phrase)
+        if sort == "pace":
+            return _with(action, "pace", _PACE[phrase.text], phrase)
+        if sort == "limb":
+            return _limb(action, phrase)
+        if sort == "thing":
+            return self._thing(action, phrase, verb)
+        if sort in ("direction", "way"):
+            return self._direction(action, phrase, verb, amounts)
+        if sort == "slight" and kind in _SLIGHT:
+            if not any(getattr(action, name) for name in ("distance", "angle", "count")):
+                return replace(action, **_SLIGHT[kind])
+        elif sort == "above" and "up" in KINDS[kind].directions:
+            return _with(action, "direction", "up", phrase)
+        elif sort == "circle" and kind == "walk":
+            return replace(_with(action, "direction", "around", phrase), angle=360.0)
+        elif sort == "circle" and kind == "turn":
+            return _with(action, "angle", 360.0, phrase)
+        elif sort == START and kind == "walk" and action.thing is None:
+            return replace(action, thing=START)
+        elif sort == "there" and kind == "place" and self._goal():
+            return _with(action, "at", self._goal(), phrase)
+        elif (
+            (sort == "again" and any(a.kind == kind for a in self.actions))
+            or (sort == "in place" and kind in ("march", "turn"))
+            or (sort == "everyone" and kind == "wave")
+            or (sort == "broom" and kind == "sweep")
+            or (sort in ("moment", "there") and kind == "stand")
+        ):
+            return action
+        raise _unfit(verb.text, phrase)
+
+    def _direction(self, action: Action, phrase: _Phrase, verb: _Phrase, amounts: bool) -> Action:
+        word = phrase.said.get("way") or phrase.said.get("aside") or "forward"
+        if word == "back" and action.kind == "walk" and phrase.text == "back" and self.actions:
+            turned = self.actions[-1].kind == "turn" and (
+                self.actions[-1].direction == "around" or self.actions[-1].angle == 180.0
+            )
+            been = any(a.kind in ("walk", "step", "carry") for a in self.actions)
+            if been and not amounts:
+                return self._detail(action, _Phrase(START, phrase.text), verb, amounts)
+            if turned:
+                word = "forward"
+        side = word in ("left", "right") and "aside" not in phrase.said
+        if side and action.kind in _SIDE_FIRST and action.thing is None:
+            return _with(action, "side", word, phrase)
+        return _with(action, "direction", _DIRECTION[word], phrase)
+
+    def _thing(self, action: Action, phrase: _Phrase, verb: _Phrase) -> Action:
+        """Read a thing by the word before it: what the action is done to, or what that stands on or is brought to."""
+        kind, said = action.kind, phrase.said
+        before = said.get("to") or said.get("preposition") or "-"
+        name = _CALLED.get(said.get("thing", ""), said.get("thing", "")) or self._meant(action)
+        if not name:
+            raise _unfit(verb.text, phrase)
+        if kind == "sweep" and name == "floor" and before == "-":
+            return action
+        if kind == "walk" and before in ("around", "round", "past"):
+            action, before = _with(action, "direction", "around", phrase), "to"
+        elif before == "-" and _VERB.get(verb.text) in ("approach", "avoid", "face"):
+            before = "to"
+        elif kind == "walk" and action.direction == "around" and before == "-":
+            before = "to"
+        if kind == "push" and action.thing and before in _words_of(f"{_TOWARDS} {_ON} into"):
+            raise BadInput(
+                f"The mannequin pushes straight ahead: say how far, as in 'push the {action.thing} one metre'."
+            )
+        if action.thing is None and before in _THING_AFTER.get(kind, "").split() and name != "floor":
+            return replace(action, thing=name)
+        if action.at in (None, name) and before in _AT_AFTER.get(kind, "").split():
+            return replace(action, at=name)
+        if action.at and action.thing is None and before == "-":
+            return replace(action, thing=name)
+        raise _unfit(verb.text, phrase)
+
+    def _meant(self, action: Action) -> str:
+        """What 'it' is: for hands that hold something this, else what was named last."""
+        named = [n for a in self.actions for n in (a.thing, a.at) if n not in (None, "floor", START)]
+        taken = [a.thing for a in self.actions if a.kind in ("pick up", "carry") and a.thing]
+        if action.kind in ("place", "carry") and action.thing is None and taken:
             return taken[-1]
-        named = [name for name in named if name != last.thing]
+        named = [name for name in named if name != action.thing]
         return named[-1] if named else ""
 
     def _goal(self) -> str | None:
         """Where 'there' is: what was carried or walked to last."""
         goals = [a.at if a.kind == "carry" else a.thing for a in self.actions if a.kind in ("carry", "walk")]
-        return goals[-1] if goals else None
-
-    def _thing(self, name: str) -> None:
-        if not self.actions:
-            self.pending["thing"] = name
-            self.at += 1
-            return
-        if self._kind() == "raise":
-            self.actions[-1] = replace(self.actions[-1], kind="pick up")
-        last = self.actions[-1]
-        if last.kind == "push" and last.thing and self._before() in _set("to into onto towards toward"):
-            raise BadInput(
-                f"The mannequin pushes straight ahead: say how far, as in 'push the {last.thing} one metre'."
-            )
-        second = last.thing is not None or (last.kind in ("place", "carry") and self._before() in _ONTO)
-        self._set("at" if last.kind in _TAKE_AT and second and not self.fresh else "thing", name, 1)
-
-    def _kind(self) -> str:
-        return self.actions[-1].kind if self.actions else ""
-
-    def _open(self, kind: str, used: int) -> None:
-        self.at += used
-        self.actions.append(Action(kind))
-        self.fresh = False
-        for name, value in self.pending.items():
-            self._set(name, value, 0)
-        self.pending = {}
-
-    def _set(self, name: str, value: object, used: int) -> None:
-        self.at += used
-        if not self.actions:
-            self.pending[name] = value
-            return
-        last = self.actions[-1]
-        if self.comma and getattr(last, name) is None:
-            self.fresh = False  # 'walk forward, two metres'
-        if self.fresh and name != "pace":
-            # 'look left, then right' and 'turn left 90 degrees, and then 45 degrees right' repeat the verb
-            again = last.at if last.kind == "place" and name == "thing" else None  # 'on the table, then the cup'
-            self.actions.append(Action(self._kind(), at=again))
-            self.fresh = False
-        last = self.actions[-1]
-        old = getattr(last, name)
-        if name == "direction" and last.kind == "walk" and {old, value} in ({"around", "left"}, {"around", "right"}):
-            last = replace(last, side=old if value == "around" else value)  # 'around the box to the left'
-            value = "around"
-        elif name == "direction" and last.kind in ("walk", "step", "raise") and "side" in (old, value):
-            value = old if value == "side" and old else value  # 'sideways to the left'
-        elif name == "direction" and last.kind in ("reach", "point", "bow", "look") and old:
-            raise BadInput(f"'{last.kind} {old}' and '{value}' contradict each other: join them with 'then'.")
-        elif name not in ("pace", "thing", "at", "direction") and old is not None and old != value:
-            raise BadInput(f"'{last.kind}' was given two values of {name} ({old:g} and {value:g})."
-                           if name != "side" else f"'{last.kind}' was given both '{old}' and '{value}'.")  # fmt: skip
-        elif name == "direction" and old and old != value:
-            raise BadInput(f"'{last.kind} {old}' and '{value}' contradict each other: join them with 'then'.")
-        self.actions[-1] = replace(last, **{name: value})
-
-    def _side(self, word: str) -> None:
-        after = self._peek(1)
-        if after in _HAND | _FOOT | {"fist"} or word == "both":
-            self._set("side", word, 1)
-        elif after == "side":
-            self._set("direction", word, 2)
-        elif self._kind() in _SIDE_FIRST and self._before() != "to":
-            self._set("side", word, 1)
-        else:
-            self._set("direction", word, 1)
-
-    def _part(self, word: str) -> None:
-        """Read a body part: it must be the one that the action moves."""
-        kind, plural = self._kind(), word in ("hands", "arms", "fists")
-        if not self.actions and not self.pending:
-            self.unknown.append(word)
-        elif word in _HEAD and kind in ("turn", "look", "nod"):
-            self.actions[-1] = replace(self.actions[-1], kind="look" if kind == "turn" else kind)
-        elif word in ("knees", "knee") and kind == "bow":
-            self.actions[-1] = replace(self.actions[-1], kind="squat")
-        elif (word == "waist" and kind == "bow") or (self.pending and not kind):
-            pass
-        elif (word in _HAND and kind in _HAND_KINDS) or (word in _FOOT and kind in _FOOT_KINDS):
-            if plural and self.actions[-1].side is None and kind != "clap":
-                self.actions[-1] = replace(self.actions[-1], side="both")
-        else:
-            raise BadInput(
-                f"The mannequin cannot {kind} with '{word}': other backends can do more (see 'exoactor doctor')."
-            )
-        self.at += 1
-
-    def _measure(self, value: float, used: int) -> bool:
-        """Read a number and its unit; False where the word is no number after all ('a', 'an')."""
-        while self.words[self.at + used : self.at + used + 1] in (["of"], ["full"], ["more"], ["big"]):
-            used += 1
-        unit = self._peek(used)
-        article = self._peek() in ("a", "an") and used == 1
-        if unit in _UNITS and not (unit == "turn" and self._kind() == "turn" and article):
-            name, scale = _UNITS[unit]
-            kind = self._kind()
-            if unit in ("step", "steps") and (not self.actions or self.fresh or kind not in ("walk", "step")):
-                self._open("step", 0)  # 'take two steps'
-            if unit in ("turn", "turns", "circle", "rotation") and (not self.actions or kind != "turn"):
-                self._open("turn", 0)  # 'make a half turn'
-            for word, verb in (("squats", "squat"), ("bows", "bow"), ("claps", "clap"), ("kicks", "kick"),
-                               ("punches", "punch")):  # fmt: skip
-                if unit == word:
-                    self._open(verb, 0)
-            self._set(name, _in_range(name, value * scale), used + 1)
-            return True
-        if article or self._peek() in ("a", "an"):
-            return False
-        if self._kind() == "turn" and not self.fresh:
-            self._set("angle", _in_range("angle", value), used)
-        elif self.actions and "distance" not in KINDS[self._kind()].takes and "count" in KINDS[self._kind()].takes:
-            self._set("count", _in_range("count", value), used)
-        else:
-            number = " ".join(self.words[self.at : self.at + used])
-            raise BadInput(f"The number '{number}' has no unit that the mannequin knows: say metres, feet, steps, "
-                           "degrees, times or seconds.")  # fmt: skip
-        return True
+        return goals[-1] if goals and goals[-1] != START else None
 
 
-def _number(words: Sequence[str]) -> tuple[float, int]:
-    """Read a number at the front: its value and how many words it takes (0: there is none)."""
-    if not words:
-        return 0.0, 0
-    first, at = words[0], 1
-    if re.fullmatch(r"\d*\.?\d+", first):
-        value = float(first)
-    elif first in _TENS:
-        value = _TENS[first]
-        if 1 <= _NUMBER.get(words[1] if len(words) > 1 else "", 0) <= 9:
-            value, at = value + _NUMBER[words[1]], 2
-    elif first in _NUMBER:
-        value = _NUMBER[first]
-    elif first in ("half", "quarter"):
-        at = 2 if words[1:2] in (["a"], ["of"], ["an"]) else 1
-        return (0.5 if first == "half" else 0.25), at
-    elif first in ("a", "an"):
-        if words[1:2] == ["couple"]:
-            return 2.0, 2
-        if words[1:2] and words[1] in ("half", "quarter"):
-            value, used = _number(words[1:])
-            return value, used + 1
-        value = 1.0
-    elif first == "full":
-        return 1.0, 1
+def _bare(phrase: _Phrase) -> bool:
+    """Whether a thing stands there without 'to', 'on' and the like."""
+    return not {"to", "preposition"} & set(phrase.said)
+
+
+def _unfit(verb: str, phrase: _Phrase) -> BadInput:
+    """The error for a phrase that an action cannot use."""
+    words = re.sub(rf"^{_DET}", "", phrase.text)
+    thing = phrase.said.get("thing")
+    takes = (
+        f"'{verb}' takes no thing ('{thing}'). "
+        if thing and "thing" not in KINDS.get(verb, _kind("", "thing")).takes
+        else ""
+    )
+    return BadInput(
+        f"{takes}The mannequin does not understand '{words}' with '{verb}': other backends can do more (see 'exoactor "
+        "doctor')."
+    )
+
+
+def _with(action: Action, name: str, value: object, phrase: _Phrase) -> Action:
+    """The action with one more detail, which must not contradict those before."""
+    old, kind = getattr(action, name), action.kind
+    if name == "direction" and kind == "walk" and {old, value} in ({"around", "left"}, {"around", "right"}):
+        return replace(action, side=old if value == "around" else value, direction="around")  # 'around it to the left'
+    if name == "direction" and kind in ("walk", "step", "raise") and "side" in (old, value):
+        return replace(action, direction=value if value != "side" else old or value)  # 'sideways to the left'
+    if name == "direction" and old and old != value:
+        raise BadInput(f"'{kind} {old}' and '{value}' contradict each other: join them with 'then'.")
+    if name == "pace" and old != 1.0 and old != value:
+        raise _unfit(kind, phrase)
+    if name not in ("pace", "direction") and old is not None and old != value:
+        given = f"{old} and {value}" if isinstance(value, str) else f"{old:g} and {value:g}"
+        raise BadInput(f"'{kind}' was given two values of {name} ({given}).")
+    return replace(action, **{name: value})
+
+
+def _amount(action: Action, phrase: _Phrase) -> Action:
+    """Read a number with its unit."""
+    if "word" in phrase.said:
+        unit, name, value = "times", "count", float(_TIMES[phrase.said["word"]])
     else:
-        return 0.0, 0
-    if words[at : at + 1] == ["hundred"]:
-        value, at = value * 100.0, at + 1
-        skip = 1 if words[at : at + 1] == ["and"] else 0
-        rest, used = _number(words[at + skip :])
-        if used and words[at + skip] not in ("a", "an", "half", "quarter"):
-            value, at = value + rest, at + skip + used
-    if list(words[at : at + 3]) in (["and", "a", "half"], ["and", "a", "quarter"]):
-        value, at = value + (0.5 if words[at + 2] == "half" else 0.25), at + 3
-    return value, at
+        unit = phrase.said["unit"]
+        name = next(name for name, units in _UNITS.items() if unit in units)
+        value = _value(phrase.said["number"]) * _UNITS[name][unit]
+    allowed = {
+        "distance": ("for", "by"),
+        "angle": ("by",),
+        "seconds": ("for",),
+        "count": ("for",),
+        "steps": ("in", "for"),
+    }
+    if phrase.said.get("before", allowed[name][0]) not in allowed[name]:
+        raise _unfit(action.kind, phrase)
+    if name == "steps" and action.kind not in ("walk", "step", "march", "carry"):
+        raise _unfit(action.kind, phrase)
+    if name == "count" and action.kind in ("walk", "march"):
+        raise BadInput(f"'{action.kind}' does not take '{phrase.text}': say how many steps or metres.")
+    name = "count" if name == "steps" else name
+    return _with(action, name, _in_range(name, value), phrase)
+
+
+def _deed(action: Action, phrase: _Phrase) -> Action:
+    """Read 'two steps', 'a bow', 'a half turn' or 'a left turn'."""
+    if "way" in phrase.said:
+        return _with(action, "direction", phrase.said["way"], phrase)
+    number, noun = phrase.said["number"], phrase.said["noun"]
+    value, kind = _value(number), _NOUNS[noun]
+    if kind == "turn" and action.kind == "turn":
+        if number in ("a", "an") and noun == "turn":
+            return action
+        return _with(action, "angle", _in_range("angle", 360.0 * value), phrase)
+    if number in ("a", "an") and kind != "step":
+        return action
+    return _with(action, "count", _in_range("count", value), phrase)
+
+
+def _number_alone(action: Action, phrase: _Phrase) -> Action:
+    value, takes = _value(phrase.text), KINDS[action.kind].takes
+    if action.kind == "turn":
+        return _with(action, "angle", _in_range("angle", value), phrase)
+    if "count" in takes and "distance" not in takes and action.kind != "march":
+        return _with(action, "count", _in_range("count", value), phrase)
+    raise BadInput(
+        f"The number '{phrase.text}' has no unit that the mannequin knows: say metres, feet, steps, degrees, times or "
+        "seconds."
+    )
+
+
+def _limb(action: Action, phrase: _Phrase) -> Action:
+    """Read a body part: it must be the one that the action moves."""
+    kind, said = action.kind, phrase.said
+    part = said.get("part", "hand" if kind in _HAND_KINDS else "foot")
+    side = "both" if "both" in said else said.get("side") or said.get("only")
+    plural = part in ("hands", "arms", "fists")
+    if part in _HEAD and kind in ("look", "nod") and side is None:
+        return action
+    if (part in ("knee", "knees") and kind == "squat") or (part == "waist" and kind == "bow"):
+        return action
+    if not (part in _HAND and kind in _HAND_KINDS) and not (part in _FOOT and kind in _FOOT_KINDS):
+        raise BadInput(
+            f"The mannequin cannot {kind} with '{part}': other backends can do more (see 'exoactor doctor')."
+        )
+    if kind == "clap" and (side == "both" or plural) and side != "one":
+        return action
+    side = "both" if plural and side is None else "right" if side == "one" else side
+    return action if side is None else _with(action, "side", side, phrase)
+
+
+def _value(text: str) -> float:
+    """Value of what `_QUANTITY` matches."""
+    text = text.replace(",", ".")
+    if re.fullmatch(r"\d*\.?\d+", text):
+        return float(text)
+    words = [w for w in text.split() if w != "of"]
+    whole, _, part = text.partition(" and a ")
+    if part in ("half", "quarter"):
+        return _value(whole) + _value(part)
+    if "half" in words or "quarter" in words:
+        return 0.5 if "half" in words else 0.25
+    if "couple" in words:
+        return 2.0
+    if "hundred" in words:
+        k = words.index("hundred")
+        return 100.0 * _value(" ".join(words[:k])) + sum(_value(w) for w in words[k + 1 :] if w != "and")
+    return sum({**_NUMBER, **_TENS, "a": 1.0, "an": 1.0}.get(word, 0.0) for word in words) or 1.0  # 'full'
 
 
 def _in_range(name: str, value: float) -> float | int:
@@ -570,29 +831,35 @@ def _in_range(name: str, value: float) -> float | int:
 def settled(actions: Sequence[Action]) -> tuple[Action, ...]:
     """Check that each action takes its details, and join 'sit down', waiting and 'stand up' into one."""
     out: list[Action] = []
-    seated = False
-    for action in actions:
-        _check(action)
-        if seated and action.kind == "stand":
+    down = False
+    for number, action in enumerate(actions, 1):
+        check(action)
+        if down and action.kind == "stand":
             out[-1] = replace(out[-1], seconds=(out[-1].seconds or 0.0) + (action.seconds or 1.0))
             continue
         if action.kind == "pick up" and out and out[-1].kind in ("reach", "bow", "squat"):
             bent = out[-1]  # 'reach down and pick up the bottle'
             if bent == Action(bent.kind, bent.side, "down", pace=bent.pace):
                 action = replace(action, side=action.side or out.pop().side)
-        if action.kind == "rise":
-            if not seated:
-                out.append(Action("stand"))
-            seated = False
-            continue
-        if seated and action.kind != "sit":
-            seated = False  # the person stands up by itself before it does anything else
-        seated = seated or action.kind == "sit"
-        out.append(action)
+        if action.kind != "rise":
+            out.append(action)
+        elif not down:
+            out.append(Action("stand"))
+        # the person stands up by itself before it does anything else
+        rises = next((a.kind for a in actions[number:] if a.kind != "stand"), "") == "rise"
+        low = action.kind in ("squat", "bow") and (action.count or 1) == 1
+        down = action.kind == "sit" or (low and (rises or action.direction == "down"))
     return tuple(out)
 
 
-def _check(action: Action) -> None:
+def check(action: Action) -> None:
+    """Check that an action takes its details.
+
+    Raises
+    ------
+    BadInput
+        It does not.
+    """
     kind = KINDS[action.kind]
     if action.kind in ("walk", "step") and action.direction == "side":
         raise BadInput(f"'{action.kind} sideways' needs a direction: say left or right.")
@@ -614,8 +881,29 @@ def _check(action: Action) -> None:
         raise BadInput(
             f"'walk' takes no angle ({action.angle:g}): turn first, or say 'walk in a circle around the box'."
         )
-    if action.kind == "walk" and action.direction == "around" and action.thing is None:
+    if action.kind == "walk" and action.direction == "around" and action.thing is None and not action.angle:
         raise BadInput("'walk around' needs a thing: say for example 'walk around the box'.")
+    if action.kind == "walk" and (action.thing or action.direction == "around"):
+        _takes_none(action, "'walk' to something, around it or in a circle", "count")
+        if action.direction == "around" or action.thing == START:
+            _takes_none(action, f"'walk' {'around' if action.thing != START else 'to the start'}", "distance")
+        if action.direction != "around":
+            _takes_none(action, "'walk' to something", "side")
+    if action.kind == "look" and action.thing:
+        _takes_none(action, "'look' at something", "angle")
+    if action.kind in ("wave", "clap", "nod", "sweep", "march") and action.count and action.seconds:
+        raise BadInput(
+            f"'{action.kind}' was given {action.count} times and {action.seconds:g} seconds: say one of them."
+        )
+    if action.kind in ("stand", "hold") and action.pace != 1.0:
+        raise BadInput(f"'{action.kind}' takes no pace ({'slowly' if action.pace < 1.0 else 'quickly'}).")
+    if action.kind == "sit" and action.thing not in (None, "chair"):
+        raise BadInput(f"The mannequin sits on a chair only, not on the {action.thing}.")
+    if action.thing == START and action.kind != "walk":
+        raise BadInput(f"'{action.kind}' takes no place to do it at ('{START}').")
+    most = _steepest(action)
+    if action.angle and action.angle > most:
+        raise BadInput(f"The mannequin cannot {action.kind} by {action.angle:g} degrees: up to {most:g} can be done.")
     if action.kind in _FOOT_KINDS and action.side == "both":
         raise BadInput(f"The mannequin cannot {action.kind} with both feet at once: say left or right.")
     if (
@@ -625,3 +913,18 @@ def _check(action: Action) -> None:
         and not (0.1 <= action.distance / action.count <= 0.6)
     ):
         raise BadInput(f"{action.distance:g} m in {action.count} steps is not a step length that a person walks.")
+
+
+def _takes_none(action: Action, what: str, name: str) -> None:
+    value = getattr(action, name)
+    if value is not None:
+        raise BadInput(f"{what} takes no {name} ({value if isinstance(value, str) else format(value, 'g')}).")
+
+
+def _steepest(action: Action) -> float:
+    """Largest angle of an action, degrees."""
+    if action.kind == "bow":
+        return 80.0
+    if action.kind == "look":
+        return {"up": 40.0, "down": 45.0}.get(action.direction or "", 75.0)
+    return math.inf

@@ -197,7 +197,7 @@ class DiffusersVideo:
         height: Annotated[int, Interval(ge=0, le=8192)] = 0,
         seed: Seed = 0,
         negative: str = "",
-        planner: str = "rules",
+        planner: str = "auto",
         planner_model: str = "",
         planner_url: str = "",
         template: str = "",

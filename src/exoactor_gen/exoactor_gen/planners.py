@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from exoactor.errors import BadInput, Missing, Refused
 from exoactor.optional import optional_import
 from exoactor.stages import GenerateRequest, OnPlan, Progress
 from exoactor_gen.image import data_url
-from exoactor_gen.language import KINDS
+from exoactor_gen.language import KINDS, parse
 from exoactor_gen.plan import Action, Draft, Plan, schema, validated
 from exoactor_gen.rules import from_words
 from exoactor_gen.web import Request, Tick, Web
@@ -29,6 +30,15 @@ TRIES = 3
 LONGEST = 300.0
 """s until an endpoint that does not answer is given up."""
 OPENAI = "https://api.openai.com/v1"
+
+STEP_SECONDS, SHORTEST_STEP = 4.0, 1.5
+"""s that a step in its own words is given, and the least where the video has to be shorter."""
+PERSON_PACE = 0.75
+"""Share of the mannequin's time, which is as slow as a robot, that a person takes."""
+OWN_WORDS = "does this: "
+MOST_STEPS = 24
+_NOT_ALONE = r"\b(?:not|never|no|\w+n['’]t|without|stop|or|if|unless|until|while|before|after|instead|but)\b"
+"""Words that may change what both sides of an 'and' mean: such a step stays whole."""
 
 _SYSTEM = """\
 You plan what one person does, who is filmed so that a humanoid robot can do the same afterwards. Turn the instruction
@@ -47,7 +57,8 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
     Parameters
     ----------
     name
-        "rules" (the mannequin's task language), "verbatim" (the words as they stand, cut at 'then'), "endpoint" (a
+        "auto" (the rules as far as they understand, the other steps in their own words), "rules" (the mannequin's task
+        language), "verbatim" (the words as they stand, cut at 'then'), "endpoint" (a
         language model behind any OpenAI-compatible URL) or "local" (a `transformers` chat model on this machine).
     model
         The endpoint's name of the model; or the local one's folder or repository id.
@@ -61,12 +72,14 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
     Missing
         The local model, or a library for it, is not there.
     """
+    if name == "auto":
+        return lambda instruction, image, longest, tick: auto(instruction, longest)
     if name == "rules":
         return _by_rules
     if name == "verbatim":
         return lambda instruction, image, longest, tick: verbatim(instruction)
     if name not in ("endpoint", "local"):
-        raise BadInput(f"There is no planner '{name}': there are rules, verbatim, endpoint and local.")
+        raise BadInput(f"There is no planner '{name}': there are auto, rules, verbatim, endpoint and local.")
     if not model:
         raise BadInput(f"The planner '{name}' needs the option planner_model: which language model it asks.")
     if name == "endpoint":
@@ -121,7 +134,64 @@ def _by_rules(instruction: str, image: np.ndarray | None, longest: float, tick: 
         ) from None
 
 
-def verbatim(instruction: str, seconds: float = 4.0) -> Plan:
+def auto(instruction: str, longest: float) -> Plan:
+    """Plan any sentence for a video model.
+
+    Steps that the rules understand become actions at a person's pace, each other step is an action in its own words.
+    Times are made to fit into ``longest`` seconds as far as steps in their own words can be shorter.
+
+    Raises
+    ------
+    BadInput
+        There are no words.
+    """
+    actions: list[Action] = []
+    for step in _steps(instruction):
+        actions += _understood(step) or _in_own_words(step)
+    free = [a for a in actions if a.description.startswith(OWN_WORDS)]
+    if free:
+        left = (longest - sum(a.seconds for a in actions if a not in free)) / len(free)
+        each = math.floor(100 * min(STEP_SECONDS, max(SHORTEST_STEP, left))) / 100
+        actions = [a.model_copy(update={"seconds": each}) if a in free else a for a in actions]
+    if len(actions) > MOST_STEPS:
+        raise BadInput(f"The instruction has {len(actions)} steps, but {MOST_STEPS} are the most: give it in parts.")
+    return Plan(instruction=instruction, planner="auto", actions=tuple(actions))
+
+
+def _steps(instruction: str) -> list[str]:
+    """The instruction in steps: the whole, or parts at 'then', commas and 'and' where the rules understand a part."""
+    if _understood(instruction):
+        return [instruction]
+    steps = []
+    for part in _parts(instruction):
+        pieces = re.split(r"(,?\s+and\s+|,\s+)", part)
+        if _understood(part) or re.search(_NOT_ALONE, part, re.IGNORECASE):
+            pieces = [part]
+        whole = pieces[0]
+        for joint, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+            if _understood(whole) or _understood(piece):
+                steps.append(whole)
+                whole = piece
+            else:
+                whole += joint + piece
+        steps.append(whole)
+    return steps
+
+
+def _understood(text: str) -> list[Action]:
+    """The rules' actions at a person's pace; none where they do not understand."""
+    try:
+        plan = from_words(text)
+    except BadInput:
+        return []
+    stated = [action.seconds or 0.0 for action in parse(text).actions]
+    return [
+        action.model_copy(update={"seconds": round(stay + PERSON_PACE * max(action.seconds - stay, 0.5), 2)})
+        for action, stay in zip(plan.actions, stated, strict=True)
+    ]
+
+
+def verbatim(instruction: str, seconds: float = STEP_SECONDS) -> Plan:
     """Take the words as they stand: one action for each part between 'then', ';' and full stops.
 
     Raises
@@ -129,15 +199,29 @@ def verbatim(instruction: str, seconds: float = 4.0) -> Plan:
     BadInput
         There are no words.
     """
+    actions = [action for part in _parts(instruction) for action in _in_own_words(part, seconds)]
+    return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))
+
+
+def _parts(instruction: str) -> list[str]:
+    """The words between 'then', ';' and full stops."""
     parts = re.split(r"\s*(?:[;.!?]+(?:\s+|$)|,?\s*\b(?:and )?then\b\s*)", instruction.strip())
     parts = [part.strip(" ,") for part in parts if re.search(r"\w\w", part)]
     if not parts:
         raise BadInput("The instruction is empty: say what to do.")
-    actions = []
-    for part in parts[:24]:
-        verb = next(iter(re.findall(r"[a-z]{2,30}", part.lower())), "do")
-        actions.append(Action(verb=verb, description=f"does this: {part[:220]}", seconds=seconds))
-    return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))
+    if len(parts) > MOST_STEPS:
+        raise BadInput(f"The instruction has {len(parts)} steps, but {MOST_STEPS} are the most: give it in parts.")
+    return parts
+
+
+def _in_own_words(text: str, seconds: float = STEP_SECONDS) -> list[Action]:
+    room = 240 - len(OWN_WORDS)
+    if len(text) > room:
+        raise BadInput(
+            f"A step of the instruction has {len(text)} characters, but {room} are the most: say it shorter."
+        )
+    verb = next(iter(re.findall(r"[a-z]{2,30}", text.lower())), "do")
+    return [Action(verb=verb, description=OWN_WORDS + text, seconds=seconds)]
 
 
 def messages(instruction: str, longest: float, picture: dict[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from exoactor.errors import BadInput
+from exoactor_gen.language import START
 from exoactor_gen.plan import Plan, validated
 
 SHIPPED = Path(__file__).with_name("prompts") / "capture.yaml"
@@ -109,7 +110,7 @@ class Template(BaseModel):
             actions=" ".join(steps),
             seconds=seconds,
             camera_height=f"{self.camera_height:g}",
-            objects=", ".join(plan.objects),
+            objects=", ".join(name for name in plan.objects if name != START),
         )
         negative = " ".join(self.negative.split()).rstrip(".")
         return Prompt(" ".join(text.split()), negative, seconds, f"{self.name} {self.version}")

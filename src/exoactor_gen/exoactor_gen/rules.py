@@ -23,7 +23,7 @@ _SAY = {
     "squat": "squats down and stands up again{much}", "bow": "bows from the hips{much} and straightens up again",
     "sit": "sits down{thing}, stays seated{stay} and stands up again", "kick": "kicks forward with {foot}{thing}{much}",
     "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{thing}{much}",
-    "look": "turns the head to look{way}{thing}", "nod": "nods{much}",
+    "look": "turns the head to look{way}{thing}", "nod": "nods{much}", "march": "walks in place, lifting the feet{much}",
     "push": "pushes{thing}{at} forward{much} with {hand}", "hold": "holds{thing}{at} with {hand}",
     "pick up": "bends down, picks up{thing}{at} with {hand} and straightens up", "stand": "stands still",
     "touch": "lays {hand} on{thing}{much}", "place": "puts{thing} down{at} and lets go of it",
@@ -87,7 +87,7 @@ def describe(action: language.Action) -> str:
         f"{action.angle:g} degrees" if action.angle else "",
     ]
     if action.count:
-        steps = kind in ("walk", "step")
+        steps = kind in ("walk", "step", "march")
         much.append(("in " if action.distance else "") + f"{action.count} steps" if steps else f"{action.count} times")
     thing = _THING.get(kind, " against the ") + action.thing if action.thing else _NO_THING.get(kind, "")
     at = _AT.get(kind, " in the " if action.at == "basket" else " on the ") + action.at if action.at else ""
@@ -95,6 +95,10 @@ def describe(action: language.Action) -> str:
         past = f" on the {action.side}" if action.side else ""
         thing, way = (f" around the {action.thing}{past}" if way == "around" else f" up to the {action.thing}"), ""
         much = ["in a full circle"] if action.angle else much
+    if kind == "walk" and action.thing == language.START:
+        thing = " back to where it began"
+    if kind == "walk" and way == "around" and not action.thing:
+        way, much = "", [f"in a full circle to the {action.side or 'left'}"]
     stay = f" for {action.seconds:g} seconds" if action.seconds else ""
     text = _SAY[kind].format(
         way=_WAY.get(way, f" {way}") if way else "",
@@ -130,7 +134,12 @@ def to_language(plan: Plan) -> language.Plan:
             at=action.objects[1] if action.objects[1:] and "at" in takes else None,
         )  # fmt: skip
         actions.append(bare)
-    settled = language.settled(actions)
+    if any(action.kind == "rise" for action in actions):
+        settled = language.settled(actions)
+    else:  # as `from_words` makes it: what belongs together is together
+        for action in actions:
+            language.check(action)
+        settled = tuple(actions)
     if len(settled) != len(actions):
         return language.Plan(settled)
     timed: list[language.Action] = []

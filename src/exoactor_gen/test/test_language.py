@@ -91,7 +91,7 @@ GOOD = [
         "wave with your left hand, then with your right hand",
         [Action("wave", side="left"), Action("wave", side="right")],
     ),
-    ("march in place", [Action("walk")]),
+    ("march in place", [Action("march")]),
     ("approach the desk, then get up", [Action("walk", thing="table"), Action("stand")]),
     ("walk back to the table", [Action("walk", thing="table")]),
     ("take a seat for 2 seconds", [Action("sit", seconds=2)]),
