@@ -20,7 +20,7 @@ from rich.table import Table
 from exoactor.errors import BadInput, ExoActorError, Refused
 from exoactor.files import decoded, load_json, save_json, save_picture
 from exoactor.graph import environment, robot_name
-from exoactor.stages import GenerateRequest, Generation, backend_class, no_progress
+from exoactor.stages import GenerateRequest, Generation, backend_class, check_instruction, no_progress
 
 app = typer.Typer(
     help="Say a task in words; a Unitree G1 does it, in simulation first.",
@@ -251,6 +251,17 @@ def generate(
         raise
     save_generation(generation, output)
     print_metrics(generation.metrics, json_)
+
+
+@app.command("plan", epilog='Example: exoactor plan "walk forward two metres, then wave"')
+def plan_(task: Task, generator: Generator = DEFAULTS["generate"], settings: Set = None, json_: Json = False) -> None:
+    """Print what a generator would have the person do, as JSON, without making a video."""
+    backends = Backends(settings, generate=generator)
+    backend = backend_class("generate", generator)
+    if not hasattr(backend, "plan"):
+        raise BadInput(f"The generator {generator} makes no plans.")
+    plan = backend.plan(GenerateRequest(read_task(task, None)[0]), **backends.options["generate"])
+    print(json.dumps(plan, indent=None if json_ else 2, ensure_ascii=False))
 
 
 def save_generation(generation: Generation, output: Path) -> None:
@@ -563,6 +574,7 @@ def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]
     task = task or str((content or {}).get("instruction", ""))
     if not task.strip() and content is None:
         raise BadInput("Say what to do, or give a plan with --plan.")
+    check_instruction(task)
     return task, content
 
 

@@ -17,6 +17,7 @@ One more, ``exoactor.people``, lends what finds people to other stages: a pictur
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -68,6 +69,35 @@ class GenerateRequest:
     plan: dict[str, Any] | None = None
     attempt: int = 0
     job: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_instruction(self.instruction)
+
+
+LONGEST_INSTRUCTION = 2000
+"""Characters."""
+
+
+def check_instruction(text: str) -> None:
+    """Check that an instruction is text.
+
+    Raises
+    ------
+    BadInput
+        It has bytes that are not UTF-8, control characters, or too many characters.
+    """
+    if len(text) > LONGEST_INSTRUCTION:
+        raise BadInput(
+            f"The instruction has {len(text)} characters, but {LONGEST_INSTRUCTION} are the most: give it in parts."
+        )
+    kinds = {unicodedata.category(c): c for c in text if c not in "\t\r\n"}
+    if "Cs" in kinds:  # surrogates: how Python keeps bytes of the command line that it cannot decode
+        shown = text.encode("ascii", "backslashreplace").decode()[:80]
+        raise BadInput(
+            f"The instruction is not UTF-8 ('{shown}'): set the terminal to UTF-8, or leave these bytes out."
+        )
+    if "Cc" in kinds:
+        raise BadInput(f"The instruction has a control character ({kinds['Cc']!r}): leave it out.")
 
 
 @dataclass(frozen=True)

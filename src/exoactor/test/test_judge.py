@@ -8,7 +8,7 @@ import pytest
 from exoactor import cli, pipeline
 from exoactor.errors import BadInput, Cancelled, Missing, Refused
 from exoactor.judging.check import Check
-from exoactor.judging.judge import Judge, Judged, Verdict
+from exoactor.judging.judge import Judge, Judged, Verdict, _objects
 from exoactor.run_folder import RunFolder
 from exoactor.stages import GenerateRequest, Generation, no_progress
 from exoactor.video import Video
@@ -41,6 +41,53 @@ class ScriptedJudge:
         assert plan == PLAN
         score = next(self.scores)
         return Verdict((Check("nod", score, score > self.bar, f"Nods {score}."), Check("cuts", 1.0, True, "None.")))
+
+
+def test_what_was_not_checked_is_not_reported_as_passed():
+    checks = (Check("cuts", 0.8, True, "None."), *_objects({"actions": [{"objects": ["table", "start"]}]}))
+    verdict = Verdict(
+        (*checks, Check("climb", 1.0, True, "Moves; whether the person climbs was not checked.", "climbs"))
+    )
+    data = verdict.data()
+    assert [c["passed"] for c in data["checks"]] == [True, None, None]
+    assert data["score"] == 0.8
+    assert data["unchecked"] == ["things are there and used as planned: table", "climbs"]
+    told = []
+    judge = ScriptedJudge(0.9)
+    judge.__class__ = type("Judge", (ScriptedJudge,), {"__call__": lambda *_: verdict})
+    made = Judged(Generator(), judge)(GenerateRequest("nod"), lambda share, text: told.append(text))
+    assert "not checked: things" in told[-1]
+    assert "climbs" in made.metrics["not_checked"]
+    assert made.metrics["judge"]["unchecked"] == data["unchecked"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("wave \udcfc", "not UTF-8"), ("wave \x07", "control character"), ("wave " * 2000, "10000 characters")],
+)
+def test_an_instruction_that_is_no_text(text, said, capsys):
+    with pytest.raises(BadInput, match=said):
+        GenerateRequest(text)
+    for command in ("generate", "plan", "run", "send"):
+        with pytest.raises(BadInput, match=said):
+            cli.app([command, text], standalone_mode=False)
+
+
+def test_plan_prints_json_and_makes_no_video(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli.app(["plan", "walk in a circle", "--json"], standalone_mode=False)
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["actions"][0]["angle"] == 360.0
+    cli.app(["plan", "open the door", "--generator", "fal", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["actions"][0]["verb"] == "open"
+    verbatim = ["--generator", "kling", "-s", "generate.planner=verbatim"]
+    cli.app(["plan", "walk, then open the door", *verbatim], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["planner"] == "verbatim"
+    with pytest.raises(BadInput, match="'open'"):
+        cli.app(["plan", "open the door"], standalone_mode=False)
+    with pytest.raises(BadInput, match="makes no plans"):
+        cli.app(["plan", "wave", "--generator", "file"], standalone_mode=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_first_video_that_passes_is_taken():

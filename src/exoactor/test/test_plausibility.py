@@ -197,6 +197,25 @@ def test_little_is_asked_of_what_is_not_known(act):
     assert passed(motion, {"actions": [odd]}) == [True]
 
 
+def test_what_cannot_be_seen_is_open(act):
+    motion, _ = act("wave with your right hand")
+    (check,) = plausibility(motion, {"actions": [{"verb": "climb", "description": "does this: climb stairs"}]})
+    assert check.open
+    assert check.text.endswith("; whether the person climb stairs was not checked.")
+    still = act("stand still for two seconds")[0]
+    (check,) = plausibility(still, {"actions": [{"verb": "climb", "description": "climbs stairs"}]})
+    assert (check.passed, check.open) == (False, False)
+    (check,) = plausibility(*act("wave with your right hand"))
+    assert not check.open
+
+
+def test_walking_in_place_is_no_walking(act):
+    marching, plan = act("march in place for 3 seconds")
+    assert passed(marching, plan) == [True]
+    assert passed(act("walk forward 2 metres")[0], plan) == [False]
+    assert passed(act("stand still for two seconds")[0], plan) == [False]
+
+
 def test_a_single_frame_and_more_actions_than_frames_are_judged(act):
     motion, plan = act("wave with your right hand")
     assert passed(taken(motion, [0]), plan) == [False]

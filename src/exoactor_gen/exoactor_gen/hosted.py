@@ -22,7 +22,7 @@ from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import data_url
 from exoactor_gen.inputs import Inputs
 from exoactor_gen.options import json_object, shifted
-from exoactor_gen.planners import load_planner, told
+from exoactor_gen.planners import load_planner, plan_only, told
 from exoactor_gen.prompt import Prompt, Template
 from exoactor_gen.web import Request, Tick, Web, pause, refusal
 
@@ -142,8 +142,9 @@ class Hosted:
     base_url
         Where the service is; empty: its own address, if it has one.
     planner
-        What turns the instruction into a plan: rules (the mannequin's task language), verbatim (the words as they
-        stand), endpoint (a language model behind an OpenAI-compatible URL) or local (one of transformers).
+        What turns the instruction into a plan: auto (the rules as far as they understand, the rest in its own words),
+        rules (the mannequin's task language), verbatim (the words as they stand), endpoint (a language model behind an
+        OpenAI-compatible URL) or local (one of transformers).
     planner_model
         Language model of the planners endpoint and local.
     planner_url
@@ -314,6 +315,11 @@ class Hosted:
     # --- the work ---------------------------------------------------------------------------------------------------
 
     plans = resumable = True
+
+    @classmethod
+    def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
+        """The plan alone; raises as `planned`. Lengths are those of the default model."""
+        return plan_only(request, float(options.get("seconds") or cls.lengths[-1]), **options)
 
     def __call__(
         self,

@@ -56,6 +56,8 @@ class Action:
         return " ".join(str(p) for p in parts if p)
 
     def _what(self) -> str:
+        if self.thing == START:
+            return "back to the start"
         if self.thing not in SHOWN:
             return f"({self.thing}, mimed)"
         before = "" if self.direction == "around" else _TO.get(self.kind, "")
@@ -122,9 +124,9 @@ KINDS: dict[str, _Kind] = {
 """What the mannequin can do, and the details that each takes."""
 
 KNOWN = (
-    "walk, step, march in place, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, punch, look, nod, "
-    "push, touch, pick up, hold, carry, place, sweep, stand or wait; things to walk to or around, to use, to point at "
-    "and to sit on are a table, chair, bottle, cup, basket, box, ball and punching bag"
+    "walk, step, march in place, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, "
+    "punch, look, nod, push, touch, pick up, hold, carry, place, sweep, stand or wait; things to walk to or around, to "
+    "use, to point at and to sit on are a table, chair, bottle, cup, basket, box, ball and punching bag"
 )
 
 _VERBS = {
@@ -162,8 +164,8 @@ _VERBS = {
 
 
 def _forms(word: str) -> tuple[str, ...]:
-    bare = word.removesuffix("e")
-    return word, f"{word}s", f"{word}es", f"{word[:-1]}ies", f"{bare}ing", f"{word}{word[-1]}ing"
+    third = f"{word[:-1]}ies" if word.endswith("ry") else f"{word}es" if word.endswith(("h", "o", "s")) else f"{word}s"
+    return word, third, f"{word.removesuffix('e')}ing", f"{word}{word[-1]}ing"
 
 
 _VERB = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in _forms(word)}
@@ -309,31 +311,39 @@ _GRAMMAR = {
                       r"|after (?:that|this)\b) ?)+"),
         ("polite", r"(?:please|kindly)\b"),
         ("opening", rf"(?:(?:can|could|would|will) (?:you|{_WHO})|i(?:'d like| would like| want) (?:you|{_WHO}) to"
-                    rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to| by)?(?= [a-z])"
+                    rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to"
+                    rf"| by)?(?= [a-z])"
                     rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
         ("again", r"(?:again|once (?:more|again)|one more time)\b"),
         (START, r"(?:back )?to (?:(?:the|your|its|his|her) (?:start|starting (?:point|position|place)|beginning|origin)"
                 r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
         ("in place", r"(?:in place|on the spot)\b"),
-        ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a|one) (?:full |whole )?circle"
+        ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
+                   r"|one) (?:full |whole )?circle"
                    r"|all(?: the way)?)(?= (?:around|round)\b)"),
         ("everyone", r"(?:to|at) (?:everyone|everybody|someone|somebody|(?:the )?people|the audience)\b"),
-        ("deed", rf"(?:(?:takes?|does|do|makes?|performs?|gives?) )?(?:(?P<number>{_QUANTITY}) (?:full )?(?P<noun>{_either(_NOUNS)})"
+        ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
+                 rf"|gives?) )?(?:(?P<number>{_QUANTITY}) (?:full )?(?P<noun>{_either(_NOUNS)})"
                  r"|an? (?P<way>left|right) turn)\b"),
         ("verb", rf"{_either(_VERB)}\b"),
-        ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}|(?<=[^a] )steps?)(?![\w/])|(?P<word>once|twice|thrice)\b"),
+        ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
+                   rf"|(?<=[^a] )steps?)(?![\w/])|(?P<word>once|twice|thrice)\b"),
         ("number", rf"{_FIGURE}(?!\w)"),
         ("moment", r"(?:for )?a moment\b"),
         ("pace", rf"{_either(_PACE)}\b"),
         ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
         ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
-        ("limb", rf"(?:(?:with|using) )?{_DET}(?:(?P<both>left and (?:your |the )?right|right and (?:your |the )?left|both(?: of)?"
+        ("limb", rf"(?:(?:with|using) )?{_DET}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
+                 rf"|the )?left|both(?: of)?"
                  rf"(?: your| the)?)|(?P<side>left|right|one))? ?\b(?P<part>{_either(_PARTS)})\b"
                  r"|with (?:the|your|his|her|its) (?P<only>left|right)\b"),
         ("broom", rf"(?:with|using) {_DET}(?:broom|mop)\b"),
-        ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front|sides?)(?: hand)?(?: side)?\b"
-                      rf"|(?:straight )?(?P<way>{_either(_DIRECTION)})\b(?! to\b| towards?\b| {_DET}{_THING}\b)|(?P<straight>straight)\b(?! to\b)"),
-        ("thing", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) |(?P<preposition>{_either(_PREPOSITIONS)}) )?"
+        ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
+                      rf"|sides?)(?: hand)?(?: side)?\b"
+                      rf"|(?:straight )?(?P<way>{_either(_DIRECTION)})\b(?! to\b| towards?\b| it\b| {_DET}{_THING}\b)"
+                      rf"|(?P<straight>straight)\b(?! to\b)"),
+        ("thing", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
+                  rf"|(?P<preposition>{_either(_PREPOSITIONS)}) )?"
                   rf"(?:{_DET}(?P<thing>{_THING})|(?P<it>it))\b"),
         ("there", r"there\b"),
         ("way", rf"(?P<way>{_either(_DIRECTION)})\b"),
@@ -593,7 +603,7 @@ class _Reader:
         return action
 
     def _detail(self, action: Action, phrase: _Phrase, verb: _Phrase, amounts: bool) -> Action:
-        kind, said, sort = action.kind, phrase.said, phrase.sort
+        kind, sort = action.kind, phrase.sort
         if sort == "amount":
             return _amount(action, phrase)
         if sort == "deed":
@@ -659,8 +669,6 @@ class _Reader:
         if kind == "walk" and before in ("around", "round", "past"):
             action, before = _with(action, "direction", "around", phrase), "to"
         elif before == "-" and _VERB.get(verb.text) in ("approach", "avoid", "face"):
-            before = "to"
-        elif kind == "walk" and action.direction == "around" and before == "-":
             before = "to"
         if kind == "push" and action.thing and before in _words_of(f"{_TOWARDS} {_ON} into"):
             raise BadInput(
@@ -843,6 +851,11 @@ def settled(actions: Sequence[Action]) -> tuple[Action, ...]:
                 action = replace(action, side=action.side or out.pop().side)
         if action.kind != "rise":
             out.append(action)
+        elif not down and out and out[-1].kind not in ("sit", "stand") and any(a.kind == "sit" for a in out):
+            raise BadInput(
+                f"The mannequin stands up from the chair before '{out[-1].kind}': sitting, it only waits; leave 'stand "
+                "up' out, or say it before."
+            )
         elif not down:
             out.append(Action("stand"))
         # the person stands up by itself before it does anything else

@@ -18,7 +18,7 @@ from exoactor_gen.embodiment import load_embodiment
 from exoactor_gen.image import fitted
 from exoactor_gen.options import json_object, shifted
 from exoactor_gen.plan import Plan
-from exoactor_gen.planners import load_planner, told
+from exoactor_gen.planners import load_planner, plan_only, told
 from exoactor_gen.prompt import SHORT, Prompt, Template
 
 DEFAULT = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
@@ -156,8 +156,9 @@ class DiffusersVideo:
     negative
         What must not be in the video; empty: the template's.
     planner
-        What turns the instruction into a plan: rules (the mannequin's task language), verbatim (the words as they
-        stand), endpoint (a language model behind an OpenAI-compatible URL) or local (one of transformers).
+        What turns the instruction into a plan: auto (the rules as far as they understand, the rest in its own words),
+        rules (the mannequin's task language), verbatim (the words as they stand), endpoint (a language model behind an
+        OpenAI-compatible URL) or local (one of transformers).
     planner_model
         Language model of the planners endpoint and local.
     planner_url
@@ -179,6 +180,12 @@ class DiffusersVideo:
     """
 
     plans = True
+
+    @classmethod
+    def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
+        """The plan alone; raises as `planned`. Without the model's own length, 5 s are its most, as of most models."""
+        frames, fps = options.get("frames"), options.get("fps")
+        return plan_only(request, frames / fps if frames and fps else 5.0, **options)
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
@@ -15,10 +15,11 @@ from exoactor.stages import GenerateRequest, Generation, OnPlan, Progress, Seed,
 from exoactor.video import Video
 from exoactor_gen.camera import VIEWS, frame_person
 from exoactor_gen.choreography import choreograph, perform
+from exoactor_gen.language import Plan as LanguagePlan
 from exoactor_gen.language import parse
 from exoactor_gen.look import CLOTHES, LIGHTS, ROOMS, Look
 from exoactor_gen.plan import Plan
-from exoactor_gen.rules import from_words, to_language
+from exoactor_gen.rules import as_plan, to_language
 from exoactor_gen.scene import corners
 
 BUILDS = {"slim": -1.5, "usual": 0.0, "heavy": 2.0}
@@ -92,6 +93,26 @@ class Mannequin:
 
     plans = True
 
+    @classmethod
+    def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
+        """The plan alone.
+
+        Raises
+        ------
+        BadInput
+            As when it is called.
+        """
+        return cls._planned(request)[1].data()
+
+    @staticmethod
+    def _planned(request: GenerateRequest) -> tuple[LanguagePlan, Plan]:
+        """What the mannequin does, and the same as a plan."""
+        if request.plan is None:
+            does = parse(request.instruction)
+            return does, as_plan(request.instruction, does)
+        planned = Plan.read(request.plan)
+        return to_language(planned), planned
+
     def __call__(
         self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
     ) -> Generation:
@@ -106,8 +127,7 @@ class Mannequin:
         """
         from exoactor_gen.render import render  # MuJoCo and its off-screen renderer load here
 
-        planned = from_words(request.instruction) if request.plan is None else Plan.read(request.plan)
-        plan = parse(request.instruction) if request.plan is None else to_language(planned)
+        plan, planned = self._planned(request)
         progress(0.0, f"Plan: {plan}")
         if on_plan:
             on_plan(planned.data())

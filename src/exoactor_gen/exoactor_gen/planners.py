@@ -104,6 +104,20 @@ def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Ti
     return planner(request.instruction, request.scene_image, longest, tick)
 
 
+def plan_only(
+    request: GenerateRequest, longest: float, planner: str = "auto", planner_model: str = "", planner_url: str = "",
+    **others: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The plan of a request as JSON-ready values, by a generator's options, of which the others are not used.
+
+    Raises
+    ------
+    ExoActorError
+        As `told`.
+    """
+    return planned(request, load_planner(planner, planner_model, planner_url), longest).within(longest).data()
+
+
 def told(
     request: GenerateRequest, planner: Planner, longest: float, tick: Tick, progress: Progress, on_plan: OnPlan | None
 ) -> Plan:

@@ -23,7 +23,8 @@ _SAY = {
     "squat": "squats down and stands up again{much}", "bow": "bows from the hips{much} and straightens up again",
     "sit": "sits down{thing}, stays seated{stay} and stands up again", "kick": "kicks forward with {foot}{thing}{much}",
     "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{thing}{much}",
-    "look": "turns the head to look{way}{thing}", "nod": "nods{much}", "march": "walks in place, lifting the feet{much}",
+    "look": "turns the head to look{way}{thing}", "nod": "nods{much}",
+    "march": "walks in place, lifting the feet{much}",
     "push": "pushes{thing}{at} forward{much} with {hand}", "hold": "holds{thing}{at} with {hand}",
     "pick up": "bends down, picks up{thing}{at} with {hand} and straightens up", "stand": "stands still",
     "touch": "lays {hand} on{thing}{much}", "place": "puts{thing} down{at} and lets go of it",
@@ -48,7 +49,18 @@ def from_words(instruction: str) -> Plan:
     BadInput
         As `exoactor_gen.language.parse`.
     """
-    actions = parse(instruction).actions
+    return as_plan(instruction, parse(instruction))
+
+
+def as_plan(instruction: str, plan: language.Plan) -> Plan:
+    """The same with times, as a plan.
+
+    Raises
+    ------
+    BadInput
+        Its things do not allow it.
+    """
+    actions = plan.actions
     return Plan(
         instruction=instruction,
         planner="rules",

@@ -684,7 +684,9 @@ def test_videos_api_of_ones_own_server(one, monkeypatch):
 
     fake = one("sora", own)
     monkeypatch.delenv("OPENAI_API_KEY")
-    made = backend(fake, seed=7, extra='{"num_inference_steps": 20, "size": null}')(GenerateRequest(TASK))
+    made = backend(fake, planner="rules", seed=7, extra='{"num_inference_steps": 20, "size": null}')(
+        GenerateRequest(TASK)
+    )
     sent = fake.sent()
     assert made.metrics["seed"] == 7
     assert (sent["seed"], sent["num_inference_steps"], sent["seconds"]) == (b"7", b"20", b"8")
@@ -692,9 +694,17 @@ def test_videos_api_of_ones_own_server(one, monkeypatch):
     assert b"watermark" in sent["negative_prompt"]
 
 
+def test_any_sentence_is_taken_by_default(one):
+    fake = one("kling")
+    made = backend(fake)(GenerateRequest("open the door, then wave"))
+    assert [a["verb"] for a in made.plan["actions"]] == ["open", "wave"]
+    assert fake.sent()["settings"]["duration"] == 8
+    assert "open the door" in made.metrics["prompt"]
+
+
 def test_length_is_the_shortest_that_the_plan_fits_in(one):
     fake = one("kling")
-    made = backend(fake)(GenerateRequest(TASK))
+    made = backend(fake, planner="rules")(GenerateRequest(TASK))
     assert fake.sent()["settings"]["duration"] == 5  # 5.06 s: a pause at the end does not matter
     assert "cost" not in made.metrics  # this is not Kling's own address
     assert made.metrics["billed"][0]["amount"] == "3.6"
@@ -706,7 +716,7 @@ def test_length_is_the_shortest_that_the_plan_fits_in(one):
 
 def test_plan_that_is_too_long(one):
     fake, kept = one("veo"), []
-    made = backend(fake)(GenerateRequest("walk forward two metres, then wave"))  # 9.1 s: 8 s will do
+    made = backend(fake, planner="rules")(GenerateRequest("walk forward two metres, then wave"))  # 9.1 s: 8 s will do
     assert sum(a["seconds"] for a in made.plan["actions"]) == pytest.approx(8.0, abs=0.02)
     with pytest.raises(BadInput, match=r"takes .* s, but a video of this generator has at most 8 s"):
         backend(fake)(GenerateRequest("walk forward ten metres"), on_plan=kept.append)
@@ -785,7 +795,7 @@ def queue(one, monkeypatch):
         fake = one("fal", service)
         monkeypatch.setattr(backend_class("generate", "fal"), "catalogue",
                             fake.url.replace("127.0.0.1", "localhost") + "/catalogue")  # fmt: skip
-        made = backend(fake, model="some/model", **options or {})(GenerateRequest(task, scene))
+        made = backend(fake, model="some/model", planner="rules", **options or {})(GenerateRequest(task, scene))
         return asked, made
 
     return ask

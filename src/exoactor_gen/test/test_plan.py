@@ -13,7 +13,7 @@ from exoactor_gen import web
 from exoactor_gen.choreography import durations
 from exoactor_gen.language import KINDS, parse
 from exoactor_gen.plan import Draft, Plan, schema
-from exoactor_gen.planners import Endpoint, load_planner, planned, verbatim
+from exoactor_gen.planners import Endpoint, auto, load_planner, planned, verbatim
 from exoactor_gen.prompt import SHIPPED, Template
 from exoactor_gen.rules import describe, from_words, to_language
 
@@ -179,6 +179,25 @@ def test_verbatim_takes_the_words_as_they_stand():
     with pytest.raises(BadInput, match="empty"):
         verbatim(" . ")
     assert verbatim("跳舞 跳舞").actions[0].verb == "do"
+
+
+def test_any_sentence_is_planned_for_a_video_model():
+    def seconds(plan):
+        return [a.seconds for a in plan.actions]
+
+    plan = auto("walk forward two metres, open the door and wave", 10.0)
+    assert [a.verb for a in plan.actions] == ["walk", "open", "wave"]
+    assert plan.actions[0].distance == 2.0
+    assert plan.actions[1].description == "does this: open the door"
+    assert plan.actions[0].seconds < from_words("walk forward two metres").seconds  # a person is quicker
+    assert auto("open the door", 5.0).within(5.0).seconds == 4.0
+    assert sum(seconds(auto("walk two metres, then climb stairs", 5.0))) <= 5.0
+    assert auto("wave for 3 seconds", 9.0).actions[0].seconds > 3.0
+    for whole in ("don't walk and wave", "juggle with a ball and a box", "dance to the left, to the right"):
+        assert [a.description for a in auto(whole, 10.0).actions] == [f"does this: {whole}"]
+    assert auto("stop walking", 5.0).actions[0].description == "does this: stop walking"
+    with pytest.raises(BadInput, match="has 506 characters, but 229"):
+        auto("very " * 100 + "slowly", 5.0)
 
 
 def test_planned():

@@ -1,10 +1,14 @@
 """An operator's sentences: each is understood as it is meant, or refused with the words that are not understood."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from exoactor.errors import BadInput
+from exoactor_gen.choreography import choreograph
 from exoactor_gen.language import Action, parse
 from exoactor_gen.rules import from_words, to_language
 
@@ -86,6 +90,45 @@ MEANT: list[tuple[str, list[Action]]] = [
     ("I want the robot to walk forward one metre", [do("walk", direction="forward", distance=1.0)]),
     ("start walking", [do("walk")]),
     ("go and pick up the ball", [do("pick up", direction="up", thing="ball")]),
+    # written once the grammar was done, as by somebody who wants to trip it
+    ("walk forward two metres and stop", [do("walk", direction="forward", distance=2.0), do("stand")]),
+    (
+        "wave your right hand twice and then your left hand once",
+        [do("wave", side="right", count=2), do("wave", side="left", count=1)],
+    ),
+    (
+        "walk three steps forward, one step back",
+        [do("walk", direction="forward", count=3), do("step", direction="backward", count=1)],
+    ),
+    ("raise your hands", [do("raise", side="both")]),
+    (
+        "walk quickly to the table and sit down slowly",
+        [do("walk", thing="table", pace=1.1), do("sit", direction="down", pace=0.75)],
+    ),
+    ("kick twice with the left leg", [do("kick", side="left", count=2)]),
+    ("punch with both fists three times", [do("punch", side="both", count=3)]),
+    ("sit down for ten seconds", [do("sit", direction="down", seconds=10.0)]),
+    ("squat for three seconds", [do("squat", seconds=3.0)]),
+    ("squat 5 times slowly", [do("squat", count=5, pace=0.75)]),
+    ("point at the chair with your left hand", [do("point", thing="chair", side="left")]),
+    ("walk to the table and back", [do("walk", thing="table"), do("walk", thing="start")]),
+    ("walk to the table and come back", [do("walk", thing="table"), do("walk", thing="start")]),
+    (
+        "pick up the bottle and the cup",
+        [do("pick up", direction="up", thing="bottle"), do("pick up", thing="cup")],
+    ),
+    ("put the ball on the floor", [do("place", thing="ball", at="floor")]),
+    ("carry the box two metres forward", [do("carry", thing="box", distance=2.0, direction="forward")]),
+    ("carry the box with one hand", [do("carry", thing="box", side="right")]),
+    ("push the table 50 cm", [do("push", thing="table", distance=0.5)]),
+    ("move left", [do("walk", direction="left")]),
+    ("clap for 2,5 seconds and bow", [do("clap", seconds=2.5), do("bow")]),
+    ("turn left half a turn", [do("turn", direction="left", angle=180.0)]),
+    ("march forward two metres", [do("walk", direction="forward", distance=2.0)]),
+    ("march in place twenty steps then stop", [do("march", count=20), do("stand")]),
+    ("go straight ahead for 2 m", [do("walk", direction="forward", distance=2.0)]),
+    ("walk a metre left", [do("walk", direction="left", distance=1.0)]),
+    ("turn 360", [do("turn", angle=360.0)]),
 ]
 
 REFUSED: list[tuple[str, str]] = [
@@ -136,6 +179,39 @@ REFUSED: list[tuple[str, str]] = [
     ("walk in circles", "circles"),
     ("kick the robot", "robot"),
     ("wave again", "again"),
+    # written once the grammar was done
+    ("walk forward until you reach the table", "until"),
+    ("don't move", "don't"),
+    ("take 2 steps forward and 3 to the left", "3"),
+    ("put your hands down", "down"),
+    ("lower your arms", "lower"),
+    ("sit down, wave, stand up", "stands up from the chair before 'wave'"),
+    ("bow deeply", "deeply"),
+    ("look over your left shoulder", "shoulder"),
+    ("look at the ball on the table", "on the table"),
+    ("walk between the table and the chair", "between"),
+    ("walk behind the chair", "behind"),
+    ("pick up the red ball", "red"),
+    ("pick up two balls", "balls"),
+    ("put the cup on the table next to the bottle", "next"),
+    ("bring me the bottle", "me"),
+    ("push the box back", "backward"),
+    ("pull the box", "pull"),
+    ("nod no", "no"),
+    ("shake your head", "shake"),
+    ("walk 1.5.2 metres", "1.5.2"),
+    ("turn 1/2 turn left", "1/2"),
+    ("turn left twice", "count"),
+    ("walk in a square", "square"),
+    ("walk on tiptoes", "tiptoes"),
+    ("walk forward with your hands up", "hands"),
+    ("raise your left arm and right leg", "leg"),
+    ("wave at the table", "table"),
+    ("walk forward two metres no wait three metres", "no"),
+    ("walk forward 2 metres, not 3", "not"),
+    ("walk forward as far as the chair", "far"),
+    ("walk about two metres", "about"),
+    ("hold the ball for five seconds then drop it", "drop"),
 ]
 
 
@@ -155,3 +231,61 @@ def test_refused_with_the_words_named(text, named):
     message = str(caught.value)
     assert named in message.partition("it knows")[0]
     assert "\n" not in message
+
+
+def test_no_word_is_left_over():
+    """A word that no action can use is named, wherever in an understood sentence it stands."""
+    for text, _ in MEANT:
+        words = text.split()
+        for k in range(len(words) + 1):
+            with pytest.raises(BadInput, match=r"'(?:\w+ )*zorp"):
+                parse(" ".join([*words[:k], "zorp", *words[k:]]))
+
+
+def _path(text):
+    """Where the pelvis is from frame to frame, (T, 2) m."""
+    return choreograph(parse(text), np.zeros(10)).transl[:, :2]
+
+
+def test_a_circle_is_a_circle():
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        path = _path(f"walk in a circle to the {side}")
+        path = path - path[0]
+        assert np.linalg.norm(path[-1]) < 0.15  # it ends where it began
+        assert np.ptp(path[:, 0]) == pytest.approx(1.8, abs=0.2)
+        assert np.ptp(path[:, 1]) == pytest.approx(1.8, abs=0.2)
+        assert sign * path[:, 1].mean() > 0.5
+
+
+def test_back_at_the_start():
+    for text in (
+        "walk forward one metre, turn left 90 degrees, walk one metre, then walk back to the start",
+        "walk forward two metres, turn around and walk back", "walk to the table and back",
+    ):  # fmt: skip
+        path = _path(text)
+        assert np.linalg.norm(path - path[0], axis=1).max() > 0.9
+        assert np.linalg.norm(path[-1] - path[0]) < 0.15
+
+
+def test_marching_in_place_stays_in_place():
+    path = _path("march in place for 4 seconds")
+    assert np.linalg.norm(path - path[0], axis=1).max() < 0.25
+
+
+README = Path(__file__).resolve().parents[3] / "README.md"
+
+
+@pytest.mark.skipif(not README.is_file(), reason="the README is not beside these packages")
+def test_the_sentences_of_the_readme_are_understood():
+    text = README.read_text()
+    sentences = re.findall(r'exoactor (?:run|send|plan|generate) "([^"]+)"', text)
+    sentences += re.findall(r'TASK="([^"]+)"', text)
+    part = text.partition("The `rules`, and the mannequin")[2].partition("**Then a prompt**")[0]
+    good, _, refused = part.partition("is refused:")
+    sentences += [s for s in re.findall(r'"([^"]+)"', " ".join(good.split())) if len(s.split()) > 2]
+    assert len(sentences) > 20
+    for sentence in dict.fromkeys(sentences):
+        choreograph(parse(sentence), np.zeros(10))
+    for sentence in re.findall(r'"([^"]+)"', " ".join(refused.split())):
+        with pytest.raises(BadInput):
+            parse(sentence)

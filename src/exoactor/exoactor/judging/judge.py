@@ -33,8 +33,14 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """Mean of the checks' scores, in [0, 1]."""
-        return sum(check.score for check in self.checks) / max(len(self.checks), 1)
+        """Mean of the scores, in [0, 1], of what was checked."""
+        scores = [check.score for check in self.checks if not check.open]
+        return sum(scores) / max(len(scores), 1)
+
+    @property
+    def unchecked(self) -> list[str]:
+        """What of the plan could not be checked."""
+        return [check.unchecked for check in self.checks if check.open]
 
     @property
     def reasons(self) -> str:
@@ -43,7 +49,8 @@ class Verdict:
 
     def data(self) -> dict[str, Any]:
         """The verdict as JSON-ready values."""
-        return {"score": round(self.score, 3), "passed": self.passed, "checks": [asdict(c) for c in self.checks]}
+        checks = [asdict(c) | ({"passed": None, "score": None} if c.open else {}) for c in self.checks]
+        return {"score": round(self.score, 3), "passed": self.passed, "unchecked": self.unchecked, "checks": checks}
 
 
 class Judge:
@@ -113,7 +120,17 @@ class Judge:
         except (BadInput, Refused) as error:  # nothing can be read from it
             return Verdict((Check("readable", 0.0, False, str(error)),))
         facts = seen.metrics.get("video", {})
-        return Verdict((*sight(facts, self.limits), *plausibility(seen.motion, plan or {})))
+        return Verdict((*sight(facts, self.limits), *plausibility(seen.motion, plan or {}), *_objects(plan or {})))
+
+
+def _objects(plan: dict[str, Any]) -> tuple[Check, ...]:
+    """The things of a plan, which nobody looks for in the video."""
+    names = [name for action in plan.get("actions", ()) for name in action.get("objects", ()) if name != "start"]
+    if not names:
+        return ()
+    listed = ", ".join(dict.fromkeys(names))
+    what = f"things are there and used as planned: {listed}"
+    return (Check("objects", 1.0, True, f"Whether {what} was not checked.", what),)
 
 
 class Judged:
@@ -184,16 +201,21 @@ class Judged:
             if verdict.passed and verdict.score >= self.judge.good_enough:
                 break
         best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
-        judged = {"score": verdict.data()["score"], "passed": verdict.passed, "tries": told}
+        judged = {
+            "score": verdict.data()["score"], "passed": verdict.passed, "unchecked": verdict.unchecked, "tries": told,
+        }  # fmt: skip
         best = replace(
             best,
-            metrics=best.metrics | {"judge_score": judged["score"], "videos_made": len(made), "judge": judged},
+            metrics=best.metrics
+            | {"judge_score": judged["score"], "videos_made": len(made), "judge": judged}
+            | ({"not_checked": "; ".join(verdict.unchecked)} if verdict.unchecked else {}),
             others=tuple(generation.video for generation, _ in made if generation is not best),
         )
         if not verdict.passed:
             count = "The video" if len(made) == 1 else f"Each of {len(made)} videos"
             raise Refused(f"{count} was refused; what is wrong with the best: {verdict.reasons}", best)
-        progress(1.0, f"The video passes the judge with {verdict.score:.2f}")
+        unchecked = f"; not checked: {'; '.join(verdict.unchecked)}" if verdict.unchecked else ""
+        progress(1.0, f"The video passes the judge with {verdict.score:.2f}{unchecked}")
         return best
 
     def _make(

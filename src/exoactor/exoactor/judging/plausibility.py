@@ -90,6 +90,8 @@ _VERBS = {
     "moves": "move jump vault hop leap dance climb crawl roll exercise swing shake play",
 }
 """Verbs by what measures them; one that is not here is measured as moves."""
+_UNCHECKED = ("moves", "still", "hands")
+"""Of these, little is measured: that the body moves, that it stays, or that hands move."""
 _WAYS = {
     "forward": "forward forwards ahead", "backward": "backward backwards", "left": "left", "right": "right",
     "up": "up upward upwards overhead high", "down": "down downward downwards", "around": "around",
@@ -147,15 +149,19 @@ def plausibility(motion: HumanMotion, plan: Mapping[str, Any], body: BodyModel |
     for k, (asked, (begin, end)) in enumerate(zip(actions, cuts, strict=True)):
         own, wide = seen[begin : end + 1], _beside(seen, actions, cuts, k)
         score, text = measure(own, asked)
-        more = {"travel": wide.gone > own.gone, "turn": abs(wide.turned) > abs(own.turned)}
-        if more.get(asked.kind):
+        wider = {"travel": wide.gone > own.gone, "turn": abs(wide.turned) > abs(own.turned)}
+        if wider.get(asked.kind):
             score, text = min((score, text), _MEASURES[asked.kind](wide, asked))
         if asked.kind == "untold":
             continue
         passed = bool(score >= PASSED)
         wanted = "" if passed else f", but the plan is: {asked.text}"
         when = f"From {begin / RATE:.1f} to {end / RATE:.1f} s"
-        checks.append(Check(asked.verb, round(float(score), 3), passed, f"{when} the person {text}{wanted}."))
+        unchecked = asked.text if asked.kind in _UNCHECKED or asked.own_words else ""
+        more = f"; whether the person {unchecked} was not checked" if unchecked and passed else ""
+        checks.append(
+            Check(asked.verb, round(float(score), 3), passed, f"{when} the person {text}{wanted}{more}.", unchecked)
+        )
     return checks
 
 
@@ -287,6 +293,8 @@ class Asked:
     """The person may go elsewhere: it is asked, or there is a thing to go to."""
     turns: bool
     """The person may turn."""
+    own_words: bool = False
+    """The planner took the words as they stand, and what measures them knows one of them at most."""
 
 
 def read_plan(plan: Mapping[str, Any]) -> list[Asked]:
@@ -311,7 +319,8 @@ def _number(action: Mapping[str, Any], name: str) -> float | None:
 
 def _asked(action: Mapping[str, Any], share: float, thing: bool, there: bool) -> Asked:
     verb = str(action.get("verb") or "move").strip().lower().replace("_", " ")
-    text = str(action.get("description") or verb).strip().rstrip(".").removeprefix("does this: ")
+    described = str(action.get("description") or verb).strip().rstrip(".")
+    text = described.removeprefix("does this: ")
     said = text.lower()
     words = re.findall(r"[a-z]+", f"{verb} {said}")
     kind = next((_KIND[word] for word in words if word in _KIND), "moves")
@@ -329,6 +338,8 @@ def _asked(action: Mapping[str, Any], share: float, thing: bool, there: bool) ->
         ways = [_WAY[word] for word in re.findall(r"[a-z]+", elsewhere) if word in _WAY]
         direction = next((way for way in ways if way in _TAKES.get(kind, "").split()), None)
     also = {_KIND.get(word) for word in words}
+    if kind == "travel" and re.search(r"\b(?:in place|on the spot)\b", said):
+        kind, also = "march", set()
     distance, count = _number(action, "distance"), _number(action, "count")
     if kind == "travel" and not _FAST.isdisjoint(words):
         distance = None
@@ -340,6 +351,7 @@ def _asked(action: Mapping[str, Any], share: float, thing: bool, there: bool) ->
         angle=_number(action, "angle"), thing=thing, there=there, goes=free or travels,
         turns=free or kind in ("turn", "still") or ("turn" in also and not head)
         or (travels and not (distance or count)),
+        own_words=text != described,
     )  # fmt: skip
 
 
@@ -474,6 +486,11 @@ def _clap(seen: Seen, asked: Asked) -> Measured:
     return float(ahead.any()) * (1.0 - _grade(near, "apart")), f"brings the wrists within {near:.2f} m of each other"
 
 
+def _march(seen: Seen, asked: Asked) -> Measured:
+    high = seen.ankle[..., 2].max(axis=0)
+    return _grade(high.min(), "foot"), f"lifts the left foot {high[0]:.2f} and the right one {high[1]:.2f} m"
+
+
 def _kick(seen: Seen, asked: Asked) -> Measured:
     high = seen.ankle[..., 2].max(axis=0)
     score = _of_side(high, asked, "foot", MARGIN / 3.0)
@@ -526,7 +543,7 @@ def _stand(seen: Seen, asked: Asked) -> Measured:
 _MEASURES: dict[str, Callable[[Seen, Asked], Measured]] = {
     "travel": _travel, "turn": _turn, "wave": _wave, "raise": _raise, "reach": _reach,
     "push": _ahead, "punch": lambda seen, asked: _ahead(seen, asked, 0.0), "clap": _clap, "kick": _kick,
-    "squat": _squat,
+    "squat": _squat, "march": _march,
     "sit": _squat, "bow": _bow, "bend": _bend, "take": _take, "hands": _manual, "stand": _stand,
     "still": lambda seen, asked: (1.0, "stays"), "untold": lambda seen, asked: (1.0, ""), "moves": _moves,
 }  # fmt: skip
