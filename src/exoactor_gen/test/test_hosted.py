@@ -870,9 +870,9 @@ def test_budget(monkeypatch):
     monkeypatch.setenv("KLING_API_KEY", KEY)
     monkeypatch.setattr(web.Web, "ask", lambda *_: pytest.fail("something was submitted"))
     with pytest.raises(Refused, match=r"1 video of 5 s cost about 0.42 USD, more than the budget of 0.4 USD: nothing"):
-        load_backend("generate", "kling", budget=0.4)(GenerateRequest(TASK))
+        load_backend("generate", "kling", planner="rules", budget=0.4)(GenerateRequest(TASK))
     with pytest.raises(Refused, match=r"3 videos of 5 s cost about 1.26 USD"):  # all attempts of one task
-        load_backend("generate", "kling", budget=1.0)(GenerateRequest(TASK, attempt=2))
+        load_backend("generate", "kling", planner="rules", budget=1.0)(GenerateRequest(TASK, attempt=2))
     with pytest.raises(Refused, match=r"price of kling-3.0 at 1080p is not known"):
         load_backend("generate", "kling", budget=9.0, resolution="1080p")(GenerateRequest(TASK))
     with pytest.raises(BadInput, match="budget is -1"):
