@@ -7,14 +7,15 @@ SMPL-X's T-pose, so that a skeleton at rest with hanging arms gives the same mot
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pybvh
 from scipy.spatial.transform import Rotation
 
 from exoactor.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
 from exoactor.errors import BadInput
+from exoactor.files import read_text
 from exoactor.motion import HumanMotion
 
 # Names by joint, without prefix ("mixamorig:"), side, case and punctuation; the first that exists is taken.
@@ -162,33 +163,178 @@ def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
         The file cannot be read, or a joint is missing.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
+    text, notes = read_text(path)
     try:
-        bvh = pybvh.read_bvh_file(path, warn_on_world_up_disagreement=False)
-        _, local = bvh.to_rotmat()
-        pos, rest_nodes, topology = bvh.node_positions(), bvh.rest_pose_positions(), bvh.fk_topology
-    except Exception as error:  # the parser raises all kinds for a damaged file
-        raise BadInput(f"{path} is not a readable bvh file: {error}".rstrip(".") + ".") from None
-    try:
-        return _human(bvh, local, pos, rest_nodes, topology, unit)
+        return _human(_parse(text), unit, notes)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
 
 
-def _human(bvh, local, pos, rest_nodes, topology, unit) -> HumanMotion:
-    nodes = np.flatnonzero(topology.joint_idx >= 0)  # nodes that are joints, in the order of joint_names
-    pos, rest = pos[:, nodes], rest_nodes[nodes]
-    place = {int(node): k for k, node in enumerate(nodes)}
-    parents = np.array([place.get(int(topology.parent_idx[n]), -1) for n in nodes])
-    table = joint_table(list(bvh.joint_names))
-    if len(pos) == 0:
-        raise BadInput("The file has no frames.")
+# --- the file ---------------------------------------------------------------------------------------------------------
 
-    world = np.empty_like(local)
-    for j in range(len(nodes)):
-        world[:, j] = local[:, j] if parents[j] < 0 else world[:, parents[j]] @ local[:, j]
-    to_z_up = _TO_Z_UP[_up(pos, table) or str(bvh.world_up)]
+
+@dataclass(frozen=True)
+class _Bvh:
+    """A file's skeleton of J joints and its T frames, in the file's axes and units."""
+
+    names: list[str]
+    parents: np.ndarray  # (J,), -1 for the root
+    offsets: np.ndarray  # (J, 3)
+    translations: np.ndarray  # (T, J, 3) of each joint in its parent
+    rotations: np.ndarray  # (T, J, 3, 3) of each joint in its parent
+    moving: np.ndarray  # (J,) bool: the joint has position channels that change its place in its parent
+    fps: float
+    notes: tuple[str, ...]
+
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<joint>(?:ROOT|JOINT)\b[ \t]*(?P<name>[^\n{}]*))|(?P<end>END\b[^\n{}]*)"
+    r"|OFFSET(?P<offset>(?:\s+[-+\d.,e]+){3})|CHANNELS\s+(?P<count>\d+)(?P<channels>(?:\s+[XYZ](?:position|rotation))*)"
+    r"|(?P<brace>[{}]))",
+    re.IGNORECASE,
+)
+_MOTION = re.compile(r"\s*MOTION\s+FRAMES?\s*:?\s*(\d+)\s+FRAME\s*TIME\s*:?\s*([-+\d.,e]+)", re.IGNORECASE)
+
+
+def _numbers(text: str) -> tuple[np.ndarray, bool]:
+    """The numbers of a text, and whether they have decimal commas; a comma beside decimal points separates."""
+    decimal_comma = "." not in text and re.search(r"\d,\d", text) is not None
+    if decimal_comma:
+        text = re.sub(r"(?<=\d),(?=\d)", ".", text)
+    words = text.replace(",", " ").split()
+    try:
+        values = np.array(words, dtype=np.float64)
+    except ValueError:
+        values = np.array([np.nan])
+    if not np.isfinite(values).all():
+        for number, line in enumerate(text.splitlines(), 1):
+            for word in line.replace(",", " ").split():
+                try:
+                    fine = np.isfinite(float(word))
+                except ValueError:
+                    fine = False
+                if not fine:
+                    raise BadInput(f"'{word[:30]}' in line {number} of its numbers is not a finite number.") from None
+    return values, decimal_comma
+
+
+def _parse(text: str) -> _Bvh:
+    """Read hierarchy and frames: any case, braces and numbers on any lines, decimal commas."""
+    start = re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE)
+    if not start:
+        raise BadInput("It is not a readable bvh file: it does not begin with HIERARCHY.")
+    names, parents, offsets, channels, stack = [], [], [], [], []
+    position, pending, commas = start.end(), None, False
+    while (token := _TOKEN.match(text, position)) is not None:
+        position = token.end()
+        if token["joint"] is not None:
+            if not stack and names:
+                raise BadInput("It holds several skeletons: export one person.")
+            names.append(token["name"].strip())
+            parents.append(stack[-1] if stack else -1)
+            offsets.append(np.zeros(3))
+            channels.append([])
+            pending = len(names) - 1
+        elif token["end"] is not None:
+            pending = -1
+        elif token["brace"] == "{" and pending is not None:
+            stack.append(pending)
+            pending = None
+        elif token["brace"] == "}" and stack:
+            stack.pop()
+        elif token["offset"] is not None and stack:
+            value, comma = _numbers(token["offset"])
+            if len(value) != 3:
+                raise BadInput(f"The offset of {names[-1]} is not three numbers.")
+            commas |= comma
+            if stack[-1] >= 0:
+                offsets[stack[-1]] = value
+        elif token["channels"] is not None and stack and stack[-1] >= 0:
+            channels[stack[-1]] = [c.lower() for c in token["channels"].split()]
+            if len(channels[stack[-1]]) != int(token["count"]):
+                raise BadInput(f"{names[stack[-1]]} states {token['count']} channels, but names others.")
+        else:
+            break
+    head = _MOTION.match(text, position)
+    if head is None or stack or not names:
+        line = text.count("\n", 0, position) + 1
+        raise BadInput(f"It is not a readable bvh file: it is not understood from line {line} on.")
+    step, comma = _numbers(head[2])
+    values, comma_in_data = _numbers(text[head.end() :])
+    width = sum(map(len, channels))
+    if step[0] <= 0:
+        raise BadInput(f"Its frame time is {head[2]}, but it must be more than 0 s.")
+    if not width or not len(values):
+        raise BadInput("The file has no frames.")
+    if len(values) % width:
+        raise BadInput(f"It has {len(values)} numbers for {width} channels: frame {len(values) // width} is not whole.")
+    table, notes = values.reshape(-1, width), []
+    if commas or comma or comma_in_data:
+        notes.append("The file has decimal commas, which are read as points.")
+    if len(table) != int(head[1]):
+        notes.append(f"The file states {head[1]} frames, but holds {len(table)}, which are read.")
+    return _assembled(names, np.array(parents), np.array(offsets), channels, table, 1 / float(step[0]), notes)
+
+
+def _assembled(names, parents, offsets, channels, table, fps, notes) -> _Bvh:
+    """Local transforms of every joint.
+
+    Position channels stand in place of a joint's OFFSET, as Blender writes them, or add to it where they are nearer to
+    zero than to it.
+    """
+    frames, count, column = len(table), len(names), 0
+    translations, moving = np.tile(offsets, (frames, 1, 1)), np.zeros(count, dtype=bool)
+    rotations = np.tile(np.eye(3), (frames, count, 1, 1))
+    for j, kinds in enumerate(channels):
+        shift, given = np.zeros((frames, 3)), np.zeros(3, dtype=bool)
+        for kind in kinds:
+            values, axis = table[:, column], "xyz".index(kind[0])
+            column += 1
+            if kind.endswith("position"):
+                shift[:, axis], given[axis] = values, True
+            else:
+                turn = Rotation.from_euler(kind[0], values[:, None], degrees=True)
+                rotations[:, j] = rotations[:, j] @ turn.as_matrix()
+        if given.any():
+            usual = np.median(shift, axis=0)
+            instead = parents[j] < 0 or np.linalg.norm((usual - offsets[j])[given]) <= np.linalg.norm(usual[given])
+            if not instead:
+                shift = shift + offsets[j]
+            if instead and parents[j] >= 0 and not offsets[j].any():
+                offsets[j] = np.where(given, usual, 0.0)
+            translations[:, j, given] = shift[:, given]
+            moving[j] = float(np.abs(translations[:, j] - offsets[j]).max()) > 0.01 * np.abs(offsets).max()
+    return _Bvh(names, parents, offsets, translations, rotations, moving, fps, tuple(notes))
+
+
+# --- the person -------------------------------------------------------------------------------------------------------
+
+
+def _human(bvh: _Bvh, unit: str | float, notes: tuple[str, ...]) -> HumanMotion:
+    parents, table, notes = bvh.parents, joint_table(bvh.names), [*notes, *bvh.notes]
+    world, pos = np.empty_like(bvh.rotations), np.empty_like(bvh.translations)
+    rest = np.empty_like(bvh.offsets)
+    for j, parent in enumerate(parents):
+        if parent < 0:
+            world[:, j], pos[:, j], rest[j] = bvh.rotations[:, j], bvh.translations[:, j], bvh.offsets[j]
+        else:
+            world[:, j] = world[:, parent] @ bvh.rotations[:, j]
+            pos[:, j] = pos[:, parent] + np.einsum("tij,tj->ti", world[:, parent], bvh.translations[:, j])
+            rest[j] = rest[parent] + bvh.offsets[j]
+    carriers, joint = set(), table["pelvis"]
+    while joint >= 0:
+        carriers.add(joint)
+        joint = int(parents[joint])
+    stretched = [bvh.names[j] for j in np.flatnonzero(bvh.moving) if j not in carriers]
+    if stretched:
+        notes.append(
+            f"The file moves {len(stretched)} joints within their parents, {stretched[0]} first: their rotations only "
+            "are carried over."
+        )
+    up = _up(pos, table) or _up(rest[None], table)
+    if not up:
+        raise BadInput("It cannot be told which way is up: neither the person nor the rest pose stands upright.")
+    to_z_up = _TO_Z_UP[up]
     frame = _rest_frame(rest, table)
     body = BodyModel.load()
     neutral = body.rest_joints(np.zeros(1))
@@ -228,7 +374,7 @@ def _human(bvh, local, pos, rest_nodes, topology, unit) -> HumanMotion:
     joints = body.rest_joints(betas)
     middle = 0.5 * (joints[1] + joints[2]) - joints[0]
     transl = hips - rot[:, 0] @ middle - joints[0]
-    return HumanMotion(bvh.fps, transl, pose[:, 0], pose[:, 1:].reshape(len(pos), 63), betas)
+    return HumanMotion(bvh.fps, transl, pose[:, 0], pose[:, 1:].reshape(len(pos), 63), betas, notes=tuple(notes))
 
 
 def _stature(body: BodyModel, leg: float) -> float:

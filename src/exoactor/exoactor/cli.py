@@ -343,6 +343,7 @@ def retarget(
     with progress_bars(json_) as bars:
         result = backends.load("retarget")(motion, bars("retarget"))
     save_robot(result.motion, output, format_)
+    result.metrics["notes"] = [*motion.notes, *result.metrics.get("notes", ())]
     print_metrics(result.metrics, json_)
 
 
@@ -374,6 +375,7 @@ def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, back
 def track(
     robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
     policy: Policy = "exoactor",
+    fps: Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")] = None,
     human: Annotated[Path | None, typer.Option(help="The person's motion, for policies that follow people.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write what the G1 did (.npz).")] = None,
@@ -384,13 +386,14 @@ def track(
     """Track a motion in headless MuJoCo, faster than real time."""
     from exoactor.formats import load_human, load_robot
 
-    motion, person = load_robot(robot), None if human is None else load_human(human)
+    motion, person = load_robot(robot, fps), None if human is None else load_human(human)
     backends = Backends(settings)
     backends.options["track"].setdefault("policy", policy)
     with progress_bars(json_) as bars:
         result = backends.load("track")(motion, bars("track"), human=person)
         if video is not None:
             write_motion_video(result.motion, motion, video, bars("video"))
+    result.metrics["notes"] = [*motion.notes, *result.metrics.get("notes", ())]
     if report is not None:
         save_json(report, result.metrics)
     if output is not None:

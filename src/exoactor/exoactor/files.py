@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from exoactor.errors import BadInput
 
@@ -66,10 +70,73 @@ def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
+MAX_PIXELS = 100_000_000
+"""Of a picture that is read: 300 MB of RGB."""
+
+
 def decoded(data: bytes) -> np.ndarray | None:
-    """The picture, (H, W, 3) uint8 RGB, that is the content of a file; None where it is none that can be read."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if len(data) else None
+    """The picture, (H, W, 3) uint8 RGB, that is the content of a file; None where it is none that can be read.
+
+    Raises
+    ------
+    BadInput
+        It has more than `MAX_PIXELS`, as its header says; nothing is decoded then.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit is lower than what is wanted here
+            with Image.open(io.BytesIO(data)) as header:
+                width, height = header.size
+    except (OSError, ValueError, SyntaxError):
+        return None
+    except Image.DecompressionBombError:
+        raise BadInput(
+            f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller."
+        ) from None
+    if width * height > MAX_PIXELS:
+        raise BadInput(f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller.")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+MAX_TEXT = 1 << 29
+"""Bytes of a text file that is read."""
+
+
+def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
+    """Read a text file in UTF-8 or, by its byte order mark, UTF-16; other bytes as Latin-1, with a note.
+
+    Returns
+    -------
+    tuple[str, tuple[str, ...]]
+        The text without a byte order mark, and sentences on what was assumed.
+
+    Raises
+    ------
+    BadInput
+        There is no such file, it cannot be read, it is too large, or it is not text.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.")
+    try:
+        if path.stat().st_size > MAX_TEXT:
+            raise BadInput(f"{path} is larger than {MAX_TEXT >> 20} MiB: cut it.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
+    try:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return data.decode("utf-16"), ()
+        if b"\0" in data:
+            raise BadInput(f"Cannot read {path}: it is not text.")
+        return data.decode("utf-8-sig"), ()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return data.decode("latin-1"), (f"Line {line} is not UTF-8: the file was read as Latin-1.",)
 
 
 def load_json(path: str | Path) -> dict[str, Any]:

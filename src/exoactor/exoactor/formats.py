@@ -5,7 +5,8 @@ Robot motions:
 ========================  ===================================================================================
 ``.npz``                  ours (`RobotMotion.save`)
 ``.pkl``                  GMR's pickle: fps, root_pos, root_rot (x, y, z, w), dof_pos; also TWIST2's
-``.csv``                  Unitree's retargeted LAFAN1: no header, root position, quaternion x, y, z, w, 29 joints;
+``.csv``                  Unitree's retargeted LAFAN1: root position, quaternion x, y, z, w, 29 joints, or as a
+                          header names them;
                           30 frames per second; BeyondMimic's csv_to_npz reads the same
 ``.beyondmimic.npz``      BeyondMimic's: fps, joint_pos, joint_vel, body_*_w in Isaac Lab's order; 50 frames per
                           second, since its trainer plays a frame every 20 ms whatever the file says
@@ -31,7 +32,7 @@ import pinocchio as pin
 from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor.errors import BadInput
-from exoactor.files import load_npz, save_bytes, save_npz
+from exoactor.files import load_npz, read_text, save_bytes, save_npz
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor.unpickle import read_pickle
 
@@ -68,7 +69,7 @@ def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
     path
         .npz (ours or BeyondMimic's), .pkl (GMR) or .csv (Unitree).
     fps
-        Frame rate, for a csv only; None: 30.
+        Frame rate, for a csv only; None: as it says, else 30.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
     if suffix == ".pkl":
         return load_gmr(path)
     if suffix == ".csv":
-        return load_csv(path, LAFAN1_FPS if fps is None else fps)
+        return load_csv(path, fps)
     raise BadInput(f"{path} is not a robot motion that can be read: its name must end in .npz, .pkl or .csv.")
 
 
@@ -201,12 +202,14 @@ def save_gmr(motion: RobotMotion, path: str | Path) -> None:
     )
 
 
-def _robot_motion(path: Path, fps: Any, root_pos: Any, quat_xyzw: Any, joint_pos: Any) -> RobotMotion:
+def _robot_motion(
+    path: Path, fps: Any, root_pos: Any, quat_xyzw: Any, joint_pos: Any, notes: tuple[str, ...] = ()
+) -> RobotMotion:
     try:
         quat = np.asarray(quat_xyzw, dtype=np.float64)
         if quat.ndim != 2 or quat.shape[1] != 4:
             raise BadInput(f"The root rotations have shape {quat.shape}, but (T, 4) is needed.")
-        return RobotMotion(float(fps), root_pos, quat[:, [3, 0, 1, 2]], joint_pos)
+        return RobotMotion(float(fps), root_pos, quat[:, [3, 0, 1, 2]], joint_pos, notes=tuple(notes))
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
     except (TypeError, ValueError) as error:
@@ -216,35 +219,100 @@ def _robot_motion(path: Path, fps: Any, root_pos: Any, quat_xyzw: Any, joint_pos
 # --- csv --------------------------------------------------------------------------------------------------------------
 
 
-def load_csv(path: str | Path, fps: float = LAFAN1_FPS) -> RobotMotion:
-    """Read Unitree's csv: 36 columns; a header line is skipped.
+_CSV_COLUMNS: tuple[tuple[str, ...], ...] = (
+    *(tuple(f"{base}{axis}" for base in ("", "root_", "root_pos_", "base_", "pos_", "p")) for axis in "xyz"),
+    *(
+        tuple(f"{base}{axis}" for base in ("q", "q_", "quat_", "root_q", "root_quat_", "root_rot_", "base_q", "rot_"))
+        for axis in "xyzw"
+    ),
+    *((name, name.removesuffix("_joint"), f"{name}_dof") for name in JOINT_NAMES),
+)
+"""Names of the 36 columns, in Unitree's order: pelvis, quaternion x, y, z, w, joints."""
+
+
+def load_csv(path: str | Path, fps: float | None = None) -> RobotMotion:
+    """Read Unitree's csv: 36 columns in its order, or in the order that a header line names.
+
+    Parameters
+    ----------
+    path
+        The file.
+    fps
+        Frame rate; None: by the column ``time`` (s) where there is one, else 30 with a note.
 
     Raises
     ------
     BadInput
-        The file cannot be read, or does not hold 36 columns of numbers.
+        The file cannot be read, a column is unknown, missing or there twice, or a cell is not a number.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
+    text, notes = read_text(path)
+    rows, header = [], None
+    for number, line in enumerate(text.splitlines(), start=1):
+        cells = [cell.strip().strip("\"'") for cell in line.split(",")]
+        if not any(cells) or line.lstrip().startswith("#"):
             continue
-        try:
-            rows.append([float(cell) for cell in line.split(",")])
-        except ValueError:
-            if number > 1:
-                raise BadInput(f"{path}, line {number}: a cell is not a number.") from None
+        numbers = [_number(cell) for cell in cells]
+        if not rows and all(value is None for value in numbers):
+            if header is None:
+                header = cells
+            elif set(cells) - {"m", "rad", "s", "", "1", "-"}:
+                raise BadInput(f"{path}, line {number}: the units must be m and rad: {', '.join(sorted(set(cells)))}.")
             continue
-        if len(rows[-1]) != 36:
-            raise BadInput(f"{path}, line {number}: there are {len(rows[-1])} columns, but 36 are needed.")
+        if None in numbers:
+            k = numbers.index(None)
+            raise BadInput(f"{path}, line {number}: a cell is not a number: '{cells[k][:30]}' in column {k + 1}.")
+        width = 36 if header is None else len(header)
+        if len(numbers) != width:
+            raise BadInput(f"{path}, line {number}: there are {len(numbers)} columns, but {width} are needed.")
+        rows.append(numbers)
     if not rows:
         raise BadInput(f"{path} holds no frames.")
-    table = np.array(rows)
-    return _robot_motion(path, fps, table[:, :3], table[:, 3:7], table[:, 7:])
+    table = np.array(rows, dtype=np.float64)
+    if header is None:
+        notes += ("The csv names no columns: Unitree's order was taken, quaternion x, y, z, w.",)
+    else:
+        order, time = _csv_order(path, header)
+        if time is not None and len(table) > 1 and fps is None:
+            step = float(np.median(np.diff(table[:, time])))
+            if not step > 0:
+                raise BadInput(f"{path}: the column {header[time]} does not rise.")
+            fps = 1.0 / step
+        table = table[:, order]
+    if fps is None:
+        fps = LAFAN1_FPS
+        notes += (f"The csv does not say its frame rate: {fps:.0f} was taken; give another with --fps.",)
+    return _robot_motion(path, fps, table[:, :3], table[:, 3:7], table[:, 7:], notes)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _csv_order(path: Path, header: list[str]) -> tuple[list[int], int | None]:
+    """Columns of a file in Unitree's order, and the one of the time."""
+    wanted = {name: k for k, names in enumerate(_CSV_COLUMNS) for name in names}
+    order: dict[int, int] = {}
+    time = None
+    for column, name in enumerate(header):
+        plain = name.lower().replace(" ", "_").replace(".", "_")
+        if plain in ("time", "time_s", "timestamp", "t"):
+            time = column
+        elif plain in ("frame", "index"):
+            continue
+        elif plain not in wanted:
+            raise BadInput(f"{path}: the column '{name}' is unknown: name the pelvis, its quaternion and the joints.")
+        elif wanted[plain] in order:
+            raise BadInput(f"{path}: the column '{name}' is there twice.")
+        else:
+            order[wanted[plain]] = column
+    lacking = [_CSV_COLUMNS[k][-3 if k > 6 else 1] for k in range(36) if k not in order]
+    if lacking:
+        raise BadInput(f"{path} has no column {', '.join(lacking)}.")
+    return [order[k] for k in range(36)], time
 
 
 def save_csv(motion: RobotMotion, path: str | Path) -> None:
@@ -274,8 +342,21 @@ def load_beyondmimic(path: str | Path) -> RobotMotion:
             f"{path} is not BeyondMimic's motion of a 29-joint G1: joint_pos is {joint.shape}, body_pos_w {pos.shape}."
         )
     ours = np.empty_like(joint)
-    ours[:, list(ISAAC_ORDER)] = joint
-    return _robot_motion(Path(path), np.ravel(data["fps"])[0], pos[:, 0], quat[:, 0][:, [1, 2, 3, 0]], ours)
+    order, notes = list(ISAAC_ORDER), ("The npz names no joints: Isaac Lab's order was taken.",)
+    if "joint_names" in data:
+        names, notes = [str(name) for name in np.ravel(data["joint_names"])], ()
+        if sorted(names) != sorted(JOINT_NAMES):
+            odd = sorted(set(names) ^ set(JOINT_NAMES))
+            raise BadInput(f"{path}: joint_names are not the G1's 29 joints: {', '.join(odd[:3]) or 'one is twice'}.")
+        order = [JOINT_NAMES.index(name) for name in names]
+    bodies = [str(name) for name in np.ravel(data.get("body_names", ["pelvis"]))]
+    if "pelvis" not in bodies or bodies.index("pelvis") >= min(pos.shape[1], quat.shape[1]):
+        raise BadInput(f"{path}: body_names name no pelvis that body_pos_w holds.")
+    root = bodies.index("pelvis")
+    ours[:, order] = joint
+    return _robot_motion(
+        Path(path), np.ravel(data["fps"])[0], pos[:, root], quat[:, root][:, [1, 2, 3, 0]], ours, notes
+    )
 
 
 def save_beyondmimic(motion: RobotMotion, path: str | Path) -> None:

@@ -71,6 +71,8 @@ class HumanMotion:
     """(T, 4) in [0, 1]: left heel, left toe, right heel, right toe; None: unknown (zeros)."""
     confidence: np.ndarray | None = None
     """(T,) in [0, 1]; None: ones."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the reader of a file assumed or mended; they are not saved."""
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -160,6 +162,8 @@ class RobotMotion:
     """(T, 35) what a tracker's policy is told beyond the motion so that the robot carries the motion out: velocity of
     the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s), and the joints
     (rad). Found for one policy by ``exoactor refine``; None: nothing."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the reader of a file assumed or mended; they are not saved."""
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -176,10 +180,13 @@ class RobotMotion:
             raise BadInput("The robot motion has no frames.")
         quat = _checked("root_quat_wxyz", self.root_quat_wxyz, (t, 4))
         norm = np.linalg.norm(quat, axis=1)
-        off = np.abs(norm - 1.0) > 1e-2
-        if off.any():
-            i = int(np.argmax(off))
+        off = np.abs(norm - 1.0)
+        i = int(np.argmax(off))
+        if off[i] > 0.06:
             raise BadInput(f"root_quat_wxyz is not a unit quaternion: its norm is {norm[i]:.3f} in frame {i}.")
+        if off[i] > 0.01:
+            note = f"The root quaternions were normalised: they are up to {off[i]:.1%} off unit length (frame {i})."
+            set_(self, "notes", (*self.notes, note))
         set_(self, "root_quat_wxyz", quat / norm[:, None])
         set_(self, "joint_pos", _checked("joint_pos", self.joint_pos, (t, len(JOINT_NAMES))))
         if self.contacts is not None:

@@ -134,7 +134,7 @@ class _Array:
 def _from_bytes(raw: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:
     if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, _Dtype):
         raise ValueError("it holds an array of objects")
-    return np.frombuffer(bytes(raw), dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
+    return np.frombuffer(bytes(raw), dtype.numpy()).reshape(shape, order="F" if order == "F" else "C").copy()
 
 
 def _frombuffer(raw: Any, dtype: Any, shape: Any, order: Any = "C", *_: Any) -> _Array:
@@ -232,7 +232,7 @@ def _joblib_array(stream: BinaryIO, state: dict[str, Any]) -> np.ndarray:
     raw = stream.read(size) if size <= _LARGEST else b""
     if len(raw) < size:
         raise ValueError("it ends within an array")
-    return np.frombuffer(raw, dtype.numpy()).reshape(shape, order="F" if fortran else "C")
+    return np.frombuffer(raw, dtype.numpy()).reshape(shape, order="F" if fortran else "C").copy()
 
 
 def _plain(value: Any) -> Any:

@@ -58,9 +58,9 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         raise BadInput(f"There is no file {path}.")
     kind = contents.kind(path)
     if kind == "bvh":
-        motion = load_bvh(path)
-        motion = on_floor(motion, BodyModel.load(), find_contacts=True)
-        return Estimate(motion, metrics=_metrics("BVH", motion))
+        source = load_bvh(path)
+        motion = on_floor(source, BodyModel.load(), find_contacts=True)
+        return Estimate(motion, metrics=_metrics("BVH", motion) | {"notes": list(source.notes)})
     data = contents.load(path) if kind else None
     if isinstance(data, dict) and {"contacts", "confidence"} <= data.keys():  # our own, as it is
         motion = HumanMotion.load(path)
