@@ -2,9 +2,9 @@
 
 The baseline (`mink_ik.py`) is set up as GMR describes its own, and runs twice: on the targets that GMR makes of the
 person, at its 30 frames per second (``gmr``), and on ours at 50 (``mink_on_our_targets``), so that errors on the same
-targets stand side by side. Four sets of motions: ``generator``, the generator's own (its truth); ``estimated``, the
-same ones found in its videos by the estimator; ``bvh``, motion capture files; ``reachable``, targets made from the
-robot's own motions by forward kinematics, which the robot can reach exactly.
+targets stand side by side. Five sets of motions: ``generator``, the generator's own (its truth); ``estimated``, the
+same ones found in its videos by the estimator; ``bvh`` and ``dm``, motion capture files; ``reachable``, targets made
+from the robot's own motions by forward kinematics, which the robot can reach where its links are clear of each other.
 
 One judge for all, at 50 Hz. Figures of a clip:
 
@@ -17,6 +17,8 @@ One judge for all, at 50 Hz. Figures of a clip:
 - ``start_speed``: greatest joint speed in the first five steps, as a share of its limit; ``greatest_speed`` of all.
 - ``over_speed_frames``, ``outside_limits_frames``, ``self_penetration_frames`` (more than 2 mm, the description's
   shapes) and ``self_penetration_mm``.
+- ``surface_penetration_frames`` (more than 2 mm, Unitree's surfaces, see `surfaces.py`), ``surface_penetration_mm``:
+  of all links but those that the SRDF lets touch; of robots' motions also as they were (``before``).
 
 ``ours_streaming`` is fed the person frame by frame: ``ms_a_frame`` of CPU that comes out, ``longest_push_ms`` of one
 call, ``delay_s`` of the frame that waited longest. Then the cost of longer clips (CPU seconds, memory of a process of
@@ -47,6 +49,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from scipy.spatial.transform import Rotation, Slerp
+from surfaces import Surfaces
 
 from exoactor import robot
 from exoactor.body import BODY_JOINT_NAMES
@@ -300,8 +303,14 @@ def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, 
     return out
 
 
-SUMS = ("frames", "sunk_frames", "over_speed_frames", "outside_limits_frames", "self_penetration_frames", "refused")
-GREATEST = ("longest_push_ms", "delay_s", "sunk_mm", "start_speed", "greatest_speed", "self_penetration_mm")
+SUMS = (
+    "frames", "sunk_frames", "over_speed_frames", "outside_limits_frames", "self_penetration_frames", "refused",
+    "surface_penetration_frames",
+)  # fmt: skip
+GREATEST = (
+    "longest_push_ms", "delay_s", "sunk_mm", "start_speed", "greatest_speed", "self_penetration_mm",
+    "surface_penetration_mm",
+)  # fmt: skip
 
 
 def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -321,7 +330,20 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dict[str, Any], dict[str, RobotMotion]]:
+def of_surfaces(motion: RobotMotion, surfaces: Surfaces | None) -> dict[str, Any]:
+    """Frames of a motion in which links stand in each other by their surfaces, and how deep."""
+    if surfaces is None:
+        return {}
+    depth = surfaces.penetration(motion).max(axis=1)
+    return {
+        "surface_penetration_frames": int((depth > TOUCH).sum()),
+        "surface_penetration_mm": round(1e3 * float(depth.max()), 1),
+    }
+
+
+def compare(
+    clip: Clip, retargeter: Retargeter, progress: Progress, surfaces: Surfaces | None = None
+) -> tuple[dict[str, Any], dict[str, RobotMotion]]:
     """Retarget one clip by all; figures and motions by name."""
     motions: dict[str, RobotMotion] = {}
     speeds: dict[str, dict[str, float]] = {}
@@ -367,7 +389,12 @@ def compare(clip: Clip, retargeter: Retargeter, progress: Progress) -> tuple[dic
         wanted = Wanted(keys, inside & (depth <= TOUCH), targets.contact, None)
         timed("ours", lambda: fit(retargeter, targets))
     timed("mink_on_our_targets", lambda: ik["mink_on_our_targets"](FPS, pos, rot))
-    rows = {name: {**judge(motion, wanted, name != "gmr"), **speeds[name]} for name, motion in motions.items()}
+    rows = {
+        name: {**judge(motion, wanted, name != "gmr"), **of_surfaces(motion, surfaces), **speeds[name]}
+        for name, motion in motions.items()
+    }
+    if clip.reference is not None and surfaces is not None:
+        rows["ours"]["before"] = of_surfaces(clip.reference, surfaces)
     return rows, motions
 
 
@@ -491,8 +518,10 @@ def bars(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
         else:
             bar(f"{kind}: key body error, mm", error, at_most, 5.0)
         bar(f"{kind}: joint speed at the start", ours["start_speed"], at_most, 1.0)
-        for count in ("over_speed_frames", "outside_limits_frames", "self_penetration_frames"):
-            bar(f"{kind}: {count}", ours[count], at_most, 0)
+        for count in (
+            "over_speed_frames", "outside_limits_frames", "self_penetration_frames", "surface_penetration_frames",
+        ):  # fmt: skip
+            bar(f"{kind}: {count}", ours.get(count), at_most, 0)
     if "tracked" in report:
         bar("tracked: falls", report["tracked"]["ours"]["fell"], at_most, report["tracked"]["gmr"]["fell"])
     return out
@@ -551,10 +580,14 @@ def main(
 ) -> None:
     report: dict[str, Any] = {}
     retargeter = Retargeter(fps=FPS)
+    surfaces: Surfaces | None = None
     with progress_bars() as stages:
         clips = generated(output, TASKS[:tasks], stages("clips"))
         if data is not None:
             clips += [Clip("bvh", path.stem, load_human(path)) for path in sorted((data / "human").glob("*.bvh"))]
+            clips += [Clip("dm", path.stem, load_human(path)) for path in sorted((data / "human").glob("dm_*.npz"))]
+            points = data / "robot" / "g1_surface_points.npz"
+            surfaces = Surfaces(points) if points.is_file() else None
             robots = sorted((data / "motions").glob("*.npz"))
             robots = robots[:: max(1, len(robots) // references)][:references] if references else robots
             clips += [reachable(path) for path in robots]
@@ -563,7 +596,7 @@ def main(
         bar = stages("compare")
         for k, clip in enumerate(clips):
             figures, motions[clip.kind, clip.name] = compare(
-                clip, retargeter, lambda part, text, k=k: bar((k + part) / len(clips), text)
+                clip, retargeter, lambda part, text, k=k: bar((k + part) / len(clips), text), surfaces
             )
             rows += [{"set": clip.kind, "clip": clip.name, "by": who, **row} for who, row in figures.items()]
         kinds = dict.fromkeys(row["set"] for row in rows)

@@ -16,7 +16,7 @@ import pinocchio as pin
 
 from exoactor.errors import BadInput
 from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor_description import urdf_path
+from exoactor_description import touching_links, urdf_path
 
 __all__ = [
     "ARMATURE",
@@ -32,6 +32,7 @@ __all__ = [
     "as_servos",
     "configurations",
     "forward_kinematics",
+    "link_poses",
     "mujoco_model",
     "mujoco_spec",
     "pinocchio_model",
@@ -121,14 +122,6 @@ _FEET = ("left_ankle_roll_link", "right_ankle_roll_link")
 SOLE_NAMES: tuple[str, ...] = ("heel_left", "heel_right", "toe_left", "toe_right")
 """The four contact spheres of a foot, in the order of `sole_points`; left and right as seen from the foot."""
 
-# Bodies too near each other for their shapes to tell a collision; neighbours by one or two joints are found from the
-# tree, these stand further apart.
-_NEVER_COLLIDE = (
-    ("pelvis", "torso_link"),
-    *((a.format(side), b.format(side)) for side in ("left", "right")
-      for a, b in (("pelvis", "{}_hip_yaw_link"), ("{}_elbow_link", "{}_wrist_yaw_link"))),
-)  # fmt: skip
-
 # Contact bits: the floor meets bit 0, the robot meets itself on bit 1.
 _FLOOR_BIT, _SELF_BIT = 1, 2
 
@@ -166,6 +159,26 @@ def _frame_ids(model: pin.Model, bodies: Sequence[str]) -> list[int]:
     return [model.getFrameId(body) for body in bodies]
 
 
+def link_poses(motion: RobotMotion, links: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """World positions (T, L, 3) m and orientations (T, L, 3, 3) of links of the URDF.
+
+    Raises
+    ------
+    BadInput
+        The G1 has no such link.
+    """
+    model = _shared_pinocchio_model()
+    data = model.createData()
+    ids = _frame_ids(model, links)
+    positions, rotations = np.empty((len(motion), len(ids), 3)), np.empty((len(motion), len(ids), 3, 3))
+    for t, q in enumerate(configurations(motion)):
+        pin.forwardKinematics(model, data, q)
+        for b, frame in enumerate(ids):
+            pose = pin.updateFramePlacement(model, data, frame)
+            positions[t, b], rotations[t, b] = pose.translation, pose.rotation
+    return positions, rotations
+
+
 def forward_kinematics(motion: RobotMotion, bodies: Sequence[str] = KEY_BODIES) -> np.ndarray:
     """World positions of the origins of ``bodies`` (links of the URDF), (T, B, 3) m.
 
@@ -174,15 +187,7 @@ def forward_kinematics(motion: RobotMotion, bodies: Sequence[str] = KEY_BODIES) 
     BadInput
         The G1 has no such body.
     """
-    model = _shared_pinocchio_model()
-    data = model.createData()
-    ids = _frame_ids(model, bodies)
-    positions = np.empty((len(motion), len(ids), 3))
-    for t, q in enumerate(configurations(motion)):
-        pin.forwardKinematics(model, data, q)
-        for b, frame in enumerate(ids):
-            positions[t, b] = pin.updateFramePlacement(model, data, frame).translation
-    return positions
+    return link_poses(motion, bodies)[0]
 
 
 @lru_cache(maxsize=1)
@@ -304,7 +309,7 @@ def _set_contacts(spec: mujoco.MjSpec, self_collision: bool) -> None:
         geom.condim = 3
         foot = geom.parent.name in _FEET
         sole = foot and geom.type == mujoco.mjtGeom.mjGEOM_SPHERE
-        # A foot meets the floor with its four spheres alone, and other bodies with its box alone.
+        # A foot meets the floor with its four spheres alone, and other bodies with the rest.
         geom.contype = 0
         geom.conaffinity = _FLOOR_BIT if sole or not foot else 0
         if self_collision and not sole:
@@ -312,18 +317,12 @@ def _set_contacts(spec: mujoco.MjSpec, self_collision: bool) -> None:
             geom.conaffinity |= _SELF_BIT
 
 
-def _exclude_neighbours(spec: mujoco.MjSpec) -> None:
-    """Exclude pairs of bodies that one or two joints part, and those of `_NEVER_COLLIDE`."""
-    parents = {body.name: body.parent.name for body in spec.bodies if body.name != "world" and body.parent.name}
-    pairs = {frozenset(pair) for pair in _NEVER_COLLIDE}
-    for body, parent in parents.items():
-        pairs.add(frozenset((body, parent)))
-        if parent in parents:
-            pairs.add(frozenset((body, parents[parent])))
-        pairs.update(frozenset((body, other)) for other, its in parents.items() if its == parent and other != body)
-    for first, second in sorted(sorted(pair) for pair in pairs):
-        if "world" not in (first, second):
-            spec.add_exclude(bodyname1=first, bodyname2=second)
+def _exclude_touching(spec: mujoco.MjSpec) -> None:
+    """Exclude the pairs of links that the SRDF names."""
+    bodies = {body.name for body in spec.bodies}
+    for pair in sorted(sorted(pair) for pair in touching_links(urdf_path())):
+        if bodies.issuperset(pair):  # others are merged into what carries them, whose pairs are named themselves
+            spec.add_exclude(bodyname1=pair[0], bodyname2=pair[1])
 
 
 def mujoco_spec(
@@ -342,7 +341,7 @@ def mujoco_spec(
     floor
         Add the plane z = 0 ("floor") and a light.
     self_collision
-        Let the robot's parts collide with each other, except neighbours.
+        Let the robot's links collide with each other, except the pairs that the SRDF names.
     visuals
         Keep the shapes that only show (costs a little time a step).
     """
@@ -351,7 +350,7 @@ def mujoco_spec(
     spec.option.timestep = timestep
     _set_contacts(spec, self_collision)
     if self_collision:
-        _exclude_neighbours(spec)
+        _exclude_touching(spec)
     for i, name in enumerate(JOINT_NAMES):
         joint = spec.joint(name)
         joint.armature = ARMATURE[i]

@@ -15,9 +15,11 @@ from exoactor.robot import VELOCITY_LIMITS, self_collision_depth, sole_points
 from exoactor.stages import Metrics
 
 COLLISION_DEPTH = 0.02
-"""m that parts may stand in each other by the URDF's shapes, which are a little larger than the robot."""
+"""m that links may stand in each other by the URDF's shapes: about what two of them stand out of the surfaces."""
+COLLISION_FORCE = 50.0
+"""N with which links may press on each other: twice an arm's weight. In the rehearsal's physics they hardly overlap."""
 COLLISION_TIME = 0.1
-"""s of that, all together."""
+"""s of either, all together."""
 SATURATED = 0.95
 """Share of its torque limit from which a motor counts as saturated."""
 SATURATION = 0.2
@@ -43,6 +45,15 @@ class Load:
     """Steps in which any was."""
     fastest: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES)))
     """(29,) rad/s."""
+    pressed: float = 0.0
+    """s in which links pressed on each other with more than `COLLISION_FORCE`."""
+    greatest_force: float = 0.0
+    """N, of a link on another."""
+
+    def press(self, force: float, duration: float) -> None:
+        """The greatest force (N) of a link on another, for a duration (s)."""
+        self.pressed += duration * (force > COLLISION_FORCE)
+        self.greatest_force = max(self.greatest_force, force)
 
     def add(self, torque: np.ndarray, joint_vel: np.ndarray) -> None:
         """One step: torques (29,) N m as the motors are told, joint velocities (29,) rad/s."""
@@ -76,7 +87,7 @@ def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metri
     """
     found = [
         _failure(report, len(actual) < len(reference)),
-        _collision(actual),
+        _collision(actual, load),
         _saturation(load),
         _speed(actual, load),
         _leaving(reference, actual, area),
@@ -91,11 +102,16 @@ def _failure(report: Metrics, broken_off: bool) -> str:
     return f"The motion is broken off: {report['reason']}." if broken_off else ""
 
 
-def _collision(actual: RobotMotion) -> str:
+def _collision(actual: RobotMotion, load: Load) -> str:
     depth, pairs = self_collision_depth(actual)
     deep = depth > COLLISION_DEPTH
     if deep.sum() / actual.fps <= COLLISION_TIME:
-        return ""
+        if load.pressed <= COLLISION_TIME:
+            return ""
+        return (
+            f"The robot hits itself: its links press on each other with up to {load.greatest_force:.0f} N, and for "
+            f"{load.pressed:.1f} s with more than the {COLLISION_FORCE:g} N allowed."
+        )
     worst = int(depth.argmax())
     one, other = pairs[worst]
     return (

@@ -278,7 +278,7 @@ class SimulatedRobot:
         joint_pos: np.ndarray = STANDING,
     ) -> None:
         disturbance = disturbance or Disturbance()
-        self.model = mujoco_model(timestep=timestep, visuals=False)
+        self.model = mujoco_model(timestep=timestep, self_collision=True, visuals=False)
         self.data = mujoco.MjData(self.model)
         self.disturbance = disturbance
         self.pushed = False
@@ -301,6 +301,7 @@ class SimulatedRobot:
         mujoco.mj_forward(self.model, self.data)
         self._pelvis = self.model.body("pelvis").id
         self._torso = self.model.body("torso_link").id
+        self._floor = self.model.geom("floor").id
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
         self._imu = [self._slice(name) for name in SENSORS["imu_in_pelvis"]]
 
@@ -355,6 +356,16 @@ class SimulatedRobot:
         self.data.xfrc_applied[self._pelvis] = self._band() if self.band else 0.0
         self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
         mujoco.mj_step(self.model, self.data)
+        if self.load is not None:
+            self.load.press(self._self_contact_force(), self.model.opt.timestep)
+
+    def _self_contact_force(self) -> float:
+        """Greatest normal force, N, of a link on another."""
+        force, greatest = np.zeros(6), 0.0
+        for i in np.flatnonzero((self.data.contact.geom != self._floor).all(axis=1)):
+            mujoco.mj_contactForce(self.model, self.data, int(i), force)
+            greatest = max(greatest, float(force[0]))
+        return greatest
 
     def _band(self) -> np.ndarray:
         """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""

@@ -8,7 +8,7 @@ from control_helpers import DATA, TWIST2, linear_onnx, needs_data
 
 from exoactor.errors import Refused
 from exoactor.motion import RobotMotion
-from exoactor.robot import EFFORT_LIMITS, STANDING, VELOCITY_LIMITS, standing_motion
+from exoactor.robot import EFFORT_LIMITS, STANDING, VELOCITY_LIMITS, self_collision_depth, standing_motion
 from exoactor_control.gate import Load, judge
 from exoactor_control.rehearsal import Rehearsal
 
@@ -73,6 +73,24 @@ def test_self_collision():
     brief = hands.joint_pos.copy()
     brief[5:] = STANDING
     assert refused(STILL, replace(hands, joint_pos=brief)) == []
+
+
+def test_links_that_press_on_each_other():
+    bore = load()
+    for _ in range(45):
+        bore.press(80.0, 0.002)
+    bore.press(30.0, 1.0)
+    assert refused(STILL, bore=bore) == []
+    bore.press(120.0, 0.02)
+    (reason,) = refused(STILL, bore=bore)
+    assert reason.startswith("The robot hits itself: its links press on each other with up to 120 N, and for 0.1 s")
+
+
+def test_links_stop_each_other_in_a_rehearsal():
+    hands = bent(STILL, left_shoulder_yaw=-1.3, right_shoulder_yaw=1.3, left_elbow=0.9, right_elbow=0.9)
+    assert self_collision_depth(hands)[0].max() > 0.03
+    done = Rehearsal("pd")(hands)
+    assert self_collision_depth(done.motion)[0].max() < 0.02
 
 
 def test_torque_saturation():

@@ -1,20 +1,59 @@
 """Our URDF against Unitree's own files."""
 
 import os
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pinocchio as pin
 import pytest
+from scipy.spatial import cKDTree
 
-from exoactor_description import urdf_path
+from exoactor_description import touching_links, urdf_path
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).parents[4] / "shared" / "data")) / "robot"
 UNITREE_URDF = DATA / "g1_29dof_rev_1_0.urdf"
 UNITREE_MJCF = DATA / "g1_29dof.xml"
 
+SURFACES = DATA / "g1_surface_points.npz"
+
 needs_unitree = pytest.mark.skipif(not UNITREE_URDF.is_file(), reason=f"Unitree's description is not in {DATA}")
+
+
+needs_surfaces = pytest.mark.skipif(not SURFACES.is_file(), reason=f"Unitree's surface points are not in {DATA}")
+
+
+def capsules_of(link):
+    """Ends (K, 2, 3) and radii (K,) of a link's shapes for self-collision: cylinders collide as capsules."""
+    ends, radii = [], []
+    for shape in link.findall("collision"):
+        if re.search("_(heel|toe)_(left|right)$", shape.get("name")):  # the soles' spheres
+            continue
+        (geometry,) = shape.find("geometry")
+        radius = float(geometry.get("radius"))
+        half = max(float(geometry.get("length", "0")) / 2 - radius, 0.0)
+        origin = shape.find("origin")
+        axis = pin.rpy.rpyToMatrix(*map(float, origin.get("rpy", "0 0 0").split()))[:, 2]
+        middle = np.array(origin.get("xyz").split(), float)
+        ends.append([middle - half * axis, middle + half * axis])
+        radii.append(radius)
+    return np.array(ends), np.array(radii)
+
+
+def outside(ends, radii, points):
+    """(N,) m by which points (N, 3) stand out of all capsules."""
+    a, along = ends[:, None, 0], ends[:, None, 1] - ends[:, None, 0]
+    share = np.sum((points - a) * along, axis=-1) / np.maximum(np.sum(along**2, axis=-1), 1e-12)
+    nearest = a + np.clip(share, 0, 1)[..., None] * along
+    return (np.linalg.norm(points - nearest, axis=-1) - radii[:, None]).min(axis=0)
+
+
+def surface(ends, radii, rng, count=200_000):
+    """Points spread evenly over the surface of the capsules' union: evenly in thin shells about them, drawn onto it."""
+    low, high = (ends - radii[:, None, None]).min((0, 1)) - 0.002, (ends + radii[:, None, None]).max((0, 1)) + 0.002
+    points = rng.uniform(low, high, (count, 3))
+    return points[np.abs(outside(ends, radii, points)) < 0.001]
 
 
 def build(path):
@@ -118,3 +157,47 @@ def test_soles_are_those_of_unitrees_mjcf():
         found = {(float(s.get("radius")), *map(float, c.find("origin").get("xyz").split())) for c, s in spheres}
         assert len(expected) == 4
         assert found == expected
+
+
+@needs_surfaces
+@pytest.mark.parametrize("link", [link.get("name") for link in ET.parse(urdf_path()).getroot().iter("link")])
+def test_shapes_enclose_unitrees_surfaces(link):
+    """99.5% of a link's points stand out by at most 2 mm, and the shapes by at most 15 mm in the mean.
+
+    The latter is the mean, over points spread evenly on the surface of the shapes' union, of the distance to the
+    nearest surface point. Links are mirror images of each other, so that points of both sides count.
+    """
+    with np.load(SURFACES) as points:
+        if link not in points:
+            assert link.startswith(("imu", "d435", "mid360"))  # no meshes
+            return
+        own = points[link].astype(float)
+        swapped = link.replace("left", "\0").replace("right", "left").replace("\0", "right")
+        both = np.concatenate([own, points[swapped] * [1, -1, 1]])
+    element = next(e for e in ET.parse(urdf_path()).getroot().iter("link") if e.get("name") == link)
+    ends, radii = capsules_of(element)
+    assert len(radii) > 0
+    assert np.quantile(outside(ends, radii, own), 0.995) <= 0.002
+    shape = surface(ends, radii, np.random.default_rng(0))
+    assert len(shape) > 300
+    assert cKDTree(both).query(shape)[0].mean() <= 0.015
+
+
+@needs_surfaces
+def test_no_surface_is_without_a_link():
+    names = {link.get("name") for link in ET.parse(urdf_path()).getroot().iter("link")}
+    with np.load(SURFACES) as points:
+        assert {name for name in points if not name.startswith("hand/")} <= names
+
+
+def test_pairs_that_touch_are_links_and_have_reasons():
+    names = {link.get("name") for link in ET.parse(urdf_path()).getroot().iter("link")}
+    pairs = ET.parse(urdf_path().with_suffix(".srdf")).getroot().findall("disable_collisions")
+    assert len(touching_links(urdf_path())) == len(pairs)
+    for pair in pairs:
+        assert {pair.get("link1"), pair.get("link2")} <= names
+        assert len(pair.get("reason")) > 20
+        other = {
+            pair.get(f"link{k}").replace("left", "\0").replace("right", "left").replace("\0", "right") for k in (1, 2)
+        }
+        assert other in touching_links(urdf_path())

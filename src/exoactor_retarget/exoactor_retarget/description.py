@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.errors import BadInput
+from exoactor_description import touching_links
 
 
 @dataclass(frozen=True)
@@ -118,15 +119,13 @@ def _shape(geometry: ET.Element) -> tuple[list[tuple[np.ndarray, float]], np.nda
     raise BadInput(f"A collision shape of the robot's description is a {shape.tag}: box, cylinder or sphere is needed.")
 
 
-def read_urdf(path: str | Path, never_collide: Sequence[Sequence[str]] = (), feet: Sequence[str] = ()) -> Description:
-    """Read a robot.
+def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
+    """Read a robot; the SRDF beside its URDF names the pairs of links that need not be kept apart.
 
     Parameters
     ----------
     path
         URDF whose collision shapes are boxes, cylinders and spheres.
-    never_collide
-        Pairs of links too near each other to tell a collision. Neighbours by one or two joints are left out anyway.
     feet
         Links whose spheres, if any, are what they stand on: these are no collision shapes.
 
@@ -137,6 +136,7 @@ def read_urdf(path: str | Path, never_collide: Sequence[Sequence[str]] = (), fee
     """
     try:
         root = ET.parse(path).getroot()
+        touching = touching_links(Path(path))
     except OSError as error:
         raise BadInput(f"Cannot read the robot's description {path}: {error.strerror}.") from None
     except ET.ParseError as error:
@@ -205,7 +205,7 @@ def read_urdf(path: str | Path, never_collide: Sequence[Sequence[str]] = (), fee
         capsule_body=capsule_body,
         capsule_ends=np.array([ends for _, ends, _ in capsules]),
         capsule_radius=np.array([radius for _, _, radius in capsules]),
-        pairs=_pairs(parent, capsule_body, [(links[a][0], links[b][0]) for a, b in never_collide]),
+        pairs=_pairs(capsule_body, [{links[name][0] for name in pair} for pair in touching if pair <= links.keys()]),
         corners={body: np.concatenate(spheres.get(body) or boxes[body]) for body in {*spheres, *boxes}},
     )
 
@@ -214,17 +214,13 @@ def _lowest(points: np.ndarray, at: np.ndarray, turned: np.ndarray, kind: str) -
     return at + points if kind == "sphere" else at + points @ turned.T  # a sphere's lowest point stays below it
 
 
-def _pairs(parent: np.ndarray, body: np.ndarray, never: list[tuple[int, int]]) -> np.ndarray:
-    """Capsule pairs of bodies that are neither joined, nor two joints apart, nor in ``never``."""
-    above = {j + 1: int(p) for j, p in enumerate(parent)}
-    apart = {frozenset(pair) for pair in never}
-    for b, p in above.items():
-        apart |= {frozenset((b, p)), frozenset((b, above.get(p, p)))}
-        apart |= {frozenset((b, other)) for other, q in above.items() if q == p}
-    pairs = [
-        (i, j)
-        for i in range(len(body))
-        for j in range(i + 1, len(body))
-        if body[i] != body[j] and frozenset((int(body[i]), int(body[j]))) not in apart
-    ]
-    return np.array(pairs, dtype=int).reshape(-1, 2)
+def _pairs(body: np.ndarray, touching: list[set[int]]) -> np.ndarray:
+    """Capsule pairs of different bodies that are not ``touching``."""
+    first, second = np.triu_indices(len(body), 1)
+    apart = np.ones((body.max(initial=0) + 1,) * 2, dtype=bool)
+    np.fill_diagonal(apart, False)
+    for pair in touching:
+        one, other = min(pair), max(pair)
+        apart[one, other] = apart[other, one] = False
+    kept = apart[body[first], body[second]]
+    return np.stack([first[kept], second[kept]], axis=1)

@@ -36,9 +36,8 @@ class Model:
         section, limits = mapping["robot"], mapping["limits"]
         links = {part: name or "" for part, name in section["links"].items()}
         path = (folder or Path()) / section["description"] if section["description"] else urdf_path()
-        never = [[name.format(side=s) for name in pair] for pair in section["never_collide"] for s in SIDES]
         feet = [links["foot"].format(side=s) for s in SIDES]
-        self.description = d = read_urdf(path, never, feet)
+        self.description = d = read_urdf(path, feet)
         self.kinematics = Kinematics(d)
         self.size = self.kinematics.size
         self.pelvis, self.torso = d.body(links["pelvis"]), d.body(links["torso"])

@@ -39,8 +39,8 @@ _SETTLED = 0.12  # s: neighbourhood of a frame that still changes
 _FOLLOWING = 4  # steps of a window that moves along, which goes on from the one before
 _FREE = 1  # steps in which the parts of the robot may pass through each other
 _STILL_COARSE = 0.2  # m or rad: as _STILL, where a finer solution follows
-_STILL = 0.05  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
-_GAIN = 0.02  # share of a stretch's cost: less is not worth another step
+_STILL = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
+_GAIN = 0.01  # share of a stretch's cost: less is not worth another step
 _LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
 _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
 
@@ -176,6 +176,8 @@ class Solver:
         stand = terms.support(targets, self.mapping)
         stand = terms.believed(stand, self.model, self.model.kinematics.poses(state), np.arange(len(targets)))
         inputs = _Inputs(targets, stand, state.joint_pos)
+        if targets.meeting.any():  # as in `fit`
+            state = self.minimise(state, inputs, targets.fps, _FREE, fixed, free=True)
         state = self.minimise(state, inputs, targets.fps, min(iterations, _FOLLOWING), fixed)
         return limited(state, self.model, targets.fps, fixed)
 
@@ -199,7 +201,7 @@ class Solver:
         frames = np.arange(len(state))
         pairs = np.zeros((0, 2), dtype=int) if free else self._watched(state, fps)
         margin = max(3, round(_SETTLED * fps))
-        allowed = 0.5 * self.mapping["limits"]["clearance"]
+        allowed = 0.25 * self.mapping["limits"]["clearance"]
         here, damping = state, np.full(len(state), 1e-4)
         point: _Point | None = None
         for iteration in range(iterations):
