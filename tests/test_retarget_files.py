@@ -150,10 +150,10 @@ def test_a_folder_goes_on_after_a_bad_file(tmp_path, monkeypatch, capsys):
     written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file())
     assert written == ["a/walk.csv", "squat.csv", "walk.csv"]
     assert sorted(Path(p).relative_to(tmp_path / "out").as_posix() for p in report["motions"]) == written
-    # As one file alone, whatever the format says of the name.
-    code, _ = run(monkeypatch, capsys, inside / "walk.npz", "-o", tmp_path / "alone.txt", "--format", "csv")
+    # As one file alone.
+    code, _ = run(monkeypatch, capsys, inside / "walk.npz", "-o", tmp_path / "alone.csv", "--format", "csv")
     assert code == 0
-    assert (tmp_path / "alone.txt").read_bytes() == (tmp_path / "out" / "walk.csv").read_bytes()
+    assert (tmp_path / "alone.csv").read_bytes() == (tmp_path / "out" / "walk.csv").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.pkl", "a.csv", "a.beyondmimic.npz"])
@@ -192,6 +192,7 @@ def test_plan_refuses_what_would_lose_files(tmp_path):
         (["a.npz", "b.npz", "-o", "c.npz"], "name a folder with -o"),
         ([".", "-o", "c.npz"], "name a folder with -o"),
         (["a.npz", "--format", "bvh"], "is none of npz"),
+        (["a.npz", "--format", "csv", "-o", "c.npz"], "its name must end in .csv"),
     ],
 )
 def test_bad_arguments(monkeypatch, capsys, arguments, words):

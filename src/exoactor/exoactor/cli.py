@@ -7,20 +7,21 @@ import json
 import os
 import sys
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from exoactor import console
+from exoactor.console import ExitWith, print_json, print_metrics, progress_bars, stderr, stdout
 from exoactor.errors import BadInput, ExoActorError, Refused
-from exoactor.files import decoded, load_json, save_json, save_picture
+from exoactor.files import check_file, check_folder, decoded, load_json, save_json, save_or_rescue, save_picture
 from exoactor.graph import environment, robot_name
-from exoactor.stages import GenerateRequest, Generation, backend_class, check_instruction, no_progress
+from exoactor.stages import GenerateRequest, Generation, backend_class, check_instruction
 
 app = typer.Typer(
     help="Say a task in words; a Unitree G1 does it, in simulation first.",
@@ -29,12 +30,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-stderr = Console(stderr=True, highlight=False)
-stdout = Console(highlight=False)
 
 DEFAULTS = {"generate": "mannequin", "estimate": "mediapipe", "retarget": "trajectory_ik", "track": "mujoco"}
 
-Json = Annotated[bool, typer.Option("--json", help="Print the quality figures as one JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the figures, or the error, as one JSON object.")]
+
+
+def output_file(*flags: str, help: str, ending: str) -> Any:
+    """An option for a file that a command writes: looked at before the work begins."""
+    return typer.Option(*flags, help=f"{help} ({ending})", callback=lambda path: path and check_file(path, ending))
+
+
+def output_folder(*flags: str, help: str) -> Any:
+    """An option for a folder into which a command writes: looked at before the work begins."""
+    return typer.Option(*flags, help=help, callback=lambda path: path and check_folder(path))
+
+
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -53,7 +64,9 @@ Plan = Annotated[
 ]
 Image = Annotated[Path | None, typer.Option(help="Picture of the scene.")]
 Generator = Annotated[str, typer.Option(help="Video generator.")]
-Video_ = Annotated[Path | None, typer.Option("--video", help="Also write what the simulated G1 did as a video.")]
+Video_ = Annotated[
+    Path | None, output_file("--video", help="Also write what the simulated G1 did as a video.", ending=".mp4")
+]
 
 
 class Backends:
@@ -106,52 +119,6 @@ class Backends:
         return Judge
 
 
-@contextmanager
-def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[float, str], None]]]:
-    """Yield a function that opens a progress bar on standard error and returns its callback."""
-    columns = (
-        TextColumn("{task.fields[stage]:<9}"),
-        BarColumn(30),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    if quiet or not stderr.is_terminal:  # no bars: one line a stage at most
-
-        def open_line(stage: str) -> Callable[[float, str], None]:
-            if not quiet:
-                stderr.print(f"{stage} ...")
-            return no_progress
-
-        yield open_line
-        return
-    with Progress(*columns, console=stderr) as bars:
-
-        def finish_all() -> None:
-            for task in bars.task_ids:
-                bars.update(task, completed=1.0, description="")
-                bars.stop_task(task)
-
-        def open_bar(stage: str) -> Callable[[float, str], None]:
-            finish_all()  # the stages before this one are through
-            bar = bars.add_task("", total=1.0, stage=stage)
-            return lambda fraction, text: bars.update(bar, completed=fraction, description=text)
-
-        yield open_bar
-        finish_all()
-
-
-def print_metrics(metrics: dict[str, Any], as_json: bool) -> None:
-    """Print figures for a person, or as JSON for a program."""
-    if as_json:
-        print(json.dumps(metrics))
-        return
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            continue  # tables of single frames are for programs
-        text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        stdout.print(f"  {name:<28}{text}")
-
-
 @app.command(epilog='Example: exoactor run "walk forward two metres, then wave"')
 def run(
     task: Task = "",
@@ -159,7 +126,7 @@ def run(
     policy: Policy = "exoactor",
     generator: Generator = DEFAULTS["generate"],
     image: Image = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder that takes the run folder.")] = None,
+    output: Annotated[Path | None, output_folder("-o", "--output", help="Folder that takes the run folder.")] = None,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
     settings: Set = None,
     json_: Json = False,
@@ -179,11 +146,16 @@ def run(
     with progress_bars(quiet=json_) as bars:
         try:
             report = pipeline.run(task, backends.load, folder, bars, content, scene)
-        finally:
+        except ExoActorError as error:
+            error.figures = {"run_folder": str(folder.path), **error.figures}
             if demo and (folder.path / "rehearsal.npz").exists():
-                write_demo(folder, bars("demo"))
+                with suppress(ExoActorError):  # why the task failed matters more
+                    write_demo(folder, bars("demo"))
+            raise
+        if demo:
+            write_demo(folder, bars("demo"))
     if json_:
-        print(json.dumps({"run_folder": str(folder.path), **vars(report)}))
+        print_json({"run_folder": str(folder.path), **vars(report)})
     else:
         print_report(folder.path, vars(report))
 
@@ -207,7 +179,7 @@ def generate(
     task: Task = "",
     plan: Plan = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Video file to write; video.mp4 where not given.")
+        Path | None, output_file("-o", "--output", help="Video to write; video.mp4 where not given.", ending=".mp4")
     ] = None,
     generator: Generator = DEFAULTS["generate"],
     image: Image = None,
@@ -233,7 +205,7 @@ def generate(
         for option in ("model", "base_url"):
             backends.options["generate"].setdefault(option, str(job.get(option, "")))
         output = output or file.with_name(f"{file.name.removesuffix('job.json').removesuffix('.') or 'video'}.mp4")
-    output = output or Path("video.mp4")
+    output = check_file(output or Path("video.mp4"), ".mp4")
     generator_ = backends.load("generate")
     options: dict[str, Any] = {}
     if getattr(generator_, "plans", False):
@@ -245,11 +217,11 @@ def generate(
             generation: Generation = generator_(request, bars("generate"), **options)
     except Refused as error:
         if error.output is not None:
-            save_generation(error.output, output)
+            save_or_rescue(partial(save_generation, error.output), output)
             stderr.print(f"The refused video is kept to look at: {output}", markup=False, soft_wrap=True)
-            print_metrics(error.output.metrics, json_)
+            print_metrics(error.output.metrics, json_, error)
         raise
-    save_generation(generation, output)
+    save_or_rescue(partial(save_generation, generation), output)
     print_metrics(generation.metrics, json_)
 
 
@@ -261,7 +233,10 @@ def plan_(task: Task, generator: Generator = DEFAULTS["generate"], settings: Set
     if not hasattr(backend, "plan"):
         raise BadInput(f"The generator {generator} makes no plans.")
     plan = backend.plan(GenerateRequest(read_task(task, None)[0]), **backends.options["generate"])
-    print(json.dumps(plan, indent=None if json_ else 2, ensure_ascii=False))
+    if json_:
+        print_json(plan)
+    else:
+        stdout.out(json.dumps(plan, indent=2, ensure_ascii=False))
 
 
 def save_generation(generation: Generation, output: Path) -> None:
@@ -279,7 +254,9 @@ def save_generation(generation: Generation, output: Path) -> None:
 @app.command(epilog="Example: exoactor estimate wave.mp4 -o wave_human.npz")
 def estimate(
     file: Annotated[Path, typer.Argument(help="Video of one person, or the motion that another estimator found.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Human motion to write (.npz).")] = Path("human.npz"),
+    output: Annotated[Path, output_file("-o", "--output", help="Human motion to write.", ending=".npz")] = Path(
+        "human.npz"
+    ),
     estimator: Annotated[str, typer.Option(help="Pose estimator for videos.")] = DEFAULTS["estimate"],
     settings: Set = None,
     json_: Json = False,
@@ -300,7 +277,7 @@ def estimate(
         backends = Backends(settings, estimate=estimator)
     with progress_bars(json_) as bars:
         result = backends.load("estimate")(clip, bars("estimate"))
-    result.motion.save(output)
+    save_or_rescue(result.motion.save, output)
     print_metrics(result.metrics, json_)
 
 
@@ -334,15 +311,17 @@ def retarget(
         raise BadInput(f"--format {format_} is none of {', '.join(ROBOT_FORMATS)}.")
     backends = Backends(settings, retarget=retargeter)
     if output.is_dir() or not output.suffix:
+        check_folder(output)
         retarget_many(human, output, format_ or "npz", jobs, backends, json_)
         return
     if len(human) > 1 or human[0].is_dir():
         raise BadInput(f"There may be many motions, but {output} is one file: name a folder with -o.")
     format_ = format_ or robot_format(output)
+    check_file(output, f".{ROBOT_FORMATS[format_].rpartition('.')[2]}")  # other tools want mjlab's .npz, too
     motion = load_human(human[0])
     with progress_bars(json_) as bars:
         result = backends.load("retarget")(motion, bars("retarget"))
-    save_robot(result.motion, output, format_)
+    save_or_rescue(lambda path: save_robot(result.motion, path, format_), output)
     result.metrics["notes"] = [*motion.notes, *result.metrics.get("notes", ())]
     print_metrics(result.metrics, json_)
 
@@ -354,21 +333,20 @@ def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, back
     files = plan(human, output, format_)
     with progress_bars(as_json) as bars:
         result = convert(files, backends.names["retarget"], backends.options["retarget"], jobs, bars("retarget"))
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "motions": {str(files[path]): metrics for path, metrics in result.done.items()},
-                    "failed": {str(path): reason for path, reason in result.failed.items()},
-                }
-            )
-        )
-    else:
+    figures = {
+        "motions": {str(files[path]): metrics for path, metrics in result.done.items()},
+        "failed": {str(path): reason for path, reason in result.failed.items()},
+    }
+    if not as_json:
         stdout.print(f"{len(result.done)} of {len(files)} motions are in {output}.", soft_wrap=True)
+    elif not result.failed:
+        print_json(figures)
     if result.failed:
         reasons = (why if str(path) in why else f"{path}: {why}" for path, why in sorted(result.failed.items()))
         listed = "\n".join(f"  {reason}" for reason in reasons)
-        raise BadInput(f"{len(result.failed)} of {len(files)} motions could not be retargeted:\n{listed}")
+        error = BadInput(f"{len(result.failed)} of {len(files)} motions could not be retargeted:\n{listed}")
+        error.figures = figures
+        raise error
 
 
 @app.command(epilog="Example: exoactor track wave_robot.npz --report out.json --video out.mp4")
@@ -377,8 +355,8 @@ def track(
     policy: Policy = "exoactor",
     fps: Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")] = None,
     human: Annotated[Path | None, typer.Option(help="The person's motion, for policies that follow people.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write what the G1 did (.npz).")] = None,
+    report: Annotated[Path | None, output_file("--report", help="Write the report.", ending=".json")] = None,
+    output: Annotated[Path | None, output_file("-o", "--output", help="Write what the G1 did.", ending=".npz")] = None,
     video: Video_ = None,
     settings: Set = None,
     json_: Json = False,
@@ -391,22 +369,21 @@ def track(
     backends.options["track"].setdefault("policy", policy)
     with progress_bars(json_) as bars:
         result = backends.load("track")(motion, bars("track"), human=person)
+        result.metrics["notes"] = [*motion.notes, *result.metrics.get("notes", ())]
+        if report is not None:
+            save_or_rescue(lambda path: save_json(path, result.metrics), report)
+        if output is not None:
+            save_or_rescue(result.motion.save, output)
         if video is not None:
             write_motion_video(result.motion, motion, video, bars("video"))
-    result.metrics["notes"] = [*motion.notes, *result.metrics.get("notes", ())]
-    if report is not None:
-        save_json(report, result.metrics)
-    if output is not None:
-        result.motion.save(output)
-    print_metrics(result.metrics, json_)
-    if not result.metrics["success"]:
-        raise Refused(f"Tracking failed: {result.metrics['reason']}.")
+    failed = None if result.metrics["success"] else Refused(f"Tracking failed: {result.metrics['reason']}.")
+    print_metrics(result.metrics, json_, failed)
 
 
 @app.command(epilog="Example: exoactor refine kick.npz -o kick_guided.npz")
 def refine(
     robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The motion with a guide (.npz).")] = Path(
+    output: Annotated[Path, output_file("-o", "--output", help="The motion with a guide.", ending=".npz")] = Path(
         "guided.npz"
     ),
     policy: Policy = "exoactor",
@@ -417,8 +394,6 @@ def refine(
     """Find what the tracker must be told beyond a motion so that it does not fail at it; takes minutes."""
     from exoactor.formats import load_robot
 
-    if output.suffix != ".npz":
-        raise BadInput(f"Only .npz holds a guide: {output} must end so.")
     backends = Backends(settings)
     backends.options["track"].setdefault("policy", policy)
     tracker = backends.load("track")
@@ -426,10 +401,10 @@ def refine(
         raise BadInput(f"The tracker {backends.names['track']} gives no guides.")
     with progress_bars(json_) as bars:
         result = tracker.refine(load_robot(robot), tries, bars("refine"))
-    result.guided.save(output)
-    print_metrics(result.metrics, json_)
-    if not result.metrics["success"]:
-        raise Refused(f"Tracking fails with the guide, too: {result.metrics['reason']}.")
+    save_or_rescue(result.guided.save, output)
+    reason = result.metrics["reason"]
+    failed = None if result.metrics["success"] else Refused(f"Tracking fails with the guide, too: {reason}.")
+    print_metrics(result.metrics, json_, failed)
 
 
 @app.command(epilog="Example: exoactor train-tracker twist2_1017_20k.onnx --motions my_motions -o training")
@@ -441,7 +416,7 @@ def train_tracker(
             "is gone on with: it learns to do by itself what it does under the motions' guides (exoactor refine)."
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; what is there is gone on with.")] = Path(
+    output: Annotated[Path, output_folder("-o", "--output", help="Folder; what is there is gone on with.")] = Path(
         "training"
     ),
     motions: Annotated[list[Path] | None, typer.Option(help="More robot motions: .npz or folder. Repeatable.")] = None,
@@ -477,14 +452,19 @@ def send(
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = False,
     namespace: Annotated[str, typer.Option(help="The robot's name, as the launch argument.")] = "",
     network: Annotated[str, typer.Option(help="localhost or subnet, as the launch argument.")] = "localhost",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when the task is accepted; it goes on without this command.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Send a task to the running graph and follow it."""
+    """Send a task to the running graph and follow it; Ctrl-C, SIGTERM or a closed terminal cancels it."""
     from exoactor.demo import write_demo
     from exoactor.run_folder import RunFolder
 
     if execute not in ("rehearse", "sim", "robot"):
         raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
+    if demo and detach:
+        raise BadInput("--demo needs the end of the task, which --detach does not wait for: 'exoactor show' writes it.")
     os.environ.update(environment(network))
     task, content = read_task(task, plan)
     client = import_client()
@@ -501,16 +481,22 @@ def send(
             on_feedback=stage_bars(bars),
             plan=content,
             namespace=robot_name(namespace),
+            detach=detach,
         )
         folder = Path(result.run_folder)
-        if demo and result.run_folder and (folder / "video.mp4").exists():
-            write_demo(RunFolder(folder), bars("demo"))
-    if json_:
-        print(json.dumps(vars(result)))
-    elif result.run_folder:
+        if demo and result.run_folder and (result.success or (folder / "video.mp4").exists()):
+            with nullcontext() if result.success else suppress(ExoActorError):  # why the task failed matters more
+                write_demo(RunFolder(folder), bars("demo"))
+    if result.run_folder and not json_:
         print_report(folder, vars(result))
     if not result.success:
-        raise ExitWith(result.exit_code, result.reason)
+        error = ExitWith(result.exit_code, result.reason)
+        error.figures = vars(result)
+        raise error
+    if json_:
+        print_json(vars(result))
+    elif detach:
+        stdout.print("The task is accepted.")
 
 
 def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[[str, float, str], None]:
@@ -541,6 +527,7 @@ def import_client() -> Any:
 @app.command(epilog="Example: exoactor show ~/.exoactor/runs/20260101T120000-squat-twice")
 def show(
     folder: Annotated[Path, typer.Argument(help="Run folder.")],
+    json_: Json = False,
 ) -> None:
     """Write a run folder's demo.mp4: video, skeleton, retargeted G1 and tracked G1 side by side."""
     from exoactor.demo import write_demo
@@ -548,9 +535,13 @@ def show(
 
     if not folder.is_dir():
         raise BadInput(f"There is no run folder {folder}.")
-    with progress_bars() as bars:
+    check_file(folder / "demo.mp4", ".mp4")
+    with progress_bars(json_) as bars:
         path = write_demo(RunFolder(folder), bars("demo"))
-    stdout.print(str(path), soft_wrap=True)
+    if json_:
+        print_json({"video": str(path)})
+    else:
+        stdout.print(str(path), soft_wrap=True)
 
 
 @app.command(epilog="Example: exoactor doctor --json")
@@ -559,16 +550,19 @@ def doctor(json_: Json = False) -> None:
     from exoactor.doctor import checks
 
     results = checks()
-    if json_:
-        print(json.dumps([vars(c) for c in results]))
-    else:
+    figures = {"checks": [vars(c) for c in results]}
+    if not json_:
         table = Table(box=None, show_header=False, pad_edge=False)
         for check in results:
             mark = "[green]ok[/]" if check.ok else ("[red]missing[/]" if check.needed else "[yellow]absent[/]")
             table.add_row(mark, check.name, check.detail)
         stdout.print(table)
     if any(c.needed and not c.ok for c in results):
-        raise ExitWith(3, "Something that every run needs is missing: see above.")
+        error = ExitWith(3, "Something that every run needs is missing: see above.")
+        error.figures = figures
+        raise error
+    if json_:
+        print_json(figures)
 
 
 def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]:
@@ -596,34 +590,12 @@ def write_motion_video(motion: Any, reference: Any, path: Path, progress: Callab
     from exoactor.render import render_motion
     from exoactor.video import Video
 
-    Video.from_frames(render_motion(motion, ghost=reference, progress=progress), 30.0).save(path)
-
-
-class ExitWith(ExoActorError):
-    """An error with a given exit code."""
-
-    def __init__(self, exit_code: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    save_or_rescue(Video.from_frames(render_motion(motion, ghost=reference, progress=progress), 30.0).save, path)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    try:
-        app()
-    except ExoActorError as error:
-        stderr.print(f"exoactor: {error}", markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if os.environ.get("EXOACTOR_DEBUG"):
-            raise
-        stderr.print(
-            f"exoactor: Internal error, please report it: {type(error).__name__}: {error}. "
-            "Set EXOACTOR_DEBUG=1 to see where.",
-            markup=False,
-            soft_wrap=True,
-        )
-        sys.exit(1)
+    sys.exit(console.main(app))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
 
-from exoactor.errors import BadInput, Cancelled
+from exoactor.errors import BadInput, Cancelled, ExoActorError
 from exoactor.graph import enclave
 from exoactor.ros import namespace_of
 from exoactor.ros.call import Client, call
@@ -57,8 +57,9 @@ def send_task(
     wait: float = 10.0,
     plan: dict[str, Any] | None = None,
     namespace: str = "",
+    detach: bool = False,
 ) -> TaskResult:
-    """Send a task and wait for its end; Ctrl-C cancels it.
+    """Send a task and wait for its end; a KeyboardInterrupt cancels it.
 
     Parameters
     ----------
@@ -78,6 +79,8 @@ def send_task(
         Carried out instead of the instruction; a run folder's plan.json, edited or not.
     namespace
         The robot's, as the launch argument of that name.
+    detach
+        Return when the task is accepted, without its figures and run folder.
 
     Raises
     ------
@@ -118,22 +121,27 @@ def send_task(
                         cancelled=cancel.is_set,
                         watch=watch,
                         absent_after=wait,
+                        detach=detach,
                     )
                 )
             except BaseException as error:
                 outcome.append(error)
 
         worker = threading.Thread(target=work, name="send", daemon=True)
-        worker.start()
         try:
+            worker.start()
             while worker.is_alive():
                 worker.join(0.1)
         except KeyboardInterrupt:
             cancel.set()
             worker.join(5.0)
+            if outcome and isinstance(outcome[0], ExoActorError):  # it may not have ended yet
+                raise outcome[0] from None
             raise Cancelled("Cancelled.") from None
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
+    if detach:
+        return TaskResult(instruction, True, 0, "", "", "")
     return _result(instruction, outcome[0])
 
 

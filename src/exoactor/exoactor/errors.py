@@ -5,6 +5,8 @@ Anything else that escapes is a bug and may show a traceback.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -12,6 +14,8 @@ class ExoActorError(Exception):
     """Base of every error whose message is meant for the user."""
 
     exit_code = 1
+    figures: Mapping[str, Any] = MappingProxyType({})
+    """What was found nevertheless, for a program that asked for JSON."""
 
 
 class BadInput(ExoActorError):

@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from exoactor.errors import BadInput
+from exoactor.errors import BadInput, user_error
 
 
 @contextmanager
@@ -47,6 +47,62 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def check_file(path: Path, ending: str) -> Path:
+    """Return a path to which a file can be written later, as far as can be seen without writing.
+
+    Raises
+    ------
+    BadInput
+        The name has another ending, a folder or a device has it, or the folder cannot be made or written.
+    """
+    if not path.name.lower().endswith(ending) or len(path.name) == len(ending):
+        raise BadInput(f"Cannot write {path}: its name must end in {ending}.")
+    if path.is_dir():
+        raise BadInput(f"Cannot write {path}: it is a folder. Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"Cannot write {path}: it is not a regular file.")
+    check_folder(path.parent)
+    return path
+
+
+def check_folder(path: Path) -> Path:
+    """Return a folder in which files can be written later, or that can be made, as far as can be seen.
+
+    Raises
+    ------
+    BadInput
+        It, or the folder in which it would be made, is none or cannot be written.
+    """
+    there = path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise BadInput(f"Cannot write into {path}: {there} is not a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(f"Cannot write into {path}: {there} is read-only, or belongs to somebody else.")
+    return path
+
+
+def save_or_rescue(save: Callable[[Path], None], path: Path) -> None:
+    """Save what was long in the making; where that fails, in a folder for temporary files.
+
+    Raises
+    ------
+    BadInput
+        ``path`` cannot be written; the message says where it is kept instead.
+    """
+    try:
+        save(path)
+    except (BadInput, OSError) as error:
+        failure = user_error(error)
+        try:
+            kept = Path(tempfile.mkdtemp(prefix="exoactor-")) / path.name
+            save(kept)
+        except (BadInput, OSError):
+            raise failure from None  # no room there either
+        raise BadInput(f"{failure} It is kept in {kept} instead.") from None
 
 
 def save_bytes(path: str | Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import ExoActorError, Refused
+from exoactor.errors import ExoActorError, Refused, user_error
 from exoactor.run_folder import RunFolder
 from exoactor.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking
 
@@ -102,15 +102,23 @@ def run(
             raise Refused(f"The rehearsal failed: {tracking.metrics['reason']}.")
         report.warnings = list(tracking.metrics.get("refused", []))
         report.success, report.failed_stage = True, ""
-    except ExoActorError as error:
-        report.reason = str(error)
-        raise
     except KeyboardInterrupt:
         report.reason = "Cancelled."
+        _save_report(folder, report)
         raise
     except Exception as error:
-        report.reason = f"Internal error: {type(error).__name__}: {error}"
+        report.reason = str(user_error(error) or f"Internal error: {type(error).__name__}: {error}")
+        if isinstance(error, ExoActorError):
+            error.figures = vars(report)
+        _save_report(folder, report)
         raise
-    finally:
-        folder.save_report(vars(report))
+    folder.save_report(vars(report))
     return report
+
+
+def _save_report(folder: RunFolder, report: Report) -> None:
+    """Save the report of a failed task; a disk that is full, too, does not hide why the task failed."""
+    try:
+        folder.save_report(vars(report))
+    except ExoActorError as error:
+        report.warnings.append(str(error))

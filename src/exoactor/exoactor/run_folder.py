@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.errors import BadInput
-from exoactor.files import load_npz, save_json, save_npz, save_picture
+from exoactor.files import load_npz, save_json, save_npz, save_or_rescue, save_picture
 from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.stages import Generation
 
@@ -65,7 +65,7 @@ class RunFolder:
 
         The truth is the motion behind the video, for evaluation only; the other videos are those not taken.
         """
-        generation.video.save(self.path / "video.mp4")
+        save_or_rescue(generation.video.save, self.path / "video.mp4")  # it may have been paid for
         if generation.plan is not None:
             self.save_plan(generation.plan)
         if generation.picture is not None:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing
 from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
+from exoactor.processes import sigterm_as_ctrl_c
 
 END_WAIT = 8.0
 """s that a process has to end after SIGINT before it is killed."""
@@ -116,19 +116,14 @@ def command(process: Process, values: dict[str, str]) -> list[str]:
 
 @contextmanager
 def running(values: dict[str, str]) -> Iterator[Graph]:
-    """The graph, for as long as the block lasts; SIGTERM ends it as Ctrl-C does."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, terminate)
+    """The graph, for as long as the block lasts; SIGTERM and SIGHUP end it as Ctrl-C does."""
     graph = Graph()
-    try:
-        graph.start(values)
-        yield graph
-    finally:
-        graph.stop()
-        signal.signal(signal.SIGTERM, previous)
+    with sigterm_as_ctrl_c():
+        try:
+            graph.start(values)
+            yield graph
+        finally:
+            graph.stop()
 
 
 def up(arguments: Sequence[str]) -> int:

@@ -74,6 +74,7 @@ def call(
     absent_after: float = 10.0,
     dead_after: float = 8.0,
     leased: bool = False,
+    detach: bool = False,
 ) -> Any:
     """Send a goal, wait for its result and return it (whatever its error code).
 
@@ -99,6 +100,8 @@ def call(
         Seconds without the server at the start, and without a sign of life of it later.
     leased
         The goal ends when this process does, or freezes; only for actions whose goal has the field ``lease``.
+    detach
+        Return None as soon as the server has accepted the goal.
 
     Raises
     ------
@@ -153,6 +156,8 @@ def call(
     handle = wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_id))
     if not handle.accepted:
         raise Refused(f"The node '{server}' rejected the goal: it is busy with another.")
+    if detach:
+        return None
     response = wait(handle.get_result_async(), handle)
     if cancelled():
         raise Cancelled("Cancelled.")

@@ -1,0 +1,150 @@
+"""What the command line writes: progress, figures and errors; for a person, or as one JSON object for a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from exoactor.errors import Cancelled, ExoActorError, user_error
+from exoactor.processes import sigterm_as_ctrl_c
+from exoactor.stages import no_progress
+
+stderr = Console(stderr=True, highlight=False)
+stdout = Console(highlight=False)
+_json_output: TextIO | None = None  # None: sys.stdout
+
+
+def main(app: typer.Typer) -> int:
+    """Run the command that ``sys.argv`` names; print its error, and return the exit code.
+
+    With ``--json`` the command's object, or one with ``error`` and ``exit_code``, is all that gets to standard output.
+    """
+    as_json = "--json" in sys.argv[1:]  # also where the command line cannot be parsed
+    with sigterm_as_ctrl_c():
+        if not as_json:
+            return _run(app, as_json)
+        with _json_only():
+            return _run(app, as_json)
+
+
+def _run(app: typer.Typer, as_json: bool) -> int:
+    try:
+        code = app(standalone_mode=False) or 0  # an int where typer.Exit was raised or Ctrl-C pressed
+        if code != Cancelled.exit_code:
+            return code
+        error: ExoActorError = Cancelled("Cancelled.")
+    except Exception as raised:
+        if hasattr(raised, "format_message"):  # a ClickException, whose class typer keeps to itself
+            if not as_json:
+                raised.show()
+                return raised.exit_code
+            error = ExitWith(raised.exit_code, raised.format_message())
+        else:
+            error = user_error(raised) or ExoActorError(
+                f"Internal error, please report it: {type(raised).__name__}: {raised}. "
+                "Set EXOACTOR_DEBUG=1 to see where."
+            )
+            if not isinstance(raised, ExoActorError) and os.environ.get("EXOACTOR_DEBUG"):
+                raise
+    stderr.print(f"exoactor: {error}", markup=False, soft_wrap=True)
+    if as_json:
+        print_json({**error.figures, "error": str(error), "exit_code": error.exit_code})
+    return error.exit_code
+
+
+class ExitWith(ExoActorError):
+    """An error with a given exit code."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def _json_only() -> Iterator[None]:
+    """Keep standard output for `print_json`: whatever else writes there, libraries in C too, writes to stderr."""
+    global _json_output
+    output, own = sys.stdout, None
+    try:
+        if output is sys.__stdout__:  # no test's
+            output.flush()
+            own = os.dup(1)
+            os.dup2(2, 1)
+            output = os.fdopen(os.dup(own), "w")
+        _json_output = output
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _json_output = None
+        if own is not None:
+            output.close()
+            os.dup2(own, 1)
+            os.close(own)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print a JSON object for a program."""
+    print(json.dumps(value), file=_json_output or sys.stdout, flush=True)
+
+
+def print_metrics(metrics: Mapping[str, Any], as_json: bool, error: ExoActorError | None = None) -> None:
+    """Print figures for a person, or as JSON for a program; and raise the error to which they belong, if any.
+
+    Raises
+    ------
+    ExoActorError
+        ``error``, with the figures: `main` prints both as one object.
+    """
+    if as_json and error is None:
+        print_json(metrics)
+    elif not as_json:
+        for name, value in metrics.items():
+            if isinstance(value, dict):
+                continue  # tables of single frames are for programs
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            stdout.print(f"  {name:<28}{text}")
+    if error is not None:
+        error.figures = metrics
+        raise error
+
+
+@contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[float, str], None]]]:
+    """Yield a function that opens a progress bar on standard error and returns its callback."""
+    columns = (
+        TextColumn("{task.fields[stage]:<9}"),
+        BarColumn(30),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    if quiet or not stderr.is_terminal:  # no bars: one line a stage at most
+
+        def open_line(stage: str) -> Callable[[float, str], None]:
+            if not quiet:
+                stderr.print(f"{stage} ...")
+            return no_progress
+
+        yield open_line
+        return
+    with Progress(*columns, console=stderr) as bars:
+
+        def finish_all() -> None:
+            for task in bars.task_ids:
+                bars.update(task, completed=1.0, description="")
+                bars.stop_task(task)
+
+        def open_bar(stage: str) -> Callable[[float, str], None]:
+            finish_all()  # the stages before this one are through
+            bar = bars.add_task("", total=1.0, stage=stage)
+            return lambda fraction, text: bars.update(bar, completed=fraction, description=text)
+
+        yield open_bar
+        finish_all()
