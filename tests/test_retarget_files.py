@@ -209,8 +209,8 @@ def test_options_are_refused_once(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("early", [True, False])
-def test_ctrl_c_leaves_no_half_files(early, tmp_path):
+def in_a_process(tmp_path):
+    """The command with two workers, its folder, and the file that lists its processes."""
     for k in range(30):
         person().save(tmp_path / "in" / f"{k}.npz")
     out = tmp_path / "out"
@@ -220,15 +220,24 @@ def test_ctrl_c_leaves_no_half_files(early, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return process, out, Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+
+def wait_until(condition):
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_ctrl_c_leaves_no_half_files(early, tmp_path):
+    process, out, children = in_a_process(tmp_path)
 
     def ready():
         """Early: the processes have just been born; else one file is done."""
         return len(children.read_text().split()) > 2 if early else list(out.glob("[0-9]*.npz"))
 
-    end = time.monotonic() + 60
-    while not ready() and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_until(ready)
     time.sleep(0.2 * early)  # until they hear
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=60)
@@ -238,3 +247,27 @@ def test_ctrl_c_leaves_no_half_files(early, tmp_path):
     files = list(out.iterdir()) if out.exists() else []
     assert (0 if early else 1) <= len(files) < 30
     assert all(len(load_robot(path)) > 50 for path in files)
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_no_worker_outlives_the_command(how, tmp_path):
+    process, out, children = in_a_process(tmp_path)
+    wait_until(lambda: list(out.glob("[0-9]*.npz")))
+    workers = children.read_text().split()
+    assert len(workers) > 2
+    process.send_signal(how)
+    _, told = process.communicate(timeout=60)
+    wait_until(lambda: not any(runs(pid) for pid in workers))
+    assert not any(runs(pid) for pid in workers)
+    assert len(list(out.glob("[0-9]*.npz"))) < 30
+    if how != signal.SIGKILL:
+        assert process.returncode == Cancelled.exit_code
+        assert "Stopped:" in told
+        assert "Traceback" not in told

@@ -50,7 +50,7 @@ class Up:
         """Process number by module."""
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         words = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in pids}
-        return {word[word.index("-m") + 1]: pid for pid, word in words.items() if "-m" in word}
+        return {word[word.index("exoactor.entry") + 1]: pid for pid, word in words.items() if "exoactor.entry" in word}
 
     def end(self):
         """Ctrl-C; returns the exit code."""

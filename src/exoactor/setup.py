@@ -33,9 +33,9 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "exoactor = exoactor.cli:main",
-            "task_server = exoactor.task_server:main",
-            "state_publisher = exoactor.state_publisher:main",
+            "exoactor = exoactor.entry:exoactor",
+            "task_server = exoactor.entry:task_server",
+            "state_publisher = exoactor.entry:state_publisher",
         ],
     },
 )

@@ -17,8 +17,8 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "controller = exoactor_control.controller_node:main",
-            "rehearsal = exoactor_control.rehearsal_node:main",
+            "controller = exoactor.entry:controller",
+            "rehearsal = exoactor.entry:rehearsal",
         ],
         "exoactor.track": [
             "mujoco = exoactor_control.rehearsal:Rehearsal",

@@ -17,7 +17,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "generator = exoactor_gen.node:main",
+            "generator = exoactor.entry:generator",
         ],
         "exoactor.generate": [
             "mannequin = exoactor_gen.mannequin:Mannequin",

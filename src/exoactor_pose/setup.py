@@ -16,7 +16,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "pose_estimator = exoactor_pose.node:main",
+            "pose_estimator = exoactor.entry:pose_estimator",
         ],
         "exoactor.estimate": [
             "mediapipe = exoactor_pose.estimator:MediapipeEstimator",

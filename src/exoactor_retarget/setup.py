@@ -17,7 +17,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "retargeter = exoactor_retarget.node:main",
+            "retargeter = exoactor.entry:retargeter",
         ],
         "exoactor.retarget": [
             "trajectory_ik = exoactor_retarget.retargeter:Retargeter",

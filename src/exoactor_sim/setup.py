@@ -16,7 +16,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "simulator = exoactor_sim.simulator:main",
+            "simulator = exoactor.entry:simulator",
         ],
     },
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +18,7 @@ from typing import Any
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError
 from exoactor.formats import ROBOT_FORMATS, load_human, save_robot
-from exoactor.processes import deaf_to_ctrl_c
+from exoactor.processes import deaf_to_ctrl_c, end_with_parent
 from exoactor.stages import Metrics, Progress, backend_class, no_progress
 
 HUMAN_SUFFIXES = (".npz", ".bvh")
@@ -110,6 +111,7 @@ _worker: dict[str, Any] = {}
 
 
 def _prepare(backend: str, options: dict[str, Any], stopping: Any) -> None:
+    end_with_parent(multiprocessing.parent_process().pid, signal.SIGKILL)
     _worker.update(retarget=backend_class("retarget", backend)(**options), stopping=stopping)
 
 

@@ -514,7 +514,9 @@ def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[
 def import_client() -> Any:
     """The ROS client; a sentence instead of an ImportError where ROS is not installed."""
     from exoactor.errors import Missing
+    from exoactor.ros.environment import check_environment
 
+    check_environment()
     try:
         from exoactor import client
     except ImportError as error:

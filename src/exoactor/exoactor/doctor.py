@@ -40,7 +40,7 @@ def checks() -> list[Check]:
         _check("policy run-time", _modules("onnxruntime"), MAKE_ENV, needed=True),
         _check("PyTorch, diffusers", _modules("torch", "transformers", "diffusers"), MAKE_EXTRAS),
         *(_backend(stage, name) for stage in stages for name in backend_names(stage)),
-        _check("ROS 2 (up, send)", _modules("rclpy", "exoactor_interfaces.action"), f"{MAKE_ENV}, or source a ROS 2"),
+        _check("ROS 2 (up, send)", _ros, f"{MAKE_ENV}, or source a ROS 2"),
         _check("Unitree's DDS (up)", _dds, f"{MAKE_ENV}: it needs cyclonedds-dev and unitree-sdk2"),
         _check("GPU", _gpu, "none found; everything here runs without"),
     ]
@@ -100,6 +100,13 @@ def _backend(stage: str, name: str) -> Check:
         return said or (backend.__doc__ or "").strip().partition("\n")[0]
 
     return _check(f"{stage}: {name}", probe, "the package that brings it is broken")
+
+
+def _ros() -> str:
+    from exoactor.ros.environment import check_environment
+
+    check_environment()
+    return _modules("rclpy", "exoactor_interfaces.action")()
 
 
 def _dds() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,16 +27,38 @@ def deaf_to_ctrl_c() -> Iterator[None]:
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """SIGTERM (docker stop, timeout) and SIGHUP (a closed terminal) raise KeyboardInterrupt, as SIGINT does.
 
-    What ignores SIGHUP, as nohup has it, goes on ignoring it. For the main thread.
+    A signal that is ignored, as nohup has SIGHUP, stays so. For the main thread.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [n for n in signals if signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2), linux/prctl.h."""
+
+
+def end_with_parent(parent: int, number: signal.Signals) -> None:
+    """Have Linux send this process a signal when its parent ends, killed or not.
+
+    Parameters
+    ----------
+    parent
+        Process number of the parent, which may have ended already.
+    number
+        The signal.
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:  # Linux
+        prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)

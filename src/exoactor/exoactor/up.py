@@ -17,6 +17,7 @@ from pathlib import Path
 from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing
 from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
 from exoactor.processes import sigterm_as_ctrl_c
+from exoactor.ros.environment import check_environment
 
 END_WAIT = 8.0
 """s that a process has to end after SIGINT before it is killed."""
@@ -111,12 +112,13 @@ class Graph:
 
 def command(process: Process, values: dict[str, str]) -> list[str]:
     """Command line of one process, with the interpreter that runs here."""
-    return [sys.executable, "-m", process.module, *process.ros_arguments(values)]
+    return [sys.executable, "-m", "exoactor.entry", process.module, *process.ros_arguments(values)]
 
 
 @contextmanager
 def running(values: dict[str, str]) -> Iterator[Graph]:
     """The graph, for as long as the block lasts; SIGTERM and SIGHUP end it as Ctrl-C does."""
+    check_environment()
     graph = Graph()
     with sigterm_as_ctrl_c():
         try:

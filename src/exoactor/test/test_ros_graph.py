@@ -29,8 +29,8 @@ def test_arguments_reach_the_right_processes(tmp_path):
     assert graph["simulator"].parameters["band"] == "true"
     assert "simulator" not in {p.name for p in processes(resolve(parse(["robot:=real", "network_interface:=eth0"])))}
     words = command(graph["rehearsal"], values)
-    assert words[:3] == [sys.executable, "-m", "exoactor_control.rehearsal_node"]
-    assert words[3:5] == ["--ros-args", "--params-file"]
+    assert words[:4] == [sys.executable, "-m", "exoactor.entry", "exoactor_control.rehearsal_node"]
+    assert words[4:6] == ["--ros-args", "--params-file"]
 
 
 def test_a_named_robots_processes(monkeypatch):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from annotated_types import Interval
 
 from exoactor.errors import Missing
+from exoactor.ros.environment import check_environment
 from exoactor_sim.world import World
 
 PARAMETERS = {
@@ -48,6 +49,7 @@ def hosting_node(
     stop
         Set when ROS shuts down.
     """
+    check_environment()
     try:
         import rclpy
         from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor

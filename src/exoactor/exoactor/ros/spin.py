@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -15,6 +16,9 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from exoactor.errors import ExoActorError
+
+CALLBACK_WAIT = 1.0
+"""s that callbacks have to end when the process is to end."""
 
 
 def run(factory: Callable[[], Node], threads: int = 4) -> None:
@@ -51,9 +55,14 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
     stop.wait()
     getattr(node, "finish", lambda: None)()
     executor.remove_node(node)  # no callback begins any more
-    time.sleep(0.05)  # rclpy does not wait for those that have just begun, which then complain
-    executor.shutdown(timeout_sec=2.0)
-    spinner.join(2.0)
+    time.sleep(0.05)  # those that have just begun are not counted yet
+    idle = executor._work_tracker.wait(CALLBACK_WAIT)  # executor.shutdown returns at once, whatever still runs
+    executor.shutdown(timeout_sec=0.0)
+    spinner.join(1.0)
+    if not idle:  # it would fail with the node gone, and Python would wait for its thread: a backend that loads
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if bugs else 0)
     node.destroy_node()
     rclpy.try_shutdown()
     if bugs:
