@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO
 
 import typer
@@ -41,6 +41,8 @@ def _run(app: typer.Typer, as_json: bool) -> int:
         if code != Cancelled.exit_code:
             return code
         error: ExoActorError = Cancelled("Cancelled.")
+    except KeyboardInterrupt:  # before typer looks after it
+        error = Cancelled("Cancelled.")
     except Exception as raised:
         if hasattr(raised, "format_message"):  # a ClickException, whose class typer keeps to itself
             if not as_json:
@@ -56,7 +58,8 @@ def _run(app: typer.Typer, as_json: bool) -> int:
                 raise
     stderr.print(f"exoactor: {error}", markup=False, soft_wrap=True)
     if as_json:
-        print_json({**error.figures, "error": str(error), "exit_code": error.exit_code})
+        with suppress(OSError):  # standard output may be what failed
+            print_json({**error.figures, "error": str(error), "exit_code": error.exit_code})
     return error.exit_code
 
 
@@ -85,7 +88,8 @@ def _json_only() -> Iterator[None]:
     finally:
         _json_output = None
         if own is not None:
-            output.close()
+            with suppress(OSError):  # print_json flushes, so that nothing is lost here
+                output.close()
             os.dup2(own, 1)
             os.close(own)
 
