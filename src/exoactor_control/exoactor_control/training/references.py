@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor.errors import ExoActorError, Missing, Refused
+from exoactor.files import save_bytes
 from exoactor.motion import JOINT_NAMES, RobotMotion
 from exoactor.robot import JOINT_LIMITS, STANDING
 from exoactor.stages import Progress, load_backend, no_progress
@@ -119,7 +120,7 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
         except ExoActorError as error:
             progress(k / count, f"{task}: {error}")
             continue
-        path.with_suffix(".txt").write_text(task + "\n")
+        save_bytes(path.with_suffix(".txt"), f"{task}\n".encode())
         motion.save(path)
         paths.append(path)
     return paths
