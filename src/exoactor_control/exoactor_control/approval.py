@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
 
 from exoactor.errors import Refused
+from exoactor.stages import Progress
 
 _TICK = 0.02  # s between two looks at whether the wait is to end
 
@@ -35,7 +36,7 @@ class Approval:
             self._refusal = reason
             self._decided.notify_all()
 
-    def wait(self, timeout: float, progress: Any, check: Any) -> None:
+    def wait(self, timeout: float, progress: Progress, check: Callable[[], None]) -> None:
         """Return when the motion is approved.
 
         Parameters
