@@ -1,5 +1,6 @@
 """The whole graph as separate processes, driven through the action client and the standard topics."""
 
+import json
 import os
 import signal
 import subprocess
@@ -160,6 +161,29 @@ def test_a_frozen_stage_is_noticed_before_the_task_starts(graph):
         os.kill(retargeter, signal.SIGCONT)
     assert (result.exit_code, result.failed_stage, result.seconds) == (3, "retarget", {})
     assert "'retargeter' is dead or frozen" in result.reason
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("end", "reason"), [(signal.SIGKILL, "sent it is gone or frozen"), (signal.SIGTERM, "The task was cancelled")]
+)
+def test_a_task_ends_with_the_command_that_sent_it(graph, end, reason):
+    runs = Path(graph.values["runs"])
+    before = set(runs.iterdir())
+    words = ["send", "walk forward two metres, then wave", "--execute", "rehearse"]
+    command = subprocess.Popen([sys.executable, "-m", "exoactor.cli", *words], stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: command.poll() is not None or set(runs.iterdir()) - before, 60.0)
+        (run,) = set(runs.iterdir()) - before
+        command.send_signal(end)
+        command.communicate(timeout=30.0)
+        until((run / "report.json").exists, 30.0)
+    finally:
+        command.kill()
+    assert command.returncode != 0
+    report = json.loads((run / "report.json").read_text())
+    assert not report["success"]
+    assert reason in report["reason"]
 
 
 @pytest.mark.faults

@@ -24,6 +24,7 @@ from exoactor.ros import namespace_of
 from exoactor.ros.call import Client, call
 from exoactor.ros.convert import exit_code
 from exoactor.ros.heartbeat import Watch
+from exoactor.ros.lease import TASK_LEASE
 
 EXECUTE = {"rehearse": ExecuteTask.Goal.REHEARSE, "sim": ExecuteTask.Goal.SIM, "robot": ExecuteTask.Goal.ROBOT}
 
@@ -59,7 +60,7 @@ def send_task(
     namespace: str = "",
     detach: bool = False,
 ) -> TaskResult:
-    """Send a task and wait for its end; a KeyboardInterrupt cancels it.
+    """Send a task and wait for its end; a KeyboardInterrupt cancels it, and so does the end of this process.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def send_task(
     namespace
         The robot's, as the launch argument of that name.
     detach
-        Return when the task is accepted, without its figures and run folder.
+        Return when the task is accepted, without its figures and run folder; the task goes on by itself.
 
     Raises
     ------
@@ -121,6 +122,7 @@ def send_task(
                         cancelled=cancel.is_set,
                         watch=watch,
                         absent_after=wait,
+                        lease=0.0 if detach else TASK_LEASE,
                         detach=detach,
                     )
                 )

@@ -39,7 +39,7 @@ from exoactor.ros.convert import (
     video_from_message,
 )
 from exoactor.ros.heartbeat import PERIOD, Heartbeat, Watch
-from exoactor.ros.lease import Leases
+from exoactor.ros.lease import MOTION_LEASE, Leases
 from exoactor.ros.parameters import Parameters
 from exoactor.ros.qos import LATCHED
 from exoactor.ros.spin import run
@@ -356,7 +356,7 @@ class _Task:
             watch=self._server._watch,
             absent_after=self._parameter("server_timeout"),
             dead_after=self._parameter("silence_timeout"),
-            leased=isinstance(goal, TrackMotion.Goal),
+            lease=MOTION_LEASE if isinstance(goal, TrackMotion.Goal) else 0.0,
         )
         with contextlib.suppress(ValueError):
             self.report.metrics[stage] = json.loads(result.metrics_json or "{}")

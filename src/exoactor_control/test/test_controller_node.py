@@ -266,7 +266,7 @@ node = rclpy.create_node("sender", namespace="/exoactor")
 threading.Thread(target=rclpy.spin, args=(node,), daemon=True).start()
 call(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=robot_to_message(standing_motion(30.0))),
      node=node, server="controller", on_feedback=print, on_wait=print, cancelled=lambda: False, watch=Watch(node),
-     absent_after=30.0, leased=True)
+     absent_after=30.0, lease=0.7)
 """
 
 

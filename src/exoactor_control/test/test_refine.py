@@ -10,7 +10,6 @@ from exoactor.errors import BadInput
 from exoactor.motion import GUIDE_WIDTH, RobotMotion
 from exoactor.robot import standing_motion
 from exoactor_control import refine as module
-from exoactor_control.gate import fingerprint
 from exoactor_control.policy import load_policy
 from exoactor_control.reference import STANDING_FRAME, Trajectory, prepare
 from exoactor_control.refine import refine
@@ -38,12 +37,6 @@ def test_a_guide_keeps_to_the_moments_of_its_motion():
     assert trajectory.guide_at(trajectory.begin)[0] == pytest.approx(reference.begin)
     assert not trajectory.guide_at(trajectory.begin - 1).any()
     assert not trajectory.guide_at(trajectory.end).any()
-
-
-def test_a_motion_is_another_one_with_a_guide():
-    motion = standing_motion(1.0)
-    prints = {fingerprint(m) for m in (motion, guided(motion, value=0.0), guided(motion, value=0.1))}
-    assert len(prints) == 3, "the robot must not take a guide that was not rehearsed"
 
 
 def test_the_policy_heeds_a_guide_and_the_report_says_so():

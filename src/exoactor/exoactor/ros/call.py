@@ -15,8 +15,8 @@ from rclpy.task import Future
 from unique_identifier_msgs.msg import UUID
 
 from exoactor.errors import Cancelled, Missing, Refused
-from exoactor.ros import lease
 from exoactor.ros.heartbeat import Sign, Watch
+from exoactor.ros.lease import TOPIC
 from exoactor.ros.qos import RENEWALS
 
 TICK = 0.05
@@ -34,7 +34,7 @@ class Client(ActionClient):
 
     def __init__(self, node: Node, *args: Any, **kwargs: Any) -> None:
         self._asking = threading.RLock()
-        self._renewals = node.create_publisher(UUID, lease.TOPIC, RENEWALS)
+        self._renewals = node.create_publisher(UUID, TOPIC, RENEWALS)
         super().__init__(node, *args, **kwargs)
 
     def renew(self, goal_id: UUID) -> None:
@@ -73,7 +73,7 @@ def call(
     watch: Watch,
     absent_after: float = 10.0,
     dead_after: float = 8.0,
-    leased: bool = False,
+    lease: float = 0.0,
     detach: bool = False,
 ) -> Any:
     """Send a goal, wait for its result and return it (whatever its error code).
@@ -98,8 +98,9 @@ def call(
         The nodes' heartbeats.
     absent_after, dead_after
         Seconds without the server at the start, and without a sign of life of it later.
-    leased
-        The goal ends when this process does, or freezes; only for actions whose goal has the field ``lease``.
+    lease
+        s that the goal outlives this process when that dies or freezes (see `exoactor.ros.lease`); 0: the goal does not
+        depend on it. Only for actions whose goal has the field ``lease``.
     detach
         Return None as soon as the server has accepted the goal.
 
@@ -116,8 +117,8 @@ def call(
     died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")
     instance = _instance(watch.sign(server))
     goal_id = UUID(uuid=list(uuid.uuid4().bytes))
-    if leased:
-        goal.lease = lease.LEASE
+    if lease:
+        goal.lease = lease
     last_feedback = sent = time.monotonic()
     cancel_sent: float | None = None
 
@@ -131,7 +132,7 @@ def call(
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         while not done.wait(TICK):
-            if leased:
+            if lease:
                 client.renew(goal_id)
             now = time.monotonic()
             if handle is None and now - sent > dead_after:

@@ -18,8 +18,10 @@ from unique_identifier_msgs.msg import UUID
 from exoactor.ros.qos import RENEWALS
 
 TOPIC = "leases"
-LEASE = 0.7
-"""s that a goal goes on without its sender: with the time to notice it, less than a second."""
+MOTION_LEASE = 0.7
+"""s that a motion goes on without its sender: with the time to notice it, less than a second."""
+TASK_LEASE = 5.0
+"""s that a task goes on without its client: nothing moves without the task server, and clients run on busy machines."""
 _FIRST = 3.0  # s for the first renewal: DDS may find the sender's topic later than its goal
 
 
