@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor.motion import RobotMotion
 from exoactor.robot import KEY_BODIES, forward_kinematics
 from exoactor.stages import Metrics
+from exoactor_control.reference import Reference, only_lowers
+from exoactor_control.repair import LOW_FLIGHT, flight
 from exoactor_control.rotations import wrap
 
 FALLEN_HEIGHT = 0.4
-"""m: a pelvis lower than this, where the reference's is not, has fallen."""
+"""m: a pelvis lower than this, and by more than `MAX_HEIGHT_ERROR` lower than the reference's, has fallen."""
 MAX_HEIGHT_ERROR = 0.25
 """m, of pelvis, ankles and wrists; with `MAX_TURN_ERROR` the field's rule of success (ANCHORS, section 5)."""
 MAX_TURN_ERROR = 1.0
 """rad, of the pelvis."""
 
-_JUDGED = ("pelvis", "left_ankle_roll_link", "right_ankle_roll_link", "left_wrist_yaw_link", "right_wrist_yaw_link")
+JUDGED = ("pelvis", "left_ankle_roll_link", "right_ankle_roll_link", "left_wrist_yaw_link", "right_wrist_yaw_link")
 
 
 def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
@@ -35,7 +39,7 @@ def errors(told: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.ndarr
     """Errors frame by frame: of the judged bodies' heights (T, 5) m, of the pelvis' orientation and tilt (T,) rad."""
     is_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
     told_r = Rotation.from_quat(told.root_quat_wxyz, scalar_first=True)
-    height = np.abs(forward_kinematics(actual, _JUDGED) - forward_kinematics(told, _JUDGED))[..., 2]
+    height = np.abs(forward_kinematics(actual, JUDGED) - forward_kinematics(told, JUDGED))[..., 2]
     up = (is_r.as_matrix()[:, :, 2] * told_r.as_matrix()[:, :, 2]).sum(axis=1)
     return height, (is_r.inv() * told_r).magnitude(), np.arccos(np.clip(up, -1.0, 1.0))
 
@@ -70,7 +74,8 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
     told_r = Rotation.from_quat(told.root_quat_wxyz, scalar_first=True)
 
     height_error, turn_error, tilt_error = errors(told, actual)
-    fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & (told.root_pos[:, 2] >= FALLEN_HEIGHT)
+    sunk = told.root_pos[:, 2] - actual.root_pos[:, 2] > MAX_HEIGHT_ERROR
+    fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & sunk
     fell = bool(fallen.any() or (tilt_error > MAX_TURN_ERROR).any() or "tilts" in fault or "too low" in fault)
     reason = _first_failure(actual.fps, fallen, height_error, tilt_error if band else turn_error)
     if fault:
@@ -89,6 +94,47 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
         "path_length": float(np.linalg.norm(np.diff(told.root_pos[:, :2], axis=0), axis=1).sum()),
         "end_heading_error": abs(float(wrap(is_r[-1].as_euler("ZYX")[0] - told_r[-1].as_euler("ZYX")[0]))),
     }
+
+
+_TOLD = ("success", "fell", "reason", "joint_error_mean", "key_body_error_mean")
+
+
+def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: bool = False) -> tuple[Metrics, list[str]]:
+    """`score` by the motion as it was given; beside it the figures by the motion as it was repaired.
+
+    Returns
+    -------
+    Metrics
+        As `score`, and ``told`` (some of it by what the robot was told: repaired, the jumps lowered if they were),
+        ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``, ``told``, ``done``: ``height`` in m of the
+        lower sole and ``seconds`` in the air).
+    list of str
+        A sentence on the jumps, if there are any.
+    """
+    motion = told = reference.motion
+    if only_lowers(motion.guide):
+        told = replace(motion, root_pos=motion.root_pos + np.outer(motion.guide[:, 2], [0.0, 0.0, 1.0]))
+    by_told = score(told, actual, fault, band)
+    jump = {
+        which: {"height": float(height.max()), "seconds": float((height > 0.0).sum()) / motion.fps}
+        for which, height in (("asked", flight(motion)), ("told", flight(told)), ("done", flight(actual)))
+    }
+    return score(reference.given or motion, actual, fault, band) | {
+        "told": {k: by_told[k] for k in _TOLD},
+        "repaired_by": reference.repaired_by,
+        "jump": jump,
+    }, _jumped(jump)
+
+
+def _jumped(jump: dict[str, dict[str, float]]) -> list[str]:
+    asked, told, done = (jump[which] for which in ("asked", "told", "done"))
+    if asked["height"] <= LOW_FLIGHT:
+        return []
+    less = "" if told["height"] > asked["height"] - 0.01 else f", lowered to {told['height']:.2f} m"
+    return [
+        f"The motion jumps {asked['height']:.2f} m high ({asked['seconds']:.2f} s in the air){less}; the robot jumped "
+        f"{done['height']:.2f} m ({done['seconds']:.2f} s)."
+    ]
 
 
 def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -> Metrics:
@@ -135,7 +181,7 @@ def _first_failure(fps: float, fallen: np.ndarray, height: np.ndarray, turn: np.
     if turn[t] > MAX_TURN_ERROR:
         return f"the pelvis was turned {turn[t]:.2f} rad from the reference {when}"
     body = int(np.argmax(height[t]))
-    return f"{_JUDGED[body]} was {height[t, body]:.2f} m from the reference's height {when}"
+    return f"{JUDGED[body]} was {height[t, body]:.2f} m from the reference's height {when}"
 
 
 def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:

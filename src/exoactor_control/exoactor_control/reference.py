@@ -13,7 +13,7 @@ from exoactor.errors import Refused
 from exoactor.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
 from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 from exoactor_control.human import Human
-from exoactor_control.repair import MAX_SPEED, MAX_TURN, set_on_floor, speeds, whole
+from exoactor_control.repair import LOW_FLIGHT, MAX_SPEED, MAX_TURN, flight, floor_level, set_on_floor, speeds, whole
 from exoactor_control.rotations import from_roll_pitch_yaw
 
 if TYPE_CHECKING:
@@ -41,6 +41,25 @@ class Reference:
     """The person whose motion it is, frame by frame; None: not given."""
     begin: float = 0.0
     """s from the beginning of the motion as it was given to that of this one."""
+    given: RobotMotion | None = None
+    """The motion as it was given, frame by frame beside ``motion``: at `RATE`, without the frames that were dropped,
+    and moved as a whole onto the floor; nothing else is done to it. None: nothing was done to ``motion`` either."""
+
+    @property
+    def repaired_by(self) -> dict[str, float]:
+        """Greatest differences between the motion as it was given and as it is: m of height, rad of tilt and joints."""
+        if self.given is None:
+            return {"height": 0.0, "tilt": 0.0, "joints": 0.0}
+        given, now = self.given, self.motion
+        turned = (
+            Rotation.from_quat(given.root_quat_wxyz, scalar_first=True).inv()
+            * Rotation.from_quat(now.root_quat_wxyz, scalar_first=True)
+        ).magnitude()
+        return {
+            "height": float(np.abs(given.root_pos - now.root_pos)[:, 2].max()),
+            "tilt": float(turned.max()),
+            "joints": float(np.abs(given.joint_pos - now.joint_pos).max()),
+        }
 
 
 @dataclass(frozen=True)
@@ -100,6 +119,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
 
     Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
     joints are held inside their limits; the motion is levelled and set on the floor (see `exoactor_control.repair`).
+    Jumps are kept.
 
     Raises
     ------
@@ -129,6 +149,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     outside = np.maximum(low - joints, joints - high).max()
     if outside > 1e-3:
         notes.append(f"Joints were held inside their limits, which they left by up to {outside:.2f} rad.")
+    untouched = RobotMotion(RATE, pos, quat, joints)
     joints = np.clip(joints, low, high)
     contacts = _resample_contacts(motion, first, len(pos))
     placed, dropped, done = set_on_floor(RobotMotion(RATE, pos, quat, joints, contacts))
@@ -136,7 +157,10 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     if motion.guide is not None:
         placed = replace(placed, guide=_lerp(times, np.arange(len(motion)) / motion.fps, motion.guide))
     person = None if human is None else Human.sample(human, times)
-    return Reference(placed, (*notes, *done), person, float(times[0]))
+    given = RobotMotion(
+        RATE, *(a[dropped:] for a in (pos - [0.0, 0.0, floor_level(untouched)], quat, untouched.joint_pos))
+    )
+    return Reference(placed, (*notes, *done), person, float(times[0]), given)
 
 
 def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -151,6 +175,38 @@ def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) 
 
 def _lerp(new: np.ndarray, t: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(new, t, column) for column in values.T], axis=1)
+
+
+def lowered(motion: RobotMotion, share: float) -> RobotMotion:
+    """Return a prepared motion with a guide that lowers its jumps.
+
+    Parameters
+    ----------
+    motion
+        On the floor z = 0, at `RATE`.
+    share
+        Of the height over `exoactor_control.repair.LOW_FLIGHT` that is left.
+    """
+    pos = motion.root_pos.copy()
+    pos[:, 2] -= (1.0 - share) * np.maximum(flight(motion) - LOW_FLIGHT, 0.0)
+    rpy = np.unwrap(Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
+    less, whole_ = (
+        Trajectory._from_poses(p, rpy, motion.joint_pos, 0, len(pos)).lin_vel_xy for p in (pos, motion.root_pos)
+    )
+    guide = np.zeros((len(motion), GUIDE_WIDTH))
+    guide[:, :3] = np.column_stack([less - whole_, (pos - motion.root_pos)[:, 2]])
+    return replace(motion, guide=guide)
+
+
+def only_lowers(guide: np.ndarray | None) -> bool:
+    """Whether a guide does nothing but lower jumps."""
+    return guide is not None and not guide[:, 3:].any()
+
+
+def sampled_guide(guide: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
+    """(len(times), 35) of a guide at a rate in Hz, nothing outside it; times in s."""
+    at = np.arange(len(guide)) / rate
+    return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in guide.T], axis=1)
 
 
 def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarray | None:

@@ -25,7 +25,7 @@ from exoactor_control.description import SHIPPED, Description
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.networks import Network
 from exoactor_control.policy import Policy, load_policy, roll_pitch_yaw
-from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare, sampled_guide
 from exoactor_control.tracker import turn
 from exoactor_control.training.environment import PLAIN, Episode, Robots
 
@@ -98,8 +98,8 @@ def refine(
             break
         search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
         # It is judged as it will be kept, at the motion's own rate: a guide for a hop may be lost by that
-        kept = _sampled(search.guide, RATE, there)
-        search.guide[:] = _sampled(kept, motion.fps, here)
+        kept = sampled_guide(search.guide, RATE, there)
+        search.guide[:] = sampled_guide(kept, motion.fps, here)
         worst = search.worst()
         if _poor(worst) < _poor(least):
             best, least = kept, worst
@@ -115,12 +115,6 @@ def _poor(worst: np.ndarray) -> tuple[int, float]:
     The place at the motion's end is no part of success.
     """
     return int((worst[:, 0] > 1.0).sum()), float(worst.max())
-
-
-def _sampled(guide: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
-    """(len(times), 35) of a guide at a rate in Hz, nothing outside it; times in s."""
-    at = np.arange(len(guide)) / rate
-    return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in guide.T], axis=1)
 
 
 def _like_twist2(policy: Policy) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import mujoco
 import numpy as np
@@ -18,9 +18,9 @@ from exoactor.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, muj
 from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.description import SHIPPED
 from exoactor_control.gate import Load, farthest, judge
-from exoactor_control.metrics import final_error, odometry_error, score
+from exoactor_control.metrics import final_error, judged, odometry_error
 from exoactor_control.policy import load_policy
-from exoactor_control.reference import RATE, prepare
+from exoactor_control.reference import RATE, lowered, only_lowers, prepare, sampled_guide
 from exoactor_control.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
 from exoactor_control.states import Controller, MotorCommand, RobotState
 from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Gain
@@ -28,6 +28,8 @@ from exoactor_control.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _PUSH = 0.2  # s
+_SHARES = (0.75, 0.5, 0.25, 0.0)
+"""Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
 _GUIDED = "The policy was told more than the motion: it has a guide (see exoactor refine)."
 
 
@@ -123,13 +125,18 @@ class Rehearsal:
         -------
         Tracking
             The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
-            `exoactor_control.metrics.score`, and ``final_position_error`` and ``final_heading_error`` (once it stands
-            again), ``odometry_error`` (m, of the legs' odometry at the end of the path),
+            `exoactor_control.metrics.score` by the motion as it was given, and ``told`` (``success``, ``fell``,
+            ``reason``, ``joint_error_mean`` and ``key_body_error_mean`` by the motion as it was repaired, its jumps
+            lowered to what the robot was told), ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``,
+            ``told`` and ``done``: height in m of the lower sole, and ``seconds`` in the air),
+            ``final_position_error`` and ``final_heading_error`` (once it stands again), ``odometry_error`` (m, of the
+            legs' odometry at the end of the path),
             ``farthest`` (m that it got from its start) and ``area`` (m that it may),
             ``refused`` (why it must not go to a robot, see `exoactor_control.gate`), ``torque_saturation`` (share of
             time in which a motor was at its limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot hung in a
             band), ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not
-            raised. Where a guide made a failing motion succeed, that motion with its guide.
+            raised. Where a guide made a failing motion succeed, or its jumps had to be lowered, that motion with its
+            guide. A jump is lowered step by step to the highest that the robot does.
 
         Raises
         ------
@@ -137,10 +144,29 @@ class Rehearsal:
             The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
         """
         done = self._rehearse(motion, progress, human, disturbance, start)
+        if not done.metrics["told"]["success"] and self.policy is not None and motion.guide is None:
+            done = self._lowered(motion, done, progress, human, disturbance, start)
         if done.metrics["success"] or not self._tries or self.policy is None:
             return done
         again = self.refine(motion, self._tries, progress, human, disturbance, start)
         return again if again.metrics["success"] else done
+
+    def _lowered(self, motion: RobotMotion, done: Tracking, *rest: Any) -> Tracking:
+        """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is how it was with them whole.
+
+        A motion at which the robot fails with its jumps taken out, too, is left so: it falls from less high.
+        """
+        reference = prepare(motion)
+        times = np.arange(len(motion)) / motion.fps - reference.begin
+        for share in _SHARES:
+            guide = lowered(reference.motion, share).guide
+            if not guide.any():
+                return done
+            less = replace(motion, guide=sampled_guide(guide, RATE, times))
+            done = replace(self._rehearse(less, *rest), guided=less)
+            if done.metrics["told"]["success"]:
+                break
+        return done
 
     def refine(
         self,
@@ -221,10 +247,10 @@ class Rehearsal:
         fault = controller.status.fault
         poses = np.array(frames or [robot.pose])
         actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
-        metrics = score(told, actual, fault)
-        guided = [_GUIDED] if motion.guide is not None and self.policy is not None else []
+        metrics, jumped = judged(reference, actual, fault)
+        guided = motion.guide is not None and self.policy is not None and not only_lowers(motion.guide)
         metrics |= {
-            **final_error(told, actual, robot.pose[:7]),
+            **final_error(reference.given or told, actual, robot.pose[:7]),
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
             "farthest": farthest(actual),
             "area": self._area,
@@ -234,7 +260,7 @@ class Rehearsal:
             "inference_ms_mean": 0.0 if self.policy is None else self.policy.inference_ms,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": [*reference.notes, *leaned, *guided],
+            "notes": [*reference.notes, *leaned, *([_GUIDED] if guided else []), *jumped],
         }
         return Tracking(actual, metrics)
 

@@ -1,6 +1,8 @@
-"""Repairs of a motion before it is tracked: torn ends, a floor that leans, floats or is sunk, jumps.
+"""Repairs of a motion before it is tracked: torn ends, a floor that leans, floats or is sunk.
 
-What a retargeter and a pose estimator leave behind; what cannot be repaired is refused. Lengths in m, angles in rad.
+What a retargeter and a pose estimator leave behind; what cannot be repaired is refused. What a person does is left as
+it is: heels that are raised, feet in the air while the hands carry, jumps (for trackers that cannot jump as high there
+is `exoactor_control.reference.lowered`). Lengths in m, angles in rad.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.errors import Refused
 from exoactor.motion import RobotMotion
-from exoactor.robot import VELOCITY_LIMITS, sole_points
+from exoactor.robot import VELOCITY_LIMITS, forward_kinematics, sole_points
 
 # What the pelvis of a G1 cannot exceed; anything faster is a broken motion. A sprinting person's pelvis reaches about
 # 10 m/s and a jumping one's rises at 3 m/s; the G1 does neither. The broken first frames that retargeters leave are
@@ -32,12 +34,17 @@ _FLOAT = 0.025  # m that the floor may wander before it is followed
 _MAX_FLOAT = 0.10  # m that it may wander at any pace: the estimates in use do by 0.09, a stair is 0.15 or more
 _SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: so slowly nobody climbs stairs
 _LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down again
-_MAX_FLIGHT = 0.05  # m that both soles may be off the floor: runs stay under it, jumps do not
+LOW_FLIGHT = 0.05
+"""m that both soles may be off the floor at any time: runs stay under it, jumps do not."""
+_IN_THE_AIR = 0.02  # m that both soles are off the floor in flight
+_REACH = {
+    "left_wrist_yaw_link": 0.22, "right_wrist_yaw_link": 0.22, "left_elbow_link": 0.1, "right_elbow_link": 0.1,
+    "left_shoulder_roll_link": 0.12, "right_shoulder_roll_link": 0.12, "left_knee_link": 0.1, "right_knee_link": 0.1,
+    "pelvis": 0.18,
+}  # fmt: skip
+"""m from a link's origin to where it or what hangs on it (the hand, the seat) may bear on the floor, at most."""
 _AT_REST = 0.15  # m/s of a sole that carries
-_LEAN, _MAX_LEAN = (
-    0.35,
-    0.8,
-)  # rad of the soles' floor: what is left alone (the estimates in use lean by 0.28), levelled
+_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled
 _MAX_START = 0.10  # m that the soles may be off the floor in the first frame
 
 
@@ -73,7 +80,7 @@ def whole(motion: RobotMotion) -> tuple[int, int]:
 
 
 def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
-    """Level the motion, move it onto the floor z = 0, let it begin there, and keep it near it.
+    """Level the motion, move it onto the floor z = 0, and let it begin there.
 
     Returns
     -------
@@ -91,7 +98,7 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     """
     notes: list[str] = []
     points = sole_points(motion)
-    lean, turn = _lean(points, motion.fps)
+    lean, turn = _lean(motion, points)
     if lean > _MAX_LEAN:
         raise Refused(f"The floor under the motion's feet leans by {lean:.2f} rad, more than {_MAX_LEAN:g}.")
     pos, quat = motion.root_pos, motion.root_quat_wxyz
@@ -120,13 +127,7 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     first = int(on_floor[0])
     if first:
         notes.append(f"The first {first / motion.fps:.2f} s were dropped: the feet were not on the floor.")
-    jump = _flights(lowest, motion.fps)
-    if jump[first:].max() > _TOLERANCE:
-        notes.append(
-            f"A jump {lowest[first:][jump[first:] > 0.0].max():.2f} m high was flattened to {_MAX_FLIGHT:g} m: "
-            "the trackers do not make the G1 fly."
-        )
-    pos = np.column_stack([pos[:, :2], pos[:, 2] - floor - jump])
+    pos = np.column_stack([pos[:, :2], pos[:, 2] - floor])
     contacts = None if motion.contacts is None else motion.contacts[first:]
     return RobotMotion(motion.fps, pos[first:], quat[first:], motion.joint_pos[first:], contacts), first, notes
 
@@ -144,20 +145,41 @@ def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
     return floor if slow or wandered <= _MAX_FLOAT else level
 
 
-def _flights(lowest: np.ndarray, fps: float) -> np.ndarray:
-    """By how much (T,) both soles are higher than `_MAX_FLIGHT`, where they soon come down again; 0 on a stair."""
-    up = np.flatnonzero(np.diff(np.r_[False, lowest > _MAX_FLIGHT, False]))
-    excess = np.zeros(len(lowest))
+def floor_level(motion: RobotMotion) -> float:
+    """Height of the floor under a motion, m, one for all of it: most of the time a foot stands there."""
+    return float(np.percentile(sole_points(motion)[..., 2].min(axis=(1, 2)), 20))
+
+
+def flight(motion: RobotMotion) -> np.ndarray:
+    """Height (T,) of the lower sole, m, while a motion on the floor z = 0 jumps; 0 elsewhere.
+
+    Both soles are off the floor, nothing else of the robot bears on it, and they come down again: not on a stair, not
+    with the feet up.
+    """
+    lowest = sole_points(motion)[..., 2].min(axis=(1, 2))
+    height = np.zeros(len(lowest))
+    if lowest.max() <= LOW_FLIGHT:
+        return height
+    others = forward_kinematics(motion, tuple(_REACH))[..., 2] - np.array(list(_REACH.values()))
+    last = len(lowest) - 1
+    up = np.flatnonzero(np.diff(np.r_[False, lowest > LOW_FLIGHT, False]))
     for start, end in zip(up[::2], up[1::2], strict=True):
-        if (end - start) / fps <= _LONGEST_FLIGHT and end < len(lowest):
-            excess[start:end] = lowest[start:end] - _MAX_FLIGHT
-    return excess
+        lands = (end - start) / motion.fps <= _LONGEST_FLIGHT and start > 0 and end <= last
+        if not lands or others[start:end].min() <= 0.0:
+            continue
+        while start > 0 and lowest[start - 1] > _IN_THE_AIR:
+            start -= 1
+        while end < last and lowest[end] > _IN_THE_AIR:
+            end += 1
+        height[start:end] = lowest[start:end]
+    return height
 
 
-def _lean(points: np.ndarray, fps: float) -> tuple[float, Rotation]:
-    """Angle by which the soles that carry lean in common, and the rotation that levels them.
+def _lean(motion: RobotMotion, points: np.ndarray) -> tuple[float, Rotation]:
+    """Angle by which the floor under a motion leans, and the rotation that levels it.
 
-    0 where they lean every way, or where hardly any foot is at rest.
+    0 where the soles that rest lean every way, or hardly any foot is at rest. A floor leans under every step, and with
+    it the body that stands on it; raised heels come down at times, and the body over them is upright.
     """
     heel, toe = points[:, :, :2], points[:, :, 2:]
     forward = toe.mean(axis=2) - heel.mean(axis=2)
@@ -167,7 +189,7 @@ def _lean(points: np.ndarray, fps: float) -> tuple[float, Rotation]:
     none = 0.0, Rotation.identity()
     if len(points) < 2:
         return none
-    rest = np.linalg.norm(np.gradient(points.mean(axis=2), 1.0 / fps, axis=0), axis=-1) < _AT_REST
+    rest = np.linalg.norm(np.gradient(points.mean(axis=2), 1.0 / motion.fps, axis=0), axis=-1) < _AT_REST
     if rest.mean() < 0.1:
         return none
     mean = normal[rest].mean(axis=0)
@@ -177,4 +199,14 @@ def _lean(points: np.ndarray, fps: float) -> tuple[float, Rotation]:
     up = mean / length
     axis = np.cross(up, [0.0, 0.0, 1.0])
     angle = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
-    return angle, Rotation.from_rotvec(angle * axis / max(float(np.linalg.norm(axis)), 1e-9))
+    turn = Rotation.from_rotvec(angle * axis / max(float(np.linalg.norm(axis)), 1e-9))
+    if angle > _LEAN:
+        # by how much of it each sole, and the pelvis while a sole rests, lean the same way
+        way = up - [0.0, 0.0, up[2]]
+        way /= max(float(np.linalg.norm(way)), 1e-9)
+        soles = np.arctan2(normal[rest] @ way, normal[rest][:, 2])
+        pelvis = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()[rest.any(axis=1), :, 2]
+        pelvis = np.arctan2(pelvis @ way, pelvis[:, 2])
+        if min(np.percentile(soles, 10), 2.0 * np.percentile(pelvis, 10)) < _LEAN:
+            return none
+    return angle, turn

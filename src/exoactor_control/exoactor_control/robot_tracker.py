@@ -14,7 +14,7 @@ from exoactor.robot import sole_points
 from exoactor.stages import Progress, Tracking, no_progress
 from exoactor_control.control_loop import ControlLoop, Sample
 from exoactor_control.control_process import ControlProcess
-from exoactor_control.metrics import odometry_error, score
+from exoactor_control.metrics import judged, odometry_error
 from exoactor_control.odometry import Odometry
 from exoactor_control.reference import RATE, Reference, prepare
 from exoactor_control.states import STOPPED, State, Status
@@ -157,13 +157,13 @@ class RobotTracker:
         if not samples:
             raise Refused(f"The motion did not begin: {fault or 'the controller gave it up'}.")
         actual, source = _motion(samples)
-        metrics = score(reference.motion, actual, fault, band=report.band)
+        metrics, jumped = judged(reference, actual, fault, band=report.band)
         metrics |= {
             "torque_saturation": float(np.mean([s.saturated for s in samples])),
             "policy": report.status.policy,
             "inference_ms_mean": report.inference_ms,
             "band": report.band,
-            "notes": notes,
+            "notes": [*notes, *jumped],
             "position_source": source,
             "late_ms_p99": self._loop.lateness_ms[1],
         }

@@ -90,6 +90,37 @@ def test_a_late_command_is_followed_late():
     assert np.abs(late[4:] - prompt[2:-2]).mean() < 0.3 * np.abs(late - prompt).mean()
 
 
+def test_a_jump_that_is_too_high_is_lowered_and_judged_as_it_was_given():
+    still = standing_motion(2.5)
+    pos = still.root_pos.copy()
+    flying = np.maximum(0.0, 0.5 - 4.9 * (np.arange(len(still)) / 50 - 1.2) ** 2)
+    pos[:, 2] += flying
+    tracking = Rehearsal()(RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos))
+    m = tracking.metrics
+    assert m["told"]["success"], m["told"]["reason"]
+    assert not m["success"]  # nothing of it is a jump of half a metre
+    assert "m from the reference's height" in m["reason"]
+    assert m["jump"]["asked"]["height"] == pytest.approx(0.5, abs=0.01)
+    assert m["jump"]["told"]["height"] < 0.45
+    assert m["jump"]["done"]["height"] < 0.25
+    assert any("lowered to" in note for note in m["notes"])
+    assert tracking.guided is not None
+    again = Rehearsal()(tracking.guided).metrics  # what is sent to the robot is what was rehearsed
+    assert again["told"]["success"]
+    assert again["jump"]["told"] == m["jump"]["told"]
+
+
+def test_a_low_pelvis_near_a_low_reference_has_not_fallen():
+    def at(height):
+        still = standing_motion(1.0)
+        pos = still.root_pos.copy()
+        pos[:, 2] = height
+        return RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos)
+
+    assert not score(at(0.45), at(0.38))["fell"]
+    assert score(at(0.7), at(0.38))["fell"]
+
+
 def test_cancel_reaches_out():
     def cancel(fraction, text):
         raise Cancelled("stop")

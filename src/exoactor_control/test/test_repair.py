@@ -7,8 +7,16 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.errors import Refused
 from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
-from exoactor_control.reference import ENTRY_SPEED, STANDING_FRAME, Trajectory, prepare
+from exoactor.robot import (
+    JOINT_LIMITS,
+    STANDING,
+    STANDING_HEIGHT,
+    VELOCITY_LIMITS,
+    forward_kinematics,
+    sole_points,
+)
+from exoactor_control.reference import ENTRY_SPEED, STANDING_FRAME, Trajectory, lowered, only_lowers, prepare
+from exoactor_control.repair import flight
 
 N, FPS = 200, 50.0
 
@@ -124,14 +132,80 @@ def test_stairs_are_not_taken_for_a_floating_floor(height):
     assert np.ptp(found) > 0.35  # they are still there, for the rehearsal to refuse
 
 
-def test_a_jump_is_flattened():
+def jumping(height):
     pos, quat, joints = standing_still()
     t = np.arange(N) / FPS - 2.0
-    flight = np.maximum(0.0, 0.3 - 4.9 * t**2)
-    pos[:, 2] += flight
+    flying = np.maximum(0.0, height - 4.9 * t**2)
+    pos[:, 2] += flying
+    return pos, quat, joints, flying
+
+
+def test_a_jump_is_kept_and_can_be_lowered():
+    *arrays, flying = jumping(0.3)
+    reference = prepared(*arrays)
+    np.testing.assert_allclose(lowest(reference.motion), flying, atol=0.01)
+    assert not reference.notes
+    np.testing.assert_allclose(flight(reference.motion), np.where(flying > 0.02, flying, 0.0), atol=1e-6)
+    half, none = (lowered(reference.motion, share) for share in (0.5, 0.0))
+    np.testing.assert_allclose(flying + half.guide[:, 2], np.minimum(flying, (flying + 0.05) / 2), atol=1e-6)
+    np.testing.assert_allclose(flying + none.guide[:, 2], np.minimum(flying, 0.05), atol=1e-6)
+    assert only_lowers(none.guide)
+    assert not lowered(reference.motion, 1.0).guide.any()
+
+
+def lowest_foot_at(z, quat, joints):
+    """Root positions (N, 3) m with which the lower sole is at these heights (N,)."""
+    pos = np.zeros((N, 3))
+    pos[:, 2] = z - lowest(RobotMotion(FPS, pos, quat, joints))
+    return pos
+
+
+def test_raised_heels_are_no_leaning_floor():
+    _, quat, joints = standing_still()
+    t = np.arange(N) / FPS
+    deep = np.clip(np.minimum(t, 4.0 - t) / 0.5, 0.0, 1.0)[:, None]  # in the squat for three of four seconds
+    joints[:, [0, 6]] -= 1.6 * deep
+    joints[:, [3, 9]] += 1.9 * deep
+    joints[:, [4, 10]] += 0.42 * deep  # the soles pitch forward with the pelvis, 0.7 rad
+    reference = prepared(lowest_foot_at(0.0, quat, joints), quat, joints)
+    assert not any("levelled" in note for note in reference.notes)
+    np.testing.assert_allclose(reference.motion.root_quat_wxyz, quat, atol=1e-9)
+
+
+def test_standing_on_the_toes_is_no_leaning_floor():
+    _, quat, joints = standing_still()
+    joints[:, [4, 10]] += 0.5
+    reference = prepared(lowest_foot_at(0.0, quat, joints), quat, joints)
+    np.testing.assert_allclose(reference.motion.root_quat_wxyz, quat, atol=1e-9)
+
+
+def test_feet_in_the_air_over_the_hands_are_no_jump():
+    """Half a second upside down, the arms stretched to the floor, as in a cartwheel."""
+    pos, quat, joints = standing_still()
+    t = np.arange(N) / FPS
+    over = np.pi * np.clip(np.minimum(t - 1.0, 2.1 - t) / 0.45, 0.0, 1.0)
+    quat = Rotation.from_euler("x", over[:, None]).as_quat(scalar_first=True)
+    joints[:, [15, 22]] -= (np.pi * over / np.pi)[:, None]
+    joints[:, [18, 25]] = STANDING[18] + (over / np.pi)[:, None] * (np.pi / 2 - STANDING[18])
+    motion = RobotMotion(FPS, pos, quat, joints)
+    hands = forward_kinematics(motion, ("left_wrist_yaw_link", "right_wrist_yaw_link"))[..., 2].min(axis=1)
+    pos[:, 2] -= np.minimum(lowest(motion), hands - 0.15)
+    given = pos.copy()
+    assert (lowest(RobotMotion(FPS, pos, quat, joints)) > 0.3).sum() > 20
     reference = prepared(pos, quat, joints)
-    np.testing.assert_allclose(lowest(reference.motion), np.minimum(flight, 0.05), atol=0.01)
-    assert "jump 0.30 m high was flattened" in reference.notes[0]
+    assert not flight(reference.motion).any()
+    np.testing.assert_allclose(np.diff(reference.motion.root_pos[:, 2]), np.diff(given[:, 2]), atol=0.002)
+
+
+def test_what_was_repaired_is_measured_and_the_motion_as_given_kept():
+    pos, quat, joints = walking()
+    pos[:, 2] += 0.08 + 0.09 * np.linspace(0, 1, N)
+    joints[100:, 18] = 2.4
+    reference = prepared(pos, quat, joints)
+    assert reference.repaired_by["height"] == pytest.approx(0.065, abs=0.02)
+    assert reference.repaired_by["joints"] == pytest.approx(2.4 - JOINT_LIMITS[18, 1], abs=0.01)
+    np.testing.assert_allclose(np.ptp(reference.given.root_pos[:, 2]), 0.09, atol=1e-6)
+    np.testing.assert_array_equal(reference.given.joint_pos, joints)
 
 
 @pytest.mark.parametrize("axis", ["x", "y"])
