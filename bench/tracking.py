@@ -3,10 +3,12 @@
 Both are driven by the same controller, from standing, knowing only what LowState tells: every motion in a folder, and
 random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
 while they stand and while they walk, and both get heavier, lighter and later. Success is the field's rule
-(`exoactor_control.metrics`). Place and heading are told of the motion's last frame ("end") and of where the robot
-stands once it has stepped to its place ("final"). The tasks' motions are kept in --output and used again; their seeds
-are none of those that `exoactor train-tracker` draws. With --refine both get guides for the motions at which they
-failed (`exoactor_control.refine`), and the figures with them stand beside those without.
+(`exoactor_control.metrics`), by the motion as it was given; "as told" by what the repair left of it. Place and heading
+are told of the motion's last frame ("end") and of where the robot stands once it has stepped to its place ("final").
+The tasks' motions are kept in --output and used again; their seeds are none of those that `exoactor train-tracker`
+draws. References of the training's split come part by part, and which files a tracker has seen is printed; the test
+part is run only where --parts names it, since nothing is chosen by it. With --refine both get guides for the motions
+at which they failed (`exoactor_control.refine`), and the figures with them stand beside those without.
 
     .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
 """
@@ -24,12 +26,15 @@ import numpy as np
 import typer
 
 from exoactor.cli import progress_bars
-from exoactor.errors import ExoActorError
+from exoactor.errors import BadInput, ExoActorError
 from exoactor.motion import RobotMotion
 from exoactor.robot import standing_motion
 from exoactor.stages import GenerateRequest, Progress, load_backend
+from exoactor_control.policy import policy_file
 from exoactor_control.rehearsal import Disturbance, Rehearsal
+from exoactor_control.repair import LOW_FLIGHT
 from exoactor_control.training.references import random_task
+from exoactor_control.training.split import PARTS, part_of, was_seen
 
 FIRST_SEED = 9_000_000
 PUSH = 50.0  # N
@@ -81,7 +86,9 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "runs": len(rows),
         "succeeded": sum(row["success"] for row in rows),
+        "succeeded_as_told": sum(row.get("told", row)["success"] for row in rows),
         "fell": sum(row["fell"] for row in rows),
+        "jumps": jumps(done),
         "joint_error_rad": round(float(np.mean([row["joint_error_mean"] for row in done])), 4),
         "key_body_error_mm": round(1e3 * float(np.mean([row["key_body_error_mean"] for row in done])), 1),
         "end_position_error_of_path": of_path(paths, "end_position_error"),
@@ -97,12 +104,51 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def jumps(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """How high, m, and how long, s, was jumped of what was asked, where anything was."""
+    asked = [row["jump"] for row in rows if row["jump"]["asked"]["height"] > LOW_FLIGHT]
+    if not asked:
+        return None
+    return {"runs": len(asked)} | {
+        which: {unit: round(float(np.mean([jump[which][unit] for jump in asked])), 3) for unit in ("height", "seconds")}
+        for which in ("asked", "told", "done")
+    }
+
+
+def of_part(part: str, folders: Sequence[Path], most: int) -> list[Path]:
+    """References of a part of the split, at most so many of each family."""
+    if part not in PARTS:
+        raise BadInput(f"There is no part '{part}': there are {', '.join(PARTS)}.")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(path for folder in folders for path in folder.glob("*.npz")):
+        if part_of(path) == part:
+            family = path.stem if path.stem.startswith(("dm_", "bvh_")) else path.stem.split("_")[0]
+            found.setdefault(family, []).append(path)
+    return [path for paths in found.values() for path in paths[:most]]
+
+
+def seen(tracker: str | Path, paths: Sequence[Path]) -> dict[str, Any]:
+    """Which of the references a tracker has seen in training, or that it does not say."""
+    told = [was_seen(policy_file(str(tracker)), path) for path in paths]
+    if None in told:
+        return {"says": False}
+    return {"says": True, "seen": [path.stem for path, yes in zip(paths, told, strict=True) if yes]}
+
+
 def main(
     teacher: Annotated[Path, typer.Option(help="The tracker to compare with (.onnx).")],
     policy: Annotated[str, typer.Option(help="Ours.")] = "exoactor",
     motions: Annotated[Path | None, typer.Option(help="Folder of robot motions (.npz).")] = None,
     tasks: Annotated[int, typer.Option(help="Random tasks through the whole pipeline.")] = 40,
     output: Annotated[Path, typer.Option(help="Folder that keeps the tasks' motions.")] = Path("build/tracking"),
+    references: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folders of references of the training's split (see exoactor_control.training.split)."),
+    ] = None,
+    parts: Annotated[
+        list[str] | None, typer.Option(help="Parts of the split that are run: training, validation, test.")
+    ] = None,
+    most: Annotated[int, typer.Option(help="References of a family, the first by name, at most.")] = 10,
     disturbed: Annotated[bool, typer.Option(help="Also push, delay, load.")] = True,
     refine: Annotated[int, typer.Option(help="Guides that are tried for a motion that failed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
@@ -120,6 +166,8 @@ def main(
         }
         given = [] if motions is None else sorted(motions.glob("*.npz"))
         sets["motions"] = [(p.stem, p, Disturbance()) for p in given]
+        for part in parts or ["training", "validation"]:
+            sets[part] = [(p.stem, p, Disturbance()) for p in of_part(part, references or [], most)]
         if disturbed:
             pushes = [
                 (f"{angle} degrees", (PUSH * np.cos(np.radians(angle)), PUSH * np.sin(np.radians(angle))))
@@ -176,6 +224,10 @@ def main(
         both["ours"]["joint_error_rad"] / both["teacher"]["joint_error_rad"], 3
     )
     report["tasks_not_made"] = untold
+    report["seen_in_training"] = {
+        who: {which: seen(file, [path for _, path, _ in rows if path is not None]) for which, rows in sets.items()}
+        for who, file in (("ours", policy), ("teacher", teacher))
+    }
     print(json.dumps(report, indent=2))
 
 

@@ -71,6 +71,8 @@ class Description:
     encoder: Encoder | None = None
     one_leg: bool = False
     """Where a motion stands on one leg a regulator holds the robot, see `exoactor_control.one_leg`."""
+    outer_loop: bool = True
+    """The outer loop of `exoactor_control.tracker` is closed around it; False: it sees its own place and heading."""
 
     def __post_init__(self) -> None:
         self._check_joints()
@@ -123,6 +125,7 @@ class Description:
                 action_scale=np.array(d["action_scale"], dtype=float),
                 action_clip=float(d["action_clip"]),
                 one_leg=bool(d.get("one_leg", False)),
+                outer_loop=bool(d.get("outer_loop", True)),
                 encoder=None
                 if encoder is None
                 else Encoder(

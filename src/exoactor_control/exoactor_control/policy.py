@@ -109,6 +109,11 @@ class Policy:
         return self.description.one_leg
 
     @property
+    def outer_loop(self) -> bool:
+        """`exoactor_control.tracker` feeds place and heading back around it; False: it sees them itself."""
+        return self.description.outer_loop
+
+    @property
     def horizon(self) -> int:
         """Steps that it looks ahead in the reference."""
         both = (self._observation, self._encoder_observation)

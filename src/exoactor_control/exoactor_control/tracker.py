@@ -46,6 +46,7 @@ class Tracker:
         1/s; velocity added per metre of position error by `exoactor_control.odometry.Odometry`; 0: nothing is done
         about the position.
 
+    Around a policy that sees its own place and heading neither is fed back.
     The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
     where the robot does and faces as it does.
     The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading, and
@@ -54,6 +55,9 @@ class Tracker:
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
         self.policy = policy
+        self._sees_place = policy is not None and not policy.outer_loop
+        if self._sees_place:
+            heading_gain = position_gain = 0.0
         self.heading_gain, self.position_gain = heading_gain, position_gain
         self.kp, self.kd = (PD_KP, PD_KD) if policy is None else (policy.kp, policy.kd)
         self.target = STANDING_FRAME.joint_pos
@@ -92,8 +96,7 @@ class Tracker:
         if now == self.trajectory.begin < self.trajectory.end:  # what the way into the first pose moved is let be
             self._lay(now, self.odometry.yaw, self.odometry.position)
         frame = self._ahead(now)
-        at = min(now, len(self.trajectory) - 1)
-        self.place = self._origin + turn(self._yaw_offset, self.trajectory.root_pos[at, :2])
+        self.place = frame.position[:2]
         self._index += 1
         self.frame = frame
         if self.policy is None:
@@ -110,7 +113,6 @@ class Tracker:
             lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
             roll_pitch=frame.roll_pitch + lean,
             yaw_rate=frame.yaw_rate + float(turning),
-            position=np.r_[self.place, frame.height],
         ).guided(self.trajectory.guide_at(now))
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
@@ -134,7 +136,8 @@ class Tracker:
 
         A robot on its two feet cannot move on; with steps under it, the corrections carry it.
         """
-        if self.policy is None or not self.position_gain or self._rounds == _ROUNDS:
+        keeps_place = self._sees_place or self.position_gain
+        if self.policy is None or not keeps_place or self._rounds == _ROUNDS:
             return False
         off = float(np.linalg.norm(self.place - self.odometry.position))
         turned = abs(wrap(self.frame.yaw - self.odometry.yaw))
@@ -145,8 +148,12 @@ class Tracker:
         return True
 
     def _ahead(self, index: int) -> Frame:
-        """Frame of the trajectory, its heading in the world of the robot's IMU."""
-        return self.trajectory.frame(index).turned(self._yaw_offset)
+        """Frame of the trajectory, its heading in the world of the robot's IMU, its place in the odometry's frame."""
+        frame = self.trajectory.frame(index).turned(self._yaw_offset)
+        place = self._origin + turn(
+            self._yaw_offset, self.trajectory.root_pos[min(index, len(self.trajectory) - 1), :2]
+        )
+        return replace(frame, position=np.r_[place, frame.height])
 
     @property
     def place_errors(self) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,17 +69,16 @@ OWN = Settings(rate=1.5e-4, by_teacher=0.3, warm_up=100_000)
 
 
 class Student(nn.Module):
-    """Observation (N, 1432) -> raw action (N, 29)."""
+    """Observation (N, ``inputs``) -> raw action (N, ``outputs``)."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = OBSERVATION, hidden: Sequence[int] = HIDDEN, outputs: int = JOINTS) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(OBSERVATION))
-        self.register_buffer("std", torch.ones(OBSERVATION))
-        sizes = (OBSERVATION, *HIDDEN)
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("std", torch.ones(inputs))
         layers: list[nn.Module] = []
-        for a, b in itertools.pairwise(sizes):
+        for a, b in itertools.pairwise((inputs, *hidden)):
             layers += [nn.Linear(a, b), nn.ELU()]
-        self.net = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], JOINTS))
+        self.net = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
 
     @classmethod
     def from_onnx(cls, path: Path) -> Student | None:
@@ -268,7 +267,7 @@ def _onnx_name(name: str) -> str:
 
 
 def to_onnx(student: Student) -> onnx.ModelProto:
-    """Write a student down as ONNX: ``input`` (batch, 1432) -> ``output`` (batch, 29), opset 13."""
+    """Write a student down as ONNX: ``input`` (batch, inputs) -> ``output`` (batch, 29), opset 13."""
     nodes, weights = [], []
 
     def constant(name: str, value: torch.Tensor) -> str:
@@ -291,7 +290,7 @@ def to_onnx(student: Student) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "exoactor",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", OBSERVATION])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", len(student.mean)])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", JOINTS])],
         weights,
     )

@@ -1,0 +1,265 @@
+"""Simulated robots that are fed ``policies/anchored.yaml``: their place and heading, and the reference to come.
+
+The student sees the reference as it is and where it stands to it by an odometry that errs; no outer loop is closed
+around it. The teacher of an episode, which has TWIST2's layout, is told what the outer loop would tell it, without
+noise. What the student does is also rewarded, for reinforcement learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor.motion import RobotMotion
+from exoactor.robot import STANDING, forward_kinematics
+from exoactor_control.description import Description
+from exoactor_control.metrics import JUDGED, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
+from exoactor_control.observations import roll_pitch_yaw
+from exoactor_control.reference import RATE
+from exoactor_control.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
+from exoactor_control.training.environment import HISTORY, MIMIC, Episode, Robots, Variation
+
+AHEAD = np.array([5, 10, 25, 50])
+"""Steps of 20 ms ahead at which the reference is seen."""
+ANCHOR = 9
+OBSERVATION = 1432 + ANCHOR + len(AHEAD) * (MIMIC + ANCHOR)
+_MAX_PLACE = 1.5
+"""m, as the layout clips it."""
+_LOST = 1.0
+"""m from its place at which an episode is over: nothing is learnt so far away."""
+_BODY = 0.1
+"""m, scale of the reward for the judged bodies; the others' are in `reward`."""
+_CONTROLLED = (HEADING_GAIN, POSITION_GAIN, LEAN)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An episode of a known motion."""
+
+    episode: Episode
+    motion: int = -1
+    """Index of the motion in the library; -1: only standing."""
+    teacher: int = -1
+    """Index of the teacher that does this motion; -1: none does."""
+    bodies: np.ndarray = field(default_factory=lambda: np.zeros((0, len(JUDGED), 3)))
+    """(L, 5, 3) m, of `exoactor_control.metrics.JUDGED` in the trajectory's frame."""
+
+    @classmethod
+    def of(cls, episode: Episode, motion: int = -1, teacher: int = -1) -> Clip:
+        """Add where the judged bodies are."""
+        rpy = np.column_stack([episode.mimic[:, 3:5], episode.yaw])
+        quat = Rotation.from_euler("ZYX", rpy[:, ::-1]).as_quat(scalar_first=True)
+        robot = RobotMotion(RATE, episode.root_pos, quat, episode.mimic[:, 6:])
+        return cls(episode, motion, teacher, forward_kinematics(robot, JUDGED))
+
+
+class AnchoredRobots(Robots):
+    """`Robots` whose observations are `OBSERVATION` wide.
+
+    Parameters
+    ----------
+    count, description, variation, seed, threads
+        As for `Robots`.
+    draw
+        Gives the next clip of robot i.
+    corrections
+        (teachers, 29) share of each joint's error that is added to what each teacher is told.
+    mid_stride
+        Share of the episodes that begin somewhere in the motion, the robot as the reference is there.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        draw: Callable[[int], Clip],
+        description: Description,
+        variation: Variation,
+        seed: int,
+        threads: int,
+        corrections: np.ndarray,
+        mid_stride: float = 0.5,
+    ) -> None:
+        self._corrections, self._mid_stride = np.vstack([corrections, np.zeros(29)]), mid_stride
+        self.clips: list[Clip] = [None] * count
+        self.wander = np.zeros((count, 2))
+        """(N, 2) m by which the odometry errs."""
+        self._scale, self._walk, self._loads = np.zeros((count, 2)), np.zeros(count), np.zeros((count, 2))
+        self._previous = np.zeros((count, 29))
+
+        def episode(i: int) -> Episode:
+            self.clips[i] = draw(i)
+            return self.clips[i].episode
+
+        super().__init__(count, episode, description, variation, seed, threads, 0.0)
+
+    @property
+    def teachers(self) -> np.ndarray:
+        """(N,) index of each robot's teacher; -1: none."""
+        return np.array([clip.teacher for clip in self.clips])
+
+    def reset(self, i: int, episode: Episode) -> None:
+        """Let robot i begin an episode, another robot than before."""
+        super().reset(i, episode)
+        rng, much = self.rng, float(self.variation.noise > 0.0)
+        self.gains[i] = _CONTROLLED
+        self._correction = self._corrections[self.teachers]
+        self.wander[i], self._previous[i] = 0.0, 0.0
+        self._scale[i] = much * 0.05 * rng.uniform(-1.0, 1.0, 2)
+        self._walk[i] = much * 0.03 * rng.uniform() ** 2
+        hands = [self._base.body(f"{side}_wrist_yaw_link").id for side in ("left", "right")]
+        load = rng.uniform(0.0, 2.0, 2) * (rng.uniform(size=2) < 0.25) if much else np.zeros(2)
+        self._models[i].body_mass[hands] += load
+        if self.clips[i].motion >= 0 and rng.uniform() < self._mid_stride:
+            self._begin_at(i, int(rng.integers(0, max(len(episode) - 50, 1))))
+
+    def _begin_at(self, i: int, t: int) -> None:
+        """Put robot i where the reference is at frame t, moving as it does."""
+        e = self.clips[i].episode
+        nxt = min(t + 1, len(e) - 1)
+        yaw = self._origin[i, 2]
+        rpy = np.array([[*e.mimic[k, 3:5], e.yaw[k] + yaw] for k in (t, nxt)])
+        r = Rotation.from_euler("ZYX", rpy[:, ::-1])
+        qpos, qvel = self.qpos[i], self.qvel[i]
+        rng = self.rng
+        qpos[:2] = turn(yaw, e.root_pos[t, :2] - e.root_pos[0, :2]) + self._origin[i, :2]
+        qpos[2] = e.root_pos[t, 2] + 0.01
+        qpos[3:7] = r[0].as_quat(scalar_first=True)
+        qpos[7:] = e.mimic[t, 6:] + 0.03 * rng.normal(size=29)
+        velocity = (e.root_pos[nxt] - e.root_pos[t]) * RATE
+        qvel[:2], qvel[2] = turn(yaw, velocity[:2]), velocity[2]
+        qvel[3:6] = (r[0].inv() * r[1]).as_rotvec() * RATE
+        qvel[6:] = (e.mimic[nxt, 6:] - e.mimic[t, 6:]) * RATE
+        self._state[i] = np.r_[0.0, qpos, qvel]
+        self.frame[i] = t
+        self._targets[i] = qpos[7:]
+        d = self.description
+        self.last_action[i] = (e.mimic[t, 6:] - d.default_pose) / d.action_scale
+        self._previous[i] = self.last_action[i]
+        step = self._one_step(i)
+        self._history[i] = self._clean_history[i] = step
+
+    def _one_step(self, i: int) -> np.ndarray:
+        gyro, tilt = self.qvel[i : i + 1, 3:6], roll_pitch_yaw(self.qpos[i : i + 1, 3:7])[:, :2]
+        last, self.last_action = self.last_action, self.last_action[i : i + 1]
+        step = self._step(
+            self.clips[i].episode.mimic[self.frame[i]][None],
+            gyro,
+            tilt,
+            self.qpos[i : i + 1, 7:],
+            self.qvel[i : i + 1, 6:],
+        )
+        self.last_action = last
+        return step[0]
+
+    def observe(self) -> np.ndarray:
+        """What the robots' sensors and odometry give and the reference, (N, 1617); the step is remembered."""
+        controlled, self.gains = self.gains, np.zeros_like(self.gains)
+        seen = super().observe()
+        self.gains = controlled
+        return np.concatenate([seen, self._ahead(seen)], axis=1).astype(np.float32)
+
+    def _ahead(self, seen: np.ndarray) -> np.ndarray:
+        """(N, 185) where the reference is from the robot, now and ahead."""
+        n, steps = self.count, np.r_[0, AHEAD]
+        index = [np.minimum(t + steps, len(c.episode) - 1) for c, t in zip(self.clips, self.frame, strict=True)]
+        mimic, pos, yaw = (
+            np.stack([getattr(c.episode, what)[k] for c, k in zip(self.clips, index, strict=True)])
+            for what in ("mimic", "root_pos", "yaw")
+        )
+        first = np.stack([c.episode.root_pos[0, :2] for c in self.clips])
+        there = turn(self._origin[:, None, 2], pos[..., :2] - first[:, None]) + self._origin[:, None, :2]
+        noise = 0.005 * self.rng.normal(size=(n, 3)) if self.variation.noise else np.zeros((n, 3))
+        here = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
+        # as the robot's own sensors tell it: roll and pitch with their noise
+        tilt = seen[:, MIMIC + 3 : MIMIC + 5]
+        heading = roll_pitch_yaw(self.qpos[:, 3:7])[:, 2]
+        robot = Rotation.from_euler("ZYX", np.column_stack([heading, tilt[:, 1], tilt[:, 0]])).as_matrix()
+        angles = np.stack([yaw + self._origin[:, None, 2], mimic[..., 4], mimic[..., 3]], axis=-1)
+        wanted = Rotation.from_euler("ZYX", angles.reshape(-1, 3)).as_matrix().reshape(n, len(steps), 3, 3)
+        error = np.concatenate([there, pos[..., 2:]], axis=-1) - here[:, None]
+        place = np.clip(np.einsum("nki,nij->nkj", error, robot), -_MAX_PLACE, _MAX_PLACE) * (1.0, 1.0, 0.0)
+        turned = np.einsum("nji,nkjl->nkil", robot, wanted)[..., :2].reshape(n, len(steps), 6)
+        anchor = np.concatenate([place, turned], axis=-1)
+        later = np.concatenate([mimic[:, 1:], anchor[:, 1:]], axis=-1)
+        return np.concatenate([anchor[:, 0], later.reshape(n, -1)], axis=1)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Run 20 ms with these raw actions (N, 29).
+
+        Returns
+        -------
+        What the teacher sees when the action takes effect (N, 1432), the reward (N,), which robots failed (N,), and
+        which came to the end of their episode (N,).
+        """
+        if self.variation.push_every:
+            self._push(self.rng)
+        before_pos = self.qpos[:, :2].copy()
+        states = self._simulate(action)
+        before = np.concatenate([self._state[:, None], states], axis=1)[np.arange(self.count), self._delay]
+        self._take(before)
+        clean = self._remembered_clean()
+        self._take(states[:, -1])
+        self._state = states[:, -1].copy()
+        self._previous, self.last_action = self.last_action, action.astype(float)
+        moved = self.qpos[:, :2] - before_pos
+        self.wander += self._scale * moved + self._walk[:, None] * np.sqrt(1.0 / RATE) * self.rng.normal(
+            size=moved.shape
+        )
+        self.frame += 1
+        reward, failed = self._judge()
+        over = ~failed & (self.frame >= [len(e) for e in self.episodes])
+        return clean, reward, failed, over
+
+    def begin_anew(self, which: np.ndarray) -> None:
+        """Let these robots (N,) begin another episode."""
+        for i in np.flatnonzero(which):
+            self.reset(i, self.draw(i))
+
+    def _judge(self) -> tuple[np.ndarray, np.ndarray]:
+        """Reward (N,) of a step, and which robots (N,) failed by the field's rule or are lost."""
+        at = [min(t, len(c.episode) - 1) for c, t in zip(self.clips, self.frame, strict=True)]
+        bodies = np.stack([c.bodies[t] for c, t in zip(self.clips, at, strict=True)])
+        first = np.stack([c.episode.root_pos[0, :2] for c in self.clips])
+        rpy = np.stack([[*c.episode.mimic[t, 3:5], c.episode.yaw[t]] for c, t in zip(self.clips, at, strict=True)])
+        joints = np.stack([c.episode.mimic[t, 6:] for c, t in zip(self.clips, at, strict=True)])
+        rpy[:, 2] += self._origin[:, 2]
+        wanted = bodies.copy()
+        wanted[..., :2] = turn(self._origin[:, None, 2], bodies[..., :2] - first[:, None]) + self._origin[:, None, :2]
+        with np.errstate(invalid="ignore"):
+            finite = np.isfinite(self.qpos).all(axis=1)
+        qpos = np.where(finite[:, None], self.qpos, np.r_[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, STANDING])
+        is_ = forward_kinematics(RobotMotion(RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), JUDGED)
+        turned = (
+            Rotation.from_quat(qpos[:, 3:7], scalar_first=True).inv() * Rotation.from_euler("ZYX", rpy[:, ::-1])
+        ).magnitude()
+        height = np.abs(is_ - wanted)[..., 2]
+        place = np.linalg.norm((is_ - wanted)[:, 0, :2], axis=-1)
+        local = (is_ - is_[:, :1]) - (wanted - wanted[:, :1])
+        failed = (height > MAX_HEIGHT_ERROR).any(axis=1) | (turned > MAX_TURN_ERROR) | (place > _LOST) | ~finite
+
+        def kernel(square: np.ndarray, scale: float) -> np.ndarray:
+            return np.exp(-square / scale**2)
+
+        change = ((self.last_action - self._previous) ** 2).mean(axis=1)
+        reward = (
+            1.0 * kernel(((joints - qpos[:, 7:]) ** 2).mean(axis=1), 0.2)
+            + 1.0 * kernel((local**2).sum(axis=-1).mean(axis=1), _BODY)
+            + 1.0 * kernel((height**2).max(axis=1), 0.12)
+            + 0.5 * kernel(turned**2, 0.3)
+            + 0.7 * kernel(place**2, 0.25)
+            - 0.05 * np.minimum(change, 10.0)
+        )
+        return np.where(failed, -5.0, reward), failed
+
+    def _remembered_clean(self) -> np.ndarray:
+        step = self._clean_step()
+        clean = np.concatenate([step, self._clean_history.reshape(self.count, -1), step[:, :MIMIC]], axis=1)
+        self._clean_history[:, :-1] = self._clean_history[:, 1:]
+        self._clean_history[:, -1] = step
+        return clean
+
+
+assert HISTORY == 10

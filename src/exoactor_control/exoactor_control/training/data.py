@@ -1,0 +1,157 @@
+"""Hours of references to train a tracker on, made by one command from a seed, gone on with where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exoactor.errors import BadInput, ExoActorError
+from exoactor.files import save_bytes
+from exoactor.motion import HumanMotion, RobotMotion
+from exoactor.stages import Progress, load_backend, no_progress
+from exoactor_control.reference import prepare
+from exoactor_control.training.references import random_task
+from exoactor_control.training.whole_body import FAMILIES, whole_body
+
+_TASKS = 0.4
+"""Share of random tasks of the generator; the rest are random whole-body references."""
+_OF_FAMILIES = {"walk": 4.0, "crouch": 2.0, "hop": 1.0, "jump": 1.0, "mixed": 2.0, "lunge": 0.5, "kick": 0.5}
+_RATES = (0.75, 1.35)
+"""Speed of a random task against the generator's."""
+
+
+def make_hours(
+    hours: float, folder: Path, seed: int = 0, workers: int = os.cpu_count() or 1, progress: Progress = no_progress
+) -> list[Path]:
+    """Make references until there are so many hours of them.
+
+    Reference k is drawn from (seed, k) alone, whoever makes it and when: files that are there are kept, and one that
+    could not be made is not tried again (``<seed>_failed.json`` says why).
+
+    Parameters
+    ----------
+    hours
+        Of motion, all files together.
+    folder
+        Takes ``<family>_<seed>_<k>.npz``; the families are "task" and `whole_body.FAMILIES`.
+    seed
+        Of everything.
+    workers
+        Processes.
+
+    Returns
+    -------
+    The files.
+    """
+    if hours <= 0 or workers < 1 or seed < 0:
+        raise BadInput("Hours and workers must be positive, and the seed not negative.")
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / f"{seed}_failed.json"
+    failed: dict[str, str] = json.loads(table.read_text()) if table.exists() else {}
+    made: dict[int, tuple[Path, float]] = {}
+    seconds, k = 0.0, 0
+    running: dict[Future[float], tuple[int, Path]] = {}
+    with ProcessPoolExecutor(workers) as pool:
+        while seconds < 3600.0 * hours or running:
+            while len(running) < 2 * workers and seconds < 3600.0 * hours:
+                path = folder / f"{family_of(seed, k)}_{seed}_{k:06d}.npz"
+                if path.exists():
+                    made[k] = path, RobotMotion.load(path).duration
+                    seconds += made[k][1]
+                elif str(k) not in failed:
+                    running[pool.submit(_make, seed, k, path)] = k, path
+                k += 1
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                number, path = running.pop(future)
+                try:
+                    made[number] = path, future.result()
+                    seconds += made[number][1]
+                except ExoActorError as error:
+                    failed[str(number)] = str(error)
+                    save_bytes(table, json.dumps(failed, indent=0).encode())
+            progress(min(seconds / (3600.0 * hours), 1.0), f"{seconds / 3600.0:.2f} h in {len(made)} references")
+    # those of the lowest numbers that are enough, whichever came first
+    paths, enough = [], 3600.0 * hours
+    for number in sorted(made):
+        if enough > 0.0:
+            paths.append(made[number][0])
+            enough -= made[number][1]
+    return paths
+
+
+def family_of(seed: int, k: int) -> str:
+    """Family of reference k."""
+    rng = np.random.default_rng([seed, k])
+    if rng.uniform() < _TASKS:
+        return "task"
+    weights = np.array([_OF_FAMILIES[name] for name in FAMILIES])
+    return list(FAMILIES)[rng.choice(len(weights), p=weights / weights.sum())]
+
+
+def _make(seed: int, k: int, path: Path) -> float:
+    """Make reference k; returns its length in s."""
+    family = family_of(seed, k)
+    rng = np.random.default_rng([seed, k, 1])
+    if family == "task":
+        task = random_task(rng)
+        person = load_backend(
+            "generate", "mannequin", seed=int(rng.integers(2**31)), stature=float(rng.uniform(1.45, 2.05))
+        ).motion(task)
+        motion = retargeted(person, float(rng.uniform(*_RATES)))
+        save_bytes(path.with_suffix(".txt"), (task + "\n").encode())
+    else:
+        motion = whole_body(family, rng, float(rng.uniform(5.0, 14.0)))
+    motion = prepare(motion).motion
+    motion.save(path)
+    return motion.duration
+
+
+def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
+    """Fit a person's motion, so many times as fast, to the G1."""
+    faster = HumanMotion(
+        person.fps * speed,
+        person.transl,
+        person.global_orient,
+        person.body_pose,
+        person.betas,
+        person.hand_pose,
+        person.contacts,
+        person.confidence,
+    )
+    return load_backend("retarget", "trajectory_ik")(faster).motion
+
+
+def from_people(files: Sequence[Path], folder: Path, progress: Progress = no_progress) -> list[Path]:
+    """Fit recordings of people (.bvh, AMASS .npz) to the G1, each once; those that fail are left out.
+
+    Names of BVH files get ``bvh_`` before them, unless they have it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for i, file in enumerate(files):
+        stem = file.stem if file.suffix != ".bvh" or file.stem.startswith("bvh_") else f"bvh_{file.stem}"
+        path = folder / f"{stem}.npz"
+        if not path.exists():
+            try:
+                retargeted(load_backend("estimate", "file", path=str(file))().motion).save(path)
+            except ExoActorError as error:
+                progress(i / len(files), f"{file.name} is left out: {error}")
+                continue
+        made.append(path)
+        progress((i + 1) / len(files), file.name)
+    return made
+
+
+def figures(paths: Sequence[Path]) -> dict[str, Any]:
+    """How many references there are of each family, and how many hours."""
+    families: dict[str, list[float]] = {}
+    for path in paths:
+        families.setdefault(path.stem.split("_")[0], []).append(RobotMotion.load(path).duration)
+    return {name: {"files": len(s), "hours": round(sum(s) / 3600.0, 3)} for name, s in sorted(families.items())}

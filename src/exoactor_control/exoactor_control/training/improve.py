@@ -1,0 +1,455 @@
+"""Imitation where a teacher is right, and improvement beyond it: one loop, gone on with where it stopped.
+
+The student drives robots that are fed ``policies/anchored.yaml`` (`exoactor_control.training.anchored`). It is taught
+by DAgger on the motions that one of the teachers does (`screen` finds out which), and rewarded on all of them:
+proximal policy optimisation (J. Schulman and others, "Proximal policy optimization algorithms", 2017), with the
+imitation loss beside it, which fades.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from exoactor.errors import BadInput, Missing, Refused
+from exoactor.files import atomic_path, save_bytes
+from exoactor.motion import RobotMotion
+from exoactor.robot import STANDING
+from exoactor.stages import Progress, no_progress
+from exoactor_control.description import FOLDER, Description
+from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
+from exoactor_control.training.distill import _CORRECTION, JOINTS, Student, to_onnx
+from exoactor_control.training.environment import PLAIN, Episode, Variation
+from exoactor_control.training.references import Library, mirror
+from exoactor_control.training.split import write_seen
+
+HIDDEN = (768, 384, 192)
+_SEEN = ("asap_*", "kimodo_*", "task_*", "twist2_*")
+"""By the tracker from which the student grows."""
+_LEGS = 12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the student learns."""
+
+    robots: int = 192
+    ticks: int = 24
+    """Control steps of every robot between updates."""
+    epochs: int = 3
+    batch: int = 1152
+    buffer: int = 150_000
+    """Labelled samples kept for imitation, the newest."""
+    rate: float = 2e-4
+    """Of Adam."""
+    imitate_only: float = 2e6
+    """Samples before rewards count: the critic is learning meanwhile."""
+    fade: float = 2e7
+    """Samples in which the weight of imitation then falls to 1/e, down to `least`."""
+    least: float = 0.05
+    discount: float = 0.98
+    trace: float = 0.95
+    """Lambda of the generalised advantage estimate."""
+    clip: float = 0.15
+    deviation: float = 0.12
+    """Of the exploration, in the network's units, at the beginning."""
+    average: float = 0.999
+    """Of the weights' moving average, which is what is exported."""
+
+
+def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
+    """Return a student with more inputs, which come last, and wider layers that does what the old one does."""
+    new = Student(observation, hidden)
+    n = len(old.mean)
+    with torch.no_grad():
+        new.mean[:n], new.std[:n] = old.mean, old.std
+        layers = [(a, b) for a, b in zip(old.net, new.net, strict=True) if isinstance(a, nn.Linear)]
+        for a, b in layers:
+            rows, columns = a.weight.shape
+            b.weight[:rows] = 0.0
+            b.weight[:rows, :columns] = a.weight
+            b.bias[:rows] = a.bias
+    return new
+
+
+class Clips:
+    """Motions of the training set, those drawn the more often at which the student fails.
+
+    Parameters
+    ----------
+    paths
+        Robot motions; those that cannot be tracked are left out.
+    teachers
+        File name -> index of the teacher that does it, -1: none; see `screen`.
+    """
+
+    def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
+        self._library = Library.__new__(Library)
+        self._library.motions, self._library.guided, self.names = [], [], []
+        for path in paths:
+            try:
+                self._library.motions.append(prepare(RobotMotion.load(path)).motion)
+                self.names.append(path.name)
+            except (Refused, BadInput):
+                continue
+        if not self.names:
+            raise Missing("There is no motion to train on.")
+        self.teacher = np.array([teachers.get(name, -1) for name in self.names])
+        self.failing = np.full(len(self.names), 0.5)
+        """Share of the episodes of each motion that end in failure, lately."""
+
+    def draw(self, rng: np.random.Generator) -> Clip:
+        """Draw an episode: standing, a blend, a motion or a part of it, a blend, standing."""
+        if rng.uniform() < 0.04:
+            still = Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), int(rng.integers(100, 250)))
+            return Clip.of(still, -1, 0)
+        weight = 0.15 + np.clip(self.failing, 0.0, 1.0)
+        k = int(rng.choice(len(weight), p=weight / weight.sum()))
+        motion = self._library.motions[k]
+        motion = self._library._vary(mirror(motion) if rng.uniform() < 0.5 else motion, rng)
+        blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, rng.uniform(0.6, 1.5))
+        return Clip.of(Episode.from_trajectory(blended, int(rng.integers(0, 25))), k, int(self.teacher[k]))
+
+    def report(self, clip: Clip, failed: bool) -> None:
+        """Take note of an episode's end."""
+        if clip.motion >= 0:
+            self.failing[clip.motion] += 0.1 * (failed - self.failing[clip.motion])
+
+
+def screen(
+    teachers: Sequence[Path],
+    paths: Sequence[Path],
+    description: Description,
+    table: Path,
+    robots: int = 96,
+    threads: int = 2,
+    progress: Progress = no_progress,
+) -> dict[str, int]:
+    """Find the first teacher that does each motion, by the field's rule and keeping near its place.
+
+    Returns
+    -------
+    File name -> index; -1: none does. Kept in ``table`` (JSON); motions that are in it are not tried again.
+    """
+    known = json.loads(table.read_text()) if table.exists() else {}
+    for begin in range(0, len(paths), robots):
+        wanted = [path for path in paths[begin : begin + robots] if path.name not in known]
+        for which, teacher in enumerate(teachers):
+            left = [path for path in wanted if known.get(path.name, -1) < 0]
+            known |= dict.fromkeys((path.name for path in left), -1)
+            done = _done_by(teacher, left, description, threads) if left else []
+            known |= {name: which for name in done}
+        if wanted:
+            with atomic_path(table) as path:
+                path.write_text(json.dumps(known, indent=0))
+        progress(min(begin + robots, len(paths)) / len(paths), "Which motions the teachers do")
+    return known
+
+
+def _done_by(teacher: Path, paths: Sequence[Path], description: Description, threads: int) -> list[str]:
+    clips, names = [], []
+    for path in paths:
+        try:
+            motion = prepare(RobotMotion.load(path)).motion
+        except (Refused, BadInput):
+            continue
+        blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 1.0)
+        clips.append(Clip.of(Episode.from_trajectory(blended, 25), len(clips), 0))
+        names.append(path.name)
+    if not clips:
+        return []
+    run = _session(teacher, threads)
+    robots = AnchoredRobots(len(clips), clips.__getitem__, description, PLAIN, 0, threads, np.zeros((1, 29)), 0.0)
+    doing = np.ones(len(clips), dtype=bool)
+    done = np.zeros(len(clips), dtype=bool)
+    for _ in range(max(len(clip.episode) for clip in clips)):
+        _, _, failed, over = robots.step(run(robots.clean_now()))
+        done |= doing & over
+        doing &= ~(failed | over)
+        if not doing.any():
+            break
+        robots.begin_anew(failed | over)
+    return [name for name, ok in zip(names, done, strict=True) if ok]
+
+
+def _session(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda x: np.clip(session.run(None, {name: x})[0], -10.0, 10.0)
+
+
+class Improvement:
+    """The training; `run` it, and begin again where it stopped.
+
+    Parameters
+    ----------
+    teachers
+        ONNX files with TWIST2's layout. The first may be a tracker of ours, from which the student then grows.
+    description
+        Of TWIST2's layout.
+    clips
+        The training set.
+    folder
+        Takes ``checkpoint.pt``, ``exoactor.onnx`` with its description and ``log.csv``; a checkpoint that is there is
+        gone on from.
+    """
+
+    def __init__(
+        self,
+        teachers: Sequence[Path],
+        description: Description,
+        clips: Clips,
+        folder: Path,
+        seed: int = 0,
+        settings: Settings | None = None,
+        variation: Variation | None = None,
+        threads: int = 2,
+    ) -> None:
+        self.settings = s = settings or Settings()
+        self.folder, self.clips = folder, clips
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        self._rng = np.random.default_rng(seed)
+        self._teachers = [_session(path, threads) for path in teachers]
+        owns = [Student.from_onnx(path) for path in teachers]
+        self._own = np.array([own is not None for own in owns])
+        self._actor = Student(OBSERVATION, HIDDEN) if owns[0] is None else grown(owns[0], OBSERVATION, HIDDEN)
+        self._fresh = 0 if owns[0] is None else len(owns[0].mean)  # inputs whose spread is known
+        self._average = Student(OBSERVATION, HIDDEN)
+        self._critic = Student(OBSERVATION, (384, 192), 1)
+        self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation))))
+        self._parameters = [*self._actor.parameters(), *self._critic.parameters(), self._log_std]
+        self._adam = torch.optim.Adam(self._parameters, s.rate)
+        self._average.load_state_dict(self._actor.state_dict())
+        self.samples = 0
+        self._resume()
+        if self.samples:
+            self._rng = np.random.default_rng([seed, self.samples])
+        self._seen = np.zeros((s.buffer, OBSERVATION), np.float16)
+        self._labels = np.zeros((s.buffer, JOINTS), np.float32)
+        self._kept = 0
+        corrections = np.where(self._own[:, None], 0.0, _CORRECTION)
+        self._robots = AnchoredRobots(
+            s.robots,
+            lambda _: clips.draw(self._rng),
+            description,
+            variation or Variation(),
+            seed + self.samples,
+            threads,
+            corrections,
+        )
+
+    def run(self, samples: float, progress: Progress = no_progress) -> None:
+        """Train until so many samples have been taken, those before a checkpoint counted too."""
+        if not self.samples:
+            self._measure()
+        saved = time.monotonic()
+        try:
+            while self.samples < samples:
+                began = time.monotonic()
+                figures = self._learn(self._roll())
+                figures["per_second"] = self.settings.robots * self.settings.ticks / (time.monotonic() - began)
+                self._log(figures)
+                progress(
+                    min(1.0, self.samples / samples),
+                    f"{self.samples / 1e6:.2f} M samples, " + ", ".join(f"{k} {v:.3g}" for k, v in figures.items()),
+                )
+                if time.monotonic() - saved > 120.0:
+                    self.save()
+                    saved = time.monotonic()
+        finally:
+            self.save()
+
+    def _measure(self) -> None:
+        """Spread of the inputs, from a while under the student as it begins."""
+        seen = []
+        for _ in range(100):
+            x = self._robots.observe()
+            seen.append(x[::4])
+            action = self._act(torch.from_numpy(x)).numpy()
+            *_, failed, over = self._robots.step(action)
+            self._robots.begin_anew(failed | over)
+        x = torch.from_numpy(np.concatenate(seen))
+        mean, std = x.mean(dim=0), x.std(dim=0).clamp(min=0.05)
+        for network in (self._actor, self._average):
+            network.mean[self._fresh :], network.std[self._fresh :] = mean[self._fresh :], std[self._fresh :]
+        self._critic.mean[:], self._critic.std[:] = mean, std
+
+    def _act(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self._actor(x) + self._log_std.exp() * torch.randn(len(x), JOINTS)
+
+    def _value(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self._critic(x)[:, 0]
+
+    def _roll(self) -> dict[str, torch.Tensor | float]:
+        s, robots = self.settings, self._robots
+        n, t = s.robots, s.ticks
+        seen = torch.zeros(t, n, OBSERVATION)
+        actions = torch.zeros(t, n, JOINTS)
+        values, rewards, ends = torch.zeros(t + 1, n), torch.zeros(t, n), torch.zeros(t, n)
+        fallen, raw = 0, 0.0
+        for k in range(t):
+            x = robots.observe()
+            seen[k] = torch.from_numpy(x)
+            values[k] = self._value(seen[k])
+            actions[k] = self._act(seen[k])
+            teachers, now = robots.teachers, robots.clean_now()
+            clean, reward, failed, over = robots.step(actions[k].numpy())
+            self._keep(x, teachers, now, clean)
+            # An episode that is over might go on for ever: what comes is worth what it was worth
+            rewards[k] = torch.from_numpy((1.0 - s.discount) * reward) + s.discount * values[k] * torch.from_numpy(
+                over.astype(np.float32)
+            )
+            ends[k] = torch.from_numpy((failed | over).astype(np.float32))
+            for i in np.flatnonzero(failed | over):
+                self.clips.report(robots.clips[i], bool(failed[i]))
+            robots.begin_anew(failed | over)
+            fallen += int(failed.sum())
+            raw += float(reward.mean())
+        # The last value without remembering a step twice
+        history = robots._history.copy()
+        values[t] = self._value(torch.from_numpy(robots.observe()))
+        robots._history = history
+        advantage, last = torch.zeros(t, n), torch.zeros(n)
+        for k in range(t - 1, -1, -1):
+            going = 1.0 - ends[k]
+            delta = rewards[k] + s.discount * values[k + 1] * going - values[k]
+            last = delta + s.discount * s.trace * going * last
+            advantage[k] = last
+        self.samples += n * t
+        return {
+            "seen": seen.flatten(0, 1),
+            "actions": actions.flatten(0, 1),
+            "advantage": advantage.flatten(),
+            "returns": (advantage + values[:t]).flatten(),
+            "falls_a_minute": 60.0 * RATE * fallen / (n * t),
+            "reward": raw / t,
+        }
+
+    def _keep(self, x: np.ndarray, teachers: np.ndarray, now: np.ndarray, clean: np.ndarray) -> None:
+        for which, run in enumerate(self._teachers):
+            those = np.flatnonzero(teachers == which)
+            if not len(those):
+                continue
+            # Ours knows of the delay by itself; another's is shown the robot when the action takes effect.
+            label = run((now if self._own[which] else clean)[those])
+            rows = (self._kept + np.arange(len(those))) % self.settings.buffer
+            self._seen[rows], self._labels[rows] = x[those], label
+            self._kept += len(those)
+
+    def _learn(self, batch: dict) -> dict[str, float]:
+        s = self.settings
+        seen, actions = batch["seen"], batch["actions"]
+        with torch.no_grad():
+            before = self._log_probability(self._actor(seen), actions)
+        advantage = batch["advantage"]
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
+        rewarded = self.samples > s.imitate_only
+        imitation = max(s.least, float(np.exp(-max(0.0, self.samples - s.imitate_only) / s.fade)))
+        weight = torch.ones(JOINTS)
+        weight[:_LEGS] = 2.0
+        sums = np.zeros(4)
+        steps, stop = 0, False
+        for _ in range(s.epochs):
+            for rows in torch.randperm(len(seen)).split(s.batch):
+                value = self._critic(seen[rows])[:, 0]
+                of_value = nn.functional.mse_loss(value, batch["returns"][rows])
+                loss = of_value
+                of_policy, kl = torch.zeros(()), torch.zeros(())
+                if rewarded and not stop:
+                    now = self._log_probability(self._actor(seen[rows]), actions[rows])
+                    ratio = (now - before[rows]).exp()
+                    gain = torch.minimum(
+                        ratio * advantage[rows], ratio.clamp(1.0 - s.clip, 1.0 + s.clip) * advantage[rows]
+                    )
+                    of_policy = -gain.mean() - 0.001 * self._log_std.sum()
+                    loss = loss + of_policy
+                    kl = (before[rows] - now).mean().detach()
+                    stop = float(kl) > 0.03
+                of_teacher = torch.zeros(())
+                if self._kept > s.batch:
+                    known = self._rng.integers(0, min(self._kept, s.buffer), s.batch)
+                    error = nn.functional.smooth_l1_loss(
+                        self._actor(torch.from_numpy(self._seen[known].astype(np.float32))),
+                        torch.from_numpy(self._labels[known]),
+                        reduction="none",
+                        beta=0.5,
+                    )
+                    of_teacher = (weight * error).mean()
+                    loss = loss + 2.0 * imitation * of_teacher
+                self._adam.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(self._parameters, 1.0)
+                self._adam.step()
+                with torch.no_grad():
+                    self._log_std.clamp_(np.log(0.03), np.log(0.3))
+                    for average, now in zip(self._average.parameters(), self._actor.parameters(), strict=True):
+                        average.lerp_(now, 1.0 - s.average)
+                sums += [float(x.detach()) for x in (of_value, of_policy, of_teacher, kl)]
+                steps += 1
+        figures = dict(zip(("value_loss", "policy_loss", "imitation_loss", "kl"), sums / steps, strict=True))
+        figures["imitation"] = imitation
+        figures["deviation"] = float(self._log_std.detach().exp().mean())
+        figures["failing"] = float(self.clips.failing.mean())
+        return figures | {k: batch[k] for k in ("falls_a_minute", "reward")}
+
+    def _log_probability(self, mean: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        return (-0.5 * ((action - mean) / self._log_std.exp()) ** 2 - self._log_std).sum(dim=-1)
+
+    # files
+
+    def _log(self, figures: dict[str, float]) -> None:
+        path = self.folder / "log.csv"
+        fresh = not path.exists()
+        with path.open("a") as file:
+            if fresh:
+                file.write(",".join(["samples", *figures]) + "\n")
+            file.write(",".join([str(self.samples), *(f"{v:.5g}" for v in figures.values())]) + "\n")
+
+    def save(self) -> None:
+        """Write the checkpoint and the tracker as ONNX."""
+        state = {
+            "actor": self._actor.state_dict(),
+            "average": self._average.state_dict(),
+            "critic": self._critic.state_dict(),
+            "log_std": self._log_std.detach(),
+            "adam": self._adam.state_dict(),
+            "samples": self.samples,
+            "failing": dict(zip(self.clips.names, self.clips.failing.tolist(), strict=True)),
+        }
+        with atomic_path(self.folder / "checkpoint.pt") as path:
+            torch.save(state, path)
+        with atomic_path(self.folder / "exoactor.onnx") as path:
+            onnx.save(to_onnx(self._average), str(path))
+        save_bytes(self.folder / "exoactor.yaml", (FOLDER / "anchored.yaml").read_bytes())
+        write_seen(self.folder / "exoactor.onnx", [*_SEEN, *self.clips.names])
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self._actor.load_state_dict(state["actor"])
+        self._average.load_state_dict(state["average"])
+        self._critic.load_state_dict(state["critic"])
+        with torch.no_grad():
+            self._log_std.copy_(state["log_std"])
+        self._adam.load_state_dict(state["adam"])
+        self.samples = state["samples"]
+        known = state["failing"]
+        self.clips.failing = np.array([known.get(name, 0.5) for name in self.clips.names])

@@ -1,0 +1,73 @@
+"""Which references a tracker is trained on, which it is chosen by, and which it is looked at once, at the end.
+
+The three differ in family, and the test set in source too: of DeepMimic's clips and the BVH files none of the same kind
+of motion is trained on, and the random references of its families are made by functions that no other family uses.
+The shared robot motions were all among those that the shipped tracker was trained on and chosen by, and trackers that
+grow from it have seen them through it: they are a set of their own that says nothing of unseen motions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from exoactor.files import save_bytes
+
+PARTS = ("training", "validation", "test")
+
+_TABLE: tuple[tuple[str, str], ...] = (
+    # the robot motions of the shared data: TWIST2's examples, ASAP's, Kimodo's
+    ("asap_*", "training"),
+    ("kimodo_*", "training"),
+    ("twist2_*", "training"),
+    # people: DeepMimic's humanoid, and motion capture in BVH
+    ("dm_walk*", "training"),
+    ("dm_stealthy_walk*", "training"),
+    ("dm_jog*", "validation"),
+    ("dm_punch*", "validation"),
+    ("dm_dance*", "validation"),
+    ("dm_run*", "test"),
+    ("dm_jump*", "test"),
+    ("dm_kick*", "test"),
+    ("dm_spin*", "test"),
+    ("bvh_*", "test"),
+    # random tasks of the generator, random whole-body references (`exoactor_control.training.whole_body`)
+    ("task_*", "training"),
+    ("walk_*", "training"),
+    ("crouch_*", "training"),
+    ("hop_*", "training"),
+    ("jump_*", "training"),
+    ("mixed_*", "training"),
+    ("lunge_*", "validation"),
+    ("kick_*", "test"),
+)
+"""Patterns of file names, the first that fits counts."""
+
+
+def part_of(path: str | Path) -> str | None:
+    """Part of the split that a reference belongs to, by its file's name; None: none."""
+    name = Path(path).name
+    return next((part for pattern, part in _TABLE if fnmatch(name, pattern)), None)
+
+
+def seen_by(policy: Path) -> list[str] | None:
+    """Patterns of the files that a tracker has seen (``<tracker>.seen.json`` beside it); None: it does not say."""
+    path = _beside(policy)
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def was_seen(policy: Path, path: str | Path) -> bool | None:
+    """Whether a tracker has seen a reference; None: it does not say."""
+    patterns = seen_by(policy)
+    return None if patterns is None else any(fnmatch(Path(path).name, pattern) for pattern in patterns)
+
+
+def write_seen(policy: Path, names: Iterable[str]) -> None:
+    """Write down beside a tracker what it has seen."""
+    save_bytes(_beside(policy), (json.dumps(sorted(set(names)), indent=0) + "\n").encode())
+
+
+def _beside(policy: Path) -> Path:
+    return policy.with_suffix(".seen.json")

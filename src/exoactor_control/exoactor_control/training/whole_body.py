@@ -1,0 +1,329 @@
+"""Random whole-body references for the G1: footsteps of every kind, kicks, hops and jumps, crouches, arms.
+
+A plan says where the feet are and what bears the robot. The centre of mass follows from it by the linear inverted
+pendulum (S. Kajita and others, "The 3D linear inverted pendulum mode", IROS 2001): of all its motions over a given zero
+moment point z the one that stays bounded is x(t) = integral of w/2 exp(-w |t - s|) z(s) ds. In flight the pelvis is on
+a parabola. The legs reach for the feet by inverse kinematics; the rest is for `exoactor_control.reference.prepare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import pinocchio as pin
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from exoactor.motion import RobotMotion
+from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, configurations, pinocchio_model
+from exoactor_control.reference import RATE
+
+_GRAVITY = 9.81
+_FREQUENCY = 3.6  # 1/s of the pendulum
+_HALF_WIDTH = 0.118  # m from the middle to a foot, standing
+_FASTEST = 8.0  # rad/s of a leg's joint
+_PLACE_FIRST = np.r_[1.0, 1.0, 1.0, 0.2, 0.2, 0.2]  # weights of a foot's place, m, and of how it is turned, rad
+_FEET = ("left_ankle_roll_link", "right_ankle_roll_link")
+_LEGS = (slice(0, 6), slice(6, 12))
+_ARMS = slice(15, 29)
+_WAIST = slice(12, 15)
+
+
+@dataclass
+class _Plan:
+    """Feet and pelvis, piece by piece; every list holds arrays of the pieces' lengths."""
+
+    feet: np.ndarray = field(default_factory=lambda: np.array([[0.0, _HALF_WIDTH, 0.0], [0.0, -_HALF_WIDTH, 0.0]]))
+    """(2, 3) where the feet stand now: x, y m and yaw rad."""
+    places: list[np.ndarray] = field(default_factory=list)
+    """(T, 2, 3) x, y, yaw of the feet."""
+    lifts: list[np.ndarray] = field(default_factory=list)
+    """(T, 2) m of the feet over the floor."""
+    bears: list[np.ndarray] = field(default_factory=list)
+    """(T, 2) m, where the zero moment point is."""
+    heights: list[np.ndarray] = field(default_factory=list)
+    """(T,) m by which the pelvis is higher than standing."""
+    flights: list[tuple[int, int]] = field(default_factory=list)
+    """First frame and one past the last in which nothing bears the robot."""
+
+    @property
+    def frames(self) -> int:
+        return sum(len(part) for part in self.heights)
+
+    def add(self, places: np.ndarray, lifts: np.ndarray, bears: np.ndarray, heights: np.ndarray) -> None:
+        self.places.append(places)
+        self.lifts.append(lifts)
+        self.bears.append(bears)
+        self.heights.append(heights)
+        self.feet = places[-1].copy()
+
+    def stand(self, seconds: float, height: float = 0.0, over: float = 0.5) -> None:
+        """Stay; ``over``: where between the left (0) and the right foot (1) the weight is."""
+        n = max(round(seconds * RATE), 1)
+        bear = (1.0 - over) * self.feet[0, :2] + over * self.feet[1, :2]
+        self.add(np.tile(self.feet, (n, 1, 1)), np.zeros((n, 2)), np.tile(bear, (n, 1)), np.full(n, height))
+
+    def step(self, foot: int, to: np.ndarray, seconds: float, lift: float, height: float) -> None:
+        """Move a foot to a place (3,)."""
+        n = max(round(seconds * RATE), 5)
+        s = _eased(np.arange(1, n + 1) / n)
+        places = np.tile(self.feet, (n, 1, 1))
+        places[:, foot] += s[:, None] * (to - self.feet[foot])
+        lifts = np.zeros((n, 2))
+        lifts[:, foot] = lift * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
+        self.add(places, lifts, np.tile(self.feet[1 - foot, :2], (n, 1)), np.full(n, height))
+
+    def jump(self, height: float, by: np.ndarray, crouch: float) -> None:
+        """Jump with both feet, m high, by x, y m and yaw rad in the frame of the feet."""
+        self.stand(0.45, -crouch)
+        self.stand(0.12, 0.0)
+        air = 2.0 * np.sqrt(2.0 * height / _GRAVITY)
+        n = max(round(air * RATE), 2)
+        t = np.arange(1, n + 1) / n
+        rise = 4.0 * height * t * (1.0 - t)
+        middle, yaw = self.feet[:, :2].mean(axis=0), self.feet[:, 2].mean()
+        new = middle + Rotation.from_euler("z", yaw).apply([*by[:2], 0.0])[:2]
+        arms = Rotation.from_euler("z", by[2]).apply(np.column_stack([self.feet[:, :2] - middle, [0.0, 0.0]]))[:, :2]
+        goal = np.column_stack([new + arms, self.feet[:, 2] + by[2]])
+        places = self.feet + t[:, None, None] * (goal - self.feet)
+        begin = self.frames
+        self.add(places, np.column_stack([rise, rise]), places[:, :, :2].mean(axis=1), rise)
+        self.flights.append((begin, begin + n))
+        self.stand(0.15, -0.7 * crouch)
+        self.stand(0.5, 0.0)
+
+
+def _eased(s: np.ndarray) -> np.ndarray:
+    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+
+
+def _ahead(feet: np.ndarray, foot: int, forward: float, outward: float, turn: float) -> np.ndarray:
+    """Place (3,) of a foot seen from the other: m forward, m farther to its side than standing, rad."""
+    other = feet[1 - foot]
+    side = 1.0 if foot == 0 else -1.0
+    yaw = other[2] + turn
+    offset = Rotation.from_euler("z", yaw).apply([forward, side * (2.0 * _HALF_WIDTH + outward), 0.0])[:2]
+    return np.array([*(other[:2] + offset), yaw])
+
+
+def _walk(plan: _Plan, rng: np.random.Generator, crouch: float = 0.0) -> None:
+    """Go on in one way for a few steps: forward, back, sideways, turning, or all of it."""
+    seconds, lift = rng.uniform(0.35, 0.8), rng.uniform(0.03, 0.14)
+    forward = rng.uniform(-0.25, 0.5) if rng.uniform() < 0.8 else 0.0
+    aside = rng.uniform(-0.2, 0.25) if rng.uniform() < 0.4 else 0.0
+    turn = rng.uniform(-0.5, 0.5) if rng.uniform() < 0.5 else 0.0
+    both = rng.uniform(0.04, 0.15)
+    foot = int(rng.integers(2))
+    for _ in range(int(rng.integers(2, 9))):
+        outward = max(0.0, aside if foot == 0 else -aside) + rng.uniform(-0.02, 0.04)
+        sign = 1.0 if (turn > 0) == (foot == 0) else 0.4  # the inner foot cannot turn in as far
+        to = _ahead(plan.feet, foot, forward + rng.normal() * 0.03, outward, sign * turn)
+        plan.step(foot, to, seconds * rng.uniform(0.9, 1.1), lift, -crouch)
+        plan.stand(both, -crouch)
+        foot = 1 - foot
+    plan.step(foot, _ahead(plan.feet, foot, 0.0, 0.0, 0.0), seconds, lift, -crouch)
+    plan.stand(rng.uniform(0.1, 0.6), -crouch)
+
+
+def _crouched(plan: _Plan, rng: np.random.Generator) -> None:
+    depth = rng.uniform(0.06, 0.25)
+    plan.stand(0.8, -depth)
+    _walk(plan, rng, depth)
+    plan.stand(0.6)
+
+
+def _squat(plan: _Plan, rng: np.random.Generator) -> None:
+    for _ in range(int(rng.integers(1, 4))):
+        plan.stand(rng.uniform(0.4, 1.2), -rng.uniform(0.05, 0.4))
+        plan.stand(rng.uniform(0.4, 1.0), 0.0, rng.uniform(0.3, 0.7))
+
+
+def _lunge(plan: _Plan, rng: np.random.Generator) -> None:
+    foot, seconds = int(rng.integers(2)), rng.uniform(0.5, 0.9)
+    aside = rng.uniform() < 0.4
+    to = _ahead(plan.feet, foot, *((0.0, rng.uniform(0.15, 0.4)) if aside else (rng.uniform(0.3, 0.6), 0.0)), 0.0)
+    back = plan.feet[foot].copy()
+    plan.step(foot, to, seconds, 0.08, -0.05)
+    plan.stand(rng.uniform(0.5, 1.2), -rng.uniform(0.1, 0.3), 0.25 if foot == 0 else 0.75)
+    plan.stand(0.3, -0.05, 0.8 if foot == 0 else 0.2)
+    plan.step(foot, back, seconds, 0.08, 0.0)
+    plan.stand(0.4)
+
+
+def _kick(plan: _Plan, rng: np.random.Generator) -> None:
+    foot, seconds = int(rng.integers(2)), rng.uniform(0.35, 0.8)
+    carrying = 1.0 if foot == 0 else 0.0
+    plan.stand(0.5, -0.02, carrying)
+    back, lift = plan.feet[foot].copy(), rng.uniform(0.08, 0.35)
+    out = _ahead(plan.feet, foot, rng.uniform(-0.3, 0.45), rng.uniform(0.0, 0.25), 0.0)
+    n = max(round(seconds * RATE), 8)
+    s = np.sin(np.pi * np.arange(1, n + 1) / n)[:, None]
+    places = np.tile(plan.feet, (n, 1, 1))
+    places[:, foot] += s**2 * (out - back)
+    lifts = np.zeros((n, 2))
+    lifts[:, foot] = lift * s[:, 0]
+    plan.add(places, lifts, np.tile(plan.feet[1 - foot, :2], (n, 1)), np.full(n, -0.02))
+    plan.stand(0.4)
+
+
+def _hop(plan: _Plan, rng: np.random.Generator) -> None:
+    for _ in range(int(rng.integers(1, 4))):
+        by = np.array([rng.uniform(-0.15, 0.35), rng.uniform(-0.15, 0.15), rng.uniform(-0.4, 0.4)])
+        plan.jump(rng.uniform(0.02, 0.08), by * (rng.uniform(size=3) < 0.6), rng.uniform(0.06, 0.12))
+
+
+def _jump(plan: _Plan, rng: np.random.Generator) -> None:
+    by = np.array([rng.uniform(-0.15, 0.4), rng.uniform(-0.2, 0.2), rng.uniform(-0.8, 0.8)])
+    plan.jump(rng.uniform(0.08, 0.22), by * (rng.uniform(size=3) < 0.4), rng.uniform(0.1, 0.2))
+
+
+_Act = Callable[[_Plan, np.random.Generator], None]
+FAMILIES: dict[str, tuple[_Act, ...]] = {
+    "walk": (_walk,),
+    "crouch": (_crouched, _squat),
+    "hop": (_hop, _walk),
+    "jump": (_jump,),
+    "mixed": (_walk, _crouched, _squat, _hop, _jump),
+    "lunge": (_lunge,),
+    "kick": (_kick,),
+}
+"""What each family of random references does."""
+
+
+def whole_body(family: str, rng: np.random.Generator, seconds: float = 8.0) -> RobotMotion:
+    """Draw a reference of one of `FAMILIES` that lasts about so long, at `RATE`, on the floor z = 0."""
+    plan = _Plan()
+    plan.stand(rng.uniform(0.2, 0.6))
+    acts = FAMILIES[family]
+    while plan.frames < seconds * RATE:
+        acts[rng.integers(len(acts))](plan, rng)
+    plan.stand(0.6)
+    return _followed(plan, rng)
+
+
+def walk_ahead(speed: float, steps: int = 6) -> RobotMotion:
+    """Walk straight on at a speed in m/s, from standing to standing, the arms hanging."""
+    plan = _Plan()
+    plan.stand(0.5)
+    seconds, both = 0.5, 0.06
+    for k in range(steps):
+        plan.step(k % 2, _ahead(plan.feet, k % 2, speed * (seconds + both), 0.0, 0.0), seconds, 0.06, -0.03)
+        plan.stand(both, -0.03)
+    plan.step(steps % 2, _ahead(plan.feet, steps % 2, 0.0, 0.0, 0.0), seconds, 0.06, 0.0)
+    plan.stand(0.6)
+    return _followed(plan)
+
+
+def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotion:
+    """Motion of a plan; ``rng`` moves the arms and the trunk."""
+    places, lifts, bears = (np.concatenate(part) for part in (plan.places, plan.lifts, plan.bears))
+    height = _smoothed_height(np.concatenate(plan.heights), plan.flights)
+    n = len(places)
+    joints = np.tile(STANDING, (n, 1)) if rng is None else _upper_body(n, rng)
+    sway = np.zeros((2, n)) if rng is None else gaussian_filter1d(0.15 * rng.normal(size=(2, n)), 20.0)
+    pos = np.column_stack([_pendulum(bears, plan.flights), STANDING_HEIGHT + height])
+    yaw = gaussian_filter1d(places[..., 2].mean(axis=1), 6.0, mode="nearest")
+    # a deep crouch bends the trunk forward
+    pitch = np.clip(-0.9 * height, 0.0, 0.5) + sway[0]
+    quat = Rotation.from_euler("ZYX", np.column_stack([yaw, pitch, sway[1]])).as_quat(scalar_first=True)
+    _, sole, level = _standing_feet()
+    feet = [
+        [
+            pin.SE3((Rotation.from_euler("z", p[2]) * level[k]).as_matrix(), np.array([p[0], p[1], sole + h]))
+            for p, h in zip(places[:, k], lifts[:, k], strict=True)
+        ]
+        for k in (0, 1)
+    ]
+    poses = RobotMotion(RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
+    return RobotMotion(RATE, pos, quat, _feet_at(poses, feet, STANDING))
+
+
+def _pendulum(bears: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
+    """Path (T, 2) m of the centre of mass over a zero moment point; at constant speed in flight."""
+    n = round(1.5 * RATE)
+    kernel = np.exp(-_FREQUENCY * np.abs(np.arange(-n, n + 1)) / RATE)
+    padded = np.concatenate([np.repeat(bears[:1], n, axis=0), bears, np.repeat(bears[-1:], n, axis=0)])
+    path = np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
+    for begin, end in flights:
+        path[begin:end] = np.linspace(path[begin], path[end - 1], end - begin)
+    return gaussian_filter1d(path, 1.5, axis=0, mode="nearest")
+
+
+def _smoothed_height(height: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
+    """Height (T,) of the pelvis, smooth but on its parabola in flight."""
+    smooth = gaussian_filter1d(np.where(_within(len(height), flights), 0.0, height), 5.0, mode="nearest")
+    return np.where(_within(len(height), flights), height + smooth, smooth)
+
+
+def _within(n: int, spans: list[tuple[int, int]]) -> np.ndarray:
+    inside = np.zeros(n, dtype=bool)
+    for begin, end in spans:
+        inside[begin:end] = True
+    return inside
+
+
+def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Joint positions (n, 29) that stand, the arms and the waist wandering from pose to pose."""
+    joints = np.tile(STANDING, (n, 1))
+    low, high = JOINT_LIMITS.T
+    knots = np.arange(0, n + 100, int(rng.uniform(25, 90)))
+    much = rng.uniform(0.0, 0.6) if rng.uniform() < 0.8 else 0.0
+    for i in range(_WAIST.start, _ARMS.stop):
+        share = much * (0.35 if i < _ARMS.start else 1.0)
+        aims = rng.uniform(low[i], high[i], len(knots))
+        path = np.interp(np.arange(n), knots, STANDING[i] + share * (aims - STANDING[i]))
+        joints[:, i] = gaussian_filter1d(path, 8.0, mode="nearest")
+    return joints
+
+
+@cache
+def _model() -> tuple[pin.Model, tuple[int, int]]:
+    model = pinocchio_model()
+    return model, tuple(model.getFrameId(foot) for foot in _FEET)
+
+
+def _feet(pose: RobotMotion) -> list[pin.SE3]:
+    """Poses of the feet in a motion's first frame."""
+    model, ids = _model()
+    data = model.createData()
+    pin.forwardKinematics(model, data, configurations(pose)[0])
+    return [pin.updateFramePlacement(model, data, i).copy() for i in ids]
+
+
+@cache
+def _standing_feet() -> tuple[tuple[np.ndarray, np.ndarray], float, tuple[Rotation, Rotation]]:
+    """Where the feet are from the pelvis when it stands, their height over the floor, m, and how they are turned."""
+    still = RobotMotion(50.0, np.array([[0.0, 0.0, STANDING_HEIGHT]]), np.array([[1.0, 0.0, 0.0, 0.0]]), STANDING[None])
+    feet = _feet(still)
+    places = tuple(foot.translation.copy() for foot in feet)
+    return places, float(places[0][2]), tuple(Rotation.from_matrix(foot.rotation) for foot in feet)
+
+
+def _feet_at(poses: RobotMotion, feet: list[list[pin.SE3]], before: np.ndarray) -> np.ndarray:
+    """Joint positions (T, 29) of poses whose legs reach for the feet; ``before`` (29,) is where they begin to seek."""
+    model, ids = _model()
+    data = model.createData()
+    joints = poses.joint_pos.copy()
+    legs, fastest = before.copy(), _FASTEST / poses.fps
+    for i, q in enumerate(configurations(poses)):
+        q[7:19] = legs[:12]
+        low, high = np.maximum(legs - fastest, JOINT_LIMITS[:, 0]), np.minimum(legs + fastest, JOINT_LIMITS[:, 1])
+        for leg, frame in zip((0, 1), ids, strict=True):
+            columns = slice(6 + _LEGS[leg].start, 6 + _LEGS[leg].stop)
+            for _ in range(12):
+                pin.computeJointJacobians(model, data, q)
+                here = pin.updateFramePlacement(model, data, frame)
+                error = pin.log6(here.actInv(feet[leg][i])).vector
+                if np.abs(error).max() < 1e-4:
+                    break
+                jacobian = pin.getFrameJacobian(model, data, frame, pin.ReferenceFrame.LOCAL)[:, columns]
+                jacobian, error = _PLACE_FIRST[:, None] * jacobian, _PLACE_FIRST * error
+                change = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-3 * np.eye(6), error)
+                now = slice(7 + _LEGS[leg].start, 7 + _LEGS[leg].stop)
+                q[now] = np.clip(q[now] + change, low[_LEGS[leg]], high[_LEGS[leg]])
+        legs = q[7:].copy()
+        joints[i, :12] = legs[:12]
+    return joints

@@ -1,0 +1,183 @@
+"""Training of the tracker that sees its place, its heading and the reference ahead; its data and its split."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from exoactor.errors import BadInput
+from exoactor.motion import RobotMotion
+from exoactor.robot import STANDING, sole_points, standing_motion
+from exoactor_control.description import FOLDER, known_descriptions
+from exoactor_control.policy import Policy
+from exoactor_control.reference import STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.repair import flight
+from exoactor_control.states import RobotState
+from exoactor_control.tracker import Tracker
+from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
+from exoactor_control.training.data import family_of, make_hours
+from exoactor_control.training.distill import Student, to_onnx
+from exoactor_control.training.environment import PLAIN, Episode, Variation
+from exoactor_control.training.improve import Clips, Improvement, Settings, grown, screen
+from exoactor_control.training.split import part_of, seen_by, was_seen
+from exoactor_control.training.whole_body import FAMILIES, walk_ahead, whole_body
+
+LAYOUT = known_descriptions()["twist2"]
+TINY = Settings(robots=4, ticks=6, batch=12, buffer=200, imitate_only=0.0)
+
+
+def trajectory():
+    return Trajectory.blended(Reference(walk_ahead(0.5, 3), ()), STANDING, STANDING_FRAME, 1.0)
+
+
+def clip(i=0, teacher=0):
+    return Clip.of(Episode.from_trajectory(trajectory()), i, teacher)
+
+
+def robots(count=1, variation=PLAIN, mid_stride=0.0):
+    return AnchoredRobots(count, clip, LAYOUT, variation, 0, 1, np.zeros((1, 29)), mid_stride)
+
+
+def test_the_robots_observe_what_the_deployed_tracker_feeds_its_policy(tmp_path):
+    """Number by number, over more steps than the history has, the robot having strayed and turned."""
+    onnx.save(to_onnx(Student(OBSERVATION, (8,))), str(tmp_path / "p.onnx"))
+    policy = Policy.load(tmp_path / "p.onnx", "anchored")
+    fed = []
+    policy.network.run = lambda x: (fed.append(x), [np.zeros(29, np.float32)])[1]
+    many = robots()
+    # The blend-in is left out of the trajectory, after which the tracker would lay the motion anew
+    tracker = Tracker(policy, 0.0, 0.0)
+    whole = replace(trajectory(), begin=0, end=0)
+    rng = np.random.default_rng(0)
+    for t in range(40):
+        state = RobotState(0.02 * t, many.qpos[0, 7:], many.qvel[0, 6:], many.qpos[0, 3:7], many.qvel[0, 3:6])
+        if t == 0:
+            tracker.start(whole, state, keep_policy=False)
+        # the odometry is as good as the truth
+        tracker.odometry.update = lambda state: None
+        tracker.odometry.position, tracker.odometry.height = many.qpos[0, :2].copy(), float(many.qpos[0, 2])
+        yaw = np.arctan2(*(2 * (many.qpos[0, 3] * many.qpos[0, 6] + many.qpos[0, 4] * many.qpos[0, 5]),
+                           1 - 2 * (many.qpos[0, 5] ** 2 + many.qpos[0, 6] ** 2)))  # fmt: skip
+        tracker.odometry.yaw = float(yaw)
+        if t == 0:
+            tracker._lay(0, float(yaw), many.qpos[0, :2].copy())
+        tracker.tick(state)
+        np.testing.assert_allclose(many.observe()[0], fed[-1], atol=2e-4)
+        action = 0.2 * rng.normal(size=(1, 29))
+        policy.last_action = action[0]
+        many.step(action)
+    assert np.abs(fed[-1][1432:1434]).max() > 1e-3  # it did stray
+
+
+def test_a_robot_that_does_as_the_reference_is_rewarded_most_and_one_that_falls_fails():
+    many = robots(2, mid_stride=1.0)
+    at = np.r_[many.frame]
+    assert (at > 0).any()
+    _, reward, failed, _ = many.step(many.last_action.copy())
+    assert (reward > 3.0).all()
+    assert not failed.any()
+    many.qpos[0, 2] -= 0.4
+    reward, failed = many._judge()
+    assert failed.tolist() == [True, False]
+    assert reward[0] < 0.0
+
+
+def test_the_odometry_errs_by_a_few_hundredths_and_the_teacher_does_not_see_it():
+    many = robots(8, Variation())
+    clean = many.clean_now()
+    many.wander[:] = 0.3
+    np.testing.assert_array_equal(many.clean_now(), clean)
+    seen = many.observe()[:, 1432:1434]
+    assert np.abs(seen).max() > 0.2
+
+
+def test_a_student_that_grew_does_what_it_did():
+    torch.manual_seed(0)
+    old = Student()
+    old.mean.normal_()
+    new = grown(old, OBSERVATION, (768, 384, 192))
+    x = torch.randn(5, OBSERVATION)
+    torch.testing.assert_close(new(x), old(x[:, : len(old.mean)]), atol=1e-5, rtol=1e-4)
+
+
+def written(folder):
+    folder.mkdir(exist_ok=True)
+    walk_ahead(0.5, 3).save(folder / "walk_0_0.npz")
+    standing_motion(2.0).save(folder / "crouch_0_1.npz")
+    return sorted(folder.glob("*.npz"))
+
+
+def test_training_goes_on_where_it_stopped(tmp_path):
+    paths = written(tmp_path / "data")
+    teachers = [FOLDER / "exoactor.onnx"]
+    known = screen(teachers, paths, LAYOUT, tmp_path / "t.json", threads=1)
+    assert known == {"walk_0_0.npz": 0, "crouch_0_1.npz": 0}
+    assert json.loads((tmp_path / "t.json").read_text()) == known
+    first = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
+    first.run(48)
+    again = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
+    assert again.samples == first.samples == 48
+    for a, b in zip(again._actor.parameters(), first._actor.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    again.run(72)
+    assert again.samples == 72
+    assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 4
+    policy = Policy.load(tmp_path / "run" / "exoactor.onnx")
+    assert policy.name == "anchored"
+    tracker = Tracker(policy, 3.0, 3.0)
+    assert (tracker.heading_gain, tracker.position_gain) == (0.0, 0.0)  # it sees its place itself
+    assert "walk_0_0.npz" in seen_by(tmp_path / "run" / "exoactor.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "run" / "exoactor.onnx"))
+    assert session.get_inputs()[0].shape[1] == OBSERVATION
+
+
+def test_a_motion_that_no_teacher_does_is_not_imitated(tmp_path):
+    still = standing_motion(2.0)
+    pos = still.root_pos + np.outer(np.maximum(0.0, 0.6 - 4.9 * (np.arange(101) / 50 - 1.0) ** 2), [0, 0, 1])
+    RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos).save(tmp_path / "jump_0_0.npz")
+    known = screen([FOLDER / "exoactor.onnx"], [tmp_path / "jump_0_0.npz"], LAYOUT, tmp_path / "t.json", threads=1)
+    assert known == {"jump_0_0.npz": -1}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_references_are_fit_to_be_tracked(family):
+    motion = whole_body(family, np.random.default_rng(3), 5.0)
+    same = whole_body(family, np.random.default_rng(3), 5.0)
+    np.testing.assert_array_equal(motion.joint_pos, same.joint_pos)
+    reference = prepare(motion)
+    lowest = sole_points(reference.motion)[..., 2].min(axis=(1, 2))
+    assert np.percentile(np.abs(lowest), 60) < 0.03
+    assert (flight(reference.motion).max() > 0.08) == (family == "jump") or family in ("hop", "mixed")
+
+
+def test_hours_are_made_once_and_alike(tmp_path):
+    made = make_hours(0.01, tmp_path / "a", seed=5, workers=1)
+    times = [path.stat().st_mtime_ns for path in made]
+    assert make_hours(0.01, tmp_path / "a", seed=5, workers=1) == made
+    assert [path.stat().st_mtime_ns for path in made] == times
+    assert sum(RobotMotion.load(path).duration for path in made) >= 36.0
+    last = made[-1]
+    again = RobotMotion.load(last)
+    last.unlink()
+    make_hours(0.01, tmp_path / "a", seed=5, workers=1)
+    np.testing.assert_array_equal(RobotMotion.load(last).joint_pos, again.joint_pos)
+    with pytest.raises(BadInput):
+        make_hours(0.0, tmp_path)
+
+
+def test_the_split_keeps_families_apart():
+    made = {f"{family_of(seed, k)}_{seed}_{k}.npz" for seed in (0, 1) for k in range(200)}
+    parts = {name: part_of(name) for name in made}
+    assert None not in parts.values()
+    by_part = {part: {name.split("_")[0] for name, p in parts.items() if p == part} for part in set(parts.values())}
+    assert set(by_part) == {"training", "validation", "test"}
+    assert not by_part["training"] & by_part["validation"]
+    assert not by_part["training"] & by_part["test"]
+    assert (part_of("dm_walk.npz"), part_of("dm_kick.npz"), part_of("else.npz")) == ("training", "test", None)
+    assert was_seen(FOLDER / "exoactor.onnx", "asap_CR7_level1.npz") is True
+    assert was_seen(FOLDER / "exoactor.onnx", "dm_kick.npz") is False
+    assert was_seen(FOLDER / "unknown.onnx", "dm_kick.npz") is None
