@@ -246,11 +246,15 @@ class ControlProcess:
         if time.monotonic() - self._heard > SILENT:
             timeout = min(timeout, STOP_TIMEOUT)
         number = next(self._numbers)
+        # Another thread may be sending a motion that a frozen process does not take.
+        if not self._sending.acquire(timeout=timeout):
+            raise NoAnswer(f"The control process takes no request within {timeout:g} s.")
         try:
-            with self._sending:
-                self._pipe.send((number, what, arguments))
+            self._pipe.send((number, what, arguments))
         except OSError:
             raise NoAnswer(_ENDED) from None
+        finally:
+            self._sending.release()
         with self._arrived:
             if not self._arrived.wait_for(lambda: number in self._answers or self._ended, timeout):
                 raise NoAnswer(f"The control process does not answer within {timeout:g} s.")

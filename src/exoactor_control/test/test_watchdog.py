@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 
@@ -203,6 +204,21 @@ def test_node_killed(robot):
         until(lambda: not alive(control_pid) and not alive(watchdog_pid))
         got = robot.be()
         assert (got["damping"], got["mode"]) == (True, "ai")
+
+
+def test_stop_while_a_motion_is_sent_to_a_frozen_control_process(robot):
+    with control(robot, "stand") as process:
+        reference = prepare(standing_motion(300.0))  # larger than the pipe
+        os.kill(process.pid, signal.SIGSTOP)
+
+        def send():
+            with suppress(Missing, Refused):
+                process.track(reference)
+
+        threading.Thread(target=send, daemon=True).start()
+        time.sleep(0.2)
+        assert process.ask("stop").startswith("The watchdog damps the motors.")
+        until(lambda: robot.be()["damping"])
 
 
 def test_node_and_control_process_killed(robot):
