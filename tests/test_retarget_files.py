@@ -144,7 +144,7 @@ def test_a_folder_goes_on_after_a_bad_file(tmp_path, monkeypatch, capsys):
     code, out = run(monkeypatch, capsys, inside, "-o", tmp_path / "out", "--format", "csv", "--jobs", 2, "--json")
     assert code == 2
     assert "1 of 4 motions could not be retargeted" in out.err
-    assert "broken.npz is not a readable npz file" in out.err
+    assert "broken.npz is not a motion that can be read" in out.err
     report = json.loads(out.out)
     assert [Path(p).name for p in report["failed"]] == ["broken.npz"]
     written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file())

@@ -19,7 +19,7 @@ from typing import Any
 from exoactor.errors import BadInput, Cancelled, ExoActorError
 from exoactor.formats import ROBOT_FORMATS, load_human, save_robot
 from exoactor.processes import deaf_to_ctrl_c, end_with_parent
-from exoactor.stages import Metrics, Progress, backend_class, no_progress
+from exoactor.stages import Metrics, Progress, add_notes, backend_class, no_progress
 
 HUMAN_SUFFIXES = (".npz", ".bvh")
 
@@ -123,7 +123,9 @@ def _convert(path: Path, target: Path) -> tuple[Metrics, str]:
             raise Cancelled("Stopped.")
 
     try:
-        result = _worker["retarget"](load_human(path), progress)
+        motion = load_human(path)
+        result = _worker["retarget"](motion, progress)
+        add_notes(result.metrics, motion)
         progress(1.0, "")
         save_robot(result.motion, target)
     except ExoActorError as error:

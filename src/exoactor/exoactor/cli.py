@@ -21,7 +21,7 @@ from exoactor.console import ExitWith, print_json, print_metrics, progress_bars,
 from exoactor.errors import BadInput, ExoActorError, Refused
 from exoactor.files import check_file, check_folder, decoded, load_json, save_json, save_or_rescue, save_picture
 from exoactor.graph import environment, robot_name
-from exoactor.stages import GenerateRequest, Generation, backend_class, check_instruction
+from exoactor.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
 
 app = typer.Typer(
     help="Say a task in words; a Unitree G1 does it, in simulation first.",
@@ -277,6 +277,7 @@ def estimate(
         backends = Backends(settings, estimate=estimator)
     with progress_bars(json_) as bars:
         result = backends.load("estimate")(clip, bars("estimate"))
+    add_notes(result.metrics, clip)
     save_or_rescue(result.motion.save, output)
     print_metrics(result.metrics, json_)
 
@@ -286,7 +287,7 @@ def estimate(
     "exoactor retarget AMASS/*.npz -o robot/ --format csv --jobs 8"
 )
 def retarget(
-    human: Annotated[list[Path], typer.Argument(help="Human motions: AMASS SMPL-X .npz or .bvh, or folders of them.")],
+    human: Annotated[list[Path], typer.Argument(help="Human motions: any file that estimate reads, or folders of .npz and .bvh.")],
     output: Annotated[
         Path,
         typer.Option(
@@ -322,7 +323,7 @@ def retarget(
     with progress_bars(json_) as bars:
         result = backends.load("retarget")(motion, bars("retarget"))
     save_or_rescue(lambda path: save_robot(result.motion, path, format_), output)
-    result.metrics["notes"] = [*motion.notes, *result.metrics.get("notes", ())]
+    add_notes(result.metrics, motion)
     print_metrics(result.metrics, json_)
 
 
@@ -339,6 +340,9 @@ def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, back
     }
     if not as_json:
         stdout.print(f"{len(result.done)} of {len(files)} motions are in {output}.", soft_wrap=True)
+        for path, metrics in sorted(result.done.items()):
+            for note in metrics.get("notes", ()):
+                stdout.print(f"  {path}: {note}", soft_wrap=True, markup=False)
     elif not result.failed:
         print_json(figures)
     if result.failed:
@@ -369,7 +373,7 @@ def track(
     backends.options["track"].setdefault("policy", policy)
     with progress_bars(json_) as bars:
         result = backends.load("track")(motion, bars("track"), human=person)
-        result.metrics["notes"] = [*motion.notes, *result.metrics.get("notes", ())]
+        add_notes(result.metrics, motion, person)
         if report is not None:
             save_or_rescue(lambda path: save_json(path, result.metrics), report)
         if output is not None:
@@ -387,6 +391,7 @@ def refine(
         "guided.npz"
     ),
     policy: Policy = "exoactor",
+    fps: Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")] = None,
     tries: Annotated[int, typer.Option(min=1, help="Guides that are tried, at most.")] = 3,
     settings: Set = None,
     json_: Json = False,
@@ -394,13 +399,15 @@ def refine(
     """Find what the tracker must be told beyond a motion so that it does not fail at it; takes minutes."""
     from exoactor.formats import load_robot
 
+    motion = load_robot(robot, fps)
     backends = Backends(settings)
     backends.options["track"].setdefault("policy", policy)
     tracker = backends.load("track")
     if not hasattr(tracker, "refine"):
         raise BadInput(f"The tracker {backends.names['track']} gives no guides.")
     with progress_bars(json_) as bars:
-        result = tracker.refine(load_robot(robot), tries, bars("refine"))
+        result = tracker.refine(motion, tries, bars("refine"))
+    add_notes(result.metrics, motion)
     save_or_rescue(result.guided.save, output)
     reason = result.metrics["reason"]
     failed = None if result.metrics["success"] else Refused(f"Tracking fails with the guide, too: {reason}.")

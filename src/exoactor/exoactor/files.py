@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import math
 import os
 import tempfile
 import warnings
@@ -12,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -226,24 +227,69 @@ def save_npz(path: str | Path, **arrays: Any) -> None:
         np.savez_compressed(file, **arrays)
 
 
+MAX_NPZ = 1 << 32
+"""Bytes that the arrays of an npz may grow to."""
+
+
+def read_npz(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Read the plain arrays of an npz, never unpickling.
+
+    Returns
+    -------
+    tuple[dict[str, np.ndarray], tuple[str, ...]]
+        The arrays, and the names of those of Python objects, which are not read.
+
+    Raises
+    ------
+    BadInput
+        There is no such file, it is not an npz, it is damaged, or it grows to more than `MAX_NPZ`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.")
+    data, objects = {}, []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            if sum(member.file_size for member in members) > MAX_NPZ:
+                raise BadInput(f"{path} grows to more than {MAX_NPZ >> 30} GiB: cut it.")
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                with archive.open(member) as file:
+                    shape, dtype = npy_header(file)
+                if dtype.hasobject:
+                    objects.append(name)
+                    continue
+                if math.prod(shape) * dtype.itemsize > member.file_size:
+                    raise ValueError(f"{name} ends early")
+                with archive.open(member) as file:
+                    data[name] = np.lib.format.read_array(file, allow_pickle=False)
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged file raises all kinds: of zipfile, zlib, ast and numpy
+        raise BadInput(f"{path} is not a readable npz file: {str(error).splitlines()[0] or 'damaged'}.") from None
+    return data, tuple(objects)
+
+
+def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the array that a .npy stream holds; raises `ValueError` where it is none."""
+    form = np.lib.format
+    first = form.read_magic(file) == (1, 0)
+    shape, _, dtype = (form.read_array_header_1_0 if first else form.read_array_header_2_0)(file)
+    return shape, dtype
+
+
 def load_npz(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     """Read every array of an npz, never unpickling.
 
     Raises
     ------
     BadInput
-        There is no such file, it is not an npz, it needs pickle, or it lacks a required key.
+        As `read_npz`, or it holds Python objects, or lacks a required key.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {key: archive[key] for key in archive.files}
-    except ValueError:  # numpy's own words advise to unpickle
-        raise BadInput(f"{path} is not a readable npz file: it is something else, or holds more than arrays.") from None
-    except (OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path} is not a readable npz file: {error}.") from None
+    data, objects = read_npz(path)
+    if objects:
+        raise BadInput(f"{path} holds Python objects in {', '.join(objects)}, which are not read: save plain arrays.")
     lacking = [key for key in required if key not in data]
     if lacking:
         raise BadInput(f"{path} lacks {', '.join(lacking)}; it holds {', '.join(data) or 'nothing'}.")

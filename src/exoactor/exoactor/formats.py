@@ -12,7 +12,7 @@ Robot motions:
                           second, since its trainer plays a frame every 20 ms whatever the file says
 ========================  ===================================================================================
 
-Human motions: AMASS SMPL-X ``.npz`` and ``.bvh``.
+Human motions: whatever the backend ``file`` of the stage estimate reads.
 
 Pickles are read by `exoactor.unpickle`, which calls no code that a file names.
 
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from exoactor.errors import BadInput
 from exoactor.files import load_npz, read_text, save_bytes, save_npz
 from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor.stages import backend_class
 from exoactor.unpickle import read_pickle
 
 ROBOT_FORMATS: dict[str, str] = {
@@ -127,22 +129,17 @@ def save_robot(motion: RobotMotion, path: str | Path, format_: str = "") -> None
 
 
 def load_human(path: str | Path) -> HumanMotion:
-    """Read a human motion from an AMASS SMPL-X .npz or a .bvh.
+    """Read a person's motion as ``exoactor estimate`` does, from any file that its backend ``file`` understands.
 
     Raises
     ------
     BadInput
         The file cannot be read, or is not such a motion.
+    Missing
+        What reads it is not installed.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
-        return HumanMotion.load(path)
-    if suffix == ".bvh":
-        from exoactor.bvh import load_bvh
-
-        return load_bvh(path)
-    raise BadInput(f"{path} is not a human motion that can be read: its name must end in .npz or .bvh.")
+    estimate = backend_class("estimate", "file")(str(path))()
+    return replace(estimate.motion, notes=tuple(estimate.metrics["notes"]))
 
 
 def resample_robot(motion: RobotMotion, fps: float) -> RobotMotion:

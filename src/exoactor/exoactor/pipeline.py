@@ -11,7 +11,7 @@ import numpy as np
 
 from exoactor.errors import ExoActorError, Refused, user_error
 from exoactor.run_folder import RunFolder
-from exoactor.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking
+from exoactor.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking, add_notes
 
 
 @dataclass
@@ -79,6 +79,7 @@ def run(
             raise
         finally:
             report.seconds[name] = round(time.perf_counter() - start, 3)
+        add_notes(output.metrics, value)
         report.metrics[name] = output.metrics
         return output
 

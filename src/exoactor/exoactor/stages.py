@@ -41,7 +41,14 @@ OnJob = Callable[[dict[str, Any]], None]
 """Called with the record of a job that a service has accepted, as JSON-ready values, before the job is waited for."""
 
 Metrics = dict[str, Any]
-"""Quality figures by name (JSON-ready numbers, strings, booleans)."""
+"""Quality figures by name (JSON-ready); ``notes``: sentences on what was assumed or mended."""
+
+
+def add_notes(metrics: Metrics, *inputs: Any) -> None:
+    """Put what was noted as a stage's inputs were read (their ``notes``, where they have any) before its own notes."""
+    read = [note for given in inputs for note in getattr(given, "notes", ())]
+    if read:
+        metrics["notes"] = [*read, *metrics.get("notes", ())]
 
 
 Share = Annotated[float, Interval(ge=0.0, le=1.0)]

@@ -21,7 +21,7 @@ from exoactor.ros.convert import end_goal, error_code, metrics_to_json
 from exoactor.ros.heartbeat import Heartbeat
 from exoactor.ros.lease import Leases
 from exoactor.ros.parameters import Parameters
-from exoactor.stages import backend_class, backend_names
+from exoactor.stages import add_notes, backend_class, backend_names
 
 FEEDBACK_PERIOD = 0.1
 """s between two feedback messages, at least."""
@@ -273,7 +273,10 @@ class StageNode(LifecycleNode):
             raise Missing(f"The {self.get_name()} is not configured.")
         progress(0.0, "starting")
         options = self._to_options(goal.request) | self.more_options(tell)
-        return self._backend(self._to_input(goal.request), progress, **options)
+        given = self._to_input(goal.request)
+        output = self._backend(given, progress, **options)
+        add_notes(output.metrics, given)
+        return output
 
 
 def _descriptions(backend: type) -> dict[str, str]:

@@ -61,10 +61,10 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         source = load_bvh(path)
         motion = on_floor(source, BodyModel.load(), find_contacts=True)
         return Estimate(motion, metrics=_metrics("BVH", motion) | {"notes": list(source.notes)})
-    data = contents.load(path) if kind else None
+    data, objects = contents.load(path) if kind else (None, ())
     if isinstance(data, dict) and {"contacts", "confidence"} <= data.keys():  # our own, as it is
         motion = HumanMotion.load(path)
-        return Estimate(motion, metrics=_metrics("ExoActor", motion))
+        return Estimate(motion, metrics=_metrics("ExoActor", motion) | {"notes": []})
     reader = next((reader for reader in READERS if reader.tool(data)), None)
     if reader is None:
         holds = f"it holds {', '.join(map(str, data))[:100]}" if isinstance(data, dict) else "it is of another kind"
@@ -83,6 +83,7 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         "people": len(recording.people),
         "interpolated_frames": int(len(motion) - len(recording.people[name].frames)),
         "notes": [
+            *(f"{name} holds Python objects, which are not read." for name in objects),
             *recording.notes,
             *_doubts(tool, fps or recording.fps),
             *_absences(recording.people[name].frames, motion.fps),

@@ -2,7 +2,8 @@
 
 ``trans`` (T, 3) and ``poses`` (T, 72 | 156 | 165) axis-angle of all joints of SMPL, SMPL-H or SMPL-X, in a world with z
 up; ``betas``, and ``mocap_framerate`` or ``mocap_frame_rate``. Newer files have ``root_orient``, ``pose_body`` and
-``pose_hand`` as well, and some have nothing else. `HumanMotion.save` writes that too, with ``contacts`` and
+``pose_hand`` as well ((T, 90) axis-angle, or fewer coefficients of the hands' principal components), and some have
+nothing else. `HumanMotion.save` writes that too, with ``contacts`` and
 ``confidence``.
 
 Source: nghorbani/amass, src/amass/data/prepare_data.py and notebooks.
@@ -31,7 +32,7 @@ def tool(data: Any) -> str:
 def read(data: dict[str, Any]) -> Recording:
     """The one person of the file."""
     trans = array(data, "trans", None, 3)
-    frames = len(trans)
+    frames, notes = len(trans), []
     if "poses" in data:
         poses = array(data, "poses", frames, None)
         if poses.shape[1] not in _HANDS:
@@ -40,7 +41,10 @@ def read(data: dict[str, Any]) -> Recording:
         orient, body = poses[:, :3], poses[:, 3:66]
     else:
         orient, body = array(data, "root_orient", frames, 3), array(data, "pose_body", frames, 63)
-        hands = array(data, "pose_hand", frames, 90) if "pose_hand" in data else None
+        hands = array(data, "pose_hand", frames, None) if "pose_hand" in data else None
+        if hands is not None and hands.shape[1] != 90:
+            notes.append(f"pose_hand is {hands.shape[1]} wide: coefficients of a hand model. The hands were left flat.")
+            hands = None
     rate = next((data[key] for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in data), None)
     person = Person(
         frames=np.arange(frames),
@@ -50,4 +54,4 @@ def read(data: dict[str, Any]) -> Recording:
         stature=stature(data.get("betas", np.zeros(10))),
         hand_pose=hands,
     )
-    return Recording({"0": person}, None if rate is None else float(np.ravel(rate)[0]))
+    return Recording({"0": person}, None if rate is None else float(np.ravel(rate)[0]), tuple(notes))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.errors import BadInput
+from exoactor.files import npy_header, read_npz
 from exoactor.optional import optional_import
 from exoactor.unpickle import is_compressed, load_plain, read_pickle
 
@@ -43,8 +44,13 @@ def kind(path: Path) -> str:
     return "pickle" if is_compressed(head) or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05") else ""
 
 
-def load(path: Path) -> Any:
+def load(path: Path) -> tuple[Any, tuple[str, ...]]:
     """The content as plain containers and arrays; a folder of TRAM's as its camera and tracks.
+
+    Returns
+    -------
+    tuple[Any, tuple[str, ...]]
+        The content, and the names of arrays of Python objects in an npz, which are not read.
 
     Raises
     ------
@@ -53,7 +59,10 @@ def load(path: Path) -> Any:
     Missing
         torch is needed and not installed.
     """
-    return {"npz": _npz, "npy": _npy, "torch": _torch, "pickle": read_pickle, "tram": _tram}[kind(path)](path)
+    found = kind(path)
+    if found == "npz":
+        return read_npz(path)
+    return {"npy": _npy, "torch": _torch, "pickle": read_pickle, "tram": _tram}[found](path), ()
 
 
 def _torch(path: Path) -> Any:
@@ -76,20 +85,6 @@ def _arrays(value: Any) -> Any:
         value = value.detach()
         return (value.float() if value.is_floating_point() else value).numpy()
     return value
-
-
-def _npz(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {}
-            for key in archive.files:
-                try:
-                    data[key] = archive[key]
-                except ValueError:  # an array of objects: some files hold labels so
-                    continue
-            return data
-    except Exception as error:
-        raise BadInput(f"{path} is a damaged npz file: {error}.") from None
 
 
 def _npy(path: Path) -> Any:
@@ -118,10 +113,7 @@ def _object(path: Path) -> Any:
     """What numpy.save wrote, also a table, which it pickles."""
     try:
         with path.open("rb") as file:
-            form = np.lib.format
-            first = form.read_magic(file) == (1, 0)
-            _, _, dtype = (form.read_array_header_1_0 if first else form.read_array_header_2_0)(file)
-            if dtype.hasobject:
+            if npy_header(file)[1].hasobject:
                 return load_plain(file)
         return np.load(path, allow_pickle=False)
     except pickle.UnpicklingError as error:
