@@ -38,6 +38,8 @@ class Video:
     """px of a frame as `frames` gives it."""
     intrinsics: tuple[float, float, float, float] | None = None
     """Pinhole camera fx, fy, cx, cy in pixels where known; written into the file's comment by `from_frames`."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the file's display matrix did to the frames beyond a quarter turn."""
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "The video") -> Video:
@@ -61,12 +63,13 @@ class Video:
                 if first is None:
                     raise BadInput(f"{name} holds no frames.")
                 width, height = _upright_size(first, stream)
+                notes = (_MIRRORED,) if _orientation(first)[0] else ()
         except (av.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise BadInput(f"{name} cannot be read as a video ({reason}): it is none, or its end is missing.") from None
         if not 0 < fps <= MAX_FPS:
             raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")
-        return cls(data, fps, width, height, _read_intrinsics(comment))
+        return cls(data, fps, width, height, _read_intrinsics(comment), notes)
 
     @classmethod
     def load(cls, path: str | Path) -> Video:
@@ -204,15 +207,36 @@ def _slot(time: float, fps: float) -> int:
     return int(np.floor(time * fps + 0.5 - 1e-6))
 
 
+_MIRRORED = (
+    "The video's display matrix mirrors its frames, as front cameras set it: they are read mirrored, as players show."
+)
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, int]:
+    """Whether a frame is to be mirrored left to right, and how many quarter turns to the left follow.
+
+    The display matrix maps a stored pixel (x, y) to (a x + c y, b x + d y), y down; a, b, c, d are entries 0, 1, 3 and
+    4, 16.16 fixed-point (ISO/IEC 14496-12, 6.2.2; FFmpeg's libavutil/display.h).
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False, 0
+    a, b, _, c, d = (float(v) for v in np.frombuffer(bytes(data), np.int32)[:5])
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b  # of the mirrored frame, whose x runs the other way
+    return mirrored, round(np.arctan2(-b, a) / (np.pi / 2)) % 4
+
+
 def _upright_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
     """Width and height of a frame as it is to be seen, px."""
     width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
-    return (frame.height, width) if round(frame.rotation / 90) % 2 else (width, frame.height)
+    return (frame.height, width) if _orientation(frame)[1] % 2 else (width, frame.height)
 
 
 def _upright(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
-    """A frame as it is to be seen: turned by the display matrix, pixels made square; (H, W, 3) uint8 RGB."""
+    """A frame as it is to be seen: by the display matrix, pixels made square; (H, W, 3) uint8 RGB."""
     width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
     image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    mirrored, turns = _orientation(frame)
+    return np.ascontiguousarray(np.rot90(image[:, ::-1] if mirrored else image, turns))

@@ -178,3 +178,37 @@ def test_sound_alone_is_no_video():
         container.mux(stream.encode(frame))
     with pytest.raises(BadInput, match="no video stream"):
         Video.from_bytes(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0),
+     (0, -1, -1, 0)],
+)  # fmt: skip
+def test_all_eight_display_matrices(matrix):
+    """The bright corner of the stored picture comes where (x, y) -> (a x + c y, b x + d y) takes it, y down."""
+    a, b, c, d = matrix
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[:24, :32] = 255
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    data = bytearray(buffer.getvalue())
+    identity, wanted = (
+        np.array([n << 16 for n in (*m[:2], 0, *m[2:], 0, 0, 0, 1 << 14)], ">i4").tobytes()
+        for m in ((1, 0, 0, 1), matrix)
+    )
+    at = data.index(identity, data.index(b"tkhd"))
+    data[at : at + 36] = wanted
+    video = Video.from_bytes(bytes(data))
+    assert (video.width, video.height) == ((64, 48) if a else (48, 64))
+    image = next(video.frames())[..., 0]
+    x, y = -a - c, -b - d  # where the corner (-1, -1) comes
+    h, w = image.shape
+    corner = image[h // 2 * (y > 0) : h // 2 * (y > 0) + h // 2, w // 2 * (x > 0) : w // 2 * (x > 0) + w // 2]
+    assert image.shape == (video.height, video.width)
+    assert corner.mean() > 200 > 100 > image.mean()
+    assert bool(video.notes) == (a * d - b * c < 0)
