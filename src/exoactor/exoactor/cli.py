@@ -287,7 +287,9 @@ def estimate(
     "exoactor retarget AMASS/*.npz -o robot/ --format csv --jobs 8"
 )
 def retarget(
-    human: Annotated[list[Path], typer.Argument(help="Human motions: any file that estimate reads, or folders of .npz and .bvh.")],
+    human: Annotated[
+        list[Path], typer.Argument(help="Human motions: any file that estimate reads, or folders of .npz and .bvh.")
+    ],
     output: Annotated[
         Path,
         typer.Option(
