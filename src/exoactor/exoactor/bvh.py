@@ -273,7 +273,13 @@ def _parse(text: str) -> _Bvh:
         notes.append("The file has decimal commas, which are read as points.")
     if len(table) != int(head[1]):
         notes.append(f"The file states {head[1]} frames, but holds {len(table)}, which are read.")
-    return _assembled(names, np.array(parents), np.array(offsets), channels, table, 1 / float(step[0]), notes)
+    return _assembled(names, np.array(parents), np.array(offsets), channels, table, _rate(float(step[0])), notes)
+
+
+def _rate(frame_time: float) -> float:
+    """Frames per second: a whole number where the frame time, which files round to 1e-6 s, allows it."""
+    whole = round(1.0 / frame_time)
+    return float(whole) if whole and abs(1.0 / whole - frame_time) < 1e-6 else 1.0 / frame_time
 
 
 def _assembled(names, parents, offsets, channels, table, fps, notes) -> _Bvh:
