@@ -1,16 +1,19 @@
 """Motion files of others through the command line: the same reader for every command, whose notes are printed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
+from exoactor.body import BodyModel
 from exoactor.cli import app
 from exoactor.errors import BadInput, ExoActorError
 from exoactor.files import load_npz, read_npz
-from exoactor.formats import load_human
-from exoactor.motion import HumanMotion
+from exoactor.formats import load_human, load_robot
+from exoactor.motion import HumanMotion, RobotMotion
 from exoactor_gen.choreography import choreograph
 from exoactor_gen.language import parse
 
@@ -81,3 +84,72 @@ def test_python_objects_are_never_unpickled(tmp_path):
     with pytest.raises(BadInput, match="Python objects in b"):
         load_npz(tmp_path / "a.npz")
     assert not (tmp_path / "ran").exists()
+
+
+TO_Y_UP = Rotation.from_matrix([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+
+
+def turned(motion, rotation, shift=(0.0, 0.0, 0.0)):
+    """The motion in another world."""
+    rest = BodyModel.load().rest_joints(motion.betas)[0]
+    root = rotation * Rotation.from_rotvec(motion.global_orient)
+    pelvis = rotation.apply(motion.transl + rest) + shift
+    return replace(motion, transl=pelvis - rest, global_orient=root.as_rotvec())
+
+
+@pytest.mark.parametrize("task", ["wave", "walk forward two metres", "squat"])
+def test_a_world_with_y_up_is_turned_with_a_note(tmp_path, task):
+    motion = person(task)
+    want = load_human(amass(tmp_path / "z.npz", motion))
+    have = load_human(amass(tmp_path / "y.npz", turned(motion, TO_Y_UP)))
+    assert not want.notes
+    assert "y was taken as up" in have.notes[0]
+    np.testing.assert_allclose(have.global_orient, want.global_orient, atol=1e-6)
+    np.testing.assert_allclose(have.transl, want.transl, atol=1e-3)
+
+
+def test_who_lies_is_not_turned(tmp_path):
+    """Getting up, crawling on hands and knees and along the floor, lying: all along y."""
+    still = person("wave")
+    t = len(still)
+    on_back = Rotation.from_euler("z", 90, degrees=True) * Rotation.from_euler("y", 90, degrees=True)  # head to +y
+    assert (on_back.apply([0, 0, 1])[1], on_back.apply([1, 0, 0])[2]) == pytest.approx((1.0, -1.0))
+    lying = turned(still, on_back, (0.0, 0.0, 0.1))
+    for shift in ((0.0, 0.0, 0.0), (0.0, -0.9, 0.0), (0.0, -0.9, 0.5)):
+        with pytest.raises(BadInput, match="stands or lies along the y axis"):
+            load_human(amass(tmp_path / "a.npz", replace(lying, transl=lying.transl + shift)))
+    up = Rotation.from_rotvec(np.linspace(0, np.pi / 2, t)[:, None] * [1.0, 0.0, 0.0])
+    rising = replace(lying, global_orient=(up * Rotation.from_rotvec(lying.global_orient)).as_rotvec())
+    knees = still.body_pose.copy()
+    knees[:, [0, 3]], knees[:, [9, 12]] = -np.pi / 2, np.pi / 2  # hips and knees
+    crawling = replace(lying, body_pose=knees)
+    along = replace(lying, transl=lying.transl + np.linspace(0, 1.5, t)[:, None] * [0.0, 1.0, 0.0])
+    for name, motion in {"rising": rising, "crawling": crawling, "along": along}.items():
+        have = load_human(amass(tmp_path / f"{name}.npz", motion))
+        assert not have.notes
+        upright = Rotation.from_rotvec(have.global_orient).apply([0, 1, 0])[:, 2]
+        assert abs(upright[0]) < 0.1
+
+
+def test_a_robot_in_a_world_with_y_up(tmp_path):
+    t = 40
+    quat = np.tile(Rotation.from_euler("zx", [0.3, 0.05]).as_quat(scalar_first=True), (t, 1))
+    motion = RobotMotion(50.0, np.linspace([0, 0, 0.78], [1, 0, 0.78], t), quat, np.zeros((t, 29)))
+
+    def saved(rotation, shift=(0.0, 0.0, 0.0)):
+        root = rotation * Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True)
+        other = replace(motion, root_pos=rotation.apply(motion.root_pos) + shift,
+                        root_quat_wxyz=root.as_quat(scalar_first=True))  # fmt: skip
+        other.save(tmp_path / "m.npz")
+        return load_robot(tmp_path / "m.npz")
+
+    have = saved(TO_Y_UP)
+    assert "y was taken as up" in have.notes[0]
+    np.testing.assert_allclose(have.root_pos, motion.root_pos, atol=1e-9)
+    np.testing.assert_allclose(np.abs(np.sum(have.root_quat_wxyz * quat, axis=1)), 1.0)
+    on_side = Rotation.from_euler("x", -90, degrees=True)  # head to +y, moves along x
+    assert not saved(on_side, (0.0, -0.78, 0.1)).notes
+    with pytest.raises(BadInput, match="stands or lies along the y axis"):
+        saved(on_side, (0.0, 0.0, 0.1))
+    with pytest.raises(BadInput, match="stands or lies along the y axis"):
+        saved(TO_Y_UP, (0.0, -0.78, 0.0))

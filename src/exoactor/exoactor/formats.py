@@ -81,12 +81,48 @@ def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return load_beyondmimic(path) if "body_pos_w" in load_npz(path) else RobotMotion.load(path)
-    if suffix == ".pkl":
-        return load_gmr(path)
-    if suffix == ".csv":
-        return load_csv(path, fps)
-    raise BadInput(f"{path} is not a robot motion that can be read: its name must end in .npz, .pkl or .csv.")
+        motion = load_beyondmimic(path) if "body_pos_w" in load_npz(path) else RobotMotion.load(path)
+    elif suffix == ".pkl":
+        motion = load_gmr(path)
+    elif suffix == ".csv":
+        motion = load_csv(path, fps)
+    else:
+        raise BadInput(f"{path} is not a robot motion that can be read: its name must end in .npz, .pkl or .csv.")
+    try:
+        return z_up(motion)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+def z_up(motion: RobotMotion) -> RobotMotion:
+    """The motion; turned, with a note, where the G1 stands along the y axis instead of z in nearly all frames.
+
+    A G1 that lies along y looks alike, but its pelvis is as low over z = 0 as it is thick.
+
+    Raises
+    ------
+    BadInput
+        It stands or lies along y, and which of both cannot be told.
+    """
+    rotation = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True)
+    along = rotation.apply([0.0, 0.0, 1.0])[:, 1]
+    if (along > 0.75).mean() < 0.9:
+        return motion
+    height, z = motion.root_pos[:, 1], motion.root_pos[:, 2]
+    stands = 0.4 < np.median(height) < 1.0 and np.ptp(height) < 0.6
+    lies = z.min() > 0.03 and z.max() < 0.4
+    if lies and not stands:
+        return motion
+    if lies or not stands:
+        raise BadInput(
+            "the G1 stands or lies along the y axis throughout, and which of both cannot be told: "
+            "turn the motion so that z is up and the floor is at 0."
+        )
+    turn = Rotation.from_matrix([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    note = "The G1 stands along the file's y axis: y was taken as up, and the motion turned so that z is up."
+    quat = (turn * rotation).as_quat(scalar_first=True)
+    quat *= np.cumprod(np.r_[1.0, np.where(np.sum(quat[1:] * quat[:-1], axis=1) < 0, -1.0, 1.0)])[:, None]
+    return replace(motion, root_pos=turn.apply(motion.root_pos), root_quat_wxyz=quat, notes=(*motion.notes, note))
 
 
 def robot_format(path: str | Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.errors import BadInput
+from exoactor_pose.readers.place import z_up
 from exoactor_pose.readers.recording import Person, Recording, array, matrices, stature
 
 _HANDS = {72: None, 156: slice(66, 156), 165: slice(75, 165)}
@@ -54,4 +55,5 @@ def read(data: dict[str, Any]) -> Recording:
         stature=stature(data.get("betas", np.zeros(10))),
         hand_pose=hands,
     )
-    return Recording({"0": person}, None if rate is None else float(np.ravel(rate)[0]), tuple(notes))
+    person, turned = z_up(person)
+    return Recording({"0": person}, None if rate is None else float(np.ravel(rate)[0]), (*notes, *turned))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation, Slerp
@@ -10,12 +12,54 @@ from exoactor.body import STATURE, BodyModel
 from exoactor.errors import BadInput
 from exoactor.motion import HumanMotion
 from exoactor_pose.contacts import contacts_of
-from exoactor_pose.readers.recording import Person
+from exoactor_pose.readers.recording import FROM_Y_UP, Person
 
 DRIFT = 0.12
 """m: a foot that rests farther than this from the floor of the steps before rests on something else."""
 DRIFT_SECONDS = 0.5
 """s over which the floor is smoothed, and within which it may drift by less than `DRIFT`."""
+UPRIGHT = 0.75
+"""Least cosine between the trunk and the vertical of somebody who stands."""
+
+
+def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
+    """A person whose file should have z up; turned, with a note, where they stand along its y axis instead.
+
+    They do where trunk and straight legs point along y in nearly all frames, the soles come back to one height along
+    it, and the person moves far along z, or y = 0 is at the soles and z = 0 not where the back of who lies would be.
+
+    Raises
+    ------
+    BadInput
+        They stand or lie along y, and which of both cannot be told.
+    """
+    along = person.root[:, 1, 1]
+    finite = all(np.isfinite(values).all() for values in (person.root, person.pelvis, person.body_pose))
+    if not finite or len(along) == 0 or (np.abs(along) > UPRIGHT).mean() < 0.9:
+        return person, ()  # what is not finite is refused by name later
+    down = np.median(along) < 0
+    axis = -1.0 if down else 1.0
+    turn = FROM_Y_UP @ np.diag([1.0, axis, axis])
+    body = BodyModel.load()
+    motion = HumanMotion(
+        30.0, person.pelvis, Rotation.from_matrix(person.root).as_rotvec(), person.body_pose, np.zeros(10)
+    )
+    soles = axis * body.foot_points(motion)[..., 1].min(axis=1)
+    rest = body.rest_joints(motion.betas)[0, 1] - body.rest_foot_points(motion.betas)[:, 1].min()
+    legs = axis * body.joints(motion)[:, 0, 1] - soles
+    if np.median(legs) < 0.75 * rest or np.ptp(np.percentile(soles, [5, 95])) > 0.25:
+        return person, ()  # on hands and knees, or along the floor
+    low = person.pelvis[:, 2].min() > 0.05 and person.pelvis[:, 2].max() < 0.35  # as a pelvis on a floor at z = 0
+    floors = np.median(soles) - np.array([0.0, body.rest_joints(motion.betas)[0, 1]])  # some files give the pelvis
+    on_floor_y = not down and np.abs(floors).min() < 0.2
+    if np.ptp(person.pelvis[:, 2]) < 0.4 and (low or not on_floor_y):
+        raise BadInput(
+            "the person stands or lies along the y axis throughout, and which of both cannot be told: "
+            "turn the motion so that z is up or, where the person lies, about z."
+        )
+    side = "down" if down else "up"
+    note = f"The person stands along the file's y axis: y was taken as {side}, and the motion turned so that z is up."
+    return replace(person, root=turn @ person.root, pelvis=person.pelvis @ turn.T), (note,)
 
 
 def human_motion(person: Person, fps: float) -> HumanMotion:
