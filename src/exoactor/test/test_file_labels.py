@@ -1,16 +1,19 @@
 """A file's own labels are read: names, orders, rates and dialects, on files that the tests make."""
 
 import io
+import pickle
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from exoactor.bvh import load_bvh
 from exoactor.errors import BadInput
 from exoactor.files import decoded
 from exoactor.formats import load_csv, load_robot
 from exoactor.motion import JOINT_NAMES, RobotMotion
+from exoactor.unpickle import read_pickle
 
 JOINTS = [  # name, parent, offset: y up, centimetres, T-pose
     ("Hips", -1, (0, 90, 0)), ("Spine", 0, (0, 20, 0)), ("Neck", 1, (0, 30, 0)), ("Head", 2, (0, 10, 0)),
@@ -162,3 +165,14 @@ def test_a_huge_picture_is_refused_before_it_is_decoded():
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     with pytest.raises(BadInput, match="more than 100 million pixels"):
         decoded(bytes(data))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_arrays_of_a_pickle_can_be_worked_on_in_any_precision(tmp_path, dtype, protocol):
+    """SciPy's rotations refuse read-only float64, which a view of the file's bytes would be."""
+    turns = np.random.default_rng(3).normal(size=(5, 3)).astype(dtype)
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"pose": turns}, protocol))
+    pose = read_pickle(tmp_path / "a.pkl")["pose"]
+    assert pose.flags.writeable
+    np.testing.assert_allclose(Rotation.from_rotvec(pose).magnitude(), Rotation.from_rotvec(turns).magnitude())
