@@ -590,7 +590,7 @@ def read_image(path: Path) -> Any:
     """Read a picture as (H, W, 3) uint8 RGB."""
     if not path.is_file():
         raise BadInput(f"There is no picture {path}.")
-    image = decoded(path.read_bytes())
+    image = decoded(path.read_bytes(), str(path))
     if image is None:
         raise BadInput(f"{path} is not a picture that can be read (png or jpeg).")
     return image

@@ -131,8 +131,10 @@ MAX_PIXELS = 100_000_000
 """Of a picture that is read: 300 MB of RGB."""
 
 
-def decoded(data: bytes) -> np.ndarray | None:
+def decoded(data: bytes, name: str = "The picture") -> np.ndarray | None:
     """The picture, (H, W, 3) uint8 RGB, that is the content of a file; None where it is none that can be read.
+
+    ``name`` begins the sentence of an error.
 
     Raises
     ------
@@ -147,11 +149,9 @@ def decoded(data: bytes) -> np.ndarray | None:
     except (OSError, ValueError, SyntaxError):
         return None
     except Image.DecompressionBombError:
-        raise BadInput(
-            f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller."
-        ) from None
+        width = height = MAX_PIXELS
     if width * height > MAX_PIXELS:
-        raise BadInput(f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller.")
+        raise BadInput(f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller.")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
