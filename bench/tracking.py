@@ -214,15 +214,15 @@ def main(
         for which, rows in sets.items()
         if rows
     }
-    both = {
-        who: summary([row for which in ("tasks", "motions") for row in results.get((which, who), [])]) for who in whose
-    }
-    report["tasks_and_motions"] = {
-        who: {k: v for k, v in figures.items() if k != "failures"} for who, figures in both.items()
-    }
-    report["joint_error_ours_over_teacher"] = round(
-        both["ours"]["joint_error_rad"] / both["teacher"]["joint_error_rad"], 3
-    )
+    both = {who: [row for which in ("tasks", "motions") for row in results.get((which, who), [])] for who in whose}
+    if both["ours"]:
+        figures = {who: summary(rows) for who, rows in both.items()}
+        report["tasks_and_motions"] = {
+            who: {k: v for k, v in of_both.items() if k != "failures"} for who, of_both in figures.items()
+        }
+        report["joint_error_ours_over_teacher"] = round(
+            figures["ours"]["joint_error_rad"] / figures["teacher"]["joint_error_rad"], 3
+        )
     report["tasks_not_made"] = untold
     report["seen_in_training"] = {
         who: {which: seen(file, [path for _, path, _ in rows if path is not None]) for which, rows in sets.items()}

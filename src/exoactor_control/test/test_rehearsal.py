@@ -7,10 +7,11 @@ from scipy.spatial.transform import Rotation
 
 from exoactor.errors import BadInput, Cancelled, Missing
 from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING, standing_motion
+from exoactor.robot import STANDING, sole_points, standing_motion
 from exoactor.stages import Tracking, load_backend
 from exoactor_control.metrics import align, final_error, odometry_error, score
 from exoactor_control.rehearsal import Disturbance, Rehearsal, SimulatedRobot
+from exoactor_control.training.whole_body import walk_ahead
 
 REPORT = {
     "success", "fell", "reason", "frames", "min_pelvis_height", "joint_error_mean", "key_body_error_mean",
@@ -270,3 +271,16 @@ def test_in_the_band_the_heading_is_not_judged_but_the_tilt_is(axis, band, succe
     turned = Rotation.from_rotvec(np.outer(np.linspace(0.0, 1.5, len(told)), axis)).as_quat(scalar_first=True)
     actual = RobotMotion(told.fps, told.root_pos, turned, told.joint_pos)
     assert score(told, actual, band=band)["success"] is success
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("speed", [0.6, 0.9])
+def test_a_walker_who_is_cut_out_in_mid_stride_is_entered_and_left_without_a_fall(speed):
+    whole = walk_ahead(speed, 6)
+    fast = np.linalg.norm(np.gradient(whole.root_pos[:, :2], 0.02, axis=0), axis=1) > 0.7 * speed
+    lifted = sole_points(whole)[..., 2].min(axis=2).max(axis=1) > 0.03
+    at = np.flatnonzero(fast & lifted)
+    cut = slice(at[0], at[-1] + 1)
+    m = Rehearsal()(RobotMotion(50, whole.root_pos[cut], whole.root_quat_wxyz[cut], whole.joint_pos[cut])).metrics
+    assert m["success"], m["reason"]
+    assert m["final_position_error"] < 0.3

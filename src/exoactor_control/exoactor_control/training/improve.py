@@ -52,7 +52,7 @@ class Settings:
     """Labelled samples kept for imitation, the newest."""
     rate: float = 2e-4
     """Of Adam."""
-    imitate_only: float = 2e6
+    imitate_only: float = 6e5
     """Samples before rewards count: the critic is learning meanwhile."""
     fade: float = 2e7
     """Samples in which the weight of imitation then falls to 1/e, down to `least`."""
