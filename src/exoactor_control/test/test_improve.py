@@ -141,6 +141,12 @@ def test_a_motion_that_no_teacher_does_is_not_imitated(tmp_path):
     RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos).save(tmp_path / "jump_0_0.npz")
     known = screen([FOLDER / "exoactor.onnx"], [tmp_path / "jump_0_0.npz"], LAYOUT, tmp_path / "t.json", threads=1)
     assert known == {"jump_0_0.npz": -1}
+    # nor is a jump so low that the field's rule lets a teacher pass who stays on the floor
+    pos[:, 2] = still.root_pos[:, 2] + np.maximum(0.0, 0.15 - 4.9 * (np.arange(101) / 50 - 1.0) ** 2)
+    RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos).save(tmp_path / "low.npz")
+    still.save(tmp_path / "still.npz")
+    clips = Clips([tmp_path / "low.npz", tmp_path / "still.npz"], {"low.npz": 0, "still.npz": 0})
+    assert clips.teacher.tolist() == [-1, 0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

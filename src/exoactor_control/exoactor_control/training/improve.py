@@ -27,6 +27,7 @@ from exoactor.robot import STANDING
 from exoactor.stages import Progress, no_progress
 from exoactor_control.description import FOLDER, Description
 from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.repair import LOW_FLIGHT, flight
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
 from exoactor_control.training.distill import _CORRECTION, JOINTS, Student, to_onnx
 from exoactor_control.training.environment import PLAIN, Episode, Variation
@@ -90,7 +91,7 @@ class Clips:
     paths
         Robot motions; those that cannot be tracked are left out.
     teachers
-        File name -> index of the teacher that does it, -1: none; see `screen`.
+        File name -> index of the teacher that does it, -1: none; see `screen`. Jumps are imitated from none.
     """
 
     def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
@@ -104,7 +105,13 @@ class Clips:
                 continue
         if not self.names:
             raise Missing("There is no motion to train on.")
-        self.teacher = np.array([teachers.get(name, -1) for name in self.names])
+        # The field's rule lets a teacher pass that stays on the floor in a low jump
+        self.teacher = np.array(
+            [
+                -1 if flight(motion).max() > LOW_FLIGHT else teachers.get(name, -1)
+                for name, motion in zip(self.names, self._library.motions, strict=True)
+            ]
+        )
         self.failing = np.full(len(self.names), 0.5)
         """Share of the episodes of each motion that end in failure, lately."""
 
