@@ -52,7 +52,9 @@ class Settings:
     buffer: int = 150_000
     """Labelled samples kept for imitation, the newest."""
     rate: float = 2e-4
-    """Of Adam."""
+    """Of Adam; the actor's falls, once rewards count, to what keeps its change near `change`."""
+    change: float = 0.01
+    """Kullback-Leibler divergence of the policy by an update."""
     imitate_only: float = 6e5
     """Samples before rewards count: the critic is learning meanwhile."""
     fade: float = 2e7
@@ -239,9 +241,15 @@ class Improvement:
         self._critic = Student(OBSERVATION, (384, 192), 1)
         self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation))))
         self._parameters = [*self._actor.parameters(), *self._critic.parameters(), self._log_std]
-        self._adam = torch.optim.Adam(self._parameters, s.rate)
+        self._adam = torch.optim.Adam(
+            [
+                {"params": [*self._actor.parameters(), self._log_std], "lr": s.rate},
+                {"params": list(self._critic.parameters()), "lr": s.rate},
+            ]
+        )
         self._average.load_state_dict(self._actor.state_dict())
         self.samples = 0
+        self._rewarded = False
         self._resume()
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
@@ -372,6 +380,10 @@ class Improvement:
         weight[:_LEGS] = 2.0
         sums = np.zeros(4)
         steps, stop = 0, False
+        actor = self._adam.param_groups[0]
+        if rewarded and not self._rewarded:
+            actor["lr"] = 0.05 * s.rate
+        self._rewarded = rewarded
         for _ in range(s.epochs):
             for rows in torch.randperm(len(seen)).split(s.batch):
                 value = self._critic(seen[rows])[:, 0]
@@ -386,8 +398,12 @@ class Improvement:
                     )
                     of_policy = -gain.mean() - 0.001 * self._log_std.sum()
                     loss = loss + of_policy
-                    kl = (before[rows] - now).mean().detach()
-                    stop = float(kl) > 0.03
+                    kl = (0.5 * (before[rows] - now).square()).mean().detach()
+                    stop = float(kl) > 4.0 * s.change
+                    if float(kl) > 2.0 * s.change:
+                        actor["lr"] = max(actor["lr"] / 1.5, 1e-6)
+                    elif steps and float(kl) < 0.5 * s.change:
+                        actor["lr"] = min(actor["lr"] * 1.1, s.rate)
                 of_teacher = torch.zeros(())
                 if self._kept > s.batch:
                     known = self._rng.integers(0, min(self._kept, s.buffer), s.batch)
@@ -411,6 +427,7 @@ class Improvement:
                 steps += 1
         figures = dict(zip(("value_loss", "policy_loss", "imitation_loss", "kl"), sums / steps, strict=True))
         figures["imitation"] = imitation
+        figures["rate"] = actor["lr"]
         figures["deviation"] = float(self._log_std.detach().exp().mean())
         figures["failing"] = float(self.clips.failing.mean())
         return figures | {k: batch[k] for k in ("falls_a_minute", "reward")}
@@ -458,5 +475,6 @@ class Improvement:
             self._log_std.copy_(state["log_std"])
         self._adam.load_state_dict(state["adam"])
         self.samples = state["samples"]
+        self._rewarded = self.samples > self.settings.imitate_only
         known = state["failing"]
         self.clips.failing = np.array([known.get(name, 0.5) for name in self.clips.names])
