@@ -18,7 +18,7 @@ from typing import Any
 
 from exoactor.errors import BadInput, Cancelled, ExoActorError
 from exoactor.formats import ROBOT_FORMATS, load_human, save_robot
-from exoactor.processes import deaf_to_ctrl_c, end_with_parent
+from exoactor.processes import block_signals, end_with_parent
 from exoactor.stages import Metrics, Progress, add_notes, backend_class, no_progress
 
 HUMAN_SUFFIXES = (".npz", ".bvh")
@@ -83,7 +83,7 @@ def convert(
     pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (backend, options, stopping))
     progress(0.0, f"0 of {total}")
     try:
-        with deaf_to_ctrl_c():  # this process tells them
+        with block_signals(signal.SIGINT):  # this process tells them
             futures = {pool.submit(_convert, path, target): path for path, target in files.items()}
         for future in as_completed(futures):
             path = futures[future]

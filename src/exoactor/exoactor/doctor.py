@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exoactor.errors import ExoActorError
+from exoactor.processes import interrupt_afterwards
 from exoactor.stages import backend_class, backend_names
 
 
@@ -48,7 +49,9 @@ def checks() -> list[Check]:
 
 def _check(name: str, probe: Callable[[], str], cure: str, needed: bool = False) -> Check:
     try:
-        return Check(name, True, needed, probe())
+        # A library whose import a signal interrupts may report that it is broken.
+        with interrupt_afterwards():
+            return Check(name, True, needed, probe())
     except ExoActorError as error:
         return Check(name, False, needed, str(error))
     except Exception as error:  # whatever a broken installation raises is what the user must be told

@@ -5,18 +5,19 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
 @contextmanager
-def deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that are started meanwhile never hear of Ctrl-C, not even as they load; this thread hears of it after.
+def block_signals(*numbers: signal.Signals) -> Iterator[None]:
+    """Block signals in this thread, and in the processes that it starts meanwhile; they are delivered here afterwards.
 
-    A terminal tells all its processes: those that their parent ends in good order must not end by themselves.
+    With SIGINT: a terminal sends Ctrl-C to all its processes, and those that their parent ends in order must not end by
+    themselves, not even while they load.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
@@ -33,14 +34,36 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    with _handled(interrupt):
+        yield
+
+
+@contextmanager
+def interrupt_afterwards() -> Iterator[None]:
+    """Raise KeyboardInterrupt for SIGINT, SIGTERM or SIGHUP only when the block has ended. For the main thread.
+
+    Blocking the signals would not do: another thread, of a library, may take them.
+    """
+    arrived: list[int] = []
+    try:
+        with _handled(lambda number, _: arrived.append(number)):
+            yield
+    finally:
+        if arrived:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have a handler take the signals that end a program, but for those that are ignored."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     numbers = [n for n in signals if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 _PR_SET_PDEATHSIG = 1

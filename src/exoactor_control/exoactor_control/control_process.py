@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from exoactor.errors import ExoActorError, Missing
-from exoactor.processes import deaf_to_ctrl_c
+from exoactor.processes import block_signals
 from exoactor.unitree import MODE_MACHINE_29DOF
 from exoactor_control.control_loop import ControlLoop, NoAnswer, Report, Sample
 from exoactor_control.description import SHIPPED
@@ -118,7 +118,7 @@ class ControlProcess:
         self._memory.set_command(Safety().blind_damping(DAMPING_GAIN), MODE_MACHINE_29DOF)
         self._ending, alive = os.pipe()  # closed when the control process ends, which alone holds the other end
         fds = [other.fileno(), self._memory_fd, alive]
-        with deaf_to_ctrl_c():  # this process closes it in good order
+        with block_signals(signal.SIGINT):  # this process closes it in good order
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "exoactor_control.control_process", *map(str, fds)],
                 pass_fds=fds,

@@ -29,7 +29,7 @@ import numpy as np
 
 from exoactor.errors import ExoActorError, Missing, Refused
 from exoactor.motion import JOINT_NAMES
-from exoactor.processes import deaf_to_ctrl_c
+from exoactor.processes import block_signals
 from exoactor.wire import LowCmdBytes
 
 log = logging.getLogger("exoactor.control")
@@ -189,7 +189,7 @@ class Watchdog:
     def _start(self) -> None:
         alive, self._alive = os.pipe()
         words = [sys.executable, "-m", "exoactor_control.watchdog", *self._arguments, *map(str, (*self._fds, alive))]
-        with deaf_to_ctrl_c():
+        with block_signals(signal.SIGINT):
             self._process = subprocess.Popen(words, pass_fds=[*self._fds, alive], start_new_session=True)
         os.close(alive)
         self._since = time.monotonic()
