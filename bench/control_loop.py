@@ -52,9 +52,9 @@ def robot(domain: int, seconds: float) -> None:
     from cyclonedds.sub import DataReader
     from cyclonedds.topic import Topic
 
-    from exoactor import unitree
-    from exoactor.robot import STANDING
-    from exoactor.wire import LowStateBytes
+    from exoactor_core.robot import STANDING
+    from exoactor_unitree import sdk as unitree
+    from exoactor_unitree.wire import LowStateBytes
 
     unitree.open_dds("lo", domain)
     with contextlib.suppress(OSError):
@@ -92,7 +92,7 @@ def robot(domain: int, seconds: float) -> None:
 
 def sdk(domain: int) -> None:
     """Run the SDK's example loop until killed."""
-    from exoactor import unitree
+    from exoactor_unitree import sdk as unitree
 
     unitree.open_dds("lo", domain)
     from unitree_sdk2py.core.channel import ChannelPublisher, ChannelSubscriber
@@ -138,11 +138,11 @@ def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
     from rclpy.action import ActionClient
     from std_srvs.srv import Trigger
 
-    from exoactor.robot import standing_motion
-    from exoactor.ros.convert import robot_to_message
-    from exoactor.ros.testing import finished, spinning, until, use_own_domain
+    from exoactor_core.robot import standing_motion
+    from exoactor_ros.conversions import robot_to_message
+    from exoactor_ros.testing import finished, spinning, until, use_own_domain
 
-    command = [sys.executable, "-m", "exoactor_control.controller_node", "--ros-args", "-r", "__ns:=/exoactor"]
+    command = [sys.executable, "-m", "exoactor_control.nodes.controller_node", "--ros-args", "-r", "__ns:=/exoactor"]
     command += ["-p", f"dds_domain:={domain}", "-p", "robot:=real", "-p", f"policy:='{policy}'"]
     command += ["-p", "require_rehearsal:=false", "--log-level", "error"]
     node = subprocess.Popen(command, env={**os.environ, **use_own_domain()})
@@ -281,7 +281,7 @@ def main(
         robot(robot_domain, seconds)
     if sdk_domain >= 0:
         sdk(sdk_domain)
-    from exoactor.ros.testing import UNITREE_DOMAIN
+    from exoactor_ros.testing import UNITREE_DOMAIN
 
     legs: dict[str, list] = {"ours": [], "sdk": []}
     for _ in range(rounds):

@@ -17,9 +17,9 @@ import typer
 
 from exoactor import pipeline
 from exoactor.cli import Backends, progress_bars
-from exoactor.errors import ExoActorError
 from exoactor.run_folder import RunFolder
-from exoactor.video import Video
+from exoactor_core.errors import ExoActorError
+from exoactor_core.video import Video
 
 TASKS = (
     "wave with your right hand",

@@ -198,7 +198,7 @@ def best_fit(name: str, points: np.ndarray) -> Capsules:
 
 
 def element(name: str, end: np.ndarray, radius: float) -> str:
-    """The URDF's element: a cylinder of the capsule's whole length, as `exoactor.robot` takes it."""
+    """The URDF's element: a cylinder of the capsule's whole length, as `exoactor_core.robot` takes it."""
     along = end[1] - end[0]
     length = float(np.linalg.norm(along))
     if length < 1e-3:

@@ -22,8 +22,8 @@ import torch
 import typer
 
 from exoactor.cli import progress_bars
-from exoactor.errors import ExoActorError
-from exoactor.stages import GenerateRequest, backend_class, backend_names, load_backend
+from exoactor_core.errors import ExoActorError
+from exoactor_core.stages import GenerateRequest, backend_class, backend_names, load_backend
 
 TASK = "wave with your right hand"
 

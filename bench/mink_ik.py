@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor import robot
-from exoactor.body import BODY_JOINT_NAMES, BodyModel
-from exoactor.errors import Missing
-from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
-from exoactor.stages import Progress, no_progress
+from exoactor_core import robot
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.errors import Missing
+from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.stages import Progress, no_progress
 
 try:
     import mink

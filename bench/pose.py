@@ -50,12 +50,12 @@ import typer
 from scipy.spatial.transform import Rotation
 
 import exoactor_pose.estimator as stage
-from exoactor.body import BODY_JOINT_NAMES, BodyModel
-from exoactor.errors import ExoActorError
-from exoactor.motion import HumanMotion
-from exoactor.stages import GenerateRequest, load_backend
-from exoactor.video import Video
-from exoactor_pose.landmarks import Landmarks
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.errors import ExoActorError
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import GenerateRequest, load_backend
+from exoactor_core.video import Video
+from exoactor_pose.detection.landmarks import Landmarks
 
 WALKS = (
     "walk forward three and a half metres",

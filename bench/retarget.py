@@ -51,15 +51,15 @@ import typer
 from scipy.spatial.transform import Rotation, Slerp
 from surfaces import Surfaces
 
-from exoactor import robot
-from exoactor.body import BODY_JOINT_NAMES
 from exoactor.cli import progress_bars, stderr
-from exoactor.errors import ExoActorError
-from exoactor.formats import load_human, resample_robot
-from exoactor.motion import HumanMotion, RobotMotion
-from exoactor.stages import GenerateRequest, Progress, load_backend
-from exoactor_gen.choreography import choreograph
-from exoactor_gen.language import parse
+from exoactor_core import robot
+from exoactor_core.body import BODY_JOINT_NAMES
+from exoactor_core.errors import ExoActorError
+from exoactor_core.formats import load_human, resample_robot
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.stages import GenerateRequest, Progress, load_backend
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import parse
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import posture
 from exoactor_retarget.kinematics import State
@@ -534,7 +534,7 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def tracked(motion: RobotMotion, policy: str, progress: Progress) -> dict[str, Any]:
     """Figures of one rehearsal; a motion that the tracker refuses counts as neither fallen nor done."""
-    from exoactor_control.rehearsal import Rehearsal
+    from exoactor_control.rehearsal.rehearsal import Rehearsal
 
     try:
         metrics = Rehearsal(policy)(motion, progress).metrics

@@ -43,11 +43,11 @@ def robot(domain: int) -> None:
     from cyclonedds.sub import DataReader
     from cyclonedds.topic import Topic
 
-    from exoactor import unitree
-    from exoactor.robot import STANDING
-    from exoactor.wire import LowCmdBytes, LowStateBytes
-    from exoactor_control.remote import Button
-    from exoactor_control.watchdog import take_priority
+    from exoactor_control.realtime.watchdog import take_priority
+    from exoactor_core.robot import STANDING
+    from exoactor_unitree import sdk as unitree
+    from exoactor_unitree.joystick import Button
+    from exoactor_unitree.wire import LowCmdBytes, LowStateBytes
 
     unitree.open_dds("lo", domain)
     take_priority(30)
@@ -131,9 +131,9 @@ def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
 
 def reach(process: ControlProcess, state: str) -> None:  # noqa: F821
     """Bring the robot into a state."""
-    from exoactor.errors import Refused
-    from exoactor.robot import standing_motion
-    from exoactor_control.reference import prepare
+    from exoactor_control.reference.trajectory import prepare
+    from exoactor_core.errors import Refused
+    from exoactor_core.robot import standing_motion
 
     until(lambda: not process.trouble)
     if state == "not driven":
@@ -166,7 +166,7 @@ def node(domain: int) -> None:
 
 
 def start(domain: int) -> ControlProcess:  # noqa: F821
-    from exoactor_control.control_process import ControlProcess, Settings
+    from exoactor_control.realtime.control_process import ControlProcess, Settings
 
     return ControlProcess(Settings(domain=domain, state_timeout=STATE_TIMEOUT))
 

@@ -20,8 +20,8 @@ import numpy as np
 from scipy.ndimage import binary_fill_holes, distance_transform_edt, map_coordinates
 from scipy.spatial import cKDTree
 
-from exoactor import robot
-from exoactor.motion import RobotMotion
+from exoactor_core import robot
+from exoactor_core.motion import RobotMotion
 from exoactor_description import touching_links
 
 _SPACING = 0.003  # m, of the grid

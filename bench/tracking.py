@@ -8,7 +8,8 @@ are told of the motion's last frame ("end") and of where the robot stands once i
 The tasks' motions are kept in --output and used again; their seeds are none of those that `exoactor train-tracker`
 draws. References of the training's split come part by part, and which files a tracker has seen is printed; the test
 part is run only where --parts names it, since nothing is chosen by it. With --refine both get guides for the motions
-at which they failed (`exoactor_control.refine`), and the figures with them stand beside those without.
+at which they failed (`exoactor_control.rehearsal.reference_correction`), and the figures with them stand beside those
+without.
 
     .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
 """
@@ -26,15 +27,15 @@ import numpy as np
 import typer
 
 from exoactor.cli import progress_bars
-from exoactor.errors import BadInput, ExoActorError
-from exoactor.motion import RobotMotion
-from exoactor.robot import standing_motion
-from exoactor.stages import GenerateRequest, Progress, load_backend
-from exoactor_control.policy import policy_file
-from exoactor_control.rehearsal import Disturbance, Rehearsal
-from exoactor_control.repair import LOW_FLIGHT
+from exoactor_control.policy.policy import policy_file
+from exoactor_control.reference.repair import LOW_FLIGHT
+from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_control.training.references import random_task
 from exoactor_control.training.split import PARTS, part_of, was_seen
+from exoactor_core.errors import BadInput, ExoActorError
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import standing_motion
+from exoactor_core.stages import GenerateRequest, Progress, load_backend
 
 FIRST_SEED = 9_000_000
 PUSH = 50.0  # N

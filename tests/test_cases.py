@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from exoactor.cli import app
-from exoactor.errors import BadInput
-from exoactor.formats import load_human, load_robot
-from exoactor.robot import forward_kinematics
-from exoactor.video import Video
+from exoactor_core.errors import BadInput
+from exoactor_core.formats import load_human, load_robot
+from exoactor_core.robot import forward_kinematics
+from exoactor_core.video import Video
 
 CASES = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "cases"
 

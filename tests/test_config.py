@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exoactor.errors import ExoActorError
-from exoactor.judging.judge import Judge
-from exoactor.stages import backend_class, backend_names
+from exoactor_core.errors import ExoActorError
+from exoactor_core.stages import backend_class, backend_names
+from exoactor_gen.video_judge.judge import Judge
 
 CONFIG = (Path(__file__).parents[1] / "src/exoactor/config/exoactor.yaml").read_text()
 STAGES = {"generator": "generate", "pose_estimator": "estimate", "retargeter": "retarget", "rehearsal": "track"}

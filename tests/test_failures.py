@@ -19,12 +19,12 @@ import pytest
 from typer.main import get_command
 
 from exoactor import cli
-from exoactor.errors import BadInput
-from exoactor.files import check_file, check_folder, save_or_rescue
-from exoactor.motion import RobotMotion
-from exoactor.video import Video
-from exoactor_gen.choreography import choreograph
-from exoactor_gen.language import parse
+from exoactor_core.errors import BadInput
+from exoactor_core.files import check_file, check_folder, save_or_rescue
+from exoactor_core.motion import RobotMotion
+from exoactor_core.video import Video
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import parse
 
 SMALL = [f"--set=generate.{option}" for option in ("width=64", "height=64", "fps=10")] + ["--set=judge.tries=0"]
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * 5, 30)
@@ -248,8 +248,9 @@ def test_doctor_needs_no_place(read_only, command):
 )
 def test_an_environment_with_which_ros_ends_the_process(variable, value, code, tmp_path):
     environment = {**os.environ, variable: value, "ROS_LOG_DIR": str(tmp_path)}
-    programs = (["exoactor.entry", "exoactor_gen.node"], ["exoactor.up"], ["exoactor.cli", "send", "wave", "--json"],
-                ["exoactor.entry", "exoactor_sim.simulator", "--ros-args"])  # fmt: skip
+    programs = (["exoactor_core.entry", "exoactor_gen.node"], ["exoactor.up"], ["exoactor.cli", "send", "wave",
+    "--json"],
+                ["exoactor_core.entry", "exoactor_sim.simulator", "--ros-args"])  # fmt: skip
     for words in programs:
         done = subprocess.run([sys.executable, "-m", *words], env=environment, capture_output=True, text=True)
         assert done.returncode == code, words
@@ -302,7 +303,7 @@ def test_outputs_that_cannot_be_written(tmp_path):
 def test_a_signal_while_modules_load(words, how, tmp_path):
     """At many moments from the start on: no traceback, and the exit code of what was interrupted."""
     module, *arguments = words
-    start = f"from exoactor.entry import run; run({module!r}, ros={module != 'exoactor.cli'})"
+    start = f"from exoactor_core.entry import run; run({module!r}, ros={module != 'exoactor.cli'})"
     environment = {**os.environ, "ROS_LOG_DIR": str(tmp_path)}
     for moment in np.linspace(0.05, 1.5, 12):
         ready, says = os.pipe()

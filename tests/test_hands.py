@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BODY_JOINT_NAMES, BodyModel
-from exoactor.motion import HumanMotion
-from exoactor_control.hands import HAND_LIMITS, hand_targets
-from exoactor_control.human import hand_openness
-from exoactor_pose.hands import HandFinder, hand_pose
-from exoactor_pose.landmarks import Landmarks
+from exoactor_control.reference.human_keypoints import hand_openness
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.motion import HumanMotion
+from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.fitting.hands import HandFinder, hand_pose
+from exoactor_unitree.dex3 import HAND_LIMITS, hand_targets
 
 FPS = 30.0
 FIST = np.array([1.5, 1.6, 1.0])
@@ -41,12 +41,12 @@ def robot_grip(pose):
 
 def test_drawn_hands_open_and_close_the_robots_hands():
     pytest.importorskip("mediapipe")
-    mannequin = pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    mannequin = pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     assert mannequin
-    from exoactor_gen.camera import frame_person
-    from exoactor_gen.look import Look
-    from exoactor_gen.render import render
-    from exoactor_pose.detectors import MediapipeDetector
+    from exoactor_gen.mannequin.rendering.camera import frame_person
+    from exoactor_gen.mannequin.rendering.look import Look
+    from exoactor_gen.mannequin.rendering.render import render
+    from exoactor_pose.detection.detectors import MediapipeDetector
 
     closed = np.zeros((8, 2))
     closed[:4, 0] = closed[4:, 1] = 1.0  # first the left hand is a fist, then the right

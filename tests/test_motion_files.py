@@ -8,14 +8,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
-from exoactor.body import BodyModel
 from exoactor.cli import app
-from exoactor.errors import BadInput, ExoActorError
-from exoactor.files import load_npz, read_npz
-from exoactor.formats import load_human, load_robot
-from exoactor.motion import HumanMotion, RobotMotion
-from exoactor_gen.choreography import choreograph
-from exoactor_gen.language import parse
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput, ExoActorError
+from exoactor_core.files import load_npz, read_npz
+from exoactor_core.formats import load_human, load_robot
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import parse
 
 
 def person(task="wave"):

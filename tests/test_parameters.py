@@ -8,16 +8,16 @@ pytest.importorskip("cyclonedds")
 from rcl_interfaces.msg import ParameterType
 from rclpy.parameter import Parameter
 
-from exoactor.ros.stage_node import StageNode
-from exoactor.ros.testing import spinning
-from exoactor.stages import backend_class, backend_names
-from exoactor.state_publisher import StatePublisher
 from exoactor.task_server import TaskServer
-from exoactor_control.controller_node import ControllerNode
-from exoactor_control.rehearsal_node import RehearsalNode
+from exoactor_control.nodes.controller_node import ControllerNode
+from exoactor_control.nodes.rehearsal_node import RehearsalNode
+from exoactor_core.stages import backend_class, backend_names
 from exoactor_gen.node import GeneratorNode
 from exoactor_pose.node import PoseNode
 from exoactor_retarget.node import RetargetNode
+from exoactor_ros.stage_node import StageNode
+from exoactor_ros.state_publisher import StatePublisher
+from exoactor_ros.testing import spinning
 from exoactor_sim import ros_services
 
 pytestmark = pytest.mark.ros

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exoactor import batch, cli, robot
-from exoactor.bvh import load_bvh
-from exoactor.errors import BadInput, Cancelled
-from exoactor.formats import ROBOT_FORMATS, load_human, load_robot
-from exoactor.motion import HumanMotion
-from exoactor.stages import load_backend
-from exoactor_gen.choreography import choreograph
-from exoactor_gen.language import parse
+from exoactor import batch, cli
+from exoactor_core import robot
+from exoactor_core.bvh import load_bvh
+from exoactor_core.errors import BadInput, Cancelled
+from exoactor_core.formats import ROBOT_FORMATS, load_human, load_robot
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import load_backend
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import parse
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TASK = "take two steps forward"

@@ -19,14 +19,14 @@ from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from exoactor import client
-from exoactor.errors import Missing
 from exoactor.graph import resolve
-from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
-from exoactor.ros.heartbeat import Watch
-from exoactor.ros.qos import LATCHED, STATE
-from exoactor.ros.testing import UNITREE_DOMAIN, spinning, until, use_own_domain
 from exoactor.task_server import STAGES
-from exoactor.video import Video
+from exoactor_core.errors import Missing
+from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.video import Video
+from exoactor_ros.heartbeat import Watch
+from exoactor_ros.qos import LATCHED, STATE
+from exoactor_ros.testing import UNITREE_DOMAIN, spinning, until, use_own_domain
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
 NODES = {"task_server", "generator", "pose_estimator", "retargeter", "rehearsal", "controller", "robot_state_publisher"}
@@ -51,7 +51,11 @@ class Up:
         """Process number by module."""
         pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         words = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in pids}
-        return {word[word.index("exoactor.entry") + 1]: pid for pid, word in words.items() if "exoactor.entry" in word}
+        return {
+            word[word.index("exoactor_core.entry") + 1]: pid
+            for pid, word in words.items()
+            if "exoactor_core.entry" in word
+        }
 
     def end(self):
         """Ctrl-C; returns the exit code."""

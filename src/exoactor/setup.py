@@ -7,18 +7,13 @@ package_name = "exoactor"
 setup(
     name=package_name,
     version="0.1.0",
-    description="Motion types, body and robot models, files, ROS glue and the command line of ExoActor",
+    description="The application: command line, task server, node graph, pipeline",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     python_requires=">=3.11,<3.13",
     install_requires=[
-        "exoactor_description",
+        "exoactor_core",
         "numpy",
-        "scipy",
-        "av",
-        "opencv-python-headless",
-        "mujoco",
-        "pin",
         "typer",
         "rich",
         "pyyaml",
@@ -33,9 +28,8 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "exoactor = exoactor.entry:exoactor",
-            "task_server = exoactor.entry:task_server",
-            "state_publisher = exoactor.entry:state_publisher",
+            "exoactor = exoactor_core.entry:exoactor",
+            "task_server = exoactor_core.entry:task_server",
         ],
     },
 )

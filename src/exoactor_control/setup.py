@@ -10,18 +10,18 @@ setup(
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     package_data={package_name: ["policies/*"]},
     python_requires=">=3.11,<3.13",
-    install_requires=["exoactor", "onnxruntime"],
+    install_requires=["exoactor_core", "exoactor_unitree", "onnxruntime"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
         "console_scripts": [
-            "controller = exoactor.entry:controller",
-            "rehearsal = exoactor.entry:rehearsal",
+            "controller = exoactor_core.entry:controller",
+            "rehearsal = exoactor_core.entry:rehearsal",
         ],
         "exoactor.track": [
-            "mujoco = exoactor_control.rehearsal:Rehearsal",
+            "mujoco = exoactor_control.rehearsal.rehearsal:Rehearsal",
         ],
         "exoactor.train": [
             "tracker = exoactor_control.training.train:Training",

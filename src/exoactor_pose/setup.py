@@ -9,14 +9,14 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     python_requires=">=3.11,<3.13",
-    install_requires=["exoactor", "threadpoolctl"],
+    install_requires=["exoactor_core", "threadpoolctl"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
         "console_scripts": [
-            "pose_estimator = exoactor.entry:pose_estimator",
+            "pose_estimator = exoactor_core.entry:pose_estimator",
         ],
         "exoactor.estimate": [
             "mediapipe = exoactor_pose.estimator:MediapipeEstimator",
@@ -25,7 +25,7 @@ setup(
             "vitpose = exoactor_pose.vitpose:VitposeEstimator",
         ],
         "exoactor.people": [
-            "mediapipe = exoactor_pose.figures:MediapipePeople",
+            "mediapipe = exoactor_pose.detection.figures:MediapipePeople",
         ],
     },
 )

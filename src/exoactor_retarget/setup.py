@@ -10,14 +10,14 @@ setup(
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     package_data={package_name: ["mapping/*.yaml", "mapping/*.urdf", "mapping/*.srdf"]},
     python_requires=">=3.11,<3.13",
-    install_requires=["exoactor"],
+    install_requires=["exoactor_core"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
         "console_scripts": [
-            "retargeter = exoactor.entry:retargeter",
+            "retargeter = exoactor_core.entry:retargeter",
         ],
         "exoactor.retarget": [
             "trajectory_ik = exoactor_retarget.retargeter:Retargeter",

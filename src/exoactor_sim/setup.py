@@ -9,14 +9,14 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     python_requires=">=3.11,<3.13",
-    install_requires=["exoactor", "mujoco"],
+    install_requires=["exoactor_core", "exoactor_unitree", "mujoco"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
         "console_scripts": [
-            "simulator = exoactor.entry:simulator",
+            "simulator = exoactor_core.entry:simulator",
         ],
     },
 )

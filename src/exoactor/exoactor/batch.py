@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError
-from exoactor.formats import ROBOT_FORMATS, load_human, save_robot
-from exoactor.processes import block_signals, end_with_parent
-from exoactor.stages import Metrics, Progress, add_notes, backend_class, no_progress
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError
+from exoactor_core.formats import ROBOT_FORMATS, load_human, save_robot
+from exoactor_core.processes import block_signals, end_with_parent
+from exoactor_core.stages import Metrics, Progress, add_notes, backend_class, no_progress
 
 HUMAN_SUFFIXES = (".npz", ".bvh")
 
@@ -66,7 +66,7 @@ def plan(inputs: Sequence[Path], output: Path, format_: str) -> dict[Path, Path]
 def convert(
     files: dict[Path, Path], backend: str, options: dict[str, Any], jobs: int, progress: Progress = no_progress
 ) -> Converted:
-    """Retarget each file with a backend of `exoactor.stages`, at most ``jobs`` at a time.
+    """Retarget each file with a backend of `exoactor_core.stages`, at most ``jobs`` at a time.
 
     Raises
     ------

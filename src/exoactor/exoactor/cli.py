@@ -18,10 +18,10 @@ from rich.table import Table
 
 from exoactor import console
 from exoactor.console import ExitWith, print_json, print_metrics, progress_bars, stderr, stdout
-from exoactor.errors import BadInput, ExoActorError, Refused
-from exoactor.files import check_file, check_folder, decoded, load_json, save_json, save_or_rescue, save_picture
 from exoactor.graph import environment, robot_name
-from exoactor.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
+from exoactor_core.errors import BadInput, ExoActorError, Refused
+from exoactor_core.files import check_file, check_folder, decoded, load_json, save_json, save_or_rescue, save_picture
+from exoactor_core.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
 
 app = typer.Typer(
     help="Say a task in words; a Unitree G1 does it, in simulation first.",
@@ -107,14 +107,14 @@ class Backends:
         backend = self._class(stage)(**self.options[stage])
         if stage != "generate":
             return backend
-        from exoactor.judging.judge import Judged
+        from exoactor_gen.video_judge.judge import Judged
 
         return Judged(backend, self.load("judge"))
 
     def _class(self, stage: str) -> type:
         if stage != "judge":
             return backend_class(stage, self.names[stage])
-        from exoactor.judging.judge import Judge
+        from exoactor_gen.video_judge.judge import Judge
 
         return Judge
 
@@ -262,7 +262,7 @@ def estimate(
     json_: Json = False,
 ) -> None:
     """Read the person's motion out of a video, or out of a result file: GVHMR's, WHAM's, AMASS, bvh and others."""
-    from exoactor.video import Video
+    from exoactor_core.video import Video
 
     clip, reader = None, backend_class("estimate", "file")
     if reader.recognises(file):
@@ -308,7 +308,7 @@ def retarget(
     json_: Json = False,
 ) -> None:
     """Fit a person's motion, or many, to the G1."""
-    from exoactor.formats import ROBOT_FORMATS, load_human, robot_format, save_robot
+    from exoactor_core.formats import ROBOT_FORMATS, load_human, robot_format, save_robot
 
     if format_ and format_ not in ROBOT_FORMATS:
         raise BadInput(f"--format {format_} is none of {', '.join(ROBOT_FORMATS)}.")
@@ -368,7 +368,7 @@ def track(
     json_: Json = False,
 ) -> None:
     """Track a motion in headless MuJoCo, faster than real time."""
-    from exoactor.formats import load_human, load_robot
+    from exoactor_core.formats import load_human, load_robot
 
     motion, person = load_robot(robot, fps), None if human is None else load_human(human)
     backends = Backends(settings)
@@ -399,7 +399,7 @@ def refine(
     json_: Json = False,
 ) -> None:
     """Find what the tracker must be told beyond a motion so that it does not fail at it; takes minutes."""
-    from exoactor.formats import load_robot
+    from exoactor_core.formats import load_robot
 
     motion = load_robot(robot, fps)
     backends = Backends(settings)
@@ -522,8 +522,8 @@ def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[
 
 def import_client() -> Any:
     """The ROS client; a sentence instead of an ImportError where ROS is not installed."""
-    from exoactor.errors import Missing
-    from exoactor.ros.environment import check_environment
+    from exoactor_core.environment import check_environment
+    from exoactor_core.errors import Missing
 
     check_environment()
     try:
@@ -598,8 +598,8 @@ def read_image(path: Path) -> Any:
 
 def write_motion_video(motion: Any, reference: Any, path: Path, progress: Callable[[float, str], None]) -> None:
     """Write the G1's motion, with the reference as a ghost, as a video."""
-    from exoactor.render import render_motion
-    from exoactor.video import Video
+    from exoactor_core.render import render_motion
+    from exoactor_core.video import Video
 
     save_or_rescue(Video.from_frames(render_motion(motion, ghost=reference, progress=progress), 30.0).save, path)
 

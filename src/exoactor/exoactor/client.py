@@ -18,13 +18,13 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError
 from exoactor.graph import enclave
-from exoactor.ros import namespace_of
-from exoactor.ros.call import Client, call
-from exoactor.ros.convert import exit_code
-from exoactor.ros.heartbeat import Watch
-from exoactor.ros.lease import TASK_LEASE
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError
+from exoactor_ros import namespace_of
+from exoactor_ros.action_client import Client, call
+from exoactor_ros.conversions import exit_code
+from exoactor_ros.heartbeat import Watch
+from exoactor_ros.lease import TASK_LEASE
 
 EXECUTE = {"rehearse": ExecuteTask.Goal.REHEARSE, "sim": ExecuteTask.Goal.SIM, "robot": ExecuteTask.Goal.ROBOT}
 

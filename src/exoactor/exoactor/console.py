@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from exoactor.errors import Cancelled, ExoActorError, user_error
-from exoactor.processes import sigterm_as_ctrl_c
-from exoactor.stages import no_progress
+from exoactor_core.errors import Cancelled, ExoActorError, user_error
+from exoactor_core.processes import sigterm_as_ctrl_c
+from exoactor_core.stages import no_progress
 
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)

@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from exoactor.errors import BadInput
-from exoactor.motion import RobotMotion
 from exoactor.run_folder import RunFolder
-from exoactor.stages import Progress, no_progress
-from exoactor.video import Video
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import RobotMotion
+from exoactor_core.stages import Progress, no_progress
+from exoactor_core.video import Video
 
 PANEL = 480
 """Height of every panel, px."""
@@ -103,7 +103,7 @@ def draw_skeleton(image: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _robot_frames(motion: RobotMotion) -> Iterator[np.ndarray]:
-    from exoactor.render import render_motion
+    from exoactor_core.render import render_motion
 
     return render_motion(motion, width=PANEL, height=PANEL, fps=FPS)
 

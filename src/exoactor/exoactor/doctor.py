@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exoactor.errors import ExoActorError
-from exoactor.processes import interrupt_afterwards
-from exoactor.stages import backend_class, backend_names
+from exoactor_core.errors import ExoActorError
+from exoactor_core.processes import interrupt_afterwards
+from exoactor_core.stages import backend_class, backend_names
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _mujoco() -> str:
 def _rendering() -> str:
     import mujoco
 
-    from exoactor.offscreen import OffscreenRenderer
+    from exoactor_core.offscreen import OffscreenRenderer
 
     with OffscreenRenderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16, 1) as renderer:
         renderer.render()
@@ -91,7 +91,7 @@ def _rendering() -> str:
 
 
 def _description() -> str:
-    from exoactor.robot import pinocchio_model
+    from exoactor_core.robot import pinocchio_model
 
     return f"{pinocchio_model().nv - 6} joints"
 
@@ -106,14 +106,14 @@ def _backend(stage: str, name: str) -> Check:
 
 
 def _ros() -> str:
-    from exoactor.ros.environment import check_environment
+    from exoactor_core.environment import check_environment
 
     check_environment()
     return _modules("rclpy", "exoactor_interfaces.action")()
 
 
 def _dds() -> str:
-    importlib.import_module("exoactor.unitree")
+    importlib.import_module("exoactor_unitree.sdk")
     return "cyclonedds, unitree_sdk2py"
 
 

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from exoactor.errors import BadInput
+from exoactor_core.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -152,11 +152,11 @@ def processes(values: dict[str, str]) -> list[Process]:
                 {"backend": quoted["generator"]} if values["generator"] else {}),
         Process("exoactor_pose", "pose_estimator", "exoactor_pose.node", "pose_estimator"),
         Process("exoactor_retarget", "retargeter", "exoactor_retarget.node", "retargeter"),
-        Process("exoactor_control", "rehearsal", "exoactor_control.rehearsal_node", "rehearsal",
+        Process("exoactor_control", "rehearsal", "exoactor_control.nodes.rehearsal_node", "rehearsal",
                 {"mujoco.policy": quoted["policy"]}),
-        Process("exoactor_control", "controller", "exoactor_control.controller_node", "controller",
+        Process("exoactor_control", "controller", "exoactor_control.nodes.controller_node", "controller",
                 {**link, "robot": quoted["robot"], "policy": quoted["policy"]}),
-        Process("exoactor", "state_publisher", "exoactor.state_publisher", "robot_state_publisher"),
+        Process("exoactor_ros", "state_publisher", "exoactor_ros.state_publisher", "robot_state_publisher"),
     ]  # fmt: skip
     if values["robot"] == "sim":
         # Joint PD balances nothing: the G1 hangs in the band from the start.

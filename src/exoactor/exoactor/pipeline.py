@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import ExoActorError, Refused, user_error
 from exoactor.run_folder import RunFolder
-from exoactor.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking, add_notes
+from exoactor_core.errors import ExoActorError, Refused, user_error
+from exoactor_core.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking, add_notes
 
 
 @dataclass

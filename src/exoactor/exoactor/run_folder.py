@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import BadInput
-from exoactor.files import load_npz, save_json, save_npz, save_or_rescue, save_picture
-from exoactor.motion import HumanMotion, RobotMotion
-from exoactor.stages import Generation
+from exoactor_core.errors import BadInput
+from exoactor_core.files import load_npz, save_json, save_npz, save_or_rescue, save_picture
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.stages import Generation
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 

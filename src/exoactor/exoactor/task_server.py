@@ -20,12 +20,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, user_error
-from exoactor.motion import RobotMotion
 from exoactor.pipeline import Report
-from exoactor.ros import NAMESPACE
-from exoactor.ros.call import TICK, Client, call
-from exoactor.ros.convert import (
+from exoactor.run_folder import RunFolder
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, user_error
+from exoactor_core.motion import RobotMotion
+from exoactor_core.stages import Generation
+from exoactor_core.video import Video
+from exoactor_ros import NAMESPACE
+from exoactor_ros.action_client import TICK, Client, call
+from exoactor_ros.conversions import (
     end_goal,
     error_code,
     exit_code,
@@ -38,15 +41,12 @@ from exoactor.ros.convert import (
     robot_from_message,
     video_from_message,
 )
-from exoactor.ros.heartbeat import PERIOD, Heartbeat, Watch
-from exoactor.ros.lease import MOTION_LEASE, Leases
-from exoactor.ros.parameters import Parameters
-from exoactor.ros.qos import LATCHED
-from exoactor.ros.spin import run
-from exoactor.ros.stage_node import FEEDBACK_PERIOD, RESULT_KEPT
-from exoactor.run_folder import RunFolder
-from exoactor.stages import Generation
-from exoactor.video import Video
+from exoactor_ros.heartbeat import PERIOD, Heartbeat, Watch
+from exoactor_ros.lease import MOTION_LEASE, Leases
+from exoactor_ros.parameters import Parameters
+from exoactor_ros.qos import LATCHED
+from exoactor_ros.spin import run
+from exoactor_ros.stage_node import FEEDBACK_PERIOD, RESULT_KEPT
 
 ERROR_BASE = 100
 STOP_WAIT = 2.0

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from exoactor.errors import BadInput, Cancelled, ExoActorError, Missing
 from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
-from exoactor.processes import sigterm_as_ctrl_c
-from exoactor.ros.environment import check_environment
+from exoactor_core.environment import check_environment
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing
+from exoactor_core.processes import sigterm_as_ctrl_c
 
 END_WAIT = 8.0
 """s that a process has to end after SIGINT before it is killed."""
@@ -112,7 +112,7 @@ class Graph:
 
 def command(process: Process, values: dict[str, str]) -> list[str]:
     """Command line of one process, with the interpreter that runs here."""
-    return [sys.executable, "-m", "exoactor.entry", process.module, *process.ros_arguments(values)]
+    return [sys.executable, "-m", "exoactor_core.entry", process.module, *process.ros_arguments(values)]
 
 
 @contextmanager

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from exoactor.bvh import load_bvh
-from exoactor.errors import BadInput
-from exoactor.files import decoded
-from exoactor.formats import load_csv, load_robot
-from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor.unpickle import read_pickle
+from exoactor_core.bvh import load_bvh
+from exoactor_core.errors import BadInput
+from exoactor_core.files import decoded
+from exoactor_core.formats import load_csv, load_robot
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.unpickle import read_pickle
 
 JOINTS = [  # name, parent, offset: y up, centimetres, T-pose
     ("Hips", -1, (0, 90, 0)), ("Spine", 0, (0, 20, 0)), ("Neck", 1, (0, 30, 0)), ("Head", 2, (0, 10, 0)),

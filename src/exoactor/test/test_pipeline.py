@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from exoactor import cli, pipeline
-from exoactor.errors import BadInput, Refused
-from exoactor.motion import HumanMotion, RobotMotion
 from exoactor.run_folder import RunFolder
-from exoactor.stages import Estimate, Generation, Retargeting, Tracking, backend_class, no_progress
-from exoactor.video import Video
+from exoactor_core.errors import BadInput, Refused
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking, backend_class, no_progress
+from exoactor_core.video import Video
 
 VIDEO = Video.from_frames((np.zeros((16, 16, 3), np.uint8) for _ in range(3)), 30.0)
 HUMAN = HumanMotion(30.0, np.zeros((3, 3)), np.zeros((3, 3)), np.zeros((3, 63)), np.zeros(10))

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from exoactor import up
-from exoactor.errors import BadInput
 from exoactor.graph import ARGUMENTS, KEY_VARIABLE, environment, launch_key, processes, resolve, share
 from exoactor.up import Graph, command, parse
+from exoactor_core.errors import BadInput
 
 
 def test_arguments_reach_the_right_processes(tmp_path):
@@ -29,7 +29,7 @@ def test_arguments_reach_the_right_processes(tmp_path):
     assert graph["simulator"].parameters["band"] == "true"
     assert "simulator" not in {p.name for p in processes(resolve(parse(["robot:=real", "network_interface:=eth0"])))}
     words = command(graph["rehearsal"], values)
-    assert words[:4] == [sys.executable, "-m", "exoactor.entry", "exoactor_control.rehearsal_node"]
+    assert words[:4] == [sys.executable, "-m", "exoactor_core.entry", "exoactor_control.nodes.rehearsal_node"]
     assert words[4:6] == ["--ros-args", "--params-file"]
 
 
@@ -106,7 +106,7 @@ def test_parameters_file_names_existing_nodes():
 def test_parameters_file_names_existing_options():
     from inspect import signature
 
-    from exoactor.stages import backend_class
+    from exoactor_core.stages import backend_class
 
     stages = {"generator": "generate", "pose_estimator": "estimate", "retargeter": "retarget", "rehearsal": "track"}
     content = yaml.safe_load((share("config") / "exoactor.yaml").read_text())
@@ -143,9 +143,9 @@ def test_transforms_agree_with_pinocchio():
     from builtin_interfaces.msg import Time
     from scipy.spatial.transform import Rotation
 
-    from exoactor.motion import JOINT_NAMES
-    from exoactor.robot import pinocchio_model, urdf_path
-    from exoactor.state_publisher import Skeleton, read_joints
+    from exoactor_core.motion import JOINT_NAMES
+    from exoactor_core.robot import pinocchio_model, urdf_path
+    from exoactor_ros.state_publisher import Skeleton, read_joints
 
     q = np.random.default_rng(3).uniform(-0.5, 0.5, 29)
     model = pinocchio_model()
@@ -174,8 +174,8 @@ def test_the_references_frames_are_there_from_the_start():
     pytest.importorskip("rclpy")
     from tf2_msgs.msg import TFMessage
 
-    from exoactor.ros.testing import spinning, until
-    from exoactor.state_publisher import StatePublisher
+    from exoactor_ros.state_publisher import StatePublisher
+    from exoactor_ros.testing import spinning, until
 
     with spinning(StatePublisher) as (_, node):
         frames = {}

@@ -19,10 +19,14 @@ from std_srvs.srv import Trigger
 from unique_identifier_msgs.msg import UUID
 
 from exoactor import client
-from exoactor.errors import BadInput, Missing, Refused
-from exoactor.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
-from exoactor.ros import stage_node
-from exoactor.ros.convert import (
+from exoactor.run_folder import RunFolder
+from exoactor.task_server import STAGES, StageFailed, TaskServer, approval_text
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
+from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
+from exoactor_core.video import Video
+from exoactor_ros import stage_node
+from exoactor_ros.conversions import (
     error_code,
     floats,
     human_from_message,
@@ -35,13 +39,9 @@ from exoactor.ros.convert import (
     video_from_message,
     video_to_message,
 )
-from exoactor.ros.qos import LATCHED
-from exoactor.ros.stage_node import StageNode
-from exoactor.ros.testing import Caller, finished, spinning, until
-from exoactor.run_folder import RunFolder
-from exoactor.stages import Estimate, Generation, Retargeting, Tracking
-from exoactor.task_server import STAGES, StageFailed, TaskServer, approval_text
-from exoactor.video import Video
+from exoactor_ros.qos import LATCHED
+from exoactor_ros.stage_node import StageNode
+from exoactor_ros.testing import Caller, finished, spinning, until
 
 pytestmark = pytest.mark.ros
 T = 5

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor.motion import RobotMotion
-from exoactor.robot import KEY_BODIES, forward_kinematics
-from exoactor.stages import Metrics
-from exoactor_control.reference import Reference, only_lowers
-from exoactor_control.repair import LOW_FLIGHT, flight
+from exoactor_control.reference.repair import LOW_FLIGHT, flight
+from exoactor_control.reference.trajectory import Reference, only_lowers
 from exoactor_control.rotations import wrap
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import KEY_BODIES, forward_kinematics
+from exoactor_core.stages import Metrics
 
 FALLEN_HEIGHT = 0.4
 """m: a pelvis lower than this, and by more than `MAX_HEIGHT_ERROR` lower than the reference's, has fallen."""

@@ -15,9 +15,9 @@ import time
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor import unitree
-from exoactor.robot import STANDING
-from exoactor.wire import LowCmdBytes, LowStateBytes
+from exoactor_core.robot import STANDING
+from exoactor_unitree import sdk as unitree
+from exoactor_unitree.wire import LowCmdBytes, LowStateBytes
 
 unitree.open_dds("lo", int(sys.argv[1]))
 switcher = unitree.MotionSwitcherServer(mode="ai")

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from control_helpers import Robot, alive, until
 
-from exoactor.errors import BadInput, Missing, Refused
-from exoactor.motion import HumanMotion
-from exoactor.robot import standing_motion
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.motion import HumanMotion
+from exoactor_core.robot import standing_motion
 
-pytest.importorskip("exoactor.unitree")
+pytest.importorskip("exoactor_unitree.sdk")
 
-from exoactor_control.control_process import ControlProcess, Settings
-from exoactor_control.hands import hand_targets
-from exoactor_control.reference import prepare
-from exoactor_control.remote import Button
-from exoactor_control.states import State
+from exoactor_control.controller.state_machine import State
+from exoactor_control.realtime.control_process import ControlProcess, Settings
+from exoactor_control.reference.trajectory import prepare
+from exoactor_unitree.dex3 import hand_targets
+from exoactor_unitree.joystick import Button
 
 DOMAIN = 100 + os.getpid() % 50
 AT_ONCE = 50.0  # ms: two LowState, 4 ms, on a computer that is not busy with other things
@@ -173,7 +173,7 @@ def test_hands_follow_the_persons(robot, loop):
 def test_robot_is_let_down_when_the_node_is_killed(robot, loop):
     code = (
         "import sys, time\n"
-        "from exoactor_control.control_process import ControlProcess, Settings\n"
+        "from exoactor_control.realtime.control_process import ControlProcess, Settings\n"
         f"p = ControlProcess(Settings(domain={DOMAIN}, policy='pd'))\n"
         "while p.trouble: time.sleep(0.01)\n"
         "p.ask('stand'); print(p.pid, flush=True); time.sleep(60)"

@@ -27,13 +27,13 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor.robot import standing_motion
-from exoactor.ros.convert import robot_from_message, robot_to_message
-from exoactor.ros.heartbeat import Watch
-from exoactor.ros.testing import Caller, finished, spinning, until, use_own_domain
-from exoactor_control.remote import Button
-from exoactor_control.verdict import KEY_VARIABLE, Verdicts
+from exoactor_control.rehearsal.verdict import KEY_VARIABLE, Verdicts
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.robot import standing_motion
+from exoactor_ros.conversions import robot_from_message, robot_to_message
+from exoactor_ros.heartbeat import Watch
+from exoactor_ros.testing import Caller, finished, spinning, until, use_own_domain
+from exoactor_unitree.joystick import Button
 
 pytestmark = pytest.mark.ros
 
@@ -101,7 +101,7 @@ def goal(motion):
 
 def test_tracks_on_the_band_cancels_and_stops(graph):
     graph.start("exoactor_sim.simulator", band="true")
-    graph.start("exoactor_control.controller_node", policy="pd")
+    graph.start("exoactor_control.nodes.controller_node", policy="pd")
     with spinning() as (node,):
         joints, bases = [], []
         node.create_subscription(JointState, "/joint_states", joints.append, 10)
@@ -147,7 +147,7 @@ def test_tracks_on_the_band_cancels_and_stops(graph):
 def test_deactivation_gives_the_motors_back(graph):
     robot = Robot(graph.domain)
     try:
-        graph.start("exoactor_control.controller_node", policy="pd")
+        graph.start("exoactor_control.nodes.controller_node", policy="pd")
         with spinning() as (node,):
             until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
             assert robot.be()["mode"] == "ai"
@@ -165,7 +165,7 @@ def test_deactivation_gives_the_motors_back(graph):
 
 
 def test_no_robot_is_told_and_the_node_stays(graph):
-    graph.start("exoactor_control.controller_node", policy="pd")
+    graph.start("exoactor_control.nodes.controller_node", policy="pd")
     with spinning() as (node,):
         caller = Caller(node, TrackMotion, "track_motion")
         result = caller.result(goal(waving()), 60)
@@ -186,7 +186,7 @@ def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
     good = goal(motion)
     good.verdict = Verdicts(KEY, None).give(robot_from_message(good.motion), None)
     try:
-        graph.start("exoactor_control.controller_node", policy="pd", robot="real", state_timeout=0.5)
+        graph.start("exoactor_control.nodes.controller_node", policy="pd", robot="real", state_timeout=0.5)
         with spinning() as (node,):
             caller = Caller(node, TrackMotion, "track_motion")
 
@@ -257,10 +257,10 @@ def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
 SENDER = """
 import sys, threading, rclpy
 from exoactor_interfaces.action import TrackMotion
-from exoactor.robot import standing_motion
-from exoactor.ros.call import Client, call
-from exoactor.ros.convert import robot_to_message
-from exoactor.ros.heartbeat import Watch
+from exoactor_core.robot import standing_motion
+from exoactor_ros.action_client import Client, call
+from exoactor_ros.conversions import robot_to_message
+from exoactor_ros.heartbeat import Watch
 rclpy.init()
 node = rclpy.create_node("sender", namespace="/exoactor")
 threading.Thread(target=rclpy.spin, args=(node,), daemon=True).start()
@@ -275,7 +275,7 @@ call(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=robot_to
 def test_a_motion_ends_with_its_sender(graph, fault):
     robot = Robot(graph.domain)
     try:
-        graph.start("exoactor_control.controller_node", policy="pd")
+        graph.start("exoactor_control.nodes.controller_node", policy="pd")
         with spinning() as (node,):
             watch = Watch(node)
             sender = subprocess.Popen([sys.executable, "-c", SENDER], env=graph.env, stdout=subprocess.DEVNULL)
@@ -298,7 +298,7 @@ def test_a_motion_ends_with_its_sender(graph, fault):
 def test_a_motion_ends_while_the_node_is_frozen(graph):
     robot = Robot(graph.domain)
     try:
-        graph.start("exoactor_control.controller_node", policy="pd")
+        graph.start("exoactor_control.nodes.controller_node", policy="pd")
         with spinning() as (node,):
             caller = Caller(node, TrackMotion, "track_motion")
             handle = caller.send(goal(standing_motion(30.0)))
@@ -319,7 +319,7 @@ def test_policy_walks_without_a_band(graph):
     if not policy.is_file() or not motion.is_file():
         pytest.skip(f"{policy} or {motion} is not there")
     graph.start("exoactor_sim.simulator")
-    graph.start("exoactor_control.controller_node", policy=f"'{policy}'")
+    graph.start("exoactor_control.nodes.controller_node", policy=f"'{policy}'")
     with spinning() as (node,):
         result = Caller(node, TrackMotion, "track_motion").result(goal(RobotMotion.load(motion)), 120)
     assert result.error_code == 0, result.error_msg
@@ -335,7 +335,7 @@ def test_policy_walks_without_a_band(graph):
 def test_control_process_dies_and_the_node_says_so(graph, fault):
     robot = Robot(graph.domain)
     try:
-        graph.start("exoactor_control.controller_node", policy="pd")
+        graph.start("exoactor_control.nodes.controller_node", policy="pd")
         with spinning() as (node,):
             watch = Watch(node)
             until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
@@ -344,7 +344,7 @@ def test_control_process_dies_and_the_node_says_so(graph, fault):
             handle = caller.send(goal(waving(20.0)))
             until(lambda: any(f.fraction > 0.05 for f in caller.feedback), 30.0)
             number = signal.SIGKILL if fault == "killed" else signal.SIGSTOP
-            os.kill(child(graph.processes[0].pid, "exoactor_control.control_process"), number)
+            os.kill(child(graph.processes[0].pid, "exoactor_control.realtime.control_process"), number)
             until(lambda: robot.be()["damping"])
             until(lambda: not watch.sign("controller").ok)
             assert "The watchdog damps the motors: the control process has" in watch.sign("controller").text

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from control_helpers import DATA, TWIST2, linear_onnx, needs_data
 
-from exoactor.errors import Refused
-from exoactor.motion import RobotMotion
-from exoactor.robot import EFFORT_LIMITS, STANDING, VELOCITY_LIMITS, self_collision_depth, standing_motion
-from exoactor_control.gate import Load, judge
-from exoactor_control.rehearsal import Rehearsal
+from exoactor_control.rehearsal.gate import Load, judge
+from exoactor_control.rehearsal.rehearsal import Rehearsal
+from exoactor_core.errors import Refused
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import EFFORT_LIMITS, STANDING, VELOCITY_LIMITS, self_collision_depth, standing_motion
 
 FINE = {"fell": False, "reason": ""}
 

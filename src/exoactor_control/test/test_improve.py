@@ -9,15 +9,12 @@ import onnxruntime
 import pytest
 import torch
 
-from exoactor.errors import BadInput
-from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING, sole_points, standing_motion
-from exoactor_control.description import FOLDER, known_descriptions
-from exoactor_control.policy import Policy
-from exoactor_control.reference import STANDING_FRAME, Reference, Trajectory, prepare
-from exoactor_control.repair import flight
-from exoactor_control.states import RobotState
-from exoactor_control.tracker import Tracker
+from exoactor_control.controller.state_machine import RobotState
+from exoactor_control.controller.tracker import Tracker
+from exoactor_control.policy.policy import Policy
+from exoactor_control.policy.spec import FOLDER, known_descriptions
+from exoactor_control.reference.repair import flight
+from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
 from exoactor_control.training.data import family_of, make_hours
 from exoactor_control.training.distill import Student, to_onnx
@@ -25,6 +22,9 @@ from exoactor_control.training.environment import PLAIN, Episode, Variation
 from exoactor_control.training.improve import Clips, Improvement, Settings, grown, screen
 from exoactor_control.training.split import part_of, seen_by, was_seen
 from exoactor_control.training.whole_body import FAMILIES, walk_ahead, whole_body
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import STANDING, sole_points, standing_motion
 
 LAYOUT = known_descriptions()["twist2"]
 TINY = Settings(robots=4, ticks=6, batch=12, buffer=200, imitate_only=0.0)

@@ -9,16 +9,17 @@ import time
 import numpy as np
 import pytest
 
-from exoactor.errors import Missing
-from exoactor.robot import STANDING
-from exoactor_control.control_loop import ControlLoop, NoAnswer
-from exoactor_control.states import Controller, MotorCommand, State
+from exoactor_control.controller.state_machine import Controller, MotorCommand, State
+from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer
+from exoactor_core.errors import Missing
+from exoactor_core.robot import STANDING
 
-pytest.importorskip("exoactor.unitree")
+pytest.importorskip("exoactor_unitree.sdk")
 pytest.importorskip("exoactor_sim")
 
-from exoactor import unitree, wire
-from exoactor_control.link import RobotLink
+from exoactor_unitree import sdk as unitree
+from exoactor_unitree import wire
+from exoactor_unitree.robot_link import RobotLink
 
 DOMAIN = 20 + os.getpid() % 50
 

@@ -10,16 +10,16 @@ from exoactor_interfaces.action import TrackMotion
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
-from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor.robot import STANDING
-from exoactor.ros.convert import robot_from_message, robot_to_message
-from exoactor.ros.heartbeat import Watch
-from exoactor.ros.qos import STATE
-from exoactor.ros.testing import Caller, spinning, until
-from exoactor_control import verdict
-from exoactor_control.description import SHIPPED
-from exoactor_control.policy import load_policy
-from exoactor_control.rehearsal_node import RehearsalNode
+from exoactor_control.nodes.rehearsal_node import RehearsalNode
+from exoactor_control.policy.policy import load_policy
+from exoactor_control.policy.spec import SHIPPED
+from exoactor_control.rehearsal import verdict
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.robot import STANDING
+from exoactor_ros.conversions import robot_from_message, robot_to_message
+from exoactor_ros.heartbeat import Watch
+from exoactor_ros.qos import STATE
+from exoactor_ros.testing import Caller, spinning, until
 
 pytestmark = pytest.mark.ros
 

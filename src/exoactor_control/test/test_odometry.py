@@ -5,12 +5,12 @@ import pytest
 from control_helpers import DATA, TWIST2, needs_data, standing_state
 from scipy.spatial.transform import Rotation
 
-from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING
-from exoactor_control.control_loop import Sample
-from exoactor_control.odometry import Odometry
-from exoactor_control.rehearsal import Rehearsal
-from exoactor_control.robot_tracker import _motion
+from exoactor_control.controller.odometry import Odometry
+from exoactor_control.nodes.robot_tracker import _motion
+from exoactor_control.realtime.control_loop import Sample
+from exoactor_control.rehearsal.rehearsal import Rehearsal
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import STANDING
 
 HIP_PITCH, HIP_YAW, ANKLE_PITCH, HIP_ROLL, ANKLE_ROLL = [0, 6], [2, 8], [4, 10], [1, 7], [5, 11]
 

@@ -9,16 +9,16 @@ from control_helpers import DATA, needs_data, standing_state
 from scipy.linalg import solve_discrete_are
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import Refused
-from exoactor.motion import RobotMotion
-from exoactor.robot import EFFORT_LIMITS, STANDING, as_servos, mujoco_model, sole_points, standing_motion
-from exoactor_control import one_leg as module
-from exoactor_control.one_leg import OneLeg, lean_over, stands
-from exoactor_control.policy import known_descriptions, load_policy
-from exoactor_control.reference import prepare
-from exoactor_control.rehearsal import Disturbance, Rehearsal
-from exoactor_control.states import Controller
+from exoactor_control.controller import single_support as module
+from exoactor_control.controller.single_support import OneLeg, lean_over, stands
+from exoactor_control.controller.state_machine import Controller
+from exoactor_control.policy.policy import known_descriptions, load_policy
+from exoactor_control.reference.trajectory import prepare
+from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_control.training.references import mirror
+from exoactor_core.errors import Refused
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import EFFORT_LIMITS, STANDING, as_servos, mujoco_model, sole_points, standing_motion
 
 
 def raising(seconds=3.0, knee=1.2, hip=-0.8):

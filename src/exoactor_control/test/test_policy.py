@@ -4,10 +4,10 @@ import yaml
 from control_helpers import TWIST2, linear_onnx, needs_data, standing_state
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import BadInput, Missing
-from exoactor_control.description import FOLDER
-from exoactor_control.policy import Policy
-from exoactor_control.reference import Frame
+from exoactor_control.policy.policy import Policy
+from exoactor_control.policy.spec import FOLDER
+from exoactor_control.reference.trajectory import Frame
+from exoactor_core.errors import BadInput, Missing
 
 # Written out here from the published layout, not read from the description that is under test.
 LEG = [-0.2, 0, 0, 0.4, -0.2, 0]

@@ -11,17 +11,17 @@ from control_helpers import DATA, standing_state
 from onnx import TensorProto, helper, numpy_helper
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput, Missing, Refused
-from exoactor.motion import JOINT_NAMES, HumanMotion, RobotMotion
-from exoactor.robot import STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
-from exoactor_control import policy as policy_module
-from exoactor_control.human import Human
-from exoactor_control.policy import PD_KD, PD_KP, Policy, load_policy
-from exoactor_control.reference import STANDING_FRAME, Reference, Trajectory, prepare
-from exoactor_control.rehearsal import Rehearsal
-from exoactor_control.states import Controller
-from exoactor_control.tracker import Tracker
+from exoactor_control.controller.state_machine import Controller
+from exoactor_control.controller.tracker import Tracker
+from exoactor_control.policy import policy as policy_module
+from exoactor_control.policy.policy import PD_KD, PD_KP, Policy, load_policy
+from exoactor_control.reference.human_keypoints import Human
+from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.rehearsal.rehearsal import Rehearsal
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.robot import STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
 
 # Isaac Lab's order of the G1's joints, as motor indices (unitree_rl_lab's joint_ids_map).
 ISAAC = [0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 22, 4, 10, 16, 23, 5, 11, 17, 24, 18, 25, 19, 26, 20, 27, 21, 28]

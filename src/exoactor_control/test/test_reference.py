@@ -3,10 +3,10 @@ import pytest
 from control_helpers import DATA, needs_data
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import BadInput, Refused
-from exoactor.motion import RobotMotion
-from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
-from exoactor_control.reference import STANDING_FRAME, Trajectory, prepare
+from exoactor_control.reference.trajectory import STANDING_FRAME, Trajectory, prepare
+from exoactor_core.errors import BadInput, Refused
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
 
 
 def motion(frames=100, fps=50.0, speed=0.0, turn=0.0, yaw=0.0, height=STANDING_HEIGHT):

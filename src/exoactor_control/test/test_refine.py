@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from control_helpers import DATA, linear_onnx, needs_data
 
-from exoactor.errors import BadInput
-from exoactor.motion import GUIDE_WIDTH, RobotMotion
-from exoactor.robot import standing_motion
-from exoactor_control import refine as module
-from exoactor_control.policy import load_policy
-from exoactor_control.reference import STANDING_FRAME, Trajectory, prepare
-from exoactor_control.refine import refine
-from exoactor_control.rehearsal import Rehearsal
+from exoactor_control.policy.policy import load_policy
+from exoactor_control.reference.trajectory import STANDING_FRAME, Trajectory, prepare
+from exoactor_control.rehearsal import reference_correction as module
+from exoactor_control.rehearsal.reference_correction import refine
+from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_control.training.environment import Episode
 from exoactor_control.training.references import mirror
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import GUIDE_WIDTH, RobotMotion
+from exoactor_core.robot import standing_motion
 
 
 def guided(motion, **values):

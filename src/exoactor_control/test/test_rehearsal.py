@@ -5,13 +5,13 @@ import pytest
 from control_helpers import DATA, TWIST2, needs_data
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import BadInput, Cancelled, Missing
-from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING, sole_points, standing_motion
-from exoactor.stages import Tracking, load_backend
 from exoactor_control.metrics import align, final_error, odometry_error, score
-from exoactor_control.rehearsal import Disturbance, Rehearsal, SimulatedRobot
+from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal, SimulatedRobot
 from exoactor_control.training.whole_body import walk_ahead
+from exoactor_core.errors import BadInput, Cancelled, Missing
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import STANDING, sole_points, standing_motion
+from exoactor_core.stages import Tracking, load_backend
 
 REPORT = {
     "success", "fell", "reason", "frames", "min_pelvis_height", "joint_error_mean", "key_body_error_mean",

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from exoactor_control.human import hand_openness
-from exoactor_control.remote import ACTIONS, Button, Remote, pressed
+from exoactor_control.reference.human_keypoints import hand_openness
+from exoactor_unitree.joystick import ACTIONS, Button, Remote, pressed
 
-hands = pytest.importorskip("exoactor_control.hands")
+hands = pytest.importorskip("exoactor_unitree.dex3")
 
 
 def remote_bytes(low, high):

@@ -5,9 +5,11 @@ import pytest
 from control_helpers import DATA, needs_data
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import Refused
-from exoactor.motion import RobotMotion
-from exoactor.robot import (
+from exoactor_control.reference.repair import flight
+from exoactor_control.reference.trajectory import ENTRY_SPEED, STANDING_FRAME, Trajectory, lowered, only_lowers, prepare
+from exoactor_core.errors import Refused
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import (
     JOINT_LIMITS,
     STANDING,
     STANDING_HEIGHT,
@@ -15,8 +17,6 @@ from exoactor.robot import (
     forward_kinematics,
     sole_points,
 )
-from exoactor_control.reference import ENTRY_SPEED, STANDING_FRAME, Trajectory, lowered, only_lowers, prepare
-from exoactor_control.repair import flight
 
 N, FPS = 200, 50.0
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 from control_helpers import standing_state
 
-from exoactor.robot import standing_motion
-from exoactor_control.control_loop import Sample
-from exoactor_control.robot_tracker import RobotTracker
-from exoactor_control.states import State, Status
+from exoactor_control.controller.state_machine import State, Status
+from exoactor_control.nodes.robot_tracker import RobotTracker
+from exoactor_control.realtime.control_loop import Sample
+from exoactor_core.robot import standing_motion
 
 
 class Loop:

@@ -3,10 +3,10 @@ import pytest
 from control_helpers import standing_state
 from scipy.spatial.transform import Rotation
 
-from exoactor.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS
-from exoactor_control.reference import STANDING_FRAME
-from exoactor_control.safety import Safety
-from exoactor_control.states import MotorCommand
+from exoactor_control.controller.safety import Safety
+from exoactor_control.controller.state_machine import MotorCommand
+from exoactor_control.reference.trajectory import STANDING_FRAME
+from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS
 
 
 def tilted(angle):

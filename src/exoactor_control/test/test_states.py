@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from control_helpers import linear_onnx, standing_state
 
-from exoactor.errors import Refused
-from exoactor.robot import JOINT_LIMITS, STANDING, standing_motion
-from exoactor_control.policy import Policy
-from exoactor_control.states import DAMPING_GAIN, Controller, State
-from exoactor_control.tracker import MAX_TURN
+from exoactor_control.controller.state_machine import DAMPING_GAIN, Controller, State
+from exoactor_control.controller.tracker import MAX_TURN
+from exoactor_control.policy.policy import Policy
+from exoactor_core.errors import Refused
+from exoactor_core.robot import JOINT_LIMITS, STANDING, standing_motion
 
 STEP = 0.002
 

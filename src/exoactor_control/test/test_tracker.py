@@ -7,11 +7,11 @@ import pytest
 from control_helpers import DATA, TWIST2, needs_data, standing_state
 from scipy.spatial.transform import Rotation
 
-from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING, standing_motion
-from exoactor_control.reference import Trajectory, prepare
-from exoactor_control.rehearsal import Rehearsal
-from exoactor_control.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Tracker, turn
+from exoactor_control.controller.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Tracker, turn
+from exoactor_control.reference.trajectory import Trajectory, prepare
+from exoactor_control.rehearsal.rehearsal import Rehearsal
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import STANDING, standing_motion
 
 
 class Listener:

@@ -9,19 +9,19 @@ from control_helpers import TWIST2, needs_data
 from typer.testing import CliRunner
 
 from exoactor.cli import app
-from exoactor.errors import BadInput, Missing
-from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
-from exoactor_control.description import known_descriptions
-from exoactor_control.policy import Policy
-from exoactor_control.reference import STANDING_FRAME, Reference, Trajectory
-from exoactor_control.rehearsal import Disturbance, SimulatedRobot
-from exoactor_control.safety import Safety
-from exoactor_control.states import MotorCommand, RobotState
+from exoactor_control.controller.safety import Safety
+from exoactor_control.controller.state_machine import MotorCommand, RobotState
+from exoactor_control.policy.policy import Policy
+from exoactor_control.policy.spec import known_descriptions
+from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
+from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
 from exoactor_control.training.distill import Distillation, Settings, Student, to_onnx
 from exoactor_control.training.environment import OBSERVATION, PLAIN, Episode, Robots, Variation
 from exoactor_control.training.references import Library, make, mirror, random_task
-from exoactor_gen.language import parse
+from exoactor_core.errors import BadInput, Missing
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
+from exoactor_gen.mannequin.language import parse
 
 LAYOUT = known_descriptions()["twist2"]
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from control_helpers import linear_onnx
 
-from exoactor.errors import Refused
-from exoactor.motion import GUIDE_WIDTH, HumanMotion
-from exoactor.robot import standing_motion
-from exoactor.ros.convert import robot_from_message, robot_to_message
-from exoactor_control import verdict
-from exoactor_control.policy import Policy
-from exoactor_control.verdict import Verdicts
+from exoactor_control.policy.policy import Policy
+from exoactor_control.rehearsal import verdict
+from exoactor_control.rehearsal.verdict import Verdicts
+from exoactor_core.errors import Refused
+from exoactor_core.motion import GUIDE_WIDTH, HumanMotion
+from exoactor_core.robot import standing_motion
+from exoactor_ros.conversions import robot_from_message, robot_to_message
 
 KEY = "5" * 64
 MOTION = standing_motion(1.0)

@@ -11,15 +11,15 @@ from contextlib import contextmanager, suppress
 import pytest
 from control_helpers import Robot, alive, until
 
-from exoactor.errors import Missing, Refused
-from exoactor.robot import standing_motion
+from exoactor_core.errors import Missing, Refused
+from exoactor_core.robot import standing_motion
 
-pytest.importorskip("exoactor.unitree")
+pytest.importorskip("exoactor_unitree.sdk")
 
-from exoactor_control.control_process import ControlProcess, Settings
-from exoactor_control.reference import prepare
-from exoactor_control.states import State
-from exoactor_control.watchdog import LAST_DAMPING
+from exoactor_control.controller.state_machine import State
+from exoactor_control.realtime.control_process import ControlProcess, Settings
+from exoactor_control.realtime.watchdog import LAST_DAMPING
+from exoactor_control.reference.trajectory import prepare
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -31,7 +31,7 @@ FREEZE = 0.5
 
 NODE = f"""
 import sys, time
-from exoactor_control.control_process import ControlProcess, Settings
+from exoactor_control.realtime.control_process import ControlProcess, Settings
 p = ControlProcess(Settings(domain={DOMAIN}, policy='pd', state_timeout={FREEZE}, robot_clock=True))
 while p.trouble: time.sleep(0.01)
 p.ask('stand'); print(p.pid, p.watchdog_pid, flush=True); time.sleep(60)

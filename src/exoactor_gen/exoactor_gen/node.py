@@ -10,8 +10,9 @@ import numpy as np
 from exoactor_interfaces.action import GenerateVideo
 from sensor_msgs.msg import CompressedImage
 
-from exoactor.judging.judge import Judge, Judged
-from exoactor.ros.convert import (
+from exoactor_core.stages import GenerateRequest, Generation
+from exoactor_gen.video_judge.judge import Judge, Judged
+from exoactor_ros.conversions import (
     human_to_message,
     jpeg_message,
     picture_from_message,
@@ -20,11 +21,10 @@ from exoactor.ros.convert import (
     plan_to_message,
     video_to_message,
 )
-from exoactor.ros.qos import LATEST
-from exoactor.ros.replay import Replay
-from exoactor.ros.spin import run
-from exoactor.ros.stage_node import StageNode
-from exoactor.stages import GenerateRequest, Generation
+from exoactor_ros.qos import LATEST
+from exoactor_ros.replay import Replay
+from exoactor_ros.spin import run
+from exoactor_ros.stage_node import StageNode
 
 
 def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:

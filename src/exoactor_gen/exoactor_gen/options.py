@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from exoactor.errors import BadInput
+from exoactor_core.errors import BadInput
 
 
 def json_object(extra: str, example: str) -> dict[str, Any]:

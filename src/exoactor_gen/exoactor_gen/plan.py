@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from exoactor.errors import BadInput
+from exoactor_core.errors import BadInput
 
 _Model = TypeVar("_Model", bound=BaseModel)
 Side = Literal["left", "right", "both"]

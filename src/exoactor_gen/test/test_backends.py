@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput, Cancelled
-from exoactor.stages import GenerateRequest, load_backend
-from exoactor.video import Video
-from exoactor_gen.camera import VIEWS, frame_person
-from exoactor_gen.choreography import choreograph, perform
-from exoactor_gen.language import parse
-from exoactor_gen.look import Look
-from exoactor_gen.render import render
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput, Cancelled
+from exoactor_core.stages import GenerateRequest, load_backend
+from exoactor_core.video import Video
+from exoactor_gen.mannequin.choreography import choreograph, perform
+from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.rendering.camera import VIEWS, frame_person
+from exoactor_gen.mannequin.rendering.look import Look
+from exoactor_gen.mannequin.rendering.render import render
 
 
 def _mannequin(**options):
@@ -212,8 +212,8 @@ def test_the_whole_person_stays_in_the_picture(view, task):
 )
 def test_mediapipe_finds_the_person(task, view):
     mediapipe = pytest.importorskip("mediapipe", reason="mediapipe is not installed")
-    from exoactor_gen.look import Look
-    from exoactor_gen.render import render
+    from exoactor_gen.mannequin.rendering.look import Look
+    from exoactor_gen.mannequin.rendering.render import render
 
     body = BodyModel.load()
     motion = choreograph(parse(task), np.zeros(10), body)

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput
-from exoactor_gen.choreography import choreograph
-from exoactor_gen.language import parse
-from exoactor_gen.timeline import Track
-from exoactor_gen.whole_body import pendulum
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.timeline import Track
+from exoactor_gen.mannequin.whole_body import pendulum
 
 TASKS = [
     "walk forward two metres", "walk backward 1 m", "walk left 60 cm", "walk quickly 2 m", "step right",

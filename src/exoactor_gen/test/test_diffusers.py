@@ -11,10 +11,12 @@ import pytest
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
-from exoactor.errors import BadInput, Cancelled, Missing, Refused
-from exoactor.stages import GenerateRequest, backend_class, load_backend
-from exoactor_gen import diffusion, local_video, tiny
-from exoactor_gen.local_video import Made, frames_for, size_for
+from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
+from exoactor_core.stages import GenerateRequest, backend_class, load_backend
+from exoactor_gen import diffusers_pipeline as diffusion
+from exoactor_gen import tiny
+from exoactor_gen.video_models import diffusers_video as local_video
+from exoactor_gen.video_models.diffusers_video import Made, frames_for, size_for
 
 TASK = "wave with your right hand"  # 5.06 s
 

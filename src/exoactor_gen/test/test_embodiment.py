@@ -11,12 +11,21 @@ import cv2
 import numpy as np
 import pytest
 
-from exoactor.errors import BadInput, Cancelled, Missing, Refused
-from exoactor.motion import RobotMotion
-from exoactor.stages import Figure, GenerateRequest, load_backend
-from exoactor_gen import diffusion, web
-from exoactor_gen.editors import load_editor, working_size
-from exoactor_gen.embodiment import NEGATIVE, PROMPT, Embodiment, box_of, difference, load_embodiment, overlap
+from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
+from exoactor_core.motion import RobotMotion
+from exoactor_core.stages import Figure, GenerateRequest, load_backend
+from exoactor_gen import diffusers_pipeline as diffusion
+from exoactor_gen import http_client as web
+from exoactor_gen.embodiment.editors import load_editor, working_size
+from exoactor_gen.embodiment.embodiment import (
+    NEGATIVE,
+    PROMPT,
+    Embodiment,
+    box_of,
+    difference,
+    load_embodiment,
+    overlap,
+)
 
 KEY = "sk-very-secret-1234567890"
 
@@ -42,7 +51,7 @@ def find():
 @pytest.fixture(scope="module")
 def robot():
     """A picture of the G1."""
-    from exoactor.render import render_motion
+    from exoactor_core.render import render_motion
 
     stands = RobotMotion(30.0, np.tile([0, 0, 0.79], (2, 1)), np.tile([1.0, 0, 0, 0], (2, 1)), np.zeros((2, 29)))
     return next(iter(render_motion(stands, width=640, height=480)))
@@ -211,7 +220,8 @@ def test_bad_options(options, kind, said):
 @pytest.mark.parametrize("name", ["kontext", "flux"])
 def test_a_local_pipeline_edits(name, tmp_path, monkeypatch):
     pytest.importorskip("diffusers", reason="diffusers is not installed")
-    from exoactor_gen import editors, tiny
+    from exoactor_gen import tiny
+    from exoactor_gen.embodiment import editors
 
     monkeypatch.setattr(editors, "AREA", 64 * 64)
     edit = load_editor(tiny.saved(name, tmp_path))
@@ -246,7 +256,8 @@ def test_an_editor_that_needs_torchvision_says_so(tmp_path, monkeypatch):
 
 def test_a_distilled_pipeline_edits_in_few_steps(tmp_path, monkeypatch):
     pytest.importorskip("diffusers", reason="diffusers is not installed")
-    from exoactor_gen import editors, tiny
+    from exoactor_gen import tiny
+    from exoactor_gen.embodiment import editors
 
     monkeypatch.setattr(editors, "AREA", 64 * 64)
     edit = load_editor(tiny.saved("klein", tmp_path))

@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
-from exoactor.errors import BadInput, Cancelled, Missing, Refused
-from exoactor.stages import GenerateRequest, backend_class, load_backend
-from exoactor.video import Video
-from exoactor_gen import hosted, web
+from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
+from exoactor_core.stages import GenerateRequest, backend_class, load_backend
+from exoactor_core.video import Video
+from exoactor_gen import http_client as web
+from exoactor_gen.video_models import hosted
 
 VIDEO = Video.from_frames((np.full((48, 64, 3), 12 * i, np.uint8) for i in range(12)), 24.0).data
 KEY = "sk-very-secret-1234567890"
@@ -454,7 +455,7 @@ def test_command_that_is_killed_while_it_waits_is_resumed(one, tmp_path):
 
 @pytest.mark.ros
 def test_node_tells_the_job_before_the_result(one):
-    testing = pytest.importorskip("exoactor.ros.testing")
+    testing = pytest.importorskip("exoactor_ros.testing")
     from exoactor_interfaces.action import GenerateVideo
     from rclpy.parameter import Parameter
 
@@ -1004,7 +1005,7 @@ def test_wrong_options(options, said, monkeypatch):
 
 
 def test_every_option_is_explained_and_named_by_the_docstring():
-    stage_node = pytest.importorskip("exoactor.ros.stage_node")
+    stage_node = pytest.importorskip("exoactor_ros.stage_node")
     for name in SERVICES:
         kind = backend_class("generate", name)
         assert set(stage_node._descriptions(kind)) == set(inspect.signature(kind).parameters)

@@ -1,7 +1,7 @@
 import pytest
 
-from exoactor.errors import BadInput
-from exoactor_gen.language import Action, parse
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.language import Action, parse
 
 GOOD = [
     ("walk forward two metres", [Action("walk", direction="forward", distance=2.0)]),

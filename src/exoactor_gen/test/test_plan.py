@@ -7,15 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from exoactor.errors import BadInput, Cancelled, Missing, Refused
-from exoactor.stages import GenerateRequest
-from exoactor_gen import web
-from exoactor_gen.choreography import durations
-from exoactor_gen.language import KINDS, parse
+from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
+from exoactor_core.stages import GenerateRequest
+from exoactor_gen import http_client as web
+from exoactor_gen.mannequin.choreography import durations
+from exoactor_gen.mannequin.language import KINDS, parse
+from exoactor_gen.mannequin.rules import describe, from_words, to_language
 from exoactor_gen.plan import Draft, Plan, schema
-from exoactor_gen.planners import Endpoint, auto, load_planner, planned, verbatim
-from exoactor_gen.prompt import SHIPPED, Template
-from exoactor_gen.rules import describe, from_words, to_language
+from exoactor_gen.planning.planners import Endpoint, auto, load_planner, planned, verbatim
+from exoactor_gen.video_models.prompt import SHIPPED, Template
 
 WALK = {
     "verb": "walk",
@@ -414,7 +414,7 @@ def seeing(tmp_path_factory):
 
 def test_pattern_fits_plans_and_nothing_else():
     regex = pytest.importorskip("regex")
-    from exoactor_gen.local_planner import pattern
+    from exoactor_gen.planning.local_planner import pattern
 
     shape = regex.compile(pattern(Draft.model_json_schema()))
     text = json.dumps({"actions": [json.loads(draft()["content"])["actions"][0]] * 2})
@@ -427,7 +427,7 @@ def test_pattern_fits_plans_and_nothing_else():
 @pytest.mark.timeout(120)
 def test_even_a_random_model_writes_a_plan(tiny, monkeypatch):
     pytest.importorskip("transformers")
-    from exoactor_gen import local_planner
+    from exoactor_gen.planning import local_planner
 
     monkeypatch.setattr(local_planner, "LONGEST", 4000)
     plan = load_planner("local", str(tiny))("wave", None, 8.0, lambda: None)
@@ -436,7 +436,7 @@ def test_even_a_random_model_writes_a_plan(tiny, monkeypatch):
 
 
 def test_local_model_that_takes_pictures_is_shown_the_scene(seeing, monkeypatch):
-    from exoactor_gen import local_planner
+    from exoactor_gen.planning import local_planner
 
     monkeypatch.setattr(local_planner, "LONGEST", 4)  # tokens are no plan yet: three tries
     planner, shown = load_planner("local", str(seeing)), []
@@ -449,7 +449,7 @@ def test_local_model_that_takes_pictures_is_shown_the_scene(seeing, monkeypatch)
 
 
 def test_model_that_does_not_come_to_an_end(tiny, monkeypatch):
-    from exoactor_gen import local_planner
+    from exoactor_gen.planning import local_planner
 
     monkeypatch.setattr(local_planner, "LONGEST", 8)
     with pytest.raises(Refused, match=r"gave no valid plan in 3 tries. The answer is not valid: Invalid JSON"):

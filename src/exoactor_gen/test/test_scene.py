@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput
-from exoactor_gen.choreography import choreograph, perform
-from exoactor_gen.language import parse
-from exoactor_gen.scene import SIZES, Held, Moving, Thing, corners, surface_distance
-from exoactor_gen.score import Score
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.choreography import choreograph, perform
+from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.scene import SIZES, Held, Moving, Thing, corners, surface_distance
+from exoactor_gen.mannequin.score import Score
 
 TASKS = [
     "walk around the box", "walk around the table to the right",

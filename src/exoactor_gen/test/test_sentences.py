@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exoactor.errors import BadInput
-from exoactor_gen.choreography import choreograph
-from exoactor_gen.language import Action, parse
-from exoactor_gen.rules import from_words, to_language
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import Action, parse
+from exoactor_gen.mannequin.rules import from_words, to_language
 
 
 def do(kind: str, **details: object) -> Action:

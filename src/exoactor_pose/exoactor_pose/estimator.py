@@ -10,20 +10,20 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput
-from exoactor.motion import HumanMotion
-from exoactor.stages import Estimate, Metrics, Progress, Share, no_progress
-from exoactor.video import Video
-from exoactor_pose.camera import Camera
-from exoactor_pose.camera_motion import CameraMotion
-from exoactor_pose.detectors import Detector, MediapipeDetector
-from exoactor_pose.fit import Fit, Weights, fit
-from exoactor_pose.hands import LOOKS_PER_SECOND, HandFinder, hand_pose, sharpened
-from exoactor_pose.landmarks import Landmarks, detect
-from exoactor_pose.people import Follower
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Estimate, Metrics, Progress, Share, no_progress
+from exoactor_core.video import Video
+from exoactor_pose.detection.detectors import Detector, MediapipeDetector
+from exoactor_pose.detection.landmarks import Landmarks, detect
+from exoactor_pose.detection.people import Follower
+from exoactor_pose.fitting.camera import Camera
+from exoactor_pose.fitting.fit import Fit, Weights, fit
+from exoactor_pose.fitting.hands import LOOKS_PER_SECOND, HandFinder, hand_pose, sharpened
 from exoactor_pose.quality import Limits, clip_figures, refuse
 from exoactor_pose.streaming import MotionStream, follow, no_segment
+from exoactor_pose.video.camera_motion import CameraMotion
 
 
 class MediapipeEstimator:

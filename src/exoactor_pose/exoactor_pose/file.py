@@ -7,10 +7,10 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from exoactor.errors import BadInput
-from exoactor.stages import Estimate, Progress, no_progress
-from exoactor.video import Video
-from exoactor_pose.readers import UNDERSTOOD, read, recognises
+from exoactor_core.errors import BadInput
+from exoactor_core.stages import Estimate, Progress, no_progress
+from exoactor_core.video import Video
+from exoactor_pose.importers import UNDERSTOOD, read, recognises
 
 
 class FileReader:

@@ -11,15 +11,15 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from exoactor.body import BodyModel
-from exoactor.motion import HumanMotion
-from exoactor.ros import frame_prefix
-from exoactor.ros.convert import WORLD, floats, human_to_message, video_from_message
-from exoactor.ros.qos import LATCHED
-from exoactor.ros.replay import Replay
-from exoactor.ros.spin import run
-from exoactor.ros.stage_node import StageNode
-from exoactor.stages import Estimate
+from exoactor_core.body import BodyModel
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Estimate
+from exoactor_ros import frame_prefix
+from exoactor_ros.conversions import WORLD, floats, human_to_message, video_from_message
+from exoactor_ros.qos import LATCHED
+from exoactor_ros.replay import Replay
+from exoactor_ros.spin import run
+from exoactor_ros.stage_node import StageNode
 
 SHOWN_FPS = 15.0
 BODY_JOINTS = 22

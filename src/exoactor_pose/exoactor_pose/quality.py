@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exoactor.body import BodyModel
-from exoactor.errors import Refused
-from exoactor.motion import HumanMotion
-from exoactor.stages import Metrics
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import Refused
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Metrics
 
 PELVIS, HEAD, FEET = 0, 15, [7, 8]
 

@@ -14,17 +14,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput
-from exoactor.motion import HumanMotion
-from exoactor.stages import Progress, no_progress
-from exoactor.video import Video
-from exoactor_pose.camera import Camera
-from exoactor_pose.camera_motion import CameraMotion
-from exoactor_pose.detectors import Detector
-from exoactor_pose.fit import Fit, Known, Weights, fit
-from exoactor_pose.hands import hand_pose, sharpened
-from exoactor_pose.landmarks import HandFinder, Landmarks, Tracker
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Progress, no_progress
+from exoactor_core.video import Video
+from exoactor_pose.detection.detectors import Detector
+from exoactor_pose.detection.landmarks import HandFinder, Landmarks, Tracker
+from exoactor_pose.fitting.camera import Camera
+from exoactor_pose.fitting.fit import Fit, Known, Weights, fit
+from exoactor_pose.fitting.hands import hand_pose, sharpened
+from exoactor_pose.video.camera_motion import CameraMotion
 
 HOP = 1.0
 """s of motion in a segment."""
@@ -60,7 +60,7 @@ class MotionStream:
     person_height
         Stature of the person, m.
     person
-        Whom to follow where there are several: see `exoactor_pose.people.Follower`.
+        Whom to follow where there are several: see `exoactor_pose.detection.people.Follower`.
     hands
         What finds the landmarks of the hands.
     motion

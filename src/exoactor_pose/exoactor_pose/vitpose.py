@@ -15,14 +15,14 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Interval
 
-from exoactor.errors import BadInput, Missing
-from exoactor.hub import hub_is_there
-from exoactor.optional import missing_extra
-from exoactor.stages import Share
-from exoactor_pose.anatomy import LANDMARK_NAMES
-from exoactor_pose.detectors import Detector, Pose
+from exoactor_core.errors import BadInput, Missing
+from exoactor_core.hub import hub_is_there
+from exoactor_core.optional import missing_extra
+from exoactor_core.stages import Share
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES
+from exoactor_pose.detection.detectors import Detector, Pose
+from exoactor_pose.detection.people import Person
 from exoactor_pose.estimator import MediapipeEstimator
-from exoactor_pose.people import Person
 
 WHOLE_BODY, BODY = 133, 17
 HANDS = (91, 112)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor_pose.camera_motion import CameraMotion
+from exoactor_pose.video.camera_motion import CameraMotion
 
 WIDTH, HEIGHT, FOCAL, FPS = 320, 240, 300.0, 30.0
 K = np.array([[FOCAL, 0, WIDTH / 2 - 0.5], [0, FOCAL, HEIGHT / 2 - 0.5], [0, 0, 1]])

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput, Cancelled, Missing
-from exoactor.judging.sight import sight
-from exoactor.stages import GenerateRequest, load_backend
-from exoactor.video import Video
-from exoactor_pose.detectors import MediapipeDetector
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput, Cancelled, Missing
+from exoactor_core.stages import GenerateRequest, load_backend
+from exoactor_core.video import Video
+from exoactor_gen.video_judge.video_quality import sight
+from exoactor_pose.detection.detectors import MediapipeDetector
 from exoactor_pose.estimator import MediapipeEstimator
 
 pytest.importorskip("mediapipe")
@@ -23,7 +23,7 @@ DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).parents[4] / "shared"
 @pytest.fixture(scope="module")
 def waving():
     """A short clip of the mannequin and the motion behind it."""
-    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     made = load_backend("generate", "mannequin", seed=3, fps=15)(GenerateRequest("wave with your right hand"))
     frames = [image for image, _ in zip(made.video.frames(), range(24), strict=False)]
     return Video.from_frames(frames, 15, made.video.intrinsics), made.truth
@@ -53,7 +53,7 @@ def test_estimate_of_a_generated_clip(waving):
 
 
 def test_walking_past_a_camera_that_turns_is_walking():
-    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     generator = load_backend("generate", "mannequin", seed=2, fps=15, camera="side", pan=True, room="pictures")
     made = generator(GenerateRequest("walk 1 m"))
     estimate = MediapipeEstimator(person_height=made.metrics["stature"], hands=False)(made.video)
@@ -119,7 +119,7 @@ def test_models_that_are_not_there():
 
 def test_standard_error_stays_quiet():
     code = (
-        "import numpy as np; from exoactor_pose.detectors import MediapipeDetector, Person;"
+        "import numpy as np; from exoactor_pose.detection.detectors import MediapipeDetector, Person;"
         "picture = np.zeros((240, 320, 3), np.uint8); detector = MediapipeDetector();"
         "detector.find([picture]); detector.close()"
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exoactor.errors import BadInput, Cancelled, Missing, Refused
-from exoactor.stages import load_backend
-from exoactor.video import Video
+from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
+from exoactor_core.stages import load_backend
+from exoactor_core.video import Video
 from exoactor_pose.external import ExternalEstimator
 
 VIDEO = Video.from_frames([np.zeros((48, 64, 3), np.uint8)] * 25, 25.0)
@@ -196,9 +196,9 @@ def test_the_node_runs_and_cancels_it(estimator, tmp_path):
     from exoactor_interfaces.action import EstimateMotion
     from rclpy.parameter import Parameter
 
-    from exoactor.ros.convert import human_from_message, video_to_message
-    from exoactor.ros.testing import Caller, finished, spinning, until
     from exoactor_pose.node import PoseNode
+    from exoactor_ros.conversions import human_from_message, video_to_message
+    from exoactor_ros.testing import Caller, finished, spinning, until
 
     command = f"{shlex.quote(sys.executable)} '{tmp_path / 'an estimator.py'}' {{video}} {{output}}"
     settings = {"backend": "external", "external.logs": str(tmp_path / "logs"), "external.timeout": 60}

@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from exoactor.judging.sight import sight
-from exoactor.stages import GenerateRequest, load_backend
-from exoactor.video import Video
-from exoactor_pose.camera import Camera
-from exoactor_pose.camera_motion import CameraMotion
-from exoactor_pose.detectors import MediapipeDetector, Pose
-from exoactor_pose.landmarks import Tracker, detect
-from exoactor_pose.looks import Looks
-from exoactor_pose.people import Person, company
+from exoactor_core.stages import GenerateRequest, load_backend
+from exoactor_core.video import Video
+from exoactor_gen.video_judge.video_quality import sight
+from exoactor_pose.detection.appearance import Looks
+from exoactor_pose.detection.detectors import MediapipeDetector, Pose
+from exoactor_pose.detection.landmarks import Tracker, detect
+from exoactor_pose.detection.people import Person, company
+from exoactor_pose.fitting.camera import Camera
+from exoactor_pose.video.camera_motion import CameraMotion
 
 FPS, SIDE = 12.0, 320
 RED, BLUE = (200, 40, 40), (40, 40, 200)
@@ -141,7 +141,7 @@ def generated(task, **options):
 def waving():
     """Frames of somebody who waves, 2 s, and the landmarks in them."""
     pytest.importorskip("mediapipe")
-    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     frames = np.array([frame for frame, _ in zip(generated("wave", seed=3).frames(), range(24), strict=False)])
     return frames, detect(Video.from_frames(frames, FPS)).image
 
@@ -170,7 +170,7 @@ def test_a_clean_clip_passes(waving, detector):
 
 
 def test_a_camera_that_turns_passes(detector):
-    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     checks, failed = judged(generated("walk 1 m", seed=2, camera="side", pan=True), detector)
     assert not failed
     assert "turns by up to" in checks["camera"].text

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BODY_JOINT_NAMES, BodyModel
-from exoactor.motion import HumanMotion
-from exoactor_pose.anatomy import landmark_points
-from exoactor_pose.banded import Banded
-from exoactor_pose.camera import Camera
-from exoactor_pose.contacts import contacts_of
-from exoactor_pose.fit import Weights, fit
-from exoactor_pose.initial import initial_pose
-from exoactor_pose.landmarks import Landmarks
-from exoactor_pose.skeleton import POSE, VARIABLES, Skeleton, State
-from exoactor_pose.untangle import untangle
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.motion import HumanMotion
+from exoactor_pose.detection.anatomy import landmark_points
+from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.fitting.banded import Banded
+from exoactor_pose.fitting.camera import Camera
+from exoactor_pose.fitting.contacts import contacts_of
+from exoactor_pose.fitting.fit import Weights, fit
+from exoactor_pose.fitting.initial import initial_pose
+from exoactor_pose.fitting.left_right_swaps import untangle
+from exoactor_pose.fitting.skeleton import POSE, VARIABLES, Skeleton, State
 
 FPS = 30.0
 JOINT = {name: 3 * (k - 1) for k, name in enumerate(BODY_JOINT_NAMES)}

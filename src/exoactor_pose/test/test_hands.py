@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from exoactor.body import HUMAN_JOINT_NAMES, BodyModel
-from exoactor.motion import HumanMotion
-from exoactor_pose.anatomy import LANDMARK_NAMES
-from exoactor_pose.hands import HandFinder, bends_in_space, finger_bends, hand_pose, hand_region, sharpened
-from exoactor_pose.landmarks import Landmarks
+from exoactor_core.body import HUMAN_JOINT_NAMES, BodyModel
+from exoactor_core.motion import HumanMotion
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES
+from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.fitting.hands import HandFinder, bends_in_space, finger_bends, hand_pose, hand_region, sharpened
 
 FPS = 30.0
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")

@@ -8,13 +8,13 @@ from exoactor_interfaces.action import EstimateMotion
 from exoactor_interfaces.msg import Video as VideoMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
-from exoactor.motion import HumanMotion
-from exoactor.ros.convert import human_from_message, video_to_message
-from exoactor.ros.qos import LATCHED
-from exoactor.ros.testing import Caller, spinning, until
-from exoactor.stages import Estimate
-from exoactor.video import Video
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Estimate
+from exoactor_core.video import Video
 from exoactor_pose.node import PoseNode, fill
+from exoactor_ros.conversions import human_from_message, video_to_message
+from exoactor_ros.qos import LATCHED
+from exoactor_ros.testing import Caller, spinning, until
 
 pytestmark = pytest.mark.ros
 

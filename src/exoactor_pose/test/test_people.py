@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from exoactor.errors import BadInput
-from exoactor.stages import GenerateRequest, load_backend
-from exoactor.video import Video
-from exoactor_pose.cuts import PERHAPS, SURELY, CutFinder, longest_stretch
-from exoactor_pose.detectors import MediapipeDetector
-from exoactor_pose.landmarks import detect
-from exoactor_pose.people import Follower, Person, colours, similarity
+from exoactor_core.errors import BadInput
+from exoactor_core.stages import GenerateRequest, load_backend
+from exoactor_core.video import Video
+from exoactor_pose.detection.detectors import MediapipeDetector
+from exoactor_pose.detection.landmarks import detect
+from exoactor_pose.detection.people import Follower, Person, colours, similarity
+from exoactor_pose.video.cuts import PERHAPS, SURELY, CutFinder, longest_stretch
 
 FPS = 15.0
 RED, BLUE, GREY = (200, 40, 40), (40, 40, 200), (128, 128, 128)
@@ -216,7 +216,7 @@ def test_another_scene_is_a_cut_though_the_person_goes_on():
 def clips():
     """Frames of two mannequins, 320 px square, 2 s each."""
     pytest.importorskip("mediapipe")
-    pytest.importorskip("exoactor_gen.mannequin", reason="the generator is not installed")
+    pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     made = []
     for seed, task in ((3, "wave with your right hand"), (8, "walk forward one metre")):
         video = load_backend("generate", "mannequin", seed=seed, fps=15, width=320, height=320)(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BodyModel
-from exoactor.errors import Refused
-from exoactor.motion import HumanMotion
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import Refused
+from exoactor_core.motion import HumanMotion
 from exoactor_pose.quality import Limits, clip_figures, frame_figures, refuse
 
 FPS, FRAMES = 30.0, 40

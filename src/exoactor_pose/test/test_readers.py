@@ -12,12 +12,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
-from exoactor.errors import BadInput
-from exoactor.motion import HumanMotion
+from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion
 from exoactor_pose.file import FileReader
-from exoactor_pose.readers import read, recognises
-from exoactor_pose.readers.place import floor_under
+from exoactor_pose.importers import read, recognises
+from exoactor_pose.importers.place import floor_under
 
 joblib = pytest.importorskip("joblib")
 

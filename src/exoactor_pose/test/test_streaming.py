@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BODY_JOINT_NAMES, BodyModel
-from exoactor.errors import BadInput
-from exoactor.motion import HumanMotion
-from exoactor_pose.anatomy import landmark_points
-from exoactor_pose.camera import Camera
-from exoactor_pose.detectors import Pose
-from exoactor_pose.fit import Weights, fit
-from exoactor_pose.landmarks import Tracker
-from exoactor_pose.people import Person
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion
+from exoactor_pose.detection.anatomy import landmark_points
+from exoactor_pose.detection.detectors import Pose
+from exoactor_pose.detection.landmarks import Tracker
+from exoactor_pose.detection.people import Person
+from exoactor_pose.fitting.camera import Camera
+from exoactor_pose.fitting.fit import Weights, fit
 from exoactor_pose.streaming import MotionStream, joined
 
 FPS = 15.0

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from exoactor.errors import BadInput, Missing
-from exoactor.stages import load_backend
-from exoactor_pose.anatomy import LANDMARK_NAMES
-from exoactor_pose.detectors import Person
-from exoactor_pose.landmarks import Tracker
+from exoactor_core.errors import BadInput, Missing
+from exoactor_core.stages import load_backend
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES
+from exoactor_pose.detection.detectors import Person
+from exoactor_pose.detection.landmarks import Tracker
 from exoactor_pose.vitpose import VitposeDetector, landmarks_of
 
 POSE_SIZE = {"height": 256, "width": 192}

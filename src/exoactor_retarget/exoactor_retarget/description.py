@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import BadInput
+from exoactor_core.errors import BadInput
 from exoactor_description import touching_links
 
 
@@ -112,7 +112,7 @@ def _shape(geometry: ET.Element) -> tuple[list[tuple[np.ndarray, float]], np.nda
     if shape.tag == "box":
         half = _vector(shape, "size") / 2
         return _box_capsules(half), half * np.array([[-1.0, 1, -1], [-1, -1, -1], [1, 1, -1], [1, -1, -1]])
-    if shape.tag in ("cylinder", "capsule"):  # cylinders collide as capsules of their length (exoactor.robot)
+    if shape.tag in ("cylinder", "capsule"):  # cylinders collide as capsules of their length (exoactor_core.robot)
         radius, length = float(shape.get("radius")), float(shape.get("length"))
         half_line = max(length / 2 - radius, 1e-4) if shape.tag == "cylinder" else length / 2
         return [(np.array([[0, 0, -half_line], [0, 0, half_line]]), radius)], np.zeros((0, 3))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BodyModel
-from exoactor.motion import HumanMotion
+from exoactor_core.body import BodyModel
+from exoactor_core.motion import HumanMotion
 from exoactor_retarget.model import SIDES
 
 POINTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor import robot
-from exoactor.motion import RobotMotion
-from exoactor.stages import Metrics
+from exoactor_core import robot
+from exoactor_core.motion import RobotMotion
+from exoactor_core.stages import Metrics
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets

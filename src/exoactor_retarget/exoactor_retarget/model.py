@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import BadInput
+from exoactor_core.errors import BadInput
 from exoactor_description import urdf_path
 from exoactor_retarget.description import read_urdf
 from exoactor_retarget.kinematics import ROOT, Kinematics, Poses, State, cross

@@ -8,19 +8,19 @@ from exoactor_interfaces.action import RetargetMotion
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
-from exoactor.motion import RobotMotion
-from exoactor.ros import frame_prefix
-from exoactor.ros.convert import (
+from exoactor_core.motion import RobotMotion
+from exoactor_core.stages import Retargeting
+from exoactor_ros import frame_prefix
+from exoactor_ros.conversions import (
     human_from_message,
     joint_state_message,
     odometry_message,
     robot_to_message,
 )
-from exoactor.ros.qos import STATE
-from exoactor.ros.replay import Replay
-from exoactor.ros.spin import run
-from exoactor.ros.stage_node import StageNode
-from exoactor.stages import Retargeting
+from exoactor_ros.qos import STATE
+from exoactor_ros.replay import Replay
+from exoactor_ros.spin import run
+from exoactor_ros.stage_node import StageNode
 
 SHOWN_FPS = 25.0
 

@@ -12,10 +12,10 @@ import yaml
 from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput
-from exoactor.motion import HumanMotion, RobotMotion
-from exoactor.stages import Progress, Retargeting, no_progress
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.stages import Progress, Retargeting, no_progress
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import posture, resample
 from exoactor_retarget.kinematics import State

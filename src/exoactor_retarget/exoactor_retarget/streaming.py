@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from exoactor.errors import BadInput
-from exoactor.motion import HumanMotion, RobotMotion
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import Posture, at_times, posture
 from exoactor_retarget.kinematics import State

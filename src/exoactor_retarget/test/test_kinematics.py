@@ -5,9 +5,9 @@ import pinocchio as pin
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor import robot
-from exoactor.errors import BadInput
-from exoactor.motion import RobotMotion
+from exoactor_core import robot
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import RobotMotion
 from exoactor_retarget.collision import distances, near_pairs
 from exoactor_retarget.description import read_urdf
 from exoactor_retarget.initial import three_angles

@@ -9,11 +9,11 @@ from exoactor_interfaces.action import RetargetMotion
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
-from exoactor.motion import JOINT_NAMES, HumanMotion
-from exoactor.ros.convert import human_to_message, robot_from_message
-from exoactor.ros.qos import STATE
-from exoactor.ros.testing import Caller, spinning, until
+from exoactor_core.motion import JOINT_NAMES, HumanMotion
 from exoactor_retarget.node import RetargetNode
+from exoactor_ros.conversions import human_to_message, robot_from_message
+from exoactor_ros.qos import STATE
+from exoactor_ros.testing import Caller, spinning, until
 
 pytestmark = pytest.mark.ros
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor import robot
-from exoactor.body import BodyModel
-from exoactor.errors import BadInput, Cancelled
-from exoactor.formats import load_human
-from exoactor.motion import HumanMotion, RobotMotion
+from exoactor_core import robot
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput, Cancelled
+from exoactor_core.formats import load_human
+from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_retarget.collision import distances
 from exoactor_retarget.contacts import detect, ground, intervals, without_short
 from exoactor_retarget.human import posture, resample
@@ -68,8 +68,8 @@ def person(motion):
 
 
 def choreography(task):
-    language = pytest.importorskip("exoactor_gen.language")
-    choreographer = pytest.importorskip("exoactor_gen.choreography")
+    language = pytest.importorskip("exoactor_gen.mannequin.language")
+    choreographer = pytest.importorskip("exoactor_gen.mannequin.choreography")
     return choreographer.choreograph(language.parse(task), np.zeros(10))
 
 

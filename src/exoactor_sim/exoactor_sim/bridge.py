@@ -7,9 +7,9 @@ import logging
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor import unitree
-from exoactor.wire import MOTOR_TIMEOUT, LowCmdBytes, LowStateBytes
 from exoactor_sim.world import NUM_JOINTS, MotorCommand, World
+from exoactor_unitree import sdk as unitree
+from exoactor_unitree.wire import MOTOR_TIMEOUT, LowCmdBytes, LowStateBytes
 
 log = logging.getLogger("exoactor.sim")
 
@@ -23,7 +23,7 @@ class Bridge:
     Raises
     ------
     Missing, BadInput
-        As `exoactor.unitree.open_dds`.
+        As `exoactor_unitree.sdk.open_dds`.
     """
 
     def __init__(self, network_interface: str = "lo", domain: int = 1) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from annotated_types import Interval
 
-from exoactor.errors import Missing
-from exoactor.ros.environment import check_environment
+from exoactor_core.environment import check_environment
+from exoactor_core.errors import Missing
 from exoactor_sim.world import World
 
 PARAMETERS = {
@@ -25,7 +25,7 @@ PARAMETERS = {
 
 def _declared(node: Any, defaults: dict[str, Any]) -> dict[str, Any]:
     """Declare the parameters and return the settings."""
-    from exoactor.ros.parameters import Parameters
+    from exoactor_ros.parameters import Parameters
 
     parameters = Parameters(node)
     return {

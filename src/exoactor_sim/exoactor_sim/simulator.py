@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-from exoactor.errors import ExoActorError
+from exoactor_core.errors import ExoActorError
 
 log = logging.getLogger("exoactor.sim")
 
@@ -59,9 +59,9 @@ def run(
     Raises
     ------
     Missing, BadInput
-        As `exoactor.unitree.open_dds`; or a library is missing.
+        As `exoactor_unitree.sdk.open_dds`; or a library is missing.
     """
-    from exoactor import unitree
+    from exoactor_unitree import sdk as unitree
 
     unitree.open_dds(network_interface, domain)  # first, since what it has to say is said at once
     from exoactor_sim.bridge import Bridge

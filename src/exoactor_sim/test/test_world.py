@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from exoactor.robot import EFFORT_LIMITS, STANDING
+from exoactor_core.robot import EFFORT_LIMITS, STANDING
 from exoactor_sim.world import COMMAND_TIMEOUT, MotorCommand, World
 
 ON = np.ones(29, dtype=bool)

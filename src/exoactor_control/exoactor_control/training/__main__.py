@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from exoactor.cli import progress_bars
-from exoactor_control.description import FOLDER, known_descriptions
+from exoactor_control.policy.spec import FOLDER, known_descriptions
 from exoactor_control.training import data as references
 from exoactor_control.training.improve import Clips, Improvement, screen
 from exoactor_control.training.split import part_of

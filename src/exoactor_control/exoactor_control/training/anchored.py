@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING, forward_kinematics
-from exoactor_control.description import Description
+from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
 from exoactor_control.metrics import JUDGED, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
-from exoactor_control.observations import roll_pitch_yaw
-from exoactor_control.reference import RATE
-from exoactor_control.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
+from exoactor_control.policy.observations import roll_pitch_yaw
+from exoactor_control.policy.spec import Description
+from exoactor_control.reference.trajectory import RATE
 from exoactor_control.training.environment import HISTORY, MIMIC, Episode, Robots, Variation
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import STANDING, forward_kinematics
 
 AHEAD = np.array([5, 10, 25, 50])
 """Steps of 20 ms ahead at which the reference is seen."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from exoactor.errors import BadInput, ExoActorError
-from exoactor.files import save_bytes
-from exoactor.motion import HumanMotion, RobotMotion
-from exoactor.stages import Progress, load_backend, no_progress
-from exoactor_control.reference import prepare
+from exoactor_control.reference.trajectory import prepare
 from exoactor_control.training.references import random_task
 from exoactor_control.training.whole_body import FAMILIES, whole_body
+from exoactor_core.errors import BadInput, ExoActorError
+from exoactor_core.files import save_bytes
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.stages import Progress, load_backend, no_progress
 
 _TASKS = 0.4
 """Share of random tasks of the generator; the rest are random whole-body references."""

@@ -8,7 +8,7 @@ rather than when it was measured, so that the student learns to look ahead over 
 without the sensors' noise.
 
 A tracker of ours in the teacher's place is gone on with: it keeps what it does, and learns to do by itself, told the
-motion alone, what it does under a motion's guide (`exoactor_control.refine`).
+motion alone, what it does under a motion's guide (`exoactor_control.rehearsal.reference_correction`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from exoactor.files import atomic_path, save_bytes
-from exoactor.stages import Progress, no_progress
-from exoactor_control.description import FOLDER, Description
-from exoactor_control.reference import RATE
+from exoactor_control.policy.spec import FOLDER, Description
+from exoactor_control.reference.trajectory import RATE
 from exoactor_control.training.environment import OBSERVATION, Episode, Robots, Variation
+from exoactor_core.files import atomic_path, save_bytes
+from exoactor_core.stages import Progress, no_progress
 
 HIDDEN = (512, 256, 128)
 JOINTS = 29

@@ -1,7 +1,8 @@
 """Many simulated G1s at once, each following its own reference, seen and driven as a TWIST2-like policy does.
 
-The robots' observations are those of `exoactor_control.policy.Policy` for ``policies/twist2.yaml``, number by number,
-and the motors' torque and the speed of their targets are limited as `exoactor_control.safety.Safety` limits them.
+The robots' observations are those of `exoactor_control.policy.policy.Policy` for ``policies/twist2.yaml``, number by
+number, and the motors' torque and the speed of their targets are limited as
+`exoactor_control.controller.safety.Safety` limits them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ import mujoco.rollout
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor.motion import JOINT_NAMES
-from exoactor.robot import (
+from exoactor_control.controller.safety import TARGET_SPEED
+from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, corrections, turn
+from exoactor_control.policy.policy import Description, roll_pitch_yaw
+from exoactor_control.reference.trajectory import RATE, Trajectory
+from exoactor_control.rotations import wrap
+from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.robot import (
     EFFORT_LIMITS,
     JOINT_LIMITS,
     STANDING,
@@ -24,11 +30,6 @@ from exoactor.robot import (
     as_servos,
     mujoco_model,
 )
-from exoactor_control.policy import Description, roll_pitch_yaw
-from exoactor_control.reference import RATE, Trajectory
-from exoactor_control.rotations import wrap
-from exoactor_control.safety import TARGET_SPEED
-from exoactor_control.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, corrections, turn
 
 HISTORY = 10
 STEP = 127

@@ -20,19 +20,19 @@ import onnxruntime
 import torch
 from torch import nn
 
-from exoactor.errors import BadInput, Missing, Refused
-from exoactor.files import atomic_path, save_bytes
-from exoactor.motion import RobotMotion
-from exoactor.robot import STANDING
-from exoactor.stages import Progress, no_progress
-from exoactor_control.description import FOLDER, Description
-from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare
-from exoactor_control.repair import LOW_FLIGHT, flight
+from exoactor_control.policy.spec import FOLDER, Description
+from exoactor_control.reference.repair import LOW_FLIGHT, flight
+from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
 from exoactor_control.training.distill import _CORRECTION, JOINTS, Student, to_onnx
 from exoactor_control.training.environment import PLAIN, Episode, Variation
 from exoactor_control.training.references import Library, mirror
 from exoactor_control.training.split import write_seen
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.files import atomic_path, save_bytes
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import STANDING
+from exoactor_core.stages import Progress, no_progress
 
 HIDDEN = (768, 384, 192)
 _SEEN = ("asap_*", "kimodo_*", "task_*", "twist2_*")

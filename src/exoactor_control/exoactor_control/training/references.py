@@ -9,13 +9,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor.errors import ExoActorError, Missing, Refused
-from exoactor.files import save_bytes
-from exoactor.motion import JOINT_NAMES, RobotMotion
-from exoactor.robot import JOINT_LIMITS, STANDING
-from exoactor.stages import Progress, load_backend, no_progress
-from exoactor_control.reference import RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
+from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
 from exoactor_control.training.environment import Episode
+from exoactor_core.errors import ExoActorError, Missing, Refused
+from exoactor_core.files import save_bytes
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.robot import JOINT_LIMITS, STANDING
+from exoactor_core.stages import Progress, load_backend, no_progress
 
 _ARMS = slice(15, 29)
 _LEGS_AND_WAIST = slice(0, 15)

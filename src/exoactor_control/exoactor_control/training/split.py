@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from exoactor.files import save_bytes
+from exoactor_core.files import save_bytes
 
 PARTS = ("training", "validation", "test")
 

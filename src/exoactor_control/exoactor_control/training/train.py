@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from exoactor.errors import BadInput
-from exoactor.stages import Metrics, Progress, no_progress
-from exoactor_control.policy import Policy, policy_file
+from exoactor_control.policy.policy import Policy, policy_file
 from exoactor_control.training.distill import Distillation
 from exoactor_control.training.references import Library, make
+from exoactor_core.errors import BadInput
+from exoactor_core.stages import Metrics, Progress, no_progress
 
 TEACHER_LAYOUT = "twist2"
 
@@ -23,7 +23,8 @@ class Training:
     ----------
     teacher
         ONNX file of a tracker with TWIST2's layout; or "exoactor" or the file of a tracker of ours, which is gone on
-        with: it learns to do by itself what it does under the motions' guides (`exoactor_control.refine`).
+        with: it learns to do by itself what it does under the motions' guides
+        (`exoactor_control.rehearsal.reference_correction`).
     output
         Folder for the references (``references/``), ``checkpoint.pt`` and ``exoactor.onnx``. What is there is gone on
         with: the same command again continues a training that was broken off.

@@ -3,7 +3,8 @@
 A plan says where the feet are and what bears the robot. The centre of mass follows from it by the linear inverted
 pendulum (S. Kajita and others, "The 3D linear inverted pendulum mode", IROS 2001): of all its motions over a given zero
 moment point z the one that stays bounded is x(t) = integral of w/2 exp(-w |t - s|) z(s) ds. In flight the pelvis is on
-a parabola. The legs reach for the feet by inverse kinematics; the rest is for `exoactor_control.reference.prepare`.
+a parabola. The legs reach for the feet by inverse kinematics; the rest is for
+`exoactor_control.reference.trajectory.prepare`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import pinocchio as pin
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor.motion import RobotMotion
-from exoactor.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, configurations, pinocchio_model
-from exoactor_control.reference import RATE
+from exoactor_control.reference.trajectory import RATE
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, configurations, pinocchio_model
 
 _GRAVITY = 9.81
 _FREQUENCY = 3.6  # 1/s of the pendulum

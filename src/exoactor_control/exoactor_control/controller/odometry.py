@@ -1,0 +1,97 @@
+"""Where the robot has got to, by its own legs: what LowState tells of the pelvis' path over the floor.
+
+The lowest points of the soles stand still on the floor while they bear the robot, so the pelvis moves against them as
+the leg joints and the IMU's orientation say; the floor is taken as level. Its speed is carried on by the accelerometer
+and drawn to what the legs say, but no faster than a foot that slides, or comes down on its edge, would have it: such a
+foot errs for a few hundredths of a second, the accelerometer over seconds. While the robot falls freely the legs say
+nothing. (A complementary filter with a bounded innovation.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exoactor_control.rotations import from_quat
+from exoactor_core.robot import Soles
+
+if TYPE_CHECKING:
+    from exoactor_control.controller.state_machine import RobotState
+
+# These five were found on logs of motions tracked in MuJoCo; half or twice as much does little worse.
+_TOUCH = 0.0003
+"""m: how much higher than the lowest a point of the soles may be and still count (by exp(-1)) as one that bears."""
+_TRUST = 0.017
+"""s, time constant with which the speed is drawn to what the legs say."""
+_SLIP = 0.3
+"""m/s: a difference between the two that is larger counts as this much."""
+_SHOCK = 5.0
+"""m/s^2: horizontal accelerations beyond are shocks of a foot's coming down, over before the next state."""
+_FREE = 4.0
+"""m/s^2: an accelerometer that feels less than this is in free fall."""
+_SMOOTHING = 0.1
+"""s, time constant of the reported velocity: the steps of the legs' estimate between contacts stay out of it."""
+_GAP = 0.2
+"""s without a state after which the estimate begins anew from where it was."""
+
+
+class Odometry:
+    """Position and velocity of the pelvis over the floor since the first state, heading by the IMU.
+
+    Give it states at 20 to 100 Hz; each takes less than 0.1 ms. The frame is the one in which the IMU tells the
+    heading, its origin is where the pelvis was in the first state.
+    """
+
+    def __init__(self) -> None:
+        self.position = np.zeros(2)
+        """(2,) m, horizontal."""
+        self.velocity = np.zeros(2)
+        """(2,) m/s, horizontal, smoothed over a step."""
+        self.height, self.climb = 0.0, 0.0
+        """m, of the pelvis over the lower sole; and m/s, how fast it rises, smoothed alike."""
+        self.yaw = 0.0
+        """rad, by the IMU, in (-pi, pi]."""
+        self._soles = Soles()
+        self._points: np.ndarray | None = None
+        self._weights = np.zeros(8)
+        self._speed = np.zeros(2)
+        self._time = -np.inf
+
+    def update(self, state: RobotState) -> None:
+        """Take in a newer state; one that is not newer is ignored."""
+        dt = state.time - self._time
+        if dt <= 0.0:
+            return
+        points = self._soles.points(state.quat_wxyz, state.joint_pos).reshape(8, 3)
+        weights = np.exp((points[:, 2].min() - points[:, 2]) / _TOUCH)
+        if dt < _GAP:
+            # Only points that bear at both times tell how far the pelvis went between them.
+            both = np.sqrt(weights * self._weights) + 1e-12
+            step = both @ (self._points - points) / both.sum()
+            self._speed = self._carried_on(step[:2] / dt, state, dt)
+            share = min(dt / _SMOOTHING, 1.0)
+            self.position = self.position + self._speed * dt
+            self.velocity = self.velocity + share * (self._speed - self.velocity)
+            self.climb += share * (step[2] / dt - self.climb)
+        else:
+            self.velocity, self.climb, self._speed = np.zeros(2), 0.0, np.zeros(2)
+        self.height = -float(points[:, 2].min())
+        self._points, self._weights, self._time = points, weights, state.time
+        w, x, y, z = state.quat_wxyz
+        self.yaw = float(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+
+    def _carried_on(self, by_legs: np.ndarray, state: RobotState, dt: float) -> np.ndarray:
+        """(2,) m/s since the state before, ``dt`` s ago: by the accelerometer and, (2,) m/s, the legs."""
+        felt = float(np.linalg.norm(state.accel))
+        if felt == 0.0:  # not measured
+            return by_legs
+        acceleration = (from_quat(state.quat_wxyz) @ state.accel)[:2]
+        speed = self._speed + limited(acceleration, _SHOCK) * dt
+        trust = 0.0 if felt < _FREE else 1.0 - np.exp(-dt / _TRUST)
+        return speed + trust * limited(by_legs - speed, _SLIP)
+
+
+def limited(vector: np.ndarray, limit: float) -> np.ndarray:
+    """(..., 2) as long as ``limit`` at most."""
+    return vector * np.minimum(1.0, limit / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9))

@@ -1,0 +1,296 @@
+"""The limits that no command leaves, and the signs that the robot must be let down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from annotated_types import Interval
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.reference.trajectory import Frame
+from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS, Soles
+
+if TYPE_CHECKING:
+    from exoactor_control.controller.state_machine import MotorCommand, RobotState
+
+STALE = 0.05
+"""s; a LowState older than this (or from the future, or a clock that goes back) means that the robot is not heard."""
+MAX_TILT = 1.0
+"""rad between the pelvis' up and the reference's: the field's bound of a failed track."""
+MAX_DROP = 0.3
+"""m that the pelvis may be nearer to the lower sole than in the reference."""
+MAX_POSITION_ERROR = 2.5
+"""m that the pelvis may be from where the reference is, by the legs' odometry. Of the rehearsals that succeed (the 28
+shared motions and 15 tasks of the mannequin; our tracker and TWIST2, and ours on robots 10% heavier or lighter, 20 ms
+late) none needs more than 1.97, and that in fast walks; robots that ran away got 2.5 to 12 m."""
+MAX_SPEED_ERROR = 2.0
+"""m/s by which the pelvis may be faster than the reference, likewise: they need up to 1.14; runaways had 1.8 to 4.1."""
+Bound = Annotated[float, Interval(ge=0.1, le=100.0)]
+"""Range of these two."""
+MAX_TEMPERATURE = 90.0
+"""degrees Celsius of a motor; chosen below the 120 that windings commonly bear, as sensors lag."""
+MAX_OVERSHOOT = 0.15
+"""rad that a measured joint may lie outside its limits (encoder offset, soft stops)."""
+MAX_OVERSPEED = 1.5
+"""Measured joint speed over the motor's greatest."""
+MAX_OVERLOAD, OVERLOAD_TIME = 1.2, 0.02
+"""Estimated torque (LowState's tau_est, from the motor's current) over the motor's greatest by the URDF, and for how
+many s: a drive limits its own current, so that more means a broken drive or a wrong estimate. Chosen: 20 % for the
+estimate's error, 20 ms for what an impact reflects."""
+ENCODER_SLACK, TICK = 0.05, 0.001
+"""rad and s that a joint may move between two LowStates beyond `MAX_OVERSPEED` times its greatest speed: noise of the
+encoder, and the resolution of the robot's clock. Chosen."""
+MAX_KP, MAX_KD = 500.0, 50.0
+"""N m/rad and N m s/rad that no command exceeds. Chosen above the policies in use (99 and 6.3 in BeyondMimic, 200 and
+5 in Unitree RL Lab, 150 and 5 in TWIST2)."""
+TAPER = 0.8
+"""Share of a joint's greatest speed from which its driving torque falls, to nothing at that speed, as a motor's own
+torque-speed line does. TWIST2 drives no joint faster than 0.77 on the shared motions."""
+TARGET_SPEED = 1.5
+"""Speed of the position target over the joint's greatest. A policy's target leads the joint, it is a torque in
+disguise: TWIST2's jumps by up to 2.7 in a 20 ms step. Spread so, the shared motions are tracked as well as unlimited
+(joint error 0.0841 rad both; 0.0844 at 1)."""
+START_TILT, START_HEIGHT, START_SPIN = 0.5, 0.45, 2.0
+"""What a robot may be made to stand up from: rad of the pelvis from upright, m of the pelvis above its lower sole (it
+stands at 0.76; one that sits or lies with bent legs is lower) and rad/s of the pelvis. Chosen."""
+
+_MEASURED = ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "accel", "torque", "temperature")
+_LOWEST, _HIGHEST = (np.ascontiguousarray(limit) for limit in JOINT_LIMITS.T)
+
+
+class Safety:
+    """Guards a controller.
+
+    Parameters
+    ----------
+    effort_limits
+        (29,) N m that the policy asks to stay under; the motors' own limits hold in any case.
+    max_position_error, max_speed_error
+        m and m/s, bounds of a runaway: see `check_place`.
+    """
+
+    def __init__(
+        self,
+        effort_limits: np.ndarray | None = None,
+        max_position_error: float = MAX_POSITION_ERROR,
+        max_speed_error: float = MAX_SPEED_ERROR,
+    ) -> None:
+        self.max_position_error, self.max_speed_error = max_position_error, max_speed_error
+        self.effort_limits = EFFORT_LIMITS if effort_limits is None else np.minimum(effort_limits, EFFORT_LIMITS)
+        self._soles = Soles()
+        self._previous: RobotState | None = None
+        self._overload = np.zeros(len(EFFORT_LIMITS))  # s
+        self._target: tuple[np.ndarray, float] | None = None  # the last position target, and when
+
+    def watch(self, state: RobotState | None) -> str:
+        """Return what is wrong with the LowState in the light of those before it, one clause; empty when nothing is.
+
+        An encoder that jumps (the joint cannot have moved so far) and a motor that bears more than its greatest torque
+        for a while. Call it with every LowState.
+        """
+        if state is None or not _finite(state.joint_pos, state.torque):
+            return ""  # `check_state` says so
+        before, self._previous = self._previous, state
+        if before is None:
+            return ""
+        ticks = state.tick - before.tick
+        elapsed = 1e-3 * ticks if state.tick and before.tick else state.time - before.time
+        if not elapsed > 0.0:
+            elapsed = 0.0
+        moved = np.abs(state.joint_pos - before.joint_pos)
+        excess = moved - (MAX_OVERSPEED * VELOCITY_LIMITS * (elapsed + TICK) + ENCODER_SLACK)
+        worst = int(np.argmax(excess))
+        if excess[worst] > 0.0:
+            return f"{JOINT_NAMES[worst]}'s encoder jumped by {moved[worst]:.2f} rad in {1e3 * elapsed:.0f} ms"
+        load = np.abs(state.torque) / EFFORT_LIMITS
+        self._overload = np.where(load > MAX_OVERLOAD, self._overload + elapsed, 0.0)
+        worst = int(np.argmax(self._overload))
+        if self._overload[worst] >= OVERLOAD_TIME:
+            return f"{JOINT_NAMES[worst]} bears {load[worst]:.1f} times its greatest torque"
+        return ""
+
+    def check_start(self, state: RobotState) -> str:
+        """Return why the robot cannot be made to stand up from here, one clause; empty when it can.
+
+        It must stand upright or hang in the band: LowState cannot tell the two apart, nor the height over the floor.
+        What is looked at: the pelvis is upright and does not spin (IMU), and the legs are below it, not folded (joint
+        encoders).
+        """
+        upright = _tilt(state.quat_wxyz, np.zeros(2))
+        if upright > START_TILT:
+            return f"it leans by {upright:.2f} rad, more than {START_TILT:g}: set it on its feet or hang it in the band"
+        height = self._pelvis_height(state.quat_wxyz, state.joint_pos)
+        if height < START_HEIGHT:
+            return (
+                f"its pelvis is {height:.2f} m above its soles, less than {START_HEIGHT:g}: "
+                "set it on its feet or hang it in the band"
+            )
+        spin = float(np.linalg.norm(state.ang_vel))
+        return f"its pelvis turns at {spin:.1f} rad/s, more than {START_SPIN:g}" if spin > START_SPIN else ""
+
+    def check_state(self, state: RobotState | None, now: float, reference: Frame | None = None) -> str:
+        """Return why the robot must be damped, one clause; empty when all is well.
+
+        ``reference`` is what it was told to do; None: tilt and height are not judged.
+        """
+        if state is None:
+            return "no LowState has come"
+        if not now - state.time <= STALE:
+            return f"the last LowState is {1e3 * (now - state.time):.0f} ms old"
+        if state.time - now > STALE:
+            return f"the last LowState is dated {1e3 * (state.time - now):.0f} ms ahead"
+        if not _finite(*(getattr(state, name) for name in _MEASURED)):
+            name = next(name for name in _MEASURED if not _finite(getattr(state, name)))
+            return f"LowState's {name} holds a number that is not finite"
+        if abs(np.linalg.norm(state.quat_wxyz) - 1.0) > 0.05:
+            return "LowState's IMU orientation is not a unit quaternion"
+        for what, excess, unit in (
+            ("hot", state.temperature - MAX_TEMPERATURE, "degrees over the limit"),
+            ("outside its limits", _outside(state.joint_pos) - MAX_OVERSHOOT, "rad more than is borne"),
+            ("too fast", np.abs(state.joint_vel) - MAX_OVERSPEED * VELOCITY_LIMITS, "rad/s over the limit"),
+        ):
+            worst = int(np.argmax(excess))
+            if excess[worst] > 0.0:
+                return f"{JOINT_NAMES[worst]} is {what}, {excess[worst]:.2f} {unit}"
+        if reference is not None:
+            tilt = _tilt(state.quat_wxyz, reference.roll_pitch)
+            if tilt > MAX_TILT:
+                return f"the robot tilts {tilt:.2f} rad away from the reference"
+        return ""
+
+    def check_height(self, state: RobotState, reference: Frame) -> str:
+        """Return why the robot must be damped when its pelvis is far nearer to its soles than it should be; or empty.
+
+        LowState knows no height: this is the pelvis above the lower sole, by the encoders and the IMU.
+        """
+        told = np.array([reference.roll_pitch[1], reference.roll_pitch[0]])
+        level = Rotation.from_euler("YX", told).as_quat(scalar_first=True)
+        is_ = self._pelvis_height(state.quat_wxyz, state.joint_pos)
+        should = self._pelvis_height(level, reference.joint_pos)
+        return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
+
+    def check_place(self, position_error: float, speed_error: float) -> str:
+        """Return why the robot must be damped when it runs away; or empty.
+
+        ``position_error`` m lie between the pelvis and where the reference is, and it is ``speed_error`` m/s faster.
+        """
+        if not position_error <= self.max_position_error:
+            return (
+                f"the robot ran away: it is {position_error:.2f} m from the reference, "
+                f"more than {self.max_position_error:g}"
+            )
+        if not speed_error <= self.max_speed_error:
+            return (
+                f"the robot ran away: it is {speed_error:.2f} m/s faster than the reference, "
+                f"more than {self.max_speed_error:g}"
+            )
+        return ""
+
+    def _pelvis_height(self, quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> float:
+        """Height of the pelvis above the lower sole, m, of one pose."""
+        return -float(self._soles.points(quat_wxyz / np.linalg.norm(quat_wxyz), joint_pos)[..., 2].min())
+
+    def check_frame(self, frame: Frame) -> str:
+        """Return why the reference is lost, one clause; empty when it is there."""
+        values = (
+            frame.lin_vel_xy,
+            frame.height,
+            frame.roll_pitch,
+            frame.yaw,
+            frame.yaw_rate,
+            frame.joint_pos,
+            frame.lin_vel_z,
+            frame.joint_vel,
+        )
+        return "" if all(np.isfinite(v).all() for v in values) else "the reference holds a number that is not finite"
+
+    def begin(self, joint_pos: np.ndarray, now: float) -> None:
+        """Let the position targets set out from here: joints (29,) rad, ``now`` in s."""
+        self._target = joint_pos, now
+
+    def limit(self, command: MotorCommand, state: RobotState, now: float | None = None) -> MotorCommand:
+        """Bring a command inside every limit.
+
+        Position targets stay inside the joint limits and move no faster than `TARGET_SPEED` allows (where ``now`` says
+        when); velocity targets stay inside the motors' speeds, gains inside `MAX_KP` and `MAX_KD`. What drives a joint
+        on falls from `TAPER` of its greatest speed to nothing at that speed, beyond which it is only damped, and it
+        would be gone at that speed if the joint reached it before the next command. Where the torque at the measured
+        position and velocity would still exceed the effort limit, the joint's gains and feed-forward are scaled down
+        to meet it.
+
+        Raises
+        ------
+        ValueError
+            The command, or the state, holds a number that is not finite, or not one for each motor.
+        """
+        values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
+        if any(np.shape(v) != EFFORT_LIMITS.shape for v in values):
+            raise ValueError(f"a command that is not {len(EFFORT_LIMITS)} numbers was held back")
+        if not _finite(*values):
+            raise ValueError("a command with a number that is not finite was held back")
+        q = command.q
+        if now is not None and self._target is not None:
+            last, then = self._target
+            step = TARGET_SPEED * VELOCITY_LIMITS * max(0.0, now - then)
+            q = _clip(q, last - step, last + step)
+        q = _clip(q, _LOWEST, _HIGHEST)
+        if now is not None:
+            self._target = q, now
+        kp, kd = _clip(command.kp, 0.0, MAX_KP), _clip(command.kd, 0.0, MAX_KD)
+        dq = _clip(command.dq, -VELOCITY_LIMITS, VELOCITY_LIMITS)
+        tau = _clip(command.tau, -EFFORT_LIMITS, EFFORT_LIMITS)
+        drive = kp * (q - state.joint_pos) + kd * dq + tau
+        room = _clip((1.0 - np.abs(state.joint_vel) / VELOCITY_LIMITS) / (1.0 - TAPER), 0.0, 1.0)
+        room = np.where(drive * state.joint_vel > 0.0, room, 1.0)
+        make = type(command)
+        command = make(q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * tau)
+        torque = np.abs(command.torque(state.joint_pos, state.joint_vel))
+        scale = np.minimum(1.0, self.effort_limits / np.maximum(torque, 1e-9))
+        command = make(q=q, dq=command.dq, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
+        return _fade(command, state)
+
+    def blind_damping(self, gain: float) -> np.ndarray:
+        """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one."""
+        return np.minimum(gain, self.effort_limits / VELOCITY_LIMITS)
+
+
+def _fade(command: MotorCommand, state: RobotState) -> MotorCommand:
+    """Have the torque be gone at the joint's greatest speed, should the joint reach that before the next command.
+
+    Where the command's own damping is too weak for that, more damping about a velocity target that leaves the torque
+    at the measured velocity as it is.
+    """
+    v = state.joint_vel
+    torque = command.torque(state.joint_pos, v)
+    room = VELOCITY_LIMITS - np.sign(torque) * v
+    slow = np.abs(v) < VELOCITY_LIMITS
+    kd = np.where(slow, np.maximum(command.kd, np.abs(torque) / np.where(slow, room, 1.0)), command.kd)
+    kd = np.minimum(kd, np.maximum(command.kd, MAX_KD))
+    share = command.kd / np.maximum(kd, 1e-9)
+    return replace(command, kd=kd, dq=np.where(kd > command.kd, v + share * (command.dq - v), command.dq))
+
+
+def _outside(joint_pos: np.ndarray) -> np.ndarray:
+    return np.maximum(_LOWEST - joint_pos, joint_pos - _HIGHEST)
+
+
+def _finite(*arrays: np.ndarray) -> bool:
+    """Whether every number of one-dimensional arrays is finite: in one go, as 500 commands a second want it."""
+    return bool(np.isfinite(np.concatenate(arrays)).all())
+
+
+def _clip(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """As np.clip, without its overhead, which is most of it for 29 numbers."""
+    return np.minimum(np.maximum(values, low), high)
+
+
+def _tilt(quat_wxyz: np.ndarray, roll_pitch: np.ndarray) -> float:
+    """Angle in rad between the world's up as the two orientations see it."""
+    w, x, y, z = quat_wxyz
+    seen = np.array([2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z])
+    roll, pitch = roll_pitch
+    wanted = np.array([-np.sin(pitch), np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch)])
+    return float(np.arccos(np.clip(seen @ wanted / np.linalg.norm(seen), -1.0, 1.0)))

@@ -1,0 +1,342 @@
+"""Standing on one leg: the motion is leaned over the foot that carries, and a regulator keeps the robot above it.
+
+A person's centre of mass is over the foot; the robot's, with the person's angles, is some centimetres beside the middle
+of a sole that is six wide, on an ankle that is not level. And trackers that were trained on walks and gestures do not
+stay on one foot: they hop. So, while a motion stands on one leg for longer than a kick takes, and the robot is where it
+can be held, the joints' targets come from a linear quadratic regulator about the motion, with the sole on the floor and
+gravity borne; the policy steps and hops the robot there, and has it back when it is pushed away. The regulator's cost
+is that of MuJoCo's tutorial on a humanoid that stands on one leg (github.com/google-deepmind/mujoco, python/LQR.ipynb):
+the centre of mass over the foot first of all.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+from functools import cache
+
+import mujoco
+import numpy as np
+from scipy.interpolate import make_interp_spline
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import brentq
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.reference.trajectory import RATE
+from exoactor_control.rotations import about_z
+from exoactor_core.errors import Refused
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_model, sole_points
+
+FEET = ("left", "right")
+_TIMESTEP = 0.002  # s
+_PERIOD = round(1.0 / RATE / _TIMESTEP)  # of them between targets
+
+_RAISED = 0.05
+"""m that the other foot is off the floor."""
+_HELD = 2.5
+"""s for which, at least; kicks, which the trackers do by themselves, take 2 at most."""
+_STILL = 0.15
+"""m that the foot which carries may wander meanwhile: as it does in motions that were estimated, but not in hops."""
+_BESIDE = 0.2
+"""m that the centre of mass may be beside the foot before something else must be carrying, a chair or a table."""
+
+# From here on: found in simulation on two stands of 4 and 6 s and their mirror images, on robots 10 % lighter and
+# heavier, commands 20 ms late
+_MIDDLE, _FREE = np.array([0.02, 0.0]), np.array([0.015, 0.003])
+"""m from the ankle, forward and to the left: where the centre of mass belongs, and how far from there it is left."""
+_LEVELLED = 0.15
+"""s, deviation of the Gaussian over which the lean comes and goes."""
+_CAPTURED = np.array([0.08, 0.03])
+"""m from the middle within which the extrapolated centre of mass must be for the regulator to hold the robot."""
+_TAKEN, _LOST, _FALL = 0.4, 0.1, 0.2
+"""s in which the regulator takes the robot over when it can, and gives it back when it cannot, and at the end."""
+_OFF, _MOVED, _TILTED, _BENT, _SPEED = 0.1, 1.0, 0.2, 1.0, 5.0
+"""The regulator's costs are squares of shares of these: m of the centre of mass, m and rad of the pelvis, rad and rad/s
+of the joints."""
+_EFFORT = 1.0 / 3.0
+"""Share of a motor's greatest torque by which a target that is moved costs as much."""
+_FREQUENCY = 3.6
+"""1/s of the pendulum that the G1 on one leg is. Its centre of mass is extrapolated by its speed over this (A. L. Hof,
+"The 'extrapolated center of mass' concept suggests a simple control of balance in walking", Human Movement Science 27,
+2008)."""
+_KNOT = 10
+"""Frames between two linearisations."""
+
+
+@cache
+def robot_model() -> mujoco.MjModel:
+    """The G1's; it is not to be changed. To read it holds the interpreter's lock for 0.1 s: do it in time."""
+    return mujoco_model(_TIMESTEP, visuals=False)
+
+
+def stands(motion: RobotMotion) -> list[tuple[int, int, int]]:
+    """Foot (0: left, 1: right), first frame and one past the last, of every stand on one leg, one after the other."""
+    soles = sole_points(motion)
+    low, middle = soles[..., 2].min(axis=2), soles.mean(axis=2)
+    found = []
+    for foot in (0, 1):
+        edges = np.diff(np.r_[False, low[:, 1 - foot] - low[:, foot] > _RAISED, False].astype(int))
+        for first, end in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
+            long = (end - first) / motion.fps >= _HELD
+            still = np.ptp(middle[first:end, foot, :2], axis=0).max() < _STILL
+            if long and still and _carries(motion, foot, first, end):
+                found.append((foot, int(first), int(end)))
+    return sorted(found, key=lambda stand: stand[1])
+
+
+def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
+    """The foot alone can carry the robot: its centre of mass is not far beside it."""
+    body = _Body(robot_model(), foot)
+    for i in range(first, end, _KNOT):
+        body.place(motion.root_quat_wxyz[i], motion.joint_pos[i])
+        if np.linalg.norm(body.over()[:2]) > _BESIDE:
+            return False
+    return True
+
+
+def lean_over(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[RobotMotion, list[str]]:
+    """Lean the motion over the foot that carries in each of its `stands`, and level that sole.
+
+    Returns
+    -------
+    The motion, and what was done, one sentence each.
+    """
+    notes = []
+    for foot, first, end in found:
+        motion, angle = _leaned(motion, foot, first, end)
+        span = f"{first / motion.fps:.1f} to {end / motion.fps:.1f} s"
+        notes.append(f"The motion was leaned by up to {angle:.2f} rad, to stand on the {FEET[foot]} leg from {span}.")
+    return motion, notes
+
+
+def _leaned(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[RobotMotion, float]:
+    """Return the motion leaned in one stand, and by how many rad at most."""
+    body = _Body(robot_model(), foot)
+    ankle = 6 * foot + np.arange(4, 6)
+    pos, quat, joints = motion.root_pos.copy(), motion.root_quat_wxyz.copy(), motion.joint_pos.copy()
+    lean = np.zeros((len(motion), 3))  # rotation vectors, in the world
+    for i in range(first, end):
+        pose = joints[i].copy()
+        for _ in range(3):  # the lean changes what makes the sole level, and that hardly changes the lean
+            leaned = _turned(lean[i], quat[i])
+            body.place(leaned, pose)
+            pose[ankle] = body.level_ankle()
+            body.place(leaned, pose)
+            over = about_z(-body.heading) @ body.over()
+            off = over[:2] - np.clip(over[:2], _MIDDLE - _FREE, _MIDDLE + _FREE)
+            lean[i] += about_z(body.heading) @ [off[1] / over[2], -off[0] / over[2], 0.0]
+    spread = _LEVELLED * motion.fps
+    lean = gaussian_filter1d(lean, spread, axis=0, mode="nearest")
+    inside = np.zeros(len(motion))
+    inside[first:end] = 1.0
+    levelled = gaussian_filter1d(inside, spread, mode="nearest")
+    soles = sole_points(motion)[:, foot]
+    for i in np.flatnonzero(levelled > 1e-3):
+        centre = soles[i].mean(axis=0)
+        pos[i] = centre + Rotation.from_rotvec(lean[i]).apply(pos[i] - centre)
+        quat[i] = _turned(lean[i], quat[i])
+        body.place(quat[i], joints[i])
+        joints[i, ankle] += levelled[i] * (body.level_ankle() - joints[i, ankle])
+    joints = np.clip(joints, *JOINT_LIMITS.T)
+    leaned = replace(motion, root_pos=pos, root_quat_wxyz=quat, joint_pos=joints)
+    pos[:, 2] += soles[..., 2].min(axis=1) - sole_points(leaned)[:, foot, :, 2].min(axis=1)
+    return leaned, float(np.linalg.norm(lean, axis=1).max())
+
+
+def _turned(by: np.ndarray, quat_wxyz: np.ndarray) -> np.ndarray:
+    return (Rotation.from_rotvec(by) * Rotation.from_quat(quat_wxyz, scalar_first=True)).as_quat(scalar_first=True)
+
+
+class OneLeg:
+    """The regulator of one stand.
+
+    Parameters
+    ----------
+    motion
+        At `RATE`, leaned (`lean_over`).
+    stand
+        One of its `stands`, as they were before it was leaned.
+    kp, kd
+        (29,) of the motors, N m/rad and N m s/rad.
+
+    Raises
+    ------
+    Refused
+        Something else than the foot is on the floor.
+    """
+
+    def __init__(self, motion: RobotMotion, stand: tuple[int, int, int], kp: np.ndarray, kd: np.ndarray) -> None:
+        foot, self._first, end = stand
+        model = copy(robot_model())
+        as_servos(model, kp, kd, EFFORT_LIMITS)
+        self._body = _Body(model, foot)
+        frames = range(self._first, end)
+        self._poses = [self._body.on_floor(motion.root_quat_wxyz[i], motion.joint_pos[i])[0] for i in frames]
+        self._share = 0.0
+        knots = np.unique(np.r_[np.arange(0, len(frames), _KNOT), len(frames) - 1])
+        linear = [self._linearised(self._poses[k], kp) for k in knots]
+        self._borne = _between(knots, np.array([borne for *_, borne in linear]))
+        self._gains = _between(knots, np.array([_gain(*system, kp) for *system, _ in linear]))
+
+    def mixed(
+        self,
+        index: int,
+        target: np.ndarray,
+        quat_wxyz: np.ndarray,
+        joint_pos: np.ndarray,
+        ang_vel: np.ndarray,
+        joint_vel: np.ndarray,
+    ) -> np.ndarray:
+        """Mix the policy's joint targets (29,) rad at a frame of the motion with the regulator's, frame after frame.
+
+        The regulator fades in once the robot can be held, and out when it cannot any more: then the policy steps.
+
+        ``quat_wxyz`` (4,) and ``ang_vel`` (3,) rad/s are the pelvis', in its own frame; ``joint_pos`` (29,) rad and
+        ``joint_vel`` (29,) rad/s.
+        """
+        i, body = index - self._first, self._body
+        if not 0 <= i < len(self._poses):
+            self._share = 0.0
+            return target
+        wanted = self._poses[i]
+        pose, speed = body.on_floor(quat_wxyz, joint_pos, ang_vel, joint_vel)
+        can = self._can_be_held(pose, speed)
+        self._share = float(np.clip(self._share + (1.0 / _TAKEN if can else -1.0 / _LOST) / RATE, 0.0, 1.0))
+        off = np.zeros(body.model.nv)
+        mujoco.mj_differentiatePos(body.model, off, 1.0, wanted, pose)
+        held = wanted[7:] + self._borne[i] - self._gains[i] @ np.r_[off, speed]
+        share = min(self._share, (len(self._poses) - i) / RATE / _FALL)
+        return target + share * (held - target)
+
+    def _can_be_held(self, pose: np.ndarray, speed: np.ndarray) -> bool:
+        """The extrapolated centre of mass is over the sole."""
+        body = self._body
+        body.set(pose, speed)
+        over = body.over()[:2] + body.over_jacobian() @ speed / _FREQUENCY
+        return bool(np.all(np.abs(over - _MIDDLE) < _CAPTURED))
+
+    def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and (29,) rad that bear gravity."""
+        body, model, data = self._body, self._body.model, self._body.data
+
+        def inverse(height: float) -> np.ndarray:
+            """Forces (35,) that hold the pose still with the pelvis so much higher."""
+            data.qpos[:], data.qvel[:], data.ctrl[:] = pose, 0.0, 0.0
+            data.qpos[2] += height
+            mujoco.mj_forward(model, data)
+            data.qacc[:] = 0.0
+            mujoco.mj_inverse(model, data)
+            return data.qfrc_inverse.copy()
+
+        if inverse(_RAISED)[2] <= 0.0:
+            raise Refused("The motion stands on one leg with another part of the robot below that foot.")
+        # The floor is a little soft: as deep in it as bears the weight
+        height = brentq(lambda z: inverse(z)[2], -_RAISED, _RAISED, xtol=1e-7)
+        borne = inverse(height)[6:] / kp
+        data.ctrl[:] = pose[7:] + borne
+        mujoco.mj_forward(model, data)
+        nv, nu = model.nv, model.nu
+        a, b = np.zeros((2 * nv, 2 * nv)), np.zeros((2 * nv, nu))
+        mujoco.mjd_transitionFD(model, data, 1e-6, True, a, b, None, None)
+        period_a, period_b = np.eye(2 * nv), np.zeros_like(b)
+        for _ in range(_PERIOD):
+            period_a, period_b = a @ period_a, a @ period_b + b
+        over = body.over_jacobian() / _OFF
+        extrapolated = np.hstack([over, over / _FREQUENCY])
+        allowed = np.r_[[_MOVED] * 3, [_TILTED] * 3, [_BENT] * nu, [np.inf] * 3, [_SPEED] * (3 + nu)]
+        cost = extrapolated.T @ extrapolated + np.diag(allowed**-2.0)
+        return period_a, period_b, cost, borne
+
+
+def _gain(a: np.ndarray, b: np.ndarray, cost: np.ndarray, kp: np.ndarray) -> np.ndarray:
+    """(29, 70) of the linear quadratic regulator.
+
+    The Riccati equation is solved by doubling (E. K.-W. Chu, H.-Y. Fan, W.-W. Lin, C.-S. Wang, "Structure-preserving
+    algorithms for periodic discrete-time algebraic Riccati equations", 2004): a tenth of the time of
+    `scipy.linalg.solve_discrete_are`, which holds the interpreter's lock all along, and the control loop up.
+    """
+    effort = np.diag((kp / (_EFFORT * EFFORT_LIMITS)) ** 2)
+    f, g, h = a, b @ np.linalg.solve(effort, b.T), cost
+    for _ in range(30):
+        w = f @ np.linalg.inv(np.eye(len(f)) + g @ h)
+        more = f.T @ h @ np.linalg.solve(np.eye(len(f)) + g @ h, f)
+        f, g, h = w @ f, g + w @ g @ f.T, h + 0.5 * (more + more.T)
+        if np.abs(more).max() < 1e-9 * np.abs(h).max():
+            break
+    return np.linalg.solve(effort + b.T @ h @ b, b.T @ h @ a)
+
+
+def _between(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (K, ...) at frames, (frames, ...) at each frame from the first to the last."""
+    return make_interp_spline(knots, values, k=1)(np.arange(knots[-1] + 1))
+
+
+class _Body:
+    """The robot's body as it is over one foot."""
+
+    def __init__(self, model: mujoco.MjModel, foot: int) -> None:
+        self.model, self.data = model, mujoco.MjData(model)
+        self._foot = model.body(f"{FEET[foot]}_ankle_roll_link").id
+        self._shank = model.body(f"{FEET[foot]}_knee_link").id
+        geoms = np.flatnonzero((model.geom_bodyid == self._foot) & (model.geom_type == mujoco.mjtGeom.mjGEOM_SPHERE))
+        self._sole, self._radius = geoms, model.geom_size[geoms, 0]
+
+    def set(self, pose: np.ndarray, speed: np.ndarray | float) -> None:
+        """Set MuJoCo's position (36,) and velocity (35,), and what follows from them for the bodies."""
+        self.data.qpos[:], self.data.qvel[:] = pose, speed
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+
+    def place(
+        self,
+        quat_wxyz: np.ndarray,
+        joint_pos: np.ndarray,
+        ang_vel: np.ndarray | None = None,
+        joint_vel: np.ndarray | None = None,
+    ) -> None:
+        """Set the pose, the pelvis at the origin, and the speeds; without them it is still."""
+        speed = 0.0 if ang_vel is None else np.r_[0.0, 0.0, 0.0, ang_vel, joint_vel]
+        self.set(np.r_[0.0, 0.0, 0.0, quat_wxyz, joint_pos], speed)
+
+    @property
+    def heading(self) -> float:
+        """rad, of the toes."""
+        toes = self.data.xmat[self._foot].reshape(3, 3)[:, 0]
+        return float(np.arctan2(toes[1], toes[0]))
+
+    def over(self) -> np.ndarray:
+        """(3,) m, from the ankle to the centre of mass, in the world."""
+        return self.data.subtree_com[1] - self.data.xpos[self._foot]
+
+    def over_jacobian(self) -> np.ndarray:
+        """(2, 35) how `over` moves in the plane."""
+        com, foot = np.zeros((2, 3, self.model.nv))
+        mujoco.mj_jacSubtreeCom(self.model, self.data, com, 1)
+        mujoco.mj_jacBody(self.model, self.data, foot, None, self._foot)
+        return (com - foot)[:2]
+
+    def level_ankle(self) -> np.ndarray:
+        """Pitch and roll (2,) rad of the ankle that would make the sole level."""
+        up = self.data.xmat[self._shank].reshape(3, 3)[2]
+        return np.array([np.arctan2(up[0], up[2]), -np.arcsin(up[1])])
+
+    def on_floor(
+        self,
+        quat_wxyz: np.ndarray,
+        joint_pos: np.ndarray,
+        ang_vel: np.ndarray | None = None,
+        joint_vel: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """MuJoCo's position (36,) and velocity (35,) of a robot whose foot stands at the origin, its toes along x."""
+        self.place(quat_wxyz, joint_pos, ang_vel, joint_vel)
+        turn = about_z(-self.heading)
+        lowest = float((self.data.geom_xpos[self._sole, 2] - self._radius).mean())
+        pos = -turn @ self.data.xpos[self._foot]
+        pos[2] = -lowest
+        quat = _turned([0.0, 0.0, -self.heading], quat_wxyz)
+        speed = np.zeros(6)
+        if ang_vel is not None:
+            mujoco.mj_comVel(self.model, self.data)
+            mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_BODY, self._foot, speed, 0)
+        return np.r_[pos, quat, joint_pos], np.r_[-turn @ speed[3:], self.data.qvel[3:]]

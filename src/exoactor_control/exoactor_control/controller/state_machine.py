@@ -1,0 +1,434 @@
+"""The controller's states, and what they tell the motors: no DDS, no ROS, so that robot and rehearsal share it.
+
+ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK, and `Controller.stop` reaches DAMPING from every state, as does every fault.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from exoactor_control.controller.odometry import Odometry
+from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, STALE, Safety
+from exoactor_control.controller.single_support import OneLeg, lean_over, robot_model, stands
+from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Tracker
+from exoactor_control.policy.policy import Policy
+from exoactor_control.reference.trajectory import RATE, Reference, Trajectory, prepare
+from exoactor_core.errors import Refused
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+
+NUM_JOINTS = len(JOINT_NAMES)
+STOPPED = "The robot was stopped: let it stand (service stand, or Start on the remote) before it is sent a motion."
+DAMPING_GAIN = 8.0
+"""N m s/rad on every joint while damping, the value of Unitree's own deployment examples."""
+
+
+_JOINT_ZEROS, _ZEROS_3 = np.zeros(NUM_JOINTS), np.zeros(3)
+for _constant in (_JOINT_ZEROS, _ZEROS_3):
+    _constant.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class RobotState:
+    """What one LowState says: the only thing that the controller knows of the robot."""
+
+    time: float
+    """s, when it was received (or simulated), on the clock of which `Controller.step` is given ``now``."""
+    joint_pos: np.ndarray
+    """(29,) rad, Unitree's motor order, as every array of joints here."""
+    joint_vel: np.ndarray
+    """(29,) rad/s."""
+    quat_wxyz: np.ndarray
+    """(4,) orientation of the pelvis by the IMU; its yaw drifts on the robot."""
+    ang_vel: np.ndarray
+    """(3,) rad/s, gyroscope, pelvis frame."""
+    accel: np.ndarray = field(default_factory=lambda: _ZEROS_3)
+    """(3,) m/s^2, accelerometer, pelvis frame; zeros where unknown."""
+    torque: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """(29,) N m, the motors' own estimate."""
+    temperature: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """(29,) degrees Celsius, the hotter of each motor's two sensors; 0 where unknown."""
+    tick: int = 0
+    """The robot's clock, ms."""
+    position: np.ndarray | None = None
+    """(3,) m, of the pelvis, estimated by `exoactor_control.controller.odometry.Odometry`; None: not estimated."""
+    lin_vel: np.ndarray | None = None
+    """(3,) m/s, likewise, in the same axes."""
+    mode_machine: int = 0
+    """The robot's variant, echoed in LowCmd."""
+    mode_pr: int = 0
+    """How the ankles and the waist are measured: 0 by pitch and roll, 1 by their parallel motors A and B."""
+    buttons: int = 0
+    """The remote's buttons that are held, a bit each: `exoactor_unitree.joystick.Button`."""
+    enabled: bool = True
+    """A motor is enabled: it follows some command."""
+
+
+@dataclass(frozen=True)
+class MotorCommand:
+    """What the motors are told: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
+
+    q: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """rad."""
+    dq: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """rad/s."""
+    kp: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """N m/rad."""
+    kd: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """N m s/rad."""
+    tau: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """N m."""
+
+    @classmethod
+    def damping(cls) -> MotorCommand:
+        """Every joint resists its motion, none holds a position."""
+        return cls(kd=np.full(NUM_JOINTS, DAMPING_GAIN))
+
+    def torque(self, joint_pos: np.ndarray, joint_vel: np.ndarray) -> np.ndarray:
+        """(29,) N m that the motors exert at this position and velocity."""
+        return self.tau + self.kp * (self.q - joint_pos) + self.kd * (self.dq - joint_vel)
+
+
+class State(StrEnum):
+    """The controller's state."""
+
+    ZERO_TORQUE = "zero torque"
+    DAMPING = "damping"
+    STAND = "stand"
+    TRACK = "track"
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the controller is doing."""
+
+    state: State
+    text: str
+    """One line for people."""
+    progress: float
+    """Share of the motion that has been commanded, in [0, 1]; 0 outside TRACK until ``done``."""
+    done: bool
+    """The last motion given to `Controller.track` was carried out to its end."""
+    policy: str
+    """Name of the policy; "pd (elastic band)" when there is none."""
+    fault: str
+    """Why the controller went to damping by itself; empty otherwise."""
+    stopped: bool = False
+    """A stop holds: no motion makes the robot stand up before the operator does."""
+    ended: str = ""
+    """Why the last motion was ended before its end, the robot standing; one clause, empty otherwise."""
+
+
+class Controller:
+    """Decides what the motors are told, from LowState alone.
+
+    Parameters
+    ----------
+    policy
+        The tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band.
+    heading_gain
+        1/s, how the heading error by the IMU is fed back into the reference's yaw rate; 0: not at all.
+    position_gain
+        1/s, how the position error by the legs' odometry is fed back into the reference's velocity; 0: not at all.
+    blend
+        Seconds from the present pose into a motion's first frame, and from its last frame to standing.
+    max_position_error, max_speed_error
+        m and m/s that the robot may be from the reference's place, and faster than it, by its own odometry: farther or
+        faster it runs away, and is damped. Not judged without a policy, in the band.
+
+    Every method may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        heading_gain: float = HEADING_GAIN,
+        position_gain: float = POSITION_GAIN,
+        blend: float = 1.0,
+        max_position_error: float = MAX_POSITION_ERROR,
+        max_speed_error: float = MAX_SPEED_ERROR,
+    ) -> None:
+        self.policy = policy
+        self.blend = blend
+        self._tracker = Tracker(policy, heading_gain, position_gain)
+        effort_limits = None if policy is None else policy.effort_limits
+        self._safety = Safety(effort_limits, max_position_error, max_speed_error)
+        self._lock = threading.RLock()
+        self._state = State.ZERO_TORQUE
+        self._coming: Trajectory | None = None  # to begin with at the next step
+        self._halts = 0  # times that it went to damping
+        self._fault = self._ended = ""
+        self._stopped = self._done = False
+        self._next_tick = 0.0
+        self._last: tuple[RobotState | None, float] = (None, 0.0)
+        if policy is not None and policy.one_leg:
+            robot_model()  # now, while nothing waits for the interpreter's lock
+
+    # requests
+
+    def zero_torque(self) -> None:
+        """Let go of the motors.
+
+        Raises
+        ------
+        Refused
+            The robot stands or moves: it would drop; damp first.
+        """
+        with self._lock:
+            if self._state in (State.STAND, State.TRACK):
+                raise Refused("Zero torque would drop a robot that is on its feet: damp it first.")
+            self._state = State.ZERO_TORQUE
+
+    def damp(self) -> None:
+        """Go to damping, from every state."""
+        with self._lock:
+            self._state = State.DAMPING
+            self._coming = None
+            self._halts += 1
+            self._done = False
+            self._fault = ""
+
+    def stop(self) -> None:
+        """Go to damping, from every state, and stay there until `stand`."""
+        with self._lock:
+            self.damp()
+            self._stopped = True
+
+    def let_down(self, reason: str) -> None:
+        """Go to damping for a fault that the caller saw; ``reason`` is one clause."""
+        with self._lock:
+            self._fail(reason, None)
+
+    def stand(self, for_motion: bool = False) -> None:
+        """Move to the standing pose and stay there; a motion that is running is ended. Clears a fault and a stop.
+
+        ``for_motion``: it is not the operator who asks for it, but a motion that is to begin.
+
+        Raises
+        ------
+        Refused
+            The robot was stopped, and it is for a motion; there is no fresh LowState, it is not fit to stand up from,
+            or the robot neither stands nor hangs in the band (see
+            `exoactor_control.controller.safety.Safety.check_start`).
+        """
+        with self._lock:
+            (state, now), halts = self._last, self._halts
+            if for_motion and self._stopped:
+                raise Refused(STOPPED)
+            reason = self._safety.check_state(state, now)
+            if not reason and self._state in (State.ZERO_TORQUE, State.DAMPING):
+                reason = self._safety.check_start(state)
+            if reason:
+                raise Refused(f"The robot cannot stand up: {reason}.")
+        way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        with self._lock:
+            self._go_on_unless_halted(halts)
+            tracking = self._state is State.TRACK or self._coming is not None
+            self._ended = "the robot was asked to stand" if tracking else ""
+            self._stopped = False
+            self._fault, self._done, self._coming = "", False, None
+            self._begin_stand(state, way)
+
+    def stand_for_motion(self) -> None:
+        """As `stand`, for a motion that is to begin."""
+        self.stand(for_motion=True)
+
+    def end_motion(self, reason: str) -> None:
+        """End the motion, if one is being tracked: the robot stands. ``reason`` is one clause."""
+        with self._lock:
+            if self._coming is not None:
+                self._coming, self._ended = None, reason
+            if self._state is not State.TRACK:
+                return
+            state, halts = self._last[0], self._halts
+        way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        with self._lock:
+            if self._halts == halts and self._state is State.TRACK:
+                self._ended = reason
+                self._begin_stand(state, way)
+
+    def _go_on_unless_halted(self, halts: int) -> None:
+        if self._halts != halts:
+            raise Refused("The robot was stopped meanwhile.")
+
+    def track(self, motion: RobotMotion | Reference) -> list[str]:
+        """Carry out a motion, then stand; return what was done to it beyond `prepare`, one sentence each.
+
+        Raises
+        ------
+        Refused
+            The robot does not stand, the motion is not fit to be tracked (see
+            `exoactor_control.reference.trajectory.prepare`), or it lacks what the policy needs.
+        """
+        reference = motion if isinstance(motion, Reference) else prepare(motion)
+        if self.policy is not None:
+            self.policy.check(reference)
+        with self._lock:
+            if self._state is not State.STAND:
+                raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
+            state, frame, halts = self._last[0], self._tracker.frame, self._halts
+        # What follows takes long: the loop goes on
+        one_leg: tuple[OneLeg, ...] = ()
+        notes: list[str] = []
+        if self.policy is not None and self.policy.one_leg:
+            found = stands(reference.motion)
+            leaned, notes = lean_over(reference.motion, found)
+            reference = replace(reference, motion=leaned)
+            one_leg = tuple(OneLeg(leaned, stand, self.policy.kp, self.policy.kd) for stand in found)
+        coming = replace(Trajectory.blended(reference, state.joint_pos, frame, self.blend), one_leg=one_leg)
+        with self._lock:
+            self._go_on_unless_halted(halts)
+            self._coming, self._done, self._ended = coming, False, ""
+        return notes
+
+    # the loop
+
+    def step(self, state: RobotState | None, now: float, advance: bool = True) -> MotorCommand:
+        """Return the command for this moment, every limit kept.
+
+        Parameters
+        ----------
+        state
+            The newest LowState, None before the first.
+        now
+            s, on the clock of ``state.time``; call this often (the robot wants 500 Hz), the policy keeps its own rate.
+        advance
+            Call `advance` in between; False: the caller does, once the command is on its way.
+        """
+        with self._lock:
+            back = self._last[1] - now
+            self._last = (state, now)
+            sudden = self._safety.watch(state)
+            if back > STALE:
+                sudden = f"the clock went back by {1e3 * back:.0f} ms"
+            if self._state is State.ZERO_TORQUE:
+                return MotorCommand()
+            if self._state is State.DAMPING:
+                return self._damping(state)
+            reason = self._safety.check_state(state, now, self._tracker.frame) or sudden
+            if reason:
+                return self._fail(reason, state)
+            if advance:
+                self.advance(state, now)
+                if self._state is State.DAMPING:
+                    return self._damping(state)
+            target = self._tracker.target
+            command = MotorCommand(q=target, kp=self._tracker.kp, kd=self._tracker.kd)
+            try:
+                return self._safety.limit(command, state, now)
+            except ValueError as error:
+                return self._fail(str(error), state)
+
+    def advance(self, state: RobotState | None, now: float) -> bool:
+        """Take the reference and the policy one frame on, if their 20 ms are over; say whether they were.
+
+        This is the long part of a step: a loop that must send on the dot sends the command of `step` first.
+        """
+        with self._lock:
+            if state is None or self._state not in (State.STAND, State.TRACK):
+                return False
+            if self._coming is not None:
+                self._begin_track(state)
+            if now < self._next_tick - 1e-6:
+                return False
+            # keep the rate exactly, but never run several ticks at once after a pause
+            self._next_tick = max(self._next_tick, now - 1.0 / RATE) + 1.0 / RATE
+            if reason := self._tick(state):
+                self._fail(reason, state)
+            return True
+
+    def _tick(self, state: RobotState) -> str:
+        """Go on by one frame; returns why the robot must be damped, or nothing."""
+        if self._state is State.TRACK and self._tracker.finished and not self._tracker.settle():
+            self._done = True
+            self._begin_stand(state, Trajectory.standing(state.joint_pos, self.blend), keep_policy=True)
+        if self._tracker.trajectory is None:
+            return "there is no reference any more"
+        try:
+            self._tracker.tick(state)
+        except Exception as error:  # whatever a policy does, the motors hear of it in time
+            return f"the policy failed: {type(error).__name__}: {error}"
+        frame, safety = self._tracker.frame, self._safety
+        if reason := safety.check_frame(frame) or safety.check_height(state, frame):
+            return reason
+        return "" if self.policy is None else safety.check_place(*self._tracker.place_errors)
+
+    def _begin_stand(self, state: RobotState, way: Trajectory, keep_policy: bool = False) -> None:
+        self._tracker.start(way, state, keep_policy, keep_place=self._done)
+        self._state = State.STAND
+        self._next_tick = self._last[1]
+        if not keep_policy:
+            self._safety.begin(state.joint_pos, self._last[1])
+
+    def _begin_track(self, state: RobotState) -> None:
+        trajectory, self._coming = self._coming, None
+        self._tracker.start(trajectory, state, keep_policy=True)
+        self._state = State.TRACK
+
+    def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:
+        self.damp()
+        self._fault = reason
+        return self._damping(state)
+
+    def _damping(self, state: RobotState | None) -> MotorCommand:
+        """At once and in full: what was driven is let go of, and a ramp would only drive it longer."""
+        command = MotorCommand.damping()
+        try:
+            return command if state is None else self._safety.limit(command, state)
+        except ValueError:  # the joints' speeds are not known
+            return replace(command, kd=self.blind_damping)
+
+    @property
+    def blind_damping(self) -> np.ndarray:
+        """(29,) N m s/rad with which joints whose speeds are not known are damped."""
+        return self._safety.blind_damping(DAMPING_GAIN)
+
+    # reports
+
+    @property
+    def state(self) -> State:
+        """Where the controller is."""
+        return self._state
+
+    @property
+    def finished(self) -> bool:
+        """What is being followed, a motion or the way to standing, has been commanded to its end."""
+        return self._tracker.finished
+
+    @property
+    def tracking_frame(self) -> int | None:
+        """Index of the motion's frame (at 50 Hz) commanded now; negative while blending in; None outside TRACK."""
+        return self._tracker.motion_index if self._state is State.TRACK else None
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """What is being followed, blends included; None before the first stand."""
+        return self._tracker.trajectory
+
+    @property
+    def odometry(self) -> Odometry:
+        """Where the robot is by its own legs, as of the last tick."""
+        return self._tracker.odometry
+
+    @property
+    def torque_limits(self) -> np.ndarray:
+        """(29,) N m, what no command exceeds."""
+        return self._safety.effort_limits
+
+    @property
+    def status(self) -> Status:
+        """What the controller is doing now."""
+        with self._lock:
+            policy = "pd (elastic band)" if self.policy is None else self.policy.name
+            tracking = self._state is State.TRACK
+            progress = self._tracker.progress if tracking else float(self._done)
+            text = {
+                State.ZERO_TORQUE: "Motors are free.",
+                State.DAMPING: f"Damping: {self._fault}." if self._fault else "Damping.",
+                State.STAND: f"Motion done, standing with {policy}." if self._done else f"Standing with {policy}.",
+                State.TRACK: f"Tracking with {policy}, {progress:.0%}.",
+            }[self._state]
+            return Status(self._state, text, progress, self._done, policy, self._fault, self._stopped, self._ended)

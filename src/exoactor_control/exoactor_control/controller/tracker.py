@@ -1,0 +1,242 @@
+"""Follows a trajectory, 50 times a second: with a policy, or with nothing but the joints' PD."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from annotated_types import Interval
+
+from exoactor_control.controller.odometry import Odometry, limited
+from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
+from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Frame, Trajectory
+from exoactor_control.rotations import wrap
+
+if TYPE_CHECKING:
+    from exoactor_control.controller.state_machine import RobotState
+
+Gain = Annotated[float, Interval(ge=0.0, le=20.0)]
+"""1/s, option of the outer loop."""
+
+HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
+"""1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""
+MAX_TURN = 2.0  # rad/s of heading correction
+MAX_SPEED = 0.5  # m/s of position correction
+# A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
+LEAN, MAX_LEAN = 0.4, 0.13  # rad by which it is told to lean towards its place, per m; rad
+
+# Steps on the spot after a motion, to where it should have ended
+_NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
+_STEP, _STEPS = 0.5, 4  # s of a step, steps between looking where the robot has got to
+_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
+_ROUNDS = 4
+
+
+class Tracker:
+    """Where the robot is in a trajectory, and the joint targets there.
+
+    Parameters
+    ----------
+    policy
+        None: the targets are the reference's own joint positions.
+    heading_gain
+        1/s; yaw rate added per radian of heading error by the IMU; less in a fast walk.
+    position_gain
+        1/s; velocity added per metre of position error by `exoactor_control.controller.odometry.Odometry`; 0: nothing
+        is done about the position.
+
+    Around a policy that sees its own place and heading neither is fed back.
+    The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
+    where the robot does and faces as it does.
+    The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading, and
+    to lean a little towards where it should be; and the motion's guide, if it has one.
+    """
+
+    def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
+        self.policy = policy
+        self._sees_place = policy is not None and not policy.outer_loop
+        if self._sees_place:
+            heading_gain = position_gain = 0.0
+        self.heading_gain, self.position_gain = heading_gain, position_gain
+        self.kp, self.kd = (PD_KP, PD_KD) if policy is None else (policy.kp, policy.kd)
+        self.target = STANDING_FRAME.joint_pos
+        """(29,) rad, of the last tick."""
+        self.frame: Frame = STANDING_FRAME
+        """What is being commanded."""
+        self.trajectory: Trajectory | None = None
+        self.odometry = Odometry()
+        """Where the robot is, brought up to date at every tick."""
+        self.place = np.zeros(2)
+        """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
+        self._index = 0
+        self._rounds = 0  # of steps on the spot
+        self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
+
+    def start(self, trajectory: Trajectory, state: RobotState, keep_policy: bool, keep_place: bool = False) -> None:
+        """Begin a trajectory now.
+
+        ``keep_policy``: the policy runs on, its history stays. ``keep_place``: the trajectory begins where the robot
+        should be after the one before, and faces as it should, rather than where it is.
+        """
+        self.odometry.update(state)
+        if self.policy is not None and not keep_policy:
+            self.policy.reset()
+        yaw, place = (self.frame.yaw, self.place) if keep_place else (self.odometry.yaw, self.odometry.position)
+        if not keep_policy:
+            self.target, self.frame = state.joint_pos, trajectory.frame(0)
+        self.trajectory, self._index = trajectory, 0
+        self._rounds = 0
+        self._lay(0, yaw, place)
+
+    def tick(self, state: RobotState) -> None:
+        """Advance by one frame."""
+        self.odometry.update(state)
+        now = self._index
+        if now == self.trajectory.begin < self.trajectory.end:  # what the way into the first pose moved is let be
+            self._lay(now, self.odometry.yaw, self.odometry.position)
+        frame = self._ahead(now)
+        self.place = frame.position[:2]
+        self._index += 1
+        self.frame = frame
+        if self.policy is None:
+            self.target = frame.joint_pos
+            return
+        # How far ahead and to the left of the robot its place is
+        behind = turn(-self.odometry.yaw, self.place - self.odometry.position) if self.position_gain else np.zeros(2)
+        yaw_error = wrap(frame.yaw - self.odometry.yaw)
+        velocity, lean, turning = corrections(
+            frame.lin_vel_xy, behind, yaw_error, self.heading_gain, self.position_gain
+        )
+        told = replace(
+            frame,
+            lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
+            roll_pitch=frame.roll_pitch + lean,
+            yaw_rate=frame.yaw_rate + float(turning),
+        ).guided(self.trajectory.guide_at(now))
+        o = self.odometry
+        seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
+        target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
+        self.target = self._on_one_leg(now - self.trajectory.begin, target, state)
+
+    def _on_one_leg(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
+        """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""
+        for stand in self.trajectory.one_leg:
+            target = stand.mixed(index, target, state.quat_wxyz, state.joint_pos, state.ang_vel, state.joint_vel)
+        return target
+
+    def _lay(self, index: int, yaw: float, place: np.ndarray) -> None:
+        """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""
+        self._yaw_offset = yaw - float(self.trajectory.roll_pitch_yaw[index, 2])
+        self._origin = place - turn(self._yaw_offset, self.trajectory.root_pos[index, :2])
+        self.place = place
+
+    def settle(self) -> bool:
+        """After a trajectory's end: add steps on the spot if they bring the robot to where it should stand.
+
+        A robot on its two feet cannot move on; with steps under it, the corrections carry it.
+        """
+        keeps_place = self._sees_place or self.position_gain
+        if self.policy is None or not keeps_place or self._rounds == _ROUNDS:
+            return False
+        off = float(np.linalg.norm(self.place - self.odometry.position))
+        turned = abs(wrap(self.frame.yaw - self.odometry.yaw))
+        if off < _NEAR and turned < _FACING:
+            return False
+        self.trajectory = _with_steps(self.trajectory)
+        self._rounds += 1
+        return True
+
+    def _ahead(self, index: int) -> Frame:
+        """Frame of the trajectory, its heading in the world of the robot's IMU, its place in the odometry's frame."""
+        frame = self.trajectory.frame(index).turned(self._yaw_offset)
+        place = self._origin + turn(
+            self._yaw_offset, self.trajectory.root_pos[min(index, len(self.trajectory) - 1), :2]
+        )
+        return replace(frame, position=np.r_[place, frame.height])
+
+    @property
+    def place_errors(self) -> tuple[float, float]:
+        """How far the robot is from its place, m, and how much faster than the reference, m/s, by its odometry."""
+        o = self.odometry
+        far = float(np.linalg.norm(self.place - o.position))
+        return far, float(np.linalg.norm(o.velocity) - np.linalg.norm(self.frame.lin_vel_xy))
+
+    @property
+    def finished(self) -> bool:
+        """The trajectory has been commanded to its end."""
+        return self.trajectory is not None and self._index >= len(self.trajectory)
+
+    @property
+    def progress(self) -> float:
+        """Share of the trajectory, up to its motion's end, commanded so far."""
+        return 0.0 if self.trajectory is None else min(self._index / self.trajectory.end, 1.0)
+
+    @property
+    def motion_index(self) -> int:
+        """Index of the commanded frame in the motion itself, negative in the blend-in."""
+        return 0 if self.trajectory is None else max(self._index - 1, 0) - self.trajectory.begin
+
+
+def _with_steps(trajectory: Trajectory) -> Trajectory:
+    """Append `_STEPS` steps on the spot, the legs by turns; they begin and end with standing."""
+    n = round(_STEP * RATE)
+    bend = _LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
+    joints = np.tile(trajectory.joint_pos[-1], (_STEPS * n, 1))
+    for step in range(_STEPS):
+        now, leg = slice(step * n, (step + 1) * n), 6 * (step % 2)
+        joints[now, [leg, leg + 3, leg + 4]] += np.outer(bend, [-1.0, 2.0, -1.0])
+    still = np.zeros(len(joints))
+
+    def append(values: np.ndarray, more: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.broadcast_to(more, (len(joints), *values.shape[1:]))])
+
+    return replace(
+        trajectory,
+        lin_vel_xy=append(trajectory.lin_vel_xy, np.zeros(2)),
+        root_pos=append(trajectory.root_pos, trajectory.root_pos[-1]),
+        roll_pitch_yaw=append(trajectory.roll_pitch_yaw, trajectory.roll_pitch_yaw[-1]),
+        yaw_rate=append(trajectory.yaw_rate, still),
+        joint_pos=append(trajectory.joint_pos, joints),
+        lin_vel_z=append(trajectory.lin_vel_z, still),
+        joint_vel=append(trajectory.joint_vel, np.gradient(joints, 1.0 / RATE, axis=0)),
+    )
+
+
+def turn(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """(..., 2) turned to the left by so many rad, (...)."""
+    c, s, x, y = np.cos(angle), np.sin(angle), vector[..., 0], vector[..., 1]
+    return np.stack([c * x - s * y, s * x + c * y], axis=-1)
+
+
+def corrections(
+    lin_vel_xy: np.ndarray,
+    behind: np.ndarray,
+    yaw_error: float | np.ndarray,
+    heading_gain: float | np.ndarray,
+    position_gain: float | np.ndarray,
+    lean_gain: float | np.ndarray = LEAN,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the policy is told beside the reference so that the robot comes to its place; for one robot or for many.
+
+    Parameters
+    ----------
+    lin_vel_xy
+        (..., 2) m/s of the reference: a fast walk has less to spare than a slow one (TWIST2's); it would also be slowed
+        down by turning back the pelvis' sway.
+    behind
+        (..., 2) m from the robot to its place, in the frame of its heading.
+    yaw_error
+        (...) rad from the robot's heading to the one it should have.
+    heading_gain, position_gain, lean_gain
+        1/s (...), 1/s and rad/m (..., 1).
+
+    Returns
+    -------
+    Velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
+    """
+    share = np.clip(1.5 - np.linalg.norm(lin_vel_xy, axis=-1, keepdims=True) / 0.8, 0.25, 1.0)
+    velocity = share * limited(position_gain * behind, MAX_SPEED)
+    lean = share * limited(lean_gain * behind[..., ::-1] * (-1.0, 1.0), MAX_LEAN)
+    turning = 0.5 * (1.0 + share[..., 0]) * heading_gain * yaw_error
+    return velocity, lean, np.clip(turning, -MAX_TURN, MAX_TURN)

@@ -1,0 +1,1 @@
+"""The ROS nodes ``controller`` and ``rehearsal``."""

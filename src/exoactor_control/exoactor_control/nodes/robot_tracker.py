@@ -1,0 +1,202 @@
+"""Tracking a motion on the robot behind a control loop: the robot's counterpart of the rehearsal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.controller.odometry import Odometry
+from exoactor_control.controller.state_machine import STOPPED, State, Status
+from exoactor_control.metrics import judged, odometry_error
+from exoactor_control.realtime.control_loop import ControlLoop, Sample
+from exoactor_control.realtime.control_process import ControlProcess
+from exoactor_control.reference.trajectory import RATE, Reference, prepare
+from exoactor_core.errors import Cancelled, Missing, Refused
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.robot import sole_points
+from exoactor_core.stages import Progress, Tracking, no_progress
+
+_TRUTH = "simulation truth"
+_UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
+_GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
+_TICK = 0.02
+
+
+def kinematic_root(motion: RobotMotion) -> np.ndarray:
+    """Pelvis positions (T, 3) m with the lower sole always on the floor and x = y = 0: what LowState can tell."""
+    at_origin = RobotMotion(motion.fps, np.zeros((len(motion), 3)), motion.root_quat_wxyz, motion.joint_pos)
+    root = np.zeros((len(motion), 3))
+    root[:, 2] = -sole_points(at_origin)[..., 2].min(axis=(1, 2))
+    return root
+
+
+class RobotTracker:
+    """Has the robot carry out a motion and stand again; call it as a stage backend.
+
+    Parameters
+    ----------
+    loop
+        The running control loop, in this process or in one of its own.
+    settle
+        s of standing before the motion.
+    stands_up
+        A motion makes the robot stand up first, unless it was stopped; False: it must stand already.
+    """
+
+    def __init__(self, loop: ControlLoop | ControlProcess, settle: float = 1.0, stands_up: bool = True) -> None:
+        self._loop, self._stands_up = loop, stands_up
+        self._settle = settle
+
+    def __call__(
+        self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
+    ) -> Tracking:
+        """Track a motion; ``human`` is the person's that it came from, whose hands the robot's follow if it has any.
+
+        Returns
+        -------
+        Tracking
+            What LowState says of the motion at 50 Hz (position from the simulation's truth where there is one, else
+            from the legs' odometry), and the same report as a rehearsal's, with ``position_source``, the loop's
+            ``late_ms_p99`` and, against the truth, ``odometry_error``. A fall is reported, not raised.
+
+        Raises
+        ------
+        Missing
+            The robot is not heard.
+        Refused
+            The motion is not fit to be tracked, the robot is not fit to stand, or it was stopped.
+        Cancelled
+            ``progress`` said so; the robot stands.
+        """
+        reference = prepare(motion, human)
+        try:
+            self._make_stand(progress)
+            self._loop.renew()
+            leaned = self._loop.track(reference)
+            self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
+        except Cancelled:
+            self._loop.ask("end_motion")
+            raise
+        return self._report(reference, [*reference.notes, *leaned])
+
+    @property
+    def _status(self) -> Status:
+        return self._loop.report().status
+
+    def check(self) -> None:
+        """Raise `Refused` or `Missing` where no motion may begin as things are."""
+        if self._loop.trouble:
+            raise Missing(self._loop.trouble)
+        report = self._loop.report()
+        if report.status.stopped:
+            raise Refused(STOPPED)
+        if not self._stands_up and not (report.driving and report.status.state is State.STAND):
+            raise Refused(
+                "The robot does not stand under this controller, and no motion makes it: damp it, then let it stand "
+                "(services damp and stand, or L2 + B and Start on the remote), then send the motion again."
+            )
+
+    def wait_for_robot(self, progress: Progress) -> None:
+        """Return when the robot is heard; raises `Missing` when it is not within 5 s."""
+        end = time.monotonic() + 5.0
+        while self._loop.trouble:
+            if time.monotonic() > end:
+                raise Missing(self._loop.trouble)
+            progress(0.0, "waiting for the robot")
+            time.sleep(_TICK)
+
+    def _make_stand(self, progress: Progress) -> None:
+        loop = self._loop
+        self.wait_for_robot(progress)
+        self.check()
+        if loop.report().driving and self._status.state is State.STAND:
+            return
+        end = time.monotonic() + _GET_UP_WAIT
+        while (lean := self._lean()) > _UPRIGHT:
+            if time.monotonic() > end:
+                raise Refused(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
+            progress(0.0, "waiting for the robot to be set on its feet")
+            time.sleep(_TICK)
+        loop.ask("stand_for_motion")
+        self._wait(lambda: loop.report().finished, lambda: 0.0, "standing up", progress)
+        start = self._clock()
+        self._wait(lambda: self._clock() - start > self._settle, lambda: 0.0, "standing", progress)
+        if self._status.fault:
+            raise Refused(f"The robot did not stand up: {self._status.fault}.")
+
+    def _wait(self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress) -> None:
+        """Until ``done``, or the controller gave up; raises `Refused` when somebody stopped it."""
+        while not done():
+            self._loop.renew()
+            status = self._status
+            if status.fault:
+                return
+            if self._loop.trouble:
+                raise Missing(self._loop.trouble)
+            if status.state not in (State.STAND, State.TRACK):
+                raise Refused("The robot was stopped during the motion.")
+            if status.ended:
+                raise Refused(f"The motion was ended, the robot stands: {status.ended}.")
+            progress(fraction(), text or status.text)
+            time.sleep(_TICK)
+
+    def _clock(self) -> float:
+        return 1e-3 * self._loop.report().state.tick
+
+    def _lean(self) -> float:
+        quat = self._loop.report().state.quat_wxyz
+        return float(np.arccos(np.clip(Rotation.from_quat(quat, scalar_first=True).as_matrix()[2, 2], -1.0, 1.0)))
+
+    def _report(self, reference: Reference, notes: list[str]) -> Tracking:
+        report = self._loop.report()
+        fault = report.status.fault
+        samples = [s for s in self._loop.samples if s.index < len(reference.motion)]  # the rest leads back to standing
+        if not samples:
+            raise Refused(f"The motion did not begin: {fault or 'the controller gave it up'}.")
+        actual, source = _motion(samples)
+        metrics, jumped = judged(reference, actual, fault, band=report.band)
+        metrics |= {
+            "torque_saturation": float(np.mean([s.saturated for s in samples])),
+            "policy": report.status.policy,
+            "inference_ms_mean": report.inference_ms,
+            "band": report.band,
+            "notes": [*notes, *jumped],
+            "position_source": source,
+            "late_ms_p99": self._loop.lateness_ms[1],
+        }
+        if source == _TRUTH:
+            metrics["odometry_error"] = odometry_error(_path(samples), actual)
+        return Tracking(actual, metrics)
+
+
+def _path(samples: list[Sample]) -> np.ndarray:
+    """(T, 2) m, horizontal, from where the first sample was, by the legs' odometry."""
+    odometry = Odometry()
+    path = np.empty((len(samples), 2))
+    for sample, position in zip(samples, path, strict=True):
+        odometry.update(sample.state)
+        position[:] = odometry.position
+    return path
+
+
+def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
+    """One frame for each of the motion's (a skipped one repeats the one before), and whence the position comes."""
+    indices = np.array([s.index for s in samples])
+    rows = np.searchsorted(indices, np.arange(indices[-1] + 1), side="right") - 1
+    chosen = [samples[max(0, row)] for row in rows]
+    n = len(chosen)
+    actual = RobotMotion(
+        RATE,
+        np.zeros((n, 3)),
+        np.array([s.state.quat_wxyz for s in chosen]),
+        np.array([s.state.joint_pos for s in chosen]),
+    )
+    if all(s.truth is not None for s in chosen):
+        root, source = np.array([s.truth[0] for s in chosen]), _TRUTH
+    else:
+        root, source = kinematic_root(actual), "legs' odometry"
+        root[:, :2] = _path(chosen)
+    return RobotMotion(RATE, root, actual.root_quat_wxyz, actual.joint_pos), source

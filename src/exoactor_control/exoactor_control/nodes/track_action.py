@@ -1,0 +1,32 @@
+"""What the two servers of TrackMotion have in common: rehearsal and controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exoactor_interfaces.action import TrackMotion
+
+from exoactor_core.stages import Tracking
+from exoactor_ros.conversions import floats, optional_human, robot_from_message, robot_to_message
+
+
+def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
+    result.motion = robot_to_message(tracking.motion)
+    result.verdict = tracking.verdict
+    result.guide = floats(None if tracking.guided is None else tracking.guided.guide)
+
+
+def person(goal: TrackMotion.Goal) -> dict[str, Any]:
+    """The person's motion that comes with the robot's, as the backends' option."""
+    return {"human": optional_human(goal.human)}
+
+
+TRACK_ACTION: dict[str, Any] = {
+    "stage": "track",
+    "action_type": TrackMotion,
+    "error_base": 500,
+    "to_input": lambda goal: robot_from_message(goal.motion),
+    "to_options": person,
+    "fill": _fill,
+}
+"""Arguments of `exoactor_ros.stage_node.StageNode`."""

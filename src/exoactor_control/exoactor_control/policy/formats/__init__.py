@@ -1,0 +1,49 @@
+"""Descriptions of policies in the formats that others publish them in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exoactor_control.policy.formats import beyond_mimic, sonic, unitree_rl_lab
+from exoactor_control.policy.networks import Network
+from exoactor_control.policy.spec import SHIPPED, Description, in_file, known_descriptions, load_yaml
+
+__all__ = ["beyond_mimic", "descriptions", "sonic", "unitree_rl_lab"]
+
+
+def descriptions(network: Network, given: str | Path | None = None) -> tuple[Description, ...]:
+    """What a network may be: as ``given`` says (a file, or a known layout's name), or as can be found out.
+
+    Raises
+    ------
+    Missing
+        There is no such file.
+    BadInput
+        The description is wrong.
+    """
+    known = known_descriptions()
+    if given is None:
+        given = _beside(network.path)
+    if given is None:
+        if beyond_mimic.is_one(network):
+            with in_file(network.path):
+                return (beyond_mimic.read(network),)
+        return tuple(d for name, d in known.items() if name != SHIPPED)
+    if str(given) in known:
+        return (known[str(given)],)
+    data = load_yaml(given)
+    with in_file(given):
+        for reader in (unitree_rl_lab, sonic):
+            if reader.is_one(data):
+                return (reader.read(data),)
+        return (Description.read(data),)
+
+
+def _beside(path: Path) -> Path | None:
+    """The description next to a network, by the names that are in use."""
+    names = [path.with_suffix(".yaml"), path.with_suffix(".deploy.yaml")]
+    if "decoder" in path.stem:
+        names.append(path.parent / "observation_config.yaml")
+    else:
+        names += [path.parent / "deploy.yaml", path.parent.parent / "params" / "deploy.yaml"]
+    return next((name for name in names if name.is_file()), None)

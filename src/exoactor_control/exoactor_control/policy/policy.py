@@ -1,0 +1,285 @@
+"""Policies: a network, and the description of what it is fed and what its output means."""
+
+from __future__ import annotations
+
+import time
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exoactor_control.policy import formats as readers
+from exoactor_control.policy.networks import Network, Shape, load_network
+from exoactor_control.policy.observations import HUMAN_TERMS, Ahead, Observation, roll_pitch_yaw
+from exoactor_control.policy.spec import FOLDER, SHIPPED, Description, known_descriptions
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.robot import EFFORT_LIMITS
+
+if TYPE_CHECKING:
+    from exoactor_control.controller.state_machine import RobotState
+    from exoactor_control.reference.trajectory import Frame, Reference
+
+__all__ = ["PD_KD", "PD_KP", "Description", "Policy", "known_descriptions", "load_policy", "roll_pitch_yaw"]
+
+NUM_JOINTS = len(JOINT_NAMES)
+
+# Gains of joints that no policy moves: stiff enough to carry the limbs, soft enough for a robot in a band. Legs, waist,
+# arms.
+_LEG_KP, _LEG_KD = (100.0, 100.0, 100.0, 150.0, 40.0, 40.0), (2.0, 2.0, 2.0, 4.0, 2.0, 2.0)
+PD_KP = np.array([*_LEG_KP, *_LEG_KP, *[150.0] * 3, *([40.0] * 4 + [20.0] * 3) * 2])
+PD_KD = np.array([*_LEG_KD, *_LEG_KD, *[4.0] * 3, *([2.0] * 4 + [1.0] * 3) * 2])
+
+
+class Policy:
+    """A policy that is run on the CPU in one thread. Build it with `load`."""
+
+    def __init__(self, network: Network, description: Description, encoder: Network | None = None) -> None:
+        d = description
+        self.description = d
+        self.network, self._encoder = network, encoder
+        self.order = np.array([JOINT_NAMES.index(name) for name in d.joint_order])
+        """(n,) motor index of each of the policy's joints."""
+        self._observation = Observation(d.groups, d.observation, d.joint_order)
+        self._encoder_observation = (
+            None if d.encoder is None else Observation(d.groups, d.encoder.observation, d.joint_order)
+        )
+        self.reset()
+
+    @classmethod
+    def load(cls, onnx_path: str | Path, description: str | Path | None = None) -> Policy:
+        """Load a policy.
+
+        Parameters
+        ----------
+        onnx_path
+            The network; TorchScript (``.pt``) will do where torch is installed.
+        description
+            YAML file (this project's, Unitree RL Lab's deploy.yaml, or SONIC's observation configuration), or name of
+            a known layout; None: the file beside the network, or what the network itself says, or else the known
+            layout whose input and output shapes fit.
+
+        Raises
+        ------
+        Missing
+            There is no such file.
+        BadInput
+            It is not a network, its description is wrong, or its shapes do not fit it.
+        """
+        network = load_network(onnx_path)
+        candidates = readers.descriptions(network, description)
+        for d in candidates:
+            if _takes(network, d.input, d.output):
+                return cls(network, d, _load_encoder(network, d))
+        needed = " or ".join(
+            f"input {list(d.input)}{_parts(d) if len(candidates) == 1 else ''} and output {list(d.output)} ({d.name})"
+            for d in candidates
+        )
+        raise BadInput(f"The policy {network.path} has {_shapes(network)}, but {needed} is needed.")
+
+    @property
+    def name(self) -> str:
+        """The layout's name."""
+        return self.description.name
+
+    @property
+    def files(self) -> list[Path]:
+        """The network's file, and its encoder's where it has one."""
+        return [network.path for network in (self.network, self._encoder) if network is not None]
+
+    @property
+    def kp(self) -> np.ndarray:
+        """(29,) N m/rad, motor order."""
+        return self._to_motors(self.description.kp, PD_KP)
+
+    @property
+    def kd(self) -> np.ndarray:
+        """(29,) N m s/rad, motor order."""
+        return self._to_motors(self.description.kd, PD_KD)
+
+    @property
+    def effort_limits(self) -> np.ndarray:
+        """(29,) N m that it was trained with, motor order."""
+        return self._to_motors(self.description.effort_limits, EFFORT_LIMITS)
+
+    @property
+    def one_leg(self) -> bool:
+        """Where a motion stands on one leg a regulator holds the robot (`controller.single_support`)."""
+        return self.description.one_leg
+
+    @property
+    def outer_loop(self) -> bool:
+        """`exoactor_control.controller.tracker` feeds place and heading back around it; False: it sees them itself."""
+        return self.description.outer_loop
+
+    @property
+    def horizon(self) -> int:
+        """Steps that it looks ahead in the reference."""
+        both = (self._observation, self._encoder_observation)
+        return max(observation.horizon for observation in both if observation is not None)
+
+    @cached_property
+    def motion(self) -> RobotMotion | None:
+        """The motion that the file itself holds, where it was made for one alone (BeyondMimic)."""
+        return readers.beyond_mimic.motion(self.network) if readers.beyond_mimic.is_one(self.network) else None
+
+    @property
+    def needs_human(self) -> bool:
+        """It follows the person's motion itself, not the robot's."""
+        if self._encoder_observation is None:
+            return bool(self._observation.terms() & HUMAN_TERMS)
+        return bool(self._encoder_observation.terms(self.description.encoder.mode) & HUMAN_TERMS)
+
+    def check(self, reference: Reference) -> None:
+        """Raise `Refused` when a reference lacks what the policy needs."""
+        if self.needs_human and reference.human is None:
+            raise Refused(f"The policy {self.name} follows the person's motion itself, and none came with this motion.")
+
+    @property
+    def inference_ms(self) -> float:
+        """Mean time of an inference, ms; 0 before the first."""
+        return 1e3 * self._seconds / max(self._count, 1)
+
+    def reset(self) -> None:
+        """Forget the history, as at the start of an episode."""
+        self.last_action = np.zeros(len(self.order))
+        self.mode = 0
+        self.token = np.zeros(0 if self.description.encoder is None else self.description.encoder.output[-1])
+        self._seconds, self._count = 0.0, 0
+        for observation in (self._observation, self._encoder_observation):
+            if observation is not None:
+                observation.reset()
+
+    def encode(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
+        """Build the encoder's observation, (M,) float32."""
+        with_human = frame.in_motion and (frame.human is not None or not self.needs_human)
+        self.mode = self.description.encoder.mode if with_human else 0
+        return self._encoder_observation(state, _from(frame, ahead), self)
+
+    def observe(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
+        """Build the observation, (N,) float32, and remember this step in the history."""
+        return self._observation(state, _from(frame, ahead), self)
+
+    def act(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
+        """Run one step of the policy.
+
+        Parameters
+        ----------
+        state
+            Of the robot.
+        frame
+            What it should do now; its heading in the world of the robot's IMU.
+        ahead
+            What it should do so many steps later, needed by policies with a `horizon`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Target joint positions, (29,) rad, motor order.
+        """
+        if self._encoder is not None:
+            self.token = self._run(self._encoder, self.encode(state, frame, ahead))
+        self.last_action = self._run(self.network, self.observe(state, frame, ahead))
+        self._count += 1
+        d = self.description
+        clipped = np.clip(self.last_action, -d.action_clip, d.action_clip)
+        return self._to_motors(d.default_pose + d.action_scale * clipped, frame.joint_pos)
+
+    def _run(self, network: Network, observation: np.ndarray) -> np.ndarray:
+        start = time.perf_counter()
+        output = network.run(observation)[0]
+        self._seconds += time.perf_counter() - start
+        return output.reshape(-1).astype(float)
+
+    def _to_motors(self, values: np.ndarray, others: np.ndarray) -> np.ndarray:
+        motors = np.array(others, dtype=float)
+        motors[self.order] = values
+        return motors
+
+
+def load_policy(name: str, description: str = "") -> Policy | None:
+    """Load a policy by name or file, as users name it.
+
+    Parameters
+    ----------
+    name
+        "exoactor": the one that comes with this package; "pd": none, plain joint PD; else a file.
+    description
+        As for `Policy.load`.
+
+    Raises
+    ------
+    BadInput, Missing
+        As `Policy.load`.
+    """
+    if name == "pd":
+        return None
+    path = policy_file(name)
+    if not path.is_file():
+        raise Missing(f"There is no policy file '{name}': give a file, '{SHIPPED}' or 'pd'.")
+    return Policy.load(path, description or None)
+
+
+def policy_file(name: str) -> Path:
+    """Where the policy is that users name so: the one that comes with this package, or a file."""
+    return FOLDER / f"{SHIPPED}.onnx" if name == SHIPPED else Path(name).expanduser()
+
+
+def _from(frame: Frame, ahead: Ahead | None) -> Ahead:
+    """Return the frames ahead, each asked for once, the present one being ``frame``."""
+
+    @cache
+    def at(steps: int) -> Frame:
+        if steps == 0:
+            return frame
+        if ahead is None:
+            raise ValueError("this policy looks ahead in the reference: it needs the frames ahead")
+        return ahead(steps)
+
+    return at
+
+
+def _load_encoder(network: Network, d: Description) -> Network | None:
+    if d.encoder is None:
+        return None
+    path = network.path.parent / d.encoder.file
+    if not path.is_file():
+        raise Missing(f"The policy {network.path} needs its encoder, but there is no file {path}.")
+    encoder = load_network(path)
+    if not _takes(encoder, d.encoder.input, d.encoder.output):
+        terms = Observation(d.groups, d.encoder.observation, d.joint_order)
+        needed = f"input {list(d.encoder.input)} ({terms}) and output {list(d.encoder.output)} ({d.name})"
+        raise BadInput(f"The encoder {path} has {_shapes(encoder)}, but {needed} is needed.")
+    return encoder
+
+
+def _takes(network: Network, needed_input: tuple[int, ...], needed_output: tuple[int, ...]) -> bool:
+    """Whether the shapes fit, the first of several inputs and outputs being meant; a time step may be another input."""
+    if not network.inputs:  # the file does not say: try
+        try:
+            return network.run(np.zeros(needed_input[-1], dtype=np.float32))[0].size == needed_output[-1]
+        except RuntimeError:
+            return False
+    if set(list(network.inputs)[1:]) - {"time_step"}:
+        return False
+    found_input, found_output = next(iter(network.inputs.values())), next(iter(network.outputs.values()))
+    return _fits(found_input, needed_input) and _fits(found_output, needed_output)
+
+
+def _fits(found: Shape, needed: tuple[int, ...]) -> bool:
+    """Whether a network's shape (names and None: any size) takes the needed one."""
+    return len(found) == len(needed) and all(
+        not isinstance(a, int) or a == b for a, b in zip(found, needed, strict=True)
+    )
+
+
+def _parts(d: Description) -> str:
+    return f" ({Observation(d.groups, d.observation, d.joint_order)})"
+
+
+def _shapes(network: Network) -> str:
+    if not network.inputs:
+        return "other shapes"
+    inputs, outputs = (", ".join(str(list(s)) for s in shapes.values()) for shapes in (network.inputs, network.outputs))
+    return f"inputs {inputs} and outputs {outputs}"

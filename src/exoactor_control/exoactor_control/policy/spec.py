@@ -1,0 +1,207 @@
+"""What a policy is fed and what its output means, as data: ``policies/*.yaml``, or a file next to the network.
+
+`exoactor_control.policy.observations` says what can stand in ``groups`` and ``observation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from exoactor_control.policy.observations import Observation
+from exoactor_control.reference.trajectory import RATE
+from exoactor_core.errors import BadInput, Missing
+from exoactor_core.motion import JOINT_NAMES
+
+FOLDER = Path(__file__).parents[1] / "policies"
+SHIPPED = "exoactor"
+"""Name of the policy that comes with this package."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A network before the policy's own, whose output is the term ``token``."""
+
+    file: str
+    """In the policy's folder."""
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    observation: list[dict[str, Any]]
+    mode: int = 0
+    """While a motion runs; 0 in its blends and while standing."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A policy's layout; arrays of joints are in ``joint_order``, n of the G1's joints.
+
+    Raises
+    ------
+    BadInput
+        Its numbers do not fit together: the message says which.
+    """
+
+    name: str
+    rate: float
+    """Hz."""
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    joint_order: tuple[str, ...]
+    """Names; the joints that are not among them hold the reference's positions."""
+    groups: dict[str, list[dict[str, Any]]]
+    observation: list[dict[str, Any]]
+    default_pose: np.ndarray
+    """(n,) rad."""
+    kp: np.ndarray
+    """(n,) N m/rad."""
+    kd: np.ndarray
+    """(n,) N m s/rad."""
+    effort_limits: np.ndarray
+    """(n,) N m."""
+    action_scale: float | np.ndarray
+    """rad, one number or (n,): target = default_pose + action_scale * clip(action)."""
+    action_clip: float
+    encoder: Encoder | None = None
+    one_leg: bool = False
+    """Where a motion stands on one leg a regulator holds the robot (`controller.single_support`)."""
+    outer_loop: bool = True
+    """The outer loop of `exoactor_control.controller.tracker` is closed around it; False: it sees its own place and heading."""  # noqa: E501
+
+    def __post_init__(self) -> None:
+        self._check_joints()
+        if self.rate != RATE:
+            raise BadInput(f"the rate is {self.rate:g} Hz, but references run at {RATE:g} Hz")
+        for what, parts, takes in self._inputs():
+            observation = Observation(self.groups, parts, self.joint_order)
+            if observation.size != takes:
+                raise BadInput(
+                    f"the {what}'s terms make {observation.size} numbers ({observation}), but its input takes {takes}"
+                )
+
+    def _check_joints(self) -> None:
+        for i, name in enumerate(self.joint_order):
+            if name not in JOINT_NAMES:
+                raise BadInput(f"joint_order names '{name}', which is not a joint of the G1")
+            if name in self.joint_order[:i]:
+                raise BadInput(f"joint_order names '{name}' twice")
+        n = len(self.joint_order)
+        for name in ("default_pose", "kp", "kd", "effort_limits", "action_scale"):
+            values = np.asarray(getattr(self, name), dtype=float)
+            one_will_do = name == "action_scale" and not values.ndim
+            if not (one_will_do or values.shape == (n,)) or not np.isfinite(values).all():
+                raise BadInput(f"{name} must be {n} finite numbers, one for each joint of joint_order")
+            object.__setattr__(self, name, float(values) if one_will_do else values)
+        if not self.action_clip > 0.0:
+            raise BadInput(f"action_clip is {self.action_clip:g}, but it must be positive")
+        if not self.output or self.output[-1] != n:
+            raise BadInput(f"its output {list(self.output)} does not end in {n}, the joints of joint_order")
+
+    def _inputs(self) -> Iterator[tuple[str, list[dict[str, Any]], int]]:
+        yield "observation", self.observation, self.input[-1]
+        if self.encoder is not None:
+            yield "encoder", self.encoder.observation, self.encoder.input[-1]
+
+    @classmethod
+    def read(cls, d: dict[str, Any]) -> Description:
+        """Make one of the entries of a YAML file; raises `BadInput` for a lacking or wrong one."""
+        with _as_bad_input():
+            encoder = d.get("encoder")
+            return cls(
+                name=str(d["name"]),
+                rate=float(d["rate"]),
+                input=tuple(int(n) for n in d["input"]),
+                output=tuple(int(n) for n in d["output"]),
+                joint_order=tuple(str(n) for n in d["joint_order"]),
+                groups={str(k): [_term(t) for t in v] for k, v in d["groups"].items()},
+                observation=list(d["observation"]),
+                **{name: np.array(d[name], dtype=float) for name in ("default_pose", "kp", "kd", "effort_limits")},
+                action_scale=np.array(d["action_scale"], dtype=float),
+                action_clip=float(d["action_clip"]),
+                one_leg=bool(d.get("one_leg", False)),
+                outer_loop=bool(d.get("outer_loop", True)),
+                encoder=None
+                if encoder is None
+                else Encoder(
+                    file=str(encoder["file"]),
+                    input=tuple(int(n) for n in encoder["input"]),
+                    output=tuple(int(n) for n in encoder["output"]),
+                    observation=list(encoder["observation"]),
+                    mode=int(encoder.get("mode", 0)),
+                ),
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Description:
+        """Read a description.
+
+        Raises
+        ------
+        Missing
+            There is no such file.
+        BadInput
+            It lacks an entry, holds a wrong one, or its terms do not add up to its input shape.
+        """
+        data = load_yaml(path)
+        with in_file(path):
+            return cls.read(data)
+
+
+def _term(entry: str | dict[str, Any]) -> dict[str, Any]:
+    return {"term": entry} if isinstance(entry, str) else dict(entry)
+
+
+@contextmanager
+def _as_bad_input() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"there is no entry {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        raise BadInput(f"it is not a policy description: {what}") from None
+
+
+@contextmanager
+def in_file(path: str | Path) -> Iterator[None]:
+    """Turn whatever is found wrong into one sentence about a file."""
+    try:
+        with _as_bad_input():
+            yield
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}.") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves out what only Python could make (Isaac Lab writes slices so)."""
+
+
+_Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping; raises `Missing` and `BadInput`.
+
+    Its entry ``base`` names a known layout, of which it has everything that it does not give itself.
+    """
+    path = Path(path).expanduser()
+    try:
+        data = yaml.load(path.read_text(), _Loader)
+    except FileNotFoundError:
+        raise Missing(f"There is no policy description {path}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadInput(f"The policy description {path} cannot be read: {error}.") from None
+    if not isinstance(data, dict):
+        raise BadInput(f"{path}: it is not a policy description: it holds no entries.")
+    base = data.pop("base", None)
+    return data if base is None else load_yaml(FOLDER / f"{base}.yaml") | data
+
+
+@cache
+def known_descriptions() -> dict[str, Description]:
+    """The layouts that this package knows, by name."""
+    return {path.stem: Description.load(path) for path in sorted(FOLDER.glob("*.yaml"))}

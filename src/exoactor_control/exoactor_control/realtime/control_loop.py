@@ -1,0 +1,578 @@
+"""The loop between the robot's link and the controller: fixed rate, nothing in its way.
+
+`ControlLoop` runs in a thread; `exoactor_control.realtime.control_process` gives it a process of its own, where that
+thread has the interpreter to itself. Each period it takes the newest LowState, asks the controller and sends the
+LowCmd; whatever takes longer (the policy's inference, reports) comes after the command is on its way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from exoactor_control.controller.state_machine import Controller, MotorCommand, RobotState, State, Status
+from exoactor_control.realtime.watchdog import Memory
+from exoactor_control.reference.trajectory import RATE, Reference
+from exoactor_control.rehearsal.gate import SATURATED
+from exoactor_core.errors import ExoActorError, Missing, Refused
+from exoactor_unitree.dex3 import Hands
+from exoactor_unitree.joystick import Remote
+from exoactor_unitree.robot_link import RobotLink
+
+log = logging.getLogger("exoactor.control")
+
+LOST = 2.0
+"""s without a LowState until the robot counts as gone: it may come back restarted, and is greeted anew."""
+ALONE = 0.25
+"""s without another controller's LowCmd until the motors count as free."""
+
+UNATTENDED = 0.7
+"""s that a motion goes on which nobody renews: its sender is frozen. With the time to notice it, less than a second."""
+
+DAMPED_WITHIN = 0.5
+"""s for a stop's damping to be on the wire; else it has failed. It takes 2 ms where the computer has time for the loop.
+"""
+
+_BRIDGED = 0.004  # s: LowState comes every 2 ms; the robot's clock is carried on no further than this
+_RELEASE_WAIT = 4.0  # s for the robot's own controller to let go
+_WRONG_MODE = "the robot measures its ankles and waist by their parallel motors (mode AB), not by pitch and roll (PR)"
+_INTRUDER = "another controller sends commands on rt/lowcmd"
+_LOOK_EVERY = 1.0  # s between two questions to the motion switcher, while nothing depends on an undisturbed loop
+_ANSWER_WAIT = 0.8  # s for its answer; it comes within milliseconds once DDS has found the robot
+
+# The loop keeps in step with LowState, so that each command follows the newest one closely: now and then it looks when
+# one arrives, and moves its own beat a little.
+_MARGIN = 3e-4  # s of the beat behind the arrival
+_LISTEN_EVERY = 25  # periods
+_GRIP_STEP = 0.05  # of a hand's way from open to closed in each 20 ms
+_NUDGE = 4e-5  # s that the beat moves by at most each time
+
+
+class NoAnswer(Missing):
+    """The control loop or its process has ended, or does not do in time what it is asked for."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one step of the loop saw while a motion was tracked."""
+
+    index: int
+    """Frame of the motion at 50 Hz."""
+    state: RobotState
+    truth: tuple[np.ndarray, np.ndarray] | None
+    """Simulation's position and orientation of the pelvis, for metrics alone."""
+    saturated: bool
+    """A motor was at its torque limit."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the loop has to say, some 50 times a second."""
+
+    state: RobotState | None
+    truth: tuple[np.ndarray, np.ndarray] | None
+    status: Status
+    trouble: str
+    """Why the robot cannot be driven, one sentence; empty when it can."""
+    driving: bool
+    """The motors are this controller's."""
+    holder: str
+    """Who has the motors where they are not this controller's, one clause; empty: not known."""
+    go: int
+    """How often the operator pressed "go" on the remote so far."""
+    inference_ms: float
+    """Mean time of the policy's inference; 0 without one."""
+    band: bool
+    """There is no policy: the robot must hang in the band."""
+    finished: bool
+    """`Controller.finished`."""
+    number: int
+    """Of this report; a request's answer tells which reports began after it."""
+    motion: int
+    """Number given to the motion in `ControlLoop.track`."""
+    stops: int = 0
+    """How often the robot was stopped so far."""
+    samples: tuple[Sample, ...] = ()
+    """What was seen of it since the last report."""
+
+
+class ControlLoop:
+    """Steps a controller at a fixed rate while the robot is heard.
+
+    Nothing is sent until the robot is first asked to stand, damp or let its motors go: only then are the motors taken
+    from the robot's own controller, which gets them back on `let_go` and `close`. Motors that nobody has, "stop" damps
+    too. A loop that has stood still for longer than ``state_timeout`` damps a robot that stands or moves.
+
+    Parameters
+    ----------
+    link, controller
+        Robot and what drives it.
+    rate
+        Hz.
+    state_timeout
+        s without a LowState until the controller damps the robot (it never waits less than its own 50 ms).
+    robot_clock
+        Count time in LowState's ticks, so that a simulation slower than real time is controlled in its own time; else
+        on this computer's clock.
+    memory
+        Shared with a watchdog, without which the robot then neither stands up nor moves; None: there is none, as in
+        tests.
+    """
+
+    def __init__(
+        self,
+        link: RobotLink,
+        controller: Controller,
+        rate: float = 500.0,
+        state_timeout: float = 0.05,
+        robot_clock: bool = False,
+        memory: Memory | None = None,
+    ) -> None:
+        self.link, self.controller = link, controller
+        self.trouble = "not started"
+        """Why the robot cannot be driven, one sentence; empty when it can."""
+        self._memory, self._driving = memory, False
+        self._mode: str | None = None  # of the robot's own controllers, when the motion switcher last answered
+        self._holder = ""
+        self._damping_sent = threading.Event()
+        self.samples: list[Sample] = []
+        """One per frame of the motion now or last tracked."""
+        self.on_report: Callable[[Report], None] | None = None
+        """Called at some 50 Hz, from the loop's own thread, after a command has been sent."""
+        self._hands = Hands()
+        self._grip: np.ndarray | None = None  # (2,) what the hands were told last; None: nothing yet
+        self._wanted_grip: np.ndarray | None = None  # what they are asked for
+        self._remote = Remote()
+        self._period = 1.0 / rate
+        self._state_timeout = state_timeout
+        self._robot_clock = robot_clock
+        self._renewed = self._tracked = 0.0  # when the motion was last renewed, and when it was given
+        self._late, self._beats = np.zeros(5000), 0
+        self._go = self._motion = self._told = self._stops = self.reports = 0
+        self._wrong_mode = 0  # steps in a row in which the robot measured in mode AB
+        self._own_mode = ""  # the robot's own controller, as it was found
+        self._asking = threading.Lock()  # one request at a time
+        self._release = threading.Event()  # asks the loop's thread to stop sending
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._looker = threading.Thread(target=self._look, name="motion switcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look for the robot."""
+        self._thread.start()
+        self._looker.start()
+
+    def close(self) -> None:
+        """Damp the robot, give it back to its own controller, and end."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(8.0)
+        self.driving = False
+        self._give_back()
+
+    @property
+    def driving(self) -> bool:
+        """The motors are this controller's: commands are sent, and the watchdog sends damping where they cease."""
+        return self._driving
+
+    @driving.setter
+    def driving(self, value: bool) -> None:
+        memory = self._memory
+        if memory is not None:
+            if value and not self._driving:
+                memory.set_command(self.controller.blind_damping, self.link.mode_machine)
+                memory.control_beat = time.monotonic()
+            memory.armed = value
+        self._driving = value
+
+    @property
+    def lateness_ms(self) -> tuple[float, float]:
+        """Median and 99th percentile of how late the last 5000 steps began, ms."""
+        late = self._late[: self._beats] if 0 < self._beats < len(self._late) else self._late
+        return float(1e3 * np.median(late)), float(1e3 * np.percentile(late, 99))
+
+    # requests
+
+    def ask(self, what: str) -> None:
+        """Ask for "stop", "damp", "stand", "zero_torque", "open_hands" or "close_hands".
+
+        A motion that begins asks for "stand_for_motion" (refused after a stop), one that is cancelled for "end_motion".
+        The first that needs the motors takes them from the robot's own controller; "stop" alone does not: it damps
+        motors that are ours or that nobody has, since they may hold the last command of a controller that is gone.
+        "stop" and "damp" return when damping is on the wire.
+
+        Raises
+        ------
+        Missing
+            The robot is not heard (damping is sent nevertheless), its own controller does not let go, or there is no
+            watchdog.
+        Refused
+            The robot is not fit for it, its own controller has the motors, or another controller commands it ("stop" is
+            sent nevertheless).
+        """
+        if what == "stop" or (what == "damp" and self.driving):
+            self._damp_now()  # waits for no other request
+            return
+        if what == "end_motion":
+            self.controller.end_motion("it was cancelled")
+            return
+        if what in ("open_hands", "close_hands"):
+            if not self.driving:
+                raise Refused("The hands are not moved before the robot is driven: let it stand first.")
+            if not any(self._hands.heard):
+                raise Missing("No Dex3 hand is heard: the robot has none, or its service is off.")
+            self._wanted_grip = np.full(2, float(what == "open_hands"))
+            return
+        if what == "zero_torque" and not self.driving:
+            raise Refused("The motors are not this controller's, which cannot let go of them: damp the robot first.")
+        with self._asking:
+            stops = self._stops
+            state = self.link.read()
+            stand = what in ("stand", "stand_for_motion")
+            if stand:
+                self._require_watchdog()
+            if stand and state is not None and state.mode_pr != 0:
+                raise Refused(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
+            if not self.driving:
+                self._take_over(what)
+            elif stand and self._intruded:
+                raise Refused(f"The robot cannot stand up: {_INTRUDER}.")
+            if self._stops != stops:
+                raise Refused("The robot was stopped meanwhile.")
+            getattr(self.controller, what)()
+        if what == "damp":
+            self._await_damping()
+
+    def track(self, reference: Reference, number: int = 0) -> list[str]:
+        """As `exoactor_control.controller.state_machine.Controller.track`."""
+        with self._asking:
+            self._require_watchdog()
+            notes = self.controller.track(reference)
+            self.samples, self._told, self._motion = [], 0, number
+            self._tracked = time.monotonic()
+        return notes
+
+    def renew(self) -> None:
+        """Say that whoever gave the motion is still there; once this was said, a motion goes on no longer without."""
+        self._renewed = time.monotonic()
+
+    def _end_unattended(self) -> None:
+        """End a motion that is not renewed any more."""
+        renewed = self._renewed if self._memory is None else max(self._renewed, self._memory.motion_renewed)
+        if self.controller.state is not State.TRACK or not renewed:
+            return
+        if time.monotonic() - max(renewed, self._tracked) > UNATTENDED:
+            self._tracked = time.monotonic()  # once is enough
+            log.error("The motion is ended, the robot stands: the controller's node does not renew it any more.")
+            reason = "the controller's node was frozen"
+            threading.Thread(target=self.controller.end_motion, args=(reason,), name="end", daemon=True).start()
+
+    @property
+    def _intruded(self) -> bool:
+        """Somebody else sends commands, who is not our watchdog."""
+        silence = self.link.silence
+        return silence < ALONE and (self._memory is None or time.monotonic() - self._memory.sent_time > 2.0 * ALONE)
+
+    def _require_watchdog(self) -> None:
+        if self._memory is not None and not self._memory.watched:
+            raise Missing("No watchdog guards the motors: the robot does not move until one runs again.")
+
+    def _damp_now(self) -> None:
+        self._halt()
+        if not self.driving:
+            if mode := self._ask_for_mode():
+                raise Refused(
+                    f"Nothing was sent: the robot's own controller '{mode}' has the motors. "
+                    "Damp it by the remote (L2 + B)."
+                )
+            self.driving = True
+        self._await_damping()
+        if self.link.age > LOST:
+            raise Missing(f"Damping is sent, but the robot is not heard. {self.trouble}")
+        if self._intruded:
+            raise Refused(f"Damping is sent, but {_INTRUDER}: end it.")
+
+    def _await_damping(self) -> None:
+        self._damping_sent.clear()
+        if not self._damping_sent.wait(DAMPED_WITHIN):
+            raise NoAnswer(f"The control loop has sent no damping within {DAMPED_WITHIN:g} s.")
+
+    def _halt(self) -> None:
+        self._stops += 1
+        self.controller.stop()
+
+    def let_go(self) -> None:
+        """Damp the robot, stop sending, and give the motors back to the robot's own controller."""
+        with self._asking:
+            self.controller.damp()
+            if self.driving and self._thread.is_alive():
+                self._release.set()
+                end = time.monotonic() + 2.0
+                while self.driving and time.monotonic() < end:
+                    time.sleep(0.005)
+            self.driving = False
+            self._give_back()
+
+    def _take_over(self, what: str) -> None:
+        if self.trouble:
+            raise Missing(self.trouble)
+        if what in ("stand", "stand_for_motion"):  # would it be refused? If so, the other controller keeps the motors
+            getattr(self.controller, what)()
+        self.controller.damp()
+        if not self.link.active_mode(_RELEASE_WAIT) and self._intruded:
+            raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
+        mode = self.link.release_motion_switcher(_RELEASE_WAIT)
+        end = time.monotonic() + 4.0 * ALONE
+        while self.link.silence < ALONE:
+            if time.monotonic() > end:
+                self._own_mode = mode
+                self._give_back()
+                raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
+            time.sleep(0.01)
+        self._own_mode = mode
+        if self._memory is not None:
+            self._memory.own_mode = mode.encode()
+        log.info("The motors are ours%s.", f"; '{mode}' had them, and gets them back" if mode else "")
+        self.driving = True
+
+    def _give_back(self) -> None:
+        mode, self._own_mode = self._own_mode, ""
+        if self._memory is not None:
+            self._memory.own_mode = b""
+        if mode and not self.link.select_mode(mode):
+            log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
+
+    def _ask_for_mode(self) -> str | None:
+        """Name of the robot's own controller that has the motors; '' when none has, None when that was never known."""
+        answer = self.link.mode(_ANSWER_WAIT)
+        if answer is not None:
+            self._mode = answer
+        return self._mode
+
+    def _look(self) -> None:
+        """Ask who has the motors, while they stand still or are not ours; where the robot's own has them, let go."""
+        while not self._stop.wait(_LOOK_EVERY):
+            if self.driving and self.controller.state in (State.STAND, State.TRACK):
+                continue
+            with self._asking:  # not while it is being made to let go
+                mode = self._ask_for_mode()
+                if mode and self.driving:
+                    log.warning("The robot's own controller '%s' has the motors now: nothing is sent any more.", mode)
+                    self.controller.damp()
+                    self._own_mode, self.driving = "", False
+            state = self.link.read()
+            if self.driving:
+                self._holder = ""
+            elif mode:
+                self._holder = f"the robot's own controller '{mode}' has the motors"
+            elif self._intruded:
+                self._holder = _INTRUDER
+            elif state is not None and state.enabled:
+                self._holder = (
+                    "no controller has the motors, and they may hold the last command of one: stop damps them"
+                )
+            else:
+                self._holder = "the motors are free" if state is not None else ""
+
+    # the loop's thread
+
+    def _beat(self) -> str:
+        """Tell the watchdog that the loop runs; returns why it damps the motors, if it does, one clause."""
+        memory = self._memory
+        if memory is None:
+            return ""
+        memory.control_beat = time.monotonic()
+        if not memory.tripped:
+            return ""
+        self._driving = True  # what it damps is ours
+        return memory.reason.decode()
+
+    def _write(self, command: MotorCommand, damping: bool) -> None:
+        trips = 0 if self._memory is None else self._memory.trips
+        self.link.write(command)
+        if damping:
+            self._damping_sent.set()
+            if self._memory is not None:
+                self._memory.acknowledged = trips
+
+    def _wait_for_robot(self) -> None:
+        """Return when it is heard, as `RobotLink.wait_for_state`; motors that are ours are damped, heard or not."""
+
+        def meanwhile() -> None:
+            if reason := self._beat():
+                self.controller.let_down(reason)
+            if self.driving:
+                self._write(MotorCommand(kd=self.controller.blind_damping), damping=True)
+
+        self.link.wait_for_state(1.0, meanwhile)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._wait_for_robot()
+            except ExoActorError as error:
+                self.trouble = str(error)
+                self._tell(self.link.read())
+                continue
+            log.info("The robot is heard.")
+            self.trouble = ""
+            try:
+                self._drive()
+            except Exception:
+                log.exception("The control loop failed: the robot is damped.")
+                self.controller.let_down("the control loop failed")
+                with contextlib.suppress(OSError):
+                    self._let_down()
+        self.trouble = "The control loop has ended."
+
+    def _drive(self) -> None:
+        due = before = time.monotonic()
+        count = reported = 0
+        while not self._stop.is_set():
+            state = self.link.read()
+            now = time.monotonic()
+            tripped, gap, before = self._beat(), now - before, now
+            moving = self.controller.state in (State.STAND, State.TRACK)
+            if gap > self._state_timeout and (moving or tripped):
+                self.controller.let_down(f"the control loop stood still for {1e3 * gap:.0f} ms")
+            elif tripped:
+                self.controller.let_down(tripped)
+            if now - state.time > LOST:
+                self.trouble = f"The robot is not heard any more: no LowState for {LOST:g} s."
+                self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
+                return
+            self._end_unattended()
+            long = self._step(state, now)
+            count += 1
+            if not long and count - reported >= 1.0 / (RATE * self._period):
+                reported = count
+                self._tell(state)
+            if self._release.is_set():
+                self._let_down()
+                self.driving = False
+                self._release.clear()
+            due = self._wait(due, listen=count % _LISTEN_EVERY == 0 and not long)
+        self.controller.damp()
+        self._let_down()
+        self.driving = False
+
+    def _wait(self, due: float, listen: bool) -> float:
+        """Sleep until the next beat after ``due``; return when that is."""
+        period = self._period
+        due += period
+        if listen:
+            arrival = self.link.wait(max(0.0, due - time.monotonic()))
+            off = 1.0 if arrival is None else (arrival + _MARGIN - due + 0.5 * period) % period - 0.5 * period
+            due += min(max(off, -_NUDGE), _NUDGE)
+        ahead = due - time.monotonic()
+        if ahead > 0:
+            time.sleep(ahead)
+        self._late[self._beats % len(self._late)] = max(0.0, time.monotonic() - due)
+        self._beats += 1
+        return due if ahead > -0.02 else due - ahead  # never catch up with a burst
+
+    def _step(self, state: RobotState, received_now: float) -> bool:
+        """Ask the controller and send; says whether the policy ran."""
+        age = received_now - state.time
+        if self._robot_clock:
+            state = replace(state, time=1e-3 * state.tick)
+            now = state.time + (age if age > self._state_timeout else min(age, _BRIDGED))
+        elif age <= self._state_timeout:
+            now = min(received_now, state.time + 0.04)  # inside the controller's own patience
+        else:
+            now = received_now
+        self._obey_remote(state.buttons)
+        controller = self.controller
+        if self.driving:
+            self._guard(state)
+        command = controller.step(state, now, advance=False)
+        if self.driving:
+            self._write(command, damping=not command.kp.any() and bool(command.kd.all()))
+        long = controller.advance(state, now)
+        index = controller.tracking_frame
+        samples = self.samples  # another list when a motion is given
+        if index is not None and index >= 0 and (not samples or index > samples[-1].index):
+            limits = SATURATED * controller.torque_limits
+            saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
+            samples.append(Sample(index, state, self.link.truth(), saturated))
+        return long
+
+    def _guard(self, state: RobotState) -> None:
+        """Let the robot down where somebody else drives it too, or it is not driven as it should be."""
+        if self.controller.state in (State.ZERO_TORQUE, State.DAMPING):
+            return
+        if self._intruded:
+            self.controller.let_down(_INTRUDER)
+        self._wrong_mode = self._wrong_mode + 1 if state.mode_pr else 0
+        if self._wrong_mode * self._period > 0.01:
+            self.controller.let_down(_WRONG_MODE)
+
+    def _obey_remote(self, buttons: int) -> None:
+        for request in self._remote.requests(buttons):
+            if request == "go":
+                self._go += 1
+            elif request == "stop" or (request == "damp" and self.driving):
+                self._halt()  # in this very step
+            elif not self._asking.locked():
+                threading.Thread(target=self._ask_for_remote, args=(request,), name="remote", daemon=True).start()
+
+    def _ask_for_remote(self, request: str) -> None:
+        try:
+            self.ask(request)
+        except ExoActorError as error:
+            log.warning("The remote asked for '%s': %s", request, error)
+
+    def _tell(self, state: RobotState | None) -> None:
+        """Report, and move the hands: what can wait for a quiet moment."""
+        self._hands.listen()
+        self._move_hands()
+        if self.on_report is not None:
+            told, self._told = self._told, len(self.samples)
+            self.on_report(self._report(state, tuple(self.samples[told:])))
+
+    def _move_hands(self) -> None:
+        index, trajectory = self.controller.tracking_frame, self.controller.trajectory
+        if index is not None and trajectory.human is not None and trajectory.human.hands is not None:
+            hands = trajectory.human.hands
+            self._wanted_grip = hands[min(max(index, 0), len(hands) - 1)]
+        if self.driving and self._wanted_grip is not None:
+            before = self._wanted_grip if self._grip is None else self._grip
+            self._grip = before + np.clip(self._wanted_grip - before, -_GRIP_STEP, _GRIP_STEP)
+            self._hands.move(self._grip)
+
+    def report(self) -> Report:
+        """Say how things are now."""
+        return self._report(self.link.read(), ())
+
+    def _report(self, state: RobotState | None, samples: tuple[Sample, ...]) -> Report:
+        self.reports += 1
+        number = self.reports  # before anything is looked at
+        policy = self.controller.policy
+        return Report(
+            number=number,
+            finished=self.controller.finished,
+            state=state,
+            truth=self.link.truth(),
+            status=self.controller.status,
+            trouble=self.trouble,
+            driving=self.driving,
+            holder=self._holder,
+            go=self._go,
+            inference_ms=0.0 if policy is None else policy.inference_ms,
+            band=policy is None,
+            motion=self._motion,
+            stops=self._stops,
+            samples=samples,
+        )
+
+    def _let_down(self) -> None:
+        """Leave the motors damping, not in the last command."""
+        for _ in range(10 if self.driving else 0):
+            self.link.write(MotorCommand.damping())
+            time.sleep(self._period)

@@ -1,0 +1,389 @@
+"""The control loop in a process of its own: no ROS executor, no garbage collection, no other thread's interpreter lock.
+
+`ControlProcess` starts it and speaks with it over a pipe; it offers what `ControlLoop` offers. The process lets the
+robot down and ends when its parent does, however that ends; when it is the one to end or freeze, a watchdog damps the
+robot (`exoactor_control.realtime.watchdog`). Where the system permits, it runs under SCHED_FIFO, ahead of everything
+that has no deadline (root, CAP_SYS_NICE, or an rtprio limit in /etc/security/limits.conf).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection, Pipe
+from typing import Any
+
+from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Safety
+from exoactor_control.controller.state_machine import DAMPING_GAIN, Controller
+from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN
+from exoactor_control.policy.policy import load_policy
+from exoactor_control.policy.spec import SHIPPED
+from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Report, Sample
+from exoactor_control.realtime.watchdog import Memory, Watchdog, create_memory, open_memory, take_priority
+from exoactor_control.reference.trajectory import Reference
+from exoactor_core.errors import ExoActorError, Missing
+from exoactor_core.processes import block_signals
+from exoactor_unitree.robot_link import RobotLink
+from exoactor_unitree.sdk import MODE_MACHINE_29DOF
+
+log = logging.getLogger("exoactor.control")
+
+START_TIMEOUT = 60.0
+"""s for the process to load its libraries and the policy."""
+STOP_TIMEOUT = 1.0
+"""s for the control process to answer a stop; then the watchdog damps the robot."""
+CLAIM_TIMEOUT = 3.0
+"""s for that where the motors are not ours, and the robot is asked first whose they are."""
+SILENT = 3.0
+"""s without a report, of which there are 50 a second (one, while the robot is not heard), until something is wrong."""
+_ENDED = "The control process has ended: configure the controller anew."
+_PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above everything ordinary
+_SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process is started with; `ControlLoop`, `load_policy` and `Controller` say what each means."""
+
+    network_interface: str = "lo"
+    domain: int = 1
+    policy: str = SHIPPED
+    description: str = ""
+    heading_gain: float = HEADING_GAIN
+    position_gain: float = POSITION_GAIN
+    max_position_error: float = MAX_POSITION_ERROR
+    max_speed_error: float = MAX_SPEED_ERROR
+    rate: float = 500.0
+    state_timeout: float = 0.05
+    robot_clock: bool = False
+
+
+def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
+    """Return the loop, not yet started; ``memory`` is shared with a watchdog.
+
+    Raises
+    ------
+    Missing, BadInput
+        The policy cannot be loaded, or DDS not be joined.
+    """
+    policy = load_policy(settings.policy, settings.description)
+    controller = Controller(
+        policy,
+        settings.heading_gain,
+        settings.position_gain,
+        max_position_error=settings.max_position_error,
+        max_speed_error=settings.max_speed_error,
+    )
+    # not before: loading takes long, and is nothing to keep others waiting for
+    if not take_priority(_PRIORITY):
+        log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
+    link = RobotLink(settings.network_interface, settings.domain)
+    return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock, memory)
+
+
+class ControlProcess:
+    """A running `ControlLoop` in a process of its own.
+
+    Raises
+    ------
+    Missing, BadInput
+        As `make_loop`; or the process does not start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.samples: list[Sample] = []
+        """One per frame of the motion now or last tracked."""
+        self.latest: Report | None = None
+        """The newest report, some 20 ms old at most while the robot is heard; None before the first."""
+        self._heard = time.monotonic()  # when it came
+        self._motion = 0
+        self._asked = 0  # reports up to this number began before the last request was answered
+        self._answers: dict[int, list[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._arrived = threading.Condition()
+        self._sending = threading.Lock()
+        self._ended = False
+        self._pipe, other = Pipe()
+        self._memory_fd, self._memory = create_memory()
+        self._memory.set_command(Safety().blind_damping(DAMPING_GAIN), MODE_MACHINE_29DOF)
+        self._ending, alive = os.pipe()  # closed when the control process ends, which alone holds the other end
+        fds = [other.fileno(), self._memory_fd, alive]
+        with block_signals(signal.SIGINT):  # this process closes it in good order
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "exoactor_control.realtime.control_process", *map(str, fds)],
+                pass_fds=fds,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        other.close()
+        os.close(alive)
+        self._reader = threading.Thread(target=self._read, name="control process", daemon=True)
+        self._reader.start()
+        self._watchdog: Watchdog | None = None
+        try:
+            self._call("start", asdict(settings), timeout=START_TIMEOUT)
+            self._heard = time.monotonic()
+            self._watchdog = Watchdog(
+                settings.network_interface,
+                settings.domain,
+                settings.state_timeout,
+                self._memory_fd,
+                self._ending,
+                self._process.pid,
+            )
+            self._watchdog.wait(START_TIMEOUT)
+        except ExoActorError:
+            self.close()
+            raise
+
+    # as ControlLoop
+
+    @property
+    def trouble(self) -> str:
+        """Why the robot cannot be driven, one sentence; empty when it can."""
+        if self._ended:
+            return _ENDED
+        if time.monotonic() - self._heard > SILENT:
+            return f"The control process has not reported for {SILENT:g} s."
+        return self.latest.trouble if self.latest is not None else "The control process has just begun."
+
+    @property
+    def pid(self) -> int:
+        """Process number of the loop."""
+        return self._process.pid
+
+    def report(self) -> Report:
+        """Return the newest report; wait for one that knows of the last request.
+
+        Raises
+        ------
+        Missing
+            There is none within 5 s.
+        """
+
+        def known() -> bool:
+            return self.latest is not None and self.latest.number > self._asked
+
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: known() or self._ended, 5.0) or not known():
+                raise Missing(self.trouble or "The control process does not report.")
+            return self.latest
+
+    @property
+    def alarm(self) -> str:
+        """What is wrong with control process or watchdog, one sentence; empty when nothing is."""
+        memory = self._memory
+        if memory.tripped:
+            sending = time.monotonic() - memory.sent_time < 0.5
+            who = "The watchdog damps the motors" if sending else "Nothing damps the motors"
+            return f"{who}: {memory.reason.decode()}."
+        if self._ended or time.monotonic() - self._heard > SILENT:
+            return self.trouble
+        return self._watchdog.trouble
+
+    @property
+    def watchdog_pid(self) -> int:
+        """Process number of the watchdog."""
+        return self._watchdog.pid
+
+    def ask(self, what: str) -> str:
+        """As `ControlLoop.ask`; returns who damps the motors, one sentence, where "stop" or "damp" is asked for.
+
+        Where the control process does not answer "stop" (or "damp", once the motors are ours) in time, the watchdog
+        damps the motors.
+        """
+        ours = self._memory.armed
+        if what != "stop" and not (what == "damp" and ours):
+            self._call("ask", what)
+            return "The control process damps the motors." if what == "damp" else ""
+        try:
+            self._call("ask", what, timeout=STOP_TIMEOUT if ours else CLAIM_TIMEOUT)
+        except NoAnswer as error:
+            self._watchdog.damp()
+            return f"The watchdog damps the motors. {error}"
+        return "The control process damps the motors."
+
+    def track(self, reference: Reference) -> list[str]:
+        """As `ControlLoop.track`."""
+        notes = self._call("track", reference, self._motion + 1)
+        self._motion, self.samples = self._motion + 1, []  # the first comes only when the blend-in is over
+        return notes
+
+    def renew(self) -> None:
+        """As `ControlLoop.renew`."""
+        self._memory.motion_renewed = time.monotonic()
+
+    def let_go(self) -> None:
+        """As `ControlLoop.let_go`."""
+        self._call("let_go")
+
+    @property
+    def lateness_ms(self) -> tuple[float, float]:
+        """Median and 99th percentile of how late the last 5000 steps began, ms."""
+        return self._call("lateness_ms")
+
+    def close(self) -> None:
+        """Damp the robot, give it back to its own controller, and end the process."""
+        closed = self._ended
+        if not self._ended:
+            with contextlib.suppress(ExoActorError):
+                self._call("close")
+                closed = True
+        self._end(10.0 if closed else 0.0)
+
+    # the pipe
+
+    def _call(self, what: str, *arguments: Any, timeout: float = 20.0) -> Any:
+        if time.monotonic() - self._heard > SILENT:
+            timeout = min(timeout, STOP_TIMEOUT)
+        number = next(self._numbers)
+        # Another thread may be sending a motion that a frozen process does not take.
+        if not self._sending.acquire(timeout=timeout):
+            raise NoAnswer(f"The control process takes no request within {timeout:g} s.")
+        try:
+            self._pipe.send((number, what, arguments))
+        except OSError:
+            raise NoAnswer(_ENDED) from None
+        finally:
+            self._sending.release()
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: number in self._answers or self._ended, timeout):
+                raise NoAnswer(f"The control process does not answer within {timeout:g} s.")
+            answer = self._answers.pop(number, None)
+        if answer is None:
+            raise NoAnswer(_ENDED)
+        value, error, reports = answer
+        self._asked = max(self._asked, reports)
+        if error is not None:
+            raise error
+        return value
+
+    def _read(self) -> None:
+        try:
+            while True:
+                number, content = self._pipe.recv()
+                with self._arrived:
+                    if number:
+                        self._answers[number] = content
+                    else:
+                        self.latest, self._heard = content, time.monotonic()
+                        if content.motion == self._motion:
+                            self.samples += content.samples
+                    self._arrived.notify_all()
+        except (EOFError, OSError):
+            with self._arrived:
+                self._ended = True
+                self._arrived.notify_all()
+
+    def _end(self, timeout: float) -> None:
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            log.warning("The control process does not end: it is killed.")
+            self._process.kill()
+            self._process.wait()
+        if self._watchdog is not None:
+            self._watchdog.close()
+        self._reader.join(2.0)
+        self._pipe.close()
+        os.close(self._ending)
+        os.close(self._memory_fd)
+
+
+class _Server:
+    """The process's end of the pipe."""
+
+    def __init__(self, pipe: Connection, memory: Memory) -> None:
+        self._pipe, self._memory = pipe, memory
+        self._sending = threading.Lock()
+        self._loop: ControlLoop | None = None
+
+    def serve(self) -> None:
+        """Answer until told to close, or the parent is gone; every request in a thread: a stop waits for none."""
+        try:
+            while True:
+                number, what, arguments = self._pipe.recv()
+                if what == "close":
+                    self._close()
+                    self._answer(number, None)
+                    return
+                if what == "start":
+                    self._serve(number, what, arguments)
+                else:
+                    threading.Thread(target=self._serve, args=(number, what, arguments), daemon=True).start()
+        except (EOFError, OSError):
+            log.warning("The controller's node is gone: the robot is let down.")
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._loop is not None:
+            self._loop.on_report = None
+            self._loop.close()
+            self._loop = None
+
+    def _serve(self, number: int, what: str, arguments: tuple[Any, ...]) -> None:
+        value, error = None, None
+        try:
+            if what == "start":
+                self._loop = make_loop(Settings(**arguments[0]), self._memory)
+                self._loop.on_report = self._report
+                _settle()
+                self._loop.start()
+            else:
+                attribute = getattr(self._loop, what)
+                value = attribute(*arguments) if callable(attribute) else attribute
+        except ExoActorError as caught:
+            error = caught
+        except Exception as caught:
+            log.exception("The control process failed at '%s'.", what)
+            error = Missing(f"The control process failed at '{what}': {type(caught).__name__}: {caught}.")
+        self._answer(number, value, error)
+
+    def _answer(self, number: int, value: Any, error: Exception | None = None) -> None:
+        reports = self._loop.reports if self._loop is not None else 0
+        with contextlib.suppress(OSError), self._sending:
+            self._pipe.send((number, (value, error, reports)))
+
+    def _report(self, report: Report) -> None:
+        """Send a report if that needs no waiting: the loop's thread calls this."""
+        if not self._sending.acquire(blocking=False):
+            return
+        try:
+            if select.select([], [self._pipe], [], 0)[1]:  # then there is room for many
+                self._pipe.send((0, report))
+        except OSError:
+            pass
+        finally:
+            self._sending.release()
+
+
+def _settle() -> None:
+    """Keep the interpreter's own pauses away from the loop: what lives now is never collected, and nothing else is."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
+def main() -> int:
+    """Serve the parent: the arguments are the numbers of the pipe to it, of shared memory, and of a pipe to hold."""
+    logging.basicConfig(format="[control] %(message)s")
+    log.setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    pipe, memory, _ = map(int, sys.argv[1:])
+    _Server(Connection(pipe), open_memory(memory)).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

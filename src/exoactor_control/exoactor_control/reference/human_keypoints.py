@@ -1,0 +1,67 @@
+"""A person's motion as a policy that follows people wants it: joints in the pelvis' own axes, and how it is turned.
+
+The conventions are SONIC's (github.com/NVlabs/GR00T-WholeBodyControl, gear_sonic).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
+
+from exoactor_control.rotations import about_z
+from exoactor_core.body import HUMAN_JOINT_NAMES, BodyModel
+from exoactor_core.motion import HumanMotion
+
+NUM_HUMAN_JOINTS = 24
+_JOINTS = [*range(22), HUMAN_JOINT_NAMES.index("left_thumb3"), HUMAN_JOINT_NAMES.index("right_thumb3")]
+# SMPL's rest pose looks along z with y up; this turns a body that looks along x with z up into it.
+_REST = Rotation.from_quat([0.5, 0.5, 0.5, 0.5])
+
+_FIST = 1.4  # rad, mean bend of a finger's joints in a fist: some 90, 95 and 60 degrees
+
+
+@dataclass(frozen=True)
+class Human:
+    """A person's motion, T frames; one frame of it is one without that axis."""
+
+    joints: np.ndarray
+    """(T, 24, 3) m: the 22 body joints and the two thumbs' last joints, from the pelvis, in the pelvis' axes."""
+    root: np.ndarray
+    """(T, 3, 3) orientations of the pelvis in the world: x forward, y left, z up while standing."""
+    hands: np.ndarray | None = None
+    """(T, 2) how open the left and the right hand are: 0 a fist, 1 flat; None: not known."""
+
+    @classmethod
+    def sample(cls, motion: HumanMotion, times: np.ndarray) -> Human:
+        """Sample a motion at ``times``, (T,) s from its first frame; before and after it, its ends are held."""
+        world = BodyModel.load().joints(motion)[:, _JOINTS]
+        turned = Rotation.from_rotvec(motion.global_orient) * _REST.inv()
+        local = np.einsum("tji,tkj->tki", turned.as_matrix(), world - world[:, :1]).reshape(len(motion), -1)
+        t = np.arange(len(motion)) / motion.fps
+        times = np.clip(times, 0.0, t[-1])
+        joints = np.stack([np.interp(times, t, column) for column in local.T], axis=1)
+        root = Slerp(t, turned)(times) if len(t) > 1 else turned[np.zeros(len(times), dtype=int)]
+        hands = np.stack([np.interp(times, t, side) for side in hand_openness(motion.hand_pose).T], axis=1)
+        return cls(joints.reshape(-1, NUM_HUMAN_JOINTS, 3), root.as_matrix(), hands)
+
+    def __getitem__(self, i: int) -> Human:
+        return Human(self.joints[i], self.root[i], None if self.hands is None else self.hands[i])
+
+    def turned(self, angle: float) -> Human:
+        """Return the same person in a world turned by so many rad about z."""
+        return Human(self.joints, about_z(angle) @ self.root, self.hands)
+
+
+def hand_openness(hand_pose: np.ndarray) -> np.ndarray:
+    """Return how open the hands are, (T, 2): 0 a fist, 1 flat, by how far the fingers' joints are bent on average.
+
+    Parameters
+    ----------
+    hand_pose
+        (T, 90) SMPL-X: left hand, then right, 15 joints each: index, middle, pinky, ring, thumb. The thumb, whose bend
+        says little, is left out.
+    """
+    bends = np.linalg.norm(hand_pose.reshape(-1, 2, 15, 3)[:, :, :12], axis=-1)
+    return np.clip(1.0 - bends.mean(axis=-1) / _FIST, 0.0, 1.0)

@@ -1,0 +1,212 @@
+"""Repairs of a motion before it is tracked: torn ends, a floor that leans, floats or is sunk.
+
+What a retargeter and a pose estimator leave behind; what cannot be repaired is refused. What a person does is left as
+it is: heels that are raised, feet in the air while the hands carry, jumps (for trackers that cannot jump as high there
+is `exoactor_control.reference.trajectory.lowered`). Lengths in m, angles in rad.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, grey_opening
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.errors import Refused
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import VELOCITY_LIMITS, forward_kinematics, sole_points
+
+# What the pelvis of a G1 cannot exceed; anything faster is a broken motion. A sprinting person's pelvis reaches about
+# 10 m/s and a jumping one's rises at 3 m/s; the G1 does neither. The broken first frames that retargeters leave are
+# at 40 to 96 m/s (ANCHORS, finding A).
+MAX_SPEED = 6.0
+"""m/s of the pelvis."""
+MAX_TURN = 12.0
+"""rad/s of the pelvis."""
+ENDS = 0.5
+"""s at the beginning and at the end in which broken frames are dropped rather than refused."""
+
+# At the ends a jump is broken already when it is this many times what 95 % of the motion stays under, and more than:
+_OUTLIER = 3.0
+_JUMP_SPEED, _JUMP_TURN, _JUMP_JOINTS = 1.0, 2.0, 0.25  # m/s, rad/s, share of the motors' greatest speed
+
+_TOLERANCE = 0.01  # m, soles off the floor by less are left alone
+_FLOAT = 0.025  # m that the floor may wander before it is followed
+_MAX_FLOAT = 0.10  # m that it may wander at any pace: the estimates in use do by 0.09, a stair is 0.15 or more
+_SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: so slowly nobody climbs stairs
+_LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down again
+LOW_FLIGHT = 0.05
+"""m that both soles may be off the floor at any time: runs stay under it, jumps do not."""
+_IN_THE_AIR = 0.02  # m that both soles are off the floor in flight
+_REACH = {
+    "left_wrist_yaw_link": 0.22, "right_wrist_yaw_link": 0.22, "left_elbow_link": 0.1, "right_elbow_link": 0.1,
+    "left_shoulder_roll_link": 0.12, "right_shoulder_roll_link": 0.12, "left_knee_link": 0.1, "right_knee_link": 0.1,
+    "pelvis": 0.18,
+}  # fmt: skip
+"""m from a link's origin to where it or what hangs on it (the hand, the seat) may bear on the floor, at most."""
+_AT_REST = 0.15  # m/s of a sole that carries
+_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled
+_MAX_START = 0.10  # m that the soles may be off the floor in the first frame
+
+
+def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
+    """Speed of the pelvis (T-1,) m/s, its turning (T-1,) rad/s, and the joints' (T-1, 29) rad/s, between frames."""
+    rotation = Rotation.from_quat(quat, scalar_first=True)
+    return (
+        np.linalg.norm(np.diff(pos, axis=0), axis=1) * fps,
+        (rotation[:-1].inv() * rotation[1:]).magnitude() * fps,
+        np.abs(np.diff(joints, axis=0)) * fps,
+    )
+
+
+def whole(motion: RobotMotion) -> tuple[int, int]:
+    """First frame, and one past the last, of what lies between jumps within `ENDS` of the beginning and the end."""
+    n = len(motion)
+    if n < 3:
+        return 0, n
+    speed, turn, joints = speeds(motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.fps)
+    share = (joints / VELOCITY_LIMITS).max(axis=1)
+    jumps = np.zeros(n - 1, dtype=bool)
+    for value, limit, least in (
+        (speed, MAX_SPEED, _JUMP_SPEED),
+        (turn, MAX_TURN, _JUMP_TURN),
+        (share, 1.0, _JUMP_JOINTS),
+    ):
+        jumps |= value > min(limit, max(least, _OUTLIER * float(np.percentile(value, 95))))
+    at = np.flatnonzero(jumps)
+    span = min(ENDS * motion.fps, n / 3)
+    start, end = at[at < span], at[at >= n - 1 - span]
+    # An iterative solver's cold start decays over two more frames.
+    return int(start[-1]) + 3 if len(start) else 0, int(end[0]) + 1 if len(end) else n
+
+
+def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
+    """Level the motion, move it onto the floor z = 0, and let it begin there.
+
+    Returns
+    -------
+    motion
+        The motion, repaired.
+    dropped
+        So many frames at the beginning, in which its feet had not come to the floor yet.
+    notes
+        What was done, one sentence each.
+
+    Raises
+    ------
+    Refused
+        Its floor leans too much, or it begins off the floor.
+    """
+    notes: list[str] = []
+    points = sole_points(motion)
+    lean, turn = _lean(motion, points)
+    if lean > _MAX_LEAN:
+        raise Refused(f"The floor under the motion's feet leans by {lean:.2f} rad, more than {_MAX_LEAN:g}.")
+    pos, quat = motion.root_pos, motion.root_quat_wxyz
+    if lean > _LEAN:
+        notes.append(f"The motion was levelled: the floor under its feet leaned by {lean:.2f} rad.")
+        pos = pos[0] + turn.apply(pos - pos[0])
+        quat = (turn * Rotation.from_quat(quat, scalar_first=True)).as_quat(scalar_first=True)
+        points = sole_points(RobotMotion(motion.fps, pos, quat, motion.joint_pos))
+    lowest = points[..., 2].min(axis=(1, 2))
+    floor = _floor(lowest, motion.fps)
+    if np.ptp(floor) > 0.0:
+        notes.append(
+            f"The motion floated between {floor.min():+.3f} and {floor.max():+.3f} m: it was set on the floor."
+        )
+    elif abs(floor[0]) > _TOLERANCE:
+        notes.append(
+            f"The motion was moved {'down' if floor[0] > 0 else 'up'} by {abs(floor[0]):.3f} m onto the floor."
+        )
+    else:
+        floor = np.zeros(len(motion))
+    lowest = lowest - floor
+    on_floor = np.flatnonzero(np.abs(lowest[: int(ENDS * motion.fps) + 1]) < _MAX_START)
+    if not len(on_floor):
+        where = "above" if lowest[0] > 0 else "below"
+        raise Refused(f"The motion begins with its feet {abs(lowest[0]):.2f} m {where} the floor.")
+    first = int(on_floor[0])
+    if first:
+        notes.append(f"The first {first / motion.fps:.2f} s were dropped: the feet were not on the floor.")
+    pos = np.column_stack([pos[:, :2], pos[:, 2] - floor])
+    contacts = None if motion.contacts is None else motion.contacts[first:]
+    return RobotMotion(motion.fps, pos[first:], quat[first:], motion.joint_pos[first:], contacts), first, notes
+
+
+def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
+    """Height (T,) of the floor under a motion whose lowest sole is at ``lowest`` (T,): one, unless it wanders."""
+    # Most motions stand on a foot most of the time; a low percentile is not misled by jumps or single bad frames.
+    level = np.full(len(lowest), float(np.percentile(lowest, 20)))
+    flight = min(int(_LONGEST_FLIGHT * fps), len(lowest))
+    floor = gaussian_filter1d(grey_opening(lowest, flight, mode="nearest"), 0.2 * fps, mode="nearest")
+    wandered = float(np.ptp(floor))
+    if len(floor) < 2 or wandered <= _FLOAT:
+        return level
+    slow = np.abs(np.diff(floor)).max() * fps <= _SLOW_FLOAT and wandered <= _MAX_SLOW_FLOAT
+    return floor if slow or wandered <= _MAX_FLOAT else level
+
+
+def floor_level(motion: RobotMotion) -> float:
+    """Height of the floor under a motion, m, one for all of it: most of the time a foot stands there."""
+    return float(np.percentile(sole_points(motion)[..., 2].min(axis=(1, 2)), 20))
+
+
+def flight(motion: RobotMotion) -> np.ndarray:
+    """Height (T,) of the lower sole, m, while a motion on the floor z = 0 jumps; 0 elsewhere.
+
+    Both soles are off the floor, nothing else of the robot bears on it, and they come down again: not on a stair, not
+    with the feet up.
+    """
+    lowest = sole_points(motion)[..., 2].min(axis=(1, 2))
+    height = np.zeros(len(lowest))
+    if lowest.max() <= LOW_FLIGHT:
+        return height
+    others = forward_kinematics(motion, tuple(_REACH))[..., 2] - np.array(list(_REACH.values()))
+    last = len(lowest) - 1
+    up = np.flatnonzero(np.diff(np.r_[False, lowest > LOW_FLIGHT, False]))
+    for start, end in zip(up[::2], up[1::2], strict=True):
+        lands = (end - start) / motion.fps <= _LONGEST_FLIGHT and start > 0 and end <= last
+        if not lands or others[start:end].min() <= 0.0:
+            continue
+        while start > 0 and lowest[start - 1] > _IN_THE_AIR:
+            start -= 1
+        while end < last and lowest[end] > _IN_THE_AIR:
+            end += 1
+        height[start:end] = lowest[start:end]
+    return height
+
+
+def _lean(motion: RobotMotion, points: np.ndarray) -> tuple[float, Rotation]:
+    """Angle by which the floor under a motion leans, and the rotation that levels it.
+
+    0 where the soles that rest lean every way, or hardly any foot is at rest. A floor leans under every step, and with
+    it the body that stands on it; raised heels come down at times, and the body over them is upright.
+    """
+    heel, toe = points[:, :, :2], points[:, :, 2:]
+    forward = toe.mean(axis=2) - heel.mean(axis=2)
+    leftward = points[:, :, [0, 2]].mean(axis=2) - points[:, :, [1, 3]].mean(axis=2)
+    normal = np.cross(forward, leftward)
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    none = 0.0, Rotation.identity()
+    if len(points) < 2:
+        return none
+    rest = np.linalg.norm(np.gradient(points.mean(axis=2), 1.0 / motion.fps, axis=0), axis=-1) < _AT_REST
+    if rest.mean() < 0.1:
+        return none
+    mean = normal[rest].mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length < 0.95:
+        return none
+    up = mean / length
+    axis = np.cross(up, [0.0, 0.0, 1.0])
+    angle = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
+    turn = Rotation.from_rotvec(angle * axis / max(float(np.linalg.norm(axis)), 1e-9))
+    if angle > _LEAN:
+        # by how much of it each sole, and the pelvis while a sole rests, lean the same way
+        way = up - [0.0, 0.0, up[2]]
+        way /= max(float(np.linalg.norm(way)), 1e-9)
+        soles = np.arctan2(normal[rest] @ way, normal[rest][:, 2])
+        pelvis = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()[rest.any(axis=1), :, 2]
+        pelvis = np.arctan2(pelvis @ way, pelvis[:, 2])
+        if min(np.percentile(soles, 10), 2.0 * np.percentile(pelvis, 10)) < _LEAN:
+            return none
+    return angle, turn

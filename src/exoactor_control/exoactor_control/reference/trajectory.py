@@ -1,0 +1,373 @@
+"""From a robot motion to what a tracker follows: checked, repaired, at 50 Hz, begun and ended gently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation, Slerp
+
+from exoactor_control.reference.human_keypoints import Human
+from exoactor_control.reference.repair import (
+    LOW_FLIGHT,
+    MAX_SPEED,
+    MAX_TURN,
+    flight,
+    floor_level,
+    set_on_floor,
+    speeds,
+    whole,
+)
+from exoactor_control.rotations import from_roll_pitch_yaw
+from exoactor_core.errors import Refused
+from exoactor_core.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
+from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
+
+if TYPE_CHECKING:
+    from exoactor_control.controller.single_support import OneLeg
+
+RATE = 50.0
+"""Hz, of every reference and policy."""
+
+ENTRY_SPEED, ENTRY_TILT_SPEED, ENTRY_RISE = 1.5, 0.75, 0.3
+"""rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height that no blend exceeds. Chosen: slow enough to step
+back from; the motors reach 20 rad/s and more."""
+_MIN_FRAMES = 5  # at 50 Hz
+_NO_GUIDE = np.zeros(GUIDE_WIDTH)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A motion fit to be tracked."""
+
+    motion: RobotMotion
+    """At `RATE`, soles on the floor, inside the joint limits."""
+    notes: tuple[str, ...]
+    """What was repaired, one sentence each."""
+    human: Human | None = None
+    """The person whose motion it is, frame by frame; None: not given."""
+    begin: float = 0.0
+    """s from the beginning of the motion as it was given to that of this one."""
+    given: RobotMotion | None = None
+    """The motion as it was given, frame by frame beside ``motion``: at `RATE`, without the frames that were dropped,
+    and moved as a whole onto the floor; nothing else is done to it. None: nothing was done to ``motion`` either."""
+
+    @property
+    def repaired_by(self) -> dict[str, float]:
+        """Greatest differences between the motion as it was given and as it is: m of height, rad of tilt and joints."""
+        if self.given is None:
+            return {"height": 0.0, "tilt": 0.0, "joints": 0.0}
+        given, now = self.given, self.motion
+        turned = (
+            Rotation.from_quat(given.root_quat_wxyz, scalar_first=True).inv()
+            * Rotation.from_quat(now.root_quat_wxyz, scalar_first=True)
+        ).magnitude()
+        return {
+            "height": float(np.abs(given.root_pos - now.root_pos)[:, 2].max()),
+            "tilt": float(turned.max()),
+            "joints": float(np.abs(given.joint_pos - now.joint_pos).max()),
+        }
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the robot should do at one moment."""
+
+    lin_vel_xy: np.ndarray
+    """(2,) m/s, pelvis velocity in the pelvis frame."""
+    height: float
+    """m, pelvis above the floor."""
+    roll_pitch: np.ndarray
+    """(2,) rad."""
+    yaw: float
+    """rad."""
+    yaw_rate: float
+    """rad/s, about the pelvis' z axis."""
+    joint_pos: np.ndarray
+    """(29,) rad, motor order."""
+    lin_vel_z: float = 0.0
+    """m/s, the third component of ``lin_vel_xy``."""
+    joint_vel: np.ndarray = field(default_factory=lambda: np.zeros(len(STANDING)))
+    """(29,) rad/s."""
+    position: np.ndarray | None = None
+    """(3,) m, of the pelvis in the frame of the robot's odometry; None: of no account."""
+    in_motion: bool = False
+    """It belongs to the motion itself: not to a blend, nor to standing."""
+    human: Human | None = None
+    """The person at this moment, arrays of one frame each; in the blends as at the motion's ends. None: not given."""
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """(3, 3) orientation of the pelvis."""
+        return from_roll_pitch_yaw(*self.roll_pitch, self.yaw)
+
+    def turned(self, angle: float) -> Frame:
+        """Return the frame in a world turned by so many rad about z."""
+        human = None if self.human is None else self.human.turned(angle)
+        return replace(self, yaw=self.yaw + angle, human=human)
+
+    def guided(self, guide: np.ndarray) -> Frame:
+        """Return the frame with a row (35,) of a motion's guide added to it."""
+        return replace(
+            self,
+            lin_vel_xy=self.lin_vel_xy + guide[:2],
+            height=self.height + float(guide[2]),
+            roll_pitch=self.roll_pitch + guide[3:5],
+            yaw_rate=self.yaw_rate + float(guide[5]),
+            joint_pos=self.joint_pos + guide[6:],
+        )
+
+
+STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STANDING)
+
+
+def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
+    """Check and repair a motion; ``human`` is the person's motion that it came from, for policies that want it.
+
+    Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
+    joints are held inside their limits; the motion is levelled and set on the floor (see
+    `exoactor_control.reference.repair`). Jumps are kept.
+
+    Raises
+    ------
+    Refused
+        The motion is too short, its pelvis jumps, its joints are far faster than the motors, the floor under its feet
+        leans too much, or it begins off the floor.
+    """
+    notes: list[str] = []
+    first, last = whole(motion)
+    pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
+    for which, count in (("first", first), ("last", len(motion) - last)):
+        if count:
+            notes.append(f"The {which} {count} frames were dropped: they are torn off from the rest of the motion.")
+    pos, quat, joints = resample(pos, quat, joints, motion.fps)
+    if len(pos) < _MIN_FRAMES:
+        raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}.")
+    speed, turn, joint_speed = speeds(pos, quat, joints, RATE)
+    for what, value, limit, unit in (
+        ("pelvis moves at", speed, MAX_SPEED, "m/s"),
+        ("pelvis turns at", turn, MAX_TURN, "rad/s"),
+        ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' greatest speed"),
+    ):
+        if value.max() > limit:
+            t = int(value.argmax()) / RATE + first / motion.fps
+            raise Refused(f"The motion jumps at {t:.2f} s: its {what} {value.max():.1f} {unit}, more than {limit:g}.")
+    low, high = JOINT_LIMITS.T
+    outside = np.maximum(low - joints, joints - high).max()
+    if outside > 1e-3:
+        notes.append(f"Joints were held inside their limits, which they left by up to {outside:.2f} rad.")
+    untouched = RobotMotion(RATE, pos, quat, joints)
+    joints = np.clip(joints, low, high)
+    contacts = _resample_contacts(motion, first, len(pos))
+    placed, dropped, done = set_on_floor(RobotMotion(RATE, pos, quat, joints, contacts))
+    times = first / motion.fps + np.arange(dropped, len(pos)) / RATE
+    if motion.guide is not None:
+        placed = replace(placed, guide=_lerp(times, np.arange(len(motion)) / motion.fps, motion.guide))
+    person = None if human is None else Human.sample(human, times)
+    given = RobotMotion(
+        RATE, *(a[dropped:] for a in (pos - [0.0, 0.0, floor_level(untouched)], quat, untouched.joint_pos))
+    )
+    return Reference(placed, (*notes, *done), person, float(times[0]), given)
+
+
+def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
+    """Interpolate to `RATE`, linearly and along great circles."""
+    if fps == RATE or len(pos) < 2:
+        return pos, quat, joints
+    t = np.arange(len(pos)) / fps
+    new = np.arange(int(t[-1] * RATE + 1e-6) + 1) / RATE
+    turned = Slerp(t, Rotation.from_quat(quat, scalar_first=True))(np.minimum(new, t[-1]))
+    return _lerp(new, t, pos), turned.as_quat(scalar_first=True), _lerp(new, t, joints)
+
+
+def _lerp(new: np.ndarray, t: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.stack([np.interp(new, t, column) for column in values.T], axis=1)
+
+
+def lowered(motion: RobotMotion, share: float) -> RobotMotion:
+    """Return a prepared motion with a guide that lowers its jumps.
+
+    Parameters
+    ----------
+    motion
+        On the floor z = 0, at `RATE`.
+    share
+        Of the height over `exoactor_control.reference.repair.LOW_FLIGHT` that is left.
+    """
+    pos = motion.root_pos.copy()
+    pos[:, 2] -= (1.0 - share) * np.maximum(flight(motion) - LOW_FLIGHT, 0.0)
+    rpy = np.unwrap(Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
+    less, whole_ = (
+        Trajectory._from_poses(p, rpy, motion.joint_pos, 0, len(pos)).lin_vel_xy for p in (pos, motion.root_pos)
+    )
+    guide = np.zeros((len(motion), GUIDE_WIDTH))
+    guide[:, :3] = np.column_stack([less - whole_, (pos - motion.root_pos)[:, 2]])
+    return replace(motion, guide=guide)
+
+
+def only_lowers(guide: np.ndarray | None) -> bool:
+    """Whether a guide does nothing but lower jumps."""
+    return guide is not None and not guide[:, 3:].any()
+
+
+def sampled_guide(guide: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
+    """(len(times), 35) of a guide at a rate in Hz, nothing outside it; times in s."""
+    at = np.arange(len(guide)) / rate
+    return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in guide.T], axis=1)
+
+
+def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarray | None:
+    if motion.contacts is None:
+        return None
+    contacts = motion.contacts[first:]
+    return np.clip(_lerp(np.arange(frames) / RATE, np.arange(len(contacts)) / motion.fps, contacts), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A reference with its blends, ready to be followed frame by frame at `RATE`."""
+
+    lin_vel_xy: np.ndarray
+    """(N, 2) m/s, pelvis frame."""
+    root_pos: np.ndarray
+    """(N, 3) m."""
+    roll_pitch_yaw: np.ndarray
+    """(N, 3) rad, yaw unwrapped."""
+    yaw_rate: np.ndarray
+    """(N,) rad/s, pelvis frame."""
+    joint_pos: np.ndarray
+    """(N, 29) rad."""
+    begin: int
+    """Index of the motion's own first frame; before it the blend-in."""
+    end: int
+    """One past the motion's own last frame; from it on the blend-out."""
+    lin_vel_z: np.ndarray
+    """(N,) m/s, pelvis frame."""
+    joint_vel: np.ndarray
+    """(N, 29) rad/s."""
+    human: Human | None = None
+    """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
+    guide: np.ndarray | None = None
+    """(end - begin, 35) the motion's guide; None: there is none."""
+    one_leg: tuple[OneLeg, ...] = ()
+    """What keeps the robot up in the motion's stands on one leg."""
+
+    def __len__(self) -> int:
+        return len(self.joint_pos)
+
+    def frame(self, i: int) -> Frame:
+        """Frame ``i``; past the end, the last one held still."""
+        j = min(i, len(self) - 1)
+        roll, pitch, yaw = self.roll_pitch_yaw[j]
+        still = i > j
+        return Frame(
+            lin_vel_xy=np.zeros(2) if still else self.lin_vel_xy[j],
+            height=float(self.root_pos[j, 2]),
+            roll_pitch=np.array([roll, pitch]),
+            yaw=float(yaw),
+            yaw_rate=0.0 if still else float(self.yaw_rate[j]),
+            joint_pos=self.joint_pos[j],
+            lin_vel_z=0.0 if still else float(self.lin_vel_z[j]),
+            joint_vel=np.zeros(len(STANDING)) if still else self.joint_vel[j],
+            in_motion=self.begin <= i < self.end,
+            human=None if self.human is None else self.human[min(max(i, self.begin), self.end - 1) - self.begin],
+        )
+
+    def guide_at(self, i: int) -> np.ndarray:
+        """(35,) of the motion's guide at frame ``i``; nothing outside the motion's own frames."""
+        inside = self.guide is not None and self.begin <= i < self.end
+        return self.guide[i - self.begin] if inside else _NO_GUIDE
+
+    @classmethod
+    def standing(cls, joint_pos: np.ndarray, seconds: float) -> Trajectory:
+        """From the joint positions (29,) to the standing pose in so many seconds, in place; longer if it is far."""
+        s = _ease(_entry_time(seconds, joint_pos, STANDING))
+        joints = joint_pos + s[:, None] * (STANDING - joint_pos)
+        root = np.tile([0.0, 0.0, STANDING_HEIGHT], (len(s), 1))
+        return cls._from_poses(root, np.zeros((len(s), 3)), joints, begin=len(s), end=len(s))
+
+    @classmethod
+    def blended(cls, reference: Reference, joint_pos: np.ndarray, present: Frame, seconds: float) -> Trajectory:
+        """Lead from the present pose into a motion, and from its end to standing.
+
+        Parameters
+        ----------
+        reference
+            The motion.
+        joint_pos
+            (29,) rad, measured now.
+        present
+            What the robot was last told: its height and tilt are where the blend begins.
+        seconds
+            Of each blend, at least: where the way is long it takes longer, see `ENTRY_SPEED`.
+        """
+        m = reference.motion
+        rpy = np.unwrap(Rotation.from_quat(m.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
+
+        start_rpy = np.array([*present.roll_pitch, rpy[0, 2]])
+        end_rpy = np.array([0.0, 0.0, rpy[-1, 2]])
+        rise = m.root_pos[[0, -1], 2] - [present.height, STANDING_HEIGHT]
+        s = _ease(_entry_time(seconds, joint_pos, m.joint_pos[0], rpy[0] - start_rpy, rise[0]))
+        out = _ease(_entry_time(seconds, m.joint_pos[-1], STANDING, rpy[-1] - end_rpy, rise[1]))
+        lead_rpy = start_rpy + s[:, None] * (rpy[0] - start_rpy)
+        lead_joints = joint_pos + s[:, None] * (m.joint_pos[0] - joint_pos)
+        lead_pos = np.tile(m.root_pos[0], (len(s), 1))
+        lead_pos[:, 2] = present.height + s * (m.root_pos[0, 2] - present.height)
+        out_rpy = rpy[-1] + out[:, None] * (end_rpy - rpy[-1])
+        out_joints = m.joint_pos[-1] + out[:, None] * (STANDING - m.joint_pos[-1])
+        out_pos = np.tile(m.root_pos[-1], (len(out), 1))
+        out_pos[:, 2] += out * (STANDING_HEIGHT - m.root_pos[-1, 2])
+        return cls._from_poses(
+            np.concatenate([lead_pos, m.root_pos, out_pos]),
+            np.concatenate([lead_rpy, rpy, out_rpy]),
+            np.concatenate([lead_joints, m.joint_pos, out_joints]),
+            begin=len(s),
+            end=len(s) + len(m),
+            human=reference.human,
+            guide=m.guide,
+        )
+
+    @classmethod
+    def _from_poses(
+        cls,
+        pos: np.ndarray,
+        rpy: np.ndarray,
+        joints: np.ndarray,
+        begin: int,
+        end: int,
+        human: Human | None = None,
+        guide: np.ndarray | None = None,
+    ) -> Trajectory:
+        rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
+        # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
+        velocity = gaussian_filter1d(np.gradient(pos, 1.0 / RATE, axis=0), 2.0, axis=0, mode="nearest")
+        spin = np.zeros(len(pos))
+        spin[:-1] = (rotation[:-1].inv() * rotation[1:]).as_rotvec()[:, 2] * RATE
+        spin = gaussian_filter1d(spin, 2.0, mode="nearest")
+        velocity = rotation.inv().apply(velocity)
+        joint_vel = np.gradient(joints, 1.0 / RATE, axis=0) if len(joints) > 1 else np.zeros_like(joints)
+        return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human, guide)
+
+
+def _entry_time(
+    seconds: float, start: np.ndarray, goal: np.ndarray, tilt: np.ndarray | float = 0.0, rise: float = 0.0
+) -> float:
+    """Seconds, at least so many, in which `_ease` leads from pose to pose (29,) within the entry speeds."""
+    way = max(
+        float(np.abs(goal - start).max()) / ENTRY_SPEED,
+        float(np.abs(tilt).max()) / ENTRY_TILT_SPEED,
+        abs(float(rise)) / ENTRY_RISE,
+    )
+    return max(seconds, _EASE_PEAK * way)
+
+
+def _ease(seconds: float) -> np.ndarray:
+    """Minimum-jerk ramp in (0, 1) over ``seconds`` at `RATE`, both ends left out."""
+    n = max(int(seconds * RATE), 1)
+    s = np.arange(1, n + 1) / (n + 1)
+    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+
+
+_EASE_PEAK = 1.875  # of its slope, over the mean

@@ -1,0 +1,180 @@
+"""The gate between a rehearsal and the robot: what a motion that was rehearsed is refused for, one sentence each.
+
+Lengths in m, angles in rad. The figures were chosen on the 28 shared motions and 292 of our generator, so that what a
+G1 does well passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.robot import VELOCITY_LIMITS, self_collision_depth, sole_points
+from exoactor_core.stages import Metrics
+
+COLLISION_DEPTH = 0.02
+"""m that links may stand in each other by the URDF's shapes: about what two of them stand out of the surfaces."""
+COLLISION_FORCE = 50.0
+"""N with which links may press on each other: twice an arm's weight. In the rehearsal's physics they hardly overlap."""
+COLLISION_TIME = 0.1
+"""s of either, all together."""
+SATURATED = 0.95
+"""Share of its torque limit from which a motor counts as saturated."""
+SATURATION = 0.2
+"""Share of the time in which any one motor may be saturated."""
+PELVIS_SPEED = 3.0
+"""m/s; the G1 walks at 2."""
+FLOOR_STEP = 0.03
+"""m that a foot may rest off the floor when the other is no lower; what the repair of a reference leaves of it."""
+_REST = 0.15  # m/s of a foot that carries
+_LONG_REST, _HIGH_RESTS = 0.5, 0.3  # s at one go, and s all together twice as far off the floor (quick feet on stairs)
+
+
+@dataclass
+class Load:
+    """What the motors bore in the course of a motion; `add` every physics step."""
+
+    torque_limits: np.ndarray
+    """(29,) N m."""
+    steps: int = 0
+    saturated: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES)))
+    """(29,) steps in which each motor was saturated."""
+    any_saturated: int = 0
+    """Steps in which any was."""
+    fastest: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES)))
+    """(29,) rad/s."""
+    pressed: float = 0.0
+    """s in which links pressed on each other with more than `COLLISION_FORCE`."""
+    greatest_force: float = 0.0
+    """N, of a link on another."""
+
+    def press(self, force: float, duration: float) -> None:
+        """The greatest force (N) of a link on another, for a duration (s)."""
+        self.pressed += duration * (force > COLLISION_FORCE)
+        self.greatest_force = max(self.greatest_force, force)
+
+    def add(self, torque: np.ndarray, joint_vel: np.ndarray) -> None:
+        """One step: torques (29,) N m as the motors are told, joint velocities (29,) rad/s."""
+        high = np.abs(torque) >= SATURATED * self.torque_limits
+        self.steps += 1
+        self.saturated += high
+        self.any_saturated += bool(high.any())
+        self.fastest = np.maximum(self.fastest, np.abs(joint_vel))
+
+    @property
+    def saturation(self) -> float:
+        """Share of the time in which any motor was saturated."""
+        return self.any_saturated / max(1, self.steps)
+
+
+def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metrics, area: float) -> list[str]:
+    """Return why a rehearsed motion must not go to a robot, one sentence each; empty when it may.
+
+    Parameters
+    ----------
+    reference
+        The motion as it was prepared.
+    actual
+        What the simulated robot did.
+    load
+        What its motors bore meanwhile.
+    report
+        `exoactor_control.metrics.score` of it.
+    area
+        How far in m the pelvis may get from where it starts; 0: anywhere.
+    """
+    found = [
+        _failure(report, len(actual) < len(reference)),
+        _collision(actual, load),
+        _saturation(load),
+        _speed(actual, load),
+        _leaving(reference, actual, area),
+        _off_floor(reference),
+    ]
+    return [reason for reason in found if reason]
+
+
+def _failure(report: Metrics, broken_off: bool) -> str:
+    if report["fell"]:
+        return f"The robot falls: {report['reason']}."
+    return f"The motion is broken off: {report['reason']}." if broken_off else ""
+
+
+def _collision(actual: RobotMotion, load: Load) -> str:
+    depth, pairs = self_collision_depth(actual)
+    deep = depth > COLLISION_DEPTH
+    if deep.sum() / actual.fps <= COLLISION_TIME:
+        if load.pressed <= COLLISION_TIME:
+            return ""
+        return (
+            f"The robot hits itself: its links press on each other with up to {load.greatest_force:.0f} N, and for "
+            f"{load.pressed:.1f} s with more than the {COLLISION_FORCE:g} N allowed."
+        )
+    worst = int(depth.argmax())
+    one, other = pairs[worst]
+    return (
+        f"The robot hits itself: {one} and {other} stand {100 * depth[worst]:.1f} cm in each other at "
+        f"{worst / actual.fps:.1f} s, {deep.sum()} frames are deeper than the {100 * COLLISION_DEPTH:g} cm allowed."
+    )
+
+
+def _saturation(load: Load) -> str:
+    share = load.saturated / max(1, load.steps)
+    worst = int(share.argmax())
+    if share[worst] <= SATURATION:
+        return ""
+    return f"{JOINT_NAMES[worst]} is at its torque limit {share[worst]:.0%} of the time, more than {SATURATION:.0%}."
+
+
+def _speed(actual: RobotMotion, load: Load) -> str:
+    share = load.fastest / VELOCITY_LIMITS
+    worst = int(share.argmax())
+    if share[worst] > 1.0:
+        return (
+            f"{JOINT_NAMES[worst]} turns at {load.fastest[worst]:.1f} rad/s, more than its motor's "
+            f"{VELOCITY_LIMITS[worst]:g}."
+        )
+    speed = np.linalg.norm(np.diff(actual.root_pos, axis=0), axis=1).max(initial=0.0) * actual.fps
+    return f"The pelvis moves at {speed:.1f} m/s, more than {PELVIS_SPEED:g}." if speed > PELVIS_SPEED else ""
+
+
+def farthest(motion: RobotMotion) -> float:
+    """Return the largest horizontal distance of the pelvis from where it begins, m."""
+    return float(np.linalg.norm(motion.root_pos[:, :2] - motion.root_pos[0, :2], axis=1).max(initial=0.0))
+
+
+def _leaving(reference: RobotMotion, actual: RobotMotion, area: float) -> str:
+    away = max(farthest(reference), farthest(actual))
+    return f"It gets {away:.1f} m away from its start, more than the {area:g} m allowed." if away > area > 0.0 else ""
+
+
+def _off_floor(reference: RobotMotion) -> str:
+    """A foot that rests where there is no floor, while the other is no lower: on a step, a box, or in a pit."""
+    soles = sole_points(reference)
+    lowest = soles[..., 2].min(axis=(1, 2))
+    if len(reference) < 2:
+        return ""
+    moving = np.linalg.norm(np.gradient(soles.mean(axis=2), 1.0 / reference.fps, axis=0), axis=-1)
+    rest = (moving < _REST).any(axis=1)
+    for height, where in ((lowest, "above"), (-lowest, "below")):
+        start, length = _longest(rest & (height > FLOOR_STEP))
+        high = rest & (height > 2.0 * FLOOR_STEP)
+        if length / reference.fps > _LONG_REST or high.sum() / reference.fps > _HIGH_RESTS:
+            start = start if length / reference.fps > _LONG_REST else int(high.argmax())
+            return (
+                f"A foot rests {100 * height[rest].max():.0f} cm {where} the floor, from {start / reference.fps:.1f} s "
+                f"on, more than the {100 * FLOOR_STEP:g} cm allowed: there is no step there."
+            )
+    return ""
+
+
+def _longest(true: np.ndarray) -> tuple[int, int]:
+    """Beginning and length of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.r_[0, true.astype(int), 0]))
+    if not len(edges):
+        return 0, 0
+    starts, lengths = edges[::2], np.diff(edges)[::2]
+    i = int(lengths.argmax())
+    return int(starts[i]), int(lengths[i])

@@ -1,0 +1,282 @@
+"""A guide for a motion at which the policy fails: what to tell it beyond the motion, found by sampling in simulation.
+
+A policy that follows whatever it is given fails at the few motions that are unlike its training's: it puts a foot down
+early, it does not turn in the air. Told otherwise it can do most of them. Model predictive path integral control
+(Williams et al., 2017) with the policy in the loop finds out what to tell: over a horizon that moves along the motion,
+many robots are told as many smooth variations of it, and what those were told that came nearest to the motion is
+averaged by how near they came. Each variation is tried on robots of several masses and delays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.controller.tracker import turn
+from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
+from exoactor_control.policy.networks import Network
+from exoactor_control.policy.policy import Policy, load_policy, roll_pitch_yaw
+from exoactor_control.policy.spec import SHIPPED, Description
+from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Reference, Trajectory, prepare, sampled_guide
+from exoactor_control.training.environment import PLAIN, Episode, Robots
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import GUIDE_WIDTH, RobotMotion
+from exoactor_core.robot import STANDING, STANDING_HEIGHT
+from exoactor_core.stages import Progress, no_progress
+
+_STAND = 50  # frames of standing before the blend-in
+_HORIZON, _KNOT = 40, 5  # frames: how far is looked ahead, and between the variations' knots; they move on by one
+_SAMPLES, _ITERATIONS = 40, 4
+_CALMER = 0.8  # spread of each iteration over that of the one before
+_TEMPERATURE = 0.1  # of the weights, over the middling sample's distance from the best
+_TWINS = ((0.0, 0), (0.07, 10), (-0.07, 5))
+"""Robots on which each variation is tried: share by which they are heavier, and delay in physics steps of 2 ms."""
+_SPREAD = np.r_[0.3, 0.3, 0.05, 0.08, 0.08, 0.5, np.full(15, 0.15), np.full(14, 0.1)]
+"""(35,) of the variations, m/s, m, rad, rad/s."""
+_NEAR = 0.6
+"""Share of what is allowed up to which nothing is varied."""
+_ENOUGH = 0.8
+"""Share of it inside of which a guide is a good one."""
+_FALLEN = 0.4  # m that the pelvis has sunk under the reference's
+_MAX_PLACE_ERROR = 0.4
+"""m: a robot that is farther from its place has not done the motion well, though the field's rule lets it go."""
+_FADE = 10  # frames in which the guide falls to 1/e past the horizon
+
+
+def refine(
+    motion: RobotMotion,
+    policy: str = SHIPPED,
+    description: str | Path = "",
+    rounds: int = 3,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> RobotMotion:
+    """Return the motion with a guide (a guide that it has already is where the search begins).
+
+    Whether the guide helps is for the rehearsal to say: it judges by the motion itself, with a guide as without. A
+    motion at which the robot keeps well inside of what success allows, and near its place, comes back as it was.
+
+    Parameters
+    ----------
+    motion
+        At any rate.
+    policy, description
+        As for `exoactor_control.policy.policy.load_policy`; its observations must be TWIST2's.
+    rounds
+        Times that the horizon goes along the motion, at most; enough is when the robots keep well inside of what is
+        allowed.
+    seed
+        Of the variations.
+    progress
+        Called every few seconds.
+
+    Raises
+    ------
+    BadInput, Missing
+        The policy cannot be loaded, or is fed something else than TWIST2.
+    Refused
+        The motion is not fit to be tracked.
+    """
+    reference = prepare(motion)
+    loaded = load_policy(policy, str(description))
+    if loaded is None or not _like_twist2(loaded):
+        raise BadInput(
+            f"The policy {policy} cannot be guided: only policies that are fed what TWIST2 is, and any number of "
+            "observations at a time, can."
+        )
+    search = _Search(reference, loaded.network, loaded.description, np.random.default_rng(seed))
+    here = reference.begin + np.arange(len(reference.motion)) / RATE
+    there = np.arange(len(motion)) / motion.fps - reference.begin
+    best, least = motion.guide, search.worst()
+    for k in range(rounds):
+        if least.max() < _ENOUGH:
+            break
+        search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
+        # It is judged as it will be kept, at the motion's own rate: a guide for a hop may be lost by that
+        kept = sampled_guide(search.guide, RATE, there)
+        search.guide[:] = sampled_guide(kept, motion.fps, here)
+        worst = search.worst()
+        if _poor(worst) < _poor(least):
+            best, least = kept, worst
+    progress(1.0, f"The worst moment is at {least[0].max():.0%} of what is allowed.")
+    if best is None or not best.any():
+        return replace(motion, guide=None)
+    return replace(motion, guide=best)
+
+
+def _poor(worst: np.ndarray) -> tuple[int, float]:
+    """How poor a guide is whose twins came to these errors (twins, 2): on how many of them it fails, then how far off.
+
+    The place at the motion's end is no part of success.
+    """
+    return int((worst[:, 0] > 1.0).sum()), float(worst.max())
+
+
+def _like_twist2(policy: Policy) -> bool:
+    ours = load_policy(SHIPPED).description
+    alike = all(getattr(policy.description, k) == getattr(ours, k) for k in ("joint_order", "groups", "observation"))
+    return alike and not any(isinstance(shape[0], int) for shape in policy.network.inputs.values())
+
+
+class _Search:
+    """The guide of one motion, and the robots on which it is sought."""
+
+    def __init__(
+        self, reference: Reference, network: Network, description: Description, rng: np.random.Generator
+    ) -> None:
+        trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 1.0)
+        episode = Episode.from_trajectory(trajectory, _STAND)
+        self._begin = _STAND + trajectory.begin
+        self._motion, self._rng = reference.motion, rng
+        self._few = _Twins(1, network, description, episode, self._begin)
+        self._many = _Twins(_SAMPLES, network, description, episode, self._begin)
+        guide = self._motion.guide
+        self.guide = np.zeros((len(self._motion), GUIDE_WIDTH)) if guide is None else guide.copy()
+        """(T, 35)."""
+        self._few.run(np.zeros((1, self._begin, GUIDE_WIDTH)))
+        self._start = self._few.state
+        knots = np.arange(0, _HORIZON + _KNOT, _KNOT)
+        self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON))  # the first knot stays
+        self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is the less certain
+
+    def worst(self) -> np.ndarray:
+        """(twins, 2) greatest errors in the whole motion, as shares: of what success allows, and of the place."""
+        self._few.state = self._start
+        return self._shares(*self._few.run(self.guide[None]), 0)[0].max(axis=-2)
+
+    def go(self, progress: Progress) -> None:
+        """Once along the motion, or until the robot as it is falls."""
+        self._few.state = self._start
+        for at in range(0, len(self._motion), _KNOT):
+            here = self._few.state
+            ahead = min(at + _HORIZON, len(self._motion))
+            before = self.guide[ahead - 1].copy()
+            progress(at / len(self._motion), f"Seeking a guide: {at / RATE:.1f} of {self._motion.duration:.1f} s.")
+            if self._shares(*self._few.run(self.guide[None, at:ahead]), at).max() > _NEAR:
+                # All of them, even where fewer would do: only just inside, other robots than the twins fail
+                for k in range(_ITERATIONS):
+                    self._improve(at, here, _CALMER**k)
+            beyond = np.arange(1, len(self.guide) - ahead + 1)[:, None]
+            self.guide[ahead:] += (self.guide[ahead - 1] - before) * np.exp(-beyond / _FADE)
+            self._few.state = here
+            *_, sunk = self._errors(*self._few.run(self.guide[None, at : at + _KNOT]), at)
+            if sunk[0, 0].max() > _FALLEN:
+                return
+
+    def _improve(self, at: int, here: dict[str, np.ndarray], spread: float) -> None:
+        steps = min(_HORIZON, len(self._motion) - at)
+        now = self.guide[at : at + steps]
+        change = self._rng.normal(size=(_SAMPLES, self._spline.shape[1], GUIDE_WIDTH)) * spread * _SPREAD * self._growth
+        change[0] = 0.0
+        told = now + np.einsum("hk,nkg->nhg", self._spline[:steps], change)
+        self._many.state = here
+        cost = self._cost(*self._many.run(told), at) + 0.002 * ((told / _SPREAD) ** 2).mean(axis=(1, 2))
+        weight = np.exp((cost.min() - cost) / (_TEMPERATURE * (np.median(cost) - cost.min()) + 1e-9))
+        now[:] = np.einsum("n,nhg->hg", weight / weight.sum(), told)
+
+    def _cost(self, poses: np.ndarray, origins: np.ndarray, at: int) -> np.ndarray:
+        """(n,) how far n samples were from the motion: mean of the twins, and the worst of them."""
+        height, turned, place, joints, sunk = self._errors(poses, origins, at)
+        cost = _felt(height / MAX_HEIGHT_ERROR).sum(axis=-1) + _felt(turned / MAX_TURN_ERROR)
+        cost += 0.5 * joints + 4.0 * np.maximum(place - 0.1, 0.0) ** 2 + 200.0 * np.maximum(sunk - 0.12, 0.0) ** 2
+        cost = cost.mean(axis=2)
+        return cost.mean(axis=1) + 0.5 * cost.max(axis=1)
+
+    def _shares(self, poses: np.ndarray, origins: np.ndarray, at: int) -> np.ndarray:
+        """(n, twins, H, 2) errors as shares: of what success allows, and of `_MAX_PLACE_ERROR`."""
+        height, turned, place, *_ = self._errors(poses, origins, at)
+        success = np.maximum(height.max(axis=-1) / MAX_HEIGHT_ERROR, turned / MAX_TURN_ERROR)
+        return np.stack([success, place / _MAX_PLACE_ERROR], axis=-1)
+
+    def _errors(self, poses: np.ndarray, origins: np.ndarray, at: int) -> tuple[np.ndarray, ...]:
+        """Errors of height (n, twins, H, 5) m and turn (n, twins, H) rad, of place m, of joints rad, and how sunk m."""
+        shape = poses.shape[:-1]
+        m = self._motion
+        frames = np.broadcast_to(np.arange(at, at + shape[-1]), shape).reshape(-1)
+        x, y, yaw = np.broadcast_to(origins[..., None, :], (*shape, 3)).reshape(-1, 3).T
+        pos, quat, joints = m.root_pos[frames].copy(), m.root_quat_wxyz[frames], m.joint_pos[frames]
+        pos[:, :2] = turn(yaw, pos[:, :2] - m.root_pos[0, :2]) + np.stack([x, y], axis=1)
+        quat = Rotation.from_euler("z", yaw[:, None]) * Rotation.from_quat(quat, scalar_first=True)
+        told = RobotMotion(RATE, pos, quat.as_quat(scalar_first=True), joints)
+        flat = poses.reshape(-1, poses.shape[-1])
+        actual = RobotMotion(RATE, flat[:, :3], flat[:, 3:7], flat[:, 7:])
+        height, turned, _ = errors(told, actual)
+        place = np.linalg.norm((actual.root_pos - pos)[:, :2], axis=1)
+        sunk = np.minimum(pos[:, 2], STANDING_HEIGHT) - actual.root_pos[:, 2]
+        every = (height, turned, place, np.abs(actual.joint_pos - joints).mean(axis=1), sunk)
+        return tuple(e.reshape(*shape, *e.shape[1:]) for e in every)
+
+
+def _felt(share: np.ndarray) -> np.ndarray:
+    """Cost of an error that is so large a share of what success allows: steep from `_NEAR` on."""
+    return 0.1 * share**2 + 8.0 * np.maximum(share - _NEAR, 0.0) ** 2 + 60.0 * np.maximum(share - 0.9, 0.0) ** 2
+
+
+class _Twins(Robots):
+    """The robots of `_TWINS`, n times, all at the same frame of one motion; the policy in the loop."""
+
+    _MUTABLE = ("_state", "_history", "last_action", "_targets", "_origin", "frame", "qpos", "qvel")
+
+    def __init__(self, samples: int, network: Network, description: Description, episode: Episode, begin: int) -> None:
+        self._network, self._begin, self._samples = network, begin, samples
+        super().__init__(samples * len(_TWINS), lambda _: episode, description, PLAIN)
+
+    def reset(self, i: int, episode: Episode) -> None:
+        """Let robot i stand at the beginning, as its twin is."""
+        super().reset(i, episode)
+        mass, self._delay[i] = _TWINS[i % len(_TWINS)]
+        model, base = self._models[i], self._base
+        model.body_mass[:], model.body_inertia[:] = base.body_mass * (1.0 + mass), base.body_inertia * (1.0 + mass)
+        mujoco.mj_setConst(model, self._data[0])
+        self.qpos[i] = np.r_[0.0, 0.0, STANDING_HEIGHT, 1.0, 0.0, 0.0, 0.0, STANDING]
+        self._state[i] = np.r_[0.0, self.qpos[i], self.qvel[i]]
+        self._origin[i] = 0.0, 0.0, -episode.yaw[0]
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """Of the first sample's twins; setting it makes every sample's like them."""
+        return {k: getattr(self, k)[: len(_TWINS)].copy() for k in self._MUTABLE}
+
+    @state.setter
+    def state(self, state: dict[str, np.ndarray]) -> None:
+        for name, values in state.items():
+            setattr(self, name, np.tile(values, (self._samples, *[1] * (values.ndim - 1))))
+
+    def run(self, guides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Go on under guides (n, H, 35), one for each sample.
+
+        Returns
+        -------
+        Poses (n, twins, H, 36) after each frame, and where the motion's first frame lies (n, twins, 3): m, m, rad.
+        """
+        poses = []
+        for now in range(guides.shape[1]):
+            if self.frame[0] == self._begin:  # the motion begins where the robot is: see `Tracker`
+                self._lay()
+            self.guide = np.repeat(guides[:, now], len(_TWINS), axis=0)
+            action = self._network.run(self.observe())[0].astype(float)
+            states = self._simulate(action)
+            self._take(states[:, -1])
+            self._state, self.last_action = states[:, -1].copy(), action
+            self.frame += 1
+            poses.append(self.qpos)
+        shape = (self._samples, len(_TWINS))
+        begin = self.episodes[0].root_pos[self._begin, :2] - self.episodes[0].root_pos[0, :2]
+        origins = self._origin.copy()
+        origins[:, :2] += turn(origins[:, 2], np.tile(begin, (self.count, 1)))
+        return np.stack(poses, axis=1).reshape(*shape, -1, self.qpos.shape[1]), origins.reshape(*shape, 3)
+
+    def _lay(self) -> None:
+        episode = self.episodes[0]
+        self._origin[:, 2] = roll_pitch_yaw(self.qpos[:, 3:7])[:, 2] - episode.yaw[self._begin]
+        begin = episode.root_pos[self._begin, :2] - episode.root_pos[0, :2]
+        self._origin[:, :2] = self.qpos[:, :2] - turn(self._origin[:, 2], np.tile(begin, (self.count, 1)))
+
+    def _now(self, what: str) -> np.ndarray:
+        values = getattr(self.episodes[0], what)
+        return np.broadcast_to(values[min(self.frame[0], len(values) - 1)], (self.count, *values.shape[1:])).copy()

@@ -1,0 +1,403 @@
+"""The robot's controller on a simulated robot, in one process and faster than real time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import mujoco
+import numpy as np
+from annotated_types import Interval
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
+from exoactor_control.controller.state_machine import Controller, MotorCommand, RobotState
+from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Gain
+from exoactor_control.metrics import final_error, judged, odometry_error
+from exoactor_control.policy.policy import load_policy
+from exoactor_control.policy.spec import SHIPPED
+from exoactor_control.reference.trajectory import RATE, lowered, only_lowers, prepare, sampled_guide
+from exoactor_control.rehearsal.gate import Load, farthest, judge
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, mujoco_model, sole_points
+from exoactor_core.stages import Progress, Tracking, no_progress
+
+_COMMAND_PERIOD = 0.002  # s, as the robot is commanded
+_AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
+_PUSH = 0.2  # s
+_SHARES = (0.75, 0.5, 0.25, 0.0)
+"""Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
+_GUIDED = "The policy was told more than the motion: it has a guide (see exoactor refine)."
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What is done to the simulated robot that its controller does not know of."""
+
+    mass: float = 0.0
+    """Share that is added to every link's mass and inertia."""
+    delay: float = 0.0
+    """s by which commands reach the motors late."""
+    push: tuple[float, float] = (0.0, 0.0)
+    """N, horizontal force at the torso, in the world, for 0.2 s."""
+    push_time: float = 1.0
+    """s after the motion's first frame at which the push begins."""
+
+
+class Rehearsal:
+    """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors tell.
+
+    Parameters
+    ----------
+    policy
+        "exoactor": the tracker that comes with this package; a file: another one; "pd": plain joint PD, the robot
+        hanging in a harness on an elastic band that is led along the reference's path, since nothing balances it.
+    description
+        YAML file or name of the policy's layout; empty: found beside the policy or by its shapes.
+    timestep
+        Physics step, s, at most 0.002: explicit PD is bad at 5 ms.
+    settle
+        Seconds of standing before the motion.
+    heading_gain
+        1/s, feedback of the heading error by the IMU into the reference's yaw rate.
+    position_gain
+        1/s, feedback of the position error by the legs' odometry into the reference's velocity.
+    area
+        m that the pelvis may get away from its start before the motion is refused for the robot; 0: any.
+    refine
+        Guides that are tried for a motion that fails, minutes each (see `refine`); 0: it has failed.
+    max_position_error
+        m that the robot may be from where the reference is, by its own odometry, before it is damped as on the robot.
+    max_speed_error
+        m/s by which it may be faster than the reference, likewise.
+
+    Raises
+    ------
+    BadInput, Missing
+        As `Policy.load`; or the time step does not divide 2 ms.
+    """
+
+    def __init__(
+        self,
+        policy: str = SHIPPED,
+        description: str = "",
+        timestep: Annotated[float, Interval(ge=0.0001, le=0.002)] = 0.002,
+        settle: Annotated[float, Interval(ge=0.0, le=60.0)] = 1.0,
+        heading_gain: Gain = HEADING_GAIN,
+        position_gain: Gain = POSITION_GAIN,
+        area: Annotated[float, Interval(ge=0.0, le=1000.0)] = 3.0,
+        refine: Annotated[int, Interval(ge=0, le=100)] = 0,
+        max_position_error: Bound = MAX_POSITION_ERROR,
+        max_speed_error: Bound = MAX_SPEED_ERROR,
+    ) -> None:
+        self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
+        if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
+            raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
+        self.policy = load_policy(policy, description)
+        """What tracks the motions; None: plain joint PD."""
+        self._named, self._tries = (policy, description), refine
+        self._timestep, self._settle, self._area = timestep, settle, area
+        self._options = {
+            "heading_gain": heading_gain,
+            "position_gain": position_gain,
+            "max_position_error": max_position_error,
+            "max_speed_error": max_speed_error,
+        }
+
+    def __call__(
+        self,
+        motion: RobotMotion,
+        progress: Progress = no_progress,
+        human: HumanMotion | None = None,
+        disturbance: Disturbance | None = None,
+        start: np.ndarray | None = None,
+    ) -> Tracking:
+        """Track a motion, and where it fails, and `refine` says so, once more with a guide.
+
+        ``human`` is the person's motion that it came from, for policies that follow people.
+        ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
+        stands already.
+
+        Returns
+        -------
+        Tracking
+            The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
+            `exoactor_control.metrics.score` by the motion as it was given, and ``told`` (``success``, ``fell``,
+            ``reason``, ``joint_error_mean`` and ``key_body_error_mean`` by the motion as it was repaired, its jumps
+            lowered to what the robot was told), ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``,
+            ``told`` and ``done``: height in m of the lower sole, and ``seconds`` in the air),
+            ``final_position_error`` and ``final_heading_error`` (once it stands again), ``odometry_error`` (m, of the
+            legs' odometry at the end of the path),
+            ``farthest`` (m that it got from its start) and ``area`` (m that it may),
+            ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation``
+            (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot
+            hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not
+            raised. Where a guide made a failing motion succeed, or its jumps had to be lowered, that motion with its
+            guide. A jump is lowered step by step to the highest that the robot does.
+
+        Raises
+        ------
+        Refused
+            The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
+        """
+        done = self._rehearse(motion, progress, human, disturbance, start)
+        if not done.metrics["told"]["success"] and self.policy is not None and motion.guide is None:
+            done = self._lowered(motion, done, progress, human, disturbance, start)
+        if done.metrics["success"] or not self._tries or self.policy is None:
+            return done
+        again = self.refine(motion, self._tries, progress, human, disturbance, start)
+        return again if again.metrics["success"] else done
+
+    def _lowered(self, motion: RobotMotion, done: Tracking, *rest: Any) -> Tracking:
+        """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is how it was with them whole.
+
+        A motion at which the robot fails with its jumps taken out, too, is left so: it falls from less high.
+        """
+        reference = prepare(motion)
+        times = np.arange(len(motion)) / motion.fps - reference.begin
+        for share in _SHARES:
+            guide = lowered(reference.motion, share).guide
+            if not guide.any():
+                return done
+            less = replace(motion, guide=sampled_guide(guide, RATE, times))
+            done = replace(self._rehearse(less, *rest), guided=less)
+            if done.metrics["told"]["success"]:
+                break
+        return done
+
+    def refine(
+        self,
+        motion: RobotMotion,
+        tries: int = 3,
+        progress: Progress = no_progress,
+        human: HumanMotion | None = None,
+        disturbance: Disturbance | None = None,
+        start: np.ndarray | None = None,
+    ) -> Tracking:
+        """Rehearse a motion with guides (see `rehearsal.reference_correction`) until one makes it fit for the robot.
+
+        Returns
+        -------
+        Tracking
+            Of the best; its ``guided`` is the motion with the guide.
+        """
+        from exoactor_control.rehearsal.reference_correction import refine
+
+        best: Tracking | None = None
+        for seed in range(tries):
+
+            def share(fraction: float, text: str, seed: int = seed) -> None:
+                progress((seed + fraction) / tries, text)
+
+            guided = refine(motion, *self._named, seed=seed, progress=share)
+            done = self._rehearse(guided, no_progress, human, disturbance, start)
+            if best is None or _merit(done) > _merit(best):
+                best = replace(done, guided=guided)
+            if _merit(best) == (True, True):
+                break
+        return best
+
+    def _rehearse(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion | None,
+        disturbance: Disturbance | None,
+        start: np.ndarray | None,
+    ) -> Tracking:
+        reference = prepare(motion, human)
+        told = reference.motion
+        controller = Controller(self.policy, **self._options)
+        band = self.policy is None
+        pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
+        robot = SimulatedRobot(self._timestep, told, band or start is not None, disturbance, pose)
+
+        controller.step(robot.state(), robot.time)
+        controller.stand()
+        upright = 0.0 if start is None else len(controller.trajectory) / RATE
+        self._run(controller, robot, lambda: robot.time >= upright)
+        robot.band = band
+        self._run(controller, robot, lambda: robot.time >= upright + self._settle)
+        leaned = [] if controller.status.fault else controller.track(reference)
+
+        frames: list[np.ndarray] = []
+        estimates: list[np.ndarray] = []
+        load = Load(controller.torque_limits)
+        fault_time: float | None = None
+
+        def on_tick() -> bool:
+            nonlocal fault_time
+            status = controller.status
+            index = controller.tracking_frame
+            robot.pushed = index is not None and 0.0 <= index / RATE - robot.disturbance.push_time < _PUSH
+            if status.fault and fault_time is None:
+                fault_time = robot.time
+            in_motion = index is not None and 0 <= index < len(told)
+            if in_motion or (status.fault and frames and len(frames) < len(told)):
+                frames.append(robot.pose)
+                estimates.append(controller.odometry.position)
+            robot.load = load if in_motion else None
+            progress(status.progress, f"Rehearsing: {status.text}")
+            return status.done or (fault_time is not None and robot.time - fault_time > _AFTER_FAULT)
+
+        self._run(controller, robot, on_tick)
+        fault = controller.status.fault
+        poses = np.array(frames or [robot.pose])
+        actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
+        metrics, jumped = judged(reference, actual, fault)
+        guided = motion.guide is not None and self.policy is not None and not only_lowers(motion.guide)
+        metrics |= {
+            **final_error(reference.given or told, actual, robot.pose[:7]),
+            "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
+            "farthest": farthest(actual),
+            "area": self._area,
+            "refused": judge(told, actual, load, metrics, self._area),
+            "torque_saturation": load.saturation,
+            "policy": controller.status.policy,
+            "inference_ms_mean": 0.0 if self.policy is None else self.policy.inference_ms,
+            "band": band,
+            "from_present_pose": start is not None,
+            "notes": [*reference.notes, *leaned, *([_GUIDED] if guided else []), *jumped],
+        }
+        return Tracking(actual, metrics)
+
+    def _run(
+        self,
+        controller: Controller,
+        robot: SimulatedRobot,
+        on_tick: Callable[[], bool],
+    ) -> None:
+        """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
+        commands_per_tick = round(1.0 / RATE / _COMMAND_PERIOD)
+        while True:
+            for _ in range(commands_per_tick):
+                command = robot.delayed(controller.step(robot.state(), robot.time))
+                trajectory, index = controller.trajectory, controller.tracking_frame
+                if robot.band and index is not None:
+                    i = trajectory.begin + index
+                    robot.anchor = (trajectory.root_pos[i], trajectory.roll_pitch_yaw[i])
+                for _ in range(self._substeps):
+                    robot.advance(command.torque(robot.joint_pos, robot.joint_vel))
+            if on_tick():
+                return
+
+
+def _merit(tracking: Tracking) -> tuple[bool, bool]:
+    return tracking.metrics["success"], not tracking.metrics["refused"]
+
+
+class SimulatedRobot:
+    """The robot in MuJoCo: sensors out, torques in.
+
+    Starts where the motion does, standing upright on its feet with the joints at ``joint_pos`` (29,) rad.
+    """
+
+    def __init__(
+        self,
+        timestep: float,
+        start: RobotMotion,
+        with_band: bool,
+        disturbance: Disturbance | None = None,
+        joint_pos: np.ndarray = STANDING,
+    ) -> None:
+        disturbance = disturbance or Disturbance()
+        self.model = mujoco_model(timestep=timestep, self_collision=True, visuals=False)
+        self.data = mujoco.MjData(self.model)
+        self.disturbance = disturbance
+        self.pushed = False
+        self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / _COMMAND_PERIOD) + 1)
+        self.model.body_mass *= 1.0 + disturbance.mass
+        self.model.body_inertia *= 1.0 + disturbance.mass
+        mujoco.mj_setConst(self.model, self.data)
+        self.band = with_band
+        self.load: Load | None = None
+        """Counts what the motors bear, where it is wanted."""
+        yaw = float(Rotation.from_quat(start.root_quat_wxyz[0], scalar_first=True).as_euler("ZYX")[0])
+        self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
+        """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
+        self.data.qpos[:3] = self.anchor[0]
+        self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+        self.data.qpos[7:] = joint_pos
+        self.data.qpos[2] -= float(
+            sole_points(RobotMotion(RATE, *np.split(self.data.qpos[None], [3, 7], 1)))[..., 2].min()
+        )
+        mujoco.mj_forward(self.model, self.data)
+        self._pelvis = self.model.body("pelvis").id
+        self._torso = self.model.body("torso_link").id
+        self._floor = self.model.geom("floor").id
+        self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
+        self._imu = [self._slice(name) for name in SENSORS["imu_in_pelvis"]]
+
+    def _slice(self, sensor: str) -> slice:
+        start = int(self.model.sensor(sensor).adr[0])
+        return slice(start, start + int(self.model.sensor(sensor).dim[0]))
+
+    @property
+    def time(self) -> float:
+        """Simulated time, s."""
+        return float(self.data.time)
+
+    @property
+    def joint_pos(self) -> np.ndarray:
+        """(29,) rad."""
+        return self.data.qpos[7:]
+
+    @property
+    def joint_vel(self) -> np.ndarray:
+        """(29,) rad/s."""
+        return self.data.qvel[6:]
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(36,) the truth, for metrics alone: position, quaternion w, x, y, z, joints."""
+        return self.data.qpos.copy()
+
+    def state(self) -> RobotState:
+        """Return what LowState would say now."""
+        quat, gyro, accel = (self.data.sensordata[s].copy() for s in self._imu)
+        return RobotState(
+            time=self.time,
+            joint_pos=self.joint_pos.copy(),
+            joint_vel=self.joint_vel.copy(),
+            quat_wxyz=quat,
+            ang_vel=gyro,
+            accel=accel,
+            torque=self.data.ctrl.copy(),
+            tick=round(1e3 * self.time),
+        )
+
+    def delayed(self, command: MotorCommand) -> MotorCommand:
+        """Take a command; return the one that reaches the motors now."""
+        self._commands.append(command)
+        return self._commands[0]
+
+    def advance(self, torque: np.ndarray) -> None:
+        """One physics step; the motors clip to their own limits."""
+        if self.load is not None:
+            self.load.add(torque, self.joint_vel)
+        self.data.ctrl[:] = np.clip(torque, *self.model.actuator_ctrlrange.T)
+        self.data.xfrc_applied[self._pelvis] = self._band() if self.band else 0.0
+        self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
+        mujoco.mj_step(self.model, self.data)
+        if self.load is not None:
+            self.load.press(self._self_contact_force(), self.model.opt.timestep)
+
+    def _self_contact_force(self) -> float:
+        """Greatest normal force, N, of a link on another."""
+        force, greatest = np.zeros(6), 0.0
+        for i in np.flatnonzero((self.data.contact.geom != self._floor).all(axis=1)):
+            mujoco.mj_contactForce(self.model, self.data, int(i), force)
+            greatest = max(greatest, float(force[0]))
+        return greatest
+
+    def _band(self) -> np.ndarray:
+        """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""
+        pos, rpy = self.anchor
+        turned = Rotation.from_quat(self.data.qpos[3:7], scalar_first=True)
+        error = (Rotation.from_euler("ZYX", rpy[::-1]) * turned.inv()).as_rotvec()
+        force = 4000.0 * (pos - self.data.qpos[:3]) - 400.0 * self.data.qvel[:3]
+        force[2] += 0.8 * self._weight
+        return np.r_[force, 400.0 * error - 20.0 * turned.apply(self.data.qvel[3:6])]

@@ -1,0 +1,118 @@
+"""The rehearsal's verdict that a motion is fit for the robot, which nobody else can give.
+
+It is an HMAC (RFC 2104) under a key that the launcher makes for this launch and hands to the nodes rehearsal and
+controller alone, in their environment (`exoactor.graph.KEY_VARIABLE`). It covers the time, the motion with its guide,
+the person's motion that comes with it, and the policy that tracked it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import time
+from dataclasses import asdict
+
+import numpy as np
+
+from exoactor.graph import KEY_VARIABLE
+from exoactor_control.policy.policy import Policy
+from exoactor_core.errors import Refused
+from exoactor_core.motion import HumanMotion, RobotMotion
+
+_SKEW = 5.0  # s by which the clocks of two computers may differ
+_ARRAYS = {
+    RobotMotion: ("root_pos", "root_quat_wxyz", "joint_pos", "contacts", "guide"),
+    HumanMotion: ("transl", "global_orient", "body_pose", "betas", "hand_pose", "contacts", "confidence"),
+}
+
+
+def take_key() -> str:
+    """Return the key of this launch, and take it out of the environment; empty: the node was started without one."""
+    return os.environ.pop(KEY_VARIABLE, "")
+
+
+class Verdicts:
+    """Gives and checks verdicts.
+
+    Parameters
+    ----------
+    key
+        Of this launch; empty: none is given, and none is taken.
+    policy
+        That tracks the motions; None: plain joint PD.
+    """
+
+    def __init__(self, key: str, policy: Policy | None) -> None:
+        self._key = key.encode()
+        self._policy = _policy_digest(policy)
+
+    def give(self, motion: RobotMotion, human: HumanMotion | None) -> str:
+        """Return the verdict that a motion is fit, as of now; empty without a key."""
+        if not self._key:
+            return ""
+        stated = f"{time.time():.0f}"
+        return f"{stated}:{self._sign(stated, motion, human)}"
+
+    def check(self, verdict: str, motion: RobotMotion, human: HumanMotion | None, lifetime: float) -> None:
+        """Return when the verdict is the rehearsal's on this very motion, and not older than ``lifetime`` s.
+
+        Raises
+        ------
+        Refused
+            It is not.
+        """
+        if not self._key:
+            raise Refused(
+                f"The robot does not move: this controller was started without {KEY_VARIABLE}, and cannot tell whether "
+                "a motion passed the rehearsal. Start the graph by 'exoactor up' or its launch file."
+            )
+        again = "Send it to rehearse_motion first, or the task to execute_task."
+        if not verdict:
+            raise Refused(f"The robot does not move: this motion comes without the rehearsal's verdict. {again}")
+        stated, _, signature = verdict.partition(":")
+        if not (stated.isascii() and stated.isdigit()) or not hmac.compare_digest(
+            signature.encode(), self._sign(stated, motion, human).encode()
+        ):
+            raise Refused(
+                "The robot does not move: the verdict is not the rehearsal's on this very motion, with this policy, "
+                f"since this launch. {again}"
+            )
+        age = time.time() - int(stated)
+        if not -_SKEW <= age <= lifetime:
+            raise Refused(
+                f"The robot does not move: this motion was rehearsed {age:.0f} s ago, more than {lifetime:g} s. {again}"
+            )
+
+    def _sign(self, stated: str, motion: RobotMotion, human: HumanMotion | None) -> str:
+        content = hashlib.sha256(f"{stated}:{self._policy}:".encode())
+        for part in (motion, human):
+            content.update(_content(part))
+        return hmac.new(self._key, content.digest(), hashlib.sha256).hexdigest()
+
+
+def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
+    """Every number of a motion, as messages carry them (float32), with the arrays' shapes."""
+    if motion is None:
+        return b"none;"
+    parts = [f"{type(motion).__name__} {motion.fps!r};".encode()]
+    for name in _ARRAYS[type(motion)]:
+        value = getattr(motion, name)
+        array = None if value is None else np.ascontiguousarray(value, np.float32)
+        parts += [
+            f"{name} {None if array is None else array.shape};".encode(),
+            b"" if array is None else array.tobytes(),
+        ]
+    return b"".join(parts)
+
+
+def _policy_digest(policy: Policy | None) -> str:
+    if policy is None:
+        return "pd"
+    content = hashlib.sha256()
+    for path in policy.files:
+        content.update(hashlib.sha256(path.read_bytes()).digest())
+    layout = json.dumps(asdict(policy.description), default=lambda value: np.asarray(value).tolist(), sort_keys=True)
+    content.update(layout.encode())
+    return content.hexdigest()

@@ -1,0 +1,393 @@
+"""Motion capture files (.bvh) as human motions, whatever the skeleton's names, axes, units and rest pose.
+
+Each joint's world rotation is carried over relative to the rest pose, with bones of the rest pose turned onto those of
+SMPL-X's T-pose, so that a skeleton at rest with hanging arms gives the same motion as one with raised arms.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.files import read_text
+from exoactor_core.motion import HumanMotion
+
+# Names by joint, without prefix ("mixamorig:"), side, case and punctuation; the first that exists is taken.
+# {s} is "left" or "right". Where a skeleton has an "Arm" joint, its "Shoulder" is the collar; where it has a "Shin", as
+# SOMA's, its "Leg" is the hip.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "hip": ("{s}upleg", "{s}hip", "{s}thigh", "{s}upperleg", "{s}hipjoint", "{s}leg"),
+    "knee": ("{s}shin", "{s}leg", "{s}knee", "{s}calf", "{s}lowerleg"),
+    "ankle": ("{s}foot", "{s}ankle"),
+    "foot": ("{s}toebase", "{s}toe", "{s}toes", "{s}ball"),
+    "collar": ("{s}collar", "{s}clavicle", "{s}shoulder"),
+    "shoulder": ("{s}arm", "{s}uparm", "{s}upperarm", "{s}shoulder"),
+    "elbow": ("{s}forearm", "{s}elbow", "{s}lowerarm", "{s}lowarm"),
+    "wrist": ("{s}hand", "{s}wrist"),
+}
+_PELVIS = ("hips", "hip", "pelvis", "root")
+_NECK = ("neck", "neck1", "head")
+_HEAD = ("head", "neck1")
+_NEEDED = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+
+# Bone that gives the direction of a joint: the joint at its far end. Others keep their parent's rest frame.
+_BONES = {
+    f"{s}_{a}": f"{s}_{b}"
+    for s in ("left", "right")
+    for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+}
+_UNITS = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001, "inches": 0.0254, "CMU's": 0.0254 / 0.45}
+_HUMAN_LEG = (0.55, 1.15)  # m, hip to ankle, of anyone who may be meant
+
+# World axes of the file -> z up; y up goes to x forward for a person who faces +z.
+_TO_Z_UP = {
+    "+z": np.eye(3),
+    "+y": np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]),
+    "-y": np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]),
+    "-z": np.diag([1.0, -1, -1]),
+    "+x": np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+    "-x": np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]]),
+}
+
+
+def _plain(name: str) -> str:
+    name = re.sub(r"[^a-z0-9]", "", name.split(":")[-1].lower())
+    name = re.sub(r"^(mixamorig\d*|bip0?1|b)(?=l|r|h|s|n)", "", name) if name.startswith(("mixamo", "bip")) else name
+    parts = {candidate.format(s="") for candidates in _NAMES.values() for candidate in candidates}
+    short = re.match(rf"^(l|r)({'|'.join(sorted(parts))})$", name)
+    return {"l": "left", "r": "right"}[short[1]] + short[2] if short else name
+
+
+def joint_table(names: list[str]) -> dict[str, int]:
+    """Match a skeleton's joints to SMPL-X's body joints, by name.
+
+    Raises
+    ------
+    BadInput
+        A needed joint is not found.
+    """
+    plain = {_plain(name): i for i, name in reversed(list(enumerate(names)))}
+    table = {"pelvis": next((plain[n] for n in _PELVIS if n in plain), 0)}
+    for side in ("left", "right"):
+        for part, candidates in _NAMES.items():
+            found = next((plain[c.format(s=side)] for c in candidates if c.format(s=side) in plain), None)
+            if found is not None:
+                table[f"{side}_{part}"] = found
+            elif part in _NEEDED:
+                raise BadInput(f"The skeleton has no joint for the {side} {part}: it has {', '.join(names[:30])}.")
+        if table[f"{side}_hip"] == table[f"{side}_knee"]:
+            raise BadInput(f"The skeleton has no joint for the {side} hip: it has {', '.join(names[:30])}.")
+        if table.get(f"{side}_collar") == table[f"{side}_shoulder"]:
+            del table[f"{side}_collar"]
+    for joint, candidates in (("neck", _NECK), ("head", _HEAD)):
+        found = next((plain[n] for n in candidates if n in plain), None)
+        if found is not None:
+            table[joint] = found
+    return table
+
+
+def _spine(table: dict[str, int], parents: np.ndarray) -> list[int]:
+    """Joints from above the pelvis up to where the arms branch off."""
+    chain, joint = [], int(parents[table.get("left_collar", table["left_shoulder"])])
+    while joint not in (-1, table["pelvis"]):
+        chain.insert(0, joint)
+        joint = int(parents[joint])
+    return chain
+
+
+def _aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Smallest rotation that turns one direction onto another."""
+    source, target = source / np.linalg.norm(source), target / np.linalg.norm(target)
+    axis = np.cross(source, target)
+    sine, cosine = np.linalg.norm(axis), float(source @ target)
+    if sine < 1e-9:
+        if cosine > 0:
+            return np.eye(3)
+        axis = np.cross(source, [1.0, 0, 0] if abs(source[0]) < 0.9 else [0, 1.0, 0])
+        sine = np.linalg.norm(axis)
+    return Rotation.from_rotvec(axis / sine * np.arctan2(np.linalg.norm(np.cross(source, target)), cosine)).as_matrix()
+
+
+def _rest_frame(rest: np.ndarray, table: dict[str, int]) -> np.ndarray:
+    """Columns: left, up and forward of the rest pose, as in SMPL-X's rest pose."""
+    left = rest[table["left_hip"]] - rest[table["right_hip"]]
+    left = left / np.linalg.norm(left)
+    chest = 0.5 * (rest[table["left_shoulder"]] + rest[table["right_shoulder"]])
+    up = chest - 0.5 * (rest[table["left_ankle"]] + rest[table["right_ankle"]])
+    up = up - left * (up @ left)
+    up /= np.linalg.norm(up)
+    return np.stack([left, up, np.cross(left, up)], axis=1)
+
+
+def _up(pos: np.ndarray, table: dict[str, int]) -> str:
+    """Axis that points from the feet to the shoulders on the whole; "" where the person does not stand upright."""
+    ends = [pos[:, [table[f"left_{part}"], table[f"right_{part}"]]].mean(axis=(0, 1)) for part in ("ankle", "shoulder")]
+    rise = (ends[1] - ends[0]) / max(np.linalg.norm(ends[1] - ends[0]), 1e-9)
+    axis = int(np.argmax(np.abs(rise)))
+    return f"{'+' if rise[axis] > 0 else '-'}{'xyz'[axis]}" if abs(rise[axis]) > 0.9 else ""
+
+
+def _scale(leg: float, unit: str | float) -> float:
+    if isinstance(unit, float | int):
+        return float(unit)
+    fitting = [u for u in _UNITS.values() if _HUMAN_LEG[0] <= u * leg <= _HUMAN_LEG[1]]
+    if not fitting:
+        raise BadInput(f"The unit of length cannot be told: the legs are {leg:.3g} long in any common unit.")
+    return min(fitting, key=lambda u: abs(u * leg - 0.83))
+
+
+def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
+    """Read a .bvh.
+
+    Parameters
+    ----------
+    path
+        The file: y or z up, names as of CMU, LAFAN1, Mixamo or alike.
+    unit
+        Metres per unit of the file, or "auto": the common unit in which the legs are nearest to a person's.
+
+    Returns
+    -------
+    HumanMotion
+        In the z-up world, with a stature that fits the leg length; contacts unknown.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, or a joint is missing.
+    """
+    path = Path(path)
+    text, notes = read_text(path)
+    try:
+        return _human(_parse(text), unit, notes)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Bvh:
+    """A file's skeleton of J joints and its T frames, in the file's axes and units."""
+
+    names: list[str]
+    parents: np.ndarray  # (J,), -1 for the root
+    offsets: np.ndarray  # (J, 3)
+    translations: np.ndarray  # (T, J, 3) of each joint in its parent
+    rotations: np.ndarray  # (T, J, 3, 3) of each joint in its parent
+    moving: np.ndarray  # (J,) bool: the joint has position channels that change its place in its parent
+    fps: float
+    notes: tuple[str, ...]
+
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<joint>(?:ROOT|JOINT)\b[ \t]*(?P<name>[^\n{}]*))|(?P<end>END\b[^\n{}]*)"
+    r"|OFFSET(?P<offset>(?:\s+[-+\d.,e]+){3})|CHANNELS\s+(?P<count>\d+)(?P<channels>(?:\s+[XYZ](?:position|rotation))*)"
+    r"|(?P<brace>[{}]))",
+    re.IGNORECASE,
+)
+_MOTION = re.compile(r"\s*MOTION\s+FRAMES?\s*:?\s*(\d+)\s+FRAME\s*TIME\s*:?\s*([-+\d.,e]+)", re.IGNORECASE)
+
+
+def _numbers(text: str) -> tuple[np.ndarray, bool]:
+    """The numbers of a text, and whether they have decimal commas; a comma beside decimal points separates."""
+    decimal_comma = "." not in text and re.search(r"\d,\d", text) is not None
+    if decimal_comma:
+        text = re.sub(r"(?<=\d),(?=\d)", ".", text)
+    words = text.replace(",", " ").split()
+    try:
+        values = np.array(words, dtype=np.float64)
+    except ValueError:
+        values = np.array([np.nan])
+    if not np.isfinite(values).all():
+        for number, line in enumerate(text.splitlines(), 1):
+            for word in line.replace(",", " ").split():
+                try:
+                    fine = np.isfinite(float(word))
+                except ValueError:
+                    fine = False
+                if not fine:
+                    raise BadInput(f"'{word[:30]}' in line {number} of its numbers is not a finite number.") from None
+    return values, decimal_comma
+
+
+def _parse(text: str) -> _Bvh:
+    """Read hierarchy and frames: any case, braces and numbers on any lines, decimal commas."""
+    start = re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE)
+    if not start:
+        raise BadInput("It is not a readable bvh file: it does not begin with HIERARCHY.")
+    names, parents, offsets, channels, stack = [], [], [], [], []
+    position, pending, commas = start.end(), None, False
+    while (token := _TOKEN.match(text, position)) is not None:
+        position = token.end()
+        if token["joint"] is not None:
+            if not stack and names:
+                raise BadInput("It holds several skeletons: export one person.")
+            names.append(token["name"].strip())
+            parents.append(stack[-1] if stack else -1)
+            offsets.append(np.zeros(3))
+            channels.append([])
+            pending = len(names) - 1
+        elif token["end"] is not None:
+            pending = -1
+        elif token["brace"] == "{" and pending is not None:
+            stack.append(pending)
+            pending = None
+        elif token["brace"] == "}" and stack:
+            stack.pop()
+        elif token["offset"] is not None and stack:
+            value, comma = _numbers(token["offset"])
+            if len(value) != 3:
+                raise BadInput(f"The offset of {names[-1]} is not three numbers.")
+            commas |= comma
+            if stack[-1] >= 0:
+                offsets[stack[-1]] = value
+        elif token["channels"] is not None and stack and stack[-1] >= 0:
+            channels[stack[-1]] = [c.lower() for c in token["channels"].split()]
+            if len(channels[stack[-1]]) != int(token["count"]):
+                raise BadInput(f"{names[stack[-1]]} states {token['count']} channels, but names others.")
+        else:
+            break
+    head = _MOTION.match(text, position)
+    if head is None or stack or not names:
+        line = text.count("\n", 0, position) + 1
+        raise BadInput(f"It is not a readable bvh file: it is not understood from line {line} on.")
+    step, comma = _numbers(head[2])
+    values, comma_in_data = _numbers(text[head.end() :])
+    width = sum(map(len, channels))
+    if step[0] <= 0:
+        raise BadInput(f"Its frame time is {head[2]}, but it must be more than 0 s.")
+    if not width or not len(values):
+        raise BadInput("The file has no frames.")
+    if len(values) % width:
+        raise BadInput(f"It has {len(values)} numbers for {width} channels: frame {len(values) // width} is not whole.")
+    table, notes = values.reshape(-1, width), []
+    if commas or comma or comma_in_data:
+        notes.append("The file has decimal commas, which are read as points.")
+    if len(table) != int(head[1]):
+        notes.append(f"The file states {head[1]} frames, but holds {len(table)}, which are read.")
+    return _assembled(names, np.array(parents), np.array(offsets), channels, table, _rate(float(step[0])), notes)
+
+
+def _rate(frame_time: float) -> float:
+    """Frames per second: a whole number where the frame time, which files round to 1e-6 s, allows it."""
+    whole = round(1.0 / frame_time)
+    return float(whole) if whole and abs(1.0 / whole - frame_time) < 1e-6 else 1.0 / frame_time
+
+
+def _assembled(names, parents, offsets, channels, table, fps, notes) -> _Bvh:
+    """Local transforms of every joint.
+
+    Position channels stand in place of a joint's OFFSET, as Blender writes them, or add to it where they are nearer to
+    zero than to it.
+    """
+    frames, count, column = len(table), len(names), 0
+    translations, moving = np.tile(offsets, (frames, 1, 1)), np.zeros(count, dtype=bool)
+    rotations = np.tile(np.eye(3), (frames, count, 1, 1))
+    for j, kinds in enumerate(channels):
+        shift, given = np.zeros((frames, 3)), np.zeros(3, dtype=bool)
+        for kind in kinds:
+            values, axis = table[:, column], "xyz".index(kind[0])
+            column += 1
+            if kind.endswith("position"):
+                shift[:, axis], given[axis] = values, True
+            else:
+                turn = Rotation.from_euler(kind[0], values[:, None], degrees=True)
+                rotations[:, j] = rotations[:, j] @ turn.as_matrix()
+        if given.any():
+            usual = np.median(shift, axis=0)
+            instead = parents[j] < 0 or np.linalg.norm((usual - offsets[j])[given]) <= np.linalg.norm(usual[given])
+            if not instead:
+                shift = shift + offsets[j]
+            if instead and parents[j] >= 0 and not offsets[j].any():
+                offsets[j] = np.where(given, usual, 0.0)
+            translations[:, j, given] = shift[:, given]
+            moving[j] = float(np.abs(translations[:, j] - offsets[j]).max()) > 0.01 * np.abs(offsets).max()
+    return _Bvh(names, parents, offsets, translations, rotations, moving, fps, tuple(notes))
+
+
+# --- the person -------------------------------------------------------------------------------------------------------
+
+
+def _human(bvh: _Bvh, unit: str | float, notes: tuple[str, ...]) -> HumanMotion:
+    parents, table, notes = bvh.parents, joint_table(bvh.names), [*notes, *bvh.notes]
+    world, pos = np.empty_like(bvh.rotations), np.empty_like(bvh.translations)
+    rest = np.empty_like(bvh.offsets)
+    for j, parent in enumerate(parents):
+        if parent < 0:
+            world[:, j], pos[:, j], rest[j] = bvh.rotations[:, j], bvh.translations[:, j], bvh.offsets[j]
+        else:
+            world[:, j] = world[:, parent] @ bvh.rotations[:, j]
+            pos[:, j] = pos[:, parent] + np.einsum("tij,tj->ti", world[:, parent], bvh.translations[:, j])
+            rest[j] = rest[parent] + bvh.offsets[j]
+    carriers, joint = set(), table["pelvis"]
+    while joint >= 0:
+        carriers.add(joint)
+        joint = int(parents[joint])
+    stretched = [bvh.names[j] for j in np.flatnonzero(bvh.moving) if j not in carriers]
+    if stretched:
+        notes.append(
+            f"The file moves {len(stretched)} joints within their parents, {stretched[0]} first: their rotations only "
+            "are carried over."
+        )
+    up = _up(pos, table) or _up(rest[None], table)
+    if not up:
+        raise BadInput("It cannot be told which way is up: neither the person nor the rest pose stands upright.")
+    to_z_up = _TO_Z_UP[up]
+    frame = _rest_frame(rest, table)
+    body = BodyModel.load()
+    neutral = body.rest_joints(np.zeros(1))
+    index = {name: i for i, name in enumerate(BODY_JOINT_NAMES)}
+
+    # World rotations of SMPL-X's joints. A joint that the skeleton lacks turns with its parent.
+    spine = _spine(table, parents)
+    source = dict(table)
+    for k, name in enumerate(("spine1", "spine2", "spine3")):
+        if spine:
+            source[name] = spine[-1] if k == 2 else spine[min(k * len(spine) // 3, len(spine) - 1)]
+    rot = np.empty((len(pos), 22, 3, 3))
+    for j, name in enumerate(BODY_JOINT_NAMES):
+        if name not in source:
+            rot[:, j] = rot[:, HUMAN_PARENTS[j]]
+            continue
+        turned = frame
+        if name in _BONES:
+            bone = frame @ (neutral[index[_BONES[name]]] - neutral[j])
+            turned = _aligning(bone, rest[table[_BONES[name]]] - rest[table[name]]) @ frame
+        elif name.endswith("wrist"):  # the hand goes on along the forearm
+            elbow = name.replace("wrist", "elbow")
+            bone = frame @ (neutral[j] - neutral[index[elbow]])
+            turned = _aligning(bone, rest[table[name]] - rest[table[elbow]]) @ frame
+        rot[:, j] = to_z_up @ world[:, source[name]] @ turned
+    pose = np.empty((len(pos), 22, 3))
+    for j in range(22):
+        relative = rot[:, j] if j == 0 else rot[:, HUMAN_PARENTS[j]].swapaxes(1, 2) @ rot[:, j]
+        pose[:, j] = Rotation.from_matrix(relative).as_rotvec()
+
+    legs = [np.linalg.norm(rest[table[f"{s}_{b}"]] - rest[table[f"{s}_{a}"]])
+            for s in ("left", "right") for a, b in (("hip", "knee"), ("knee", "ankle"))]  # fmt: skip
+    scale = _scale(float(np.sum(legs)) / 2, unit)
+    betas = np.zeros(10)
+    betas[0] = _stature(body, scale * float(np.sum(legs)) / 2)
+    hips = scale * 0.5 * (pos[:, table["left_hip"]] + pos[:, table["right_hip"]]) @ to_z_up.T
+    joints = body.rest_joints(betas)
+    middle = 0.5 * (joints[1] + joints[2]) - joints[0]
+    transl = hips - rot[:, 0] @ middle - joints[0]
+    return HumanMotion(bvh.fps, transl, pose[:, 0], pose[:, 1:].reshape(len(pos), 63), betas, notes=tuple(notes))
+
+
+def _stature(body: BodyModel, leg: float) -> float:
+    """First shape coefficient that gives a leg length; joints are linear in it."""
+
+    def length(beta: float) -> float:
+        joints = body.rest_joints(np.array([beta]))
+        return float(np.linalg.norm(joints[4] - joints[1]) + np.linalg.norm(joints[7] - joints[4]))
+
+    return float(np.clip((leg - length(0.0)) / (length(1.0) - length(0.0)), -5.0, 5.0))

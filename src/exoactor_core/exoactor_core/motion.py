@@ -1,0 +1,247 @@
+"""The two motion types of the stack and their files.
+
+World frame: x forward, y left, z up (REP 103); metres, radians, seconds. Arrays have time first. Quaternions are
+w, x, y, z, and names say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_core.files import load_npz, save_npz
+
+JOINT_NAMES: tuple[str, ...] = tuple(
+    f"{name}_joint"
+    for name in (
+        *(f"{s}_{j}" for s in ("left", "right") for j in
+          ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")),
+        "waist_yaw", "waist_roll", "waist_pitch",
+        *(f"{s}_{j}" for s in ("left", "right") for j in
+          ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw")),
+    )
+)  # fmt: skip
+"""The G1's 29 joints in Unitree's motor order."""
+GUIDE_WIDTH = 6 + len(JOINT_NAMES)
+"""Numbers of one frame of `RobotMotion.guide`."""
+
+
+def _checked(what: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Return ``value`` as float64 after checking its shape (None: any size) and that every number is finite."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim != len(shape) or any(s is not None and s != n for s, n in zip(shape, array.shape, strict=True)):
+        wanted = ", ".join("T" if s is None else str(s) for s in shape)
+        raise BadInput(f"{what} has shape {array.shape}, but ({wanted}) is needed.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise BadInput(f"{what} holds a number that is not finite, first in frame {int(np.argwhere(bad)[0][0])}.")
+    return array
+
+
+def _check_fps(fps: float) -> float:
+    fps = float(fps)
+    if not (np.isfinite(fps) and 1.0 <= fps <= 1000.0):
+        raise BadInput(f"The frame rate is {fps}, but it must lie between 1 and 1000 frames per second.")
+    return fps
+
+
+@dataclass(frozen=True)
+class HumanMotion:
+    """A person's motion as SMPL-X parameters, T frames, in the z-up world.
+
+    The rest pose is SMPL-X's (T-pose, y up, facing +z); ``global_orient`` takes it into the world. The pelvis stands
+    at ``transl`` + J0(betas), as in SMPL-X and AMASS.
+    """
+
+    fps: float
+    transl: np.ndarray
+    """(T, 3) m."""
+    global_orient: np.ndarray
+    """(T, 3) axis-angle, rad."""
+    body_pose: np.ndarray
+    """(T, 63) axis-angle of body joints 1-21, rad."""
+    betas: np.ndarray
+    """(B,) shape coefficients."""
+    hand_pose: np.ndarray | None = None
+    """(T, 90) axis-angle, left 15 joints then right 15; None: zeros (flat hands)."""
+    contacts: np.ndarray | None = None
+    """(T, 4) in [0, 1]: left heel, left toe, right heel, right toe; None: unknown (zeros)."""
+    confidence: np.ndarray | None = None
+    """(T,) in [0, 1]; None: ones."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the reader of a file assumed or mended; they are not saved."""
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "fps", _check_fps(self.fps))
+        set_(self, "transl", _checked("trans", self.transl, (None, 3)))
+        t = len(self.transl)
+        if t == 0:
+            raise BadInput("The human motion has no frames.")
+        set_(self, "global_orient", _checked("root_orient", self.global_orient, (t, 3)))
+        set_(self, "body_pose", _checked("pose_body", self.body_pose, (t, 63)))
+        set_(self, "betas", _checked("betas", self.betas, (None,)))
+        for name, width, fill in (("hand_pose", 90, 0.0), ("contacts", 4, 0.0)):
+            value = getattr(self, name)
+            set_(self, name, np.full((t, width), fill) if value is None else _checked(name, value, (t, width)))
+        confidence = self.confidence
+        set_(self, "confidence", np.ones(t) if confidence is None else _checked("confidence", confidence, (t,)))
+
+    def __len__(self) -> int:
+        return len(self.transl)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first to the last frame."""
+        return (len(self) - 1) / self.fps
+
+    def save(self, path: str | Path) -> None:
+        """Write the AMASS SMPL-X npz layout, atomically."""
+        save_npz(
+            path,
+            surface_model_type="smplx",
+            gender="neutral",
+            mocap_frame_rate=self.fps,
+            mocap_time_length=self.duration,
+            betas=self.betas,
+            trans=self.transl,
+            root_orient=self.global_orient,
+            pose_body=self.body_pose,
+            pose_hand=self.hand_pose,
+            pose_jaw=np.zeros((len(self), 3)),
+            pose_eye=np.zeros((len(self), 6)),
+            contacts=self.contacts,
+            confidence=self.confidence,
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> HumanMotion:
+        """Read an AMASS SMPL-X npz.
+
+        Raises
+        ------
+        BadInput
+            The file cannot be read, lacks a key, or holds a wrong shape or a number that is not finite.
+        """
+        data = load_npz(path, required=("mocap_frame_rate", "trans", "root_orient", "pose_body", "betas"))
+        try:
+            return cls(
+                fps=float(data["mocap_frame_rate"]),
+                transl=data["trans"],
+                global_orient=data["root_orient"],
+                body_pose=data["pose_body"],
+                betas=np.atleast_1d(data["betas"]),
+                hand_pose=data.get("pose_hand"),
+                contacts=data.get("contacts"),
+                confidence=data.get("confidence"),
+            )
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{path} is not a human motion: {error}.") from None
+
+
+@dataclass(frozen=True)
+class RobotMotion:
+    """A motion of the G1: floating base and 29 joints, T frames, in the z-up world."""
+
+    fps: float
+    root_pos: np.ndarray
+    """(T, 3) m, position of the pelvis link."""
+    root_quat_wxyz: np.ndarray
+    """(T, 4) unit quaternion of the pelvis link."""
+    joint_pos: np.ndarray
+    """(T, 29) rad, Unitree's motor order."""
+    contacts: np.ndarray | None = None
+    """(T, 2) in [0, 1]: left, right foot; None: unknown."""
+    joint_names: tuple[str, ...] = JOINT_NAMES
+    guide: np.ndarray | None = None
+    """(T, 35) what a tracker's policy is told beyond the motion so that the robot carries the motion out: velocity of
+    the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s), and the joints
+    (rad). Found for one policy by ``exoactor refine``; None: nothing."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the reader of a file assumed or mended; they are not saved."""
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        names = tuple(str(n) for n in self.joint_names)
+        if names != JOINT_NAMES:
+            wrong = [f"'{a}' stands where '{b}' should" for a, b in zip(names, JOINT_NAMES, strict=False) if a != b]
+            first = wrong[0] if wrong else f"there are {len(names)} names"
+            raise BadInput(f"joint_names are not the G1's 29 joints in Unitree's motor order: {first}.")
+        set_(self, "joint_names", names)
+        set_(self, "fps", _check_fps(self.fps))
+        set_(self, "root_pos", _checked("root_pos", self.root_pos, (None, 3)))
+        t = len(self.root_pos)
+        if t == 0:
+            raise BadInput("The robot motion has no frames.")
+        quat = _checked("root_quat_wxyz", self.root_quat_wxyz, (t, 4))
+        norm = np.linalg.norm(quat, axis=1)
+        off = np.abs(norm - 1.0)
+        i = int(np.argmax(off))
+        if off[i] > 0.06:
+            raise BadInput(f"root_quat_wxyz is not a unit quaternion: its norm is {norm[i]:.3f} in frame {i}.")
+        if off[i] > 0.01:
+            note = f"The root quaternions were normalised: they are up to {off[i]:.1%} off unit length (frame {i})."
+            set_(self, "notes", (*self.notes, note))
+        set_(self, "root_quat_wxyz", quat / norm[:, None])
+        set_(self, "joint_pos", _checked("joint_pos", self.joint_pos, (t, len(JOINT_NAMES))))
+        if self.contacts is not None:
+            set_(self, "contacts", _checked("contacts", self.contacts, (t, 2)))
+        if self.guide is not None:
+            set_(self, "guide", _checked("guide", self.guide, (t, GUIDE_WIDTH)))
+
+    def __len__(self) -> int:
+        return len(self.root_pos)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first to the last frame."""
+        return (len(self) - 1) / self.fps
+
+    @property
+    def joint_vel(self) -> np.ndarray:
+        """(T, 29) rad/s, by central differences."""
+        return np.gradient(self.joint_pos, axis=0) * self.fps if len(self) > 1 else np.zeros_like(self.joint_pos)
+
+    def save(self, path: str | Path) -> None:
+        """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
+        optional = {k: getattr(self, k) for k in ("contacts", "guide") if getattr(self, k) is not None}
+        save_npz(
+            path,
+            fps=self.fps,
+            joint_names=np.array(self.joint_names),
+            root_pos=self.root_pos,
+            root_quat_wxyz=self.root_quat_wxyz,
+            joint_pos=self.joint_pos,
+            joint_vel=self.joint_vel,
+            **optional,
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> RobotMotion:
+        """Read a robot motion npz.
+
+        Raises
+        ------
+        BadInput
+            The file cannot be read, lacks a key, or holds a wrong shape, joint order, quaternion or number.
+        """
+        data = load_npz(path, required=("fps", "joint_names", "root_pos", "root_quat_wxyz", "joint_pos"))
+        try:
+            return cls(
+                fps=float(data["fps"]),
+                root_pos=data["root_pos"],
+                root_quat_wxyz=data["root_quat_wxyz"],
+                joint_pos=data["joint_pos"],
+                contacts=data.get("contacts"),
+                guide=data.get("guide"),
+                joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
+            )
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{path} is not a robot motion: {error}.") from None

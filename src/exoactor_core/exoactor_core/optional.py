@@ -1,0 +1,34 @@
+"""Libraries that the default pipeline does without: `make extras` installs them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from exoactor_core.errors import Missing
+
+
+def optional_import(name: str, needed_by: str) -> Any:
+    """Import a library of scripts/requirements-extras.txt.
+
+    Parameters
+    ----------
+    name
+        Name of the module, such as ``torch``.
+    needed_by
+        What cannot be done without it; begins the sentence of the error.
+
+    Raises
+    ------
+    Missing
+        It is not installed, or broken.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise missing_extra(needed_by, name.partition(".")[0], error) from None
+
+
+def missing_extra(needed_by: str, names: str, error: ImportError) -> Missing:
+    """Return the error for libraries that are imported by name: 'NEEDED_BY needs NAMES, ...'."""
+    return Missing(f"{needed_by} needs {names}, which cannot be loaded ({error}): run 'make extras'.")

@@ -1,0 +1,212 @@
+"""Pictures of the G1 in motion, drawn off screen by MuJoCo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import mujoco
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.motion import RobotMotion
+from exoactor_core.offscreen import OffscreenRenderer
+from exoactor_core.robot import mujoco_spec, set_state
+from exoactor_core.stages import Progress, no_progress
+
+_GHOST_RGBA = (0.25, 0.6, 1.0, 0.28)
+_FIELD_OF_VIEW = 38.0  # degrees, vertical
+_VIEW_FROM = 35.0  # degrees to the left of straight ahead of the robot
+_CAMERA_SMOOTHING = 0.4  # s
+_SUN_FROM = 75.0  # degrees to the left of straight ahead of the robot
+_OVERSAMPLING = 1.5  # smooths edges at half the cost of OpenGL's multisampling where there is no GPU
+_SHADOW = np.array([0.3, 0.32, 0.36, 1.0], dtype=np.float32)
+
+
+def render_motion(
+    motion: RobotMotion,
+    *,
+    width: int = 480,
+    height: int = 480,
+    fps: float = 30.0,
+    follow: bool = True,
+    ghost: RobotMotion | None = None,
+    progress: Progress = no_progress,
+) -> Iterator[np.ndarray]:
+    """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``.
+
+    The camera stands in front of the robot, to its left, keeps its direction, and follows the pelvis smoothly;
+    with ``follow`` False it stands still and sees the whole path.
+
+    Parameters
+    ----------
+    motion
+        What to draw.
+    width, height
+        Size of the pictures in pixels.
+    fps
+        Pictures a second of motion; poses between frames are interpolated.
+    follow
+        Move the camera with the robot.
+    ghost
+        A second motion, drawn translucent at the same times, such as the reference; it holds its last pose.
+    progress
+        Called with every frame.
+
+    Raises
+    ------
+    Cancelled
+        From ``progress``.
+    Missing
+        There is no OpenGL library to draw with.
+    """
+    times = np.arange(int(motion.duration * fps + 1e-6) + 1) / fps
+    shown = _sampled(motion, times)
+    reference = None if ghost is None else _sampled(ghost, times)
+    model = _scene(width, height, with_ghost=ghost is not None)
+    data = mujoco.MjData(model)
+    heading = _heading(shown)
+    model.light_dir[0] = _sun_direction(heading)
+    casters = _shadow_casters(model)
+    cameras = _cameras(shown, times, heading, width / height, follow)
+    buffer = model.vis.global_
+    with OffscreenRenderer(model, buffer.offwidth, buffer.offheight, 2 * model.ngeom + 100) as renderer:
+        for i in range(len(times)):
+            set_state(data, shown, i)
+            if reference is not None:
+                set_state(data, reference, i, start=36)
+            mujoco.mj_kinematics(model, data)
+            mujoco.mj_comPos(model, data)  # lights and cameras need it
+            mujoco.mj_camlight(model, data)
+            renderer.update(data, next(cameras))
+            _add_shadow(renderer.scene, model, data, casters)
+            progress((i + 1) / len(times), f"drawing frame {i + 1} of {len(times)}")
+            yield cv2.resize(renderer.render(), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _sampled(motion: RobotMotion, times: np.ndarray) -> RobotMotion:
+    """Poses at ``times`` in s, by linear interpolation; the ends are held."""
+    position = np.clip(times * motion.fps, 0, len(motion) - 1)
+    before = np.minimum(position.astype(int), max(len(motion) - 2, 0))
+    after = np.minimum(before + 1, len(motion) - 1)
+    share = (position - before)[:, None]
+
+    def blend(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return a + share * (b - a)
+
+    quat = motion.root_quat_wxyz
+    sign = np.where((quat[before] * quat[after]).sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
+    mixed = blend(quat[before], sign * quat[after])
+    return RobotMotion(
+        fps=motion.fps,
+        root_pos=blend(motion.root_pos[before], motion.root_pos[after]),
+        root_quat_wxyz=mixed / np.linalg.norm(mixed, axis=1, keepdims=True),
+        joint_pos=blend(motion.joint_pos[before], motion.joint_pos[after]),
+    )
+
+
+def _heading(motion: RobotMotion) -> float:
+    """Direction in which the robot faces at first, degrees from x."""
+    ahead = Rotation.from_quat(motion.root_quat_wxyz[0], scalar_first=True).apply([1.0, 0.0, 0.0])
+    return float(np.degrees(np.arctan2(ahead[1], ahead[0])))
+
+
+def _sun_direction(heading: float) -> np.ndarray:
+    angle = np.radians(heading + _SUN_FROM)
+    direction = np.array([-0.5 * np.cos(angle), -0.5 * np.sin(angle), -1.0])
+    return direction / np.linalg.norm(direction)
+
+
+def _cameras(
+    motion: RobotMotion, times: np.ndarray, heading: float, aspect: float, follow: bool
+) -> Iterator[mujoco.MjvCamera]:
+    camera = mujoco.MjvCamera()
+    camera.type = mujoco.mjtCamera.mjCAMERA_FREE
+    camera.azimuth = heading + 180.0 + _VIEW_FROM
+    camera.elevation = -12.0
+    half_view = np.tan(np.radians(_FIELD_OF_VIEW / 2)) * min(1.0, aspect)
+    path = motion.root_pos[:, :2]
+    if follow:
+        step = times[1] if len(times) > 1 else 1.0
+        lookat = gaussian_filter1d(path, _CAMERA_SMOOTHING / step, axis=0, mode="nearest")
+        reach = 0.78
+    else:
+        centre = (path.min(axis=0) + path.max(axis=0)) / 2
+        lookat = np.broadcast_to(centre, path.shape)
+        reach = 0.78 + np.linalg.norm(path - centre, axis=1).max()
+    camera.distance = reach / half_view
+    for x, y in lookat:
+        camera.lookat[:] = x, y, 0.66
+        yield camera
+
+
+def _scene(width: int, height: int, with_ghost: bool) -> mujoco.MjModel:
+    spec = mujoco_spec(floor=False)
+    if with_ghost:
+        second = mujoco_spec(floor=False)
+        for geom in second.geoms:
+            geom.rgba = _GHOST_RGBA
+        spec.attach(second, prefix="ghost_", frame=spec.worldbody.add_frame())
+    look = spec.visual
+    look.global_.offwidth, look.global_.offheight = (round(_OVERSAMPLING * n) for n in (width, height))
+    look.global_.fovy = _FIELD_OF_VIEW
+    look.quality.offsamples = 0  # see _OVERSAMPLING
+    look.quality.numslices, look.quality.numstacks, look.quality.numquads = 16, 6, 1
+    look.headlight.ambient = [0.35, 0.35, 0.35]
+    look.headlight.diffuse = [0.25, 0.25, 0.25]
+    look.headlight.specular = [0.1, 0.1, 0.1]
+    look.rgba.haze = [0.80, 0.85, 0.90, 1.0]
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.78, 0.85, 0.92],
+        rgb2=[0.35, 0.47, 0.62],
+        width=256,
+        height=256,
+    )
+    spec.add_texture(
+        name="tiles",
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        rgb1=[0.60, 0.63, 0.66],
+        rgb2=[0.50, 0.53, 0.57],
+        width=256,
+        height=256,
+    )
+    tiles = spec.add_material(name="tiles", texrepeat=[1, 1], texuniform=True, specular=0.1, shininess=0.1)
+    tiles.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "tiles"
+    spec.worldbody.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], material="tiles", contype=0, conaffinity=0
+    )
+    spec.worldbody.add_light(
+        name="sun",
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        castshadow=False,  # see _add_shadow
+        diffuse=[0.6, 0.6, 0.58],
+        specular=[0.25, 0.25, 0.25],
+    )
+    return spec.compile()
+
+
+def _shadow_casters(model: mujoco.MjModel) -> np.ndarray:
+    """The robot's collision shapes: fewer than those shown, and as good for a shadow. A ghost casts none."""
+    solid = [not model.body(body).name.startswith("ghost_") for body in model.geom_bodyid]
+    return np.flatnonzero((model.geom_group == 3) & solid)
+
+
+def _add_shadow(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData, geoms: np.ndarray) -> None:
+    """Cast the shadow of ``geoms`` on the floor by flattening them along the sun's rays.
+
+    MuJoCo's own shadow maps cost two more passes, the larger part of a picture's time where there is no GPU.
+    """
+    ray = model.light_dir[0] / model.light_dir[0, 2]
+    flatten = np.eye(3) - np.outer(ray, [0.0, 0.0, 1.0 - 1e-5])  # a trace of height keeps the normals upward
+    positions = data.geom_xpos[geoms] @ flatten.T + [0.0, 0.0, 2e-3]
+    rotations = flatten @ data.geom_xmat[geoms].reshape(-1, 3, 3)
+    for geom, position, rotation in zip(geoms, positions, rotations, strict=True):
+        shadow = scene.geoms[scene.ngeom]
+        mujoco.mjv_initGeom(shadow, model.geom_type[geom], model.geom_size[geom], position, rotation.ravel(), _SHADOW)
+        shadow.specular = shadow.shininess = 0.0
+        scene.ngeom += 1

@@ -1,0 +1,440 @@
+"""The G1 as the rest of the stack sees it: its limits, its pinocchio and MuJoCo models, and what follows from them.
+
+Both models come from the one URDF of `exoactor_description`. Joint arrays are in Unitree's motor order, lengths in m,
+angles in rad, the world is z up.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from functools import lru_cache
+
+import mujoco
+import numpy as np
+import pinocchio as pin
+
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_description import touching_links, urdf_path
+
+__all__ = [
+    "ARMATURE",
+    "EFFORT_LIMITS",
+    "JOINT_LIMITS",
+    "KEY_BODIES",
+    "SENSORS",
+    "SOLE_NAMES",
+    "STANDING",
+    "STANDING_HEIGHT",
+    "VELOCITY_LIMITS",
+    "Soles",
+    "as_servos",
+    "configurations",
+    "forward_kinematics",
+    "link_poses",
+    "mujoco_model",
+    "mujoco_spec",
+    "pinocchio_model",
+    "self_collision_depth",
+    "set_state",
+    "sole_points",
+    "standing_motion",
+    "urdf_path",
+]
+
+KEY_BODIES: tuple[str, ...] = (
+    "pelvis",
+    *(f"{side}_{part}" for side in ("left", "right") for part in ("hip_roll_link", "knee_link", "ankle_roll_link")),
+    "torso_link",
+    *(
+        f"{side}_{part}"
+        for side in ("left", "right")
+        for part in ("shoulder_roll_link", "elbow_link", "wrist_yaw_link")
+    ),
+)
+"""Bodies by which a motion is judged: the 14 of BeyondMimic's trackers."""
+
+
+@lru_cache(maxsize=1)
+def _urdf() -> ET.Element:
+    return ET.parse(urdf_path()).getroot()
+
+
+def _limits(*keys: str) -> np.ndarray:
+    limit = {joint.get("name"): joint.find("limit") for joint in _urdf().iter("joint")}
+    return np.array([[float(limit[name].get(key)) for key in keys] for name in JOINT_NAMES])
+
+
+def _constant(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
+JOINT_LIMITS: np.ndarray = _constant(_limits("lower", "upper"))
+"""(29, 2) lower and upper joint limits, rad."""
+
+EFFORT_LIMITS: np.ndarray = _constant(_limits("effort")[:, 0])
+"""(29,) greatest joint torques, N m."""
+
+VELOCITY_LIMITS: np.ndarray = _constant(_limits("velocity")[:, 0])
+"""(29,) greatest joint speeds, rad/s."""
+
+
+# Reflected rotor inertias of the G1's motors, kg m^2 (BeyondMimic's figures: kp = armature * (2 pi 10 Hz)^2).
+_MOTOR_ARMATURE = {"7520_14": 0.010177520, "7520_22": 0.025101925, "5020": 0.003609725, "4010": 0.00425}
+
+
+def _armature(joint: str) -> float:
+    if "hip_roll" in joint or "knee" in joint:
+        return _MOTOR_ARMATURE["7520_22"]
+    if "hip" in joint or "waist_yaw" in joint:
+        return _MOTOR_ARMATURE["7520_14"]
+    if "ankle" in joint or "waist" in joint:  # two motors drive these through a parallel linkage
+        return 2.0 * _MOTOR_ARMATURE["5020"]
+    if "wrist_pitch" in joint or "wrist_yaw" in joint:
+        return _MOTOR_ARMATURE["4010"]
+    return _MOTOR_ARMATURE["5020"]
+
+
+ARMATURE: np.ndarray = _constant(np.array([_armature(name) for name in JOINT_NAMES]))
+"""(29,) rotor inertia that each joint feels, kg m^2."""
+
+# Passive joint friction as in Unitree's MJCF.
+_DAMPING = 0.05
+_FRICTION_LOSS = _constant(np.array([0.1 if "wrist_pitch" in n or "wrist_yaw" in n or "wrist_roll" in n else 0.2
+                                     for n in JOINT_NAMES]))  # fmt: skip
+
+_LEG = (-0.2, 0.0, 0.0, 0.4, -0.2, 0.0)
+STANDING: np.ndarray = _constant(
+    np.array([*_LEG, *_LEG, 0, 0, 0, 0, 0.4, 0, 1.2, 0, 0, 0, 0, -0.4, 0, 1.2, 0, 0, 0], dtype=np.float64)
+)
+"""(29,) standing pose, rad: the default pose of TWIST2."""
+
+SENSORS: dict[str, tuple[str, ...]] = {
+    "imu_in_pelvis": ("imu_quat", "imu_gyro", "imu_acc"),
+    "imu_in_torso": ("torso_imu_quat", "torso_imu_gyro", "torso_imu_acc"),
+}
+"""MuJoCo sensors by site: orientation (w, x, y, z), angular velocity (rad/s) and acceleration (m/s^2) in the site."""
+
+_FEET = ("left_ankle_roll_link", "right_ankle_roll_link")
+
+SOLE_NAMES: tuple[str, ...] = ("heel_left", "heel_right", "toe_left", "toe_right")
+"""The four contact spheres of a foot, in the order of `sole_points`; left and right as seen from the foot."""
+
+# Contact bits: the floor meets bit 0, the robot meets itself on bit 1.
+_FLOOR_BIT, _SELF_BIT = 1, 2
+
+
+# --- pinocchio ---
+
+
+@lru_cache(maxsize=1)
+def _shared_pinocchio_model() -> pin.Model:
+    model = pin.buildModelFromUrdf(str(urdf_path()), pin.JointModelFreeFlyer())
+    order = [model.joints[model.getJointId(name)].idx_q for name in JOINT_NAMES]
+    if order != list(range(7, 36)):
+        raise AssertionError("The URDF's joints are not in Unitree's motor order.")
+    model.armature = np.r_[np.zeros(6), ARMATURE]
+    return model
+
+
+def pinocchio_model() -> pin.Model:
+    """Return a new pinocchio model with a free flyer: q = position, quaternion x, y, z, w, 29 joints; nv = 35.
+
+    ``model.armature`` holds the rotor inertias; links of fixed joints are frames.
+    """
+    return _shared_pinocchio_model().copy()
+
+
+def configurations(motion: RobotMotion) -> np.ndarray:
+    """Pinocchio configurations (T, 36) of a motion; note the quaternion's x, y, z, w order."""
+    return np.concatenate([motion.root_pos, motion.root_quat_wxyz[:, [1, 2, 3, 0]], motion.joint_pos], axis=1)
+
+
+def _frame_ids(model: pin.Model, bodies: Sequence[str]) -> list[int]:
+    unknown = [body for body in bodies if not model.existFrame(body)]
+    if unknown:
+        raise BadInput(f"The G1 has no body '{unknown[0]}'.")
+    return [model.getFrameId(body) for body in bodies]
+
+
+def link_poses(motion: RobotMotion, links: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """World positions (T, L, 3) m and orientations (T, L, 3, 3) of links of the URDF.
+
+    Raises
+    ------
+    BadInput
+        The G1 has no such link.
+    """
+    model = _shared_pinocchio_model()
+    data = model.createData()
+    ids = _frame_ids(model, links)
+    positions, rotations = np.empty((len(motion), len(ids), 3)), np.empty((len(motion), len(ids), 3, 3))
+    for t, q in enumerate(configurations(motion)):
+        pin.forwardKinematics(model, data, q)
+        for b, frame in enumerate(ids):
+            pose = pin.updateFramePlacement(model, data, frame)
+            positions[t, b], rotations[t, b] = pose.translation, pose.rotation
+    return positions, rotations
+
+
+def forward_kinematics(motion: RobotMotion, bodies: Sequence[str] = KEY_BODIES) -> np.ndarray:
+    """World positions of the origins of ``bodies`` (links of the URDF), (T, B, 3) m.
+
+    Raises
+    ------
+    BadInput
+        The G1 has no such body.
+    """
+    return link_poses(motion, bodies)[0]
+
+
+@lru_cache(maxsize=1)
+def _sole_spheres() -> tuple[np.ndarray, float]:
+    """Centres (2, 4, 3) of the contact spheres in their foot's frame, and their radius."""
+    centres = np.empty((2, 4, 3))
+    radii = set()
+    for link in _urdf().iter("link"):
+        if link.get("name") not in _FEET:
+            continue
+        foot = _FEET.index(link.get("name"))
+        for shape in link.iter("collision"):
+            sphere = shape.find("geometry/sphere")
+            if sphere is not None:
+                corner = SOLE_NAMES.index(shape.get("name").split("ankle_roll_")[1])
+                centres[foot, corner] = [float(v) for v in shape.find("origin").get("xyz").split()]
+                radii.add(float(sphere.get("radius")))
+    (radius,) = radii
+    return centres, radius
+
+
+class Soles:
+    """Where the soles are, pose after pose: 30 us each. Every thread needs its own."""
+
+    def __init__(self) -> None:
+        self._model = _shared_pinocchio_model()
+        self._data = self._model.createData()
+        self._ids = _frame_ids(self._model, _FEET)
+        self._q = np.zeros(36)
+
+    def points(
+        self, root_quat_wxyz: np.ndarray, joint_pos: np.ndarray, root_pos: np.ndarray | None = None
+    ) -> np.ndarray:
+        """As `sole_points`, of one pose: (2, 4, 3) m; without ``root_pos`` (3,) m from the pelvis."""
+        centres, radius = _sole_spheres()
+        self._q[:3] = 0.0 if root_pos is None else root_pos
+        self._q[3:6], self._q[6], self._q[7:] = root_quat_wxyz[1:], root_quat_wxyz[0], joint_pos
+        pin.forwardKinematics(self._model, self._data, self._q)
+        points = np.empty((2, 4, 3))
+        for foot, frame in enumerate(self._ids):
+            pose = pin.updateFramePlacement(self._model, self._data, frame)
+            points[foot] = centres[foot] @ pose.rotation.T + pose.translation
+        points[..., 2] -= radius
+        return points
+
+
+def sole_points(motion: RobotMotion) -> np.ndarray:
+    """World positions of the lowest points of the soles' contact spheres, (T, 2, 4, 3) m: left, right; `SOLE_NAMES`."""
+    soles = Soles()
+    poses = zip(motion.root_quat_wxyz, motion.joint_pos, motion.root_pos, strict=True)
+    return np.array([soles.points(*pose) for pose in poses]).reshape(-1, 2, 4, 3)
+
+
+def standing_motion(duration: float = 0.0, fps: float = 50.0) -> RobotMotion:
+    """Standing still at the origin, facing +x, soles at z = 0, for ``duration`` s."""
+    frames = round(duration * fps) + 1
+    return RobotMotion(
+        fps=fps,
+        root_pos=np.tile([0.0, 0.0, STANDING_HEIGHT], (frames, 1)),
+        root_quat_wxyz=np.tile([1.0, 0.0, 0.0, 0.0], (frames, 1)),
+        joint_pos=np.tile(STANDING, (frames, 1)),
+        contacts=np.ones((frames, 2)),
+    )
+
+
+def _standing_height() -> float:
+    at_origin = RobotMotion(50.0, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), STANDING[None])
+    return -float(sole_points(at_origin)[..., 2].min())
+
+
+STANDING_HEIGHT: float = _standing_height()
+"""Height of the pelvis in the pose `STANDING` with the soles at z = 0, m."""
+
+
+# --- MuJoCo ---
+
+
+def _robot_spec(visuals: bool) -> mujoco.MjSpec:
+    """Read the URDF into MuJoCo: a free joint, shapes in groups, fixed links merged and kept as sites."""
+    robot = ET.fromstring(ET.tostring(_urdf()))
+    extension = ET.SubElement(robot, "mujoco")
+    ET.SubElement(extension, "compiler", fusestatic="true", discardvisual="false" if visuals else "true")
+    ET.SubElement(robot, "link", name="world")
+    joint = ET.SubElement(robot, "joint", name="floating_base_joint", type="floating")
+    ET.SubElement(joint, "parent", link="world")
+    ET.SubElement(joint, "child", link="pelvis")
+    spec = mujoco.MjSpec.from_string(ET.tostring(robot, encoding="unicode"))
+    spec.fuse_static()  # now, not in compile, which keeps those bodies that anything refers to
+    for fixed in robot.iter("joint"):
+        if fixed.get("type") == "fixed":
+            _keep_as_site(spec, fixed)
+    return spec
+
+
+def _keep_as_site(spec: mujoco.MjSpec, fixed: ET.Element) -> None:
+    origin = fixed.find("origin")
+    values = {} if origin is None else origin.attrib
+    position = [float(v) for v in values.get("xyz", "0 0 0").split()]
+    rotation = pin.Quaternion(pin.rpy.rpyToMatrix(*(float(v) for v in values.get("rpy", "0 0 0").split())))
+    spec.body(fixed.find("parent").get("link")).add_site(
+        name=fixed.find("child").get("link"),
+        pos=position,
+        quat=rotation.coeffs()[[3, 0, 1, 2]],
+        size=[0.01, 0.01, 0.01],
+        group=4,
+    )
+
+
+def _set_contacts(spec: mujoco.MjSpec, self_collision: bool) -> None:
+    for geom in spec.geoms:
+        if geom.contype == 0 and geom.conaffinity == 0:  # a visual
+            geom.group = 1
+            continue
+        if geom.type == mujoco.mjtGeom.mjGEOM_CYLINDER:  # capsules collide faster and more exactly
+            geom.type = mujoco.mjtGeom.mjGEOM_CAPSULE
+            radius, half = geom.size[:2]
+            geom.size = [radius, max(half - radius, 1e-4), 0.0]
+        geom.group = 3  # not drawn unless asked for
+        geom.condim = 3
+        foot = geom.parent.name in _FEET
+        sole = foot and geom.type == mujoco.mjtGeom.mjGEOM_SPHERE
+        # A foot meets the floor with its four spheres alone, and other bodies with the rest.
+        geom.contype = 0
+        geom.conaffinity = _FLOOR_BIT if sole or not foot else 0
+        if self_collision and not sole:
+            geom.contype = _SELF_BIT
+            geom.conaffinity |= _SELF_BIT
+
+
+def _exclude_touching(spec: mujoco.MjSpec) -> None:
+    """Exclude the pairs of links that the SRDF names."""
+    bodies = {body.name for body in spec.bodies}
+    for pair in sorted(sorted(pair) for pair in touching_links(urdf_path())):
+        if bodies.issuperset(pair):  # others are merged into what carries them, whose pairs are named themselves
+            spec.add_exclude(bodyname1=pair[0], bodyname2=pair[1])
+
+
+def mujoco_spec(
+    timestep: float = 0.002, floor: bool = True, *, self_collision: bool = False, visuals: bool = True
+) -> mujoco.MjSpec:
+    """G1 for MuJoCo: ``qpos`` is position, quaternion w, x, y, z, 29 joints; ``ctrl`` is the 29 joint torques, N m.
+
+    The actuators are torque motors named as the joints, in Unitree's motor order, limited to `EFFORT_LIMITS`; sensors
+    are those of `SENSORS`. Links that fixed joints carry are merged into their parents and kept as sites. Shapes that
+    only show are in group 1, shapes that collide in group 3.
+
+    Parameters
+    ----------
+    timestep
+        Physics step, s.
+    floor
+        Add the plane z = 0 ("floor") and a light.
+    self_collision
+        Let the robot's links collide with each other, except the pairs that the SRDF names.
+    visuals
+        Keep the shapes that only show (costs a little time a step).
+    """
+    spec = _robot_spec(visuals)
+    spec.modelname = "g1"
+    spec.option.timestep = timestep
+    _set_contacts(spec, self_collision)
+    if self_collision:
+        _exclude_touching(spec)
+    for i, name in enumerate(JOINT_NAMES):
+        joint = spec.joint(name)
+        joint.armature = ARMATURE[i]
+        joint.damping[0] = _DAMPING
+        joint.frictionloss = _FRICTION_LOSS[i]
+        effort = EFFORT_LIMITS[i]
+        motor = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        motor.set_to_motor()
+        motor.ctrllimited = True
+        motor.ctrlrange = [-effort, effort]
+    kinds = (mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_ACCELEROMETER)
+    for site, names in SENSORS.items():
+        for kind, name in zip(kinds, names, strict=True):
+            spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site)
+    if floor:
+        spec.worldbody.add_geom(
+            name="floor",
+            type=mujoco.mjtGeom.mjGEOM_PLANE,
+            size=[0, 0, 1],
+            contype=_FLOOR_BIT,
+            conaffinity=0,
+            condim=3,
+            rgba=[0.5, 0.5, 0.5, 1],
+        )
+        spec.worldbody.add_light(
+            name="sun", pos=[0, 0, 4], dir=[0.3, 0.2, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+        )
+    spec.add_key(name="standing", qpos=[0, 0, STANDING_HEIGHT, 1, 0, 0, 0, *STANDING])
+    return spec
+
+
+def mujoco_model(
+    timestep: float = 0.002, floor: bool = True, *, self_collision: bool = False, visuals: bool = True
+) -> mujoco.MjModel:
+    """Compile `mujoco_spec` with the same arguments."""
+    return mujoco_spec(timestep, floor, self_collision=self_collision, visuals=visuals).compile()
+
+
+def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.ndarray) -> None:
+    """Make a model's torque motors position servos: kp (q - joint_pos) - kd joint_vel, within limits (29,) N m."""
+    model.actuator_gainprm[:, 0] = kp
+    model.actuator_biastype[:] = mujoco.mjtBias.mjBIAS_AFFINE
+    model.actuator_biasprm[:, 1] = -kp
+    model.actuator_biasprm[:, 2] = -kd
+    model.actuator_ctrllimited[:] = 0
+    model.actuator_forcelimited[:] = 1
+    model.actuator_forcerange[:] = np.stack([-limits, limits], axis=1)
+
+
+def set_state(data: mujoco.MjData, motion: RobotMotion, frame: int, start: int = 0) -> None:
+    """Write one frame of a motion into ``data.qpos`` from index ``start`` on; velocities are left as they are."""
+    data.qpos[start : start + 36] = np.concatenate(
+        [motion.root_pos[frame], motion.root_quat_wxyz[frame], motion.joint_pos[frame]]
+    )
+
+
+@lru_cache(maxsize=1)
+def _collision_model() -> mujoco.MjModel:
+    return mujoco_model(floor=False, self_collision=True, visuals=False)
+
+
+def self_collision_depth(motion: RobotMotion) -> tuple[np.ndarray, list[tuple[str, str] | None]]:
+    """How deep the robot's parts stand in each other, by the URDF's collision shapes.
+
+    Returns
+    -------
+    depth
+        (T,) greatest penetration in m, 0 where there is none.
+    pairs
+        The two bodies of the greatest penetration, for each frame; None where there is none.
+    """
+    model = _collision_model()
+    data = mujoco.MjData(model)
+    depth = np.zeros(len(motion))
+    pairs: list[tuple[str, str] | None] = [None] * len(motion)
+    for t in range(len(motion)):
+        set_state(data, motion, t)
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_collision(model, data)
+        if data.ncon:
+            deepest = int(np.argmin(data.contact.dist))
+            depth[t] = max(0.0, -float(data.contact.dist[deepest]))
+            if depth[t] > 0.0:
+                bodies = model.geom_bodyid[data.contact.geom[deepest]]
+                pairs[t] = tuple(sorted(model.body(b).name for b in bodies))
+    return depth, pairs

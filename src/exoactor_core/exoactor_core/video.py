@@ -1,0 +1,242 @@
+"""Videos as they travel between stages: the bytes of a file, decoded frame by frame.
+
+Frames come as they are to be seen: at a constant rate by their times, upright by the file's display matrix, with
+square pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_core.files import save_bytes
+
+MAX_FPS = 480.0
+MAX_BYTES = 2**30
+"""Of a file; it is held in memory."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file's bytes, with what its header says. Build it with `from_bytes`, `load` or `from_frames`."""
+
+    data: bytes
+    fps: float
+    """Frames per second; the mean where the file's rate varies."""
+    width: int
+    height: int
+    """px of a frame as `frames` gives it."""
+    intrinsics: tuple[float, float, float, float] | None = None
+    """Pinhole camera fx, fy, cx, cy in pixels where known; written into the file's comment by `from_frames`."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what the file's display matrix did to the frames beyond a quarter turn."""
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "The video") -> Video:
+        """Read a video's header.
+
+        Raises
+        ------
+        BadInput
+            The bytes are not a video, or hold no video stream.
+        """
+        if not data:
+            raise BadInput(f"{name} is empty.")
+        try:
+            with av.open(io.BytesIO(data)) as container:
+                if not container.streams.video:
+                    raise BadInput(f"{name} holds no video stream.")
+                stream = container.streams.video[0]
+                fps = float(stream.average_rate or stream.guessed_rate or 0)
+                comment = container.metadata.get("comment", "")
+                first = next(container.decode(stream), None)
+                if first is None:
+                    raise BadInput(f"{name} holds no frames.")
+                width, height = _upright_size(first, stream)
+                notes = (_MIRRORED,) if _orientation(first)[0] else ()
+        except (av.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(f"{name} cannot be read as a video ({reason}): it is none, or its end is missing.") from None
+        if not 0 < fps <= MAX_FPS:
+            raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")
+        return cls(data, fps, width, height, _read_intrinsics(comment), notes)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Video:
+        """Read a video file; raises `BadInput` as `from_bytes` does."""
+        try:
+            size = Path(path).stat().st_size
+            if size > MAX_BYTES:
+                raise BadInput(
+                    f"The video {path} has {size / 2**30:.1f} GiB, but up to {MAX_BYTES >> 30} are read: cut it."
+                )
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise BadInput(f"Cannot read the video {path}: {error.strerror or error}.") from None
+        return cls.from_bytes(data, name=str(path))
+
+    @classmethod
+    def from_frames(
+        cls,
+        frames: Iterable[np.ndarray],
+        fps: float,
+        intrinsics: tuple[float, float, float, float] | None = None,
+    ) -> Video:
+        """Encode RGB frames, each (H, W, 3) uint8 with even H and W, as H.264 in mp4."""
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="mp4") as container:
+            if intrinsics is not None:
+                container.metadata["comment"] = json.dumps({"intrinsics": [float(v) for v in intrinsics]})
+            rate = Fraction(fps).limit_denominator(1001)
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+            stream.pix_fmt = "yuv420p"
+            height = width = 0
+            for image in frames:
+                if not height:
+                    height, width = image.shape[:2]
+                    stream.height, stream.width = height, width
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+            if not height:
+                raise BadInput("A video needs at least one frame.")
+            container.mux(stream.encode())
+        return cls(buffer.getvalue(), float(rate), width, height, intrinsics)
+
+    def thinned(self, fps: float) -> Video:
+        """The same with every n-th frame, as few as still are ``fps`` a second; itself where that is every frame."""
+        step = int(self.fps / fps + 0.05)  # 29.97 are 30
+        if step < 2:
+            return self
+        even = np.s_[: self.height // 2 * 2, : self.width // 2 * 2]
+        return self.from_frames((frame[even] for frame in islice(self.frames(), 0, None, step)), self.fps / step,
+                                self.intrinsics)  # fmt: skip
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Decode frame by frame: (H, W, 3) uint8 RGB.
+
+        They come at ``fps``: where the file's rate varies, frames are repeated or left out.
+
+        Raises
+        ------
+        BadInput
+            The video is damaged, breaks off, or holds no frame.
+        """
+        count, given, held, start = 0, 0, None, None
+        try:
+            with av.open(io.BytesIO(self.data)) as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                for frame in container.decode(stream):
+                    start = frame.time if start is None else start
+                    slot = count if start is None or frame.time is None else _slot(frame.time - start, self.fps)
+                    if held is not None and given < slot:
+                        image = _upright(held, stream)
+                        while given < slot:
+                            yield image
+                            given += 1
+                    held, count = frame, count + 1
+                if held is not None:
+                    yield _upright(held, stream)
+        except av.FFmpegError as error:
+            raise BadInput(f"The video is damaged after frame {count}: {error.strerror}.") from None
+        if not count:
+            raise BadInput("The video holds no frames.")
+        there, stated = self._length
+        if stated - there > max(0.5, 0.02 * stated):
+            raise BadInput(f"The video breaks off after {there:.1f} of {stated:.1f} s: the file is not complete.")
+
+    @cached_property
+    def frame_count(self) -> int:
+        """Number of frames that `frames` gives."""
+        times = self._times
+        return _slot(times[-1] - times[0], self.fps) + 1 if times is not None else sum(1 for _ in self.frames())
+
+    @cached_property
+    def _times(self) -> np.ndarray | None:
+        """Times of the frames in s, in order; None where the file tells none."""
+        try:
+            with av.open(io.BytesIO(self.data)) as container:
+                packets = [p for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard]
+        except av.FFmpegError as error:
+            raise BadInput(f"The video is damaged: {error.strerror}.") from None
+        if not packets or any(p.pts is None for p in packets):
+            return None
+        return np.sort([float(p.pts * p.time_base) for p in packets])
+
+    @cached_property
+    def _length(self) -> tuple[float, float]:
+        """Seconds of video that are there, and that the header states; equal where it states none."""
+        with av.open(io.BytesIO(self.data)) as container:
+            stream = container.streams.video[0]
+            there = self.frame_count / self.fps
+            if stream.duration:
+                return there, float(stream.duration * stream.time_base)
+            if container.duration and len(container.streams) == 1:
+                return there, container.duration / av.time_base
+            return there, there
+
+    @property
+    def duration(self) -> float:
+        """Seconds, frame_count / fps."""
+        return self.frame_count / self.fps
+
+    def save(self, path: str | Path) -> None:
+        """Write the bytes, atomically."""
+        save_bytes(path, self.data)
+
+
+def _read_intrinsics(comment: str) -> tuple[float, float, float, float] | None:
+    try:
+        fx, fy, cx, cy = (float(v) for v in json.loads(comment)["intrinsics"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (fx, fy, cx, cy) if fx > 0 and fy > 0 else None
+
+
+def _slot(time: float, fps: float) -> int:
+    """Number of the frame that is shown at ``time`` after the first."""
+    return int(np.floor(time * fps + 0.5 - 1e-6))
+
+
+_MIRRORED = (
+    "The video's display matrix mirrors its frames, as front cameras set it: they are read mirrored, as players show."
+)
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, int]:
+    """Whether a frame is to be mirrored left to right, and how many quarter turns to the left follow.
+
+    The display matrix maps a stored pixel (x, y) to (a x + c y, b x + d y), y down; a, b, c, d are entries 0, 1, 3 and
+    4, 16.16 fixed-point (ISO/IEC 14496-12, 6.2.2; FFmpeg's libavutil/display.h).
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False, 0
+    a, b, _, c, d = (float(v) for v in np.frombuffer(bytes(data), np.int32)[:5])
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b  # of the mirrored frame, whose x runs the other way
+    return mirrored, round(np.arctan2(-b, a) / (np.pi / 2)) % 4
+
+
+def _upright_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
+    """Width and height of a frame as it is to be seen, px."""
+    width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
+    return (frame.height, width) if _orientation(frame)[1] % 2 else (width, frame.height)
+
+
+def _upright(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
+    """A frame as it is to be seen: by the display matrix, pixels made square; (H, W, 3) uint8 RGB."""
+    width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
+    image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+    mirrored, turns = _orientation(frame)
+    return np.ascontiguousarray(np.rot90(image[:, ::-1] if mirrored else image, turns))

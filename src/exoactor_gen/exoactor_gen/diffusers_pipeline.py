@@ -1,0 +1,426 @@
+"""Pipelines of `diffusers`: found by repository id or folder, loaded, and run while somebody waits and may cancel."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import inspect
+import json
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused
+from exoactor_core.hub import hub_is_there
+from exoactor_core.optional import missing_extra
+from exoactor_gen.http_client import Tick
+
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+OFFLOADS = ("none", "model", "sequential")
+_Result = TypeVar("_Result")
+Step = Callable[[int], None]
+"""Called with the number of denoising steps that are done."""
+
+
+def library() -> Any:
+    """Import `diffusers`, without its chatter; raises `Missing` where it, or what it needs, is not installed."""
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        diffusers = importlib.import_module("diffusers")
+        importlib.import_module("accelerate")
+        importlib.import_module("torch")
+        from transformers.utils import logging as transformers_logging
+    except ImportError as error:
+        raise missing_extra("A video model on this machine", "torch, diffusers and accelerate", error) from None
+    diffusers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    return diffusers
+
+
+class Pipeline:
+    """A pipeline in a folder or on the Hugging Face hub; its weights are loaded when it is first run.
+
+    Parameters
+    ----------
+    model
+        Repository id, or folder that ``save_pretrained`` wrote.
+    revision
+        Branch, tag or commit of the repository; empty: its main branch.
+    dtype
+        bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32.
+    device
+        "cpu", "cuda" or another of PyTorch's; auto: CUDA where it is there.
+    offload
+        What waits in main memory: none; model (the parts that are not at work); sequential (every layer, slowest).
+    tiling, slicing
+        Whether pictures are decoded in tiles, and one video at a time: less memory.
+
+    Raises
+    ------
+    BadInput
+        An option is none of these, or there is no pipeline.
+    Missing
+        A library, the device or the model is not there.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        revision: str = "",
+        dtype: str = "auto",
+        device: str = "auto",
+        offload: str = "none",
+        tiling: bool = True,
+        slicing: bool = False,
+    ) -> None:
+        if not model.strip():
+            raise BadInput("The option model is empty: give a repository id of the Hugging Face hub, or a folder.")
+        if dtype not in DTYPES:
+            raise BadInput(f"The dtype is {dtype}, but one of {', '.join(DTYPES)} is needed.")
+        if offload not in OFFLOADS:
+            raise BadInput(f"The option offload is {offload}, but one of {', '.join(OFFLOADS)} is needed.")
+        self.library = library()
+        import torch
+
+        self.torch, self.model, self.offload, self.tiling, self.slicing = torch, model, offload, tiling, slicing
+        name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            self.device = torch.device(name)
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise Missing(f"The device '{name}' cannot be used: {_first_line(error)}.") from None
+        on_cpu = self.device.type == "cpu"
+        if on_cpu and offload != "none":
+            raise BadInput(f"The option offload={offload} moves parts to a GPU, but the device is the CPU: leave it.")
+        if on_cpu and dtype == "float16":
+            raise BadInput("CPUs do not calculate in float16: take bfloat16 or float32.")
+        self.dtype = dtype if dtype != "auto" else "float32" if on_cpu else "bfloat16"
+        folder = Path(model).expanduser()
+        self.where = str(folder) if folder.is_dir() else model
+        self._of_hub = not folder.is_dir()
+        if self._of_hub and (model.count("/") != 1 or model.startswith((".", "/", "~"))):
+            raise BadInput(f"There is no folder {model}, and no repository of the hub is called so (owner/name).")
+        self.revision = revision or None
+        self.config = self._read_json("model_index.json")
+        self.kind = self._class(str(self.config.get("_class_name")))
+        parts = [str(part[-1]) for part in self.config.values() if isinstance(part, list) and part]
+        if any(part.endswith("VLProcessor") for part in parts) and not importlib.util.find_spec("torchvision"):
+            raise Missing(
+                f"The pipeline {model} needs torchvision: install it from where PyTorch came from, in the build that "
+                f"belongs to PyTorch {torch.__version__}."
+            )
+        self._loaded: Any = None
+        self._auto: Any = None
+
+    # --- finding ----------------------------------------------------------------------------------------------------
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        """One of the pipeline's files of settings."""
+        path = Path(self.where, name)
+        if self._of_hub:
+            from huggingface_hub import hf_hub_download
+
+            path = self._fetched(lambda **o: hf_hub_download(self.model, name, revision=self.revision, **o))
+        elif not path.is_file():
+            raise BadInput(f"The folder {self.model} holds no {name}: it is no pipeline of diffusers.")
+        try:
+            content = json.loads(Path(path).read_text())
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise BadInput(f"The {name} of {self.model} is damaged: it is no JSON object.")
+        return content
+
+    def _class(self, name: str) -> type:
+        found = getattr(self.library, name, None)
+        if not isinstance(found, type) or not issubclass(found, self.library.DiffusionPipeline):
+            raise BadInput(
+                f"{self.model} names the pipeline {name}, which diffusers {self.library.__version__} does not have."
+            )
+        return found
+
+    def become(self, name: str) -> None:
+        """Load the same weights as another pipeline, which uses them in another way."""
+        self.kind = self._class(name)
+        if type(self._loaded) is not self.kind:
+            self._loaded = None
+
+    def edit_pictures(self) -> None:
+        """Load it as a pipeline that changes pictures, where it is another one with the same weights."""
+        if "image" not in self.takes:
+            self._auto = self.library.AutoPipelineForImage2Image
+
+    def part(self, name: str) -> dict[str, Any]:
+        """What the config.json of one of the pipeline's models states."""
+        return self._read_json(f"{name}/config.json")
+
+    @property
+    def takes(self) -> dict[str, Any]:
+        """Names and defaults of what the pipeline can be called with."""
+        parameters = inspect.signature(self.kind.__call__).parameters
+        return {n: p.default for n, p in parameters.items() if n != "self" and p.kind is not p.VAR_KEYWORD}
+
+    def needs(self, argument: str) -> bool:
+        """Whether it cannot be called without this argument."""
+        return self.takes.get(argument) is inspect.Parameter.empty
+
+    # --- loading ----------------------------------------------------------------------------------------------------
+
+    def load(self, tick: Tick = lambda: None) -> Any:
+        """Load the weights, the first time; ``tick`` is called meanwhile, and may break off the wait.
+
+        Raises
+        ------
+        Missing
+            They are not there.
+        BadInput
+            They do not fit the pipeline.
+        Refused
+            They need more memory than there is.
+        """
+        if self._loaded is None:
+            self._loaded = attended(lambda alive: self._load(), tick, patience=0.0)
+        return self._loaded
+
+    def _load(self) -> Any:
+        options: dict[str, Any] = {"dtype": getattr(self.torch, self.dtype), "use_safetensors": True}
+        if self.kind.__name__.startswith("Wan"):  # its authors decode in float32
+            options["dtype"] = {"default": options["dtype"], "vae": self.torch.float32}
+        try:
+            pipe = self._fetched(
+                lambda **o: (self._auto or self.kind).from_pretrained(
+                    self.where, revision=self.revision, **options, **o
+                )
+            )
+            self.kind = type(pipe)
+            pipe.set_progress_bar_config(disable=True)
+            vae = getattr(pipe, "vae", None)
+            for wanted, name in ((self.tiling, "enable_tiling"), (self.slicing, "enable_slicing")):
+                if wanted and hasattr(vae, name):
+                    getattr(vae, name)()
+            if self.offload == "model":
+                pipe.enable_model_cpu_offload(device=self.device)
+            elif self.offload == "sequential":
+                pipe.enable_sequential_cpu_offload(device=self.device)
+            else:
+                pipe.to(self.device)
+            return pipe
+        except ExoActorError:
+            raise
+        except ImportError as error:
+            raise Missing(f"The pipeline {self.model} needs a library: {_first_line(error)}.") from None
+        except Exception as error:
+            if out_of_memory(error):
+                raise self.too_large("be loaded") from None
+            raise BadInput(
+                f"The pipeline {self.model} cannot be loaded as {self.kind.__name__}: {_first_line(error)}."
+            ) from None
+
+    def _fetched(self, get: Callable[..., _Result]) -> _Result:
+        """What is in the folder or was downloaded before; else what the hub has."""
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
+
+        try:
+            try:
+                return get(local_files_only=True)
+            except OSError:
+                if not self._of_hub or not hub_is_there():
+                    raise
+                return get(local_files_only=False)
+        except GatedRepoError:
+            raise Missing(
+                f"The licence of {self.model} must be accepted first: at https://huggingface.co/{self.model}; then 'hf "
+                "auth login' on this machine."
+            ) from None
+        except RepositoryNotFoundError:
+            raise BadInput(
+                f"There is no folder and no public repository {self.model} on the Hugging Face hub."
+            ) from None
+        except (OSError, HfHubHTTPError.__base__) as error:  # the latter is the HTTP library's own
+            if not self._of_hub:
+                raise Missing(f"The pipeline in {self.model} is not complete: {_first_line(error)}.") from None
+            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+                raise BadInput(
+                    f"The repository {self.model} holds no pipeline of diffusers: take the one that its authors made "
+                    "for diffusers, whose name mostly ends so."
+                ) from None
+            revision = f" --revision {self.revision}" if self.revision else ""
+            raise Missing(
+                f"The weights of {self.model} are not on this machine, and the Hugging Face hub cannot be reached or "
+                f"does not give them: run 'hf download {self.model}{revision}' with a network, or give the option "
+                "model a folder that holds them."
+            ) from None
+
+    def free(self) -> None:
+        """Give the memory back; it is loaded again when it is next run."""
+        self._loaded = None
+        self._tidy()
+
+    def _tidy(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            self.torch.cuda.empty_cache()
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    def run(self, tick: Tick, on_step: Step, smaller: str, **arguments: Any) -> Any:
+        """Run the pipeline; what it does not take is left out.
+
+        Parameters
+        ----------
+        tick
+            Called several times a second; raises to break off, which takes effect before the next layer is worked out.
+        on_step
+            Called after each denoising step.
+        smaller
+            What can be asked for less of where memory does not suffice.
+        arguments
+            Of the pipeline.
+
+        Raises
+        ------
+        Refused
+            It needs more memory than there is.
+        BadInput
+            It does not accept the arguments.
+        """
+        pipe = self.load(tick)
+        steps = [0]
+
+        def work(alive: Callable[[], None]) -> Any:
+            hooks = [layer.register_forward_pre_hook(lambda *_: alive()) for layer in _layers(pipe, self.torch)]
+            call = {name: value for name, value in arguments.items() if name in self.takes}
+
+            def after(pipeline: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+                steps[0] = step + 1
+                alive()
+                return tensors
+
+            if "callback_on_step_end" in self.takes:
+                call["callback_on_step_end"] = after
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    return pipe(**call)
+            finally:
+                for hook in hooks:
+                    hook.remove()
+
+        def watch() -> None:
+            on_step(steps[0])
+            tick()
+
+        try:
+            return attended(work, watch)
+        except ExoActorError:
+            raise
+        except Exception as error:
+            if out_of_memory(error):
+                error.__traceback__ = None  # it holds what fills the memory
+                raise self.too_large("run", smaller) from None
+            if isinstance(error, ImportError):
+                raise Missing(f"The pipeline {self.model} needs a library: {_first_line(error)}.") from None
+            if isinstance(error, ValueError | TypeError | RuntimeError | IndexError):
+                raise BadInput(
+                    f"The pipeline {self.kind.__name__} of {self.model} does not take this: {_first_line(error)}."
+                ) from None
+            raise
+        finally:
+            self._tidy()
+
+    def too_large(self, what: str, smaller: str = "") -> Refused:
+        """The error for a pipeline that needs more memory than there is, with what can be changed."""
+        changes = [smaller] if smaller else []
+        if self.device.type != "cpu" and self.offload != "sequential":
+            changes.append(f"offload={'model' if self.offload == 'none' else 'sequential'}")
+        if self.dtype == "float32":
+            changes.append("dtype=bfloat16")
+        if smaller and not self.tiling:
+            changes.append("tiling=true")
+        changes.append("a smaller model")
+        memory = "the GPU's memory" if self.device.type != "cpu" else "this machine's memory"
+        if self.device.type == "cuda":
+            memory += f" of {self.torch.cuda.get_device_properties(self.device).total_memory / 2**30:.0f} GiB"
+        return Refused(f"The pipeline {self.model} does not {what} in {memory}: try {', or '.join(changes)}.")
+
+
+class _Left(BaseException):
+    """Nobody waits any more."""
+
+
+def attended(work: Callable[[Callable[[], None]], _Result], tick: Tick, patience: float = 60.0) -> _Result:
+    """Do ``work`` in a thread while ``tick`` is called; when ``tick`` raises, the work is told to end.
+
+    Parameters
+    ----------
+    work
+        Called with a function that it calls often, and that raises when it shall end.
+    tick
+        Called five times a second.
+    patience
+        s to wait for the work to end, so that it holds no memory afterwards.
+    """
+    outcome: list[Any] = []
+    done, left = threading.Event(), threading.Event()
+
+    def alive() -> None:
+        if left.is_set():
+            raise _Left
+
+    def run() -> None:
+        try:
+            outcome.append((work(alive), None))
+        except BaseException as error:
+            outcome.append((None, error))
+        done.set()
+
+    threading.Thread(target=run, name="diffusion", daemon=True).start()
+    try:
+        while not done.wait(0.2):
+            tick()
+        tick()
+    except BaseException:
+        left.set()
+        done.wait(patience)
+        raise
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is how PyTorch, NumPy or Python says that memory does not suffice."""
+    import torch
+
+    said = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(words in said for words in ("out of memory", "not enough memory", "can't allocate memory"))
+    )
+
+
+def _layers(pipe: Any, torch: Any) -> list[Any]:
+    """The layers of all of a pipeline's models: the members of their lists of modules."""
+    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    lists = (module for model in models for module in model.modules() if isinstance(module, torch.nn.ModuleList))
+    return [layer for members in lists for layer in members if layer is not None]  # some lists have gaps
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(". :")

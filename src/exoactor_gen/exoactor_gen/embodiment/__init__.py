@@ -1,0 +1,1 @@
+"""Turning the robot in an image of the scene into a person."""

@@ -1,0 +1,203 @@
+"""What edits a picture by words: a pipeline of `diffusers` on this machine, or OpenAI's or Google's service."""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.files import decoded
+from exoactor_core.optional import optional_import
+from exoactor_gen.http_client import Request, Tick, Web, refusal
+from exoactor_gen.image import base64_jpeg, fitted, jpeg
+
+Edit = Callable[[np.ndarray, str, str, int, Tick], np.ndarray]
+"""Called with a picture (H, W, 3) uint8 RGB, what to change, what to avoid, a seed, and what is called while waiting;
+returns the changed picture, of any size."""
+
+AREA = 1024**2
+"""px that editing models are made for."""
+DISTILLED = 4
+"""Steps of models that say of themselves that they need few (FLUX.2 klein, by its README); diffusers takes 50."""
+_TIMEOUT = 300.0
+"""s until a service that does not answer is given up."""
+
+
+def load_editor(name: str, url: str = "") -> Edit:
+    """Get an editor.
+
+    Parameters
+    ----------
+    name
+        "openai" or "gemini", each with its model after a colon if another than the usual one is meant; or the
+        repository id or folder of an image-editing pipeline of diffusers.
+    url
+        Base URL of the service; empty: its own.
+
+    Raises
+    ------
+    BadInput
+        There is no such editor.
+    Missing
+        Its key, or what it needs on this machine, is not there.
+    """
+    service, _, model = name.partition(":")
+    if service == "openai":
+        return OpenAIEditor(model or OpenAIEditor.default_model, url or OpenAIEditor.home)
+    if service == "gemini":
+        return GeminiEditor(model or GeminiEditor.default_model, url or GeminiEditor.home)
+    if url:
+        raise BadInput(f"A URL is given for the image editor, but {name} runs here: name openai or gemini.")
+    return LocalEditor(name)
+
+
+def working_size(picture: np.ndarray, step: int) -> tuple[int, int]:
+    """Width and height, px, in the picture's shape with `AREA`, multiples of ``step``."""
+    height, width = picture.shape[:2]
+    scale = math.sqrt(AREA / (width * height))
+    return tuple(max(step, step * round(scale * side / step)) for side in (width, height))
+
+
+class LocalEditor:
+    """An image-editing pipeline of diffusers: Qwen-Image-Edit, FLUX Kontext, FLUX.2, LongCat and their like.
+
+    On a GPU only the part at work is there, since these models are larger than most GPUs.
+    """
+
+    def __init__(self, model: str) -> None:
+        from exoactor_gen.diffusers_pipeline import Pipeline
+
+        torch = optional_import("torch", "An image editor on this machine")
+        self.pipeline = Pipeline(model, offload="model" if torch.cuda.is_available() else "none")
+        self.pipeline.edit_pictures()
+
+    def __call__(self, picture: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
+        """Edit; raises as `Pipeline.run`, and `Refused` where no picture comes out."""
+        from PIL import Image
+
+        pipeline = self.pipeline
+        pipeline.load(tick)
+        width, height = working_size(picture, 32)
+        few = {"num_inference_steps": DISTILLED} if pipeline.config.get("is_distilled") else {}
+        result = pipeline.run(
+            tick,
+            lambda done: None,
+            f"a smaller picture (now {width} x {height} px)",
+            image=Image.fromarray(fitted(picture, (width, height))),
+            prompt=prompt,
+            negative_prompt=negative,
+            width=width,
+            height=height,
+            generator=pipeline.torch.Generator("cpu").manual_seed(seed),
+            max_area=AREA,
+            _auto_resize=False,  # FLUX Kontext would choose another shape
+            output_type="np",
+            **few,
+        )
+        edited = np.asarray(result.images[0], np.float64)
+        if not np.isfinite(edited).all():
+            raise Refused(f"The pipeline {pipeline.model} gave no picture but invalid numbers.")
+        return np.clip(255.0 * edited[..., :3] + 0.5, 0, 255).astype(np.uint8)
+
+    def free(self) -> None:
+        """Give its memory back."""
+        self.pipeline.free()
+
+
+class OpenAIEditor:
+    """Image edits as OpenAI's Images API makes them, and servers that speak the same.
+
+    Protocol: POST images/edits, multipart, https://platform.openai.com/docs/api-reference/images/createEdit; the answer
+    holds the picture as base64. There is no seed: another try is another picture.
+    """
+
+    home = "https://api.openai.com/v1"
+    default_model = "gpt-image-2.5-flare"
+
+    def __init__(self, model: str, url: str) -> None:
+        self.model = model
+        self.web = _web("OpenAI's image editing", url, self.home, "OPENAI_API_KEY", ("Authorization", "Bearer "))
+
+    def __call__(self, picture: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
+        """Edit; raises as `Web.fetch`, and `Refused` where no picture comes back."""
+        width, height = working_size(picture, 16)
+        form = {
+            "model": self.model,
+            "prompt": f"{prompt} Avoid: {negative}.",
+            "image": ("scene.jpg", "image/jpeg", jpeg(picture, (width, height))),
+            "size": f"{width}x{height}",
+            "n": "1",
+        }
+        answer = self.web.ask(Request("images/edits", "POST", form=form), tick)
+        try:
+            made = answer["data"][0]
+            inline, place = made.get("b64_json"), made.get("url")
+            data = base64.b64decode(inline) if inline else self.web.fetch(Request(place), tick) if place else b""
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+            raise Refused("OpenAI's image editing answered without a picture: is the URL right?") from None
+        return _decoded(data, "OpenAI's image editing")
+
+
+class GeminiEditor:
+    """Image edits by Google's Gemini API.
+
+    Protocol: POST models/MODEL:generateContent, https://ai.google.dev/gemini-api/docs/image-generation; the answer's
+    parts hold the picture as base64, or the finish reason why there is none.
+    """
+
+    home = "https://generativelanguage.googleapis.com/v1beta"
+    default_model = "gemini-3.1-flash-image"
+
+    def __init__(self, model: str, url: str) -> None:
+        self.model = model
+        self.web = _web("Gemini's image editing", url, self.home, "GEMINI_API_KEY", ("x-goog-api-key", ""))
+
+    def __call__(self, picture: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
+        """Edit; raises as `Web.fetch`, and `Refused` where no picture comes back."""
+        parts = [
+            {"inlineData": {"mimeType": "image/jpeg", "data": base64_jpeg(picture)}},
+            {"text": f"{prompt} Avoid: {negative}."},
+        ]
+        body = {
+            "contents": [{"role": "user", "parts": parts}],
+            "generationConfig": {"responseModalities": ["IMAGE"], "seed": seed},
+        }
+        answer = self.web.ask(Request(f"models/{self.model}:generateContent", "POST", json=body), tick)
+        return _decoded(self._picture(answer), "Gemini's image editing")
+
+    @staticmethod
+    def _picture(answer: Any) -> bytes:
+        try:
+            if not answer.get("candidates"):
+                reason = answer["promptFeedback"]["blockReason"]
+                raise refusal("Gemini's image editing", f"prohibited content, {reason}")
+            candidate = answer["candidates"][0]
+            for part in candidate.get("content", {}).get("parts", []):
+                if part.get("inlineData"):
+                    return base64.b64decode(part["inlineData"]["data"])
+            said = candidate.get("finishMessage") or f"no picture, {candidate['finishReason']}"
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+            raise Refused("Gemini's image editing answered without a picture: is the URL right?") from None
+        raise refusal("Gemini's image editing", said)
+
+
+def _web(service: str, url: str, home: str, variable: str, header: tuple[str, str]) -> Web:
+    """The service's client; its key goes to the service only, a server of one's own has its own or none."""
+    own = url.rstrip("/") != home
+    variable = "EXOACTOR_IMAGE_KEY" if own else variable
+    key = os.environ.get(variable, "").strip()
+    if not key and not own:
+        raise Missing(f"{service} needs a key: set {variable} in the environment.")
+    return Web(service, url, key, variable, header, timeout=_TIMEOUT)
+
+
+def _decoded(data: bytes, service: str) -> np.ndarray:
+    image = decoded(data)
+    if image is None:
+        raise Refused(f"{service} delivered no picture that can be read.")
+    return image

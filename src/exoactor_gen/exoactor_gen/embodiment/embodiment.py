@@ -1,0 +1,232 @@
+"""Embodiment transfer: the robot in a picture of the scene becomes a person, who stands and is as large as the robot.
+
+Video models know how people move, and hardly how robots do; and what reads motion out of videos was made for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from exoactor_core.errors import BadInput, Refused
+from exoactor_core.stages import Figure, load_backend
+from exoactor_gen.embodiment.editors import Edit, load_editor
+from exoactor_gen.http_client import Tick
+from exoactor_gen.image import fitted
+from exoactor_gen.options import shifted
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, px."""
+VERSION = "embodiment 1"
+"""Kept with what was made by this wording:"""
+PROMPT = (
+    "Replace the humanoid robot in this picture with one real adult person in tight, plain sports clothing and flat "
+    "shoes. The person stands on exactly the same spot, is exactly as tall in the picture as the robot, faces the "
+    "same way, and has the same pose of arms, legs and head. The whole person is seen from head to soles. Everything "
+    "else in the picture stays exactly as it is: room, things, light, shadows, camera."
+)
+NEGATIVE = "robot, a second person, cropped body, other camera view, changed room, loose clothes, text, watermark"
+OVERLAP = 0.4
+"""Intersection over union of the robot's and the person's boxes, at least."""
+HEIGHTS = 0.75, 1.35
+"""The person's height over the robot's, px, from and to."""
+TOUCHED = 0.15
+"""Share of the robot's box that must have changed; else the robot is still there, which looks like a person."""
+REST = 0.4
+"""Share of the picture besides that may have changed."""
+
+
+class Embodiment:
+    """Turns the robot of a picture into a person, and looks whether that has worked.
+
+    Parameters
+    ----------
+    edit
+        What edits pictures.
+    find
+        What finds people, and robots of their shape: picture -> list of `Figure`.
+    tries
+        How often it is tried, each time with the next seed.
+    seed
+        The first.
+    robot
+        Where the robot is; None: where something of a person's shape is found, else where the picture was changed.
+    """
+
+    def __init__(
+        self,
+        edit: Edit,
+        find: Callable[[np.ndarray], list[Figure]],
+        tries: int = 4,
+        seed: int = 0,
+        robot: Box | None = None,
+    ) -> None:
+        if not 1 <= tries <= 20:
+            raise BadInput(f"The option embody_tries is {tries}, but a number from 1 to 20 is needed.")
+        self.edit, self.find, self.tries, self.seed, self.robot = edit, find, tries, seed, robot
+
+    def __call__(
+        self, picture: np.ndarray | None, tick: Tick = lambda: None, attempt: int = 0
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Do it.
+
+        Parameters
+        ----------
+        picture
+            (H, W, 3) uint8 RGB, of the robot in its scene.
+        tick
+            Called while waiting.
+        attempt
+            Of the video, from 0; no two have a seed in common.
+
+        Returns
+        -------
+        The picture with the person, of the same size, and what is to be known of it.
+
+        Raises
+        ------
+        BadInput
+            There is no picture, or no telling who in it is the robot.
+        Refused
+            No try was good; the message says of each why.
+        ExoActorError
+            As the editor.
+        """
+        if picture is None:
+            raise BadInput("The option embody is set, but there is no picture with the robot: give one (--image).")
+        robot = self.robot or self._robot(picture)
+        reasons = []
+        try:
+            for number in range(self.tries):
+                tick()
+                seed = shifted(self.seed, attempt * self.tries + number)
+                edited = self.edit(picture, PROMPT, NEGATIVE, seed, tick)
+                edited = fitted(edited, (picture.shape[1], picture.shape[0]))
+                figures = self.find(edited)
+                mask = difference(picture, edited)
+                place = robot or box_of(mask)
+                wrong = misfit(figures, place, mask)
+                if not wrong:
+                    record = {
+                        "seed": seed,
+                        "tries": number + 1,
+                        "refused": reasons,
+                        "overlap": round(overlap(figures[0].box, place), 3),
+                        "height_ratio": round(_height(figures[0].box) / _height(place), 3),
+                        "robot": [round(v) for v in place],
+                        "robot_found_by": "option" if self.robot else "shape" if robot else "change",
+                        "template": VERSION,
+                    }
+                    return edited, record
+                reasons.append(f"seed {seed}: {wrong}")
+        finally:
+            getattr(self.edit, "free", lambda: None)()
+        raise Refused(
+            f"The robot in the picture did not become a person in {self.tries} tries ({'; '.join(reasons)}): try "
+            "another seed, editor or picture, or give a picture with a person (without the option embody)."
+        )
+
+    def _robot(self, picture: np.ndarray) -> Box | None:
+        """Where the robot is, as far as it looks like a person."""
+        figures = self.find(picture)
+        if len(figures) > 1:
+            raise BadInput(
+                f"{len(figures)} figures of a person's shape are in the picture: give one with the robot alone, or say "
+                "where the robot is with the option robot."
+            )
+        return figures[0].box if figures else None
+
+
+def load_embodiment(embody: str, url: str = "", tries: int = 4, seed: int = 0, robot: str = "") -> Embodiment | None:
+    """The transfer that a generator's options name; None where ``embody`` is empty.
+
+    Raises
+    ------
+    BadInput
+        An option is wrong.
+    Missing
+        The editor's key, weights or library, or the detector, is not there.
+    """
+    if not embody:
+        return None
+    box: Box | None = None
+    if robot.strip():
+        try:
+            left, top, right, bottom = (float(v) for v in robot.split(","))
+        except ValueError:
+            left = top = right = bottom = 0.0
+        if not (0 <= left < right and 0 <= top < bottom):
+            raise BadInput(f"The option robot is '{robot}', but left,top,right,bottom in pixels is needed.")
+        box = left, top, right, bottom
+    return Embodiment(load_editor(embody, url), load_backend("people", "mediapipe"), tries, seed, box)
+
+
+def misfit(figures: list[Figure], place: Box, mask: np.ndarray) -> str:
+    """Why the people in an edited picture are not one whole person where the robot was; empty where they are.
+
+    Parameters
+    ----------
+    figures
+        Who is in the edited picture.
+    place
+        Where the robot was.
+    mask
+        (H, W) bool, what was changed.
+    """
+    if not figures:
+        return "nobody is in the picture"
+    if len(figures) > 1:
+        return f"{len(figures)} people are in the picture"
+    if not figures[0].whole:
+        return "the person is not seen from head to feet"
+    shared, ratio = overlap(figures[0].box, place), _height(figures[0].box) / max(_height(place), 1.0)
+    if not HEIGHTS[0] <= ratio <= HEIGHTS[1]:
+        return f"the person is {ratio:.2f} times as tall as the robot"
+    if shared < OVERLAP:
+        return f"the person stands elsewhere (boxes overlap by {shared:.2f})"
+    left, top, right, bottom = (round(v) for v in place)
+    if mask[top:bottom, left:right].mean() < TOUCHED:
+        return "the robot is still there"
+    rest = mask.copy()
+    rest[top:bottom, left:right] = False
+    if rest.mean() > REST:
+        return f"the rest of the picture was changed too ({rest.mean():.0%} of it)"
+    return ""
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes."""
+    sides = [max(0.0, min(a[k + 2], b[k + 2]) - max(a[k], b[k])) for k in (0, 1)]
+    shared = sides[0] * sides[1]
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return shared / max(sum(areas) - shared, 1e-9)
+
+
+def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What of a picture was changed, (H, W) bool: where it differs much more than it does elsewhere.
+
+    An editor makes the whole picture anew, a little different everywhere.
+    """
+    size = max(3, round(max(before.shape) / 100)) | 1
+    old, new = (cv2.GaussianBlur(image.astype(np.float32), (size, size), 0) for image in (before, after))
+    distance = np.abs(old - new).max(axis=2)
+    mask = (distance > np.clip(4.0 * float(np.median(distance)), 25.0, 50.0)).astype(np.uint8)
+    return cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((size, size), np.uint8)).astype(bool)
+
+
+def box_of(mask: np.ndarray) -> Box:
+    """The box of what was changed.
+
+    Where a robot went and a person came elsewhere, it is one large box, which the person does not fill.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0.0, 0.0, 0.0, 0.0
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def _height(box: Box) -> float:
+    return box[3] - box[1]

@@ -1,0 +1,1 @@
+"""The generator that needs no model: choreography of a person, and its video."""

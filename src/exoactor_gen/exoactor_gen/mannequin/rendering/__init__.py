@@ -1,0 +1,1 @@
+"""Rendering the mannequin in its room."""

@@ -1,0 +1,140 @@
+"""A camera that keeps a moving person in the picture: it stands still, and may turn after the person."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.errors import BadInput
+
+VIEWS = {
+    "front": 0.0, "three_quarter": -38.0, "three_quarter_left": 38.0, "side": -88.0, "side_left": 88.0,
+    "back_three_quarter": -140.0, "back_three_quarter_left": 140.0, "back": 180.0,
+}  # fmt: skip
+"""Where the camera stands, seen from the person at the start: degrees to the left of straight ahead."""
+
+FIELD_OF_VIEW = 42.0
+"""Vertical, degrees."""
+
+PAN_DISTANCE = 3.4
+"""A camera that turns stands at least this far from the person, m, so that it turns slowly."""
+
+_OUTER = [1, 2, 4, 5, 10, 11, 15, 18, 19, 20, 21, 30, 45]
+"""SMPL-X joints that bound a person: hips, knees, feet, head, elbows, wrists, middle fingers."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera. Image axes: x right, y down, z into the scene."""
+
+    position: np.ndarray
+    """(3,) m, in the world."""
+    rotation: np.ndarray
+    """(3, 3), from camera to world: its columns are right, down and forward."""
+    width: int
+    height: int
+    pan: np.ndarray | None = None
+    """(T,) rad to the left that the camera has turned by in each frame; None: it stands still."""
+
+    @property
+    def rotations(self) -> np.ndarray:
+        """(T, 3, 3), or (1, 3, 3) for a still camera, from camera to world."""
+        pan = np.zeros(1) if self.pan is None else self.pan
+        return Rotation.from_rotvec(pan[:, None] * [0.0, 0.0, 1.0]).as_matrix() @ self.rotation
+
+    @property
+    def intrinsics(self) -> tuple[float, float, float, float]:
+        """fx, fy, cx, cy in pixels."""
+        f = self.height / 2.0 / math.tan(math.radians(FIELD_OF_VIEW) / 2.0)
+        return f, f, self.width / 2.0, self.height / 2.0
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (T, N, 2) of world points (T, N, 3); points behind the camera are NaN."""
+        fx, fy, cx, cy = self.intrinsics
+        x, y, z = np.moveaxis((points - self.position) @ self.rotations, -1, 0)
+        z = np.where(z > 0.05, z, np.nan)
+        return np.stack([cx + fx * x / z, cy + fy * y / z], axis=-1)
+
+
+def _at(azimuth: float, rise: float, distance: float, target: np.ndarray, width: int, height: int) -> Camera:
+    away = np.array([math.cos(azimuth) * math.cos(rise), math.sin(azimuth) * math.cos(rise), math.sin(rise)])
+    right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
+    return Camera(target + distance * away, np.stack([right, np.cross(-away, right), -away], axis=1), width, height)
+
+
+def frame_person(
+    joints: np.ndarray, view: str, width: int, height: int, rng: np.random.Generator, margin: float = 0.14,
+    pan: bool = False, fps: float = 30.0, beside: np.ndarray | None = None,
+) -> Camera:  # fmt: skip
+    """Place the nearest camera that sees every joint in every frame.
+
+    Parameters
+    ----------
+    joints
+        (T, 55, 3) m, SMPL-X joints in the world.
+    view
+        A name of `VIEWS`.
+    width, height
+        Picture size in pixels.
+    rng
+        Moves the camera a little.
+    margin
+        Flesh around the joints, m.
+    pan
+        The camera turns after the person, and so may stand nearer.
+    fps
+        Frames per second: a camera follows the walk, not every step.
+    beside
+        (T, N, 3) m, points of things that are to be seen too; a camera that turns does not look for them.
+
+    Raises
+    ------
+    BadInput
+        There is no such view.
+    """
+    if view not in VIEWS:
+        raise BadInput(f"There is no camera '{view}': there are {', '.join(VIEWS)}.")
+    azimuth = math.radians(VIEWS[view] + rng.uniform(-4.0, 4.0))
+    rise = math.radians(rng.uniform(4.0, 8.0))
+    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * margin
+    points = (joints[::2, _OUTER, None] + corners).reshape(len(joints[::2]), -1, 3)
+    if beside is not None and not pan:
+        points = np.concatenate([points, beside[::2]], axis=1)
+    target = (points.min(axis=(0, 1)) + points.max(axis=(0, 1))) / 2.0
+    path = gaussian_filter1d(joints[:, 0, :2], 0.5 * fps, axis=0, mode="nearest")
+
+    room = np.array([width, height])
+
+    def at(distance: float, every: int = 2) -> Camera:
+        camera = _at(azimuth, rise, distance, target, width, height)
+        if not pan:
+            return camera
+        ahead = path[::every] - camera.position[:2]
+        bearing = np.unwrap(np.arctan2(ahead[:, 1], ahead[:, 0]))
+        return replace(camera, pan=bearing - math.atan2(camera.rotation[1, 2], camera.rotation[0, 2]))
+
+    def fits(distance: float) -> bool:
+        pixels = at(distance).project(points)
+        return bool(np.all((pixels > 0.03 * room) & (pixels < 0.97 * room)))
+
+    near, far = 0.5, 2.0
+    for _ in range(3):
+        while not fits(far):
+            near, far = far, 1.5 * far
+            if far > 1e3:
+                raise BadInput(f"A picture of {width} x {height} pixels cannot hold the person.")
+        for _ in range(14):
+            middle = (near + far) / 2.0
+            near, far = (near, middle) if fits(middle) else (middle, far)
+        # put the middle of what is seen into the middle of the picture, then come nearer
+        camera = at(far)
+        pixels = camera.project(points)
+        off = (pixels.min(axis=(0, 1)) + pixels.max(axis=(0, 1)) - room) / 2.0 / camera.intrinsics[0] * far
+        target, near = target + camera.rotation[:, :2] @ off, 0.5
+    while not fits(far):
+        far *= 1.02
+    return at(max(far, PAN_DISTANCE if pan else 2.6), every=1)

@@ -1,0 +1,197 @@
+"""The score of a performance: tracks of feet, weight, trunk, arms and hands, which the actions write."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.scene import Thing
+from exoactor_gen.mannequin.timeline import Track
+
+SIDES = ("left", "right")
+STAND = 0.7
+"""Seconds of standing at the start and at the end."""
+STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
+"""Longest step, m."""
+LENGTH = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}
+"""Step of whom no distance is given, m."""
+TURN_STEP = 30.0
+"""Largest turn per step, degrees."""
+HALF_STANCE = 0.09
+TOE_OUT = math.radians(5.0)
+SOLE_CENTRE = 0.045
+"""From the ankle forward to the point of the sole that carries the weight, m."""
+ARM_SPEED = 4.2
+"""Peak speed that arm moves are stretched to, rad/s."""
+HEEL_OFF = 0.18
+"""Walking forward, the heel leaves the floor this long before the toe, s."""
+
+NEAREST = {"chair": 0.02}
+"""How near the middle of the person may get to what a thing covers of the floor, m; 0.2 for the others."""
+
+# Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
+IDLE = (2.0, 9.0, 4.0, 16.0)
+GUARD = (28.0, 8.0, 18.0, 112.0)
+"""Fists before the chest."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A hand goes to a point, and stays there until the next one."""
+
+    begin: float
+    end: float
+    frame: str
+    """'world'; 'body': from the centre of mass at the pelvis' height, turned as the person faces; 'aim': the straight
+    arm points there from the world; 'free': where the arm's own track has it."""
+    point: np.ndarray
+    """(3,) m, for the middle of the hand."""
+    lift: float = 0.0
+    """How far above the straight way the hand goes, m."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """The person sits down between the first two times and rises between the others."""
+
+    times: tuple[float, float, float, float]
+    height: float
+    """Of the seat, m."""
+
+
+def other(side: str) -> str:
+    """The other side."""
+    return "right" if side == "left" else "left"
+
+
+def sides_of(side: str | None, default: str = "right") -> tuple[str, ...]:
+    """'left', 'right' or 'both' as a tuple."""
+    side = side or default
+    return SIDES if side == "both" else (side,)
+
+
+def _centre(x: float, y: float, yaw: float, side: str) -> np.ndarray:
+    """Sole centre and yaw (x, y, yaw) of a foot of a person who stands at x, y and faces yaw."""
+    s = 1.0 if side == "left" else -1.0
+    return np.array([x - s * HALF_STANCE * math.sin(yaw), y + s * HALF_STANCE * math.cos(yaw), yaw + s * TOE_OUT])
+
+
+@dataclass
+class Score:
+    """Tracks that the actions write; ``now`` is where the next action begins."""
+
+    now: float = STAND
+    size: float = 1.0
+    """Of the person, as a share of 1.70 m."""
+    place: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    """x, y, yaw of the standing person."""
+    feet: dict[str, Track] = field(default_factory=lambda: {s: Track(_centre(0, 0, 0, s)) for s in SIDES})
+    """Sole centre x, y and yaw."""
+    air: dict[str, Track] = field(default_factory=lambda: {s: Track([0.0, 0.0]) for s in SIDES})
+    """Height of the lowest point of the sole, pitch (toe down positive)."""
+    swings: dict[str, list[tuple[float, float, float, float]]] = field(default_factory=lambda: {s: [] for s in SIDES})
+    """Begin, end, clearance in m, roll of the foot in rad; clearance 0: the air track lifts it."""
+    pressure: Track = field(default_factory=lambda: Track([0.0, 0.0]))
+    """Where the floor carries the person, x, y."""
+    drop: Track = field(default_factory=lambda: Track([0.0]))
+    """How far the pelvis is lowered, m."""
+    trunk: Track = field(default_factory=lambda: Track([0.0, 0.0, 0.0]))
+    """Pitch of the pelvis, pitch of the spine, turn of the spine to the left; degrees."""
+    head: Track = field(default_factory=lambda: Track([0.0, 0.0]))
+    """Turn to the left, pitch down; degrees."""
+    arms: dict[str, Track] = field(default_factory=lambda: {s: Track(IDLE) for s in SIDES})
+    fingers: dict[str, Track] = field(default_factory=lambda: {s: Track([20.0, 18.0]) for s in SIDES})
+    """Curl of each joint of the three outer fingers, and of the index finger; degrees."""
+    hands: dict[str, list[Reach]] = field(default_factory=lambda: {s: [] for s in SIDES})
+    """Where hands must be; the arms' own tracks hold elsewhere."""
+    palms: dict[str, Track] = field(default_factory=lambda: {s: Track([0.0]) for s in SIDES})
+    """1: the palm lies on what is below it; 0: the wrist is straight."""
+    seats: list[Seat] = field(default_factory=list)
+    things: dict[str, Thing] = field(default_factory=dict)
+    """What stands in the room, by its name."""
+    held: dict[str, str] = field(default_factory=dict)
+    """By side, what a hand holds."""
+    turned: dict[str, float] = field(default_factory=dict)
+    """By name, how what is held is turned against the person, rad."""
+    past: list[np.ndarray] = field(default_factory=lambda: [np.zeros(2)])
+    """x, y where the person has stood."""
+
+    def arm(self, side: str, target: tuple[float, ...], seconds: float, at: float | None = None) -> float:
+        """Move an arm, no faster than `ARM_SPEED`; returns the time of arrival."""
+        begin = self.now if at is None else at
+        reach = math.radians(float(np.linalg.norm(np.asarray(target) - self.arms[side].value)))
+        end = begin + max(seconds, 1.875 * reach / ARM_SPEED)
+        self.arms[side].move(begin, end, target)
+        return end
+
+    def stand_on(self, side: str | None) -> np.ndarray:
+        """Where the weight goes: a foot's sole, or the middle between both."""
+        if side:
+            return self.feet[side].value[:2]
+        return (self.feet["left"].value[:2] + self.feet["right"].value[:2]) / 2.0
+
+    def step(self, side: str, pace: float, swing: float = 0.42, double: float = 0.16, clearance: float = 0.06,
+             roll: float = 0.0) -> None:  # fmt: skip
+        """Shift the weight to the other foot and put this one where the standing person of ``place`` has it."""
+        swing, double = swing / pace, double / pace
+        lift = self.now + double
+        self.pressure.move(self.now, lift, self.stand_on(other(side)))
+        self.now = lift + swing
+        self.feet[side].move(lift, self.now, _centre(*self.place, side))
+        self.swings[side].append((lift, self.now, clearance, roll))
+        self.past.append(self.place[:2].copy())
+        for name, thing in self.things.items():
+            if name not in self.held.values() and thing.distance(self.place) < NEAREST.get(thing.kind, 0.2):
+                raise BadInput(f"The way leads through the {name}: go around it, or turn first.")
+
+    def settle(self, seconds: float = 0.45) -> None:
+        """Bring the weight between the feet."""
+        self.pressure.move(self.now, self.now + seconds, self.stand_on(None))
+        self.now += seconds
+
+    def walk(self, way: str, count: int, length: float, pace: float = 1.0, first: str = "right") -> None:
+        """Take equal steps, then bring the feet together; sideways each step is closed by the other foot."""
+        dx, dy = {"forward": (1, 0), "backward": (-1, 0), "left": (0, 1), "right": (0, -1)}[way]
+        yaw = self.place[2]
+        ahead = length * np.array([dx * math.cos(yaw) - dy * math.sin(yaw), dx * math.sin(yaw) + dy * math.cos(yaw)])
+        side = way if way in SIDES else first
+        roll = 0.34 * min(1.0, length / 0.4) if way == "forward" else 0.0
+        closing = way in SIDES
+        for _ in range(count):
+            self.place[:2] += ahead
+            self.step(side, pace, roll=roll)
+            if closing:
+                self.step(other(side), pace, swing=0.38)
+            else:
+                side = other(side)
+        if not closing:
+            self.step(side, pace, roll=roll / 2)
+        self.settle()
+
+    def go(self, way: str, distance: float, pace: float = 1.0) -> None:
+        """Walk a distance in as many steps as it takes."""
+        count = max(1, math.ceil(distance / STEP[way] - 1e-9))
+        self.walk(way, count, distance / count, pace)
+
+    def turn(self, degrees: float, pace: float = 1.0) -> None:
+        """Turn on the spot, to the left if positive: the inner foot opens, the outer one closes."""
+        count = max(1, math.ceil(abs(degrees) / TURN_STEP - 1e-9))
+        inner = "left" if degrees > 0.0 else "right"
+        for _ in range(count):
+            self.place[2] += math.radians(degrees / count)
+            for side in (inner, other(inner)):
+                self.step(side, pace, swing=0.38, clearance=0.05)
+        self.settle()
+
+    def ahead(self, forward: float, left: float = 0.0) -> np.ndarray:
+        """x, y of a point as the standing person sees it."""
+        c, s = math.cos(self.place[2]), math.sin(self.place[2])
+        x, y, _ = self.place
+        return np.array([x + c * forward - s * left, y + s * forward + c * left])
+
+    def reach(self, side: str, frame: str, point: np.ndarray, begin: float, end: float, lift: float = 0.0) -> None:
+        """Bring a hand to a point."""
+        self.hands[side].append(Reach(begin, end, frame, np.asarray(point, dtype=float), lift))

@@ -1,0 +1,426 @@
+"""From a score to a person's motion: one solution for the whole body.
+
+It takes the feet as they are, lets the centre of mass follow the pressure as a linear inverted pendulum does, puts the
+pelvis where that centre of mass needs it, closes the legs analytically, so that planted feet stay where they are, and
+likewise the arms whose hands must be somewhere.
+
+Sources: linear inverted pendulum, Kajita et al., ICRA 2001; masses and centres of the body's segments, de Leva,
+J. Biomech. 29 (1996), table 4, men.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.linalg import solve_banded
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.body import BodyModel
+from exoactor_core.motion import HumanMotion
+from exoactor_gen.mannequin.scene import Moving, moving
+from exoactor_gen.mannequin.score import HEEL_OFF, SIDES, SOLE_CENTRE, Score, Seat
+from exoactor_gen.mannequin.timeline import bump, min_jerk
+
+LEG_REACH = 0.985
+"""Straightest leg, as a share of thigh plus shank."""
+ARM_REACH = 0.96
+"""The body goes down until an arm need not be straighter to reach its point, likewise."""
+ARM_STRAIGHT, SOFT = 0.995, 0.008
+"""Straightest arm of all, and how early it slows down, m."""
+FINGER = 0.16
+"""From the middle of the hand to a little beyond the tip of a straight finger, m."""
+GRAVITY = 9.81
+
+# SMPL-X rest frame (y up, facing +z) to the world (z up, facing +x).
+UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+_HIP, _KNEE, _ANKLE = {"left": 1, "right": 2}, {"left": 4, "right": 5}, {"left": 7, "right": 8}
+_SHOULDER, _ELBOW, _WRIST = {"left": 16, "right": 17}, {"left": 18, "right": 19}, {"left": 20, "right": 21}
+_SPINE, _NECK, _HEAD = (3, 6, 9), 12, 15
+_MIDDLE1 = {"left": 28, "right": 43}
+
+
+def pendulum(pressure: np.ndarray, height: float, fps: float) -> np.ndarray:
+    """Centre of mass over a given centre of pressure: solve c - (h/g) c'' = p, at rest at both ends.
+
+    Parameters
+    ----------
+    pressure
+        (T, 2) centre of pressure, m.
+    height
+        Height of the centre of mass, m.
+    fps
+        Frames per second.
+
+    Returns
+    -------
+    numpy.ndarray
+        (T, 2) centre of mass, m.
+    """
+    t = len(pressure)
+    k = height / GRAVITY * fps**2
+    bands = np.zeros((3, t))
+    bands[0, 2:], bands[1, 1:-1], bands[2, :-2] = -k, 1.0 + 2.0 * k, -k
+    bands[1, [0, -1]] = 1.0
+    return solve_banded((1, 1), bands, pressure)
+
+
+def _turned(axis: str, angles: np.ndarray) -> np.ndarray:
+    """Rotations (T, 3, 3) about an axis by angles (T,) in rad."""
+    return Rotation.from_euler(axis, angles[:, None]).as_matrix()
+
+
+def _rot(axis: str, degrees: np.ndarray) -> np.ndarray:
+    return _turned(axis, np.radians(degrees))
+
+
+def _arm_rotations(pose: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """Local rotations of shoulder and elbow, (T, 3, 3) each, from the arm pose (T, 4) in degrees."""
+    s = 1.0 if side == "left" else -1.0
+    flexion, abduction, twist, elbow = pose.T
+    shoulder = _rot("x", -flexion) @ _rot("z", s * (abduction - 90.0)) @ _rot("x", twist)
+    return shoulder, _rot("y", -s * elbow)
+
+
+def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarray, left_way: np.ndarray):
+    """Close a leg: world rotations (T, 3, 3) of thigh and shank so that the ankle is reached; knees bend forward.
+
+    ``left_way`` (T, 3) is the direction of the knee's hinge; ``thigh``, ``shank`` (3,) are the bones at rest.
+    """
+    target = ankle - hip
+    distance = np.linalg.norm(target, axis=1)
+    a = thigh[1] * shank[1] + thigh[2] * shank[2]
+    b = thigh[2] * shank[1] - thigh[1] * shank[2]
+    wanted = (distance**2 - thigh @ thigh - shank @ shank) / 2.0 - thigh[0] * shank[0]
+    bend = np.arctan2(b, a) + np.arccos(np.clip(wanted / math.hypot(a, b), -1.0, 1.0))
+    knee = _turned("x", bend)
+    reach = thigh + knee @ shank
+
+    def frame(along: np.ndarray, hinge: np.ndarray) -> np.ndarray:
+        e1 = along / np.linalg.norm(along, axis=1, keepdims=True)
+        e2 = hinge - e1 * np.sum(e1 * hinge, axis=1, keepdims=True)
+        e2 /= np.linalg.norm(e2, axis=1, keepdims=True)
+        return np.stack([e1, e2, np.cross(e1, e2)], axis=2)
+
+    at_rest = frame(reach, np.broadcast_to([1.0, 0.0, 0.0], reach.shape))
+    upper = frame(target, left_way) @ at_rest.transpose(0, 2, 1)
+    return upper, upper @ knee
+
+
+def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str):
+    """Ankle positions (T, 3), world rotations (T, 3, 3), yaw (T,), contacts of heel and toe (T, 2) of a foot.
+
+    ``heel`` and ``toe`` (3,) are the sole points from the ankle at rest.
+    """
+    place, air = score.feet[side].sample(times), score.air[side].sample(times)
+    clear, pitch = air[:, 0], air[:, 1].copy()
+    contact = np.ones((len(times), 2))
+    for begin, end, clearance, roll in score.swings[side]:
+        s = (times - begin) / (end - begin)
+        clear = clear + clearance * bump(s)
+        if roll:  # the heel leaves before the toe, and lands first
+            pitch += roll * bump((times - begin + HEEL_OFF) / (HEEL_OFF + 0.28))
+            pitch -= 0.5 * roll * bump((s - 0.4) / 0.6)
+            contact[(times > begin - HEEL_OFF + 1e-9) & (s <= 1e-9), 0] = 0.0
+        contact[(s > 1e-9) & (s < 1.0 - 1e-9)] = 0.0
+    yaw = place[:, 2]
+    turn = _turned("z", yaw)
+    flat = turn @ UPRIGHT
+    foot = flat @ _turned("x", pitch)
+    lowest = np.minimum((foot @ heel)[:, 2], (foot @ toe)[:, 2])
+    ankle = np.empty((len(times), 3))
+    ankle[:, :2] = place[:, :2] - SOLE_CENTRE * turn[:, :2, 0]
+    ankle[:, :2] += np.where(pitch > 0.0, ((flat - foot) @ toe)[:, :2].T, 0.0).T  # it rolls over the toe
+    ankle[:, 2] = clear - lowest
+    return ankle, foot, yaw, contact
+
+
+def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple[HumanMotion, tuple[Moving, ...]]:
+    """The person's motion, with exact contacts and soles at z = 0, and the ways of the things around."""
+    times = np.arange(math.ceil(score.now * fps) + 1) / fps
+    t = len(times)
+    rest, sole = body.rest_joints(betas), body.rest_foot_points(betas)
+    feet = {
+        side: _feet(score, times, sole[2 * i] - rest[_ANKLE[side]], sole[2 * i + 1] - rest[_ANKLE[side]], side)
+        for i, side in enumerate(SIDES)
+    }
+    heading = (feet["left"][2] + feet["right"][2]) / 2.0
+    forward = np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    lead = np.sum((feet["left"][0] - feet["right"][0])[:, :2] * forward, axis=1) / 2.0
+
+    trunk, head = score.trunk.sample(times), score.head.sample(times)
+    posture = np.tile(np.eye(3), (t, 55, 1, 1))
+    pelvis = _turned("z", heading) @ UPRIGHT @ _rot("x", trunk[:, 0] + 1.5)
+    turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn against the legs
+    for joint in _SPINE:
+        posture[:, joint] = _rot("y", turn / 3.0) @ _rot("x", trunk[:, 1] / 3.0)
+    for joint, share in ((_NECK, 0.4), (_HEAD, 0.6)):
+        yaw = share * (head[:, 0] - np.degrees(0.30 * lead))
+        posture[:, joint] = _rot("y", yaw) @ _rot("x", share * head[:, 1])
+    for side in SIDES:
+        s = 1.0 if side == "left" else -1.0
+        arm = score.arms[side].sample(times)
+        swing = np.degrees(np.clip(1.7 * lead, -0.45, 0.45))
+        arm[:, 0] -= s * swing
+        arm[:, 3] += np.maximum(0.0, -s * swing) * 0.6
+        posture[:, _SHOULDER[side]], posture[:, _ELBOW[side]] = _arm_rotations(arm, side)
+        fingers = score.fingers[side].sample(times)
+        first = 25 if side == "left" else 40
+        for finger in range(4):
+            for k in range(3):
+                posture[:, first + 3 * finger + k] = _rot("z", -s * fingers[:, 1 if finger == 0 else 0])
+        thumb = np.clip(fingers[:, 1], 0.0, 40.0)
+        for k in range(2):
+            posture[:, first + 13 + k] = _rot("y", s * 0.6 * thumb)
+
+    # upper body with the pelvis at the origin; it changes only where hands must be somewhere
+    turns, pos = _upper_body(posture, pelvis, rest, body.parents)
+    local = posture
+    height = float(np.mean([feet[s][0][0, 2] for s in SIDES]))
+    length = {s: _bones(rest, s) for s in SIDES}
+    stand = height + LEG_REACH * sum(float(np.linalg.norm(b)) for b in length["left"]) + float(rest[0, 1] - rest[1, 1])
+    level = stand - 0.004 - score.drop.sample(times)[:, 0]
+    tall = body_height(rest, sole)
+    mass = pendulum(score.pressure.sample(times), 0.57 * tall, fps)
+
+    root, lower = np.column_stack([mass, level]), np.zeros(t)
+    arms = {side: Arm(score, side, times, rest) for side in SIDES if score.hands[side]}
+    for attempt in range(6 if arms or score.seats else 1):
+        if attempt and arms:
+            local = posture.copy()
+            for arm in arms.values():
+                arm.close(local, turns, pos, root, mass, heading)
+            turns, pos = _upper_body(local, pelvis, rest, body.parents)
+        if attempt:
+            below = [arm.lowering(root, lower) for arm in arms.values()] + [np.zeros(t)]
+            lower = np.max(below, axis=0)
+            for seat in score.seats:
+                lower = lower + _sitting(seat, times, level, seat.height + 0.066 * tall)
+        upper_mass, upper_moment = _upper_mass(pos)
+        wanted = level - lower
+        for _ in range(8):
+            root[:, 2] = wanted - _lowering(root, wanted, pos, feet, length, fps)
+            legs = {}
+            moment, total = upper_moment + upper_mass * root, upper_mass
+            for side in SIDES:
+                ankle, foot, yaw, _ = feet[side]
+                hip = root + pos[:, _HIP[side]]
+                hinge_yaw = (yaw + heading) / 2.0
+                left_way = np.stack([-np.sin(hinge_yaw), np.cos(hinge_yaw), np.zeros(t)], axis=1)
+                thigh, shank = _leg(hip, ankle, *length[side], left_way)
+                legs[side] = (thigh, shank)
+                knee = hip + thigh @ length[side][0]
+                ball = ankle + foot @ (sole[1 if side == "left" else 3] - rest[_ANKLE[side]])
+                for a, b, share, where in (
+                    (hip, knee, 0.1416, 0.41), (knee, ankle, 0.0433, 0.446), (ankle, ball, 0.0137, 0.4),
+                ):  # fmt: skip
+                    moment, total = moment + share * (a + where * (b - a)), total + share
+            error = mass - (moment / total)[:, :2]
+            root[:, :2] += error
+        root[:, :2] -= error  # the legs were closed for the pelvis before the last correction
+
+    for side in SIDES:
+        thigh, shank = legs[side]
+        local[:, _HIP[side]] = pelvis.transpose(0, 2, 1) @ thigh
+        local[:, _KNEE[side]] = thigh.transpose(0, 2, 1) @ shank
+        local[:, _ANKLE[side]] = shank.transpose(0, 2, 1) @ feet[side][1]
+    vectors = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_rotvec().reshape(t, 55, 3)
+    contact = np.concatenate([feet[s][3] for s in SIDES], axis=1)
+    motion = HumanMotion(
+        fps=fps,
+        transl=root - rest[0],
+        global_orient=Rotation.from_matrix(pelvis).as_rotvec(),
+        body_pose=vectors[:, 1:22].reshape(t, 63),
+        betas=betas,
+        hand_pose=vectors[:, 25:].reshape(t, 90),
+        contacts=contact,
+    )
+    hands = {side: root + middle_of_hand(side, turns, pos, rest) for side in SIDES}
+    toes = {s: feet[s][0] + feet[s][1] @ (sole[2 * i + 1] - rest[_ANKLE[s]]) for i, s in enumerate(SIDES)}
+    return motion, tuple(moving(thing, times, hands, toes, heading) for thing in score.things.values())
+
+
+def body_height(rest: np.ndarray, sole: np.ndarray) -> float:
+    """Stature in m, from the sole to the top of the head (the head joint lies at 0.9 of it)."""
+    return float((rest[_HEAD, 1] - sole[0, 1]) / 0.9)
+
+
+def _bones(rest: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
+    return rest[_KNEE[side]] - rest[_HIP[side]], rest[_ANKLE[side]] - rest[_KNEE[side]]
+
+
+def _upper_body(
+    local: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, parents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """World rotations (T, 55, 3, 3), positions (T, 55, 3) with the pelvis at the origin; not yet of the legs."""
+    rot, pos = np.empty_like(local), np.zeros(local.shape[:3])
+    rot[:, 0] = pelvis
+    for joint in range(1, 55):
+        parent = parents[joint]
+        rot[:, joint] = rot[:, parent] @ local[:, joint]
+        pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
+    return rot, pos
+
+
+def _upper_mass(pos: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mass share of everything but the legs, and its moment (T, 3) about the pelvis."""
+    parts = [
+        (0.1117, pos[:, 0]),
+        (0.1633, pos[:, 6]),
+        (0.1596, 0.5 * (pos[:, 9] + pos[:, 12])),
+        (0.0694, pos[:, 15] + 0.35 * (pos[:, 15] - pos[:, 12])),
+    ]
+    for side in SIDES:
+        shoulder, elbow, wrist = (pos[:, j[side]] for j in (_SHOULDER, _ELBOW, _WRIST))
+        parts += [
+            (0.0271, shoulder + 0.577 * (elbow - shoulder)),
+            (0.0162, elbow + 0.457 * (wrist - elbow)),
+            (0.0061, pos[:, _MIDDLE1[side]]),
+        ]
+    return sum(m for m, _ in parts), sum(m * p for m, p in parts)
+
+
+def _lowering(root: np.ndarray, wanted: np.ndarray, pos: np.ndarray, feet: dict, length: dict, fps: float):
+    """How far the pelvis must go below ``wanted`` (T,) so that both legs reach, smoothly; (T,) m."""
+    need = np.zeros(len(root))
+    for side in SIDES:
+        hip = root + pos[:, _HIP[side]]
+        ankle = feet[side][0]
+        longest = LEG_REACH * sum(float(np.linalg.norm(b)) for b in length[side])
+        flat = np.sum((hip - ankle)[:, :2] ** 2, axis=1)
+        top = ankle[:, 2] + np.sqrt(np.maximum(longest**2 - flat, 0.01))
+        need = np.maximum(need, wanted + pos[:, _HIP[side], 2] - top)
+    # a moving maximum, then a smoothing no wider than it, never falls below the need
+    width = max(1, round(0.18 * fps))
+    envelope = maximum_filter1d(need, 2 * width + 1, mode="nearest")
+    return gaussian_filter1d(envelope, width / 2.5, mode="nearest", truncate=2.5)
+
+
+def _sitting(seat: Seat, times: np.ndarray, level: np.ndarray, height: float) -> np.ndarray:
+    """How far below ``level`` (T,) the pelvis has to be for its joint to be at ``height`` on the seat; (T,) m."""
+    down, seated, rise, up = seat.times
+    share = min_jerk((times - down) / (seated - down)) - min_jerk((times - rise) / (up - rise))
+    return share * (level[(times >= seated) & (times <= rise)].mean() - height)
+
+
+def middle_of_hand(side: str, turns: np.ndarray, pos: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """(T, 3) between wrist and knuckles, from rotations and positions of all joints."""
+    return pos[:, _WRIST[side]] + turns[:, _WRIST[side]] @ _to_palm(side, rest)
+
+
+def _to_palm(side: str, rest: np.ndarray) -> np.ndarray:
+    return 0.8 * (rest[_MIDDLE1[side]] - rest[_WRIST[side]])
+
+
+class Arm:
+    """Closes an arm so that the hand is where the score wants it."""
+
+    def __init__(self, score: Score, side: str, times: np.ndarray, rest: np.ndarray) -> None:
+        self.side, self.times, self.moves = side, times, score.hands[side]
+        self.sign = 1.0 if side == "left" else -1.0
+        self.flat = score.palms[side].sample(times)[:, 0]
+        shoulder, elbow, wrist = (rest[j[side]] for j in (_SHOULDER, _ELBOW, _WRIST))
+        self.upper, self.fore, self.palm = elbow - shoulder, wrist - elbow, _to_palm(side, rest)
+        self.wrist = np.tile(np.eye(3), (len(times), 1, 1))
+        self.target = self.shoulder = np.zeros((len(times), 3))
+        self.rest = rest
+
+    def close(
+        self, local: np.ndarray, turns: np.ndarray, pos: np.ndarray, root: np.ndarray, mass: np.ndarray,
+        heading: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Write shoulder, elbow and wrist into ``local`` (T, 55, 3, 3), the posture without reaching.
+
+        ``turns`` and ``pos`` are those of the posture with the pelvis at the origin, ``root`` (T, 3) its place, and
+        ``mass`` (T, 2) where the centre of mass is.
+        """
+        middle = np.column_stack([mass, root[:, 2]])
+        side, s = self.side, self.sign
+        chest = turns[:, _SHOULDER[side] - 3]  # the collar
+        self.shoulder = root + pos[:, _SHOULDER[side]]
+        swung = chest @ local[:, _SHOULDER[side]]
+        bent = swung @ local[:, _ELBOW[side]]
+        elbow = self.shoulder + swung @ self.upper
+        hand = elbow + bent @ (self.fore + self.palm)
+        facing = _turned("z", heading)
+        self.target, share = hand, np.zeros(len(hand))
+        for move in self.moves:
+            rise = min_jerk((self.times - move.begin) / (move.end - move.begin))
+            point = {"world": move.point, "body": middle + facing @ move.point, "free": hand,
+                     "aim": self._aim(move.point)}[move.frame]  # fmt: skip
+            self.target = self.target + rise[:, None] * (point - self.target)
+            self.target = self.target + (move.lift * bump(
+                (self.times - move.begin) / (move.end - move.begin)))[:, None] * [0.0, 0.0, 1.0]  # fmt: skip
+            share = share + rise * ((move.frame != "free") - share)
+        way = self.target - self.shoulder
+        distance = np.linalg.norm(way, axis=1)
+        lower = self.fore + self.wrist @ self.palm
+        longest = ARM_STRAIGHT * (np.linalg.norm(self.upper) + np.linalg.norm(lower, axis=1))
+        # an arm that comes to its end straightens softly
+        soft = SOFT * share + 1e-4
+        distance = longest - soft * np.logaddexp(0.0, (longest - distance) / soft)
+        own = elbow - self.shoulder
+        own -= way * (np.sum(own * way, axis=1) / np.sum(way * way, axis=1))[:, None]
+        natural = facing @ np.array([-0.45, 0.60 * s, -0.45])
+        natural -= way * (np.sum(natural * way, axis=1) / np.sum(way * way, axis=1))[:, None]
+        pole = (1.0 - share)[:, None] * _unit(own) + share[:, None] * _unit(natural)
+        # the elbow's angle, about y
+        u = self.upper
+        a, b = u[0] * lower[:, 0] + u[2] * lower[:, 2], u[0] * lower[:, 2] - u[2] * lower[:, 0]
+        wanted = (distance**2 - u @ u - np.sum(lower**2, axis=1)) / 2.0 - u[1] * lower[:, 1]
+        bend = np.arctan2(b, a) - s * np.arccos(np.clip(wanted / np.hypot(a, b), -1.0, 1.0))
+        hinge = _turned("y", bend)
+        reach = u + np.einsum("tij,tj->ti", hinge, lower)
+        upper = _frame(way, pole) @ _frame(reach, np.broadcast_to(u, reach.shape)).transpose(0, 2, 1)
+        used = share > 1e-9
+        local[used, _SHOULDER[side]] = (chest.transpose(0, 2, 1) @ upper)[used]
+        local[used, _ELBOW[side]] = hinge[used]
+        self._lay(upper @ hinge, facing)
+        local[:, _WRIST[side]] = self.wrist
+
+    def _aim(self, point: np.ndarray) -> np.ndarray:
+        """Where the hand (T, 3) of a straight arm is that points at a point, short of it."""
+        way = point - self.shoulder
+        away = np.linalg.norm(way, axis=1, keepdims=True)
+        straight = ARM_REACH * (np.linalg.norm(self.upper) + np.linalg.norm(self.fore + self.palm))
+        return self.shoulder + way / away * np.minimum(straight, away - FINGER)
+
+    def _lay(self, forearm: np.ndarray, facing: np.ndarray) -> None:
+        """Turn the wrist so that the palm faces the floor, as far as the score wants it."""
+        along = forearm[:, :, 0] * self.sign * [1.0, 1.0, 0.0] + 0.3 * facing[:, :, 0]
+        fingers, up = _unit(along), np.broadcast_to([0.0, 0.0, 1.0], along.shape)
+        flat = np.stack([self.sign * fingers, up, np.cross(self.sign * fingers, up)], axis=2)
+        turn = Rotation.from_matrix(forearm.transpose(0, 2, 1) @ flat).as_rotvec()
+        self.wrist = Rotation.from_rotvec(self.flat[:, None] * turn).as_matrix()
+
+    def lowering(self, root: np.ndarray, lower: np.ndarray) -> np.ndarray:
+        """How far the body must go down so that the hand gets there; (T,) m. ``lower`` is what it does already."""
+        lower_arm = np.linalg.norm(self.fore + self.wrist @ self.palm, axis=1)
+        longest = ARM_REACH * (np.linalg.norm(self.upper) + lower_arm)
+        off = self.target - self.shoulder
+        top = self.target[:, 2] + np.sqrt(np.maximum(longest**2 - np.sum(off[:, :2] ** 2, axis=1), 0.01))
+        need = np.maximum(0.0, self.shoulder[:, 2] + lower - top)
+        out = np.zeros(len(self.times))
+        for move, after in zip(self.moves, [*self.moves[1:], None], strict=True):
+            if move.frame != "world":
+                continue
+            end = self.times[-1] if after is None else after.begin
+            there = (self.times >= move.end - 1e-9) & (self.times <= end + 1e-9)
+            share = min_jerk((self.times - move.begin) / (move.end - move.begin))
+            if after is not None:
+                share = share - min_jerk((self.times - after.begin) / (after.end - after.begin))
+            out += share * float(need[there].max(initial=0.0))
+        return out
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+
+
+def _frame(along: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """Frames (T, 3, 3): x along the first, y near the second."""
+    x = _unit(along)
+    y = _unit(towards - x * np.sum(x * towards, axis=1, keepdims=True))
+    return np.stack([x, y, np.cross(x, y)], axis=2)

@@ -1,0 +1,1 @@
+"""Instruction to plan: the task language and the planners."""

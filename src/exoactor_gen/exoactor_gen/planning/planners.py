@@ -1,0 +1,310 @@
+"""What turns an instruction into a plan: rules, the words as they stand, or a language model."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.optional import optional_import
+from exoactor_core.stages import GenerateRequest, OnPlan, Progress
+from exoactor_gen.http_client import Request, Tick, Web
+from exoactor_gen.image import data_url
+from exoactor_gen.mannequin.language import KINDS, parse
+from exoactor_gen.mannequin.rules import from_words
+from exoactor_gen.plan import Action, Draft, Plan, schema, validated
+
+Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
+"""Called with the instruction, a picture of the scene (H, W, 3) RGB or None, the most seconds that it may take, and
+what is called while waiting."""
+
+TRIES = 3
+"""How often a language model is asked for a valid plan."""
+LONGEST = 300.0
+"""s until an endpoint that does not answer is given up."""
+OPENAI = "https://api.openai.com/v1"
+
+STEP_SECONDS, SHORTEST_STEP = 4.0, 1.5
+"""s that a step in its own words is given, and the least where the video has to be shorter."""
+PERSON_PACE = 0.75
+"""Share of the mannequin's time, which is as slow as a robot, that a person takes."""
+OWN_WORDS = "does this: "
+MOST_STEPS = 24
+_NOT_ALONE = r"\b(?:not|never|no|\w+n['’]t|without|stop|or|if|unless|until|while|before|after|instead|but)\b"
+"""Words that may change what both sides of an 'and' mean: such a step stays whole."""
+
+_SYSTEM = """\
+You plan what one person does, who is filmed so that a humanoid robot can do the same afterwards. Turn the instruction
+into the bodily movements that carry it out, in their order, as JSON. Use as few steps as the task needs, and only what
+a person does with the body: no thoughts, no camera, no second person. Each step has
+- verb: one of {verbs} where one fits, else another plain verb in lower case;
+- description: one English sentence without its subject ("walks forward two metres"), with side, direction and object;
+- seconds: how long it takes an unhurried person; all steps together at most {longest:g};
+- side, direction (as the person sees it), distance in metres, angle in degrees, count: null where they say nothing;
+- objects: the things that are touched, or walked to or around."""
+
+
+def load_planner(name: str, model: str = "", url: str = "") -> Planner:
+    """Get the planner that a generator's options name.
+
+    Parameters
+    ----------
+    name
+        "auto" (the rules as far as they understand, the other steps in their own words), "rules" (the mannequin's task
+        language), "verbatim" (the words as they stand, cut at 'then'), "endpoint" (a
+        language model behind any OpenAI-compatible URL) or "local" (a `transformers` chat model on this machine).
+    model
+        The endpoint's name of the model; or the local one's folder or repository id.
+    url
+        Base URL of the endpoint; empty: OpenAI's.
+
+    Raises
+    ------
+    BadInput
+        There is no such planner, or it lacks a model.
+    Missing
+        The local model, or a library for it, is not there.
+    """
+    if name == "auto":
+        return lambda instruction, image, longest, tick: auto(instruction, longest)
+    if name == "rules":
+        return _by_rules
+    if name == "verbatim":
+        return lambda instruction, image, longest, tick: verbatim(instruction)
+    if name not in ("endpoint", "local"):
+        raise BadInput(f"There is no planner '{name}': there are auto, rules, verbatim, endpoint and local.")
+    if not model:
+        raise BadInput(f"The planner '{name}' needs the option planner_model: which language model it asks.")
+    if name == "endpoint":
+        return Endpoint(model, url)
+    return optional_import("exoactor_gen.planning.local_planner", "The planner 'local'").LocalChat(model)
+
+
+def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Tick = lambda: None) -> Plan:
+    """The plan that the request brings, or the planner's, which is asked for at most ``longest`` seconds.
+
+    Raises
+    ------
+    BadInput
+        The request's plan is none, or there is no instruction.
+    ExoActorError
+        As the planner.
+    """
+    if request.plan is not None:
+        return Plan.read(request.plan)
+    if not request.instruction.strip():
+        raise BadInput("The instruction is empty: say what to do.")
+    return planner(request.instruction, request.scene_image, longest, tick)
+
+
+def plan_only(
+    request: GenerateRequest, longest: float, planner: str = "auto", planner_model: str = "", planner_url: str = "",
+    **others: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The plan of a request as JSON-ready values, by a generator's options, of which the others are not used.
+
+    Raises
+    ------
+    ExoActorError
+        As `told`.
+    """
+    return planned(request, load_planner(planner, planner_model, planner_url), longest).within(longest).data()
+
+
+def told(
+    request: GenerateRequest, planner: Planner, longest: float, tick: Tick, progress: Progress, on_plan: OnPlan | None
+) -> Plan:
+    """The plan of `planned`, made to fit into ``longest`` seconds, and told.
+
+    Raises
+    ------
+    BadInput
+        As `planned`, or the plan is too long.
+    """
+    plan = planned(request, planner, longest, tick)
+    try:
+        plan = plan.within(longest)
+    finally:  # one that is too long is told as well, to be shortened
+        progress(0.0, f"Plan: {plan}")
+        if on_plan:
+            on_plan(plan.data())
+    return plan
+
+
+def _by_rules(instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
+    try:
+        return from_words(instruction)
+    except BadInput as error:
+        raise BadInput(
+            f"{error} The option planner chooses another way to plan: verbatim takes the words as they stand, endpoint "
+            "and local ask a language model."
+        ) from None
+
+
+def auto(instruction: str, longest: float) -> Plan:
+    """Plan any sentence for a video model.
+
+    Steps that the rules understand become actions at a person's pace, each other step is an action in its own words.
+    Times are made to fit into ``longest`` seconds as far as steps in their own words can be shorter.
+
+    Raises
+    ------
+    BadInput
+        There are no words.
+    """
+    actions: list[Action] = []
+    for step in _steps(instruction):
+        actions += _understood(step) or _in_own_words(step)
+    free = [a for a in actions if a.description.startswith(OWN_WORDS)]
+    if free:
+        left = (longest - sum(a.seconds for a in actions if a not in free)) / len(free)
+        each = math.floor(100 * min(STEP_SECONDS, max(SHORTEST_STEP, left))) / 100
+        actions = [a.model_copy(update={"seconds": each}) if a in free else a for a in actions]
+    if len(actions) > MOST_STEPS:
+        raise BadInput(f"The instruction has {len(actions)} steps, but {MOST_STEPS} are the most: give it in parts.")
+    return Plan(instruction=instruction, planner="auto", actions=tuple(actions))
+
+
+def _steps(instruction: str) -> list[str]:
+    """The instruction in steps: the whole, or parts at 'then', commas and 'and' where the rules understand a part."""
+    if _understood(instruction):
+        return [instruction]
+    steps = []
+    for part in _parts(instruction):
+        pieces = re.split(r"(,?\s+and\s+|,\s+)", part)
+        if _understood(part) or re.search(_NOT_ALONE, part, re.IGNORECASE):
+            pieces = [part]
+        whole = pieces[0]
+        for joint, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+            if _understood(whole) or _understood(piece):
+                steps.append(whole)
+                whole = piece
+            else:
+                whole += joint + piece
+        steps.append(whole)
+    return steps
+
+
+def _understood(text: str) -> list[Action]:
+    """The rules' actions at a person's pace; none where they do not understand."""
+    try:
+        plan = from_words(text)
+    except BadInput:
+        return []
+    stated = [action.seconds or 0.0 for action in parse(text).actions]
+    return [
+        action.model_copy(update={"seconds": round(stay + PERSON_PACE * max(action.seconds - stay, 0.5), 2)})
+        for action, stay in zip(plan.actions, stated, strict=True)
+    ]
+
+
+def verbatim(instruction: str, seconds: float = STEP_SECONDS) -> Plan:
+    """Take the words as they stand: one action for each part between 'then', ';' and full stops.
+
+    Raises
+    ------
+    BadInput
+        There are no words.
+    """
+    actions = [action for part in _parts(instruction) for action in _in_own_words(part, seconds)]
+    return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))
+
+
+def _parts(instruction: str) -> list[str]:
+    """The words between 'then', ';' and full stops."""
+    parts = re.split(r"\s*(?:[;.!?]+(?:\s+|$)|,?\s*\b(?:and )?then\b\s*)", instruction.strip())
+    parts = [part.strip(" ,") for part in parts if re.search(r"\w\w", part)]
+    if not parts:
+        raise BadInput("The instruction is empty: say what to do.")
+    if len(parts) > MOST_STEPS:
+        raise BadInput(f"The instruction has {len(parts)} steps, but {MOST_STEPS} are the most: give it in parts.")
+    return parts
+
+
+def _in_own_words(text: str, seconds: float = STEP_SECONDS) -> list[Action]:
+    room = 240 - len(OWN_WORDS)
+    if len(text) > room:
+        raise BadInput(
+            f"A step of the instruction has {len(text)} characters, but {room} are the most: say it shorter."
+        )
+    verb = next(iter(re.findall(r"[a-z]{2,30}", text.lower())), "do")
+    return [Action(verb=verb, description=OWN_WORDS + text, seconds=seconds)]
+
+
+def messages(instruction: str, longest: float, picture: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What a chat model is told; ``picture`` is the part of the content that holds a picture of the scene."""
+    system, asked = _SYSTEM.format(verbs=", ".join(KINDS), longest=longest), f"Instruction: {instruction}"
+    content: Any = asked
+    if picture:
+        content = [{"type": "text", "text": f"{asked}\nThe picture shows where it is done."}, picture]
+    return [{"role": "system", "content": system}, {"role": "user", "content": content}]
+
+
+class Endpoint:
+    """A language model behind an OpenAI-compatible chat/completions, with structured output.
+
+    Protocol: https://platform.openai.com/docs/guides/structured-outputs (response_format of type json_schema); vLLM,
+    llama.cpp, Ollama and most services speak it. The key is read from EXOACTOR_PLANNER_KEY, and for OpenAI itself from
+    OPENAI_API_KEY; servers of one's own mostly need none.
+    """
+
+    def __init__(self, model: str, url: str = "") -> None:
+        self.model, url = model, url or OPENAI
+        names = ["EXOACTOR_PLANNER_KEY"]
+        if urllib.parse.urlsplit(url).netloc == urllib.parse.urlsplit(OPENAI).netloc:
+            names.append("OPENAI_API_KEY")
+        key = next((os.environ[name] for name in names if os.environ.get(name)), "")
+        if not key and len(names) > 1:
+            raise Missing(f"The planner needs a key of OpenAI: set {' or '.join(names)} in the environment.")
+        self.web = Web("The planner's endpoint", url, key, names[-1], timeout=120.0)
+
+    def __call__(self, instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
+        """Ask for a plan; an answer that is none is returned with what is wrong, a few times.
+
+        Raises
+        ------
+        Refused
+            The model refuses, or gives no valid plan.
+        ExoActorError
+            As `Web.fetch`.
+        """
+        picture = None if image is None else {"type": "image_url", "image_url": {"url": data_url(image)}}
+        talk = messages(instruction, longest, picture)
+        form = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema()}}
+        wrong = ""
+        for _ in range(TRIES):
+            body = {"model": self.model, "messages": talk, "response_format": form}
+            question = Request("chat/completions", "POST", json=body, harmless=True)
+            answer = self.web.ask(question, tick, time.monotonic() + LONGEST)
+            content = _content(answer)
+            try:
+                draft = validated(Draft, _json_in(content), "The answer")
+                return Plan(instruction=instruction, planner=self.model, actions=draft.actions)
+            except BadInput as error:
+                wrong = str(error)
+            talk = [*talk, {"role": "assistant", "content": content},
+                    {"role": "user", "content": f"{wrong} Give the whole plan again, as JSON."}]  # fmt: skip
+        raise Refused(f"The language model {self.model} gave no valid plan in {TRIES} tries. {wrong}")
+
+
+def _content(answer: Any) -> str:
+    try:
+        message = answer["choices"][0]["message"]
+        if message.get("refusal"):
+            raise Refused(f"The language model refuses to plan this: {' '.join(str(message['refusal']).split())[:300]}")
+        return str(message.get("content") or "")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise Refused("The planner's endpoint did not answer as chat/completions does: is the URL right?") from None
+
+
+def _json_in(text: str) -> str:
+    """The JSON object in an answer that may have words or a fence around it."""
+    begin, end = text.find("{"), text.rfind("}")
+    return text[begin : end + 1] if 0 <= begin < end else text

@@ -1,0 +1,227 @@
+"""Judging generated videos before they go on: a motion is read from each, and the best of several is taken."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
+
+from annotated_types import Interval
+
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Refused
+from exoactor_core.stages import GenerateRequest, Generation, OnJob, OnPlan, Progress, Share, backend_class, no_progress
+from exoactor_core.video import Video
+from exoactor_gen.video_judge.check import Check
+from exoactor_gen.video_judge.plan_adherence import plausibility
+from exoactor_gen.video_judge.video_quality import SightLimits, sight
+
+_KEPT = ("seed", "job", "cost")
+"""Figures of a generator that are kept also of videos that are not taken."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of a video."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing is wrong."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def score(self) -> float:
+        """Mean of the scores, in [0, 1], of what was checked."""
+        scores = [check.score for check in self.checks if not check.open]
+        return sum(scores) / max(len(scores), 1)
+
+    @property
+    def unchecked(self) -> list[str]:
+        """What of the plan could not be checked."""
+        return [check.unchecked for check in self.checks if check.open]
+
+    @property
+    def reasons(self) -> str:
+        """What is wrong, in sentences."""
+        return " ".join(check.text for check in self.checks if not check.passed)
+
+    def data(self) -> dict[str, Any]:
+        """The verdict as JSON-ready values."""
+        checks = [asdict(c) | ({"passed": None, "score": None} if c.open else {}) for c in self.checks]
+        return {"score": round(self.score, 3), "passed": self.passed, "unchecked": self.unchecked, "checks": checks}
+
+
+class Judge:
+    """Has videos made of a request until one shows one whole person who does what the plan says.
+
+    Parameters
+    ----------
+    tries
+        Videos that are made of a request at most; 0: videos are not judged.
+    good_enough
+        Score in [0, 1] from which a video that passes is taken at once; 1 has all of them made and takes the best.
+    estimator
+        What reads the motion for the judge: mediapipe, vitpose or external.
+    fps
+        Frames per second that the judge looks at.
+    min_found, max_others, min_whole, min_alike, min_explained
+        What the picture must keep: least share of the frames in which the person is found; largest share of the time
+        in which others are in it; least share of the frames in which the whole body is; least similarity of the
+        person's colours to what was seen before; least share of the background that a camera explains which stands
+        still or turns (0: it may move along).
+    """
+
+    def __init__(
+        self,
+        tries: Annotated[int, Interval(ge=0, le=20)] = 3,
+        good_enough: Share = 0.0,
+        estimator: str = "mediapipe",
+        fps: Annotated[float, Interval(ge=8.0, le=120.0)] = 10.0,
+        min_found: Share = SightLimits.found,
+        max_others: Share = SightLimits.others,
+        min_whole: Share = SightLimits.whole,
+        min_alike: Share = SightLimits.alike,
+        min_explained: Share = SightLimits.explained,
+    ) -> None:
+        if not 0 <= tries <= 20:
+            raise BadInput(f"The judge's tries are {tries}, but 0 to 20 are possible.")
+        if not 8.0 <= fps <= 120.0:
+            raise BadInput(f"The judge's fps is {fps:g}, but it must lie between 8 and 120.")
+        if not 0.0 <= good_enough <= 1.0:
+            raise BadInput(f"The judge's good_enough is {good_enough:g}, but it must lie between 0 and 1.")
+        self.tries, self.good_enough, self.fps = int(tries), good_enough, fps
+        self.limits = SightLimits(min_found, max_others, min_whole, min_alike, min_explained)
+        if tries:
+            kind = backend_class("estimate", estimator)
+            flat = {"hands": False} if "hands" in inspect.signature(kind).parameters else {}  # fingers tell nothing
+            self._estimate = kind(**flat)
+
+    def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:
+        """Judge a video.
+
+        Parameters
+        ----------
+        video
+            The video.
+        plan
+            What the person was to do, as `Generation.plan` holds it; None: anything will do.
+        progress
+            Told how far it is.
+
+        Raises
+        ------
+        Missing
+            What the estimator needs is not installed.
+        """
+        try:
+            seen = self._estimate(video.thinned(self.fps), progress)
+        except (BadInput, Refused) as error:  # nothing can be read from it
+            return Verdict((Check("readable", 0.0, False, str(error)),))
+        facts = seen.metrics.get("video", {})
+        return Verdict((*sight(facts, self.limits), *plausibility(seen.motion, plan or {}), *_objects(plan or {})))
+
+
+def _objects(plan: dict[str, Any]) -> tuple[Check, ...]:
+    """The things of a plan, which nobody looks for in the video."""
+    names = [name for action in plan.get("actions", ()) for name in action.get("objects", ()) if name != "start"]
+    if not names:
+        return ()
+    listed = ", ".join(dict.fromkeys(names))
+    what = f"things are there and used as planned: {listed}"
+    return (Check("objects", 1.0, True, f"Whether {what} was not checked.", what),)
+
+
+class Judged:
+    """A generator whose videos are judged.
+
+    Parameters
+    ----------
+    generator
+        Backend of the stage "generate".
+    judge
+        The judge.
+    """
+
+    def __init__(self, generator: Callable[..., Generation], judge: Judge) -> None:
+        self.generator, self.judge = generator, judge
+        self.plans = getattr(generator, "plans", False)
+        self.resumable = getattr(generator, "resumable", False)
+
+    def __call__(
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
+    ) -> Generation:
+        """Make videos until one passes, or as many as there are tries; give the best one that passes.
+
+        Raises
+        ------
+        Refused
+            None of them passes; ``output`` is the best of them.
+        ExoActorError
+            As the generator raises at its first video; later on such a try counts as failed.
+        """
+        tries = self.judge.tries if getattr(self.generator, "judged", True) else 0
+        if not tries:
+            return self._make(request, progress, on_plan, on_job)
+        if request.job:
+            tries = 1  # nobody asked for another job, which costs again
+        made: list[tuple[Generation, Verdict]] = []
+        told: list[dict[str, Any]] = []
+        for attempt in range(tries):
+            again = f"video {attempt + 1} of {tries}: " if attempt else ""
+            try:
+                generation = self._make(
+                    replace(request, attempt=request.attempt + attempt),
+                    lambda share, text, again=again: progress(0.7 * share, again + text),
+                    on_plan if not attempt else None,
+                    on_job,
+                )
+            except Cancelled:
+                raise
+            except ExoActorError as error:
+                if not made:
+                    raise
+                told.append({"attempt": attempt, "passed": False, "error": str(error)})
+                continue
+            if generation.plan is not None:  # it is not planned anew
+                request = replace(request, plan=generation.plan)
+            verdict = self.judge(
+                generation.video,
+                generation.plan,
+                lambda share, text, again=again: progress(0.7 + 0.3 * share, f"judging {again}{text}"),
+            )
+            made.append((generation, verdict))
+            kept = {name: generation.metrics[name] for name in _KEPT if name in generation.metrics}
+            told.append({"attempt": attempt, **kept, **verdict.data()})
+            if verdict.passed and verdict.score >= self.judge.good_enough:
+                break
+        best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
+        judged = {
+            "score": verdict.data()["score"], "passed": verdict.passed, "unchecked": verdict.unchecked, "tries": told,
+        }  # fmt: skip
+        best = replace(
+            best,
+            metrics=best.metrics
+            | {"judge_score": judged["score"], "videos_made": len(made), "judge": judged}
+            | ({"not_checked": "; ".join(verdict.unchecked)} if verdict.unchecked else {}),
+            others=tuple(generation.video for generation, _ in made if generation is not best),
+        )
+        if not verdict.passed:
+            count = "The video" if len(made) == 1 else f"Each of {len(made)} videos"
+            raise Refused(f"{count} was refused; what is wrong with the best: {verdict.reasons}", best)
+        unchecked = f"; not checked: {'; '.join(verdict.unchecked)}" if verdict.unchecked else ""
+        progress(1.0, f"The video passes the judge with {verdict.score:.2f}{unchecked}")
+        return best
+
+    def _make(
+        self, request: GenerateRequest, progress: Progress, on_plan: OnPlan | None, on_job: OnJob | None
+    ) -> Generation:
+        options: dict[str, Any] = {"on_plan": on_plan} if self.plans and on_plan else {}
+        if self.resumable and on_job:
+            options["on_job"] = on_job
+        return self.generator(request, progress, **options)

@@ -1,0 +1,1 @@
+"""Generators that ask a video model: hosted services and diffusers."""

@@ -1,0 +1,425 @@
+"""Backend ``diffusers``: a video model on this machine, any text-to-video or image-to-video pipeline of `diffusers`."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Interval
+
+from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.stages import GenerateRequest, Generation, OnPlan, Progress, Seed, no_progress
+from exoactor_core.video import MAX_FPS, Video
+from exoactor_gen.diffusers_pipeline import Pipeline, library
+from exoactor_gen.embodiment.embodiment import load_embodiment
+from exoactor_gen.image import fitted
+from exoactor_gen.options import json_object, shifted
+from exoactor_gen.plan import Plan
+from exoactor_gen.planning.planners import load_planner, plan_only, told
+from exoactor_gen.video_models.prompt import SHORT, Prompt, Template
+
+DEFAULT = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
+"""Apache-2.0, text and image to video with the same weights, on one GPU."""
+_SIBLINGS = {
+    "LTXPipeline": "LTXImageToVideoPipeline",
+    "LTX2Pipeline": "LTX2ImageToVideoPipeline",
+    "WanPipeline": "WanImageToVideoPipeline",
+}
+"""Pipelines without and with a picture that share their weights; Wan's only where one model was trained for both."""
+_RATES = {
+    "CogVideoX": 8, "ConsisID": 8, "EasyAnimate": 8, "StableVideo": 7, "Allegro": 15, "Wan": 16, "AnyFlow": 16,
+    "ChronoEdit": 16, "Sana": 16, "Cosmos2": 16, "HunyuanVideoFramepack": 30, "HunyuanVideo": 24, "Mochi": 30,
+    "Cosmos": 30, "AnimateDiff": 8, "Latte": 8,
+}  # fmt: skip
+"""Frames a second that pipelines were trained for, by the beginning of their names, where the pipeline does not say it:
+from the examples in diffusers' documentation of each; HunyuanVideo's from its own README. Others: 24."""
+_FRAMES = {"Mochi": 163, "Allegro": 88}
+"""The most frames, where the pipeline does not say it: from their own READMEs."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a model was made for, which is what it does best."""
+
+    width: int
+    height: int
+    """px; 0: the pipeline knows by itself."""
+    frames: int
+    fps: float
+
+
+def made_for(pipeline: Pipeline) -> Made:
+    """What a pipeline's model was made for, by what the pipeline is called with and what its parts state."""
+    name, takes = pipeline.kind.__name__, pipeline.takes
+    width, height, frames = takes.get("width") or 0, takes.get("height") or 0, takes.get(_frames_argument(pipeline))
+    fps = next((value for start, value in _RATES.items() if name.startswith(start)), 24.0)
+    fps = next((takes[n] for n in ("frame_rate", "fps") if isinstance(takes.get(n), int | float)), fps)
+    if name.startswith("Wan") and pipeline.config.get("expand_timesteps"):  # Wan 2.2 with 5B, as its README has it
+        width, height, frames, fps = 1280, 704, 121, 24.0
+    if name.startswith("CogVideoX"):
+        part = pipeline.part("transformer")
+        width, height = 8 * part.get("sample_width", 90), 8 * part.get("sample_height", 60)
+        frames, fps = part.get("sample_frames", 49), 16.0 if part.get("patch_size_t") else 8.0  # 1.5 or the first
+    frames = next((value for start, value in _FRAMES.items() if name.startswith(start)), frames)
+    return Made(width, height, frames or 121, float(fps))
+
+
+def _frames_argument(pipeline: Pipeline) -> str:
+    """How the pipeline calls the number of frames; empty where it makes no videos."""
+    return next((name for name in ("num_frames", "frames", "video_length") if name in pipeline.takes), "")
+
+
+def steps_of(pipe: Any) -> tuple[int, int]:
+    """What a loaded pipeline's frames (but for one) and its pictures' sides are multiples of."""
+    names = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "vae_temporal_scale_factor")
+    in_time = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 1)
+    if type(pipe).__name__.startswith("CogVideoX"):  # 8 or, 1.5, 16, as its README has it: it decodes by twos
+        in_time *= 4 if getattr(pipe.transformer.config, "patch_size_t", None) else 2
+    names = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor",
+             "vae_scale_factor")  # fmt: skip
+    in_space = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 8)
+    model = getattr(pipe, "transformer", None) or getattr(pipe, "transformer_2", None) or getattr(pipe, "unet", None)
+    patch = getattr(getattr(model, "config", None), "patch_size", 1)
+    patch = patch[-1] if isinstance(patch, list | tuple) else patch
+    return int(in_time), math.lcm(2, int(in_space) * int(patch or 1))
+
+
+def frames_for(seconds: float, fps: float, step: int, most: int) -> int:
+    """The fewest frames that take so long but for a quarter second: ``most``, or less by a multiple of ``step``."""
+    rest = most % step
+    steps = math.ceil(((seconds - 0.25) * fps - rest) / step)
+    return min(rest + step * max(1, steps), most)
+
+
+def size_for(made: Made, wanted: tuple[int, int], picture: np.ndarray | None, step: int) -> tuple[int, int]:
+    """Width and height, px, multiples of ``step``: as wanted, else as large as made for and in the picture's shape.
+
+    Parameters
+    ----------
+    made
+        What the model was made for.
+    wanted
+        Width and height of the options; 0: not said.
+    picture
+        (H, W, 3), of the scene.
+    step
+        px.
+    """
+    width, height = wanted
+    if not (width or height) and picture is None:
+        width, height = made.width, made.height
+    elif not (width and height):
+        shape = (made.width or 832) / (made.height or 480) if picture is None else picture.shape[1] / picture.shape[0]
+        if width or height:
+            width, height = width or height * shape, height or width / shape
+        else:
+            area = (made.width or 832) * (made.height or 480)
+            width, height = math.sqrt(area * shape), math.sqrt(area / shape)
+    return tuple(step * max(1, round(side / step)) if side else 0 for side in (width, height))
+
+
+class DiffusersVideo:
+    """A video model on this machine, by diffusers.
+
+    Parameters
+    ----------
+    model
+        Repository id on the Hugging Face hub, or folder, of a text-to-video or image-to-video pipeline of diffusers:
+        Wan, LTX, CogVideoX, HunyuanVideo, Cosmos, Mochi, SkyReels, Kandinsky and others.
+    revision
+        Branch, tag or commit of the repository; empty: its main branch.
+    dtype
+        bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32.
+    device
+        cuda, cpu or another of PyTorch's; auto: CUDA where it is there.
+    offload
+        What waits in main memory: none; model (the parts that are not at work); sequential (every layer, slowest).
+    tiling
+        Pictures are decoded in tiles: less memory.
+    slicing
+        Videos are decoded one at a time: less memory.
+    steps
+        Denoising steps; 0: as many as the pipeline does by itself.
+    guidance
+        How strictly the prompt is followed; 0: the pipeline's own. 1 is without the negative prompt, in half the time.
+    frames
+        Frames to make; 0: the fewest that the plan fits in, up to what the model was made for.
+    fps
+        Frames a second; 0: what the model was made for.
+    width, height
+        px; 0: what the model was made for, in the shape of the scene's picture.
+    seed
+        The same one gives the same video again on the same machine.
+    negative
+        What must not be in the video; empty: the template's.
+    planner
+        What turns the instruction into a plan: auto (the rules as far as they understand, the rest in its own words),
+        rules (the mannequin's task language), verbatim (the words as they stand), endpoint (a language model behind an
+        OpenAI-compatible URL) or local (one of transformers).
+    planner_model
+        Language model of the planners endpoint and local.
+    planner_url
+        Base URL of the planner endpoint; empty: OpenAI's.
+    template
+        File of the prompt template; empty: the project's own, exoactor_gen/prompts/capture.yaml, or short.yaml
+        where the model reads too few words for it.
+    embody
+        What turns the robot in the scene's picture into a person: openai or gemini (with a model after a colon), or the
+        repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
+    embody_url
+        Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
+    embody_tries
+        How many pictures are made until one whole person stands where the robot stood.
+    robot
+        Where the robot is in the picture: left,top,right,bottom in px; empty: it is looked for.
+    extra
+        JSON object of further arguments of the pipeline.
+    """
+
+    plans = True
+
+    @classmethod
+    def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
+        """The plan alone; raises as `planned`. Without the model's own length, 5 s are its most, as of most models."""
+        frames, fps = options.get("frames"), options.get("fps")
+        return plan_only(request, frames / fps if frames and fps else 5.0, **options)
+
+    def __init__(
+        self,
+        model: str = DEFAULT,
+        revision: str = "",
+        dtype: str = "auto",
+        device: str = "auto",
+        offload: str = "none",
+        tiling: bool = True,
+        slicing: bool = False,
+        steps: Annotated[int, Interval(ge=0, le=1000)] = 0,
+        guidance: Annotated[float, Interval(ge=0.0, le=100.0)] = 0.0,
+        frames: Annotated[int, Interval(ge=0, le=10000)] = 0,
+        fps: Annotated[float, Interval(ge=0.0, le=MAX_FPS)] = 0.0,
+        width: Annotated[int, Interval(ge=0, le=8192)] = 0,
+        height: Annotated[int, Interval(ge=0, le=8192)] = 0,
+        seed: Seed = 0,
+        negative: str = "",
+        planner: str = "auto",
+        planner_model: str = "",
+        planner_url: str = "",
+        template: str = "",
+        embody: str = "",
+        embody_url: str = "",
+        embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4,
+        robot: str = "",
+        extra: str = "",
+    ) -> None:
+        for name, value, most in (
+            ("steps", steps, 1000), ("guidance", guidance, 100), ("frames", frames, 10000), ("fps", fps, MAX_FPS),
+            ("width", width, 8192), ("height", height, 8192), ("seed", seed, 2**31 - 1),
+        ):  # fmt: skip
+            if not 0 <= value <= most:
+                raise BadInput(f"The option {name} is {value}, but a number from 0 to {most:g} is needed.")
+        self.extra = json_object(extra, '{"decode_timestep": 0.05}')
+        self.steps, self.guidance, self.seed, self.negative = steps, guidance, seed, negative
+        self.frames, self.fps, self.width, self.height = frames, fps, width, height
+        self.planner = load_planner(planner, planner_model, planner_url)
+        self.templates = [Template.load(template)] if template else [Template.load(), Template.load(SHORT)]
+        self.pipeline = Pipeline(model, revision, dtype, device, offload, tiling, slicing)
+        if not _frames_argument(self.pipeline):
+            raise BadInput(f"The pipeline {self.pipeline.kind.__name__} of {model} makes no videos.")
+        if "prompt" not in self.pipeline.takes:
+            raise BadInput(f"The pipeline {self.pipeline.kind.__name__} of {model} takes no words to say what to do.")
+        lacking = [name for name in self.pipeline.takes if self.pipeline.needs(name)]
+        lacking = sorted(set(lacking) - {"prompt", "image", *self.extra})
+        if lacking:
+            raise BadInput(
+                f"The pipeline {self.pipeline.kind.__name__} of {model} makes videos of more than words and a picture: "
+                f"it wants {', '.join(lacking)}."
+            )
+        unknown = set(self.extra) - set(self.pipeline.takes)
+        if unknown:
+            raise BadInput(f"The option extra names {min(unknown)}, which {self.pipeline.kind.__name__} does not take.")
+        self._made = made_for(self.pipeline)
+        self.embody = load_embodiment(embody, embody_url, embody_tries, seed, robot)
+
+    @classmethod
+    def ready(cls) -> str:
+        """What `exoactor doctor` says; raises `Missing` where it cannot run, or only too slowly to be of use."""
+        version = library().__version__
+        import torch
+
+        if not torch.cuda.is_available():
+            raise Missing(
+                f"diffusers {version} is there, but no CUDA device: a video takes hours, and weights need 20 GB and "
+                "more; use a hosted generator, or a machine with a GPU of 24 GB"
+            )
+        from huggingface_hub import try_to_load_from_cache
+
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        there = isinstance(try_to_load_from_cache(DEFAULT, "model_index.json"), str)
+        weights = f"{DEFAULT} is downloaded" if there else f"{DEFAULT} is downloaded at first use"
+        return f"diffusers {version}, {torch.cuda.get_device_name(0)} with {memory:.0f} GiB; {weights}"
+
+    def __call__(
+        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+    ) -> Generation:
+        """Make the video.
+
+        Raises
+        ------
+        BadInput
+            The plan cannot be made or is too long, or the pipeline does not fit what is asked.
+        Missing
+            Its weights are not there.
+        Refused
+            It needs more memory than there is, or makes no pictures.
+        """
+        start = time.monotonic()
+        said: list[Any] = [0.0, "Planning"]
+
+        def tick() -> None:
+            progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
+
+        pipeline, made, notes = self.pipeline, self._made, []
+        fps = self.fps or made.fps
+        most = self.frames or made.frames
+        plan = told(request, self.planner, most / fps, tick, progress, on_plan)
+        picture, embodied = request.scene_image, None
+        if self.embody:
+            said[:] = [0.0, "Turning the robot into a person"]
+            if hasattr(self.embody.edit, "free"):
+                pipeline.free()  # one GPU mostly does not hold both models
+            picture, embodied = self.embody(picture, tick, request.attempt)
+        picture = self._choose(picture, notes)
+        for option, argument in (("steps", "num_inference_steps"), ("guidance", "guidance_scale")):
+            if getattr(self, option) and argument not in pipeline.takes:
+                notes.append(f"The option {option} is not used: {pipeline.kind.__name__} takes no {argument}.")
+        said[:] = [0.0, f"Loading {pipeline.model}"]
+        pipe = pipeline.load(tick)
+        frame_step, pixel_step = steps_of(pipe)
+        frames = self.frames or frames_for(plan.seconds, fps, frame_step, most)
+        rest = made.frames % frame_step
+        if (frames - rest) % frame_step:
+            notes.append(f"The frames of this model are a multiple of {frame_step}, plus {rest}: not {frames}.")
+            frames = rest + frame_step * math.ceil((frames - rest) / frame_step)
+        width, height = size_for(made, (self.width, self.height), picture, pixel_step)
+        if any(asked not in (0, side) for asked, side in ((self.width, width), (self.height, height))):
+            notes.append(f"The sides of its pictures are multiples of {pixel_step}: {width} x {height} px are made.")
+        prompt = self._prompt(pipe, plan, round(frames / fps), picture is not None, notes)
+        steps = self.steps or next((v for n, v in pipeline.takes.items() if n == "num_inference_steps" and v), 50)
+        seed = shifted(self.seed, request.attempt)
+        arguments = self._arguments(prompt, picture, seed, frames, fps, width, height)
+        said[:] = [0.1, f"Step 0 of {steps}"]
+
+        def on_step(done: int) -> None:
+            if done:
+                said[:] = [0.1 + 0.8 * min(1.0, done / steps), f"Step {done} of {steps}"]
+            if done >= steps:
+                said[1] = "Decoding"
+
+        smaller = f"fewer frames (now {frames}), a smaller picture (now {width} x {height} px)"
+        pictures = as_pictures(pipeline.run(tick, on_step, smaller, **arguments), pipeline.model)
+        video = Video.from_frames(pictures, fps)
+        progress(1.0, f"{len(pictures)} frames from {pipeline.model}")
+        metrics: dict[str, Any] = {
+            "model": pipeline.model,
+            "revision": pipeline.revision,
+            "pipeline": pipeline.kind.__name__,
+            "device": str(pipeline.device),
+            "dtype": pipeline.dtype,
+            "seed": seed,
+            "steps": steps,
+            "frames": len(pictures),
+            "seconds": round(len(pictures) / video.fps, 3),
+            "waited": round(time.monotonic() - start, 1),
+            **prompt.record(),
+        }
+        if embodied:
+            metrics["embodiment"] = embodied
+        if notes:
+            metrics["note"] = " ".join(notes)
+        return Generation(video, None, metrics, plan.data(), picture=picture)
+
+    def _choose(self, picture: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
+        """Take the pipeline that begins as the request does; returns the picture that is used."""
+        pipeline, name, other = self.pipeline, self.pipeline.kind.__name__, _sibling(self.pipeline)
+        if picture is None and (pipeline.needs("image") or "ImageToVideo" in name):
+            if not other:
+                raise BadInput(
+                    f"The pipeline {name} of {pipeline.model} begins with a picture of the scene: give one (--image), "
+                    "or a model that makes videos of text."
+                )
+            pipeline.become(other)
+        elif picture is not None and "image" not in pipeline.takes:
+            if not other:
+                notes.append(f"The picture is not used: the pipeline {name} makes videos of text only.")
+                return None
+            pipeline.become(other)
+        return picture
+
+    def _prompt(self, pipe: Any, plan: Plan, seconds: int, with_picture: bool, notes: list[str]) -> Prompt:
+        """Say the plan in as many words as the model reads."""
+        budget = self.extra.get("max_sequence_length") or self.pipeline.takes.get("max_sequence_length")
+        for template in self.templates:
+            prompt = template.fill(plan, seconds, with_picture)
+            prompt = replace(prompt, negative=self.negative or prompt.negative)
+            if "negative_prompt" not in self.pipeline.takes:
+                prompt = replace(prompt, text=prompt.whole, negative="")
+            count = len(pipe.tokenizer(prompt.text).input_ids) if getattr(pipe, "tokenizer", None) else 0
+            if not budget or count <= budget:
+                return prompt
+        notes.append(f"The model reads {budget} tokens, but the prompt has {count}: its end is lost. Shorten the plan.")
+        return prompt
+
+    def _arguments(
+        self, prompt: Prompt, picture: np.ndarray | None, seed: int, frames: int, fps: float, width: int, height: int
+    ) -> dict[str, Any]:
+        """What the pipeline is called with; it leaves out what it does not take."""
+        import torch
+        from PIL import Image
+
+        arguments: dict[str, Any] = {
+            "prompt": prompt.text,
+            "negative_prompt": prompt.negative or None,
+            _frames_argument(self.pipeline): frames,
+            "fps": fps,
+            "frame_rate": fps,
+            "generator": torch.Generator("cpu").manual_seed(seed),
+            "output_type": "np",
+        }
+        if self.steps:
+            arguments["num_inference_steps"] = self.steps
+        if self.guidance:
+            arguments["guidance_scale"] = self.guidance
+        if width:
+            arguments |= {"width": width, "height": height}
+        if picture is not None:
+            arguments["image"] = Image.fromarray(fitted(picture, (width, height)) if width else picture)
+        return arguments | self.extra
+
+
+def _sibling(pipeline: Pipeline) -> str:
+    """The pipeline that begins otherwise, with or without a picture, with the same weights; empty: there is none."""
+    name = pipeline.kind.__name__
+    if name.startswith("Wan") and not pipeline.config.get("expand_timesteps"):
+        return ""
+    return _SIBLINGS.get(name) or next((plain for plain, other in _SIBLINGS.items() if other == name), "")
+
+
+def as_pictures(result: Any, model: str) -> list[np.ndarray]:
+    """The frames of a pipeline's result: each (H, W, 3) uint8 RGB with even sides.
+
+    Raises
+    ------
+    Refused
+        They are no pictures.
+    """
+    videos = next((getattr(result, name) for name in ("frames", "video", "videos") if hasattr(result, name)), None)
+    frames = [np.asarray(frame) for frame in (result if videos is None else videos)[0]]
+    if not frames or not all(np.isfinite(frame).all() for frame in frames):
+        raise Refused(f"The pipeline {model} gave no pictures but invalid numbers: try dtype=bfloat16 or float32.")
+    height, width = (side // 2 * 2 for side in frames[0].shape[:2])
+    if frames[0].dtype != np.uint8:
+        frames = [np.clip(255.0 * frame + 0.5, 0, 255).astype(np.uint8) for frame in frames]
+    return [frame[:height, :width, :3] for frame in frames]

@@ -1,0 +1,53 @@
+"""A generator that plays a video which is already there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exoactor_core.errors import BadInput
+from exoactor_core.stages import GenerateRequest, Generation, Progress, no_progress
+from exoactor_core.video import Video
+
+
+class FilePlayer:
+    """Take a given video as the generation, whatever the instruction says.
+
+    Parameters
+    ----------
+    path
+        The video file.
+    """
+
+    judged = False
+
+    def __init__(self, path: str = "") -> None:
+        self.path = path
+
+    def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
+        """Read the video and decode it once, so that damage shows here and not in a later stage.
+
+        Raises
+        ------
+        BadInput
+            No path is set, or the file is missing, empty, damaged, or no video.
+        """
+        if not self.path:
+            raise BadInput("The generator 'file' has no video to play: set its option path.")
+        path = Path(self.path).expanduser()
+        if not path.is_file():
+            raise BadInput(f"There is no video file {path}: set the generator's option path to one.")
+        progress(0.0, f"Reading {path.name}")
+        video = Video.load(path)
+        count = 0
+        try:
+            for _ in video.frames():
+                count += 1
+                if count % 10 == 0:
+                    progress(min(0.99, count / max(1, video.frame_count)), f"Reading frame {count}")
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+        progress(1.0, f"{count} frames read")
+        note = "the instruction is not used by this backend"
+        if request.scene_image is not None:
+            note = "the instruction and the scene image are not used by this backend"
+        return Generation(video, None, {"frames": count, "seconds": count / video.fps, "note": note})

@@ -1,0 +1,537 @@
+"""Video models behind an HTTP service: plan, prompt, submit, poll, download; `providers` describes each service."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Interval
+from pydantic import TypeAdapter, ValidationError
+
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
+from exoactor_core.stages import GenerateRequest, Generation, OnJob, OnPlan, Progress, Seed, no_progress
+from exoactor_core.video import Video
+from exoactor_gen.embodiment.embodiment import load_embodiment
+from exoactor_gen.http_client import Request, Tick, Web, pause, refusal
+from exoactor_gen.image import data_url
+from exoactor_gen.options import json_object, shifted
+from exoactor_gen.planning.planners import load_planner, plan_only, told
+from exoactor_gen.video_models.inputs import Inputs
+from exoactor_gen.video_models.prompt import Prompt, Template
+
+DOWNLOADS = 3
+"""How often a video is fetched that arrives damaged."""
+DOWNLOAD_LIMIT = 600.0
+"""s that the download of one video takes at most."""
+SHORTEST_POLL = 1.0
+"""s between two requests for the state of a job, whatever the service says."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a service is asked for."""
+
+    prompt: Prompt
+    model: str
+    aspect: str
+    """'16:9' or '9:16'."""
+    resolution: str
+    """'720p' and the like."""
+    seed: int
+    image: np.ndarray | None
+    """(H, W, 3) RGB, the first frame."""
+    extra: dict[str, Any]
+    """Fields that the user adds to the service's own; None takes one away."""
+    inputs: Inputs | None = None
+    """What the model takes, where it is not the one that the service's own fields are meant for."""
+
+    def fields(self, **own: Any) -> dict[str, Any]:
+        """The service's fields with the user's over them; "{picture}" is the picture as a data URL.
+
+        Raises
+        ------
+        BadInput
+            The model takes no picture, or wants something else too.
+        """
+        picture = None if self.image is None else data_url(self.image)
+        if self.inputs:
+            negative = self.prompt.negative if self.inputs.name("negative") else ""
+            prompt = self.prompt.text if negative else self.prompt.whole
+            own = self.inputs.fill(
+                prompt, negative, picture, self.prompt.seconds, self.aspect, self.resolution, self.seed
+            )
+        wanted = {name: picture if value == "{picture}" else value for name, value in {**own, **self.extra}.items()}
+        filled = {name: value for name, value in wanted.items() if value is not None}
+        if self.inputs and (lacking := self.inputs.lacking(filled)):
+            raise BadInput(
+                f"The model {self.model} wants {', '.join(lacking)} too: give a picture where it is one (--image), or "
+                f'the option extra, such as {{"{lacking[0]}": ...}}.'
+            )
+        return filled
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted job."""
+
+    id: str
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """All that is needed to fetch the video of a job later on, by another process; JSON-ready but for the dataclass."""
+
+    generator: str
+    """Name of the backend."""
+    base_url: str
+    model: str
+    job: str
+    links: dict[str, str]
+    metrics: dict[str, Any]
+    """Figures of the generation that were known when the job was submitted."""
+    plan: dict[str, Any]
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> JobRecord:
+        """Read what was written; raises `BadInput` where it is no record."""
+        try:
+            return _RECORD.validate_python(data)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(map(str, wrong["loc"]))
+            raise BadInput(f"This is no record of a video job: '{place}' {wrong['msg'].lower()}.") from None
+
+
+_RECORD = TypeAdapter(JobRecord)
+
+
+@dataclass(frozen=True)
+class Working:
+    """A job that is not done: how far it is, where the service says it, and what it is doing."""
+
+    text: str
+    fraction: float | None = None
+    at_once: bool = False
+    """There is more to see already."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that is done: where its video is, or its bytes."""
+
+    url: str = ""
+    data: bytes = b""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Hosted:
+    """A video model behind an HTTP service.
+
+    Parameters
+    ----------
+    model
+        The service's name of the model; empty: the one that was chosen for it here.
+    base_url
+        Where the service is; empty: its own address, if it has one.
+    planner
+        What turns the instruction into a plan: auto (the rules as far as they understand, the rest in its own words),
+        rules (the mannequin's task language), verbatim (the words as they stand), endpoint (a language model behind an
+        OpenAI-compatible URL) or local (one of transformers).
+    planner_model
+        Language model of the planners endpoint and local.
+    planner_url
+        Base URL of the planner endpoint; empty: OpenAI's.
+    template
+        File of the prompt template; empty: the project's own, exoactor_gen/prompts/capture.yaml.
+    seconds
+        Length of the video; 0: the shortest that the service offers and the plan fits in.
+    aspect
+        16:9 or 9:16; with a picture of the scene most services take its shape.
+    resolution
+        480p, 720p or 1080p, as far as the service has it; motion is read no better from more than 720p.
+    seed
+        For the same video again, where the service takes one.
+    embody
+        What turns the robot in the scene's picture into a person: openai or gemini (with a model after a colon), or the
+        repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
+    embody_url
+        Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
+    embody_tries
+        How many pictures are made until one whole person stands where the robot stood.
+    robot
+        Where the robot is in the picture: left,top,right,bottom in px; empty: it is looked for.
+    extra
+        JSON object of further fields of the service's request; null takes one of ours away, "{picture}" stands for the
+        picture of the scene.
+    timeout
+        s until a job that is not done is cancelled.
+    poll
+        s between two looks at the job.
+    budget
+        USD that the videos of one task may cost in all; a job that would exceed it, or whose price is not known, is not
+        submitted. 0: no limit.
+    """
+
+    backend: ClassVar[str]
+    """Name of the backend's entry point."""
+    title: ClassVar[str]
+    home: ClassVar[str]
+    """Default base URL."""
+    needs_url: ClassVar[str] = ""
+    """Why the option base_url must be given, and to what, where it must."""
+    key_name: ClassVar[str]
+    """Environment variable of the key."""
+    key_header: ClassVar[tuple[str, str]] = ("Authorization", "Bearer ")
+    key_from: ClassVar[str]
+    """Where one gets a key."""
+    default_model: ClassVar[str]
+    lengths: ClassVar[tuple[int, ...]]
+    """Seconds that a video can have."""
+    longest_prompt: ClassVar[int] = 4000
+    """Characters."""
+    takes_negative: ClassVar[bool] = True
+    takes_seed: ClassVar[bool] = True
+    price_list: ClassVar[str]
+    """Where its prices stand."""
+    prices: ClassVar[dict[str, float]] = {}
+    """What it said there of models at 720p, without sound where there is a choice, USD per second; as of"""
+    prices_read: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        model: str = "",
+        base_url: str = "",
+        planner: str = "auto",
+        planner_model: str = "",
+        planner_url: str = "",
+        template: str = "",
+        seconds: Annotated[int, Interval(ge=0, le=600)] = 0,
+        aspect: str = "16:9",
+        resolution: str = "720p",
+        seed: Seed = 0,
+        embody: str = "",
+        embody_url: str = "",
+        embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4,
+        robot: str = "",
+        extra: str = "",
+        timeout: Annotated[float, Interval(ge=0.001, le=86400.0)] = 900.0,
+        poll: Annotated[float, Interval(ge=0.001, le=3600.0)] = 5.0,
+        budget: Annotated[float, Interval(ge=0.0, le=100000.0)] = 0.0,
+    ) -> None:
+        if aspect not in ("16:9", "9:16"):
+            raise BadInput(f"The aspect is {aspect}, but 16:9 or 9:16 is needed.")
+        if resolution not in ("480p", "720p", "1080p"):
+            raise BadInput(f"The resolution is {resolution}, but 480p, 720p or 1080p is needed.")
+        if not 0 <= seed < 2**31:
+            raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
+        if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
+            raise BadInput(f"timeout and poll are {timeout:g} and {poll:g}, but must be positive numbers of seconds.")
+        if not (math.isfinite(budget) and budget >= 0):
+            raise BadInput(f"The budget is {budget:g}, but must be USD, 0 or more.")
+        if self.needs_url and not base_url:
+            raise Missing(self.needs_url)
+        self.extra = json_object(extra, '{"guidance_scale": 4}')
+        self.model, self.base_url = model, base_url or self.home
+        self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
+        self._check_seconds(self.lengths)
+        self.timeout, self.poll, self.budget = timeout, max(poll, SHORTEST_POLL), budget
+        key = self.key(self.base_url)
+        self.web = Web(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
+        self.model = self.model or self.model_for(False)
+        self.planner = load_planner(planner, planner_model, planner_url)
+        self.template = Template.load(template)
+        self.embody = load_embodiment(embody, embody_url, embody_tries, seed, robot)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a service's docstring end with the options, which are the same for all."""
+        super().__init_subclass__(**kwargs)
+        own, common = inspect.cleandoc(cls.__doc__ or ""), inspect.cleandoc(Hosted.__doc__ or "")
+        cls.__doc__ = f"{own}\n\n{common[common.index('Parameters') :]}"
+
+    # --- what a service tells of itself ---------------------------------------------------------------------------
+
+    @classmethod
+    def key(cls, base_url: str) -> str:
+        """The key for this address; raises `Missing` where the service wants one and none is set."""
+        key = os.environ.get(cls.key_name, "").strip()
+        if not key:
+            raise Missing(f"{cls.title} needs a key: set {cls.key_name} in the environment ({cls.key_from}).")
+        return key
+
+    @classmethod
+    def ready(cls) -> str:
+        """What `exoactor doctor` says of it; raises `Missing` where base_url must be given, or the key is not set."""
+        if cls.needs_url:
+            raise Missing(cls.needs_url)
+        cls.key(cls.home)
+        return f"{cls.key_name} is set"
+
+    def model_for(self, with_picture: bool) -> str:
+        """The model where the user names none."""
+        return self.default_model
+
+    def passes(self, reason: str) -> bool:
+        """Whether a 429 with this reason passes by waiting."""
+        return not any(word in reason.lower() for word in ("insufficient_quota", "billing", "balance", "credit"))
+
+    def inputs(self, model: str, tick: Tick) -> Inputs | None:
+        """What this model takes, where the service tells it of each, and the fields of `submit` are another's.
+
+        Raises
+        ------
+        ExoActorError
+            As `Web.fetch`; other errors mean that the answer is in another form.
+        """
+        return None
+
+    def submit(self, ask: Ask) -> Request:
+        """The request that begins a job."""
+        raise NotImplementedError
+
+    def begun(self, answer: Any) -> Job:
+        """The job that the answer names; a KeyError, IndexError or TypeError means that it names none."""
+        raise NotImplementedError
+
+    def look(self, job: Job) -> Request:
+        """The request that asks how far the job is."""
+        raise NotImplementedError
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """What the answer says; raises `Refused` where the job failed."""
+        raise NotImplementedError
+
+    def cancel(self, job: Job) -> Request | None:
+        """The request that ends a job early, where the service has one."""
+        return None
+
+    # --- the work ---------------------------------------------------------------------------------------------------
+
+    plans = resumable = True
+
+    @classmethod
+    def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
+        """The plan alone; raises as `planned`. Lengths are those of the default model."""
+        return plan_only(request, float(options.get("seconds") or cls.lengths[-1]), **options)
+
+    def __call__(
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
+    ) -> Generation:
+        """Make the video, or fetch that of the job that the request names.
+
+        A job is submitted once: none of the services documents an idempotency key. Where it is open whether a service
+        took a job, the error says so.
+
+        Raises
+        ------
+        BadInput
+            The plan cannot be made, is too long, or the service does not accept the request.
+        Missing
+            The service cannot be reached, refuses the key or wants to be paid.
+        Refused
+            It refuses the content, fails, or is not done in time; or the job would exceed the budget.
+        """
+        start = time.monotonic()
+        said = [0.0, "Planning"]
+
+        def tick() -> None:
+            progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
+
+        if request.job is not None:
+            record, picture = JobRecord.read(request.job), None
+            return self._collect(record, progress, tick, said, start, picture)
+        picture, embodied, model = request.scene_image, None, self.model
+        if picture is not None and model == self.model_for(False):
+            model = self.model_for(True)
+        notes: dict[str, Any] = {}
+        inputs = self._inputs(model, tick, notes)
+        lengths = inputs.lengths(self.lengths) if inputs else self.lengths
+        self._check_seconds(lengths)
+        longest = float(self.seconds or lengths[-1])
+        plan = told(request, self.planner, longest, tick, progress, on_plan)
+        seconds = self.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
+        prompt = self.template.fill(plan, seconds, picture is not None)
+        takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
+        length, most = len(prompt.text if takes_negative else prompt.whole), self.longest_prompt
+        most = (inputs.longest_prompt if inputs else None) or most
+        if length > most:
+            raise BadInput(
+                f"The prompt has {length} characters, but {self.title} takes {most}: shorten the plan or the template."
+            )
+        if self.embody:
+            said[:] = [0.0, "Turning the robot into a person"]
+            picture, embodied = self.embody(picture, tick, request.attempt)
+        seed = shifted(self.seed, request.attempt)
+        ask = Ask(prompt, model, self.aspect, self.resolution, seed, picture, self.extra, inputs)
+        cost = self._cost(model, seconds)
+        self._check_budget(model, seconds, request.attempt + 1)
+        said[:] = [0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else "")]
+        answer = self.web.ask(self.submit(ask), tick, time.monotonic() + self.timeout)
+        try:
+            job = self.begun(answer)
+        except (KeyError, IndexError, TypeError):
+            raise Refused(f"{self.title} took the task but named no job: is {self.base_url} its address?") from None
+        metrics = {
+            "provider": self.title,
+            "model": model,
+            "job": job.id,
+            "seed": seed if (inputs.name("seed") if inputs else self.takes_seed) else None,
+            **prompt.record(),
+            **notes,
+        }
+        if embodied:
+            metrics["embodiment"] = embodied
+        if cost:
+            metrics["cost"] = cost
+        record = JobRecord(self.backend, self.base_url, model, job.id, job.links, metrics, plan.data())
+        if on_job is not None:
+            on_job(asdict(record))
+        said[:] = [0.05, f"{self.title} has the task" + (f", {cost}" if cost else "")]
+        return self._collect(record, progress, tick, said, start, picture)
+
+    def _collect(
+        self, record: JobRecord, progress: Progress, tick: Tick, said: list[Any], start: float,
+        picture: np.ndarray | None,
+    ) -> Generation:  # fmt: skip
+        """Wait for a job and fetch its video."""
+        job = Job(record.job, dict(record.links))
+        try:
+            done = self._wait(job, tick, said, start, time.monotonic() + self.timeout)
+            said[:] = [0.92, "Downloading the video"]
+            video, frames = self._download(done, tick)
+        except (Cancelled, KeyboardInterrupt):
+            self._end(job)
+            raise
+        except (BadInput, Missing, Refused) as error:
+            raise type(error)(f"{error} The job was {job.id} of {self.title}.") from None
+        progress(1.0, f"{frames} frames from {self.title}")
+        figures = {
+            "seconds": frames / video.fps,
+            "frames": frames,
+            "waited": round(time.monotonic() - start, 1),
+            **done.notes,
+        }
+        return Generation(video, None, record.metrics | figures, record.plan, picture=picture)
+
+    def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
+        """What the model takes, as far as it can be known."""
+        try:
+            return self.inputs(model, tick)
+        except (BadInput, Missing, Refused) as error:  # a private model, say
+            reason = str(error)
+        except (LookupError, TypeError, AttributeError, StopIteration):
+            reason = "it is not in the form that is known"
+        notes["note"] = f"What {model} takes could not be read ({reason}): it was asked as {self.default_model} is."
+        return None
+
+    def _check_seconds(self, lengths: tuple[int, ...]) -> None:
+        if self.seconds and self.seconds not in lengths:
+            raise BadInput(f"{self.title} makes videos of {_listed(lengths)} s, not of {self.seconds} s.")
+
+    def _wait(self, job: Job, tick: Tick, said: list[Any], start: float, until: float) -> Done:
+        while True:
+            answer = self.web.ask(self.look(job), tick, until)
+            try:
+                state = self.state(job, answer)
+                if isinstance(state, Done) and not state.data and not (isinstance(state.url, str) and state.url):
+                    raise ValueError("no video")
+            except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+                self._end(job)
+                raise Refused(f"{self.title} answered in a way that is not known for its job.") from None
+            except ExoActorError:
+                self._end(job)  # it failed, or the service names a state that is not known here
+                raise
+            if isinstance(state, Done):
+                return state
+            guess = 1.0 - math.exp((start - time.monotonic()) / 120.0)
+            done = guess if state.fraction is None else state.fraction
+            said[:] = [max(said[0], 0.05 + 0.85 * min(1.0, max(0.0, done))), f"{self.title}: {state.text}"]
+            if time.monotonic() + self.poll > until:
+                self._end(job)
+                raise Refused(
+                    f"{self.title} was not done after {self.timeout:g} s, and its job was cancelled: set the option "
+                    "timeout higher, or try later."
+                )
+            pause(SHORTEST_POLL if state.at_once else self.poll, tick)
+
+    def _download(self, done: Done, tick: Tick) -> tuple[Video, int]:
+        """Fetch the video and decode it once, so that damage shows here; returns it and its number of frames."""
+        wrong = ""
+        for _ in range(DOWNLOADS):
+            data = done.data or self.web.fetch(Request(done.url, limit=DOWNLOAD_LIMIT), tick)
+            try:
+                video, frames = Video.from_bytes(data), 0
+                for _ in video.frames():
+                    frames += 1
+                    if frames % 10 == 0:
+                        tick()
+                return video, frames
+            except BadInput as error:
+                wrong = str(error)
+            if done.data:
+                break
+        raise Refused(f"{self.title} delivered no video that can be read: {wrong}")
+
+    def _end(self, job: Job) -> None:
+        """Cancel the job, so that nothing more is paid for; waits no longer than the user would."""
+        request = self.cancel(job)
+        if request is None:
+            return
+
+        def send() -> None:
+            with contextlib.suppress(ExoActorError):  # then it ends by itself
+                self.web.fetch(request, until=time.monotonic())
+
+        thread = threading.Thread(target=send, name="cancel", daemon=True)
+        thread.start()
+        thread.join(0.8)
+
+    def _price(self, model: str) -> float | None:
+        """USD per second of video; None: not known."""
+        known = self.base_url == self.home and self.resolution == "720p"
+        return self.prices.get(model) if known else None
+
+    def _check_budget(self, model: str, seconds: int, videos: int) -> None:
+        """Raise `Refused` where this many videos of a task exceed the budget, or may do so."""
+        if not self.budget:
+            return
+        price = self._price(model)
+        if price is None:
+            raise Refused(
+                f"The price of {model} at {self.resolution} is not known, so the budget of {self.budget:g} USD cannot "
+                f"be kept: see {self.price_list}, and set the option budget to 0 to have the video made."
+            )
+        if (cost := price * seconds * videos) > self.budget:
+            raise Refused(
+                f"{videos} video{'s' * (videos > 1)} of {seconds} s cost about {cost:.2f} USD, more than the budget of "
+                f"{self.budget:g} USD: nothing was submitted."
+            )
+
+    def _cost(self, model: str, seconds: int) -> str:
+        """What the user pays, as far as it is known."""
+        if not self.base_url.startswith(self.home):
+            return ""
+        if (price := self._price(model)) is not None:
+            return f"about {price * seconds:.2f} USD ({seconds} s at {price:g}, {self.price_list}, {self.prices_read})"
+        return f"{seconds} s by {self.price_list}"
+
+    def failed(self, reason: Any) -> ExoActorError:
+        """The error for a job that the service reports as failed."""
+        return refusal(self.title, str(reason))
+
+
+def _listed(lengths: tuple[int, ...]) -> str:
+    if len(lengths) > 3 and lengths == tuple(range(lengths[0], lengths[-1] + 1)):
+        return f"{lengths[0]} to {lengths[-1]}"
+    return ", ".join(str(n) for n in lengths)

@@ -1,0 +1,140 @@
+"""What a model takes, by the JSON schema that queues of many models publish of each: our wishes under its own names."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from exoactor_core.errors import BadInput
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "prompt": ("prompt", "text_prompt", "text"),
+    "negative": ("negative_prompt",),
+    "picture": ("image_url", "start_image_url", "first_frame_url", "first_frame_image_url", "input_image_url", "image",
+                "start_image", "first_frame", "first_frame_image", "input_image", "image_urls", "images"),
+    "seconds": ("duration", "duration_seconds", "seconds", "video_length", "length"),
+    "frames": ("num_frames", "frames"),
+    "aspect": ("aspect_ratio",),
+    "resolution": ("resolution",),
+    "seed": ("seed",),
+}  # fmt: skip
+"""How the models of fal and Replicate call what we ask for, by their schemas; the first that a model has is meant."""
+_RATES = ("frames_per_second", "fps", "frame_rate")
+_OFF = ("enable_prompt_expansion", "enhance_prompt", "prompt_optimizer", "prompt_extend", "expand_prompt",
+        "generate_audio", "enable_audio", "audio")  # fmt: skip
+"""What would change the prompt, or costs more and is not heard."""
+
+
+class Inputs:
+    """What a model takes.
+
+    Parameters
+    ----------
+    document
+        OpenAPI document that holds the schema.
+    model
+        The model's name, for sentences.
+
+    Raises
+    ------
+    KeyError, StopIteration
+        It holds none.
+    """
+
+    def __init__(self, document: Mapping[str, Any], model: str) -> None:
+        schemas = document["components"]["schemas"]
+        bodies = (path["post"]["requestBody"] for path in document.get("paths", {}).values() if "post" in path)
+        named = "Input" in schemas  # so does Replicate; fal names it in the request
+        schema = (
+            schemas["Input"] if named else _resolved(next(bodies)["content"]["application/json"]["schema"], schemas)
+        )
+        self.model, self.required = model, tuple(schema.get("required", ()))
+        self.fields = {name: _resolved(value, schemas) for name, value in schema["properties"].items()}
+
+    def name(self, what: str) -> str:
+        """How the model calls something; empty where it takes no such thing."""
+        return next((name for name in _NAMES[what] if name in self.fields), "")
+
+    @property
+    def longest_prompt(self) -> int | None:
+        """Characters, where it says so."""
+        return self.fields.get(self.name("prompt"), {}).get("maxLength")
+
+    def lengths(self, usual: tuple[int, ...]) -> tuple[int, ...]:
+        """Seconds that a video can have, shortest first; ``usual`` where the schema does not say."""
+        if name := self.name("seconds"):
+            field = self.fields[name]
+            if choices := [n for n in map(_number, field.get("enum", ())) if n]:
+                return tuple(sorted({int(n) for n in choices}))
+            low, high = field.get("minimum", usual[0]), field.get("maximum", usual[-1])
+        elif name := self.name("frames"):
+            field, rate = self.fields[name], self._rate()
+            low, high = (field.get(key, rate * n) / rate for key, n in (("minimum", usual[0]), ("maximum", usual[-1])))
+        else:
+            return usual
+        return tuple(range(max(1, math.ceil(low)), math.floor(high) + 1)) or (max(1, round(low)),)
+
+    def fill(
+        self, prompt: str, negative: str, picture: str | None, seconds: int, aspect: str, resolution: str, seed: int
+    ) -> dict[str, Any]:
+        """The request's fields; the picture is a URL.
+
+        Raises
+        ------
+        BadInput
+            There is a picture, but the model takes none, or it takes no words.
+        """
+        if not self.name("prompt") or (picture and not self.name("picture")):
+            what = "picture: take one that begins with a picture" if self.name("prompt") else "words"
+            raise BadInput(f"The model {self.model} takes no {what}; it takes {', '.join(self.fields)}.")
+        wishes: dict[str, Any] = {"prompt": prompt, "negative": negative or None, "seed": seed}
+        wishes["seconds"] = self._choice("seconds", seconds)
+        wishes["resolution"] = self._choice("resolution", _number(resolution) or 0, resolution)
+        if picture:
+            many = self.fields[self.name("picture")].get("type") == "array"
+            wishes["picture"] = [picture] if many else picture
+        elif aspect in self.fields.get(self.name("aspect"), {}).get("enum", [aspect]):
+            wishes["aspect"] = aspect
+        if not self.name("seconds") and (name := self.name("frames")):
+            field, frames = self.fields[name], 4 * math.ceil(seconds * self._rate() / 4) + 1  # as most models count
+            wishes["frames"] = min(max(frames, field.get("minimum", 1)), field.get("maximum", frames))
+        filled = {self.name(what): value for what, value in wishes.items() if self.name(what) and value is not None}
+        return filled | {name: False for name in _OFF if self.fields.get(name, {}).get("type") == "boolean"}
+
+    def lacking(self, filled: Iterable[str]) -> list[str]:
+        """What the model wants besides, and nothing is known to be given for."""
+        return [name for name in self.required if name not in set(filled)]
+
+    def _choice(self, what: str, number: float, otherwise: str = "") -> Any:
+        """A number as the model writes it: the next one up of its choices, or the largest; None: it takes none such."""
+        field = self.fields.get(self.name(what), {})
+        if choices := sorted((n, i) for i, n in enumerate(map(_number, field.get("enum", ()))) if n):
+            return field["enum"][next((i for n, i in choices if n >= number), choices[-1][1])]
+        if "enum" in field:
+            return None
+        if field.get("type") == "string":
+            return otherwise or re.sub(r"\d+(\.\d+)?", f"{number:g}", str(field.get("default") or "0"), count=1)
+        return int(number)
+
+    def _rate(self) -> float:
+        """Frames per second."""
+        return float(next((v for n in _RATES if (v := self.fields.get(n, {}).get("default"))), 24.0))
+
+
+def _resolved(value: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema with what it refers to and may be, but for null."""
+    out = {key: v for key, v in value.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")}
+    parts = [schemas[value["$ref"].rpartition("/")[2]]] if "$ref" in value else []
+    parts += value.get("allOf", []) + value.get("anyOf", []) + value.get("oneOf", [])
+    for part in parts:
+        if part.get("type") != "null":
+            out = {**_resolved(part, schemas), **out}
+    return out
+
+
+def _number(value: Any) -> float | None:
+    """The number in '8s', '720p', '5' or 5."""
+    found = re.search(r"\d+(\.\d+)?", str(value))
+    return float(found[0]) if found else None

@@ -1,0 +1,130 @@
+"""From a plan to what a video model is told, by a template: the wording that lets the motion be read afterwards."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.language import START
+from exoactor_gen.plan import Plan, validated
+
+SHIPPED = Path(__file__).parents[1] / "prompts" / "capture.yaml"
+SHORT = SHIPPED.with_name("short.yaml")
+"""For models that read few words."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a video model is told."""
+
+    text: str
+    negative: str
+    seconds: int
+    """Length of the video."""
+    template: str
+    """Name and version of the template."""
+
+    @property
+    def whole(self) -> str:
+        """Both in one text, for models that take no negative prompt."""
+        return f"{self.text} Avoid: {self.negative}." if self.negative else self.text
+
+    def record(self) -> dict[str, Any]:
+        """What is kept with the video."""
+        return {"prompt": self.text, "negative_prompt": self.negative, "template": self.template}
+
+
+class Template(BaseModel):
+    """A template's file; its comments say what each field is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: int
+    camera_height: float = 1.2
+    step: str
+    rest: str = ""
+    text: str
+    text_with_picture: str = ""
+    negative: str = ""
+
+    @classmethod
+    def load(cls, path: str | Path = "") -> Template:
+        """Read a template; empty: the project's own.
+
+        Raises
+        ------
+        BadInput
+            There is no such file, or it is no template.
+        """
+        path = Path(path).expanduser() if path else SHIPPED
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"Cannot read the prompt template {path}: {getattr(error, 'strerror', error)}.") from None
+        except yaml.YAMLError as error:
+            raise BadInput(f"The prompt template {path} is no YAML: {' '.join(str(error).split())}.") from None
+        if not isinstance(content, dict):
+            raise BadInput(f"The prompt template {path} holds no fields: compare {SHIPPED}.")
+        return validated(cls, content, f"The prompt template {path}")
+
+    def fill(self, plan: Plan, seconds: int, with_picture: bool = False) -> Prompt:
+        """Say a plan.
+
+        Parameters
+        ----------
+        plan
+            What the person does.
+        seconds
+            Length of the video; what the plan leaves of it, the person stands still.
+        with_picture
+            The video begins with a picture of the scene.
+
+        Raises
+        ------
+        BadInput
+            The template names a field that does not exist.
+        """
+        steps, begin = [], 0.0
+        for action in plan.actions:
+            end = begin + action.seconds
+            described = action.description.strip().rstrip(".")
+            described = re.sub(
+                r"^(the |a )?(person|human|adult|man|woman|robot|he|she|they) ", "", described, flags=re.I
+            )
+            steps.append(
+                self._put(self.step, begin=f"{begin:.1f}", end=f"{end:.1f}", description=described, verb=action.verb)
+            )
+            begin = end
+        if self.rest and seconds - begin > 0.5:
+            steps.append(self._put(self.rest, seconds=seconds))
+        text = self.text_with_picture if with_picture and self.text_with_picture else self.text
+        text = self._put(
+            text,
+            actions=" ".join(steps),
+            seconds=seconds,
+            camera_height=f"{self.camera_height:g}",
+            objects=", ".join(name for name in plan.objects if name != START),
+        )
+        negative = " ".join(self.negative.split()).rstrip(".")
+        return Prompt(" ".join(text.split()), negative, seconds, f"{self.name} {self.version}")
+
+    def _put(self, text: str, **fields: Any) -> str:
+        """Fill fields in, and leave out each [sentence] with an empty one."""
+
+        def optional(match: re.Match[str]) -> str:
+            names = re.findall(r"{(\w+)}", match[1])
+            return match[1] if all(fields.get(name) not in ("", None) for name in names) else ""
+
+        try:
+            return re.sub(r"\[([^\]]*)\]", optional, text).format(**fields)
+        except (KeyError, IndexError, ValueError) as error:
+            known = ", ".join(f"{{{name}}}" for name in fields)
+            raise BadInput(f"The prompt template {self.name} has a field that is unknown or broken ({error}): "
+                           f"known here are {known}.") from None  # fmt: skip

@@ -1,0 +1,443 @@
+"""The services that `hosted` can ask, each as it documents itself; where it does is said with it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import urllib.parse
+from typing import Any
+
+from exoactor_gen.http_client import Request, Tick, explain, travels_open
+from exoactor_gen.image import base64_jpeg, jpeg
+from exoactor_gen.video_models.hosted import Ask, Done, Hosted, Job, Working
+from exoactor_gen.video_models.inputs import Inputs
+
+
+class Omni(Hosted):
+    """Google's Gemini Omni by the Gemini API; key in GEMINI_API_KEY.
+
+    The successor of Veo there. Protocol: Interactions API, https://ai.google.dev/gemini-api/docs/omni and the types of
+    github.com/googleapis/python-genai (interactions: background, response_format of type video, status, steps).
+    """
+
+    backend = "omni"
+    title = "Gemini Omni"
+    home = "https://generativelanguage.googleapis.com/v1beta"
+    key_name = "GEMINI_API_KEY"
+    key_header = ("x-goog-api-key", "")
+    key_from = "from aistudio.google.com"
+    default_model = "gemini-omni-1.2-flash"
+    lengths = tuple(range(3, 16))
+    takes_negative = takes_seed = False
+    price_list = "ai.google.dev/gemini-api/docs/pricing"
+
+    def submit(self, ask: Ask) -> Request:
+        """POST interactions."""
+        given: Any = ask.prompt.whole
+        if ask.image is not None:
+            picture = {"type": "image", "data": base64_jpeg(ask.image), "mime_type": "image/jpeg"}
+            given = [picture, {"type": "text", "text": ask.prompt.whole}]
+        form = {
+            "type": "video", "delivery": "uri", "aspect_ratio": ask.aspect,
+            "resolution": "360p" if ask.resolution == "480p" else ask.resolution,
+            "duration": f"{ask.prompt.seconds}s",
+        }  # fmt: skip
+        body = ask.fields(model=ask.model, input=given, background=True, response_format=form)
+        return Request("interactions", "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{id}."""
+        return Job(answer["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET interactions/ID."""
+        return Request(f"interactions/{_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, steps: [{type, content: [{type: video, uri}]}], error}; a refusal is complete, with words only."""
+        status = answer["status"]
+        if status in ("queued", "in_progress"):
+            return Working(status.replace("_", " "))
+        contents = [c for s in answer.get("steps") or [] for c in s.get("content") or [] if s["type"] == "model_output"]
+        for content in contents:
+            if content["type"] == "video":
+                if content.get("data"):
+                    return Done(data=base64.b64decode(content["data"]))
+                return Done(content["uri"])
+        said = explain(answer.get("error") or answer.get("errors")) or " ".join(c.get("text", "") for c in contents)
+        if status == "completed":
+            raise self.failed(f"no video, blocked by its safety policy: {said}")
+        raise self.failed(said or status)
+
+    def cancel(self, job: Job) -> Request:
+        """POST interactions/ID/cancel."""
+        return Request(f"interactions/{_quoted(job.id)}/cancel", "POST", harmless=True)
+
+
+class Veo(Hosted):
+    """Google's Veo, in a project of Google Cloud; key in GOOGLE_ACCESS_TOKEN.
+
+    Protocol: predictLongRunning and fetchPredictOperation of
+    https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/video/generate-videos-from-text.
+    """
+
+    backend = "veo"
+    title = "Veo"
+    home = ""
+    needs_url = (
+        "Veo is asked in your own project of Google Cloud: set the option base_url to its address, as the README has "
+        "it, and GOOGLE_ACCESS_TOKEN in the environment (from gcloud auth print-access-token)."
+    )
+    key_name = "GOOGLE_ACCESS_TOKEN"
+    key_from = "from gcloud auth print-access-token"
+    default_model = "veo-3.1-generate-001"
+    lengths = (4, 6, 8)
+    price_list = "cloud.google.com/vertex-ai/generative-ai/pricing"
+
+    def submit(self, ask: Ask) -> Request:
+        """POST models/MODEL:predictLongRunning."""
+        instance: dict[str, Any] = {"prompt": ask.prompt.text}
+        if ask.image is not None:
+            instance["image"] = {"bytesBase64Encoded": base64_jpeg(ask.image), "mimeType": "image/jpeg"}
+        parameters = ask.fields(
+            aspectRatio=ask.aspect,
+            durationSeconds=ask.prompt.seconds,
+            resolution="1080p" if ask.resolution == "1080p" else "720p",
+            negativePrompt=ask.prompt.negative or None,
+            personGeneration="allow_adult",
+            seed=ask.seed,
+            generateAudio=False,
+            sampleCount=1,
+        )
+        body = {"instances": [instance], "parameters": parameters}
+        return Request(f"models/{_quoted(ask.model)}:predictLongRunning", "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{name}: of the operation."""
+        return Job(answer["name"])
+
+    def look(self, job: Job) -> Request:
+        """POST models/MODEL:fetchPredictOperation."""
+        what = {"operationName": job.id}
+        return Request(f"models/{_quoted(self.model)}:fetchPredictOperation", "POST", json=what, harmless=True)
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{done, error, response: {videos: [{bytesBase64Encoded}], raiMediaFilteredReasons}}."""
+        if not answer.get("done"):
+            return Working("generating")
+        if answer.get("error"):
+            raise self.failed(explain(answer["error"]))
+        response = answer["response"]
+        if videos := response.get("videos"):
+            return Done(data=base64.b64decode(videos[0]["bytesBase64Encoded"]))
+        reasons = response.get("raiMediaFilteredReasons") or ["no video came"]
+        raise self.failed("its safety filter kept the video: " + " ".join(map(str, reasons)))
+
+
+class Kling(Hosted):
+    """Kuaishou's Kling; key in KLING_API_KEY.
+
+    Protocol: text-to-video/MODEL, image-to-video/MODEL and tasks of
+    https://kling.ai/document-api/api/video/3-0-omni/text-to-video and .../image-to-video, errors of
+    https://kling.ai/document-api/api/get-started/error-codes.
+    """
+
+    backend = "kling"
+    title = "Kling"
+    home = "https://api-singapore.klingai.com"
+    key_name = "KLING_API_KEY"
+    key_from = "from kling.ai/dev"
+    default_model = "kling-3.0"
+    lengths = tuple(range(3, 16))
+    longest_prompt = 3072
+    takes_negative = takes_seed = False
+    price_list = "kling.ai/document-api/pricing/base/video"
+    prices = {"kling-3.0": 0.084, "kling-3.0-turbo": 0.112}  # noqa: RUF012
+    prices_read = "2026-10-08"
+
+    def passes(self, reason: str) -> bool:
+        """1100 to 1102: the account is in arrears, or its package is used up."""
+        return not any(f"({code})" in reason for code in (1100, 1101, 1102))
+
+    def submit(self, ask: Ask) -> Request:
+        """POST text-to-video/MODEL or image-to-video/MODEL; several shots in one video are the default there."""
+        settings = {
+            "resolution": "1080p" if ask.resolution == "1080p" else "720p", "duration": ask.prompt.seconds,
+            "audio": "off", "multi_shot": False,
+        }  # fmt: skip
+        if ask.image is None:
+            body = ask.fields(prompt=ask.prompt.whole, settings=settings | {"aspect_ratio": ask.aspect})
+            return Request(f"text-to-video/{_quoted(ask.model)}", "POST", json=body)
+        contents = [
+            {"type": "prompt", "text": ask.prompt.whole},
+            {"type": "first_frame", "url": base64_jpeg(ask.image)},
+        ]
+        body = ask.fields(contents=contents, settings=settings)
+        return Request(f"image-to-video/{_quoted(ask.model)}", "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{code, message, data: {id}}."""
+        return Job(self._data(answer)["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET tasks?task_ids=ID."""
+        return Request(f"tasks?task_ids={_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{code, data: [{status, message, outputs: [{type, url}], billing}]}; results are kept for 30 days."""
+        data = self._data(answer)
+        if data == []:  # so new that it is not listed yet
+            return Working("waiting")
+        task = data[0] if isinstance(data, list) else data
+        status = task["status"]
+        if status in ("submitted", "processing"):
+            return Working("waiting" if status == "submitted" else "generating")
+        if status != "succeeded":
+            raise self.failed(task.get("message") or status)
+        billed = {"billed": task["billing"]} if task.get("billing") else {}
+        urls = [output["url"] for output in task["outputs"] if output["type"] == "video"]
+        return Done(urls[0], notes=billed)
+
+    def _data(self, answer: Any) -> Any:
+        if answer["code"]:
+            raise self.failed(explain(answer))
+        return answer["data"]
+
+
+class Sora(Hosted):
+    """OpenAI's Videos API, also spoken by servers of one's own; key in OPENAI_API_KEY.
+
+    OpenAI itself closed it on 2026-09-24. With base_url, such as http://gpu:8091/v1, it reaches Wan, HunyuanVideo and
+    others on a vLLM-Omni or another server that speaks the same, with no key where the server wants none. Protocol:
+    https://developers.openai.com/api/docs/guides/video-generation and
+    https://docs.vllm.ai/projects/vllm-omni/en/latest/serving/videos_api.
+    """
+
+    backend = "sora"
+    title = "Sora"
+    home = "https://api.openai.com/v1"
+    needs_url = (
+        "OpenAI closed its Videos API on 2026-09-24: set the option base_url to a server of one's own that speaks it, "
+        "such as vLLM-Omni."
+    )
+    key_name = "OPENAI_API_KEY"
+    key_from = "from platform.openai.com; a server of one's own, in base_url, may want none"
+    default_model = "sora-2"
+    lengths = (4, 8, 12, 16, 20)
+    price_list = "openai.com/api/pricing"
+
+    @classmethod
+    def key(cls, base_url: str) -> str:
+        """A server of one's own may want none, and gets none without https, where it could be read on the way."""
+        if base_url == cls.home:
+            return super().key(base_url)
+        return "" if travels_open(base_url) else os.environ.get(cls.key_name, "").strip()
+
+    @property
+    def _own(self) -> bool:
+        return self.base_url != self.home
+
+    @property
+    def takes_negative(self) -> bool:
+        """OpenAI takes no negative prompt; the others do."""
+        return self._own
+
+    @property
+    def takes_seed(self) -> bool:
+        """OpenAI takes no seed; the others do."""
+        return self._own
+
+    def model_for(self, with_picture: bool) -> str:
+        """A server of one's own knows its one model."""
+        return "" if self._own else self.default_model
+
+    def submit(self, ask: Ask) -> Request:
+        """POST videos, as a form; the picture must have the video's size."""
+        long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[ask.resolution]
+        width, height = (long, short) if ask.aspect == "16:9" else (short, long)
+        fields = ask.fields(
+            model=ask.model or None,
+            prompt=ask.prompt.text if self._own else ask.prompt.whole,
+            seconds=ask.prompt.seconds,
+            size=f"{width}x{height}",
+            negative_prompt=ask.prompt.negative if self._own else None,
+            seed=ask.seed if self._own else None,
+        )
+        form: dict[str, Any] = {name: str(value) for name, value in fields.items()}
+        if ask.image is not None:
+            form["input_reference"] = ("scene.jpg", "image/jpeg", jpeg(ask.image, (width, height)))
+        return Request("videos", "POST", form=form)
+
+    def begun(self, answer: Any) -> Job:
+        """{id}."""
+        return Job(answer["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET videos/ID."""
+        return Request(f"videos/{_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, progress, error}; the video is at videos/ID/content."""
+        status = answer["status"]
+        if status in ("queued", "in_progress"):
+            return Working(status.replace("_", " "), (answer.get("progress") or 0) / 100.0)
+        if status != "completed":
+            raise self.failed(explain(answer.get("error")) or status)
+        return Done(f"videos/{_quoted(job.id)}/content")
+
+    def cancel(self, job: Job) -> Request:
+        """DELETE videos/ID."""
+        return Request(f"videos/{_quoted(job.id)}", "DELETE")
+
+
+class Fal(Hosted):
+    """Any video model of fal.ai, by its queue; key in FAL_KEY.
+
+    The model is its path there. The fields of Wan 3.0 are known, https://fal.ai/models/alibaba/wan-3.0/text-to-video/api
+    and .../image-to-video/api; those of another model are read in its schema, and the option extra adds to them.
+    Protocol: https://fal.ai/docs/documentation/model-apis/inference/queue and .../errors, .../request-errors; schemas:
+    https://fal.ai/docs/platform-apis/v1/models (expand=openapi-3.0), which want no key.
+    """
+
+    backend = "fal"
+    title = "fal"
+    home = "https://queue.fal.run"
+    catalogue = "https://api.fal.ai/v1/models"
+    key_name = "FAL_KEY"
+    key_header = ("Authorization", "Key ")
+    key_from = "from fal.ai/dashboard/keys"
+    default_model = "alibaba/wan-3.0/text-to-video"
+    lengths = tuple(range(2, 31))
+    takes_negative = False
+    price_list = "fal.ai/models"
+    prices = {"alibaba/wan-3.0/text-to-video": 0.1, "alibaba/wan-3.0/image-to-video": 0.1}  # noqa: RUF012
+    prices_read = "2026-11"
+
+    def model_for(self, with_picture: bool) -> str:
+        """Text and picture have an endpoint each."""
+        return "alibaba/wan-3.0/image-to-video" if with_picture else self.default_model
+
+    def inputs(self, model: str, tick: Tick) -> Inputs | None:
+        """GET the platform's models?endpoint_id=MODEL&expand=openapi-3.0: {models: [{openapi}]}."""
+        if model in (self.default_model, self.model_for(True)):
+            return None
+        answer = self.web.ask(Request(f"{self.catalogue}?endpoint_id={_quoted(model)}&expand=openapi-3.0"), tick)
+        return Inputs(answer["models"][0]["openapi"], model)
+
+    def submit(self, ask: Ask) -> Request:
+        """POST MODEL, with the model's own fields; expanding the prompt would lose what it asks for."""
+        body = ask.fields(
+            prompt=ask.prompt.whole,
+            start_image_url="{picture}",
+            aspect_ratio=ask.aspect if ask.image is None else None,
+            resolution=ask.resolution,
+            duration=ask.prompt.seconds,
+            enable_prompt_expansion=False,
+            audio=False,
+            seed=ask.seed,
+        )
+        return Request(urllib.parse.quote(ask.model), "POST", json=body)
+
+    def begun(self, answer: Any) -> Job:
+        """{request_id, status_url, response_url, cancel_url}."""
+        links = {name: answer[f"{name}_url"] for name in ("status", "response", "cancel")}
+        return Job(answer["request_id"], links)
+
+    def look(self, job: Job) -> Request:
+        """GET its status; when it is complete, its response is the next look."""
+        return Request(job.links["look"] if "look" in job.links else job.links["status"])
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, queue_position, error}, and then {video: {url}}; an error stands in either."""
+        status = answer.get("status")
+        if status == "IN_QUEUE":
+            return Working(f"waiting, {answer.get('queue_position', 0)} before it")
+        if status == "IN_PROGRESS":
+            return Working("generating")
+        if answer.get("error") or answer.get("detail"):
+            raise self.failed(explain(answer))
+        if status == "COMPLETED":
+            job.links["look"] = job.links["response"]
+            return Working("complete", 1.0, at_once=True)
+        video = answer.get("video") or answer["videos"][0]
+        return Done(video if isinstance(video, str) else video["url"])
+
+    def cancel(self, job: Job) -> Request:
+        """PUT its cancel URL."""
+        return Request(job.links["cancel"], "PUT")
+
+
+class Replicate(Hosted):
+    """Any video model of Replicate, by its predictions; key in REPLICATE_API_TOKEN.
+
+    The model is OWNER/NAME, or OWNER/NAME:VERSION for those of the community. The fields of Wan 2.7 are known,
+    https://replicate.com/wan-video/wan-2.7-t2v/api and .../wan-2.7-i2v/api; those of another model are read in its
+    schema, and the option extra adds to them. Protocol: https://replicate.com/docs/reference/http (predictions.create,
+    .get, .cancel, models.get, models.versions.get).
+    """
+
+    backend = "replicate"
+    title = "Replicate"
+    home = "https://api.replicate.com/v1"
+    key_name = "REPLICATE_API_TOKEN"
+    key_from = "from replicate.com/account/api-tokens"
+    default_model = "wan-video/wan-2.7-t2v"
+    lengths = tuple(range(2, 16))
+    price_list = "replicate.com/pricing"
+
+    def model_for(self, with_picture: bool) -> str:
+        """Text and picture have a model each."""
+        return "wan-video/wan-2.7-i2v" if with_picture else self.default_model
+
+    def inputs(self, model: str, tick: Tick) -> Inputs | None:
+        """GET models/OWNER/NAME: {latest_version: {openapi_schema}}, or models/OWNER/NAME/versions/VERSION."""
+        if model in (self.default_model, self.model_for(True)):
+            return None
+        name, _, version = model.partition(":")
+        place = f"models/{urllib.parse.quote(name)}" + (f"/versions/{_quoted(version)}" if version else "")
+        answer = self.web.ask(Request(place), tick)
+        return Inputs((answer if version else answer["latest_version"])["openapi_schema"], model)
+
+    def submit(self, ask: Ask) -> Request:
+        """POST models/OWNER/NAME/predictions, or predictions with a version."""
+        given = ask.fields(
+            prompt=ask.prompt.text,
+            negative_prompt=ask.prompt.negative or None,
+            first_frame="{picture}",
+            aspect_ratio=ask.aspect if ask.image is None else None,
+            resolution="1080p" if ask.resolution == "1080p" else "720p",
+            duration=ask.prompt.seconds,
+            enable_prompt_expansion=False,
+            seed=ask.seed,
+        )
+        if ":" in ask.model:
+            return Request("predictions", "POST", json={"version": ask.model, "input": given})
+        return Request(f"models/{urllib.parse.quote(ask.model)}/predictions", "POST", json={"input": given})
+
+    def begun(self, answer: Any) -> Job:
+        """{id, urls}."""
+        return Job(answer["id"])
+
+    def look(self, job: Job) -> Request:
+        """GET predictions/ID."""
+        return Request(f"predictions/{_quoted(job.id)}")
+
+    def state(self, job: Job, answer: Any) -> Working | Done:
+        """{status, output, error}; outputs are kept for an hour."""
+        status = answer["status"]
+        if status in ("starting", "processing"):
+            return Working("starting" if status == "starting" else "generating")
+        if status != "succeeded":
+            raise self.failed(explain(answer.get("error")) or status)
+        output = answer["output"]
+        if not output:
+            raise self.failed("the job's output has expired" if answer.get("data_removed") else "it made no output")
+        return Done(output if isinstance(output, str) else output[0])
+
+    def cancel(self, job: Job) -> Request:
+        """POST predictions/ID/cancel."""
+        return Request(f"predictions/{_quoted(job.id)}/cancel", "POST", harmless=True)
+
+
+def _quoted(text: str) -> str:
+    return urllib.parse.quote(text, safe="")

@@ -1,0 +1,1 @@
+"""Finding people and their landmarks in images."""

@@ -1,0 +1,175 @@
+"""MediaPipe's graphs (finding people, placing landmarks in a region), each run on single pictures without a memory.
+
+The graphs are those inside the MediaPipe wheel, with the names of streams that its ``modules/*/*.pbtxt`` document.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from exoactor_core.errors import Missing
+
+_STDERR = RLock()
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send the C++ libraries' chatter to nowhere: TensorFlow Lite's has no other switch."""
+    with _STDERR:  # or one thread would keep the other's nowhere as the real one
+        sys.stderr.flush()
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
+def modules_folder() -> Path:
+    """The folder of MediaPipe's modules with their model files.
+
+    Raises
+    ------
+    Missing
+        MediaPipe is not installed.
+    """
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with quiet_stderr():
+            import mediapipe
+    except ImportError as error:
+        raise Missing(f"MediaPipe cannot be loaded: {error}. Run 'make env'.") from None
+    return Path(mediapipe.__file__).parent / "modules"
+
+
+class Graph:
+    """One of MediaPipe's graphs, for a picture and, if it wants one, a region of it.
+
+    Parameters
+    ----------
+    name
+        Of the graph as MediaPipe registers it, such as PoseLandmarkByRoiCpu.
+    outputs
+        Tags of its output streams.
+    roi
+        Whether it takes a region.
+    side
+        Side packets, by tag: whole numbers.
+    threshold
+        Confidence in [0, 1] below which the graph gives nothing.
+
+    Raises
+    ------
+    Missing
+        MediaPipe is not installed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        outputs: tuple[str, ...],
+        roi: bool = False,
+        side: dict[str, int] | None = None,
+        threshold: float = 0.5,
+    ) -> None:
+        folder = modules_folder()
+        with quiet_stderr():
+            from mediapipe.framework import calculator_pb2
+            from mediapipe.python import packet_creator
+            from mediapipe.python._framework_bindings import calculator_graph, resource_util, validated_graph_config
+
+            resource_util.set_resource_dir(str(folder.parent.parent))
+            side, inputs = side or {}, ["IMAGE"] + ["ROI"] * roi
+            config = calculator_pb2.CalculatorGraphConfig(
+                input_stream=[tag.lower() for tag in inputs],
+                output_stream=[tag.lower() for tag in outputs],
+                input_side_packet=[tag.lower() for tag in side],
+            )
+            config.node.add(
+                calculator=name,
+                input_stream=[f"{tag}:{tag.lower()}" for tag in inputs],
+                output_stream=[f"{tag}:{tag.lower()}" for tag in outputs],
+                input_side_packet=[f"{tag}:{tag.lower()}" for tag in side],
+            )
+            flat = validated_graph_config.ValidatedGraphConfig()
+            flat.initialize(graph_config=config)
+            config = calculator_pb2.CalculatorGraphConfig.FromString(flat.binary_config)
+            _set_threshold(config, threshold)
+            self._graph = calculator_graph.CalculatorGraph(graph_config=config)
+            self._got: dict[str, Any] = {}
+            for tag in outputs:
+                self._graph.observe_output_stream(tag.lower(), self._keep)
+            self._graph.start_run({t.lower(): packet_creator.create_int(v) for t, v in side.items()})
+            self._time, self._warm = 0, False
+            self(np.zeros((64, 64, 3), np.uint8), (32.0, 32.0, 64.0, 0.0) if roi else None)  # loads the model
+
+    def _keep(self, name: str, packet: Any) -> None:
+        self._got[name.upper()] = packet
+
+    def __call__(self, image: np.ndarray, roi: np.ndarray | None = None) -> dict[str, Any]:
+        """Run on one RGB picture, (H, W, 3) uint8.
+
+        Parameters
+        ----------
+        roi
+            x, y of the middle and side of a square in px, and its turn in rad (clockwise as seen).
+
+        Returns
+        -------
+        The packets of the outputs that are there, by tag: read them with ``mediapipe.python.packet_getter``.
+        """
+        from mediapipe.framework.formats import rect_pb2
+        from mediapipe.python import packet_creator
+        from mediapipe.python._framework_bindings.image_frame import ImageFormat
+
+        self._got, self._time = {}, self._time + 1
+        # A model's first result comes with chatter on standard error.
+        with nullcontext() if self._warm else quiet_stderr():
+            if roi is not None:
+                height, width = image.shape[:2]
+                x, y, side, turn = (float(v) for v in roi)
+                rect = rect_pb2.NormalizedRect(
+                    x_center=x / width, y_center=y / height, width=side / width, height=side / height, rotation=turn
+                )
+                self._graph.add_packet_to_input_stream("roi", packet_creator.create_proto(rect).at(self._time))
+            frame = packet_creator.create_image_frame(np.ascontiguousarray(image), image_format=ImageFormat.SRGB)
+            self._graph.add_packet_to_input_stream("image", frame.at(self._time))
+            self._graph.wait_until_idle()
+        self._warm |= bool(self._got)
+        return self._got
+
+    def close(self) -> None:
+        """End the graph's threads."""
+        self._graph.close_all_packet_sources()
+        self._graph.wait_until_done()
+
+
+def landmark_array(packet: Any) -> np.ndarray:
+    """The landmarks of a packet: (N, 4) x, y, z, visibility, in the packet's own units."""
+    from mediapipe.python import packet_getter
+
+    return np.array([(p.x, p.y, p.z, p.visibility) for p in packet_getter.get_proto(packet).landmark])
+
+
+def _set_threshold(config: Any, threshold: float) -> None:
+    """Set the threshold in all nodes of a flat graph that have one."""
+    from mediapipe.calculators.tensor import tensors_to_detections_calculator_pb2 as to_detections
+    from mediapipe.calculators.util import thresholding_calculator_pb2 as thresholding
+
+    for node in config.node:
+        if node.calculator == "TensorsToDetectionsCalculator":
+            node.options.Extensions[to_detections.TensorsToDetectionsCalculatorOptions.ext].min_score_thresh = threshold
+        elif node.calculator == "ThresholdingCalculator":
+            node.options.Extensions[thresholding.ThresholdingCalculatorOptions.ext].threshold = threshold

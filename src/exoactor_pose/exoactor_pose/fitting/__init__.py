@@ -1,0 +1,1 @@
+"""Fitting the body model to landmarks over time."""

@@ -1,0 +1,545 @@
+"""One fit of SMPL-X parameters over all frames of a clip to the landmarks seen in it.
+
+Unknown are the pose and place of the body in every frame, its shape, and the camera's pitch, roll and height above the
+floor. Wanted are small errors of the landmarks in the picture (robust), of the directions of the limbs in space where
+the detector tells them, joints inside their range, smooth motion, and feet that stand still on the floor where
+they touch it. All frames are solved together by Levenberg's method: a frame is only coupled with its neighbours, so
+the normal equations are a narrow band, and a planted foot ties the path down over any number of frames at once.
+
+Sources: the terms are those of SMPLify (Bogo et al., ECCV 2016) and SMPLify-X (Pavlakos et al., CVPR 2019), with
+contacts as in Rempe et al., "HuMoR" (ICCV 2021); balance by the zero-moment point of a point mass (Kajita et al.,
+ICRA 2003).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter
+from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
+
+from exoactor_core.body import BodyModel
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Progress, no_progress
+from exoactor_pose.detection.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
+from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.fitting.banded import Banded
+from exoactor_pose.fitting.camera import Camera
+from exoactor_pose.fitting.contacts import contacts_of
+from exoactor_pose.fitting.initial import continuous, initial_pose
+from exoactor_pose.fitting.left_right_swaps import untangle
+from exoactor_pose.fitting.lift import lift
+from exoactor_pose.fitting.skeleton import LANDMARKS, MIXING, VARIABLES, Skeleton, State
+
+GRAVITY = 9.81
+CHUNK = 256
+"""Frames whose derivatives are held at a time."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Spreads (one standard deviation) of the terms of the fit, and how long it works."""
+
+    image: float = 0.025
+    """m at the person's distance, per landmark of full trust."""
+    direction: float = 0.25
+    """rad, direction of a limb in space."""
+    acceleration: tuple[float, float, float] = (3.5, 17.0, 25.0)
+    """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles."""
+    jerk: tuple[float, float, float] = (6.0, 30.0, 45.0)
+    """m/s^3, rad/s^3 and rad/s^3 of the same: what keeps the motion as smooth as people's."""
+    sudden: float = 2.5
+    """Spreads of acceleration and jerk from which on more costs little more: kicks and steps are quick."""
+    slide: float = 0.05
+    """m/s, of a sole point in contact."""
+    locked: float = 0.02
+    """The same in the last pass, when the contacts are sure."""
+    floor: float = 0.01
+    """m, height of a sole point in contact, or depth of any sole point under the floor."""
+    airborne: float = 0.05
+    """m, height of the lowest sole point; robust, since people jump."""
+    balance: float = 0.03
+    """m, zero-moment point from the middle of the sole points in contact; robust."""
+    usual_pitch: float = 0.1
+    """rad: a third-person camera looks down a little."""
+    pitch: float = 0.15
+    """rad, camera pitch about the usual one."""
+    roll: float = 0.03
+    """rad, camera roll."""
+    stature: float = 0.005
+    """m."""
+    shape: float = 1.0
+    """Of the other shape coefficients: SMPL-X counts them in standard deviations."""
+    iterations: tuple[int, int] = (10, 12)
+    """At most, before and after the contacts are known."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What an earlier fit found of the first frames: the fit goes on from there, in the same world.
+
+    Shape, floor and the first ``settled`` frames stay as they are; ``state`` may hold more, which only start there.
+    """
+
+    state: State
+    settled: int
+    place: np.ndarray
+    """(3,) x, y (m) and heading (rad) of the world's origin, in the levelled frame of reference."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The fitted motion (floor z = 0, starts at x = y = 0 facing +x) and how well it fits."""
+
+    motion: HumanMotion
+    camera: Camera
+    reprojection: np.ndarray
+    """(T,) mean error of the trusted landmarks, px; 0 where no person was found."""
+    state: State
+    place: np.ndarray
+    """As in `Known`, for a fit of later frames."""
+    height_px: float
+    """Height of the person in view, median of the frames."""
+    untangled: int = 0
+    """Frames in which left and right, or near and far, were set right."""
+    seen: Landmarks | None = None
+    """The landmarks, set right."""
+
+
+def fit(
+    seen: Landmarks,
+    camera: Camera,
+    body: BodyModel,
+    person_height: float = 1.70,
+    weights: Weights | None = None,
+    progress: Progress = no_progress,
+    known: Known | None = None,
+) -> Fit:
+    """Fit the body to the landmarks.
+
+    Parameters
+    ----------
+    seen
+        Landmarks of T frames, the person found in at least one; those in space may be lacking.
+    camera
+        Its focal lengths and centre count; pitch and height are where the fit starts.
+    person_height
+        m; sets the scale of everything, since a picture cannot tell it.
+    known
+        What is known of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
+    """
+    seen, untangled = untangle(seen)
+    with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
+        found = _Problem(seen, camera, body, person_height, weights or Weights(), known).solve(progress)
+    return replace(found, untangled=untangled, seen=seen)
+
+
+def _huber(x: np.ndarray, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """Pseudo-Huber loss of x >= 0 (x^2 when small, growing like x beyond ``scale``) and its weight on x^2."""
+    root = np.sqrt(1 + (x / scale) ** 2)
+    return 2 * scale**2 * (root - 1), 1 / root
+
+
+def _cauchy(x: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cauchy's loss (x^2 when small, growing like log x beyond ``scale``) and its weight on x^2."""
+    square = (x / scale) ** 2
+    return scale**2 * np.log1p(square), 1 / (1 + square)
+
+
+def _outlier(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Geman-McClure loss (x^2 when small, at most 1) and its weight on x^2."""
+    return x**2 / (1 + x**2), 1 / (1 + x**2) ** 2
+
+
+class _Problem:
+    def __init__(
+        self, seen: Landmarks, camera: Camera, body: BodyModel, height: float, weights: Weights, known: Known | None
+    ) -> None:
+        self.seen, self.body, self.height, self.weights = seen, body, height, weights
+        self.fps, self.frames = seen.fps, len(seen)
+        self.skeleton = Skeleton(body)
+        self.trust = LANDMARK_TRUST * np.clip(seen.image[..., 2], 0.05, 1.0) * seen.found[:, None]
+        low, high, spread = (a.ravel() @ np.abs(MIXING) for a in joint_ranges())
+        shared = np.abs(MIXING).sum(0)  # joints that share a variable have like ranges
+        self.low, self.high = low / shared, high / shared
+        self.pull = shared * (shared / spread) ** 2 / 2
+        w = self.weights
+        sizes = (3, 3, MIXING.shape[1])
+        self.smooth = {
+            order: np.repeat(spread, sizes) / self.fps**order for order, spread in ((2, w.acceleration), (3, w.jerk))
+        }
+        # The state lives in a frame that looks along the first camera, level if that has the usual pitch.
+        self.camera = replace(camera, pitch=w.usual_pitch, height=0.0)
+        turns = np.eye(3)[None] if seen.camera_rotation is None else seen.camera_rotation
+        self.views = np.broadcast_to(turns @ self.camera.rotation, (self.frames, 3, 3))
+        focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
+        self.rays = (seen.image[..., :2] - centre) / focal
+        self.known = known
+        self._start()
+
+    def _start(self) -> None:
+        """First guess: pose from the directions in space, distance from the size in the picture."""
+        seen, found = self.seen, np.flatnonzero(self.seen.found)
+        count = np.arange(self.frames)
+        after = np.clip(np.searchsorted(found, count), 0, len(found) - 1)
+        before = np.maximum(after - 1, 0)
+        nearest = np.where(np.abs(found[before] - count) < np.abs(found[after] - count), found[before], found[after])
+        image = seen.image[nearest]
+        told = seen.world is not None
+        if told:
+            world = seen.world[nearest]
+        else:
+            # The start is close enough for the picture alone; its directions are no evidence.
+            rest = self.skeleton.rest_landmarks(self.skeleton.shape_for(self.height))
+            world = lift(np.concatenate([self.rays[nearest], image[..., 2:]], axis=-1), rest, self.fps)
+        # MediaPipe sees a crop around the person: its directions refer to the ray towards the person, not the axis.
+        ray = self.rays[nearest, 23:25].mean(axis=1)
+        turn = Rotation.from_euler("YX", np.stack([np.arctan(ray[:, 0]), -np.arctan(ray[:, 1])], axis=1)).as_matrix()
+        space = np.einsum("tji,tjk,tmk->tmi", self.views[nearest], turn, world)
+        direction = space[:, SEGMENTS[:, 1]] - space[:, SEGMENTS[:, 0]]
+        self.directions = direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
+        self.pair_trust = (LANDMARK_TRUST[SEGMENTS] * np.clip(image[:, SEGMENTS, 2], 0.05, 1.0)).min(axis=-1)
+        self.pair_trust = self.pair_trust * (seen.found[:, None] & told)
+
+        root, axis_angles = initial_pose(space)
+        if self.known:
+            before = self.known.state
+            axis_angles[: len(before.path)] = before.axis_angles().reshape(-1, 21, 3)
+            axis_angles = continuous(axis_angles)
+        pose = axis_angles.reshape(self.frames, -1) @ MIXING / np.abs(MIXING).sum(0)
+        betas = self.skeleton.shape_for(self.height)
+        state = State(np.zeros((self.frames, 3)), root, pose, betas, np.zeros(3))
+        points = self.skeleton.points(state, derivatives=False).places
+        state.path = self._first_path(points[:, :LANDMARKS])[nearest]
+        state.floor[2] = -np.percentile((points[:, LANDMARKS:] + state.path[:, None])[..., 2].min(axis=1), 20)
+        if self.known:
+            count = len(before.path)
+            state.path[:count], state.root[:count], state.pose[:count] = before.path, before.root, before.pose
+            state.betas, state.floor = before.betas, before.floor
+        self.state = state
+
+    def _first_path(self, points: np.ndarray) -> np.ndarray:
+        """Pelvis (T, 3) that best puts the landmarks (T, 33, 3), given about the pelvis, onto their pixels."""
+        p = points @ np.swapaxes(self.views, 1, 2)
+        x, y = self.rays[..., 0], self.rays[..., 1]
+        w = np.concatenate([self.trust, self.trust], axis=1) + 1e-9
+        # x (pz + tz) = px + tx and the same for y: linear in t
+        one, zero = np.ones_like(x), np.zeros_like(x)
+        a = np.concatenate([np.stack([one, zero, -x], -1), np.stack([zero, one, -y], -1)], axis=1)
+        b = np.concatenate([x * p[..., 2] - p[..., 0], y * p[..., 2] - p[..., 1]], axis=1)
+        normal = np.einsum("tki,tk,tkj->tij", a, w, a) + 1e-9 * np.eye(3)
+        t = np.linalg.solve(normal, np.einsum("tki,tk,tk->ti", a, w, b)[..., None])[..., 0]
+        t[:, 2] = np.clip(t[:, 2], 0.8, 50.0)
+        if self.frames > 5:
+            t = median_filter(t, size=(5, 1), mode="nearest")
+        return (t[:, None] @ self.views)[:, 0]
+
+    # --- the terms ---
+
+    def _equations(self, state: State, contacts: np.ndarray | None) -> tuple[float, Banded]:
+        """Cost, and normal equations of a step from ``state``."""
+        equations = Banded(self.frames, VARIABLES, self.skeleton.shapes + 3)
+        cost = self._priors(state, equations) + self._smoothness(state, equations)
+        sway = None if contacts is None else self._inertia(state)
+        for start in range(0, self.frames, CHUNK):
+            stop = min(start + CHUNK, self.frames)
+            ahead = slice(start, min(stop + 1, self.frames))
+            points = self.skeleton.points(state.part(ahead))
+            cost += self._seen(state, points, slice(start, stop), contacts, sway, equations)
+            if contacts is not None:
+                cost += self._planted(points, ahead, contacts, equations)
+        if self.known:
+            equations.hold(self.known.settled)
+        return cost, equations
+
+    def _priors(self, state: State, equations: Banded) -> float:
+        """Joints inside their range and near rest; shape and camera near the usual."""
+        w, pose, frames = self.weights, state.pose, self.frames
+        outside = (pose - self.high).clip(min=0) + (pose - self.low).clip(max=0)
+        stiff = np.where(outside != 0, 1 / 0.05**2, 0.0)
+        equations.band[0, :, 6:] += stiff + self.pull
+        equations.gradient[:, 6:] += stiff * outside + self.pull * pose
+        cost = float((stiff * outside**2 + self.pull * pose**2).sum())
+
+        rows = np.zeros((self.skeleton.shapes + 2, self.skeleton.shapes + 3))
+        rows[: self.skeleton.shapes - 1, 1 : self.skeleton.shapes] = np.eye(self.skeleton.shapes - 1) / w.shape
+        rows[-3, : self.skeleton.shapes] = self.skeleton.stature[1] / w.stature
+        rows[-2, -3], rows[-1, -2] = 1 / w.pitch, 1 / w.roll
+        wanted = (self.skeleton.stature_of(state.betas) - self.height) / w.stature
+        error = np.concatenate(
+            [state.betas[1:] / w.shape, [wanted], [state.floor[0] / w.pitch, state.floor[1] / w.roll]]
+        )
+        equations.corner += frames * rows.T @ rows
+        equations.common_gradient += frames * rows.T @ error
+        return cost + frames * float(error @ error)
+
+    def _smoothness(self, state: State, equations: Banded) -> float:
+        """Little acceleration and jerk of the pelvis and of the joints' axis-angles."""
+        cost = 0.0
+        turn = Rotation.from_matrix(state.root[1:] @ np.swapaxes(state.root[:-1], 1, 2)).as_rotvec()
+        for order, spread in self.smooth.items():
+            if self.frames <= order:
+                break
+            bend = np.concatenate(
+                [
+                    np.diff(state.path, order, axis=0),
+                    np.diff(turn, order - 1, axis=0),
+                    np.diff(state.pose, order, axis=0),
+                ],
+                axis=1,
+            )
+            robust = _huber if order == 2 else _cauchy
+            loss, weight = robust(np.abs(bend) / spread, self.weights.sudden)
+            equations.add_smoothness(weight / spread**2, bend, np.diff(np.eye(order + 1), order, axis=0)[0])
+            cost += float(loss.sum())
+        return cost
+
+    def _inertia(self, state: State) -> np.ndarray:
+        """(T, 3) m, zero-moment point from the foot of the centre of mass, by its present acceleration."""
+        mass = np.concatenate([
+            self.skeleton.points(state.part(slice(k, k + CHUNK)), derivatives=False).mass
+            for k in range(0, self.frames, CHUNK)
+        ])  # fmt: skip
+        if self.frames < 3:
+            return np.zeros_like(mass)
+        smooth = gaussian_filter1d(mass, 0.08 * self.fps, axis=0, mode="nearest")
+        acceleration = np.gradient(np.gradient(smooth, axis=0), axis=0) * self.fps**2
+        return -0.55 * self.height / GRAVITY * acceleration
+
+    def _seen(self, state: State, points, frames: slice, contacts, sway, equations: Banded) -> float:
+        """Terms of single frames: landmarks, directions, heights of the soles, balance."""
+        w = self.weights
+        count = frames.stop - frames.start
+        shapes = self.skeleton.shapes
+        places, by_variable, by_shape = (a[:count] for a in (points.places, points.by_variable, points.by_shape))
+        rows, cost = [], 0.0  # rows: (error, by variable, by shape, by floor), each scaled by the root of its weight
+
+        def add(error, variable, shape, floor, weight) -> None:
+            """Rows (F, R) with derivatives (F, R, ...) and weights (F, R)."""
+            scale = np.sqrt(weight)[..., None]
+            floor = np.zeros((*error.shape, 3)) if floor is None else floor
+            rows.append(np.concatenate([variable, shape, floor, error[..., None]], axis=-1) * scale)
+
+        # Landmarks in the picture, in metres at the person's distance; the distance itself must not shrink the error.
+        view = self.views[frames][:, None]
+        p = (view @ places[:, :LANDMARKS, :, None])[..., 0]
+        depth = p[..., 2:].clip(min=0.3)
+        error = p[..., :2] - self.rays[frames] * depth
+        loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.image)
+        cost += float((self.trust[frames] * loss).sum())
+        weight = np.repeat(self.trust[frames] * weight / w.image**2, 2, axis=1)
+        look = view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]
+        add(
+            error.reshape(count, -1), (look @ by_variable[:, :LANDMARKS]).reshape(count, -1, VARIABLES),
+            (look @ by_shape[:, :LANDMARKS]).reshape(count, -1, shapes), None, weight,
+        )  # fmt: skip
+
+        a, b = SEGMENTS.T
+        segment = places[:, b] - places[:, a]
+        length = np.linalg.norm(segment, axis=-1, keepdims=True).clip(min=1e-6)
+        segment = segment / length
+        error = segment - self.directions[frames]
+        loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.direction)
+        cost += float((self.pair_trust[frames] * loss).sum())
+        weight = np.repeat(self.pair_trust[frames] * weight / w.direction**2, 3, axis=1)
+        across = (np.eye(3) - segment[..., None] * segment[..., None, :]) / length[..., None]
+        add(
+            error.reshape(count, -1),
+            (across @ (by_variable[:, b] - by_variable[:, a])).reshape(count, -1, VARIABLES),
+            (across @ (by_shape[:, b] - by_shape[:, a])).reshape(count, -1, shapes), None, weight,
+        )  # fmt: skip
+
+        up, tilts = _up(state.floor)
+        soles = places[:, LANDMARKS:]
+        height = soles @ up + state.floor[2]
+        below = (-height).clip(min=0) / w.floor
+        loss, weight = _huber(below)
+        weight = weight * (below > 0) / w.floor**2
+        cost += float(loss.sum())
+        # wide before the contacts are known, so that a floor that starts far off is still drawn to the feet
+        airborne = w.airborne if contacts is not None else 4 * w.airborne
+        strength = 5 * (airborne / w.airborne) ** 0.5
+        lowest, index = height.min(axis=1), height.argmin(axis=1)
+        loss, lift = _outlier(lowest / airborne)
+        cost += float(strength * loss.sum())
+        weight[np.arange(count), index] += strength * lift / airborne**2
+        if contacts is not None:
+            loss, touch = _huber(np.abs(height) / w.floor)
+            cost += float((contacts[frames] * loss).sum())
+            weight = weight + contacts[frames] * touch / w.floor**2
+        floor = np.concatenate([soles @ tilts.T, np.ones((count, 4, 1))], axis=-1)
+        add(height, up @ by_variable[:, LANDMARKS:], up @ by_shape[:, LANDMARKS:], floor, weight)
+
+        if contacts is not None:
+            # Balance: the zero-moment point lies among the sole points in contact; this tells the pitch, and where a
+            # person is who stands in place.
+            share = contacts[frames].sum(1)
+            part = contacts[frames] / share[:, None].clip(min=1e-3)
+            lean = points.mass[:count] + sway[frames] - np.einsum("tk,tkx->tx", part, soles)
+            flat = np.eye(3) - np.outer(up, up)
+            error = lean @ flat
+            loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.balance, 1.0)
+            share = share.clip(max=1)
+            cost += float((share * loss).sum())
+            turned = np.stack([-(lean @ t)[:, None] * up - (lean @ up)[:, None] * t for t in tilts], axis=-1)
+            add(
+                error, flat @ (points.mass_by_variable[:count]
+                               - np.einsum("tk,tkxv->txv", part, by_variable[:, LANDMARKS:])),
+                flat @ (points.mass_by_shape[:count] - np.einsum("tk,tkxv->txv", part, by_shape[:, LANDMARKS:])),
+                np.concatenate([turned, np.zeros((count, 3, 1))], axis=-1),
+                np.repeat((share * weight / w.balance**2)[:, None], 3, axis=1),
+            )  # fmt: skip
+
+        system = np.concatenate(rows, axis=1)
+        system = np.swapaxes(system, 1, 2) @ system
+        equations.add(frames, system[:, :VARIABLES, :VARIABLES])
+        equations.border[frames] += system[:, :VARIABLES, VARIABLES:-1]
+        equations.gradient[frames] += system[:, :VARIABLES, -1]
+        equations.corner += system[:, VARIABLES:-1, VARIABLES:-1].sum(0)
+        equations.common_gradient += system[:, VARIABLES:-1, -1].sum(0)
+        return cost
+
+    def _planted(self, points, frames: slice, contacts: np.ndarray, equations: Banded) -> float:
+        """Sole points in contact stay where they are from frame to frame."""
+        pairs = frames.stop - frames.start - 1
+        if pairs < 1:
+            return 0.0
+        here, ahead = slice(frames.start, frames.stop - 1), slice(frames.start + 1, frames.stop)
+        slide = self.slide / self.fps
+        soles = points.places[:, LANDMARKS:]
+        moved = soles[1:] - soles[:-1]
+        both = np.minimum(contacts[here], contacts[ahead])
+        loss, weight = _huber(np.linalg.norm(moved, axis=-1) / slide)
+        scale = np.sqrt(np.repeat(both * weight / slide**2, 3, axis=1))[..., None]
+        flat = (pairs, 12, -1)
+        by_variable, by_shape = points.by_variable[:, LANDMARKS:], points.by_shape[:, LANDMARKS:]
+        before = -by_variable[:-1].reshape(flat) * scale
+        after = by_variable[1:].reshape(flat) * scale
+        common = (by_shape[1:] - by_shape[:-1]).reshape(flat) * scale
+        error = moved.reshape(flat) * scale
+        left, right, shape = (np.swapaxes(x, 1, 2) for x in (before, after, common))
+        equations.add(here, left @ before)
+        equations.add(ahead, right @ after)
+        equations.add_next(here, right @ before)
+        shapes = self.skeleton.shapes
+        equations.border[here, :, :shapes] += left @ common
+        equations.border[ahead, :, :shapes] += right @ common
+        equations.gradient[here] += (left @ error)[..., 0]
+        equations.gradient[ahead] += (right @ error)[..., 0]
+        equations.corner[:shapes, :shapes] += (shape @ common).sum(0)
+        equations.common_gradient[:shapes] += (shape @ error).sum(0)[:, 0]
+        return float((both * loss).sum())
+
+    # --- the solution ---
+
+    def solve(self, progress: Progress) -> Fit:
+        """Fit before and after the contacts are known."""
+        first, second = self.weights.iterations
+        done, total = 0, first + second
+
+        def told() -> None:
+            nonlocal done
+            progress(min(done / total, 1.0), f"Fitting the body: step {done + 1} of {total}")
+            done += 1
+
+        self._descend(None, first, told)
+        for count, slide in ((second - second // 2, self.weights.slide), (second // 2, self.weights.locked)):
+            self.slide = slide
+            self._descend(self._contacts(), count, told)
+        return self._result()
+
+    def _descend(self, contacts: np.ndarray | None, iterations: int, told) -> None:
+        """Levenberg's method: steps that lower the cost, damped more after one that did not."""
+        damping, cost, equations = 1e-3, np.inf, None
+        state = self.state
+        for left in reversed(range(iterations + 1)):
+            told()
+            now, system = self._equations(state, contacts)
+            if now < cost:
+                settled = cost - now < 1e-4 * now
+                self.state, cost, equations = state, now, system
+                damping = max(damping / 5, 1e-6)
+                if settled or not left:
+                    break
+            else:
+                damping *= 20
+            step = equations.solve(damping)
+            while step is None and damping < 1e6:
+                damping *= 20
+                step = equations.solve(damping)
+            if step is None:
+                break
+            state = self.state.moved(*step)
+
+    def _soles(self) -> np.ndarray:
+        """(T, 4, 3) m in the world."""
+        state = self.state
+        points = self._points()[0]
+        return points[:, LANDMARKS:] @ state.level().T + [0.0, 0.0, state.floor[2]]
+
+    def _points(self) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks and soles (T, 37, 3), joints (T, 22, 3)."""
+        parts = [
+            self.skeleton.points(self.state.part(slice(k, k + CHUNK)), derivatives=False)
+            for k in range(0, self.frames, CHUNK)
+        ]
+        return np.concatenate([p.places for p in parts]), np.concatenate([p.joints for p in parts])
+
+    def _contacts(self) -> np.ndarray:
+        """Contacts (T, 4) in [0, 1] of the present motion: low and slow sole points."""
+        return contacts_of(self._soles(), self.fps)
+
+    def _pixels(self, points: np.ndarray) -> np.ndarray:
+        """(T, K, 2) of points (T, K, 3) in the frame of reference."""
+        p = points @ np.swapaxes(self.views, 1, 2)
+        camera = self.camera
+        return p[..., :2] / p[..., 2:].clip(min=0.1) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+
+    def _result(self) -> Fit:
+        seen, state = self.seen, self.state
+        contacts, soles = self._contacts(), self._soles()
+        places, joints = self._points()
+        camera = replace(self.camera, pitch=self.camera.pitch + float(state.floor[0]), height=float(state.floor[2]))
+        error = np.linalg.norm(self._pixels(places[:, :LANDMARKS]) - seen.image[..., :2], axis=-1)
+        reprojection = (error * self.trust).sum(1) / np.maximum(self.trust.sum(1), 1e-6)
+        # Confidence: how well the person was seen, and how well the body explains it, relative to the size in view.
+        height_px = np.ptp(self._pixels(joints)[..., 1], axis=1)
+        visible = (seen.image[:, 11:, 2]).mean(axis=1)
+        confidence = seen.found * visible * np.exp(-((reprojection / np.maximum(0.08 * height_px, 1.0)) ** 2))
+
+        level = state.level()
+        pelvis = joints[:, 0] @ level.T + [0, 0, state.floor[2]]
+        pelvis[:, 2] += _lift(-soles[..., 2].min(axis=1))
+        root = Rotation.from_matrix(level @ state.root)
+        if self.known:
+            place = self.known.place
+        else:
+            ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * self.fps))].mean(axis=0)
+            place = np.array([*pelvis[0, :2], np.arctan2(ahead[1], ahead[0])])
+        heading = Rotation.from_euler("z", -place[2])
+        pelvis = heading.apply(pelvis - [*place[:2], 0.0])
+        motion = HumanMotion(
+            fps=self.fps,
+            transl=pelvis - self.body.rest_joints(state.betas)[0],
+            global_orient=(heading * root).as_rotvec(),
+            body_pose=state.axis_angles(),
+            betas=state.betas,
+            contacts=contacts,
+            confidence=np.clip(confidence, 0, 1),
+        )
+        in_view = float(np.median(height_px[seen.found]))
+        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, place, in_view)
+
+
+def _up(floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The world's z axis in the frame of reference (3,), and its derivatives by pitch and roll (2, 3)."""
+    s, c, sr, cr = np.sin(floor[0]), np.cos(floor[0]), np.sin(floor[1]), np.cos(floor[1])
+    return np.array([-s, c * sr, c * cr]), np.array([[-c, -s * sr, -s * cr], [0.0, c * cr, -c * sr]])
+
+
+def _lift(depth: np.ndarray) -> np.ndarray:
+    """Smooth lift (T,) m that is nowhere less than the depth of the lowest point under the floor."""
+    needed = maximum_filter1d(np.maximum(depth, 0.0), 13, mode="nearest")
+    return gaussian_filter1d(needed, 2.0, truncate=3.0, mode="nearest")

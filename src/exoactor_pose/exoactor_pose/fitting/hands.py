@@ -1,0 +1,255 @@
+"""Hands: 21 landmarks of each where they can be seen, and from them bent fingers and turned wrists.
+
+The landmarks are those of MediaPipe's hand model (wrist, then thumb, index, middle, ring and little finger from the
+palm to the tip, four each). It looks into a square around the hand, placed by the wrist and the knuckles of the 33
+body landmarks as MediaPipe's holistic graph does (``hand_detections_from_pose_to_rects_calculator.cc``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES
+from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array
+
+SIDES = ("left", "right")
+LOOKS_PER_SECOND = 10.0
+"""How often the hands are looked for: each look costs about 6 ms."""
+
+_REGION = 4.0
+"""Side of the square over the distance from the wrist to the knuckles."""
+_SMALLEST = 20.0
+"""px: a square smaller than this shows no fingers."""
+_SHORTEST = 0.25
+"""Of the distance from the wrist to the knuckles over the length of the forearm, or of half the shoulders' width if
+that is more: a hand that points at the camera is not as small as it looks."""
+_POINTS = np.array([[LANDMARK_NAMES.index(f"{s}_{p}") for p in ("wrist", "index", "pinky", "elbow")] for s in SIDES])
+_SHOULDERS = [LANDMARK_NAMES.index(f"{s}_shoulder") for s in SIDES]
+
+_CHAINS = np.array([[0, 5, 6, 7, 8], [0, 9, 10, 11, 12], [0, 17, 18, 19, 20], [0, 13, 14, 15, 16], [0, 1, 2, 3, 4]])
+"""Landmarks along index, middle, little, ring finger and thumb: SMPL-X's order of fingers."""
+_MOST = np.array([1.7, 1.9, 1.4])
+"""rad, greatest bend of the three joints of a finger."""
+_SMOOTH, _HELD = 0.1, 0.5
+"""s: over how long measurements are averaged, and for how long about they are held where the hand is hidden."""
+
+
+class HandFinder:
+    """Finds the 21 landmarks of both hands in a picture.
+
+    Parameters
+    ----------
+    every
+        Look in each so-manieth call only; in the others nothing is seen.
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        self.every, self._calls = max(1, int(every)), 0
+        self._graph = Graph("HandLandmarkCpu", ("LANDMARKS", "WORLD_LANDMARKS", "HANDEDNESS"), roi=True,
+                            side={"MODEL_COMPLEXITY": 1})  # fmt: skip
+
+    def __call__(self, frame: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Look for both hands.
+
+        Parameters
+        ----------
+        frame
+            (H, W, 3) uint8 RGB.
+        body
+            (33, 3) the body's landmarks in it: x px, y px, visibility.
+
+        Returns
+        -------
+        (2, 21, 3) left and right hand: x px, y px, confidence that it is this hand (0: unseen); and (2, 21, 3) m about
+        the hand's middle, x right, y down, z away from the camera.
+        """
+        image, world = np.zeros((2, 21, 3)), np.zeros((2, 21, 3))
+        self._calls += 1
+        if (self._calls - 1) % self.every:
+            return image, world
+        for side in range(2):
+            square = hand_region(body, side)
+            if square is None or not (0 <= square[0] < frame.shape[1] and 0 <= square[1] < frame.shape[0]):
+                continue
+            got = self._graph(frame, square)
+            if len(got) == 3:
+                image[side] = landmark_array(got["LANDMARKS"])[:, :3] * [frame.shape[1], frame.shape[0], 0.0]
+                image[side, :, 2] = _belongs(got["HANDEDNESS"], side)
+                world[side] = landmark_array(got["WORLD_LANDMARKS"])[:, :3]
+        return image, world
+
+    def close(self) -> None:
+        """End the graph's threads."""
+        self._graph.close()
+
+
+def _belongs(handedness: Any, side: int) -> float:
+    """How sure the model is that it sees this hand; it names hands as a mirror shows them."""
+    from mediapipe.python import packet_getter
+
+    guess = packet_getter.get_proto(handedness).classification[0]
+    return guess.score if (guess.label == "Right") == (side == 0) else 1.0 - guess.score
+
+
+def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
+    """Square around a hand: x, y of its middle and its side in px, its turn in rad; None: too small to see fingers.
+
+    Parameters
+    ----------
+    body
+        (33, 3) the body's landmarks: x px, y px, visibility.
+    side
+        0 left, 1 right.
+    """
+    wrist, index, pinky, elbow = body[_POINTS[side], :2]
+    across = (2 * index + pinky) / 3 - wrist
+    arm = max(np.linalg.norm(wrist - elbow), 0.5 * np.linalg.norm(np.subtract(*body[_SHOULDERS, :2])))
+    length = max(float(np.linalg.norm(across)), _SHORTEST * arm)
+    if _REGION * length < _SMALLEST:
+        return None
+    turn = np.arctan2(across[0], -across[1])  # 0 where the fingers point up, clockwise as seen
+    return np.array([*(wrist + across), _REGION * length, turn])
+
+
+# --- fingers ----------------------------------------------------------------------------------------------------------
+
+
+def finger_bends(image: np.ndarray, world: np.ndarray | None = None) -> np.ndarray:
+    """How far the joints of the fingers are bent.
+
+    The model makes small hands flatter in depth than they are, and a picture hides what bends along the view: so of
+    both the larger bend counts.
+
+    Parameters
+    ----------
+    image
+        (..., 21, 3) landmarks in the picture.
+    world
+        (..., 21, 3) m, landmarks in space, where they are told.
+
+    Returns
+    -------
+    (..., 5, 3) rad, 0 in the flat hand: index, middle, little, ring finger, thumb, each from the palm to the tip. The
+    thumb's first is left 0.
+    """
+    bends = bends_in_picture(image)
+    if world is not None:
+        bends = np.maximum(bends, bends_in_space(world))
+    return np.clip(bends, 0.0, _MOST)
+
+
+def bends_in_picture(image: np.ndarray) -> np.ndarray:
+    """(..., 5, 3) rad, as `finger_bends`: a straight finger is straight from everywhere."""
+    bones = np.diff(image[..., :2][..., _CHAINS, :], axis=-2)
+    bends = _angles(bones[..., :-1, :], bones[..., 1:, :])
+    bends[..., :4, 0] = bends[..., :4, 1]  # the palm's bones spread; the fingers' first joints bend with the second
+    bends[..., 4, 0] = 0.0
+    return bends
+
+
+def bends_in_space(world: np.ndarray) -> np.ndarray:
+    """(..., 5, 3) rad, as `finger_bends`, the same for mirror images."""
+    bones = np.diff(world[..., _CHAINS, :], axis=-2)
+    along, _, palm = np.moveaxis(_palm(world), -1, 0)
+    rise = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], palm)
+    reach = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], along)
+    bends = np.zeros((*world.shape[:-2], 5, 3))
+    bends[..., :4, :] = _wrapped(np.diff(np.arctan2(rise, reach) * [0, 1, 1, 1], axis=-1))  # from the palm's plane on
+    # Fingers bend towards the palm: a hand that bends away from it was taken for its mirror image.
+    bends[..., :4, :] *= np.where(bends[..., :4, :].sum(axis=(-1, -2), keepdims=True) < 0, -1.0, 1.0)
+    bends[..., 4, 1:] = _angles(bones[..., 4, 1:-1, :], bones[..., 4, 2:, :])
+    return bends
+
+
+def _palm(points: np.ndarray) -> np.ndarray:
+    """Axes of the palm as columns, (..., 3, 3): to the middle knuckle, to the thumb's side, and their cross product.
+
+    The last leaves the left hand through the palm and the right hand through its back.
+    """
+    along = _unit(points[..., 9, :] - points[..., 0, :])
+    across = points[..., 5, :] - points[..., 17, :]
+    across = _unit(across - along * np.sum(along * across, axis=-1, keepdims=True))
+    return np.stack([along, across, np.cross(along, across)], axis=-1)
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+
+
+def _angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.arccos(np.clip(np.sum(_unit(a) * _unit(b), axis=-1), -1.0, 1.0))
+
+
+def _wrapped(angle: np.ndarray) -> np.ndarray:
+    return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
+_FINGER_AXIS = np.array([0.0, 0.0, -1.0])
+_THUMB_AXIS = np.array([0.35, 0.85, -0.40])
+"""Axes of bending in the left hand of the rest pose, palm down, fingers along x, thumb along x and z: fingers go down,
+the thumb goes down and under the palm. The right hand is the mirror image."""
+_MIRRORED = np.array([1.0, -1.0, -1.0])
+"""What mirroring at x = 0 makes of an axis of rotation."""
+
+
+def hand_pose(seen: Landmarks) -> np.ndarray:
+    """Bent fingers over time: SMPL-X's (T, 90) axis-angle, flat (zeros) where a hand was not seen for long.
+
+    Parameters
+    ----------
+    seen
+        Landmarks with hands; without, all hands are flat.
+    """
+    pose = np.zeros((len(seen), 2, 5, 3, 3))
+    if seen.hands is not None:
+        weight = seen.hands[..., 2].mean(axis=-1)
+        bends = finger_bends(seen.hands, seen.hands_world)
+        axes = np.concatenate([np.tile(_FINGER_AXIS, (4, 1)), _THUMB_AXIS[None] / np.linalg.norm(_THUMB_AXIS)])
+        for side in range(2):
+            smooth = _smoothed(bends[:, side].reshape(len(seen), 15), weight[:, side], seen.fps).reshape(-1, 5, 3, 1)
+            pose[:, side] = smooth * (axes * _MIRRORED if side else axes)[:, None]
+    return pose.reshape(len(seen), 90)
+
+
+def _smoothed(values: np.ndarray, weight: np.ndarray, fps: float) -> np.ndarray:
+    """Weighted mean over time of (T, N), which holds through gaps and then falls to zero."""
+    total, share = np.zeros_like(values), np.full(len(values), 3e-3 / fps)
+    for seconds, part in ((_SMOOTH, 1.0), (_HELD, 0.03)):
+        sigma = seconds * fps
+        blur = partial(gaussian_filter1d, sigma=sigma, axis=0, mode="constant", truncate=5.0)
+        total += part * blur(weight[:, None] * values)
+        share += part * blur(weight)
+    return total / share[:, None]
+
+
+# --- wrists -----------------------------------------------------------------------------------------------------------
+
+_SAME = (("pinky", 17, 0.17), ("index", 5, 0.17), ("thumb", 2, 0.11))
+"""Body landmark, the hand's landmark at the same joint, and how far beyond it the body's stands (see `anatomy`), over
+the length of the palm."""
+
+
+def sharpened(seen: Landmarks) -> Landmarks:
+    """Put the body's landmarks of knuckles and thumbs where the hands' landmarks are.
+
+    Those are exact to a pixel or two, and from them the fit finds how the wrists are turned. Between two looks, and
+    where a hand hides, the correction is smoothed as the fingers are.
+    """
+    if seen.hands is None:
+        return seen
+    image = seen.image.copy()
+    for side in range(2):
+        hand = seen.hands[:, side, :, :2]
+        # below one half it is as well the other hand, with its knuckles in the other order
+        weight = np.clip(2.0 * seen.hands[:, side, :, 2].mean(axis=-1) - 1.0, 0.0, 1.0)
+        for name, point, beyond in _SAME:
+            k = LANDMARK_NAMES.index(f"{SIDES[side]}_{name}")
+            moved = hand[:, point] + beyond * (hand[:, 9] - hand[:, 0]) - image[:, k, :2]
+            image[:, k, :2] += _smoothed(moved, weight, seen.fps)
+    return replace(seen, image=image * seen.found[:, None, None])

@@ -1,0 +1,125 @@
+"""Undo what detectors mix up for some frames: left and right limbs, and limbs mirrored towards or away from the camera.
+
+Both are choices between two readings of every frame. The readings are chosen together, by dynamic programming over
+the frames (Viterbi), so that the limbs accelerate least; a reading other than the detector's own must pay for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from exoactor_pose.detection.landmarks import Landmarks
+
+_SWAP_COST, _MIRROR_COST = (0.005, 0.25), (0.01, 0.1)
+"""Costs of a frame read otherwise than the detector did, and of a change of reading; m of second differences."""
+
+_LOST = 0.8
+"""Detour of six points of the limbs, m, that one frame makes where they are lost."""
+
+_ARMS, _LEGS = (np.arange(11, 23, 2), np.arange(23, 33, 2))
+"""The left ones; the right ones follow each."""
+_TELLING = {"arms": (11, 13, 15), "legs": (23, 25, 27)}
+_LIMBS = tuple((a + s, b + s, c + s) for a, b, c in ((11, 13, 15), (23, 25, 27)) for s in (0, 1))
+"""Shoulder, elbow, wrist or hip, knee, ankle."""
+_ENDS = {15: (17, 19, 21), 16: (18, 20, 22), 27: (29, 31), 28: (30, 32)}
+"""What moves with a wrist or an ankle."""
+
+
+def untangle(seen: Landmarks) -> tuple[Landmarks, int]:
+    """Landmarks with limbs on their own side and bent their own way.
+
+    Returns
+    -------
+    The landmarks, and in how many frames something was set right.
+    """
+    frames = np.flatnonzero(seen.found)
+    if len(frames) < 5:
+        return seen, 0
+    image, world = seen.image.copy(), None if seen.world is None else seen.world.copy()
+    changed = np.zeros(len(seen), dtype=bool)
+
+    scale = _metres_per_pixel(image[frames])
+    for left, telling in ((_ARMS, _TELLING["arms"]), (_LEGS, _TELLING["legs"])):
+        pairs = np.array([(k, k + 1) for k in telling]).ravel()
+        features = [image[frames][:, pairs, :2] * scale]
+        if world is not None:
+            features.append(world[frames][:, pairs])
+        own = np.concatenate(features, axis=-1).reshape(len(frames), len(telling), 2, -1)
+        readings = np.stack([own, own[:, :, ::-1]], axis=1).reshape(len(frames), 2, 2 * len(telling), -1)
+        kept = _kept(readings)
+        lost = np.setdiff1d(frames, frames[kept])
+        image[lost[:, None], np.concatenate([left, left + 1]), 2] *= 0.1
+        swapped = frames[kept][_choose(readings[kept], frames[kept], _SWAP_COST)]
+        changed[swapped] = True
+        for points in (image,) if world is None else (image, world):
+            points[np.ix_(swapped, left)], points[np.ix_(swapped, left + 1)] = (
+                points[np.ix_(swapped, left + 1)], points[np.ix_(swapped, left)],
+            )  # fmt: skip
+
+    if world is not None:
+        for joints in _LIMBS:
+            for parent, child in pairwise(joints):
+                bone = (world[:, child] - world[:, parent])[frames]
+                mirrored = bone * [1.0, 1.0, -1.0]
+                flipped = frames[_choose(np.stack([bone, mirrored], axis=1)[:, :, None], frames, _MIRROR_COST)]
+                changed[flipped] = True
+                below = [j for j in joints if j >= child]
+                below += _ENDS[joints[-1]]
+                shift = -2 * (world[flipped, child, 2] - world[flipped, parent, 2])
+                world[np.ix_(flipped, below, [2])] += shift[:, None, None]
+    return replace(seen, image=image, world=world), int(changed.sum())
+
+
+def _metres_per_pixel(image: np.ndarray) -> float:
+    """Rough size of a pixel at the person: the trunk from shoulders to hips is half a metre long."""
+    trunk = image[:, [11, 12], :2].mean(1) - image[:, [23, 24], :2].mean(1)
+    return 0.5 / max(float(np.percentile(np.linalg.norm(trunk, axis=1), 80)), 1.0)
+
+
+def _kept(readings: np.ndarray) -> np.ndarray:
+    """Indices of the frames left of (F, 2, K, D) without those in which the limbs are lost.
+
+    That is where the limbs leave their way, however read, and come back at once: detectors do so on their way from one
+    reading to the other.
+    """
+    kept = np.arange(len(readings))
+
+    def way(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(a[:, :1] - b, axis=-1).sum(-1).min(1)
+
+    for _ in range(3):
+        r = readings[kept]
+        detour = np.zeros(len(kept))
+        detour[1:-1] = way(r[:-2], r[1:-1]) + way(r[1:-1], r[2:]) - way(r[:-2], r[2:])
+        peak = (detour >= np.roll(detour, 1)) & (detour >= np.roll(detour, -1)) & (detour > _LOST)
+        if not peak.any():
+            break
+        kept = kept[~peak]
+    return kept
+
+
+def _choose(readings: np.ndarray, frames: np.ndarray, cost: tuple[float, float]) -> np.ndarray:
+    """Where the second of two readings (F, 2, K, D) m of the frames numbered ``frames`` is the likelier: (F,) bool."""
+    count, (other, change) = len(readings), cost
+    a, b, c = readings[:-2], readings[1:-1], readings[2:]
+    bend = a[:, :, None, None] - 2 * b[:, None, :, None] + c[:, None, None, :]
+    way = c[:, None] - b[:, :, None]  # counts too: where limbs are lost for a frame, they bend whatever the reading
+    costs = np.linalg.norm(bend, axis=-1).sum(-1)  # (F - 2, first, second, third)
+    costs += 0.5 * np.linalg.norm(way, axis=-1).sum(-1)[:, None]
+    costs[frames[2:] - frames[:-2] > 5] = 0.0  # nothing is known over a gap
+    costs += [0.0, other]
+    costs += change * np.array([[0.0, 1.0], [1.0, 0.0]])
+    total = np.array([[0.0, other + change], [other + change, 2 * other]])
+    came_from = np.empty((count - 2, 2, 2), dtype=np.int8)
+    for k in range(count - 2):
+        ways = total[:, :, None] + costs[k]
+        came_from[k] = ways.argmin(axis=0)
+        total = ways.min(axis=0)
+    out = np.empty(count, dtype=bool)
+    out[-2:] = np.unravel_index(int(total.argmin()), (2, 2))
+    for k in range(count - 3, -1, -1):
+        out[k] = came_from[k, int(out[k + 1]), int(out[k + 2])]
+    return out

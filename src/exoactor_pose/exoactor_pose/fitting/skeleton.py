@@ -1,0 +1,218 @@
+"""The body as the fit sees it: points on it, and how they move with its variables, for many frames at once.
+
+Variables of a frame: place of the pelvis (3), a small turn of the pelvis about the axes of the frame of reference
+(3), and `POSE` components of the joints' axis-angles. A joint's point moves with an axis-angle r by the columns of
+SO(3)'s left Jacobian at r (Sola, Deray & Atchuthan, "A micro Lie theory", 2018, eq. 145).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_pose.detection.anatomy import JOINT_MASSES, SOLE_JOINTS, landmark_points
+
+BODY_JOINTS = len(BODY_JOINT_NAMES)
+LANDMARKS = 33
+
+# The parts that one variable each moves: joints that share it, and the axes of it. The spine bends in its three joints
+# alike, the neck in its two; knees and elbows are hinges; collar bones do not turn about themselves.
+_PARTS = (
+    (("spine1", "spine2", "spine3"), "xyz"), (("neck", "head"), "xyz"),
+    *(((f"{side}_{joint}",), axes) for side in ("left", "right") for joint, axes in (
+        ("hip", "xyz"), ("knee", "x"), ("ankle", "xyz"), ("foot", "x"),
+        ("collar", "yz"), ("shoulder", "xyz"), ("elbow", "y"), ("wrist", "xyz"))),
+)  # fmt: skip
+
+
+def _mixing() -> np.ndarray:
+    columns = []
+    for joints, axes in _PARTS:
+        for axis in axes:
+            column = np.zeros((BODY_JOINTS - 1, 3))
+            column[[BODY_JOINT_NAMES.index(j) - 1 for j in joints], "xyz".index(axis)] = 1.0
+            columns.append(column.ravel())
+    return np.stack(columns, axis=1)
+
+
+MIXING = _mixing()
+"""(63, POSE) from pose variables to the axis-angles of body joints 1-21."""
+POSE = MIXING.shape[1]
+VARIABLES = 6 + POSE
+"""Of a frame."""
+
+
+@dataclass
+class State:
+    """What the fit seeks. Its frame of reference stands still at the first camera and is nearly level."""
+
+    path: np.ndarray
+    """(T, 3) m, pelvis."""
+    root: np.ndarray
+    """(T, 3, 3) rotation of the pelvis."""
+    pose: np.ndarray
+    """(T, POSE) rad."""
+    betas: np.ndarray
+    """(B,)."""
+    floor: np.ndarray
+    """(3,): pitch and roll (rad) that make the frame of reference level, and the camera's height above the floor, m."""
+
+    def moved(self, step: np.ndarray, common: np.ndarray) -> State:
+        """Add a step, (T, VARIABLES) and (B + 3,)."""
+        turned = Rotation.from_rotvec(step[:, 3:6]).as_matrix() @ self.root
+        count = len(self.betas)
+        return State(
+            self.path + step[:, :3], turned, self.pose + step[:, 6:],
+            self.betas + common[:count], self.floor + common[count:],
+        )  # fmt: skip
+
+    def part(self, frames: slice) -> State:
+        """Some of the frames."""
+        return State(self.path[frames], self.root[frames], self.pose[frames], self.betas, self.floor)
+
+    def axis_angles(self) -> np.ndarray:
+        """(T, 63) rad, as in `HumanMotion`."""
+        return self.pose @ MIXING.T
+
+    def level(self) -> np.ndarray:
+        """(3, 3) from the frame of reference to the world, whose z is up."""
+        return _about(1, self.floor[0]) @ _about(0, self.floor[1])
+
+
+def _about(axis: int, angle: float) -> np.ndarray:
+    return Rotation.from_rotvec(angle * np.eye(3)[axis]).as_matrix()
+
+
+@dataclass
+class Points:
+    """Points of the body in the frame of reference and their derivatives."""
+
+    places: np.ndarray
+    """(T, 37, 3) m: 33 landmarks, then left heel, left toe, right heel, right toe."""
+    mass: np.ndarray
+    """(T, 3) m, centre of mass."""
+    joints: np.ndarray
+    """(T, 22, 3) m."""
+    by_variable: np.ndarray | None = None
+    """(T, 37, 3, VARIABLES)."""
+    by_shape: np.ndarray | None = None
+    """(T, 37, 3, B)."""
+    mass_by_variable: np.ndarray | None = None
+    """(T, 3, VARIABLES)."""
+    mass_by_shape: np.ndarray | None = None
+    """(T, 3, B)."""
+
+
+class Skeleton:
+    """Joints, landmarks and soles of a body, as functions of `State`."""
+
+    def __init__(self, body: BodyModel, shapes: int = 10) -> None:
+        self.shapes = min(shapes, body.num_betas)
+        eye = np.eye(self.shapes)
+
+        def linear(function) -> tuple[np.ndarray, np.ndarray]:
+            base = function(np.zeros(self.shapes))
+            return base, np.stack([function(e) - base for e in eye], axis=-1)
+
+        def places(betas: np.ndarray) -> np.ndarray:
+            soles = body.rest_foot_points(betas) - body.rest_joints(betas)[SOLE_JOINTS]
+            return np.concatenate([landmark_points(body, betas)[1], soles])
+
+        # The head joint stands at 0.90 of stature in the neutral body, and about so in SMPL-X.
+        self.stature = linear(lambda b: (body.rest_joints(b)[15, 1] - body.rest_foot_points(b)[0, 1]) / 0.90)
+        self._rest = linear(lambda b: body.rest_joints(b)[:BODY_JOINTS])
+        self._places = linear(places)
+        self._carriers = np.concatenate([landmark_points(body, np.zeros(self.shapes))[0], SOLE_JOINTS])
+        self._parents = body.parents[:BODY_JOINTS]
+        below = np.eye(BODY_JOINTS, dtype=bool)  # [j, k]: joint k moves with joint j
+        for joint in range(BODY_JOINTS - 1, 0, -1):
+            below[self._parents[joint]] |= below[joint]
+        self._masses_below = below * JOINT_MASSES
+        # No landmark sits between the joints that share a variable, so it moves with all of them or with none.
+        moved = below[1:, self._carriers].astype(float)  # (21, 37)
+        self._moves = (np.abs(MIXING).reshape(-1, 3, POSE).max(1).T @ moved > 0).T.astype(float)  # (37, POSE)
+
+    def stature_of(self, betas: np.ndarray) -> float:
+        """Standing height, m."""
+        return float(self.stature[0] + self.stature[1] @ betas)
+
+    def shape_for(self, height: float) -> np.ndarray:
+        """(B,) shape of that standing height, m."""
+        betas = np.zeros(self.shapes)
+        betas[0] = (height - self.stature[0]) / self.stature[1][0]
+        return betas
+
+    def rest_landmarks(self, betas: np.ndarray) -> np.ndarray:
+        """(33, 3) m on the body at rest, y up, facing +z."""
+        rest, place = (base + change @ betas for base, change in (self._rest, self._places))
+        return (rest[self._carriers] + place)[:LANDMARKS]
+
+    def points(self, state: State, derivatives: bool = True) -> Points:
+        """Forward kinematics."""
+        frames, betas = len(state.path), state.betas
+        rest = self._rest[0] + self._rest[1] @ betas
+        place = self._places[0] + self._places[1] @ betas
+        turns = state.axis_angles().reshape(frames, BODY_JOINTS - 1, 3)
+        local = Rotation.from_rotvec(turns.reshape(-1, 3)).as_matrix().reshape(frames, BODY_JOINTS - 1, 3, 3)
+        rot = np.empty((frames, BODY_JOINTS, 3, 3))
+        pos = np.empty((frames, BODY_JOINTS, 3))
+        by_shape = np.zeros((frames, BODY_JOINTS, 3, self.shapes)) if derivatives else None
+        rot[:, 0], pos[:, 0] = state.root, state.path
+        for joint in range(1, BODY_JOINTS):
+            parent = self._parents[joint]
+            rot[:, joint] = rot[:, parent] @ local[:, joint - 1]
+            pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
+            if derivatives:
+                by_shape[:, joint] = by_shape[:, parent] + rot[:, parent] @ (
+                    self._rest[1][joint] - self._rest[1][parent]
+                )
+        carried = rot[:, self._carriers]
+        places = pos[:, self._carriers] + (carried @ place[..., None])[..., 0]
+        mass = np.einsum("j,tjx->tx", JOINT_MASSES, pos)
+        if not derivatives:
+            return Points(places, mass, pos)
+
+        # Axes of the variables in the frame of reference, and their moments about its origin.
+        axes = rot[:, self._parents[1:]] @ _left_jacobian(turns)
+        axes = np.swapaxes(axes, 2, 3)  # (T, 21, axis, 3)
+        moments = np.cross(pos[:, 1:, None], axes)
+        axis = np.einsum("tcx,cm->txm", axes.reshape(frames, -1, 3), MIXING)
+        moment = np.einsum("tcx,cm->txm", moments.reshape(frames, -1, 3), MIXING)
+        out = np.zeros((frames, len(self._carriers), 3, VARIABLES))
+        for x, y, z in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+            turned = axis[:, None, y] * places[:, :, z, None] - axis[:, None, z] * places[:, :, y, None]
+            out[:, :, x, 6:] = (turned + moment[:, None, x]) * self._moves
+        out[:, :, :, :3] = np.eye(3)
+        out[:, :, :, 3:6] = -_skew(places - state.path[:, None])
+
+        levers = np.einsum("jk,tkx->tjx", self._masses_below, pos) - self._masses_below.sum(1)[:, None] * pos
+        swing = np.cross(axes, levers[:, 1:, None]).reshape(frames, -1, 3)
+        by_mass = np.zeros((frames, 3, VARIABLES))
+        by_mass[:, :, :3] = np.eye(3)
+        by_mass[:, :, 3:6] = -_skew(mass - state.path)
+        by_mass[:, :, 6:] = np.einsum("tcx,cm->txm", swing, MIXING)
+        return Points(
+            places, mass, pos, out,
+            by_shape[:, self._carriers] + carried @ self._places[1],
+            by_mass, np.einsum("j,tjxb->txb", JOINT_MASSES, by_shape),
+        )  # fmt: skip
+
+
+def _skew(v: np.ndarray) -> np.ndarray:
+    """Cross-product matrices (..., 3, 3) of (..., 3)."""
+    out = np.zeros((*v.shape, 3))
+    out[..., 0, 1], out[..., 0, 2], out[..., 1, 2] = -v[..., 2], v[..., 1], -v[..., 0]
+    return out - np.swapaxes(out, -1, -2)
+
+
+def _left_jacobian(r: np.ndarray) -> np.ndarray:
+    """(..., 3, 3): turn about the axes outside per change of the axis-angle (..., 3)."""
+    angle2 = np.maximum((r**2).sum(-1), 1e-8)
+    angle = np.sqrt(angle2)
+    k = _skew(r)
+    first = (1 - np.cos(angle)) / angle2
+    second = (angle - np.sin(angle)) / (angle2 * angle)
+    return np.eye(3) + first[..., None, None] * k + second[..., None, None] * (k @ k)

@@ -1,0 +1,124 @@
+"""Motions that others estimated: their result files, recognised by content, as this project's HumanMotion.
+
+Each module beside this one knows one layout and names its source. All give a `HumanMotion` with z up, the floor at 0,
+starting at the origin facing +x, of the project's own body with the person's stature.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from exoactor_core.body import BodyModel
+from exoactor_core.bvh import load_bvh
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Estimate, Metrics
+from exoactor_pose.importers import amass, contents, gvhmr, phalp, prompthmr, tram, wham
+from exoactor_pose.importers.place import human_motion, on_floor
+from exoactor_pose.quality import clip_figures
+
+READERS = (gvhmr, wham, tram, prompthmr, phalp, amass)
+UNDERSTOOD = (
+    "GVHMR's hmr4d_results.pt, GEM's smpl_params.pt, WHAM's wham_output.pkl, TRAM's results folder, "
+    "PromptHMR's results.pkl, the .pkl of PHALP and 4D-Humans, AMASS .npz, and .bvh"
+)
+USUAL_FPS = 30.0
+ABSENCE = 0.3
+"""s that somebody may lack without a note."""
+
+
+def recognises(path: str | Path) -> bool:
+    """Whether the file (or TRAM's folder) may hold a motion, by its first bytes; false for a video."""
+    return bool(contents.kind(Path(path)))
+
+
+def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
+    """Read a result file.
+
+    Parameters
+    ----------
+    path
+        The file, or TRAM's folder.
+    person
+        Who, by the name that the file gives; empty: whoever is seen longest.
+    fps
+        Frame rate of the video that the file was made from; 0: as the file says, and 30 where it does not.
+
+    Raises
+    ------
+    BadInput
+        The file is damaged, holds more than plain arrays, is of no known layout, or has no such person.
+    Missing
+        PyTorch is needed and not installed.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"There is no file {path}.")
+    kind = contents.kind(path)
+    if kind == "bvh":
+        source = load_bvh(path)
+        motion = on_floor(source, BodyModel.load(), find_contacts=True)
+        return Estimate(motion, metrics=_metrics("BVH", motion) | {"notes": list(source.notes)})
+    data, objects = contents.load(path) if kind else (None, ())
+    if isinstance(data, dict) and {"contacts", "confidence"} <= data.keys():  # our own, as it is
+        motion = HumanMotion.load(path)
+        return Estimate(motion, metrics=_metrics("ExoActor", motion) | {"notes": []})
+    reader = next((reader for reader in READERS if reader.tool(data)), None)
+    if reader is None:
+        holds = f"it holds {', '.join(map(str, data))[:100]}" if isinstance(data, dict) else "it is of another kind"
+        raise BadInput(f"{path} is not a motion that can be read: {holds}. Understood are {UNDERSTOOD}.")
+    tool = reader.tool(data)
+    try:
+        recording = reader.read(data)
+        name = _choose(recording.people, person)
+        motion = human_motion(recording.people[name], fps or recording.fps or USUAL_FPS)
+    except BadInput as error:
+        raise BadInput(f"{path} ({tool}): {error}") from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path} is not as {tool} writes it: {error!r}.") from None
+    metrics = _metrics(tool, motion) | {
+        "person": name,
+        "people": len(recording.people),
+        "interpolated_frames": int(len(motion) - len(recording.people[name].frames)),
+        "notes": [
+            *(f"{name} holds Python objects, which are not read." for name in objects),
+            *recording.notes,
+            *_doubts(tool, fps or recording.fps),
+            *_absences(recording.people[name].frames, motion.fps),
+        ],
+    }
+    return Estimate(motion, metrics=metrics)
+
+
+def _choose(people: dict, person: str) -> str:
+    if not people:
+        raise BadInput("nobody is in it.")
+    if person and person not in people:
+        known = ", ".join(f"{name} ({len(p.frames)} frames)" for name, p in people.items())
+        raise BadInput(f"there is no person '{person}': there are {known}.")
+    return person or max(people, key=lambda name: len(people[name].frames))
+
+
+def _doubts(tool: str, fps: float | None) -> list[str]:
+    if fps:
+        return []
+    return [f"{tool} does not say the video's frame rate: {USUAL_FPS:.0f} was taken; set fps to another."]
+
+
+def _absences(frames: np.ndarray, fps: float) -> list[str]:
+    """Sentences on where somebody lacks for longer, in seconds from the motion's start."""
+    seconds = (frames - frames[0]) / fps
+    return [
+        f"The person is not seen from {seconds[k]:.1f} to {seconds[k + 1]:.1f} s: what is there is interpolated."
+        for k in np.flatnonzero(np.diff(seconds) > ABSENCE)
+    ]
+
+
+def _metrics(tool: str, motion: HumanMotion) -> Metrics:
+    """Where the motion is from, and its quality figures without those that need a picture."""
+    seen, unknown = motion.confidence > 0, np.zeros(len(motion))
+    figures = clip_figures(motion, BodyModel.load(), seen, unknown, 1.0)
+    figures["per_frame"].pop("reprojection_px")
+    return {"source": tool, "fps": motion.fps} | {k: v for k, v in figures.items() if "reprojection" not in k}

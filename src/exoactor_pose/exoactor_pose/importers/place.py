@@ -1,0 +1,195 @@
+"""From a person's track to a HumanMotion: gaps closed, feet on the floor, starting at the origin facing +x."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.spatial.transform import Rotation, Slerp
+
+from exoactor_core.body import STATURE, BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion
+from exoactor_pose.fitting.contacts import contacts_of
+from exoactor_pose.importers.recording import FROM_Y_UP, Person
+
+DRIFT = 0.12
+"""m: a foot that rests farther than this from the floor of the steps before rests on something else."""
+DRIFT_SECONDS = 0.5
+"""s over which the floor is smoothed, and within which it may drift by less than `DRIFT`."""
+UPRIGHT = 0.75
+"""Least cosine between the trunk and the vertical of somebody who stands."""
+
+
+def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
+    """A person whose file should have z up; turned, with a note, where they stand along its y axis instead.
+
+    They do where trunk and straight legs point along y in nearly all frames, the soles come back to one height along
+    it, and the person moves far along z, or y = 0 is at the soles and z = 0 not where the back of who lies would be.
+
+    Raises
+    ------
+    BadInput
+        They stand or lie along y, and which of both cannot be told.
+    """
+    along = person.root[:, 1, 1]
+    finite = all(np.isfinite(values).all() for values in (person.root, person.pelvis, person.body_pose))
+    if not finite or len(along) == 0 or (np.abs(along) > UPRIGHT).mean() < 0.9:
+        return person, ()  # what is not finite is refused by name later
+    down = np.median(along) < 0
+    axis = -1.0 if down else 1.0
+    turn = FROM_Y_UP @ np.diag([1.0, axis, axis])
+    body = BodyModel.load()
+    motion = HumanMotion(
+        30.0, person.pelvis, Rotation.from_matrix(person.root).as_rotvec(), person.body_pose, np.zeros(10)
+    )
+    soles = axis * body.foot_points(motion)[..., 1].min(axis=1)
+    rest = body.rest_joints(motion.betas)[0, 1] - body.rest_foot_points(motion.betas)[:, 1].min()
+    legs = axis * body.joints(motion)[:, 0, 1] - soles
+    if np.median(legs) < 0.75 * rest or np.ptp(np.percentile(soles, [5, 95])) > 0.25:
+        return person, ()  # on hands and knees, or along the floor
+    low = person.pelvis[:, 2].min() > 0.05 and person.pelvis[:, 2].max() < 0.35  # as a pelvis on a floor at z = 0
+    floors = np.median(soles) - np.array([0.0, body.rest_joints(motion.betas)[0, 1]])  # some files give the pelvis
+    on_floor_y = not down and np.abs(floors).min() < 0.2
+    if np.ptp(person.pelvis[:, 2]) < 0.4 and (low or not on_floor_y):
+        raise BadInput(
+            "the person stands or lies along the y axis throughout, and which of both cannot be told: "
+            "turn the motion so that z is up or, where the person lies, about z."
+        )
+    side = "down" if down else "up"
+    note = f"The person stands along the file's y axis: y was taken as {side}, and the motion turned so that z is up."
+    return replace(person, root=turn @ person.root, pelvis=person.pelvis @ turn.T), (note,)
+
+
+def human_motion(person: Person, fps: float) -> HumanMotion:
+    """The motion of a track.
+
+    The body is the project's own, with the person's stature; nothing else of the shape is kept, since shape
+    coefficients mean something in their own model only. Pose and path are kept as they are.
+    """
+    person = without_gaps(person)
+    body = BodyModel.load()
+    betas = np.zeros(10)
+    betas[0] = (person.stature - STATURE) / (0.06 * STATURE)
+    motion = HumanMotion(
+        fps=fps,
+        transl=person.pelvis - body.rest_joints(betas)[0],
+        global_orient=Rotation.from_matrix(person.root).as_rotvec(),
+        body_pose=person.body_pose,
+        betas=betas,
+        hand_pose=person.hand_pose,
+        contacts=person.contacts,
+        confidence=person.confidence,
+    )
+    return on_floor(motion, body, person.contacts is None)
+
+
+def without_gaps(person: Person) -> Person:
+    """Every frame from the first to the last; those that lack are interpolated, with confidence 0.
+
+    Raises
+    ------
+    BadInput
+        There are no frames, or a number is not finite.
+    """
+    frames = person.frames
+    if len(frames) == 0:
+        raise BadInput("there are no frames.")
+    for name in ("root", "pelvis", "body_pose", "hand_pose", "contacts", "confidence"):
+        value = getattr(person, name)
+        if value is not None and not np.isfinite(value).all():
+            bad = np.argwhere(~np.isfinite(value).reshape(len(value), -1).all(axis=1))[0][0]
+            raise BadInput(f"its {name} holds a number that is not finite, first in frame {bad}.")
+    every = np.arange(frames[0], frames[-1] + 1)
+    if len(every) == len(frames):
+        return person
+
+    def linear(values: np.ndarray | None) -> np.ndarray | None:
+        if values is None:
+            return None
+        return np.stack([np.interp(every, frames, column) for column in values.T], axis=1)
+
+    def turning(axis_angle: np.ndarray | None) -> np.ndarray | None:
+        if axis_angle is None:
+            return None
+        joints = axis_angle.reshape(len(frames), -1, 3).swapaxes(0, 1)
+        turned = [Slerp(frames, Rotation.from_rotvec(joint))(every).as_rotvec() for joint in joints]
+        return np.stack(turned, axis=1).reshape(len(every), -1)
+
+    confidence = np.zeros(len(every))
+    confidence[frames - frames[0]] = 1.0 if person.confidence is None else person.confidence
+    return Person(
+        frames=every,
+        root=Slerp(frames, Rotation.from_matrix(person.root))(every).as_matrix(),
+        pelvis=linear(person.pelvis),
+        body_pose=turning(person.body_pose),
+        stature=person.stature,
+        hand_pose=turning(person.hand_pose),
+        contacts=linear(person.contacts),
+        confidence=confidence,
+    )
+
+
+def on_floor(motion: HumanMotion, body: BodyModel, find_contacts: bool) -> HumanMotion:
+    """The motion on the floor z = 0, starting at x = y = 0 facing +x.
+
+    The floor is where the feet rest; where it drifts slowly it is followed, but a foot that rests on a block does not
+    move it. What is left under the floor is lifted smoothly.
+    """
+    soles = body.foot_points(motion)
+    contacts = contacts_of(soles, motion.fps) if find_contacts else motion.contacts
+    floor = floor_under(soles[..., 2], contacts, motion.fps)
+    below = maximum_filter1d(np.maximum(floor - soles[..., 2].min(axis=1), 0.0), 2 * round(0.2 * motion.fps) + 1)
+    up = gaussian_filter1d(below, max(1.0, 0.07 * motion.fps), truncate=3.0, mode="nearest") - floor
+
+    root = Rotation.from_rotvec(motion.global_orient)
+    ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * motion.fps))].mean(axis=0)
+    heading = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
+    offset = body.rest_joints(motion.betas)[0]
+    pelvis = motion.transl + offset
+    pelvis = heading.apply(pelvis - pelvis[0] * [1, 1, 0]) + up[:, None] * [0, 0, 1]
+    return HumanMotion(
+        fps=motion.fps,
+        transl=pelvis - offset,
+        global_orient=(heading * root).as_rotvec(),
+        body_pose=motion.body_pose,
+        betas=motion.betas,
+        hand_pose=motion.hand_pose,
+        contacts=contacts,
+        confidence=motion.confidence,
+    )
+
+
+def floor_under(heights: np.ndarray, contacts: np.ndarray, fps: float) -> np.ndarray:
+    """Height of the floor (T,) m from heights (T, 4) m and contacts (T, 4) of the sole points."""
+    weight = contacts.sum(axis=1)
+    rest = (heights * contacts).sum(axis=1) / np.maximum(weight, 1e-9)
+    standing = weight > 0.5
+    if standing.sum() < 0.1 * fps:  # in the air all the time: by the lowest point
+        return np.full(len(heights), np.percentile(heights.min(axis=1), 5))
+    near = _followed(np.where(standing, rest, np.nan), _most(rest[standing], DRIFT), fps)
+    drift = np.interp(np.arange(len(heights)), np.flatnonzero(near), rest[near])
+    return gaussian_filter1d(drift, DRIFT_SECONDS * fps, mode="nearest")
+
+
+def _followed(rest: np.ndarray, floor: float, fps: float) -> np.ndarray:
+    """Frames (T,) in which feet rest on the floor that drifts: heights (T,) m, not a number where none rests."""
+    near = np.zeros(len(rest), dtype=bool)
+    start = int(np.nanargmin(np.abs(rest - floor)))
+    share = 1 - np.exp(-1 / (DRIFT_SECONDS * fps))
+    for frames in (range(start, len(rest)), range(start, -1, -1)):
+        present = floor
+        for k in frames:
+            if abs(rest[k] - present) < DRIFT:
+                near[k] = True
+                present += share * (rest[k] - present)
+    return near
+
+
+def _most(values: np.ndarray, width: float) -> float:
+    """Median of the values in the window of a width, up and down, that holds the most."""
+    order = np.sort(values)
+    ends = np.searchsorted(order, order + width, side="right")
+    first = int(np.argmax(ends - np.arange(len(order))))
+    return float(np.median(order[first : ends[first]]))

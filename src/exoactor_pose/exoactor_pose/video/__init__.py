@@ -1,0 +1,1 @@
+"""What a video as such tells: cuts, camera motion, who is in it."""

@@ -1,0 +1,90 @@
+"""What can be told of a video as such, whatever the person does in it: see `exoactor_core.stages.Estimate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.stages import Metrics
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES
+from exoactor_pose.detection.appearance import Looks
+from exoactor_pose.video.cuts import TOLD_SECONDS, Stretch, runs
+
+if TYPE_CHECKING:
+    from exoactor_pose.detection.landmarks import Landmarks
+
+EDGE = 0.005
+"""A landmark nearer to the picture's edge than this share of its height is not surely in the picture: detectors that
+place landmarks in pictures only put those of a foot that is cut off there."""
+ENDS = [k for k, name in enumerate(LANDMARK_NAMES) if k <= 10 or name.split("_")[1] in ("wrist", "heel", "foot")]
+"""Head, hands and feet."""
+
+
+def video_facts(
+    seen: Landmarks,
+    others: np.ndarray,
+    stretch: Stretch,
+    looks: Looks,
+    explained: tuple[np.ndarray, np.ndarray],
+    turned: np.ndarray | None,
+) -> Metrics:
+    """Facts on a whole video.
+
+    Parameters
+    ----------
+    seen
+        All its frames.
+    others
+        (T,) bool: somebody else of comparable size is there.
+    stretch
+        What is used of it.
+    looks
+        Was shown all frames.
+    explained
+        What `CameraMotion.explained` tells of the frames that are used; empty where nobody looked whether it moves.
+    turned
+        How the camera turned in them.
+    """
+    found = stretch.found
+    partly = found & ~_whole(seen)
+    alike = looks.alike(found)
+    told = {
+        "seconds": round(len(found) / seen.fps, 3),
+        "cuts_s": [round(t / seen.fps, 3) for t in stretch.cuts],
+        "found_share": float(found.mean()),
+        "lost_s": _spans(~found, seen.fps),
+        "others_share": float(others.mean()),
+        "others_s": _spans(others, seen.fps),
+        "whole_share": float(1 - partly.sum() / max(found.sum(), 1)),
+        "partly_s": _spans(partly, seen.fps),
+        "alike_min": None,
+        "camera_turn_deg": None,
+        "camera_explained": None,
+    }
+    if not np.isnan(alike).all():
+        worst = int(np.nanargmin(alike))
+        told |= {"alike_min": float(alike[worst]), "alike_min_s": round(worst / seen.fps, 3)}
+    times, shares = explained
+    if len(shares):
+        worst = int(np.argmin(shares))
+        told |= {
+            "camera_turn_deg": 0.0
+            if turned is None
+            else float(np.degrees(Rotation.from_matrix(turned).magnitude().max())),
+            "camera_explained": float(shares[worst]),
+            "camera_explained_s": round(float(times[worst]), 3),
+        }
+    return told
+
+
+def _whole(seen: Landmarks) -> np.ndarray:
+    """(T,) bool: head, hands and feet are within the picture, seen or hidden."""
+    at, margin = seen.image[:, ENDS, :2], EDGE * seen.height
+    return np.all((at >= margin) & (at <= [seen.width - margin, seen.height - margin]), axis=(1, 2))
+
+
+def _spans(flags: np.ndarray, fps: float) -> list[list[float]]:
+    """[from, to] in s of the runs of true in (T,) bool that are long enough to be told."""
+    return [[round(a / fps, 3), round(b / fps, 3)] for a, b in runs(flags) if (b - a) / fps > TOLD_SECONDS]

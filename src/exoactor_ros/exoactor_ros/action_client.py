@@ -1,0 +1,199 @@
+"""Calling an action from a thread while an executor spins: with feedback, cancelling, and noticing a dead server."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.task import Future
+from unique_identifier_msgs.msg import UUID
+
+from exoactor_core.errors import Cancelled, Missing, Refused
+from exoactor_ros.heartbeat import Sign, Watch
+from exoactor_ros.lease import TOPIC
+from exoactor_ros.qos import RENEWALS
+
+TICK = 0.05
+"""s between two looks at the server and at a wish to cancel."""
+CANCEL_WAIT = 3.0
+"""s that a server has to end its work after a cancel."""
+
+
+class Client(ActionClient):
+    """An action client that other threads than the executor's may use.
+
+    rclpy's notes what it has asked for after it has asked: an answer that the executor's thread takes in between is
+    thrown away ("Ignoring unexpected goal response"), and whoever asked waits for ever.
+    """
+
+    def __init__(self, node: Node, *args: Any, **kwargs: Any) -> None:
+        self._asking = threading.RLock()
+        self._renewals = node.create_publisher(UUID, TOPIC, RENEWALS)
+        super().__init__(node, *args, **kwargs)
+
+    def renew(self, goal_id: UUID) -> None:
+        """Renew the lease of a goal, see `exoactor_ros.lease`."""
+        self._renewals.publish(goal_id)
+
+    def send_goal_async(self, *args: Any, **kwargs: Any) -> Future:
+        """As rclpy's."""
+        with self._asking:
+            return super().send_goal_async(*args, **kwargs)
+
+    def _cancel_goal_async(self, goal_handle: Any) -> Future:
+        with self._asking:
+            return super()._cancel_goal_async(goal_handle)
+
+    def _get_result_async(self, goal_handle: Any) -> Future:
+        with self._asking:
+            return super()._get_result_async(goal_handle)
+
+    async def execute(self, taken_data: Any) -> None:
+        """As rclpy's."""
+        with self._asking:  # what has been asked for is noted by now
+            pass
+        await super().execute(taken_data)
+
+
+def call(
+    client: Client,
+    goal: Any,
+    *,
+    node: Node,
+    server: str,
+    on_feedback: Callable[[Any], None],
+    on_wait: Callable[[str], None],
+    cancelled: Callable[[], bool],
+    watch: Watch,
+    absent_after: float = 10.0,
+    dead_after: float = 8.0,
+    lease: float = 0.0,
+    detach: bool = False,
+) -> Any:
+    """Send a goal, wait for its result and return it (whatever its error code).
+
+    Parameters
+    ----------
+    client
+        Client of the action.
+    goal
+        Goal message.
+    node
+        The client's node, which other threads spin.
+    server
+        Name of the node that serves it, as its heartbeats have it.
+    on_feedback
+        Called with each feedback message.
+    on_wait
+        Called with a text about once a second while the server is awaited.
+    cancelled
+        Asked all the time; True cancels the goal.
+    watch
+        The nodes' heartbeats.
+    absent_after, dead_after
+        Seconds without the server at the start, and without a sign of life of it later.
+    lease
+        s that the goal outlives this process when that dies or freezes (see `exoactor_ros.lease`); 0: the goal does not
+        depend on it. Only for actions whose goal has the field ``lease``.
+    detach
+        Return None as soon as the server has accepted the goal.
+
+    Raises
+    ------
+    Missing
+        The server is not there, says that it cannot work, or died.
+    Refused
+        The server rejected the goal, or ended it without success and gave no error code.
+    Cancelled
+        ``cancelled`` said so, and the server ended its work or did not answer in time.
+    """
+    _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
+    died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")
+    instance = _instance(watch.sign(server))
+    goal_id = UUID(uuid=list(uuid.uuid4().bytes))
+    if lease:
+        goal.lease = lease
+    last_feedback = sent = time.monotonic()
+    cancel_sent: float | None = None
+
+    def feedback(message: Any) -> None:
+        nonlocal last_feedback
+        last_feedback = time.monotonic()
+        on_feedback(message.feedback)
+
+    def wait(future: Future, handle: Any = None) -> Any:
+        nonlocal cancel_sent
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        while not done.wait(TICK):
+            if lease:
+                client.renew(goal_id)
+            now = time.monotonic()
+            if handle is None and now - sent > dead_after:
+                raise Missing(f"The node '{server}' does not answer: see its log, start it again and send again.")
+            sign = watch.sign(server)
+            if _instance(sign) != instance and instance:
+                raise died
+            heard = max(last_feedback, sign.time if sign else 0.0)
+            if not client.server_is_ready() and now - last_feedback > 1.0:
+                raise died
+            if now - heard > dead_after:
+                raise died
+            if not node.context.ok():
+                raise Cancelled("The node was stopped.")
+            if cancelled() and handle is not None and cancel_sent is None:
+                cancel_sent = now
+                handle.cancel_goal_async()
+            if cancel_sent is not None and now - cancel_sent > CANCEL_WAIT:
+                raise Cancelled(f"Cancelled; the node '{server}' has not ended its work yet.")
+        return future.result()
+
+    handle = wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_id))
+    if not handle.accepted:
+        raise Refused(f"The node '{server}' rejected the goal: it is busy with another.")
+    if detach:
+        return None
+    response = wait(handle.get_result_async(), handle)
+    if cancelled():
+        raise Cancelled("Cancelled.")
+    if response.status != GoalStatus.STATUS_SUCCEEDED and not response.result.error_code:
+        raise Refused(f"The node '{server}' ended the goal without success and gave no reason: see its log.")
+    return response.result
+
+
+def _instance(sign: Sign | None) -> str:
+    return sign.instance if sign else ""
+
+
+def _wait_for_server(
+    client: ActionClient,
+    node: Node,
+    server: str,
+    on_wait: Callable[[str], None],
+    cancelled: Callable[[], bool],
+    watch: Watch,
+    absent_after: float,
+) -> None:
+    start = time.monotonic()
+    pause = threading.Event()
+    told = 0.0
+    while not client.server_is_ready():
+        now = time.monotonic()
+        sign = watch.sign(server)
+        alive = sign is not None and now - sign.time < absent_after
+        if alive and not sign.ok:
+            raise Missing(f"The node '{server}' cannot work: {sign.text}")
+        if not alive and now - start > absent_after:
+            raise Missing(f"The node '{server}' is not there: start it ('exoactor up' starts all) and send again.")
+        if cancelled() or not node.context.ok():
+            raise Cancelled("Cancelled.")
+        if now - told > 1.0:
+            told = now
+            on_wait(f"waiting for '{server}'" + (f": {sign.text}" if alive else ""))
+        pause.wait(TICK)

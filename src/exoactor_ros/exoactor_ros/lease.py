@@ -1,0 +1,60 @@
+"""Leases of goals: a goal ends when whoever sent it is gone or frozen.
+
+A sender that wants it sets the goal's field ``lease`` (s) and publishes the goal's id on the topic `TOPIC` several
+times in that time; `exoactor_ros.action_client.call` does both. The server asks `Leases.watch`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from unique_identifier_msgs.msg import UUID
+
+from exoactor_ros.qos import RENEWALS
+
+TOPIC = "leases"
+MOTION_LEASE = 0.7
+"""s that a motion goes on without its sender: with the time to notice it, less than a second."""
+TASK_LEASE = 5.0
+"""s that a task goes on without its client: nothing moves without the task server, and clients run on busy machines."""
+_FIRST = 3.0  # s for the first renewal: DDS may find the sender's topic later than its goal
+
+
+class Leases:
+    """A server's side: hears the renewals of the goals in work.
+
+    Parameters
+    ----------
+    node
+        The node that serves the goals.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._ends: dict[bytes, float] = {}  # s, monotonic clock, by the id of a goal in work
+        self._leases: dict[bytes, float] = {}
+        node.create_subscription(UUID, TOPIC, self._renew, RENEWALS, callback_group=MutuallyExclusiveCallbackGroup())
+
+    @contextmanager
+    def watch(self, goal: Any) -> Iterator[Callable[[], bool]]:
+        """While the block lasts, follow a goal's lease; gives a function that says whether it has run out."""
+        lease = float(getattr(goal.request, "lease", 0.0))
+        if not lease > 0.0:
+            yield lambda: False
+            return
+        key = bytes(goal.goal_id.uuid)
+        self._leases[key], self._ends[key] = lease, time.monotonic() + max(lease, _FIRST)
+        try:
+            yield lambda: time.monotonic() > self._ends[key]
+        finally:
+            del self._leases[key], self._ends[key]
+
+    def _renew(self, message: UUID) -> None:
+        key = bytes(message.uuid)
+        lease = self._leases.get(key)
+        if lease is not None:
+            self._ends[key] = time.monotonic() + lease

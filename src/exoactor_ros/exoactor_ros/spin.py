@@ -1,0 +1,69 @@
+"""Starting a node as a process: `main` of every node is one call of `run`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from exoactor_core.errors import ExoActorError
+
+CALLBACK_WAIT = 1.0
+"""s that callbacks have to end when the process is to end."""
+
+
+def run(factory: Callable[[], Node], threads: int = 4) -> None:
+    """Build the node, spin it until SIGINT or SIGTERM, and leave without a traceback.
+
+    The signals are ours, not rclpy's, which would end the communication at once: a node with a method ``finish`` first
+    ends the work that it has in hand and tells its clients. An `ExoActorError` while the node is built is told in one
+    line, and its exit code is the process's.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = factory()
+    except ExoActorError as error:
+        print(error, file=sys.stderr)
+        rclpy.try_shutdown()
+        sys.exit(error.exit_code)
+    executor = MultiThreadedExecutor(threads)
+    executor.add_node(node)
+    bugs: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            with suppress(ExternalShutdownException):
+                executor.spin()
+        except BaseException as error:
+            bugs.append(error)
+        stop.set()
+
+    spinner = threading.Thread(target=spin, name="ros", daemon=True)
+    spinner.start()
+    stop.wait()
+    getattr(node, "finish", lambda: None)()
+    executor.remove_node(node)  # no callback begins any more
+    time.sleep(0.05)  # those that have just begun are not counted yet
+    idle = executor._work_tracker.wait(CALLBACK_WAIT)  # executor.shutdown returns at once, whatever still runs
+    executor.shutdown(timeout_sec=0.0)
+    spinner.join(1.0)
+    if not idle:  # it would fail with the node gone, and Python would wait for its thread: a backend that loads
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if bugs else 0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    if bugs:
+        raise bugs[0]

@@ -1,0 +1,24 @@
+from setuptools import find_packages, setup
+
+package_name = "exoactor_ros"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    description="ROS 2 glue of the stages: lifecycle stage node, conversions, action client, state publisher",
+    license="Apache-2.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    python_requires=">=3.11,<3.13",
+    install_requires=[
+        "exoactor_core",
+    ],
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    entry_points={
+        "console_scripts": [
+            "state_publisher = exoactor_core.entry:state_publisher",
+        ],
+    },
+)

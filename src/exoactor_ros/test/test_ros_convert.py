@@ -1,0 +1,125 @@
+import json
+import time
+from array import array
+
+import numpy as np
+import pytest
+
+pytest.importorskip("exoactor_interfaces.action")
+
+from exoactor_core.errors import BadInput, Cancelled, Missing
+from exoactor_core.motion import GUIDE_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.video import Video
+from exoactor_ros import conversions as convert
+
+pytestmark = pytest.mark.ros
+rng = np.random.default_rng(1)
+
+
+def human(t=7):
+    return HumanMotion(
+        30.0,
+        rng.normal(size=(t, 3)),
+        rng.normal(size=(t, 3)),
+        rng.normal(size=(t, 63)),
+        rng.normal(size=10),
+        contacts=rng.uniform(size=(t, 4)),
+        confidence=rng.uniform(size=t),
+    )
+
+
+def robot(t=9, contacts=True):
+    quat = rng.normal(size=(t, 4))
+    quat /= np.linalg.norm(quat, axis=1, keepdims=True)
+    known = {"contacts": rng.uniform(size=(t, 2)), "guide": rng.normal(size=(t, GUIDE_WIDTH))} if contacts else {}
+    return RobotMotion(50.0, rng.normal(size=(t, 3)), quat, rng.normal(size=(t, 29)), **known)
+
+
+def assert_same(a, b, names):
+    for name in names:
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=1e-6, err_msg=name)
+
+
+def test_human_there_and_back():
+    motion = human()
+    back = convert.human_from_message(convert.human_to_message(motion))
+    assert back.fps == motion.fps
+    assert_same(
+        back,
+        motion,
+        ("transl", "global_orient", "body_pose", "hand_pose", "betas", "contacts", "confidence"),
+    )
+
+
+@pytest.mark.parametrize("contacts", [True, False])
+def test_robot_there_and_back(contacts):
+    motion = robot(contacts=contacts)
+    back = convert.robot_from_message(convert.robot_to_message(motion))
+    assert back.fps == motion.fps
+    assert_same(back, motion, ("root_pos", "root_quat_wxyz", "joint_pos"))
+    assert (back.contacts is None) is (back.guide is None) is not contacts
+    if contacts:
+        assert_same(back, motion, ("contacts", "guide"))
+
+
+def test_video_and_pictures():
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, :32] = (255, 0, 0)
+    video = Video.from_frames([image] * 5, 30, intrinsics=(50.0, 50.0, 32.0, 24.0))
+    back = convert.video_from_message(convert.video_to_message(video))
+    assert (back.data, back.fps, back.width, back.height) == (video.data, 30, 64, 48)
+    assert back.intrinsics == video.intrinsics
+    assert convert.picture_from_message(convert.jpeg_message(image, convert.Time())).shape == image.shape
+    preview = convert.picture_from_message(convert.jpeg_message(image, convert.Time(), width=320))
+    assert preview.shape == (240, 320, 3)
+    assert abs(int(preview[120, 80, 0]) - 255) < 20
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: setattr(m, "num_frames", 0), "no frames"),
+        (lambda m: setattr(m, "num_frames", 8), "numbers"),
+        (lambda m: setattr(m, "joint_names", list(JOINT_NAMES[:23])), "23 joints"),
+        (lambda m: setattr(m, "joint_names", list(JOINT_NAMES[::-1])), "motor order"),
+        (lambda m: setattr(m, "fps", 0.0), "frame rate"),
+        (lambda m: setattr(m, "root_quat_wxyz", array("f", [0.5] * 36)), None),
+        (lambda m: setattr(m, "root_quat_wxyz", array("f", [0.7] * 36)), "unit quaternion"),
+        (lambda m: setattr(m, "joint_pos", array("f", [float("nan")] * 261)), "not finite"),
+    ],
+)
+def test_bad_robot_message(change, said):
+    message = convert.robot_to_message(robot())
+    change(message)
+    if said is None:
+        convert.robot_from_message(message)
+        return
+    with pytest.raises(BadInput, match=said):
+        convert.robot_from_message(message)
+
+
+def test_bad_human_and_video_messages():
+    message = convert.human_to_message(human())
+    message.body_pose = message.body_pose[:-1]
+    with pytest.raises(BadInput, match="body_pose"):
+        convert.human_from_message(message)
+    with pytest.raises(BadInput):
+        convert.video_from_message(convert.msg.Video(data=b"no video"))
+    with pytest.raises(BadInput, match="scene image"):
+        convert.picture_from_message(convert.CompressedImage(data=b"no picture"))
+
+
+def test_error_codes_and_metrics():
+    assert convert.error_code(300, BadInput("x")) == 302
+    assert convert.error_code(300, Cancelled("x")) == 305
+    assert convert.error_code(300, ValueError("x")) == 301
+    assert [convert.exit_code(c) for c in (0, 303, 105)] == [0, Missing.exit_code, 130]
+    figures = {"a": np.float32(0.5), "b": [np.int64(3), float("nan")], "c": {"d": np.bool_(True)}}
+    assert json.loads(convert.metrics_to_json(figures)) == {"a": 0.5, "b": [3, None], "c": {"d": True}}
+
+
+def test_a_minute_of_motion_converts_quickly():
+    motion = robot(3000)
+    start = time.perf_counter()
+    convert.robot_from_message(convert.robot_to_message(motion))
+    assert time.perf_counter() - start < 0.5  # 10 ms where nothing else runs; number by number it would be seconds

@@ -1,0 +1,235 @@
+"""The link to a G1 over Unitree's DDS topics: the same for the simulated and the real robot."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from exoactor_control.controller.state_machine import MotorCommand, RobotState
+from exoactor_core.errors import Missing
+from exoactor_core.motion import JOINT_NAMES
+from exoactor_unitree import sdk as unitree
+from exoactor_unitree.joystick import pressed
+from exoactor_unitree.wire import LowCmdBytes, LowStateBytes
+
+_NUM = len(JOINT_NAMES)
+
+
+class RobotLink:
+    """Keeps the newest LowState and sends LowCmd.
+
+    LowState is fetched when it is asked for: no thread of its own stands between the robot and the control loop.
+
+    Parameters
+    ----------
+    network_interface
+        ``lo`` for the simulator, the interface of the robot's cable for the robot.
+    domain
+        DDS domain: 1 for the simulator, 0 for the robot, by Unitree's habit.
+
+    Raises
+    ------
+    Missing, BadInput
+        As `exoactor_unitree.sdk.open_dds`.
+    """
+
+    def __init__(self, network_interface: str = "lo", domain: int = 1) -> None:
+        unitree.open_dds(network_interface, domain)
+        self.network_interface, self.domain = network_interface, domain
+        self.rejected = 0
+        """LowState with a wrong checksum, or not a LowState, so far."""
+        self._rejected_for = ""
+        self._lock = threading.Lock()
+        self._state: RobotState | None = None
+        self._truth: tuple[np.ndarray, np.ndarray, float] | None = None
+        self._other = float("-inf")  # when another controller's LowCmd was last heard
+        self._command = LowCmdBytes()
+        self._out = unitree.Publisher(unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
+        self._in = unitree.RawReader(unitree.LOW_STATE_TOPIC, unitree.LowState_)
+        self._others_in = unitree.RawReader(unitree.LOW_CMD_TOPIC, unitree.LowCmd_, ignore_own=True)
+        self._truth_in = unitree.RawReader(unitree.TRUTH_TOPIC, unitree.SportModeState_)
+        self._switcher = unitree.MotionSwitcherClient()
+        self._switching = threading.Lock()  # one question at a time
+
+    # LowState
+
+    def read(self) -> RobotState | None:
+        """State in the newest LowState, None before the first; ``time`` is its reception on the monotonic clock."""
+        with self._lock:
+            data = self._in.take()
+            if data is not None:
+                self._take(data)
+            return self._state
+
+    def _take(self, data: bytes) -> None:
+        try:
+            message = LowStateBytes(data)
+        except ValueError as error:
+            self._reject(str(error))
+            return
+        if not message.intact:
+            lacking = ["its crc is 0 where the checksum belongs" if message.crc == 0 else "its crc is wrong"]
+            lacking += ["its tick, the robot's clock, is 0"] * (message.tick == 0)
+            self._reject(" and ".join(lacking))
+            return
+        motors, imu = message.motors[:_NUM].astype(np.float64).T, message.imu.astype(np.float64)
+        self._state = RobotState(
+            time=time.monotonic(),
+            joint_pos=motors[0],
+            joint_vel=motors[1],
+            quat_wxyz=imu[:4],
+            ang_vel=imu[4:7],
+            accel=imu[7:10],
+            torque=motors[3],
+            temperature=message.temperatures[:_NUM].max(axis=1).astype(np.float64),
+            tick=message.tick,
+            mode_machine=message.mode_machine,
+            mode_pr=message.mode_pr,
+            buttons=pressed(message.wireless_remote),
+            enabled=bool(message.modes[:_NUM].any()),
+        )
+
+    def _reject(self, reason: str) -> None:
+        self.rejected += 1
+        self._rejected_for = reason
+
+    @property
+    def age(self) -> float:
+        """Seconds since the newest LowState came; inf before the first."""
+        state = self.read()
+        return time.monotonic() - state.time if state is not None else float("inf")
+
+    def wait(self, seconds: float) -> float | None:
+        """Wait for the next LowState; return when it came, s on the monotonic clock, or None after ``seconds``."""
+        return time.monotonic() if self._in.wait(seconds) else None
+
+    def wait_for_state(self, timeout: float = 3.0, meanwhile: Callable[[], None] | None = None) -> None:
+        """Return when a fresh LowState is there; ``meanwhile`` is called every 2 ms until then.
+
+        Raises
+        ------
+        Missing
+            None came within ``timeout`` seconds.
+        """
+        end = time.monotonic() + timeout
+        while not self.age < 0.1:
+            left = end - time.monotonic()
+            if left <= 0.0 and self._rejected_for:
+                raise Missing(
+                    f"LowState comes on {unitree.LOW_STATE_TOPIC} of interface {self.network_interface}, domain "
+                    f"{self.domain}, but none can be used: {self._rejected_for}. A robot fills these in; of the "
+                    "simulators exoactor_sim does, Unitree's own in Python (unitree_mujoco) does not."
+                )
+            if left <= 0.0:
+                raise Missing(
+                    f"No LowState on {unitree.LOW_STATE_TOPIC} of interface {self.network_interface}, "
+                    f"domain {self.domain} within {timeout:g} s: is the robot (or exoactor_sim) on, "
+                    "and on this interface?"
+                )
+            if meanwhile is not None:
+                meanwhile()
+            self.wait(min(left, 0.1 if meanwhile is None else 0.002))
+
+    def truth(self, max_age: float = 0.5) -> tuple[np.ndarray, np.ndarray] | None:
+        """Pelvis position (3,) m and orientation (4,) wxyz that a simulator publishes, for metrics and display alone.
+
+        None on a robot, or when older than ``max_age`` s.
+        """
+        with self._lock:
+            data = self._truth_in.take()
+            if data is not None:
+                message = unitree.SportModeState_.deserialize(data)
+                orientation = np.array(message.imu_state.quaternion)
+                self._truth = np.array(message.position), orientation, time.monotonic()
+        truth = self._truth
+        return None if truth is None or time.monotonic() - truth[2] > max_age else truth[:2]
+
+    # LowCmd
+
+    @property
+    def mode_machine(self) -> int:
+        """The robot's variant, as it says itself; before that the G1 with 29 joints."""
+        return unitree.MODE_MACHINE_29DOF if self._state is None else self._state.mode_machine
+
+    def write(self, command: MotorCommand) -> None:
+        """Send a command for the 29 motors, with the robot's own mode_machine and the checksum.
+
+        Ankles and waist are commanded by pitch and roll (mode_pr 0), never by their parallel motors.
+        """
+        out = self._command
+        gains = out.gains[:_NUM]
+        gains[:, 0], gains[:, 1], gains[:, 2] = command.q, command.dq, command.tau
+        gains[:, 3], gains[:, 4] = command.kp, command.kd
+        out.set_modes(0, self.mode_machine, _NUM)
+        self._out.write_bytes(out.sealed())
+
+    @property
+    def silence(self) -> float:
+        """Seconds since another controller's LowCmd was last heard; inf when none has been."""
+        with self._lock:
+            if self._others_in.take() is not None:
+                self._other = time.monotonic()
+        return time.monotonic() - self._other
+
+    # the robot's own controller
+
+    def mode(self, timeout: float) -> str | None:
+        """Return the name of the robot's own controller that is active now; '' when none is, None without an answer."""
+        with self._switching:
+            return self._switcher.check(timeout)
+
+    def active_mode(self, timeout: float = 3.0) -> str:
+        """Return the name of the robot's own controller that is active; '' when none is.
+
+        Raises
+        ------
+        Missing
+            The motion switcher does not answer within ``timeout`` seconds.
+        """
+        end = time.monotonic() + timeout
+        while (active := self.mode(1.0)) is None:
+            if time.monotonic() > end:
+                raise Missing(
+                    f"The robot's motion switcher does not answer within {timeout:g} s: "
+                    "put the robot in debug mode (L2 + R2)."
+                )
+            time.sleep(0.05)
+        return active
+
+    def release_motion_switcher(self, timeout: float = 5.0) -> str:
+        """Make the robot's own controller let go of the motors.
+
+        Returns
+        -------
+        str
+            Name of the controller that was active; '' when none was.
+
+        Raises
+        ------
+        Missing
+            The service does not answer, or its controller does not let go, within ``timeout`` seconds.
+        """
+        end = time.monotonic() + timeout
+        first = active = self.active_mode(timeout)
+        while active:
+            if time.monotonic() > end:
+                raise Missing(
+                    f"The robot's motion switcher does not release the controller '{active}' within {timeout:g} s: "
+                    "put the robot in debug mode (L2 + R2)."
+                )
+            with self._switching:
+                self._switcher.release()
+            time.sleep(0.05)
+            active = self.active_mode(timeout)
+        return first
+
+    def select_mode(self, name: str) -> bool:
+        """Give the motors back to one of the robot's own controllers; False when it does not take them."""
+        with self._switching:
+            return self._switcher.select(name)
+
+    def close(self) -> None:
+        """Send and hear no more; there is no thread to end."""
