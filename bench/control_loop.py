@@ -45,6 +45,9 @@ PERIOD = 0.002
 WARM_UP = 3.0  # s
 
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # ros_testing, tiny_pipelines
+
+
 def robot(domain: int, seconds: float) -> None:
     """Be the robot until a LowCmd comes, then for ``seconds`` more; print what was seen as JSON."""
     from cyclonedds._clayer import ddspy_take
@@ -140,7 +143,7 @@ def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
 
     from exoactor_core.robot import standing_motion
     from exoactor_ros.conversions import robot_to_message
-    from exoactor_ros.testing import finished, spinning, until, use_own_domain
+    from ros_testing import finished, spinning, until, use_own_domain
 
     command = [sys.executable, "-m", "exoactor_control.nodes.controller_node", "--ros-args", "-r", "__ns:=/exoactor"]
     command += ["-p", f"dds_domain:={domain}", "-p", "robot:=real", "-p", f"policy:='{policy}'"]
@@ -281,7 +284,7 @@ def main(
         robot(robot_domain, seconds)
     if sdk_domain >= 0:
         sdk(sdk_domain)
-    from exoactor_ros.testing import UNITREE_DOMAIN
+    from ros_testing import UNITREE_DOMAIN
 
     legs: dict[str, list] = {"ours": [], "sdk": []}
     for _ in range(rounds):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +29,9 @@ from exoactor_core.stages import GenerateRequest, backend_class, backend_names, 
 TASK = "wave with your right hand"
 
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # ros_testing, tiny_pipelines
+
+
 def main(
     task: str = TASK,
     models: Annotated[list[str] | None, typer.Option(help="Repositories or folders of real pipelines.")] = None,
@@ -36,7 +40,7 @@ def main(
 ) -> None:
     results: dict[str, Any] = {"mannequin": measured(task, "mannequin")}
     with tempfile.TemporaryDirectory() as folder:
-        from exoactor_gen import tiny
+        import tiny_pipelines as tiny
 
         for name in ("wan", "ltx"):
             options = {"steps": 4, "width": 128, "height": 96, "model": tiny.saved(name, Path(folder))}
@@ -114,7 +118,7 @@ def wan(path: str, layers: int = 30) -> None:
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
     from transformers import UMT5Config, UMT5EncoderModel
 
-    from exoactor_gen import tiny
+    import tiny_pipelines as tiny
 
     torch.manual_seed(0)
     parts = {

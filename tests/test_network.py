@@ -28,7 +28,7 @@ from exoactor_core.robot import standing_motion
 from exoactor_ros import namespace_of
 from exoactor_ros.conversions import robot_to_message
 from exoactor_ros.heartbeat import Watch
-from exoactor_ros.testing import UNITREE_DOMAIN, Caller, spinning, until, use_own_domain
+from ros_testing import UNITREE_DOMAIN, Caller, spinning, until, use_own_domain
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(200)]
 ROBOTS = ("robot1", "robot2")
@@ -39,7 +39,7 @@ NODES = {"simulator", "controller", "task_server", "robot_state_publisher"}
 def robots():
     """Two robots with what a task in work needs, each behind a Unitree domain of its own."""
     started = []
-    domains = (UNITREE_DOMAIN, 52 + (UNITREE_DOMAIN - 28) % 48)  # both below 102: see exoactor_ros.testing
+    domains = (UNITREE_DOMAIN, 52 + (UNITREE_DOMAIN - 28) % 48)  # both below 102: see ros_testing
     for robot, domain in zip(ROBOTS, domains, strict=True):
         values = resolve({"namespace": robot, "dds_domain": str(domain), "policy": "pd"})
         env = {**os.environ, **use_own_domain(), **environment("localhost"), "OMP_NUM_THREADS": "1"}

@@ -17,8 +17,8 @@ from exoactor_pose.node import PoseNode
 from exoactor_retarget.node import RetargetNode
 from exoactor_ros.stage_node import StageNode
 from exoactor_ros.state_publisher import StatePublisher
-from exoactor_ros.testing import spinning
 from exoactor_sim import ros_services
+from ros_testing import spinning
 
 pytestmark = pytest.mark.ros
 NODES = (TaskServer, GeneratorNode, PoseNode, RetargetNode, RehearsalNode, ControllerNode, StatePublisher)

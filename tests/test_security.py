@@ -107,7 +107,7 @@ def test_the_middleware_holds_it(keystore):
     """Needs a Fast DDS that is built with DDS Security, as ROS 2's own packages are; the wheels' is not."""
     pytest.importorskip("exoactor_interfaces.action")
     from exoactor.up import command
-    from exoactor_ros.testing import use_own_domain
+    from ros_testing import use_own_domain
 
     env = {**os.environ, **use_own_domain(), "ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce",
            "ROS_SECURITY_KEYSTORE": str(keystore)}  # fmt: skip

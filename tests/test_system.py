@@ -26,7 +26,7 @@ from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.video import Video
 from exoactor_ros.heartbeat import Watch
 from exoactor_ros.qos import LATCHED, STATE
-from exoactor_ros.testing import UNITREE_DOMAIN, spinning, until, use_own_domain
+from ros_testing import UNITREE_DOMAIN, spinning, until, use_own_domain
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
 NODES = {"task_server", "generator", "pose_estimator", "retargeter", "rehearsal", "controller", "robot_state_publisher"}

@@ -17,7 +17,16 @@ import typer
 from rich.table import Table
 
 from exoactor import console
-from exoactor.console import ExitWith, print_json, print_metrics, progress_bars, stderr, stdout
+from exoactor.console import (
+    ExitWith,
+    print_json,
+    print_metrics,
+    print_report,
+    progress_bars,
+    stage_bars,
+    stderr,
+    stdout,
+)
 from exoactor.graph import environment, robot_name
 from exoactor_core.errors import BadInput, ExoActorError, Refused
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_json, save_or_rescue, save_picture
@@ -158,17 +167,6 @@ def run(
         print_json({"run_folder": str(folder.path), **vars(report)})
     else:
         print_report(folder.path, vars(report))
-
-
-def print_report(folder: Path, report: dict[str, Any]) -> None:
-    """Print a one-screen report of a task."""
-    from exoactor.demo import report_lines
-
-    for line in report_lines(report):
-        stdout.print(line, soft_wrap=True)
-    stdout.print(f"Run folder: {folder}", soft_wrap=True)
-    if (folder / "demo.mp4").exists():
-        stdout.print(f"Video:      {folder / 'demo.mp4'}", soft_wrap=True)
 
 
 @app.command(
@@ -506,18 +504,6 @@ def send(
         print_json(vars(result))
     elif detach:
         stdout.print("The task is accepted.")
-
-
-def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[[str, float, str], None]:
-    """Turn feedback of stage, fraction and text into progress bars, one a stage."""
-    callbacks: dict[str, Callable[[float, str], None]] = {}
-
-    def on_feedback(stage: str, fraction: float, text: str) -> None:
-        if stage not in callbacks:
-            callbacks[stage] = bars(stage)
-        callbacks[stage](fraction, text)
-
-    return on_feedback
 
 
 def import_client() -> Any:

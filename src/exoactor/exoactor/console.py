@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 import typer
@@ -152,3 +153,26 @@ def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[flo
 
         yield open_bar
         finish_all()
+
+
+def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[[str, float, str], None]:
+    """Turn feedback of stage, fraction and text into progress bars, one a stage."""
+    callbacks: dict[str, Callable[[float, str], None]] = {}
+
+    def on_feedback(stage: str, fraction: float, text: str) -> None:
+        if stage not in callbacks:
+            callbacks[stage] = bars(stage)
+        callbacks[stage](fraction, text)
+
+    return on_feedback
+
+
+def print_report(folder: Path, report: dict[str, Any]) -> None:
+    """Print a one-screen report of a task."""
+    from exoactor.demo import report_lines
+
+    for line in report_lines(report):
+        stdout.print(line, soft_wrap=True)
+    stdout.print(f"Run folder: {folder}", soft_wrap=True)
+    if (folder / "demo.mp4").exists():
+        stdout.print(f"Video:      {folder / 'demo.mp4'}", soft_wrap=True)

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import BadInput
 
 
@@ -43,9 +44,6 @@ ARGUMENTS = (
 )
 
 
-KEY_VARIABLE = "EXOACTOR_VERDICT_KEY"
-"""Environment variable with the key by which the controller knows the rehearsal's verdicts. Whoever starts the graph
-makes one for each launch (`launch_key`), and gives it to these two nodes alone."""
 RESPAWN_DELAY = 2.0
 """s after which a node that ended is started again."""
 

@@ -147,17 +147,17 @@ def up(arguments: Sequence[str]) -> int:
 
 def demo(task: str, arguments: Sequence[str]) -> int:
     """Start the graph, send it one task for the simulated robot, write demo.mp4, print the report, end the graph."""
-    from exoactor import cli
+    from exoactor import console
     from exoactor.client import send_task
     from exoactor.demo import write_demo
     from exoactor.run_folder import RunFolder
 
     values = resolve(parse(arguments))
     os.environ.update(environment(values["network"]))  # the client's, too
-    with cli.progress_bars() as bars:
+    with console.progress_bars() as bars:
         with running(values) as graph:
             say(f"{len(graph.pids)} processes: {', '.join(graph.pids)}.")
-            show = cli.stage_bars(bars)
+            show = console.stage_bars(bars)
 
             def on_feedback(stage: str, fraction: float, text: str) -> None:
                 for line in graph.reap():
@@ -171,7 +171,7 @@ def demo(task: str, arguments: Sequence[str]) -> int:
         folder = Path(result.run_folder)
         if (folder / "video.mp4").exists():
             write_demo(RunFolder(folder), bars("demo"))
-    cli.print_report(folder, vars(result))
+    console.print_report(folder, vars(result))
     return result.exit_code
 
 

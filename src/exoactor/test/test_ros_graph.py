@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from exoactor import up
-from exoactor.graph import ARGUMENTS, KEY_VARIABLE, environment, launch_key, processes, resolve, share
+from exoactor.graph import ARGUMENTS, environment, launch_key, processes, resolve, share
 from exoactor.up import Graph, command, parse
+from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import BadInput
 
 
@@ -175,7 +176,7 @@ def test_the_references_frames_are_there_from_the_start():
     from tf2_msgs.msg import TFMessage
 
     from exoactor_ros.state_publisher import StatePublisher
-    from exoactor_ros.testing import spinning, until
+    from ros_testing import spinning, until
 
     with spinning(StatePublisher) as (_, node):
         frames = {}

@@ -41,7 +41,7 @@ from exoactor_ros.conversions import (
 )
 from exoactor_ros.qos import LATCHED
 from exoactor_ros.stage_node import StageNode
-from exoactor_ros.testing import Caller, finished, spinning, until
+from ros_testing import Caller, finished, spinning, until
 
 pytestmark = pytest.mark.ros
 T = 5

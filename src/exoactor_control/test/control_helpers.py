@@ -13,8 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from exoactor_control.controller.state_machine import RobotState
 from exoactor_core.robot import STANDING
+from exoactor_core.robot_state import RobotState
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 TWIST2 = DATA / "policies" / "twist2_1017_20k.onnx"

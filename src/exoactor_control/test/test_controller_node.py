@@ -32,8 +32,8 @@ from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import standing_motion
 from exoactor_ros.conversions import robot_from_message, robot_to_message
 from exoactor_ros.heartbeat import Watch
-from exoactor_ros.testing import Caller, finished, spinning, until, use_own_domain
 from exoactor_unitree.joystick import Button
+from ros_testing import Caller, finished, spinning, until, use_own_domain
 
 pytestmark = pytest.mark.ros
 

@@ -9,12 +9,13 @@ import pytest
 from control_helpers import linear_onnx
 
 from exoactor_control.controller.safety import MAX_POSITION_ERROR
-from exoactor_control.controller.state_machine import DAMPING_GAIN, Controller, MotorCommand, State
+from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import ENTRY_SPEED
 from exoactor_control.rehearsal.rehearsal import SimulatedRobot
 from exoactor_core.errors import Refused
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, VELOCITY_LIMITS, standing_motion
+from exoactor_core.robot_state import DAMPING_GAIN, MotorCommand
 
 pytestmark = pytest.mark.faults
 

@@ -8,11 +8,12 @@ import pytest
 from control_helpers import linear_onnx
 
 from exoactor_control.controller.safety import MAX_KD, MAX_KP
-from exoactor_control.controller.state_machine import Controller, RobotState, State
+from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import Trajectory
 from exoactor_core.errors import Refused
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
+from exoactor_core.robot_state import RobotState
 
 WILD = (np.nan, np.inf, -np.inf, 1e30, -1e30, 1e3, -1e3, 0.0)
 GOOD = np.concatenate([STANDING, np.zeros(29), [1.0, 0, 0, 0], np.zeros(6), np.zeros(58)])

@@ -9,7 +9,6 @@ import onnxruntime
 import pytest
 import torch
 
-from exoactor_control.controller.state_machine import RobotState
 from exoactor_control.controller.tracker import Tracker
 from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import FOLDER, known_descriptions
@@ -25,6 +24,7 @@ from exoactor_control.training.whole_body import FAMILIES, walk_ahead, whole_bod
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
+from exoactor_core.robot_state import RobotState
 
 LAYOUT = known_descriptions()["twist2"]
 TINY = Settings(robots=4, ticks=6, batch=12, buffer=200, imitate_only=0.0)

@@ -9,10 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from exoactor_control.controller.state_machine import Controller, MotorCommand, State
+from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer
 from exoactor_core.errors import Missing
 from exoactor_core.robot import STANDING
+from exoactor_core.robot_state import MotorCommand
 
 pytest.importorskip("exoactor_unitree.sdk")
 pytest.importorskip("exoactor_sim")

@@ -19,7 +19,7 @@ from exoactor_core.robot import STANDING
 from exoactor_ros.conversions import robot_from_message, robot_to_message
 from exoactor_ros.heartbeat import Watch
 from exoactor_ros.qos import STATE
-from exoactor_ros.testing import Caller, spinning, until
+from ros_testing import Caller, spinning, until
 
 pytestmark = pytest.mark.ros
 

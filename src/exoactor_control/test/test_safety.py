@@ -4,9 +4,9 @@ from control_helpers import standing_state
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.safety import Safety
-from exoactor_control.controller.state_machine import MotorCommand
 from exoactor_control.reference.trajectory import STANDING_FRAME
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS
+from exoactor_core.robot_state import MotorCommand
 
 
 def tilted(angle):

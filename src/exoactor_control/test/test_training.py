@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from exoactor.cli import app
 from exoactor_control.controller.safety import Safety
-from exoactor_control.controller.state_machine import MotorCommand, RobotState
 from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import known_descriptions
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
@@ -21,6 +20,7 @@ from exoactor_control.training.references import Library, make, mirror, random_t
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
+from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_gen.mannequin.language import parse
 
 LAYOUT = known_descriptions()["twist2"]

@@ -9,6 +9,10 @@ from pathlib import Path
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.files import check_folder
 
+KEY_VARIABLE = "EXOACTOR_VERDICT_KEY"
+"""Environment variable with the key by which the controller knows the rehearsal's verdicts. Whoever starts the graph
+makes one for each launch (`exoactor.graph.launch_key`), and gives it to these two nodes alone."""
+
 
 def check_environment() -> None:
     """See that rclpy can be imported and initialised here; imports nothing that depends on the middleware.

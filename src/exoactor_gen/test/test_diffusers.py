@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
+import tiny_pipelines as tiny
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import GenerateRequest, backend_class, load_backend
 from exoactor_gen import diffusers_pipeline as diffusion
-from exoactor_gen import tiny
 from exoactor_gen.video_models import diffusers_video as local_video
 from exoactor_gen.video_models.diffusers_video import Made, frames_for, size_for
 

@@ -220,7 +220,7 @@ def test_bad_options(options, kind, said):
 @pytest.mark.parametrize("name", ["kontext", "flux"])
 def test_a_local_pipeline_edits(name, tmp_path, monkeypatch):
     pytest.importorskip("diffusers", reason="diffusers is not installed")
-    from exoactor_gen import tiny
+    import tiny_pipelines as tiny
     from exoactor_gen.embodiment import editors
 
     monkeypatch.setattr(editors, "AREA", 64 * 64)
@@ -256,7 +256,7 @@ def test_an_editor_that_needs_torchvision_says_so(tmp_path, monkeypatch):
 
 def test_a_distilled_pipeline_edits_in_few_steps(tmp_path, monkeypatch):
     pytest.importorskip("diffusers", reason="diffusers is not installed")
-    from exoactor_gen import tiny
+    import tiny_pipelines as tiny
     from exoactor_gen.embodiment import editors
 
     monkeypatch.setattr(editors, "AREA", 64 * 64)
@@ -390,7 +390,7 @@ def test_what_a_service_refuses_is_a_sentence(server, name, status, answer, kind
 def test_a_generator_begins_with_the_person(server, robot, person, tmp_path):
     pytest.importorskip("diffusers", reason="diffusers is not installed")
     pytest.importorskip("mediapipe", reason="mediapipe is not installed")
-    from exoactor_gen import tiny
+    import tiny_pipelines as tiny
 
     server.answers = [(200, {"data": [{"b64_json": png(robot)}]}), (200, {"data": [{"b64_json": png(person)}]})]
     heard = []

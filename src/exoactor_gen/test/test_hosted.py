@@ -455,7 +455,7 @@ def test_command_that_is_killed_while_it_waits_is_resumed(one, tmp_path):
 
 @pytest.mark.ros
 def test_node_tells_the_job_before_the_result(one):
-    testing = pytest.importorskip("exoactor_ros.testing")
+    testing = pytest.importorskip("ros_testing")
     from exoactor_interfaces.action import GenerateVideo
     from rclpy.parameter import Parameter
 

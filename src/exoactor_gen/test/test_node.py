@@ -13,7 +13,7 @@ from exoactor_core.video import Video
 from exoactor_gen.node import GeneratorNode
 from exoactor_ros.conversions import picture_from_message
 from exoactor_ros.qos import BEST_EFFORT
-from exoactor_ros.testing import Caller, spinning, until
+from ros_testing import Caller, spinning, until
 
 pytestmark = pytest.mark.ros
 SMALL = [Parameter(f"mannequin.{name}", value=value) for name, value in (("width", 64), ("height", 64), ("fps", 10))]

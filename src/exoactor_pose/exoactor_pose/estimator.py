@@ -16,7 +16,7 @@ from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Estimate, Metrics, Progress, Share, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
-from exoactor_pose.detection.landmarks import Landmarks, detect
+from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import Follower
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Fit, Weights, fit
@@ -24,6 +24,7 @@ from exoactor_pose.fitting.hands import LOOKS_PER_SECOND, HandFinder, hand_pose,
 from exoactor_pose.quality import Limits, clip_figures, refuse
 from exoactor_pose.streaming import MotionStream, follow, no_segment
 from exoactor_pose.video.camera_motion import CameraMotion
+from exoactor_pose.video.landmark_tracking import detect
 
 
 class MediapipeEstimator:

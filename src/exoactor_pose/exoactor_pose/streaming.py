@@ -20,11 +20,12 @@ from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector
-from exoactor_pose.detection.landmarks import HandFinder, Landmarks, Tracker
+from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Fit, Known, Weights, fit
 from exoactor_pose.fitting.hands import hand_pose, sharpened
 from exoactor_pose.video.camera_motion import CameraMotion
+from exoactor_pose.video.landmark_tracking import HandFinder, Tracker
 
 HOP = 1.0
 """s of motion in a segment."""

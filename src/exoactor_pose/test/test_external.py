@@ -198,7 +198,7 @@ def test_the_node_runs_and_cancels_it(estimator, tmp_path):
 
     from exoactor_pose.node import PoseNode
     from exoactor_ros.conversions import human_from_message, video_to_message
-    from exoactor_ros.testing import Caller, finished, spinning, until
+    from ros_testing import Caller, finished, spinning, until
 
     command = f"{shlex.quote(sys.executable)} '{tmp_path / 'an estimator.py'}' {{video}} {{output}}"
     settings = {"backend": "external", "external.logs": str(tmp_path / "logs"), "external.timeout": 60}

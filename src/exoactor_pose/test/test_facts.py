@@ -11,10 +11,10 @@ from exoactor_core.video import Video
 from exoactor_gen.video_judge.video_quality import sight
 from exoactor_pose.detection.appearance import Looks
 from exoactor_pose.detection.detectors import MediapipeDetector, Pose
-from exoactor_pose.detection.landmarks import Tracker, detect
 from exoactor_pose.detection.people import Person, company
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.video.camera_motion import CameraMotion
+from exoactor_pose.video.landmark_tracking import Tracker, detect
 
 FPS, SIDE = 12.0, 320
 RED, BLUE = (200, 40, 40), (40, 40, 200)

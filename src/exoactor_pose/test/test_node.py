@@ -14,7 +14,7 @@ from exoactor_core.video import Video
 from exoactor_pose.node import PoseNode, fill
 from exoactor_ros.conversions import human_from_message, video_to_message
 from exoactor_ros.qos import LATCHED
-from exoactor_ros.testing import Caller, spinning, until
+from ros_testing import Caller, spinning, until
 
 pytestmark = pytest.mark.ros
 

@@ -8,9 +8,9 @@ from exoactor_core.errors import BadInput
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import MediapipeDetector
-from exoactor_pose.detection.landmarks import detect
 from exoactor_pose.detection.people import Follower, Person, colours, similarity
 from exoactor_pose.video.cuts import PERHAPS, SURELY, CutFinder, longest_stretch
+from exoactor_pose.video.landmark_tracking import detect
 
 FPS = 15.0
 RED, BLUE, GREY = (200, 40, 40), (40, 40, 200), (128, 128, 128)

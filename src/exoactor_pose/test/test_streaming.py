@@ -9,11 +9,11 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
 from exoactor_pose.detection.anatomy import landmark_points
 from exoactor_pose.detection.detectors import Pose
-from exoactor_pose.detection.landmarks import Tracker
 from exoactor_pose.detection.people import Person
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Weights, fit
 from exoactor_pose.streaming import MotionStream, joined
+from exoactor_pose.video.landmark_tracking import Tracker
 
 FPS = 15.0
 CAMERA = Camera(520, 520, 320, 240, pitch=0.12, height=1.5)

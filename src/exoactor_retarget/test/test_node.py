@@ -13,7 +13,7 @@ from exoactor_core.motion import JOINT_NAMES, HumanMotion
 from exoactor_retarget.node import RetargetNode
 from exoactor_ros.conversions import human_to_message, robot_from_message
 from exoactor_ros.qos import STATE
-from exoactor_ros.testing import Caller, spinning, until
+from ros_testing import Caller, spinning, until
 
 pytestmark = pytest.mark.ros
 

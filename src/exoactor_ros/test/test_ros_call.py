@@ -5,7 +5,7 @@ from exoactor_interfaces.action import RetargetMotion
 from rclpy.action import ActionServer
 
 from exoactor_ros.action_client import Client
-from exoactor_ros.testing import finished, spinning
+from ros_testing import finished, spinning
 
 
 class SlowHandle:

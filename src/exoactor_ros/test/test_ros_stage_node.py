@@ -21,7 +21,7 @@ from exoactor_core.video import Video
 from exoactor_ros import stage_node
 from exoactor_ros.conversions import video_to_message
 from exoactor_ros.heartbeat import Watch
-from exoactor_ros.testing import Caller, finished, spinning, until
+from ros_testing import Caller, finished, spinning, until
 
 pytestmark = pytest.mark.ros
 VIDEO = Video.from_frames([np.zeros((32, 32, 3), np.uint8)] * 3, 30)

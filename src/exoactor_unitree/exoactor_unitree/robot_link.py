@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from exoactor_control.controller.state_machine import MotorCommand, RobotState
 from exoactor_core.errors import Missing
 from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_unitree import sdk as unitree
 from exoactor_unitree.joystick import pressed
 from exoactor_unitree.wire import LowCmdBytes, LowStateBytes

@@ -9,15 +9,11 @@ nothing. (A complementary filter with a bounded innovation.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from exoactor_control.rotations import from_quat
 from exoactor_core.robot import Soles
-
-if TYPE_CHECKING:
-    from exoactor_control.controller.state_machine import RobotState
+from exoactor_core.robot_state import RobotState
 
 # These five were found on logs of motions tracked in MuJoCo; half or twice as much does little worse.
 _TOUCH = 0.0003

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
@@ -12,9 +12,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.reference.trajectory import Frame
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS, Soles
-
-if TYPE_CHECKING:
-    from exoactor_control.controller.state_machine import MotorCommand, RobotState
+from exoactor_core.robot_state import MotorCommand, RobotState
 
 STALE = 0.05
 """s; a LowState older than this (or from the future, or a clock that goes back) means that the robot is not heard."""

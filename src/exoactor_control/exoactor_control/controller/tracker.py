@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
 
 from exoactor_control.controller.odometry import Odometry, limited
+from exoactor_control.controller.single_support import OneLeg
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Frame, Trajectory
 from exoactor_control.rotations import wrap
-
-if TYPE_CHECKING:
-    from exoactor_control.controller.state_machine import RobotState
+from exoactor_core.robot_state import RobotState
 
 Gain = Annotated[float, Interval(ge=0.0, le=20.0)]
 """1/s, option of the outer loop."""
@@ -71,13 +70,22 @@ class Tracker:
         """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
         self._rounds = 0  # of steps on the spot
+        self._regulators: tuple[OneLeg, ...] = ()
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
 
-    def start(self, trajectory: Trajectory, state: RobotState, keep_policy: bool, keep_place: bool = False) -> None:
+    def start(
+        self,
+        trajectory: Trajectory,
+        state: RobotState,
+        keep_policy: bool,
+        keep_place: bool = False,
+        regulators: tuple[OneLeg, ...] = (),
+    ) -> None:
         """Begin a trajectory now.
 
         ``keep_policy``: the policy runs on, its history stays. ``keep_place``: the trajectory begins where the robot
-        should be after the one before, and faces as it should, rather than where it is.
+        should be after the one before, and faces as it should, rather than where it is. ``regulators`` hold the robot
+        where the motion stands on one leg.
         """
         self.odometry.update(state)
         if self.policy is not None and not keep_policy:
@@ -86,7 +94,7 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._rounds = 0
+        self._rounds, self._regulators = 0, regulators
         self._lay(0, yaw, place)
 
     def tick(self, state: RobotState) -> None:
@@ -121,8 +129,8 @@ class Tracker:
 
     def _on_one_leg(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
         """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""
-        for stand in self.trajectory.one_leg:
-            target = stand.mixed(index, target, state.quat_wxyz, state.joint_pos, state.ang_vel, state.joint_vel)
+        for regulator in self._regulators:
+            target = regulator.mixed(index, target, state.quat_wxyz, state.joint_pos, state.ang_vel, state.joint_vel)
         return target
 
     def _lay(self, index: int, yaw: float, place: np.ndarray) -> None:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -31,11 +31,25 @@ from exoactor_control.rotations import about_z, from_quat, from_yaw_roll_pitch
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import forward_kinematics
+from exoactor_core.robot_state import RobotState
 
 if TYPE_CHECKING:
-    from exoactor_control.controller.state_machine import RobotState
-    from exoactor_control.policy.policy import Policy
     from exoactor_control.reference.trajectory import Frame
+
+
+class PolicyState(Protocol):
+    """What observations read of a policy; n is the number of its joints."""
+
+    order: np.ndarray
+    """(n,) index of each of the policy's joints in motor order."""
+    default_pose: np.ndarray
+    """(n,) rad."""
+    last_action: np.ndarray
+    """(n,), as the network gave it."""
+    mode: int
+    token: np.ndarray
+    """Output of the encoder; (0,) without one."""
+
 
 Ahead = Callable[[int], "Frame"]
 """The reference's frame so many steps (of 20 ms) ahead; 0: the present one."""
@@ -72,15 +86,15 @@ def _six(seen_from: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return (seen_from.T @ rotation)[:, :2].ravel()
 
 
-def _torso_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
+def _torso_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     return _six(_torso(_pelvis(state), state.joint_pos), _torso(frame.rotation, frame.joint_pos))
 
 
-def _position_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
+def _position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     return (frame.position - state.position) @ _pelvis(state)
 
 
-def _torso_position_error(state: RobotState, frame: Frame, _: Policy) -> np.ndarray:
+def _torso_position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     def position(pelvis: np.ndarray, rotation: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
         return pelvis + rotation @ about_z(joint_pos[_WAIST[0]]) @ _torso_offset()
 
@@ -99,7 +113,7 @@ def _torso_offset() -> np.ndarray:
 # Each term: its width, and (robot state, reference frame, policy) -> (width,). Joints in the policy's order.
 _JOINTS = -1  # width: one for each of the policy's joints
 _GIVEN = -2  # width: as the description says
-_Value = Callable[["RobotState", "Frame", "Policy"], np.ndarray]
+_Value = Callable[["RobotState", "Frame", "PolicyState"], np.ndarray]
 TERMS: dict[str, tuple[int, _Value]] = {
     # the reference
     "reference_lin_vel_xy": (2, lambda s, r, p: r.lin_vel_xy),  # pelvis frame, m/s
@@ -126,7 +140,7 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "ang_vel": (3, lambda s, r, p: s.ang_vel),
     "roll_pitch": (2, lambda s, r, p: _roll_pitch(s)),
     "gravity": (3, lambda s, r, p: -_pelvis(s)[2]),  # its direction in the pelvis frame
-    "joint_pos_rel": (_JOINTS, lambda s, r, p: s.joint_pos[p.order] - p.description.default_pose),
+    "joint_pos_rel": (_JOINTS, lambda s, r, p: s.joint_pos[p.order] - p.default_pose),
     "joint_vel": (_JOINTS, lambda s, r, p: s.joint_vel[p.order]),
     "last_action": (_JOINTS, lambda s, r, p: p.last_action),  # as the network gave it
     # of networks in two parts
@@ -181,7 +195,7 @@ class _Term:
             raise BadInput(f"the term '{name}' has {width} numbers, but its clip is not (lower, upper) of these")
         return cls(name, value, width, take, clip, scale)
 
-    def __call__(self, state: RobotState, frame: Frame, policy: Policy) -> np.ndarray:
+    def __call__(self, state: RobotState, frame: Frame, policy: PolicyState) -> np.ndarray:
         x = self.value(state, frame, policy)
         if self.take is not None:
             x = x[self.take]
@@ -278,7 +292,7 @@ class Observation:
             for part in self._parts
         ]
 
-    def __call__(self, state: RobotState, ahead: Ahead, policy: Policy) -> np.ndarray:
+    def __call__(self, state: RobotState, ahead: Ahead, policy: PolicyState) -> np.ndarray:
         """Build the observation, (size,) float32, and remember this step in the history."""
         known: dict[tuple[str, int], np.ndarray] = {}
 

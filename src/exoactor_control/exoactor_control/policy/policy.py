@@ -16,9 +16,9 @@ from exoactor_control.policy.spec import FOLDER, SHIPPED, Description, known_des
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS
+from exoactor_core.robot_state import RobotState
 
 if TYPE_CHECKING:
-    from exoactor_control.controller.state_machine import RobotState
     from exoactor_control.reference.trajectory import Frame, Reference
 
 __all__ = ["PD_KD", "PD_KP", "Description", "Policy", "known_descriptions", "load_policy", "roll_pitch_yaw"]
@@ -39,6 +39,7 @@ class Policy:
         d = description
         self.description = d
         self.network, self._encoder = network, encoder
+        self.default_pose = d.default_pose
         self.order = np.array([JOINT_NAMES.index(name) for name in d.joint_order])
         """(n,) motor index of each of the policy's joints."""
         self._observation = Observation(d.groups, d.observation, d.joint_order)

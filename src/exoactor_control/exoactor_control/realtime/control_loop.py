@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exoactor_control.controller.state_machine import Controller, MotorCommand, RobotState, State, Status
+from exoactor_control.controller.state_machine import Controller, State, Status
 from exoactor_control.realtime.watchdog import Memory
 from exoactor_control.reference.trajectory import RATE, Reference
 from exoactor_control.rehearsal.gate import SATURATED
 from exoactor_core.errors import ExoActorError, Missing, Refused
+from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_unitree.dex3 import Hands
 from exoactor_unitree.joystick import Remote
 from exoactor_unitree.robot_link import RobotLink

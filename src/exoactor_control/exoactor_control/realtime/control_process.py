@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Safety
-from exoactor_control.controller.state_machine import DAMPING_GAIN, Controller
+from exoactor_control.controller.state_machine import Controller
 from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.policy.spec import SHIPPED
@@ -33,6 +33,7 @@ from exoactor_control.realtime.watchdog import Memory, Watchdog, create_memory, 
 from exoactor_control.reference.trajectory import Reference
 from exoactor_core.errors import ExoActorError, Missing
 from exoactor_core.processes import block_signals
+from exoactor_core.robot_state import DAMPING_GAIN
 from exoactor_unitree.robot_link import RobotLink
 from exoactor_unitree.sdk import MODE_MACHINE_29DOF
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -24,9 +23,6 @@ from exoactor_control.rotations import from_roll_pitch_yaw
 from exoactor_core.errors import Refused
 from exoactor_core.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
-
-if TYPE_CHECKING:
-    from exoactor_control.controller.single_support import OneLeg
 
 RATE = 50.0
 """Hz, of every reference and policy."""
@@ -251,8 +247,6 @@ class Trajectory:
     """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
     guide: np.ndarray | None = None
     """(end - begin, 35) the motion's guide; None: there is none."""
-    one_leg: tuple[OneLeg, ...] = ()
-    """What keeps the robot up in the motion's stands on one leg."""
 
     def __len__(self) -> int:
         return len(self.joint_pos)

@@ -13,7 +13,7 @@ from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
-from exoactor_control.controller.state_machine import Controller, MotorCommand, RobotState
+from exoactor_control.controller.state_machine import Controller
 from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 from exoactor_control.metrics import final_error, judged, odometry_error
 from exoactor_control.policy.policy import load_policy
@@ -23,6 +23,7 @@ from exoactor_control.rehearsal.gate import Load, farthest, judge
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, mujoco_model, sole_points
+from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_core.stages import Progress, Tracking, no_progress
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded

@@ -16,8 +16,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from exoactor.graph import KEY_VARIABLE
 from exoactor_control.policy.policy import Policy
+from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import Refused
 from exoactor_core.motion import HumanMotion, RobotMotion
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.stages import Metrics
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.appearance import Looks
+from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.video.cuts import TOLD_SECONDS, Stretch, runs
-
-if TYPE_CHECKING:
-    from exoactor_pose.detection.landmarks import Landmarks
 
 EDGE = 0.005
 """A landmark nearer to the picture's edge than this share of its height is not surely in the picture: detectors that

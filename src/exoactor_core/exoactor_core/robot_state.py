@@ -1,0 +1,79 @@
+"""What the robot reports and what its motors are commanded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from exoactor_core.motion import JOINT_NAMES
+
+NUM_JOINTS = len(JOINT_NAMES)
+DAMPING_GAIN = 8.0
+"""N m s/rad on every joint while damping, the value of Unitree's own deployment examples."""
+
+
+_JOINT_ZEROS, _ZEROS_3 = np.zeros(NUM_JOINTS), np.zeros(3)
+for _constant in (_JOINT_ZEROS, _ZEROS_3):
+    _constant.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class RobotState:
+    """What one LowState says: the only thing that the controller knows of the robot."""
+
+    time: float
+    """s, when it was received (or simulated), on the clock of which `Controller.step` is given ``now``."""
+    joint_pos: np.ndarray
+    """(29,) rad, Unitree's motor order, as every array of joints here."""
+    joint_vel: np.ndarray
+    """(29,) rad/s."""
+    quat_wxyz: np.ndarray
+    """(4,) orientation of the pelvis by the IMU; its yaw drifts on the robot."""
+    ang_vel: np.ndarray
+    """(3,) rad/s, gyroscope, pelvis frame."""
+    accel: np.ndarray = field(default_factory=lambda: _ZEROS_3)
+    """(3,) m/s^2, accelerometer, pelvis frame; zeros where unknown."""
+    torque: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """(29,) N m, the motors' own estimate."""
+    temperature: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """(29,) degrees Celsius, the hotter of each motor's two sensors; 0 where unknown."""
+    tick: int = 0
+    """The robot's clock, ms."""
+    position: np.ndarray | None = None
+    """(3,) m, of the pelvis, estimated by `exoactor_control.controller.odometry.Odometry`; None: not estimated."""
+    lin_vel: np.ndarray | None = None
+    """(3,) m/s, likewise, in the same axes."""
+    mode_machine: int = 0
+    """The robot's variant, echoed in LowCmd."""
+    mode_pr: int = 0
+    """How the ankles and the waist are measured: 0 by pitch and roll, 1 by their parallel motors A and B."""
+    buttons: int = 0
+    """The remote's buttons that are held, a bit each: `exoactor_unitree.joystick.Button`."""
+    enabled: bool = True
+    """A motor is enabled: it follows some command."""
+
+
+@dataclass(frozen=True)
+class MotorCommand:
+    """What the motors are told: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
+
+    q: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """rad."""
+    dq: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """rad/s."""
+    kp: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """N m/rad."""
+    kd: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """N m s/rad."""
+    tau: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
+    """N m."""
+
+    @classmethod
+    def damping(cls) -> MotorCommand:
+        """Every joint resists its motion, none holds a position."""
+        return cls(kd=np.full(NUM_JOINTS, DAMPING_GAIN))
+
+    def torque(self, joint_pos: np.ndarray, joint_vel: np.ndarray) -> np.ndarray:
+        """(29,) N m that the motors exert at this position and velocity."""
+        return self.tau + self.kp * (self.q - joint_pos) + self.kd * (self.dq - joint_vel)

@@ -1,0 +1,355 @@
+"""Finding and following the person's landmarks through a video."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_core.stages import Progress, no_progress
+from exoactor_core.video import Video
+from exoactor_pose.detection.appearance import Looks
+from exoactor_pose.detection.detectors import Detector, MediapipeDetector, Pose
+from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.detection.people import COMPARABLE, NEAR, Follower, Person, beside, company
+from exoactor_pose.video.camera_motion import CameraMotion
+from exoactor_pose.video.cuts import CutFinder, longest_stretch
+from exoactor_pose.video.facts import video_facts
+
+Watcher = Callable[[np.ndarray, np.ndarray | None], Any]
+"""Is shown a frame and its 33 landmarks, None where nobody was found."""
+HandFinder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(frame, its 33 landmarks) -> both hands' 21 landmarks (2, 21, 3): x px, y px, confidence; and (2, 21, 3) m."""
+LOOK_SECONDS = 0.5
+"""How often to look whether others are there..."""
+CROWD_SECONDS = 0.15
+"""...and where others are."""
+STRANGE_SECONDS = 0.1
+"""For how long somebody may look otherwise than the person followed, where others are."""
+MIN_FPS = 8.0
+SMALL = 80.0
+"""px: a person less tall is told of."""
+FRAMES_AHEAD = 4
+UPPER, LOWER = [11, 12], [25, 26, 27, 28]
+"""Shoulders; knees and ankles."""
+
+
+class Tracker:
+    """Landmarks of one person, frame after frame.
+
+    Parameters
+    ----------
+    detector
+        What finds people and places landmarks.
+    fps
+        Frames per second.
+    person
+        Whom to follow where there are several: see `Follower`.
+    hands
+        Called once per frame in which the person was found.
+    watchers
+        Are shown every frame.
+
+    All of these are called in order, in one thread beside the detector's.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        fps: float,
+        person: str = "largest",
+        hands: HandFinder | None = None,
+        watchers: Sequence[Watcher] = (),
+    ) -> None:
+        self.detector, self.fps, self.hands, self.watchers = detector, fps, hands, watchers
+        self.first = 0
+        """Number of the first frame that is kept: see `drop`."""
+        self.poses: list[Pose | None] = []
+        """Of every frame from there on."""
+        self.sizes: list[float] = []
+        self.changed: list[int] = []
+        """Whether the picture became another one at this frame: what `CutFinder` says."""
+        self.others: list[bool] = []
+        """Whether somebody else of comparable size was there at the last look."""
+        self.follower = Follower(person)
+        self._cuts = CutFinder()
+        self._next: Person | None = None
+        self._crowd: list[Person] = []
+        self._company = self._aside = False
+        self._searched = -np.inf
+        self._looked = 0
+        self._pool = ThreadPoolExecutor(1)
+        self._hands: list[Future] = []
+
+    def __call__(self, frames: list[np.ndarray]) -> None:
+        """Take the next frames, at most ``detector.batch``."""
+        first = self.first + len(self.poses)
+        changed = [self._cuts(frame) for frame in frames]
+        often = CROWD_SECONDS if len(self._crowd) > 1 else LOOK_SECONDS
+        looking = self._next is None or any(changed) or first - self._looked >= often * self.fps
+        people = self.detector.find(frames) if looking else [None] * len(frames)
+        chosen = [self._pick(*each) for each in zip(range(first, first + len(frames)), frames, people, changed,
+                                                    strict=True)]  # fmt: skip
+        poses = self._place(frames, chosen)
+        if not looking and poses[0] is None:  # lost: look again at once (a detector that tracks takes one frame)
+            self._next = None
+            chosen = [self._pick(first, frames[0], self.detector.find(frames)[0], 0)]
+            poses = self._place(frames, chosen)
+        for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
+            self._next = pose and pose.person
+            self.poses.append(pose)
+            self.sizes.append(person.size if person else 0.0)
+            if self._next is not None:
+                self.follower.follow(frame, self._next, number / self.fps, self._alone(self._next))
+                self._search(number, frame, self._next, pose.image)
+                self.others[number - self.first] |= self._aside
+                if self.follower.strange > STRANGE_SECONDS * self.fps:
+                    self._leave_out(number + 1 - self.follower.strange, number + 1)
+                    self._next, self.follower.strange = None, 0
+            self._hands.append(self._pool.submit(self._beside, frame, pose and pose.image))
+            if len(self._hands) > FRAMES_AHEAD:
+                self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
+        self.changed += changed
+
+    def _beside(self, frame: np.ndarray, image: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
+        """What is done in the other thread; the hands of a frame."""
+        for watcher in self.watchers:
+            watcher(frame, image)
+        return self.hands(frame, image) if self.hands and image is not None else None
+
+    def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: int) -> Person | None:
+        """Where to place the landmarks in this frame."""
+        if changed:
+            self.follower.forget()
+            self._next = None
+        person = self._next if people is None else self._look(number, frame, people)
+        self.others[number - self.first :] = [self._company]
+        return person
+
+    def _look(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
+        """Whom to follow of the people in this frame."""
+        looked, self._looked, self._crowd = self._looked, number, people
+        self.follower.look_round(people, number / self.fps)
+        person = self._next
+        if person is None:
+            person = self.follower.find(frame, people, number / self.fps)
+            if person is not None:
+                self.follower.follow(frame, person, number / self.fps, self._alone(person))
+        elif (other := self.follower.other(frame, people)) is not None:
+            self._leave_out(looked, number)
+            person = other
+        self._company = company(people, person)
+        return person
+
+    def _leave_out(self, start: int, stop: int) -> None:
+        """Forget what was placed on somebody else."""
+        for number in range(max(start, self.first), stop):
+            self.poses[number - self.first] = None
+        self.follower.notes.append(
+            f"Somebody else hides the person or was taken for the person from {start / self.fps:.1f} s to "
+            f"{stop / self.fps:.1f} s: that is left out."
+        )
+
+    def _search(self, number: int, frame: np.ndarray, person: Person, image: np.ndarray) -> None:
+        """Look from time to time for somebody on either side of the person, each for itself."""
+        if number - self._searched < LOOK_SECONDS * self.fps:
+            return
+        self._searched = number
+        found = [p for part in beside(frame, image, person.size) for p in self.detector.find([part])[0]]
+        self._aside = any(p.size > COMPARABLE * person.size for p in found)
+
+    def _alone(self, person: Person) -> bool:
+        near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * NEAR * person.size]
+        return len(near) < 2
+
+    def _place(self, frames: list[np.ndarray], people: list[Person | None]) -> list[Pose | None]:
+        there = [k for k, person in enumerate(people) if person is not None]
+        poses: list[Pose | None] = [None] * len(frames)
+        if there:
+            placed = self.detector.place([frames[k] for k in there], [people[k] for k in there])
+            for k, pose in zip(there, placed, strict=True):
+                poses[k] = pose
+        return poses
+
+    def landmarks(self, width: int, height: int) -> Landmarks:
+        """All frames that are kept; notes and breaks are not looked at."""
+        poses = self.poses
+        told = [future.result() for future in self._hands]
+
+        def stacked(values: list[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
+            if poses and all(v is None for v in values):
+                return None
+            return np.array([np.zeros(shape) if v is None else v for v in values])
+
+        hands = [each and each[0] for each in told] if self.hands else [p and p.hands for p in poses]
+        return Landmarks(
+            self.fps, width, height,
+            stacked([p and p.image for p in poses], (33, 3)),
+            stacked([p and p.world for p in poses], (33, 3)),
+            np.array([p is not None for p in poses]),
+            hands=stacked(hands, (2, 21, 3)),
+            hands_world=stacked([each and each[1] for each in told], (2, 21, 3)),
+            start=self.first,
+            notes=tuple(self.follower.notes),
+        )  # fmt: skip
+
+    def drop(self, count: int) -> None:
+        """Let go of the first frames that are kept, so that a long stream needs no more memory than a short one."""
+        for each in (self.poses, self.sizes, self.changed, self.others, self._hands):
+            del each[:count]
+        self.first += count
+
+    def close(self) -> None:
+        """End the other thread."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def detect(
+    video: Video,
+    detector: Detector | None = None,
+    person: str = "largest",
+    max_seconds: float = 120.0,
+    hands: HandFinder | None = None,
+    camera: CameraMotion | None = None,
+    progress: Progress = no_progress,
+) -> Landmarks:
+    """Follow one person through the longest stretch of a video without a cut; frames are decoded one at a time.
+
+    Parameters
+    ----------
+    detector
+        What finds people and places landmarks; None: MediaPipe. It is left open when it is given.
+    person
+        Whom to follow where there are several: see `Follower`.
+    max_seconds
+        Length of video that is taken.
+    hands
+        What finds the landmarks of the hands.
+    camera
+        What tells how the camera turns; None: it is taken as still.
+
+    Raises
+    ------
+    BadInput
+        The video is damaged or too long; nobody, nobody upright, or half a person is in it; or it has too many cuts.
+    Missing
+        MediaPipe or its model is not installed.
+    """
+    if video.duration > max_seconds:
+        raise BadInput(
+            f"The video lasts {video.duration:.0f} s, but at most {max_seconds:.0f} s are read: cut it, or set the "
+            "option max_seconds."
+        )
+    if video.frame_count < 2:
+        raise BadInput("The video holds a single frame, which shows a pose but no motion: use a longer one.")
+    if video.fps < MIN_FPS:
+        raise BadInput(
+            f"The video has {video.fps:.3g} frames a second, too few to see a motion: {MIN_FPS:.0f} are needed."
+        )
+    own = detector is None
+    detector = detector or MediapipeDetector()
+    try:
+        looks = Looks(video.fps)
+        with closing(Tracker(detector, video.fps, person, hands, (looks, camera) if camera else (looks,))) as tracker:
+            total, done = max(video.frame_count, 1), 0
+            with closing(_ahead(video.frames())) as frames:
+                while batch := list(islice(frames, detector.batch)):
+                    tracker(batch)
+                    done += len(batch)
+                    progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
+            seen = tracker.landmarks(video.width, video.height)
+        if not seen.found.any():
+            raise BadInput(_nobody(video, detector, tracker.follower))
+    finally:
+        if own:
+            detector.close()
+    stretch = longest_stretch(
+        seen.image, seen.found, np.array(tracker.sizes), np.array(tracker.changed), video.fps, video.width, video.height
+    )
+    used = stretch.start, stretch.stop
+    explained = camera.explained(*used) if camera else (np.zeros(0), np.zeros(0))
+    turned, told = camera.rotations(*used, explained) if camera else (None, ())
+    facts = video_facts(seen, np.array(tracker.others), stretch, looks, explained, turned)
+    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + told, facts=facts)
+    return _whole_person(replace(_part(whole, stretch.start, stretch.stop), camera_rotation=turned))
+
+
+def _ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same frames, decoded in a thread while the ones before are looked at."""
+    waiting: deque[Future] = deque()
+    source = iter(frames)
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(FRAMES_AHEAD):
+            waiting.append(pool.submit(next, source, None))
+        while (frame := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, source, None))
+            yield frame
+
+
+def _part(seen: Landmarks, start: int, stop: int) -> Landmarks:
+    """Frames ``start`` to ``stop``, and nothing in those that do not count."""
+
+    def cut(values: np.ndarray | None) -> np.ndarray | None:
+        if values is None:
+            return None
+        values = values[start:stop].copy()
+        values[~seen.found[start:stop]] = 0
+        return values
+
+    return replace(
+        seen, image=cut(seen.image), world=cut(seen.world), found=cut(seen.found), hands=cut(seen.hands),
+        hands_world=cut(seen.hands_world), start=start,
+    )  # fmt: skip
+
+
+def _whole_person(seen: Landmarks) -> Landmarks:
+    """Refuse half a person and one who stands on the head; tell where the legs are not in the picture."""
+    image = seen.image[seen.found]
+    inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1) & (image[..., 2] > 0.2)
+    upper, lower = inside[:, UPPER].any(axis=1), inside[:, LOWER].any(axis=1)
+    for half, there in (("upper", lower), ("lower", upper)):
+        if there.mean() < 0.5:
+            raise BadInput(
+                f"Only the {half} half of the person is in the picture in {1 - there.mean():.0%} of the frames: use a "
+                "video that shows the whole person."
+            )
+    up = image[:, 23:25, 1].mean(axis=1) - image[:, 11:13, 1].mean(axis=1)
+    length = np.linalg.norm(image[:, 23:25, :2].mean(axis=1) - image[:, 11:13, :2].mean(axis=1), axis=-1)
+    if (up < -0.7 * length).mean() > 0.8:
+        raise BadInput(
+            "The person is upside down in most frames: turn the video by 180 degrees, or use one of a whole person."
+        )
+    notes = []
+    if (level := float((abs(up) < 0.5 * length).mean())) > 0.8:
+        notes.append(f"The person lies in {level:.0%} of the frames; if not, turn the video by 90 degrees.")
+    tall = float(np.median(np.ptp(image[..., 1], axis=1)))
+    if tall < SMALL and not level > 0.8:
+        notes.append(f"The person is only {tall:.0f} px tall: expect a coarse motion.")
+    if not lower.all():
+        notes.append(f"The legs are not in the picture in {1 - lower.mean():.0%} of the frames.")
+    return replace(seen, notes=(*seen.notes, *notes))
+
+
+def _nobody(video: Video, detector: Detector, follower: Follower) -> str:
+    """Why nobody was followed: a turned video, or a person that is not there."""
+    if follower.most:
+        most = "1 person is" if follower.most == 1 else f"{follower.most} people are"
+        if follower.choice != "largest":
+            return (
+                f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
+            )
+    step = max(1, video.frame_count // 6)
+    some = list(islice(video.frames(), 0, None, step))
+    for turns, words in ((2, "180 degrees"), (3, "90 degrees to the right"), (1, "90 degrees to the left")):
+        turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in some]
+        if sum(bool(people) for frame in turned for people in detector.find([frame])) > len(turned) / 2:
+            return f"Nobody is found in the video, but somebody is when it is turned by {words}: turn it."
+    count = video.frame_count
+    return f"A person was found in 0 of {count} frames: use a video that shows one whole person most of the time."
