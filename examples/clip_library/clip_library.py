@@ -1,0 +1,34 @@
+"""A generator that takes the video from a folder of recorded clips, by the words in their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exoactor_core.errors import BadInput
+from exoactor_core.stages import GenerateRequest, Generation, Progress, no_progress
+from exoactor_core.video import Video
+
+
+class ClipLibrary:
+    """Take the clip whose name shares most words with the instruction: ``wave_right_hand.mp4``.
+
+    Parameters
+    ----------
+    folder
+        Folder with the clips (.mp4).
+    """
+
+    judged = False  # the clips are the user's own choice
+
+    def __init__(self, folder: str = ".") -> None:
+        self.clips = sorted(Path(folder).glob("*.mp4"))
+        if not self.clips:
+            raise BadInput(f"There is no .mp4 in {folder}: name another folder with --set generate.folder=FOLDER.")
+
+    def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
+        """Return the clip; raises `BadInput` where no name shares a word with the instruction."""
+        words = set(request.instruction.lower().split())
+        shared, clip = max((len(words & set(clip.stem.split("_"))), clip) for clip in self.clips)
+        if not shared:
+            raise BadInput(f"No clip in {self.clips[0].parent} is named after any word of '{request.instruction}'.")
+        return Generation(Video.load(clip), metrics={"clip": clip.name})
