@@ -32,7 +32,8 @@ def generate(environment, *words):
 
 def test_the_clip_is_taken_by_its_name(environment, tmp_path):
     for level, name in ((0, "walk_forward"), (200, "wave_right_hand")):
-        Video.from_frames((np.full((16, 16, 3), level, np.uint8) for _ in range(3)), 30.0).save(tmp_path / f"{name}.mp4")
+        frames = (np.full((16, 16, 3), level, np.uint8) for _ in range(3))
+        Video.from_frames(frames, 30.0).save(tmp_path / f"{name}.mp4")
     output = tmp_path / "out" / "video.mp4"
     output.parent.mkdir()
     folder = ("--set", f"generate.folder={tmp_path}")
