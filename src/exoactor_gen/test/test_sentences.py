@@ -272,15 +272,16 @@ def test_marching_in_place_stays_in_place():
     assert np.linalg.norm(path - path[0], axis=1).max() < 0.25
 
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.skipif(not README.is_file(), reason="the README is not beside these packages")
-def test_the_sentences_of_the_readme_are_understood():
-    text = README.read_text()
+@pytest.mark.skipif(not PAGES[0].is_file(), reason="the README is not beside these packages")
+def test_the_sentences_of_the_documentation_are_understood():
+    text = "\n".join(page.read_text() for page in PAGES)
     sentences = re.findall(r'exoactor (?:run|send|plan|generate) "([^"]+)"', text)
     sentences += re.findall(r'TASK="([^"]+)"', text)
-    part = text.partition("The `rules`, and the mannequin")[2].partition("**Then a prompt**")[0]
+    part = text.partition("The `rules`, and the mannequin")[2].partition("## Prompt")[0]
     good, _, refused = part.partition("is refused:")
     sentences += [s for s in re.findall(r'"([^"]+)"', " ".join(good.split())) if len(s.split()) > 2]
     assert len(sentences) > 20
