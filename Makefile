@@ -9,7 +9,7 @@ ifdef AMENT_PREFIX_PATH  # a ROS 2 that was sourced here would mix with the one 
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH ROS_DISTRO
 endif
 
-.PHONY: help demo test test-faults test-slow lint env extras colcon clean FORCE
+.PHONY: help demo test test-faults test-slow lint docs env extras colcon clean FORCE
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -30,6 +30,10 @@ lint: .venv/test  ## format and lint
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
 
+docs: .venv/docs  ## docs/ as a site, into build/docs; broken links fail
+	@.venv/bin/python scripts/generate_interfaces.py
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+
 env: .venv/ready  ## the environment in .venv, for the default pipeline
 
 extras: .venv/extras  ## adds PyTorch, transformers and diffusers: video models on this machine, ViTPose, training
@@ -44,6 +48,10 @@ extras: .venv/extras  ## adds PyTorch, transformers and diffusers: video models 
 
 .venv/test: scripts/requirements-test.txt | .venv/extras
 	@scripts/setup.sh test
+	@touch $@
+
+.venv/docs: scripts/requirements-docs.txt | .venv/ready
+	@scripts/setup.sh docs
 	@touch $@
 
 colcon: .venv/ready  ## all packages as a ROS 2 workspace, into build/ install/ log/

@@ -1,0 +1,66 @@
+"""The documentation: its length, its links, the files that it names, and what is generated."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
+
+
+def prose(page):
+    """Return a page's text without its code."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    return re.sub(r"`[^`\n]*`", "code", re.sub(r"^ {4}.*$", "", text, flags=re.M))
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, made as GitHub and mkdocs make them of plain words."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}, which does not exist"
+        assert not anchor or anchor in anchors(target), (
+            f"{page.name} links to {link}, but {target.name} has no such heading"
+        )
+
+
+def test_every_page_is_in_the_navigation():
+    nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2].partition("\ntheme:")[0]
+    assert sorted(re.findall(r"([\w/]+\.md)$", nav, flags=re.M)) == [page.name for page in DOCS]
+
+
+def test_the_files_of_the_architecture_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    lines = [re.findall(r"`([\w/.]+(?:\.py|/))`", line) for line in text.splitlines()]
+    assert sum(map(len, lines)) > 25
+    for names in lines:
+        folder = None
+        for name in names:  # a bare name is beside the file before it
+            package = name.split("/")[0]
+            path = folder / name if "/" not in name else ROOT / ("" if package == "launch" else f"src/{package}") / name
+            assert path.exists(), f"docs/architecture.md names {name}, which does not exist"
+            folder = path.parent
+
+
+def test_the_interfaces_page_is_up_to_date():
+    spec = importlib.util.spec_from_file_location("generate_interfaces", ROOT / "scripts" / "generate_interfaces.py")
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    assert generator.PAGE.read_text() == generator.page(ROOT / "src" / "exoactor_interfaces"), "run make docs"
