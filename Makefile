@@ -32,7 +32,7 @@ lint: .venv/test  ## format and lint
 
 docs: .venv/docs  ## docs/ as a site, into build/docs; broken links fail
 	@.venv/bin/python scripts/generate_interfaces.py
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
 
 env: .venv/ready  ## the environment in .venv, for the default pipeline
 
