@@ -17,7 +17,7 @@ help:  ## this list
 demo: .venv/ready  ## the whole system as separate processes, for one TASK="..." (POLICY=file.onnx or pd for another tracker)
 	@.venv/bin/python -m exoactor.up --demo "$(TASK)" $(if $(POLICY),"policy:=$(POLICY)")
 
-test: lint  ## format, lint, and every test but the slow ones
+test: lint  ## lint, and every test but the slow ones
 	.venv/bin/python -m pytest -m "not slow"
 
 test-faults: .venv/test  ## the faults of docs/safety.md, injected; they are part of make test, too
@@ -26,9 +26,11 @@ test-faults: .venv/test  ## the faults of docs/safety.md, injected; they are par
 test-slow: .venv/test  ## the slow tests
 	.venv/bin/python -m pytest -m slow
 
-lint: .venv/test  ## format and lint
+lint: .venv/test  ## format, lint, types, and which package imports which
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
+	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 docs: .venv/docs  ## docs/ as a site, into build/docs; broken links fail
 	@.venv/bin/python scripts/generate_interfaces.py

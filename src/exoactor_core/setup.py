@@ -8,6 +8,7 @@ setup(
     description="Motion and video types, stage contracts, errors, files, models and rendering; no ROS, no DDS",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["py.typed"]},
     python_requires=">=3.11,<3.13",
     install_requires=[
         "exoactor_description",

@@ -10,7 +10,7 @@ setup(
     description="The Unitree G1 as one URDF of primitive shapes",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    package_data={package_name: ["urdf/*"]},
+    package_data={package_name: ["py.typed", "urdf/*"]},
     python_requires=">=3.11,<3.13",
     install_requires=[],
     data_files=[

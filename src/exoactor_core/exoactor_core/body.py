@@ -237,8 +237,8 @@ def _neutral_points() -> dict[str, np.ndarray]:
         for k, name in enumerate((f"{finger}1", f"{finger}2", f"{finger}3", finger)):
             half[name] = tuple(wrist + hand * np.array([reach[k], 0, across]))
     for k, name in enumerate(("thumb1", "thumb2", "thumb3", "thumb")):
-        reach = float(np.cumsum([0.0, 0.24, 0.17, 0.14])[k])
-        half[name] = tuple(wrist + hand * np.array([0.12 + 0.75 * reach, -0.06, 0.13 + 0.66 * reach]))
+        share = float(np.cumsum([0.0, 0.24, 0.17, 0.14])[k])
+        half[name] = tuple(wrist + hand * np.array([0.12 + 0.75 * share, -0.06, 0.13 + 0.66 * share]))
     for name, (x, y, z) in half.items():
         points[f"left_{name}"], points[f"right_{name}"] = (x, y, z), (-x, y, z)
     return {name: STATURE * np.array(value, dtype=np.float64) for name, value in points.items()}

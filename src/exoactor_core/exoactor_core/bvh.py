@@ -94,7 +94,8 @@ def joint_table(names: list[str]) -> dict[str, int]:
 
 def _spine(table: dict[str, int], parents: np.ndarray) -> list[int]:
     """Joints from above the pelvis up to where the arms branch off."""
-    chain, joint = [], int(parents[table.get("left_collar", table["left_shoulder"])])
+    chain: list[int] = []
+    joint = int(parents[table.get("left_collar", table["left_shoulder"])])
     while joint not in (-1, table["pelvis"]):
         chain.insert(0, joint)
         joint = int(parents[joint])
@@ -223,8 +224,13 @@ def _parse(text: str) -> _Bvh:
     start = re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE)
     if not start:
         raise BadInput("It is not a readable bvh file: it does not begin with HIERARCHY.")
-    names, parents, offsets, channels, stack = [], [], [], [], []
-    position, pending, commas = start.end(), None, False
+    names: list[str] = []
+    parents: list[int] = []
+    offsets: list[np.ndarray] = []
+    channels: list[list[str]] = []
+    stack: list[int] = []
+    position, commas = start.end(), False
+    pending: int | None = None
     while (token := _TOKEN.match(text, position)) is not None:
         position = token.end()
         if token["joint"] is not None:
@@ -282,7 +288,15 @@ def _rate(frame_time: float) -> float:
     return float(whole) if whole and abs(1.0 / whole - frame_time) < 1e-6 else 1.0 / frame_time
 
 
-def _assembled(names, parents, offsets, channels, table, fps, notes) -> _Bvh:
+def _assembled(
+    names: list[str],
+    parents: np.ndarray,
+    offsets: np.ndarray,
+    channels: list[list[str]],
+    table: np.ndarray,
+    fps: float,
+    notes: list[str],
+) -> _Bvh:
     """Local transforms of every joint.
 
     Position channels stand in place of a joint's OFFSET, as Blender writes them, or add to it where they are nearer to
@@ -316,8 +330,8 @@ def _assembled(names, parents, offsets, channels, table, fps, notes) -> _Bvh:
 # --- the person -------------------------------------------------------------------------------------------------------
 
 
-def _human(bvh: _Bvh, unit: str | float, notes: tuple[str, ...]) -> HumanMotion:
-    parents, table, notes = bvh.parents, joint_table(bvh.names), [*notes, *bvh.notes]
+def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMotion:
+    parents, table, notes = bvh.parents, joint_table(bvh.names), [*text_notes, *bvh.notes]
     world, pos = np.empty_like(bvh.rotations), np.empty_like(bvh.translations)
     rest = np.empty_like(bvh.offsets)
     for j, parent in enumerate(parents):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 
 class ExoActorError(Exception):
@@ -49,6 +49,10 @@ class Cancelled(ExoActorError):
     exit_code = 130
 
 
+@overload
+def user_error(error: ExoActorError | OSError) -> ExoActorError: ...
+@overload
+def user_error(error: BaseException) -> ExoActorError | None: ...
 def user_error(error: BaseException) -> ExoActorError | None:
     """What the user is told of an error; None where it is a bug.
 

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -271,7 +271,7 @@ def read_npz(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     return data, tuple(objects)
 
 
-def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and type of the array that a .npy stream holds; raises `ValueError` where it is none."""
     form = np.lib.format
     first = form.read_magic(file) == (1, 0)

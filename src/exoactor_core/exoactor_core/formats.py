@@ -280,7 +280,8 @@ def load_csv(path: str | Path, fps: float | None = None) -> RobotMotion:
     """
     path = Path(path)
     text, notes = read_text(path)
-    rows, header = [], None
+    rows: list[list[float | None]] = []
+    header: list[str] | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         cells = [cell.strip().strip("\"'") for cell in line.split(",")]
         if not any(cells) or line.lstrip().startswith("#"):
@@ -375,6 +376,7 @@ def load_beyondmimic(path: str | Path) -> RobotMotion:
             f"{path} is not BeyondMimic's motion of a 29-joint G1: joint_pos is {joint.shape}, body_pos_w {pos.shape}."
         )
     ours = np.empty_like(joint)
+    notes: tuple[str, ...]
     order, notes = list(ISAAC_ORDER), ("The npz names no joints: Isaac Lab's order was taken.",)
     if "joint_names" in data:
         names, notes = [str(name) for name in np.ravel(data["joint_names"])], ()

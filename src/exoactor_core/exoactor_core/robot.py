@@ -16,6 +16,7 @@ import pinocchio as pin
 
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.urdf import attribute, child
 from exoactor_description import touching_links, urdf_path
 
 __all__ = [
@@ -62,8 +63,9 @@ def _urdf() -> ET.Element:
 
 
 def _limits(*keys: str) -> np.ndarray:
-    limit = {joint.get("name"): joint.find("limit") for joint in _urdf().iter("joint")}
-    return np.array([[float(limit[name].get(key)) for key in keys] for name in JOINT_NAMES])
+    joints = {joint.get("name"): joint for joint in _urdf().iter("joint")}
+    limits = [child(joints[name], "limit") for name in JOINT_NAMES]
+    return np.array([[float(attribute(limit, key)) for key in keys] for limit in limits])
 
 
 def _constant(array: np.ndarray) -> np.ndarray:
@@ -196,15 +198,16 @@ def _sole_spheres() -> tuple[np.ndarray, float]:
     centres = np.empty((2, 4, 3))
     radii = set()
     for link in _urdf().iter("link"):
-        if link.get("name") not in _FEET:
+        name = attribute(link, "name")
+        if name not in _FEET:
             continue
-        foot = _FEET.index(link.get("name"))
+        foot = _FEET.index(name)
         for shape in link.iter("collision"):
             sphere = shape.find("geometry/sphere")
             if sphere is not None:
-                corner = SOLE_NAMES.index(shape.get("name").split("ankle_roll_")[1])
-                centres[foot, corner] = [float(v) for v in shape.find("origin").get("xyz").split()]
-                radii.add(float(sphere.get("radius")))
+                corner = SOLE_NAMES.index(attribute(shape, "name").split("ankle_roll_")[1])
+                centres[foot, corner] = [float(v) for v in attribute(child(shape, "origin"), "xyz").split()]
+                radii.add(float(attribute(sphere, "radius")))
     (radius,) = radii
     return centres, radius
 
@@ -287,8 +290,8 @@ def _keep_as_site(spec: mujoco.MjSpec, fixed: ET.Element) -> None:
     values = {} if origin is None else origin.attrib
     position = [float(v) for v in values.get("xyz", "0 0 0").split()]
     rotation = pin.Quaternion(pin.rpy.rpyToMatrix(*(float(v) for v in values.get("rpy", "0 0 0").split())))
-    spec.body(fixed.find("parent").get("link")).add_site(
-        name=fixed.find("child").get("link"),
+    spec.body(attribute(child(fixed, "parent"), "link")).add_site(
+        name=attribute(child(fixed, "child"), "link"),
         pos=position,
         quat=rotation.coeffs()[[3, 0, 1, 2]],
         size=[0.01, 0.01, 0.01],

@@ -17,8 +17,9 @@ import pickle
 import re
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from exoactor_core.errors import BadInput, Missing
 from exoactor_core.optional import optional_import
 
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+_BYTE_ORDERS: dict[str, Literal["=", "<", ">"]] = {"|": "=", "=": "=", "<": "<", ">": ">"}
 _LARGEST = 1 << 32  # bytes that a compressed file may grow to
 
 
@@ -110,9 +112,12 @@ class _Dtype:
         self.order = str(state[1])
 
     def numpy(self) -> np.dtype:
+        order = _BYTE_ORDERS.get(self.order)
+        if order is None:
+            raise ValueError(f"it holds an array of the byte order '{self.order[:20]}'")
         if self.name not in _NUMBERS and not re.fullmatch(r"[US]\d{1,6}", self.name):
             raise ValueError(f"it holds an array of the type '{self.name[:20]}'")
-        return np.dtype(self.name).newbyteorder("=" if self.order == "|" else self.order)
+        return np.dtype(self.name).newbyteorder(order)
 
 
 class _Array:
@@ -170,7 +175,10 @@ def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> _Arra
 
 
 class _Unpickler(pickle._Unpickler):  # the C one would read ahead, over the bytes of joblib's arrays
-    _KNOWN = {  # noqa: RUF012
+    stack: list[Any]  # this and load_build are attributes that typeshed leaves out
+    load_build: Callable[[], None]
+
+    _KNOWN: ClassVar[dict[str, Callable[..., Any]]] = {
         "numpy.dtype": _Dtype,
         "numpy.ndarray": _Array,
         "numpy.core.multiarray._reconstruct": _Array,
@@ -192,7 +200,7 @@ class _Unpickler(pickle._Unpickler):  # the C one would read ahead, over the byt
         class Wrapper(_Array):
             """Stands in for joblib's NumpyArrayWrapper, whose array follows in the stream."""
 
-            def __setstate__(self, state: dict[str, Any]) -> None:
+            def __setstate__(self, state: Any) -> None:  # a dict, unlike numpy's
                 self.value = _joblib_array(stream, state)
 
         self._wrapper = Wrapper
@@ -211,7 +219,7 @@ class _Unpickler(pickle._Unpickler):  # the C one would read ahead, over the byt
             raise pickle.UnpicklingError("it builds what is not a plain array")
         self.load_build()
 
-    dispatch = pickle._Unpickler.dispatch | {pickle.BUILD[0]: _build}
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = pickle._Unpickler.dispatch | {pickle.BUILD[0]: _build}
 
     def persistent_load(self, pid: Any) -> Any:
         raise pickle.UnpicklingError("it refers to data outside the file")

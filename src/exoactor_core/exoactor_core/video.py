@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideData
 
 from exoactor_core.errors import BadInput
 from exoactor_core.files import save_bytes
@@ -53,7 +54,7 @@ class Video:
         if not data:
             raise BadInput(f"{name} is empty.")
         try:
-            with av.open(io.BytesIO(data)) as container:
+            with av.open(io.BytesIO(data), mode="r") as container:
                 if not container.streams.video:
                     raise BadInput(f"{name} holds no video stream.")
                 stream = container.streams.video[0]
@@ -132,7 +133,7 @@ class Video:
         """
         count, given, held, start = 0, 0, None, None
         try:
-            with av.open(io.BytesIO(self.data)) as container:
+            with av.open(io.BytesIO(self.data), mode="r") as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 for frame in container.decode(stream):
@@ -164,21 +165,20 @@ class Video:
     def _times(self) -> np.ndarray | None:
         """Times of the frames in s, in order; None where the file tells none."""
         try:
-            with av.open(io.BytesIO(self.data)) as container:
+            with av.open(io.BytesIO(self.data), mode="r") as container:
                 packets = [p for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard]
         except av.FFmpegError as error:
             raise BadInput(f"The video is damaged: {error.strerror}.") from None
-        if not packets or any(p.pts is None for p in packets):
-            return None
-        return np.sort([float(p.pts * p.time_base) for p in packets])
+        times = [float(p.pts * p.time_base) for p in packets if p.pts is not None and p.time_base is not None]
+        return np.sort(times) if times and len(times) == len(packets) else None
 
     @cached_property
     def _length(self) -> tuple[float, float]:
         """Seconds of video that are there, and that the header states; equal where it states none."""
-        with av.open(io.BytesIO(self.data)) as container:
+        with av.open(io.BytesIO(self.data), mode="r") as container:
             stream = container.streams.video[0]
             there = self.frame_count / self.fps
-            if stream.duration:
+            if stream.duration and stream.time_base:
                 return there, float(stream.duration * stream.time_base)
             if container.duration and len(container.streams) == 1:
                 return there, container.duration / av.time_base
@@ -219,7 +219,7 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, int]:
     4, 16.16 fixed-point (ISO/IEC 14496-12, 6.2.2; FFmpeg's libavutil/display.h).
     """
     data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
+    if not isinstance(data, SideData):
         return False, 0
     a, b, _, c, d = (float(v) for v in np.frombuffer(bytes(data), np.int32)[:5])
     mirrored = a * d - b * c < 0

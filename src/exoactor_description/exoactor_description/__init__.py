@@ -23,4 +23,4 @@ def touching_links(urdf: Path) -> frozenset[frozenset[str]]:
     if not srdf.is_file():
         return frozenset()
     pairs = ET.parse(srdf).getroot().iter("disable_collisions")
-    return frozenset(frozenset((pair.get("link1"), pair.get("link2"))) for pair in pairs)
+    return frozenset(frozenset((pair.get("link1", ""), pair.get("link2", ""))) for pair in pairs)
