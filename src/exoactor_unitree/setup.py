@@ -8,6 +8,7 @@ setup(
     description="Unitree's SDK and messages, the link to the robot, Dex3 hands, the joystick",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["py.typed"]},
     python_requires=">=3.11,<3.13",
     install_requires=[
         "exoactor_core",

@@ -232,7 +232,7 @@ class Publisher:
 
     def __init__(self, topic: str, message_type: type) -> None:
         participant = _joined()
-        self._writer = DataWriter(participant, Topic(participant, topic, message_type))
+        self._writer: DataWriter[Any] = DataWriter(participant, Topic(participant, topic, message_type))
 
     def write(self, message: Any) -> None:
         """Send a message; nobody listening is no error."""
@@ -265,7 +265,7 @@ class RawReader:
     def __init__(self, topic: str, message_type: type, ignore_own: bool = False) -> None:
         participant = _joined()
         qos = Qos(Policy.IgnoreLocal.Participant) if ignore_own else None
-        self._reader = DataReader(participant, Topic(participant, topic, message_type), qos)
+        self._reader: DataReader[Any] = DataReader(participant, Topic(participant, topic, message_type), qos)
         self._new = ReadCondition(self._reader, ViewState.Any | InstanceState.Alive | SampleState.NotRead)
         self._waitset = WaitSet(participant)
         self._waitset.attach(self._new)
@@ -291,7 +291,7 @@ class Subscriber:
     def __init__(self, topic: str, message_type: type, handler: Callable[[Any], None]) -> None:
         participant = _joined()
         self._handler = handler
-        self._reader = DataReader(participant, Topic(participant, topic, message_type))
+        self._reader: DataReader[Any] = DataReader(participant, Topic(participant, topic, message_type))
         self._condition = ReadCondition(self._reader, ViewState.Any | InstanceState.Any | SampleState.Any)
         self._waitset = WaitSet(participant)
         self._waitset.attach(self._condition)

@@ -25,7 +25,7 @@ from exoactor_core.errors import Missing
 try:
     from fastcrc import crc32
 except ImportError:
-    crc32 = None
+    crc32 = None  # type: ignore[assignment]  # a module or None has no type of its own
 
 NUM_SLOTS = 35
 """Motor entries in a unitree_hg message; the G1 uses the first 29."""
@@ -52,6 +52,16 @@ def checksum(words: bytes) -> int:
     return crc32.mpeg_2(words)
 
 
+def _zeros(size: int) -> bytearray:
+    return bytearray(_ENCODINGS[0].ljust(size, b"\0"))
+
+
+def _writable(data: bytes | bytearray) -> bytearray:
+    if not isinstance(data, bytearray):
+        raise TypeError("The message is read-only, as it came.")
+    return data
+
+
 class LowCmdBytes:
     """A LowCmd, its fields as views: all zeros, to be assigned to and `sealed`; or as it came, read-only.
 
@@ -61,10 +71,9 @@ class LowCmdBytes:
         The bytes are not a little-endian LowCmd.
     """
 
-    def __init__(self, data: bytes | None = None) -> None:
+    def __init__(self, data: bytes | bytearray | None = None) -> None:
         if data is None:
-            data = bytearray(_CMD_SIZE)
-            data[:2] = _ENCODINGS[0]
+            data = _zeros(_CMD_SIZE)
         elif len(data) != _CMD_SIZE or bytes(data[:2]) not in _ENCODINGS:
             raise ValueError(f"not a LowCmd: {len(data)} bytes of encoding {bytes(data[:2]).hex()}")
         self._bytes = data
@@ -92,14 +101,21 @@ class LowCmdBytes:
 
     def set_modes(self, mode_pr: int, mode_machine: int, enabled: int) -> None:
         """Set the message's two mode bytes, and the mode of the first ``enabled`` motors to 1, of the others to 0."""
-        self._bytes[4:7] = bytes((mode_pr, mode_machine, enabled > 0))
+        _writable(self._bytes)[4:7] = bytes((mode_pr, mode_machine, enabled > 0))
         self._modes[:] = 0
         self._modes[: max(0, enabled - 1)] = 1
 
     def sealed(self) -> bytearray:
-        """Return the serialised message with its checksum; the next call changes it in place."""
+        """Return the serialised message with its checksum; the next call changes it in place.
+
+        Raises
+        ------
+        TypeError
+            The message is read-only.
+        """
+        data = _writable(self._bytes)
         self._words[-1] = self._computed_crc()
-        return self._bytes
+        return data
 
     def _computed_crc(self) -> int:
         checked = self._checked
@@ -141,9 +157,7 @@ class LowStateBytes:
     @classmethod
     def zeros(cls) -> LowStateBytes:
         """Return a message of zeros that can be written to."""
-        data = bytearray(_STATE_SIZE)
-        data[:2] = _ENCODINGS[0]
-        return cls(data)
+        return cls(_zeros(_STATE_SIZE))
 
     @property
     def mode_pr(self) -> int:
@@ -195,7 +209,7 @@ class LowStateBytes:
 
     def set_modes(self, modes: np.ndarray) -> None:
         """Set the motors' modes, (n,) for the first n: 1 enabled, 0 not."""
-        self.data[74] = int(modes[0])
+        _writable(self.data)[74] = int(modes[0])
         self._modes[: len(modes) - 1] = modes[1:]
 
     def seal(self, mode_machine: int, tick: int) -> bytearray:
@@ -206,7 +220,8 @@ class LowStateBytes:
         TypeError
             The message is read-only.
         """
-        self.data[13] = mode_machine
+        data = _writable(self.data)
+        data[13] = mode_machine
         self._head[3] = tick & 0xFFFFFFFF
         self._words[-1] = self.computed_crc()
-        return self.data
+        return data
