@@ -8,7 +8,7 @@ setup(
     description="Fit the person's motion to the G1",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    package_data={package_name: ["mapping/*.yaml", "mapping/*.urdf", "mapping/*.srdf"]},
+    package_data={package_name: ["py.typed", "mapping/*.yaml", "mapping/*.urdf", "mapping/*.srdf"]},
     python_requires=">=3.11,<3.13",
     install_requires=["exoactor_core"],
     data_files=[

@@ -93,6 +93,6 @@ def foot_contacts(contacts: np.ndarray, fps: float, shortest: float) -> np.ndarr
 
     A robot's foot is one flat piece: it stands while the heel or the toe does.
     """
-    either = (contacts > 0.5).reshape(len(contacts), 2, 2).any(axis=2)
+    either = np.any((contacts > 0.5).reshape(len(contacts), 2, 2), axis=2)
     frames = max(1, round(shortest * fps))
     return np.stack([without_short(either[:, k], frames) for k in range(2)], axis=1)

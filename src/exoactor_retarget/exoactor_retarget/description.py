@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
+from exoactor_core.urdf import attribute, child
 from exoactor_description import touching_links
 
 
@@ -107,13 +108,13 @@ def _shape(geometry: ET.Element) -> tuple[list[tuple[np.ndarray, float]], np.nda
     """Capsules of a collision shape, and its lowest points, in the shape's frame."""
     shape = geometry[0]
     if shape.tag == "sphere":
-        radius = float(shape.get("radius"))
+        radius = float(attribute(shape, "radius"))
         return [(np.zeros((2, 3)), radius)], np.array([[0.0, 0.0, -radius]])
     if shape.tag == "box":
         half = _vector(shape, "size") / 2
         return _box_capsules(half), half * np.array([[-1.0, 1, -1], [-1, -1, -1], [1, 1, -1], [1, -1, -1]])
     if shape.tag in ("cylinder", "capsule"):  # cylinders collide as capsules of their length (exoactor_core.robot)
-        radius, length = float(shape.get("radius")), float(shape.get("length"))
+        radius, length = float(attribute(shape, "radius")), float(attribute(shape, "length"))
         half_line = max(length / 2 - radius, 1e-4) if shape.tag == "cylinder" else length / 2
         return [(np.array([[0, 0, -half_line], [0, 0, half_line]]), radius)], np.zeros((0, 3))
     raise BadInput(f"A collision shape of the robot's description is a {shape.tag}: box, cylinder or sphere is needed.")
@@ -141,8 +142,8 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
         raise BadInput(f"Cannot read the robot's description {path}: {error.strerror}.") from None
     except ET.ParseError as error:
         raise BadInput(f"{path} is not a URDF: {error}.") from None
-    joints = {joint.find("child").get("link"): joint for joint in root.findall("joint")}
-    elements = {link.get("name"): link for link in root.findall("link")}
+    joints = {attribute(child(joint, "child"), "link"): joint for joint in root.findall("joint")}
+    elements = {attribute(link, "name"): link for link in root.findall("link")}
     base = [name for name in elements if name not in joints]
     if len(base) != 1:
         raise BadInput(f"{path} is not a URDF of one tree: it has {len(base)} links without a joint.")
@@ -151,19 +152,19 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
     placed: list[tuple[int, np.ndarray, np.ndarray]] = []
     waiting = [joint for joint in root.findall("joint")]
     while waiting:
-        ready = [joint for joint in waiting if joint.find("parent").get("link") in links]
+        ready = [joint for joint in waiting if attribute(child(joint, "parent"), "link") in links]
         if not ready:
             raise BadInput(f"{path} is not a URDF of one tree: a joint's parent is missing.")
         joint = ready[0]
         waiting.remove(joint)
-        body, pos, rot = links[joint.find("parent").get("link")]
+        body, pos, rot = links[attribute(child(joint, "parent"), "link")]
         at, turned = _placement(joint)
         pos, rot = pos + rot @ at, rot @ turned
         if joint.get("type") != "fixed":
             hinges.append(joint)
             placed.append((body, pos, rot))
             body, pos, rot = len(hinges), np.zeros(3), np.eye(3)
-        links[joint.find("child").get("link")] = (body, pos, rot)
+        links[attribute(child(joint, "child"), "link")] = (body, pos, rot)
 
     count = len(hinges) + 1
     mass, moment = np.zeros(count), np.zeros((count, 3))
@@ -173,32 +174,32 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
     for name, (body, pos, rot) in links.items():
         inertial = elements[name].find("inertial")
         if inertial is not None:
-            own = float(inertial.find("mass").get("value"))
+            own = float(attribute(child(inertial, "mass"), "value"))
             mass[body] += own
             moment[body] += own * (pos + rot @ _placement(inertial)[0])
         for collision in elements[name].findall("collision"):
             at, turned = _placement(collision)
             at, turned = pos + rot @ at, rot @ turned
-            geometry = collision.find("geometry")
+            geometry = child(collision, "geometry")
             shapes, lowest = _shape(geometry)
             kind = geometry[0].tag
             if kind in ("sphere", "box"):
                 (spheres if kind == "sphere" else boxes).setdefault(body, []).append(_lowest(lowest, at, turned, kind))
             if not (name in feet and kind == "sphere"):
                 capsules += [(body, at + ends @ turned.T, radius) for ends, radius in shapes]
-    limit = [joint.find("limit") for joint in hinges]
+    limit = [child(joint, "limit") for joint in hinges]
     parent = np.array([p for p, _, _ in placed])
     capsule_body = np.array([body for body, _, _ in capsules])
     axis = np.array([_vector(joint.find("axis"), "xyz", "1 0 0") for joint in hinges])
     return Description(
-        joint_names=tuple(joint.get("name") for joint in hinges),
+        joint_names=tuple(attribute(joint, "name") for joint in hinges),
         parent=parent,
         origin=np.array([p for _, p, _ in placed]),
         turn=np.array([r for _, _, r in placed]),
         axis=axis / np.linalg.norm(axis, axis=1, keepdims=True),
-        limits=np.array([[float(x.get("lower")), float(x.get("upper"))] for x in limit]),
-        speed=np.array([float(x.get("velocity")) for x in limit]),
-        effort=np.array([float(x.get("effort")) for x in limit]),
+        limits=np.array([[float(attribute(x, "lower")), float(attribute(x, "upper"))] for x in limit]),
+        speed=np.array([float(attribute(x, "velocity")) for x in limit]),
+        effort=np.array([float(attribute(x, "effort")) for x in limit]),
         mass=mass,
         center=moment / np.maximum(mass, 1e-12)[:, None],
         links=links,

@@ -43,14 +43,14 @@ class Posture:
         return len(self.points)
 
     def __getitem__(self, frames: slice) -> Posture:
-        arrays = {name: getattr(self, name)[frames] for name in _OVER_TIME}
-        return replace(self, **arrays)
+        return self._with({name: getattr(self, name)[frames] for name in _OVER_TIME})
 
     def join(self, other: Posture) -> Posture:
         """One motion after the other."""
-        return replace(
-            self, **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _OVER_TIME}
-        )
+        return self._with({name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _OVER_TIME})
+
+    def _with(self, arrays: dict[str, Any]) -> Posture:
+        return replace(self, **arrays)
 
     def at(self, part: str) -> np.ndarray:
         """(T, 2, 3) positions of left and right."""
@@ -86,6 +86,7 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
         pos[joint] = pos[parent] + rot[parent] @ (rest[joint] - rest[parent])
     holders = [index[f"{s}_{name}"] for s in SIDES for name in ("ankle", "foot")]
     sole = [pos[j] + rot[j] @ (soles[k] - rest[j]) for k, j in enumerate(holders)]
+    assert motion.contacts is not None  # zeros where they were not given
     return Posture(
         fps=motion.fps,
         points=pos[joints].transpose(2, 0, 1, 3),

@@ -106,8 +106,12 @@ class Model:
     def leg_lengths(self, side: int) -> tuple[float, float]:
         """Thigh, and shank down to the first joint of the ankle, as they lie across the knee's axis, m."""
         axis = self.axes[self.knee[side]]
-        limbs = self.directions["thigh"][side], self.directions["shank"][side] + self.ankle_way(side)
-        return tuple(float(np.linalg.norm(limb - axis * (axis @ limb))) for limb in limbs)
+
+        def across(limb: np.ndarray) -> float:
+            return float(np.linalg.norm(limb - axis * (axis @ limb)))
+
+        thigh, shank = self.directions["thigh"][side], self.directions["shank"][side] + self.ankle_way(side)
+        return across(thigh), across(shank)
 
     @property
     def ankle_height(self) -> float:

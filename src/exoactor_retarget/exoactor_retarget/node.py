@@ -58,6 +58,7 @@ class RetargetNode(StageNode):
 
     def _publish(self, frame: int) -> None:
         motion, stamp = self._motion, self.get_clock().now().to_msg()
+        assert motion is not None  # what is replayed
         frame = min(frame, len(motion) - 1)
         base, quat = motion.root_pos[frame], motion.root_quat_wxyz[frame]
         self._base.publish(odometry_message(base, quat, stamp, frame_prefix(self), "reference/pelvis"))

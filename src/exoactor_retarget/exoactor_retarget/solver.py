@@ -70,9 +70,9 @@ class _Point:
 
     def nearer(self, distance: float) -> np.ndarray:
         """(T,) whether parts of the robot are nearer to each other than this."""
-        return (
-            np.zeros(len(self.cost), dtype=bool) if self.near is None else (self.near.distance < distance).any(axis=0)
-        )
+        if self.near is None:
+            return np.zeros(len(self.cost), dtype=bool)
+        return np.any(self.near.distance < distance, axis=0)
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,7 @@ class Solver:
             found = found[at - first : keep - first]
             state = found if state is None else state.join(found)
             at = keep
+        assert state is not None  # a motion has frames
         return state
 
     def fit(
@@ -167,7 +168,7 @@ class Solver:
         fixed = 0 if known is None else len(known)
         begin = None if known is None else (known if guess is None else known.join(guess))
         ahead = 0 if begin is None else min(len(begin), len(targets))
-        if ahead < len(targets):
+        if begin is None or ahead < len(targets):
             start = None if begin is None else begin.joint_pos[-1]
             state = initial_state(targets[ahead:], self.model, start)
             state = state if begin is None else begin[:ahead].join(state)
@@ -229,7 +230,7 @@ class Solver:
                 break
             point = trial if taken.all() and keep.all() else None
             if not keep.all():
-                frames, here, inputs, damping = (x[keep] for x in (frames, here, inputs, damping))
+                frames, here, inputs, damping = frames[keep], here[keep], inputs[keep], damping[keep]
         return state
 
     @staticmethod

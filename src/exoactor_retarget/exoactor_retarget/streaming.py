@@ -68,28 +68,29 @@ class StreamingRetargeter:
             if person.fps != self._person.fps:
                 raise BadInput(f"These frames come at {person.fps} a second, but those before at {self._person.fps}.")
             self._person = self._person.join(person)
-        seen = self._seen()
+        seen = self._seen(self._person)
         if seen - self._out < self.ahead + self.block:
             return None
-        return self._next(seen - self.ahead, seen)
+        return self._next(self._person, seen - self.ahead, seen)
 
     def finish(self) -> RobotMotion | None:
         """The frames that are left when the person has stopped; None when there are none."""
-        if self._person is None or self._seen() <= self._out:
+        if self._person is None:
             return None
-        return self._next(self._seen(), self._seen())
+        seen = self._seen(self._person)
+        return self._next(self._person, seen, seen) if seen > self._out else None
 
-    def _seen(self) -> int:
+    def _seen(self, person: Posture) -> int:
         """Frames of the robot's time that the person has been seen for."""
-        last = (self._first + len(self._person) - 1) / self._person.fps
+        last = (self._first + len(person) - 1) / person.fps
         return int(np.floor(last * self.retargeter.fps + 1e-6)) + 1
 
-    def _next(self, end: int, seen: int) -> RobotMotion:
+    def _next(self, source: Posture, end: int, seen: int) -> RobotMotion:
         """Solve for the frames up to ``seen``, and give out those up to ``end``."""
         retargeter, mapping = self.retargeter, self.retargeter.mapping
         fps, begin = retargeter.fps, max(0, self._out - self.history)
-        times = np.arange(begin, seen) / fps - self._first / self._person.fps
-        person = ground(at_times(self._person, times, fps), mapping["contacts"])
+        times = np.arange(begin, seen) / fps - self._first / source.fps
+        person = ground(at_times(source, times, fps), mapping["contacts"])
         at = self._out - begin
         known = 0 if self._last is None else len(self._last)
         targets = make_targets(person, retargeter.model, mapping, self._origin, at, self._stands)[at - known :]
@@ -97,7 +98,7 @@ class StreamingRetargeter:
         count = known + end - self._out
         self._stands = standing(state[count - 1 : count], targets.contact[count - 1], retargeter.model)
         self._last, self._guess, self._out = state[max(0, count - 2) : count], state[count:], end
-        old = int(max(0, self._out - self.history - 2) / fps * self._person.fps) - self._first
+        old = int(max(0, self._out - self.history - 2) / fps * source.fps) - self._first
         if old > 0:
-            self._person, self._first = self._person[old:], self._first + old
+            self._person, self._first = source[old:], self._first + old
         return robot_motion_of(state[known:count], targets[known:count], retargeter.model)

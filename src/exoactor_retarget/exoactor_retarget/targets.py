@@ -141,7 +141,7 @@ def standing(state: State, contact: np.ndarray, model: Model) -> tuple[Stand | N
         turn = poses.rotation(model.bodies["foot"][k])[0] @ model.rest["foot"][k].T
         return model.point(poses, "foot", k)[:2, 0], float(_lateral(turn[:, 1]))
 
-    return tuple(stand(k) if contact[k] else None for k in range(2))
+    return stand(0) if contact[0] else None, stand(1) if contact[1] else None
 
 
 def _planted(
