@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import cos, sin
+from typing import TypeVar
 
 import numpy as np
 
+_Angle = TypeVar("_Angle", float, np.ndarray)
 
-def wrap(angle: float | np.ndarray) -> float | np.ndarray:
+
+def wrap(angle: _Angle) -> _Angle:
     """Bring angles in rad into [-pi, pi)."""
     return (angle + np.pi) % (2.0 * np.pi) - np.pi
 
@@ -43,7 +46,7 @@ def from_yaw_roll_pitch(yaw: float, roll: float, pitch: float) -> np.ndarray:
     )
 
 
-def from_quat(quat_wxyz: Sequence[float]) -> np.ndarray:
+def from_quat(quat_wxyz: Sequence[float] | np.ndarray) -> np.ndarray:
     """(3, 3) of a unit quaternion, whose norm may be a little off."""
     w, x, y, z = (float(v) for v in quat_wxyz)
     k = 2.0 / (w * w + x * x + y * y + z * z)

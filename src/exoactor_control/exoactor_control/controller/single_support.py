@@ -77,11 +77,11 @@ def stands(motion: RobotMotion) -> list[tuple[int, int, int]]:
     found = []
     for foot in (0, 1):
         edges = np.diff(np.r_[False, low[:, 1 - foot] - low[:, foot] > _RAISED, False].astype(int))
-        for first, end in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
+        for first, end in zip(np.flatnonzero(edges > 0).tolist(), np.flatnonzero(edges < 0).tolist(), strict=True):
             long = (end - first) / motion.fps >= _HELD
             still = np.ptp(middle[first:end, foot, :2], axis=0).max() < _STILL
             if long and still and _carries(motion, foot, first, end):
-                found.append((foot, int(first), int(end)))
+                found.append((foot, first, end))
     return sorted(found, key=lambda stand: stand[1])
 
 
@@ -119,10 +119,10 @@ def _leaned(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[Robot
     for i in range(first, end):
         pose = joints[i].copy()
         for _ in range(3):  # the lean changes what makes the sole level, and that hardly changes the lean
-            leaned = _turned(lean[i], quat[i])
-            body.place(leaned, pose)
+            turned = _turned(lean[i], quat[i])
+            body.place(turned, pose)
             pose[ankle] = body.level_ankle()
-            body.place(leaned, pose)
+            body.place(turned, pose)
             over = about_z(-body.heading) @ body.over()
             off = over[:2] - np.clip(over[:2], _MIDDLE - _FREE, _MIDDLE + _FREE)
             lean[i] += about_z(body.heading) @ [off[1] / over[2], -off[0] / over[2], 0.0]
@@ -132,7 +132,7 @@ def _leaned(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[Robot
     inside[first:end] = 1.0
     levelled = gaussian_filter1d(inside, spread, mode="nearest")
     soles = sole_points(motion)[:, foot]
-    for i in np.flatnonzero(levelled > 1e-3):
+    for i in np.flatnonzero(levelled > 1e-3).tolist():
         centre = soles[i].mean(axis=0)
         pos[i] = centre + Rotation.from_rotvec(lean[i]).apply(pos[i] - centre)
         quat[i] = _turned(lean[i], quat[i])
@@ -177,7 +177,7 @@ class OneLeg:
         knots = np.unique(np.r_[np.arange(0, len(frames), _KNOT), len(frames) - 1])
         linear = [self._linearised(self._poses[k], kp) for k in knots]
         self._borne = _between(knots, np.array([borne for *_, borne in linear]))
-        self._gains = _between(knots, np.array([_gain(*system, kp) for *system, _ in linear]))
+        self._gains = _between(knots, np.array([_gain(a, b, cost, kp) for a, b, cost, _ in linear]))
 
     def mixed(
         self,
@@ -216,7 +216,7 @@ class OneLeg:
         over = body.over()[:2] + body.over_jacobian() @ speed / _FREQUENCY
         return bool(np.all(np.abs(over - _MIDDLE) < _CAPTURED))
 
-    def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and (29,) rad that bear gravity."""
         body, model, data = self._body, self._body.model, self._body.data
 
@@ -334,7 +334,7 @@ class _Body:
         lowest = float((self.data.geom_xpos[self._sole, 2] - self._radius).mean())
         pos = -turn @ self.data.xpos[self._foot]
         pos[2] = -lowest
-        quat = _turned([0.0, 0.0, -self.heading], quat_wxyz)
+        quat = _turned(np.array([0.0, 0.0, -self.heading]), quat_wxyz)
         speed = np.zeros(6)
         if ang_vel is not None:
             mujoco.mj_comVel(self.model, self.data)

@@ -152,9 +152,9 @@ class Controller:
             if for_motion and self._stopped:
                 raise Refused(STOPPED)
             reason = self._safety.check_state(state, now)
-            if not reason and self._state in (State.ZERO_TORQUE, State.DAMPING):
+            if not reason and state is not None and self._state in (State.ZERO_TORQUE, State.DAMPING):
                 reason = self._safety.check_start(state)
-            if reason:
+            if reason or state is None:
                 raise Refused(f"The robot cannot stand up: {reason}.")
         way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
@@ -174,9 +174,9 @@ class Controller:
         with self._lock:
             if self._coming is not None:
                 self._coming, self._ended = None, reason
-            if self._state is not State.TRACK:
-                return
             state, halts = self._last[0], self._halts
+            if state is None or self._state is not State.TRACK:
+                return
         way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
             if self._halts == halts and self._state is State.TRACK:
@@ -203,6 +203,7 @@ class Controller:
             if self._state is not State.STAND:
                 raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
             state, frame, halts = self._last[0], self._tracker.frame, self._halts
+            assert state is not None  # it stands
         # What follows takes long: the loop goes on
         one_leg: tuple[OneLeg, ...] = ()
         notes: list[str] = []
@@ -243,7 +244,7 @@ class Controller:
             if self._state is State.DAMPING:
                 return self._damping(state)
             reason = self._safety.check_state(state, now, self._tracker.frame) or sudden
-            if reason:
+            if reason or state is None:
                 return self._fail(reason, state)
             if advance:
                 self.advance(state, now)
@@ -265,7 +266,7 @@ class Controller:
             if state is None or self._state not in (State.STAND, State.TRACK):
                 return False
             if self._coming is not None:
-                self._begin_track(state)
+                self._begin_track(state, self._coming)
             if now < self._next_tick - 1e-6:
                 return False
             # keep the rate exactly, but never run several ticks at once after a pause
@@ -297,8 +298,8 @@ class Controller:
         if not keep_policy:
             self._safety.begin(state.joint_pos, self._last[1])
 
-    def _begin_track(self, state: RobotState) -> None:
-        trajectory, self._coming = self._coming, None
+    def _begin_track(self, state: RobotState, trajectory: Trajectory) -> None:
+        self._coming = None
         self._tracker.start(trajectory, state, keep_policy=True, regulators=self._coming_regulators)
         self._state = State.TRACK
 

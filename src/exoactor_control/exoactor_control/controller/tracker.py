@@ -97,13 +97,20 @@ class Tracker:
         self._rounds, self._regulators = 0, regulators
         self._lay(0, yaw, place)
 
+    @property
+    def _current(self) -> Trajectory:
+        if self.trajectory is None:
+            raise RuntimeError("start comes first.")
+        return self.trajectory
+
     def tick(self, state: RobotState) -> None:
         """Advance by one frame."""
         self.odometry.update(state)
-        now = self._index
-        if now == self.trajectory.begin < self.trajectory.end:  # what the way into the first pose moved is let be
+        now, trajectory = self._index, self._current
+        if now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
             self._lay(now, self.odometry.yaw, self.odometry.position)
         frame = self._ahead(now)
+        assert frame.position is not None  # _ahead gives it
         self.place = frame.position[:2]
         self._index += 1
         self.frame = frame
@@ -121,11 +128,11 @@ class Tracker:
             lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
             roll_pitch=frame.roll_pitch + lean,
             yaw_rate=frame.yaw_rate + float(turning),
-        ).guided(self.trajectory.guide_at(now))
+        ).guided(trajectory.guide_at(now))
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
-        self.target = self._on_one_leg(now - self.trajectory.begin, target, state)
+        self.target = self._on_one_leg(now - trajectory.begin, target, state)
 
     def _on_one_leg(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
         """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""
@@ -135,8 +142,8 @@ class Tracker:
 
     def _lay(self, index: int, yaw: float, place: np.ndarray) -> None:
         """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""
-        self._yaw_offset = yaw - float(self.trajectory.roll_pitch_yaw[index, 2])
-        self._origin = place - turn(self._yaw_offset, self.trajectory.root_pos[index, :2])
+        self._yaw_offset = yaw - float(self._current.roll_pitch_yaw[index, 2])
+        self._origin = place - turn(self._yaw_offset, self._current.root_pos[index, :2])
         self.place = place
 
     def settle(self) -> bool:
@@ -151,16 +158,15 @@ class Tracker:
         turned = abs(wrap(self.frame.yaw - self.odometry.yaw))
         if off < _NEAR and turned < _FACING:
             return False
-        self.trajectory = _with_steps(self.trajectory)
+        self.trajectory = _with_steps(self._current)
         self._rounds += 1
         return True
 
     def _ahead(self, index: int) -> Frame:
         """Frame of the trajectory, its heading in the world of the robot's IMU, its place in the odometry's frame."""
-        frame = self.trajectory.frame(index).turned(self._yaw_offset)
-        place = self._origin + turn(
-            self._yaw_offset, self.trajectory.root_pos[min(index, len(self.trajectory) - 1), :2]
-        )
+        trajectory = self._current
+        frame = trajectory.frame(index).turned(self._yaw_offset)
+        place = self._origin + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
         return replace(frame, position=np.r_[place, frame.height])
 
     @property

@@ -444,7 +444,7 @@ class ControlLoop:
                 self.controller.let_down(f"the control loop stood still for {1e3 * gap:.0f} ms")
             elif tripped:
                 self.controller.let_down(tripped)
-            if now - state.time > LOST:
+            if state is None or now - state.time > LOST:
                 self.trouble = f"The robot is not heard any more: no LowState for {LOST:g} s."
                 self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
                 return
@@ -539,7 +539,12 @@ class ControlLoop:
 
     def _move_hands(self) -> None:
         index, trajectory = self.controller.tracking_frame, self.controller.trajectory
-        if index is not None and trajectory.human is not None and trajectory.human.hands is not None:
+        if (
+            index is not None
+            and trajectory is not None
+            and trajectory.human is not None
+            and trajectory.human.hands is not None
+        ):
             hands = trajectory.human.hands
             self._wanted_grip = hands[min(max(index, 0), len(hands) - 1)]
         if self.driving and self._wanted_grip is not None:

@@ -175,7 +175,7 @@ class ControlProcess:
             return self.latest is not None and self.latest.number > self._asked
 
         with self._arrived:
-            if not self._arrived.wait_for(lambda: known() or self._ended, 5.0) or not known():
+            if not self._arrived.wait_for(lambda: known() or self._ended, 5.0) or not known() or self.latest is None:
                 raise Missing(self.trouble or "The control process does not report.")
             return self.latest
 
@@ -189,12 +189,18 @@ class ControlProcess:
             return f"{who}: {memory.reason.decode()}."
         if self._ended or time.monotonic() - self._heard > SILENT:
             return self.trouble
-        return self._watchdog.trouble
+        return self._guard.trouble
+
+    @property
+    def _guard(self) -> Watchdog:
+        if self._watchdog is None:
+            raise Missing("The watchdog has not been started.")
+        return self._watchdog
 
     @property
     def watchdog_pid(self) -> int:
         """Process number of the watchdog."""
-        return self._watchdog.pid
+        return self._guard.pid
 
     def ask(self, what: str) -> str:
         """As `ControlLoop.ask`; returns who damps the motors, one sentence, where "stop" or "damp" is asked for.
@@ -209,7 +215,7 @@ class ControlProcess:
         try:
             self._call("ask", what, timeout=STOP_TIMEOUT if ours else CLAIM_TIMEOUT)
         except NoAnswer as error:
-            self._watchdog.damp()
+            self._guard.damp()
             return f"The watchdog damps the motors. {error}"
         return "The control process damps the motors."
 

@@ -124,10 +124,10 @@ class Watchdog:
         self._fds = (memory_fd, control_fd)
         self._arguments = (network_interface, str(domain), str(timeout), str(control_pid))
         self._closing = threading.Event()
-        self._process: subprocess.Popen | None = None
         self._alive = -1  # write end of the pipe by which the watchdog sees that the node lives
         self.trouble = ""
         """Why no watchdog guards the motors, one sentence; empty when one does."""
+        self._process: subprocess.Popen[bytes]
         self._start()
         self._thread = threading.Thread(target=self._keep, name="watchdog", daemon=True)
         self._thread.start()
