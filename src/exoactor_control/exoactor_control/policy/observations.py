@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.human_keypoints import NUM_HUMAN_JOINTS
+from exoactor_control.reference.human_keypoints import NUM_HUMAN_JOINTS, Human
 from exoactor_control.reference.trajectory import RATE
 from exoactor_control.rotations import about_z, from_quat, from_yaw_roll_pitch
 from exoactor_core.errors import BadInput
@@ -90,17 +90,31 @@ def _torso_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     return _six(_torso(_pelvis(state), state.joint_pos), _torso(frame.rotation, frame.joint_pos))
 
 
+def _places(state: RobotState, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """Where the reference is and where the robot is, (3,) m, in the frame of the robot's odometry."""
+    if frame.position is None or state.position is None:
+        raise ValueError("the policy sees places, and none were given")
+    return frame.position, state.position
+
+
+def _human(frame: Frame) -> Human:
+    if frame.human is None:
+        raise ValueError("the policy follows the person's motion, and none was given")
+    return frame.human
+
+
 def _position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
-    return (frame.position - state.position) @ _pelvis(state)
+    there, here = _places(state, frame)
+    return (there - here) @ _pelvis(state)
 
 
 def _torso_position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     def position(pelvis: np.ndarray, rotation: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
         return pelvis + rotation @ about_z(joint_pos[_WAIST[0]]) @ _torso_offset()
 
-    robot = _pelvis(state)
-    there = position(frame.position, frame.rotation, frame.joint_pos)
-    return (there - position(state.position, robot, state.joint_pos)) @ _torso(robot, state.joint_pos)
+    robot, (wanted, here) = _pelvis(state), _places(state, frame)
+    there = position(wanted, frame.rotation, frame.joint_pos)
+    return (there - position(here, robot, state.joint_pos)) @ _torso(robot, state.joint_pos)
 
 
 @cache
@@ -132,9 +146,9 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "pelvis_position_error": (3, _position_error),
     "torso_position_error": (3, _torso_position_error),
     # the person
-    "human_joints": (3 * NUM_HUMAN_JOINTS, lambda s, r, p: r.human.joints.ravel()),
-    "human_rotation_error": (6, lambda s, r, p: _six(_pelvis(s), r.human.root)),
-    "human_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), r.human.root)),
+    "human_joints": (3 * NUM_HUMAN_JOINTS, lambda s, r, p: _human(r).joints.ravel()),
+    "human_rotation_error": (6, lambda s, r, p: _six(_pelvis(s), _human(r).root)),
+    "human_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), _human(r).root)),
     # the robot
     "lin_vel": (3, lambda s, r, p: s.lin_vel @ _pelvis(s)),  # by its odometry
     "ang_vel": (3, lambda s, r, p: s.ang_vel),

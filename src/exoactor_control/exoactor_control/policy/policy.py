@@ -128,9 +128,10 @@ class Policy:
     @property
     def needs_human(self) -> bool:
         """It follows the person's motion itself, not the robot's."""
-        if self._encoder_observation is None:
+        encoder = self.description.encoder
+        if self._encoder_observation is None or encoder is None:
             return bool(self._observation.terms() & HUMAN_TERMS)
-        return bool(self._encoder_observation.terms(self.description.encoder.mode) & HUMAN_TERMS)
+        return bool(self._encoder_observation.terms(encoder.mode) & HUMAN_TERMS)
 
     def check(self, reference: Reference) -> None:
         """Raise `Refused` when a reference lacks what the policy needs."""
@@ -155,7 +156,10 @@ class Policy:
     def encode(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
         """Build the encoder's observation, (M,) float32."""
         with_human = frame.in_motion and (frame.human is not None or not self.needs_human)
-        self.mode = self.description.encoder.mode if with_human else 0
+        encoder = self.description.encoder
+        if encoder is None or self._encoder_observation is None:
+            raise ValueError(f"the policy {self.name} has no encoder")
+        self.mode = encoder.mode if with_human else 0
         return self._encoder_observation(state, _from(frame, ahead), self)
 
     def observe(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:

@@ -52,6 +52,7 @@ def is_one(data: dict[str, Any]) -> bool:
 def read(data: dict[str, Any]) -> Description:
     """Describe a policy; raises `BadInput` for what is not known."""
     robot = known_descriptions()["sonic"]
+    assert robot.encoder is not None  # our own description of it has one
     encoder = data["encoder"]
     token = {"token_state": {"term": "token", "width": int(encoder["dimension"])}}
     modes = {m["name"]: m for m in encoder["encoder_modes"]}
@@ -94,9 +95,10 @@ def read(data: dict[str, Any]) -> Description:
 
 def _read_name(name: str, terms: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Take a name such as ``motion_joint_positions_10frame_step5`` apart: its term, and its part of the observation."""
-    base, count, stride = re.fullmatch(r"(.+?)(?:_(\d+)frame_step(\d+))?", name).groups()
-    if base not in terms:
+    match = re.fullmatch(r"(.+?)(?:_(\d+)frame_step(\d+))?", name)
+    if match is None or match[1] not in terms:
         raise BadInput(f"its observation '{name}' is not known: known are {', '.join(terms)}")
+    base, count, stride = match.groups()
     if count is None:
         return terms[base], {}
     if not base.startswith("his_"):
