@@ -127,3 +127,10 @@ def test_the_sdks_classes_read_what_is_written():
     assert dataclasses.astuple(read.motor_cmd[7]) == (1, 0.5, 0.25, 1.0, 20.0, 2.0, 0)
     assert (read.mode_machine, read.motor_cmd[28].mode, read.motor_cmd[29].mode) == (9, 1, 0)
     assert read.crc == unitree.crc(read)
+
+
+def test_a_message_as_it_came_is_not_written_to():
+    with pytest.raises(TypeError, match="read-only"):
+        LowCmdBytes(bytes(LowCmdBytes().sealed())).sealed()
+    with pytest.raises(TypeError, match="read-only"):
+        LowStateBytes(bytes(LowStateBytes.zeros().data)).seal(5, 1)
