@@ -7,7 +7,7 @@ import pytest
 
 from exoactor_core import robot
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
-from exoactor_core.bvh import joint_table
+from exoactor_core.bvh import joint_table, load_bvh
 from exoactor_core.errors import BadInput
 from exoactor_core.formats import (
     ISAAC_BODIES,
@@ -204,7 +204,7 @@ def test_bvh_gives_a_standing_person(name):
     if not path.is_file():
         pytest.skip(f"no test data at {path}")
     pybvh = pytest.importorskip("pybvh")
-    human = load_human(path)
+    human = load_bvh(path)
     source = pybvh.read_bvh_file(path)
     assert (human.fps, len(human)) == (pytest.approx(source.fps), source.frame_count)
     joints = BodyModel.load().joints(human)
