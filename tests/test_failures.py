@@ -86,8 +86,10 @@ def inputs(tmp_path_factory):
     """A person's motion, as ours and as AMASS has it, and a robot's."""
     folder, count = tmp_path_factory.mktemp("inputs"), 40
     choreograph(parse("nod once"), np.zeros(10)).save(folder / "human.npz")
+    poses = np.zeros((count, 165))
+    poses[:, 0] = np.pi / 2  # upright, in a world with z up
     np.savez(
-        folder / "amass.npz", trans=np.zeros((count, 3)), poses=np.zeros((count, 165)), betas=np.zeros(16),
+        folder / "amass.npz", trans=np.tile([0.0, 0.0, 1.0], (count, 1)), poses=poses, betas=np.zeros(16),
         gender="neutral", surface_model_type="smplx", mocap_frame_rate=30.0,
     )  # fmt: skip
     upright = np.tile([1.0, 0.0, 0.0, 0.0], (count, 1))

@@ -6,6 +6,8 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from tf2_msgs.msg import TFMessage
 
 from exoactor import client
 from exoactor.graph import environment, processes, resolve
+from exoactor.task_server import STAGES
 from exoactor.up import command
 from exoactor_core.errors import Missing
 from exoactor_core.motion import RobotMotion
@@ -35,23 +38,36 @@ ROBOTS = ("robot1", "robot2")
 NODES = {"simulator", "controller", "task_server", "robot_state_publisher"}
 
 
-@pytest.fixture(scope="module")
-def robots():
-    """Two robots with what a task in work needs, each behind a Unitree domain of its own."""
+@contextmanager
+def running(env, nodes=None, **values):
+    """Two robots, each behind a Unitree domain of its own, with these nodes or all; yields the processes."""
     started = []
     domains = (UNITREE_DOMAIN, 52 + (UNITREE_DOMAIN - 28) % 48)  # both below 102: see ros_testing
     for robot, domain in zip(ROBOTS, domains, strict=True):
-        values = resolve({"namespace": robot, "dds_domain": str(domain), "policy": "pd"})
-        env = {**os.environ, **use_own_domain(), **environment("localhost"), "OMP_NUM_THREADS": "1"}
-        started += [subprocess.Popen(command(p, values), env=env) for p in processes(values) if p.name in NODES]
-    yield [process.pid for process in started]
-    for process in started:
-        process.send_signal(signal.SIGINT)
-    for process in started:
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
+        given = resolve({"namespace": robot, "dds_domain": str(domain), **values})
+        wanted = [p for p in processes(given) if nodes is None or p.name in nodes]
+        started += [subprocess.Popen(command(p, given), env=env) for p in wanted]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGINT)
+        for process in started:
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+
+
+def own_environment():
+    return {**os.environ, **use_own_domain(), **environment("localhost"), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def robots():
+    """Two robots with what a task in work needs."""
+    with running(own_environment(), NODES, policy="pd") as started:
+        yield [process.pid for process in started]
 
 
 def lifting(joint, seconds=2.0):
@@ -98,6 +114,30 @@ def test_two_robots_carry_out_two_motions_at_once(robots):
                 (f"{robot}/waist_roll_link", f"{robot}/torso_link"),
             } <= frames
         assert all(frame.startswith(tuple(f"{robot}/" for robot in ROBOTS)) for pair in frames for frame in pair)
+
+
+@pytest.mark.timeout(400)
+def test_two_robots_carry_out_two_tasks_at_once(tmp_path):
+    env = own_environment()
+    tasks = {"robot1": "raise your right arm", "robot2": "raise your left arm"}
+    with running(env, runs=str(tmp_path)), spinning() as (node,):
+        watches = [Watch(_named(node, namespace_of(robot))) for robot in ROBOTS]
+        stages = [name for name, *_ in STAGES.values()]
+        until(lambda: all((sign := w.sign(name)) and sign.ok for w in watches for name in stages), 120.0)
+        send = [sys.executable, "-m", "exoactor.cli", "send", "--execute", "sim", "--json", "--namespace"]
+        clients = [
+            subprocess.Popen([*send, robot, task], env=env, stdout=subprocess.PIPE, text=True)
+            for robot, task in tasks.items()
+        ]
+        results = [json.loads(client.communicate(timeout=240)[0]) for client in clients]
+    moved = []
+    for result, task in zip(results, tasks.values(), strict=True):
+        assert result["success"], result["reason"]
+        assert result["instruction"] == task
+        joints = RobotMotion.load(Path(result["run_folder"]) / "tracking.npz").joint_pos
+        moved.append(np.ptp(joints[:, [22, 15]], axis=0))  # shoulder pitch, right and left
+    assert moved[0][0] > 2 * moved[0][1]
+    assert moved[1][1] > 2 * moved[1][0]
 
 
 def test_the_client_speaks_to_the_robot_that_it_names(robots):
