@@ -96,11 +96,11 @@ def _travel(score: Score, action: Action) -> None:
 
 
 def _march(score: Score, action: Action) -> None:
-    """Walk in place."""
-    step = 0.7 / action.pace
+    """Walk in place, the knees high: a lower step is lost in the estimate, which takes the foot as planted."""
+    step = 0.9 / action.pace
     count = action.count or max(2, round((action.seconds or 4.0) / step))
     for k in range(count):
-        score.step(SIDES[k % 2], action.pace, swing=0.5, double=0.2, clearance=0.12)
+        score.step(SIDES[k % 2], action.pace, swing=0.7, double=0.2, clearance=0.28)
     score.settle()
 
 
