@@ -19,6 +19,7 @@ setup(
         "mujoco",
         "pin",
         "pyyaml",
+        "annotated-types",
     ],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
