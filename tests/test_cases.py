@@ -80,7 +80,7 @@ def test_a_mirrored_video_is_shown_mirrored_and_upright():
     assert any("mirrored" in note for note in video.notes)
 
 
-def test_a_picture_that_would_fill_the_memory(tmp_path):
+def test_an_image_that_would_fill_the_memory(tmp_path):
     words = ["generate", "wave", "--image", str(case("17-huge-picture/huge40000.png")), "-o", str(tmp_path / "x.mp4")]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, BadInput)

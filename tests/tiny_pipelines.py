@@ -60,17 +60,17 @@ def _text_parts():
     return {"tokenizer": words(), "text_encoder": T5EncoderModel(config)}
 
 
-def _wan(with_picture=False, both=False):
+def _wan(with_image=False, both=False):
     vae = AutoencoderKLWan(
         base_dim=8, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
     )
     transformer = WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=36 if with_picture else 16,
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=36 if with_image else 16,
         out_channels=16, text_dim=16, freq_dim=16, ffn_dim=16, num_layers=2, rope_max_seq_len=32,
     )  # fmt: skip
     parts = {**_text_parts(), "vae": vae, "transformer": transformer}
     parts["scheduler"] = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    if with_picture:
+    if with_image:
         return WanImageToVideoPipeline(**parts, image_encoder=None, image_processor=None)
     return WanPipeline(**parts, expand_timesteps=both)
 
@@ -162,7 +162,7 @@ MAKERS = {
     "flux": lambda: _flux(FluxPipeline), "kontext": lambda: _flux(FluxKontextPipeline), "klein": _klein,
     "cogvideox": lambda: _cogvideox(CogVideoXPipeline), "hunyuan": _hunyuan,
     "cogvideox_i2v": lambda: _cogvideox(CogVideoXImageToVideoPipeline, channels=8),
-    "wan": _wan, "wan_i2v": lambda: _wan(with_picture=True), "wan_both": lambda: _wan(both=True), "ltx": _ltx,
+    "wan": _wan, "wan_i2v": lambda: _wan(with_image=True), "wan_both": lambda: _wan(both=True), "ltx": _ltx,
 }  # fmt: skip
 
 
@@ -175,8 +175,8 @@ def saved(name: str, folder: Path) -> str:
     return str(path)
 
 
-def picture(height: int = 60, width: int = 100) -> np.ndarray:
-    """A picture of a scene, left half red and right half blue."""
+def image(height: int = 60, width: int = 100) -> np.ndarray:
+    """An image of a scene, left half red and right half blue."""
     image = np.zeros((height, width, 3), np.uint8)
     image[:, : width // 2, 0] = image[:, width // 2 :, 2] = 200
     return image

@@ -29,7 +29,7 @@ from exoactor.console import (
 )
 from exoactor.graph import environment, robot_name
 from exoactor_core.errors import BadInput, ExoActorError, Refused
-from exoactor_core.files import check_file, check_folder, decoded, load_json, save_json, save_or_rescue, save_picture
+from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
 from exoactor_core.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ Task = Annotated[str, typer.Argument(help="What to do; may be left out where a p
 Plan = Annotated[
     Path | None, typer.Option(help="Carry out this plan (plan.json of a run, edited or not) instead of planning TASK.")
 ]
-Image = Annotated[Path | None, typer.Option(help="Picture of the scene.")]
+Image = Annotated[Path | None, typer.Option(help="Image of the scene.")]
 Generator = Annotated[str, typer.Option(help="Video generator.")]
 Video_ = Annotated[
     Path | None, output_file("--video", help="Also write what the simulated G1 did as a video.", ending=".mp4")
@@ -238,11 +238,11 @@ def plan_(task: Task, generator: Generator = DEFAULTS["generate"], settings: Set
 
 
 def save_generation(generation: Generation, output: Path) -> None:
-    """Write a video, and beside it what else there is: its first picture, the truth, videos that the judge left."""
+    """Write a video, and beside it what else there is: its first image, the truth, videos that the judge left."""
     generation.video.save(output)
     save_json(output.with_suffix(".metrics.json"), generation.metrics)
-    if generation.picture is not None:
-        save_picture(output.with_suffix(".picture.png"), generation.picture)
+    if generation.image is not None:
+        save_image(output.with_suffix(".picture.png"), generation.image)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
     for number, video in enumerate(generation.others, 1):
@@ -477,7 +477,7 @@ def send(
     client = import_client()
     scene = None
     if image is not None:
-        read_image(image)  # so that a file that is no picture is told here
+        read_image(image)  # so that a file that is no image is told here
         scene = image.read_bytes()
     with progress_bars(json_) as bars:
         result = client.send_task(
@@ -573,12 +573,12 @@ def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]
 
 
 def read_image(path: Path) -> Any:
-    """Read a picture as (H, W, 3) uint8 RGB."""
+    """Read an image as (H, W, 3) uint8 RGB."""
     if not path.is_file():
-        raise BadInput(f"There is no picture {path}.")
+        raise BadInput(f"There is no image {path}.")
     image = decoded(path.read_bytes(), str(path))
     if image is None:
-        raise BadInput(f"{path} is not a picture that can be read (png or jpeg).")
+        raise BadInput(f"{path} is not an image that can be read (png or jpeg).")
     return image
 
 

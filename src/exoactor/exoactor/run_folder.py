@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.errors import BadInput
-from exoactor_core.files import load_npz, save_json, save_npz, save_or_rescue, save_picture
+from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import Generation
 
@@ -68,8 +68,8 @@ class RunFolder:
         save_or_rescue(generation.video.save, self.path / "video.mp4")  # it may have been paid for
         if generation.plan is not None:
             self.save_plan(generation.plan)
-        if generation.picture is not None:
-            save_picture(self.path / "picture.png", generation.picture)
+        if generation.image is not None:
+            save_image(self.path / "picture.png", generation.image)
         if generation.truth is not None:
             generation.truth.save(self.path / "ground_truth.npz")
         for number, video in enumerate(generation.others, 1):

@@ -33,10 +33,10 @@ from exoactor_ros.conversions import (
     error_code,
     exit_code,
     human_from_message,
+    image_from_message,
     jpeg_message,
     metrics_to_json,
     optional_human,
-    picture_from_message,
     plan_from_message,
     robot_from_message,
     video_from_message,
@@ -117,7 +117,7 @@ class TaskServer(Node):
         self.get_logger().info("Ready: execute_task.")
 
     def preview(self, video: Video) -> None:
-        """Show the picture in the middle of the generated video on the topic preview."""
+        """Show the image in the middle of the generated video on the topic preview."""
         middle = video.frame_count // 2
         image = next((frame for i, frame in enumerate(video.frames()) if i == middle), None)
         if image is not None:
@@ -271,7 +271,7 @@ class _Task:
             raise BadInput(
                 f"The task is for {wanted}, but this graph was started with robot:={robot}: start the other."
             )
-        picture_from_message(request.scene_image)
+        image_from_message(request.scene_image)
         for stage, (node, _, _) in STAGES.items():  # better now than after the stages before it
             sign = self._server._watch.sign(node)
             if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
@@ -443,7 +443,7 @@ def _generation(made: GenerateVideo.Result) -> Generation:
         optional_human(made.truth),
         plan=plan_from_message(made.plan_json),
         others=tuple(video_from_message(video) for video in made.others),
-        picture=picture_from_message(made.picture),
+        image=image_from_message(made.picture),
     )
 
 

@@ -155,7 +155,7 @@ def test_quaternions_a_little_off_are_normalised_with_a_note():
         RobotMotion(30.0, np.zeros((3, 3)), quat * 1.02, np.zeros((3, 29)))
 
 
-def test_a_huge_picture_is_refused_before_it_is_decoded():
+def test_a_huge_image_is_refused_before_it_is_decoded():
     small, data = io.BytesIO(), bytearray()
     Image.new("1", (8, 8)).save(small, "png")
     data = bytearray(small.getvalue())

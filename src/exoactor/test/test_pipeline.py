@@ -19,7 +19,7 @@ ROBOT = RobotMotion(50.0, np.zeros((3, 3)), np.tile([1.0, 0, 0, 0], (3, 1)), np.
 
 def stage_outputs(success=True):
     return {
-        "generate": Generation(VIDEO, HUMAN, picture=np.full((16, 16, 3), (200, 0, 9), np.uint8)),
+        "generate": Generation(VIDEO, HUMAN, image=np.full((16, 16, 3), (200, 0, 9), np.uint8)),
         "estimate": Estimate(HUMAN, np.zeros((3, 33, 3))),
         "retarget": Retargeting(ROBOT),
         "track": Tracking(ROBOT, {"success": success, "reason": "" if success else "the G1 fell"}),

@@ -31,8 +31,8 @@ from exoactor_ros.conversions import (
     floats,
     human_from_message,
     human_to_message,
+    image_to_message,
     optional_human,
-    picture_to_message,
     plan_to_message,
     robot_from_message,
     robot_to_message,
@@ -48,7 +48,7 @@ T = 5
 HUMAN = HumanMotion(30, np.zeros((T, 3)), np.zeros((T, 3)), np.zeros((T, 63)), np.zeros(10))
 ROBOT = RobotMotion(50, np.zeros((T, 3)), np.tile([1.0, 0, 0, 0], (T, 1)), np.zeros((T, 29)))
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * T, 30)
-PICTURE = np.full((8, 8, 3), (200, 0, 9), np.uint8)
+IMAGE = np.full((8, 8, 3), (200, 0, 9), np.uint8)
 FAR = "It gets 4.0 m away from its start, more than the 3 m allowed."
 asked = ""
 
@@ -68,7 +68,7 @@ class Generate:
         if asked == "slow":
             slowly(progress)
         if asked == "two cuts":
-            made = Generation(VIDEO, metrics={"judge_score": 0.3}, others=(VIDEO,), picture=PICTURE)
+            made = Generation(VIDEO, metrics={"judge_score": 0.3}, others=(VIDEO,), image=IMAGE)
             raise Refused("It is cut.", made)
         plan = {"instruction": "plan it", "actions": []} if asked == "plan it" else None
         return Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
@@ -106,7 +106,7 @@ CONVERSIONS = {
     "generate": (lambda g: g, lambda r, o: (setattr(r, "video", video_to_message(o.video)),
                                             setattr(r, "plan_json", plan_to_message(o.plan)),
                                             setattr(r, "others", [video_to_message(v) for v in o.others]),
-                                            setattr(r, "picture", picture_to_message(o.picture)),
+                                            setattr(r, "picture", image_to_message(o.image)),
                                             setattr(r, "truth", human_to_message(o.truth)))),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),

@@ -117,22 +117,22 @@ def save_json(path: str | Path, value: Any) -> None:
     save_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def save_picture(path: str | Path, image: np.ndarray) -> None:
-    """Write a picture, (H, W, 3) uint8 RGB, as the path's ending says, atomically."""
+def save_image(path: str | Path, image: np.ndarray) -> None:
+    """Write an image, (H, W, 3) uint8 RGB, as the path's ending says, atomically."""
     save_bytes(path, encoded(image, Path(path).suffix))
 
 
 def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
-    """A picture, (H, W, 3) uint8 RGB, as the content of a file."""
+    """An image, (H, W, 3) uint8 RGB, as the content of a file."""
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 MAX_PIXELS = 100_000_000
-"""Of a picture that is read: 300 MB of RGB."""
+"""Of an image that is read: 300 MB of RGB."""
 
 
-def decoded(data: bytes, name: str = "The picture") -> np.ndarray | None:
-    """The picture, (H, W, 3) uint8 RGB, that is the content of a file; None where it is none that can be read.
+def decoded(data: bytes, name: str = "The image") -> np.ndarray | None:
+    """The image, (H, W, 3) uint8 RGB, that is the content of a file; None where it is none that can be read.
 
     ``name`` begins the sentence of an error.
 

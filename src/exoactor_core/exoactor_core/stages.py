@@ -12,7 +12,7 @@ use backends this way. The four entry-point groups are
 - ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
 - ``exoactor.track``:     `RobotMotion`     -> `Tracking`; its ``human`` may be given: the person's motion it came from
 
-One more, ``exoactor.people``, lends what finds people to other stages: a picture -> a list of `Figure`, largest first.
+One more, ``exoactor.people``, lends what finds people to other stages: an image -> a list of `Figure`, largest first.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def no_progress(fraction: float, text: str) -> None:
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """What to imagine: the instruction, and optionally a picture of the scene, (H, W, 3) uint8 RGB, and a plan.
+    """What to imagine: the instruction, and optionally an image of the scene, (H, W, 3) uint8 RGB, and a plan.
 
     A plan is JSON-ready values as `Generation.plan` holds them; it is carried out as it is, and the instruction is then
     not read. ``attempt`` counts the videos made of one request, from 0: a generator adds it to its seed. ``job`` is the
@@ -113,7 +113,7 @@ class Generation:
 
     ``plan`` is what the person was to do, as JSON-ready values; edited, it can be given with the next request.
     ``others`` are videos of the same request that the judge did not take, in the order in which they were made.
-    ``picture``, (H, W, 3) uint8 RGB, is what the video begins with where a picture was given: that one, or what became
+    ``image``, (H, W, 3) uint8 RGB, is what the video begins with where an image was given: that one, or what became
     of it where the robot in it was made a person.
     """
 
@@ -122,12 +122,12 @@ class Generation:
     metrics: Metrics = field(default_factory=dict)
     plan: dict[str, Any] | None = None
     others: tuple[Video, ...] = ()
-    picture: np.ndarray | None = None
+    image: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Somebody in a picture."""
+    """Somebody in an image."""
 
     box: tuple[float, float, float, float]
     """Left, top, right, bottom of the eyes to the toes, px."""
@@ -142,7 +142,7 @@ class Estimate:
     ``metrics["video"]``, where the backend tells it, holds what can be told of the whole video as such: ``seconds``;
     ``cuts_s``, times at which another shot begins; ``found_share`` of the frames with the person in them;
     ``others_share`` of the time in which somebody else of comparable size is there; ``whole_share`` of the frames with
-    the person in which head, hands and feet are in the picture, seen or hidden by things; ``lost_s``, ``others_s``,
+    the person in which head, hands and feet are in the image, seen or hidden by things; ``lost_s``, ``others_s``,
     ``partly_s``, when it was otherwise: lists of [from, to]; ``alike_min``, least similarity in [0, 1] of the person's
     colours over 0.3 s to all that was seen of them before, at ``alike_min_s``; ``camera_turn_deg``, how far the camera
     turned, and ``camera_explained``, least share of the background over a second that its turning explains, at

@@ -61,7 +61,7 @@ class Pipeline:
     offload
         What waits in main memory: none; model (the parts that are not at work); sequential (every layer, slowest).
     tiling, slicing
-        Whether pictures are decoded in tiles, and one video at a time: less memory.
+        Whether images are decoded in tiles, and one video at a time: less memory.
 
     Raises
     ------
@@ -153,8 +153,8 @@ class Pipeline:
         if type(self._loaded) is not self.kind:
             self._loaded = None
 
-    def edit_pictures(self) -> None:
-        """Load it as a pipeline that changes pictures, where it is another one with the same weights."""
+    def edit_images(self) -> None:
+        """Load it as a pipeline that changes images, where it is another one with the same weights."""
         if "image" not in self.takes:
             self._auto = self.library.AutoPipelineForImage2Image
 

@@ -294,7 +294,7 @@ def refusal(service: str, reason: str) -> ExoActorError:
     """The error for a job that failed with ``reason``: refused content, or anything else."""
     reason = " ".join(reason.split())[:400].rstrip(". ")
     if _CONTENT.search(reason):
-        return Refused(f"{service} refuses the content: {reason}. Say the task in other words, or use another picture.")
+        return Refused(f"{service} refuses the content: {reason}. Say the task in other words, or use another image.")
     return Refused(f"{service} failed: {reason or 'it gives no reason'}.")
 
 

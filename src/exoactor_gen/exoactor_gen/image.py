@@ -1,4 +1,4 @@
-"""Pictures as services take them."""
+"""Images as services take them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture (H, W, 3), scaled and cut at the edges to ``size``, width and height."""
+    """An image (H, W, 3), scaled and cut at the edges to ``size``, width and height."""
     height, width = image.shape[:2]
     scale = max(size[0] / width, size[1] / height)
     image = _scaled(image, scale)
@@ -25,16 +25,16 @@ def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def jpeg(image: np.ndarray, size: tuple[int, int] | None = None, longest: int = 1920) -> bytes:
-    """Encode a picture (H, W, 3) RGB, no side longer than ``longest``; to ``size``, width and height, it is cut."""
+    """Encode an image (H, W, 3) RGB, no side longer than ``longest``; to ``size``, width and height, it is cut."""
     image = fitted(image, size) if size else _scaled(image, min(1.0, longest / max(image.shape[:2])))
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
 
 
 def base64_jpeg(image: np.ndarray) -> str:
-    """A picture as base64 of a JPEG file."""
+    """An image as base64 of a JPEG file."""
     return base64.b64encode(jpeg(image)).decode()
 
 
 def data_url(image: np.ndarray) -> str:
-    """A picture as a data URL (RFC 2397)."""
+    """An image as a data URL (RFC 2397)."""
     return f"data:image/jpeg;base64,{base64_jpeg(image)}"

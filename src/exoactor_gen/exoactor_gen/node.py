@@ -14,9 +14,9 @@ from exoactor_core.stages import GenerateRequest, Generation
 from exoactor_gen.video_judge.judge import Judge, Judged
 from exoactor_ros.conversions import (
     human_to_message,
+    image_from_message,
+    image_to_message,
     jpeg_message,
-    picture_from_message,
-    picture_to_message,
     plan_from_message,
     plan_to_message,
     video_to_message,
@@ -29,7 +29,7 @@ from exoactor_ros.stage_node import StageNode
 
 def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
     """Goal to the stage's input."""
-    return GenerateRequest(goal.instruction, picture_from_message(goal.scene_image), plan_from_message(goal.plan_json))
+    return GenerateRequest(goal.instruction, image_from_message(goal.scene_image), plan_from_message(goal.plan_json))
 
 
 def fill(result: GenerateVideo.Result, generation: Generation) -> None:
@@ -37,7 +37,7 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     result.video = video_to_message(generation.video)
     result.truth = human_to_message(generation.truth)
     result.others = [video_to_message(video) for video in generation.others]
-    result.picture = picture_to_message(generation.picture)
+    result.picture = image_to_message(generation.image)
     result.plan_json = plan_to_message(generation.plan)
 
 

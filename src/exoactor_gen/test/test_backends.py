@@ -42,7 +42,7 @@ def test_progress_rises_to_one(nod):
     assert len(fractions) > len(nod[0].truth)
 
 
-def test_the_person_is_in_the_picture_where_the_truth_says(nod):
+def test_the_person_is_in_the_image_where_the_truth_says(nod):
     made, _ = nod
     position, rotation = np.array(made.metrics["camera_position"]), np.array(made.metrics["camera_rotation"])
     assert np.linalg.det(rotation) == pytest.approx(1.0)
@@ -68,12 +68,12 @@ def test_seed_decides_everything():
 
 
 @pytest.mark.parametrize("light", ["hard", "soft"])
-def test_drawing_only_what_moves_changes_no_picture(light):
+def test_drawing_only_what_moves_changes_no_image(light):
     body = BodyModel.load()
     motion, things = perform(parse("put the bottle on the table"), np.zeros(10), body, 3.0)
     look = Look.draw(np.random.default_rng(0), light=light)
     camera = frame_person(body.joints(motion), "three_quarter", 320, 240, np.random.default_rng(1))
-    turning = replace(camera, pan=np.zeros(len(motion)))  # of which every picture is drawn whole
+    turning = replace(camera, pan=np.zeros(len(motion)))  # of which every image is drawn whole
     parts, whole = (
         np.array(list(render(motion, body, seen, look, np.random.default_rng(2), things)), dtype=int)
         for seen in (camera, turning)
@@ -149,14 +149,14 @@ def test_bodies_are_as_tall_as_asked_and_vary_with_the_seed():
 
 
 def test_an_option_changes_its_part_and_leaves_the_others_alone():
-    def picture(**options):
+    def image(**options):
         made = _mannequin(seed=5, **options)(GenerateRequest("wait 0.2 seconds"))
         return next(made.video.frames()).astype(float), made.metrics["camera_position"]
 
-    plain, place = picture(room="plain", clothes="tshirt")
+    plain, place = image(room="plain", clothes="tshirt")
     wall = np.s_[:20, :20]
     for options, moves_wall in (({"clothes": "vest"}, False), ({"room": "brick"}, True)):
-        other, where = picture(**{"room": "plain", "clothes": "tshirt"} | options)
+        other, where = image(**{"room": "plain", "clothes": "tshirt"} | options)
         assert where == place
         changed = np.abs(other - plain).mean(axis=-1)
         assert changed.max() > 40
@@ -179,7 +179,7 @@ def test_a_camera_that_turns_follows_the_person():
     assert np.degrees(speed.max()) < 20
 
 
-def test_the_turns_that_are_told_are_those_of_the_picture():
+def test_the_turns_that_are_told_are_those_of_the_image():
     made = _mannequin(seed=2, camera="side", pan=True, room="pictures")(GenerateRequest("walk 2 m"))
     pan = np.array(made.metrics["camera_pan"])
     assert len(pan) == len(made.truth)
@@ -193,12 +193,12 @@ def test_the_turns_that_are_told_are_those_of_the_picture():
         u, v = cx + fx * x / z, cy + fy * y / z
         assert 0.3 * 160 < u < 0.7 * 160
         assert np.abs(frames[k][round(v), round(u)] - frames[k][round(v), 5]).sum() > 30  # the shirt, not the wall
-    assert np.abs(frames[0] - frames[-1])[:40].mean() > 4  # the room moves through the picture
+    assert np.abs(frames[0] - frames[-1])[:40].mean() > 4  # the room moves through the image
 
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("task", ["walk 3 m", "walk left 2 m", "raise both arms", "turn around"])
-def test_the_whole_person_stays_in_the_picture(view, task):
+def test_the_whole_person_stays_in_the_image(view, task):
     body = BodyModel.load()
     joints = body.joints(choreograph(parse(task), np.zeros(10), body))
     camera = frame_person(joints, view, 640, 480, np.random.default_rng(0))

@@ -51,10 +51,10 @@ def make(folder, name, scene=None, progress=lambda fraction, text: None, task="w
         ("wan_both", False, "WanPipeline"),
     ],
 )
-def test_a_video_of_a_text_or_a_picture(folder, name, scene, pipeline):
+def test_a_video_of_a_text_or_an_image(folder, name, scene, pipeline):
     heard, plans = [], []
     made = backend(folder, name, frames=17, seed=4)(
-        GenerateRequest("wave", tiny.picture() if scene else None), lambda *said: heard.append(said), plans.append
+        GenerateRequest("wave", tiny.image() if scene else None), lambda *said: heard.append(said), plans.append
     )
     figures = made.metrics
     frames = np.array(list(made.video.frames()))
@@ -85,11 +85,11 @@ def test_a_video_of_a_text_or_a_picture(folder, name, scene, pipeline):
     ],
 )
 def test_a_video_by_another_family(folder, name, scene, pipeline, frames):
-    made = make(folder, name, tiny.picture() if scene else None, steps=1, frames=5, fps=1.25)
+    made = make(folder, name, tiny.image() if scene else None, steps=1, frames=5, fps=1.25)
     assert (made.metrics["pipeline"], made.metrics["frames"]) == (pipeline, frames)
-    pictures = np.array(list(made.video.frames()))
-    assert pictures.shape == (frames, 32, 64, 3)
-    assert pictures.std() > 1
+    images = np.array(list(made.video.frames()))
+    assert images.shape == (frames, 32, 64, 3)
+    assert images.std() > 1
     assert ("multiple of 8, plus 1: not 5" in made.metrics.get("note", "")) == (frames == 9)
 
 
@@ -109,28 +109,28 @@ def test_the_seed_decides_everything(folder):
     assert again.metrics["seed"] == 1
 
 
-def test_the_picture_is_where_the_video_begins(folder):
-    made = make(folder, "wan_i2v", tiny.picture(), seed=1)
-    other = make(folder, "wan_i2v", 255 - tiny.picture(), seed=1)
+def test_the_image_is_where_the_video_begins(folder):
+    made = make(folder, "wan_i2v", tiny.image(), seed=1)
+    other = make(folder, "wan_i2v", 255 - tiny.image(), seed=1)
     a, b = (np.array(list(video.frames()), float) for video in (made.video, other.video))
     assert np.abs(a[0] - b[0]).mean() > 0.5  # of random weights; nothing else differs
 
 
-def test_a_picture_and_a_pipeline_that_takes_none(folder):
-    made = make(folder, "wan", tiny.picture())
+def test_an_image_and_a_pipeline_that_takes_none(folder):
+    made = make(folder, "wan", tiny.image())
     assert made.metrics["pipeline"] == "WanPipeline"
-    assert made.picture is None
-    assert "picture is not used" in made.metrics["note"]
+    assert made.image is None
+    assert "image is not used" in made.metrics["note"]
 
 
-def test_no_picture_and_a_pipeline_that_begins_with_one(folder):
-    with pytest.raises(BadInput, match="begins with a picture of the scene: give one"):
+def test_no_image_and_a_pipeline_that_begins_with_one(folder):
+    with pytest.raises(BadInput, match="begins with an image of the scene: give one"):
         make(folder, "wan_i2v")
 
 
-def test_one_backend_serves_requests_with_and_without_a_picture(folder):
+def test_one_backend_serves_requests_with_and_without_an_image(folder):
     ltx = backend(folder, "ltx", frames=17)
-    kinds = [ltx(GenerateRequest("wave", s)).metrics["pipeline"] for s in (tiny.picture(), None, tiny.picture())]
+    kinds = [ltx(GenerateRequest("wave", s)).metrics["pipeline"] for s in (tiny.image(), None, tiny.image())]
     assert kinds == ["LTXImageToVideoPipeline", "LTXPipeline", "LTXImageToVideoPipeline"]
 
 
@@ -264,11 +264,11 @@ def test_too_little_memory_is_a_sentence(folder, monkeypatch, error):
     assert wan(GenerateRequest("wave")).metrics["frames"] == 17
 
 
-def test_numbers_that_are_no_picture_are_refused(folder, monkeypatch):
+def test_numbers_that_are_no_image_are_refused(folder, monkeypatch):
     wan = backend(folder, "wan", frames=17)
     for weight in wan.pipeline.load().transformer.parameters():
         weight.data.fill_(float("nan"))
-    with pytest.raises(Refused, match="gave no pictures"):
+    with pytest.raises(Refused, match="gave no images"):
         wan(GenerateRequest("wave"))
 
 

@@ -1,4 +1,4 @@
-"""The robot of a picture becomes a person: editors on this machine and behind HTTP, and the check of what they made."""
+"""The robot of an image becomes a person: editors on this machine and behind HTTP, and the check of what they made."""
 
 import base64
 import importlib.util
@@ -50,7 +50,7 @@ def find():
 
 @pytest.fixture(scope="module")
 def robot():
-    """A picture of the G1."""
+    """An image of the G1."""
     from exoactor_core.render import render_motion
 
     stands = RobotMotion(30.0, np.tile([0, 0, 0.79], (2, 1)), np.tile([1.0, 0, 0, 0], (2, 1)), np.zeros((2, 29)))
@@ -68,35 +68,35 @@ def cut_out(find):
 
 
 def with_people(robot, find, cut_out, *places):
-    """The robot's picture with people instead: each so far from its middle, px, and of a share of its height."""
+    """The robot's image with people instead: each so far from its middle, px, and of a share of its height."""
     (x0, y0, x1, y1) = find(robot)[0].box
     gone = np.zeros(robot.shape[:2], np.uint8)
     gone[int(y0) - 20 : int(y1) + 12, int(x0) - 12 : int(x1) + 12] = 255
-    picture = cv2.inpaint(robot, gone, 3, cv2.INPAINT_TELEA)
+    image = cv2.inpaint(robot, gone, 3, cv2.INPAINT_TELEA)
     patch, box = cut_out
     for dx, dy, size in places:
         scale = size * (y1 - y0) / (box[3] - box[1])
         small = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         left = round((x0 + x1) / 2 + dx - scale * (box[0] + box[2]) / 2)
         top = round((y0 + y1) / 2 + dy - scale * (box[1] + box[3]) / 2)
-        bottom = min(top + len(small), len(picture))
-        picture[top:bottom, left : left + small.shape[1]] = small[: bottom - top]
-    return picture
+        bottom = min(top + len(small), len(image))
+        image[top:bottom, left : left + small.shape[1]] = small[: bottom - top]
+    return image
 
 
 @pytest.fixture(scope="module")
 def person(robot, find, cut_out):
-    """The robot's picture with a person at the same place and of the same height."""
+    """The robot's image with a person at the same place and of the same height."""
     return with_people(robot, find, cut_out, (0, 0, 1))
 
 
-def editor(*pictures):
-    """An editor that gives one picture after the other, and what it was asked."""
+def editor(*images):
+    """An editor that gives one image after the other, and what it was asked."""
     asked = []
 
-    def edit(picture, prompt, negative, seed, tick):
+    def edit(image, prompt, negative, seed, tick):
         asked.append((prompt, negative, seed))
-        return pictures[len(asked) - 1]
+        return images[len(asked) - 1]
 
     return edit, asked
 
@@ -109,7 +109,7 @@ def test_the_robot_and_the_person_are_found(robot, person, find):
     assert find(np.full((120, 160, 3), 90, np.uint8)) == []
 
 
-def test_a_good_picture_is_taken_at_once(robot, person, find):
+def test_a_good_image_is_taken_at_once(robot, person, find):
     edit, asked = editor(person)
     made, record = Embodiment(edit, find, seed=7)(robot)
     np.testing.assert_array_equal(made, person)
@@ -128,7 +128,7 @@ def test_attempts_have_no_seed_in_common(robot, person, find):
     assert [seed for _, _, seed in asked] == [2**31 - 5, 2**31 - 1, 3, 4]
 
 
-def test_bad_pictures_are_refused_with_reasons_and_the_next_seed_is_tried(robot, person, find, cut_out):
+def test_bad_images_are_refused_with_reasons_and_the_next_seed_is_tried(robot, person, find, cut_out):
     nobody, elsewhere, cropped, small, pair = (
         with_people(robot, find, cut_out, *places)
         for places in ((), ((150, 0, 1),), ((0, 210, 1),), ((0, 60, 0.6),), ((0, 0, 1), (170, 0, 1)))
@@ -147,7 +147,7 @@ def test_bad_pictures_are_refused_with_reasons_and_the_next_seed_is_tried(robot,
             "times as tall",
             "robot is still there",
             "2 people",
-            "rest of the picture",
+            "rest of the image",
         ),
         strict=True,
     ):
@@ -156,13 +156,13 @@ def test_bad_pictures_are_refused_with_reasons_and_the_next_seed_is_tried(robot,
     with pytest.raises(Refused) as caught:
         Embodiment(edit, find, tries=2, seed=5)(robot)
     text = str(caught.value)
-    assert "in 2 tries (seed 5: nobody is in the picture; seed 6: the robot is still there)" in text
+    assert "in 2 tries (seed 5: nobody is in the image; seed 6: the robot is still there)" in text
     assert "\n" not in text
 
 
 def test_where_the_robot_is_not_seen_as_such_the_change_tells(robot, person, find, cut_out):
-    def blind(picture):  # to the robot
-        return [] if picture is robot else find(picture)
+    def blind(image):  # to the robot
+        return [] if image is robot else find(image)
 
     _, record = Embodiment(editor(person)[0], blind)(robot)
     assert record["robot_found_by"] == "change"
@@ -184,16 +184,16 @@ def test_difference_ignores_what_changed_a_little_everywhere():
 
 
 def test_two_robots_are_one_too_many(robot):
-    def two(picture):
+    def two(image):
         return [Figure((0, 0, 10, 10), True), Figure((20, 0, 30, 10), True)]
 
     with pytest.raises(BadInput, match="2 figures of a person's shape"):
         Embodiment(editor(robot)[0], two)(robot)
 
 
-def test_no_picture():
-    with pytest.raises(BadInput, match="no picture with the robot"):
-        Embodiment(editor()[0], lambda picture: [])(None)
+def test_no_image():
+    with pytest.raises(BadInput, match="no image with the robot"):
+        Embodiment(editor()[0], lambda image: [])(None)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_local_pipeline_edits(name, tmp_path, monkeypatch):
 
     monkeypatch.setattr(editors, "AREA", 64 * 64)
     edit = load_editor(tiny.saved(name, tmp_path))
-    scene = tiny.picture()
+    scene = tiny.image()
     ticks = []
     one = edit(scene, PROMPT, NEGATIVE, 1, lambda: ticks.append(1))
     assert one.shape[2] == 3
@@ -264,7 +264,7 @@ def test_a_distilled_pipeline_edits_in_few_steps(tmp_path, monkeypatch):
     steps = []
     pipe = edit.pipeline.load()
     pipe.transformer.register_forward_pre_hook(lambda *_: steps.append(1))
-    assert edit(tiny.picture(), PROMPT, NEGATIVE, 1, lambda: None).shape[2] == 3
+    assert edit(tiny.image(), PROMPT, NEGATIVE, 1, lambda: None).shape[2] == 3
     assert len(steps) == 4
     assert type(pipe).__name__ == "Flux2KleinPipeline"
 
@@ -355,9 +355,9 @@ def test_gemini(server):
     assert path == "/models/gemini-9-image:generateContent"
     assert headers["x-goog-api-key"] == KEY
     asked = json.loads(body)
-    picture, text = asked["contents"][0]["parts"]
+    image, text = asked["contents"][0]["parts"]
     assert text == {"text": "Make it red. Avoid: blue."}
-    assert base64.b64decode(picture["inlineData"]["data"])[:2] == b"\xff\xd8"
+    assert base64.b64decode(image["inlineData"]["data"])[:2] == b"\xff\xd8"
     assert asked["generationConfig"] == {"responseModalities": ["IMAGE"], "seed": 3}
 
 
@@ -368,14 +368,14 @@ def test_gemini(server):
         ("openai", 400, {"error": {"message": "Your request was rejected by our safety system.",
                                    "code": "moderation_blocked"}}, Refused, "refuses the content"),
         ("openai", 400, {"error": {"message": "Invalid size"}}, BadInput, "does not accept the request"),
-        ("openai", 200, {"data": []}, Refused, "without a picture"),
-        ("openai", 200, {"data": [{"b64_json": "AAAA"}]}, Refused, "no picture that can be read"),
+        ("openai", 200, {"data": []}, Refused, "without an image"),
+        ("openai", 200, {"data": [{"b64_json": "AAAA"}]}, Refused, "no image that can be read"),
         ("openai", 200, b"<html>", Refused, "no JSON"),
         ("gemini", 429, {"error": {"code": 429, "message": "Quota exceeded for your billing"}}, Refused, "busy"),
         ("gemini", 200, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, Refused, "refuses the content"),
         ("gemini", 200, {"candidates": [{"finishReason": "IMAGE_SAFETY"}]}, Refused, "refuses the content"),
-        ("gemini", 200, {"candidates": [{"finishReason": "NO_IMAGE"}]}, Refused, "no picture, NO_IMAGE"),
-        ("gemini", 200, {}, Refused, "without a picture"),
+        ("gemini", 200, {"candidates": [{"finishReason": "NO_IMAGE"}]}, Refused, "no image, NO_IMAGE"),
+        ("gemini", 200, {}, Refused, "without an image"),
     ],
 )  # fmt: skip
 def test_what_a_service_refuses_is_a_sentence(server, name, status, answer, kind, said):
@@ -400,10 +400,10 @@ def test_a_generator_begins_with_the_person(server, robot, person, tmp_path):
     )(GenerateRequest("wave", robot), lambda fraction, text: heard.append(text))  # fmt: skip
     record = made.metrics["embodiment"]
     assert (record["tries"], record["seed"]) == (2, 4)
-    np.testing.assert_array_equal(made.picture, person)
+    np.testing.assert_array_equal(made.image, person)
     assert made.metrics["pipeline"] == "WanImageToVideoPipeline"
     assert any(text.startswith("Turning the robot into a person") for text in heard)
-    with pytest.raises(BadInput, match="no picture with the robot"):
+    with pytest.raises(BadInput, match="no image with the robot"):
         load_backend(
             "generate", "sora", base_url=server.url, embody="openai", embody_url=server.url
         )(GenerateRequest("wave"))  # fmt: skip

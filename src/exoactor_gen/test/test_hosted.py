@@ -334,13 +334,13 @@ def test_another_attempt_has_another_seed_and_the_same_plan(service):
     assert ("seed" in sent) == (again.metrics["seed"] is not None)
 
 
-def test_image_to_video_begins_with_the_picture(service):
-    picture = np.zeros((360, 640, 3), np.uint8)
-    picture[:, 320:] = 255
-    made = backend(service)(GenerateRequest(TASK, picture))
+def test_image_to_video_begins_with_the_image(service):
+    image = np.zeros((360, 640, 3), np.uint8)
+    image[:, 320:] = 255
+    made = backend(service)(GenerateRequest(TASK, image))
     assert made.video.data == VIDEO
     assert "It begins with the given picture" in made.metrics["prompt"]
-    np.testing.assert_array_equal(made.picture, picture)
+    np.testing.assert_array_equal(made.image, image)
     sent = service.sent()
     if service.name == "sora":
         data = sent["input_reference"]
@@ -821,7 +821,7 @@ def test_any_model_of_fal_is_asked_in_its_own_fields(queue):
     assert "watermark" not in made.metrics["prompt"]
 
 
-def test_a_model_that_begins_with_a_picture_and_counts_frames(queue):
+def test_a_model_that_begins_with_an_image_and_counts_frames(queue):
     fields = {"prompt": STRING, "image_url": STRING, "fps": {"type": "integer", "default": 16},
               "num_frames": {"type": "integer", "minimum": 17, "maximum": 101}}  # fmt: skip
     asked, made = queue(scene=np.zeros((64, 64, 3), np.uint8), required=("prompt", "image_url"), **fields)
@@ -832,9 +832,9 @@ def test_a_model_that_begins_with_a_picture_and_counts_frames(queue):
     assert made.metrics["seed"] is None
     with pytest.raises(BadInput, match=r"takes .* s, but a video of this generator has at most 6 s"):
         queue("walk forward ten metres", **fields)
-    with pytest.raises(BadInput, match=r"wants image_url too: give a picture"):
+    with pytest.raises(BadInput, match=r"wants image_url too: give an image"):
         queue(required=("prompt", "image_url"), **fields)
-    with pytest.raises(BadInput, match="some/model takes no picture"):
+    with pytest.raises(BadInput, match="some/model takes no image"):
         queue(scene=np.zeros((64, 64, 3), np.uint8), prompt=STRING)
     with pytest.raises(BadInput, match="5, 10 s, not of 7 s"):
         queue(prompt=STRING, duration={"$ref": "#/components/schemas/duration"}, options={"seconds": 7})

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage
 
 from exoactor_core.video import Video
 from exoactor_gen.node import GeneratorNode
-from exoactor_ros.conversions import picture_from_message
+from exoactor_ros.conversions import image_from_message
 from exoactor_ros.qos import BEST_EFFORT
 from ros_testing import Caller, spinning, until
 
@@ -41,9 +41,9 @@ def test_video_played_from_a_file(video, tmp_path):
         assert result.truth.num_frames == 0
         until(lambda: len(seen) > 14)  # twelve frames a round: it starts over
         assert node._replay._timer.timer_period_ns == round(1e9 / 30)  # at the video's own rate
-        assert picture_from_message(seen[0]).shape == (48, 64, 3)
+        assert image_from_message(seen[0]).shape == (48, 64, 3)
 
-        bad = GenerateVideo.Goal(instruction="x", scene_image=CompressedImage(data=b"no picture"))
+        bad = GenerateVideo.Goal(instruction="x", scene_image=CompressedImage(data=b"no image"))
         result = caller.result(bad)
         assert result.error_code == 202
         assert "scene image" in result.error_msg

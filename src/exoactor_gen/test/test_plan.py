@@ -233,9 +233,9 @@ def test_prompt_says_what_motion_capture_needs():
     assert prompt.template == "capture 1"
     assert "{" not in prompt.whole
     assert "room holds" not in Template.load().fill(from_words("nod"), 5).text
-    with_picture = Template.load().fill(plan, 10, True).text
-    assert "begins with the given picture" in with_picture
-    assert "sports clothing" not in with_picture
+    with_image = Template.load().fill(plan, 10, True).text
+    assert "begins with the given picture" in with_image
+    assert "sports clothing" not in with_image
 
 
 def test_subject_of_a_description_is_not_said_twice():
@@ -312,9 +312,9 @@ def test_endpoint_is_asked_for_structured_output(endpoint, monkeypatch):
     assert body["model"] == "some-model"
     assert body["response_format"]["json_schema"]["strict"] is True
     assert body["response_format"]["json_schema"]["schema"] == schema()
-    words, picture = body["messages"][1]["content"]
+    words, image = body["messages"][1]["content"]
     assert "go there" in words["text"]
-    assert picture["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    assert image["image_url"]["url"].startswith("data:image/jpeg;base64,")
     assert "at most 8" in body["messages"][0]["content"]
 
 
@@ -389,7 +389,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def seeing(tmp_path_factory):
-    """The same as a model that takes pictures."""
+    """The same as a model that takes images."""
     transformers, tokenizer = pytest.importorskip("transformers"), characters()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     import torch
@@ -435,16 +435,16 @@ def test_even_a_random_model_writes_a_plan(tiny, monkeypatch):
     assert plan.planner == str(tiny)
 
 
-def test_local_model_that_takes_pictures_is_shown_the_scene(seeing, monkeypatch):
+def test_local_model_that_takes_images_is_shown_the_scene(seeing, monkeypatch):
     from exoactor_gen.planning import local_planner
 
     monkeypatch.setattr(local_planner, "LONGEST", 4)  # tokens are no plan yet: three tries
     planner, shown = load_planner("local", str(seeing)), []
     planner.model.model.vision_tower.register_forward_pre_hook(lambda module, args, kwargs: shown.append(1),
                                                                with_kwargs=True)  # fmt: skip
-    for picture in (np.zeros((40, 50, 3), np.uint8), None):
+    for image in (np.zeros((40, 50, 3), np.uint8), None):
         with pytest.raises(Refused, match="no valid plan in 3 tries"):
-            planner("wave", picture, 8.0, lambda: None)
+            planner("wave", image, 8.0, lambda: None)
         assert len(shown) == 3
 
 

@@ -17,7 +17,7 @@ DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] 
 
 @pytest.fixture(scope="module")
 def act():
-    """The motion and the plan of an instruction: the mannequin's, whose pictures are left out."""
+    """The motion and the plan of an instruction: the mannequin's, whose images are left out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "exoactor_gen.mannequin.rendering.render.render",

@@ -1,4 +1,4 @@
-"""Motions, videos, pictures and errors to and from messages.
+"""Motions, videos, images and errors to and from messages.
 
 Large arrays go through ``array.array`` and numpy buffers, which is what rclpy copies without looking at each number.
 """
@@ -182,7 +182,7 @@ def odometry_message(
 
 
 def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0, frame_id: str = "camera") -> CompressedImage:
-    """A picture, (H, W, 3) uint8 RGB, as a jpeg ``width`` px wide; 0: as it is."""
+    """An image, (H, W, 3) uint8 RGB, as a jpeg ``width`` px wide; 0: as it is."""
     if width:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -193,24 +193,24 @@ def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0, frame_id: str =
     return message
 
 
-def picture_to_message(image: np.ndarray | None) -> CompressedImage:
-    """A picture, (H, W, 3) uint8 RGB, as png; None gives a message with no data."""
+def image_to_message(image: np.ndarray | None) -> CompressedImage:
+    """An image, (H, W, 3) uint8 RGB, as png; None gives a message with no data."""
     return CompressedImage() if image is None else CompressedImage(format="png", data=array("B", encoded(image)))
 
 
-def picture_from_message(message: CompressedImage) -> np.ndarray | None:
-    """A scene picture, (H, W, 3) uint8 RGB; None when the message holds none.
+def image_from_message(message: CompressedImage) -> np.ndarray | None:
+    """A scene image, (H, W, 3) uint8 RGB; None when the message holds none.
 
     Raises
     ------
     BadInput
-        The bytes are not a picture.
+        The bytes are not an image.
     """
     if not len(message.data):
         return None
     image = decoded(message.data)
     if image is None:
-        raise BadInput("The scene image is not a picture that can be read (png or jpeg).")
+        raise BadInput("The scene image is not an image that can be read (png or jpeg).")
     return image
 
 

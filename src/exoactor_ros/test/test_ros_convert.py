@@ -62,15 +62,15 @@ def test_robot_there_and_back(contacts):
         assert_same(back, motion, ("contacts", "guide"))
 
 
-def test_video_and_pictures():
+def test_video_and_images():
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, :32] = (255, 0, 0)
     video = Video.from_frames([image] * 5, 30, intrinsics=(50.0, 50.0, 32.0, 24.0))
     back = convert.video_from_message(convert.video_to_message(video))
     assert (back.data, back.fps, back.width, back.height) == (video.data, 30, 64, 48)
     assert back.intrinsics == video.intrinsics
-    assert convert.picture_from_message(convert.jpeg_message(image, convert.Time())).shape == image.shape
-    preview = convert.picture_from_message(convert.jpeg_message(image, convert.Time(), width=320))
+    assert convert.image_from_message(convert.jpeg_message(image, convert.Time())).shape == image.shape
+    preview = convert.image_from_message(convert.jpeg_message(image, convert.Time(), width=320))
     assert preview.shape == (240, 320, 3)
     assert abs(int(preview[120, 80, 0]) - 255) < 20
 
@@ -106,7 +106,7 @@ def test_bad_human_and_video_messages():
     with pytest.raises(BadInput):
         convert.video_from_message(convert.msg.Video(data=b"no video"))
     with pytest.raises(BadInput, match="scene image"):
-        convert.picture_from_message(convert.CompressedImage(data=b"no picture"))
+        convert.image_from_message(convert.CompressedImage(data=b"no image"))
 
 
 def test_error_codes_and_metrics():

@@ -1,4 +1,4 @@
-"""What edits a picture by words: a pipeline of `diffusers` on this machine, or OpenAI's or Google's service."""
+"""What edits an image by words: a pipeline of `diffusers` on this machine, or OpenAI's or Google's service."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from exoactor_gen.http_client import Request, Tick, Web, refusal
 from exoactor_gen.image import base64_jpeg, fitted, jpeg
 
 Edit = Callable[[np.ndarray, str, str, int, Tick], np.ndarray]
-"""Called with a picture (H, W, 3) uint8 RGB, what to change, what to avoid, a seed, and what is called while waiting;
-returns the changed picture, of any size."""
+"""Called with an image (H, W, 3) uint8 RGB, what to change, what to avoid, a seed, and what is called while waiting;
+returns the changed image, of any size."""
 
 AREA = 1024**2
 """px that editing models are made for."""
@@ -56,9 +56,9 @@ def load_editor(name: str, url: str = "") -> Edit:
     return LocalEditor(name)
 
 
-def working_size(picture: np.ndarray, step: int) -> tuple[int, int]:
-    """Width and height, px, in the picture's shape with `AREA`, multiples of ``step``."""
-    height, width = picture.shape[:2]
+def working_size(image: np.ndarray, step: int) -> tuple[int, int]:
+    """Width and height, px, in the image's shape with `AREA`, multiples of ``step``."""
+    height, width = image.shape[:2]
     scale = math.sqrt(AREA / (width * height))
     return tuple(max(step, step * round(scale * side / step)) for side in (width, height))
 
@@ -74,21 +74,21 @@ class LocalEditor:
 
         torch = optional_import("torch", "An image editor on this machine")
         self.pipeline = Pipeline(model, offload="model" if torch.cuda.is_available() else "none")
-        self.pipeline.edit_pictures()
+        self.pipeline.edit_images()
 
-    def __call__(self, picture: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Pipeline.run`, and `Refused` where no picture comes out."""
+    def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
+        """Edit; raises as `Pipeline.run`, and `Refused` where no image comes out."""
         from PIL import Image
 
         pipeline = self.pipeline
         pipeline.load(tick)
-        width, height = working_size(picture, 32)
+        width, height = working_size(image, 32)
         few = {"num_inference_steps": DISTILLED} if pipeline.config.get("is_distilled") else {}
         result = pipeline.run(
             tick,
             lambda done: None,
-            f"a smaller picture (now {width} x {height} px)",
-            image=Image.fromarray(fitted(picture, (width, height))),
+            f"a smaller image (now {width} x {height} px)",
+            image=Image.fromarray(fitted(image, (width, height))),
             prompt=prompt,
             negative_prompt=negative,
             width=width,
@@ -101,7 +101,7 @@ class LocalEditor:
         )
         edited = np.asarray(result.images[0], np.float64)
         if not np.isfinite(edited).all():
-            raise Refused(f"The pipeline {pipeline.model} gave no picture but invalid numbers.")
+            raise Refused(f"The pipeline {pipeline.model} gave no image but invalid numbers.")
         return np.clip(255.0 * edited[..., :3] + 0.5, 0, 255).astype(np.uint8)
 
     def free(self) -> None:
@@ -113,7 +113,7 @@ class OpenAIEditor:
     """Image edits as OpenAI's Images API makes them, and servers that speak the same.
 
     Protocol: POST images/edits, multipart, https://platform.openai.com/docs/api-reference/images/createEdit; the answer
-    holds the picture as base64. There is no seed: another try is another picture.
+    holds the image as base64. There is no seed: another try is another image.
     """
 
     home = "https://api.openai.com/v1"
@@ -123,13 +123,13 @@ class OpenAIEditor:
         self.model = model
         self.web = _web("OpenAI's image editing", url, self.home, "OPENAI_API_KEY", ("Authorization", "Bearer "))
 
-    def __call__(self, picture: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Web.fetch`, and `Refused` where no picture comes back."""
-        width, height = working_size(picture, 16)
+    def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
+        """Edit; raises as `Web.fetch`, and `Refused` where no image comes back."""
+        width, height = working_size(image, 16)
         form = {
             "model": self.model,
             "prompt": f"{prompt} Avoid: {negative}.",
-            "image": ("scene.jpg", "image/jpeg", jpeg(picture, (width, height))),
+            "image": ("scene.jpg", "image/jpeg", jpeg(image, (width, height))),
             "size": f"{width}x{height}",
             "n": "1",
         }
@@ -139,7 +139,7 @@ class OpenAIEditor:
             inline, place = made.get("b64_json"), made.get("url")
             data = base64.b64decode(inline) if inline else self.web.fetch(Request(place), tick) if place else b""
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-            raise Refused("OpenAI's image editing answered without a picture: is the URL right?") from None
+            raise Refused("OpenAI's image editing answered without an image: is the URL right?") from None
         return _decoded(data, "OpenAI's image editing")
 
 
@@ -147,7 +147,7 @@ class GeminiEditor:
     """Image edits by Google's Gemini API.
 
     Protocol: POST models/MODEL:generateContent, https://ai.google.dev/gemini-api/docs/image-generation; the answer's
-    parts hold the picture as base64, or the finish reason why there is none.
+    parts hold the image as base64, or the finish reason why there is none.
     """
 
     home = "https://generativelanguage.googleapis.com/v1beta"
@@ -157,10 +157,10 @@ class GeminiEditor:
         self.model = model
         self.web = _web("Gemini's image editing", url, self.home, "GEMINI_API_KEY", ("x-goog-api-key", ""))
 
-    def __call__(self, picture: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Web.fetch`, and `Refused` where no picture comes back."""
+    def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
+        """Edit; raises as `Web.fetch`, and `Refused` where no image comes back."""
         parts = [
-            {"inlineData": {"mimeType": "image/jpeg", "data": base64_jpeg(picture)}},
+            {"inlineData": {"mimeType": "image/jpeg", "data": base64_jpeg(image)}},
             {"text": f"{prompt} Avoid: {negative}."},
         ]
         body = {
@@ -168,10 +168,10 @@ class GeminiEditor:
             "generationConfig": {"responseModalities": ["IMAGE"], "seed": seed},
         }
         answer = self.web.ask(Request(f"models/{self.model}:generateContent", "POST", json=body), tick)
-        return _decoded(self._picture(answer), "Gemini's image editing")
+        return _decoded(self._image(answer), "Gemini's image editing")
 
     @staticmethod
-    def _picture(answer: Any) -> bytes:
+    def _image(answer: Any) -> bytes:
         try:
             if not answer.get("candidates"):
                 reason = answer["promptFeedback"]["blockReason"]
@@ -180,9 +180,9 @@ class GeminiEditor:
             for part in candidate.get("content", {}).get("parts", []):
                 if part.get("inlineData"):
                     return base64.b64decode(part["inlineData"]["data"])
-            said = candidate.get("finishMessage") or f"no picture, {candidate['finishReason']}"
+            said = candidate.get("finishMessage") or f"no image, {candidate['finishReason']}"
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-            raise Refused("Gemini's image editing answered without a picture: is the URL right?") from None
+            raise Refused("Gemini's image editing answered without an image: is the URL right?") from None
         raise refusal("Gemini's image editing", said)
 
 
@@ -199,5 +199,5 @@ def _web(service: str, url: str, home: str, variable: str, header: tuple[str, st
 def _decoded(data: bytes, service: str) -> np.ndarray:
     image = decoded(data)
     if image is None:
-        raise Refused(f"{service} delivered no picture that can be read.")
+        raise Refused(f"{service} delivered no image that can be read.")
     return image

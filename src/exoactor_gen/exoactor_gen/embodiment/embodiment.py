@@ -1,4 +1,4 @@
-"""Embodiment transfer: the robot in a picture of the scene becomes a person, who stands and is as large as the robot.
+"""Embodiment transfer: the robot in an image of the scene becomes a person, who stands and is as large as the robot.
 
 Video models know how people move, and hardly how robots do; and what reads motion out of videos was made for people.
 """
@@ -36,24 +36,24 @@ HEIGHTS = 0.75, 1.35
 TOUCHED = 0.15
 """Share of the robot's box that must have changed; else the robot is still there, which looks like a person."""
 REST = 0.4
-"""Share of the picture besides that may have changed."""
+"""Share of the image besides that may have changed."""
 
 
 class Embodiment:
-    """Turns the robot of a picture into a person, and looks whether that has worked.
+    """Turns the robot of an image into a person, and looks whether that has worked.
 
     Parameters
     ----------
     edit
-        What edits pictures.
+        What edits images.
     find
-        What finds people, and robots of their shape: picture -> list of `Figure`.
+        What finds people, and robots of their shape: image -> list of `Figure`.
     tries
         How often it is tried, each time with the next seed.
     seed
         The first.
     robot
-        Where the robot is; None: where something of a person's shape is found, else where the picture was changed.
+        Where the robot is; None: where something of a person's shape is found, else where the image was changed.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Embodiment:
         self.edit, self.find, self.tries, self.seed, self.robot = edit, find, tries, seed, robot
 
     def __call__(
-        self, picture: np.ndarray | None, tick: Tick = lambda: None, attempt: int = 0
+        self, image: np.ndarray | None, tick: Tick = lambda: None, attempt: int = 0
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Do it.
 
         Parameters
         ----------
-        picture
+        image
             (H, W, 3) uint8 RGB, of the robot in its scene.
         tick
             Called while waiting.
@@ -84,29 +84,29 @@ class Embodiment:
 
         Returns
         -------
-        The picture with the person, of the same size, and what is to be known of it.
+        The image with the person, of the same size, and what is to be known of it.
 
         Raises
         ------
         BadInput
-            There is no picture, or no telling who in it is the robot.
+            There is no image, or no telling who in it is the robot.
         Refused
             No try was good; the message says of each why.
         ExoActorError
             As the editor.
         """
-        if picture is None:
-            raise BadInput("The option embody is set, but there is no picture with the robot: give one (--image).")
-        robot = self.robot or self._robot(picture)
+        if image is None:
+            raise BadInput("The option embody is set, but there is no image with the robot: give one (--image).")
+        robot = self.robot or self._robot(image)
         reasons = []
         try:
             for number in range(self.tries):
                 tick()
                 seed = shifted(self.seed, attempt * self.tries + number)
-                edited = self.edit(picture, PROMPT, NEGATIVE, seed, tick)
-                edited = fitted(edited, (picture.shape[1], picture.shape[0]))
+                edited = self.edit(image, PROMPT, NEGATIVE, seed, tick)
+                edited = fitted(edited, (image.shape[1], image.shape[0]))
                 figures = self.find(edited)
-                mask = difference(picture, edited)
+                mask = difference(image, edited)
                 place = robot or box_of(mask)
                 wrong = misfit(figures, place, mask)
                 if not wrong:
@@ -125,16 +125,16 @@ class Embodiment:
         finally:
             getattr(self.edit, "free", lambda: None)()
         raise Refused(
-            f"The robot in the picture did not become a person in {self.tries} tries ({'; '.join(reasons)}): try "
-            "another seed, editor or picture, or give a picture with a person (without the option embody)."
+            f"The robot in the image did not become a person in {self.tries} tries ({'; '.join(reasons)}): try "
+            "another seed, editor or image, or give an image with a person (without the option embody)."
         )
 
-    def _robot(self, picture: np.ndarray) -> Box | None:
+    def _robot(self, image: np.ndarray) -> Box | None:
         """Where the robot is, as far as it looks like a person."""
-        figures = self.find(picture)
+        figures = self.find(image)
         if len(figures) > 1:
             raise BadInput(
-                f"{len(figures)} figures of a person's shape are in the picture: give one with the robot alone, or say "
+                f"{len(figures)} figures of a person's shape are in the image: give one with the robot alone, or say "
                 "where the robot is with the option robot."
             )
         return figures[0].box if figures else None
@@ -165,21 +165,21 @@ def load_embodiment(embody: str, url: str = "", tries: int = 4, seed: int = 0, r
 
 
 def misfit(figures: list[Figure], place: Box, mask: np.ndarray) -> str:
-    """Why the people in an edited picture are not one whole person where the robot was; empty where they are.
+    """Why the people in an edited image are not one whole person where the robot was; empty where they are.
 
     Parameters
     ----------
     figures
-        Who is in the edited picture.
+        Who is in the edited image.
     place
         Where the robot was.
     mask
         (H, W) bool, what was changed.
     """
     if not figures:
-        return "nobody is in the picture"
+        return "nobody is in the image"
     if len(figures) > 1:
-        return f"{len(figures)} people are in the picture"
+        return f"{len(figures)} people are in the image"
     if not figures[0].whole:
         return "the person is not seen from head to feet"
     shared, ratio = overlap(figures[0].box, place), _height(figures[0].box) / max(_height(place), 1.0)
@@ -193,7 +193,7 @@ def misfit(figures: list[Figure], place: Box, mask: np.ndarray) -> str:
     rest = mask.copy()
     rest[top:bottom, left:right] = False
     if rest.mean() > REST:
-        return f"the rest of the picture was changed too ({rest.mean():.0%} of it)"
+        return f"the rest of the image was changed too ({rest.mean():.0%} of it)"
     return ""
 
 
@@ -206,9 +206,9 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """What of a picture was changed, (H, W) bool: where it differs much more than it does elsewhere.
+    """What of an image was changed, (H, W) bool: where it differs much more than it does elsewhere.
 
-    An editor makes the whole picture anew, a little different everywhere.
+    An editor makes the whole image anew, a little different everywhere.
     """
     size = max(3, round(max(before.shape) / 100)) | 1
     old, new = (cv2.GaussianBlur(image.astype(np.float32), (size, size), 0) for image in (before, after))

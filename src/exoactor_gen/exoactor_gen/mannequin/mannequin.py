@@ -49,7 +49,7 @@ class Mannequin:
     light
         day, warm, cool, hard or soft; empty: by the seed.
     width, height
-        Size of the picture in pixels, even numbers.
+        Size of the image in pixels, even numbers.
     fps
         Frames per second, 10 to 120, a whole number.
     body

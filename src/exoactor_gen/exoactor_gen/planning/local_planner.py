@@ -33,7 +33,7 @@ _UNLIKELY = 10.0
 
 
 class LocalChat:
-    """Plan with a local chat model; one that takes pictures is shown the scene's.
+    """Plan with a local chat model; one that takes images is shown the scene's.
 
     It is on the GPU only while it plans: the video model needs the room.
 

@@ -22,7 +22,7 @@ from exoactor_gen.mannequin.rules import from_words
 from exoactor_gen.plan import Action, Draft, Plan, schema, validated
 
 Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
-"""Called with the instruction, a picture of the scene (H, W, 3) RGB or None, the most seconds that it may take, and
+"""Called with the instruction, an image of the scene (H, W, 3) RGB or None, the most seconds that it may take, and
 what is called while waiting."""
 
 TRIES = 3
@@ -238,12 +238,12 @@ def _in_own_words(text: str, seconds: float = STEP_SECONDS) -> list[Action]:
     return [Action(verb=verb, description=OWN_WORDS + text, seconds=seconds)]
 
 
-def messages(instruction: str, longest: float, picture: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """What a chat model is told; ``picture`` is the part of the content that holds a picture of the scene."""
+def messages(instruction: str, longest: float, image: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What a chat model is told; ``image`` is the part of the content that holds an image of the scene."""
     system, asked = _SYSTEM.format(verbs=", ".join(KINDS), longest=longest), f"Instruction: {instruction}"
     content: Any = asked
-    if picture:
-        content = [{"type": "text", "text": f"{asked}\nThe picture shows where it is done."}, picture]
+    if image:
+        content = [{"type": "text", "text": f"{asked}\nThe picture shows where it is done."}, image]
     return [{"role": "system", "content": system}, {"role": "user", "content": content}]
 
 
@@ -275,8 +275,8 @@ class Endpoint:
         ExoActorError
             As `Web.fetch`.
         """
-        picture = None if image is None else {"type": "image_url", "image_url": {"url": data_url(image)}}
-        talk = messages(instruction, longest, picture)
+        image = None if image is None else {"type": "image_url", "image_url": {"url": data_url(image)}}
+        talk = messages(instruction, longest, image)
         form = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema()}}
         wrong = ""
         for _ in range(TRIES):

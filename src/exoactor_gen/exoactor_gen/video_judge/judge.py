@@ -67,7 +67,7 @@ class Judge:
     fps
         Frames per second that the judge looks at.
     min_found, max_others, min_whole, min_alike, min_explained
-        What the picture must keep: least share of the frames in which the person is found; largest share of the time
+        What the image must keep: least share of the frames in which the person is found; largest share of the time
         in which others are in it; least share of the frames in which the whole body is; least similarity of the
         person's colours to what was seen before; least share of the background that a camera explains which stands
         still or turns (0: it may move along).

@@ -25,9 +25,9 @@ class SightLimits:
     found: float = 0.9
     """Share of the frames in which the person must be found."""
     others: float = 0.1
-    """Share of the time in which others of comparable size may be in the picture."""
+    """Share of the time in which others of comparable size may be in the image."""
     whole: float = 0.9
-    """Share of the frames with the person in which head, hands and feet must be in the picture."""
+    """Share of the frames with the person in which head, hands and feet must be in the image."""
     alike: float = 0.65
     """Least similarity of the colours of the person's upper and lower half to what was seen of them before."""
     explained: float = 0.75
@@ -62,7 +62,7 @@ def _one_person(facts: Mapping[str, Any], limits: SightLimits) -> Check:
         )
     if others > limits.others:
         wrong.append(
-            f"Somebody else is in the picture for {others:.0%} of the time{_times(facts.get('others_s'), ', ')}; "
+            f"Somebody else is in the image for {others:.0%} of the time{_times(facts.get('others_s'), ', ')}; "
             "one person is wanted."
         )
     return Check("one person", found * (1 - others), not wrong, " ".join(wrong) or "One person is seen throughout.")
@@ -70,7 +70,7 @@ def _one_person(facts: Mapping[str, Any], limits: SightLimits) -> Check:
 
 def _whole_body(facts: Mapping[str, Any], limits: SightLimits) -> Check:
     whole = facts["whole_share"]
-    text = f"Head, hands and feet are in the picture in {whole:.0%} of the frames"
+    text = f"Head, hands and feet are in the image in {whole:.0%} of the frames"
     if whole >= limits.whole:
         return Check("whole body", whole, True, text + ".")
     return Check("whole body", whole, False,

@@ -28,7 +28,7 @@ _SIBLINGS = {
     "LTX2Pipeline": "LTX2ImageToVideoPipeline",
     "WanPipeline": "WanImageToVideoPipeline",
 }
-"""Pipelines without and with a picture that share their weights; Wan's only where one model was trained for both."""
+"""Pipelines without and with an image that share their weights; Wan's only where one model was trained for both."""
 _RATES = {
     "CogVideoX": 8, "ConsisID": 8, "EasyAnimate": 8, "StableVideo": 7, "Allegro": 15, "Wan": 16, "AnyFlow": 16,
     "ChronoEdit": 16, "Sana": 16, "Cosmos2": 16, "HunyuanVideoFramepack": 30, "HunyuanVideo": 24, "Mochi": 30,
@@ -73,7 +73,7 @@ def _frames_argument(pipeline: Pipeline) -> str:
 
 
 def steps_of(pipe: Any) -> tuple[int, int]:
-    """What a loaded pipeline's frames (but for one) and its pictures' sides are multiples of."""
+    """What a loaded pipeline's frames (but for one) and its images' sides are multiples of."""
     names = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "vae_temporal_scale_factor")
     in_time = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 1)
     if type(pipe).__name__.startswith("CogVideoX"):  # 8 or, 1.5, 16, as its README has it: it decodes by twos
@@ -94,8 +94,8 @@ def frames_for(seconds: float, fps: float, step: int, most: int) -> int:
     return min(rest + step * max(1, steps), most)
 
 
-def size_for(made: Made, wanted: tuple[int, int], picture: np.ndarray | None, step: int) -> tuple[int, int]:
-    """Width and height, px, multiples of ``step``: as wanted, else as large as made for and in the picture's shape.
+def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step: int) -> tuple[int, int]:
+    """Width and height, px, multiples of ``step``: as wanted, else as large as made for and in the image's shape.
 
     Parameters
     ----------
@@ -103,16 +103,16 @@ def size_for(made: Made, wanted: tuple[int, int], picture: np.ndarray | None, st
         What the model was made for.
     wanted
         Width and height of the options; 0: not said.
-    picture
+    image
         (H, W, 3), of the scene.
     step
         px.
     """
     width, height = wanted
-    if not (width or height) and picture is None:
+    if not (width or height) and image is None:
         width, height = made.width, made.height
     elif not (width and height):
-        shape = (made.width or 832) / (made.height or 480) if picture is None else picture.shape[1] / picture.shape[0]
+        shape = (made.width or 832) / (made.height or 480) if image is None else image.shape[1] / image.shape[0]
         if width or height:
             width, height = width or height * shape, height or width / shape
         else:
@@ -138,7 +138,7 @@ class DiffusersVideo:
     offload
         What waits in main memory: none; model (the parts that are not at work); sequential (every layer, slowest).
     tiling
-        Pictures are decoded in tiles: less memory.
+        Images are decoded in tiles: less memory.
     slicing
         Videos are decoded one at a time: less memory.
     steps
@@ -150,7 +150,7 @@ class DiffusersVideo:
     fps
         Frames a second; 0: what the model was made for.
     width, height
-        px; 0: what the model was made for, in the shape of the scene's picture.
+        px; 0: what the model was made for, in the shape of the scene's image.
     seed
         The same one gives the same video again on the same machine.
     negative
@@ -167,14 +167,14 @@ class DiffusersVideo:
         File of the prompt template; empty: the project's own, exoactor_gen/prompts/capture.yaml, or short.yaml
         where the model reads too few words for it.
     embody
-        What turns the robot in the scene's picture into a person: openai or gemini (with a model after a colon), or the
+        What turns the robot in the scene's image into a person: openai or gemini (with a model after a colon), or the
         repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
     embody_url
         Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
     embody_tries
-        How many pictures are made until one whole person stands where the robot stood.
+        How many images are made until one whole person stands where the robot stood.
     robot
-        Where the robot is in the picture: left,top,right,bottom in px; empty: it is looked for.
+        Where the robot is in the image: left,top,right,bottom in px; empty: it is looked for.
     extra
         JSON object of further arguments of the pipeline.
     """
@@ -234,7 +234,7 @@ class DiffusersVideo:
         lacking = sorted(set(lacking) - {"prompt", "image", *self.extra})
         if lacking:
             raise BadInput(
-                f"The pipeline {self.pipeline.kind.__name__} of {model} makes videos of more than words and a picture: "
+                f"The pipeline {self.pipeline.kind.__name__} of {model} makes videos of more than words and an image: "
                 f"it wants {', '.join(lacking)}."
             )
         unknown = set(self.extra) - set(self.pipeline.takes)
@@ -273,7 +273,7 @@ class DiffusersVideo:
         Missing
             Its weights are not there.
         Refused
-            It needs more memory than there is, or makes no pictures.
+            It needs more memory than there is, or makes no images.
         """
         start = time.monotonic()
         said: list[Any] = [0.0, "Planning"]
@@ -285,13 +285,13 @@ class DiffusersVideo:
         fps = self.fps or made.fps
         most = self.frames or made.frames
         plan = told(request, self.planner, most / fps, tick, progress, on_plan)
-        picture, embodied = request.scene_image, None
+        image, embodied = request.scene_image, None
         if self.embody:
             said[:] = [0.0, "Turning the robot into a person"]
             if hasattr(self.embody.edit, "free"):
                 pipeline.free()  # one GPU mostly does not hold both models
-            picture, embodied = self.embody(picture, tick, request.attempt)
-        picture = self._choose(picture, notes)
+            image, embodied = self.embody(image, tick, request.attempt)
+        image = self._choose(image, notes)
         for option, argument in (("steps", "num_inference_steps"), ("guidance", "guidance_scale")):
             if getattr(self, option) and argument not in pipeline.takes:
                 notes.append(f"The option {option} is not used: {pipeline.kind.__name__} takes no {argument}.")
@@ -303,13 +303,13 @@ class DiffusersVideo:
         if (frames - rest) % frame_step:
             notes.append(f"The frames of this model are a multiple of {frame_step}, plus {rest}: not {frames}.")
             frames = rest + frame_step * math.ceil((frames - rest) / frame_step)
-        width, height = size_for(made, (self.width, self.height), picture, pixel_step)
+        width, height = size_for(made, (self.width, self.height), image, pixel_step)
         if any(asked not in (0, side) for asked, side in ((self.width, width), (self.height, height))):
-            notes.append(f"The sides of its pictures are multiples of {pixel_step}: {width} x {height} px are made.")
-        prompt = self._prompt(pipe, plan, round(frames / fps), picture is not None, notes)
+            notes.append(f"The sides of its images are multiples of {pixel_step}: {width} x {height} px are made.")
+        prompt = self._prompt(pipe, plan, round(frames / fps), image is not None, notes)
         steps = self.steps or next((v for n, v in pipeline.takes.items() if n == "num_inference_steps" and v), 50)
         seed = shifted(self.seed, request.attempt)
-        arguments = self._arguments(prompt, picture, seed, frames, fps, width, height)
+        arguments = self._arguments(prompt, image, seed, frames, fps, width, height)
         said[:] = [0.1, f"Step 0 of {steps}"]
 
         def on_step(done: int) -> None:
@@ -318,10 +318,10 @@ class DiffusersVideo:
             if done >= steps:
                 said[1] = "Decoding"
 
-        smaller = f"fewer frames (now {frames}), a smaller picture (now {width} x {height} px)"
-        pictures = as_pictures(pipeline.run(tick, on_step, smaller, **arguments), pipeline.model)
-        video = Video.from_frames(pictures, fps)
-        progress(1.0, f"{len(pictures)} frames from {pipeline.model}")
+        smaller = f"fewer frames (now {frames}), a smaller image (now {width} x {height} px)"
+        images = as_images(pipeline.run(tick, on_step, smaller, **arguments), pipeline.model)
+        video = Video.from_frames(images, fps)
+        progress(1.0, f"{len(images)} frames from {pipeline.model}")
         metrics: dict[str, Any] = {
             "model": pipeline.model,
             "revision": pipeline.revision,
@@ -330,8 +330,8 @@ class DiffusersVideo:
             "dtype": pipeline.dtype,
             "seed": seed,
             "steps": steps,
-            "frames": len(pictures),
-            "seconds": round(len(pictures) / video.fps, 3),
+            "frames": len(images),
+            "seconds": round(len(images) / video.fps, 3),
             "waited": round(time.monotonic() - start, 1),
             **prompt.record(),
         }
@@ -339,30 +339,30 @@ class DiffusersVideo:
             metrics["embodiment"] = embodied
         if notes:
             metrics["note"] = " ".join(notes)
-        return Generation(video, None, metrics, plan.data(), picture=picture)
+        return Generation(video, None, metrics, plan.data(), image=image)
 
-    def _choose(self, picture: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
-        """Take the pipeline that begins as the request does; returns the picture that is used."""
+    def _choose(self, image: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
+        """Take the pipeline that begins as the request does; returns the image that is used."""
         pipeline, name, other = self.pipeline, self.pipeline.kind.__name__, _sibling(self.pipeline)
-        if picture is None and (pipeline.needs("image") or "ImageToVideo" in name):
+        if image is None and (pipeline.needs("image") or "ImageToVideo" in name):
             if not other:
                 raise BadInput(
-                    f"The pipeline {name} of {pipeline.model} begins with a picture of the scene: give one (--image), "
+                    f"The pipeline {name} of {pipeline.model} begins with an image of the scene: give one (--image), "
                     "or a model that makes videos of text."
                 )
             pipeline.become(other)
-        elif picture is not None and "image" not in pipeline.takes:
+        elif image is not None and "image" not in pipeline.takes:
             if not other:
-                notes.append(f"The picture is not used: the pipeline {name} makes videos of text only.")
+                notes.append(f"The image is not used: the pipeline {name} makes videos of text only.")
                 return None
             pipeline.become(other)
-        return picture
+        return image
 
-    def _prompt(self, pipe: Any, plan: Plan, seconds: int, with_picture: bool, notes: list[str]) -> Prompt:
+    def _prompt(self, pipe: Any, plan: Plan, seconds: int, with_image: bool, notes: list[str]) -> Prompt:
         """Say the plan in as many words as the model reads."""
         budget = self.extra.get("max_sequence_length") or self.pipeline.takes.get("max_sequence_length")
         for template in self.templates:
-            prompt = template.fill(plan, seconds, with_picture)
+            prompt = template.fill(plan, seconds, with_image)
             prompt = replace(prompt, negative=self.negative or prompt.negative)
             if "negative_prompt" not in self.pipeline.takes:
                 prompt = replace(prompt, text=prompt.whole, negative="")
@@ -373,7 +373,7 @@ class DiffusersVideo:
         return prompt
 
     def _arguments(
-        self, prompt: Prompt, picture: np.ndarray | None, seed: int, frames: int, fps: float, width: int, height: int
+        self, prompt: Prompt, image: np.ndarray | None, seed: int, frames: int, fps: float, width: int, height: int
     ) -> dict[str, Any]:
         """What the pipeline is called with; it leaves out what it does not take."""
         import torch
@@ -394,31 +394,31 @@ class DiffusersVideo:
             arguments["guidance_scale"] = self.guidance
         if width:
             arguments |= {"width": width, "height": height}
-        if picture is not None:
-            arguments["image"] = Image.fromarray(fitted(picture, (width, height)) if width else picture)
+        if image is not None:
+            arguments["image"] = Image.fromarray(fitted(image, (width, height)) if width else image)
         return arguments | self.extra
 
 
 def _sibling(pipeline: Pipeline) -> str:
-    """The pipeline that begins otherwise, with or without a picture, with the same weights; empty: there is none."""
+    """The pipeline that begins otherwise, with or without an image, with the same weights; empty: there is none."""
     name = pipeline.kind.__name__
     if name.startswith("Wan") and not pipeline.config.get("expand_timesteps"):
         return ""
     return _SIBLINGS.get(name) or next((plain for plain, other in _SIBLINGS.items() if other == name), "")
 
 
-def as_pictures(result: Any, model: str) -> list[np.ndarray]:
+def as_images(result: Any, model: str) -> list[np.ndarray]:
     """The frames of a pipeline's result: each (H, W, 3) uint8 RGB with even sides.
 
     Raises
     ------
     Refused
-        They are no pictures.
+        They are no images.
     """
     videos = next((getattr(result, name) for name in ("frames", "video", "videos") if hasattr(result, name)), None)
     frames = [np.asarray(frame) for frame in (result if videos is None else videos)[0]]
     if not frames or not all(np.isfinite(frame).all() for frame in frames):
-        raise Refused(f"The pipeline {model} gave no pictures but invalid numbers: try dtype=bfloat16 or float32.")
+        raise Refused(f"The pipeline {model} gave no images but invalid numbers: try dtype=bfloat16 or float32.")
     height, width = (side // 2 * 2 for side in frames[0].shape[:2])
     if frames[0].dtype != np.uint8:
         frames = [np.clip(255.0 * frame + 0.5, 0, 255).astype(np.uint8) for frame in frames]

@@ -53,25 +53,25 @@ class Ask:
     """What the model takes, where it is not the one that the service's own fields are meant for."""
 
     def fields(self, **own: Any) -> dict[str, Any]:
-        """The service's fields with the user's over them; "{picture}" is the picture as a data URL.
+        """The service's fields with the user's over them; "{picture}" is the image as a data URL.
 
         Raises
         ------
         BadInput
-            The model takes no picture, or wants something else too.
+            The model takes no image, or wants something else too.
         """
-        picture = None if self.image is None else data_url(self.image)
+        image = None if self.image is None else data_url(self.image)
         if self.inputs:
             negative = self.prompt.negative if self.inputs.name("negative") else ""
             prompt = self.prompt.text if negative else self.prompt.whole
             own = self.inputs.fill(
-                prompt, negative, picture, self.prompt.seconds, self.aspect, self.resolution, self.seed
+                prompt, negative, image, self.prompt.seconds, self.aspect, self.resolution, self.seed
             )
-        wanted = {name: picture if value == "{picture}" else value for name, value in {**own, **self.extra}.items()}
+        wanted = {name: image if value == "{picture}" else value for name, value in {**own, **self.extra}.items()}
         filled = {name: value for name, value in wanted.items() if value is not None}
         if self.inputs and (lacking := self.inputs.lacking(filled)):
             raise BadInput(
-                f"The model {self.model} wants {', '.join(lacking)} too: give a picture where it is one (--image), or "
+                f"The model {self.model} wants {', '.join(lacking)} too: give an image where it is one (--image), or "
                 f'the option extra, such as {{"{lacking[0]}": ...}}.'
             )
         return filled
@@ -154,23 +154,23 @@ class Hosted:
     seconds
         Length of the video; 0: the shortest that the service offers and the plan fits in.
     aspect
-        16:9 or 9:16; with a picture of the scene most services take its shape.
+        16:9 or 9:16; with an image of the scene most services take its shape.
     resolution
         480p, 720p or 1080p, as far as the service has it; motion is read no better from more than 720p.
     seed
         For the same video again, where the service takes one.
     embody
-        What turns the robot in the scene's picture into a person: openai or gemini (with a model after a colon), or the
+        What turns the robot in the scene's image into a person: openai or gemini (with a model after a colon), or the
         repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
     embody_url
         Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
     embody_tries
-        How many pictures are made until one whole person stands where the robot stood.
+        How many images are made until one whole person stands where the robot stood.
     robot
-        Where the robot is in the picture: left,top,right,bottom in px; empty: it is looked for.
+        Where the robot is in the image: left,top,right,bottom in px; empty: it is looked for.
     extra
         JSON object of further fields of the service's request; null takes one of ours away, "{picture}" stands for the
-        picture of the scene.
+        image of the scene.
     timeout
         s until a job that is not done is cancelled.
     poll
@@ -274,7 +274,7 @@ class Hosted:
         cls.key(cls.home)
         return f"{cls.key_name} is set"
 
-    def model_for(self, with_picture: bool) -> str:
+    def model_for(self, with_image: bool) -> str:
         """The model where the user names none."""
         return self.default_model
 
@@ -349,10 +349,10 @@ class Hosted:
             progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
 
         if request.job is not None:
-            record, picture = JobRecord.read(request.job), None
-            return self._collect(record, progress, tick, said, start, picture)
-        picture, embodied, model = request.scene_image, None, self.model
-        if picture is not None and model == self.model_for(False):
+            record, image = JobRecord.read(request.job), None
+            return self._collect(record, progress, tick, said, start, image)
+        image, embodied, model = request.scene_image, None, self.model
+        if image is not None and model == self.model_for(False):
             model = self.model_for(True)
         notes: dict[str, Any] = {}
         inputs = self._inputs(model, tick, notes)
@@ -361,7 +361,7 @@ class Hosted:
         longest = float(self.seconds or lengths[-1])
         plan = told(request, self.planner, longest, tick, progress, on_plan)
         seconds = self.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
-        prompt = self.template.fill(plan, seconds, picture is not None)
+        prompt = self.template.fill(plan, seconds, image is not None)
         takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
         length, most = len(prompt.text if takes_negative else prompt.whole), self.longest_prompt
         most = (inputs.longest_prompt if inputs else None) or most
@@ -371,9 +371,9 @@ class Hosted:
             )
         if self.embody:
             said[:] = [0.0, "Turning the robot into a person"]
-            picture, embodied = self.embody(picture, tick, request.attempt)
+            image, embodied = self.embody(image, tick, request.attempt)
         seed = shifted(self.seed, request.attempt)
-        ask = Ask(prompt, model, self.aspect, self.resolution, seed, picture, self.extra, inputs)
+        ask = Ask(prompt, model, self.aspect, self.resolution, seed, image, self.extra, inputs)
         cost = self._cost(model, seconds)
         self._check_budget(model, seconds, request.attempt + 1)
         said[:] = [0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else "")]
@@ -398,11 +398,11 @@ class Hosted:
         if on_job is not None:
             on_job(asdict(record))
         said[:] = [0.05, f"{self.title} has the task" + (f", {cost}" if cost else "")]
-        return self._collect(record, progress, tick, said, start, picture)
+        return self._collect(record, progress, tick, said, start, image)
 
     def _collect(
         self, record: JobRecord, progress: Progress, tick: Tick, said: list[Any], start: float,
-        picture: np.ndarray | None,
+        image: np.ndarray | None,
     ) -> Generation:  # fmt: skip
         """Wait for a job and fetch its video."""
         job = Job(record.job, dict(record.links))
@@ -422,7 +422,7 @@ class Hosted:
             "waited": round(time.monotonic() - start, 1),
             **done.notes,
         }
-        return Generation(video, None, record.metrics | figures, record.plan, picture=picture)
+        return Generation(video, None, record.metrics | figures, record.plan, image=image)
 
     def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
         """What the model takes, as far as it can be known."""

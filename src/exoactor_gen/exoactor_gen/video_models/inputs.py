@@ -12,7 +12,7 @@ from exoactor_core.errors import BadInput
 _NAMES: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "text_prompt", "text"),
     "negative": ("negative_prompt",),
-    "picture": ("image_url", "start_image_url", "first_frame_url", "first_frame_image_url", "input_image_url", "image",
+    "image": ("image_url", "start_image_url", "first_frame_url", "first_frame_image_url", "input_image_url", "image",
                 "start_image", "first_frame", "first_frame_image", "input_image", "image_urls", "images"),
     "seconds": ("duration", "duration_seconds", "seconds", "video_length", "length"),
     "frames": ("num_frames", "frames"),
@@ -77,24 +77,24 @@ class Inputs:
         return tuple(range(max(1, math.ceil(low)), math.floor(high) + 1)) or (max(1, round(low)),)
 
     def fill(
-        self, prompt: str, negative: str, picture: str | None, seconds: int, aspect: str, resolution: str, seed: int
+        self, prompt: str, negative: str, image: str | None, seconds: int, aspect: str, resolution: str, seed: int
     ) -> dict[str, Any]:
-        """The request's fields; the picture is a URL.
+        """The request's fields; the image is a URL.
 
         Raises
         ------
         BadInput
-            There is a picture, but the model takes none, or it takes no words.
+            There is an image, but the model takes none, or it takes no words.
         """
-        if not self.name("prompt") or (picture and not self.name("picture")):
-            what = "picture: take one that begins with a picture" if self.name("prompt") else "words"
+        if not self.name("prompt") or (image and not self.name("image")):
+            what = "image: take one that begins with an image" if self.name("prompt") else "words"
             raise BadInput(f"The model {self.model} takes no {what}; it takes {', '.join(self.fields)}.")
         wishes: dict[str, Any] = {"prompt": prompt, "negative": negative or None, "seed": seed}
         wishes["seconds"] = self._choice("seconds", seconds)
         wishes["resolution"] = self._choice("resolution", _number(resolution) or 0, resolution)
-        if picture:
-            many = self.fields[self.name("picture")].get("type") == "array"
-            wishes["picture"] = [picture] if many else picture
+        if image:
+            many = self.fields[self.name("image")].get("type") == "array"
+            wishes["image"] = [image] if many else image
         elif aspect in self.fields.get(self.name("aspect"), {}).get("enum", [aspect]):
             wishes["aspect"] = aspect
         if not self.name("seconds") and (name := self.name("frames")):

@@ -74,7 +74,7 @@ class Template(BaseModel):
             raise BadInput(f"The prompt template {path} holds no fields: compare {SHIPPED}.")
         return validated(cls, content, f"The prompt template {path}")
 
-    def fill(self, plan: Plan, seconds: int, with_picture: bool = False) -> Prompt:
+    def fill(self, plan: Plan, seconds: int, with_image: bool = False) -> Prompt:
         """Say a plan.
 
         Parameters
@@ -83,8 +83,8 @@ class Template(BaseModel):
             What the person does.
         seconds
             Length of the video; what the plan leaves of it, the person stands still.
-        with_picture
-            The video begins with a picture of the scene.
+        with_image
+            The video begins with an image of the scene.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Template(BaseModel):
             begin = end
         if self.rest and seconds - begin > 0.5:
             steps.append(self._put(self.rest, seconds=seconds))
-        text = self.text_with_picture if with_picture and self.text_with_picture else self.text
+        text = self.text_with_picture if with_image and self.text_with_picture else self.text
         text = self._put(
             text,
             actions=" ".join(steps),

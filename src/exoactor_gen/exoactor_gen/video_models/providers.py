@@ -35,8 +35,8 @@ class Omni(Hosted):
         """POST interactions."""
         given: Any = ask.prompt.whole
         if ask.image is not None:
-            picture = {"type": "image", "data": base64_jpeg(ask.image), "mime_type": "image/jpeg"}
-            given = [picture, {"type": "text", "text": ask.prompt.whole}]
+            image = {"type": "image", "data": base64_jpeg(ask.image), "mime_type": "image/jpeg"}
+            given = [image, {"type": "text", "text": ask.prompt.whole}]
         form = {
             "type": "video", "delivery": "uri", "aspect_ratio": ask.aspect,
             "resolution": "360p" if ask.resolution == "480p" else ask.resolution,
@@ -247,12 +247,12 @@ class Sora(Hosted):
         """OpenAI takes no seed; the others do."""
         return self._own
 
-    def model_for(self, with_picture: bool) -> str:
+    def model_for(self, with_image: bool) -> str:
         """A server of one's own knows its one model."""
         return "" if self._own else self.default_model
 
     def submit(self, ask: Ask) -> Request:
-        """POST videos, as a form; the picture must have the video's size."""
+        """POST videos, as a form; the image must have the video's size."""
         long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[ask.resolution]
         width, height = (long, short) if ask.aspect == "16:9" else (short, long)
         fields = ask.fields(
@@ -313,9 +313,9 @@ class Fal(Hosted):
     prices = {"alibaba/wan-3.0/text-to-video": 0.1, "alibaba/wan-3.0/image-to-video": 0.1}  # noqa: RUF012
     prices_read = "2026-11"
 
-    def model_for(self, with_picture: bool) -> str:
-        """Text and picture have an endpoint each."""
-        return "alibaba/wan-3.0/image-to-video" if with_picture else self.default_model
+    def model_for(self, with_image: bool) -> str:
+        """Text and image have an endpoint each."""
+        return "alibaba/wan-3.0/image-to-video" if with_image else self.default_model
 
     def inputs(self, model: str, tick: Tick) -> Inputs | None:
         """GET the platform's models?endpoint_id=MODEL&expand=openapi-3.0: {models: [{openapi}]}."""
@@ -385,9 +385,9 @@ class Replicate(Hosted):
     lengths = tuple(range(2, 16))
     price_list = "replicate.com/pricing"
 
-    def model_for(self, with_picture: bool) -> str:
-        """Text and picture have a model each."""
-        return "wan-video/wan-2.7-i2v" if with_picture else self.default_model
+    def model_for(self, with_image: bool) -> str:
+        """Text and image have a model each."""
+        return "wan-video/wan-2.7-i2v" if with_image else self.default_model
 
     def inputs(self, model: str, tick: Tick) -> Inputs | None:
         """GET models/OWNER/NAME: {latest_version: {openapi_schema}}, or models/OWNER/NAME/versions/VERSION."""

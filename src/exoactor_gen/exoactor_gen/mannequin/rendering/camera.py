@@ -1,4 +1,4 @@
-"""A camera that keeps a moving person in the picture: it stands still, and may turn after the person."""
+"""A camera that keeps a moving person in the image: it stands still, and may turn after the person."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def frame_person(
     view
         A name of `VIEWS`.
     width, height
-        Picture size in pixels.
+        Image size in pixels.
     rng
         Moves the camera a little.
     margin
@@ -126,11 +126,11 @@ def frame_person(
         while not fits(far):
             near, far = far, 1.5 * far
             if far > 1e3:
-                raise BadInput(f"A picture of {width} x {height} pixels cannot hold the person.")
+                raise BadInput(f"An image of {width} x {height} pixels cannot hold the person.")
         for _ in range(14):
             middle = (near + far) / 2.0
             near, far = (near, middle) if fits(middle) else (middle, far)
-        # put the middle of what is seen into the middle of the picture, then come nearer
+        # put the middle of what is seen into the middle of the image, then come nearer
         camera = at(far)
         pixels = camera.project(points)
         off = (pixels.min(axis=(0, 1)) + pixels.max(axis=(0, 1)) - room) / 2.0 / camera.intrinsics[0] * far

@@ -1,4 +1,4 @@
-"""Pictures of a person in a room: MuJoCo ellipsoids and capsules, drawn off-screen."""
+"""Images of a person in a room: MuJoCo ellipsoids and capsules, drawn off-screen."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _View:
 
 
 def _moving_part(view: _View, camera: Camera, shadow: _Shadow | None, parts: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what holds some geoms and their shadows; the whole picture where one is close."""
+    """Left, top, right and bottom of what holds some geoms and their shadows; the whole image where one is close."""
     whole = (0, 0, camera.width, camera.height)
     centres, reach = view.data.geom_xpos[parts], view.model.geom_rbound[parts]
     if shadow:
@@ -132,7 +132,7 @@ def render(
     look
         Clothes, room and light.
     rng
-        Grain of the floor, places of pictures, colours of things.
+        Grain of the floor, places of images, colours of things.
     things
         What stands around the person, and its way.
     """
