@@ -1,10 +1,10 @@
 """The baseline of retarget.py: per-frame two-stage differential IK with mink, set up as GMR describes its own.
 
 GMR (arXiv 2510.02252, github.com/YanjieZe/GMR): each frame is solved from the one before, first with table 1 (pelvis
-and feet in place, everything's orientation), then with table 2 (places of limbs too); each stage takes up to eleven
+and feet, everything's orientation), then with table 2 (positions of limbs too); each stage takes up to eleven
 steps of a QP (daqp, damping 0.5, frame tasks with damping 1, steps of 2 ms) and ends when its error falls by less than
 0.001. Joint limits are the only limits that act. Places are scaled about the root by 0.9 (legs, trunk; also the root's
-place in the world) and 0.8 (arms), times the person's height over 1.8 m. Tables, weights, offsets, scales and the
+position in the world) and 0.8 (arms), times the person's height over 1.8 m. Tables, weights, offsets, scales and the
 first pose are facts of its configuration smplx_to_g1; the code is ours.
 """
 
@@ -114,7 +114,7 @@ def _kind(frame: str) -> str:
 class MinkIK:
     """Follows targets of `FRAMES` frame by frame; ``solves`` counts its steps.
 
-    Its limits are built once and passed on. GMR's own code gives them in the place of another argument, so that mink
+    Its limits are built once and passed on. GMR's own code passes them as another argument, so that mink
     builds the same ones anew in every step: ``as_shipped`` does likewise, and takes about twice the time.
     """
 
@@ -156,7 +156,7 @@ class MinkIK:
             before = after
 
     def __call__(self, fps: float, pos: np.ndarray, rot: np.ndarray, progress: Progress = no_progress) -> RobotMotion:
-        """Follow places (T, 14, 3) and orientations (T, 14, 3, 3)."""
+        """Follow positions (T, 14, 3) and orientations (T, 14, 3, 3)."""
         out = np.empty((len(pos), 36))
         for t in range(len(pos)):
             for k in range(len(TABLE)):

@@ -184,7 +184,7 @@ def resample(motion: HumanMotion, fps: float) -> HumanMotion:
 
 
 def gmr_targets(retargeter: Retargeter, human: HumanMotion) -> tuple[float, np.ndarray, np.ndarray]:
-    """What the baseline is told, at its own rate; the person stands on the floor for it too."""
+    """Targets of the baseline, at its own rate; the person stands on the floor for it too."""
     return GMR_FPS, *mink_ik.human_targets(grounded(retargeter, resample(human, GMR_FPS)), retargeter.body)
 
 
@@ -206,7 +206,7 @@ def _rest(names: Sequence[str]) -> np.ndarray:
     return robot.forward_kinematics(robot.standing_motion(), names)[0]
 
 
-def places(targets: Targets, retargeter: Retargeter) -> dict[str, np.ndarray]:
+def link_positions(targets: Targets, retargeter: Retargeter) -> dict[str, np.ndarray]:
     """Where our targets put the robot's links, (T, 3) m each; shoulders move with the torso as when standing."""
     g1 = retargeter.model
     out = {"pelvis": targets.pelvis_pos}
@@ -254,7 +254,7 @@ def scaled_path(human: HumanMotion, retargeter: Retargeter) -> np.ndarray:
 
 
 def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, Any]:
-    """Figures of one retargeted clip, see the top; every one None where it cannot be told."""
+    """Figures of one retargeted clip, see the top; every one None where it cannot be measured."""
     t = len(motion)  # another rate may end a frame earlier
     soles, contact = robot.sole_points(motion), wanted.contact[:t]
     both = contact[1:] & contact[:-1]
@@ -297,20 +297,30 @@ def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, 
     if wanted.path is not None:
         length = float(np.linalg.norm(np.diff(wanted.path, axis=0), axis=1).sum())
         if length > SHORTEST_PATH:
-            path, told = hips_middle(motion), wanted.path[:t]
-            away = np.linalg.norm((path - path[0]) - (told - told[0]), axis=1) / length
+            path, target = hips_middle(motion), wanted.path[:t]
+            away = np.linalg.norm((path - path[0]) - (target - target[0]), axis=1) / length
             out |= {"root_path_error": figure(away, np.mean), "root_path_end": figure(away[-1:], np.mean)}
     return out
 
 
 SUMS = (
-    "frames", "sunk_frames", "over_speed_frames", "outside_limits_frames", "self_penetration_frames", "refused",
+    "frames",
+    "sunk_frames",
+    "over_speed_frames",
+    "outside_limits_frames",
+    "self_penetration_frames",
+    "refused",
     "surface_penetration_frames",
-)  # fmt: skip
+)
 GREATEST = (
-    "longest_push_ms", "delay_s", "sunk_mm", "start_speed", "greatest_speed", "self_penetration_mm",
+    "longest_push_ms",
+    "delay_s",
+    "sunk_mm",
+    "start_speed",
+    "greatest_speed",
+    "self_penetration_mm",
     "surface_penetration_mm",
-)  # fmt: skip
+)
 
 
 def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -362,7 +372,7 @@ def compare(
     if clip.human is not None:
         human = resample(clip.human, FPS)
         targets = retargeter.targets(clip.human)
-        where = places(targets, retargeter)
+        where = link_positions(targets, retargeter)
         pos = np.stack([where[frame] for frame in mink_ik.FRAMES], axis=1)
         rot = mink_ik.human_rotations(grounded(retargeter, human), retargeter.body)
         rot[:, [0, 1]] = np.stack([targets.pelvis_rot, targets.torso_rot], axis=1)
@@ -376,8 +386,8 @@ def compare(
         motion, costs = stream(retargeter, clip.human)
         motions["ours_streaming"] = part_of(motion, len(keys))
         speeds["ours_streaming"] = {"frames_per_second": round(1e3 / max(costs["ms_a_frame"], 1e-6), 1), **costs}
-        told = gmr_targets(retargeter, clip.human)
-        timed("gmr", lambda: ik["gmr"](*told))
+        targets_of_gmr = gmr_targets(retargeter, clip.human)
+        timed("gmr", lambda: ik["gmr"](*targets_of_gmr))
     else:
         reference = clip.reference
         targets = targets_of_robot(reference, retargeter)

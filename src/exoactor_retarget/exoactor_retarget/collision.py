@@ -39,11 +39,11 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def distances(description: Description, poses: Poses, pairs: np.ndarray) -> Distances:
     """Nearest points of two line segments, after C. Ericson, "Real-Time Collision Detection" (2005), section 5.1.9."""
-    capsules, place = np.unique(pairs, return_inverse=True)
+    capsules, index = np.unique(pairs, return_inverse=True)
     start, along = _ends(description, poses, capsules)
-    place = place.reshape(pairs.shape)
-    p, d = start[place[:, 0]], along[place[:, 0]]
-    q, e = start[place[:, 1]], along[place[:, 1]]
+    index = index.reshape(pairs.shape)
+    p, d = start[index[:, 0]], along[index[:, 0]]
+    q, e = start[index[:, 1]], along[index[:, 1]]
     between = p - q
     dd, ee, de = _dot(d, d) + 1e-12, _dot(e, e) + 1e-12, _dot(d, e)
     dr, er = _dot(d, between), _dot(e, between)

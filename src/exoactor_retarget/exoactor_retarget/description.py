@@ -27,7 +27,7 @@ class Description:
     parent: np.ndarray
     """(J,) body that carries the joint."""
     origin: np.ndarray
-    """(J, 3) place of the joint in its parent body."""
+    """(J, 3) position of the joint in its parent body."""
     turn: np.ndarray
     """(J, 3, 3) orientation of the joint's frame in its parent body."""
     axis: np.ndarray

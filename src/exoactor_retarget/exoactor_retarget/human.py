@@ -105,13 +105,13 @@ def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.n
     if len(old) == 1:
         return np.repeat(values, len(new), axis=0)
     slopes = np.gradient(values, old, axis=0)
-    place = np.clip(np.searchsorted(old, new, side="right") - 1, 0, len(old) - 2)
-    span = old[place + 1] - old[place]
-    x = (new - old[place]) / span
+    before = np.clip(np.searchsorted(old, new, side="right") - 1, 0, len(old) - 2)
+    span = old[before + 1] - old[before]
+    x = (new - old[before]) / span
     x, span = (v.reshape(-1, *[1] * (values.ndim - 1)) for v in (x, span))
     last = x * x * (3 - 2 * x)
-    out = (1 - last) * values[place] + last * values[place + 1]
-    return out + span * x * (1 - x) * ((1 - x) * slopes[place] - x * slopes[place + 1])
+    out = (1 - last) * values[before] + last * values[before + 1]
+    return out + span * x * (1 - x) * ((1 - x) * slopes[before] - x * slopes[before + 1])
 
 
 def turns_between(old: np.ndarray, new: np.ndarray, matrices: np.ndarray) -> np.ndarray:

@@ -37,8 +37,10 @@ def _choices(
     solutions: tuple[np.ndarray, np.ndarray], lower: np.ndarray, upper: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both solutions (T, 3) with the full turns that the limits leave room for: (T, C, 3), and their cost (T, C)."""
-    room = [[k for k in (-1, 0, 1) if low - _NEAR < (2 * k + 1) * np.pi and high + _NEAR > (2 * k - 1) * np.pi]
-            for low, high in zip(lower, upper, strict=True)]  # fmt: skip
+    room = [
+        [k for k in (-1, 0, 1) if low - _NEAR < (2 * k + 1) * np.pi and high + _NEAR > (2 * k - 1) * np.pi]
+        for low, high in zip(lower, upper, strict=True)
+    ]
     turns = 2 * np.pi * np.stack(np.meshgrid(*room, indexing="ij"), axis=-1).reshape(-1, 3)
     wrapped = [(s + np.pi) % (2 * np.pi) - np.pi for s in solutions]
     choices = np.concatenate([s[:, None] + turns for s in wrapped], axis=1)

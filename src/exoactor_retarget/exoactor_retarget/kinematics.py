@@ -154,11 +154,11 @@ class Kinematics:
         cosine, sine = np.cos(angles), np.sin(angles)
         for j, (parent, origin, before, main, sign, after) in enumerate(self._joints):
             carried = rot[parent]
-            place = pos[j + 1]
-            np.multiply(carried[:, 0], origin[0], out=place)
-            place += carried[:, 1] * origin[1]
-            place += carried[:, 2] * origin[2]
-            place += pos[parent]
+            position = pos[j + 1]
+            np.multiply(carried[:, 0], origin[0], out=position)
+            position += carried[:, 1] * origin[1]
+            position += carried[:, 2] * origin[2]
+            position += pos[parent]
             if before is not None:
                 carried = np.matmul(before.T, carried)
             u, v = (main + 1) % 3, (main + 2) % 3

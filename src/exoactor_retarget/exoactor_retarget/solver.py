@@ -117,7 +117,7 @@ class Solver:
         self.posture[waist], self.posture[arms], self.posture[wrists] = stay["waist"], stay["arms"], stay["wrists"]
 
     def solve(self, targets: Targets, iterations: int, report: Callable[[float], None] = lambda share: None) -> State:
-        """Fit a motion, window by window; ``report`` is told the share done."""
+        """Fit a motion, window by window; ``report`` is called with the share done."""
         total, window, ahead = len(targets), round(self.window * targets.fps), round(self.ahead * targets.fps)
         state: State | None = None
         at = 0

@@ -16,8 +16,7 @@ from exoactor_retarget.model import SIDES, Model
 
 # SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
 # bends to.
-_ARM = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]],
-                 [[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]])  # fmt: skip
+_ARM = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], [[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]])
 
 # A foot in contact that moves further than this really slides (m, scaled) or pivots (rad); it is let go of where it is
 # faster than this (m/s, rad/s).
@@ -130,7 +129,7 @@ def _held(values: np.ndarray, trim: int, most: float, fps: float) -> np.ndarray:
 
 
 Stand = tuple[np.ndarray, float]
-"""Where a foot stands: place (2,) of its ankle on the floor, m, and heading, rad."""
+"""Where a foot stands: position (2,) of its ankle on the floor, m, and heading, rad."""
 
 
 def standing(state: State, contact: np.ndarray, model: Model) -> tuple[Stand | None, Stand | None]:
@@ -220,7 +219,7 @@ def make_targets(
 
     The root path and the feet are scaled about ``origin`` (the first root position) by the ratio of leg lengths; the
     feet stand further apart by the difference of hip widths; heights are scaled above the ankle. A foot that
-    has a place in ``stands`` before frame ``at`` stays there as long as it touches.
+    stands in ``stands`` before frame ``at`` stays there as long as it touches.
     """
     scale, fps = mapping["scale"], person.fps
     axes = {part: _axes(names) for part, names in mapping["human"]["axes"].items()}

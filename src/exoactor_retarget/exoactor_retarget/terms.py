@@ -71,7 +71,7 @@ def support(targets: Targets, mapping: dict[str, Any]) -> Support:
     else:
         speed = np.zeros(1)
     still = np.clip(2.0 - speed / balance["slow"], 0.0, 1.0) * (feet > 0)
-    # Where a foot lands or leaves, the place to stand over jumps: leave these moments to the motion itself.
+    # Where a foot lands or leaves, the point to stand over jumps: leave these moments to the motion itself.
     change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
     still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
@@ -123,7 +123,7 @@ def torso_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[s
 
 
 def foot_position(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
-    """A foot's place: all but fixed in contact."""
+    """A foot's position: all but fixed in contact."""
     at, body = model.point(poses, "foot", k), model.bodies["foot"][k]
     contact = targets.contact[:, k, None]
     weight = np.where(contact, weights["foot_contact_position"], weights["foot_swing_position"])

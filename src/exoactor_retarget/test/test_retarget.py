@@ -239,9 +239,13 @@ def test_long_motions_are_solved_in_windows_that_fit_together(retarget):
     human = choreography("walk forward two metres, then wave")
     frames = np.r_[np.arange(len(human)), np.arange(len(human) - 2, -1, -1)]  # there and back
     human = HumanMotion(
-        human.fps, human.transl[frames], human.global_orient[frames], human.body_pose[frames], human.betas,
+        human.fps,
+        human.transl[frames],
+        human.global_orient[frames],
+        human.body_pose[frames],
+        human.betas,
         contacts=human.contacts[frames],
-    )  # fmt: skip
+    )
     whole = retarget.fit(retarget.targets(human))
     short = Solver(retarget.mapping, retarget.model)
     short.window, short.ahead = 3.0, 1.0
@@ -272,10 +276,10 @@ def test_another_robot_is_another_mapping(task):
 
 
 def test_progress_and_cancelling(retarget):
-    told = []
-    retarget(standing(frames=10), lambda fraction, text: told.append(fraction))
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    fractions = []
+    retarget(standing(frames=10), lambda fraction, text: fractions.append(fraction))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
 
     def cancel(fraction, text):
         raise Cancelled
