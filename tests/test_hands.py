@@ -55,7 +55,7 @@ def test_drawn_hands_open_and_close_the_robots_hands():
     detector, finder = MediapipeDetector(), HandFinder()
     seen = []
     for frame in render(motion, body, camera, Look.draw(rng), rng):
-        pose = detector.place([frame], detector.find([frame])[0][:1])[0]
+        pose = detector.find_landmarks([frame], detector.find_people([frame])[0][:1])[0]
         seen.append((pose.image, *finder(frame, pose.image)))
     image, hands, world = (np.array(each) for each in zip(*seen, strict=True))
     landmarks = Landmarks(5.0, 640, 480, image, None, np.ones(8, bool), hands, world)

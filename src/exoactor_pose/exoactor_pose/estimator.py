@@ -20,7 +20,7 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import Follower
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Fit, Weights, fit
-from exoactor_pose.fitting.hands import LOOKS_PER_SECOND, HandFinder, hand_pose, sharpened
+from exoactor_pose.fitting.hands import HAND_SEARCH_RATE, HandFinder, hand_pose, with_hand_landmarks
 from exoactor_pose.quality import Limits, clip_figures, refuse
 from exoactor_pose.streaming import MotionStream, follow, no_segment
 from exoactor_pose.video.camera_motion import CameraMotion
@@ -35,7 +35,7 @@ class MediapipeEstimator:
     body_model
         Path of a licensed SMPL-X npz; empty: the project's own neutral body.
     person_height
-        Stature of the person in m; it sets the scale of the motion, since a picture cannot tell it.
+        Stature of the person in m; it sets the scale of the motion, since an image cannot tell it.
     fov_deg
         Horizontal field of view in degrees that is assumed where the video does not state its camera.
     model_complexity
@@ -53,7 +53,7 @@ class MediapipeEstimator:
     hands
         Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
     streaming
-        Tell the motion in segments, each within two seconds of video, while the rest is still being looked at; a
+        Give the motion out in segments, each within two seconds of video, while the rest is still being looked at; a
         segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
         at the first cut or when the person is gone.
     moving_camera
@@ -131,7 +131,7 @@ class MediapipeEstimator:
         turning = CameraMotion(video.fps, pinhole, known) if self.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
-            every = round(video.fps / LOOKS_PER_SECOND)
+            every = round(video.fps / HAND_SEARCH_RATE)
             hands = stack.enter_context(closing(HandFinder(every))) if self.hands else None
             if self.streaming:
                 source = MotionStream(
@@ -147,7 +147,7 @@ class MediapipeEstimator:
                 )  # fmt: skip
                 self._check_found(seen)
                 result = fit(
-                    sharpened(seen), camera, self.body, self.person_height, self.weights,
+                    with_hand_landmarks(seen), camera, self.body, self.person_height, self.weights,
                     lambda share, text: progress(0.6 + 0.4 * share, text),
                 )  # fmt: skip
                 result = replace(result, motion=replace(result.motion, hand_pose=hand_pose(seen)))
@@ -171,7 +171,7 @@ class MediapipeEstimator:
 def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:
     """Quality figures of an estimate that need no truth."""
     return clip_figures(result.motion, body, seen.found, result.reprojection, result.height_px) | {
-        "untangled_frames": result.untangled,
+        "swapped_frames": result.swapped_frames,
         "camera_known": known_camera,
         "camera_pitch_rad": float(result.camera.pitch),
         "camera_height_m": float(result.camera.height),

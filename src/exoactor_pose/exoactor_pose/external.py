@@ -20,13 +20,13 @@ from annotated_types import Interval
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.stages import Estimate, Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_pose.importers import UNDERSTOOD, read, recognises
+from exoactor_pose.importers import SUPPORTED_FORMATS, read, recognises
 
-POLL = 0.1
+POLL_SECONDS = 0.1
 """s between two looks at the process."""
-GRACE = 0.5
+GRACE_SECONDS = 0.5
 """s from asking the process group to end until it is killed."""
-USUAL_PACE = 10.0
+ASSUMED_PACE = 10.0
 """s that such estimators take per second of video: only the progress bar needs a guess."""
 
 _OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # of our environment: they would break the other one's
@@ -112,12 +112,12 @@ class ExternalEstimator:
         except OSError as error:
             raise BadInput(f"Cannot write {output}: {error.strerror or error}.") from None
         video.save(clip)
-        places = {"video": str(clip), "output": str(output), "name": name}
+        values = {"video": str(clip), "output": str(output), "name": name}
         folder = Path(self.folder).expanduser() if self.folder else output
-        command = [_filled(part, places) for part in self.command]
+        command = [_filled(part, values) for part in self.command]
         since = time.time()
-        _run(command, folder, log, self.timeout, USUAL_PACE * video.duration, progress)
-        path = _newest(str(folder / _filled(self.result, places, glob.escape)), since, log)
+        _run(command, folder, log, self.timeout, ASSUMED_PACE * video.duration, progress)
+        path = _newest(str(folder / _filled(self.result, values, glob.escape)), since, log)
         progress(0.98, f"Reading {path.name}")
         try:
             estimate = read(path, self.person, video.fps)
@@ -129,8 +129,8 @@ class ExternalEstimator:
         return estimate
 
 
-def _filled(text: str, places: dict[str, str], quote=str) -> str:
-    return re.sub(r"{(video|output|name)}", lambda match: quote(places[match[1]]), text)
+def _filled(text: str, values: dict[str, str], quote=str) -> str:
+    return re.sub(r"{(video|output|name)}", lambda match: quote(values[match[1]]), text)
 
 
 def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: float, progress: Progress) -> None:
@@ -157,7 +157,7 @@ def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: flo
                 )
             share = 0.95 * (1 - math.exp(-elapsed / max(usual, 1.0)))
             progress(share, f"{elapsed:.0f} s: {_last_line(log) or command[0]}")
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
     finally:
         _end(process)
     if process.returncode:
@@ -174,7 +174,7 @@ def _end(process: subprocess.Popen) -> None:
     """End the whole process group: ask first, where the command still runs, then kill what is left."""
     if not _ended(process):
         os.killpg(process.pid, signal.SIGTERM)
-        limit = time.monotonic() + GRACE
+        limit = time.monotonic() + GRACE_SECONDS
         while not _ended(process) and time.monotonic() < limit:
             time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
@@ -204,7 +204,7 @@ def _newest(pattern: str, since: float, log: Path) -> Path:
         return max(fresh, key=lambda path: path.stat().st_mtime)
     if found:
         kind = "older than this run" if any(map(recognises, found)) else "none that can be read"
-        told = f"what matches {pattern} is {kind} (understood are {UNDERSTOOD})"
+        reason = f"what matches {pattern} is {kind} (understood are {SUPPORTED_FORMATS})"
     else:
-        told = f"nothing matches {pattern}"
-    raise Refused(f"The external estimator left no result: {told}; {_last_words(log)}")
+        reason = f"nothing matches {pattern}"
+    raise Refused(f"The external estimator left no result: {reason}; {_last_words(log)}")

@@ -10,7 +10,7 @@ from annotated_types import Interval
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import Estimate, Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_pose.importers import UNDERSTOOD, read, recognises
+from exoactor_pose.importers import SUPPORTED_FORMATS, read, recognises
 
 
 class FileReader:
@@ -26,7 +26,7 @@ class FileReader:
         Frame rate of the video that the file was made from; 0: as the file says, and 30 where it does not.
     """
 
-    understood = UNDERSTOOD
+    understood = SUPPORTED_FORMATS
     recognises = staticmethod(recognises)
 
     def __init__(

@@ -23,7 +23,7 @@ from exoactor_ros.stage_node import StageNode
 
 SHOWN_FPS = 15.0
 BODY_JOINTS = 22
-"""Pelvis and body; the hands are left out of the picture."""
+"""Pelvis and body; the hands are not shown."""
 BONE = ColorRGBA(r=0.95, g=0.55, b=0.15, a=0.9)
 JOINT = ColorRGBA(r=0.2, g=0.5, b=0.95, a=0.9)
 

@@ -11,7 +11,7 @@ from exoactor_core.errors import Refused
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Metrics
 
-PELVIS, HEAD, FEET = 0, 15, [7, 8]
+PELVIS, HEAD, ANKLES = 0, 15, [7, 8]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Limits:
     reprojection: float = 0.07
     """Largest mean distance of the body's landmarks from those seen, as a share of the person's height in view."""
     skate: float = 15.0
-    """Largest mean way that feet slide in contact, mm per frame at 30 frames per second."""
+    """Largest mean slide of feet in contact, mm per frame at 30 frames per second."""
     jerk: float = 150.0
     """Largest mean jerk of the joints, m/s^3: dancing stays below 100."""
     speed: float = 10.0
@@ -44,10 +44,10 @@ def frame_figures(motion: HumanMotion, body: BodyModel, reprojection: np.ndarray
 
     Returns
     -------
-    ``confidence`` in [0, 1]; ``reprojection_px``; ``foot_skate_mm``, the way of sole points in contact since the frame
-    before, scaled to 30 frames per second; ``floating_mm``, height of the lowest point in contact (0 without contact:
-    people jump); ``penetration_mm``, depth of the lowest point under the floor; ``jerk`` in m/s^3, mean of the joints;
-    ``speed`` of the pelvis over 0.1 s, m/s.
+    ``confidence`` in [0, 1]; ``reprojection_px``; ``foot_skate_mm``, the mean slide of sole points in contact since
+    the frame before, scaled to 30 frames per second; ``floating_mm``, height of the lowest point in contact (0 without
+    contact: people jump); ``penetration_mm``, depth of the lowest point under the floor; ``jerk`` in m/s^3, mean of
+    the joints; ``speed`` of the pelvis over 0.1 s, m/s.
     """
     frames, fps = len(motion), motion.fps
     soles, joints = body.foot_points(motion), body.joints(motion)[:, :22]
@@ -92,7 +92,7 @@ def clip_figures(
     stood = np.zeros(len(motion), dtype=bool)
     stood[1:] = (touching[1:] & touching[:-1]).any(1)
     joints = body.joints(motion)
-    way = np.linalg.norm(np.diff(joints[:, PELVIS, :2], axis=0), axis=-1)
+    steps = np.linalg.norm(np.diff(joints[:, PELVIS, :2], axis=0), axis=-1)
 
     def mean(name: str, where: np.ndarray) -> float:
         return float(figures[name][where].mean()) if where.any() else 0.0
@@ -110,8 +110,8 @@ def clip_figures(
         "ground_penetration_mm_max": float(figures["penetration_mm"].max()),
         "jerk_mean": float(figures["jerk"].mean()),
         "speed_max": float(figures["speed"].max()),
-        "head_down_share": float((joints[:, HEAD, 2] < joints[:, FEET, 2].min(1)).mean()),
-        "root_path_m": float(way.sum()),
+        "head_down_share": float((joints[:, HEAD, 2] < joints[:, ANKLES, 2].min(1)).mean()),
+        "root_path_m": float(steps.sum()),
         "per_frame": {name: np.round(values, 3).tolist() for name, values in figures.items()},
     }
 
@@ -140,7 +140,7 @@ def refuse(metrics: Metrics, limits: Limits, fps: float) -> None:
         (m["speed_max"] > limits.speed,
          f"the person moves at {m['speed_max']:.0f} m/s, more than max_speed, {limits.speed:g}, {when['speed']}"),
         (m["head_down_share"] > 0.5,
-         "the head is below the feet most of the time, as in a picture upside down"),
+         "the head is below the feet most of the time, as in an image upside down"),
     )  # fmt: skip
     reasons = [reason for is_poor, reason in poor if is_poor]
     if reasons:

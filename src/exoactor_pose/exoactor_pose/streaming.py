@@ -22,34 +22,34 @@ from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import Fit, Known, Weights, fit
-from exoactor_pose.fitting.hands import hand_pose, sharpened
+from exoactor_pose.fitting.fit import Fit, PreviousFit, Weights, fit
+from exoactor_pose.fitting.hands import hand_pose, with_hand_landmarks
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.landmark_tracking import HandFinder, Tracker
 
-HOP = 1.0
+SEGMENT_SECONDS = 1.0
 """s of motion in a segment."""
-AHEAD = 1.0
+LOOKAHEAD_SECONDS = 1.0
 """s of frames after a segment that are seen before it is settled."""
-HELD = 0.5
+OVERLAP_SECONDS = 0.5
 """s of settled motion that the fit goes on from."""
-PAST = 2.5
+HAND_HISTORY_SECONDS = 2.5
 """s of landmarks before a segment from which hidden hands are told."""
-GONE = 2.0
+LOST_SECONDS = 2.0
 """s without the person after which the stream ends; less than a window, so that each has something to fit."""
-OVER = "The stream is closed."
+CLOSED = "The stream is closed."
 
 
 class MotionStream:
     """The motion of one person, segment by segment.
 
     The motion of a frame is out when ``delay`` more frames have come. Until then the stream keeps landmarks of a few
-    seconds and no pictures, however long it is.
+    seconds and no images, however long it is.
 
     Parameters
     ----------
     detector
-        What finds people and places landmarks; it is left open.
+        Finds people and their landmarks; it is left open.
     fps
         Frames per second.
     camera
@@ -63,9 +63,9 @@ class MotionStream:
     person
         Whom to follow where there are several: see `exoactor_pose.detection.people.Follower`.
     hands
-        What finds the landmarks of the hands.
+        Finds the landmarks of the hands.
     motion
-        What tells how the camera turns; None: it is taken as still.
+        Estimates how the camera turns; None: it is taken as still.
     weights
         Of the fit.
     """
@@ -86,19 +86,20 @@ class MotionStream:
     ) -> None:
         self.fps, self.camera, self.size, self.motion = fps, camera, (width, height), motion
         self.body, self.person_height, self.weights = body, person_height, weights
-        self.hop, self.ahead, self.held, self.past, self.gone = (
-            max(1, round(seconds * fps)) for seconds in (HOP, AHEAD, HELD, PAST, GONE)
+        self.hop, self.ahead, self.held, self.past, self.lost = (
+            max(1, round(seconds * fps))
+            for seconds in (SEGMENT_SECONDS, LOOKAHEAD_SECONDS, OVERLAP_SECONDS, HAND_HISTORY_SECONDS, LOST_SECONDS)
         )
         self.tracker = Tracker(detector, fps, person, hands, (motion,) if motion else ())
         self.start: int | None = None
         """Number of the frame that the motion starts with, the first in which the person was found."""
         self.ended = ""
-        """Why the stream ended before its last frame, or `OVER`; empty: it has not."""
+        """Why the stream ended before its last frame, or `CLOSED`; empty: it has not."""
         self.last: Fit | None = None
         """The fit of the last segment's frames."""
-        self._come = 0  # frames
+        self._received = 0  # frames
         self._settled = 0  # number of the frame up to which the motion is out
-        self._known: Known | None = None  # from `_first` on
+        self._previous: PreviousFit | None = None  # from `_first` on
 
     @property
     def delay(self) -> int:
@@ -117,16 +118,16 @@ class MotionStream:
         self.tracker([frame])
         if self.tracker.changed[-1] and self.start is not None:
             return self._end("there is another picture")
-        self._come += 1
-        there = [pose is not None for pose in self.tracker.poses[-self.gone :]]
-        if self.start is None and there[-1]:
-            self.start = self._settled = self._come - 1
-        elif not any(there) and self._known is None:  # nobody yet, or only for a moment
+        self._received += 1
+        visible = [pose is not None for pose in self.tracker.poses[-self.lost :]]
+        if self.start is None and visible[-1]:
+            self.start = self._settled = self._received - 1
+        elif not any(visible) and self._previous is None:  # nobody yet, or only for a moment
             self.tracker.drop(len(self.tracker.poses))
             self.start = None
-        elif not any(there) and len(there) == self.gone:
+        elif not any(visible) and len(visible) == self.lost:
             return self._end("nobody is there any more")
-        if self.start is None or self._come - self._settled < self.hop + self.ahead:
+        if self.start is None or self._received - self._settled < self.hop + self.ahead:
             return []
         return self._settle(self._settled + self.hop)
 
@@ -139,60 +140,59 @@ class MotionStream:
             Nobody was found in any frame.
         """
         if self.start is None:
-            raise BadInput(f"Nobody was found in {self._come} frames: use a video that shows one whole person.")
+            raise BadInput(f"Nobody was found in {self._received} frames: use a video that shows one whole person.")
         return [] if self.ended else self._end()
 
     def _end(self, reason: str = "") -> list[HumanMotion]:
         """Give out what is left, up to the last frame in which the person was found."""
-        kept = self.tracker.poses[: self._come - self.tracker.first]
+        kept = self.tracker.poses[: self._received - self.tracker.first]
         found = [number for number, pose in enumerate(kept, self.tracker.first + 1) if pose is not None]
-        self._come = max([self._settled, *found])
-        last = self._settle(self._come) if self._come > self._settled else []
-        self.ended = (
-            f"The motion ends at {self._come / self.fps:.1f} s: {reason}, what follows is left out." if reason else OVER
-        )
+        self._received = max([self._settled, *found])
+        last = self._settle(self._received) if self._received > self._settled else []
+        when = f"{self._received / self.fps:.1f} s"
+        self.ended = f"The motion ends at {when}: {reason}, what follows is left out." if reason else CLOSED
         self.tracker.close()
         return last
 
     def _settle(self, stop: int) -> list[HumanMotion]:
         """Fit what came, and give out the motion up to the frame ``stop``."""
-        seen = _between(self.tracker.landmarks(*self.size), self.tracker.first, self._come)
+        seen = _between(self.tracker.landmarks(*self.size), self.tracker.first, self._received)
         if self.motion:
-            turns = self.motion.turns(self.start, self._come)
+            turns = self.motion.turns(self.start, self._received)
             if turns is not None:
                 seen = replace(seen, camera_rotation=turns[seen.start - self.start :])
         first = self._first
-        window = _between(sharpened(seen), first, self._come)
+        window = _between(with_hand_landmarks(seen), first, self._received)
         if self.last is not None:  # which is the left leg is settled too
-            window = _headed(_between(self.last.seen, first, self._settled), window)
-        known = self._known and replace(self._known, state=self._known.state.part(slice(len(window))))
-        result = fit(window, self.camera, self.body, self.person_height, self.weights, known=known)
+            window = _with_head(_between(self.last.seen, first, self._settled), window)
+        previous = self._previous and replace(self._previous, state=self._previous.state.part(slice(len(window))))
+        result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous)
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
         self.last = replace(
             result, motion=_frames(motion, new), reprojection=result.reprojection[new],
-            untangled=_differing(window, result.seen, new),
+            swapped_frames=_changed_frames(window, result.seen, new),
         )  # fmt: skip
         self._settled = stop
-        self._known = Known(
-            result.state.part(slice(self._first - first, None)), stop - self._first, result.place
+        self._previous = PreviousFit(
+            result.state.part(slice(self._first - first, None)), stop - self._first, result.origin
         )  # fmt: skip
         self.tracker.drop(max(0, stop - self.past - self.tracker.first))
         return [self.last.motion]
 
 
-_SEEN = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
-_MOVED = ("transl", "global_orient", "body_pose", "hand_pose", "contacts", "confidence")
+_LANDMARK_FIELDS = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
+_MOTION_FIELDS = ("transl", "global_orient", "body_pose", "hand_pose", "contacts", "confidence")
 
 
 def _between(seen: Landmarks, first: int, stop: int) -> Landmarks:
     """The frames with numbers from ``first`` to before ``stop``."""
     part = slice(first - seen.start, stop - seen.start)
-    there = {name: value for name in _SEEN if (value := getattr(seen, name)) is not None}
+    there = {name: value for name in _LANDMARK_FIELDS if (value := getattr(seen, name)) is not None}
     return replace(seen, start=first, **{name: value[part] for name, value in there.items()})
 
 
-def _headed(head: Landmarks, seen: Landmarks) -> Landmarks:
+def _with_head(head: Landmarks, seen: Landmarks) -> Landmarks:
     """The same with other landmarks in the first frames."""
 
     def joined(first: np.ndarray | None, whole: np.ndarray | None) -> np.ndarray | None:
@@ -201,7 +201,7 @@ def _headed(head: Landmarks, seen: Landmarks) -> Landmarks:
     return replace(seen, image=joined(head.image, seen.image), world=joined(head.world, seen.world))
 
 
-def _differing(one: Landmarks, other: Landmarks, part: slice) -> int:
+def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:
     """In how many of some frames the landmarks differ."""
     differ = (one.image[part] != other.image[part]).any(axis=(1, 2))
     if one.world is not None:
@@ -211,7 +211,7 @@ def _differing(one: Landmarks, other: Landmarks, part: slice) -> int:
 
 def _frames(motion: HumanMotion, part: slice) -> HumanMotion:
     """Some of the frames of a motion."""
-    return replace(motion, **{name: getattr(motion, name)[part] for name in _MOVED})
+    return replace(motion, **{name: getattr(motion, name)[part] for name in _MOTION_FIELDS})
 
 
 def no_segment(segment: HumanMotion) -> None:
@@ -238,7 +238,7 @@ def follow(
     """
     seen, fits = [], []
 
-    def tell(segments: list[HumanMotion]) -> None:
+    def send(segments: list[HumanMotion]) -> None:
         for segment in segments:
             fits.append(source.last)
             on_segment(segment)
@@ -246,26 +246,30 @@ def follow(
     total = max(video.frame_count, 1)
     with closing(source.tracker):
         for number, frame in enumerate(video.frames(), 1):
-            tell(source.push(frame))
+            send(source.push(frame))
             if source.ended:
                 break
             seen.append(source.tracker.poses[-1] if source.tracker.poses else None)
             progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
-        tell(source.close())
+        send(source.close())
     motion = joined([each.motion for each in fits])
     seen = seen[source.start : source.start + len(motion)]
     landmarks = Landmarks(
         source.fps, *source.size, np.array([np.zeros((33, 3)) if pose is None else pose.image for pose in seen]), None,
         np.array([pose is not None for pose in seen]), start=source.start,
-        notes=(*source.tracker.follower.notes, *([source.ended] if source.ended != OVER else [])),
+        notes=(*source.tracker.follower.notes, *([source.ended] if source.ended != CLOSED else [])),
     )  # fmt: skip
     whole = replace(
-        fits[-1], motion=motion, reprojection=np.concatenate([each.reprojection for each in fits]),
-        height_px=float(np.median([each.height_px for each in fits])), untangled=sum(each.untangled for each in fits),
-    )  # fmt: skip
+        fits[-1],
+        motion=motion,
+        reprojection=np.concatenate([each.reprojection for each in fits]),
+        height_px=float(np.median([each.height_px for each in fits])),
+        swapped_frames=sum(each.swapped_frames for each in fits),
+    )
     return landmarks, whole
 
 
 def joined(segments: list[HumanMotion]) -> HumanMotion:
     """One motion of segments that follow each other."""
-    return replace(segments[0], **{name: np.concatenate([getattr(s, name) for s in segments]) for name in _MOVED})
+    fields = {name: np.concatenate([getattr(segment, name) for segment in segments]) for name in _MOTION_FIELDS}
+    return replace(segments[0], **fields)

@@ -24,8 +24,8 @@ from exoactor_pose.detection.detectors import Detector, Pose
 from exoactor_pose.detection.people import Person
 from exoactor_pose.estimator import MediapipeEstimator
 
-WHOLE_BODY, BODY = 133, 17
-HANDS = (91, 112)
+WHOLE_BODY_KEYPOINTS, BODY_KEYPOINTS = 133, 17
+FIRST_HAND_KEYPOINTS = (91, 112)
 """First keypoints of the left and the right hand; their 21 stand in MediaPipe's order."""
 _FACE = 23
 _COCO = (
@@ -37,7 +37,7 @@ _WHOLE = {
     "left_foot_index": 17, "left_heel": 19, "right_foot_index": 20, "right_heel": 22,
     "right_eye_outer": _FACE + 36, "right_eye_inner": _FACE + 39,
     "left_eye_inner": _FACE + 42, "left_eye_outer": _FACE + 45, "right_mouth": _FACE + 48, "left_mouth": _FACE + 54,
-    **{f"{side}_{part}": first + k for side, first in zip(("left", "right"), HANDS, strict=True)
+    **{f"{side}_{part}": first + k for side, first in zip(("left", "right"), FIRST_HAND_KEYPOINTS, strict=True)
        for part, k in (("thumb", 2), ("index", 5), ("pinky", 17))},
 }  # fmt: skip
 _NEAREST = {"eye": "eye", "mouth": "eye", "thumb": "wrist", "index": "wrist", "pinky": "wrist", "heel": "ankle",
@@ -63,13 +63,13 @@ def landmarks_of(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     for number, name in enumerate(LANDMARK_NAMES):
         if name in _COCO:
             image[number] = keypoints[_COCO.index(name)]
-        elif len(keypoints) == WHOLE_BODY:
+        elif len(keypoints) == WHOLE_BODY_KEYPOINTS:
             image[number] = keypoints[_WHOLE[name]]
         else:
             side, part = name.split("_")[:2]
             image[number, :2] = keypoints[_COCO.index(f"{side}_{_NEAREST[part]}"), :2]
-    hands = [keypoints[first : first + 21] for first in HANDS]
-    return image, np.stack(hands) if len(keypoints) == WHOLE_BODY else None
+    hands = [keypoints[first : first + 21] for first in FIRST_HAND_KEYPOINTS]
+    return image, np.stack(hands) if len(keypoints) == WHOLE_BODY_KEYPOINTS else None
 
 
 class VitposeDetector:
@@ -123,14 +123,16 @@ class VitposeDetector:
         if not self._labels:
             raise BadInput(f"The model {person_model} finds no people: none of its {len(labels)} labels is 'person'.")
         points = self._pose.config.num_labels
-        if points not in (BODY, WHOLE_BODY):
+        if points not in (BODY_KEYPOINTS, WHOLE_BODY_KEYPOINTS):
             raise BadInput(
-                f"The model {pose_model} gives {points} keypoints, but {BODY} or {WHOLE_BODY} are understood."
+                f"The model {pose_model} gives {points} keypoints, but {BODY_KEYPOINTS} or {WHOLE_BODY_KEYPOINTS} "
+                "are understood."
             )
         experts = getattr(self._pose.config.backbone_config, "num_experts", 1)
-        self._expert = None if experts < 2 else WHOLE_BODY_EXPERT if points == WHOLE_BODY and experts > 5 else 0
+        whole_body = points == WHOLE_BODY_KEYPOINTS and experts > WHOLE_BODY_EXPERT
+        self._expert = None if experts < 2 else WHOLE_BODY_EXPERT if whole_body else 0
 
-    def find(self, frames: list[np.ndarray]) -> list[list[Person]]:
+    def find_people(self, frames: list[np.ndarray]) -> list[list[Person]]:
         """The people in every frame."""
         outputs = self._run(self._person, self._person_processor(images=frames, return_tensors="pt"))
         found = self._person_processor.post_process_object_detection(
@@ -144,7 +146,7 @@ class VitposeDetector:
             people.append([_person(box) for box, label in zip(boxes, labels, strict=True) if label in self._labels])
         return people
 
-    def place(self, frames: list[np.ndarray], people: list[Person]) -> list[Pose | None]:
+    def find_landmarks(self, frames: list[np.ndarray], people: list[Person]) -> list[Pose | None]:
         """The landmarks of one person in every frame."""
         boxes = [[person.region] for person in people]
         inputs = self._pose_processor(frames, boxes=boxes, return_tensors="pt")
@@ -216,7 +218,7 @@ class VitposeEstimator(MediapipeEstimator):
     body_model
         Path of a licensed SMPL-X npz; empty: the project's own neutral body.
     person_height
-        Stature of the person in m; it sets the scale of the motion, since a picture cannot tell it.
+        Stature of the person in m; it sets the scale of the motion, since an image cannot tell it.
     fov_deg
         Horizontal field of view in degrees that is assumed where the video does not state its camera.
     min_confidence
@@ -230,7 +232,7 @@ class VitposeEstimator(MediapipeEstimator):
     max_seconds
         Length of video that is taken, in s.
     streaming
-        Tell the motion in segments while the rest is still being looked at; see backend mediapipe.
+        Give the motion out in segments while the rest is still being looked at; see backend mediapipe.
     moving_camera
         Look whether the camera turns, by what is behind the person; without, it is taken as still.
     min_quality, max_reprojection, max_skate, max_jerk, max_speed

@@ -11,7 +11,7 @@ WIDTH, HEIGHT, FOCAL, FPS = 320, 240, 300.0, 30.0
 K = np.array([[FOCAL, 0, WIDTH / 2 - 0.5], [0, FOCAL, HEIGHT / 2 - 0.5], [0, 0, 1]])
 INTRINSICS = (FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2)
 MARGIN = 350
-"""px painted beyond the first picture on every side."""
+"""px painted beyond the first image on every side."""
 NOISE = np.random.default_rng(1)
 ORIGIN = np.array([[1.0, 0, -MARGIN], [0, 1, -MARGIN], [0, 0, 1]])
 
@@ -28,20 +28,20 @@ def wall():
 
 
 def _seen(wall, homography):
-    """Picture of the wall after a homography of pixels, with a sensor's noise."""
-    picture = cv2.warpPerspective(wall, homography @ ORIGIN, (WIDTH, HEIGHT))
-    noise = NOISE.normal(0, 3, picture.shape)
-    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+    """Image of the wall after a homography of pixels, with a sensor's noise."""
+    image = cv2.warpPerspective(wall, homography @ ORIGIN, (WIDTH, HEIGHT))
+    noise = NOISE.normal(0, 3, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
 def _turned(wall, rotation):
     return _seen(wall, K @ rotation @ np.linalg.inv(K))
 
 
-def _person(picture, x):
-    """Put a person in a motley coat with a middle at ``x`` px into the picture; returns its landmarks."""
+def _person(image, x):
+    """Put a person in a motley coat with a middle at ``x`` px into the image; returns its landmarks."""
     coat = np.random.default_rng(2).integers(0, 255, (30, 18, 3)).astype(np.uint8).repeat(6, axis=0).repeat(6, axis=1)
-    picture[40:220, int(x - 54) : int(x + 54)] = coat
+    image[40:220, int(x - 54) : int(x + 54)] = coat
     return np.stack(np.meshgrid([x - 50, x, x + 50], np.linspace(42, 217, 11)), -1).reshape(-1, 2)
 
 
@@ -67,7 +67,7 @@ def test_a_turn_is_found_and_coming_back_too(wall):
     motion = _look([_turned(wall, r) for r in wanted])
     found, notes = motion.rotations()
     assert _error(found, wanted).max() < 0.3
-    assert _error(found[-1:], wanted[-1:])[0] < 0.05  # no drift: it is compared with the first picture again
+    assert _error(found[-1:], wanted[-1:])[0] < 0.05  # no drift: it is compared with the first image again
     assert len(notes) == 1
     assert "turns by up to 35 degrees" in notes[0]
 

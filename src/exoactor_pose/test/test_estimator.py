@@ -58,7 +58,7 @@ def test_walking_past_a_camera_that_turns_is_walking():
     made = generator(GenerateRequest("walk 1 m"))
     estimate = MediapipeEstimator(person_height=made.metrics["stature"], hands=False)(made.video)
     root = BodyModel.load().joints(estimate.motion)[:, 0]
-    assert np.linalg.norm((root[-1] - root[0])[:2] - [1.0, 0.0]) < 0.15  # the picture shows it in the middle throughout
+    assert np.linalg.norm((root[-1] - root[0])[:2] - [1.0, 0.0]) < 0.15  # the image shows it in the middle throughout
     assert any("camera turns" in note for note in estimate.metrics["notes"])
 
 
@@ -120,8 +120,8 @@ def test_models_that_are_not_there():
 def test_standard_error_stays_quiet():
     code = (
         "import numpy as np; from exoactor_pose.detection.detectors import MediapipeDetector, Person;"
-        "picture = np.zeros((240, 320, 3), np.uint8); detector = MediapipeDetector();"
-        "detector.find([picture]); detector.close()"
+        "image = np.zeros((240, 320, 3), np.uint8); detector = MediapipeDetector();"
+        "detector.find_people([image]); detector.close()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""

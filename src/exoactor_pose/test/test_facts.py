@@ -9,9 +9,9 @@ import pytest
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.video_quality import sight
-from exoactor_pose.detection.appearance import Looks
+from exoactor_pose.detection.appearance import AppearanceModel
 from exoactor_pose.detection.detectors import MediapipeDetector, Pose
-from exoactor_pose.detection.people import Person, company
+from exoactor_pose.detection.people import Person, has_company
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.landmark_tracking import Tracker, detect
@@ -28,24 +28,24 @@ def test_only_others_of_comparable_size_are_company():
         return Person(np.array([x, 100.0]), size)
 
     one = person(100.0, 100.0)
-    assert not company([one], one)
-    assert not company([one, person(300.0, 40.0)], one)  # far away
-    assert not company([one, person(105.0, 90.0)], one)  # found twice
-    assert company([one, person(300.0, 70.0)], one)
-    assert company([one, person(300.0, 70.0)], None)
-    assert not company([one], None)
+    assert not has_company([one], one)
+    assert not has_company([one, person(300.0, 40.0)], one)  # far away
+    assert not has_company([one, person(105.0, 90.0)], one)  # found twice
+    assert has_company([one, person(300.0, 70.0)], one)
+    assert has_company([one, person(300.0, 70.0)], None)
+    assert not has_company([one], None)
 
 
 class Overlooking:
-    """Finds and follows the same person in whole pictures, somebody else in bright ones that are less wide."""
+    """Finds and follows the same person in whole images, somebody else in bright ones that are less wide."""
 
     batch = 1
 
-    def find(self, frames):
+    def find_people(self, frames):
         one, other = Person(np.array([80.0, 100.0]), 100.0), Person(np.array([40.0, 100.0]), 70.0)
         return [[one] if frame.shape[1] == 320 else [other] * int(frame.mean() > 128) for frame in frames]
 
-    def place(self, frames, people):
+    def find_landmarks(self, frames, people):
         image = np.ones((33, 3))
         image[:, 0], image[:, 1] = np.linspace(60, 100, 33), np.linspace(50, 150, 33)
         return [Pose(image, person=person) for person in people]
@@ -67,7 +67,7 @@ def test_somebody_whom_the_detector_overlooks_is_found_on_the_side_of_the_person
 
 
 def figure(shirt, trousers=BLUE, lean=0.0, light=1.0):
-    """A picture of somebody in plain clothes who leans to the side by an angle in rad, and the landmarks."""
+    """An image of somebody in plain clothes who leans to the side by an angle in rad, and the landmarks."""
     place = np.zeros((33, 3))
     place[:, 2] = 1.0
     for k, x, y in ((11, 14, -60), (12, -14, -60), (23, 10, 0), (24, -10, 0), (13, 24, -30), (14, -24, -30),
@@ -86,22 +86,22 @@ def figure(shirt, trousers=BLUE, lean=0.0, light=1.0):
     return (image * light).astype(np.uint8), place
 
 
-def alike(figures, fps=10.0):
-    looks = Looks(fps)
-    for image, place in figures:
-        looks(image, place)
-    return looks.alike(np.ones(len(figures), bool))
+def similarity(figures, fps=10.0):
+    model = AppearanceModel(fps)
+    for image, landmarks in figures:
+        model(image, landmarks)
+    return model.similarity(np.ones(len(figures), bool))
 
 
 def test_bending_and_light_change_no_looks():
-    told = alike([figure(RED, lean=0.06 * k) for k in range(25)])
+    told = similarity([figure(RED, lean=0.06 * k) for k in range(25)])
     assert np.isnan(told[:3]).all()  # nothing was seen before
     assert np.nanmin(told) > 0.9
-    assert np.nanmin(alike([figure(RED, light=1 - 0.015 * k) for k in range(20)])) > 0.8
+    assert np.nanmin(similarity([figure(RED, light=1 - 0.015 * k) for k in range(20)])) > 0.8
 
 
 def test_a_bare_arm_before_the_trunk_changes_no_looks():
-    """Seen from the side, shoulders and hips are at one place in the picture, and an arm may hang before them."""
+    """Seen from the side, shoulders and hips are at one place in the image, and an arm may hang before them."""
 
     def aside(skin):
         image, place = figure(RED)
@@ -111,14 +111,14 @@ def test_a_bare_arm_before_the_trunk_changes_no_looks():
         cv2.line(image, (120, 50), (120 if skin else 150, 110), (220, 180, 150), 9)
         return image, place
 
-    assert np.nanmin(alike([aside(False)] * 10 + [aside(True)] * 10)) > 0.75
+    assert np.nanmin(similarity([aside(False)] * 10 + [aside(True)] * 10)) > 0.75
 
 
 @pytest.mark.parametrize("fps", [10.0, 15.0, 30.0])
 @pytest.mark.parametrize("after", [{"shirt": BLUE}, {"shirt": RED, "trousers": (60, 140, 60)}])
 def test_one_garment_of_another_colour_is_told_when_it_changes(fps, after):
     half = round(fps)
-    told = alike([figure(RED)] * half + [figure(**after)] * half, fps)
+    told = similarity([figure(RED)] * half + [figure(**after)] * half, fps)
     assert np.nanmin(told) < 0.3
     assert np.nanargmin(told) / fps == pytest.approx(1.0, abs=0.15)
 
@@ -126,7 +126,7 @@ def test_one_garment_of_another_colour_is_told_when_it_changes(fps, after):
 def test_legs_behind_a_table_tell_nothing():
     seen, hidden = figure(RED), figure(RED, trousers=(120, 90, 60))
     hidden[1][23:29, 2] = 0.1
-    assert np.nanmin(alike([seen] * 10 + [hidden] * 10)) > 0.9
+    assert np.nanmin(similarity([seen] * 10 + [hidden] * 10)) > 0.9
 
 
 # --- the whole way, with MediaPipe ---

@@ -13,7 +13,7 @@ from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.fit import Weights, fit
 from exoactor_pose.fitting.initial import initial_pose
-from exoactor_pose.fitting.left_right_swaps import untangle
+from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
 from exoactor_pose.fitting.skeleton import POSE, VARIABLES, Skeleton, State
 
 FPS = 30.0
@@ -177,7 +177,7 @@ def walk_on_the_spot(body, frames=60):
 
 def test_swapped_legs_and_mirrored_forearms_are_undone(body):
     clean = seen_by(Camera(520, 520, 320, 240, pitch=0.1, height=1.4), body, walk_on_the_spot(body), noise_px=1.0)
-    assert untangle(clean)[1] == 0
+    assert fix_left_right_swaps(clean)[1] == 0
     image, world = clean.image.copy(), clean.world.copy()
     left, swapped, mirrored = np.arange(23, 33, 2), slice(15, 35), slice(46, 54)
     for points in (image, world):
@@ -186,7 +186,7 @@ def test_swapped_legs_and_mirrored_forearms_are_undone(body):
     assert np.abs(shift).min() > 0.1
     for hand in (15, 17, 19, 21):
         world[mirrored, hand, 2] += shift
-    mended, count = untangle(replace(clean, image=image, world=world))
+    mended, count = fix_left_right_swaps(replace(clean, image=image, world=world))
     np.testing.assert_array_equal(mended.image, clean.image)
     np.testing.assert_allclose(mended.world, clean.world, atol=1e-12)
     assert count == 28
@@ -199,7 +199,7 @@ def test_legs_that_swap_by_way_of_a_lost_frame_are_undone(body):
     for points in (image, world):
         points[swapped, left], points[swapped, left + 1] = points[swapped, left + 1], points[swapped, left].copy()
         points[lost, left] = points[lost, left + 1] = 0.5 * (points[lost, left] + points[lost, left + 1])
-    mended, _ = untangle(replace(clean, image=image, world=world))
+    mended, _ = fix_left_right_swaps(replace(clean, image=image, world=world))
     rest = np.arange(len(clean)) != lost
     np.testing.assert_array_equal(mended.image[rest], clean.image[rest])
     assert mended.image[lost, 27, 2] < 0.2  # and the frame between counts little
@@ -239,7 +239,7 @@ def test_derivatives_of_the_skeleton(body):
         step = h * np.eye(VARIABLES + skeleton.shapes + 3)[k]
         moved = skeleton.points(state.moved(np.tile(step[:VARIABLES], (frames, 1)), step[VARIABLES:]))
         derivative = points.by_variable[..., k] if k < VARIABLES else points.by_shape[..., k - VARIABLES]
-        np.testing.assert_allclose((moved.places - points.places) / h, derivative, atol=2e-5)
+        np.testing.assert_allclose((moved.positions - points.positions) / h, derivative, atol=2e-5)
         derivative = points.mass_by_variable[..., k] if k < VARIABLES else points.mass_by_shape[..., k - VARIABLES]
         np.testing.assert_allclose((moved.mass - points.mass) / h, derivative, atol=2e-5)
 

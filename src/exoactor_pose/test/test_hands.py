@@ -5,7 +5,14 @@ from exoactor_core.body import HUMAN_JOINT_NAMES, BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
-from exoactor_pose.fitting.hands import HandFinder, bends_in_space, finger_bends, hand_pose, hand_region, sharpened
+from exoactor_pose.fitting.hands import (
+    HandFinder,
+    bends_in_space,
+    finger_bends,
+    hand_pose,
+    hand_region,
+    with_hand_landmarks,
+)
 
 FPS = 30.0
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
@@ -113,12 +120,14 @@ def test_one_wrong_look_does_not_open_a_fist():
 
 def test_sharpened_knuckles():
     landmarks = seen([hand({})] * 12, confidence=np.stack([np.ones(12), np.full(12, 0.4)]))
-    result = sharpened(landmarks)
+    result = with_hand_landmarks(landmarks)
     index, other = (LANDMARK_NAMES.index(f"{side}_index") for side in ("left", "right"))
     knuckle, wrist, middle = (landmarks.hands[:, 0, k, :2] for k in (5, 0, 9))
     np.testing.assert_allclose(result.image[:, index, :2], knuckle + 0.17 * (middle - wrist), atol=0.5)
     np.testing.assert_array_equal(result.image[:, other], landmarks.image[:, other])  # too unsure
-    assert sharpened(Landmarks(FPS, 640, 480, landmarks.image, None, landmarks.found)).image is landmarks.image
+    assert (
+        with_hand_landmarks(Landmarks(FPS, 640, 480, landmarks.image, None, landmarks.found)).image is landmarks.image
+    )
 
 
 def test_region_around_a_hand():

@@ -8,8 +8,8 @@ from exoactor_core.errors import BadInput
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import MediapipeDetector
-from exoactor_pose.detection.people import Follower, Person, colours, similarity
-from exoactor_pose.video.cuts import PERHAPS, SURELY, CutFinder, longest_stretch
+from exoactor_pose.detection.people import Follower, Person, bhattacharyya, colour_histogram
+from exoactor_pose.video.cuts import CERTAIN_CUT, POSSIBLE_CUT, CutFinder, longest_stretch
 from exoactor_pose.video.landmark_tracking import detect
 
 FPS = 15.0
@@ -20,7 +20,7 @@ RED, BLUE, GREY = (200, 40, 40), (40, 40, 200), (128, 128, 128)
 
 
 def scene(*people):
-    """A picture of people, each (x, size, colour): a coloured body in a grey room; and what a detector finds in it."""
+    """An image of people, each (x, size, colour): a coloured body in a grey room; and what a detector finds in it."""
     image = np.full((240, 480, 3), GREY, np.uint8)
     found = []
     for x, size, colour in people:
@@ -46,7 +46,7 @@ def test_of_equal_people_the_most_central_is_followed_and_it_is_said():
     follower = Follower()
     assert follower.find(image, people, 1.5) is people[1]
     (note,) = follower.notes
-    assert "3 people of about equal size are in the picture at 1.5 s: number 1 from the left" in note
+    assert "3 people of about equal size are in the image at 1.5 s: number 1 from the left" in note
 
 
 def test_somebody_larger_who_comes_later_is_told_once():
@@ -54,17 +54,17 @@ def test_somebody_larger_who_comes_later_is_told_once():
     small, large = (100, 60, RED), (300, 120, BLUE)
     assert follow(follower, [(small,), (small,), (small, large), (small, large)]) == [100] * 4
     (note,) = follower.notes
-    assert "much larger than the person followed is in the picture at 0.2 s" in note
+    assert "much larger than the person followed is in the image at 0.2 s" in note
 
 
 def test_colours_tell_people_apart():
     image, (red, blue) = scene((100, 100, RED), (300, 100, BLUE))
-    a, b = colours(image, red), colours(image, blue)
+    a, b = colour_histogram(image, red), colour_histogram(image, blue)
     assert a.sum() == pytest.approx(1.0)
-    assert similarity(a, a) == pytest.approx(1.0)
-    assert similarity(a, b) < 0.3
+    assert bhattacharyya(a, a) == pytest.approx(1.0)
+    assert bhattacharyya(a, b) < 0.3
     outside = Person(np.array([-50.0, 500.0]), 80.0)
-    assert np.isfinite(colours(image, outside)).all()
+    assert np.isfinite(colour_histogram(image, outside)).all()
 
 
 def follow(follower, frames, fps=10.0):
@@ -72,10 +72,10 @@ def follow(follower, frames, fps=10.0):
     xs = []
     for k, frame in enumerate(frames):
         image, people = scene(*frame)
-        follower.look_round(people, k / fps)
+        follower.observe(people, k / fps)
         person = follower.find(image, people, k / fps)
         if person is not None:
-            follower.follow(image, person, k / fps)
+            follower.update(image, person, k / fps)
         xs.append(None if person is None else person.centre[0])
     return xs
 
@@ -103,7 +103,7 @@ def test_another_person_is_not_taken_for_one_who_left():
 
 
 def walk(frames, x=100.0, speed=1.0):
-    """Landmarks of a person of size 100 px who stands upright and moves to the right, in a picture of 640x480."""
+    """Landmarks of a person of size 100 px who stands upright and moves to the right, in an image of 640x480."""
     image = np.ones((frames, 33, 3))
     spread = np.random.default_rng(0).normal(size=(33, 2)) * [10, 25]
     spread[23:25] = 0
@@ -135,7 +135,7 @@ def test_after_a_cut_the_longest_stretch_is_used():
 
 
 def test_a_jump_of_the_person_is_a_cut():
-    """Two takes of the same scene: the picture hardly changes, but nobody moves 40 cm between two frames."""
+    """Two takes of the same scene: the image hardly changes, but nobody moves 40 cm between two frames."""
     used = stretch(np.concatenate([walk(40), walk(60, x=165)]))
     assert (used.start, used.stop) == (40, 100)
     assert used.notes[0] == "The video is cut at 1.3 s."
@@ -176,11 +176,11 @@ def test_empty_stretches_are_told_and_long_ones_not_bridged():
 def test_leaving_the_picture_is_told(back, words):
     image, found = walk(90, x=600, speed=0.7), np.ones(90, bool)
     found[60 : 75 if back else 90] = False
-    assert f"leaves the picture at the right at 2.0 s {words}" in stretch(image, found).notes[0]
+    assert f"leaves the image at the right at 2.0 s {words}" in stretch(image, found).notes[0]
 
 
 def room(shift=0, seed=0):
-    """A picture of a room with much in it, moved sideways as by a camera that pans."""
+    """An image of a room with much in it, moved sideways as by a camera that pans."""
     rng = np.random.default_rng(seed)
     wide = cv2.resize(rng.integers(0, 255, (12, 40, 3)).astype(np.uint8), (1600, 240), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(wide[:, 100 + shift : 420 + shift])
@@ -197,14 +197,14 @@ def test_cuts_in_pictures():
 def test_light_and_flashes_are_told_from_another_scene():
     found = CutFinder()
     warm = (room() * [0.9, 0.5, 0.3]).astype(np.uint8)
-    told = [found(picture) for picture in (room(), warm, warm, np.full_like(warm, 255), warm, warm, room(seed=1))]
-    assert told == [0, PERHAPS, 0, PERHAPS, 0, 0, SURELY]
+    told = [found(image) for image in (room(), warm, warm, np.full_like(warm, 255), warm, warm, room(seed=1))]
+    assert told == [0, POSSIBLE_CUT, 0, POSSIBLE_CUT, 0, 0, CERTAIN_CUT]
 
 
 def test_another_scene_is_a_cut_though_the_person_goes_on():
     """As between two videos of the same motion, which the generator made with two seeds."""
     changed = np.zeros(60, int)
-    changed[30] = SURELY
+    changed[30] = CERTAIN_CUT
     used = longest_stretch(walk(60), np.ones(60, bool), np.full(60, 100.0), changed, 30.0, 640, 480)
     assert used.cuts == (30,)
 
@@ -286,11 +286,11 @@ def test_a_detector_that_finds_only_upright_people_is_shown_turned_pictures(turn
 
         batch = 1
 
-        def find(self, frames):
+        def find_people(self, frames):
             person = Person(np.array([32.0, 32.0]), 60.0)
             return [[person] if frame[:8].mean() > 200 else [] for frame in frames]
 
-        def place(self, frames, people):
+        def find_landmarks(self, frames, people):
             raise AssertionError("nobody is there")
 
     image = np.zeros((64, 64, 3), np.uint8)
@@ -321,7 +321,7 @@ def test_half_a_person_is_refused(clips, detector):
     seen = detect(Video.from_frames(clips[0][:8], FPS), detector)
     head, hip = seen.image[:, 0, 1].min(), seen.image[:, 23, 1].mean()
     upper = [cv2.resize(frame[int(head) - 15 : int(hip) + 10], (480, 240)) for frame in clips[0][:8, :, 64:320]]
-    with pytest.raises(BadInput, match=r"Only the upper half of the person is in the picture in .* of the frames"):
+    with pytest.raises(BadInput, match=r"Only the upper half of the person is in the image in .* of the frames"):
         detect(Video.from_frames(upper, FPS), detector)
 
 

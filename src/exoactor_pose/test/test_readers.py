@@ -17,7 +17,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
 from exoactor_pose.file import FileReader
 from exoactor_pose.importers import read, recognises
-from exoactor_pose.importers.place import floor_under
+from exoactor_pose.importers.placement import floor_under
 
 joblib = pytest.importorskip("joblib")
 

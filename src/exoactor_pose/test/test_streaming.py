@@ -82,10 +82,10 @@ class Told:
     def _number(frame):
         return int(frame[0, 0, 0]) + 251 * int(frame[0, 0, 1])
 
-    def find(self, frames):
+    def find_people(self, frames):
         return [[p] if (p := self._person(self._number(frame))) else [] for frame in frames]
 
-    def place(self, frames, people):
+    def find_landmarks(self, frames, people):
         numbers = [self._number(frame) for frame in frames]
         return [None if self.hidden[k] else Pose(self.image[k], self.world[k], person=self._person(k)) for k in numbers]
 
@@ -194,7 +194,7 @@ def test_the_stream_ends_at_a_cut(body):
         shown = frame if number < 40 else np.where(np.arange(3) == 0, 250, 0).astype(np.uint8) + 0 * frame
         shown[0, 0] = frame[0, 0]
         done += sum(len(s) for s in source.push(shown))
-    assert "ends at 2.7 s: there is another picture" in source.ended
+    assert "ends at 2.7 s: there is another image" in source.ended
     assert done == 40
     assert source.close() == []
 

@@ -43,7 +43,7 @@ def save_people(folder, kind="RTDetr", labels=LABELS):
 
 
 def save_pose(folder, keypoints=133, experts=1, seeing=False):
-    """A ViTPose; ``seeing``: made so that its heatmaps are high where the picture is bright."""
+    """A ViTPose; ``seeing``: made so that its heatmaps are high where the image is bright."""
     torch.manual_seed(2)
     backbone = transformers.VitPoseBackboneConfig(
         image_size=list(POSE_SIZE.values()), patch_size=[16, 16], hidden_size=8, num_hidden_layers=1,
@@ -104,14 +104,14 @@ def test_a_body_without_feet_says_so():
 
 @pytest.mark.parametrize(("x", "y"), [(60, 40), (100, 90), (81, 63)])
 def test_a_bright_spot_is_found_where_it_is(folders, x, y):
-    """From the box through crop, network and heatmap back to the picture's pixels, in a batch of unequal boxes."""
+    """From the box through crop, network and heatmap back to the image's pixels, in a batch of unequal boxes."""
     detector = VitposeDetector(folders["people"], folders["seeing"], device="cpu")
     frame = np.zeros((160, 160, 3), np.uint8)
     frame[y - 4 : y + 5, x - 4 : x + 5] = 255
     boxes = [[40.0, 20.0, 80.0, 100.0], [50.0, 30.0, 60.0, 70.0]]
-    poses = detector.place([frame, frame], [Person(np.zeros(2), 1.0, box) for box in boxes])
+    poses = detector.find_landmarks([frame, frame], [Person(np.zeros(2), 1.0, box) for box in boxes])
     for pose, box in zip(poses, boxes, strict=True):
-        step = 16 * 1.25 * max(box[3], box[2] * 4 / 3) / 256  # px of the picture per patch
+        step = 16 * 1.25 * max(box[3], box[2] * 4 / 3) / 256  # px of the image per patch
         np.testing.assert_allclose(pose.image[0, :2], [x, y], atol=0.75 * step)
         assert pose.world is None
         assert pose.hands.shape == (2, 21, 3)
@@ -128,7 +128,7 @@ def test_a_known_heatmap_becomes_known_pixels(folders, monkeypatch):
     monkeypatch.setattr(detector, "_run", lambda model, inputs: output)
     frames = [np.zeros((200, 200, 3), np.uint8)] * 2
     boxes = [[10.0, 20.0, 60.0, 80.0], [30.0, 50.0, 90.0, 60.0]]  # of the crop's own shape, and broader
-    poses = detector.place(frames, [Person(np.zeros(2), 1.0, box) for box in boxes])
+    poses = detector.find_landmarks(frames, [Person(np.zeros(2), 1.0, box) for box in boxes])
     nose, wrist = LANDMARK_NAMES.index("nose"), LANDMARK_NAMES.index("right_wrist")
     width, height = 1.25 * 60, 1.25 * 80
     for landmark, k in ((nose, 0), (wrist, 10)):
@@ -147,7 +147,7 @@ def test_people_of_a_batch_are_those_of_single_frames(folders, tmp_path, kind):
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 255, (90, 120, 3)).astype(np.uint8) for _ in range(3)]
     detector = VitposeDetector(people, folders["body"], min_confidence=0.0, device="cpu")
-    together, alone = detector.find(frames), [detector.find([frame])[0] for frame in frames]
+    together, alone = detector.find_people(frames), [detector.find_people([frame])[0] for frame in frames]
     assert all(together)
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_allclose([p.region for p in a], [p.region for p in b], atol=0.1)
@@ -157,7 +157,7 @@ def test_people_of_a_batch_are_those_of_single_frames(folders, tmp_path, kind):
             assert 0 <= y <= y + height <= 90.001
             np.testing.assert_allclose(person.centre, [x + width / 2, y + height / 2])
     detector.min_confidence = 1.0
-    assert detector.find(frames) == [[], [], []]
+    assert detector.find_people(frames) == [[], [], []]
 
 
 def test_batches_give_the_same_landmarks(folders, monkeypatch):
@@ -167,7 +167,7 @@ def test_batches_give_the_same_landmarks(folders, monkeypatch):
     results = []
     for batch in (1, 2, 4):
         detector = VitposeDetector(folders["people"], folders["whole"], device="cpu", batch=batch)
-        monkeypatch.setattr(detector, "find", lambda some: [[somebody] for _ in some])
+        monkeypatch.setattr(detector, "find_people", lambda some: [[somebody] for _ in some])
         tracker = Tracker(detector, 30.0)
         for k in range(0, 5, batch):
             tracker(frames[k : k + batch])
@@ -182,7 +182,9 @@ def test_batches_give_the_same_landmarks(folders, monkeypatch):
 
 def test_a_mixture_of_experts_loads(folders, tmp_path):
     detector = VitposeDetector(folders["people"], save_pose(tmp_path / "moe", 133, experts=6), device="cpu")
-    (pose,) = detector.place([np.zeros((90, 120, 3), np.uint8)], [Person(np.zeros(2), 1.0, [0.0, 0.0, 50.0, 80.0])])
+    (pose,) = detector.find_landmarks(
+        [np.zeros((90, 120, 3), np.uint8)], [Person(np.zeros(2), 1.0, [0.0, 0.0, 50.0, 80.0])]
+    )
     assert pose.image.shape == (33, 3)
 
 

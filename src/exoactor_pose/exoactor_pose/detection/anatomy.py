@@ -42,24 +42,24 @@ SOLE_JOINTS = np.array([7, 10, 8, 11])
 
 
 def landmark_points(body: BodyModel, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks on the rest body: the joints that carry them (33,), and their places from those joints (33, 3) m."""
+    """Landmarks on the rest body: the joints that carry them (33,), and their offsets from those joints (33, 3) m."""
     rest, sole = body.rest_joints(betas), body.rest_foot_points(betas)
     names = list(body.joint_names)
-    carriers, places = [], []
+    carriers, offsets = [], []
     for name in LANDMARK_NAMES:
         side, part = name.split("_", 1) if "_" in name else ("left", name)
         mirror = np.array([1.0 if side == "left" else -1.0, 1.0, 1.0])
         if part in _HEAD:
-            carrier, place = names.index("head"), mirror * _HEAD[part]
+            carrier, from_joint = names.index("head"), mirror * _HEAD[part]
         else:
             moved_by, measured_from, offset = _LIMB[part]
             carrier = names.index(moved_by if moved_by == "pelvis" else f"{side}_{moved_by}")
             point = f"{side}_{measured_from}"
             start = sole[_SOLE_ORDER.index(point)] if point in _SOLE_ORDER else rest[names.index(point)]
-            place = start + mirror * offset - rest[carrier]
+            from_joint = start + mirror * offset - rest[carrier]
         carriers.append(carrier)
-        places.append(place)
-    return np.array(carriers), np.array(places)
+        offsets.append(from_joint)
+    return np.array(carriers), np.array(offsets)
 
 
 # Trust in each landmark: the face is small and rigid, hands and toes wander.

@@ -1,4 +1,4 @@
-"""How much the person in a video looks the same throughout: the colours of the clothes, frame after frame.
+"""How similar the person in a video looks throughout: the colours of the clothes, frame after frame.
 
 Colours are taken at points of the body that the landmarks place: so a body that turns, bends or sits keeps them. The
 upper and the lower half are compared each for itself, as shares of colours with soft edges (Lab; light changes the
@@ -12,31 +12,31 @@ from itertools import product
 import cv2
 import numpy as np
 
-RATE = 10.0
-"""Looks a second."""
-SECONDS = 0.3
-"""Looks over this time count as one."""
-SHADES = (12, 16, 16)
+SAMPLE_RATE = 10.0
+"""Frames a second that are sampled."""
+WINDOW_SECONDS = 0.3
+"""Samples over this time are compared as one."""
+HISTOGRAM_BINS = (12, 16, 16)
 """Steps of L, a and b..."""
-LOWEST, RANGE = np.array([0.0, -64.0, -64.0]), np.array([100.0, 128.0, 128.0])
+LAB_MIN, LAB_RANGE = np.array([0.0, -64.0, -64.0]), np.array([100.0, 128.0, 128.0])
 """...from here on, over as much: stronger colours are rare."""
-SOFT = (1.5, 1.0, 1.0)
+BIN_SPREAD = (1.5, 1.0, 1.0)
 """Standard deviation of a colour's share, in steps."""
-SEEN = 0.5
+MIN_VISIBILITY = 0.5
 """Visibility of a landmark in [0, 1] from which it says where the body is."""
-ENOUGH = 6
-"""Points in the picture that make a look."""
+MIN_POINTS = 6
+"""Points in the image that make a sample."""
 TRUNK = (11, 12, 23, 24)
 LIMBS = (((11, 13), (12, 14), (13, 15), (14, 16)), ((23, 25), (24, 26), (25, 27), (26, 28)))
 """Of the upper and of the lower half: first and last landmark."""
-STOUT = 0.15
+MIN_TRUNK_HALF_WIDTH = 0.15
 """Half the width of a trunk seen from the side, in its lengths: arms hang before its middle."""
-_MIDDLES = [np.arange(n) + 0.5 for n in SHADES]
-_ALONG = np.linspace(0.2, 0.8, 5)
+_BIN_CENTRES = [np.arange(n) + 0.5 for n in HISTOGRAM_BINS]
+_FRACTIONS = np.linspace(0.2, 0.8, 5)
 
 
-class Looks:
-    """Feed it every frame of a video in order, then ask for `alike`.
+class AppearanceModel:
+    """Feed it every frame of a video in order, then ask for `similarity`.
 
     Parameters
     ----------
@@ -45,19 +45,19 @@ class Looks:
     """
 
     def __init__(self, fps: float) -> None:
-        self.fps, self.every = fps, max(1, round(fps / RATE))
+        self.fps, self.every = fps, max(1, round(fps / SAMPLE_RATE))
         self._frame = 0
-        self._looks: list[np.ndarray] = []
+        self._histograms: list[np.ndarray] = []
 
     def __call__(self, frame: np.ndarray, landmarks: np.ndarray | None) -> None:
         """Take the next frame, (H, W, 3) uint8 RGB, and the landmarks (33, 3): x px, y px, visibility; None: nobody."""
         if self._frame % self.every == 0:
-            unseen = np.full((2, np.prod(SHADES)), np.nan, np.float32)
-            self._looks.append(unseen if landmarks is None else _look(frame, landmarks))
+            unseen = np.full((2, np.prod(HISTOGRAM_BINS)), np.nan, np.float32)
+            self._histograms.append(unseen if landmarks is None else _sample(frame, landmarks))
         self._frame += 1
 
-    def alike(self, found: np.ndarray) -> np.ndarray:
-        """How much the person looks like all that was seen of it before.
+    def similarity(self, found: np.ndarray) -> np.ndarray:
+        """Similarity of the person's colours to all that was seen of them before.
 
         Parameters
         ----------
@@ -66,30 +66,30 @@ class Looks:
 
         Returns
         -------
-        (T,) in [0, 1], of the half that is less alike; NaN where it cannot be told.
+        (T,) in [0, 1], of the half that is less similar; NaN where it is unknown.
         """
-        looks = np.array(self._looks).copy()
-        looks[~found[:: self.every]] = np.nan
-        known = ~np.isnan(looks[..., :1])
-        total = np.cumsum(np.where(known, looks, 0.0), axis=0, dtype=float)
+        histograms = np.array(self._histograms).copy()
+        histograms[~found[:: self.every]] = np.nan
+        known = ~np.isnan(histograms[..., :1])
+        total = np.cumsum(np.where(known, histograms, 0.0), axis=0, dtype=float)
         count = np.cumsum(known, axis=0)
-        span = max(1, round(SECONDS * self.fps / self.every))
-        alike = np.full(len(looks), np.nan)
-        for k in range(span - 1, len(looks) - span):
+        span = max(1, round(WINDOW_SECONDS * self.fps / self.every))
+        similarity = np.full(len(histograms), np.nan)
+        for k in range(span - 1, len(histograms) - span):
             now, before = count[k + span] - count[k], count[k]
             both = ((now > span / 2) & (before >= span))[:, 0]  # halves
             if both.any():
                 new, old = (total[k + span] - total[k]) / np.maximum(now, 1), total[k] / np.maximum(before, 1)
-                alike[k + 1] = np.sqrt(new * old).sum(axis=-1)[both].min()
-        return alike.repeat(self.every)[: self._frame]
+                similarity[k + 1] = np.sqrt(new * old).sum(axis=-1)[both].min()
+        return similarity.repeat(self.every)[: self._frame]
 
 
-def _look(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def _sample(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(2, C) shares of colours of the upper and the lower half of the body; NaN of a half that is not seen."""
-    at, seen = landmarks[:, :2], landmarks[:, 2] > SEEN
+    at, seen = landmarks[:, :2], landmarks[:, 2] > MIN_VISIBILITY
     halves = []
     for half, limbs in enumerate(LIMBS):
-        points = [at[a] + t * (at[b] - at[a]) for a, b in limbs if seen[[a, b]].all() for t in _ALONG]
+        points = [at[a] + t * (at[b] - at[a]) for a, b in limbs if seen[[a, b]].all() for t in _FRACTIONS]
         if half == 0 and seen[list(TRUNK)].all():
             points += _trunk(at)
         halves.append(_colours(frame, np.array(points).reshape(-1, 2)))
@@ -101,18 +101,18 @@ def _trunk(at: np.ndarray) -> list[np.ndarray]:
     top, bottom = at[[11, 12]].mean(axis=0), at[[23, 24]].mean(axis=0)
     across = np.array([top[1] - bottom[1], bottom[0] - top[0]])
     wide = abs((at[11] - at[12]) @ across) / max(across @ across, 1.0)  # in lengths of the trunk
-    half = max(0.35 * wide, STOUT)
-    return [top + v * (bottom - top) + u * half * across for u, v in product((-1, -0.5, 0, 0.5, 1), _ALONG)]
+    half = max(0.35 * wide, MIN_TRUNK_HALF_WIDTH)
+    return [top + v * (bottom - top) + u * half * across for u, v in product((-1, -0.5, 0, 0.5, 1), _FRACTIONS)]
 
 
 def _colours(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(C,) shares of colours at points (N, 2) px, as far as they are in the picture; NaN where these are too few."""
+    """(C,) shares of colours at points (N, 2) px, as far as they are in the image; NaN where these are too few."""
     at = np.round(points).astype(int)
     at = at[np.all((at >= 0) & (at < [frame.shape[1], frame.shape[0]]), axis=1)]
-    if len(at) < ENOUGH:
-        return np.full(np.prod(SHADES), np.nan, np.float32)
+    if len(at) < MIN_POINTS:
+        return np.full(np.prod(HISTOGRAM_BINS), np.nan, np.float32)
     colours = cv2.cvtColor(frame[at[:, 1], at[:, 0]][None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
-    steps = (colours - LOWEST) / RANGE * SHADES
-    near = [np.exp(-0.5 * ((steps[:, k, None] - _MIDDLES[k]) / SOFT[k]) ** 2) for k in range(3)]
+    steps = (colours - LAB_MIN) / LAB_RANGE * HISTOGRAM_BINS
+    near = [np.exp(-0.5 * ((steps[:, k, None] - _BIN_CENTRES[k]) / BIN_SPREAD[k]) ** 2) for k in range(3)]
     shares = np.einsum("ni,nj,nk->ijk", *near).ravel()
     return (shares / shares.sum()).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Who is in a single picture: what other stages ask the detector for, through the entry point ``exoactor.people``."""
+"""Who is in a single image: what other stages ask the detector for, through the entry point ``exoactor.people``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from exoactor_core.stages import Figure
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.detectors import MediapipeDetector
 
-SEEN = 0.5
+MIN_VISIBILITY = 0.5
 """Visibility in [0, 1] from which a landmark counts as seen."""
-SAME = 0.5
+SAME_PERSON_OVERLAP = 0.5
 """Overlap of two boxes, as a share of the smaller, from which they are one person found twice."""
-_ENDS = [LANDMARK_NAMES.index(name) for name in ("nose", "left_ankle", "right_ankle")]
+_EXTREMITIES = [LANDMARK_NAMES.index(name) for name in ("nose", "left_ankle", "right_ankle")]
 
 
 class MediapipePeople:
-    """Finds people, and what looks like them, in pictures, with MediaPipe.
+    """Finds people, and what looks like them, in images, with MediaPipe.
 
     Parameters
     ----------
@@ -32,26 +32,26 @@ class MediapipePeople:
     def __init__(self, min_confidence: float = 0.5) -> None:
         self._detector = MediapipeDetector(min_confidence=min_confidence)
 
-    def __call__(self, picture: np.ndarray) -> list[Figure]:
-        """Everybody in a picture (H, W, 3) uint8 RGB, the largest first."""
+    def __call__(self, image: np.ndarray) -> list[Figure]:
+        """Everybody in an image (H, W, 3) uint8 RGB, the largest first."""
         found: list[Figure] = []
-        limit = np.array(picture.shape[1::-1], float)
-        for person in sorted(self._detector.find([picture])[0], key=lambda p: -p.size):
-            pose = self._detector.place([picture], [person])[0]
+        limit = np.array(image.shape[1::-1], float)
+        for person in sorted(self._detector.find_people([image])[0], key=lambda p: -p.size):
+            pose = self._detector.find_landmarks([image], [person])[0]
             if pose is None:
                 continue
             points = pose.image[:, :2]
             inside = np.all((points >= 0) & (points <= limit), axis=1)
-            ends = np.zeros(len(points), bool)
-            ends[_ENDS] = True
-            whole = bool(inside[ends].all() and (pose.image[ends, 2] > SEEN).all())
+            extremities = np.zeros(len(points), bool)
+            extremities[_EXTREMITIES] = True
+            whole = bool(inside[extremities].all() and (pose.image[extremities, 2] > MIN_VISIBILITY).all())
             box = np.concatenate([np.clip(points.min(axis=0), 0, limit), np.clip(points.max(axis=0), 0, limit)])
-            if all(_shared(box, np.array(other.box)) < SAME for other in found):
+            if all(_overlap(box, np.array(other.box)) < SAME_PERSON_OVERLAP for other in found):
                 found.append(Figure(tuple(float(v) for v in box), whole))
         return found
 
 
-def _shared(a: np.ndarray, b: np.ndarray) -> float:
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     """Area that two boxes share, as a share of the smaller."""
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     smaller = min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2]))

@@ -1,4 +1,4 @@
-"""MediaPipe's graphs (finding people, placing landmarks in a region), each run on single pictures without a memory.
+"""MediaPipe's graphs (finding people, placing landmarks in a region), each run on single images without a memory.
 
 The graphs are those inside the MediaPipe wheel, with the names of streams that its ``modules/*/*.pbtxt`` document.
 """
@@ -55,7 +55,7 @@ def modules_folder() -> Path:
 
 
 class Graph:
-    """One of MediaPipe's graphs, for a picture and, if it wants one, a region of it.
+    """One of MediaPipe's graphs, for an image and, if it wants one, a region of it.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Graph:
         self._got[name.upper()] = packet
 
     def __call__(self, image: np.ndarray, roi: np.ndarray | None = None) -> dict[str, Any]:
-        """Run on one RGB picture, (H, W, 3) uint8.
+        """Run on one RGB image, (H, W, 3) uint8.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
 """One fit of SMPL-X parameters over all frames of a clip to the landmarks seen in it.
 
-Unknown are the pose and place of the body in every frame, its shape, and the camera's pitch, roll and height above the
-floor. Wanted are small errors of the landmarks in the picture (robust), of the directions of the limbs in space where
-the detector tells them, joints inside their range, smooth motion, and feet that stand still on the floor where
+Unknown are the pose and position of the body in every frame, its shape, and the camera's pitch, roll and height above
+the floor. Wanted are small errors of the landmarks in the image (robust), of the directions of the limbs in space where
+the detector gives them, joints inside their range, smooth motion, and feet that stand still on the floor where
 they touch it. All frames are solved together by Levenberg's method: a frame is only coupled with its neighbours, so
 the normal equations are a narrow band, and a planted foot ties the path down over any number of frames at once.
 
@@ -29,7 +29,7 @@ from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.initial import continuous, initial_pose
-from exoactor_pose.fitting.left_right_swaps import untangle
+from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.skeleton import LANDMARKS, MIXING, VARIABLES, Skeleton, State
 
@@ -77,15 +77,15 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What an earlier fit found of the first frames: the fit goes on from there, in the same world.
+class PreviousFit:
+    """The result of an earlier fit for the first frames: the fit goes on from there, in the same world.
 
     Shape, floor and the first ``settled`` frames stay as they are; ``state`` may hold more, which only start there.
     """
 
     state: State
     settled: int
-    place: np.ndarray
+    origin: np.ndarray
     """(3,) x, y (m) and heading (rad) of the world's origin, in the levelled frame of reference."""
 
 
@@ -98,11 +98,11 @@ class Fit:
     reprojection: np.ndarray
     """(T,) mean error of the trusted landmarks, px; 0 where no person was found."""
     state: State
-    place: np.ndarray
-    """As in `Known`, for a fit of later frames."""
+    origin: np.ndarray
+    """As in `PreviousFit`, for a fit of later frames."""
     height_px: float
     """Height of the person in view, median of the frames."""
-    untangled: int = 0
+    swapped_frames: int = 0
     """Frames in which left and right, or near and far, were set right."""
     seen: Landmarks | None = None
     """The landmarks, set right."""
@@ -115,7 +115,7 @@ def fit(
     person_height: float = 1.70,
     weights: Weights | None = None,
     progress: Progress = no_progress,
-    known: Known | None = None,
+    previous: PreviousFit | None = None,
 ) -> Fit:
     """Fit the body to the landmarks.
 
@@ -126,14 +126,14 @@ def fit(
     camera
         Its focal lengths and centre count; pitch and height are where the fit starts.
     person_height
-        m; sets the scale of everything, since a picture cannot tell it.
-    known
-        What is known of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
+        m; sets the scale of everything, since an image cannot tell it.
+    previous
+        The earlier fit of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
     """
-    seen, untangled = untangle(seen)
+    seen, swapped_frames = fix_left_right_swaps(seen)
     with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
-        found = _Problem(seen, camera, body, person_height, weights or Weights(), known).solve(progress)
-    return replace(found, untangled=untangled, seen=seen)
+        found = _Problem(seen, camera, body, person_height, weights or Weights(), previous).solve(progress)
+    return replace(found, swapped_frames=swapped_frames, seen=seen)
 
 
 def _huber(x: np.ndarray, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +155,13 @@ def _outlier(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 class _Problem:
     def __init__(
-        self, seen: Landmarks, camera: Camera, body: BodyModel, height: float, weights: Weights, known: Known | None
+        self,
+        seen: Landmarks,
+        camera: Camera,
+        body: BodyModel,
+        height: float,
+        weights: Weights,
+        previous: PreviousFit | None,
     ) -> None:
         self.seen, self.body, self.height, self.weights = seen, body, height, weights
         self.fps, self.frames = seen.fps, len(seen)
@@ -176,22 +182,22 @@ class _Problem:
         self.views = np.broadcast_to(turns @ self.camera.rotation, (self.frames, 3, 3))
         focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
         self.rays = (seen.image[..., :2] - centre) / focal
-        self.known = known
+        self.previous = previous
         self._start()
 
     def _start(self) -> None:
-        """First guess: pose from the directions in space, distance from the size in the picture."""
+        """First guess: pose from the directions in space, distance from the size in the image."""
         seen, found = self.seen, np.flatnonzero(self.seen.found)
         count = np.arange(self.frames)
         after = np.clip(np.searchsorted(found, count), 0, len(found) - 1)
         before = np.maximum(after - 1, 0)
         nearest = np.where(np.abs(found[before] - count) < np.abs(found[after] - count), found[before], found[after])
         image = seen.image[nearest]
-        told = seen.world is not None
-        if told:
+        has_depth = seen.world is not None
+        if has_depth:
             world = seen.world[nearest]
         else:
-            # The start is close enough for the picture alone; its directions are no evidence.
+            # The start is close enough for the image alone; its directions are no evidence.
             rest = self.skeleton.rest_landmarks(self.skeleton.shape_for(self.height))
             world = lift(np.concatenate([self.rays[nearest], image[..., 2:]], axis=-1), rest, self.fps)
         # MediaPipe sees a crop around the person: its directions refer to the ray towards the person, not the axis.
@@ -201,20 +207,20 @@ class _Problem:
         direction = space[:, SEGMENTS[:, 1]] - space[:, SEGMENTS[:, 0]]
         self.directions = direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
         self.pair_trust = (LANDMARK_TRUST[SEGMENTS] * np.clip(image[:, SEGMENTS, 2], 0.05, 1.0)).min(axis=-1)
-        self.pair_trust = self.pair_trust * (seen.found[:, None] & told)
+        self.pair_trust = self.pair_trust * (seen.found[:, None] & has_depth)
 
         root, axis_angles = initial_pose(space)
-        if self.known:
-            before = self.known.state
+        if self.previous:
+            before = self.previous.state
             axis_angles[: len(before.path)] = before.axis_angles().reshape(-1, 21, 3)
             axis_angles = continuous(axis_angles)
         pose = axis_angles.reshape(self.frames, -1) @ MIXING / np.abs(MIXING).sum(0)
         betas = self.skeleton.shape_for(self.height)
         state = State(np.zeros((self.frames, 3)), root, pose, betas, np.zeros(3))
-        points = self.skeleton.points(state, derivatives=False).places
+        points = self.skeleton.points(state, derivatives=False).positions
         state.path = self._first_path(points[:, :LANDMARKS])[nearest]
         state.floor[2] = -np.percentile((points[:, LANDMARKS:] + state.path[:, None])[..., 2].min(axis=1), 20)
-        if self.known:
+        if self.previous:
             count = len(before.path)
             state.path[:count], state.root[:count], state.pose[:count] = before.path, before.root, before.pose
             state.betas, state.floor = before.betas, before.floor
@@ -250,8 +256,8 @@ class _Problem:
             cost += self._seen(state, points, slice(start, stop), contacts, sway, equations)
             if contacts is not None:
                 cost += self._planted(points, ahead, contacts, equations)
-        if self.known:
-            equations.hold(self.known.settled)
+        if self.previous:
+            equations.hold(self.previous.settled)
         return cost, equations
 
     def _priors(self, state: State, equations: Banded) -> float:
@@ -313,7 +319,7 @@ class _Problem:
         w = self.weights
         count = frames.stop - frames.start
         shapes = self.skeleton.shapes
-        places, by_variable, by_shape = (a[:count] for a in (points.places, points.by_variable, points.by_shape))
+        positions, by_variable, by_shape = (a[:count] for a in (points.positions, points.by_variable, points.by_shape))
         rows, cost = [], 0.0  # rows: (error, by variable, by shape, by floor), each scaled by the root of its weight
 
         def add(error, variable, shape, floor, weight) -> None:
@@ -322,9 +328,9 @@ class _Problem:
             floor = np.zeros((*error.shape, 3)) if floor is None else floor
             rows.append(np.concatenate([variable, shape, floor, error[..., None]], axis=-1) * scale)
 
-        # Landmarks in the picture, in metres at the person's distance; the distance itself must not shrink the error.
+        # Landmarks in the image, in metres at the person's distance; the distance itself must not shrink the error.
         view = self.views[frames][:, None]
-        p = (view @ places[:, :LANDMARKS, :, None])[..., 0]
+        p = (view @ positions[:, :LANDMARKS, :, None])[..., 0]
         depth = p[..., 2:].clip(min=0.3)
         error = p[..., :2] - self.rays[frames] * depth
         loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.image)
@@ -337,7 +343,7 @@ class _Problem:
         )  # fmt: skip
 
         a, b = SEGMENTS.T
-        segment = places[:, b] - places[:, a]
+        segment = positions[:, b] - positions[:, a]
         length = np.linalg.norm(segment, axis=-1, keepdims=True).clip(min=1e-6)
         segment = segment / length
         error = segment - self.directions[frames]
@@ -352,7 +358,7 @@ class _Problem:
         )  # fmt: skip
 
         up, tilts = _up(state.floor)
-        soles = places[:, LANDMARKS:]
+        soles = positions[:, LANDMARKS:]
         height = soles @ up + state.floor[2]
         below = (-height).clip(min=0) / w.floor
         loss, weight = _huber(below)
@@ -408,7 +414,7 @@ class _Problem:
             return 0.0
         here, ahead = slice(frames.start, frames.stop - 1), slice(frames.start + 1, frames.stop)
         slide = self.slide / self.fps
-        soles = points.places[:, LANDMARKS:]
+        soles = points.positions[:, LANDMARKS:]
         moved = soles[1:] - soles[:-1]
         both = np.minimum(contacts[here], contacts[ahead])
         loss, weight = _huber(np.linalg.norm(moved, axis=-1) / slide)
@@ -439,23 +445,23 @@ class _Problem:
         first, second = self.weights.iterations
         done, total = 0, first + second
 
-        def told() -> None:
+        def report_step() -> None:
             nonlocal done
             progress(min(done / total, 1.0), f"Fitting the body: step {done + 1} of {total}")
             done += 1
 
-        self._descend(None, first, told)
+        self._descend(None, first, report_step)
         for count, slide in ((second - second // 2, self.weights.slide), (second // 2, self.weights.locked)):
             self.slide = slide
-            self._descend(self._contacts(), count, told)
+            self._descend(self._contacts(), count, report_step)
         return self._result()
 
-    def _descend(self, contacts: np.ndarray | None, iterations: int, told) -> None:
+    def _descend(self, contacts: np.ndarray | None, iterations: int, report_step) -> None:
         """Levenberg's method: steps that lower the cost, damped more after one that did not."""
         damping, cost, equations = 1e-3, np.inf, None
         state = self.state
         for left in reversed(range(iterations + 1)):
-            told()
+            report_step()
             now, system = self._equations(state, contacts)
             if now < cost:
                 settled = cost - now < 1e-4 * now
@@ -485,7 +491,7 @@ class _Problem:
             self.skeleton.points(self.state.part(slice(k, k + CHUNK)), derivatives=False)
             for k in range(0, self.frames, CHUNK)
         ]
-        return np.concatenate([p.places for p in parts]), np.concatenate([p.joints for p in parts])
+        return np.concatenate([p.positions for p in parts]), np.concatenate([p.joints for p in parts])
 
     def _contacts(self) -> np.ndarray:
         """Contacts (T, 4) in [0, 1] of the present motion: low and slow sole points."""
@@ -500,9 +506,9 @@ class _Problem:
     def _result(self) -> Fit:
         seen, state = self.seen, self.state
         contacts, soles = self._contacts(), self._soles()
-        places, joints = self._points()
+        positions, joints = self._points()
         camera = replace(self.camera, pitch=self.camera.pitch + float(state.floor[0]), height=float(state.floor[2]))
-        error = np.linalg.norm(self._pixels(places[:, :LANDMARKS]) - seen.image[..., :2], axis=-1)
+        error = np.linalg.norm(self._pixels(positions[:, :LANDMARKS]) - seen.image[..., :2], axis=-1)
         reprojection = (error * self.trust).sum(1) / np.maximum(self.trust.sum(1), 1e-6)
         # Confidence: how well the person was seen, and how well the body explains it, relative to the size in view.
         height_px = np.ptp(self._pixels(joints)[..., 1], axis=1)
@@ -513,13 +519,13 @@ class _Problem:
         pelvis = joints[:, 0] @ level.T + [0, 0, state.floor[2]]
         pelvis[:, 2] += _lift(-soles[..., 2].min(axis=1))
         root = Rotation.from_matrix(level @ state.root)
-        if self.known:
-            place = self.known.place
+        if self.previous:
+            origin = self.previous.origin
         else:
             ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * self.fps))].mean(axis=0)
-            place = np.array([*pelvis[0, :2], np.arctan2(ahead[1], ahead[0])])
-        heading = Rotation.from_euler("z", -place[2])
-        pelvis = heading.apply(pelvis - [*place[:2], 0.0])
+            origin = np.array([*pelvis[0, :2], np.arctan2(ahead[1], ahead[0])])
+        heading = Rotation.from_euler("z", -origin[2])
+        pelvis = heading.apply(pelvis - [*origin[:2], 0.0])
         motion = HumanMotion(
             fps=self.fps,
             transl=pelvis - self.body.rest_joints(state.betas)[0],
@@ -530,7 +536,7 @@ class _Problem:
             confidence=np.clip(confidence, 0, 1),
         )
         in_view = float(np.median(height_px[seen.found]))
-        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, place, in_view)
+        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, origin, in_view)
 
 
 def _up(floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

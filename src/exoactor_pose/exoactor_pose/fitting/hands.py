@@ -19,14 +19,14 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array
 
 SIDES = ("left", "right")
-LOOKS_PER_SECOND = 10.0
+HAND_SEARCH_RATE = 10.0
 """How often the hands are looked for: each look costs about 6 ms."""
 
-_REGION = 4.0
+_REGION_SCALE = 4.0
 """Side of the square over the distance from the wrist to the knuckles."""
-_SMALLEST = 20.0
+_MIN_REGION_PX = 20.0
 """px: a square smaller than this shows no fingers."""
-_SHORTEST = 0.25
+_MIN_LENGTH_RATIO = 0.25
 """Of the distance from the wrist to the knuckles over the length of the forearm, or of half the shoulders' width if
 that is more: a hand that points at the camera is not as small as it looks."""
 _POINTS = np.array([[LANDMARK_NAMES.index(f"{s}_{p}") for p in ("wrist", "index", "pinky", "elbow")] for s in SIDES])
@@ -34,14 +34,14 @@ _SHOULDERS = [LANDMARK_NAMES.index(f"{s}_shoulder") for s in SIDES]
 
 _CHAINS = np.array([[0, 5, 6, 7, 8], [0, 9, 10, 11, 12], [0, 17, 18, 19, 20], [0, 13, 14, 15, 16], [0, 1, 2, 3, 4]])
 """Landmarks along index, middle, little, ring finger and thumb: SMPL-X's order of fingers."""
-_MOST = np.array([1.7, 1.9, 1.4])
+_MAX_BEND = np.array([1.7, 1.9, 1.4])
 """rad, greatest bend of the three joints of a finger."""
-_SMOOTH, _HELD = 0.1, 0.5
+_SMOOTHING_SECONDS, _HOLD_SECONDS = 0.1, 0.5
 """s: over how long measurements are averaged, and for how long about they are held where the hand is hidden."""
 
 
 class HandFinder:
-    """Finds the 21 landmarks of both hands in a picture.
+    """Finds the 21 landmarks of both hands in an image.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class HandFinder:
             got = self._graph(frame, square)
             if len(got) == 3:
                 image[side] = landmark_array(got["LANDMARKS"])[:, :3] * [frame.shape[1], frame.shape[0], 0.0]
-                image[side, :, 2] = _belongs(got["HANDEDNESS"], side)
+                image[side, :, 2] = _side_confidence(got["HANDEDNESS"], side)
                 world[side] = landmark_array(got["WORLD_LANDMARKS"])[:, :3]
         return image, world
 
@@ -89,7 +89,7 @@ class HandFinder:
         self._graph.close()
 
 
-def _belongs(handedness: Any, side: int) -> float:
+def _side_confidence(handedness: Any, side: int) -> float:
     """How sure the model is that it sees this hand; it names hands as a mirror shows them."""
     from mediapipe.python import packet_getter
 
@@ -110,11 +110,11 @@ def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
     wrist, index, pinky, elbow = body[_POINTS[side], :2]
     across = (2 * index + pinky) / 3 - wrist
     arm = max(np.linalg.norm(wrist - elbow), 0.5 * np.linalg.norm(np.subtract(*body[_SHOULDERS, :2])))
-    length = max(float(np.linalg.norm(across)), _SHORTEST * arm)
-    if _REGION * length < _SMALLEST:
+    length = max(float(np.linalg.norm(across)), _MIN_LENGTH_RATIO * arm)
+    if _REGION_SCALE * length < _MIN_REGION_PX:
         return None
     turn = np.arctan2(across[0], -across[1])  # 0 where the fingers point up, clockwise as seen
-    return np.array([*(wrist + across), _REGION * length, turn])
+    return np.array([*(wrist + across), _REGION_SCALE * length, turn])
 
 
 # --- fingers ----------------------------------------------------------------------------------------------------------
@@ -123,13 +123,13 @@ def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
 def finger_bends(image: np.ndarray, world: np.ndarray | None = None) -> np.ndarray:
     """How far the joints of the fingers are bent.
 
-    The model makes small hands flatter in depth than they are, and a picture hides what bends along the view: so of
+    The model makes small hands flatter in depth than they are, and an image hides what bends along the view: so of
     both the larger bend counts.
 
     Parameters
     ----------
     image
-        (..., 21, 3) landmarks in the picture.
+        (..., 21, 3) landmarks in the image.
     world
         (..., 21, 3) m, landmarks in space, where they are told.
 
@@ -138,13 +138,13 @@ def finger_bends(image: np.ndarray, world: np.ndarray | None = None) -> np.ndarr
     (..., 5, 3) rad, 0 in the flat hand: index, middle, little, ring finger, thumb, each from the palm to the tip. The
     thumb's first is left 0.
     """
-    bends = bends_in_picture(image)
+    bends = bends_in_image(image)
     if world is not None:
         bends = np.maximum(bends, bends_in_space(world))
-    return np.clip(bends, 0.0, _MOST)
+    return np.clip(bends, 0.0, _MAX_BEND)
 
 
-def bends_in_picture(image: np.ndarray) -> np.ndarray:
+def bends_in_image(image: np.ndarray) -> np.ndarray:
     """(..., 5, 3) rad, as `finger_bends`: a straight finger is straight from everywhere."""
     bones = np.diff(image[..., :2][..., _CHAINS, :], axis=-2)
     bends = _angles(bones[..., :-1, :], bones[..., 1:, :])
@@ -220,7 +220,7 @@ def hand_pose(seen: Landmarks) -> np.ndarray:
 def _smoothed(values: np.ndarray, weight: np.ndarray, fps: float) -> np.ndarray:
     """Weighted mean over time of (T, N), which holds through gaps and then falls to zero."""
     total, share = np.zeros_like(values), np.full(len(values), 3e-3 / fps)
-    for seconds, part in ((_SMOOTH, 1.0), (_HELD, 0.03)):
+    for seconds, part in ((_SMOOTHING_SECONDS, 1.0), (_HOLD_SECONDS, 0.03)):
         sigma = seconds * fps
         blur = partial(gaussian_filter1d, sigma=sigma, axis=0, mode="constant", truncate=5.0)
         total += part * blur(weight[:, None] * values)
@@ -230,12 +230,12 @@ def _smoothed(values: np.ndarray, weight: np.ndarray, fps: float) -> np.ndarray:
 
 # --- wrists -----------------------------------------------------------------------------------------------------------
 
-_SAME = (("pinky", 17, 0.17), ("index", 5, 0.17), ("thumb", 2, 0.11))
+_SHARED_LANDMARKS = (("pinky", 17, 0.17), ("index", 5, 0.17), ("thumb", 2, 0.11))
 """Body landmark, the hand's landmark at the same joint, and how far beyond it the body's stands (see `anatomy`), over
 the length of the palm."""
 
 
-def sharpened(seen: Landmarks) -> Landmarks:
+def with_hand_landmarks(seen: Landmarks) -> Landmarks:
     """Put the body's landmarks of knuckles and thumbs where the hands' landmarks are.
 
     Those are exact to a pixel or two, and from them the fit finds how the wrists are turned. Between two looks, and
@@ -248,7 +248,7 @@ def sharpened(seen: Landmarks) -> Landmarks:
         hand = seen.hands[:, side, :, :2]
         # below one half it is as well the other hand, with its knuckles in the other order
         weight = np.clip(2.0 * seen.hands[:, side, :, 2].mean(axis=-1) - 1.0, 0.0, 1.0)
-        for name, point, beyond in _SAME:
+        for name, point, beyond in _SHARED_LANDMARKS:
             k = LANDMARK_NAMES.index(f"{SIDES[side]}_{name}")
             moved = hand[:, point] + beyond * (hand[:, 9] - hand[:, 0]) - image[:, k, :2]
             image[:, k, :2] += _smoothed(moved, weight, seen.fps)

@@ -28,7 +28,7 @@ _ENDS = {15: (17, 19, 21), 16: (18, 20, 22), 27: (29, 31), 28: (30, 32)}
 """What moves with a wrist or an ankle."""
 
 
-def untangle(seen: Landmarks) -> tuple[Landmarks, int]:
+def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
     """Landmarks with limbs on their own side and bent their own way.
 
     Returns

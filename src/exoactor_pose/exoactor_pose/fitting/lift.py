@@ -1,7 +1,7 @@
-"""A first guess of the landmarks in space where the detector tells only the picture.
+"""A first guess of the landmarks in space where the detector tells only the image.
 
-Lengths of bones tell how far each leans out of the picture's plane, not to which side. The person's facing chooses:
-the order of left and right tells towards or away from the camera, nose and toes tell left or right of the picture;
+Lengths of bones tell how far each leans out of the image's plane, not to which side. The person's facing chooses:
+the order of left and right tells towards or away from the camera, nose and toes tell left or right of the image;
 thighs, upper arms and forearms then lean forward, shanks backward. So C. J. Taylor, "Reconstruction of articulated
 objects from point correspondences in a single uncalibrated image" (2000), with the signs chosen by anatomy.
 """

@@ -1,6 +1,6 @@
 """The body as the fit sees it: points on it, and how they move with its variables, for many frames at once.
 
-Variables of a frame: place of the pelvis (3), a small turn of the pelvis about the axes of the frame of reference
+Variables of a frame: position of the pelvis (3), a small turn of the pelvis about the axes of the frame of reference
 (3), and `POSE` components of the joints' axis-angles. A joint's point moves with an axis-angle r by the columns of
 SO(3)'s left Jacobian at r (Sola, Deray & Atchuthan, "A micro Lie theory", 2018, eq. 145).
 """
@@ -90,7 +90,7 @@ def _about(axis: int, angle: float) -> np.ndarray:
 class Points:
     """Points of the body in the frame of reference and their derivatives."""
 
-    places: np.ndarray
+    positions: np.ndarray
     """(T, 37, 3) m: 33 landmarks, then left heel, left toe, right heel, right toe."""
     mass: np.ndarray
     """(T, 3) m, centre of mass."""
@@ -117,14 +117,14 @@ class Skeleton:
             base = function(np.zeros(self.shapes))
             return base, np.stack([function(e) - base for e in eye], axis=-1)
 
-        def places(betas: np.ndarray) -> np.ndarray:
+        def offsets(betas: np.ndarray) -> np.ndarray:
             soles = body.rest_foot_points(betas) - body.rest_joints(betas)[SOLE_JOINTS]
             return np.concatenate([landmark_points(body, betas)[1], soles])
 
         # The head joint stands at 0.90 of stature in the neutral body, and about so in SMPL-X.
         self.stature = linear(lambda b: (body.rest_joints(b)[15, 1] - body.rest_foot_points(b)[0, 1]) / 0.90)
         self._rest = linear(lambda b: body.rest_joints(b)[:BODY_JOINTS])
-        self._places = linear(places)
+        self._offsets = linear(offsets)
         self._carriers = np.concatenate([landmark_points(body, np.zeros(self.shapes))[0], SOLE_JOINTS])
         self._parents = body.parents[:BODY_JOINTS]
         below = np.eye(BODY_JOINTS, dtype=bool)  # [j, k]: joint k moves with joint j
@@ -147,14 +147,14 @@ class Skeleton:
 
     def rest_landmarks(self, betas: np.ndarray) -> np.ndarray:
         """(33, 3) m on the body at rest, y up, facing +z."""
-        rest, place = (base + change @ betas for base, change in (self._rest, self._places))
-        return (rest[self._carriers] + place)[:LANDMARKS]
+        rest, offset = (base + change @ betas for base, change in (self._rest, self._offsets))
+        return (rest[self._carriers] + offset)[:LANDMARKS]
 
     def points(self, state: State, derivatives: bool = True) -> Points:
         """Forward kinematics."""
         frames, betas = len(state.path), state.betas
         rest = self._rest[0] + self._rest[1] @ betas
-        place = self._places[0] + self._places[1] @ betas
+        offset = self._offsets[0] + self._offsets[1] @ betas
         turns = state.axis_angles().reshape(frames, BODY_JOINTS - 1, 3)
         local = Rotation.from_rotvec(turns.reshape(-1, 3)).as_matrix().reshape(frames, BODY_JOINTS - 1, 3, 3)
         rot = np.empty((frames, BODY_JOINTS, 3, 3))
@@ -170,10 +170,10 @@ class Skeleton:
                     self._rest[1][joint] - self._rest[1][parent]
                 )
         carried = rot[:, self._carriers]
-        places = pos[:, self._carriers] + (carried @ place[..., None])[..., 0]
+        positions = pos[:, self._carriers] + (carried @ offset[..., None])[..., 0]
         mass = np.einsum("j,tjx->tx", JOINT_MASSES, pos)
         if not derivatives:
-            return Points(places, mass, pos)
+            return Points(positions, mass, pos)
 
         # Axes of the variables in the frame of reference, and their moments about its origin.
         axes = rot[:, self._parents[1:]] @ _left_jacobian(turns)
@@ -183,10 +183,10 @@ class Skeleton:
         moment = np.einsum("tcx,cm->txm", moments.reshape(frames, -1, 3), MIXING)
         out = np.zeros((frames, len(self._carriers), 3, VARIABLES))
         for x, y, z in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-            turned = axis[:, None, y] * places[:, :, z, None] - axis[:, None, z] * places[:, :, y, None]
+            turned = axis[:, None, y] * positions[:, :, z, None] - axis[:, None, z] * positions[:, :, y, None]
             out[:, :, x, 6:] = (turned + moment[:, None, x]) * self._moves
         out[:, :, :, :3] = np.eye(3)
-        out[:, :, :, 3:6] = -_skew(places - state.path[:, None])
+        out[:, :, :, 3:6] = -_skew(positions - state.path[:, None])
 
         levers = np.einsum("jk,tkx->tjx", self._masses_below, pos) - self._masses_below.sum(1)[:, None] * pos
         swing = np.cross(axes, levers[:, 1:, None]).reshape(frames, -1, 3)
@@ -195,8 +195,8 @@ class Skeleton:
         by_mass[:, :, 3:6] = -_skew(mass - state.path)
         by_mass[:, :, 6:] = np.einsum("tcx,cm->txm", swing, MIXING)
         return Points(
-            places, mass, pos, out,
-            by_shape[:, self._carriers] + carried @ self._places[1],
+            positions, mass, pos, out,
+            by_shape[:, self._carriers] + carried @ self._offsets[1],
             by_mass, np.einsum("j,tjxb->txb", JOINT_MASSES, by_shape),
         )  # fmt: skip
 

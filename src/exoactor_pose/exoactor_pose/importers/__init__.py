@@ -16,16 +16,16 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Estimate, Metrics
 from exoactor_pose.importers import amass, contents, gvhmr, phalp, prompthmr, tram, wham
-from exoactor_pose.importers.place import human_motion, on_floor
+from exoactor_pose.importers.placement import human_motion, on_floor
 from exoactor_pose.quality import clip_figures
 
 READERS = (gvhmr, wham, tram, prompthmr, phalp, amass)
-UNDERSTOOD = (
+SUPPORTED_FORMATS = (
     "GVHMR's hmr4d_results.pt, GEM's smpl_params.pt, WHAM's wham_output.pkl, TRAM's results folder, "
     "PromptHMR's results.pkl, the .pkl of PHALP and 4D-Humans, AMASS .npz, and .bvh"
 )
-USUAL_FPS = 30.0
-ABSENCE = 0.3
+DEFAULT_FPS = 30.0
+REPORTED_GAP_SECONDS = 0.3
 """s that somebody may lack without a note."""
 
 
@@ -68,12 +68,12 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
     reader = next((reader for reader in READERS if reader.tool(data)), None)
     if reader is None:
         holds = f"it holds {', '.join(map(str, data))[:100]}" if isinstance(data, dict) else "it is of another kind"
-        raise BadInput(f"{path} is not a motion that can be read: {holds}. Understood are {UNDERSTOOD}.")
+        raise BadInput(f"{path} is not a motion that can be read: {holds}. Understood are {SUPPORTED_FORMATS}.")
     tool = reader.tool(data)
     try:
         recording = reader.read(data)
         name = _choose(recording.people, person)
-        motion = human_motion(recording.people[name], fps or recording.fps or USUAL_FPS)
+        motion = human_motion(recording.people[name], fps or recording.fps or DEFAULT_FPS)
     except BadInput as error:
         raise BadInput(f"{path} ({tool}): {error}") from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -85,8 +85,8 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         "notes": [
             *(f"{name} holds Python objects, which are not read." for name in objects),
             *recording.notes,
-            *_doubts(tool, fps or recording.fps),
-            *_absences(recording.people[name].frames, motion.fps),
+            *_rate_notes(tool, fps or recording.fps),
+            *_gap_notes(recording.people[name].frames, motion.fps),
         ],
     }
     return Estimate(motion, metrics=metrics)
@@ -101,23 +101,23 @@ def _choose(people: dict, person: str) -> str:
     return person or max(people, key=lambda name: len(people[name].frames))
 
 
-def _doubts(tool: str, fps: float | None) -> list[str]:
+def _rate_notes(tool: str, fps: float | None) -> list[str]:
     if fps:
         return []
-    return [f"{tool} does not say the video's frame rate: {USUAL_FPS:.0f} was taken; set fps to another."]
+    return [f"{tool} does not say the video's frame rate: {DEFAULT_FPS:.0f} was taken; set fps to another."]
 
 
-def _absences(frames: np.ndarray, fps: float) -> list[str]:
+def _gap_notes(frames: np.ndarray, fps: float) -> list[str]:
     """Sentences on where somebody lacks for longer, in seconds from the motion's start."""
     seconds = (frames - frames[0]) / fps
     return [
         f"The person is not seen from {seconds[k]:.1f} to {seconds[k + 1]:.1f} s: what is there is interpolated."
-        for k in np.flatnonzero(np.diff(seconds) > ABSENCE)
+        for k in np.flatnonzero(np.diff(seconds) > REPORTED_GAP_SECONDS)
     ]
 
 
 def _metrics(tool: str, motion: HumanMotion) -> Metrics:
-    """Where the motion is from, and its quality figures without those that need a picture."""
+    """Where the motion is from, and its quality figures without those that need an image."""
     seen, unknown = motion.confidence > 0, np.zeros(len(motion))
     figures = clip_figures(motion, BodyModel.load(), seen, unknown, 1.0)
     figures["per_frame"].pop("reprojection_px")

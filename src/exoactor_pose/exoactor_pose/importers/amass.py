@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.errors import BadInput
-from exoactor_pose.importers.place import z_up
+from exoactor_pose.importers.placement import z_up
 from exoactor_pose.importers.recording import Person, Recording, array, matrices, stature
 
 _HANDS = {72: None, 156: slice(66, 156), 165: slice(75, 165)}

@@ -2,8 +2,8 @@
 
 ``joblib.dump`` of a table by frame, compressed: ``time``, ``size`` [(h, w)], and lists over the people seen: ``tid``,
 ``tracked_time`` (more than 0: guessed, not seen), ``smpl`` with ``global_orient`` (1, 3, 3), ``body_pose``
-(23, 3, 3) and ``betas`` (10,), ``camera`` (3,): the person's place in the camera's frame (y down), for a focal length
-of 5000 on a picture of 256 by 256 pixels that holds the whole frame.
+(23, 3, 3) and ``betas`` (10,), ``camera`` (3,): the person's position in the camera's frame (y down), for a focal
+length of 5000 on an image of 256 by 256 pixels that holds the whole frame.
 
 Nothing there tells gravity or the camera's motion. The camera is taken to stand still, upright is where the person is
 upright on the whole: the middle of the mass above the soles. The depth follows from an assumed field of view, and is
@@ -62,17 +62,17 @@ def _person(track: dict[int, tuple[Any, ...]]) -> Person:
     body = axis_angles(np.stack([array(s, "body_pose").reshape(-1, 3, 3)[:21] for s in smpl])).reshape(-1, 63)
     betas = np.stack([array(s, "betas").ravel() for s in smpl])
 
-    place = np.stack([array({"camera": c}, "camera").reshape(3) for c in camera])
+    position = np.stack([array({"camera": c}, "camera").reshape(3) for c in camera])
     height, width = np.array([tuple(s)[:2] for s in size], dtype=float).T
     focal = 0.5 * width / math.tan(math.radians(FOV_DEG) / 2) * SIZE / np.maximum(height, width)
-    place[:, 2] *= focal / FOCAL
-    place = gaussian_filter1d(place, SMOOTHING, axis=0, mode="nearest")
+    position[:, 2] *= focal / FOCAL
+    position = gaussian_filter1d(position, SMOOTHING, axis=0, mode="nearest")
 
     upright = _upright(root, body)
     return Person(
         frames=frames,
         root=upright @ root,
-        pelvis=place @ upright.T,
+        pelvis=position @ upright.T,
         body_pose=body,
         stature=stature(betas),
         confidence=np.where(np.array(guessed) > 0, 0.2, 1.0),

@@ -31,7 +31,7 @@ def tool(data: Any) -> str:
 def read(data: dict[str, Any]) -> Recording:
     """Everybody; ``data`` is the table of camera.npy as "camera" and those of the tracks, by number, as "tracks"."""
     turn = array(data["camera"], "world_cam_R", None, 3, 3)
-    place = array(data["camera"], "world_cam_T", len(turn), 3)
+    position = array(data["camera"], "world_cam_T", len(turn), 3)
     people = {}
     for name, track in data["tracks"].items():
         rotation = array(track, "pred_rotmat", None, 24, 3, 3)
@@ -39,7 +39,7 @@ def read(data: dict[str, Any]) -> Recording:
         if len(frames) and not 0 <= frames.min() <= frames.max() < len(turn):
             raise BadInput(f"track {name} reaches frame {frames.max()}, but camera.npy holds {len(turn)} frames.")
         trans = array(track, "pred_trans").reshape(len(rotation), 3)
-        pelvis = np.einsum("tij,tj->ti", turn[frames], trans + SMPL_PELVIS) + place[frames]
+        pelvis = np.einsum("tij,tj->ti", turn[frames], trans + SMPL_PELVIS) + position[frames]
         people[name] = Person(
             frames=frames,
             root=FROM_Y_UP @ turn[frames] @ rotation[:, 0],

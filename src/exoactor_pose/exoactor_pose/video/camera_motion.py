@@ -1,9 +1,9 @@
 """How the camera turns during a video, told by the background.
 
-Corners of the background are followed from keyframes (Lucas and Kanade's optical flow on small grey pictures, the
+Corners of the background are followed from keyframes (Lucas and Kanade's optical flow on small grey images, the
 person masked out). A camera that stands still and turns moves every one of them, near or far, by K R K^-1, so two of
-them give R: RANSAC finds the turn that most agree with. Every picture is compared with the keyframe nearest to it in
-direction, not with the picture before, so errors do not add up, and a camera that comes back comes back exactly.
+them give R: RANSAC finds the turn that most agree with. Every image is compared with the keyframe nearest to it in
+direction, not with the image before, so errors do not add up, and a camera that comes back comes back exactly.
 
 Sources: B. Lucas and T. Kanade, IJCAI 1981; M. Fischler and R. Bolles, "Random sample consensus", 1981; rotation of a
 panorama's camera, R. Hartley and A. Zisserman, "Multiple View Geometry", 2004, 8.4.
@@ -18,40 +18,40 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
-WIDTH = 320
-"""Pictures are made this wide at most, px."""
-RATE = 10.0
-"""Pictures a second that are looked at; between them the turn is interpolated."""
-POINTS = 160
-CORNER = 2e-8
-"""Strength of a corner (Harris and Stephens, 1988), pictures in [0, 1]: less is coding noise."""
-EDGE = 0.08
+IMAGE_WIDTH = 320
+"""Images are made this wide at most, px."""
+SAMPLE_RATE = 10.0
+"""Images a second that are looked at; between them the turn is interpolated."""
+MAX_CORNERS = 160
+MIN_CORNER_STRENGTH = 2e-8
+"""Strength of a corner (Harris and Stephens, 1988), images in [0, 1]: less is coding noise."""
+HARRIS_K = 0.08
 """Harris' k: how clearly a corner must differ from an edge."""
-PAIRS = 64
+MAX_PAIRS = 64
 """So many corners at most are kept of a look."""
-FEW = 8
+MIN_CORNERS = 8
 """Fewer corners than this tell nothing."""
-INLIER = 1.0
-"""px of the small picture: as far as a corner may be from where the turn puts it."""
-CHANGED = 8.0
+INLIER_DISTANCE = 1.0
+"""px of the small image: as far as a corner may be from where the turn puts it."""
+MAX_PATCH_DIFFERENCE = 8.0
 """Grey levels by which a corner's surroundings may differ from the keyframe's: more, and something covers it."""
-STILL_DEG = 0.25
+STILL_ANGLE_DEG = 0.25
 """A camera that never turns farther than this stands still."""
-KEY_DEG = 12.0
+KEYFRAME_ANGLE_DEG = 12.0
 """A new keyframe is taken when the nearest one is farther than this."""
-EXPLAINED = 0.75
+MIN_EXPLAINED_SHARE = 0.75
 """Share of the corners of what stands still that a turn must explain; less, and the camera moves along or zooms."""
-ZOOMS = np.geomspace(0.6, 2.0, 13)
+FOCAL_RATIOS = np.geomspace(0.6, 2.0, 13)
 """Focal lengths that are tried, as shares of one that is only assumed: a wrong one makes turns look like motion..."""
-SOME = 50
-"""...on about so many looks."""
+FOCAL_SEARCH_SAMPLES = 50
+"""...on about so many samples."""
 
 
 @dataclass(eq=False)
 class _Keyframe:
-    picture: np.ndarray
+    image: np.ndarray
     points: np.ndarray
-    """(N, 2) px of the small picture."""
+    """(N, 2) px of the small image."""
     rotation: np.ndarray
     """(3, 3) from the first camera to this one."""
 
@@ -74,17 +74,17 @@ class CameraMotion:
     intrinsics: tuple[float, float, float, float]
     known: bool = False
     _frame: int = 0
-    _looked: list[int] = field(default_factory=list)
+    _sampled: list[int] = field(default_factory=list)
     _rotations: list[np.ndarray] = field(default_factory=list)
     _pairs: list[list[np.ndarray]] = field(default_factory=list)
-    """At every look, of every keyframe it was compared with: (2, M, 2) px, where corners of things that stand still
+    """At every look, of every keyframe it was compared with: (2, M, 2) px, where corners of what stands still
     were and are; none where they were too few to tell."""
     _keyframes: list[_Keyframe] = field(default_factory=list)
     _last: tuple[np.ndarray, np.ndarray] | None = None
-    """Picture and mask that were looked at last."""
+    """Image and mask that were looked at last."""
 
     def __post_init__(self) -> None:
-        self.every = max(1, round(self.fps / RATE))
+        self.every = max(1, round(self.fps / SAMPLE_RATE))
         self._random = np.random.default_rng(0)
 
     def __call__(self, frame: np.ndarray, landmarks: np.ndarray | None) -> None:
@@ -100,16 +100,16 @@ class CameraMotion:
         number, self._frame = self._frame, self._frame + 1
         if number % self.every:
             return
-        scale = min(1.0, WIDTH / frame.shape[1])
+        scale = min(1.0, IMAGE_WIDTH / frame.shape[1])
         size = round(scale * frame.shape[1]), round(scale * frame.shape[0])
-        picture = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        picture = cv2.GaussianBlur(picture, (0, 0), 0.8)  # steps of slanting edges are no corners
+        image = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        image = cv2.GaussianBlur(image, (0, 0), 0.8)  # steps of slanting edges are no corners
         self._scale = scale
-        mask = _background(picture.shape, None if landmarks is None else scale * landmarks[:, :2])
+        mask = _background(image.shape, None if landmarks is None else scale * landmarks[:, :2])
         self._pairs.append([])
-        self._rotations.append(self._register(picture, mask))
-        self._looked.append(number)
-        self._last = picture, mask
+        self._rotations.append(self._register(image, mask))
+        self._sampled.append(number)
+        self._last = image, mask
 
     def rotations(
         self, start: int = 0, stop: int | None = None, explained: tuple[np.ndarray, np.ndarray] | None = None
@@ -126,7 +126,7 @@ class CameraMotion:
         notes
             Sentences for the user, with times of the video.
         """
-        if len(self._looks(start, stop)) < 2:
+        if len(self._samples(start, stop)) < 2:
             return None, ()
         times, explained = explained or self.explained(start, stop)
         if not len(times):
@@ -140,87 +140,88 @@ class CameraMotion:
 
     def turns(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
         """The rotations alone, which takes less time."""
-        looks = self._looks(start, stop)
-        if len(looks) < 2 or self._untold(looks):
+        samples = self._samples(start, stop)
+        if len(samples) < 2 or self._too_few_corners(samples):
             return None
         frames = np.arange(start, self._frame if stop is None else stop)
-        turns = _between(np.array(self._looked)[looks], Rotation.from_matrix(np.array(self._rotations)[looks]), frames)
+        known = Rotation.from_matrix(np.array(self._rotations)[samples])
+        turns = _between(np.array(self._sampled)[samples], known, frames)
         turns = turns * turns[0].inv()
-        return None if np.degrees(turns.magnitude().max()) < STILL_DEG else turns.as_matrix()
+        return None if np.degrees(turns.magnitude().max()) < STILL_ANGLE_DEG else turns.as_matrix()
 
     def explained(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """How much of the background's motion a turn explains; where little, the camera moves along or zooms too.
 
-        Asked are corners that move as things that stand still do before any camera, so that nothing else counts.
+        Asked are corners that move as what stands still does before any camera, so that nothing else counts.
 
         Returns
         -------
         times
-            (N,) s of the pictures looked at of the frames from ``start`` to before ``stop``; none where the background
+            (N,) s of the images looked at of the frames from ``start`` to before ``stop``; none where the background
             shows too little in most of them.
         explained
             (N,) share of the corners in [0, 1], mean over about a second.
         """
-        looks = self._looks(start, stop)
-        if len(looks) < 2 or self._untold(looks):
+        samples = self._samples(start, stop)
+        if len(samples) < 2 or self._too_few_corners(samples):
             return np.zeros(0), np.zeros(0)
 
-        def shares(looks: list[int], zoom: float) -> list[float]:
-            return [min((self._share(pairs, zoom) for pairs in self._pairs[k]), default=1.0) for k in looks]
+        def shares(samples: list[int], focal_ratio: float) -> list[float]:
+            return [min((self._share(pairs, focal_ratio) for pairs in self._pairs[k]), default=1.0) for k in samples]
 
-        some = looks[:: max(1, len(looks) // SOME)]
-        zoom = 1.0 if self.known else max(ZOOMS, key=lambda zoom: sum(shares(some, zoom)))
-        times = np.array(self._looked)[looks] / self.fps
+        some = samples[:: max(1, len(samples) // FOCAL_SEARCH_SAMPLES)]
+        focal_ratio = 1.0 if self.known else max(FOCAL_RATIOS, key=lambda focal_ratio: sum(shares(some, focal_ratio)))
+        times = np.array(self._sampled)[samples] / self.fps
         window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
-        return times, uniform_filter1d(shares(looks, zoom), window, mode="constant", cval=1.0)
+        return times, uniform_filter1d(shares(samples, focal_ratio), window, mode="constant", cval=1.0)
 
-    def _looks(self, start: int, stop: int | None) -> list[int]:
-        """Numbers of the looks at the frames from ``start`` to before ``stop``."""
+    def _samples(self, start: int, stop: int | None) -> list[int]:
+        """Numbers of the samples at the frames from ``start`` to before ``stop``."""
         stop = self._frame if stop is None else stop
-        return [k for k, number in enumerate(self._looked) if start <= number < stop]
+        return [k for k, number in enumerate(self._sampled) if start <= number < stop]
 
-    def _untold(self, looks: list[int]) -> bool:
+    def _too_few_corners(self, samples: list[int]) -> bool:
         """Whether the background shows too little in most of them."""
-        return sum(not self._pairs[k] for k in looks if k) > 0.5 * len(looks)
+        return sum(not self._pairs[k] for k in samples if k) > 0.5 * len(samples)
 
-    def _share(self, pairs: np.ndarray, zoom: float) -> float:
+    def _share(self, pairs: np.ndarray, focal_ratio: float) -> float:
         """Share of the corners, where they were and are (2, M, 2) px, that one turn explains."""
-        a, b = self._rays(pairs, zoom)
+        a, b = self._rays(pairs, focal_ratio)
         agree = np.ones(len(a), bool)
-        for limit in (4 * INLIER, 2 * INLIER, INLIER, INLIER):
-            turn = _kabsch(a[agree], b[agree])
-            agree = np.linalg.norm(self._pixels(a @ turn.T, zoom) - pairs[1], axis=1) < limit
+        for limit in (4 * INLIER_DISTANCE, 2 * INLIER_DISTANCE, INLIER_DISTANCE, INLIER_DISTANCE):
+            turn = _rotation_between(a[agree], b[agree])
+            agree = np.linalg.norm(self._pixels(a @ turn.T, focal_ratio) - pairs[1], axis=1) < limit
             if agree.sum() < 2:
                 break
         return float(agree.mean())
 
-    # --- one picture ---
+    # --- one image ---
 
-    def _register(self, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The turn of this picture's camera."""
+    def _register(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The turn of this image's camera."""
         if not self._keyframes:
-            self._add_keyframe(picture, mask, np.eye(3))
+            self._add_keyframe(image, mask, np.eye(3))
             return np.eye(3)
         before = self._rotations[-1]
         near = min(self._keyframes, key=lambda key: _degrees(key.rotation.T @ before))
-        found = self._compare(near, picture, mask, before)
+        found = self._compare(near, image, mask, before)
         if found is None or found[1] < 0.5 * self._visible(near, mask, found[0]):
-            # grown apart, or turned fast: the picture before has more in common, and the whole of it tells how far
+            # grown apart, or turned fast: the image before has more in common, and the whole of it tells how far
             last = self._add_keyframe(*self._last, before)
-            found = self._compare(last, picture, mask, self._shift(last.picture, picture) @ before) or found
-            if found and _degrees(near.rotation.T @ found[0]) < KEY_DEG / 2:
+            found = self._compare(last, image, mask, self._shift(last.image, image) @ before) or found
+            if found and _degrees(near.rotation.T @ found[0]) < KEYFRAME_ANGLE_DEG / 2:
                 self._keyframes.remove(near)  # it shows what is no longer there
         if found is None:  # lost: go on from here
             self._keyframes = []
-            self._add_keyframe(picture, mask, before)
+            self._add_keyframe(image, mask, before)
             return before
         rotation = found[0]
-        if min(_degrees(key.rotation.T @ rotation) for key in self._keyframes) > KEY_DEG:
-            self._add_keyframe(picture, mask, rotation)
+        if min(_degrees(key.rotation.T @ rotation) for key in self._keyframes) > KEYFRAME_ANGLE_DEG:
+            self._add_keyframe(image, mask, rotation)
         return rotation
 
     def _shift(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Coarse turn (3, 3) between two pictures, by how far the whole of them has moved."""
+        """Coarse turn (3, 3) between two images, by how far the whole of them has moved."""
         window = cv2.createHanningWindow(a.shape[::-1], cv2.CV_32F)
         moved, _ = cv2.phaseCorrelate(a.astype(np.float32), b.astype(np.float32), window)
         centre = np.array(a.shape[::-1]) / 2.0
@@ -228,45 +229,45 @@ class CameraMotion:
         frames = _frames(rays[[0, 2]], rays[[1, 3]])
         return frames[1] @ frames[0].T
 
-    def _add_keyframe(self, picture: np.ndarray, mask: np.ndarray, rotation: np.ndarray) -> _Keyframe:
-        strength = cv2.cornerHarris(picture.astype(np.float32) / 255.0, 5, 3, EDGE)
+    def _add_keyframe(self, image: np.ndarray, mask: np.ndarray, rotation: np.ndarray) -> _Keyframe:
+        strength = cv2.cornerHarris(image.astype(np.float32) / 255.0, 5, 3, HARRIS_K)
         strength[(mask == 0) | (strength < cv2.dilate(strength, np.ones((9, 9))))] = 0.0
-        points = np.argwhere(strength > CORNER)
-        order = np.argsort(-strength[points[:, 0], points[:, 1]])[:POINTS]
+        points = np.argwhere(strength > MIN_CORNER_STRENGTH)
+        order = np.argsort(-strength[points[:, 0], points[:, 1]])[:MAX_CORNERS]
         points = points[order][:, ::-1].astype(np.float32)
-        key = _Keyframe(picture, points, rotation)
+        key = _Keyframe(image, points, rotation)
         self._keyframes.append(key)
         return key
 
     def _compare(
-        self, key: _Keyframe, picture: np.ndarray, mask: np.ndarray, before: np.ndarray
+        self, key: _Keyframe, image: np.ndarray, mask: np.ndarray, before: np.ndarray
     ) -> tuple[np.ndarray, int] | None:
         """Turn from the first camera, and corners that agree with it; None: too few."""
-        if len(key.points) < FEW:
+        if len(key.points) < MIN_CORNERS:
             return None
         rays = self._rays(key.points)
         guess = self._pixels(rays @ (before @ key.rotation.T).T).astype(np.float32)
-        height, width = picture.shape
+        height, width = image.shape
         inside = np.all((guess > 2) & (guess < [width - 3, height - 3]), axis=1)
-        if inside.sum() < FEW:
+        if inside.sum() < MIN_CORNERS:
             return None
         start, rays = key.points[inside], rays[inside]
         flowed, status, change = cv2.calcOpticalFlowPyrLK(
-            key.picture, picture, start[:, None], guess[inside][:, None].copy(), winSize=(15, 15), maxLevel=1,
+            key.image, image, start[:, None], guess[inside][:, None].copy(), winSize=(15, 15), maxLevel=1,
             criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01), flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         )  # fmt: skip
         flowed = flowed.reshape(-1, 2)
         at = np.clip(np.nan_to_num(flowed).round().astype(int), 0, [width - 1, height - 1])
         good = (status.ravel() > 0) & np.all((flowed > 1) & (flowed < [width - 2, height - 2]), axis=1)
-        good &= (change.ravel() < CHANGED) & (mask[at[:, 1], at[:, 0]] > 0)
-        if good.sum() < FEW:
+        good &= (change.ravel() < MAX_PATCH_DIFFERENCE) & (mask[at[:, 1], at[:, 0]] > 0)
+        if good.sum() < MIN_CORNERS:
             return None
         pairs = np.stack([start[good], flowed[good]])
         still = _unmoved(*pairs)
-        if still.sum() >= FEW:
-            self._pairs[-1].append(pairs[:, still][:, :PAIRS])
+        if still.sum() >= MIN_CORNERS:
+            self._pairs[-1].append(pairs[:, still][:, :MAX_PAIRS])
         turn, agree = self._ransac(rays[good], flowed[good].astype(float), before @ key.rotation.T)
-        if agree.sum() < FEW:
+        if agree.sum() < MIN_CORNERS:
             return None
         return turn @ key.rotation, int(agree.sum())
 
@@ -283,13 +284,13 @@ class CameraMotion:
         def errors(turns: np.ndarray) -> np.ndarray:
             return np.linalg.norm(self._pixels(rays @ np.swapaxes(turns, -1, -2)) - pixels, axis=-1)
 
-        cost = np.minimum(errors(turns), 2 * INLIER).sum(axis=1)
+        cost = np.minimum(errors(turns), 2 * INLIER_DISTANCE).sum(axis=1)
         turn = turns[np.argmin(cost)]
-        for limit in (2 * INLIER, INLIER, INLIER):
+        for limit in (2 * INLIER_DISTANCE, INLIER_DISTANCE, INLIER_DISTANCE):
             agree = errors(turn) < limit
             if agree.sum() >= 2:
-                turn = _kabsch(rays[agree], seen[agree])
-        return turn, errors(turn) < INLIER
+                turn = _rotation_between(rays[agree], seen[agree])
+        return turn, errors(turn) < INLIER_DISTANCE
 
     def _visible(self, key: _Keyframe, mask: np.ndarray, rotation: np.ndarray) -> int:
         """How many corners of a keyframe a camera with this turn should see beside the person."""
@@ -298,16 +299,16 @@ class CameraMotion:
         at = at[np.all((at > 2) & (at < [width - 3, height - 3]), axis=1)].round().astype(int)
         return int((mask[at[:, 1], at[:, 0]] > 0).sum())
 
-    def _rays(self, pixels: np.ndarray, zoom: float = 1.0) -> np.ndarray:
-        """Unit directions (..., 3) of pixels (..., 2) of the small picture, with another focal length."""
+    def _rays(self, pixels: np.ndarray, focal_ratio: float = 1.0) -> np.ndarray:
+        """Unit directions (..., 3) of pixels (..., 2) of the small image, with another focal length."""
         fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
-        x, y = (pixels[..., 0] + 0.5 - cx) / (zoom * fx), (pixels[..., 1] + 0.5 - cy) / (zoom * fy)
+        x, y = (pixels[..., 0] + 0.5 - cx) / (focal_ratio * fx), (pixels[..., 1] + 0.5 - cy) / (focal_ratio * fy)
         rays = np.stack([x, y, np.ones_like(x)], axis=-1)
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
-    def _pixels(self, rays: np.ndarray, zoom: float = 1.0) -> np.ndarray:
+    def _pixels(self, rays: np.ndarray, focal_ratio: float = 1.0) -> np.ndarray:
         fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
-        fx, fy = zoom * fx, zoom * fy
+        fx, fy = focal_ratio * fx, focal_ratio * fy
         depth = np.where(rays[..., 2] > 0.05, rays[..., 2], np.nan)
         with np.errstate(invalid="ignore"):
             at = np.stack([fx * rays[..., 0] / depth + cx - 0.5, fy * rays[..., 1] / depth + cy - 0.5], axis=-1)
@@ -326,12 +327,12 @@ def _background(shape: tuple[int, int], landmarks: np.ndarray | None) -> np.ndar
 
 
 def _unmoved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Which corners, (N, 2) px before and after, move as those of things that stand still before any camera: (N,) bool.
+    """Which corners, (N, 2) px before and after, move as those of what stands still before any camera: (N,) bool.
 
     Those on one wall move by a homography, others along epipolar lines (Hartley and Zisserman, 13 and 9.2).
     """
-    _, wall = cv2.findHomography(a, b, cv2.RANSAC, INLIER)
-    _, rigid = cv2.findFundamentalMat(a, b, cv2.FM_RANSAC, INLIER, 0.99)
+    _, wall = cv2.findHomography(a, b, cv2.RANSAC, INLIER_DISTANCE)
+    _, rigid = cv2.findFundamentalMat(a, b, cv2.FM_RANSAC, INLIER_DISTANCE, 0.99)
     masks = [mask.ravel() > 0 for mask in (wall, rigid) if mask is not None and len(mask) == len(a)]
     return np.any(masks, axis=0) if masks else np.zeros(len(a), bool)
 
@@ -343,10 +344,9 @@ def _frames(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([a, np.cross(z, a), z], axis=-1)
 
 
-def _kabsch(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation that best takes a to b, (N, 3) each."""
-    u, _, vt = np.linalg.svd(b.T @ a)
-    return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
+def _rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation that best takes the directions a to b, (N, 3) each."""
+    return Rotation.align_vectors(b, a)[0].as_matrix()
 
 
 def _degrees(rotation: np.ndarray) -> float:
@@ -364,7 +364,7 @@ def _between(at: np.ndarray, turns: Rotation, wanted: np.ndarray) -> Rotation:
 
 def _moves_along(times: np.ndarray, explained: np.ndarray) -> tuple[str, ...]:
     """Sentence where a turn does not explain the background for about a second."""
-    bad = np.flatnonzero(explained < EXPLAINED)
+    bad = np.flatnonzero(explained < MIN_EXPLAINED_SHARE)
     if not len(bad):
         return ()
     return (

@@ -1,4 +1,8 @@
-"""Where a video breaks: cuts, jumps of the person, stretches with nobody in them; and the longest stretch without."""
+"""Where a video breaks: cuts, jumps of the person, stretches with nobody in them; and the longest stretch without.
+
+The cuts are found by code of our own, since all four detectors of PySceneDetect 0.7 take a flash or a change of the
+light for a cut (see ``test_light_and_flashes_are_told_from_another_scene``), and it installs a second OpenCV.
+"""
 
 from __future__ import annotations
 
@@ -10,66 +14,66 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from exoactor_core.errors import BadInput
-from exoactor_pose.detection.people import SPEED
+from exoactor_pose.detection.people import MAX_HIP_SPEED
 
 THUMBNAIL = (32, 24)
-CHANGED = 0.07
+MIN_DIFFERENCE = 0.07
 """Mean difference of two thumbnails, of the full range, above which a frame may be another shot..."""
-RECOLOURED = 0.25
+MIN_COLOUR_CHANGE = 0.25
 """...if the shares of their colours (half the sum of the differences) differ by as much, too..."""
-SUDDEN = 3.0
+MIN_DIFFERENCE_RATIO = 3.0
 """...and the difference is this many times that of the frame before, as in no pan of the camera."""
-PERHAPS, SURELY = 1, 2
-"""Another picture by its colours, which may be other light; and one by its edges, too."""
-SAME_EDGES = 0.6
+POSSIBLE_CUT, CERTAIN_CUT = 1, 2
+"""Another image by its colours, which may be other light; and one by its edges, too."""
+SAME_SCENE_CORRELATION = 0.6
 """Correlation of two thumbnails' gradients from which they show the same scene, in whatever light..."""
-FAINT = 0.2
+FAINT_EDGES_RATIO = 0.2
 """...where the fainter ones have this share of the stronger ones' strength: a flash or darkness hides them."""
-STEADY = 0.12
+MAX_STEADY_MOVEMENT = 0.12
 """Mean way of the landmarks, in sizes of the person, below which the person just goes on: the light changed."""
 FLASH_SECONDS = 0.25
 """How long the person may be lost in such a change."""
-SLIP = 0.15
+LANDMARK_NOISE = 0.15
 """Sizes by which landmarks may be off."""
-HASTE = 60.0
+MAX_HIP_ACCELERATION = 60.0
 """Sizes / s^2: nobody's hips speed up faster (100 m/s^2)."""
-GLITCH = 3
+GLITCH_FRAMES = 3
 """Frames for which a jump there and back is a slip of the detector, not a cut."""
-EMPTY_SECONDS = 1.0
+MAX_GAP_SECONDS = 1.0
 """Nobody for longer than this breaks the motion: bridging it would be invention."""
-TOLD_SECONDS = 0.2
+REPORTED_GAP_SECONDS = 0.2
 """Shorter empty stretches are not told."""
-MIN_SECONDS = 1.0
+MIN_SHOT_SECONDS = 1.0
 """What must be left of a video with cuts."""
 
 
 class CutFinder:
-    """Tells frame by frame whether the picture has become another one."""
+    """Tells frame by frame whether the image has become another one."""
 
     def __init__(self) -> None:
         self._last: tuple[np.ndarray, np.ndarray] | None = None
         self._change = 0.0
 
     def __call__(self, frame: np.ndarray) -> int:
-        """Look at the next frame, (H, W, 3) uint8 RGB: 0, it goes on; `PERHAPS`; or `SURELY`."""
+        """Look at the next frame, (H, W, 3) uint8 RGB: 0, it goes on; `POSSIBLE_CUT`; or `CERTAIN_CUT`."""
         small = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA)
         colours = cv2.calcHist([small], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3).ravel() / small[..., 0].size
         last, self._last = self._last, (small, colours)
         if last is None:
             return 0
         before, self._change = self._change, float(cv2.norm(small, last[0], cv2.NORM_L1)) / small.size / 255.0
-        recoloured = float(np.abs(colours - last[1]).sum()) / 2
-        if self._change <= max(CHANGED, SUDDEN * before) or recoloured <= RECOLOURED:
+        colour_change = float(np.abs(colours - last[1]).sum()) / 2
+        if self._change <= max(MIN_DIFFERENCE, MIN_DIFFERENCE_RATIO * before) or colour_change <= MIN_COLOUR_CHANGE:
             return 0
-        return PERHAPS if _same_edges(small, last[0]) else SURELY
+        return POSSIBLE_CUT if _same_scene(small, last[0]) else CERTAIN_CUT
 
 
-def _same_edges(a: np.ndarray, b: np.ndarray) -> bool:
+def _same_scene(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two thumbnails show the same scene, or one of them too little to tell."""
     grey = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (a, b)]
     a, b = (np.stack([cv2.Sobel(g, cv2.CV_32F, 1, 0), cv2.Sobel(g, cv2.CV_32F, 0, 1)]) for g in grey)
     weak, strong = sorted((float(np.linalg.norm(a)), float(np.linalg.norm(b))))
-    return weak <= FAINT * strong or float((a * b).sum()) > SAME_EDGES * weak * strong
+    return weak <= FAINT_EDGES_RATIO * strong or float((a * b).sum()) > SAME_SCENE_CORRELATION * weak * strong
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def longest_stretch(
     sizes
         (T,) px, size of the person where found.
     changed
-        (T,) whether the picture became another one at this frame: what `CutFinder` says.
+        (T,) whether the image became another one at this frame: what `CutFinder` says.
 
     Raises
     ------
@@ -109,11 +113,13 @@ def longest_stretch(
     found = found.copy()
     cuts = _jumps(image, found, sizes, fps)  # takes slips out of found
     cuts |= {
-        t for t in np.flatnonzero(changed).tolist() if changed[t] == SURELY or not _steady(image, found, sizes, t, fps)
+        t
+        for t in np.flatnonzero(changed).tolist()
+        if changed[t] == CERTAIN_CUT or not _steady(image, found, sizes, t, fps)
     }
     cuts.discard(0)
     empty = runs(~found)
-    long = [(a, b) for a, b in empty if (b - a) / fps > EMPTY_SECONDS]
+    long = [(a, b) for a, b in empty if (b - a) / fps > MAX_GAP_SECONDS]
     edges = sorted({0, len(found), *cuts, *(edge for run in long for edge in run)})
     parts = [(a, b) for a, b in pairwise(edges) if found[a:b].any()]
     start, stop = max(parts, key=lambda part: int(found[part[0] : part[1]].sum()), default=(0, len(found)))
@@ -121,15 +127,14 @@ def longest_stretch(
     notes = []
     if cuts:
         times = " s, ".join(f"{t / fps:.1f}" for t in sorted(cuts)) + " s"
-        if (stop - start) / fps < MIN_SECONDS:
+        if (stop - start) / fps < MIN_SHOT_SECONDS:
             raise BadInput(
                 f"The video is cut at {times}: its longest stretch without a cut lasts {(stop - start) / fps:.1f} s, "
-                f"but {MIN_SECONDS:.0f} s are needed."
+                f"but {MIN_SHOT_SECONDS:.0f} s are needed."
             )
         notes.append(f"The video is cut at {times}.")
-    notes += [
-        _told(image, found, a, b, fps, width, height, cuts) for a, b in empty if (b - a) / fps > TOLD_SECONDS
-    ]  # fmt: skip
+    reported = [(a, b) for a, b in empty if (b - a) / fps > REPORTED_GAP_SECONDS]
+    notes += [_gap_note(image, found, a, b, fps, width, height, cuts) for a, b in reported]
     if (start, stop) != (0, len(found)):
         notes.append(f"Only the stretch from {start / fps:.1f} s to {stop / fps:.1f} s is used, the longest.")
     return Stretch(start, stop, found, tuple(sorted(int(t) for t in cuts)), tuple(notes))
@@ -140,18 +145,18 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
     hips = image[:, 23:25, :2].mean(axis=1)
 
     seen = np.flatnonzero(found).tolist()
-    ways = np.array([_way(hips, sizes, a, b) for a, b in pairwise(seen)])
-    usual = dict(zip(seen[1:], median_filter(ways, size=7, mode="nearest"), strict=True)) if len(ways) else {}
+    steps = np.array([_displacement(hips, sizes, a, b) for a, b in pairwise(seen)])
+    usual = dict(zip(seen[1:], median_filter(steps, size=7, mode="nearest"), strict=True)) if len(steps) else {}
 
     def far(a: int, b: int) -> bool:
-        allowed = SPEED * (b - a) / fps if b - a > 1 else 2 * usual[b] + HASTE / fps**2
-        return _way(hips, sizes, a, b) > max(SLIP, allowed)
+        allowed = MAX_HIP_SPEED * (b - a) / fps if b - a > 1 else 2 * usual[b] + MAX_HIP_ACCELERATION / fps**2
+        return _displacement(hips, sizes, a, b) > max(LANDMARK_NOISE, allowed)
 
     jumps: list[int] = []
     last, before = None, None  # the last good frame, and the one before the last jump
     for t in seen:
         if last is not None and far(last, t):
-            if jumps and before is not None and t - jumps[-1] <= GLITCH and not far(before, t):
+            if jumps and before is not None and t - jumps[-1] <= GLITCH_FRAMES and not far(before, t):
                 found[jumps.pop() : t] = False
             else:
                 before = last
@@ -160,7 +165,7 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
     return set(jumps)
 
 
-def _way(hips: np.ndarray, sizes: np.ndarray, a: int, b: int) -> float:
+def _displacement(hips: np.ndarray, sizes: np.ndarray, a: int, b: int) -> float:
     """How far the hips got from frame a to b, in sizes of the person."""
     return float(np.linalg.norm(hips[b] - hips[a])) / max(sizes[a], sizes[b], 1.0)
 
@@ -172,7 +177,8 @@ def _steady(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, t: int, fps
     if not len(before) or not len(after) or (after[0] - before[-1]) / fps > FLASH_SECONDS:
         return False
     a, b = before[-1], after[0]
-    return np.linalg.norm(image[b, :, :2] - image[a, :, :2], axis=-1).mean() < STEADY * max(sizes[a], sizes[b], 1.0)
+    moved = np.linalg.norm(image[b, :, :2] - image[a, :, :2], axis=-1).mean()
+    return moved < MAX_STEADY_MOVEMENT * max(sizes[a], sizes[b], 1.0)
 
 
 def runs(flags: np.ndarray) -> list[tuple[int, int]]:
@@ -181,7 +187,7 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def _told(
+def _gap_note(
     image: np.ndarray, found: np.ndarray, a: int, b: int, fps: float, width: int, height: int, cuts: set[int]
 ) -> str:
     """A sentence about nobody in frames a to b."""
@@ -195,5 +201,5 @@ def _told(
         span = np.ptp(image[a - 1, 11:29, :2], axis=0)
         if sides[side] < 0.5 * span[0 if side in ("left", "right") else 1] + 0.02 * width:
             back = "and does not come back" if b == len(found) else f"and is back at {b / fps:.1f} s"
-            return f"The person leaves the picture at the {side} at {a / fps:.1f} s {back}."
+            return f"The person leaves the image at the {side} at {a / fps:.1f} s {back}."
     return f"The person is not seen {times}."

@@ -1,4 +1,4 @@
-"""What can be told of a video as such, whatever the person does in it: see `exoactor_core.stages.Estimate`."""
+"""Facts on a video as such, whatever the person does in it: see `exoactor_core.stages.Estimate`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.stages import Metrics
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
-from exoactor_pose.detection.appearance import Looks
+from exoactor_pose.detection.appearance import AppearanceModel
 from exoactor_pose.detection.landmarks import Landmarks
-from exoactor_pose.video.cuts import TOLD_SECONDS, Stretch, runs
+from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS, Stretch, runs
 
-EDGE = 0.005
-"""A landmark nearer to the picture's edge than this share of its height is not surely in the picture: detectors that
-place landmarks in pictures only put those of a foot that is cut off there."""
-ENDS = [k for k, name in enumerate(LANDMARK_NAMES) if k <= 10 or name.split("_")[1] in ("wrist", "heel", "foot")]
+EDGE_MARGIN = 0.005
+"""A landmark nearer to the image's edge than this share of its height is not surely in the image: detectors that
+place landmarks in images only put those of a foot that is cut off there."""
+EXTREMITIES = [k for k, name in enumerate(LANDMARK_NAMES) if k <= 10 or name.split("_")[1] in ("wrist", "heel", "foot")]
 """Head, hands and feet."""
 
 
@@ -22,7 +22,7 @@ def video_facts(
     seen: Landmarks,
     others: np.ndarray,
     stretch: Stretch,
-    looks: Looks,
+    appearance: AppearanceModel,
     explained: tuple[np.ndarray, np.ndarray],
     turned: np.ndarray | None,
 ) -> Metrics:
@@ -36,7 +36,7 @@ def video_facts(
         (T,) bool: somebody else of comparable size is there.
     stretch
         What is used of it.
-    looks
+    appearance
         Was shown all frames.
     explained
         What `CameraMotion.explained` tells of the frames that are used; empty where nobody looked whether it moves.
@@ -45,8 +45,8 @@ def video_facts(
     """
     found = stretch.found
     partly = found & ~_whole(seen)
-    alike = looks.alike(found)
-    told = {
+    similarity = appearance.similarity(found)
+    facts = {
         "seconds": round(len(found) / seen.fps, 3),
         "cuts_s": [round(t / seen.fps, 3) for t in stretch.cuts],
         "found_share": float(found.mean()),
@@ -59,28 +59,28 @@ def video_facts(
         "camera_turn_deg": None,
         "camera_explained": None,
     }
-    if not np.isnan(alike).all():
-        worst = int(np.nanargmin(alike))
-        told |= {"alike_min": float(alike[worst]), "alike_min_s": round(worst / seen.fps, 3)}
+    if not np.isnan(similarity).all():
+        worst = int(np.nanargmin(similarity))
+        facts |= {"alike_min": float(similarity[worst]), "alike_min_s": round(worst / seen.fps, 3)}
     times, shares = explained
     if len(shares):
         worst = int(np.argmin(shares))
-        told |= {
+        facts |= {
             "camera_turn_deg": 0.0
             if turned is None
             else float(np.degrees(Rotation.from_matrix(turned).magnitude().max())),
             "camera_explained": float(shares[worst]),
             "camera_explained_s": round(float(times[worst]), 3),
         }
-    return told
+    return facts
 
 
 def _whole(seen: Landmarks) -> np.ndarray:
-    """(T,) bool: head, hands and feet are within the picture, seen or hidden."""
-    at, margin = seen.image[:, ENDS, :2], EDGE * seen.height
+    """(T,) bool: head, hands and feet are within the image, seen or hidden."""
+    at, margin = seen.image[:, EXTREMITIES, :2], EDGE_MARGIN * seen.height
     return np.all((at >= margin) & (at <= [seen.width - margin, seen.height - margin]), axis=(1, 2))
 
 
 def _spans(flags: np.ndarray, fps: float) -> list[list[float]]:
-    """[from, to] in s of the runs of true in (T,) bool that are long enough to be told."""
-    return [[round(a / fps, 3), round(b / fps, 3)] for a, b in runs(flags) if (b - a) / fps > TOLD_SECONDS]
+    """[from, to] in s of the runs of true in (T,) bool that are long enough to be reported."""
+    return [[round(a / fps, 3), round(b / fps, 3)] for a, b in runs(flags) if (b - a) / fps > REPORTED_GAP_SECONDS]

@@ -15,27 +15,34 @@ import numpy as np
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_pose.detection.appearance import Looks
+from exoactor_pose.detection.appearance import AppearanceModel
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector, Pose
 from exoactor_pose.detection.landmarks import Landmarks
-from exoactor_pose.detection.people import COMPARABLE, NEAR, Follower, Person, beside, company
+from exoactor_pose.detection.people import (
+    COMPARABLE_SIZE_RATIO,
+    MAX_DISTANCE,
+    Follower,
+    Person,
+    has_company,
+    side_images,
+)
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import CutFinder, longest_stretch
 from exoactor_pose.video.facts import video_facts
 
-Watcher = Callable[[np.ndarray, np.ndarray | None], Any]
+FrameObserver = Callable[[np.ndarray, np.ndarray | None], Any]
 """Is shown a frame and its 33 landmarks, None where nobody was found."""
 HandFinder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(frame, its 33 landmarks) -> both hands' 21 landmarks (2, 21, 3): x px, y px, confidence; and (2, 21, 3) m."""
-LOOK_SECONDS = 0.5
+SEARCH_SECONDS = 0.5
 """How often to look whether others are there..."""
-CROWD_SECONDS = 0.15
+COMPANY_SEARCH_SECONDS = 0.15
 """...and where others are."""
-STRANGE_SECONDS = 0.1
+MISMATCH_SECONDS = 0.1
 """For how long somebody may look otherwise than the person followed, where others are."""
 MIN_FPS = 8.0
-SMALL = 80.0
-"""px: a person less tall is told of."""
+SMALL_PERSON_PX = 80.0
+"""px: a person less tall is reported."""
 FRAMES_AHEAD = 4
 UPPER, LOWER = [11, 12], [25, 26, 27, 28]
 """Shoulders; knees and ankles."""
@@ -47,14 +54,14 @@ class Tracker:
     Parameters
     ----------
     detector
-        What finds people and places landmarks.
+        Finds people and their landmarks.
     fps
         Frames per second.
     person
         Whom to follow where there are several: see `Follower`.
     hands
         Called once per frame in which the person was found.
-    watchers
+    observers
         Are shown every frame.
 
     All of these are called in order, in one thread beside the detector's.
@@ -66,16 +73,16 @@ class Tracker:
         fps: float,
         person: str = "largest",
         hands: HandFinder | None = None,
-        watchers: Sequence[Watcher] = (),
+        observers: Sequence[FrameObserver] = (),
     ) -> None:
-        self.detector, self.fps, self.hands, self.watchers = detector, fps, hands, watchers
+        self.detector, self.fps, self.hands, self.observers = detector, fps, hands, observers
         self.first = 0
         """Number of the first frame that is kept: see `drop`."""
         self.poses: list[Pose | None] = []
         """Of every frame from there on."""
         self.sizes: list[float] = []
         self.changed: list[int] = []
-        """Whether the picture became another one at this frame: what `CutFinder` says."""
+        """Whether the image became another one at this frame: what `CutFinder` says."""
         self.others: list[bool] = []
         """Whether somebody else of comparable size was there at the last look."""
         self.follower = Follower(person)
@@ -83,8 +90,8 @@ class Tracker:
         self._next: Person | None = None
         self._crowd: list[Person] = []
         self._company = self._aside = False
-        self._searched = -np.inf
-        self._looked = 0
+        self._sides_searched = -np.inf
+        self._people_searched = 0
         self._pool = ThreadPoolExecutor(1)
         self._hands: list[Future] = []
 
@@ -92,60 +99,60 @@ class Tracker:
         """Take the next frames, at most ``detector.batch``."""
         first = self.first + len(self.poses)
         changed = [self._cuts(frame) for frame in frames]
-        often = CROWD_SECONDS if len(self._crowd) > 1 else LOOK_SECONDS
-        looking = self._next is None or any(changed) or first - self._looked >= often * self.fps
-        people = self.detector.find(frames) if looking else [None] * len(frames)
+        often = COMPANY_SEARCH_SECONDS if len(self._crowd) > 1 else SEARCH_SECONDS
+        looking = self._next is None or any(changed) or first - self._people_searched >= often * self.fps
+        people = self.detector.find_people(frames) if looking else [None] * len(frames)
         chosen = [self._pick(*each) for each in zip(range(first, first + len(frames)), frames, people, changed,
                                                     strict=True)]  # fmt: skip
         poses = self._place(frames, chosen)
         if not looking and poses[0] is None:  # lost: look again at once (a detector that tracks takes one frame)
             self._next = None
-            chosen = [self._pick(first, frames[0], self.detector.find(frames)[0], 0)]
+            chosen = [self._pick(first, frames[0], self.detector.find_people(frames)[0], 0)]
             poses = self._place(frames, chosen)
         for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
             self._next = pose and pose.person
             self.poses.append(pose)
             self.sizes.append(person.size if person else 0.0)
             if self._next is not None:
-                self.follower.follow(frame, self._next, number / self.fps, self._alone(self._next))
-                self._search(number, frame, self._next, pose.image)
+                self.follower.update(frame, self._next, number / self.fps, self._alone(self._next))
+                self._search_sides(number, frame, self._next, pose.image)
                 self.others[number - self.first] |= self._aside
-                if self.follower.strange > STRANGE_SECONDS * self.fps:
-                    self._leave_out(number + 1 - self.follower.strange, number + 1)
-                    self._next, self.follower.strange = None, 0
-            self._hands.append(self._pool.submit(self._beside, frame, pose and pose.image))
+                if self.follower.mismatches > MISMATCH_SECONDS * self.fps:
+                    self._leave_out(number + 1 - self.follower.mismatches, number + 1)
+                    self._next, self.follower.mismatches = None, 0
+            self._hands.append(self._pool.submit(self._observe, frame, pose and pose.image))
             if len(self._hands) > FRAMES_AHEAD:
                 self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
         self.changed += changed
 
-    def _beside(self, frame: np.ndarray, image: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
+    def _observe(self, frame: np.ndarray, image: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
         """What is done in the other thread; the hands of a frame."""
-        for watcher in self.watchers:
-            watcher(frame, image)
+        for observer in self.observers:
+            observer(frame, image)
         return self.hands(frame, image) if self.hands and image is not None else None
 
     def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: int) -> Person | None:
         """Where to place the landmarks in this frame."""
         if changed:
-            self.follower.forget()
+            self.follower.reset()
             self._next = None
-        person = self._next if people is None else self._look(number, frame, people)
+        person = self._next if people is None else self._search_people(number, frame, people)
         self.others[number - self.first :] = [self._company]
         return person
 
-    def _look(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
+    def _search_people(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
         """Whom to follow of the people in this frame."""
-        looked, self._looked, self._crowd = self._looked, number, people
-        self.follower.look_round(people, number / self.fps)
+        searched, self._people_searched, self._crowd = self._people_searched, number, people
+        self.follower.observe(people, number / self.fps)
         person = self._next
         if person is None:
             person = self.follower.find(frame, people, number / self.fps)
             if person is not None:
-                self.follower.follow(frame, person, number / self.fps, self._alone(person))
-        elif (other := self.follower.other(frame, people)) is not None:
-            self._leave_out(looked, number)
+                self.follower.update(frame, person, number / self.fps, self._alone(person))
+        elif (other := self.follower.better_match(frame, people)) is not None:
+            self._leave_out(searched, number)
             person = other
-        self._company = company(people, person)
+        self._company = has_company(people, person)
         return person
 
     def _leave_out(self, start: int, stop: int) -> None:
@@ -157,23 +164,23 @@ class Tracker:
             f"{stop / self.fps:.1f} s: that is left out."
         )
 
-    def _search(self, number: int, frame: np.ndarray, person: Person, image: np.ndarray) -> None:
+    def _search_sides(self, number: int, frame: np.ndarray, person: Person, image: np.ndarray) -> None:
         """Look from time to time for somebody on either side of the person, each for itself."""
-        if number - self._searched < LOOK_SECONDS * self.fps:
+        if number - self._sides_searched < SEARCH_SECONDS * self.fps:
             return
-        self._searched = number
-        found = [p for part in beside(frame, image, person.size) for p in self.detector.find([part])[0]]
-        self._aside = any(p.size > COMPARABLE * person.size for p in found)
+        self._sides_searched = number
+        found = [p for part in side_images(frame, image, person.size) for p in self.detector.find_people([part])[0]]
+        self._aside = any(p.size > COMPARABLE_SIZE_RATIO * person.size for p in found)
 
     def _alone(self, person: Person) -> bool:
-        near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * NEAR * person.size]
+        near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * MAX_DISTANCE * person.size]
         return len(near) < 2
 
     def _place(self, frames: list[np.ndarray], people: list[Person | None]) -> list[Pose | None]:
         there = [k for k, person in enumerate(people) if person is not None]
         poses: list[Pose | None] = [None] * len(frames)
         if there:
-            placed = self.detector.place([frames[k] for k in there], [people[k] for k in there])
+            placed = self.detector.find_landmarks([frames[k] for k in there], [people[k] for k in there])
             for k, pose in zip(there, placed, strict=True):
                 poses[k] = pose
         return poses
@@ -181,21 +188,21 @@ class Tracker:
     def landmarks(self, width: int, height: int) -> Landmarks:
         """All frames that are kept; notes and breaks are not looked at."""
         poses = self.poses
-        told = [future.result() for future in self._hands]
+        hand_landmarks = [future.result() for future in self._hands]
 
         def stacked(values: list[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
             if poses and all(v is None for v in values):
                 return None
             return np.array([np.zeros(shape) if v is None else v for v in values])
 
-        hands = [each and each[0] for each in told] if self.hands else [p and p.hands for p in poses]
+        hands = [each and each[0] for each in hand_landmarks] if self.hands else [p and p.hands for p in poses]
         return Landmarks(
             self.fps, width, height,
             stacked([p and p.image for p in poses], (33, 3)),
             stacked([p and p.world for p in poses], (33, 3)),
             np.array([p is not None for p in poses]),
             hands=stacked(hands, (2, 21, 3)),
-            hands_world=stacked([each and each[1] for each in told], (2, 21, 3)),
+            hands_world=stacked([each and each[1] for each in hand_landmarks], (2, 21, 3)),
             start=self.first,
             notes=tuple(self.follower.notes),
         )  # fmt: skip
@@ -225,15 +232,15 @@ def detect(
     Parameters
     ----------
     detector
-        What finds people and places landmarks; None: MediaPipe. It is left open when it is given.
+        Finds people and their landmarks; None: MediaPipe. It is left open when it is given.
     person
         Whom to follow where there are several: see `Follower`.
     max_seconds
         Length of video that is taken.
     hands
-        What finds the landmarks of the hands.
+        Finds the landmarks of the hands.
     camera
-        What tells how the camera turns; None: it is taken as still.
+        Estimates how the camera turns; None: it is taken as still.
 
     Raises
     ------
@@ -256,10 +263,11 @@ def detect(
     own = detector is None
     detector = detector or MediapipeDetector()
     try:
-        looks = Looks(video.fps)
-        with closing(Tracker(detector, video.fps, person, hands, (looks, camera) if camera else (looks,))) as tracker:
+        appearance = AppearanceModel(video.fps)
+        observers = (appearance, camera) if camera else (appearance,)
+        with closing(Tracker(detector, video.fps, person, hands, observers)) as tracker:
             total, done = max(video.frame_count, 1), 0
-            with closing(_ahead(video.frames())) as frames:
+            with closing(_prefetched(video.frames())) as frames:
                 while batch := list(islice(frames, detector.batch)):
                     tracker(batch)
                     done += len(batch)
@@ -275,13 +283,13 @@ def detect(
     )
     used = stretch.start, stretch.stop
     explained = camera.explained(*used) if camera else (np.zeros(0), np.zeros(0))
-    turned, told = camera.rotations(*used, explained) if camera else (None, ())
-    facts = video_facts(seen, np.array(tracker.others), stretch, looks, explained, turned)
-    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + told, facts=facts)
-    return _whole_person(replace(_part(whole, stretch.start, stretch.stop), camera_rotation=turned))
+    turned, camera_notes = camera.rotations(*used, explained) if camera else (None, ())
+    facts = video_facts(seen, np.array(tracker.others), stretch, appearance, explained, turned)
+    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + camera_notes, facts=facts)
+    return _whole_person(replace(_frames(whole, stretch.start, stretch.stop), camera_rotation=turned))
 
 
-def _ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _prefetched(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The same frames, decoded in a thread while the ones before are looked at."""
     waiting: deque[Future] = deque()
     source = iter(frames)
@@ -293,7 +301,7 @@ def _ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
             yield frame
 
 
-def _part(seen: Landmarks, start: int, stop: int) -> Landmarks:
+def _frames(seen: Landmarks, start: int, stop: int) -> Landmarks:
     """Frames ``start`` to ``stop``, and nothing in those that do not count."""
 
     def cut(values: np.ndarray | None) -> np.ndarray | None:
@@ -310,14 +318,14 @@ def _part(seen: Landmarks, start: int, stop: int) -> Landmarks:
 
 
 def _whole_person(seen: Landmarks) -> Landmarks:
-    """Refuse half a person and one who stands on the head; tell where the legs are not in the picture."""
+    """Refuse half a person and one who stands on the head; tell where the legs are not in the image."""
     image = seen.image[seen.found]
     inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1) & (image[..., 2] > 0.2)
     upper, lower = inside[:, UPPER].any(axis=1), inside[:, LOWER].any(axis=1)
     for half, there in (("upper", lower), ("lower", upper)):
         if there.mean() < 0.5:
             raise BadInput(
-                f"Only the {half} half of the person is in the picture in {1 - there.mean():.0%} of the frames: use a "
+                f"Only the {half} half of the person is in the image in {1 - there.mean():.0%} of the frames: use a "
                 "video that shows the whole person."
             )
     up = image[:, 23:25, 1].mean(axis=1) - image[:, 11:13, 1].mean(axis=1)
@@ -330,10 +338,10 @@ def _whole_person(seen: Landmarks) -> Landmarks:
     if (level := float((abs(up) < 0.5 * length).mean())) > 0.8:
         notes.append(f"The person lies in {level:.0%} of the frames; if not, turn the video by 90 degrees.")
     tall = float(np.median(np.ptp(image[..., 1], axis=1)))
-    if tall < SMALL and not level > 0.8:
+    if tall < SMALL_PERSON_PX and not level > 0.8:
         notes.append(f"The person is only {tall:.0f} px tall: expect a coarse motion.")
     if not lower.all():
-        notes.append(f"The legs are not in the picture in {1 - lower.mean():.0%} of the frames.")
+        notes.append(f"The legs are not in the image in {1 - lower.mean():.0%} of the frames.")
     return replace(seen, notes=(*seen.notes, *notes))
 
 
@@ -349,7 +357,7 @@ def _nobody(video: Video, detector: Detector, follower: Follower) -> str:
     some = list(islice(video.frames(), 0, None, step))
     for turns, words in ((2, "180 degrees"), (3, "90 degrees to the right"), (1, "90 degrees to the left")):
         turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in some]
-        if sum(bool(people) for frame in turned for people in detector.find([frame])) > len(turned) / 2:
+        if sum(bool(people) for frame in turned for people in detector.find_people([frame])) > len(turned) / 2:
             return f"Nobody is found in the video, but somebody is when it is turned by {words}: turn it."
     count = video.frame_count
     return f"A person was found in 0 of {count} frames: use a video that shows one whole person most of the time."

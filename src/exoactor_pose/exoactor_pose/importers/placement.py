@@ -14,11 +14,11 @@ from exoactor_core.motion import HumanMotion
 from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.importers.recording import FROM_Y_UP, Person
 
-DRIFT = 0.12
+MAX_FLOOR_STEP = 0.12
 """m: a foot that rests farther than this from the floor of the steps before rests on something else."""
 DRIFT_SECONDS = 0.5
-"""s over which the floor is smoothed, and within which it may drift by less than `DRIFT`."""
-UPRIGHT = 0.75
+"""s over which the floor is smoothed, and within which it may drift by less than `MAX_FLOOR_STEP`."""
+MIN_UPRIGHT_COSINE = 0.75
 """Least cosine between the trunk and the vertical of somebody who stands."""
 
 
@@ -35,7 +35,7 @@ def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
     """
     along = person.root[:, 1, 1]
     finite = all(np.isfinite(values).all() for values in (person.root, person.pelvis, person.body_pose))
-    if not finite or len(along) == 0 or (np.abs(along) > UPRIGHT).mean() < 0.9:
+    if not finite or len(along) == 0 or (np.abs(along) > MIN_UPRIGHT_COSINE).mean() < 0.9:
         return person, ()  # what is not finite is refused by name later
     down = np.median(along) < 0
     axis = -1.0 if down else 1.0
@@ -168,12 +168,12 @@ def floor_under(heights: np.ndarray, contacts: np.ndarray, fps: float) -> np.nda
     standing = weight > 0.5
     if standing.sum() < 0.1 * fps:  # in the air all the time: by the lowest point
         return np.full(len(heights), np.percentile(heights.min(axis=1), 5))
-    near = _followed(np.where(standing, rest, np.nan), _most(rest[standing], DRIFT), fps)
+    near = _on_floor_frames(np.where(standing, rest, np.nan), _mode_median(rest[standing], MAX_FLOOR_STEP), fps)
     drift = np.interp(np.arange(len(heights)), np.flatnonzero(near), rest[near])
     return gaussian_filter1d(drift, DRIFT_SECONDS * fps, mode="nearest")
 
 
-def _followed(rest: np.ndarray, floor: float, fps: float) -> np.ndarray:
+def _on_floor_frames(rest: np.ndarray, floor: float, fps: float) -> np.ndarray:
     """Frames (T,) in which feet rest on the floor that drifts: heights (T,) m, not a number where none rests."""
     near = np.zeros(len(rest), dtype=bool)
     start = int(np.nanargmin(np.abs(rest - floor)))
@@ -181,13 +181,13 @@ def _followed(rest: np.ndarray, floor: float, fps: float) -> np.ndarray:
     for frames in (range(start, len(rest)), range(start, -1, -1)):
         present = floor
         for k in frames:
-            if abs(rest[k] - present) < DRIFT:
+            if abs(rest[k] - present) < MAX_FLOOR_STEP:
                 near[k] = True
                 present += share * (rest[k] - present)
     return near
 
 
-def _most(values: np.ndarray, width: float) -> float:
+def _mode_median(values: np.ndarray, width: float) -> float:
     """Median of the values in the window of a width, up and down, that holds the most."""
     order = np.sort(values)
     ends = np.searchsorted(order, order + width, side="right")
