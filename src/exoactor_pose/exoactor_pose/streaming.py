@@ -117,7 +117,7 @@ class MotionStream:
             return []
         self.tracker([frame])
         if self.tracker.changed[-1] and self.start is not None:
-            return self._end("there is another picture")
+            return self._end("the video is cut")
         self._received += 1
         visible = [pose is not None for pose in self.tracker.poses[-self.lost :]]
         if self.start is None and visible[-1]:

@@ -194,7 +194,7 @@ def test_the_stream_ends_at_a_cut(body):
         shown = frame if number < 40 else np.where(np.arange(3) == 0, 250, 0).astype(np.uint8) + 0 * frame
         shown[0, 0] = frame[0, 0]
         done += sum(len(s) for s in source.push(shown))
-    assert "ends at 2.7 s: there is another image" in source.ended
+    assert "ends at 2.7 s: the video is cut" in source.ended
     assert done == 40
     assert source.close() == []
 
