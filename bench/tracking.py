@@ -3,13 +3,13 @@
 Both are driven by the same controller, from standing, knowing only what LowState tells: every motion in a folder, and
 random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
 while they stand and while they walk, and both get heavier, lighter and later. Success is the field's rule
-(`exoactor_control.metrics`), by the motion as it was given; "as told" by what the repair left of it. Place and heading
-are told of the motion's last frame ("end") and of where the robot stands once it has stepped to its place ("final").
-The tasks' motions are kept in --output and used again; their seeds are none of those that `exoactor train-tracker`
-draws. References of the training's split come part by part, and which files a tracker has seen is printed; the test
-part is run only where --parts names it, since nothing is chosen by it. With --refine both get guides for the motions
-at which they failed (`exoactor_control.rehearsal.reference_correction`), and the figures with them stand beside those
-without.
+(`exoactor_control.metrics`), by the motion as it was given; "as commanded" by what the repair left of it. Position and
+heading errors are those of the motion's last frame ("end") and of where the robot stands once it has stepped to its
+final position ("final"). The tasks' motions are kept in --output and used again; their seeds are none of those that
+`exoactor train-tracker` draws. References of the training's split come part by part, and which files a tracker has seen
+is printed; the test part is run only where --parts names it, since nothing is chosen by it. With --correction-tries
+both get corrections for the motions at which they failed (`exoactor_control.rehearsal.reference_correction`), and the
+figures with them stand beside those without.
 
     .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
 """
@@ -60,7 +60,7 @@ def track(policy: str, path: Path | None, disturbance: Disturbance, tries: int =
     """Figures of one rehearsal; without a path the G1 stands."""
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
-        return Rehearsal(policy, refine=tries)(motion, disturbance=disturbance).metrics
+        return Rehearsal(policy, correction_tries=tries)(motion, disturbance=disturbance).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
 
@@ -87,7 +87,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "runs": len(rows),
         "succeeded": sum(row["success"] for row in rows),
-        "succeeded_as_told": sum(row.get("told", row)["success"] for row in rows),
+        "succeeded_as_commanded": sum(row.get("commanded", row)["success"] for row in rows),
         "fell": sum(row["fell"] for row in rows),
         "jumps": jumps(done),
         "joint_error_rad": round(float(np.mean([row["joint_error_mean"] for row in done])), 4),
@@ -112,7 +112,7 @@ def jumps(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
         return None
     return {"runs": len(asked)} | {
         which: {unit: round(float(np.mean([jump[which][unit] for jump in asked])), 3) for unit in ("height", "seconds")}
-        for which in ("asked", "told", "done")
+        for which in ("asked", "commanded", "done")
     }
 
 
@@ -130,10 +130,10 @@ def of_part(part: str, folders: Sequence[Path], most: int) -> list[Path]:
 
 def seen(tracker: str | Path, paths: Sequence[Path]) -> dict[str, Any]:
     """Which of the references a tracker has seen in training, or that it does not say."""
-    told = [was_seen(policy_file(str(tracker)), path) for path in paths]
-    if None in told:
+    known = [was_seen(policy_file(str(tracker)), path) for path in paths]
+    if None in known:
         return {"says": False}
-    return {"says": True, "seen": [path.stem for path, yes in zip(paths, told, strict=True) if yes]}
+    return {"says": True, "seen": [path.stem for path, yes in zip(paths, known, strict=True) if yes]}
 
 
 def main(
@@ -151,7 +151,7 @@ def main(
     ] = None,
     most: Annotated[int, typer.Option(help="References of a family, the first by name, at most.")] = 10,
     disturbed: Annotated[bool, typer.Option(help="Also push, delay, load.")] = True,
-    refine: Annotated[int, typer.Option(help="Guides that are tried for a motion that failed.")] = 0,
+    correction_tries: Annotated[int, typer.Option(help="Corrections that are tried for a motion that failed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -195,17 +195,19 @@ def main(
             who, which, name = runs[future]
             results.setdefault((which, who), []).append({"name": name, **future.result()})
         again = {
-            pool.submit(track, str(file), path, disturbance, refine): (who, which, name)
+            pool.submit(track, str(file), path, disturbance, correction_tries): (who, which, name)
             for which in ("tasks", "motions")
             for name, path, disturbance in sets[which]
             for who, file in (("ours", policy), ("teacher", teacher))
-            if refine and not next(row for row in results[which, who] if row["name"] == name)["success"]
+            if correction_tries and not next(row for row in results[which, who] if row["name"] == name)["success"]
         }
-        guided = {again[future]: future.result() for future in _finished(again, bars("refine"))}
+        corrected = {again[future]: future.result() for future in _finished(again, bars("correct"))}
         for (which, who), rows in list(results.items()):
-            if refine and which in ("tasks", "motions"):
-                results[which, f"{who}_guided"] = [row | guided.get((who, which, row["name"]), {}) for row in rows]
-    whose = ("ours", "teacher", "ours_guided", "teacher_guided") if refine else ("ours", "teacher")
+            if correction_tries and which in ("tasks", "motions"):
+                results[which, f"{who}_corrected"] = [
+                    row | corrected.get((who, which, row["name"]), {}) for row in rows
+                ]
+    whose = ("ours", "teacher", "ours_corrected", "teacher_corrected") if correction_tries else ("ours", "teacher")
     report: dict[str, Any] = {
         which: {
             who: summary(sorted(results[which, who], key=lambda row: row["name"]))

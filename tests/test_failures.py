@@ -52,7 +52,7 @@ EXAMPLES = {
     "track": Example(
         ["{input}/robot.npz", "--policy", "pd"], (("-o", "a.npz"), ("--report", "a.json"), ("--video", "a.mp4"))
     ),
-    "refine": Example(["{input}/robot.npz", "--tries", "1"], (("-o", "a.npz"),)),
+    "correct": Example(["{input}/robot.npz", "--tries", "1"], (("-o", "a.npz"),)),
     "train-tracker": Example(["exoactor", "--tasks", "1", "--minutes", "0.01"], (("-o", "training"),), folder=True),
     "plan": Example(["nod once"]),
     "up": Example([]),
@@ -196,7 +196,7 @@ def test_a_full_disk(name, option, file, full, command):
     sentence = refused(answer, "Cannot write")
     assert any(reason in sentence for reason in ("No space left on device", "File too large"))
     assert answer[1], "nothing for a program"
-    if name in ("estimate", "retarget", "track", "refine") and os.path.ismount(full):
+    if name in ("estimate", "retarget", "track", "correct") and os.path.ismount(full):
         kept = Path(sentence.partition(" It is kept in ")[2].removesuffix(" instead."))
         assert kept.name == file
         assert kept.stat().st_size > 100

@@ -384,33 +384,33 @@ def track(
     print_metrics(result.metrics, json_, failed)
 
 
-@app.command(epilog="Example: exoactor refine kick.npz -o kick_guided.npz")
-def refine(
+@app.command(epilog="Example: exoactor correct kick.npz -o kick_corrected.npz")
+def correct(
     robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
-    output: Annotated[Path, output_file("-o", "--output", help="The motion with a guide.", ending=".npz")] = Path(
-        "guided.npz"
-    ),
+    output: Annotated[
+        Path, output_file("-o", "--output", help="The motion with a reference correction.", ending=".npz")
+    ] = Path("corrected.npz"),
     policy: Policy = "exoactor",
     fps: Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")] = None,
-    tries: Annotated[int, typer.Option(min=1, help="Guides that are tried, at most.")] = 3,
+    tries: Annotated[int, typer.Option(min=1, help="Reference corrections that are tried, at most.")] = 3,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
-    """Find what the tracker must be told beyond a motion so that it does not fail at it; takes minutes."""
+    """Find a reference correction with which the tracker succeeds at a motion at which it fails; takes minutes."""
     from exoactor_core.formats import load_robot
 
     motion = load_robot(robot, fps)
     backends = Backends(settings)
     backends.options["track"].setdefault("policy", policy)
     tracker = backends.load("track")
-    if not hasattr(tracker, "refine"):
-        raise BadInput(f"The tracker {backends.names['track']} gives no guides.")
+    if not hasattr(tracker, "correct"):
+        raise BadInput(f"The tracker {backends.names['track']} finds no reference corrections.")
     with progress_bars(json_) as bars:
-        result = tracker.refine(motion, tries, bars("refine"))
+        result = tracker.correct(motion, tries, bars("correct"))
     add_notes(result.metrics, motion)
-    save_or_rescue(result.guided.save, output)
+    save_or_rescue(result.corrected.save, output)
     reason = result.metrics["reason"]
-    failed = None if result.metrics["success"] else Refused(f"Tracking fails with the guide, too: {reason}.")
+    failed = None if result.metrics["success"] else Refused(f"Tracking fails with the correction, too: {reason}.")
     print_metrics(result.metrics, json_, failed)
 
 
@@ -420,7 +420,7 @@ def train_tracker(
         str,
         typer.Argument(
             help="Tracker with TWIST2's layout (.onnx), which is imitated; or 'exoactor' (or another of ours), which "
-            "is gone on with: it learns to do by itself what it does under the motions' guides (exoactor refine)."
+            "is gone on with: it learns to do by itself what it does with reference corrections (exoactor correct)."
         ),
     ],
     output: Annotated[Path, output_folder("-o", "--output", help="Folder; what is there is gone on with.")] = Path(

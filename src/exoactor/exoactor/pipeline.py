@@ -96,8 +96,8 @@ def run(
         retargeting: Retargeting = stage("retarget", estimate.motion)
         folder.save_robot(retargeting.motion)
         tracking: Tracking = stage("rehearse", retargeting.motion, backend="track", human=estimate.motion)
-        if tracking.guided is not None:
-            folder.save_robot(tracking.guided)
+        if tracking.corrected is not None:
+            folder.save_robot(tracking.corrected)
         folder.save_rehearsal(tracking.motion)
         if not tracking.metrics["success"]:
             raise Refused(f"The rehearsal failed: {tracking.metrics['reason']}.")

@@ -241,8 +241,8 @@ class _Task:
         with self._stage("rehearse"):
             goal = TrackMotion.Goal(motion=fitted.motion, human=seen.motion)
             rehearsed = self._call("rehearse", goal, self._keep_motion(self.folder.save_rehearsal))
-            if rehearsed.guide:
-                fitted.motion.guide = rehearsed.guide
+            if rehearsed.correction:
+                fitted.motion.correction = rehearsed.correction
                 self.folder.save_robot(robot_from_message(fitted.motion))
             self._require_fit(execute)
         if execute != "rehearse":

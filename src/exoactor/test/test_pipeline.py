@@ -106,7 +106,7 @@ def test_a_fall_in_the_rehearsal_is_a_refusal(tmp_path):
 
 def test_what_is_not_fit_for_the_robot_is_a_warning(tmp_path):
     outputs = stage_outputs()
-    outputs["track"].metrics["refused"] = ["It gets 4.0 m away from its start, more than the 3 m allowed."]
+    outputs["track"].metrics["refused"] = ["It gets 4.0 m away from its start, more than 3 m."]
     folder = RunFolder.create("walk", tmp_path)
     report = pipeline.run("walk", loader(outputs), folder, lambda stage: no_progress)
     assert report.success

@@ -22,7 +22,7 @@ from exoactor import client
 from exoactor.run_folder import RunFolder
 from exoactor.task_server import STAGES, StageFailed, TaskServer, approval_text
 from exoactor_core.errors import BadInput, Missing, Refused
-from exoactor_core.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
+from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
@@ -49,7 +49,7 @@ HUMAN = HumanMotion(30, np.zeros((T, 3)), np.zeros((T, 3)), np.zeros((T, 63)), n
 ROBOT = RobotMotion(50, np.zeros((T, 3)), np.tile([1.0, 0, 0, 0], (T, 1)), np.zeros((T, 29)))
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * T, 30)
 IMAGE = np.full((8, 8, 3), (200, 0, 9), np.uint8)
-FAR = "It gets 4.0 m away from its start, more than the 3 m allowed."
+FAR = "It gets 4.0 m away from its start, more than 3 m."
 asked = ""
 
 
@@ -95,9 +95,9 @@ class Track:
         if asked == "slow tracking":
             slowly(progress)
         fell = asked == "fall"
-        if asked == "needs a guide" and motion.guide is None:
-            guided = replace(motion, guide=np.full((T, GUIDE_WIDTH), 0.5))
-            return Tracking(motion, {"success": True, "refused": []}, guided)
+        if asked == "needs a correction" and motion.correction is None:
+            corrected = replace(motion, correction=np.full((T, CORRECTION_WIDTH), 0.5))
+            return Tracking(motion, {"success": True, "refused": []}, corrected)
         refused = {"far": {"refused": [FAR]}, "no gate": {}}.get(asked, {"refused": []})
         return Tracking(motion, {"success": not fell, "reason": "it fell" if fell else "", **refused})
 
@@ -113,7 +113,7 @@ CONVERSIONS = {
     "rehearse": (lambda g: robot_from_message(g.motion),
                  lambda r, o: (setattr(r, "motion", robot_to_message(o.motion)),
                                setattr(r, "verdict", "signed"),
-                               setattr(r, "guide", floats(o.guided and o.guided.guide)))),
+                               setattr(r, "correction", floats(o.corrected and o.corrected.correction)))),
     "track": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
 }  # fmt: skip
 BASES = {GenerateVideo: 200, EstimateMotion: 300, RetargetMotion: 400, TrackMotion: 500}
@@ -195,10 +195,10 @@ def test_whole_task_and_failures(graph):
         assert result.error_code == 0
         assert "tracking.npz" in files(result.run_folder)
 
-        result = caller.result(task("needs a guide", execute=ExecuteTask.Goal.SIM))
+        result = caller.result(task("needs a correction", execute=ExecuteTask.Goal.SIM))
         assert result.error_code == 0
-        assert RobotMotion.load(Path(result.run_folder, "robot_motion.npz")).guide == pytest.approx(0.5)
-        assert RobotMotion.load(Path(result.run_folder, "tracking.npz")).guide == pytest.approx(0.5), "was tracked"
+        assert RobotMotion.load(Path(result.run_folder, "robot_motion.npz")).correction == pytest.approx(0.5)
+        assert RobotMotion.load(Path(result.run_folder, "tracking.npz")).correction == pytest.approx(0.5), "was tracked"
 
         result = caller.result(task("plan it"))
         plan = json.loads((Path(result.run_folder) / "plan.json").read_text())

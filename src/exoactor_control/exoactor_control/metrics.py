@@ -35,17 +35,17 @@ def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
     return RobotMotion(reference.fps, pos, quat, reference.joint_pos, reference.contacts)
 
 
-def errors(told: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def errors(reference: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors frame by frame: of the judged bodies' heights (T, 5) m, of the pelvis' orientation and tilt (T,) rad."""
-    is_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
-    told_r = Rotation.from_quat(told.root_quat_wxyz, scalar_first=True)
-    height = np.abs(forward_kinematics(actual, JUDGED) - forward_kinematics(told, JUDGED))[..., 2]
-    up = (is_r.as_matrix()[:, :, 2] * told_r.as_matrix()[:, :, 2]).sum(axis=1)
-    return height, (is_r.inv() * told_r).magnitude(), np.arccos(np.clip(up, -1.0, 1.0))
+    actual_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
+    wanted_r = Rotation.from_quat(reference.root_quat_wxyz, scalar_first=True)
+    height = np.abs(forward_kinematics(actual, JUDGED) - forward_kinematics(reference, JUDGED))[..., 2]
+    up = (actual_r.as_matrix()[:, :, 2] * wanted_r.as_matrix()[:, :, 2]).sum(axis=1)
+    return height, (actual_r.inv() * wanted_r).magnitude(), np.arccos(np.clip(up, -1.0, 1.0))
 
 
 def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bool = False) -> Metrics:
-    """Compare what the robot did with what it was told, frame by frame from the end of the blend-in.
+    """Compare what the robot did with the reference, frame by frame from the end of the blend-in.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
         ``end_heading_error`` (rad).
     """
     n = len(actual)
-    told = align(reference, actual)
-    told = RobotMotion(told.fps, told.root_pos[:n], told.root_quat_wxyz[:n], told.joint_pos[:n])
-    is_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
-    told_r = Rotation.from_quat(told.root_quat_wxyz, scalar_first=True)
+    wanted = align(reference, actual)
+    wanted = RobotMotion(wanted.fps, wanted.root_pos[:n], wanted.root_quat_wxyz[:n], wanted.joint_pos[:n])
+    actual_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
+    wanted_r = Rotation.from_quat(wanted.root_quat_wxyz, scalar_first=True)
 
-    height_error, turn_error, tilt_error = errors(told, actual)
-    sunk = told.root_pos[:, 2] - actual.root_pos[:, 2] > MAX_HEIGHT_ERROR
+    height_error, turn_error, tilt_error = errors(wanted, actual)
+    sunk = wanted.root_pos[:, 2] - actual.root_pos[:, 2] > MAX_HEIGHT_ERROR
     fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & sunk
     fell = bool(fallen.any() or (tilt_error > MAX_TURN_ERROR).any() or "tilts" in fault or "too low" in fault)
     reason = _first_failure(actual.fps, fallen, height_error, tilt_error if band else turn_error)
@@ -88,15 +88,17 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
         "reason": reason,
         "frames": n,
         "min_pelvis_height": float(actual.root_pos[:, 2].min()),
-        "joint_error_mean": float(np.abs(actual.joint_pos - told.joint_pos).mean()),
-        "key_body_error_mean": float(np.linalg.norm(_local(actual, is_r) - _local(told, told_r), axis=-1).mean()),
-        "end_position_error": float(np.linalg.norm(actual.root_pos[-1, :2] - told.root_pos[-1, :2])),
-        "path_length": float(np.linalg.norm(np.diff(told.root_pos[:, :2], axis=0), axis=1).sum()),
-        "end_heading_error": abs(float(wrap(is_r[-1].as_euler("ZYX")[0] - told_r[-1].as_euler("ZYX")[0]))),
+        "joint_error_mean": float(np.abs(actual.joint_pos - wanted.joint_pos).mean()),
+        "key_body_error_mean": float(
+            np.linalg.norm(_local(actual, actual_r) - _local(wanted, wanted_r), axis=-1).mean()
+        ),
+        "end_position_error": float(np.linalg.norm(actual.root_pos[-1, :2] - wanted.root_pos[-1, :2])),
+        "path_length": float(np.linalg.norm(np.diff(wanted.root_pos[:, :2], axis=0), axis=1).sum()),
+        "end_heading_error": abs(float(wrap(actual_r[-1].as_euler("ZYX")[0] - wanted_r[-1].as_euler("ZYX")[0]))),
     }
 
 
-_TOLD = ("success", "fell", "reason", "joint_error_mean", "key_body_error_mean")
+_COMMANDED = ("success", "fell", "reason", "joint_error_mean", "key_body_error_mean")
 
 
 def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: bool = False) -> tuple[Metrics, list[str]]:
@@ -105,32 +107,32 @@ def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: boo
     Returns
     -------
     Metrics
-        As `score`, and ``told`` (some of it by what the robot was told: repaired, the jumps lowered if they were),
-        ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``, ``told``, ``done``: ``height`` in m of the
-        lower sole and ``seconds`` in the air).
+        As `score`, and ``commanded`` (some of it against the commanded motion: repaired, its jumps lowered),
+        ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``, ``commanded``, ``done``: ``height`` in m of
+        the lower sole and ``seconds`` in the air).
     list of str
         A sentence on the jumps, if there are any.
     """
-    motion = told = reference.motion
-    if only_lowers(motion.guide):
-        told = replace(motion, root_pos=motion.root_pos + np.outer(motion.guide[:, 2], [0.0, 0.0, 1.0]))
-    by_told = score(told, actual, fault, band)
+    motion = commanded = reference.motion
+    if only_lowers(motion.correction):
+        commanded = replace(motion, root_pos=motion.root_pos + np.outer(motion.correction[:, 2], [0.0, 0.0, 1.0]))
+    by_commanded = score(commanded, actual, fault, band)
     jump = {
         which: {"height": float(height.max()), "seconds": float((height > 0.0).sum()) / motion.fps}
-        for which, height in (("asked", flight(motion)), ("told", flight(told)), ("done", flight(actual)))
+        for which, height in (("asked", flight(motion)), ("commanded", flight(commanded)), ("done", flight(actual)))
     }
     return score(reference.given or motion, actual, fault, band) | {
-        "told": {k: by_told[k] for k in _TOLD},
+        "commanded": {k: by_commanded[k] for k in _COMMANDED},
         "repaired_by": reference.repaired_by,
         "jump": jump,
     }, _jumped(jump)
 
 
 def _jumped(jump: dict[str, dict[str, float]]) -> list[str]:
-    asked, told, done = (jump[which] for which in ("asked", "told", "done"))
+    asked, commanded, done = (jump[which] for which in ("asked", "commanded", "done"))
     if asked["height"] <= LOW_FLIGHT:
         return []
-    less = "" if told["height"] > asked["height"] - 0.01 else f", lowered to {told['height']:.2f} m"
+    less = "" if commanded["height"] > asked["height"] - 0.01 else f", lowered to {commanded['height']:.2f} m"
     return [
         f"The motion jumps {asked['height']:.2f} m high ({asked['seconds']:.2f} s in the air){less}; the robot jumped "
         f"{done['height']:.2f} m ({done['seconds']:.2f} s)."
@@ -152,11 +154,11 @@ def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -
     Metrics
         ``final_position_error`` (m, horizontal), ``final_heading_error`` (rad).
     """
-    told = align(reference, actual)
-    quats = np.stack([pose[3:7], told.root_quat_wxyz[-1]])
+    wanted = align(reference, actual)
+    quats = np.stack([pose[3:7], wanted.root_quat_wxyz[-1]])
     yaw = Rotation.from_quat(quats, scalar_first=True).as_euler("ZYX")[:, 0]
     return {
-        "final_position_error": float(np.linalg.norm(pose[:2] - told.root_pos[-1, :2])),
+        "final_position_error": float(np.linalg.norm(pose[:2] - wanted.root_pos[-1, :2])),
         "final_heading_error": abs(float(wrap(yaw[0] - yaw[1]))),
     }
 

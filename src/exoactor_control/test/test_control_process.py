@@ -170,7 +170,7 @@ def test_hands_follow_the_persons(robot, loop):
 
 
 @pytest.mark.faults
-def test_robot_is_let_down_when_the_node_is_killed(robot, loop):
+def test_robot_is_damped_when_the_node_is_killed(robot, loop):
     code = (
         "import sys, time\n"
         "from exoactor_control.realtime.control_process import ControlProcess, Settings\n"

@@ -182,7 +182,7 @@ def test_a_lost_reference_damps_within_20_ms(lose, with_policy, tmp_path):
 class SickPolicy:
     """A tracker that goes mad when told to; a `Policy` as far as the controller can see."""
 
-    name, effort_limits, inference_ms, one_leg, outer_loop = "sick", EFFORT_LIMITS, 0.0, False, True
+    name, effort_limits, inference_ms, single_support, outer_loop = "sick", EFFORT_LIMITS, 0.0, False, True
     kp, kd = np.full(29, 100.0), np.full(29, 3.0)
 
     def __init__(self, answer=lambda: STANDING):

@@ -63,7 +63,7 @@ def random_reference(rng, n=64):
 class Mad:
     """A policy whose gains and answers know no bounds."""
 
-    name, effort_limits, inference_ms, one_leg, outer_loop = "mad", 2.0 * EFFORT_LIMITS, 0.0, False, True
+    name, effort_limits, inference_ms, single_support, outer_loop = "mad", 2.0 * EFFORT_LIMITS, 0.0, False, True
 
     def __init__(self, rng):
         self.rng = rng

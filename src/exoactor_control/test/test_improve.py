@@ -11,7 +11,7 @@ import torch
 
 from exoactor_control.controller.tracker import Tracker
 from exoactor_control.policy.policy import Policy
-from exoactor_control.policy.spec import FOLDER, known_descriptions
+from exoactor_control.policy.spec import FOLDER, known_specs
 from exoactor_control.reference.repair import flight
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
@@ -26,7 +26,7 @@ from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
 from exoactor_core.robot_state import RobotState
 
-LAYOUT = known_descriptions()["twist2"]
+LAYOUT = known_specs()["twist2"]
 TINY = Settings(robots=4, ticks=6, batch=12, buffer=200, imitate_only=0.0)
 
 
@@ -64,7 +64,7 @@ def test_the_robots_observe_what_the_deployed_tracker_feeds_its_policy(tmp_path)
                            1 - 2 * (many.qpos[0, 5] ** 2 + many.qpos[0, 6] ** 2)))  # fmt: skip
         tracker.odometry.yaw = float(yaw)
         if t == 0:
-            tracker._lay(0, float(yaw), many.qpos[0, :2].copy())
+            tracker._align(0, float(yaw), many.qpos[0, :2].copy())
         tracker.tick(state)
         np.testing.assert_allclose(many.observe()[0], fed[-1], atol=2e-4)
         action = 0.2 * rng.normal(size=(1, 29))

@@ -9,7 +9,7 @@ from exoactor_control.policy.spec import FOLDER
 from exoactor_control.reference.trajectory import Frame
 from exoactor_core.errors import BadInput, Missing
 
-# Written out here from the published layout, not read from the description that is under test.
+# Written out here from the published layout, not read from the spec that is under test.
 LEG = [-0.2, 0, 0, 0.4, -0.2, 0]
 DEFAULT = np.array([*LEG, *LEG, 0, 0, 0, 0, 0.4, 0, 1.2, 0, 0, 0, 0, -0.4, 0, 1.2, 0, 0, 0])
 
@@ -125,7 +125,7 @@ def test_bad_descriptions(tmp_path):
     network = linear_onnx(tmp_path / "p.onnx")
     good = yaml.safe_load((FOLDER / "twist2.yaml").read_text())
     cases = {
-        "not a policy description: there is no entry 'kp'": {k: v for k, v in good.items() if k != "kp"},
+        "not a policy spec: there is no entry 'kp'": {k: v for k, v in good.items() if k != "kp"},
         "make 1305 numbers": {**good, "observation": [good["observation"][0], {**good["observation"][1], "history": 9},
                                                       good["observation"][2]]},
         "names 'left_tail_joint', which is not": {**good, "joint_order": ["left_tail_joint", *good["joint_order"][1:]]},

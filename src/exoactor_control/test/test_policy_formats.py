@@ -589,7 +589,7 @@ def test_sonics_own_configurations(tmp_path, name, size):
     if not config.is_file():
         pytest.skip(f"{config} is not there")
     policy = Policy.load(sonic(tmp_path, encoder_inputs=size), config)
-    assert policy.description.input == (1, 994)
+    assert policy.spec.input == (1, 994)
     policy.act(standing_state(), STANDING_FRAME, lambda _: STANDING_FRAME)
 
 

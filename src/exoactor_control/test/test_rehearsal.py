@@ -98,17 +98,17 @@ def test_a_jump_that_is_too_high_is_lowered_and_judged_as_it_was_given():
     pos[:, 2] += flying
     tracking = Rehearsal()(RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos))
     m = tracking.metrics
-    assert m["told"]["success"], m["told"]["reason"]
+    assert m["commanded"]["success"], m["commanded"]["reason"]
     assert not m["success"]  # nothing of it is a jump of half a metre
     assert "m from the reference's height" in m["reason"]
     assert m["jump"]["asked"]["height"] == pytest.approx(0.5, abs=0.01)
-    assert m["jump"]["told"]["height"] < 0.45
+    assert m["jump"]["commanded"]["height"] < 0.45
     assert m["jump"]["done"]["height"] < 0.25
     assert any("lowered to" in note for note in m["notes"])
-    assert tracking.guided is not None
-    again = Rehearsal()(tracking.guided).metrics  # what is sent to the robot is what was rehearsed
-    assert again["told"]["success"]
-    assert again["jump"]["told"] == m["jump"]["told"]
+    assert tracking.corrected is not None
+    again = Rehearsal()(tracking.corrected).metrics  # what is sent to the robot is what was rehearsed
+    assert again["commanded"]["success"]
+    assert again["jump"]["commanded"] == m["jump"]["commanded"]
 
 
 def test_a_low_pelvis_near_a_low_reference_has_not_fallen():
@@ -195,34 +195,34 @@ class TestScore:
         ],
     )
     def test_the_fields_rule(self, drop, yaw, success, fell, reason):
-        told = standing_motion(1.0)
-        pos, quat = told.root_pos.copy(), told.root_quat_wxyz.copy()
+        reference = standing_motion(1.0)
+        pos, quat = reference.root_pos.copy(), reference.root_quat_wxyz.copy()
         pos[40:, 2] -= drop
         quat[40:] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
-        s = score(told, RobotMotion(50, pos, quat, told.joint_pos))
+        s = score(reference, RobotMotion(50, pos, quat, reference.joint_pos))
         assert (s["success"], s["fell"]) == (success, fell)
         assert reason in s["reason"]
         if not success:
             assert "0.80 s" in s["reason"]
 
     def test_numbers(self):
-        told = standing_motion(1.0)
-        pos, quat = told.root_pos.copy(), told.root_quat_wxyz.copy()
+        reference = standing_motion(1.0)
+        pos, quat = reference.root_pos.copy(), reference.root_quat_wxyz.copy()
         pos[-1, :2] += [0.3, 0.4]
         quat[-1] = Rotation.from_euler("z", -0.2).as_quat(scalar_first=True)
-        joints = told.joint_pos + 0.1
-        s = score(told, RobotMotion(50, pos, quat, joints))
+        joints = reference.joint_pos + 0.1
+        s = score(reference, RobotMotion(50, pos, quat, joints))
         assert s["end_position_error"] == pytest.approx(0.5)
         assert s["end_heading_error"] == pytest.approx(0.2)
         assert s["joint_error_mean"] == pytest.approx(0.1)
         assert s["path_length"] == pytest.approx(0)
 
     def test_where_it_stands_in_the_end(self):
-        told = self.moved(standing_motion(1.0), [0, 0, 0], 0.0)
-        told.root_pos[:, 0] += np.linspace(0.0, 2.0, len(told))
-        actual = self.moved(told, [5, 5, 0], np.pi / 2)  # it walks along +y, to 5, 7
+        reference = self.moved(standing_motion(1.0), [0, 0, 0], 0.0)
+        reference.root_pos[:, 0] += np.linspace(0.0, 2.0, len(reference))
+        actual = self.moved(reference, [5, 5, 0], np.pi / 2)  # it walks along +y, to 5, 7
         pose = np.r_[5.3, 7.4, 0.8, Rotation.from_euler("z", np.pi / 2 + 0.3).as_quat(scalar_first=True)]
-        e = final_error(told, actual, pose)
+        e = final_error(reference, actual, pose)
         assert e["final_position_error"] == pytest.approx(0.5)
         assert e["final_heading_error"] == pytest.approx(0.3)
         path = actual.root_pos[:, :2] - [9.0, -9.0]
@@ -230,10 +230,10 @@ class TestScore:
         assert odometry_error(1.1 * path, actual) == pytest.approx(0.2)
 
     def test_broken_off(self):
-        told = standing_motion(1.0)
-        part = RobotMotion(50, told.root_pos[:20], told.root_quat_wxyz[:20], np.tile(STANDING, (20, 1)))
-        assert "20 of 51" in score(told, part)["reason"]
-        s = score(told, part, "the robot tilts 1.20 rad away from the reference")
+        reference = standing_motion(1.0)
+        part = RobotMotion(50, reference.root_pos[:20], reference.root_quat_wxyz[:20], np.tile(STANDING, (20, 1)))
+        assert "20 of 51" in score(reference, part)["reason"]
+        s = score(reference, part, "the robot tilts 1.20 rad away from the reference")
         assert (s["success"], s["fell"]) == (False, True)
 
     @staticmethod
@@ -267,10 +267,10 @@ def test_twist2_on_every_shared_motion(capsys):
     ("axis", "band", "success"), [([0, 0, 1], False, False), ([0, 0, 1], True, True), ([1, 0, 0], True, False)]
 )
 def test_in_the_band_the_heading_is_not_judged_but_the_tilt_is(axis, band, success):
-    told = standing_motion(1.0)
-    turned = Rotation.from_rotvec(np.outer(np.linspace(0.0, 1.5, len(told)), axis)).as_quat(scalar_first=True)
-    actual = RobotMotion(told.fps, told.root_pos, turned, told.joint_pos)
-    assert score(told, actual, band=band)["success"] is success
+    reference = standing_motion(1.0)
+    turned = Rotation.from_rotvec(np.outer(np.linspace(0.0, 1.5, len(reference)), axis)).as_quat(scalar_first=True)
+    actual = RobotMotion(reference.fps, reference.root_pos, turned, reference.joint_pos)
+    assert score(reference, actual, band=band)["success"] is success
 
 
 @pytest.mark.slow

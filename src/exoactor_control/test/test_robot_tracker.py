@@ -27,7 +27,7 @@ class Loop:
         pass
 
     def track(self, reference):
-        return ["It was leaned."]
+        return ["It was shifted."]
 
 
 def test_the_report_tells_what_was_done_to_the_motion_and_what_the_loop_saw():
@@ -37,7 +37,7 @@ def test_the_report_tells_what_was_done_to_the_motion_and_what_the_loop_saw():
     assert len(done.motion) == len(floating)
     assert done.metrics["success"]
     assert "onto the floor" in done.metrics["notes"][0]
-    assert done.metrics["notes"][1:] == ["It was leaned."]
+    assert done.metrics["notes"][1:] == ["It was shifted."]
     assert done.metrics["torque_saturation"] == pytest.approx(10 / len(floating))
     assert done.metrics["position_source"] == "legs' odometry"
     assert (done.metrics["policy"], done.metrics["late_ms_p99"]) == ("exoactor", 0.2)

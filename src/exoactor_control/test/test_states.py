@@ -212,7 +212,7 @@ def test_the_policy_keeps_its_own_rate(tmp_path):
 )
 def test_heading_error_turns_the_reference_back(tmp_path, yaw, gain, wanted):
     weight = np.zeros((1432, 29))
-    weight[5, 0] = 1.0  # the yaw rate told goes to the first joint
+    weight[5, 0] = 1.0  # the commanded yaw rate goes to the first joint
     policy = Policy.load(linear_onnx(tmp_path / "p.onnx", weight=weight))
     bench = Bench(policy, heading_gain=gain).standing()
     bench.state = replace(bench.state, quat_wxyz=np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]))

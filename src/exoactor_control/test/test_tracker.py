@@ -1,4 +1,4 @@
-"""The outer loop: what the policy is told when the robot is not where, or not facing as, it should."""
+"""The outer loop: what the policy is commanded when position or heading are off."""
 
 from dataclasses import replace
 
@@ -15,13 +15,13 @@ from exoactor_core.robot import STANDING, standing_motion
 
 
 class Listener:
-    """Stands where a policy does and keeps what it is told."""
+    """Stands where a policy does and keeps what it is command."""
 
     kp = kd = np.zeros(29)
     outer_loop = True
 
     def act(self, state, frame, ahead):
-        self.told = frame
+        self.command = frame
         return frame.joint_pos
 
     def reset(self):
@@ -51,7 +51,7 @@ class Walk:
         for _ in range(round(50 * seconds)):
             self.now += 0.02
             self.tracker.tick(self.state())
-        return self.listener.told
+        return self.listener.command
 
 
 def _yaw(angle):
@@ -61,12 +61,12 @@ def _yaw(angle):
 @pytest.mark.parametrize("robot_yaw", [0.0, 1.2, -2.9])
 @pytest.mark.parametrize("facing", [0.0, 2.0])
 def test_the_trajectory_begins_where_the_robot_stands_and_faces(robot_yaw, facing):
-    """Wherever the reference's world lies in the robot's, a walk ahead is told as a walk ahead."""
+    """Wherever the reference's world lies in the robot's, a walk ahead is commanded as a walk ahead."""
     walk = Walk(robot_yaw, facing, position_gain=0.0)
-    told = walk.go(2.0)
-    np.testing.assert_allclose(told.lin_vel_xy, [1.0, 0.0], atol=1e-6)
+    command = walk.go(2.0)
+    np.testing.assert_allclose(command.lin_vel_xy, [1.0, 0.0], atol=1e-6)
     passed = 2.0 - 0.12  # s, less the blend and the tick under way
-    np.testing.assert_allclose(walk.tracker.place, turn(robot_yaw, np.array([passed, 0.0])), atol=0.01)
+    np.testing.assert_allclose(walk.tracker.reference_position, turn(robot_yaw, np.array([passed, 0.0])), atol=0.01)
 
 
 def test_what_the_way_into_the_motion_moved_is_let_be():
@@ -87,7 +87,7 @@ def test_a_robot_left_behind_is_told_to_hurry_no_more_than_the_limit(robot_yaw):
 
 
 def test_the_velocity_told_is_in_the_robots_own_heading():
-    """The robot is turned to the left of the path: it is told to go to its right, not where its nose points."""
+    """The robot is turned to the left of the path: it is commanded to its right, not where its nose points."""
     walk = Walk(position_gain=0.0)
     walk.go(0.2)
     walk.robot_yaw = np.pi / 2
@@ -102,13 +102,13 @@ def test_a_robot_that_was_carried_forward_is_told_to_go_back(robot_yaw, wanted):
         walk.joints = STANDING.copy()
         walk.joints[[0, 6]] += amount
         walk.joints[[4, 10]] -= amount
-        told = walk.go(0.02)
-    np.testing.assert_allclose(told.lin_vel_xy, 0.068 * np.array(wanted), atol=0.01)
-    assert told.roll_pitch[1] == pytest.approx(-0.068 * LEAN, abs=0.003)  # and to lean backward
+        command = walk.go(0.02)
+    np.testing.assert_allclose(command.lin_vel_xy, 0.068 * np.array(wanted), atol=0.01)
+    assert command.roll_pitch[1] == pytest.approx(-0.068 * LEAN, abs=0.003)  # and to lean backward
 
 
-def test_it_leans_towards_its_place_no_more_than_the_limit():
-    """A robot turned to the left of its path, and behind: its place is to its right, to which a positive roll leans."""
+def test_it_leans_towards_its_position_no_more_than_the_limit():
+    """A robot turned to the left of its path, and behind: its position is to its right, to which a positive roll leans."""
     walk = Walk(position_gain=1.0, speed=0.35)
     walk.go(0.2)
     walk.robot_yaw = np.pi / 2
@@ -135,21 +135,21 @@ def test_heading_is_turned_back_and_the_turn_limited():
     assert fast.go(0.1).yaw_rate == pytest.approx(-0.2 * (1.0 + 0.25) / 2.0, abs=1e-6)  # the pelvis may sway
 
 
-def test_standing_after_a_motion_keeps_the_place_where_it_should_have_ended():
+def test_standing_after_a_motion_keeps_the_position_where_it_should_have_ended():
     walk = Walk(robot_yaw=0.5, heading_gain=1.0, position_gain=1.0, speed=0.1)
     walk.go(4.5)
-    place = walk.tracker.place
-    assert np.linalg.norm(place) == pytest.approx(0.4, abs=0.01)
+    position = walk.tracker.reference_position
+    assert np.linalg.norm(position) == pytest.approx(0.4, abs=0.01)
     walk.robot_yaw = 0.7
     standing = Trajectory.standing(STANDING, 1.0)
-    walk.tracker.start(standing, walk.state(), keep_policy=True, keep_place=True)
-    told = walk.go(0.5)
-    np.testing.assert_array_equal(walk.tracker.place, place)
-    assert told.yaw_rate == pytest.approx(-0.2)
-    assert np.linalg.norm(told.lin_vel_xy) == pytest.approx(min(0.4, MAX_SPEED), abs=0.01)
+    walk.tracker.start(standing, walk.state(), keep_policy=True, keep_position=True)
+    command = walk.go(0.5)
+    np.testing.assert_array_equal(walk.tracker.reference_position, position)
+    assert command.yaw_rate == pytest.approx(-0.2)
+    assert np.linalg.norm(command.lin_vel_xy) == pytest.approx(min(0.4, MAX_SPEED), abs=0.01)
     walk.tracker.start(standing, walk.state(), keep_policy=True)  # without it: here and so
     assert walk.go(0.5).yaw_rate == pytest.approx(0.0)
-    np.testing.assert_allclose(walk.listener.told.lin_vel_xy, 0.0, atol=1e-6)
+    np.testing.assert_allclose(walk.listener.command.lin_vel_xy, 0.0, atol=1e-6)
 
 
 class TestSettle:
@@ -162,25 +162,25 @@ class TestSettle:
         assert walk.tracker.finished
         return walk
 
-    def test_a_robot_that_is_astray_steps_by_turns_and_is_told_where_to(self):
+    def test_a_robot_that_is_astray_steps_by_turns_and_is_commanded_there(self):
         walk = self.ended(speed=0.1)
         walk.robot_yaw = -0.5
-        place = walk.tracker.place
+        position = walk.tracker.reference_position
         assert walk.tracker.settle()
         assert not walk.tracker.finished
         lifted, seconds = [], 0
         while not walk.tracker.finished:
-            told = walk.go(0.02)
+            command = walk.go(0.02)
             seconds += 0.02
-            np.testing.assert_allclose(told.lin_vel_xy, turn(1.0, np.array([0.4, 0.0])), atol=0.05)
-            assert not told.in_motion
-            lifted.append(told.joint_pos[[3, 9]] - STANDING[[3, 9]] > 0.3)
-        np.testing.assert_array_equal(walk.tracker.place, place)
+            np.testing.assert_allclose(command.lin_vel_xy, turn(1.0, np.array([0.4, 0.0])), atol=0.05)
+            assert not command.in_motion
+            lifted.append(command.joint_pos[[3, 9]] - STANDING[[3, 9]] > 0.3)
+        np.testing.assert_array_equal(walk.tracker.reference_position, position)
         left, right = np.array(lifted).T
         assert left.any()
         assert right.any()
         assert not (left & right).any()
-        np.testing.assert_allclose(told.joint_pos, STANDING, atol=1e-6)  # it ends on both feet
+        np.testing.assert_allclose(command.joint_pos, STANDING, atol=1e-6)  # it ends on both feet
         assert seconds == pytest.approx(2.0)
         assert walk.tracker.progress == 1.0
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from exoactor.cli import app
 from exoactor_control.controller.safety import Safety
 from exoactor_control.policy.policy import Policy
-from exoactor_control.policy.spec import known_descriptions
+from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
 from exoactor_control.training.distill import Distillation, Settings, Student, to_onnx
@@ -23,7 +23,7 @@ from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, forward
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_gen.mannequin.language import parse
 
-LAYOUT = known_descriptions()["twist2"]
+LAYOUT = known_specs()["twist2"]
 
 
 def waving() -> RobotMotion:
@@ -67,43 +67,46 @@ def test_the_library_varies_and_keeps_the_limits(tmp_path):
     assert len(a) != len(b) or np.abs(a.mimic - b.mimic).max() > 0.01
     same = library.draw(np.random.default_rng(1))
     np.testing.assert_array_equal(a.mimic, same.mimic)
-    assert not a.guide.any()
+    assert not a.correction.any()
     with pytest.raises(Missing):
         Library([])
 
 
-def guided() -> RobotMotion:
+def corrected() -> RobotMotion:
     motion = waving()
-    return replace(motion, guide=np.random.default_rng(0).normal(size=(len(motion), 35)) * 0.1)
+    return replace(motion, correction=np.random.default_rng(0).normal(size=(len(motion), 35)) * 0.1)
 
 
 def test_a_motion_with_a_guide_is_drawn_as_it_is_or_mirrored(tmp_path):
-    guided().save(tmp_path / "a.npz")
+    corrected().save(tmp_path / "a.npz")
     library = Library([tmp_path / "a.npz"])
     drawn = [library.draw(np.random.default_rng(k)) for k in range(30)]
-    drawn = [e for e in drawn if e.guide.any()]  # the others only stand
+    drawn = [e for e in drawn if e.correction.any()]  # the others only stand
     assert len(drawn) > 20
     waving().save(tmp_path / "b.npz")
     both = Library([tmp_path / "a.npz", tmp_path / "b.npz"])
-    assert 2 < sum(both.draw(np.random.default_rng(k)).guide.any() for k in range(30)) < 20
+    assert 2 < sum(both.draw(np.random.default_rng(k)).correction.any() for k in range(30)) < 20
     sides = set()
     for e in drawn:
-        first = int(np.flatnonzero(e.guide.any(axis=1))[0])
-        left = np.allclose(e.guide[first : first + len(guided())], guided().guide)
-        motion, guide = (guided() if left else mirror(guided())), e.guide[first : first + len(guided())]
-        np.testing.assert_allclose(guide, motion.guide)
+        first = int(np.flatnonzero(e.correction.any(axis=1))[0])
+        left = np.allclose(e.correction[first : first + len(corrected())], corrected().correction)
+        motion, correction = (
+            (corrected() if left else mirror(corrected())),
+            e.correction[first : first + len(corrected())],
+        )
+        np.testing.assert_allclose(correction, motion.correction)
         np.testing.assert_allclose(e.mimic[first + 20, 6:], motion.joint_pos[20])
         sides.add(left)
     assert sides == {True, False}
 
 
 def test_a_guide_is_mirrored_as_what_it_is_added_to():
-    motion = guided()
-    told = Episode.from_trajectory(Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 1.0))
+    motion = corrected()
+    episode = Episode.from_trajectory(Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 1.0))
     other = Episode.from_trajectory(Trajectory.blended(Reference(mirror(motion), ()), STANDING, STANDING_FRAME, 1.0))
-    signs = np.sign(told.mimic[:, :6] * other.mimic[:, :6]).sum(axis=0)
+    signs = np.sign(episode.mimic[:, :6] * other.mimic[:, :6]).sum(axis=0)
     np.testing.assert_array_equal(np.sign(signs)[[0, 1, 2]], [1, -1, 1])
-    np.testing.assert_allclose(other.guide[:, :6], told.guide[:, :6] * (1, -1, 1, -1, 1, -1))
+    np.testing.assert_allclose(other.correction[:, :6], episode.correction[:, :6] * (1, -1, 1, -1, 1, -1))
 
 
 def test_references_are_made_once(tmp_path):
@@ -161,7 +164,7 @@ def test_the_simulated_robots_move_as_the_rehearsed_one_does(delay):
 
 def test_under_a_guide_the_robots_would_observe_what_the_deployed_policy_is_told(tmp_path):
     """Number by number over more steps than the history has, standing before the motion among them."""
-    trajectory = Trajectory.blended(Reference(guided(), ()), STANDING, STANDING_FRAME, 0.1)
+    trajectory = Trajectory.blended(Reference(corrected(), ()), STANDING, STANDING_FRAME, 0.1)
     robots = Robots(1, lambda i: Episode.from_trajectory(trajectory, 5), LAYOUT, PLAIN, seed=2, threads=1)
     robots.gains[:] = 0.0
     import onnx
@@ -173,12 +176,12 @@ def test_under_a_guide_the_robots_would_observe_what_the_deployed_policy_is_told
         state = RobotState(0.0, robots.qpos[0, 7:], robots.qvel[0, 6:], robots.qpos[0, 3:7], robots.qvel[0, 3:6])
         frame = STANDING_FRAME if t < 5 else trajectory.frame(t - 5)
         seen = robots.observe()
-        more = policy.observe(state, frame.guided(trajectory.guide_at(t - 5))) - plain.observe(state, frame)
-        np.testing.assert_allclose((robots.guided(seen) - seen)[0], more, atol=1e-6)
+        more = policy.observe(state, frame.corrected(trajectory.correction_at(t - 5))) - plain.observe(state, frame)
+        np.testing.assert_allclose((robots.corrected(seen) - seen)[0], more, atol=1e-6)
         action = 0.3 * rng.normal(size=(1, 29))
         policy.last_action = plain.last_action = action[0]
         robots.step(action)
-    assert robots.episodes[0].guide[robots.frame[0]].any()
+    assert robots.episodes[0].correction[robots.frame[0]].any()
 
 
 def test_a_late_action_is_labelled_by_the_state_in_which_it_takes_effect():
@@ -194,8 +197,8 @@ def test_a_late_action_is_labelled_by_the_state_in_which_it_takes_effect():
     np.testing.assert_allclose(clean, seen, atol=1e-6)
 
 
-def test_the_teacher_is_told_of_the_joints_errors():
-    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1, correction=0.5)
+def test_the_teachers_command_feeds_the_joints_errors_back():
+    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1, teacher_feedback=0.5)
     robots.qpos[0, 7] += 0.2
     error = (robots.clean_now() - robots.observe())[0, 6:35]
     np.testing.assert_allclose(error, np.r_[-0.1, np.zeros(28)], atol=1e-6)
@@ -240,17 +243,17 @@ def test_a_network_of_others_is_none_of_ours():
 
 
 def test_going_on_with_a_tracker_of_ours_takes_in_the_guides(tmp_path):
-    """It begins as the tracker is; without guides there is nothing to learn."""
+    """It begins as the tracker is; without corrections there is nothing to learn."""
     import onnx
 
     onnx.save(to_onnx(Student()), str(tmp_path / "ours.onnx"))
     settings = Settings(robots=8, ticks=8, updates=2, batch=64, buffer=2000, warm_up=60)
-    losses: dict[str, list[float]] = {"plain": [], "guided": []}
+    losses: dict[str, list[float]] = {"plain": [], "corrected": []}
 
     class Enough(Exception):
         pass
 
-    for name, motion in (("plain", waving()), ("guided", guided())):
+    for name, motion in (("plain", waving()), ("corrected", corrected())):
         trajectory = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 0.1)
 
         def watch(fraction: float, text: str, name: str = name) -> None:
@@ -264,7 +267,7 @@ def test_going_on_with_a_tracker_of_ours_takes_in_the_guides(tmp_path):
         )
         with pytest.raises(Enough):
             training.run(60.0, watch)
-    assert 5.0 * losses["plain"][0] < losses["guided"][0]
+    assert 5.0 * losses["plain"][0] < losses["corrected"][0]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.rehearsal import verdict
 from exoactor_control.rehearsal.verdict import Verdicts
 from exoactor_core.errors import Refused
-from exoactor_core.motion import GUIDE_WIDTH, HumanMotion
+from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion
 from exoactor_core.robot import standing_motion
 from exoactor_ros.conversions import robot_from_message, robot_to_message
 
@@ -38,11 +38,11 @@ def test_it_holds_for_the_motion_as_messages_carry_it():
     ("motion", "human"),
     [
         (moved(MOTION), None),
-        (replace(MOTION, guide=np.zeros((len(MOTION), GUIDE_WIDTH))), None),
+        (replace(MOTION, correction=np.zeros((len(MOTION), CORRECTION_WIDTH))), None),
         (replace(MOTION, fps=60.0), None),
         (MOTION, HUMAN),
     ],
-    ids=["another motion", "a guide added", "another speed", "a person added"],
+    ids=["another motion", "a correction added", "another speed", "a person added"],
 )
 def test_it_holds_for_nothing_else(motion, human):
     verdicts = Verdicts(KEY, None)
@@ -57,7 +57,7 @@ def test_it_holds_for_the_policy_that_was_rehearsed(tmp_path):
     )
     given = Verdicts(KEY, one).give(MOTION, None)
     Verdicts(KEY, one).check(given, MOTION, None, 10.0)
-    slower = Policy(one.network, replace(one.description, action_scale=0.5 * one.description.action_scale))
+    slower = Policy(one.network, replace(one.spec, action_scale=0.5 * one.spec.action_scale))
     for policy in (other, slower, None):
         with pytest.raises(Refused, match="with this policy"):
             Verdicts(KEY, policy).check(given, MOTION, None, 10.0)

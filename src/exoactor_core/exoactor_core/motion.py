@@ -25,8 +25,8 @@ JOINT_NAMES: tuple[str, ...] = tuple(
     )
 )  # fmt: skip
 """The G1's 29 joints in Unitree's motor order."""
-GUIDE_WIDTH = 6 + len(JOINT_NAMES)
-"""Numbers of one frame of `RobotMotion.guide`."""
+CORRECTION_WIDTH = 6 + len(JOINT_NAMES)
+"""Numbers of one frame of `RobotMotion.correction`."""
 
 
 def _checked(what: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -158,10 +158,10 @@ class RobotMotion:
     contacts: np.ndarray | None = None
     """(T, 2) in [0, 1]: left, right foot; None: unknown."""
     joint_names: tuple[str, ...] = JOINT_NAMES
-    guide: np.ndarray | None = None
-    """(T, 35) what a tracker's policy is told beyond the motion so that the robot carries the motion out: velocity of
-    the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s), and the joints
-    (rad). Found for one policy by ``exoactor refine``; None: nothing."""
+    correction: np.ndarray | None = None
+    """(T, 35) reference correction, added to what a tracker's policy is commanded so that the robot carries the motion
+    out: velocity of the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s),
+    and the joints (rad). Found for one policy by ``exoactor correct``; None: nothing."""
     notes: tuple[str, ...] = ()
     """Sentences on what the reader of a file assumed or mended; they are not saved."""
 
@@ -191,8 +191,8 @@ class RobotMotion:
         set_(self, "joint_pos", _checked("joint_pos", self.joint_pos, (t, len(JOINT_NAMES))))
         if self.contacts is not None:
             set_(self, "contacts", _checked("contacts", self.contacts, (t, 2)))
-        if self.guide is not None:
-            set_(self, "guide", _checked("guide", self.guide, (t, GUIDE_WIDTH)))
+        if self.correction is not None:
+            set_(self, "correction", _checked("correction", self.correction, (t, CORRECTION_WIDTH)))
 
     def __len__(self) -> int:
         return len(self.root_pos)
@@ -209,7 +209,7 @@ class RobotMotion:
 
     def save(self, path: str | Path) -> None:
         """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
-        optional = {k: getattr(self, k) for k in ("contacts", "guide") if getattr(self, k) is not None}
+        optional = {k: getattr(self, k) for k in ("contacts", "correction") if getattr(self, k) is not None}
         save_npz(
             path,
             fps=self.fps,
@@ -238,7 +238,7 @@ class RobotMotion:
                 root_quat_wxyz=data["root_quat_wxyz"],
                 joint_pos=data["joint_pos"],
                 contacts=data.get("contacts"),
-                guide=data.get("guide"),
+                correction=data.get("correction"),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
             )
         except BadInput as error:

@@ -56,7 +56,7 @@ class RobotState:
 
 @dataclass(frozen=True)
 class MotorCommand:
-    """What the motors are told: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
+    """What the motors are commanded: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
 
     q: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """rad."""

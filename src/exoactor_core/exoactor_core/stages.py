@@ -168,8 +168,9 @@ class Tracking:
 
     motion: RobotMotion
     metrics: Metrics = field(default_factory=dict)
-    guided: RobotMotion | None = None
-    """The motion with the guide that it needed, to be carried out instead of the one that was given; None: as given."""
+    corrected: RobotMotion | None = None
+    """The motion with the correction that it needed, to be carried out instead of the one that was given; None: as
+    given."""
     verdict: str = ""
     """The rehearsal node's, that this motion is fit for the robot, signed; empty: it is not, or it was no rehearsal."""
 

@@ -19,7 +19,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from exoactor_core.errors import BadInput, Cancelled, user_error
 from exoactor_core.files import decoded, encoded, json_object
-from exoactor_core.motion import GUIDE_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.stages import Metrics
 from exoactor_core.video import Video
 
@@ -29,7 +29,7 @@ WORLD = "world"
 _HUMAN_WIDTHS = {
     "transl": 3, "global_orient": 3, "body_pose": 63, "hand_pose": 90, "contacts": 4, "confidence": 1,
 }  # fmt: skip
-_ROBOT_WIDTHS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": 29, "contacts": 2, "guide": GUIDE_WIDTH}
+_ROBOT_WIDTHS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": 29, "contacts": 2, "correction": CORRECTION_WIDTH}
 
 
 def floats(values: np.ndarray | None) -> array:
@@ -114,7 +114,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
     fields = {
         name: None
-        if name in ("contacts", "guide") and not len(getattr(message, name))
+        if name in ("contacts", "correction") and not len(getattr(message, name))
         else _rows(name, getattr(message, name), count, w)
         for name, w in _ROBOT_WIDTHS.items()
     }

@@ -30,7 +30,7 @@ from exoactor_ros.heartbeat import Heartbeat
 from exoactor_ros.qos import BEST_EFFORT, LATCHED, STATE
 from exoactor_ros.spin import run
 
-RATE = 30.0
+PUBLISH_RATE = 30.0
 """Transforms a second, at most."""
 
 IDLE = 0.2
@@ -139,7 +139,7 @@ class StatePublisher(Node):
         def on_joints(message: JointState) -> None:
             nonlocal last, angles
             now = time.monotonic()
-            if now - last < 1.0 / RATE:
+            if now - last < 1.0 / PUBLISH_RATE:
                 return
             last = now
             angles = dict(zip(message.name, message.position, strict=False))

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("exoactor_interfaces.action")
 
 from exoactor_core.errors import BadInput, Cancelled, Missing
-from exoactor_core.motion import GUIDE_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.video import Video
 from exoactor_ros import conversions as convert
 
@@ -31,7 +31,9 @@ def human(t=7):
 def robot(t=9, contacts=True):
     quat = rng.normal(size=(t, 4))
     quat /= np.linalg.norm(quat, axis=1, keepdims=True)
-    known = {"contacts": rng.uniform(size=(t, 2)), "guide": rng.normal(size=(t, GUIDE_WIDTH))} if contacts else {}
+    known = (
+        {"contacts": rng.uniform(size=(t, 2)), "correction": rng.normal(size=(t, CORRECTION_WIDTH))} if contacts else {}
+    )
     return RobotMotion(50.0, rng.normal(size=(t, 3)), quat, rng.normal(size=(t, 29)), **known)
 
 
@@ -57,9 +59,9 @@ def test_robot_there_and_back(contacts):
     back = convert.robot_from_message(convert.robot_to_message(motion))
     assert back.fps == motion.fps
     assert_same(back, motion, ("root_pos", "root_quat_wxyz", "joint_pos"))
-    assert (back.contacts is None) is (back.guide is None) is not contacts
+    assert (back.contacts is None) is (back.correction is None) is not contacts
     if contacts:
-        assert_same(back, motion, ("contacts", "guide"))
+        assert_same(back, motion, ("contacts", "correction"))
 
 
 def test_video_and_images():

@@ -20,7 +20,7 @@ from exoactor_core.errors import ExoActorError
 
 log = logging.getLogger("exoactor.sim")
 
-RATE = 500
+LOW_STATE_RATE = 500
 """Hz, LowState messages a second, as the robot's."""
 SUBSTEPS = 2
 """Physics steps per LowState."""
@@ -67,7 +67,7 @@ def run(
     from exoactor_sim.bridge import Bridge
     from exoactor_sim.world import World
 
-    world = World(timestep=1.0 / (RATE * SUBSTEPS), band=band, pick_up_after=3.0 if pick_up else None)
+    world = World(timestep=1.0 / (LOW_STATE_RATE * SUBSTEPS), band=band, pick_up_after=3.0 if pick_up else None)
     bridge = Bridge(network_interface, domain)
     stop = stop or threading.Event()
     log.info(
@@ -76,7 +76,7 @@ def run(
         domain,
         "in the elastic band" if band else "standing",
     )
-    period = 1.0 / RATE / speed
+    period = 1.0 / LOW_STATE_RATE / speed
     due = time.monotonic()
     slowed = 0.0
     count = 0
@@ -105,7 +105,7 @@ def run(
         bridge.close()
         log.info(
             "Stopped after %.1f s; %d commands, %d with a wrong checksum, %.2f s slower than real time.",
-            count / RATE,
+            count / LOW_STATE_RATE,
             bridge.commands,
             bridge.rejected,
             slowed,

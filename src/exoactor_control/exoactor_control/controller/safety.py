@@ -1,4 +1,4 @@
-"""The limits that no command leaves, and the signs that the robot must be let down."""
+"""The limits that no command leaves, and the signs that the robot must be damped."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Safety:
     effort_limits
         (29,) N m that the policy asks to stay under; the motors' own limits hold in any case.
     max_position_error, max_speed_error
-        m and m/s, bounds of a runaway: see `check_place`.
+        m and m/s, bounds of a runaway: see `check_runaway`.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Safety:
     def check_state(self, state: RobotState | None, now: float, reference: Frame | None = None) -> str:
         """Return why the robot must be damped, one clause; empty when all is well.
 
-        ``reference`` is what it was told to do; None: tilt and height are not judged.
+        ``reference`` is what it was commanded; None: tilt and height are not judged.
         """
         if state is None:
             return "no LowState has come"
@@ -164,13 +164,13 @@ class Safety:
 
         LowState knows no height: this is the pelvis above the lower sole, by the encoders and the IMU.
         """
-        told = np.array([reference.roll_pitch[1], reference.roll_pitch[0]])
-        level = Rotation.from_euler("YX", told).as_quat(scalar_first=True)
+        pitch_roll = np.array([reference.roll_pitch[1], reference.roll_pitch[0]])
+        level = Rotation.from_euler("YX", pitch_roll).as_quat(scalar_first=True)
         is_ = self._pelvis_height(state.quat_wxyz, state.joint_pos)
         should = self._pelvis_height(level, reference.joint_pos)
         return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
 
-    def check_place(self, position_error: float, speed_error: float) -> str:
+    def check_runaway(self, position_error: float, speed_error: float) -> str:
         """Return why the robot must be damped when it runs away; or empty.
 
         ``position_error`` m lie between the pelvis and where the reference is, and it is ``speed_error`` m/s faster.

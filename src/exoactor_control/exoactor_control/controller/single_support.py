@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import RATE
+from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.rotations import about_z
 from exoactor_core.errors import Refused
 from exoactor_core.motion import RobotMotion
@@ -30,7 +30,7 @@ from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_m
 
 FEET = ("left", "right")
 _TIMESTEP = 0.002  # s
-_PERIOD = round(1.0 / RATE / _TIMESTEP)  # of them between targets
+_PERIOD = round(1.0 / POLICY_RATE / _TIMESTEP)  # of them between targets
 
 _RAISED = 0.05
 """m that the other foot is off the floor."""
@@ -95,8 +95,8 @@ def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
     return True
 
 
-def lean_over(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[RobotMotion, list[str]]:
-    """Lean the motion over the foot that carries in each of its `stands`, and level that sole.
+def shift_com(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[RobotMotion, list[str]]:
+    """Shift the centre of mass over the foot that carries in each of the `stands`, and level that sole.
 
     Returns
     -------
@@ -104,14 +104,16 @@ def lean_over(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[R
     """
     notes = []
     for foot, first, end in found:
-        motion, angle = _leaned(motion, foot, first, end)
+        motion, angle = _shifted(motion, foot, first, end)
         span = f"{first / motion.fps:.1f} to {end / motion.fps:.1f} s"
-        notes.append(f"The motion was leaned by up to {angle:.2f} rad, to stand on the {FEET[foot]} leg from {span}.")
+        notes.append(
+            f"The centre of mass was shifted over the {FEET[foot]} foot from {span} (lean up to {angle:.2f} rad)."
+        )
     return motion, notes
 
 
-def _leaned(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[RobotMotion, float]:
-    """Return the motion leaned in one stand, and by how many rad at most."""
+def _shifted(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[RobotMotion, float]:
+    """Return the motion shifted in one stand, and its greatest lean in rad."""
     body = _Body(robot_model(), foot)
     ankle = 6 * foot + np.arange(4, 6)
     pos, quat, joints = motion.root_pos.copy(), motion.root_quat_wxyz.copy(), motion.joint_pos.copy()
@@ -139,24 +141,24 @@ def _leaned(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[Robot
         body.place(quat[i], joints[i])
         joints[i, ankle] += levelled[i] * (body.level_ankle() - joints[i, ankle])
     joints = np.clip(joints, *JOINT_LIMITS.T)
-    leaned = replace(motion, root_pos=pos, root_quat_wxyz=quat, joint_pos=joints)
-    pos[:, 2] += soles[..., 2].min(axis=1) - sole_points(leaned)[:, foot, :, 2].min(axis=1)
-    return leaned, float(np.linalg.norm(lean, axis=1).max())
+    shifted = replace(motion, root_pos=pos, root_quat_wxyz=quat, joint_pos=joints)
+    pos[:, 2] += soles[..., 2].min(axis=1) - sole_points(shifted)[:, foot, :, 2].min(axis=1)
+    return shifted, float(np.linalg.norm(lean, axis=1).max())
 
 
 def _turned(by: np.ndarray, quat_wxyz: np.ndarray) -> np.ndarray:
     return (Rotation.from_rotvec(by) * Rotation.from_quat(quat_wxyz, scalar_first=True)).as_quat(scalar_first=True)
 
 
-class OneLeg:
+class SingleSupportRegulator:
     """The regulator of one stand.
 
     Parameters
     ----------
     motion
-        At `RATE`, leaned (`lean_over`).
+        At `POLICY_RATE`, after `shift_com`.
     stand
-        One of its `stands`, as they were before it was leaned.
+        One of its `stands`, as they were before `shift_com`.
     kp, kd
         (29,) of the motors, N m/rad and N m s/rad.
 
@@ -202,11 +204,11 @@ class OneLeg:
         wanted = self._poses[i]
         pose, speed = body.on_floor(quat_wxyz, joint_pos, ang_vel, joint_vel)
         can = self._can_be_held(pose, speed)
-        self._share = float(np.clip(self._share + (1.0 / _TAKEN if can else -1.0 / _LOST) / RATE, 0.0, 1.0))
+        self._share = float(np.clip(self._share + (1.0 / _TAKEN if can else -1.0 / _LOST) / POLICY_RATE, 0.0, 1.0))
         off = np.zeros(body.model.nv)
         mujoco.mj_differentiatePos(body.model, off, 1.0, wanted, pose)
         held = wanted[7:] + self._borne[i] - self._gains[i] @ np.r_[off, speed]
-        share = min(self._share, (len(self._poses) - i) / RATE / _FALL)
+        share = min(self._share, (len(self._poses) - i) / POLICY_RATE / _FALL)
         return target + share * (held - target)
 
     def _can_be_held(self, pose: np.ndarray, speed: np.ndarray) -> bool:

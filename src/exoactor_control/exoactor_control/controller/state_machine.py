@@ -13,10 +13,10 @@ import numpy as np
 
 from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, STALE, Safety
-from exoactor_control.controller.single_support import OneLeg, lean_over, robot_model, stands
+from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
 from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Tracker
 from exoactor_control.policy.policy import Policy
-from exoactor_control.reference.trajectory import RATE, Reference, Trajectory, prepare
+from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory, prepare
 from exoactor_core.errors import Refused
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot_state import DAMPING_GAIN, MotorCommand, RobotState
@@ -55,7 +55,7 @@ class Status:
 
 
 class Controller:
-    """Decides what the motors are told, from LowState alone.
+    """Decides what the motors are commanded, from LowState alone.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ class Controller:
     blend
         Seconds from the present pose into a motion's first frame, and from its last frame to standing.
     max_position_error, max_speed_error
-        m and m/s that the robot may be from the reference's place, and faster than it, by its own odometry: farther or
-        faster it runs away, and is damped. Not judged without a policy, in the band.
+        m and m/s of position error and of speed beyond the reference's, by the robot's own odometry: beyond them it
+        runs away, and is damped. Not judged without a policy, in the band.
 
     Every method may be called from any thread.
     """
@@ -91,13 +91,13 @@ class Controller:
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
-        self._coming_regulators: tuple[OneLeg, ...] = ()
+        self._coming_regulators: tuple[SingleSupportRegulator, ...] = ()
         self._halts = 0  # times that it went to damping
         self._fault = self._ended = ""
         self._stopped = self._done = False
         self._next_tick = 0.0
         self._last: tuple[RobotState | None, float] = (None, 0.0)
-        if policy is not None and policy.one_leg:
+        if policy is not None and policy.single_support:
             robot_model()  # now, while nothing waits for the interpreter's lock
 
     # requests
@@ -130,7 +130,7 @@ class Controller:
             self.damp()
             self._stopped = True
 
-    def let_down(self, reason: str) -> None:
+    def trip(self, reason: str) -> None:
         """Go to damping for a fault that the caller saw; ``reason`` is one clause."""
         with self._lock:
             self._fail(reason, None)
@@ -205,17 +205,19 @@ class Controller:
             state, frame, halts = self._last[0], self._tracker.frame, self._halts
             assert state is not None  # it stands
         # What follows takes long: the loop goes on
-        one_leg: tuple[OneLeg, ...] = ()
+        single_support: tuple[SingleSupportRegulator, ...] = ()
         notes: list[str] = []
-        if self.policy is not None and self.policy.one_leg:
+        if self.policy is not None and self.policy.single_support:
             found = stands(reference.motion)
-            leaned, notes = lean_over(reference.motion, found)
-            reference = replace(reference, motion=leaned)
-            one_leg = tuple(OneLeg(leaned, stand, self.policy.kp, self.policy.kd) for stand in found)
+            shifted, notes = shift_com(reference.motion, found)
+            reference = replace(reference, motion=shifted)
+            single_support = tuple(
+                SingleSupportRegulator(shifted, stand, self.policy.kp, self.policy.kd) for stand in found
+            )
         coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)
         with self._lock:
             self._go_on_unless_halted(halts)
-            self._coming, self._coming_regulators = coming, one_leg
+            self._coming, self._coming_regulators = coming, single_support
             self._done, self._ended = False, ""
         return notes
 
@@ -270,7 +272,7 @@ class Controller:
             if now < self._next_tick - 1e-6:
                 return False
             # keep the rate exactly, but never run several ticks at once after a pause
-            self._next_tick = max(self._next_tick, now - 1.0 / RATE) + 1.0 / RATE
+            self._next_tick = max(self._next_tick, now - 1.0 / POLICY_RATE) + 1.0 / POLICY_RATE
             if reason := self._tick(state):
                 self._fail(reason, state)
             return True
@@ -289,10 +291,10 @@ class Controller:
         frame, safety = self._tracker.frame, self._safety
         if reason := safety.check_frame(frame) or safety.check_height(state, frame):
             return reason
-        return "" if self.policy is None else safety.check_place(*self._tracker.place_errors)
+        return "" if self.policy is None else safety.check_runaway(*self._tracker.runaway_errors)
 
     def _begin_stand(self, state: RobotState, way: Trajectory, keep_policy: bool = False) -> None:
-        self._tracker.start(way, state, keep_policy, keep_place=self._done)
+        self._tracker.start(way, state, keep_policy, keep_position=self._done)
         self._state = State.STAND
         self._next_tick = self._last[1]
         if not keep_policy:

@@ -9,9 +9,9 @@ import numpy as np
 from annotated_types import Interval
 
 from exoactor_control.controller.odometry import Odometry, limited
-from exoactor_control.controller.single_support import OneLeg
+from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
-from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Frame, Trajectory
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory
 from exoactor_control.rotations import wrap
 from exoactor_core.robot_state import RobotState
 
@@ -22,8 +22,8 @@ HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 """1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""
 MAX_TURN = 2.0  # rad/s of heading correction
 MAX_SPEED = 0.5  # m/s of position correction
-# A policy that is told a velocity alone heeds it little where the reference's legs say otherwise; leaning it heeds.
-LEAN, MAX_LEAN = 0.4, 0.13  # rad by which it is told to lean towards its place, per m; rad
+# A velocity command alone has little effect where the reference's legs contradict it; a lean has.
+LEAN, MAX_LEAN = 0.4, 0.13  # rad of lean per m of position error; rad
 
 # Steps on the spot after a motion, to where it should have ended
 _NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
@@ -45,17 +45,17 @@ class Tracker:
         1/s; velocity added per metre of position error by `exoactor_control.controller.odometry.Odometry`; 0: nothing
         is done about the position.
 
-    Around a policy that sees its own place and heading neither is fed back.
+    Neither is fed back around a policy that observes its own position and heading.
     The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
     where the robot does and faces as it does.
-    The policy is told the trajectory's velocities and the two corrections, all in the frame of the robot's heading, and
-    to lean a little towards where it should be; and the motion's guide, if it has one.
+    The policy is commanded the trajectory's velocities and the feedback of both errors, in the frame of the robot's
+    heading, a lean towards its reference position, and the motion's reference correction, if it has one.
     """
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
         self.policy = policy
-        self._sees_place = policy is not None and not policy.outer_loop
-        if self._sees_place:
+        self._observes_position = policy is not None and not policy.outer_loop
+        if self._observes_position:
             heading_gain = position_gain = 0.0
         self.heading_gain, self.position_gain = heading_gain, position_gain
         self.kp, self.kd = (PD_KP, PD_KD) if policy is None else (policy.kp, policy.kd)
@@ -66,11 +66,11 @@ class Tracker:
         self.trajectory: Trajectory | None = None
         self.odometry = Odometry()
         """Where the robot is, brought up to date at every tick."""
-        self.place = np.zeros(2)
+        self.reference_position = np.zeros(2)
         """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
         self._rounds = 0  # of steps on the spot
-        self._regulators: tuple[OneLeg, ...] = ()
+        self._regulators: tuple[SingleSupportRegulator, ...] = ()
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
 
     def start(
@@ -78,24 +78,26 @@ class Tracker:
         trajectory: Trajectory,
         state: RobotState,
         keep_policy: bool,
-        keep_place: bool = False,
-        regulators: tuple[OneLeg, ...] = (),
+        keep_position: bool = False,
+        regulators: tuple[SingleSupportRegulator, ...] = (),
     ) -> None:
         """Begin a trajectory now.
 
-        ``keep_policy``: the policy runs on, its history stays. ``keep_place``: the trajectory begins where the robot
+        ``keep_policy``: the policy runs on, its history stays. ``keep_position``: the trajectory begins where the robot
         should be after the one before, and faces as it should, rather than where it is. ``regulators`` hold the robot
         where the motion stands on one leg.
         """
         self.odometry.update(state)
         if self.policy is not None and not keep_policy:
             self.policy.reset()
-        yaw, place = (self.frame.yaw, self.place) if keep_place else (self.odometry.yaw, self.odometry.position)
+        yaw, position = (
+            (self.frame.yaw, self.reference_position) if keep_position else (self.odometry.yaw, self.odometry.position)
+        )
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
         self._rounds, self._regulators = 0, regulators
-        self._lay(0, yaw, place)
+        self._align(0, yaw, position)
 
     @property
     def _current(self) -> Trajectory:
@@ -108,53 +110,57 @@ class Tracker:
         self.odometry.update(state)
         now, trajectory = self._index, self._current
         if now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
-            self._lay(now, self.odometry.yaw, self.odometry.position)
+            self._align(now, self.odometry.yaw, self.odometry.position)
         frame = self._ahead(now)
         assert frame.position is not None  # _ahead gives it
-        self.place = frame.position[:2]
+        self.reference_position = frame.position[:2]
         self._index += 1
         self.frame = frame
         if self.policy is None:
             self.target = frame.joint_pos
             return
-        # How far ahead and to the left of the robot its place is
-        behind = turn(-self.odometry.yaw, self.place - self.odometry.position) if self.position_gain else np.zeros(2)
+        # position error, in the frame of the robot's heading
+        behind = (
+            turn(-self.odometry.yaw, self.reference_position - self.odometry.position)
+            if self.position_gain
+            else np.zeros(2)
+        )
         yaw_error = wrap(frame.yaw - self.odometry.yaw)
-        velocity, lean, turning = corrections(
+        velocity, lean, turning = outer_loop_feedback(
             frame.lin_vel_xy, behind, yaw_error, self.heading_gain, self.position_gain
         )
-        told = replace(
+        commanded = replace(
             frame,
             lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
             roll_pitch=frame.roll_pitch + lean,
             yaw_rate=frame.yaw_rate + float(turning),
-        ).guided(trajectory.guide_at(now))
+        ).corrected(trajectory.correction_at(now))
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
-        target = self.policy.act(seen, told, lambda steps: self._ahead(now + steps))
-        self.target = self._on_one_leg(now - trajectory.begin, target, state)
+        target = self.policy.act(seen, commanded, lambda steps: self._ahead(now + steps))
+        self.target = self._in_single_support(now - trajectory.begin, target, state)
 
-    def _on_one_leg(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
+    def _in_single_support(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
         """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""
         for regulator in self._regulators:
             target = regulator.mixed(index, target, state.quat_wxyz, state.joint_pos, state.ang_vel, state.joint_vel)
         return target
 
-    def _lay(self, index: int, yaw: float, place: np.ndarray) -> None:
+    def _align(self, index: int, yaw: float, position: np.ndarray) -> None:
         """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""
         self._yaw_offset = yaw - float(self._current.roll_pitch_yaw[index, 2])
-        self._origin = place - turn(self._yaw_offset, self._current.root_pos[index, :2])
-        self.place = place
+        self._origin = position - turn(self._yaw_offset, self._current.root_pos[index, :2])
+        self.reference_position = position
 
     def settle(self) -> bool:
         """After a trajectory's end: add steps on the spot if they bring the robot to where it should stand.
 
         A robot on its two feet cannot move on; with steps under it, the corrections carry it.
         """
-        keeps_place = self._sees_place or self.position_gain
-        if self.policy is None or not keeps_place or self._rounds == _ROUNDS:
+        keeps_position = self._observes_position or self.position_gain
+        if self.policy is None or not keeps_position or self._rounds == _ROUNDS:
             return False
-        off = float(np.linalg.norm(self.place - self.odometry.position))
+        off = float(np.linalg.norm(self.reference_position - self.odometry.position))
         turned = abs(wrap(self.frame.yaw - self.odometry.yaw))
         if off < _NEAR and turned < _FACING:
             return False
@@ -163,17 +169,17 @@ class Tracker:
         return True
 
     def _ahead(self, index: int) -> Frame:
-        """Frame of the trajectory, its heading in the world of the robot's IMU, its place in the odometry's frame."""
+        """Frame of the trajectory, its heading by the robot's IMU, its position in the odometry's frame."""
         trajectory = self._current
         frame = trajectory.frame(index).turned(self._yaw_offset)
-        place = self._origin + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
-        return replace(frame, position=np.r_[place, frame.height])
+        position = self._origin + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
+        return replace(frame, position=np.r_[position, frame.height])
 
     @property
-    def place_errors(self) -> tuple[float, float]:
-        """How far the robot is from its place, m, and how much faster than the reference, m/s, by its odometry."""
+    def runaway_errors(self) -> tuple[float, float]:
+        """Position error, m, and speed beyond the reference's, m/s, by the odometry."""
         o = self.odometry
-        far = float(np.linalg.norm(self.place - o.position))
+        far = float(np.linalg.norm(self.reference_position - o.position))
         return far, float(np.linalg.norm(o.velocity) - np.linalg.norm(self.frame.lin_vel_xy))
 
     @property
@@ -194,7 +200,7 @@ class Tracker:
 
 def _with_steps(trajectory: Trajectory) -> Trajectory:
     """Append `_STEPS` steps on the spot, the legs by turns; they begin and end with standing."""
-    n = round(_STEP * RATE)
+    n = round(_STEP * POLICY_RATE)
     bend = _LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
     joints = np.tile(trajectory.joint_pos[-1], (_STEPS * n, 1))
     for step in range(_STEPS):
@@ -213,7 +219,7 @@ def _with_steps(trajectory: Trajectory) -> Trajectory:
         yaw_rate=append(trajectory.yaw_rate, still),
         joint_pos=append(trajectory.joint_pos, joints),
         lin_vel_z=append(trajectory.lin_vel_z, still),
-        joint_vel=append(trajectory.joint_vel, np.gradient(joints, 1.0 / RATE, axis=0)),
+        joint_vel=append(trajectory.joint_vel, np.gradient(joints, 1.0 / POLICY_RATE, axis=0)),
     )
 
 
@@ -223,7 +229,7 @@ def turn(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:
     return np.stack([c * x - s * y, s * x + c * y], axis=-1)
 
 
-def corrections(
+def outer_loop_feedback(
     lin_vel_xy: np.ndarray,
     behind: np.ndarray,
     yaw_error: float | np.ndarray,
@@ -231,7 +237,7 @@ def corrections(
     position_gain: float | np.ndarray,
     lean_gain: float | np.ndarray = LEAN,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the policy is told beside the reference so that the robot comes to its place; for one robot or for many.
+    """Feedback of heading and position error that is added to the policy's command; for one robot or for many.
 
     Parameters
     ----------
@@ -239,7 +245,7 @@ def corrections(
         (..., 2) m/s of the reference: a fast walk has less to spare than a slow one (TWIST2's); it would also be slowed
         down by turning back the pelvis' sway.
     behind
-        (..., 2) m from the robot to its place, in the frame of its heading.
+        (..., 2) m from the robot to its reference position, in the frame of its heading.
     yaw_error
         (...) rad from the robot's heading to the one it should have.
     heading_gain, position_gain, lean_gain

@@ -51,7 +51,7 @@ PARAMETERS: dict[str, tuple[Any, str, Any]] = {
     ),
     "approve_robot_automatically": (False, "Let the real robot move with nobody's approval.", bool),
     "policy": (SHIPPED, "exoactor: ours; a policy file; or pd: plain joint PD, for a robot on an elastic band.", str),
-    "description": ("", "Layout of the policy's inputs; empty: found beside it or by its shapes.", str),
+    "policy_spec": ("", "Layout of the policy's inputs; empty: found beside it or by its shapes.", str),
     "rate": (500.0, "Hz of LowCmd.", Annotated[float, Interval(ge=50.0, le=1000.0)]),
     "heading_gain": (HEADING_GAIN, "1/s, feedback of the heading error by the IMU.", Gain),
     "position_gain": (POSITION_GAIN, "1/s, feedback of the position error by the legs' odometry.", Gain),
@@ -127,7 +127,7 @@ class ControllerNode(StageNode):
             network_interface=value["network_interface"],
             domain=value["dds_domain"],
             policy=value["policy"],
-            description=value["description"],
+            policy_spec=value["policy_spec"],
             heading_gain=value["heading_gain"],
             position_gain=value["position_gain"],
             max_position_error=value["max_position_error"],
@@ -139,7 +139,7 @@ class ControllerNode(StageNode):
         must_pass = not simulated and value["require_rehearsal"]
         must_be_approved = not simulated and not value["approve_robot_automatically"]
         try:
-            verdicts = Verdicts(self._key, load_policy(value["policy"], value["description"])) if must_pass else None
+            verdicts = Verdicts(self._key, load_policy(value["policy"], value["policy_spec"])) if must_pass else None
             self._loop = ControlProcess(settings)
         except ExoActorError as error:
             self.get_logger().error(str(error))
@@ -254,7 +254,7 @@ class ControllerNode(StageNode):
             status = report.status
             text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"
             text += f": {reason}" if (reason := status.fault if report.driving else report.holder) else ""
-        # A robot that is not there yet does not keep the node from taking goals: they are told so.
+        # A robot that is not there yet does not keep the node from taking goals: they fail with the reason.
         said = (not alarm, alarm or text)
         if said != self._said:
             self._said = said

@@ -52,7 +52,7 @@ class RehearsalNode(StageNode):
             tracking = backend(motion, progress, human, start=self._present())
             if tracking.metrics["refused"]:
                 return tracking
-            return replace(tracking, verdict=verdicts.give(tracking.guided or motion, human))
+            return replace(tracking, verdict=verdicts.give(tracking.corrected or motion, human))
 
         return rehearse_from_here
 

@@ -13,7 +13,7 @@ from exoactor_control.controller.state_machine import STOPPED, State, Status
 from exoactor_control.metrics import judged, odometry_error
 from exoactor_control.realtime.control_loop import ControlLoop, Sample
 from exoactor_control.realtime.control_process import ControlProcess
-from exoactor_control.reference.trajectory import RATE, Reference, prepare
+from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
 from exoactor_core.errors import Cancelled, Missing, Refused
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import sole_points
@@ -75,12 +75,12 @@ class RobotTracker:
         try:
             self._make_stand(progress)
             self._loop.renew()
-            leaned = self._loop.track(reference)
+            shifted = self._loop.track(reference)
             self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
         except Cancelled:
             self._loop.ask("end_motion")
             raise
-        return self._report(reference, [*reference.notes, *leaned])
+        return self._report(reference, [*reference.notes, *shifted])
 
     @property
     def _status(self) -> Status:
@@ -189,7 +189,7 @@ def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
     chosen = [samples[max(0, row)] for row in rows]
     n = len(chosen)
     actual = RobotMotion(
-        RATE,
+        POLICY_RATE,
         np.zeros((n, 3)),
         np.array([s.state.quat_wxyz for s in chosen]),
         np.array([s.state.joint_pos for s in chosen]),
@@ -199,4 +199,4 @@ def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
     else:
         root, source = kinematic_root(actual), "legs' odometry"
         root[:, :2] = _path(chosen)
-    return RobotMotion(RATE, root, actual.root_quat_wxyz, actual.joint_pos), source
+    return RobotMotion(POLICY_RATE, root, actual.root_quat_wxyz, actual.joint_pos), source

@@ -13,7 +13,7 @@ from exoactor_ros.conversions import floats, optional_human, robot_from_message,
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     result.motion = robot_to_message(tracking.motion)
     result.verdict = tracking.verdict
-    result.guide = floats(None if tracking.guided is None else tracking.guided.guide)
+    result.correction = floats(None if tracking.corrected is None else tracking.corrected.correction)
 
 
 def person(goal: TrackMotion.Goal) -> dict[str, Any]:

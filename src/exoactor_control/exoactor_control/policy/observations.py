@@ -1,6 +1,6 @@
-"""What policies are fed: a registry of terms, and the vector that a description puts together from them.
+"""What policies are fed: a registry of terms, and the vector that a spec puts together from them.
 
-A description's ``groups`` are lists of terms; its ``observation`` is a list of parts, one after the other, each of
+A spec's ``groups`` are lists of terms; its ``observation`` is a list of parts, one after the other, each of
 
 - ``groups``: names of groups, concatenated;
 - ``steps``: frames (of 20 ms) ahead at which they are evaluated one after the other, the last being the policy's
@@ -26,7 +26,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.human_keypoints import NUM_HUMAN_JOINTS, Human
-from exoactor_control.reference.trajectory import RATE
+from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.rotations import about_z, from_quat, from_yaw_roll_pitch
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -120,13 +120,15 @@ def _torso_position_error(state: RobotState, frame: Frame, _: PolicyState) -> np
 @cache
 def _torso_offset() -> np.ndarray:
     """(3,) m from the pelvis to the torso's origin, which lies where the waist's roll and pitch axes meet."""
-    at_origin = RobotMotion(RATE, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), np.zeros((1, len(JOINT_NAMES))))
+    at_origin = RobotMotion(
+        POLICY_RATE, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), np.zeros((1, len(JOINT_NAMES)))
+    )
     return forward_kinematics(at_origin, ("torso_link",))[0, 0]
 
 
 # Each term: its width, and (robot state, reference frame, policy) -> (width,). Joints in the policy's order.
 _JOINTS = -1  # width: one for each of the policy's joints
-_GIVEN = -2  # width: as the description says
+_GIVEN = -2  # width: as the spec says
 _Value = Callable[["RobotState", "Frame", "PolicyState"], np.ndarray]
 TERMS: dict[str, tuple[int, _Value]] = {
     # the reference
@@ -167,7 +169,7 @@ HUMAN_TERMS = frozenset(name for name in TERMS if name.startswith("human_"))
 
 @dataclass(frozen=True)
 class _Term:
-    """A term as a description uses it."""
+    """A term as a spec uses it."""
 
     name: str
     value: _Value
@@ -213,7 +215,7 @@ class _Term:
         x = self.value(state, frame, policy)
         if self.take is not None:
             x = x[self.take]
-        if len(x) < self.width:  # terms whose width the description gives are filled up
+        if len(x) < self.width:  # terms whose width the spec gives are filled up
             x = np.concatenate([x, np.zeros(self.width - len(x))])
         if self.clip is not None:
             x = np.clip(x, *self.clip)
@@ -222,7 +224,7 @@ class _Term:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of the observation as a description gives it."""
+    """A part of the observation as a spec gives it."""
 
     groups: tuple[str, ...]
     width: int
@@ -271,7 +273,7 @@ class Observation:
     Parameters
     ----------
     groups, parts
-        As a description gives them; see the module.
+        As a spec gives them; see the module.
     joints
         Names of the policy's joints, in its order.
 

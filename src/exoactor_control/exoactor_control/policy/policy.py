@@ -1,4 +1,4 @@
-"""Policies: a network, and the description of what it is fed and what its output means."""
+"""Policies: a network, and the spec of what it is fed and what its output means."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from exoactor_control.policy import formats as readers
 from exoactor_control.policy.networks import Network, Shape, load_network
 from exoactor_control.policy.observations import HUMAN_TERMS, Ahead, Observation, roll_pitch_yaw
-from exoactor_control.policy.spec import FOLDER, SHIPPED, Description, known_descriptions
+from exoactor_control.policy.spec import FOLDER, SHIPPED, PolicySpec, known_specs
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS
@@ -21,7 +21,7 @@ from exoactor_core.robot_state import RobotState
 if TYPE_CHECKING:
     from exoactor_control.reference.trajectory import Frame, Reference
 
-__all__ = ["PD_KD", "PD_KP", "Description", "Policy", "known_descriptions", "load_policy", "roll_pitch_yaw"]
+__all__ = ["PD_KD", "PD_KP", "Policy", "PolicySpec", "known_specs", "load_policy", "roll_pitch_yaw"]
 
 NUM_JOINTS = len(JOINT_NAMES)
 
@@ -35,9 +35,9 @@ PD_KD = np.array([*_LEG_KD, *_LEG_KD, *[4.0] * 3, *([2.0] * 4 + [1.0] * 3) * 2])
 class Policy:
     """A policy that is run on the CPU in one thread. Build it with `load`."""
 
-    def __init__(self, network: Network, description: Description, encoder: Network | None = None) -> None:
-        d = description
-        self.description = d
+    def __init__(self, network: Network, spec: PolicySpec, encoder: Network | None = None) -> None:
+        d = spec
+        self.spec = d
         self.network, self._encoder = network, encoder
         self.default_pose = d.default_pose
         self.order = np.array([JOINT_NAMES.index(name) for name in d.joint_order])
@@ -49,14 +49,14 @@ class Policy:
         self.reset()
 
     @classmethod
-    def load(cls, onnx_path: str | Path, description: str | Path | None = None) -> Policy:
+    def load(cls, onnx_path: str | Path, spec: str | Path | None = None) -> Policy:
         """Load a policy.
 
         Parameters
         ----------
         onnx_path
             The network; TorchScript (``.pt``) will do where torch is installed.
-        description
+        spec
             YAML file (this project's, Unitree RL Lab's deploy.yaml, or SONIC's observation configuration), or name of
             a known layout; None: the file beside the network, or what the network itself says, or else the known
             layout whose input and output shapes fit.
@@ -66,10 +66,10 @@ class Policy:
         Missing
             There is no such file.
         BadInput
-            It is not a network, its description is wrong, or its shapes do not fit it.
+            It is not a network, its spec is wrong, or its shapes do not fit it.
         """
         network = load_network(onnx_path)
-        candidates = readers.descriptions(network, description)
+        candidates = readers.specs(network, spec)
         for d in candidates:
             if _takes(network, d.input, d.output):
                 return cls(network, d, _load_encoder(network, d))
@@ -82,7 +82,7 @@ class Policy:
     @property
     def name(self) -> str:
         """The layout's name."""
-        return self.description.name
+        return self.spec.name
 
     @property
     def files(self) -> list[Path]:
@@ -92,27 +92,27 @@ class Policy:
     @property
     def kp(self) -> np.ndarray:
         """(29,) N m/rad, motor order."""
-        return self._to_motors(self.description.kp, PD_KP)
+        return self._to_motors(self.spec.kp, PD_KP)
 
     @property
     def kd(self) -> np.ndarray:
         """(29,) N m s/rad, motor order."""
-        return self._to_motors(self.description.kd, PD_KD)
+        return self._to_motors(self.spec.kd, PD_KD)
 
     @property
     def effort_limits(self) -> np.ndarray:
         """(29,) N m that it was trained with, motor order."""
-        return self._to_motors(self.description.effort_limits, EFFORT_LIMITS)
+        return self._to_motors(self.spec.effort_limits, EFFORT_LIMITS)
 
     @property
-    def one_leg(self) -> bool:
+    def single_support(self) -> bool:
         """Where a motion stands on one leg a regulator holds the robot (`controller.single_support`)."""
-        return self.description.one_leg
+        return self.spec.single_support
 
     @property
     def outer_loop(self) -> bool:
         """`exoactor_control.controller.tracker` feeds place and heading back around it; False: it sees them itself."""
-        return self.description.outer_loop
+        return self.spec.outer_loop
 
     @property
     def horizon(self) -> int:
@@ -128,7 +128,7 @@ class Policy:
     @property
     def needs_human(self) -> bool:
         """It follows the person's motion itself, not the robot's."""
-        encoder = self.description.encoder
+        encoder = self.spec.encoder
         if self._encoder_observation is None or encoder is None:
             return bool(self._observation.terms() & HUMAN_TERMS)
         return bool(self._encoder_observation.terms(encoder.mode) & HUMAN_TERMS)
@@ -147,7 +147,7 @@ class Policy:
         """Forget the history, as at the start of an episode."""
         self.last_action = np.zeros(len(self.order))
         self.mode = 0
-        self.token = np.zeros(0 if self.description.encoder is None else self.description.encoder.output[-1])
+        self.token = np.zeros(0 if self.spec.encoder is None else self.spec.encoder.output[-1])
         self._seconds, self._count = 0.0, 0
         for observation in (self._observation, self._encoder_observation):
             if observation is not None:
@@ -156,7 +156,7 @@ class Policy:
     def encode(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
         """Build the encoder's observation, (M,) float32."""
         with_human = frame.in_motion and (frame.human is not None or not self.needs_human)
-        encoder = self.description.encoder
+        encoder = self.spec.encoder
         if encoder is None or self._encoder_observation is None:
             raise ValueError(f"the policy {self.name} has no encoder")
         self.mode = encoder.mode if with_human else 0
@@ -187,7 +187,7 @@ class Policy:
             self.token = self._run(self._encoder, self.encode(state, frame, ahead))
         self.last_action = self._run(self.network, self.observe(state, frame, ahead))
         self._count += 1
-        d = self.description
+        d = self.spec
         clipped = np.clip(self.last_action, -d.action_clip, d.action_clip)
         return self._to_motors(d.default_pose + d.action_scale * clipped, frame.joint_pos)
 
@@ -203,14 +203,14 @@ class Policy:
         return motors
 
 
-def load_policy(name: str, description: str = "") -> Policy | None:
+def load_policy(name: str, spec: str = "") -> Policy | None:
     """Load a policy by name or file, as users name it.
 
     Parameters
     ----------
     name
         "exoactor": the one that comes with this package; "pd": none, plain joint PD; else a file.
-    description
+    spec
         As for `Policy.load`.
 
     Raises
@@ -223,7 +223,7 @@ def load_policy(name: str, description: str = "") -> Policy | None:
     path = policy_file(name)
     if not path.is_file():
         raise Missing(f"There is no policy file '{name}': give a file, '{SHIPPED}' or 'pd'.")
-    return Policy.load(path, description or None)
+    return Policy.load(path, spec or None)
 
 
 def policy_file(name: str) -> Path:
@@ -245,7 +245,7 @@ def _from(frame: Frame, ahead: Ahead | None) -> Ahead:
     return at
 
 
-def _load_encoder(network: Network, d: Description) -> Network | None:
+def _load_encoder(network: Network, d: PolicySpec) -> Network | None:
     if d.encoder is None:
         return None
     path = network.path.parent / d.encoder.file
@@ -279,7 +279,7 @@ def _fits(found: Shape, needed: tuple[int, ...]) -> bool:
     )
 
 
-def _parts(d: Description) -> str:
+def _parts(d: PolicySpec) -> str:
     return f" ({Observation(d.groups, d.observation, d.joint_order)})"
 
 

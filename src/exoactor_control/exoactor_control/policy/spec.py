@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from exoactor_control.policy.observations import Observation
-from exoactor_control.reference.trajectory import RATE
+from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import JOINT_NAMES
 
@@ -39,7 +39,7 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class Description:
+class PolicySpec:
     """A policy's layout; arrays of joints are in ``joint_order``, n of the G1's joints.
 
     Raises
@@ -69,15 +69,15 @@ class Description:
     """rad, one number or (n,): target = default_pose + action_scale * clip(action)."""
     action_clip: float
     encoder: Encoder | None = None
-    one_leg: bool = False
+    single_support: bool = False
     """Where a motion stands on one leg a regulator holds the robot (`controller.single_support`)."""
     outer_loop: bool = True
     """The outer loop of `exoactor_control.controller.tracker` is closed around it; False: it sees its own place and heading."""  # noqa: E501
 
     def __post_init__(self) -> None:
         self._check_joints()
-        if self.rate != RATE:
-            raise BadInput(f"the rate is {self.rate:g} Hz, but references run at {RATE:g} Hz")
+        if self.rate != POLICY_RATE:
+            raise BadInput(f"the rate is {self.rate:g} Hz, but references run at {POLICY_RATE:g} Hz")
         for what, parts, takes in self._inputs():
             observation = Observation(self.groups, parts, self.joint_order)
             if observation.size != takes:
@@ -109,7 +109,7 @@ class Description:
             yield "encoder", self.encoder.observation, self.encoder.input[-1]
 
     @classmethod
-    def read(cls, d: dict[str, Any]) -> Description:
+    def read(cls, d: dict[str, Any]) -> PolicySpec:
         """Make one of the entries of a YAML file; raises `BadInput` for a lacking or wrong one."""
         with _as_bad_input():
             encoder = d.get("encoder")
@@ -124,7 +124,7 @@ class Description:
                 **{name: np.array(d[name], dtype=float) for name in ("default_pose", "kp", "kd", "effort_limits")},
                 action_scale=np.array(d["action_scale"], dtype=float),
                 action_clip=float(d["action_clip"]),
-                one_leg=bool(d.get("one_leg", False)),
+                single_support=bool(d.get("single_support", False)),
                 outer_loop=bool(d.get("outer_loop", True)),
                 encoder=None
                 if encoder is None
@@ -138,8 +138,8 @@ class Description:
             )
 
     @classmethod
-    def load(cls, path: str | Path) -> Description:
-        """Read a description.
+    def load(cls, path: str | Path) -> PolicySpec:
+        """Read a spec.
 
         Raises
         ------
@@ -163,7 +163,7 @@ def _as_bad_input() -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"there is no entry {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-        raise BadInput(f"it is not a policy description: {what}") from None
+        raise BadInput(f"it is not a policy spec: {what}") from None
 
 
 @contextmanager
@@ -192,16 +192,16 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     try:
         data = yaml.load(path.read_text(), _Loader)
     except FileNotFoundError:
-        raise Missing(f"There is no policy description {path}.") from None
+        raise Missing(f"There is no policy spec {path}.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"The policy description {path} cannot be read: {error}.") from None
+        raise BadInput(f"The policy spec {path} cannot be read: {error}.") from None
     if not isinstance(data, dict):
-        raise BadInput(f"{path}: it is not a policy description: it holds no entries.")
+        raise BadInput(f"{path}: it is not a policy spec: it holds no entries.")
     base = data.pop("base", None)
     return data if base is None else load_yaml(FOLDER / f"{base}.yaml") | data
 
 
 @cache
-def known_descriptions() -> dict[str, Description]:
+def known_specs() -> dict[str, PolicySpec]:
     """The layouts that this package knows, by name."""
-    return {path.stem: Description.load(path) for path in sorted(FOLDER.glob("*.yaml"))}
+    return {path.stem: PolicySpec.load(path) for path in sorted(FOLDER.glob("*.yaml"))}

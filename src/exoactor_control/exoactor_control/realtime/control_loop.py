@@ -18,7 +18,7 @@ import numpy as np
 
 from exoactor_control.controller.state_machine import Controller, State, Status
 from exoactor_control.realtime.watchdog import Memory
-from exoactor_control.reference.trajectory import RATE, Reference
+from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_control.rehearsal.gate import SATURATED
 from exoactor_core.errors import ExoActorError, Missing, Refused
 from exoactor_core.robot_state import MotorCommand, RobotState
@@ -147,7 +147,7 @@ class ControlLoop:
         self.on_report: Callable[[Report], None] | None = None
         """Called at some 50 Hz, from the loop's own thread, after a command has been sent."""
         self._hands = Hands()
-        self._grip: np.ndarray | None = None  # (2,) what the hands were told last; None: nothing yet
+        self._grip: np.ndarray | None = None  # (2,) what the hands were commanded last; None: nothing yet
         self._wanted_grip: np.ndarray | None = None  # what they are asked for
         self._remote = Remote()
         self._period = 1.0 / rate
@@ -155,7 +155,7 @@ class ControlLoop:
         self._robot_clock = robot_clock
         self._renewed = self._tracked = 0.0  # when the motion was last renewed, and when it was given
         self._late, self._beats = np.zeros(5000), 0
-        self._go = self._motion = self._told = self._stops = self.reports = 0
+        self._go = self._motion = self._reported = self._stops = self.reports = 0
         self._wrong_mode = 0  # steps in a row in which the robot measured in mode AB
         self._own_mode = ""  # the robot's own controller, as it was found
         self._asking = threading.Lock()  # one request at a time
@@ -255,7 +255,7 @@ class ControlLoop:
         with self._asking:
             self._require_watchdog()
             notes = self.controller.track(reference)
-            self.samples, self._told, self._motion = [], 0, number
+            self.samples, self._reported, self._motion = [], 0, number
             self._tracked = time.monotonic()
         return notes
 
@@ -407,7 +407,7 @@ class ControlLoop:
 
         def meanwhile() -> None:
             if reason := self._beat():
-                self.controller.let_down(reason)
+                self.controller.trip(reason)
             if self.driving:
                 self._write(MotorCommand(kd=self.controller.blind_damping), damping=True)
 
@@ -427,9 +427,9 @@ class ControlLoop:
                 self._drive()
             except Exception:
                 log.exception("The control loop failed: the robot is damped.")
-                self.controller.let_down("the control loop failed")
+                self.controller.trip("the control loop failed")
                 with contextlib.suppress(OSError):
-                    self._let_down()
+                    self._send_damping()
         self.trouble = "The control loop has ended."
 
     def _drive(self) -> None:
@@ -441,9 +441,9 @@ class ControlLoop:
             tripped, gap, before = self._beat(), now - before, now
             moving = self.controller.state in (State.STAND, State.TRACK)
             if gap > self._state_timeout and (moving or tripped):
-                self.controller.let_down(f"the control loop stood still for {1e3 * gap:.0f} ms")
+                self.controller.trip(f"the control loop stood still for {1e3 * gap:.0f} ms")
             elif tripped:
-                self.controller.let_down(tripped)
+                self.controller.trip(tripped)
             if state is None or now - state.time > LOST:
                 self.trouble = f"The robot is not heard any more: no LowState for {LOST:g} s."
                 self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
@@ -451,16 +451,16 @@ class ControlLoop:
             self._end_unattended()
             long = self._step(state, now)
             count += 1
-            if not long and count - reported >= 1.0 / (RATE * self._period):
+            if not long and count - reported >= 1.0 / (POLICY_RATE * self._period):
                 reported = count
                 self._tell(state)
             if self._release.is_set():
-                self._let_down()
+                self._send_damping()
                 self.driving = False
                 self._release.clear()
             due = self._wait(due, listen=count % _LISTEN_EVERY == 0 and not long)
         self.controller.damp()
-        self._let_down()
+        self._send_damping()
         self.driving = False
 
     def _wait(self, due: float, listen: bool) -> float:
@@ -505,14 +505,14 @@ class ControlLoop:
         return long
 
     def _guard(self, state: RobotState) -> None:
-        """Let the robot down where somebody else drives it too, or it is not driven as it should be."""
+        """Trip where another controller commands the motors too, or they measure in the wrong mode."""
         if self.controller.state in (State.ZERO_TORQUE, State.DAMPING):
             return
         if self._intruded:
-            self.controller.let_down(_INTRUDER)
+            self.controller.trip(_INTRUDER)
         self._wrong_mode = self._wrong_mode + 1 if state.mode_pr else 0
         if self._wrong_mode * self._period > 0.01:
-            self.controller.let_down(_WRONG_MODE)
+            self.controller.trip(_WRONG_MODE)
 
     def _obey_remote(self, buttons: int) -> None:
         for request in self._remote.requests(buttons):
@@ -534,8 +534,8 @@ class ControlLoop:
         self._hands.listen()
         self._move_hands()
         if self.on_report is not None:
-            told, self._told = self._told, len(self.samples)
-            self.on_report(self._report(state, tuple(self.samples[told:])))
+            reported, self._reported = self._reported, len(self.samples)
+            self.on_report(self._report(state, tuple(self.samples[reported:])))
 
     def _move_hands(self) -> None:
         index, trajectory = self.controller.tracking_frame, self.controller.trajectory
@@ -577,7 +577,7 @@ class ControlLoop:
             samples=samples,
         )
 
-    def _let_down(self) -> None:
+    def _send_damping(self) -> None:
         """Leave the motors damping, not in the last command."""
         for _ in range(10 if self.driving else 0):
             self.link.write(MotorCommand.damping())

@@ -59,7 +59,7 @@ class Settings:
     network_interface: str = "lo"
     domain: int = 1
     policy: str = SHIPPED
-    description: str = ""
+    policy_spec: str = ""
     heading_gain: float = HEADING_GAIN
     position_gain: float = POSITION_GAIN
     max_position_error: float = MAX_POSITION_ERROR
@@ -77,7 +77,7 @@ def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
     Missing, BadInput
         The policy cannot be loaded, or DDS not be joined.
     """
-    policy = load_policy(settings.policy, settings.description)
+    policy = load_policy(settings.policy, settings.policy_spec)
     controller = Controller(
         policy,
         settings.heading_gain,
@@ -315,7 +315,7 @@ class _Server:
         self._loop: ControlLoop | None = None
 
     def serve(self) -> None:
-        """Answer until told to close, or the parent is gone; every request in a thread: a stop waits for none."""
+        """Answer until asked to close, or the parent is gone; every request in a thread: a stop waits for none."""
         try:
             while True:
                 number, what, arguments = self._pipe.recv()
@@ -328,7 +328,7 @@ class _Server:
                 else:
                     threading.Thread(target=self._serve, args=(number, what, arguments), daemon=True).start()
         except (EOFError, OSError):
-            log.warning("The controller's node is gone: the robot is let down.")
+            log.warning("The controller's node is gone: the robot is damped.")
         finally:
             self._close()
 

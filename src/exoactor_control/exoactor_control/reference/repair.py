@@ -58,7 +58,7 @@ def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) ->
     )
 
 
-def whole(motion: RobotMotion) -> tuple[int, int]:
+def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
     """First frame, and one past the last, of what lies between jumps within `ENDS` of the beginning and the end."""
     n = len(motion)
     if n < 3:

@@ -17,21 +17,21 @@ from exoactor_control.reference.repair import (
     floor_level,
     set_on_floor,
     speeds,
-    whole,
+    trim_outlier_ends,
 )
 from exoactor_control.rotations import from_roll_pitch_yaw
 from exoactor_core.errors import Refused
-from exoactor_core.motion import GUIDE_WIDTH, HumanMotion, RobotMotion
+from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 
-RATE = 50.0
+POLICY_RATE = 50.0
 """Hz, of every reference and policy."""
 
 ENTRY_SPEED, ENTRY_TILT_SPEED, ENTRY_RISE = 1.5, 0.75, 0.3
 """rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height that no blend exceeds. Chosen: slow enough to step
 back from; the motors reach 20 rad/s and more."""
 _MIN_FRAMES = 5  # at 50 Hz
-_NO_GUIDE = np.zeros(GUIDE_WIDTH)
+_NO_CORRECTION = np.zeros(CORRECTION_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Reference:
     """A motion fit to be tracked."""
 
     motion: RobotMotion
-    """At `RATE`, soles on the floor, inside the joint limits."""
+    """At `POLICY_RATE`, soles on the floor, inside the joint limits."""
     notes: tuple[str, ...]
     """What was repaired, one sentence each."""
     human: Human | None = None
@@ -47,8 +47,9 @@ class Reference:
     begin: float = 0.0
     """s from the beginning of the motion as it was given to that of this one."""
     given: RobotMotion | None = None
-    """The motion as it was given, frame by frame beside ``motion``: at `RATE`, without the frames that were dropped,
-    and moved as a whole onto the floor; nothing else is done to it. None: nothing was done to ``motion`` either."""
+    """The motion as it was given, frame by frame beside ``motion``: at `POLICY_RATE`, without the frames that were
+    dropped, and moved as a whole onto the floor; nothing else is done to it. None: nothing was done to ``motion``
+    either."""
 
     @property
     def repaired_by(self) -> dict[str, float]:
@@ -104,15 +105,15 @@ class Frame:
         human = None if self.human is None else self.human.turned(angle)
         return replace(self, yaw=self.yaw + angle, human=human)
 
-    def guided(self, guide: np.ndarray) -> Frame:
-        """Return the frame with a row (35,) of a motion's guide added to it."""
+    def corrected(self, correction: np.ndarray) -> Frame:
+        """Return the frame with a row (35,) of a motion's correction added to it."""
         return replace(
             self,
-            lin_vel_xy=self.lin_vel_xy + guide[:2],
-            height=self.height + float(guide[2]),
-            roll_pitch=self.roll_pitch + guide[3:5],
-            yaw_rate=self.yaw_rate + float(guide[5]),
-            joint_pos=self.joint_pos + guide[6:],
+            lin_vel_xy=self.lin_vel_xy + correction[:2],
+            height=self.height + float(correction[2]),
+            roll_pitch=self.roll_pitch + correction[3:5],
+            yaw_rate=self.yaw_rate + float(correction[5]),
+            joint_pos=self.joint_pos + correction[6:],
         )
 
 
@@ -133,7 +134,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
         leans too much, or it begins off the floor.
     """
     notes: list[str] = []
-    first, last = whole(motion)
+    first, last = trim_outlier_ends(motion)
     pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
     for which, count in (("first", first), ("last", len(motion) - last)):
         if count:
@@ -141,39 +142,39 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     pos, quat, joints = resample(pos, quat, joints, motion.fps)
     if len(pos) < _MIN_FRAMES:
         raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}.")
-    speed, turn, joint_speed = speeds(pos, quat, joints, RATE)
+    speed, turn, joint_speed = speeds(pos, quat, joints, POLICY_RATE)
     for what, value, limit, unit in (
         ("pelvis moves at", speed, MAX_SPEED, "m/s"),
         ("pelvis turns at", turn, MAX_TURN, "rad/s"),
         ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' greatest speed"),
     ):
         if value.max() > limit:
-            t = int(value.argmax()) / RATE + first / motion.fps
+            t = int(value.argmax()) / POLICY_RATE + first / motion.fps
             raise Refused(f"The motion jumps at {t:.2f} s: its {what} {value.max():.1f} {unit}, more than {limit:g}.")
     low, high = JOINT_LIMITS.T
     outside = np.maximum(low - joints, joints - high).max()
     if outside > 1e-3:
         notes.append(f"Joints were held inside their limits, which they left by up to {outside:.2f} rad.")
-    untouched = RobotMotion(RATE, pos, quat, joints)
+    untouched = RobotMotion(POLICY_RATE, pos, quat, joints)
     joints = np.clip(joints, low, high)
     contacts = _resample_contacts(motion, first, len(pos))
-    placed, dropped, done = set_on_floor(RobotMotion(RATE, pos, quat, joints, contacts))
-    times = first / motion.fps + np.arange(dropped, len(pos)) / RATE
-    if motion.guide is not None:
-        placed = replace(placed, guide=_lerp(times, np.arange(len(motion)) / motion.fps, motion.guide))
+    placed, dropped, done = set_on_floor(RobotMotion(POLICY_RATE, pos, quat, joints, contacts))
+    times = first / motion.fps + np.arange(dropped, len(pos)) / POLICY_RATE
+    if motion.correction is not None:
+        placed = replace(placed, correction=_lerp(times, np.arange(len(motion)) / motion.fps, motion.correction))
     person = None if human is None else Human.sample(human, times)
     given = RobotMotion(
-        RATE, *(a[dropped:] for a in (pos - [0.0, 0.0, floor_level(untouched)], quat, untouched.joint_pos))
+        POLICY_RATE, *(a[dropped:] for a in (pos - [0.0, 0.0, floor_level(untouched)], quat, untouched.joint_pos))
     )
     return Reference(placed, (*notes, *done), person, float(times[0]), given)
 
 
 def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
-    """Interpolate to `RATE`, linearly and along great circles."""
-    if fps == RATE or len(pos) < 2:
+    """Interpolate to `POLICY_RATE`, linearly and along great circles."""
+    if fps == POLICY_RATE or len(pos) < 2:
         return pos, quat, joints
     t = np.arange(len(pos)) / fps
-    new = np.arange(int(t[-1] * RATE + 1e-6) + 1) / RATE
+    new = np.arange(int(t[-1] * POLICY_RATE + 1e-6) + 1) / POLICY_RATE
     turned = Slerp(t, Rotation.from_quat(quat, scalar_first=True))(np.minimum(new, t[-1]))
     return _lerp(new, t, pos), turned.as_quat(scalar_first=True), _lerp(new, t, joints)
 
@@ -183,12 +184,12 @@ def _lerp(new: np.ndarray, t: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def lowered(motion: RobotMotion, share: float) -> RobotMotion:
-    """Return a prepared motion with a guide that lowers its jumps.
+    """Return a prepared motion with a correction that lowers its jumps.
 
     Parameters
     ----------
     motion
-        On the floor z = 0, at `RATE`.
+        On the floor z = 0, at `POLICY_RATE`.
     share
         Of the height over `exoactor_control.reference.repair.LOW_FLIGHT` that is left.
     """
@@ -198,32 +199,32 @@ def lowered(motion: RobotMotion, share: float) -> RobotMotion:
     less, whole_ = (
         Trajectory._from_poses(p, rpy, motion.joint_pos, 0, len(pos)).lin_vel_xy for p in (pos, motion.root_pos)
     )
-    guide = np.zeros((len(motion), GUIDE_WIDTH))
-    guide[:, :3] = np.column_stack([less - whole_, (pos - motion.root_pos)[:, 2]])
-    return replace(motion, guide=guide)
+    correction = np.zeros((len(motion), CORRECTION_WIDTH))
+    correction[:, :3] = np.column_stack([less - whole_, (pos - motion.root_pos)[:, 2]])
+    return replace(motion, correction=correction)
 
 
-def only_lowers(guide: np.ndarray | None) -> bool:
-    """Whether a guide does nothing but lower jumps."""
-    return guide is not None and not guide[:, 3:].any()
+def only_lowers(correction: np.ndarray | None) -> bool:
+    """Whether a correction does nothing but lower jumps."""
+    return correction is not None and not correction[:, 3:].any()
 
 
-def sampled_guide(guide: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
-    """(len(times), 35) of a guide at a rate in Hz, nothing outside it; times in s."""
-    at = np.arange(len(guide)) / rate
-    return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in guide.T], axis=1)
+def sampled_correction(correction: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
+    """(len(times), 35) of a correction at a rate in Hz, nothing outside it; times in s."""
+    at = np.arange(len(correction)) / rate
+    return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in correction.T], axis=1)
 
 
 def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarray | None:
     if motion.contacts is None:
         return None
     contacts = motion.contacts[first:]
-    return np.clip(_lerp(np.arange(frames) / RATE, np.arange(len(contacts)) / motion.fps, contacts), 0.0, 1.0)
+    return np.clip(_lerp(np.arange(frames) / POLICY_RATE, np.arange(len(contacts)) / motion.fps, contacts), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A reference with its blends, ready to be followed frame by frame at `RATE`."""
+    """A reference with its blends, ready to be followed frame by frame at `POLICY_RATE`."""
 
     lin_vel_xy: np.ndarray
     """(N, 2) m/s, pelvis frame."""
@@ -245,8 +246,8 @@ class Trajectory:
     """(N, 29) rad/s."""
     human: Human | None = None
     """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
-    guide: np.ndarray | None = None
-    """(end - begin, 35) the motion's guide; None: there is none."""
+    correction: np.ndarray | None = None
+    """(end - begin, 35) the motion's correction; None: there is none."""
 
     def __len__(self) -> int:
         return len(self.joint_pos)
@@ -269,10 +270,10 @@ class Trajectory:
             human=None if self.human is None else self.human[min(max(i, self.begin), self.end - 1) - self.begin],
         )
 
-    def guide_at(self, i: int) -> np.ndarray:
-        """(35,) of the motion's guide at frame ``i``; nothing outside the motion's own frames."""
-        inside = self.guide is not None and self.begin <= i < self.end
-        return self.guide[i - self.begin] if inside else _NO_GUIDE
+    def correction_at(self, i: int) -> np.ndarray:
+        """(35,) of the motion's correction at frame ``i``; nothing outside the motion's own frames."""
+        inside = self.correction is not None and self.begin <= i < self.end
+        return self.correction[i - self.begin] if inside else _NO_CORRECTION
 
     @classmethod
     def standing(cls, joint_pos: np.ndarray, seconds: float) -> Trajectory:
@@ -293,7 +294,7 @@ class Trajectory:
         joint_pos
             (29,) rad, measured now.
         present
-            What the robot was last told: its height and tilt are where the blend begins.
+            What was last commanded: its height and tilt are where the blend begins.
         seconds
             Of each blend, at least: where the way is long it takes longer, see `ENTRY_SPEED`.
         """
@@ -320,7 +321,7 @@ class Trajectory:
             begin=len(s),
             end=len(s) + len(m),
             human=reference.human,
-            guide=m.guide,
+            correction=m.correction,
         )
 
     @classmethod
@@ -332,17 +333,17 @@ class Trajectory:
         begin: int,
         end: int,
         human: Human | None = None,
-        guide: np.ndarray | None = None,
+        correction: np.ndarray | None = None,
     ) -> Trajectory:
         rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
         # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
-        velocity = gaussian_filter1d(np.gradient(pos, 1.0 / RATE, axis=0), 2.0, axis=0, mode="nearest")
+        velocity = gaussian_filter1d(np.gradient(pos, 1.0 / POLICY_RATE, axis=0), 2.0, axis=0, mode="nearest")
         spin = np.zeros(len(pos))
-        spin[:-1] = (rotation[:-1].inv() * rotation[1:]).as_rotvec()[:, 2] * RATE
+        spin[:-1] = (rotation[:-1].inv() * rotation[1:]).as_rotvec()[:, 2] * POLICY_RATE
         spin = gaussian_filter1d(spin, 2.0, mode="nearest")
         velocity = rotation.inv().apply(velocity)
-        joint_vel = np.gradient(joints, 1.0 / RATE, axis=0) if len(joints) > 1 else np.zeros_like(joints)
-        return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human, guide)
+        joint_vel = np.gradient(joints, 1.0 / POLICY_RATE, axis=0) if len(joints) > 1 else np.zeros_like(joints)
+        return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human, correction)
 
 
 def _entry_time(
@@ -358,8 +359,8 @@ def _entry_time(
 
 
 def _ease(seconds: float) -> np.ndarray:
-    """Minimum-jerk ramp in (0, 1) over ``seconds`` at `RATE`, both ends left out."""
-    n = max(int(seconds * RATE), 1)
+    """Minimum-jerk ramp in (0, 1) over ``seconds`` at `POLICY_RATE`, both ends left out."""
+    n = max(int(seconds * POLICY_RATE), 1)
     s = np.arange(1, n + 1) / (n + 1)
     return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
 

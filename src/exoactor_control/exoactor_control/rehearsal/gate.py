@@ -15,7 +15,7 @@ from exoactor_core.robot import VELOCITY_LIMITS, self_collision_depth, sole_poin
 from exoactor_core.stages import Metrics
 
 COLLISION_DEPTH = 0.02
-"""m that links may stand in each other by the URDF's shapes: about what two of them stand out of the surfaces."""
+"""m that links may overlap by the URDF's shapes: about what two of them stand out of the surfaces."""
 COLLISION_FORCE = 50.0
 """N with which links may press on each other: twice an arm's weight. In the rehearsal's physics they hardly overlap."""
 COLLISION_TIME = 0.1
@@ -56,7 +56,7 @@ class Load:
         self.greatest_force = max(self.greatest_force, force)
 
     def add(self, torque: np.ndarray, joint_vel: np.ndarray) -> None:
-        """One step: torques (29,) N m as the motors are told, joint velocities (29,) rad/s."""
+        """One step: torques (29,) N m as commanded, joint velocities (29,) rad/s."""
         high = np.abs(torque) >= SATURATED * self.torque_limits
         self.steps += 1
         self.saturated += high
@@ -96,10 +96,10 @@ def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metri
     return [reason for reason in found if reason]
 
 
-def _failure(report: Metrics, broken_off: bool) -> str:
+def _failure(report: Metrics, aborted: bool) -> str:
     if report["fell"]:
         return f"The robot falls: {report['reason']}."
-    return f"The motion is broken off: {report['reason']}." if broken_off else ""
+    return f"The motion was aborted: {report['reason']}." if aborted else ""
 
 
 def _collision(actual: RobotMotion, load: Load) -> str:
@@ -109,14 +109,14 @@ def _collision(actual: RobotMotion, load: Load) -> str:
         if load.pressed <= COLLISION_TIME:
             return ""
         return (
-            f"The robot hits itself: its links press on each other with up to {load.greatest_force:.0f} N, and for "
-            f"{load.pressed:.1f} s with more than the {COLLISION_FORCE:g} N allowed."
+            f"Self-collision: contact force between links up to {load.greatest_force:.0f} N, and over "
+            f"{COLLISION_FORCE:g} N for {load.pressed:.1f} s."
         )
     worst = int(depth.argmax())
     one, other = pairs[worst]
     return (
-        f"The robot hits itself: {one} and {other} stand {100 * depth[worst]:.1f} cm in each other at "
-        f"{worst / actual.fps:.1f} s, {deep.sum()} frames are deeper than the {100 * COLLISION_DEPTH:g} cm allowed."
+        f"Self-collision deeper than {100 * COLLISION_DEPTH:g} cm in {deep.sum()} frames: {one} and {other} overlap by "
+        f"{100 * depth[worst]:.1f} cm at {worst / actual.fps:.1f} s."
     )
 
 
@@ -147,7 +147,7 @@ def farthest(motion: RobotMotion) -> float:
 
 def _leaving(reference: RobotMotion, actual: RobotMotion, area: float) -> str:
     away = max(farthest(reference), farthest(actual))
-    return f"It gets {away:.1f} m away from its start, more than the {area:g} m allowed." if away > area > 0.0 else ""
+    return f"It gets {away:.1f} m away from its start, more than {area:g} m." if away > area > 0.0 else ""
 
 
 def _off_floor(reference: RobotMotion) -> str:
@@ -164,8 +164,8 @@ def _off_floor(reference: RobotMotion) -> str:
         if length / reference.fps > _LONG_REST or high.sum() / reference.fps > _HIGH_RESTS:
             start = start if length / reference.fps > _LONG_REST else int(high.argmax())
             return (
-                f"A foot rests {100 * height[rest].max():.0f} cm {where} the floor, from {start / reference.fps:.1f} s "
-                f"on, more than the {100 * FLOOR_STEP:g} cm allowed: there is no step there."
+                f"A foot rests {100 * height[rest].max():.0f} cm {where} the floor from {start / reference.fps:.1f} s "
+                f"on, more than {100 * FLOOR_STEP:g} cm: the motion needs a step that is not there."
             )
     return ""
 

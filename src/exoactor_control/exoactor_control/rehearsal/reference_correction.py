@@ -1,10 +1,10 @@
-"""A guide for a motion at which the policy fails: what to tell it beyond the motion, found by sampling in simulation.
+"""Reference correction: what a policy is commanded beyond a motion at which it fails, found by sampling in simulation.
 
-A policy that follows whatever it is given fails at the few motions that are unlike its training's: it puts a foot down
-early, it does not turn in the air. Told otherwise it can do most of them. Model predictive path integral control
-(Williams et al., 2017) with the policy in the loop finds out what to tell: over a horizon that moves along the motion,
-many robots are told as many smooth variations of it, and what those were told that came nearest to the motion is
-averaged by how near they came. Each variation is tried on robots of several masses and delays.
+A tracker fails at the few motions that are unlike its training's: it puts a foot down early, it does not turn in the
+air. With other commands it can do most of them. Model predictive path integral control (Williams et al., 2017) with the
+policy in the loop finds these: over a horizon that moves along the motion, parallel rollouts follow smooth variations
+of the command, and the variations are averaged, weighted by how near they kept to the motion. Each is tried on robots
+of several masses and delays.
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ from exoactor_control.controller.tracker import turn
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.policy.networks import Network
 from exoactor_control.policy.policy import Policy, load_policy, roll_pitch_yaw
-from exoactor_control.policy.spec import SHIPPED, Description
-from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Reference, Trajectory, prepare, sampled_guide
+from exoactor_control.policy.spec import SHIPPED, PolicySpec
+from exoactor_control.reference.trajectory import (
+    POLICY_RATE,
+    STANDING_FRAME,
+    Reference,
+    Trajectory,
+    prepare,
+    sampled_correction,
+)
 from exoactor_control.training.environment import PLAIN, Episode, Robots
 from exoactor_core.errors import BadInput
-from exoactor_core.motion import GUIDE_WIDTH, RobotMotion
+from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, STANDING_HEIGHT
 from exoactor_core.stages import Progress, no_progress
 
@@ -34,38 +41,38 @@ _HORIZON, _KNOT = 40, 5  # frames: how far is looked ahead, and between the vari
 _SAMPLES, _ITERATIONS = 40, 4
 _CALMER = 0.8  # spread of each iteration over that of the one before
 _TEMPERATURE = 0.1  # of the weights, over the middling sample's distance from the best
-_TWINS = ((0.0, 0), (0.07, 10), (-0.07, 5))
-"""Robots on which each variation is tried: share by which they are heavier, and delay in physics steps of 2 ms."""
+_VARIANTS = ((0.0, 0), (0.07, 10), (-0.07, 5))
+"""Robots on which each variation is tried: share of added mass, and delay in physics steps of 2 ms."""
 _SPREAD = np.r_[0.3, 0.3, 0.05, 0.08, 0.08, 0.5, np.full(15, 0.15), np.full(14, 0.1)]
 """(35,) of the variations, m/s, m, rad, rad/s."""
 _NEAR = 0.6
 """Share of what is allowed up to which nothing is varied."""
 _ENOUGH = 0.8
-"""Share of it inside of which a guide is a good one."""
+"""Share of it inside of which a correction is a good one."""
 _FALLEN = 0.4  # m that the pelvis has sunk under the reference's
-_MAX_PLACE_ERROR = 0.4
-"""m: a robot that is farther from its place has not done the motion well, though the field's rule lets it go."""
-_FADE = 10  # frames in which the guide falls to 1/e past the horizon
+_MAX_POSITION_ERROR = 0.4
+"""m of position error beyond which a motion was not done well, though the field's rule does not judge it."""
+_FADE = 10  # frames in which the correction falls to 1/e past the horizon
 
 
-def refine(
+def find_correction(
     motion: RobotMotion,
     policy: str = SHIPPED,
-    description: str | Path = "",
+    spec: str | Path = "",
     rounds: int = 3,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> RobotMotion:
-    """Return the motion with a guide (a guide that it has already is where the search begins).
+    """Return the motion with a correction (a correction that it has already is where the search begins).
 
-    Whether the guide helps is for the rehearsal to say: it judges by the motion itself, with a guide as without. A
-    motion at which the robot keeps well inside of what success allows, and near its place, comes back as it was.
+    Whether the correction helps is for the rehearsal to judge, against the motion itself. A motion at which the robot
+    keeps well within the bounds of success, and near its reference position, is returned unchanged.
 
     Parameters
     ----------
     motion
         At any rate.
-    policy, description
+    policy, spec
         As for `exoactor_control.policy.policy.load_policy`; its observations must be TWIST2's.
     rounds
         Times that the horizon goes along the motion, at most; enough is when the robots keep well inside of what is
@@ -83,71 +90,69 @@ def refine(
         The motion is not fit to be tracked.
     """
     reference = prepare(motion)
-    loaded = load_policy(policy, str(description))
+    loaded = load_policy(policy, str(spec))
     if loaded is None or not _like_twist2(loaded):
         raise BadInput(
-            f"The policy {policy} cannot be guided: only policies that are fed what TWIST2 is, and any number of "
-            "observations at a time, can."
+            f"No reference correction can be found for the policy {policy}: that takes TWIST2's observation and a "
+            "network with a free batch size."
         )
-    search = _Search(reference, loaded.network, loaded.description, np.random.default_rng(seed))
-    here = reference.begin + np.arange(len(reference.motion)) / RATE
+    search = _Search(reference, loaded.network, loaded.spec, np.random.default_rng(seed))
+    here = reference.begin + np.arange(len(reference.motion)) / POLICY_RATE
     there = np.arange(len(motion)) / motion.fps - reference.begin
-    best, least = motion.guide, search.worst()
+    best, least = motion.correction, search.worst()
     for k in range(rounds):
         if least.max() < _ENOUGH:
             break
         search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
-        # It is judged as it will be kept, at the motion's own rate: a guide for a hop may be lost by that
-        kept = sampled_guide(search.guide, RATE, there)
-        search.guide[:] = sampled_guide(kept, motion.fps, here)
+        # It is judged as it will be kept, at the motion's own rate: a correction for a hop may be lost by that
+        kept = sampled_correction(search.correction, POLICY_RATE, there)
+        search.correction[:] = sampled_correction(kept, motion.fps, here)
         worst = search.worst()
-        if _poor(worst) < _poor(least):
+        if _rank(worst) < _rank(least):
             best, least = kept, worst
     progress(1.0, f"The worst moment is at {least[0].max():.0%} of what is allowed.")
     if best is None or not best.any():
-        return replace(motion, guide=None)
-    return replace(motion, guide=best)
+        return replace(motion, correction=None)
+    return replace(motion, correction=best)
 
 
-def _poor(worst: np.ndarray) -> tuple[int, float]:
-    """How poor a guide is whose twins came to these errors (twins, 2): on how many of them it fails, then how far off.
+def _rank(worst: np.ndarray) -> tuple[int, float]:
+    """Rank a correction by the errors of its rollouts (rollouts, 2), lower is better: failures, then the worst error.
 
-    The place at the motion's end is no part of success.
+    The position at the motion's end is no part of success.
     """
     return int((worst[:, 0] > 1.0).sum()), float(worst.max())
 
 
 def _like_twist2(policy: Policy) -> bool:
-    ours = load_policy(SHIPPED).description
-    alike = all(getattr(policy.description, k) == getattr(ours, k) for k in ("joint_order", "groups", "observation"))
+    ours = load_policy(SHIPPED).spec
+    alike = all(getattr(policy.spec, k) == getattr(ours, k) for k in ("joint_order", "groups", "observation"))
     return alike and not any(isinstance(shape[0], int) for shape in policy.network.inputs.values())
 
 
 class _Search:
-    """The guide of one motion, and the robots on which it is sought."""
+    """The correction of one motion, and the robots on which it is sought."""
 
-    def __init__(
-        self, reference: Reference, network: Network, description: Description, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, reference: Reference, network: Network, spec: PolicySpec, rng: np.random.Generator) -> None:
         trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 1.0)
         episode = Episode.from_trajectory(trajectory, _STAND)
         self._begin = _STAND + trajectory.begin
         self._motion, self._rng = reference.motion, rng
-        self._few = _Twins(1, network, description, episode, self._begin)
-        self._many = _Twins(_SAMPLES, network, description, episode, self._begin)
-        guide = self._motion.guide
-        self.guide = np.zeros((len(self._motion), GUIDE_WIDTH)) if guide is None else guide.copy()
+        self._few = ParallelRollouts(1, network, spec, episode, self._begin)
+        self._many = ParallelRollouts(_SAMPLES, network, spec, episode, self._begin)
+        correction = self._motion.correction
+        self.correction = np.zeros((len(self._motion), CORRECTION_WIDTH)) if correction is None else correction.copy()
         """(T, 35)."""
-        self._few.run(np.zeros((1, self._begin, GUIDE_WIDTH)))
+        self._few.run(np.zeros((1, self._begin, CORRECTION_WIDTH)))
         self._start = self._few.state
         knots = np.arange(0, _HORIZON + _KNOT, _KNOT)
         self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON))  # the first knot stays
         self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is the less certain
 
     def worst(self) -> np.ndarray:
-        """(twins, 2) greatest errors in the whole motion, as shares: of what success allows, and of the place."""
+        """(rollouts, 2) greatest errors as shares of what success allows, and of `_MAX_POSITION_ERROR`."""
         self._few.state = self._start
-        return self._shares(*self._few.run(self.guide[None]), 0)[0].max(axis=-2)
+        return self._shares(*self._few.run(self.correction[None]), 0)[0].max(axis=-2)
 
     def go(self, progress: Progress) -> None:
         """Once along the motion, or until the robot as it is falls."""
@@ -155,46 +160,51 @@ class _Search:
         for at in range(0, len(self._motion), _KNOT):
             here = self._few.state
             ahead = min(at + _HORIZON, len(self._motion))
-            before = self.guide[ahead - 1].copy()
-            progress(at / len(self._motion), f"Seeking a guide: {at / RATE:.1f} of {self._motion.duration:.1f} s.")
-            if self._shares(*self._few.run(self.guide[None, at:ahead]), at).max() > _NEAR:
-                # All of them, even where fewer would do: only just inside, other robots than the twins fail
+            before = self.correction[ahead - 1].copy()
+            progress(
+                at / len(self._motion),
+                f"Seeking a correction: {at / POLICY_RATE:.1f} of {self._motion.duration:.1f} s.",
+            )
+            if self._shares(*self._few.run(self.correction[None, at:ahead]), at).max() > _NEAR:
+                # All of them, even where fewer would do: only just inside, other robots than the rollouts fail
                 for k in range(_ITERATIONS):
                     self._improve(at, here, _CALMER**k)
-            beyond = np.arange(1, len(self.guide) - ahead + 1)[:, None]
-            self.guide[ahead:] += (self.guide[ahead - 1] - before) * np.exp(-beyond / _FADE)
+            beyond = np.arange(1, len(self.correction) - ahead + 1)[:, None]
+            self.correction[ahead:] += (self.correction[ahead - 1] - before) * np.exp(-beyond / _FADE)
             self._few.state = here
-            *_, sunk = self._errors(*self._few.run(self.guide[None, at : at + _KNOT]), at)
+            *_, sunk = self._errors(*self._few.run(self.correction[None, at : at + _KNOT]), at)
             if sunk[0, 0].max() > _FALLEN:
                 return
 
     def _improve(self, at: int, here: dict[str, np.ndarray], spread: float) -> None:
         steps = min(_HORIZON, len(self._motion) - at)
-        now = self.guide[at : at + steps]
-        change = self._rng.normal(size=(_SAMPLES, self._spline.shape[1], GUIDE_WIDTH)) * spread * _SPREAD * self._growth
+        now = self.correction[at : at + steps]
+        change = (
+            self._rng.normal(size=(_SAMPLES, self._spline.shape[1], CORRECTION_WIDTH)) * spread * _SPREAD * self._growth
+        )
         change[0] = 0.0
-        told = now + np.einsum("hk,nkg->nhg", self._spline[:steps], change)
+        commanded = now + np.einsum("hk,nkg->nhg", self._spline[:steps], change)
         self._many.state = here
-        cost = self._cost(*self._many.run(told), at) + 0.002 * ((told / _SPREAD) ** 2).mean(axis=(1, 2))
+        cost = self._cost(*self._many.run(commanded), at) + 0.002 * ((commanded / _SPREAD) ** 2).mean(axis=(1, 2))
         weight = np.exp((cost.min() - cost) / (_TEMPERATURE * (np.median(cost) - cost.min()) + 1e-9))
-        now[:] = np.einsum("n,nhg->hg", weight / weight.sum(), told)
+        now[:] = np.einsum("n,nhg->hg", weight / weight.sum(), commanded)
 
     def _cost(self, poses: np.ndarray, origins: np.ndarray, at: int) -> np.ndarray:
-        """(n,) how far n samples were from the motion: mean of the twins, and the worst of them."""
-        height, turned, place, joints, sunk = self._errors(poses, origins, at)
-        cost = _felt(height / MAX_HEIGHT_ERROR).sum(axis=-1) + _felt(turned / MAX_TURN_ERROR)
-        cost += 0.5 * joints + 4.0 * np.maximum(place - 0.1, 0.0) ** 2 + 200.0 * np.maximum(sunk - 0.12, 0.0) ** 2
+        """(n,) how far n samples were from the motion: mean of the rollouts, and the worst of them."""
+        height, turned, position, joints, sunk = self._errors(poses, origins, at)
+        cost = _penalty(height / MAX_HEIGHT_ERROR).sum(axis=-1) + _penalty(turned / MAX_TURN_ERROR)
+        cost += 0.5 * joints + 4.0 * np.maximum(position - 0.1, 0.0) ** 2 + 200.0 * np.maximum(sunk - 0.12, 0.0) ** 2
         cost = cost.mean(axis=2)
         return cost.mean(axis=1) + 0.5 * cost.max(axis=1)
 
     def _shares(self, poses: np.ndarray, origins: np.ndarray, at: int) -> np.ndarray:
-        """(n, twins, H, 2) errors as shares: of what success allows, and of `_MAX_PLACE_ERROR`."""
-        height, turned, place, *_ = self._errors(poses, origins, at)
+        """(n, rollouts, H, 2) errors as shares: of what success allows, and of `_MAX_POSITION_ERROR`."""
+        height, turned, position, *_ = self._errors(poses, origins, at)
         success = np.maximum(height.max(axis=-1) / MAX_HEIGHT_ERROR, turned / MAX_TURN_ERROR)
-        return np.stack([success, place / _MAX_PLACE_ERROR], axis=-1)
+        return np.stack([success, position / _MAX_POSITION_ERROR], axis=-1)
 
     def _errors(self, poses: np.ndarray, origins: np.ndarray, at: int) -> tuple[np.ndarray, ...]:
-        """Errors of height (n, twins, H, 5) m and turn (n, twins, H) rad, of place m, of joints rad, and how sunk m."""
+        """Errors of height (n, rollouts, H, 5) m, turn (n, rollouts, H) rad, position m, joints rad, and sinking m."""
         shape = poses.shape[:-1]
         m = self._motion
         frames = np.broadcast_to(np.arange(at, at + shape[-1]), shape).reshape(-1)
@@ -202,34 +212,34 @@ class _Search:
         pos, quat, joints = m.root_pos[frames].copy(), m.root_quat_wxyz[frames], m.joint_pos[frames]
         pos[:, :2] = turn(yaw, pos[:, :2] - m.root_pos[0, :2]) + np.stack([x, y], axis=1)
         quat = Rotation.from_euler("z", yaw[:, None]) * Rotation.from_quat(quat, scalar_first=True)
-        told = RobotMotion(RATE, pos, quat.as_quat(scalar_first=True), joints)
+        wanted = RobotMotion(POLICY_RATE, pos, quat.as_quat(scalar_first=True), joints)
         flat = poses.reshape(-1, poses.shape[-1])
-        actual = RobotMotion(RATE, flat[:, :3], flat[:, 3:7], flat[:, 7:])
-        height, turned, _ = errors(told, actual)
-        place = np.linalg.norm((actual.root_pos - pos)[:, :2], axis=1)
+        actual = RobotMotion(POLICY_RATE, flat[:, :3], flat[:, 3:7], flat[:, 7:])
+        height, turned, _ = errors(wanted, actual)
+        position = np.linalg.norm((actual.root_pos - pos)[:, :2], axis=1)
         sunk = np.minimum(pos[:, 2], STANDING_HEIGHT) - actual.root_pos[:, 2]
-        every = (height, turned, place, np.abs(actual.joint_pos - joints).mean(axis=1), sunk)
+        every = (height, turned, position, np.abs(actual.joint_pos - joints).mean(axis=1), sunk)
         return tuple(e.reshape(*shape, *e.shape[1:]) for e in every)
 
 
-def _felt(share: np.ndarray) -> np.ndarray:
+def _penalty(share: np.ndarray) -> np.ndarray:
     """Cost of an error that is so large a share of what success allows: steep from `_NEAR` on."""
     return 0.1 * share**2 + 8.0 * np.maximum(share - _NEAR, 0.0) ** 2 + 60.0 * np.maximum(share - 0.9, 0.0) ** 2
 
 
-class _Twins(Robots):
-    """The robots of `_TWINS`, n times, all at the same frame of one motion; the policy in the loop."""
+class ParallelRollouts(Robots):
+    """The robots of `_VARIANTS`, n times, all at the same frame of one motion; the policy in the loop."""
 
     _MUTABLE = ("_state", "_history", "last_action", "_targets", "_origin", "frame", "qpos", "qvel")
 
-    def __init__(self, samples: int, network: Network, description: Description, episode: Episode, begin: int) -> None:
+    def __init__(self, samples: int, network: Network, spec: PolicySpec, episode: Episode, begin: int) -> None:
         self._network, self._begin, self._samples = network, begin, samples
-        super().__init__(samples * len(_TWINS), lambda _: episode, description, PLAIN)
+        super().__init__(samples * len(_VARIANTS), lambda _: episode, spec, PLAIN)
 
     def reset(self, i: int, episode: Episode) -> None:
-        """Let robot i stand at the beginning, as its twin is."""
+        """Let robot i stand at the beginning, as its variant is."""
         super().reset(i, episode)
-        mass, self._delay[i] = _TWINS[i % len(_TWINS)]
+        mass, self._delay[i] = _VARIANTS[i % len(_VARIANTS)]
         model, base = self._models[i], self._base
         model.body_mass[:], model.body_inertia[:] = base.body_mass * (1.0 + mass), base.body_inertia * (1.0 + mass)
         mujoco.mj_setConst(model, self._data[0])
@@ -239,33 +249,34 @@ class _Twins(Robots):
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """Of the first sample's twins; setting it makes every sample's like them."""
-        return {k: getattr(self, k)[: len(_TWINS)].copy() for k in self._MUTABLE}
+        """Of the first sample's rollouts; setting it makes every sample's like them."""
+        return {k: getattr(self, k)[: len(_VARIANTS)].copy() for k in self._MUTABLE}
 
     @state.setter
     def state(self, state: dict[str, np.ndarray]) -> None:
         for name, values in state.items():
             setattr(self, name, np.tile(values, (self._samples, *[1] * (values.ndim - 1))))
 
-    def run(self, guides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Go on under guides (n, H, 35), one for each sample.
+    def run(self, corrections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Go on under corrections (n, H, 35), one for each sample.
 
         Returns
         -------
-        Poses (n, twins, H, 36) after each frame, and where the motion's first frame lies (n, twins, 3): m, m, rad.
+        Poses (n, rollouts, H, 36) after each frame, and where the motion's first frame lies (n, rollouts, 3): m, m,
+        rad.
         """
         poses = []
-        for now in range(guides.shape[1]):
+        for now in range(corrections.shape[1]):
             if self.frame[0] == self._begin:  # the motion begins where the robot is: see `Tracker`
                 self._lay()
-            self.guide = np.repeat(guides[:, now], len(_TWINS), axis=0)
+            self.correction = np.repeat(corrections[:, now], len(_VARIANTS), axis=0)
             action = self._network.run(self.observe())[0].astype(float)
             states = self._simulate(action)
             self._take(states[:, -1])
             self._state, self.last_action = states[:, -1].copy(), action
             self.frame += 1
             poses.append(self.qpos)
-        shape = (self._samples, len(_TWINS))
+        shape = (self._samples, len(_VARIANTS))
         begin = self.episodes[0].root_pos[self._begin, :2] - self.episodes[0].root_pos[0, :2]
         origins = self._origin.copy()
         origins[:, :2] += turn(origins[:, 2], np.tile(begin, (self.count, 1)))

@@ -18,7 +18,7 @@ from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Gai
 from exoactor_control.metrics import final_error, judged, odometry_error
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.policy.spec import SHIPPED
-from exoactor_control.reference.trajectory import RATE, lowered, only_lowers, prepare, sampled_guide
+from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
 from exoactor_control.rehearsal.gate import Load, farthest, judge
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -31,7 +31,7 @@ _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _PUSH = 0.2  # s
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
-_GUIDED = "The policy was told more than the motion: it has a guide (see exoactor refine)."
+_CORRECTED = "The policy was commanded with a reference correction (see exoactor correct)."
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Rehearsal:
     policy
         "exoactor": the tracker that comes with this package; a file: another one; "pd": plain joint PD, the robot
         hanging in a harness on an elastic band that is led along the reference's path, since nothing balances it.
-    description
+    policy_spec
         YAML file or name of the policy's layout; empty: found beside the policy or by its shapes.
     timestep
         Physics step, s, at most 0.002: explicit PD is bad at 5 ms.
@@ -68,8 +68,8 @@ class Rehearsal:
         1/s, feedback of the position error by the legs' odometry into the reference's velocity.
     area
         m that the pelvis may get away from its start before the motion is refused for the robot; 0: any.
-    refine
-        Guides that are tried for a motion that fails, minutes each (see `refine`); 0: it has failed.
+    correction_tries
+        Reference corrections that are tried for a motion that fails, minutes each (see `correct`); 0: none.
     max_position_error
         m that the robot may be from where the reference is, by its own odometry, before it is damped as on the robot.
     max_speed_error
@@ -84,22 +84,22 @@ class Rehearsal:
     def __init__(
         self,
         policy: str = SHIPPED,
-        description: str = "",
+        policy_spec: str = "",
         timestep: Annotated[float, Interval(ge=0.0001, le=0.002)] = 0.002,
         settle: Annotated[float, Interval(ge=0.0, le=60.0)] = 1.0,
         heading_gain: Gain = HEADING_GAIN,
         position_gain: Gain = POSITION_GAIN,
         area: Annotated[float, Interval(ge=0.0, le=1000.0)] = 3.0,
-        refine: Annotated[int, Interval(ge=0, le=100)] = 0,
+        correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0,
         max_position_error: Bound = MAX_POSITION_ERROR,
         max_speed_error: Bound = MAX_SPEED_ERROR,
     ) -> None:
         self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
         if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
             raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
-        self.policy = load_policy(policy, description)
+        self.policy = load_policy(policy, policy_spec)
         """What tracks the motions; None: plain joint PD."""
-        self._named, self._tries = (policy, description), refine
+        self._named, self._tries = (policy, policy_spec), correction_tries
         self._timestep, self._settle, self._area = timestep, settle, area
         self._options = {
             "heading_gain": heading_gain,
@@ -116,7 +116,7 @@ class Rehearsal:
         disturbance: Disturbance | None = None,
         start: np.ndarray | None = None,
     ) -> Tracking:
-        """Track a motion, and where it fails, and `refine` says so, once more with a guide.
+        """Track a motion; where it fails, and ``correction_tries`` asks for it, also with reference corrections.
 
         ``human`` is the person's motion that it came from, for policies that follow people.
         ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
@@ -126,18 +126,17 @@ class Rehearsal:
         -------
         Tracking
             The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
-            `exoactor_control.metrics.score` by the motion as it was given, and ``told`` (``success``, ``fell``,
-            ``reason``, ``joint_error_mean`` and ``key_body_error_mean`` by the motion as it was repaired, its jumps
-            lowered to what the robot was told), ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``,
-            ``told`` and ``done``: height in m of the lower sole, and ``seconds`` in the air),
+            `exoactor_control.metrics.score` by the motion as it was given, and ``commanded`` (``success``, ``fell``,
+            ``reason``, ``joint_error_mean`` and ``key_body_error_mean`` against the motion as it was commanded:
+            repaired, its jumps lowered), ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``,
+            ``commanded`` and ``done``: height in m of the lower sole, and ``seconds`` in the air),
             ``final_position_error`` and ``final_heading_error`` (once it stands again), ``odometry_error`` (m, of the
-            legs' odometry at the end of the path),
-            ``farthest`` (m that it got from its start) and ``area`` (m that it may),
-            ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation``
-            (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``, ``band`` (the robot
-            hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not
-            raised. Where a guide made a failing motion succeed, or its jumps had to be lowered, that motion with its
-            guide. A jump is lowered step by step to the highest that the robot does.
+            legs' odometry at the end of the path), ``farthest`` (m that it got from its start) and ``area`` (m that it
+            may), ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`),
+            ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
+            ``band`` (the robot hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A
+            fall is reported, not raised. Where a correction made a failing motion succeed, or its jumps had to be
+            lowered, that motion with its correction. A jump is lowered step by step to the highest that the robot does.
 
         Raises
         ------
@@ -145,11 +144,11 @@ class Rehearsal:
             The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
         """
         done = self._rehearse(motion, progress, human, disturbance, start)
-        if not done.metrics["told"]["success"] and self.policy is not None and motion.guide is None:
+        if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, human, disturbance, start)
         if done.metrics["success"] or not self._tries or self.policy is None:
             return done
-        again = self.refine(motion, self._tries, progress, human, disturbance, start)
+        again = self.correct(motion, self._tries, progress, human, disturbance, start)
         return again if again.metrics["success"] else done
 
     def _lowered(self, motion: RobotMotion, done: Tracking, *rest: Any) -> Tracking:
@@ -160,16 +159,16 @@ class Rehearsal:
         reference = prepare(motion)
         times = np.arange(len(motion)) / motion.fps - reference.begin
         for share in _SHARES:
-            guide = lowered(reference.motion, share).guide
-            if not guide.any():
+            correction = lowered(reference.motion, share).correction
+            if not correction.any():
                 return done
-            less = replace(motion, guide=sampled_guide(guide, RATE, times))
-            done = replace(self._rehearse(less, *rest), guided=less)
-            if done.metrics["told"]["success"]:
+            less = replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
+            done = replace(self._rehearse(less, *rest), corrected=less)
+            if done.metrics["commanded"]["success"]:
                 break
         return done
 
-    def refine(
+    def correct(
         self,
         motion: RobotMotion,
         tries: int = 3,
@@ -178,14 +177,14 @@ class Rehearsal:
         disturbance: Disturbance | None = None,
         start: np.ndarray | None = None,
     ) -> Tracking:
-        """Rehearse a motion with guides (see `rehearsal.reference_correction`) until one makes it fit for the robot.
+        """Rehearse a motion with reference corrections until one makes it fit for the robot.
 
         Returns
         -------
         Tracking
-            Of the best; its ``guided`` is the motion with the guide.
+            Of the best; its ``corrected`` is the motion with the correction (`rehearsal.reference_correction`).
         """
-        from exoactor_control.rehearsal.reference_correction import refine
+        from exoactor_control.rehearsal.reference_correction import find_correction
 
         best: Tracking | None = None
         for seed in range(tries):
@@ -193,11 +192,11 @@ class Rehearsal:
             def share(fraction: float, text: str, seed: int = seed) -> None:
                 progress((seed + fraction) / tries, text)
 
-            guided = refine(motion, *self._named, seed=seed, progress=share)
-            done = self._rehearse(guided, no_progress, human, disturbance, start)
-            if best is None or _merit(done) > _merit(best):
-                best = replace(done, guided=guided)
-            if _merit(best) == (True, True):
+            corrected = find_correction(motion, *self._named, seed=seed, progress=share)
+            done = self._rehearse(corrected, no_progress, human, disturbance, start)
+            if best is None or _quality(done) > _quality(best):
+                best = replace(done, corrected=corrected)
+            if _quality(best) == (True, True):
                 break
         return best
 
@@ -210,19 +209,19 @@ class Rehearsal:
         start: np.ndarray | None,
     ) -> Tracking:
         reference = prepare(motion, human)
-        told = reference.motion
+        prepared = reference.motion
         controller = Controller(self.policy, **self._options)
         band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
-        robot = SimulatedRobot(self._timestep, told, band or start is not None, disturbance, pose)
+        robot = SimulatedRobot(self._timestep, prepared, band or start is not None, disturbance, pose)
 
         controller.step(robot.state(), robot.time)
         controller.stand()
-        upright = 0.0 if start is None else len(controller.trajectory) / RATE
+        upright = 0.0 if start is None else len(controller.trajectory) / POLICY_RATE
         self._run(controller, robot, lambda: robot.time >= upright)
         robot.band = band
         self._run(controller, robot, lambda: robot.time >= upright + self._settle)
-        leaned = [] if controller.status.fault else controller.track(reference)
+        shifted = [] if controller.status.fault else controller.track(reference)
 
         frames: list[np.ndarray] = []
         estimates: list[np.ndarray] = []
@@ -233,11 +232,11 @@ class Rehearsal:
             nonlocal fault_time
             status = controller.status
             index = controller.tracking_frame
-            robot.pushed = index is not None and 0.0 <= index / RATE - robot.disturbance.push_time < _PUSH
+            robot.pushed = index is not None and 0.0 <= index / POLICY_RATE - robot.disturbance.push_time < _PUSH
             if status.fault and fault_time is None:
                 fault_time = robot.time
-            in_motion = index is not None and 0 <= index < len(told)
-            if in_motion or (status.fault and frames and len(frames) < len(told)):
+            in_motion = index is not None and 0 <= index < len(prepared)
+            if in_motion or (status.fault and frames and len(frames) < len(prepared)):
                 frames.append(robot.pose)
                 estimates.append(controller.odometry.position)
             robot.load = load if in_motion else None
@@ -247,21 +246,21 @@ class Rehearsal:
         self._run(controller, robot, on_tick)
         fault = controller.status.fault
         poses = np.array(frames or [robot.pose])
-        actual = RobotMotion(RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
+        actual = RobotMotion(POLICY_RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics, jumped = judged(reference, actual, fault)
-        guided = motion.guide is not None and self.policy is not None and not only_lowers(motion.guide)
+        corrected = motion.correction is not None and self.policy is not None and not only_lowers(motion.correction)
         metrics |= {
-            **final_error(reference.given or told, actual, robot.pose[:7]),
+            **final_error(reference.given or prepared, actual, robot.pose[:7]),
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
             "farthest": farthest(actual),
             "area": self._area,
-            "refused": judge(told, actual, load, metrics, self._area),
+            "refused": judge(prepared, actual, load, metrics, self._area),
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if self.policy is None else self.policy.inference_ms,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": [*reference.notes, *leaned, *([_GUIDED] if guided else []), *jumped],
+            "notes": [*reference.notes, *shifted, *([_CORRECTED] if corrected else []), *jumped],
         }
         return Tracking(actual, metrics)
 
@@ -272,7 +271,7 @@ class Rehearsal:
         on_tick: Callable[[], bool],
     ) -> None:
         """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
-        commands_per_tick = round(1.0 / RATE / _COMMAND_PERIOD)
+        commands_per_tick = round(1.0 / POLICY_RATE / _COMMAND_PERIOD)
         while True:
             for _ in range(commands_per_tick):
                 command = robot.delayed(controller.step(robot.state(), robot.time))
@@ -286,7 +285,7 @@ class Rehearsal:
                 return
 
 
-def _merit(tracking: Tracking) -> tuple[bool, bool]:
+def _quality(tracking: Tracking) -> tuple[bool, bool]:
     return tracking.metrics["success"], not tracking.metrics["refused"]
 
 
@@ -323,7 +322,7 @@ class SimulatedRobot:
         self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
         self.data.qpos[7:] = joint_pos
         self.data.qpos[2] -= float(
-            sole_points(RobotMotion(RATE, *np.split(self.data.qpos[None], [3, 7], 1)))[..., 2].min()
+            sole_points(RobotMotion(POLICY_RATE, *np.split(self.data.qpos[None], [3, 7], 1)))[..., 2].min()
         )
         mujoco.mj_forward(self.model, self.data)
         self._pelvis = self.model.body("pelvis").id

@@ -1,8 +1,8 @@
 """The rehearsal's verdict that a motion is fit for the robot, which nobody else can give.
 
 It is an HMAC (RFC 2104) under a key that the launcher makes for this launch and hands to the nodes rehearsal and
-controller alone, in their environment (`exoactor.graph.KEY_VARIABLE`). It covers the time, the motion with its guide,
-the person's motion that comes with it, and the policy that tracked it.
+controller alone, in their environment (`exoactor.graph.KEY_VARIABLE`). It covers the time, the motion with its
+correction, the person's motion that comes with it, and the policy that tracked it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from exoactor_core.motion import HumanMotion, RobotMotion
 
 _SKEW = 5.0  # s by which the clocks of two computers may differ
 _ARRAYS = {
-    RobotMotion: ("root_pos", "root_quat_wxyz", "joint_pos", "contacts", "guide"),
+    RobotMotion: ("root_pos", "root_quat_wxyz", "joint_pos", "contacts", "correction"),
     HumanMotion: ("transl", "global_orient", "body_pose", "betas", "hand_pose", "contacts", "confidence"),
 }
 
@@ -113,6 +113,6 @@ def _policy_digest(policy: Policy | None) -> str:
     content = hashlib.sha256()
     for path in policy.files:
         content.update(hashlib.sha256(path.read_bytes()).digest())
-    layout = json.dumps(asdict(policy.description), default=lambda value: np.asarray(value).tolist(), sort_keys=True)
+    layout = json.dumps(asdict(policy.spec), default=lambda value: np.asarray(value).tolist(), sort_keys=True)
     content.update(layout.encode())
     return content.hexdigest()

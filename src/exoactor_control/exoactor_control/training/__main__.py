@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from exoactor.cli import progress_bars
-from exoactor_control.policy.spec import FOLDER, known_descriptions
+from exoactor_control.policy.spec import FOLDER, known_specs
 from exoactor_control.training import data as references
 from exoactor_control.training.improve import Clips, Improvement, screen
 from exoactor_control.training.split import part_of
@@ -55,7 +55,7 @@ def improve(
     found = [path for given in motions for path in (sorted(given.glob("*.npz")) if given.is_dir() else [given])]
     paths = [path for path in found if part_of(path) == "training"]
     print(f"{len(paths)} of {len(found)} motions are for training.", flush=True)
-    layout = known_descriptions()["twist2"]
+    layout = known_specs()["twist2"]
 
     def tell(fraction: float, text: str) -> None:
         print(f"{fraction:.4f} {text}", flush=True)

@@ -1,7 +1,7 @@
 """Simulated robots that are fed ``policies/anchored.yaml``: their place and heading, and the reference to come.
 
 The student sees the reference as it is and where it stands to it by an odometry that errs; no outer loop is closed
-around it. The teacher of an episode, which has TWIST2's layout, is told what the outer loop would tell it, without
+around it. The teacher of an episode, which has TWIST2's layout, is commanded what the outer loop would command, without
 noise. What the student does is also rewarded, for reinforcement learning.
 """
 
@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
 from exoactor_control.metrics import JUDGED, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
 from exoactor_control.policy.observations import roll_pitch_yaw
-from exoactor_control.policy.spec import Description
-from exoactor_control.reference.trajectory import RATE
+from exoactor_control.policy.spec import PolicySpec
+from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import HISTORY, MIMIC, Episode, Robots, Variation
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, forward_kinematics
@@ -52,7 +52,7 @@ class Clip:
         """Add where the judged bodies are."""
         rpy = np.column_stack([episode.mimic[:, 3:5], episode.yaw])
         quat = Rotation.from_euler("ZYX", rpy[:, ::-1]).as_quat(scalar_first=True)
-        robot = RobotMotion(RATE, episode.root_pos, quat, episode.mimic[:, 6:])
+        robot = RobotMotion(POLICY_RATE, episode.root_pos, quat, episode.mimic[:, 6:])
         return cls(episode, motion, teacher, forward_kinematics(robot, JUDGED))
 
 
@@ -61,12 +61,12 @@ class AnchoredRobots(Robots):
 
     Parameters
     ----------
-    count, description, variation, seed, threads
+    count, spec, variation, seed, threads
         As for `Robots`.
     draw
         Gives the next clip of robot i.
-    corrections
-        (teachers, 29) share of each joint's error that is added to what each teacher is told.
+    teacher_feedback
+        (teachers, 29) share of each joint's error that is added to each teacher's command.
     mid_stride
         Share of the episodes that begin somewhere in the motion, the robot as the reference is there.
     """
@@ -75,14 +75,14 @@ class AnchoredRobots(Robots):
         self,
         count: int,
         draw: Callable[[int], Clip],
-        description: Description,
+        spec: PolicySpec,
         variation: Variation,
         seed: int,
         threads: int,
-        corrections: np.ndarray,
+        teacher_feedback: np.ndarray,
         mid_stride: float = 0.5,
     ) -> None:
-        self._corrections, self._mid_stride = np.vstack([corrections, np.zeros(29)]), mid_stride
+        self._teacher_gains, self._mid_stride = np.vstack([teacher_feedback, np.zeros(29)]), mid_stride
         self.clips: list[Clip] = [None] * count
         self.wander = np.zeros((count, 2))
         """(N, 2) m by which the odometry errs."""
@@ -93,7 +93,7 @@ class AnchoredRobots(Robots):
             self.clips[i] = draw(i)
             return self.clips[i].episode
 
-        super().__init__(count, episode, description, variation, seed, threads, 0.0)
+        super().__init__(count, episode, spec, variation, seed, threads, 0.0)
 
     @property
     def teachers(self) -> np.ndarray:
@@ -105,7 +105,7 @@ class AnchoredRobots(Robots):
         super().reset(i, episode)
         rng, much = self.rng, float(self.variation.noise > 0.0)
         self.gains[i] = _CONTROLLED
-        self._correction = self._corrections[self.teachers]
+        self._teacher_feedback = self._teacher_gains[self.teachers]
         self.wander[i], self._previous[i] = 0.0, 0.0
         self._scale[i] = much * 0.05 * rng.uniform(-1.0, 1.0, 2)
         self._walk[i] = much * 0.03 * rng.uniform() ** 2
@@ -128,14 +128,14 @@ class AnchoredRobots(Robots):
         qpos[2] = e.root_pos[t, 2] + 0.01
         qpos[3:7] = r[0].as_quat(scalar_first=True)
         qpos[7:] = e.mimic[t, 6:] + 0.03 * rng.normal(size=29)
-        velocity = (e.root_pos[nxt] - e.root_pos[t]) * RATE
+        velocity = (e.root_pos[nxt] - e.root_pos[t]) * POLICY_RATE
         qvel[:2], qvel[2] = turn(yaw, velocity[:2]), velocity[2]
-        qvel[3:6] = (r[0].inv() * r[1]).as_rotvec() * RATE
-        qvel[6:] = (e.mimic[nxt, 6:] - e.mimic[t, 6:]) * RATE
+        qvel[3:6] = (r[0].inv() * r[1]).as_rotvec() * POLICY_RATE
+        qvel[6:] = (e.mimic[nxt, 6:] - e.mimic[t, 6:]) * POLICY_RATE
         self._state[i] = np.r_[0.0, qpos, qvel]
         self.frame[i] = t
         self._targets[i] = qpos[7:]
-        d = self.description
+        d = self.spec
         self.last_action[i] = (e.mimic[t, 6:] - d.default_pose) / d.action_scale
         self._previous[i] = self.last_action[i]
         step = self._one_step(i)
@@ -205,7 +205,7 @@ class AnchoredRobots(Robots):
         self._state = states[:, -1].copy()
         self._previous, self.last_action = self.last_action, action.astype(float)
         moved = self.qpos[:, :2] - before_pos
-        self.wander += self._scale * moved + self._walk[:, None] * np.sqrt(1.0 / RATE) * self.rng.normal(
+        self.wander += self._scale * moved + self._walk[:, None] * np.sqrt(1.0 / POLICY_RATE) * self.rng.normal(
             size=moved.shape
         )
         self.frame += 1
@@ -231,7 +231,7 @@ class AnchoredRobots(Robots):
         with np.errstate(invalid="ignore"):
             finite = np.isfinite(self.qpos).all(axis=1)
         qpos = np.where(finite[:, None], self.qpos, np.r_[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, STANDING])
-        is_ = forward_kinematics(RobotMotion(RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), JUDGED)
+        is_ = forward_kinematics(RobotMotion(POLICY_RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), JUDGED)
         turned = (
             Rotation.from_quat(qpos[:, 3:7], scalar_first=True).inv() * Rotation.from_euler("ZYX", rpy[:, ::-1])
         ).magnitude()

@@ -1,14 +1,14 @@
 """Distil a teacher into the tracker of our own: DAgger, on the states that the student itself comes to.
 
 The student drives the simulated robots and the teacher says what it would have done in the same states (S. Ross and
-others, "A reduction of imitation learning and structured prediction to no-regret online learning", AISTATS 2011).
-Three things make the student better than its teacher: the teacher is told a reference that is moved by a share of the
+others, "A reduction of imitation learning and structured prediction to no-regret online learning", AISTATS 2011). Three
+things make the student better than its teacher: the teacher is commanded a reference that is moved by a share of the
 joints' error, which a tracker trained on poses alone leaves standing; it sees the robot when the action takes effect
-rather than when it was measured, so that the student learns to look ahead over the delay; and it sees the robot
-without the sensors' noise.
+rather than when it was measured, so that the student learns to look ahead over the delay; and it sees the robot without
+the sensors' noise.
 
-A tracker of ours in the teacher's place is gone on with: it keeps what it does, and learns to do by itself, told the
-motion alone, what it does under a motion's guide (`exoactor_control.rehearsal.reference_correction`).
+A tracker of ours in the teacher's place is gone on with: it keeps what it does, and learns to do by itself, commanded
+the motion alone, what it does under a motion's correction (`exoactor_control.rehearsal.reference_correction`).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from exoactor_control.policy.spec import FOLDER, Description
-from exoactor_control.reference.trajectory import RATE
+from exoactor_control.policy.spec import FOLDER, PolicySpec
+from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import OBSERVATION, Episode, Robots, Variation
 from exoactor_core.files import atomic_path, save_bytes
 from exoactor_core.stages import Progress, no_progress
 
 HIDDEN = (512, 256, 128)
 JOINTS = 29
-_CORRECTION = np.r_[np.full(12, 0.4), np.full(17, 0.6)]
-"""Share of each joint's error that is added to what the teacher is told: legs, then waist and arms."""
+TEACHER_FEEDBACK = np.r_[np.full(12, 0.4), np.full(17, 0.6)]
+"""Share of each joint's error that is added to the teacher's command: legs, then waist and arms."""
 _LEGS = 12
 _CLIP = 8.0
 
@@ -105,7 +105,7 @@ class Distillation:
     ----------
     teacher
         ONNX file with TWIST2's layout, of another's tracker or of ours.
-    description
+    spec
         The layout.
     draw
         Gives the next episode of a robot.
@@ -116,7 +116,7 @@ class Distillation:
     def __init__(
         self,
         teacher: Path,
-        description: Description,
+        spec: PolicySpec,
         draw: Callable[[int], Episode],
         folder: Path,
         seed: int = 0,
@@ -147,7 +147,7 @@ class Distillation:
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
         self._robots = Robots(
-            s.robots, draw, description, variation or Variation(), seed + self.samples, threads, _CORRECTION
+            s.robots, draw, spec, variation or Variation(), seed + self.samples, threads, TEACHER_FEEDBACK
         )
         self._noise = s.noise * self._rng.uniform(0, 1, s.robots) ** 2
         self._luck = self._rng.uniform(0, 1, s.robots)
@@ -164,7 +164,7 @@ class Distillation:
                 now = time.monotonic()
                 self.done = min(1.0, self.done + (now - last) / (60.0 * minutes))
                 last = now
-                often = 60.0 * RATE * falls / ticks
+                often = 60.0 * POLICY_RATE * falls / ticks
                 progress(self.done, f"{self.samples / 1e6:.2f} M samples, loss {loss:.4f}, {often:.2f} falls a minute")
                 if now - saved > 60.0:
                     self.save()
@@ -178,19 +178,19 @@ class Distillation:
         share = max(0.0, 1.0 - self.done / s.by_teacher)
         for _ in range(s.ticks):
             seen = self._robots.observe()
-            told = self._label(self._robots.guided(seen)) if self._own else None
+            label = self._label(self._robots.corrected(seen)) if self._own else None
             with torch.no_grad():
                 action = self._student(torch.from_numpy(seen)).numpy().copy()
             action += self._noise[:, None] * self._rng.normal(size=action.shape)
             taught = self._luck < share
             if taught.any():
                 # Here the teacher sees the state that was measured: there is no delay before it has acted.
-                action[taught] = (self._label(self._robots.clean_now()) if told is None else told)[taught]
+                action[taught] = (self._label(self._robots.clean_now()) if label is None else label)[taught]
                 action[taught] += self._noise[taught, None] * self._rng.normal(size=action[taught].shape)
             clean, failed = self._robots.step(action)
             rows = (self._kept + np.arange(s.robots)) % s.buffer
             self._buffer[rows] = seen
-            self._labels[rows] = self._label(clean) if told is None else told
+            self._labels[rows] = self._label(clean) if label is None else label
             self._kept += s.robots
             fallen += int(failed.sum())
         self.samples += s.robots * s.ticks

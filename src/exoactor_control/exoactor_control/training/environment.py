@@ -16,9 +16,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.safety import TARGET_SPEED
-from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, corrections, turn
-from exoactor_control.policy.policy import Description, roll_pitch_yaw
-from exoactor_control.reference.trajectory import RATE, Trajectory
+from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, outer_loop_feedback, turn
+from exoactor_control.policy.policy import PolicySpec, roll_pitch_yaw
+from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory
 from exoactor_control.rotations import wrap
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import (
@@ -37,7 +37,7 @@ STEP = 127
 MIMIC = 35
 OBSERVATION = STEP * (HISTORY + 1) + MIMIC
 _TIMESTEP = 0.002
-_SUBSTEPS = round(1.0 / RATE / _TIMESTEP)
+_SUBSTEPS = round(1.0 / POLICY_RATE / _TIMESTEP)
 _RAMP = TARGET_SPEED * VELOCITY_LIMITS * _TIMESTEP * np.arange(1, _SUBSTEPS + 1)[:, None]
 """(10, 29) rad that a target has moved at most after each physics step."""
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
@@ -73,13 +73,13 @@ class Episode:
     """A trajectory to follow."""
 
     mimic: np.ndarray
-    """(L, 35) what the policy is told."""
+    """(L, 35) what the policy is commanded."""
     root_pos: np.ndarray
     """(L, 3) m."""
     yaw: np.ndarray
     """(L,) rad."""
-    guide: np.ndarray
-    """(L, 35) the motion's guide; nothing where it has none."""
+    correction: np.ndarray
+    """(L, 35) the motion's correction; nothing where it has none."""
 
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory, stand: int = 0) -> Episode:
@@ -96,14 +96,14 @@ class Episode:
             axis=1,
         )
         still = np.r_[0.0, 0.0, STANDING_HEIGHT, 0.0, 0.0, 0.0, STANDING]
-        guide = np.zeros((stand + len(mimic), MIMIC))
-        if trajectory.guide is not None:
-            guide[stand + trajectory.begin : stand + trajectory.end] = trajectory.guide
+        correction = np.zeros((stand + len(mimic), MIMIC))
+        if trajectory.correction is not None:
+            correction[stand + trajectory.begin : stand + trajectory.end] = trajectory.correction
         return cls(
             np.concatenate([np.tile(still, (stand, 1)), mimic]),
             np.concatenate([np.tile(trajectory.root_pos[:1], (stand, 1)), trajectory.root_pos]),
             np.concatenate([np.tile(rpy[:1, 2], stand), rpy[:, 2]]),
-            guide,
+            correction,
         )
 
     def __len__(self) -> int:
@@ -119,7 +119,7 @@ class Robots:
         N.
     draw
         Gives the next episode of robot i.
-    description
+    spec
         The policy's layout: default pose, gains, limits, action scale.
     variation
         Of the robots.
@@ -127,25 +127,25 @@ class Robots:
         Of everything that is drawn here.
     threads
         That step the physics.
-    correction
-        (29,) share of each joint's error that is added to what the teacher is told.
+    teacher_feedback
+        (29,) share of each joint's error that is added to what the teacher is commanded.
     """
 
     def __init__(
         self,
         count: int,
         draw: Callable[[int], Episode],
-        description: Description,
+        spec: PolicySpec,
         variation: Variation = PLAIN,
         seed: int = 0,
         threads: int = 2,
-        correction: np.ndarray | float = 0.0,
+        teacher_feedback: np.ndarray | float = 0.0,
     ) -> None:
-        self._correction = correction
-        self.count, self.draw, self.description, self.variation = count, draw, description, variation
+        self._teacher_feedback = teacher_feedback
+        self.count, self.draw, self.spec, self.variation = count, draw, spec, variation
         self.rng = np.random.default_rng(seed)
         self._base = mujoco_model(_TIMESTEP, visuals=False)
-        as_servos(self._base, description.kp, description.kd, np.minimum(description.effort_limits, EFFORT_LIMITS))
+        as_servos(self._base, spec.kp, spec.kd, np.minimum(spec.effort_limits, EFFORT_LIMITS))
         self._base.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
         self._models = [mujoco.MjModel.__copy__(self._base) for _ in range(count)]
         self._data = [mujoco.MjData(self._base) for _ in range(threads)]
@@ -159,8 +159,8 @@ class Robots:
         self._history = np.zeros((count, HISTORY, STEP), np.float32)
         self._clean_history = np.zeros((count, HISTORY, STEP), np.float32)
         self.last_action = np.zeros((count, len(JOINT_NAMES)))
-        self.guide: np.ndarray | float = 0.0
-        """(N, 35) added to what the robots are told."""
+        self.correction: np.ndarray | float = 0.0
+        """(N, 35) reference correction that is added to the robots' commands."""
         self._targets = np.tile(STANDING, (count, _SUBSTEPS, 1))  # of the last 20 ms, as they were sent
         self._delay = np.zeros(count, int)
         self._push_left = np.zeros(count, int)
@@ -206,15 +206,17 @@ class Robots:
         self._origin[i] = 0.0, 0.0, yaw - episode.yaw[0]
 
     def mimic(self) -> np.ndarray:
-        """(N, 35) what the robots are told now, the feedback of heading and position included."""
-        told = self._now("mimic")
+        """(N, 35) the robots' present commands, the feedback of heading and position included."""
+        command = self._now("mimic")
         yaw_error, position_error = self.errors()
         heading, position, lean = self.gains.T[..., None]
-        velocity, leaning, turning = corrections(told[:, :2], position_error, yaw_error, heading[:, 0], position, lean)
-        told[:, :2] = turn(yaw_error, told[:, :2]) + velocity
-        told[:, 3:5] += leaning
-        told[:, 5] += turning
-        return told + self.guide
+        velocity, leaning, turning = outer_loop_feedback(
+            command[:, :2], position_error, yaw_error, heading[:, 0], position, lean
+        )
+        command[:, :2] = turn(yaw_error, command[:, :2]) + velocity
+        command[:, 3:5] += leaning
+        command[:, 5] += turning
+        return command + self.correction
 
     def _now(self, what: str) -> np.ndarray:
         """(N, ...) one of the episodes' arrays at their present frames; past the end, their last ones."""
@@ -229,7 +231,7 @@ class Robots:
         return yaw_error, turn(-yaw, wanted - self.qpos[:, :2])
 
     def observe(self) -> np.ndarray:
-        """What the robots' sensors give and what they are told, (N, 1432); the step is remembered."""
+        """The robots' observations, (N, 1432); the step is remembered."""
         parts = self._sensed()
         if self.variation.noise:
             spread = self.variation.noise * np.array([0.05, 0.01, 0.01, 0.2])
@@ -239,22 +241,24 @@ class Robots:
         _remember(step, self._history)
         return observation
 
-    def guided(self, observation: np.ndarray) -> np.ndarray:
-        """What `observe` has just given (N, 1432), had the robots been told the motions' guides as well."""
+    def corrected(self, observation: np.ndarray) -> np.ndarray:
+        """What `observe` has just given (N, 1432), had the motions' reference corrections been commanded as well."""
         frames = np.maximum(self.frame[:, None] - np.r_[0, HISTORY:0:-1], 0)
-        guide = np.stack([e.guide[np.minimum(t, len(e) - 1)] for e, t in zip(self.episodes, frames, strict=True)])
-        guided = observation.copy()
-        guided[:, :-MIMIC].reshape(self.count, HISTORY + 1, STEP)[..., :MIMIC] += guide
-        guided[:, -MIMIC:] += guide[:, 0]
-        return guided
+        correction = np.stack(
+            [e.correction[np.minimum(t, len(e) - 1)] for e, t in zip(self.episodes, frames, strict=True)]
+        )
+        corrected = observation.copy()
+        corrected[:, :-MIMIC].reshape(self.count, HISTORY + 1, STEP)[..., :MIMIC] += correction
+        corrected[:, -MIMIC:] += correction[:, 0]
+        return corrected
 
     def clean_now(self) -> np.ndarray:
-        """What the teacher would see now, (N, 1432): no noise, the joints' error added to what it is told."""
+        """What the teacher would see now, (N, 1432): no noise, the joints' error fed back into its command."""
         return _with_history(self._clean_step(), self._clean_history)
 
     def _clean_step(self) -> np.ndarray:
         mimic = self.mimic()
-        mimic[:, 6:] += self._correction * (mimic[:, 6:] - self.qpos[:, 7:])
+        mimic[:, 6:] += self._teacher_feedback * (mimic[:, 6:] - self.qpos[:, 7:])
         return self._step(mimic, *self._sensed())
 
     def _sensed(self) -> list[np.ndarray]:
@@ -265,7 +269,7 @@ class Robots:
     ) -> np.ndarray:
         vel = 0.05 * vel
         vel[:, _ANKLES] = 0.0
-        step = [mimic, 0.25 * gyro, tilt, pos - self.description.default_pose, vel, self.last_action]
+        step = [mimic, 0.25 * gyro, tilt, pos - self.spec.default_pose, vel, self.last_action]
         return np.concatenate(step, axis=1).astype(np.float32)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -299,7 +303,7 @@ class Robots:
 
     def _simulate(self, action: np.ndarray) -> np.ndarray:
         """States (N, 10, ...) of the next 20 ms, under these raw actions (N, 29) after each robot's delay."""
-        d = self.description
+        d = self.spec
         target = d.default_pose + d.action_scale * np.clip(action, -d.action_clip, d.action_clip)
         target = np.clip(target, *JOINT_LIMITS.T)
         last = self._targets[:, -1:]
@@ -329,12 +333,14 @@ class Robots:
         self._push_left -= 1
         for i in np.flatnonzero(self._push_left == 0):
             self._force[i] = 0.0
-        starts = (self._push_left < 0) & (rng.uniform(size=self.count) < 1.0 / (self.variation.push_every * RATE))
+        starts = (self._push_left < 0) & (
+            rng.uniform(size=self.count) < 1.0 / (self.variation.push_every * POLICY_RATE)
+        )
         for i in np.flatnonzero(starts):
             direction = rng.uniform(-np.pi, np.pi)
             force = self.variation.push * rng.uniform(0.2, 1.0)
             self._force[i, self._torso, :2] = force * np.cos(direction), force * np.sin(direction)
-            self._push_left[i] = round(0.2 * RATE)
+            self._push_left[i] = round(0.2 * POLICY_RATE)
 
 
 def _with_history(step: np.ndarray, history: np.ndarray) -> np.ndarray:

@@ -20,11 +20,11 @@ import onnxruntime
 import torch
 from torch import nn
 
-from exoactor_control.policy.spec import FOLDER, Description
+from exoactor_control.policy.spec import FOLDER, PolicySpec
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
-from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
-from exoactor_control.training.distill import _CORRECTION, JOINTS, Student, to_onnx
+from exoactor_control.training.distill import JOINTS, TEACHER_FEEDBACK, Student, to_onnx
 from exoactor_control.training.environment import PLAIN, Episode, Variation
 from exoactor_control.training.references import Library, mirror
 from exoactor_control.training.split import write_seen
@@ -98,7 +98,7 @@ class Clips:
 
     def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
         self._library = Library.__new__(Library)
-        self._library.motions, self._library.guided, self.names = [], [], []
+        self._library.motions, self._library.corrected, self.names = [], [], []
         for path in paths:
             try:
                 self._library.motions.append(prepare(RobotMotion.load(path)).motion)
@@ -138,7 +138,7 @@ class Clips:
 def screen(
     teachers: Sequence[Path],
     paths: Sequence[Path],
-    description: Description,
+    spec: PolicySpec,
     table: Path,
     robots: int = 96,
     threads: int = 2,
@@ -156,7 +156,7 @@ def screen(
         for which, teacher in enumerate(teachers):
             left = [path for path in wanted if known.get(path.name, -1) < 0]
             known |= dict.fromkeys((path.name for path in left), -1)
-            done = _done_by(teacher, left, description, threads) if left else []
+            done = _done_by(teacher, left, spec, threads) if left else []
             known |= {name: which for name in done}
         if wanted:
             with atomic_path(table) as path:
@@ -165,7 +165,7 @@ def screen(
     return known
 
 
-def _done_by(teacher: Path, paths: Sequence[Path], description: Description, threads: int) -> list[str]:
+def _done_by(teacher: Path, paths: Sequence[Path], spec: PolicySpec, threads: int) -> list[str]:
     clips, names = [], []
     for path in paths:
         try:
@@ -178,7 +178,7 @@ def _done_by(teacher: Path, paths: Sequence[Path], description: Description, thr
     if not clips:
         return []
     run = _session(teacher, threads)
-    robots = AnchoredRobots(len(clips), clips.__getitem__, description, PLAIN, 0, threads, np.zeros((1, 29)), 0.0)
+    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, PLAIN, 0, threads, np.zeros((1, 29)), 0.0)
     doing = np.ones(len(clips), dtype=bool)
     done = np.zeros(len(clips), dtype=bool)
     for _ in range(max(len(clip.episode) for clip in clips)):
@@ -206,19 +206,19 @@ class Improvement:
     ----------
     teachers
         ONNX files with TWIST2's layout. The first may be a tracker of ours, from which the student then grows.
-    description
+    spec
         Of TWIST2's layout.
     clips
         The training set.
     folder
-        Takes ``checkpoint.pt``, ``exoactor.onnx`` with its description and ``log.csv``; a checkpoint that is there is
+        Takes ``checkpoint.pt``, ``exoactor.onnx`` with its spec and ``log.csv``; a checkpoint that is there is
         gone on from.
     """
 
     def __init__(
         self,
         teachers: Sequence[Path],
-        description: Description,
+        spec: PolicySpec,
         clips: Clips,
         folder: Path,
         seed: int = 0,
@@ -256,15 +256,15 @@ class Improvement:
         self._seen = np.zeros((s.buffer, OBSERVATION), np.float16)
         self._labels = np.zeros((s.buffer, JOINTS), np.float32)
         self._kept = 0
-        corrections = np.where(self._own[:, None], 0.0, _CORRECTION)
+        teacher_feedback = np.where(self._own[:, None], 0.0, TEACHER_FEEDBACK)
         self._robots = AnchoredRobots(
             s.robots,
             lambda _: clips.draw(self._rng),
-            description,
+            spec,
             variation or Variation(),
             seed + self.samples,
             threads,
-            corrections,
+            teacher_feedback,
         )
 
     def run(self, samples: float, progress: Progress = no_progress) -> None:
@@ -352,7 +352,7 @@ class Improvement:
             "actions": actions.flatten(0, 1),
             "advantage": advantage.flatten(),
             "returns": (advantage + values[:t]).flatten(),
-            "falls_a_minute": 60.0 * RATE * fallen / (n * t),
+            "falls_a_minute": 60.0 * POLICY_RATE * fallen / (n * t),
             "reward": raw / t,
         }
 

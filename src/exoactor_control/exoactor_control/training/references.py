@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
 from exoactor_control.training.environment import Episode
 from exoactor_core.errors import ExoActorError, Missing, Refused
 from exoactor_core.files import save_bytes
@@ -23,8 +23,8 @@ _OTHER_SIDE = {"left": "right", "right": "left"}
 _MIRRORED = np.array(
     [JOINT_NAMES.index("_".join(_OTHER_SIDE.get(part, part) for part in name.split("_"))) for name in JOINT_NAMES]
 )
-_GUIDED = 0.3
-"""Share of the episodes that motions with a guide get, if there are any."""
+_CORRECTED = 0.3
+"""Share of the episodes that motions with a correction get, if there are any."""
 _SIGNS = np.array([-1.0 if "_roll_" in name or "_yaw_" in name else 1.0 for name in JOINT_NAMES])
 
 
@@ -129,8 +129,8 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
 class Library:
     """Motions to be varied: mirrored, sped up and slowed down, their arms exchanged, cut, shaken.
 
-    One with a guide is mirrored only, since the guide would not fit anything else, and drawn the more often. The same
-    motion without its guide should not be there too: it would be learnt both ways.
+    One with a correction is mirrored only, since the correction would not fit anything else, and drawn the more often.
+    The same motion without its correction should not be there too: it would be learnt both ways.
 
     Parameters
     ----------
@@ -140,15 +140,15 @@ class Library:
 
     def __init__(self, paths: Sequence[Path], progress: Progress = no_progress) -> None:
         self.motions: list[RobotMotion] = []
-        self.guided: list[RobotMotion] = []
+        self.corrected: list[RobotMotion] = []
         for k, path in enumerate(paths):
             progress(k / len(paths), f"Reading {path.name}")
             try:
                 motion = prepare(RobotMotion.load(path)).motion
-                (self.motions if motion.guide is None else self.guided).append(motion)
+                (self.motions if motion.correction is None else self.corrected).append(motion)
             except Refused as error:
                 progress(k / len(paths), f"{path.name} is left out: {error}")
-        if not self.motions and not self.guided:
+        if not self.motions and not self.corrected:
             raise Missing("There is no motion to train on.")
 
     def draw(self, rng: np.random.Generator) -> Episode:
@@ -156,8 +156,8 @@ class Library:
         stand = int(rng.integers(0, 75))
         if rng.uniform() < 0.06:
             return Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), stand + int(rng.integers(100, 250)))
-        if self.guided and (not self.motions or rng.uniform() < _GUIDED):
-            motion = _one(self.guided, rng)
+        if self.corrected and (not self.motions or rng.uniform() < _CORRECTED):
+            motion = _one(self.corrected, rng)
         else:
             motion = self._vary(_one(self.motions, rng), rng)
         blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, rng.uniform(0.6, 1.5))
@@ -167,7 +167,7 @@ class Library:
         first = 0 if rng.uniform() < 0.5 else int(rng.integers(0, max(len(motion) - 50, 1)))
         last = min(len(motion), first + int(rng.integers(100, 500)))
         pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
-        pos, quat, joints = resample(pos, quat, joints, RATE * rng.uniform(0.7, 1.2))
+        pos, quat, joints = resample(pos, quat, joints, POLICY_RATE * rng.uniform(0.7, 1.2))
         joints = joints.copy()
         n = len(joints)
         if rng.uniform() < 0.3:
@@ -181,7 +181,7 @@ class Library:
             pos = pos + _wander(n, 3, 0.03 * much, rng) * (2.0, 2.0, 0.7)
             turn = Rotation.from_rotvec(_wander(n, 3, 0.06 * much, rng))
             quat = (Rotation.from_quat(quat, scalar_first=True) * turn).as_quat(scalar_first=True)
-        return RobotMotion(RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
+        return RobotMotion(POLICY_RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
 
 
 def _one(motions: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:
@@ -192,11 +192,13 @@ def _one(motions: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotio
 def mirror(motion: RobotMotion) -> RobotMotion:
     """Exchange left and right, in the plane y = 0."""
     quat = motion.root_quat_wxyz * (1.0, -1.0, 1.0, -1.0)
-    guide = motion.guide
-    if guide is not None:
-        guide = np.concatenate([guide[:, :6] * (1, -1, 1, -1, 1, -1), guide[:, 6:][:, _MIRRORED] * _SIGNS], axis=1)
+    correction = motion.correction
+    if correction is not None:
+        correction = np.concatenate(
+            [correction[:, :6] * (1, -1, 1, -1, 1, -1), correction[:, 6:][:, _MIRRORED] * _SIGNS], axis=1
+        )
     joints = motion.joint_pos[:, _MIRRORED] * _SIGNS
-    return RobotMotion(motion.fps, motion.root_pos * (1.0, -1.0, 1.0), quat, joints, guide=guide)
+    return RobotMotion(motion.fps, motion.root_pos * (1.0, -1.0, 1.0), quat, joints, correction=correction)
 
 
 def _wander(n: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:

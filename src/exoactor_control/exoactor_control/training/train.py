@@ -23,7 +23,7 @@ class Training:
     ----------
     teacher
         ONNX file of a tracker with TWIST2's layout; or "exoactor" or the file of a tracker of ours, which is gone on
-        with: it learns to do by itself what it does under the motions' guides
+        with: it learns to do by itself what it does under the motions' corrections
         (`exoactor_control.rehearsal.reference_correction`).
     output
         Folder for the references (``references/``), ``checkpoint.pt`` and ``exoactor.onnx``. What is there is gone on
@@ -56,7 +56,7 @@ class Training:
         threads: int = 2,
     ) -> None:
         self._teacher, self._output = policy_file(str(teacher)), Path(output)
-        self._description = Policy.load(self._teacher, TEACHER_LAYOUT).description
+        self._spec = Policy.load(self._teacher, TEACHER_LAYOUT).spec
         self._motions = [path for given in motions for path in _files(Path(given))]
         if minutes <= 0 or threads < 1 or tasks < 0:
             raise BadInput("A training needs a positive time, at least one thread, and no negative number of tasks.")
@@ -70,7 +70,7 @@ class Training:
         rng = np.random.default_rng(self._seed)
         distillation = Distillation(
             self._teacher,
-            self._description,
+            self._spec,
             lambda _: library.draw(rng),
             self._output,
             self._seed,
@@ -80,7 +80,7 @@ class Training:
         return {
             "tracker": str(self._output / "exoactor.onnx"),
             "samples": distillation.samples,
-            "motions": len(library.motions) + len(library.guided),
+            "motions": len(library.motions) + len(library.corrected),
         }
 
 

@@ -18,7 +18,7 @@ import pinocchio as pin
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import RATE
+from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, configurations, pinocchio_model
 
@@ -63,13 +63,13 @@ class _Plan:
 
     def stand(self, seconds: float, height: float = 0.0, over: float = 0.5) -> None:
         """Stay; ``over``: where between the left (0) and the right foot (1) the weight is."""
-        n = max(round(seconds * RATE), 1)
+        n = max(round(seconds * POLICY_RATE), 1)
         bear = (1.0 - over) * self.feet[0, :2] + over * self.feet[1, :2]
         self.add(np.tile(self.feet, (n, 1, 1)), np.zeros((n, 2)), np.tile(bear, (n, 1)), np.full(n, height))
 
     def step(self, foot: int, to: np.ndarray, seconds: float, lift: float, height: float) -> None:
         """Move a foot to a place (3,)."""
-        n = max(round(seconds * RATE), 5)
+        n = max(round(seconds * POLICY_RATE), 5)
         s = _eased(np.arange(1, n + 1) / n)
         places = np.tile(self.feet, (n, 1, 1))
         places[:, foot] += s[:, None] * (to - self.feet[foot])
@@ -82,7 +82,7 @@ class _Plan:
         self.stand(0.45, -crouch)
         self.stand(0.12, 0.0)
         air = 2.0 * np.sqrt(2.0 * height / _GRAVITY)
-        n = max(round(air * RATE), 2)
+        n = max(round(air * POLICY_RATE), 2)
         t = np.arange(1, n + 1) / n
         rise = 4.0 * height * t * (1.0 - t)
         middle, yaw = self.feet[:, :2].mean(axis=0), self.feet[:, 2].mean()
@@ -160,7 +160,7 @@ def _kick(plan: _Plan, rng: np.random.Generator) -> None:
     plan.stand(0.5, -0.02, carrying)
     back, lift = plan.feet[foot].copy(), rng.uniform(0.08, 0.35)
     out = _ahead(plan.feet, foot, rng.uniform(-0.3, 0.45), rng.uniform(0.0, 0.25), 0.0)
-    n = max(round(seconds * RATE), 8)
+    n = max(round(seconds * POLICY_RATE), 8)
     s = np.sin(np.pi * np.arange(1, n + 1) / n)[:, None]
     places = np.tile(plan.feet, (n, 1, 1))
     places[:, foot] += s**2 * (out - back)
@@ -195,11 +195,11 @@ FAMILIES: dict[str, tuple[_Act, ...]] = {
 
 
 def whole_body(family: str, rng: np.random.Generator, seconds: float = 8.0) -> RobotMotion:
-    """Draw a reference of one of `FAMILIES` that lasts about so long, at `RATE`, on the floor z = 0."""
+    """Draw a reference of one of `FAMILIES` that lasts about so long, at `POLICY_RATE`, on the floor z = 0."""
     plan = _Plan()
     plan.stand(rng.uniform(0.2, 0.6))
     acts = FAMILIES[family]
-    while plan.frames < seconds * RATE:
+    while plan.frames < seconds * POLICY_RATE:
         acts[rng.integers(len(acts))](plan, rng)
     plan.stand(0.6)
     return _followed(plan, rng)
@@ -238,14 +238,14 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
         ]
         for k in (0, 1)
     ]
-    poses = RobotMotion(RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
-    return RobotMotion(RATE, pos, quat, _feet_at(poses, feet, STANDING))
+    poses = RobotMotion(POLICY_RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
+    return RobotMotion(POLICY_RATE, pos, quat, _feet_at(poses, feet, STANDING))
 
 
 def _pendulum(bears: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
     """Path (T, 2) m of the centre of mass over a zero moment point; at constant speed in flight."""
-    n = round(1.5 * RATE)
-    kernel = np.exp(-_FREQUENCY * np.abs(np.arange(-n, n + 1)) / RATE)
+    n = round(1.5 * POLICY_RATE)
+    kernel = np.exp(-_FREQUENCY * np.abs(np.arange(-n, n + 1)) / POLICY_RATE)
     padded = np.concatenate([np.repeat(bears[:1], n, axis=0), bears, np.repeat(bears[-1:], n, axis=0)])
     path = np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
     for begin, end in flights:

@@ -1,4 +1,4 @@
-"""Descriptions of policies in the formats that others publish them in."""
+"""Specs of policies in the formats that others publish them in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from exoactor_control.policy.formats import beyond_mimic, sonic, unitree_rl_lab
 from exoactor_control.policy.networks import Network
-from exoactor_control.policy.spec import SHIPPED, Description, in_file, known_descriptions, load_yaml
+from exoactor_control.policy.spec import SHIPPED, PolicySpec, in_file, known_specs, load_yaml
 
-__all__ = ["beyond_mimic", "descriptions", "sonic", "unitree_rl_lab"]
+__all__ = ["beyond_mimic", "sonic", "specs", "unitree_rl_lab"]
 
 
-def descriptions(network: Network, given: str | Path | None = None) -> tuple[Description, ...]:
+def specs(network: Network, given: str | Path | None = None) -> tuple[PolicySpec, ...]:
     """What a network may be: as ``given`` says (a file, or a known layout's name), or as can be found out.
 
     Raises
@@ -19,9 +19,9 @@ def descriptions(network: Network, given: str | Path | None = None) -> tuple[Des
     Missing
         There is no such file.
     BadInput
-        The description is wrong.
+        The spec is wrong.
     """
-    known = known_descriptions()
+    known = known_specs()
     if given is None:
         given = _beside(network.path)
     if given is None:
@@ -36,11 +36,11 @@ def descriptions(network: Network, given: str | Path | None = None) -> tuple[Des
         for reader in (unitree_rl_lab, sonic):
             if reader.is_one(data):
                 return (reader.read(data),)
-        return (Description.read(data),)
+        return (PolicySpec.read(data),)
 
 
 def _beside(path: Path) -> Path | None:
-    """The description next to a network, by the names that are in use."""
+    """The spec next to a network, by the names that are in use."""
     names = [path.with_suffix(".yaml"), path.with_suffix(".deploy.yaml")]
     if "decoder" in path.stem:
         names.append(path.parent / "observation_config.yaml")

@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.policy.networks import Network
 from exoactor_control.policy.observations import Observation
-from exoactor_control.policy.spec import Description, in_file
-from exoactor_control.reference.trajectory import RATE
+from exoactor_control.policy.spec import PolicySpec, in_file
+from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS, forward_kinematics
@@ -52,7 +52,7 @@ def is_one(network: Network) -> bool:
     return "time_step" in network.inputs
 
 
-def read(network: Network) -> Description:
+def read(network: Network) -> PolicySpec:
     """Describe a network by its metadata; raises `BadInput` where they lack something or name what is not known."""
     meta = network.metadata
     if "dof_names" in meta:
@@ -72,12 +72,10 @@ def read(network: Network) -> Description:
         raise BadInput(f"its metadata name {len(names)} observation terms, but {len(steps)} history lengths")
     if meta["anchor_body_name"] not in _ANCHORS:
         raise BadInput(f"its anchor is {meta['anchor_body_name']}, but {' or '.join(_ANCHORS)} is needed")
-    return _description(
-        "beyond_mimic", joints, names, steps, pose, kp, kd, scale, anchor=_ANCHORS[meta["anchor_body_name"]]
-    )
+    return _spec("beyond_mimic", joints, names, steps, pose, kp, kd, scale, anchor=_ANCHORS[meta["anchor_body_name"]])
 
 
-def _read_holosoma(meta: dict[str, str]) -> Description:
+def _read_holosoma(meta: dict[str, str]) -> PolicySpec:
     for name in ("kp", "kd"):
         if name not in meta:
             raise BadInput(f"its metadata lack '{name}', which holosoma's exporter writes")
@@ -85,10 +83,10 @@ def _read_holosoma(meta: dict[str, str]) -> Description:
     pose = np.array([_HOLOSOMA_POSE.get(name, np.nan) for name in joints])
     kp, kd = (np.array(json.loads(meta[name]), dtype=float) for name in ("kp", "kd"))
     names = [_HOLOSOMA[name] for name in sorted(_HOLOSOMA)]
-    return _description("holosoma", joints, names, [1] * len(names), pose, kp, kd, np.ones(len(joints)))
+    return _spec("holosoma", joints, names, [1] * len(names), pose, kp, kd, np.ones(len(joints)))
 
 
-def _description(
+def _spec(
     name: str,
     joints: tuple[str, ...],
     terms: list[str] | tuple[str, ...],
@@ -98,7 +96,7 @@ def _description(
     kd: np.ndarray,
     scale: np.ndarray,
     anchor: str = "torso",
-) -> Description:
+) -> PolicySpec:
     groups = {name: [{"term": t.replace("torso", anchor)} for t in group] for name, group in _GROUPS.items()}
     parts = []
     for term, count in zip(terms, steps, strict=True):
@@ -108,9 +106,9 @@ def _description(
         parts.append(
             {"groups": [term]} | ({"history": count - 1, "present": True, "fill": "first"} if count > 1 else {})
         )
-    return Description(
+    return PolicySpec(
         name=name,
-        rate=RATE,  # the files do not tell; both projects train at 50 Hz
+        rate=POLICY_RATE,  # the files do not tell; both projects train at 50 Hz
         input=(1, Observation(groups, parts, joints).size),
         output=(1, len(joints)),
         joint_order=joints,
@@ -142,7 +140,7 @@ def motion(network: Network) -> RobotMotion:
         return _pelvis_motion(d, _rows(network, d.input[-1]), network.metadata)
 
 
-def _pelvis_motion(d: Description, rows: dict[str, np.ndarray], meta: dict[str, str]) -> RobotMotion:
+def _pelvis_motion(d: PolicySpec, rows: dict[str, np.ndarray], meta: dict[str, str]) -> RobotMotion:
     """The motion of the pelvis and the joints from that of the anchor."""
     joint_pos = np.zeros((len(rows["joint_pos"]), len(JOINT_NAMES)))
     joint_pos[:, [JOINT_NAMES.index(name) for name in d.joint_order]] = rows["joint_pos"]
@@ -155,16 +153,16 @@ def _pelvis_motion(d: Description, rows: dict[str, np.ndarray], meta: dict[str, 
             rows["body_pos_w"][:, body],
         )
         if meta["anchor_body_name"] == "pelvis":
-            return RobotMotion(RATE, torso_pos, torso.as_quat(scalar_first=True), joint_pos)
+            return RobotMotion(POLICY_RATE, torso_pos, torso.as_quat(scalar_first=True), joint_pos)
     else:
         raise BadInput("it has no output 'ref_pos_xyz' or 'body_pos_w', so its motion is not known")
     # from the torso down to the pelvis
     waist = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
     pelvis = torso * Rotation.from_euler("ZXY", joint_pos[:, waist]).inv()
     upright = np.tile([1.0, 0.0, 0.0, 0.0], (len(joint_pos), 1))
-    at_origin = RobotMotion(RATE, np.zeros((len(joint_pos), 3)), upright, joint_pos)
+    at_origin = RobotMotion(POLICY_RATE, np.zeros((len(joint_pos), 3)), upright, joint_pos)
     offset = forward_kinematics(at_origin, ("torso_link",))[:, 0]
-    return RobotMotion(RATE, torso_pos - pelvis.apply(offset), pelvis.as_quat(scalar_first=True), joint_pos)
+    return RobotMotion(POLICY_RATE, torso_pos - pelvis.apply(offset), pelvis.as_quat(scalar_first=True), joint_pos)
 
 
 def _rows(network: Network, size: int) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from exoactor_control.policy.observations import Observation
-from exoactor_control.policy.spec import Description, Encoder, known_descriptions
+from exoactor_control.policy.spec import Encoder, PolicySpec, known_specs
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES
 
@@ -49,10 +49,10 @@ def is_one(data: dict[str, Any]) -> bool:
     return "encoder_observations" in (data.get("encoder") or {})
 
 
-def read(data: dict[str, Any]) -> Description:
+def read(data: dict[str, Any]) -> PolicySpec:
     """Describe a policy; raises `BadInput` for what is not known."""
-    robot = known_descriptions()["sonic"]
-    assert robot.encoder is not None  # our own description of it has one
+    robot = known_specs()["sonic"]
+    assert robot.encoder is not None  # our own spec of it has one
     encoder = data["encoder"]
     token = {"token_state": {"term": "token", "width": int(encoder["dimension"])}}
     modes = {m["name"]: m for m in encoder["encoder_modes"]}

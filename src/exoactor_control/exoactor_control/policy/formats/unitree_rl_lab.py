@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from exoactor_control.policy.observations import Observation
-from exoactor_control.policy.spec import Description
+from exoactor_control.policy.spec import PolicySpec
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import EFFORT_LIMITS
@@ -32,7 +32,7 @@ def is_one(data: dict[str, Any]) -> bool:
     return "joint_ids_map" in data
 
 
-def read(data: dict[str, Any]) -> Description:
+def read(data: dict[str, Any]) -> PolicySpec:
     """Describe a policy; raises `BadInput` for what is not known."""
     motors = [int(i) for i in data["joint_ids_map"]]
     if not all(0 <= i < len(JOINT_NAMES) for i in motors):
@@ -55,7 +55,7 @@ def read(data: dict[str, Any]) -> Description:
         parts.append(
             {"groups": [name]} | ({"history": count - 1, "present": True, "fill": "first"} if count > 1 else {})
         )
-    return Description(
+    return PolicySpec(
         name="unitree_rl_lab",
         rate=round(1.0 / float(data["step_dt"]), 6),
         input=(1, Observation(groups, parts, joints).size),

@@ -10,9 +10,9 @@ from scipy.linalg import solve_discrete_are
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller import single_support as module
-from exoactor_control.controller.single_support import OneLeg, lean_over, stands
+from exoactor_control.controller.single_support import SingleSupportRegulator, shift_com, stands
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.policy.policy import known_descriptions, load_policy
+from exoactor_control.policy.policy import known_specs, load_policy
 from exoactor_control.reference.trajectory import prepare
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_control.training.references import mirror
@@ -49,28 +49,28 @@ def test_a_stand_is_long_and_still_and_carried_by_its_foot():
 
 
 @pytest.mark.parametrize("motion", [raising(), mirror(raising())], ids=["left", "right"])
-def test_a_stand_is_leaned_over_its_foot_and_the_sole_is_level(motion):
+def test_a_stand_is_shifted_over_its_foot_and_the_sole_is_level(motion):
     tilted = motion.joint_pos.copy()
     ((foot, first, end),) = found = stands(motion)
     tilted[:, 5 + 6 * foot] += 0.1
-    leaned, notes = lean_over(replace(motion, joint_pos=tilted), found)
-    assert "leaned by up to 0." in notes[0]
+    shifted, notes = shift_com(replace(motion, joint_pos=tilted), found)
+    assert "lean up to 0." in notes[0]
     assert ("left", "right")[foot] in notes[0]
     body = module._Body(mujoco_model(visuals=False), foot)
     for i in range(first + 25, end - 25, 10):
-        body.place(leaned.root_quat_wxyz[i], leaned.joint_pos[i])
+        body.place(shifted.root_quat_wxyz[i], shifted.joint_pos[i])
         off = np.abs(body.over()[:2] - module._MIDDLE)
         assert (off < module._FREE + 0.003).all()
-    soles = sole_points(leaned)[first + 25 : end - 25, foot, :, 2]
+    soles = sole_points(shifted)[first + 25 : end - 25, foot, :, 2]
     assert np.ptp(soles, axis=1).max() < 0.002
     before = sole_points(motion)[:, foot, :, 2].min(axis=1)
-    assert np.abs(sole_points(leaned)[:, foot, :, 2].min(axis=1) - before).max() < 0.02
-    assert np.array_equal(leaned.joint_pos[0], tilted[0]), "what is no stand stays as it was"
+    assert np.abs(sole_points(shifted)[:, foot, :, 2].min(axis=1) - before).max() < 0.02
+    assert np.array_equal(shifted.joint_pos[0], tilted[0]), "what is no stand stays as it was"
 
 
 def test_a_motion_without_a_stand_stays_as_it_was():
     motion = standing_motion(2.0)
-    same, notes = lean_over(motion, stands(motion))
+    same, notes = shift_com(motion, stands(motion))
     assert same is motion
     assert not notes
 
@@ -91,7 +91,7 @@ class Stander:
     def __init__(self, motion, mass=0.0):
         policy = load_policy("exoactor")
         ((_, first, self.end),) = self.found = stands(motion)
-        motion, _ = lean_over(motion, self.found)
+        motion, _ = shift_com(motion, self.found)
         self.motion, self.first = motion, first + 40
         self.model = mujoco_model(visuals=False)
         as_servos(self.model, policy.kp, policy.kd, EFFORT_LIMITS)
@@ -99,7 +99,7 @@ class Stander:
         self.model.body_inertia *= 1.0 + mass
         self.data = mujoco.MjData(self.model)
         mujoco.mj_setConst(self.model, self.data)
-        self.regulator = OneLeg(motion, self.found[0], policy.kp, policy.kd)
+        self.regulator = SingleSupportRegulator(motion, self.found[0], policy.kp, policy.kd)
         i = self.first
         self.data.qpos[:] = np.r_[motion.root_pos[i], motion.root_quat_wxyz[i], motion.joint_pos[i]]
 
@@ -128,7 +128,7 @@ def test_the_regulator_holds_the_robot_where_the_motion_alone_lets_it_fall(motio
 def test_nothing_may_be_below_the_foot_that_carries():
     policy = load_policy("exoactor")
     with pytest.raises(Refused, match="below that foot"):
-        OneLeg(mirror(raising()), (0, 100, 200), policy.kp, policy.kd)
+        SingleSupportRegulator(mirror(raising()), (0, 100, 200), policy.kp, policy.kd)
 
 
 def test_what_cannot_be_held_is_the_policys():
@@ -152,21 +152,21 @@ def test_what_cannot_be_held_is_the_policys():
 
 
 @pytest.mark.parametrize("motion", [raising(), mirror(raising())], ids=["left", "right"])
-def test_a_person_on_one_leg_is_a_robot_on_one_leg(motion):
+def test_the_robot_stands_on_one_leg_as_the_person_does(motion):
     for disturbance in (Disturbance(), Disturbance(mass=0.1, delay=0.02)):
         report = Rehearsal()(motion, disturbance=disturbance).metrics
         assert report["success"], report["reason"]
         assert report["end_position_error"] < 0.5, "without the regulator it hops up to 2 m away"
-        assert any("leg" in note for note in report["notes"])
+        assert any("foot" in note for note in report["notes"])
 
 
 def test_other_policies_have_it_only_if_they_say_so():
     """TWIST2's tracker, which hops, falls with the regulator."""
-    assert load_policy("exoactor").description.one_leg
-    assert not known_descriptions()["twist2"].one_leg
+    assert load_policy("exoactor").spec.single_support
+    assert not known_specs()["twist2"].single_support
     for held in (True, False):
         policy = load_policy("exoactor")
-        policy.description = replace(policy.description, one_leg=held)
+        policy.spec = replace(policy.spec, single_support=held)
         controller = Controller(policy)
         controller.step(standing_state(0.0), 0.0)
         controller.stand()
