@@ -108,7 +108,7 @@ def test_a_robot_that_was_carried_forward_is_told_to_go_back(robot_yaw, wanted):
 
 
 def test_it_leans_towards_its_position_no_more_than_the_limit():
-    """A robot turned to the left of its path, and behind: its position is to its right, to which a positive roll leans."""
+    """A robot turned to the left of its path and behind: its position is to its right, where a positive roll leans."""
     walk = Walk(position_gain=1.0, speed=0.35)
     walk.go(0.2)
     walk.robot_yaw = np.pi / 2
