@@ -55,11 +55,12 @@ from exoactor.cli import progress_bars, stderr
 from exoactor_core import robot
 from exoactor_core.body import BODY_JOINT_NAMES
 from exoactor_core.errors import ExoActorError
-from exoactor_core.formats import load_human, resample_robot
+from exoactor_core.formats import resample_robot
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import GenerateRequest, Progress, load_backend
 from exoactor_gen.mannequin.choreography import choreograph
 from exoactor_gen.mannequin.language import parse
+from exoactor_pose.importers import load_human
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import posture
 from exoactor_retarget.kinematics import State

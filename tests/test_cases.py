@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from exoactor.cli import app
 from exoactor_core.errors import BadInput
-from exoactor_core.formats import load_human, load_robot
+from exoactor_core.formats import load_robot
 from exoactor_core.robot import forward_kinematics
 from exoactor_core.video import Video
+from exoactor_pose.importers import load_human
 
 CASES = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "cases"
 

@@ -12,10 +12,11 @@ from exoactor.cli import app
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, ExoActorError
 from exoactor_core.files import load_npz, read_npz
-from exoactor_core.formats import load_human, load_robot
+from exoactor_core.formats import load_robot
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_gen.mannequin.choreography import choreograph
 from exoactor_gen.mannequin.language import parse
+from exoactor_pose.importers import load_human
 
 
 def person(task="wave"):

@@ -15,11 +15,12 @@ from exoactor import batch, cli
 from exoactor_core import robot
 from exoactor_core.bvh import load_bvh
 from exoactor_core.errors import BadInput, Cancelled
-from exoactor_core.formats import ROBOT_FORMATS, load_human, load_robot
+from exoactor_core.formats import ROBOT_FORMATS, load_robot
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import load_backend
 from exoactor_gen.mannequin.choreography import choreograph
 from exoactor_gen.mannequin.language import parse
+from exoactor_pose.importers import load_human
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TASK = "take two steps forward"

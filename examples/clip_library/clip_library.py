@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from exoactor_core.errors import BadInput
-from exoactor_core.stages import GenerateRequest, Generation, Progress, no_progress
+from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 
 
-class ClipLibrary:
+class ClipLibrary(Generator):
     """Take the clip whose name shares most words with the instruction: ``wave_right_hand.mp4``.
 
     Parameters
@@ -25,7 +25,13 @@ class ClipLibrary:
         if not self.clips:
             raise BadInput(f"There is no .mp4 in {folder}: name another folder with --set generate.folder=FOLDER.")
 
-    def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
+    def __call__(
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
+    ) -> Generation:
         """Return the clip; raises `BadInput` where no name shares a word with the instruction."""
         words = set(request.instruction.lower().split())
         shared, clip = max((len(words & set(clip.stem.split("_"))), clip) for clip in self.clips)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError
-from exoactor_core.formats import ROBOT_FORMATS, load_human, save_robot
+from exoactor_core.formats import ROBOT_FORMATS, save_robot
 from exoactor_core.processes import block_signals, end_with_parent
-from exoactor_core.stages import Metrics, Progress, add_notes, backend_class, no_progress
+from exoactor_core.stages import Metrics, Progress, add_notes, load_backend, no_progress
+from exoactor_pose.importers import load_human
 
 HUMAN_SUFFIXES = (".npz", ".bvh")
 
@@ -75,7 +76,7 @@ def convert(
     Cancelled
         The user pressed Ctrl-C.
     """
-    backend_class("retarget", backend)(**options)  # what is wrong with it is told once, here
+    load_backend("retarget", backend, **options)  # what is wrong with it is told once, here
     result, total = Converted(), len(files)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores; numpy reads it as it is loaded
     context = multiprocessing.get_context("spawn")
@@ -112,7 +113,7 @@ _worker: dict[str, Any] = {}
 
 def _prepare(backend: str, options: dict[str, Any], stopping: Any) -> None:
     end_with_parent(multiprocessing.parent_process().pid, signal.SIGKILL)
-    _worker.update(retarget=backend_class("retarget", backend)(**options), stopping=stopping)
+    _worker.update(retarget=load_backend("retarget", backend, **options), stopping=stopping)
 
 
 def _convert(path: Path, target: Path) -> tuple[Metrics, str]:

@@ -205,14 +205,14 @@ def generate(
         output = output or file.with_name(f"{file.name.removesuffix('job.json').removesuffix('.') or 'video'}.mp4")
     output = check_file(output or Path("video.mp4"), ".mp4")
     generator_ = backends.load("generate")
-    options: dict[str, Any] = {}
-    if getattr(generator_, "plans", False):
-        options["on_plan"] = lambda plan: save_json(output.with_suffix(".plan.json"), plan)
-    if getattr(generator_, "resumable", False):
-        options["on_job"] = lambda job: save_json(output.with_suffix(".job.json"), job)
     try:
         with progress_bars(json_) as bars:
-            generation: Generation = generator_(request, bars("generate"), **options)
+            generation: Generation = generator_(
+                request,
+                bars("generate"),
+                on_plan=lambda plan: save_json(output.with_suffix(".plan.json"), plan),
+                on_job=lambda job: save_json(output.with_suffix(".job.json"), job),
+            )
     except Refused as error:
         if error.output is not None:
             save_or_rescue(partial(save_generation, error.output), output)
@@ -227,10 +227,9 @@ def generate(
 def plan_(task: Task, generator: Generator = DEFAULTS["generate"], settings: Set = None, json_: Json = False) -> None:
     """Print what a generator would have the person do, as JSON, without making a video."""
     backends = Backends(settings, generate=generator)
-    backend = backend_class("generate", generator)
-    if not hasattr(backend, "plan"):
-        raise BadInput(f"The generator {generator} makes no plans.")
-    plan = backend.plan(GenerateRequest(read_task(task, None)[0]), **backends.options["generate"])
+    plan = backend_class("generate", generator).plan(
+        GenerateRequest(read_task(task, None)[0]), **backends.options["generate"]
+    )
     if json_:
         print_json(plan)
     else:
@@ -261,16 +260,17 @@ def estimate(
 ) -> None:
     """Read the person's motion out of a video, or out of a result file: GVHMR's, WHAM's, AMASS, bvh and others."""
     from exoactor_core.video import Video
+    from exoactor_pose.importers import SUPPORTED_FORMATS, recognises
 
-    clip, reader = None, backend_class("estimate", "file")
-    if reader.recognises(file):
+    clip = None
+    if recognises(file):
         backends = Backends(settings, estimate="file")
         backends.options["estimate"]["path"] = str(file)
     else:
         try:
             clip = Video.load(file)
         except BadInput as error:
-            others = f" Motions that are read: {reader.understood}." if file.exists() else ""
+            others = f" Motions that are read: {SUPPORTED_FORMATS}." if file.exists() else ""
             raise BadInput(f"{error}{others}") from None
         backends = Backends(settings, estimate=estimator)
     with progress_bars(json_) as bars:
@@ -306,7 +306,8 @@ def retarget(
     json_: Json = False,
 ) -> None:
     """Fit a person's motion, or many, to the G1."""
-    from exoactor_core.formats import ROBOT_FORMATS, load_human, robot_format, save_robot
+    from exoactor_core.formats import ROBOT_FORMATS, robot_format, save_robot
+    from exoactor_pose.importers import load_human
 
     if format_ and format_ not in ROBOT_FORMATS:
         raise BadInput(f"--format {format_} is none of {', '.join(ROBOT_FORMATS)}.")
@@ -366,7 +367,8 @@ def track(
     json_: Json = False,
 ) -> None:
     """Track a motion in headless MuJoCo, faster than real time."""
-    from exoactor_core.formats import load_human, load_robot
+    from exoactor_core.formats import load_robot
+    from exoactor_pose.importers import load_human
 
     motion, person = load_robot(robot, fps), None if human is None else load_human(human)
     backends = Backends(settings)
@@ -402,11 +404,8 @@ def correct(
     motion = load_robot(robot, fps)
     backends = Backends(settings)
     backends.options["track"].setdefault("policy", policy)
-    tracker = backends.load("track")
-    if not hasattr(tracker, "correct"):
-        raise BadInput(f"The tracker {backends.names['track']} finds no reference corrections.")
     with progress_bars(json_) as bars:
-        result = tracker.correct(motion, tries, bars("correct"))
+        result = backends.load("track").correct(motion, tries, bars("correct"))
     add_notes(result.metrics, motion)
     save_or_rescue(result.corrected.save, output)
     reason = result.metrics["reason"]

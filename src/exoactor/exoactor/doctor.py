@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exoactor_core.errors import ExoActorError
 from exoactor_core.processes import interrupt_afterwards
-from exoactor_core.stages import backend_class, backend_names
+from exoactor_core.stages import Stage, backend_class, backend_names
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ MAKE_EXTRAS = "run 'make extras' for video models on this machine, ViTPose, trai
 
 def checks() -> list[Check]:
     """Look at everything; never raises."""
-    stages = ("generate", "estimate", "retarget", "track")
+    stages: tuple[Stage, ...] = ("generate", "estimate", "retarget", "track")
     return [
         _python(),
         _check("simulation", _mujoco, MAKE_ENV, needed=True),
@@ -96,11 +96,9 @@ def _description() -> str:
     return f"{pinocchio_model().nv - 6} joints"
 
 
-def _backend(stage: str, name: str) -> Check:
+def _backend(stage: Stage, name: str) -> Check:
     def probe() -> str:
-        backend = backend_class(stage, name)
-        said = getattr(backend, "ready", lambda: "")()
-        return said or (backend.__doc__ or "").strip().partition("\n")[0]
+        return backend_class(stage, name).ready()
 
     return _check(f"{stage}: {name}", probe, "the package that brings it is broken")
 

@@ -66,13 +66,8 @@ def run(
     def stage(name: str, value: Any, backend: str = "", **options: Any) -> Any:
         start = time.perf_counter()
         report.failed_stage = name
-        work = load(backend or name)
-        if getattr(work, "plans", False):
-            options["on_plan"] = folder.save_plan
-        if getattr(work, "resumable", False):
-            options["on_job"] = folder.save_job
         try:
-            output = work(value, progress(name), **options)
+            output = load(backend or name)(value, progress(name), **options)
         except Refused as error:
             if error.output is not None:
                 report.metrics[name] = error.output.metrics
@@ -85,7 +80,12 @@ def run(
 
     try:
         try:
-            generation: Generation = stage("generate", GenerateRequest(instruction, scene_image, plan))
+            generation: Generation = stage(
+                "generate",
+                GenerateRequest(instruction, scene_image, plan),
+                on_plan=folder.save_plan,
+                on_job=folder.save_job,
+            )
         except Refused as error:
             if error.output is not None:
                 folder.save_generation(error.output)

@@ -29,7 +29,9 @@ def stage_outputs(success=True):
 def loader(outputs):
     def load(stage):
         def backend(value, progress, **options):
-            assert options == ({"human": HUMAN} if stage == "track" else {})  # the person goes with the robot's motion
+            wanted = {"generate": {"on_plan", "on_job"}, "track": {"human"}}
+            assert set(options) == wanted.get(stage, set())
+            assert stage != "track" or options["human"] is HUMAN  # the person goes with the robot's motion
             return outputs[stage]
 
         return backend
@@ -53,9 +55,7 @@ def test_a_run_keeps_every_output_and_the_report(tmp_path):
 
 def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):
     class Planning:
-        plans = True
-
-        def __call__(self, request, progress, on_plan):
+        def __call__(self, request, progress, on_plan, on_job):
             assert request.plan == {"edited": True}
             on_plan({"actions": []})
             raise Refused("No video.")
@@ -70,9 +70,7 @@ def test_the_job_of_a_service_is_kept_while_it_works(tmp_path):
     folder = RunFolder.create("wave", tmp_path)
 
     class Service:
-        resumable = True
-
-        def __call__(self, request, progress, on_job):
+        def __call__(self, request, progress, on_plan, on_job):
             on_job({"generator": "kling", "job": "7"})
             assert json.loads((folder.path / "job.json").read_text()) == {"generator": "kling", "job": "7"}
             raise Refused("No video.")

@@ -34,8 +34,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_npz, read_text, save_bytes, save_npz
-from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
-from exoactor_core.stages import backend_class
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.unpickle import read_pickle
 
 ROBOT_FORMATS: dict[str, str] = {
@@ -162,20 +161,6 @@ def save_robot(motion: RobotMotion, path: str | Path, format_: str = "") -> None
         raise BadInput(f"There is no format '{format_}' of robot motions: there are {', '.join(ROBOT_FORMATS)}.")
     savers = {"npz": RobotMotion.save, "gmr": save_gmr, "csv": save_csv, "beyondmimic": save_beyondmimic}
     savers[format_](motion, path)
-
-
-def load_human(path: str | Path) -> HumanMotion:
-    """Read a person's motion as ``exoactor estimate`` does, from any file that its backend ``file`` understands.
-
-    Raises
-    ------
-    BadInput
-        The file cannot be read, or is not such a motion.
-    Missing
-        What reads it is not installed.
-    """
-    estimate = backend_class("estimate", "file")(str(path))()
-    return replace(estimate.motion, notes=tuple(estimate.metrics["notes"]))
 
 
 def resample_robot(motion: RobotMotion, fps: float) -> RobotMotion:

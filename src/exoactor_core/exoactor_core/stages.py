@@ -1,27 +1,30 @@
-"""What a stage is: plain callables behind one protocol, found by name through Python entry points.
+"""The contract of the stages: what each takes and returns, and how a backend that does it is found.
 
-A backend is a class: its constructor takes keyword options (and loads models), and calling the instance with the
-stage's input and a progress callback returns the stage's output. The command line, the ROS nodes and the tests all
-use backends this way. The four entry-point groups are
+A backend is a class derived from its stage's base class here, named by an entry point:
 
-- ``exoactor.generate``:  `GenerateRequest` -> `Generation`; where ``plans`` is true, ``on_plan`` may be given:
-  called with the plan as soon as it is made, which is before anything can fail that costs time or money; where
-  ``resumable`` is true, ``on_job`` may be given, and `GenerateRequest.job` is understood; where
-  ``judged`` is false the video is the user's own choice, and nobody judges it (see `exoactor_gen.video_judge`)
-- ``exoactor.estimate``:  `Video`           -> `Estimate`
-- ``exoactor.retarget``:  `HumanMotion`     -> `Retargeting`
-- ``exoactor.track``:     `RobotMotion`     -> `Tracking`; its ``human`` may be given: the person's motion it came from
+================================  ================  =================  ==============
+entry-point group                 base class        input              output
+================================  ================  =================  ==============
+``exoactor.generate``             `Generator`       `GenerateRequest`  `Generation`
+``exoactor.estimate``             `Estimator`       `Video`            `Estimate`
+``exoactor.retarget``             `Retargeter`      `HumanMotion`      `Retargeting`
+``exoactor.track``                `Tracker`         `RobotMotion`      `Tracking`
+``exoactor.people``               `PeopleFinder`    image              list of `Figure`
+================================  ================  =================  ==============
 
-One more, ``exoactor.people``, lends what finds people to other stages: an image -> a list of `Figure`, largest first.
+Its constructor takes the options by keyword, each with a default, and loads models; calling the instance does the work.
+The command line, the ROS nodes and the tests all use backends this way.
 """
 
 from __future__ import annotations
 
+import inspect
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal, cast, overload
 
 import numpy as np
 from annotated_types import Interval
@@ -40,13 +43,16 @@ OnPlan = Callable[[dict[str, Any]], None]
 OnJob = Callable[[dict[str, Any]], None]
 """Called with the record of a job that a service has accepted, as JSON-ready values, before the job is waited for."""
 
+OnSegment = Callable[[HumanMotion], None]
+"""Called with each finished segment of a motion, while the rest is still being estimated; they follow each other."""
+
 Metrics = dict[str, Any]
 """Quality figures by name (JSON-ready); ``notes``: sentences on what was assumed or mended."""
 
 
 def add_notes(metrics: Metrics, *inputs: Any) -> None:
-    """Put what was noted as a stage's inputs were read (their ``notes``, where they have any) before its own notes."""
-    read = [note for given in inputs for note in getattr(given, "notes", ())]
+    """Put what was noted as a stage's inputs were read (the ``notes`` of motions) before its own notes."""
+    read = [note for given in inputs if isinstance(given, HumanMotion | RobotMotion) for note in given.notes]
     if read:
         metrics["notes"] = [*read, *metrics.get("notes", ())]
 
@@ -175,30 +181,160 @@ class Tracking:
     """The rehearsal node's, that this motion is fit for the robot, signed; empty: it is not, or it was no rehearsal."""
 
 
-def backend_names(stage: str) -> list[str]:
-    """Names of the installed backends of a stage ("generate", "estimate", "retarget", "track")."""
+class Backend:
+    """What the backends of all stages have in common."""
+
+    @classmethod
+    def ready(cls) -> str:
+        """What ``exoactor doctor`` shows of it; raises `Missing` where something that it needs is not there."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+class Generator(Backend, ABC):
+    """Makes a video of a person who does the task."""
+
+    judged: ClassVar[bool] = True
+    """The video judge looks at the result; False where the video is the user's own choice."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        *,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
+    ) -> Generation:
+        """Make the video.
+
+        ``on_plan`` is called with the plan as soon as it is made, before anything that may fail takes time or money;
+        ``on_job`` with the record of a submitted job, before the job is waited for. A generator without plans or jobs
+        never calls them.
+        """
+
+    @classmethod
+    def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
+        """The plan alone, as JSON-ready values; ``options`` are the constructor's. Raises `BadInput`."""
+        raise BadInput(f"The generator {cls.__name__} makes no plans.")
+
+
+class Estimator(Backend, ABC):
+    """Reads the person's motion out of a video."""
+
+    @abstractmethod
+    def __call__(
+        self, video: Video, progress: Progress = no_progress, *, on_segment: OnSegment | None = None
+    ) -> Estimate:
+        """Estimate the motion; an estimator that does not stream never calls ``on_segment``."""
+
+
+class Retargeter(Backend, ABC):
+    """Fits a person's motion to the G1."""
+
+    @abstractmethod
+    def __call__(self, motion: HumanMotion, progress: Progress = no_progress) -> Retargeting:
+        """Retarget the motion."""
+
+
+class Tracker(Backend, ABC):
+    """Carries out a motion on the (simulated) robot."""
+
+    @abstractmethod
+    def __call__(
+        self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
+    ) -> Tracking:
+        """Track the motion; ``human`` is the person's motion that it came from, for policies that follow people."""
+
+    def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
+        """Find a reference correction with which a failing motion succeeds (`Tracking.corrected`)."""
+        raise BadInput(f"The tracker {type(self).__name__} finds no reference corrections.")
+
+
+class PeopleFinder(Backend, ABC):
+    """Finds people in images, for other stages."""
+
+    @abstractmethod
+    def __call__(self, image: np.ndarray, /) -> list[Figure]:
+        """Everybody in an image (H, W, 3) uint8 RGB, the largest first."""
+
+
+Stage = Literal["generate", "estimate", "retarget", "track", "people"]
+
+_BASES: dict[Stage, type[Backend]] = {
+    "generate": Generator,
+    "estimate": Estimator,
+    "retarget": Retargeter,
+    "track": Tracker,
+    "people": PeopleFinder,
+}
+
+
+def backend_names(stage: Stage) -> list[str]:
+    """Names of the installed backends of a stage."""
     return sorted({e.name for e in entry_points(group=f"exoactor.{stage}")})
 
 
-def backend_class(stage: str, name: str) -> type:
+@overload
+def backend_class(stage: Literal["generate"], name: str) -> type[Generator]: ...
+@overload
+def backend_class(stage: Literal["estimate"], name: str) -> type[Estimator]: ...
+@overload
+def backend_class(stage: Literal["retarget"], name: str) -> type[Retargeter]: ...
+@overload
+def backend_class(stage: Literal["track"], name: str) -> type[Tracker]: ...
+@overload
+def backend_class(stage: Literal["people"], name: str) -> type[PeopleFinder]: ...
+@overload
+def backend_class(stage: Stage, name: str) -> type[Backend]: ...
+def backend_class(stage: Stage, name: str) -> type[Backend]:
     """Find the class of the backend ``name`` of ``stage``; its constructor's arguments are its options.
 
     Raises
     ------
     BadInput
-        There is no such backend; the message names those that are installed.
+        There is no such backend (the message names those that are installed), or it does not keep the contract.
     Missing
         A library that the backend needs is not installed.
     """
     for entry in entry_points(group=f"exoactor.{stage}", name=name):
         try:
-            return entry.load()
+            kind = entry.load()
         except ImportError as error:
             raise missing_extra(f"The backend '{name}' of {stage}", error.name or "a library", error) from None
+        if fault := contract_fault(kind, _BASES[stage]):
+            raise BadInput(f"The backend '{name}' of {stage} ({entry.value}) {fault}: see docs/adding_a_backend.md.")
+        return kind
     known = ", ".join(backend_names(stage)) or "none"
     raise BadInput(f"There is no backend '{name}' for the stage '{stage}': installed are {known}.")
 
 
-def load_backend(stage: str, name: str, **options: Any) -> Callable[..., Any]:
-    """Construct the backend ``name`` of ``stage``; raises `BadInput` as `backend_class` does."""
-    return backend_class(stage, name)(**options)
+def contract_fault(kind: Any, base: type[Backend]) -> str:
+    """What a class lacks to be a backend derived from ``base``, to follow its name; empty: nothing."""
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        return f"is not derived from {base.__module__}.{base.__name__}"
+    if inspect.isabstract(kind):
+        return "does not define __call__"
+    wanted = inspect.signature(base.__call__).parameters.values()
+    by_name = [p.name for p in wanted if p.kind is p.KEYWORD_ONLY]
+    try:
+        inspect.signature(kind.__call__).bind(*[None] * (len(wanted) - len(by_name)), **dict.fromkeys(by_name))
+    except TypeError as error:
+        return f"cannot be called as {base.__name__} is ({error})"
+    return ""
+
+
+@overload
+def load_backend(stage: Literal["generate"], name: str, **options: Any) -> Generator: ...
+@overload
+def load_backend(stage: Literal["estimate"], name: str, **options: Any) -> Estimator: ...
+@overload
+def load_backend(stage: Literal["retarget"], name: str, **options: Any) -> Retargeter: ...
+@overload
+def load_backend(stage: Literal["track"], name: str, **options: Any) -> Tracker: ...
+@overload
+def load_backend(stage: Literal["people"], name: str, **options: Any) -> PeopleFinder: ...
+@overload
+def load_backend(stage: Stage, name: str, **options: Any) -> Backend: ...
+def load_backend(stage: Stage, name: str, **options: Any) -> Backend:
+    """Construct the backend ``name`` of ``stage``; raises as `backend_class` and the constructor do."""
+    return cast(Callable[..., Backend], backend_class(stage, name))(**options)

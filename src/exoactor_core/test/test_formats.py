@@ -14,13 +14,13 @@ from exoactor_core.formats import (
     ISAAC_ORDER,
     ROBOT_FORMATS,
     load_csv,
-    load_human,
     load_robot,
     resample_robot,
     robot_format,
     save_robot,
 )
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_pose.importers import load_human
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 

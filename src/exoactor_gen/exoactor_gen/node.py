@@ -10,7 +10,7 @@ import numpy as np
 from exoactor_interfaces.action import GenerateVideo
 from sensor_msgs.msg import CompressedImage
 
-from exoactor_core.stages import GenerateRequest, Generation
+from exoactor_core.stages import GenerateRequest, Generation, Generator
 from exoactor_gen.video_judge.judge import Judge, Judged
 from exoactor_ros.conversions import (
     human_to_message,
@@ -64,23 +64,21 @@ class GeneratorNode(StageNode):
         self._images = self.create_publisher(CompressedImage, "video/image/compressed", LATEST)
         self._replay = Replay(self, self._publish, lambda: self._images.get_subscription_count() > 0)
 
-    def prepared(self, backend: Callable[..., Any]) -> Judged:
+    def prepared(self, backend: Generator) -> Judged:
         """The backend and its judge."""
         return Judged(backend, Judge(**self.options("judge", Judge)))
 
     def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
         """The plan and the job of a video service go out as feedback, where the backend makes such."""
-        options: dict[str, Any] = {}
-        if getattr(self._backend, "resumable", False):
-            options["on_job"] = lambda job: tell(text=f"The job is {job['job']}", job_json=json.dumps(job))
-        if not getattr(self._backend, "plans", False):
-            return options
+
+        def on_job(job: dict[str, Any]) -> None:
+            tell(text=f"The job is {job['job']}", job_json=json.dumps(job))
 
         def on_plan(plan: dict[str, Any]) -> None:
             told = ", then ".join(action["description"] for action in plan["actions"])
             tell(text=f"Plan: {told}", plan_json=plan_to_message(plan))
 
-        return options | {"on_plan": on_plan}
+        return {"on_plan": on_plan, "on_job": on_job}
 
     def on_output(self, output: Generation) -> None:
         """Play the video from now on."""

@@ -7,6 +7,7 @@ import pytest
 
 from exoactor import cli, pipeline
 from exoactor.run_folder import RunFolder
+from exoactor_core import stages
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import GenerateRequest, Generation, no_progress
 from exoactor_core.video import Video
@@ -17,13 +18,11 @@ VIDEOS = [Video.from_frames([np.full((16, 16, 3), 60 * k, np.uint8)] * 2, 30.0) 
 PLAN = {"actions": [{"verb": "nod"}]}
 
 
-class Generator:
-    plans = True
-
+class Generator(stages.Generator):
     def __init__(self, fails=None):
         self.fails, self.requests, self.plans_told = fails or {}, [], 0
 
-    def __call__(self, request, progress=no_progress, on_plan=None):
+    def __call__(self, request, progress=no_progress, on_plan=None, on_job=None):
         self.requests.append(request)
         if on_plan:
             self.plans_told += 1
@@ -103,7 +102,6 @@ def test_a_refused_video_is_made_again_of_the_same_plan():
     plans = []
     judged = Judged(generator := Generator(), ScriptedJudge(0.2, 0.8))
     made = judged(GenerateRequest("nod"), no_progress, plans.append)
-    assert judged.plans
     assert plans == [PLAN]
     assert made.video is VIDEOS[1]
     assert made.others == (VIDEOS[0],)

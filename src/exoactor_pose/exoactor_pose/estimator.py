@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Annotated
@@ -12,8 +11,7 @@ from annotated_types import Interval
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
-from exoactor_core.motion import HumanMotion
-from exoactor_core.stages import Estimate, Metrics, Progress, Share, no_progress
+from exoactor_core.stages import Estimate, Estimator, Metrics, OnSegment, Progress, Share, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
 from exoactor_pose.detection.landmarks import Landmarks
@@ -22,12 +20,12 @@ from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Fit, Weights, fit
 from exoactor_pose.fitting.hands import HAND_SEARCH_RATE, HandFinder, hand_pose, with_hand_landmarks
 from exoactor_pose.quality import Limits, clip_figures, refuse
-from exoactor_pose.streaming import MotionStream, follow, no_segment
+from exoactor_pose.streaming import MotionStream, follow
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.landmark_tracking import detect
 
 
-class MediapipeEstimator:
+class MediapipeEstimator(Estimator):
     """Video -> Estimate, for one person before a camera that stands still and may turn, on a flat floor.
 
     Parameters
@@ -102,9 +100,7 @@ class MediapipeEstimator:
         """Load what finds the person."""
         return MediapipeDetector(self.model_complexity, self.min_confidence)
 
-    def __call__(
-        self, video: Video, progress: Progress = no_progress, on_segment: Callable[[HumanMotion], None] = no_segment
-    ) -> Estimate:
+    def __call__(self, video: Video, progress: Progress = no_progress, on_segment: OnSegment | None = None) -> Estimate:
         """Estimate the motion.
 
         Parameters

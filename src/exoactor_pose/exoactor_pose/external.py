@@ -18,7 +18,7 @@ from typing import Annotated
 from annotated_types import Interval
 
 from exoactor_core.errors import BadInput, Missing, Refused
-from exoactor_core.stages import Estimate, Progress, no_progress
+from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.importers import SUPPORTED_FORMATS, read, recognises
 
@@ -35,7 +35,7 @@ _SECRET = re.compile(r"(^|_)(API_?KEYS?|KEYS?|TOKENS?|SECRETS?|PASSWORDS?|PASSWD
 """Names of environment variables that hold what a program of somebody else's must not see."""
 
 
-class ExternalEstimator:
+class ExternalEstimator(Estimator):
     """Video -> Estimate by another program, whose result file is then read.
 
     The command is split as a shell would split it, but no shell runs it: quotes count, pipes and variables do not. In
@@ -92,7 +92,7 @@ class ExternalEstimator:
         self.result, self.folder, self.timeout, self.person = result, folder, timeout, person
         self.logs = Path(logs or "~/.exoactor/external").expanduser()
 
-    def __call__(self, video: Video, progress: Progress = no_progress) -> Estimate:
+    def __call__(self, video: Video, progress: Progress = no_progress, on_segment: OnSegment | None = None) -> Estimate:
         """Run the command on the video and read its result.
 
         Raises

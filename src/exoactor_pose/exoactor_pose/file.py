@@ -8,12 +8,12 @@ from typing import Annotated
 from annotated_types import Interval
 
 from exoactor_core.errors import BadInput
-from exoactor_core.stages import Estimate, Progress, no_progress
+from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_pose.importers import SUPPORTED_FORMATS, read, recognises
+from exoactor_pose.importers import read
 
 
-class FileReader:
+class FileReader(Estimator):
     """Take a given motion as the estimate, whatever the video shows.
 
     Parameters
@@ -26,9 +26,6 @@ class FileReader:
         Frame rate of the video that the file was made from; 0: as the file says, and 30 where it does not.
     """
 
-    understood = SUPPORTED_FORMATS
-    recognises = staticmethod(recognises)
-
     def __init__(
         self, path: str = "", person: str = "", fps: Annotated[float, Interval(ge=0.0, le=1000.0)] = 0.0
     ) -> None:
@@ -36,7 +33,9 @@ class FileReader:
             raise BadInput(f"fps is {fps}, but it must be 0 or more.")
         self.path, self.person, self.fps = path, person, fps
 
-    def __call__(self, video: Video | None = None, progress: Progress = no_progress) -> Estimate:
+    def __call__(
+        self, video: Video | None = None, progress: Progress = no_progress, on_segment: OnSegment | None = None
+    ) -> Estimate:
         """Read the file.
 
         Raises

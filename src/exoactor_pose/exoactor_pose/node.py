@@ -55,8 +55,6 @@ class PoseNode(StageNode):
 
     def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
         """Segments go out as feedback, where the backend streams."""
-        if not getattr(self._backend, "streaming", False):
-            return {}
 
         def on_segment(segment: HumanMotion) -> None:
             tell(text=f"{len(segment) / segment.fps:.1f} s more are finished", segment=human_to_message(segment))

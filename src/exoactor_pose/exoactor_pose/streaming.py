@@ -8,7 +8,6 @@ the same floor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ import numpy as np
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
-from exoactor_core.stages import Progress, no_progress
+from exoactor_core.stages import OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
@@ -214,12 +213,8 @@ def _frames(motion: HumanMotion, part: slice) -> HumanMotion:
     return replace(motion, **{name: getattr(motion, name)[part] for name in _MOTION_FIELDS})
 
 
-def no_segment(segment: HumanMotion) -> None:
-    """Callback for segments that does nothing."""
-
-
 def follow(
-    video: Video, source: MotionStream, on_segment: Callable[[HumanMotion], None], progress: Progress = no_progress
+    video: Video, source: MotionStream, on_segment: OnSegment | None = None, progress: Progress = no_progress
 ) -> tuple[Landmarks, Fit]:
     """Put a whole video through a stream.
 
@@ -241,7 +236,8 @@ def follow(
     def send(segments: list[HumanMotion]) -> None:
         for segment in segments:
             fits.append(source.last)
-            on_segment(segment)
+            if on_segment is not None:
+                on_segment(segment)
 
     total = max(video.frame_count, 1)
     with closing(source.tracker):

@@ -45,8 +45,6 @@ def test_a_streaming_backend_tells_segments_as_feedback():
     class Streaming:
         """Two segments, and progress between them."""
 
-        streaming = True
-
         def __call__(self, video, progress, on_segment):
             on_segment(motion)
             progress(0.5, "half")

@@ -12,6 +12,7 @@ import yaml
 from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
+from exoactor_core import stages
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -25,7 +26,7 @@ from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
 
 
-class Retargeter:
+class Retargeter(stages.Retargeter):
     """Fit a person's motion to the G1: whole-trajectory inverse kinematics with planted feet, inside every limit.
 
     Parameters

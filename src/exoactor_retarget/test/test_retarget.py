@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import robot
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Cancelled
-from exoactor_core.formats import load_human
 from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_pose.importers import load_human
 from exoactor_retarget.collision import distances
 from exoactor_retarget.contacts import detect, ground, intervals, without_short
 from exoactor_retarget.human import posture, resample

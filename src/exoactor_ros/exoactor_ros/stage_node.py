@@ -16,7 +16,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from exoactor_core.errors import Cancelled, Missing, Refused, user_error
-from exoactor_core.stages import add_notes, backend_class, backend_names
+from exoactor_core.stages import Stage, add_notes, backend_class, backend_names
 from exoactor_ros import NAMESPACE
 from exoactor_ros.conversions import end_goal, error_code, metrics_to_json
 from exoactor_ros.heartbeat import Heartbeat
@@ -63,7 +63,7 @@ class StageNode(LifecycleNode):
         self,
         name: str,
         *,
-        stage: str,
+        stage: Stage,
         backend: str,
         action_type: type,
         action_name: str,
@@ -88,7 +88,7 @@ class StageNode(LifecycleNode):
         if self.parameters.declare("autostart", True, "Configure and activate at the start.", read_only=True):
             self._start_timer = self.create_timer(0.0, self._autostart)
 
-    def prepared(self, backend: Callable[..., Any]) -> Callable[..., Any]:
+    def prepared(self, backend: Any) -> Callable[..., Any]:
         """What is called for a goal, given the loaded backend; for subclasses."""
         return backend
 

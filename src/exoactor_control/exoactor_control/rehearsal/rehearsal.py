@@ -24,7 +24,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, mujoco_model, sole_points
 from exoactor_core.robot_state import MotorCommand, RobotState
-from exoactor_core.stages import Progress, Tracking, no_progress
+from exoactor_core.stages import Progress, Tracker, Tracking, no_progress
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
@@ -48,7 +48,7 @@ class Disturbance:
     """s after the motion's first frame at which the push begins."""
 
 
-class Rehearsal:
+class Rehearsal(Tracker):
     """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors tell.
 
     Parameters

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
-from exoactor_core.stages import GenerateRequest, Generation, OnPlan, Progress, Seed, no_progress
+from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, Seed, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.mannequin.choreography import choreograph, perform
 from exoactor_gen.mannequin.language import Plan as LanguagePlan
@@ -26,7 +26,7 @@ BUILDS = {"slim": -1.5, "usual": 0.0, "heavy": 2.0}
 """Coefficient of girth."""
 
 
-class Mannequin:
+class Mannequin(Generator):
     """Imagine the task with a mannequin: a small task language, human motion made from it, and a drawn person.
 
     Parameters
@@ -91,8 +91,6 @@ class Mannequin:
         self.width, self.height, self.fps = width, height, int(fps)
         self.body = BodyModel.load(body or None)
 
-    plans = True
-
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
         """The plan alone.
@@ -114,7 +112,11 @@ class Mannequin:
         return to_language(planned), planned
 
     def __call__(
-        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
     ) -> Generation:
         """Make the video.
 

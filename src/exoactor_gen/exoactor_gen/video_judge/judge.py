@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from annotated_types import Interval
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Refused
-from exoactor_core.stages import GenerateRequest, Generation, OnJob, OnPlan, Progress, Share, backend_class, no_progress
+from exoactor_core.stages import (
+    GenerateRequest,
+    Generation,
+    Generator,
+    OnJob,
+    OnPlan,
+    Progress,
+    Share,
+    backend_class,
+    load_backend,
+    no_progress,
+)
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.check import Check
 from exoactor_gen.video_judge.plan_adherence import plausibility
@@ -96,7 +106,7 @@ class Judge:
         if tries:
             kind = backend_class("estimate", estimator)
             flat = {"hands": False} if "hands" in inspect.signature(kind).parameters else {}  # fingers tell nothing
-            self._estimate = kind(**flat)
+            self._estimate = load_backend("estimate", estimator, **flat)
 
     def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:
         """Judge a video.
@@ -133,7 +143,7 @@ def _objects(plan: dict[str, Any]) -> tuple[Check, ...]:
     return (Check("objects", 1.0, True, f"Whether {what} was not checked.", what),)
 
 
-class Judged:
+class Judged(Generator):
     """A generator whose videos are judged.
 
     Parameters
@@ -144,10 +154,8 @@ class Judged:
         The judge.
     """
 
-    def __init__(self, generator: Callable[..., Generation], judge: Judge) -> None:
+    def __init__(self, generator: Generator, judge: Judge) -> None:
         self.generator, self.judge = generator, judge
-        self.plans = getattr(generator, "plans", False)
-        self.resumable = getattr(generator, "resumable", False)
 
     def __call__(
         self,
@@ -165,9 +173,9 @@ class Judged:
         ExoActorError
             As the generator raises at its first video; later on such a try counts as failed.
         """
-        tries = self.judge.tries if getattr(self.generator, "judged", True) else 0
+        tries = self.judge.tries if self.generator.judged else 0
         if not tries:
-            return self._make(request, progress, on_plan, on_job)
+            return self.generator(request, progress, on_plan=on_plan, on_job=on_job)
         if request.job:
             tries = 1  # nobody asked for another job, which costs again
         made: list[tuple[Generation, Verdict]] = []
@@ -175,11 +183,11 @@ class Judged:
         for attempt in range(tries):
             again = f"video {attempt + 1} of {tries}: " if attempt else ""
             try:
-                generation = self._make(
+                generation = self.generator(
                     replace(request, attempt=request.attempt + attempt),
                     lambda share, text, again=again: progress(0.7 * share, again + text),
-                    on_plan if not attempt else None,
-                    on_job,
+                    on_plan=on_plan if not attempt else None,
+                    on_job=on_job,
                 )
             except Cancelled:
                 raise
@@ -217,11 +225,3 @@ class Judged:
         unchecked = f"; not checked: {'; '.join(verdict.unchecked)}" if verdict.unchecked else ""
         progress(1.0, f"The video passes the judge with {verdict.score:.2f}{unchecked}")
         return best
-
-    def _make(
-        self, request: GenerateRequest, progress: Progress, on_plan: OnPlan | None, on_job: OnJob | None
-    ) -> Generation:
-        options: dict[str, Any] = {"on_plan": on_plan} if self.plans and on_plan else {}
-        if self.resumable and on_job:
-            options["on_job"] = on_job
-        return self.generator(request, progress, **options)

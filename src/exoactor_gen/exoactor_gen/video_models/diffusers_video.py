@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Interval
 
 from exoactor_core.errors import BadInput, Missing, Refused
-from exoactor_core.stages import GenerateRequest, Generation, OnPlan, Progress, Seed, no_progress
+from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, Seed, no_progress
 from exoactor_core.video import MAX_FPS, Video
 from exoactor_gen.diffusers_pipeline import Pipeline, library
 from exoactor_gen.embodiment.embodiment import load_embodiment
@@ -121,7 +121,7 @@ def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step
     return tuple(step * max(1, round(side / step)) if side else 0 for side in (width, height))
 
 
-class DiffusersVideo:
+class DiffusersVideo(Generator):
     """A video model on this machine, by diffusers.
 
     Parameters
@@ -262,7 +262,11 @@ class DiffusersVideo:
         return f"diffusers {version}, {torch.cuda.get_device_name(0)} with {memory:.0f} GiB; {weights}"
 
     def __call__(
-        self, request: GenerateRequest, progress: Progress = no_progress, on_plan: OnPlan | None = None
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
     ) -> Generation:
         """Make the video.
 

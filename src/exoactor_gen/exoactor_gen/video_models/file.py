@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from exoactor_core.errors import BadInput
-from exoactor_core.stages import GenerateRequest, Generation, Progress, no_progress
+from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 
 
-class FilePlayer:
+class FilePlayer(Generator):
     """Take a given video as the generation, whatever the instruction says.
 
     Parameters
@@ -23,7 +23,13 @@ class FilePlayer:
     def __init__(self, path: str = "") -> None:
         self.path = path
 
-    def __call__(self, request: GenerateRequest, progress: Progress = no_progress) -> Generation:
+    def __call__(
+        self,
+        request: GenerateRequest,
+        progress: Progress = no_progress,
+        on_plan: OnPlan | None = None,
+        on_job: OnJob | None = None,
+    ) -> Generation:
         """Read the video and decode it once, so that damage shows here and not in a later stage.
 
         Raises

@@ -16,7 +16,7 @@ from annotated_types import Interval
 from pydantic import TypeAdapter, ValidationError
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
-from exoactor_core.stages import GenerateRequest, Generation, OnJob, OnPlan, Progress, Seed, no_progress
+from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, Seed, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.http_client import Request, Tick, Web, pause, refusal
@@ -132,7 +132,7 @@ class Done:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-class Hosted:
+class Hosted(Generator):
     """A video model behind an HTTP service.
 
     Parameters
@@ -313,8 +313,6 @@ class Hosted:
         return None
 
     # --- the work ---------------------------------------------------------------------------------------------------
-
-    plans = resumable = True
 
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:

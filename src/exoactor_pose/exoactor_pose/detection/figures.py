@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from exoactor_core.stages import Figure
+from exoactor_core.stages import Figure, PeopleFinder
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.detectors import MediapipeDetector
 
@@ -15,7 +15,7 @@ SAME_PERSON_OVERLAP = 0.5
 _EXTREMITIES = [LANDMARK_NAMES.index(name) for name in ("nose", "left_ankle", "right_ankle")]
 
 
-class MediapipePeople:
+class MediapipePeople(PeopleFinder):
     """Finds people, and what looks like them, in images, with MediaPipe.
 
     Parameters

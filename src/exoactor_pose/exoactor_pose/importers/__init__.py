@@ -6,6 +6,7 @@ starting at the origin facing +x, of the project's own body with the person's st
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,12 @@ REPORTED_GAP_SECONDS = 0.3
 def recognises(path: str | Path) -> bool:
     """Whether the file (or TRAM's folder) may hold a motion, by its first bytes; false for a video."""
     return bool(contents.kind(Path(path)))
+
+
+def load_human(path: str | Path) -> HumanMotion:
+    """The motion of a result file, with the notes on how it was read; raises as `read`."""
+    estimate = read(path)
+    return replace(estimate.motion, notes=tuple(estimate.metrics["notes"]))
 
 
 def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
