@@ -20,6 +20,7 @@ setup(
         "pin",
         "pyyaml",
         "annotated-types",
+        "pydantic>=2",
     ],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),

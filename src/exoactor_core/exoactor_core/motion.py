@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from exoactor_core.contacts import Contact, contacts_json, contacts_of
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_npz, save_npz
 
@@ -162,6 +163,10 @@ class RobotMotion:
     """(T, 35) reference correction, added to what a tracker's policy is commanded so that the robot carries the motion
     out: velocity of the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s),
     and the joints (rad). Found for one policy by ``exoactor correct``; None: nothing."""
+    hands: np.ndarray | None = None
+    """(T, 2) how far the left and the right hand are closed, in [0, 1]; None: not known."""
+    object_contacts: tuple[Contact, ...] = ()
+    """With the objects of a scene."""
     notes: tuple[str, ...] = ()
     """Sentences on what the reader of a file assumed or mended; they are not saved."""
 
@@ -193,6 +198,8 @@ class RobotMotion:
             set_(self, "contacts", _checked("contacts", self.contacts, (t, 2)))
         if self.correction is not None:
             set_(self, "correction", _checked("correction", self.correction, (t, CORRECTION_WIDTH)))
+        if self.hands is not None:
+            set_(self, "hands", _checked("hands", self.hands, (t, 2)))
 
     def __len__(self) -> int:
         return len(self.root_pos)
@@ -209,7 +216,9 @@ class RobotMotion:
 
     def save(self, path: str | Path) -> None:
         """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
-        optional = {k: getattr(self, k) for k in ("contacts", "correction") if getattr(self, k) is not None}
+        optional = {k: getattr(self, k) for k in ("contacts", "correction", "hands") if getattr(self, k) is not None}
+        if self.object_contacts:
+            optional["object_contacts"] = contacts_json(self.object_contacts)
         save_npz(
             path,
             fps=self.fps,
@@ -239,6 +248,8 @@ class RobotMotion:
                 joint_pos=data["joint_pos"],
                 contacts=data.get("contacts"),
                 correction=data.get("correction"),
+                hands=data.get("hands"),
+                object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
             )
         except BadInput as error:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from exoactor_core.contacts import Contact, contacts_of
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
 
@@ -38,6 +39,17 @@ def test_robot_motion_round_trip(tmp_path):
     back = RobotMotion.load(tmp_path / "robot.npz")
     for name, value in arrays.items():
         np.testing.assert_allclose(getattr(back, name), value)
+
+
+def test_hands_and_contacts_with_objects_are_kept(tmp_path):
+    grasp = Contact(body="left_hand", object="cup", kind="grasp", start=0.02, end=0.08, pos_object=(0, 0, 0.1))
+    motion = RobotMotion(**robot_arrays(), hands=np.linspace(0, 1, 10).reshape(5, 2), object_contacts=(grasp,))
+    motion.save(tmp_path / "robot.npz")
+    back = RobotMotion.load(tmp_path / "robot.npz")
+    assert back.object_contacts == (grasp,)
+    np.testing.assert_allclose(back.hands, motion.hands)
+    with pytest.raises(BadInput, match="ends at 1 s, before it starts at 2 s"):
+        contacts_of('[{"body": "seat", "object": "", "kind": "sit", "start": 2, "end": 1}]')
 
 
 def test_human_motion_round_trip_in_amass_keys(tmp_path):

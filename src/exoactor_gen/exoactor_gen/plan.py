@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from exoactor_core.errors import BadInput
+from exoactor_core.validation import validated
 
-_Model = TypeVar("_Model", bound=BaseModel)
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around"]
 
@@ -129,20 +129,6 @@ class Plan(Draft):
         except OSError as error:
             raise BadInput(f"Cannot read the plan {path}: {error.strerror or error}.") from None
         return cls.read(text, str(path))
-
-
-def validated(kind: type[_Model], data: Mapping[str, Any] | str | bytes, name: str) -> _Model:
-    """Check data against a model, turning what is wrong into one sentence."""
-    try:
-        if isinstance(data, str | bytes):
-            return kind.model_validate_json(data)
-        return kind.model_validate(data)
-    except ValidationError as error:
-        first, *others = error.errors(include_url=False)
-        place = ".".join(str(part) for part in first["loc"])
-        more = f" (and {len(others)} more)" if others else ""
-        said = first["msg"].removeprefix("Value error, ")
-        raise BadInput(f"{name} is not valid{f' at {place}' if place else ''}: {said}{more}.") from None
 
 
 def schema() -> dict[str, Any]:

@@ -20,8 +20,9 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.validation import validated
 from exoactor_gen.http_client import Tick
-from exoactor_gen.plan import Draft, Plan, validated
+from exoactor_gen.plan import Draft, Plan
 from exoactor_gen.planning.planners import TRIES, messages
 
 LONGEST = 1500

@@ -15,11 +15,12 @@ import numpy as np
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.optional import optional_import
 from exoactor_core.stages import GenerateRequest, OnPlan, Progress
+from exoactor_core.validation import validated
 from exoactor_gen.http_client import Request, Tick, Web
 from exoactor_gen.image import data_url
 from exoactor_gen.mannequin.language import KINDS, parse
 from exoactor_gen.mannequin.rules import from_words
-from exoactor_gen.plan import Action, Draft, Plan, schema, validated
+from exoactor_gen.plan import Action, Draft, Plan, schema
 
 Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
 """Called with the instruction, an image of the scene (H, W, 3) RGB or None, the most seconds that it may take, and

@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from exoactor_core.errors import BadInput
+from exoactor_core.validation import validated
 from exoactor_gen.mannequin.language import START
-from exoactor_gen.plan import Plan, validated
+from exoactor_gen.plan import Plan
 
 SHIPPED = Path(__file__).parents[1] / "prompts" / "capture.yaml"
 SHORT = SHIPPED.with_name("short.yaml")

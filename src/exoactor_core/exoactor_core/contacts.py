@@ -1,0 +1,63 @@
+"""Contacts between a body, a person's or the robot's, and the objects of a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+
+from exoactor_core.validation import validated
+
+BodyPart = Literal[
+    "left_hand", "right_hand", "left_foot", "right_foot", "left_knee", "right_knee",
+    "left_forearm", "right_forearm", "seat", "back",
+]  # fmt: skip
+"""A knee is the shank with it, the seat the pelvis with the thighs, the back the trunk with head and shoulders."""
+BODY_PARTS: tuple[str, ...] = get_args(BodyPart)
+
+ContactKind = Literal["grasp", "support", "push", "strike", "touch", "sit"]
+
+FLOOR = ""
+"""The floor, where an object is named."""
+
+Vector = tuple[float, float, float]
+
+
+class Contact(BaseModel):
+    """A part of the body touches an object for a while. What both hands hold is two contacts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    body: BodyPart
+    object: str
+    """Its id; `FLOOR`: the floor."""
+    kind: ContactKind
+    start: float = Field(ge=0.0)
+    """s of the motion."""
+    end: float
+    """s of the motion."""
+    pos_object: Vector | None = None
+    """m, where the object is touched, in its own frame; None: not known."""
+    normal_object: Vector | None = None
+    """Out of the object's surface there, in its own frame; None: not known."""
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Contact:
+        if self.end < self.start:
+            raise ValueError(f"the contact ends at {self.end:g} s, before it starts at {self.start:g} s")
+        return self
+
+
+class _Contacts(RootModel[tuple[Contact, ...]]):
+    pass
+
+
+def contacts_json(contacts: Sequence[Contact]) -> str:
+    """Contacts as JSON text."""
+    return _Contacts(tuple(contacts)).model_dump_json(exclude_none=True)
+
+
+def contacts_of(text: str) -> tuple[Contact, ...]:
+    """Read contacts from JSON text; raises `BadInput` where it holds none."""
+    return validated(_Contacts, text, "The list of contacts").root

@@ -1,0 +1,323 @@
+"""The objects around the robot, and their file.
+
+The world is z up, in m, with the floor at z = 0; the motion begins at the origin, facing +x. In MuJoCo and its files
+scenes are made and read by `exoactor_core.scene_mjcf`; what everyday objects are like is in `exoactor_core.everyday`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from annotated_types import Len
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, TypeAdapter, field_validator, model_validator
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.contacts import Vector
+from exoactor_core.errors import BadInput
+from exoactor_core.everyday import EVERYDAY, usual
+from exoactor_core.files import read_text, save_bytes
+from exoactor_core.validation import validated
+
+Quaternion = tuple[float, float, float, float]
+"""w, x, y, z."""
+
+Size = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+_FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Posed(BaseModel):
+    model_config = _FROZEN
+
+    pos: Vector = (0.0, 0.0, 0.0)
+    """m."""
+    quat_wxyz: Quaternion = (1.0, 0.0, 0.0, 0.0)
+
+    @field_validator("quat_wxyz")
+    @classmethod
+    def _unit(cls, quat: Quaternion) -> Quaternion:
+        norm = float(np.linalg.norm(quat))
+        if abs(norm - 1.0) > 0.01:
+            raise ValueError(f"a quaternion of unit length is needed, but its norm is {norm:.3f}")
+        return quat if abs(norm - 1.0) < 1e-9 else tuple(float(v) / norm for v in quat)  # type: ignore[return-value]
+
+    @property
+    def rotation(self) -> Rotation:
+        """Of the own frame in the outer one."""
+        return Rotation.from_quat(self.quat_wxyz, scalar_first=True)
+
+
+class Shape(_Posed):
+    """A solid of an object, its middle at ``pos`` in the object's frame."""
+
+    kind: Literal["box", "cylinder", "sphere", "capsule", "mesh"]
+    """The axes of cylinders and capsules are their z."""
+    size: Size
+    """m, full extents along x, y and z of its own frame, of a capsule with its caps. A mesh is scaled to it."""
+    mesh: str = ""
+    """Path of an .stl, .obj or .msh; in a scene's file relative to it. It collides as its convex hull."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Shape:
+        x, y, z = self.size
+        if self.kind in ("cylinder", "capsule") and x != y:
+            raise ValueError(f"a {self.kind} is round: its size along x and y is its diameter, but {x:g} is not {y:g}")
+        if self.kind == "capsule" and z < x:
+            raise ValueError(f"a capsule of diameter {x:g} cannot be {z:g} long")
+        if self.kind == "sphere" and not x == y == z:
+            raise ValueError("the three sizes of a sphere are its diameter, but they differ")
+        if (self.kind == "mesh") != bool(self.mesh):
+            raise ValueError(
+                "a mesh needs the path of its file" if not self.mesh else f"a {self.kind} has no mesh file"
+            )
+        return self
+
+
+class Articulation(BaseModel):
+    """A joint between an object and the world, as of a door or a drawer: at 0 the object has the pose it is given."""
+
+    model_config = _FROZEN
+
+    kind: Literal["hinge", "slide"]
+    axis: Vector
+    """In the object's frame."""
+    pos: Vector = (0.0, 0.0, 0.0)
+    """m, a point of a hinge's axis in the object's frame."""
+    limits: tuple[float, float]
+    """rad or m."""
+    damping: float = Field(0.0, ge=0.0)
+    """N m s/rad or N s/m."""
+    initial: float = 0.0
+    """rad or m, at the start."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Articulation:
+        low, high = self.limits
+        if not low < high:
+            raise ValueError(f"the lower limit {low:g} is not below the upper {high:g}")
+        if not low <= self.initial <= high:
+            raise ValueError(f"it starts at {self.initial:g}, outside its limits of {low:g} to {high:g}")
+        if np.linalg.norm(self.axis) < 1e-6:
+            raise ValueError("the axis has no direction")
+        return self
+
+
+class SceneObject(_Posed):
+    """A rigid object, its frame at ``pos`` and ``quat_wxyz`` in the world.
+
+    Without shapes it is an everyday object (`exoactor_core.everyday`), its frame at the middle of its underside; a
+    ``size`` (x, y, z) in m may be given then, and whatever else is given counts.
+    """
+
+    id: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9_]*$")
+    category: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9_ -]*$")
+    """What it is called: bottle, table ..."""
+    shapes: Annotated[tuple[Shape, ...], Len(1, 100)]
+    mass: float = Field(1.0, gt=0.0, le=1000.0)
+    """kg; of a fixed object it has no effect."""
+    friction: float = Field(0.8, ge=0.0, le=5.0)
+    """Coefficient of sliding friction on hands, floor and other objects (of two the higher counts)."""
+    rolling_friction: float = Field(0.0, ge=0.0, le=0.1)
+    """m, lever arm of the rolling resistance."""
+    movable: bool = True
+    """Can be carried or pushed away; False: fixed, or moves in its articulation alone."""
+    articulation: Articulation | None = None
+    supports: bool = False
+    """Things can be put on it."""
+    contains: bool = False
+    """Things can be put into it."""
+    color: tuple[float, float, float] | None = None
+    """Red, green, blue in [0, 1]; None: any."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _everyday(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "shapes" in data:
+            return data
+        given = dict(data)
+        size = given.pop("size", None)
+        if size is not None:
+            size = TypeAdapter(Size).validate_python(size)
+        category = given.get("category")
+        if category not in EVERYDAY:
+            raise ValueError(f"'{category}' is no everyday object ({', '.join(EVERYDAY)}): give it shapes")
+        return {**usual(category, size), **given}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SceneObject:
+        if self.movable and self.articulation:
+            raise ValueError(f"'{self.id}' is movable and has an articulation: set movable to false")
+        return self
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """(2, 3) m, lowest and highest corner of what encloses the shapes, in the object's frame."""
+        middle = np.array([shape.pos for shape in self.shapes])
+        half = np.array([np.abs(s.rotation.as_matrix()) @ s.size for s in self.shapes]) / 2.0
+        return np.array([(middle - half).min(axis=0), (middle + half).max(axis=0)])
+
+    @property
+    def corners(self) -> np.ndarray:
+        """(8, 3) m, the corners of `bounds` in the world."""
+        corners = np.array(np.meshgrid(*self.bounds.T)).reshape(3, -1).T
+        return self.rotation.apply(corners) + self.pos
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(7,) position in m and orientation w, x, y, z in the world."""
+        return np.array([*self.pos, *self.quat_wxyz])
+
+    def at(self, pose: np.ndarray) -> SceneObject:
+        """The same at another pose (7,)."""
+        x, y, z, *quat = (float(v) for v in pose)
+        return self.model_copy(update={"pos": (x, y, z), "quat_wxyz": tuple(quat)})
+
+
+class Scene(BaseModel):
+    """The objects around the robot."""
+
+    model_config = _FROZEN
+
+    objects: Annotated[tuple[SceneObject, ...], Len(0, 100)] = ()
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> Scene:
+        ids = [thing.id for thing in self.objects]
+        twice = next((i for i in ids if ids.count(i) > 1), None)
+        if twice:
+            raise ValueError(f"two objects have the id '{twice}'")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the objects, in their order."""
+        return tuple(thing.id for thing in self.objects)
+
+    @property
+    def poses(self) -> np.ndarray:
+        """(n, 7) m and w, x, y, z of the objects in the world."""
+        return np.array([thing.pose for thing in self.objects]).reshape(-1, 7)
+
+    def __getitem__(self, object_id: str) -> SceneObject:
+        """The object with an id; raises `BadInput` where there is none."""
+        for thing in self.objects:
+            if thing.id == object_id:
+                return thing
+        raise BadInput(f"The scene has no object '{object_id}': it has {', '.join(self.ids) or 'none'}.")
+
+    def find(self, name: str) -> SceneObject:
+        """The object that words mean: an id, or a category with or without what tells it from others in its id.
+
+        "the cup", "red cup" and "red_cup" all find the object red_cup, where it is the only cup.
+
+        Raises
+        ------
+        BadInput
+            The scene has none, or several; the message names them.
+        """
+        words = [w for w in re.findall(r"[a-z0-9]+", name.lower()) if w not in ("the", "a", "an", "this", "that")]
+        if "_".join(words) in self.ids:
+            return self["_".join(words)]
+        found = [thing for thing in self.objects if words and set(words) <= _words(thing)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise BadInput(f"The scene has no '{' '.join(words) or name}': it has {', '.join(self.ids) or 'nothing'}.")
+        *others, last = (thing.id for thing in found)
+        raise BadInput(f"Which {' '.join(words)}? The scene has {', '.join(others)} and {last}: name one of them.")
+
+    def data(self) -> dict[str, Any]:
+        """The scene as JSON-ready values; what has its default is left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @classmethod
+    def read(cls, data: Any, name: str = "The scene") -> Scene:
+        """Read a scene from JSON-ready values.
+
+        Raises
+        ------
+        BadInput
+            It is no scene; the message names the first place that is wrong.
+        """
+        if not isinstance(data, dict):
+            raise BadInput(f"{name} is no scene: a mapping with the list 'objects' is needed.")
+        return validated(cls, data, name)
+
+    def save(self, path: str | Path) -> None:
+        """Write the scene as YAML, atomically."""
+        save_bytes(path, yaml.safe_dump(self.data(), sort_keys=False, default_flow_style=None, width=100).encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scene:
+        """Read a scene's YAML; the paths of meshes become absolute.
+
+        Raises
+        ------
+        BadInput
+            The file cannot be read, or is no scene; the message names the first place that is wrong.
+        """
+        text, _ = read_text(path)
+        try:
+            data = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise BadInput(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
+        scene = cls.read(data, str(path))
+        folder = Path(path).resolve().parent
+        return cls(objects=tuple(_with_meshes_in(folder, thing) for thing in scene.objects))
+
+
+def _words(thing: SceneObject) -> set[str]:
+    return {*re.findall(r"[a-z0-9]+", thing.category), *thing.id.split("_")}
+
+
+def _with_meshes_in(folder: Path, thing: SceneObject) -> SceneObject:
+    shapes = tuple(
+        shape.model_copy(update={"mesh": str(folder / shape.mesh)}) if shape.mesh else shape for shape in thing.shapes
+    )
+    return thing.model_copy(update={"shapes": shapes})
+
+
+def everyday(
+    category: str,
+    object_id: str = "",
+    pos: Sequence[float] = (0.0, 0.0, 0.0),
+    yaw: float = 0.0,
+    **given: Any,
+) -> SceneObject:
+    """Make an everyday object.
+
+    Parameters
+    ----------
+    category
+        A key of `exoactor_core.everyday.EVERYDAY`.
+    object_id
+        Empty: the category.
+    pos
+        (3,) m, of the middle of its underside.
+    yaw
+        rad, where its x axis points.
+    **given
+        What is otherwise than usual: ``size`` (3,) m, or anything else of `SceneObject`.
+
+    Raises
+    ------
+    BadInput
+        There is no such category, or what was given is no object.
+    """
+    quat = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
+    place = {"id": object_id or category, "category": category, "pos": tuple(pos), "quat_wxyz": quat}
+    return validated(SceneObject, place | given, f"The {object_id or category}")
+
+
+def joined(things: Sequence[SceneObject]) -> Scene:
+    """A scene of objects; raises `BadInput` where two have the same id."""
+    return validated(Scene, {"objects": tuple(things)}, "The scene")

@@ -1,0 +1,441 @@
+"""Scenes in MuJoCo: their bodies in a model, MJCF files of them, and the checks that want geometry."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.errors import BadInput
+from exoactor_core.files import save_bytes
+from exoactor_core.scene import Articulation, Scene, SceneObject, Shape, joined
+
+OBJECT_BIT = 4
+"""Contact bit of objects, beside bit 0, which the floor and the robot's parts meet."""
+
+_GEOM = mujoco.mjtGeom
+_KINDS = {
+    "box": _GEOM.mjGEOM_BOX,
+    "cylinder": _GEOM.mjGEOM_CYLINDER,
+    "sphere": _GEOM.mjGEOM_SPHERE,
+    "capsule": _GEOM.mjGEOM_CAPSULE,
+    "mesh": _GEOM.mjGEOM_MESH,
+}
+_TORSIONAL = 0.005  # m, MuJoCo's own
+
+MAX_LIFTED_MASS = 3.0
+"""kg that the robot may lift: what its arms, of 2 kg payload each in Unitree's data sheet, hold before the body."""
+MAX_HEIGHT = 1.4
+"""m up to which hands reach: shoulders at 1.07 m, and 0.35 m above them with the elbow bent."""
+MAX_DEPTH = 0.45
+"""m that hands reach over the edge of what an object stands on."""
+_OVERLAP = 0.005  # m that objects may stand in each other
+_GAP = 0.01  # m that an object may hang above what holds it
+_ROBOT_RADIUS, _ROBOT_HEIGHT = 0.2, 1.2  # m, what it takes up where it starts
+
+_METADATA = "exoactor/"  # prefix of the texts of an MJCF that keep what MuJoCo has no place for
+
+
+# --- bodies ---
+
+
+def add_objects(spec: mujoco.MjSpec, scene: Scene, prefix: str = "") -> None:
+    """Add the objects of a scene to a model: bodies and joints named by ``prefix`` and id, geoms "<name>/<k>".
+
+    An object's friction and contact dimension hold against everything but objects of higher friction. Keyframes of the
+    model grow by the objects' own.
+
+    Raises
+    ------
+    BadInput
+        A mesh is missing, cannot be read, or is open.
+    """
+    for thing in scene.objects:
+        _add(spec, thing, prefix + thing.id)
+    start = initial_qpos(scene)
+    for key in spec.keys:
+        key.qpos = [*key.qpos, *start]
+
+
+def initial_qpos(scene: Scene) -> np.ndarray:
+    """Of the objects' joints, in the objects' order: 7 numbers of a movable one, 1 of an articulated one."""
+    parts = [thing.pose if thing.movable else [_initial(thing)] for thing in scene.objects if _moves(thing)]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _moves(thing: SceneObject) -> bool:
+    return thing.movable or thing.articulation is not None
+
+
+def _initial(thing: SceneObject) -> float:
+    return thing.articulation.initial if thing.articulation else 0.0
+
+
+def articulated(thing: SceneObject, value: float) -> SceneObject:
+    """An object turned or slid in its articulation to ``value``, rad or m, from where that is 0."""
+    joint = thing.articulation
+    if joint is None:
+        return thing
+    axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
+    if joint.kind == "slide":
+        return thing.at(np.r_[thing.pos + thing.rotation.apply(value * axis), thing.quat_wxyz])
+    turn = Rotation.from_rotvec(value * axis)
+    pos = thing.pos + thing.rotation.apply(np.array(joint.pos) - turn.apply(joint.pos))
+    return thing.at(np.r_[pos, (thing.rotation * turn).as_quat(scalar_first=True)])
+
+
+def _add(spec: mujoco.MjSpec, thing: SceneObject, name: str) -> None:
+    start = articulated(thing, _initial(thing))
+    body = spec.worldbody.add_body(name=name, pos=start.pos, quat=start.quat_wxyz)
+    if thing.movable:
+        body.add_freejoint(name=name)
+    elif thing.articulation is not None:
+        _add_joint(body, thing.articulation, name, bool(spec.compiler.degree))
+    volumes = [_volume(shape) for shape in thing.shapes]
+    for k, (shape, volume) in enumerate(zip(thing.shapes, volumes, strict=True)):
+        geom = body.add_geom(name=f"{name}/{k}", type=_KINDS[shape.kind], pos=shape.pos, quat=shape.quat_wxyz)
+        if shape.kind == "mesh":
+            geom.meshname = _add_mesh(spec, shape, f"{name}/{k}")
+        else:
+            geom.size = _half_sizes(shape)
+        geom.mass = thing.mass * volume / sum(volumes)
+        geom.contype = geom.conaffinity = 1 | OBJECT_BIT
+        geom.condim = 6 if thing.rolling_friction else 4
+        geom.friction = [thing.friction, _TORSIONAL, thing.rolling_friction]
+        geom.priority = 1
+        geom.rgba = [*(thing.color or (0.7, 0.6, 0.5)), 1.0]
+
+
+def _add_joint(body: Any, joint: Articulation, name: str, in_degrees: bool) -> None:
+    hinge = joint.kind == "hinge"
+    unit = math.degrees(1.0) if hinge and in_degrees else 1.0
+    added = body.add_joint(
+        name=name,
+        type=mujoco.mjtJoint.mjJNT_HINGE if hinge else mujoco.mjtJoint.mjJNT_SLIDE,
+        axis=joint.axis,
+        pos=joint.pos,
+        ref=unit * joint.initial,
+        limited=True,
+        range=[unit * limit for limit in joint.limits],
+    )
+    added.damping[0] = joint.damping
+
+
+def _half_sizes(shape: Shape) -> list[float]:
+    x, y, z = (v / 2.0 for v in shape.size)
+    if shape.kind == "box":
+        return [x, y, z]
+    return [x, {"cylinder": z, "sphere": 0.0, "capsule": max(z - x, 1e-4)}[shape.kind], 0.0]
+
+
+def _volume(shape: Shape) -> float:
+    x, y, z = shape.size
+    share = {"box": 1.0, "mesh": 1.0, "sphere": math.pi / 6.0}.get(shape.kind, math.pi / 4.0)
+    return share * x * y * z if shape.kind != "capsule" else math.pi / 4.0 * x * y * (z - x / 3.0)
+
+
+# --- meshes ---
+
+
+@lru_cache(maxsize=64)
+def _mesh(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) and faces (F, 3) of a mesh's file.
+
+    Raises
+    ------
+    BadInput
+        It is missing, cannot be read, or is open.
+    """
+    if not Path(path).is_file():
+        raise BadInput(f"There is no mesh {path}.")
+    spec = mujoco.MjSpec()
+    spec.add_mesh(name="mesh", file=str(Path(path).resolve()), inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
+    spec.worldbody.add_geom(type=_GEOM.mjGEOM_MESH, meshname="mesh")
+    try:
+        model = spec.compile()
+    except ValueError as error:
+        raise BadInput(f"The mesh {path} cannot be read: {' '.join(str(error).split())}.") from None
+    turn = Rotation.from_quat(model.mesh_quat[0], scalar_first=True)
+    vertices, index = np.unique(np.round(model.mesh_vert, 6), axis=0, return_inverse=True)
+    faces = index.reshape(-1)[model.mesh_face]
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    _, uses = np.unique(edges, axis=0, return_counts=True)
+    if (uses % 2).any():
+        raise BadInput(f"The mesh {path} is open: {int((uses % 2).sum())} of its edges have a face on one side only.")
+    return turn.apply(vertices) + model.mesh_pos[0], faces
+
+
+def _add_mesh(spec: mujoco.MjSpec, shape: Shape, name: str) -> str:
+    vertices, _ = _mesh(shape.mesh)
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    spec.add_mesh(
+        name=name,
+        file=str(Path(shape.mesh).resolve()),
+        refpos=(low + high) / 2.0,
+        scale=np.array(shape.size) / np.maximum(high - low, 1e-9),
+    )
+    return name
+
+
+# --- MJCF ---
+
+
+def to_mjcf(scene: Scene, path: str | Path) -> None:
+    """Write a scene as MJCF, atomically: bodies, a floor, and texts with what MuJoCo has no place for.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be written, or a mesh cannot be read.
+    """
+    spec = _floor_spec()
+    add_objects(spec, scene)
+    for thing in scene.objects:
+        kept = thing.model_dump(mode="json", include={"category", "supports", "contains"})
+        spec.add_text(name=_METADATA + thing.id, data=json.dumps(kept))
+    spec.compile()
+    save_bytes(path, spec.to_xml().encode())
+
+
+def _floor_spec() -> mujoco.MjSpec:
+    spec = mujoco.MjSpec()
+    spec.worldbody.add_geom(name="floor", type=_GEOM.mjGEOM_PLANE, size=[0, 0, 1])
+    return spec
+
+
+def from_mjcf(path: str | Path) -> Scene:
+    """Read the bodies of an MJCF as a scene: each that has geoms is an object; planes of the world are the floor.
+
+    A body that moves against another body that moves, or in more than one joint, is none that scenes have.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, or has a body or geom that scenes do not have; the message names it.
+    """
+    try:
+        spec = mujoco.MjSpec.from_file(str(path))
+        model = spec.compile()
+    except (ValueError, FileNotFoundError) as error:
+        raise BadInput(f"{path} is no MJCF that MuJoCo reads: {' '.join(str(error).split())}.") from None
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    texts = {text.name: text.data for text in spec.texts if text.name.startswith(_METADATA)}
+    folder = Path(path).resolve().parent / spec.meshdir
+    things = [
+        _object(model, data, body, {mesh.name: folder / mesh.file for mesh in spec.meshes}, texts, str(path))
+        for body in range(1, model.nbody)
+        if _solid_geoms(model, body)
+    ]
+    return joined(things)
+
+
+def _solid_geoms(model: mujoco.MjModel, body: int) -> list[int]:
+    solid = (model.geom_bodyid == body) & ((model.geom_contype | model.geom_conaffinity) != 0)
+    return np.flatnonzero(solid).tolist()
+
+
+def _object(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    body: int,
+    meshes: dict[str, Path],
+    texts: dict[str, str],
+    file: str,
+) -> SceneObject:
+    name = model.body(body).name
+    object_id = re.sub(r"[^a-z0-9_]", "_", name.lower()) or f"object_{body}"
+    if not object_id[0].isalpha():
+        object_id = f"object_{object_id}"
+    joints = np.flatnonzero(model.jnt_bodyid == body)
+    parent = model.body_parentid[body]
+    if len(joints) > 1 or (len(joints) and model.body_weldid[parent] != 0) or model.body_weldid[parent] != 0:
+        raise BadInput(f"The body '{name}' in {file} moves against another one, or in several joints: give it one.")
+    pose = np.r_[data.xpos[body], data.xquat[body]]
+    movable, articulation = False, None
+    if len(joints):
+        joint = model.joint(joints[0])
+        type_ = mujoco.mjtJoint(int(joint.type[0]))
+        kind = {mujoco.mjtJoint.mjJNT_HINGE: "hinge", mujoco.mjtJoint.mjJNT_SLIDE: "slide"}.get(type_)
+        movable = type_ == mujoco.mjtJoint.mjJNT_FREE
+        if kind is None and not movable:
+            raise BadInput(f"The joint of the body '{name}' in {file} is a ball: scenes have hinges and slides.")
+        if kind is not None:
+            if not model.jnt_limited[joints[0]]:
+                raise BadInput(f"The joint of the body '{name}' in {file} has no range: give it one.")
+            articulation = {
+                "kind": kind,
+                "axis": joint.axis.tolist(),
+                "pos": joint.pos.tolist(),
+                "limits": joint.range.tolist(),
+                "damping": float(joint.damping[0]),
+                "initial": float(model.qpos0[joint.qposadr[0]]),
+            }
+    geoms = _solid_geoms(model, body)
+    first = geoms[0]
+    thing = SceneObject.model_validate(
+        {
+            "category": re.sub(r"[_0-9]+$", "", object_id) or object_id,
+            **json.loads(texts.get(_METADATA + object_id, "{}")),
+            "id": object_id,
+            "pos": pose[:3].tolist(),
+            "quat_wxyz": pose[3:].tolist(),
+            "shapes": [_shape(model, g, meshes, f"{name}' in {file}") for g in geoms],
+            "mass": max(float(model.body_mass[body]), 1e-6),
+            "friction": float(model.geom_friction[first, 0]),
+            "rolling_friction": float(model.geom_friction[first, 2]) if model.geom_condim[first] == 6 else 0.0,
+            "movable": movable,
+            "articulation": articulation,
+            "color": np.clip(model.geom_rgba[first, :3], 0, 1).tolist(),
+        }
+    )
+    if thing.articulation is None:
+        return thing
+    # MuJoCo's pose is that at the start, ours that at 0.
+    back = thing.articulation.model_copy(update={"initial": 0.0})
+    there = articulated(thing.model_copy(update={"articulation": back}), -thing.articulation.initial)
+    return there.model_copy(update={"articulation": thing.articulation})
+
+
+def _shape(model: mujoco.MjModel, geom: int, meshes: dict[str, Path], where: str) -> dict[str, Any]:
+    kinds = {int(value): kind for kind, value in _KINDS.items()}
+    kind = kinds.get(int(model.geom_type[geom]))
+    if kind is None:
+        shown = _GEOM(int(model.geom_type[geom])).name.removeprefix("mjGEOM_").lower()
+        raise BadInput(f"The body '{where} has a geom of the shape {shown}: scenes have {', '.join(_KINDS)}.")
+    pos, quat = model.geom_pos[geom].copy(), Rotation.from_quat(model.geom_quat[geom], scalar_first=True)
+    a, b, c = (2.0 * model.geom_size[geom]).tolist()
+    sizes = {"box": (a, b, c), "cylinder": (a, a, b), "sphere": (a, a, a), "capsule": (a, a, a + b)}
+    if kind != "mesh":
+        turned = quat.as_quat(scalar_first=True).tolist()
+        return {"kind": kind, "size": sizes[kind], "pos": pos.tolist(), "quat_wxyz": turned}
+    mesh = int(model.geom_dataid[geom])
+    path = meshes[model.mesh(mesh).name]
+    _mesh(str(path))
+    # The compiler puts a mesh into its frame of inertia; we have its middle in the file's axes.
+    own = Rotation.from_quat(model.mesh_quat[mesh], scalar_first=True)
+    start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
+    vertices = own.apply(model.mesh_vert[start : start + count])
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    turn = quat * own.inv()
+    return {
+        "kind": kind,
+        "mesh": str(path),
+        "size": (high - low).tolist(),
+        "pos": (pos + turn.apply((low + high) / 2.0)).tolist(),
+        "quat_wxyz": turn.as_quat(scalar_first=True).tolist(),
+    }
+
+
+# --- checks ---
+
+
+def check(scene: Scene, lifted: Collection[str] = (), reached: Collection[str] = (), area: float = 3.0) -> None:
+    """Check that a scene can be: what the robot meets it in, and what it does to it.
+
+    Parameters
+    ----------
+    scene
+        To be checked.
+    lifted
+        Ids of the objects that the robot is to lift.
+    reached
+        Ids of those that its hands are to reach.
+    area
+        m that the robot may get away from its start; 0: any.
+
+    Raises
+    ------
+    BadInput
+        With a sentence for everything that is wrong: objects that stand in each other, in the floor or where the robot
+        starts; one that nothing holds; one too heavy, fixed or out of reach; a mesh that is missing or open.
+    """
+    found = [*_collisions(scene)]
+    found += [reason for object_id in dict.fromkeys(lifted) if (reason := _not_lifted(scene[object_id]))]
+    found += [reason for i in dict.fromkeys((*reached, *lifted)) if (reason := _not_reached(scene, scene[i], area))]
+    if found:
+        raise BadInput(" ".join(found))
+
+
+def _collisions(scene: Scene) -> list[str]:
+    """Sentences on objects in each other, in the floor, in the robot, and on those that hang in the air."""
+    spec = _floor_spec()
+    loose = [
+        articulated(t, _initial(t)).model_copy(update={"articulation": None, "movable": True}) for t in scene.objects
+    ]
+    add_objects(spec, joined(loose))
+    robot = spec.worldbody.add_body(name="robot", pos=[0, 0, _ROBOT_HEIGHT / 2 + 0.01])
+    robot.add_freejoint()
+    robot.add_geom(type=_GEOM.mjGEOM_CYLINDER, size=[_ROBOT_RADIUS, _ROBOT_HEIGHT / 2, 0], conaffinity=OBJECT_BIT)
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    ids = scene.ids
+    found = []
+    for (one, other), depth in sorted(_depths(model, data).items()):
+        if depth > _OVERLAP:
+            names = [ids[i - 1] if 0 < i <= len(ids) else "" for i in (one, other)]
+            if one == 0:
+                found.append(f"The {names[1]} stands {100 * depth:.1f} cm in the floor: raise it.")
+            elif not names[1]:
+                found.append(f"The {names[0]} is where the robot starts: move it {_ROBOT_RADIUS:g} m away.")
+            else:
+                found.append(f"The {names[0]} and the {names[1]} stand {100 * depth:.1f} cm in each other: move one.")
+    if found:
+        return found
+    for i, thing in enumerate(scene.objects):
+        if thing.movable:
+            data.qpos[7 * i + 2] -= _GAP
+            held = any(i + 1 in pair and depth > 0.5 * _GAP for pair, depth in _depths(model, data).items())
+            data.qpos[7 * i + 2] += _GAP
+            if not held:
+                found.append(f"The {thing.id} hangs in the air: put it on something, or set movable to false.")
+    return found
+
+
+def _depths(model: mujoco.MjModel, data: mujoco.MjData) -> dict[tuple[int, int], float]:
+    """Greatest depth in m of pairs of bodies that touch."""
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_comPos(model, data)
+    mujoco.mj_collision(model, data)
+    deepest: dict[tuple[int, int], float] = {}
+    for geoms, distance in zip(data.contact.geom, data.contact.dist, strict=True):
+        one, other = sorted(int(b) for b in model.geom_bodyid[geoms])
+        deepest[one, other] = max(deepest.get((one, other), 0.0), -float(distance))
+    return deepest
+
+
+def _not_lifted(thing: SceneObject) -> str:
+    if not thing.movable:
+        return f"The {thing.id} is fixed: it cannot be lifted."
+    if thing.mass > MAX_LIFTED_MASS:
+        return f"The {thing.id} weighs {thing.mass:g} kg: the robot lifts {MAX_LIFTED_MASS:g} kg at most."
+    return ""
+
+
+def _not_reached(scene: Scene, thing: SceneObject, area: float) -> str:
+    corners = thing.corners
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    if low[2] > MAX_HEIGHT:
+        return f"The {thing.id} is out of reach: it is {low[2]:.2f} m high, and hands reach up to {MAX_HEIGHT:g} m."
+    away = float(np.linalg.norm(np.maximum(np.maximum(low[:2], -high[:2]), 0.0)))
+    if away > area + MAX_DEPTH and area > 0.0:
+        return f"The {thing.id} is out of reach: it is {away:.1f} m away, and the robot may go {area:g} m."
+    for other in scene.objects:
+        if other.supports and other.id != thing.id:
+            under = other.corners
+            from_edges = np.minimum(high - under.min(axis=0), under.max(axis=0) - low)[:2].min()
+            if low[2] >= under[:, 2].min() and from_edges - (high - low)[:2].min() > MAX_DEPTH:
+                return (
+                    f"The {thing.id} is out of reach: it stands {from_edges - (high - low)[:2].min():.2f} m from the "
+                    f"edge of the {other.id}, and hands reach {MAX_DEPTH:g} m over it."
+                )
+    return ""

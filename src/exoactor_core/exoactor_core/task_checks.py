@@ -1,0 +1,282 @@
+"""Was the task done? What is asked of the scene and the robot in the end, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.contacts import BODY_PARTS, BodyPart
+from exoactor_core.errors import BadInput
+from exoactor_core.scene import Scene, SceneObject, Shape
+
+CheckKind = Literal[
+    "in", "on", "at", "lifted", "moved", "turned", "opened", "touched", "kicked", "sat", "stands", "robot_near"
+]
+
+_USUAL = {
+    "in": (0.0, 0.01), "on": (0.0, 0.02), "at": (0.0, 0.10), "lifted": (0.05, 0.0), "moved": (0.10, 0.0),
+    "turned": (0.35, 0.0), "opened": (0.5, 0.0), "touched": (1.0, 0.0), "kicked": (0.20, 0.0), "sat": (100.0, 0.0),
+    "stands": (0.0, 0.35), "robot_near": (0.0, 0.6),
+}  # fmt: skip
+"""Amount and tolerance of a check that does not say."""
+_HELD = 0.3  # s for which an object is lifted, or sat on
+_STANDING_PELVIS = 0.6  # m, of a robot that stands upright
+_UNIT = {"turned": "rad", "touched": "N", "sat": "N", "stands": "rad"}
+
+
+class Check(BaseModel):
+    """One thing that a task is to bring about.
+
+    ======== =================================================== =======================
+    kind     passed where                                        figure
+    ======== =================================================== =======================
+    in       the object's middle ends inside the target          m that it is outside
+    on       it ends standing on the target ("": the floor)      m beside or above it
+    at       it ends at ``place``, or at the target              m from there
+    lifted   it was ``amount`` m higher for 0.3 s                m
+    moved    it ends ``amount`` m away (along ``place``)         m
+    turned   it ends turned ``amount`` rad about the vertical    rad
+    opened   its articulation ends ``amount`` further            rad or m
+    touched  a body part pressed on it with ``amount`` N         N, over 20 ms
+    kicked   a foot touched it, and it moved ``amount`` m        m
+    sat      the seat pressed on it with ``amount`` N for 0.3 s  N
+    stands   it, or the robot, ends within ``tolerance`` upright rad
+    robot_near  the robot ends within ``tolerance`` of it        m
+    ======== =================================================== =======================
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    kind: CheckKind
+    object: str = ""
+    """Id; empty: the robot (of `stands` and `at`)."""
+    target: str = ""
+    """Id of another object; empty: the floor (of `on`), or none."""
+    amount: float | None = Field(None, ge=0.0)
+    """In the unit of the figure; None: usual."""
+    tolerance: float | None = Field(None, ge=0.0)
+    """Likewise."""
+    place: tuple[float, float] | None = None
+    """x, y: of `at` where it is to end, m; of `moved` a direction."""
+    body: BodyPart | None = None
+    """Of `touched`: by which part; None: by any."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What objects and robot did, T frames."""
+
+    scene: Scene
+    fps: float
+    poses: np.ndarray
+    """(T, n, 7) m and w, x, y, z of the objects in the world, in the scene's order."""
+    root: np.ndarray
+    """(T, 7) of the robot's pelvis."""
+    forces: np.ndarray | None = None
+    """(T, n, len(BODY_PARTS)) N, normal force of each body part on each object, mean over the frame; None: unknown."""
+
+    def path(self, object_id: str) -> np.ndarray:
+        """(T, 7) of an object, of the robot's pelvis where the id is empty; raises `BadInput` on an unknown id."""
+        if not object_id:
+            return self.root
+        self.scene[object_id]
+        return self.poses[:, self.scene.ids.index(object_id)]
+
+    def pressed(self, object_id: str, parts: Sequence[str]) -> np.ndarray:
+        """(T,) N with which body parts press on an object."""
+        if self.forces is None:
+            raise BadInput("The forces on the objects are not known.")
+        chosen = [BODY_PARTS.index(part) for part in parts]
+        return self.forces[:, self.scene.ids.index(object_id)][:, chosen].sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a check."""
+
+    check: Check
+    figure: float
+    passed: bool
+    sentence: str
+
+    def data(self) -> dict[str, Any]:
+        """JSON-ready, for a report."""
+        wanted = self.check.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return {**wanted, "figure": self.figure, "passed": self.passed, "sentence": self.sentence}
+
+
+def evaluate(checks: Sequence[Check], rollout: Rollout) -> list[Result]:
+    """Evaluate checks on what happened.
+
+    Raises
+    ------
+    BadInput
+        A check names an object that the scene lacks, lacks what its kind needs, or wants forces that are not known.
+    """
+    return [_evaluated(check, rollout) for check in checks]
+
+
+def _evaluated(check: Check, rollout: Rollout) -> Result:
+    usual_amount, usual_tolerance = _USUAL[check.kind]
+    amount = usual_amount if check.amount is None else check.amount
+    tolerance = usual_tolerance if check.tolerance is None else check.tolerance
+    if not check.object and check.kind not in ("stands", "at"):
+        raise BadInput(f"The check '{check.kind}' needs an object.")
+    figure = _FIGURES[check.kind](check, rollout)
+    at_most = check.kind in ("in", "on", "at", "stands", "robot_near")
+    if check.kind == "stands" and not check.object and rollout.root[-1, 2] < _STANDING_PELVIS:
+        figure = max(figure, np.pi / 2)
+    if check.kind == "kicked" and not rollout.pressed(check.object, ("left_foot", "right_foot")).any():
+        figure = 0.0
+    passed = figure <= tolerance if at_most else figure >= amount - tolerance
+    unit = _UNIT.get(check.kind, "m")
+    if check.kind == "opened" and (joint := rollout.scene[check.object].articulation) and joint.kind == "hinge":
+        unit = "rad"
+    limit = f"at most {tolerance:.3g}" if at_most else f"at least {amount - tolerance:.3g}"
+    there = "its place" if check.place else f"the {check.target or 'floor'}"
+    said = _SENTENCES[check.kind].format(object=check.object or "robot", there=there, figure=f"{figure:.3g} {unit}")
+    return Result(check, float(figure), bool(passed), f"{said}; {limit} {unit} is asked for.")
+
+
+_SENTENCES = {
+    "in": "The {object} is {figure} outside {there}",
+    "on": "The {object} is {figure} off {there}",
+    "at": "The {object} is {figure} from {there}",
+    "lifted": "The {object} was lifted by {figure}",
+    "moved": "The {object} was moved by {figure}",
+    "turned": "The {object} was turned by {figure}",
+    "opened": "The {object} was opened by {figure}",
+    "touched": "The {object} was touched with {figure}",
+    "kicked": "The {object} was kicked {figure} far",
+    "sat": "The {object} was sat on with {figure}",
+    "stands": "The {object} is {figure} off upright",
+    "robot_near": "The robot is {figure} from the {object}",
+}
+
+
+def _bounds(thing: SceneObject, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    corners = thing.at(pose).corners
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def _middle(thing: SceneObject, path: np.ndarray) -> np.ndarray:
+    """(T, 3) m, the middle of the object."""
+    turns = Rotation.from_quat(path[:, 3:], scalar_first=True)
+    return path[:, :3] + turns.apply(thing.bounds.mean(axis=0))
+
+
+def _place(rollout: Rollout, object_id: str) -> np.ndarray:
+    """(T, 3) m."""
+    path = rollout.path(object_id)
+    return _middle(rollout.scene[object_id], path) if object_id else path[:, :3]
+
+
+def _outside(check: Check, rollout: Rollout) -> float:
+    target = rollout.scene[check.target]
+    pose = rollout.path(check.target)[-1]
+    point = Rotation.from_quat(pose[3:], scalar_first=True).inv().apply(_place(rollout, check.object)[-1] - pose[:3])
+    low, high = target.bounds
+    return float(np.maximum(np.maximum(low - point, point - high), 0.0).max())
+
+
+def _above(check: Check, rollout: Rollout) -> float:
+    low, _ = _bounds(rollout.scene[check.object], rollout.path(check.object)[-1])
+    if not check.target:
+        return abs(float(low[2]))
+    under_low, under_high = _bounds(rollout.scene[check.target], rollout.path(check.target)[-1])
+    middle = _place(rollout, check.object)[-1]
+    beside = np.maximum(np.maximum(under_low - middle, middle - under_high), 0.0)[:2].max()
+    return float(max(beside, abs(low[2] - _top_under(rollout, check, under_high[2]))))
+
+
+def _top_under(rollout: Rollout, check: Check, top: float) -> float:
+    """Height in m of the surface of the target that the object may stand on: the highest that is not above it.
+
+    A shelf has several, a chair's seat is lower than its back.
+    """
+    target = rollout.scene[check.target].at(rollout.path(check.target)[-1])
+    low, _ = _bounds(rollout.scene[check.object], rollout.path(check.object)[-1])
+    tops = [_highest(target, shape) for shape in target.shapes]
+    return min(tops, key=lambda height: abs(height - low[2]), default=top)
+
+
+def _highest(thing: SceneObject, shape: Shape) -> float:
+    """Height in m of the top of one of its shapes."""
+    half = np.abs((thing.rotation * shape.rotation).as_matrix()[2]) @ shape.size / 2.0
+    return float(thing.pos[2] + thing.rotation.apply(shape.pos)[2] + half)
+
+
+def _from_place(check: Check, rollout: Rollout) -> float:
+    here = _place(rollout, check.object)[-1, :2]
+    if check.place is None and not check.target:
+        raise BadInput("The check 'at' needs a place or a target.")
+    there = np.array(check.place) if check.place else _place(rollout, check.target)[-1, :2]
+    return float(np.linalg.norm(here - there))
+
+
+def _risen(check: Check, rollout: Rollout) -> float:
+    height = _place(rollout, check.object)[:, 2]
+    return _sustained(height - height[0], rollout.fps)
+
+
+def _sustained(values: np.ndarray, fps: float) -> float:
+    """The greatest value that is kept for `_HELD` s."""
+    width = min(len(values), max(1, round(_HELD * fps)))
+    return float(np.lib.stride_tricks.sliding_window_view(values, width).min(axis=1).max())
+
+
+def _shift(check: Check, rollout: Rollout) -> float:
+    place = _place(rollout, check.object)[:, :2]
+    moved = place[-1] - place[0]
+    if check.place is None:
+        return float(np.linalg.norm(moved))
+    return float(moved @ check.place / np.linalg.norm(check.place))
+
+
+def _turned(check: Check, rollout: Rollout) -> float:
+    turn = Rotation.from_quat(rollout.path(check.object)[[0, -1], 3:], scalar_first=True)
+    return float(abs((turn[1] * turn[0].inv()).as_rotvec()[2]))
+
+
+def _opened(check: Check, rollout: Rollout) -> float:
+    joint = rollout.scene[check.object].articulation
+    if joint is None:
+        raise BadInput(f"The {check.object} cannot be opened: it has no articulation.")
+    first, last = rollout.path(check.object)[[0, -1]]
+    axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
+    turn = Rotation.from_quat(first[3:], scalar_first=True)
+    if joint.kind == "slide":
+        return float(abs(turn.apply(axis) @ (last[:3] - first[:3])))
+    return float(abs((turn.inv() * Rotation.from_quat(last[3:], scalar_first=True)).as_rotvec() @ axis))
+
+
+def _touched(check: Check, rollout: Rollout) -> float:
+    return float(rollout.pressed(check.object, (check.body,) if check.body else BODY_PARTS).max())
+
+
+def _sat(check: Check, rollout: Rollout) -> float:
+    return _sustained(rollout.pressed(check.object, ("seat",)), rollout.fps)
+
+
+def _tilt(check: Check, rollout: Rollout) -> float:
+    path = rollout.path(check.object)
+    ups = Rotation.from_quat(path[:, 3:], scalar_first=True).as_matrix()[:, :, 2]
+    upright = ups[0] if check.object else np.array([0.0, 0.0, 1.0])
+    return float(np.arccos(np.clip(ups[-1] @ upright, -1.0, 1.0)))
+
+
+def _robot_away(check: Check, rollout: Rollout) -> float:
+    low, high = _bounds(rollout.scene[check.object], rollout.path(check.object)[-1])
+    here = rollout.root[-1, :2]
+    return float(np.linalg.norm(np.maximum(np.maximum(low[:2] - here, here - high[:2]), 0.0)))
+
+
+_FIGURES = {
+    "in": _outside, "on": _above, "at": _from_place, "lifted": _risen, "moved": _shift, "turned": _turned,
+    "opened": _opened, "touched": _touched, "kicked": _shift, "sat": _sat, "stands": _tilt, "robot_near": _robot_away,
+}  # fmt: skip
