@@ -1,10 +1,12 @@
-"""Backend ``mediapipe``: the person's motion from MediaPipe's landmarks and one fit of SMPL-X over all frames."""
+"""The person's motion from a detector's landmarks and one fit of SMPL-X over all frames; backend ``mediapipe``."""
 
 from __future__ import annotations
 
+import inspect
+from abc import abstractmethod
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 from annotated_types import Interval
@@ -25,19 +27,20 @@ from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.landmark_tracking import detect
 
 
-class MediapipeEstimator(Estimator):
+class VideoEstimator(Estimator):
     """Video -> Estimate, for one person before a camera that stands still and may turn, on a flat floor.
+
+    The detector is a subclass's. A subclass's constructor takes its own options and passes the others on as
+    ``**common``; its signature and its documentation then name those, too.
 
     Parameters
     ----------
     body_model
         Path of a licensed SMPL-X npz; empty: the project's own neutral body.
     person_height
-        Stature of the person in m; it sets the scale of the motion, since an image cannot tell it.
+        Stature of the person in m; it sets the scale of the motion, since an image cannot show it.
     fov_deg
         Horizontal field of view in degrees that is assumed where the video does not state its camera.
-    model_complexity
-        MediaPipe's landmark model: 0 light, 1 full, 2 heavy (only 1 comes with the package).
     min_confidence
         Detection confidence in [0, 1] below which a frame counts as empty.
     min_found
@@ -48,8 +51,6 @@ class MediapipeEstimator(Estimator):
         Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
     max_seconds
         Length of video that is taken, in s.
-    hands
-        Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
     streaming
         Give the motion out in segments, each within two seconds of video, while the rest is still being looked at; a
         segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
@@ -58,7 +59,7 @@ class MediapipeEstimator(Estimator):
         Look in the background whether the camera turns; without, it is taken as still.
     min_quality, max_reprojection, max_skate, max_jerk, max_speed
         What a clip must keep to be handed on: least mean confidence in [0, 1], largest mean distance of the body from
-        what was seen as a share of the person's height in view, largest mean slide of standing feet in mm per frame at
+        the landmarks as a share of the person's height in view, largest mean slide of standing feet in mm per frame at
         30 frames per second, largest mean jerk of the joints in m/s^3, largest speed of the pelvis in m/s.
     """
 
@@ -67,13 +68,11 @@ class MediapipeEstimator(Estimator):
         body_model: str = "",
         person_height: Annotated[float, Interval(ge=0.5, le=2.5)] = 1.70,
         fov_deg: Annotated[float, Interval(ge=5.0, le=150.0)] = 55.0,
-        model_complexity: Annotated[int, Interval(ge=0, le=2)] = 1,
         min_confidence: Share = 0.5,
         min_found: Share = 0.5,
         iterations: Annotated[int, Interval(ge=2, le=1000)] = 24,
         person: str = "largest",
         max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0)] = 120.0,
-        hands: bool = True,
         streaming: bool = False,
         moving_camera: bool = True,
         min_quality: Share = 0.3,
@@ -89,16 +88,32 @@ class MediapipeEstimator(Estimator):
         if iterations < 2:
             raise BadInput(f"iterations is {iterations}, but it must be 2 or more.")
         self.body = BodyModel.load(body_model or None)
-        self.person_height, self.fov_deg, self.min_found = person_height, fov_deg, min_found
-        self.person, self.max_seconds, self.hands = Follower(person).choice, max_seconds, hands
+        self.person_height, self.fov_deg = person_height, fov_deg
+        self.min_confidence, self.min_found = min_confidence, min_found
+        self.person, self.max_seconds = Follower(person).choice, max_seconds
         self.moving_camera, self.streaming = moving_camera, streaming
-        self.model_complexity, self.min_confidence = model_complexity, min_confidence
         self.limits = Limits(min_quality, max_reprojection, max_skate, max_jerk, max_speed)
         self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the signature and the documentation of the constructor end with the common options."""
+        super().__init_subclass__(**kwargs)
+        own, common = inspect.signature(cls.__init__), inspect.signature(VideoEstimator.__init__)
+        options = {p.name: p for s in (own, common) for p in s.parameters.values() if p.kind is not p.VAR_KEYWORD}
+        cls.__init__.__signature__ = own.replace(parameters=list(options.values()))  # type: ignore[attr-defined]
+        cls.__init__.__annotations__ = get_type_hints(VideoEstimator.__init__, include_extras=True) | {
+            name: hint for name, hint in cls.__init__.__annotations__.items() if name in options
+        }
+        shared = inspect.cleandoc(VideoEstimator.__doc__ or "").partition("Parameters\n----------\n")[2]
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n{shared}"
+
+    @abstractmethod
     def open_detector(self) -> Detector:
-        """Load what finds the person."""
-        return MediapipeDetector(self.model_complexity, self.min_confidence)
+        """Load the detector."""
+
+    def open_hand_finder(self, fps: float) -> HandFinder | None:
+        """Load a detector of the hands' landmarks in a video; None: there is none, or the detector finds them."""
+        return None
 
     def __call__(self, video: Video, progress: Progress = no_progress, on_segment: OnSegment | None = None) -> Estimate:
         """Estimate the motion.
@@ -117,7 +132,7 @@ class MediapipeEstimator(Estimator):
         BadInput
             The video is damaged, too long or cut too often, or no whole, upright person is in most of its frames.
         Missing
-            MediaPipe or its model is not installed.
+            The detector or its model is not installed.
         Refused
             The estimated motion is beyond the limits.
         """
@@ -127,8 +142,9 @@ class MediapipeEstimator(Estimator):
         turning = CameraMotion(video.fps, pinhole, known) if self.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
-            every = round(video.fps / HAND_SEARCH_RATE)
-            hands = stack.enter_context(closing(HandFinder(every))) if self.hands else None
+            hands = self.open_hand_finder(video.fps)
+            if hands is not None:
+                stack.enter_context(closing(hands))
             if self.streaming:
                 source = MotionStream(
                     detector, video.fps, camera, video.width, video.height, self.body, self.person_height, self.person,
@@ -162,6 +178,35 @@ class MediapipeEstimator(Estimator):
                 f"A person was found in {count} of {len(seen)} frames, too few to follow: "
                 "use a video that shows one whole person most of the time."
             )
+
+
+class MediapipeEstimator(VideoEstimator):
+    """Video -> Estimate by MediaPipe's landmarks, on the CPU.
+
+    Parameters
+    ----------
+    model_complexity
+        MediaPipe's landmark model: 0 light, 1 full, 2 heavy (only 1 comes with the package).
+    hands
+        Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
+    """
+
+    def __init__(
+        self,
+        model_complexity: Annotated[int, Interval(ge=0, le=2)] = 1,
+        hands: bool = True,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.model_complexity, self.hands = model_complexity, hands
+
+    def open_detector(self) -> Detector:
+        """Load MediaPipe's models."""
+        return MediapipeDetector(self.model_complexity, self.min_confidence)
+
+    def open_hand_finder(self, fps: float) -> HandFinder | None:
+        """Load MediaPipe's hand model."""
+        return HandFinder(round(fps / HAND_SEARCH_RATE)) if self.hands else None
 
 
 def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:

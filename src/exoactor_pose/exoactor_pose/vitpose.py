@@ -18,11 +18,10 @@ from annotated_types import Interval
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.hub import hub_is_there
 from exoactor_core.optional import missing_extra
-from exoactor_core.stages import Share
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.detectors import Detector, Pose
 from exoactor_pose.detection.people import Person
-from exoactor_pose.estimator import MediapipeEstimator
+from exoactor_pose.estimator import VideoEstimator
 
 WHOLE_BODY_KEYPOINTS, BODY_KEYPOINTS = 133, 17
 FIRST_HAND_KEYPOINTS = (91, 112)
@@ -202,8 +201,8 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__).split(". ")[0].rstrip(" .:")
 
 
-class VitposeEstimator(MediapipeEstimator):
-    """Video -> Estimate as backend mediapipe, with ViTPose's landmarks: better ones where a GPU is there.
+class VitposeEstimator(VideoEstimator):
+    """Video -> Estimate by ViTPose's landmarks: better ones where a GPU is there.
 
     Parameters
     ----------
@@ -215,28 +214,6 @@ class VitposeEstimator(MediapipeEstimator):
         cpu, cuda, or auto.
     batch
         Frames at once.
-    body_model
-        Path of a licensed SMPL-X npz; empty: the project's own neutral body.
-    person_height
-        Stature of the person in m; it sets the scale of the motion, since an image cannot tell it.
-    fov_deg
-        Horizontal field of view in degrees that is assumed where the video does not state its camera.
-    min_confidence
-        Detection confidence in [0, 1] below which nobody is there.
-    min_found
-        Share of frames in which the person must be found.
-    iterations
-        Steps of the fit at most; it ends before when nothing changes any more.
-    person
-        Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
-    max_seconds
-        Length of video that is taken, in s.
-    streaming
-        Give the motion out in segments while the rest is still being looked at; see backend mediapipe.
-    moving_camera
-        Look whether the camera turns, by what is behind the person; without, it is taken as still.
-    min_quality, max_reprojection, max_skate, max_jerk, max_speed
-        What a clip must keep to be handed on; see backend mediapipe.
     """
 
     def __init__(
@@ -245,29 +222,9 @@ class VitposeEstimator(MediapipeEstimator):
         pose_model: str = "usyd-community/vitpose-plus-base",
         device: str = "auto",
         batch: Annotated[int, Interval(ge=1, le=1024)] = 8,
-        body_model: str = "",
-        person_height: Annotated[float, Interval(ge=0.5, le=2.5)] = 1.70,
-        fov_deg: Annotated[float, Interval(ge=5.0, le=150.0)] = 55.0,
-        min_confidence: Share = 0.5,
-        min_found: Share = 0.5,
-        iterations: Annotated[int, Interval(ge=2, le=1000)] = 24,
-        person: str = "largest",
-        max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0)] = 120.0,
-        streaming: bool = False,
-        moving_camera: bool = True,
-        min_quality: Share = 0.3,
-        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07,
-        max_skate: Annotated[float, Interval(ge=0.0, le=1e6)] = 15.0,
-        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6)] = 150.0,
-        max_speed: Annotated[float, Interval(ge=0.0, le=1e6)] = 10.0,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            body_model, person_height, fov_deg, min_confidence=min_confidence, min_found=min_found,
-            iterations=iterations, person=person, max_seconds=max_seconds, hands=False, streaming=streaming,
-            moving_camera=moving_camera,
-            min_quality=min_quality, max_reprojection=max_reprojection, max_skate=max_skate, max_jerk=max_jerk,
-            max_speed=max_speed,
-        )  # fmt: skip
+        super().__init__(**common)
         self.person_model, self.pose_model, self.device, self.batch = person_model, pose_model, device, batch
 
     def open_detector(self) -> Detector:
