@@ -32,6 +32,7 @@ import numpy as np
 import pinocchio as pin
 from scipy.spatial.transform import Rotation, Slerp
 
+from exoactor_core.arrays import interpolate
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_npz, read_text, save_bytes, save_npz
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -169,16 +170,13 @@ def resample_robot(motion: RobotMotion, fps: float) -> RobotMotion:
         return RobotMotion(fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.contacts)
     old = np.arange(len(motion)) / motion.fps
     new = np.minimum(np.arange(int(np.floor(old[-1] * fps + 1e-6)) + 1) / fps, old[-1])
-
-    def linear(values: np.ndarray) -> np.ndarray:
-        return np.stack([np.interp(new, old, column) for column in values.T], axis=1)
-
     turn = Slerp(old, Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True))(new)
     quat = turn.as_quat(scalar_first=True)
     quat *= np.cumprod(np.r_[1.0, np.where(np.sum(quat[1:] * quat[:-1], axis=1) < 0, -1.0, 1.0)])[:, None]
     nearest = np.rint(new * motion.fps).astype(int).clip(0, len(old) - 1)
     contacts = None if motion.contacts is None else motion.contacts[nearest]
-    return RobotMotion(fps, linear(motion.root_pos), quat, linear(motion.joint_pos), contacts)
+    root_pos, joint_pos = (interpolate(new, old, values) for values in (motion.root_pos, motion.joint_pos))
+    return RobotMotion(fps, root_pos, quat, joint_pos, contacts)
 
 
 # --- GMR --------------------------------------------------------------------------------------------------------------

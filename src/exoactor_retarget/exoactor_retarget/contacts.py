@@ -8,20 +8,15 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from exoactor_core.arrays import true_runs
 from exoactor_retarget.human import Posture
-
-
-def intervals(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of True in a mask (T,), as (first, last + 1)."""
-    edges = np.flatnonzero(np.diff(np.r_[0, np.asarray(mask, dtype=np.int8), 0]))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def without_short(mask: np.ndarray, frames: int) -> np.ndarray:
     """Fill gaps, then drop runs, that are shorter than ``frames`` and touch neither end of the motion."""
     out = np.array(mask, dtype=bool)
     for value in (False, True):
-        for a, b in intervals(out == value):
+        for a, b in true_runs(out == value):
             if b - a < frames and a > 0 and b < len(out):
                 out[a:b] = not value
     return out
@@ -52,7 +47,7 @@ def detect(points: np.ndarray, fps: float, options: Mapping[str, float]) -> np.n
     contact = np.zeros(on.shape, dtype=bool)
     frames = max(1, round(options["shortest"] * fps))
     for k in range(on.shape[1]):
-        for a, b in intervals(keep[:, k]):  # a run that is allowed to touch touches from its first sure frame
+        for a, b in true_runs(keep[:, k]):  # a run that is allowed to touch touches from its first sure frame
             sure = np.flatnonzero(on[a:b, k])
             if len(sure):
                 contact[a + sure[0] : b, k] = True

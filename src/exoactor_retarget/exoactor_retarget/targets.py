@@ -9,7 +9,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_retarget.contacts import foot_contacts, intervals, without_short
+from exoactor_core.arrays import true_runs
+from exoactor_retarget.contacts import foot_contacts, without_short
 from exoactor_retarget.human import Posture
 from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import SIDES, Model
@@ -96,12 +97,12 @@ def _headed(yaw: np.ndarray) -> np.ndarray:
 def _bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """Move a signal so that it equals ``locked`` while in contact, and keeps its own shape between contacts."""
     shift = np.zeros_like(raw)
-    runs = intervals(contact)
+    runs = true_runs(contact)
     if not runs:
         return raw
     for a, b in runs:
         shift[a:b] = locked[a:b] - raw[a:b]
-    for a, b in intervals(~contact):
+    for a, b in true_runs(~contact):
         before = shift[a - 1] if a > 0 else shift[b]
         after = shift[b] if b < len(raw) else shift[a - 1]
         share = _smoothstep((np.arange(a, b) - a + 1) / (b - a + 1)).reshape(-1, *[1] * (raw.ndim - 1))
@@ -112,7 +113,7 @@ def _bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndar
 def _settled(contact: np.ndarray, pos: np.ndarray, yaw: np.ndarray, fps: float, shortest: float) -> np.ndarray:
     """Contact (T,) without the frames in which the foot slides or pivots far."""
     out = contact.copy()
-    for a, b in intervals(contact):
+    for a, b in true_runs(contact):
         for values, most, fast in ((pos[a:b, :2], _SLIDES, _SLIDING), (yaw[a:b, None], _PIVOTS, _PIVOTING)):
             if b - a > 2 and np.linalg.norm(np.ptp(values, axis=0)) > most:
                 smooth = gaussian_filter1d(values, 0.06 * fps, axis=0, mode="nearest")
@@ -160,7 +161,7 @@ def _planted(
     yaw = np.unwrap(_lateral(rot[:, :, 1]))
     tilt = log(_headed(-yaw) @ rot)
     locked_pos, locked_yaw = pos.copy(), yaw.copy()
-    for a, b in intervals(contact):
+    for a, b in true_runs(contact):
         if stand is not None and a < at < b:
             locked_pos[a:b, :2] = stand[0]
             locked_yaw[a:b] = yaw[at] + (stand[1] - yaw[at] + np.pi) % (2 * np.pi) - np.pi
@@ -175,7 +176,7 @@ def _planted(
     # Tilt grows from zero with the time from the nearest contact.
     frames = np.arange(len(pos))
     away = np.full(len(pos), np.inf)
-    for a, b in intervals(contact):
+    for a, b in true_runs(contact):
         away = np.minimum(away, np.maximum(np.maximum(a - frames, frames - b + 1), 0))
     share = _smoothstep(away / max(0.12 * fps, 1.0))
     matrix = _headed(yaw) @ Rotation.from_rotvec(tilt * share[:, None]).as_matrix()

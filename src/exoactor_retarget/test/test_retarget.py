@@ -9,12 +9,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from exoactor_core import robot
+from exoactor_core.arrays import true_runs
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Cancelled
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_pose.importers import load_human
 from exoactor_retarget.collision import distances
-from exoactor_retarget.contacts import detect, ground, intervals, without_short
+from exoactor_retarget.contacts import detect, ground, without_short
 from exoactor_retarget.human import posture, resample
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.metrics import key_bodies, sole_corners
@@ -300,8 +301,8 @@ def test_options_are_checked(tmp_path):
 
 def test_intervals_and_short_runs():
     mask = np.array([1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0], dtype=bool)
-    assert intervals(mask) == [(0, 2), (3, 6), (9, 10)]
-    assert intervals(without_short(mask, 2)) == [(0, 6)]
+    assert true_runs(mask) == [(0, 2), (3, 6), (9, 10)]
+    assert true_runs(without_short(mask, 2)) == [(0, 6)]
 
 
 def test_contacts_are_detected():

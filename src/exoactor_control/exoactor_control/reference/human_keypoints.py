@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor_control.rotations import about_z
+from exoactor_core.arrays import interpolate
 from exoactor_core.body import HUMAN_JOINT_NAMES, BodyModel
 from exoactor_core.motion import HumanMotion
 
@@ -41,9 +42,9 @@ class Human:
         local = np.einsum("tji,tkj->tki", turned.as_matrix(), world - world[:, :1]).reshape(len(motion), -1)
         t = np.arange(len(motion)) / motion.fps
         times = np.clip(times, 0.0, t[-1])
-        joints = np.stack([np.interp(times, t, column) for column in local.T], axis=1)
+        joints = interpolate(times, t, local)
         root = Slerp(t, turned)(times) if len(t) > 1 else turned[np.zeros(len(times), dtype=int)]
-        hands = np.stack([np.interp(times, t, side) for side in hand_openness(motion.hand_pose).T], axis=1)
+        hands = interpolate(times, t, hand_openness(motion.hand_pose))
         return cls(joints.reshape(-1, NUM_HUMAN_JOINTS, 3), root.as_matrix(), hands)
 
     def __getitem__(self, i: int) -> Human:

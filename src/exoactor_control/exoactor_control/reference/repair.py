@@ -11,6 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import true_runs
 from exoactor_core.errors import Refused
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, forward_kinematics, sole_points
@@ -162,8 +163,7 @@ def flight(motion: RobotMotion) -> np.ndarray:
         return height
     others = forward_kinematics(motion, tuple(_REACH))[..., 2] - np.array(list(_REACH.values()))
     last = len(lowest) - 1
-    up = np.flatnonzero(np.diff(np.r_[False, lowest > LOW_FLIGHT, False]))
-    for start, end in zip(up[::2], up[1::2], strict=True):
+    for start, end in true_runs(lowest > LOW_FLIGHT):
         lands = (end - start) / motion.fps <= _LONGEST_FLIGHT and start > 0 and end <= last
         if not lands or others[start:end].min() <= 0.0:
             continue

@@ -20,6 +20,7 @@ from exoactor_control.reference.repair import (
     trim_outlier_ends,
 )
 from exoactor_control.rotations import from_roll_pitch_yaw
+from exoactor_core.arrays import interpolate
 from exoactor_core.errors import Refused
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
@@ -161,7 +162,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     placed, dropped, done = set_on_floor(RobotMotion(POLICY_RATE, pos, quat, joints, contacts))
     times = first / motion.fps + np.arange(dropped, len(pos)) / POLICY_RATE
     if motion.correction is not None:
-        placed = replace(placed, correction=_lerp(times, np.arange(len(motion)) / motion.fps, motion.correction))
+        placed = replace(placed, correction=interpolate(times, np.arange(len(motion)) / motion.fps, motion.correction))
     person = None if human is None else Human.sample(human, times)
     given = RobotMotion(
         POLICY_RATE, *(a[dropped:] for a in (pos - [0.0, 0.0, floor_level(untouched)], quat, untouched.joint_pos))
@@ -176,11 +177,7 @@ def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) 
     t = np.arange(len(pos)) / fps
     new = np.arange(int(t[-1] * POLICY_RATE + 1e-6) + 1) / POLICY_RATE
     turned = Slerp(t, Rotation.from_quat(quat, scalar_first=True))(np.minimum(new, t[-1]))
-    return _lerp(new, t, pos), turned.as_quat(scalar_first=True), _lerp(new, t, joints)
-
-
-def _lerp(new: np.ndarray, t: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.stack([np.interp(new, t, column) for column in values.T], axis=1)
+    return interpolate(new, t, pos), turned.as_quat(scalar_first=True), interpolate(new, t, joints)
 
 
 def lowered(motion: RobotMotion, share: float) -> RobotMotion:
@@ -219,7 +216,8 @@ def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarr
     if motion.contacts is None:
         return None
     contacts = motion.contacts[first:]
-    return np.clip(_lerp(np.arange(frames) / POLICY_RATE, np.arange(len(contacts)) / motion.fps, contacts), 0.0, 1.0)
+    times, known = np.arange(frames) / POLICY_RATE, np.arange(len(contacts)) / motion.fps
+    return np.clip(interpolate(times, known, contacts), 0.0, 1.0)
 
 
 @dataclass(frozen=True)

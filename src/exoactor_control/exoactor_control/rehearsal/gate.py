@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from exoactor_core.arrays import true_runs
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, self_collision_depth, sole_points
 from exoactor_core.stages import Metrics
@@ -172,9 +173,5 @@ def _off_floor(reference: RobotMotion) -> str:
 
 def _longest(true: np.ndarray) -> tuple[int, int]:
     """Beginning and length of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.r_[0, true.astype(int), 0]))
-    if not len(edges):
-        return 0, 0
-    starts, lengths = edges[::2], np.diff(edges)[::2]
-    i = int(lengths.argmax())
-    return int(starts[i]), int(lengths[i])
+    start, end = max(true_runs(true), key=lambda run: run[1] - run[0], default=(0, 0))
+    return start, end - start

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
+from exoactor_core.arrays import interpolate
 from exoactor_core.body import STATURE, BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
@@ -106,9 +107,7 @@ def without_gaps(person: Person) -> Person:
         return person
 
     def linear(values: np.ndarray | None) -> np.ndarray | None:
-        if values is None:
-            return None
-        return np.stack([np.interp(every, frames, column) for column in values.T], axis=1)
+        return None if values is None else interpolate(every, frames, values)
 
     def turning(axis_angle: np.ndarray | None) -> np.ndarray | None:
         if axis_angle is None:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import median_filter
 
+from exoactor_core.arrays import true_runs
 from exoactor_core.errors import BadInput
 from exoactor_pose.detection.people import MAX_HIP_SPEED
 
@@ -118,7 +119,7 @@ def longest_stretch(
         if changed[t] == CERTAIN_CUT or not _steady(image, found, sizes, t, fps)
     }
     cuts.discard(0)
-    empty = runs(~found)
+    empty = true_runs(~found)
     long = [(a, b) for a, b in empty if (b - a) / fps > MAX_GAP_SECONDS]
     edges = sorted({0, len(found), *cuts, *(edge for run in long for edge in run)})
     parts = [(a, b) for a, b in pairwise(edges) if found[a:b].any()]
@@ -179,12 +180,6 @@ def _steady(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, t: int, fps
     a, b = before[-1], after[0]
     moved = np.linalg.norm(image[b, :, :2] - image[a, :, :2], axis=-1).mean()
     return moved < MAX_STEADY_MOVEMENT * max(sizes[a], sizes[b], 1.0)
-
-
-def runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Start and end (not included) of the runs of true in (T,) bool."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 def _gap_note(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import true_runs
 from exoactor_core.stages import Metrics
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.appearance import AppearanceModel
 from exoactor_pose.detection.landmarks import Landmarks
-from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS, Stretch, runs
+from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS, Stretch
 
 EDGE_MARGIN = 0.005
 """A landmark nearer to the image's edge than this share of its height is not surely in the image: detectors that
@@ -83,4 +84,4 @@ def _whole(seen: Landmarks) -> np.ndarray:
 
 def _spans(flags: np.ndarray, fps: float) -> list[list[float]]:
     """[from, to] in s of the runs of true in (T,) bool that are long enough to be reported."""
-    return [[round(a / fps, 3), round(b / fps, 3)] for a, b in runs(flags) if (b - a) / fps > REPORTED_GAP_SECONDS]
+    return [[round(a / fps, 3), round(b / fps, 3)] for a, b in true_runs(flags) if (b - a) / fps > REPORTED_GAP_SECONDS]
