@@ -304,7 +304,7 @@ def measure(video: Video, truth: HumanMotion, note: dict[str, Any], height: floa
     seen: Landmarks = watch.gave["detect"]
     start = round(estimate.metrics.get("start_s", 0.0) * video.fps)
     frames = min(len(estimate.motion), len(truth) - start)
-    motion, truth = part(estimate.motion, 0, frames), part(truth, start, start + frames)
+    motion, truth = estimate.motion.part(0, frames), truth.part(start, start + frames)
     found, wanted = body.joints(motion)[:, :22], body.joints(truth)[:, :22]
     turn = best_turn(found - found[:, :1], wanted - wanted[:, :1])
     figures = pose_errors(found, wanted)
@@ -317,12 +317,6 @@ def measure(video: Video, truth: HumanMotion, note: dict[str, Any], height: floa
     figures |= {f"baseline_{k}": v for k, v in pose_errors(with_middle(raw), named).items()}
     figures |= {"found_share": estimate.metrics["found_share"], **watch.per_second(video.duration)}
     return {k: round(float(v), 4) for k, v in figures.items()} | {"notes": list(seen.notes)}
-
-
-def part(motion: HumanMotion, start: int, stop: int) -> HumanMotion:
-    """Some frames of a motion."""
-    names = ("transl", "global_orient", "body_pose", "hand_pose", "contacts", "confidence")
-    return replace(motion, **{name: getattr(motion, name)[start:stop] for name in names})
 
 
 # --- cost and the vault -----------------------------------------------------------------------------------------------

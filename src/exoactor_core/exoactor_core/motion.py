@@ -6,8 +6,10 @@ w, x, y, z, and names say so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +51,12 @@ def _check_fps(fps: float) -> float:
     return fps
 
 
+LIMBS = ("left arm", "right arm", "left leg", "right leg", "torso and head")
+"""Of `HumanMotion.limb_confidence`."""
+_PER_FRAME = {"hand_pose": 90, "contacts": 4, "limb_confidence": len(LIMBS)}
+"""Widths of the optional arrays of a human motion that have a row a frame."""
+
+
 @dataclass(frozen=True)
 class HumanMotion:
     """A person's motion as SMPL-X parameters, T frames, in the z-up world.
@@ -72,6 +80,8 @@ class HumanMotion:
     """(T, 4) in [0, 1]: left heel, left toe, right heel, right toe; None: unknown (zeros)."""
     confidence: np.ndarray | None = None
     """(T,) in [0, 1]; None: ones."""
+    limb_confidence: np.ndarray | None = None
+    """(T, 5) in [0, 1], of each of `LIMBS`; 0: nothing shows the limb, its pose is a guess. None: ``confidence``."""
     notes: tuple[str, ...] = ()
     """Sentences on what the reader of a file assumed or mended; they are not saved."""
 
@@ -85,11 +95,13 @@ class HumanMotion:
         set_(self, "global_orient", _checked("root_orient", self.global_orient, (t, 3)))
         set_(self, "body_pose", _checked("pose_body", self.body_pose, (t, 63)))
         set_(self, "betas", _checked("betas", self.betas, (None,)))
-        for name, width, fill in (("hand_pose", 90, 0.0), ("contacts", 4, 0.0)):
+        confidence = np.ones(t) if self.confidence is None else _checked("confidence", self.confidence, (t,))
+        set_(self, "confidence", confidence)
+        for name, width in _PER_FRAME.items():
             value = getattr(self, name)
-            set_(self, name, np.full((t, width), fill) if value is None else _checked(name, value, (t, width)))
-        confidence = self.confidence
-        set_(self, "confidence", np.ones(t) if confidence is None else _checked("confidence", confidence, (t,)))
+            if value is None:
+                value = np.tile(confidence[:, None], width) if name == "limb_confidence" else np.zeros((t, width))
+            set_(self, name, _checked(name, value, (t, width)))
 
     def __len__(self) -> int:
         return len(self.transl)
@@ -98,6 +110,24 @@ class HumanMotion:
     def duration(self) -> float:
         """Seconds from the first to the last frame."""
         return (len(self) - 1) / self.fps
+
+    def part(self, start: int, stop: int) -> HumanMotion:
+        """The frames from ``start`` to before ``stop``."""
+        fields: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in self.frame_fields()}
+        return replace(self, **fields)
+
+    @classmethod
+    def joined(cls, motions: Sequence[HumanMotion]) -> HumanMotion:
+        """One motion of motions that follow each other, of the same person at the same rate."""
+        fields: dict[str, Any] = {
+            name: np.concatenate([getattr(m, name) for m in motions]) for name in cls.frame_fields()
+        }
+        return replace(motions[0], **fields)
+
+    @staticmethod
+    def frame_fields() -> tuple[str, ...]:
+        """Names of the arrays that have a row a frame."""
+        return ("transl", "global_orient", "body_pose", "confidence", *_PER_FRAME)
 
     def save(self, path: str | Path) -> None:
         """Write the AMASS SMPL-X npz layout, atomically."""
@@ -116,6 +146,7 @@ class HumanMotion:
             pose_eye=np.zeros((len(self), 6)),
             contacts=self.contacts,
             confidence=self.confidence,
+            limb_confidence=self.limb_confidence,
         )
 
     @classmethod
@@ -138,6 +169,7 @@ class HumanMotion:
                 hand_pose=data.get("pose_hand"),
                 contacts=data.get("contacts"),
                 confidence=data.get("confidence"),
+                limb_confidence=data.get("limb_confidence"),
             )
         except BadInput as error:
             raise BadInput(f"{path}: {error}") from None

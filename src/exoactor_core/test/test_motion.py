@@ -62,6 +62,22 @@ def test_human_motion_round_trip_in_amass_keys(tmp_path):
     np.testing.assert_allclose(HumanMotion.load(tmp_path / "human.npz").body_pose, arrays["body_pose"])
 
 
+def test_limb_confidence_is_kept_and_is_the_frames_where_it_is_unknown(tmp_path):
+    limbs = np.random.default_rng(0).random((5, 5))
+    HumanMotion(**human_arrays(), limb_confidence=limbs).save(tmp_path / "human.npz")
+    np.testing.assert_allclose(HumanMotion.load(tmp_path / "human.npz").limb_confidence, limbs)
+    unknown = HumanMotion(**human_arrays(), confidence=np.linspace(0, 1, 5))
+    np.testing.assert_allclose(unknown.limb_confidence[:, 2], unknown.confidence)
+
+
+def test_parts_of_a_human_motion_join_again():
+    rng = np.random.default_rng(0)
+    whole = HumanMotion(**human_arrays(), hand_pose=rng.random((5, 90)), limb_confidence=rng.random((5, 5)))
+    again = HumanMotion.joined([whole.part(0, 2), whole.part(2, 5)])
+    for name in HumanMotion.frame_fields():
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

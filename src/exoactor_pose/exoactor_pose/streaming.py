@@ -169,7 +169,7 @@ class MotionStream:
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
         self.last = replace(
-            result, motion=_frames(motion, new), reprojection=result.reprojection[new],
+            result, motion=motion.part(new.start, new.stop), reprojection=result.reprojection[new],
             swapped_frames=_changed_frames(window, result.seen, new),
         )  # fmt: skip
         self._settled = stop
@@ -181,7 +181,6 @@ class MotionStream:
 
 
 _LANDMARK_FIELDS = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
-_MOTION_FIELDS = ("transl", "global_orient", "body_pose", "hand_pose", "contacts", "confidence")
 
 
 def _between(seen: Landmarks, first: int, stop: int) -> Landmarks:
@@ -206,11 +205,6 @@ def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:
     if one.world is not None:
         differ |= (one.world[part] != other.world[part]).any(axis=(1, 2))
     return int(differ.sum())
-
-
-def _frames(motion: HumanMotion, part: slice) -> HumanMotion:
-    """Some of the frames of a motion."""
-    return replace(motion, **{name: getattr(motion, name)[part] for name in _MOTION_FIELDS})
 
 
 def follow(
@@ -248,7 +242,7 @@ def follow(
             seen.append(source.tracker.poses[-1] if source.tracker.poses else None)
             progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
         send(source.close())
-    motion = joined([each.motion for each in fits])
+    motion = HumanMotion.joined([each.motion for each in fits])
     seen = seen[source.start : source.start + len(motion)]
     landmarks = Landmarks(
         source.fps, *source.size, np.array([np.zeros((33, 3)) if pose is None else pose.image for pose in seen]), None,
@@ -263,9 +257,3 @@ def follow(
         swapped_frames=sum(each.swapped_frames for each in fits),
     )
     return landmarks, whole
-
-
-def joined(segments: list[HumanMotion]) -> HumanMotion:
-    """One motion of segments that follow each other."""
-    fields = {name: np.concatenate([getattr(segment, name) for segment in segments]) for name in _MOTION_FIELDS}
-    return replace(segments[0], **fields)

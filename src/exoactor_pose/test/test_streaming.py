@@ -12,7 +12,7 @@ from exoactor_pose.detection.detectors import Pose
 from exoactor_pose.detection.people import Person
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Weights, fit
-from exoactor_pose.streaming import MotionStream, joined
+from exoactor_pose.streaming import MotionStream
 from exoactor_pose.video.landmark_tracking import Tracker
 
 FPS = 15.0
@@ -125,7 +125,7 @@ def test_segments_are_continuous_and_near_the_whole_fit(body):
     first = np.concatenate([[0], done[:-1]])
     assert (np.array(when) - 1 - first <= source.delay).all()
     assert source.delay == 29
-    motion = joined(segments)
+    motion = HumanMotion.joined(segments)
     assert all(np.array_equal(s.betas, segments[0].betas) for s in segments)
     changes, seams = steps(body, motion), done[:-1]
     assert changes[[k + d for k in seams for d in (-2, -1)]].max() < 1.5 * np.percentile(changes, 95)
@@ -164,7 +164,7 @@ def test_the_stream_begins_with_the_person_and_bridges_gaps(body):
     detector.hidden[[*range(7), 8, *range(40, 50)]] = True
     source, segments, _ = run(body, detector, 100)
     assert source.start == 7
-    motion = joined(segments)
+    motion = HumanMotion.joined(segments)
     assert len(motion) == 93
     assert motion.confidence[33:43].max() == 0.0
     assert steps(body, motion).max() < 1.2
@@ -175,7 +175,7 @@ def test_the_stream_ends_when_the_person_is_gone(body):
     detector.hidden[50:] = True
     source, segments, _ = run(body, detector, 100)
     assert "ends at 4.0 s: nobody is there" in source.ended
-    assert 50 <= len(joined(segments)) <= 50 + source.hop
+    assert 50 <= len(HumanMotion.joined(segments)) <= 50 + source.hop
     assert source.push(np.zeros((48, 64, 3), np.uint8)) == []
 
 
@@ -184,7 +184,7 @@ def test_the_motion_ends_when_the_person_was_seen_last(body, hidden):
     detector = Told(body, sidling(body, 60))
     detector.hidden[60 - hidden :] = True
     _, segments, _ = run(body, detector, 60)
-    assert len(joined(segments)) == max(60 - hidden, 45)  # what is out stays
+    assert len(HumanMotion.joined(segments)) == max(60 - hidden, 45)  # what is out stays
 
 
 def test_the_stream_ends_at_a_cut(body):

@@ -19,7 +19,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from exoactor_core.errors import BadInput, Cancelled, user_error
 from exoactor_core.files import decoded, encoded, json_object
-from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, LIMBS, HumanMotion, RobotMotion
 from exoactor_core.stages import Metrics
 from exoactor_core.video import Video
 
@@ -27,8 +27,14 @@ WORLD = "world"
 """Frame in which motions are given."""
 
 _HUMAN_WIDTHS = {
-    "transl": 3, "global_orient": 3, "body_pose": 63, "hand_pose": 90, "contacts": 4, "confidence": 1,
-}  # fmt: skip
+    "transl": 3,
+    "global_orient": 3,
+    "body_pose": 63,
+    "hand_pose": 90,
+    "contacts": 4,
+    "confidence": 1,
+    "limb_confidence": len(LIMBS),
+}
 _ROBOT_WIDTHS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": 29, "contacts": 2, "correction": CORRECTION_WIDTH}
 
 
@@ -78,7 +84,7 @@ def human_from_message(message: msg.HumanMotion) -> HumanMotion:
     fields: dict[str, Any] = {}
     for name, width in _HUMAN_WIDTHS.items():
         values = getattr(message, name)
-        optional = name in ("hand_pose", "contacts", "confidence") and not len(values)
+        optional = name in ("hand_pose", "contacts", "confidence", "limb_confidence") and not len(values)
         fields[name] = None if optional else _rows(name, values, count, width)
     if fields["confidence"] is not None:
         fields["confidence"] = fields["confidence"][:, 0]

@@ -24,7 +24,7 @@ from exoactor_core.motion import HumanMotion, RobotMotion
 _SKEW = 5.0  # s by which the clocks of two computers may differ
 _ARRAYS = {
     RobotMotion: ("root_pos", "root_quat_wxyz", "joint_pos", "contacts", "correction"),
-    HumanMotion: ("transl", "global_orient", "body_pose", "betas", "hand_pose", "contacts", "confidence"),
+    HumanMotion: ("betas", *HumanMotion.frame_fields()),
 }
 
 

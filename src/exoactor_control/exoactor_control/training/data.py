@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,17 +116,7 @@ def _make(seed: int, k: int, path: Path) -> float:
 
 def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
     """Fit a person's motion, so many times as fast, to the G1."""
-    faster = HumanMotion(
-        person.fps * speed,
-        person.transl,
-        person.global_orient,
-        person.body_pose,
-        person.betas,
-        person.hand_pose,
-        person.contacts,
-        person.confidence,
-    )
-    return load_backend("retarget", "trajectory_ik")(faster).motion
+    return load_backend("retarget", "trajectory_ik")(replace(person, fps=person.fps * speed)).motion
 
 
 def from_people(files: Sequence[Path], folder: Path, progress: Progress = no_progress) -> list[Path]:
