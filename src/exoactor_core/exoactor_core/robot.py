@@ -22,6 +22,8 @@ from exoactor_description import touching_links, urdf_path
 __all__ = [
     "ARMATURE",
     "EFFORT_LIMITS",
+    "HAND_LINKS",
+    "HAND_POINT",
     "JOINT_LIMITS",
     "KEY_BODIES",
     "SENSORS",
@@ -55,6 +57,11 @@ KEY_BODIES: tuple[str, ...] = (
     ),
 )
 """Bodies by which a motion is judged: the 14 of BeyondMimic's trackers."""
+
+HAND_LINKS = {"left_hand": "left_wrist_yaw_link", "right_hand": "right_wrist_yaw_link"}
+"""The link that carries each hand."""
+HAND_POINT = (0.125, 0.0, 0.0)
+"""(3,) m, the middle of a hand, fist or palm, in the frame of that link."""
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from exoactor_control.controller.hand_forces import HandForces
 from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, STALE, Safety
 from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
@@ -92,6 +93,7 @@ class Controller:
         self._state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
         self._coming_regulators: tuple[SingleSupportRegulator, ...] = ()
+        self._coming_forces: HandForces | None = None
         self._halts = 0  # times that it went to damping
         self._fault = self._ended = ""
         self._stopped = self._done = False
@@ -214,10 +216,13 @@ class Controller:
             single_support = tuple(
                 SingleSupportRegulator(shifted, stand, self.policy.kp, self.policy.kd) for stand in found
             )
+        forces = None
+        if self.policy is not None and reference.scene is not None:
+            forces = HandForces(reference, reference.scene, self.policy.kp)
         coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)
         with self._lock:
             self._go_on_unless_halted(halts)
-            self._coming, self._coming_regulators = coming, single_support
+            self._coming, self._coming_regulators, self._coming_forces = coming, single_support, forces
             self._done, self._ended = False, ""
         return notes
 
@@ -302,7 +307,9 @@ class Controller:
 
     def _begin_track(self, state: RobotState, trajectory: Trajectory) -> None:
         self._coming = None
-        self._tracker.start(trajectory, state, keep_policy=True, regulators=self._coming_regulators)
+        self._tracker.start(
+            trajectory, state, keep_policy=True, regulators=self._coming_regulators, hand_forces=self._coming_forces
+        )
         self._state = State.TRACK
 
     def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:

@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 
+from exoactor_control.controller.hand_forces import HandForces
 from exoactor_control.controller.odometry import Odometry, limited
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
@@ -71,6 +72,7 @@ class Tracker:
         self._index = 0
         self._rounds = 0  # of steps on the spot
         self._regulators: tuple[SingleSupportRegulator, ...] = ()
+        self._hand_forces: HandForces | None = None
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
 
     def start(
@@ -80,12 +82,13 @@ class Tracker:
         keep_policy: bool,
         keep_position: bool = False,
         regulators: tuple[SingleSupportRegulator, ...] = (),
+        hand_forces: HandForces | None = None,
     ) -> None:
         """Begin a trajectory now.
 
         ``keep_policy``: the policy runs on, its history stays. ``keep_position``: the trajectory begins where the robot
         should be after the one before, and faces as it should, rather than where it is. ``regulators`` hold the robot
-        where the motion stands on one leg.
+        where the motion stands on one leg, ``hand_forces`` act on the objects that it touches.
         """
         self.odometry.update(state)
         if self.policy is not None and not keep_policy:
@@ -96,7 +99,7 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._rounds, self._regulators = 0, regulators
+        self._rounds, self._regulators, self._hand_forces = 0, regulators, hand_forces
         self._align(0, yaw, position)
 
     @property
@@ -139,6 +142,8 @@ class Tracker:
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         target = self.policy.act(seen, commanded, lambda steps: self._ahead(now + steps))
         self.target = self._in_single_support(now - trajectory.begin, target, state)
+        if self._hand_forces is not None:
+            self.target = self.target + self._hand_forces.offsets(now - trajectory.begin, state)
 
     def _in_single_support(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
         """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""

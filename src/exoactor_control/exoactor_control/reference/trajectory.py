@@ -24,6 +24,7 @@ from exoactor_core.arrays import interpolate
 from exoactor_core.errors import Refused
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
+from exoactor_core.scene import Scene
 
 POLICY_RATE = 50.0
 """Hz, of every reference and policy."""
@@ -51,6 +52,8 @@ class Reference:
     """The motion as it was given, frame by frame beside ``motion``: at `POLICY_RATE`, without the frames that were
     dropped, and moved as a whole onto the floor; nothing else is done to it. None: nothing was done to ``motion``
     either."""
+    scene: Scene | None = None
+    """The objects that the motion's contacts are with; None: there are none."""
 
     @property
     def repaired_by(self) -> dict[str, float]:
@@ -121,8 +124,10 @@ class Frame:
 STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STANDING)
 
 
-def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
+def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene | None = None) -> Reference:
     """Check and repair a motion; ``human`` is the person's motion that it came from, for policies that want it.
+
+    ``scene`` holds the objects that its contacts are with.
 
     Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
     joints are held inside their limits; the motion is levelled and set on the floor (see
@@ -167,7 +172,8 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None) -> Reference:
     given = RobotMotion(
         POLICY_RATE, *(a[dropped:] for a in (pos - [0.0, 0.0, floor_level(untouched)], quat, untouched.joint_pos))
     )
-    return Reference(placed, (*notes, *done), person, float(times[0]), given)
+    placed = replace(placed, object_contacts=motion.object_contacts, hands=_resample_hands(motion, times))
+    return Reference(placed, (*notes, *done), person, float(times[0]), given, scene)
 
 
 def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -218,6 +224,10 @@ def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarr
     contacts = motion.contacts[first:]
     times, known = np.arange(frames) / POLICY_RATE, np.arange(len(contacts)) / motion.fps
     return np.clip(interpolate(times, known, contacts), 0.0, 1.0)
+
+
+def _resample_hands(motion: RobotMotion, times: np.ndarray) -> np.ndarray | None:
+    return None if motion.hands is None else _lerp(times, np.arange(len(motion)) / motion.fps, motion.hands)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""Forces of the hands on objects, fed forward.
+
+A tracker holds the arms by soft position servos, the wrists of those in use by 4 N m/rad: hands that are only commanded
+to a position inside a box bend away from it. So the joint torques J^T f of the wanted contact forces f are added to the
+joint targets, divided by the servos' stiffness: the hands press with the force that friction needs, and bear what they
+lift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pinocchio as pin
+
+from exoactor_control.reference.trajectory import POLICY_RATE, Reference
+from exoactor_core.contacts import Contact
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses, pinocchio_model
+from exoactor_core.robot_state import RobotState
+from exoactor_core.scene import Scene, SceneObject
+
+_GRAVITY = 9.81  # m/s^2
+_SAFETY_FACTOR = 3.0
+"""On the normal force that friction needs at rest: the body sways, and hands touch at points that slip and turn."""
+_FRICTION = 0.5
+"""That is counted on, unless the object has less."""
+_MIN_PRESS, _MAX_PRESS = 10.0, 80.0
+"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear on a lever of 6 cm."""
+_ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}  # joints
+_RAMP = round(0.4 * POLICY_RATE)
+"""Frames over which a force comes and goes."""
+_MAX_OFFSET = 1.0
+"""rad by which a joint target is moved at most."""
+
+
+@dataclass(frozen=True)
+class _HandForce:
+    hand: str
+    begin: int
+    """Frame of the motion at which the contact begins, and with it the force."""
+    end: int
+    """Frame from which the force goes."""
+    press: np.ndarray
+    """(3,) N in the frame of the hand's link, which turns with an object that is held."""
+    load: float
+    """N upwards, once the hand presses."""
+
+    def at(self, frame: int) -> tuple[np.ndarray, float]:
+        come, gone = (frame - self.begin) / _RAMP, (frame - self.end) / _RAMP
+        pressed, loaded = np.clip([come, come - 1.0], 0.0, 1.0) * (1.0 - np.clip(gone, 0.0, 1.0))
+        return pressed * self.press, float(loaded * self.load)
+
+
+class HandForces:
+    """Offsets of joint targets by which the hands press on what they hold or push, and bear it.
+
+    Parameters
+    ----------
+    reference
+        The motion, with its contacts.
+    scene
+        The objects that they are with.
+    kp
+        (29,) N m/rad, stiffness of the joints' servos.
+    """
+
+    def __init__(self, reference: Reference, scene: Scene, kp: np.ndarray) -> None:
+        self._kp = kp
+        self._forces = list(_forces(reference, scene))
+        self._model = pinocchio_model()
+        self._data = self._model.createData()
+        self._links = {hand: self._model.getFrameId(link) for hand, link in HAND_LINKS.items()}
+
+    def offsets(self, frame: int, state: RobotState) -> np.ndarray:
+        """(29,) rad to be added to the joint targets at a frame of the motion."""
+        acting = [(f.hand, *f.at(frame)) for f in self._forces if f.begin <= frame <= f.end + _RAMP]
+        offsets = np.zeros(len(JOINT_NAMES))
+        if not acting:
+            return offsets
+        w, *xyz = state.quat_wxyz
+        pin.computeJointJacobians(self._model, self._data, np.r_[0.0, 0.0, 0.0, xyz, w, state.joint_pos])
+        for hand, press, load in acting:
+            link = self._links[hand]
+            turn = pin.updateFramePlacement(self._model, self._data, link).rotation
+            jacobian = pin.getFrameJacobian(self._model, self._data, link, pin.LOCAL_WORLD_ALIGNED)[:, 6:]
+            force = turn @ press + (0.0, 0.0, load)
+            torque = jacobian.T @ np.r_[force, np.cross(turn @ HAND_POINT, force)]
+            offsets[_ARMS[hand]] += (torque / self._kp)[_ARMS[hand]]
+        return np.clip(offsets, -_MAX_OFFSET, _MAX_OFFSET)
+
+
+def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
+    contacts = [c for c in reference.motion.object_contacts if c.body in HAND_LINKS and c.object]
+    for contact in contacts:
+        if contact.kind not in ("grasp", "push") or contact.normal_object is None:
+            continue
+        thing = scene[contact.object]
+        begin, end = (round((t - reference.begin) * POLICY_RATE) for t in (contact.start, contact.end))
+        together = sum(_overlap(contact, other) for other in contacts)
+        force, load = wanted_forces(contact, thing, together)
+        normal = thing.rotation.apply(contact.normal_object)
+        yield _HandForce(
+            contact.body, begin, end, _in_hand(reference.motion, contact.body, begin, -force * normal), load
+        )
+
+
+def _overlap(one: Contact, other: Contact) -> bool:
+    return one.object == other.object and one.kind == other.kind and one.start < other.end and other.start < one.end
+
+
+def wanted_forces(contact: Contact, thing: SceneObject, hands: int) -> tuple[float, float]:
+    """Normal force of one hand on an object that so many hands hold or push, and its share of the weight, N."""
+    weight = thing.mass * _GRAVITY
+    if contact.kind == "push":
+        return min(thing.friction * weight / hands, _MAX_PRESS), 0.0
+    if hands == 1:  # held by fingers, which press on it by themselves
+        return 0.0, weight
+    press = _SAFETY_FACTOR * weight / hands / max(min(thing.friction, _FRICTION), 0.1)
+    return float(np.clip(press, _MIN_PRESS, _MAX_PRESS)), weight / hands
+
+
+def _in_hand(motion: RobotMotion, hand: str, frame: int, force: np.ndarray) -> np.ndarray:
+    """A force in the world (3,), in the frame of a hand's link at a frame of a motion."""
+    turn = link_poses(motion, [HAND_LINKS[hand]])[1][int(np.clip(frame, 0, len(motion) - 1)), 0]
+    return turn.T @ force

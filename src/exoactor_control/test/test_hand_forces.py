@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.controller.hand_forces import HandForces, wanted_forces
+from exoactor_control.reference.trajectory import POLICY_RATE, Reference
+from exoactor_core.contacts import Contact
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, link_poses, standing_motion
+from exoactor_core.robot_state import RobotState
+from exoactor_core.scene import everyday, joined
+
+KP = np.linspace(4.0, 60.0, 29)
+WEIGHT = 9.81
+
+
+def box_between_the_hands(mass: float = 1.0, yaw: float = 0.0, kind: str = "grasp", hands=("left", "right")):
+    box = everyday("box", pos=(0.3, 0.0, 0.8), yaw=yaw, size=(0.25, 0.25, 0.25), mass=mass, friction=0.8)
+    turn = Rotation.from_euler("z", yaw).inv()
+    contacts = tuple(
+        Contact(
+            body=f"{side}_hand",
+            object="box",
+            kind=kind,
+            start=1.0,
+            end=3.0,
+            normal_object=tuple(turn.apply([0.0, 1.0 if side == "left" else -1.0, 0.0])),
+        )
+        for side in hands
+    )
+    motion = standing_motion(4.0)
+    motion = RobotMotion(motion.fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, object_contacts=contacts)
+    return Reference(motion, ()), joined([box])
+
+
+def state(quat_wxyz=(1.0, 0.0, 0.0, 0.0)) -> RobotState:
+    zeros = np.zeros(29)
+    return RobotState(
+        time=0.0, joint_pos=STANDING.copy(), joint_vel=zeros, quat_wxyz=np.array(quat_wxyz), ang_vel=np.zeros(3),
+        accel=np.array([0.0, 0.0, 9.81]), torque=zeros, tick=0,
+    )  # fmt: skip
+
+
+def hand_point(joint_pos: np.ndarray, hand: str) -> np.ndarray:
+    motion = RobotMotion(50.0, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), joint_pos[None])
+    positions, rotations = link_poses(motion, [HAND_LINKS[hand]])
+    return positions[0, 0] + rotations[0, 0] @ HAND_POINT
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.7])
+def test_offsets_do_the_virtual_work_of_the_forces(yaw):
+    reference, scene = box_between_the_hands(yaw=yaw)
+    offsets = HandForces(reference, scene, KP).offsets(round(2.0 * POLICY_RATE), state())
+    press, load = wanted_forces(reference.motion.object_contacts[0], scene["box"], 2)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        change = 1e-7 * rng.normal(size=29)
+        work = 0.0
+        for hand, inwards in (("left_hand", -1.0), ("right_hand", 1.0)):
+            moved = hand_point(STANDING + change, hand) - hand_point(STANDING, hand)
+            # the arm alone does it: legs and waist hold the body
+            body = change.copy()
+            body[15:] = 0.0
+            moved -= hand_point(STANDING + body, hand) - hand_point(STANDING, hand)
+            work += moved @ [0.0, inwards * press, load]
+        assert (offsets * KP) @ change == pytest.approx(work, rel=1e-4, abs=1e-12)
+
+
+def test_the_body_is_not_pushed_over():
+    reference, scene = box_between_the_hands()
+    offsets = HandForces(reference, scene, KP).offsets(round(2.0 * POLICY_RATE), state())
+    assert np.abs(offsets[15:]).max() > 0.05
+    assert not offsets[:15].any()
+
+
+def test_forces_come_after_the_contact_begins_and_go_after_its_end():
+    reference, scene = box_between_the_hands()
+    forces = HandForces(reference, scene, KP)
+    sizes = [np.abs(forces.offsets(round(t * POLICY_RATE), state())).max() for t in (0.9, 1.0, 1.2, 2.0, 3.2, 3.5)]
+    assert sizes[0] == sizes[1] == sizes[-1] == 0.0
+    assert 0.0 < sizes[2] < sizes[3]
+    assert 0.0 < sizes[4] < sizes[3]
+
+
+def test_a_load_is_borne_upwards_however_the_robot_leans():
+    reference, scene = box_between_the_hands(hands=("left",))  # held by fingers: nothing but the load
+    tilt = Rotation.from_euler("y", 0.4).as_quat(scalar_first=True)
+    upright, leaning = (
+        HandForces(reference, scene, KP).offsets(round(2.0 * POLICY_RATE), state(quat)) for quat in ([1, 0, 0, 0], tilt)
+    )
+    assert not np.allclose(upright, leaning)
+
+
+def test_two_hands_press_enough_to_hold_and_fingers_hold_by_themselves():
+    reference, scene = box_between_the_hands(mass=1.0)
+    contact, box = reference.motion.object_contacts[0], scene["box"]
+    press, load = wanted_forces(contact, box, 2)
+    assert load == pytest.approx(WEIGHT / 2)
+    assert 2 * press * 0.5 >= WEIGHT  # the friction that is counted on bears it
+    assert wanted_forces(contact, box, 1) == (0.0, pytest.approx(WEIGHT))
+
+
+def test_a_push_overcomes_friction_and_bears_nothing():
+    reference, scene = box_between_the_hands(mass=2.0, kind="push")
+    press, load = wanted_forces(reference.motion.object_contacts[0], scene["box"], 2)
+    assert 2 * press == pytest.approx(0.8 * 2.0 * WEIGHT)
+    assert load == 0.0
+
+
+def test_times_are_of_the_motion_as_it_was_given():
+    reference, scene = box_between_the_hands()
+    cut = Reference(reference.motion, (), begin=0.5)
+    at = round(0.6 * POLICY_RATE)
+    assert not HandForces(reference, scene, KP).offsets(at, state()).any()
+    assert HandForces(cut, scene, KP).offsets(at, state()).any()
