@@ -29,9 +29,12 @@ from typing import Annotated, Any, ClassVar, Literal, cast, overload
 import numpy as np
 from annotated_types import Interval
 
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.optional import missing_extra
+from exoactor_core.scene import Scene
+from exoactor_core.task_checks import Check
 from exoactor_core.video import Video
 
 Progress = Callable[[float, str], None]
@@ -75,6 +78,7 @@ class GenerateRequest:
     A plan is JSON-ready values as `Generation.plan` holds them; it is carried out as it is, and the instruction is then
     not read. ``attempt`` counts the videos made of one request, from 0: a generator adds it to its seed. ``job`` is the
     record of a job that was submitted before, as `OnJob` got it: its video is fetched, and nothing is submitted.
+    ``scene`` holds the objects that are really there; None: the generator imagines those that it needs.
     """
 
     instruction: str
@@ -82,6 +86,7 @@ class GenerateRequest:
     plan: dict[str, Any] | None = None
     attempt: int = 0
     job: dict[str, Any] | None = None
+    scene: Scene | None = None
 
     def __post_init__(self) -> None:
         check_instruction(self.instruction)
@@ -120,7 +125,9 @@ class Generation:
     ``plan`` is what the person was to do, as JSON-ready values; edited, it can be given with the next request.
     ``others`` are videos of the same request that the judge did not take, in the order in which they were made.
     ``image``, (H, W, 3) uint8 RGB, is what the video begins with where an image was given: that one, or what became
-    of it where the robot in it was made a person.
+    of it where the robot in it was made a person. ``scene`` holds the objects as they are at the start: those of the
+    request, or those that the generator imagined; None where it knows none. ``contacts`` are the planned contacts with
+    them, as truth for evaluation where the generator knows their times, and ``checks`` what the task is to bring about.
     """
 
     video: Video
@@ -129,6 +136,9 @@ class Generation:
     plan: dict[str, Any] | None = None
     others: tuple[Video, ...] = ()
     image: np.ndarray | None = None
+    scene: Scene | None = None
+    contacts: tuple[Contact, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
