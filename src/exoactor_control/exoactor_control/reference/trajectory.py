@@ -227,7 +227,7 @@ def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarr
 
 
 def _resample_hands(motion: RobotMotion, times: np.ndarray) -> np.ndarray | None:
-    return None if motion.hands is None else _lerp(times, np.arange(len(motion)) / motion.fps, motion.hands)
+    return None if motion.hands is None else interpolate(times, np.arange(len(motion)) / motion.fps, motion.hands)
 
 
 @dataclass(frozen=True)
