@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from exoactor_core.errors import CAUSES, ExoActorError
+
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
@@ -64,3 +66,24 @@ def test_the_interfaces_page_is_up_to_date():
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
     assert generator.PAGE.read_text() == generator.page(ROOT / "src" / "exoactor_interfaces"), "run make docs"
+
+
+def test_each_cause_of_an_error_has_a_code_on_the_wire_and_a_row_in_the_docs():
+    names = {code: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cause.__name__).upper() for code, cause in CAUSES.items()}
+    bases = set()
+    for path in (ROOT / "src" / "exoactor_interfaces" / "action").glob("*.action"):
+        codes = {int(code): name for name, code in re.findall(r"^uint16 ([A-Z_]+)=([1-9]\d*)", path.read_text(), re.M)}
+        base = min(codes) // 100 * 100
+        bases.add(base)
+        assert {code - base: name for code, name in codes.items()} == names, path.name
+    assert bases == {100, 200, 300, 400, 500}
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| `(\w+)` \| (\d+) \|", page, re.M)
+    classes = [(names[code], str(code), cause.__name__, str(cause.exit_code)) for code, cause in CAUSES.items()]
+    assert sorted(rows) == sorted(classes)
+
+
+def test_errors_are_raised_by_cause():
+    """Every class of `exoactor_core.errors` has its own code, or inherits none: a new one belongs into the table."""
+    assert [cause.code for cause in CAUSES.values()] == list(CAUSES)
+    assert not hasattr(ExoActorError, "code")

@@ -18,7 +18,6 @@ from rich.table import Table
 
 from exoactor import console
 from exoactor.console import (
-    ExitWith,
     print_json,
     print_metrics,
     print_report,
@@ -28,7 +27,7 @@ from exoactor.console import (
     stdout,
 )
 from exoactor.graph import environment, robot_name
-from exoactor_core.errors import BadInput, ExoActorError, Refused
+from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, TrackingFailed, error_of
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
 from exoactor_core.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
 
@@ -382,7 +381,7 @@ def track(
             save_or_rescue(result.motion.save, output)
         if video is not None:
             write_motion_video(result.motion, motion, video, bars("video"))
-    failed = None if result.metrics["success"] else Refused(f"Tracking failed: {result.metrics['reason']}.")
+    failed = None if result.metrics["success"] else TrackingFailed(f"Tracking failed: {result.metrics['reason']}.")
     print_metrics(result.metrics, json_, failed)
 
 
@@ -409,7 +408,9 @@ def correct(
     add_notes(result.metrics, motion)
     save_or_rescue(result.corrected.save, output)
     reason = result.metrics["reason"]
-    failed = None if result.metrics["success"] else Refused(f"Tracking fails with the correction, too: {reason}.")
+    failed = (
+        None if result.metrics["success"] else TrackingFailed(f"Tracking fails with the correction, too: {reason}.")
+    )
     print_metrics(result.metrics, json_, failed)
 
 
@@ -496,7 +497,7 @@ def send(
     if result.run_folder and not json_:
         print_report(folder, vars(result))
     if not result.success:
-        error = ExitWith(result.exit_code, result.reason)
+        error = error_of(result.error_code, result.reason)
         error.figures = vars(result)
         raise error
     if json_:
@@ -508,7 +509,6 @@ def send(
 def import_client() -> Any:
     """The ROS client; a sentence instead of an ImportError where ROS is not installed."""
     from exoactor_core.environment import check_environment
-    from exoactor_core.errors import Missing
 
     check_environment()
     try:
@@ -554,7 +554,7 @@ def doctor(json_: Json = False) -> None:
             table.add_row(mark, check.name, check.detail)
         stdout.print(table)
     if any(c.needed and not c.ok for c in results):
-        error = ExitWith(3, "Something that every run needs is missing: see above.")
+        error = Missing("Something that every run needs is missing: see above.")
         error.figures = figures
         raise error
     if json_:

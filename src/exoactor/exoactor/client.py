@@ -19,10 +19,9 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
 
 from exoactor.graph import enclave
-from exoactor_core.errors import BadInput, Cancelled, ExoActorError
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, error_of
 from exoactor_ros import namespace_of
 from exoactor_ros.action_client import Client, call
-from exoactor_ros.conversions import exit_code
 from exoactor_ros.heartbeat import Watch
 from exoactor_ros.lease import TASK_LEASE
 
@@ -47,6 +46,9 @@ class TaskResult:
     """Wall time per stage."""
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Quality figures per stage."""
+
+    error_code: int = 0
+    """The action's; 0 on success."""
 
 
 def send_task(
@@ -150,16 +152,17 @@ def send_task(
 def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
     metrics = json.loads(result.metrics_json or "{}")
     seconds = metrics.pop("seconds", {})
-    success = result.error_code == result.NONE
+    code = result.error_code
     return TaskResult(
         instruction,
-        success,
-        exit_code(result.error_code),
+        code == result.NONE,
+        error_of(code, "").exit_code if code else 0,
         result.failed_stage,
-        result.error_msg or ("" if success else f"No reason was given (error {result.error_code}): see the log."),
+        result.error_msg or (f"No reason was given (error {code}): see the log." if code else ""),
         result.run_folder,
         seconds,
         metrics,
+        code,
     )
 
 

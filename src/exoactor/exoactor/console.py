@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from exoactor_core.errors import Cancelled, ExoActorError, user_error
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Internal, user_error
 from exoactor_core.processes import sigterm_as_ctrl_c
 from exoactor_core.stages import no_progress
 
@@ -49,9 +49,9 @@ def _run(app: typer.Typer, as_json: bool) -> int:
             if not as_json:
                 raised.show()
                 return raised.exit_code
-            error = ExitWith(raised.exit_code, raised.format_message())
+            error = BadInput(raised.format_message())
         else:
-            error = user_error(raised) or ExoActorError(
+            error = user_error(raised) or Internal(
                 f"Internal error, please report it: {type(raised).__name__}: {raised}. "
                 "Set EXOACTOR_DEBUG=1 to see where."
             )
@@ -62,14 +62,6 @@ def _run(app: typer.Typer, as_json: bool) -> int:
         with suppress(OSError):  # standard output may be what failed
             print_json({**error.figures, "error": str(error), "exit_code": error.exit_code})
     return error.exit_code
-
-
-class ExitWith(ExoActorError):
-    """An error with a given exit code."""
-
-    def __init__(self, exit_code: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 @contextmanager

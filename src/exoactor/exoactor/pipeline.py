@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import ExoActorError, Refused, user_error
+from exoactor_core.errors import ExoActorError, Refused, TrackingFailed, user_error
 from exoactor_core.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking, add_notes
 
 
@@ -100,7 +100,7 @@ def run(
             folder.save_robot(tracking.corrected)
         folder.save_rehearsal(tracking.motion)
         if not tracking.metrics["success"]:
-            raise Refused(f"The rehearsal failed: {tracking.metrics['reason']}.")
+            raise TrackingFailed(f"The rehearsal failed: {tracking.metrics['reason']}.")
         report.warnings = list(tracking.metrics.get("refused", []))
         report.success, report.failed_stage = True, ""
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 
 from exoactor.pipeline import Report
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, user_error
+from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, UnsafeMotion, error_of, user_error
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Generation
 from exoactor_core.video import Video
@@ -31,7 +31,6 @@ from exoactor_ros.action_client import TICK, Client, call
 from exoactor_ros.conversions import (
     end_goal,
     error_code,
-    exit_code,
     human_from_message,
     image_from_message,
     jpeg_message,
@@ -62,14 +61,6 @@ STAGES: dict[str, tuple[str, str, type]] = {
     "track": ("controller", "track_motion", TrackMotion),
 }
 """Stage: the node that serves it, its action, the action's type."""
-
-
-class StageFailed(ExoActorError):
-    """A stage's server answered with an error code."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code(code)
 
 
 class TaskServer(Node):
@@ -161,7 +152,7 @@ class TaskServer(Node):
         report = task.report
         try:
             if not self._busy.acquire(blocking=False):
-                raise Refused("The task server is busy with another task: wait for it or cancel it.")
+                raise Busy("The task server is busy with another task: wait for it or cancel it.")
             try:
                 self._task_ended.clear()
                 with self._leases.watch(goal) as task.sender_gone:
@@ -368,9 +359,7 @@ class _Task:
                 raise
             self._server.get_logger().error(str(error))
         if code != result.NONE:
-            raise StageFailed(
-                result.error_msg or f"The node '{node}' gave no reason (error {code}): see its log.", code
-            )
+            raise error_of(code, result.error_msg or f"The node '{node}' gave no reason (error {code}): see its log.")
         return result
 
     def _require_fit(self, execute: str) -> None:
@@ -378,9 +367,9 @@ class _Task:
         reasons = self.report.metrics.get("rehearse", {}).get("refused")
         if execute == "robot":
             if reasons is None:
-                raise Refused("The rehearsal does not say whether the motion is fit for the robot.")
+                raise UnsafeMotion("The rehearsal does not say whether the motion is fit for the robot.")
             if reasons:
-                raise Refused(f"The rehearsal refuses the motion for the robot: {' '.join(reasons)}")
+                raise UnsafeMotion(f"The rehearsal refuses the motion for the robot: {' '.join(reasons)}")
         for reason in reasons or []:
             self.report.warnings.append(reason)
             self._server.get_logger().warning(f"Not fit for the robot: {reason}")

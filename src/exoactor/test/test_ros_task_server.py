@@ -20,8 +20,8 @@ from unique_identifier_msgs.msg import UUID
 
 from exoactor import client
 from exoactor.run_folder import RunFolder
-from exoactor.task_server import STAGES, StageFailed, TaskServer, approval_text
-from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor.task_server import STAGES, TaskServer, approval_text
+from exoactor_core.errors import BadInput, Missing, Refused, error_of
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
 from exoactor_core.video import Video
@@ -225,7 +225,7 @@ def test_whole_task_and_failures(graph):
         assert {"video.mp4", "other_video_1.mp4", "picture.png"} <= files(result.run_folder)
         assert json.loads(result.metrics_json)["generate"] == {"judge_score": 0.3}
         result = caller.result(task("fall", execute=ExecuteTask.Goal.SIM))
-        assert (result.error_code, result.failed_stage) == (104, "rehearse")
+        assert (result.error_code, result.failed_stage) == (ExecuteTask.Result.TRACKING_FAILED, "rehearse")
         assert "it fell" in result.error_msg
         assert "rehearsal.npz" in files(result.run_folder)
         assert "tracking.npz" not in files(result.run_folder)
@@ -240,7 +240,9 @@ def test_cancel_stop_and_busy(graph):
         caller = Caller(tester, ExecuteTask, "execute_task")
         handle = caller.send(task("slow"))
         until(lambda: any(f.text == "working" for f in caller.feedback))
-        assert "busy" in caller.result(task("wave")).error_msg
+        busy = caller.result(task("wave"))
+        assert "busy" in busy.error_msg
+        assert busy.error_code == ExecuteTask.Result.BUSY
         start = time.monotonic()
         finished(handle.cancel_goal_async())
         result = finished(handle.get_result_async()).result
@@ -342,7 +344,7 @@ def test_what_the_rehearsal_refuses_does_not_go_to_the_robot(graph):
         caller = Caller(nodes[-1], ExecuteTask, "execute_task")
         for text, reason in (("far", f"refuses the motion for the robot: {FAR}"), ("no gate", "does not say")):
             result = caller.result(task(text, execute=ExecuteTask.Goal.ROBOT))
-            assert (result.error_code, result.failed_stage) == (104, "rehearse")
+            assert (result.error_code, result.failed_stage) == (ExecuteTask.Result.UNSAFE_MOTION, "rehearse")
             assert reason in result.error_msg
             assert "tracking.npz" not in files(result.run_folder)
         result = caller.result(task("wave", execute=ExecuteTask.Goal.ROBOT))
@@ -411,13 +413,14 @@ def test_status_and_error_code_agree(graph):
         motion = TrackMotion.Goal(motion=robot_to_message(ROBOT), human=human_to_message(HUMAN), verdict="signed")
         Caller(nodes[-1], ExecuteTask, "execute_task").result(task("fall"))  # from now on it falls
         answer = finished(caller.send(motion).get_result_async())
-        assert (answer.status, answer.result.error_code) == (GoalStatus.STATUS_ABORTED, TrackMotion.Result.REFUSED)
+        failed = TrackMotion.Result.TRACKING_FAILED
+        assert (answer.status, answer.result.error_code) == (GoalStatus.STATUS_ABORTED, failed)
         assert answer.result.error_msg == "The G1 did not do it: it fell."
         assert answer.result.motion.num_frames == T  # to be looked at
 
 
 def test_a_stage_that_was_stopped_cancels_the_task():
-    assert error_code(100, StageFailed("The generator was stopped.", GenerateVideo.Result.CANCELLED)) == 105
+    assert error_code(100, error_of(GenerateVideo.Result.CANCELLED, "The generator was stopped.")) == 105
 
 
 @pytest.mark.parametrize("kind", [ExecuteTask, *BASES])

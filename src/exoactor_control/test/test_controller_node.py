@@ -131,10 +131,10 @@ def test_tracks_on_the_band_cancels_and_stops(graph):
         time.sleep(1.0)
         assert ask(node, "stop").success
         result = finished(handle.get_result_async()).result
-        assert result.error_code == TrackMotion.Result.REFUSED
+        assert result.error_code == TrackMotion.Result.ROBOT_NOT_READY
         assert "stopped" in result.error_msg
         result = caller.result(goal(waving()))  # a stop holds
-        assert result.error_code == TrackMotion.Result.REFUSED
+        assert result.error_code == TrackMotion.Result.ROBOT_NOT_READY
         assert "was stopped: let it stand" in result.error_msg
 
         assert ask(node, "zero_torque").success
@@ -190,9 +190,9 @@ def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
         with spinning() as (node,):
             caller = Caller(node, TrackMotion, "track_motion")
 
-            def refused(sent):
+            def refused(sent, cause=TrackMotion.Result.UNSAFE_MOTION):
                 result = caller.result(sent, 60)
-                assert result.error_code == TrackMotion.Result.REFUSED
+                assert result.error_code == cause
                 return result.error_msg
 
             def waiting():
@@ -215,9 +215,9 @@ def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
                 assert "not the rehearsal's on this very motion" in refused(forged)
 
             # It stands by the operator's services alone.
-            assert "does not stand under this controller" in refused(good)
+            assert "does not stand under this controller" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
             assert ask(node, "damp").success
-            assert "does not stand under this controller" in refused(good)
+            assert "does not stand under this controller" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
             assert ask(node, "stand").success
 
             # Approval: a stop ends the wait, and holds.
@@ -225,11 +225,11 @@ def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
             handle = waiting()
             assert ask(node, "stop").success
             result = finished(handle.get_result_async()).result
-            assert result.error_code == TrackMotion.Result.REFUSED
+            assert result.error_code == TrackMotion.Result.ROBOT_NOT_READY
             assert "the motion that waited for approval is refused" in result.error_msg
             answer = ask(node, "approve")
             assert (answer.success, answer.message) == (False, "No motion waits for approval.")
-            assert "was stopped: let it stand" in refused(good)
+            assert "was stopped: let it stand" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
             assert robot.damped()
 
             # One approval, one motion; by the service, and by the remote.
@@ -247,7 +247,7 @@ def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
             robot.be(buttons=0)
             handle = waiting()
             robot.be(buttons=int(Button.SELECT))  # stop
-            assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.REFUSED
+            assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.ROBOT_NOT_READY
             robot.be(buttons=0)
             assert not ask(node, "approve").success
     finally:
@@ -307,7 +307,7 @@ def test_a_motion_ends_while_the_node_is_frozen(graph):
             time.sleep(2.0)
             graph.processes[0].send_signal(signal.SIGCONT)
             result = finished(handle.get_result_async()).result
-            assert result.error_code == TrackMotion.Result.REFUSED
+            assert result.error_code == TrackMotion.Result.TRACKING_FAILED
             assert "the controller's node was frozen" in result.error_msg
     finally:
         robot.close()

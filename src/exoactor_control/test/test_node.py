@@ -73,7 +73,7 @@ def test_it_begins_at_the_robots_present_pose():
         poses.clear()
         assert said["standing"].error_code == 0
         assert json.loads(said["standing"].metrics_json)["from_present_pose"]
-        assert said["sitting"].error_code == 504
+        assert said["sitting"].error_code == TrackMotion.Result.ROBOT_NOT_READY
         assert "above its soles" in said["sitting"].error_msg
         time.sleep(1.2)  # it is not heard any more
         metrics = json.loads(caller.result(goal, 60.0).metrics_json)

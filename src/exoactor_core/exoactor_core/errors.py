@@ -1,41 +1,54 @@
-"""The errors a user is told about: each one clear sentence, with the exit code of the command line.
+"""Errors by cause. Each one's message is a clear sentence for the user; anything else that escapes is a bug.
 
-Anything else that escapes is a bug and may show a traceback.
+A class stands for a cause: its ``code``, added to the base of an action server (100 ... 500), is the error code of an
+action, and its ``exit_code`` the command line's. docs/troubleshooting.md has the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 
 class ExoActorError(Exception):
     """Base of every error whose message is meant for the user."""
 
-    exit_code = 1
+    code: ClassVar[int]
+    exit_code: ClassVar[int]
     figures: Mapping[str, Any] = MappingProxyType({})
     """What was found nevertheless, for a program that asked for JSON."""
+
+
+class Internal(ExoActorError):
+    """A bug."""
+
+    code = 1
+    exit_code = 1
 
 
 class BadInput(ExoActorError):
     """The input is wrong: the message says what, where, and what to do."""
 
+    code = 2
     exit_code = 2
 
 
 class Missing(ExoActorError):
-    """A model, file, device or peer is missing: the message says which, and how to get it."""
+    """A dependency (library, model, file, key, device, peer) is missing: the message says which, and how to get it."""
 
+    code = 3
     exit_code = 3
 
 
 class Refused(ExoActorError):
-    """A video or motion was refused, or carrying it out failed: the message says why.
+    """A plan, image, video or motion was not accepted: by a judge, a limit, a budget, a service or an operator.
 
-    ``output`` is what the stage made nevertheless, for the user to look at; it does not go on.
+    Subclasses name the other causes for which something was not carried out. ``output`` is what the stage made
+    nevertheless, for the user to look at; it does not go on.
     """
 
+    code = 4
     exit_code = 4
 
     def __init__(self, message: str, output: Any = None) -> None:
@@ -46,7 +59,61 @@ class Refused(ExoActorError):
 class Cancelled(ExoActorError):
     """The user cancelled the work."""
 
+    code = 5
     exit_code = 130
+
+
+class UnsafeMotion(Refused):
+    """The motion is not fit for the robot: it jumps, lacks support, leaves the area, or was not rehearsed."""
+
+    code = 6
+
+
+class TrackingFailed(Refused):
+    """The robot fell or strayed from the motion: in the rehearsal, or in reality."""
+
+    code = 7
+
+
+class Busy(Refused):
+    """Another task or goal is in work."""
+
+    code = 8
+
+
+class ServiceFailed(Refused):
+    """A hosted service, a model or an external program failed, or its answer cannot be used."""
+
+    code = 9
+
+
+class RobotNotReady(Refused):
+    """The robot was stopped, is not on its feet, is in another state or mode, or obeys another controller."""
+
+    code = 10
+
+
+CAUSES: dict[int, type[ExoActorError]] = {
+    cause.code: cause
+    for cause in (
+        Internal,
+        BadInput,
+        Missing,
+        Refused,
+        Cancelled,
+        UnsafeMotion,
+        TrackingFailed,
+        Busy,
+        ServiceFailed,
+        RobotNotReady,
+    )
+}
+"""Class of each code."""
+
+
+def error_of(code: int, message: str) -> ExoActorError:
+    """The error that an action's error code, other than 0, stands for; what no server of ours gives is a bug."""
+    return CAUSES.get(code % 100, Internal)(message)
 
 
 @overload

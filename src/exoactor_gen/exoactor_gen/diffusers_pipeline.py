@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused
+from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed
 from exoactor_core.hub import hub_is_there
 from exoactor_core.optional import missing_extra
 from exoactor_gen.http_client import Tick
@@ -183,7 +183,7 @@ class Pipeline:
             They are not there.
         BadInput
             They do not fit the pipeline.
-        Refused
+        ServiceFailed
             They need more memory than there is.
         """
         if self._loaded is None:
@@ -293,7 +293,7 @@ class Pipeline:
 
         Raises
         ------
-        Refused
+        ServiceFailed
             It needs more memory than there is.
         BadInput
             It does not accept the arguments.
@@ -342,7 +342,7 @@ class Pipeline:
         finally:
             self._tidy()
 
-    def too_large(self, what: str, smaller: str = "") -> Refused:
+    def too_large(self, what: str, smaller: str = "") -> ServiceFailed:
         """The error for a pipeline that needs more memory than there is, with what can be changed."""
         changes = [smaller] if smaller else []
         if self.device.type != "cpu" and self.offload != "sequential":
@@ -355,7 +355,7 @@ class Pipeline:
         memory = "the GPU's memory" if self.device.type != "cpu" else "this machine's memory"
         if self.device.type == "cuda":
             memory += f" of {self.torch.cuda.get_device_properties(self.device).total_memory / 2**30:.0f} GiB"
-        return Refused(f"The pipeline {self.model} does not {what} in {memory}: try {', or '.join(changes)}.")
+        return ServiceFailed(f"The pipeline {self.model} does not {what} in {memory}: try {', or '.join(changes)}.")
 
 
 class _Left(BaseException):

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused
+from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, ServiceFailed
 
 Tick = Callable[[], None]
 """Called several times a second while something is waited for; raises to break it off."""
@@ -128,7 +128,7 @@ class Web:
         try:
             return self._without_key(json.loads(body)) if body.strip() else {}
         except ValueError:
-            raise Refused(f"{self.service} answered with something that is no JSON.") from None
+            raise ServiceFailed(f"{self.service} answered with something that is no JSON.") from None
 
     def fetch(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> bytes:
         """Make a request, again where that may help, and return the answer's body.
@@ -152,7 +152,9 @@ class Web:
         Missing
             It cannot be reached, or refuses the key.
         Refused
-            It refuses the content, is busy, is broken, or did not answer in time.
+            It refuses the content.
+        ServiceFailed
+            It is busy, is broken, or did not answer in time.
         """
         tried = 0
         while True:
@@ -201,7 +203,7 @@ class Web:
         url = self._url(request)
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https"):
-            raise Refused(f"{self.service} named a place that is no web address.")
+            raise ServiceFailed(f"{self.service} named a place that is no web address.")
         body, kind = _body(request)
         wire = urllib.request.Request(url, body, method=request.method, headers={"User-Agent": "exoactor"})
         if kind:
@@ -234,7 +236,7 @@ class Web:
         except (http.client.HTTPException, OSError) as error:
             raise _Failure(self._clean(str(error) or type(error).__name__), acted=True) from None
         if len(data) > LARGEST:
-            raise Refused(f"The answer of {self.service} is larger than {LARGEST >> 20} MB.")
+            raise ServiceFailed(f"The answer of {self.service} is larger than {LARGEST >> 20} MB.")
         if expected and expected.isdigit() and len(data) < int(expected):
             raise _Failure("the answer broke off", acted=True)
         return data
@@ -248,7 +250,7 @@ class Web:
         if status in (400, 403, 422, 451) and _CONTENT.search(failure.reason):
             return refusal(service, failure.reason)
         if status in (401, 403) and not self._at_home(url):
-            return Refused(f"{service} named a file at {host} that is not to be had, or no longer ({said}).")
+            return ServiceFailed(f"{service} named a file at {host} that is not to be had, or no longer ({said}).")
         if status in (401, 403) or (status == 400 and _KEY.search(failure.reason)):
             if not self._key:
                 return Missing(f"{service} wants a key ({said}): set {self._key_name or 'it'} in the environment.")
@@ -256,18 +258,18 @@ class Web:
         if status == 402 or (status == 429 and not self.again(failure.reason)):
             return Missing(f"{service} wants to be paid ({said}): look at the account.")
         if status in (404, 410):
-            return Refused(f"{service} does not know what was asked for, or no longer ({said}).")
+            return ServiceFailed(f"{service} does not know what was asked for, or no longer ({said}).")
         if status in (400, 405, 409, 413, 415, 422):
             return BadInput(f"{service} does not accept the request ({said}).")
         if status == 429:
-            return Refused(f"{service} is busy, or the quota is used up ({said}): tried {tried} times.")
+            return ServiceFailed(f"{service} is busy, or the quota is used up ({said}): tried {tried} times.")
         if status == 0 and not failure.acted:
             return Missing(f"{service} cannot be reached at {host}: {said}.")
         if request.method == "POST" and not request.harmless:
-            return Refused(
+            return ServiceFailed(
                 f"{service} left it open whether it took the request ({said}): look there before sending it again."
             )
-        return Refused(f"{service} does not work at present ({said}): tried {tried} times.")
+        return ServiceFailed(f"{service} does not work at present ({said}): tried {tried} times.")
 
     def _url(self, request: Request) -> str:
         return request.url if "://" in request.url else f"{self.base_url}/{request.url.lstrip('/')}"
@@ -295,7 +297,7 @@ def refusal(service: str, reason: str) -> ExoActorError:
     reason = " ".join(reason.split())[:400].rstrip(". ")
     if _CONTENT.search(reason):
         return Refused(f"{service} refuses the content: {reason}. Say the task in other words, or use another image.")
-    return Refused(f"{service} failed: {reason or 'it gives no reason'}.")
+    return ServiceFailed(f"{service} failed: {reason or 'it gives no reason'}.")
 
 
 def pause(seconds: float, tick: Tick) -> None:

@@ -17,7 +17,7 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.importers import SUPPORTED_FORMATS, read, recognises
@@ -101,7 +101,7 @@ class ExternalEstimator(Estimator):
             The result is no motion that can be read.
         Missing
             The command is not installed.
-        Refused
+        ServiceFailed
             The command failed, took too long, or left no result.
         """
         name = f"exoactor-{secrets.token_hex(4)}"
@@ -152,7 +152,7 @@ def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: flo
         while not _ended(process):
             elapsed = time.monotonic() - start
             if timeout and elapsed > timeout:
-                raise Refused(
+                raise ServiceFailed(
                     f"The external estimator was ended after {timeout:.0f} s (its option timeout); {_last_words(log)}"
                 )
             share = 0.95 * (1 - math.exp(-elapsed / max(usual, 1.0)))
@@ -162,7 +162,7 @@ def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: flo
         _end(process)
     if process.returncode:
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
-        raise Refused(f"The external estimator failed with {how}; {_last_words(log)}")
+        raise ServiceFailed(f"The external estimator failed with {how}; {_last_words(log)}")
 
 
 def _ended(process: subprocess.Popen) -> bool:
@@ -207,4 +207,4 @@ def _newest(pattern: str, since: float, log: Path) -> Path:
         reason = f"what matches {pattern} is {kind} (understood are {SUPPORTED_FORMATS})"
     else:
         reason = f"nothing matches {pattern}"
-    raise Refused(f"The external estimator left no result: {reason}; {_last_words(log)}")
+    raise ServiceFailed(f"The external estimator left no result: {reason}; {_last_words(log)}")

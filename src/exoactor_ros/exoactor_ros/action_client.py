@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from unique_identifier_msgs.msg import UUID
 
-from exoactor_core.errors import Cancelled, Missing, Refused
+from exoactor_core.errors import Busy, Cancelled, Missing, Refused
 from exoactor_ros.heartbeat import Sign, Watch
 from exoactor_ros.lease import TOPIC
 from exoactor_ros.qos import RENEWALS
@@ -108,8 +108,10 @@ def call(
     ------
     Missing
         The server is not there, says that it cannot work, or died.
+    Busy
+        The server rejected the goal.
     Refused
-        The server rejected the goal, or ended it without success and gave no error code.
+        It ended the goal without success and gave no error code.
     Cancelled
         ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
@@ -156,7 +158,7 @@ def call(
 
     handle = wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_id))
     if not handle.accepted:
-        raise Refused(f"The node '{server}' rejected the goal: it is busy with another.")
+        raise Busy(f"The node '{server}' rejected the goal: it is busy with another.")
     if detach:
         return None
     response = wait(handle.get_result_async(), handle)

@@ -17,7 +17,7 @@ from exoactor_interfaces import msg
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CompressedImage, JointState
 
-from exoactor_core.errors import BadInput, Cancelled, user_error
+from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
 from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, LIMBS, HumanMotion, RobotMotion
 from exoactor_core.stages import Metrics
@@ -221,10 +221,8 @@ def image_from_message(message: CompressedImage) -> np.ndarray | None:
 
 
 def error_code(base: int, error: BaseException) -> int:
-    """Error code of an action: its server's base (100 ... 500) plus the command line's exit code; a bug is 1."""
-    known = user_error(error)
-    code = known.exit_code if known else 1
-    return base + (5 if code == Cancelled.exit_code else code)  # 130 does not fit the range
+    """Error code of an action: its server's base (100 ... 500) plus the error's cause."""
+    return base + (user_error(error) or Internal).code
 
 
 def end_goal(goal: Any, result: Any) -> None:
@@ -235,11 +233,6 @@ def end_goal(goal: Any, result: Any) -> None:
         goal.canceled()
     else:  # also what the node cancelled by itself: rcl has no state for it
         goal.abort()
-
-
-def exit_code(code: int) -> int:
-    """Exit code of the command line for an action's error code; 0 stays 0."""
-    return Cancelled.exit_code if code % 100 == 5 else code % 100
 
 
 def metrics_to_json(metrics: Metrics) -> str:

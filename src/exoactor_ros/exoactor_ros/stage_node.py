@@ -15,7 +15,7 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from exoactor_core.errors import Cancelled, Missing, Refused, user_error
+from exoactor_core.errors import Busy, Cancelled, Missing, Refused, TrackingFailed, user_error
 from exoactor_core.stages import Stage, add_notes, backend_class, backend_names
 from exoactor_ros import NAMESPACE
 from exoactor_ros.conversions import end_goal, error_code, metrics_to_json
@@ -212,12 +212,14 @@ class StageNode(LifecycleNode):
         result = self._action_type.Result()
         try:
             if not self._busy.acquire(blocking=False):
-                raise Refused(f"The {self.get_name()} is busy with another goal: wait for it or cancel it.")
+                raise Busy(f"The {self.get_name()} is busy with another goal: wait for it or cancel it.")
             try:
                 with self._leases.watch(goal) as sender_gone:
                     output = self._run(goal, sender_gone)
                 if output.metrics.get("success") is False:
-                    raise Refused(f"The G1 did not do it: {output.metrics.get('reason') or 'no reason given'}.", output)
+                    raise TrackingFailed(
+                        f"The G1 did not do it: {output.metrics.get('reason') or 'no reason given'}.", output
+                    )
                 self._fill(result, output)
                 result.metrics_json = metrics_to_json(output.metrics)
                 result.error_code = result.NONE

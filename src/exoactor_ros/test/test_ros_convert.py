@@ -7,7 +7,9 @@ import pytest
 
 pytest.importorskip("exoactor_interfaces.action")
 
-from exoactor_core.errors import BadInput, Cancelled, Missing
+from exoactor_interfaces.action import EstimateMotion
+
+from exoactor_core.errors import BadInput, Busy, Cancelled
 from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.video import Video
 from exoactor_ros import conversions as convert
@@ -112,7 +114,7 @@ def test_error_codes_and_metrics():
     assert convert.error_code(300, BadInput("x")) == 302
     assert convert.error_code(300, Cancelled("x")) == 305
     assert convert.error_code(300, ValueError("x")) == 301
-    assert [convert.exit_code(c) for c in (0, 303, 105)] == [0, Missing.exit_code, 130]
+    assert convert.error_code(300, Busy("x")) == EstimateMotion.Result.BUSY
     figures = {"a": np.float32(0.5), "b": [np.int64(3), float("nan")], "c": {"d": np.bool_(True)}}
     assert json.loads(convert.metrics_to_json(figures)) == {"a": 0.5, "b": [3, None], "c": {"d": True}}
 

@@ -116,7 +116,7 @@ def test_cancel_and_second_goal():
         handle = caller.send(goal("long"))
         until(lambda: len(caller.feedback) > 2)
         second = caller.result(goal("short"))
-        assert second.error_code == 204
+        assert second.error_code == GenerateVideo.Result.BUSY
         assert "busy" in second.error_msg
         start = time.monotonic()
         finished(handle.cancel_goal_async())

@@ -24,7 +24,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.rotations import about_z
-from exoactor_core.errors import Refused
+from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_model, sole_points
 
@@ -164,7 +164,7 @@ class SingleSupportRegulator:
 
     Raises
     ------
-    Refused
+    UnsafeMotion
         Something else than the foot is on the floor.
     """
 
@@ -232,7 +232,7 @@ class SingleSupportRegulator:
             return data.qfrc_inverse.copy()
 
         if inverse(_RAISED)[2] <= 0.0:
-            raise Refused("The motion stands on one leg with another part of the robot below that foot.")
+            raise UnsafeMotion("The motion stands on one leg with another part of the robot below that foot.")
         # The floor is a little soft: as deep in it as bears the weight
         height = brentq(lambda z: inverse(z)[2], -_RAISED, _RAISED, xtol=1e-7)
         borne = inverse(height)[6:] / kp

@@ -18,7 +18,7 @@ from exoactor_control.controller.single_support import SingleSupportRegulator, r
 from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Tracker
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory, prepare
-from exoactor_core.errors import Refused
+from exoactor_core.errors import RobotNotReady
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot_state import DAMPING_GAIN, MotorCommand, RobotState
 
@@ -109,12 +109,12 @@ class Controller:
 
         Raises
         ------
-        Refused
+        RobotNotReady
             The robot stands or moves: it would drop; damp first.
         """
         with self._lock:
             if self._state in (State.STAND, State.TRACK):
-                raise Refused("Zero torque would drop a robot that is on its feet: damp it first.")
+                raise RobotNotReady("Zero torque would drop a robot that is on its feet: damp it first.")
             self._state = State.ZERO_TORQUE
 
     def damp(self) -> None:
@@ -144,7 +144,7 @@ class Controller:
 
         Raises
         ------
-        Refused
+        RobotNotReady
             The robot was stopped, and it is for a motion; there is no fresh LowState, it is not fit to stand up from,
             or the robot neither stands nor hangs in the band (see
             `exoactor_control.controller.safety.Safety.check_start`).
@@ -152,12 +152,12 @@ class Controller:
         with self._lock:
             (state, now), halts = self._last, self._halts
             if for_motion and self._stopped:
-                raise Refused(STOPPED)
+                raise RobotNotReady(STOPPED)
             reason = self._safety.check_state(state, now)
             if not reason and state is not None and self._state in (State.ZERO_TORQUE, State.DAMPING):
                 reason = self._safety.check_start(state)
             if reason or state is None:
-                raise Refused(f"The robot cannot stand up: {reason}.")
+                raise RobotNotReady(f"The robot cannot stand up: {reason}.")
         way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
             self._go_on_unless_halted(halts)
@@ -187,23 +187,28 @@ class Controller:
 
     def _go_on_unless_halted(self, halts: int) -> None:
         if self._halts != halts:
-            raise Refused("The robot was stopped meanwhile.")
+            raise RobotNotReady("The robot was stopped meanwhile.")
 
     def track(self, motion: RobotMotion | Reference) -> list[str]:
         """Carry out a motion, then stand; return what was done to it beyond `prepare`, one sentence each.
 
         Raises
         ------
+        RobotNotReady
+            The robot does not stand.
+        UnsafeMotion
+            The motion is not fit to be tracked (see `exoactor_control.reference.trajectory.prepare`).
         Refused
-            The robot does not stand, the motion is not fit to be tracked (see
-            `exoactor_control.reference.trajectory.prepare`), or it lacks what the policy needs.
+            It lacks what the policy needs.
         """
         reference = motion if isinstance(motion, Reference) else prepare(motion)
         if self.policy is not None:
             self.policy.check(reference)
         with self._lock:
             if self._state is not State.STAND:
-                raise Refused(f"The robot is in the state '{self._state}': let it stand before it tracks a motion.")
+                raise RobotNotReady(
+                    f"The robot is in the state '{self._state}': let it stand before it tracks a motion."
+                )
             state, frame, halts = self._last[0], self._tracker.frame, self._halts
             assert state is not None  # it stands
         # What follows takes long: the loop goes on

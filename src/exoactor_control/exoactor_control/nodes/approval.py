@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from exoactor_core.errors import Refused
+from exoactor_core.errors import Refused, RobotNotReady
 from exoactor_core.stages import Progress
 
 _TICK = 0.02  # s between two looks at whether the wait is to end
@@ -50,8 +50,10 @@ class Approval:
 
         Raises
         ------
+        RobotNotReady
+            The wait was ended by `refuse`: the robot was stopped.
         Refused
-            The wait was ended by `refuse`, or nobody approved in time.
+            Nobody approved in time.
         """
         start = time.monotonic()
         with self._decided:
@@ -64,7 +66,7 @@ class Approval:
                 with self._decided:
                     self._decided.wait_for(lambda: self._approved or self._refusal, _TICK)
                     if self._refusal:
-                        raise Refused(self._refusal)
+                        raise RobotNotReady(self._refusal)
                     if self._approved:
                         return
                 if waited > timeout:

@@ -22,7 +22,7 @@ from exoactor_control.policy.policy import load_policy
 from exoactor_control.policy.spec import SHIPPED
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
-from exoactor_core.errors import ExoActorError, Refused
+from exoactor_core.errors import ExoActorError, RobotNotReady
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import Progress, Tracking
 from exoactor_ros import frame_prefix
@@ -223,7 +223,7 @@ class ControllerNode(StageNode):
         def check() -> None:
             tracker.check()
             if self._loop.report().stops != stops:  # by the remote
-                raise Refused(_STOPPED)
+                raise RobotNotReady(_STOPPED)
 
         self._approval.wait(timeout, lambda *what: progress(*what, awaiting_approval=True), check)
         check()

@@ -14,7 +14,7 @@ from exoactor_control.metrics import judged, odometry_error
 from exoactor_control.realtime.control_loop import ControlLoop, Sample
 from exoactor_control.realtime.control_process import ControlProcess
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
-from exoactor_core.errors import Cancelled, Missing, Refused
+from exoactor_core.errors import Cancelled, Missing, RobotNotReady, TrackingFailed
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import sole_points
 from exoactor_core.stages import Progress, Tracking, no_progress
@@ -66,8 +66,12 @@ class RobotTracker:
         ------
         Missing
             The robot is not heard.
-        Refused
-            The motion is not fit to be tracked, the robot is not fit to stand, or it was stopped.
+        UnsafeMotion
+            The motion is not fit to be tracked.
+        RobotNotReady
+            The robot is not fit to stand, or was stopped.
+        TrackingFailed
+            The motion did not begin, or was ended.
         Cancelled
             ``progress`` said so; the robot stands.
         """
@@ -87,14 +91,14 @@ class RobotTracker:
         return self._loop.report().status
 
     def check(self) -> None:
-        """Raise `Refused` or `Missing` where no motion may begin as things are."""
+        """Raise `RobotNotReady` or `Missing` where no motion may begin as things are."""
         if self._loop.trouble:
             raise Missing(self._loop.trouble)
         report = self._loop.report()
         if report.status.stopped:
-            raise Refused(STOPPED)
+            raise RobotNotReady(STOPPED)
         if not self._stands_up and not (report.driving and report.status.state is State.STAND):
-            raise Refused(
+            raise RobotNotReady(
                 "The robot does not stand under this controller, and no motion makes it: damp it, then let it stand "
                 "(services damp and stand, or L2 + B and Start on the remote), then send the motion again."
             )
@@ -117,7 +121,7 @@ class RobotTracker:
         end = time.monotonic() + _GET_UP_WAIT
         while (lean := self._lean()) > _UPRIGHT:
             if time.monotonic() > end:
-                raise Refused(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
+                raise RobotNotReady(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
             progress(0.0, "waiting for the robot to be set on its feet")
             time.sleep(_TICK)
         loop.ask("stand_for_motion")
@@ -125,10 +129,10 @@ class RobotTracker:
         start = self._clock()
         self._wait(lambda: self._clock() - start > self._settle, lambda: 0.0, "standing", progress)
         if self._status.fault:
-            raise Refused(f"The robot did not stand up: {self._status.fault}.")
+            raise RobotNotReady(f"The robot did not stand up: {self._status.fault}.")
 
     def _wait(self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress) -> None:
-        """Until ``done``, or the controller gave up; raises `Refused` when somebody stopped it."""
+        """Until ``done``, or the controller gave up; raises `RobotNotReady` when somebody stopped it."""
         while not done():
             self._loop.renew()
             status = self._status
@@ -137,9 +141,9 @@ class RobotTracker:
             if self._loop.trouble:
                 raise Missing(self._loop.trouble)
             if status.state not in (State.STAND, State.TRACK):
-                raise Refused("The robot was stopped during the motion.")
+                raise RobotNotReady("The robot was stopped during the motion.")
             if status.ended:
-                raise Refused(f"The motion was ended, the robot stands: {status.ended}.")
+                raise TrackingFailed(f"The motion was ended, the robot stands: {status.ended}.")
             progress(fraction(), text or status.text)
             time.sleep(_TICK)
 
@@ -155,7 +159,7 @@ class RobotTracker:
         fault = report.status.fault
         samples = [s for s in self._loop.samples if s.index < len(reference.motion)]  # the rest leads back to standing
         if not samples:
-            raise Refused(f"The motion did not begin: {fault or 'the controller gave it up'}.")
+            raise TrackingFailed(f"The motion did not begin: {fault or 'the controller gave it up'}.")
         actual, source = _motion(samples)
         metrics, jumped = judged(reference, actual, fault, band=report.band)
         metrics |= {

@@ -20,7 +20,7 @@ from exoactor_control.controller.state_machine import Controller, State, Status
 from exoactor_control.realtime.watchdog import Memory
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_control.rehearsal.gate import SATURATED
-from exoactor_core.errors import ExoActorError, Missing, Refused
+from exoactor_core.errors import ExoActorError, Missing, RobotNotReady
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_unitree.dex3 import Hands
 from exoactor_unitree.joystick import Remote
@@ -213,7 +213,7 @@ class ControlLoop:
         Missing
             The robot is not heard (damping is sent nevertheless), its own controller does not let go, or there is no
             watchdog.
-        Refused
+        RobotNotReady
             The robot is not fit for it, its own controller has the motors, or another controller commands it ("stop" is
             sent nevertheless).
         """
@@ -225,13 +225,15 @@ class ControlLoop:
             return
         if what in ("open_hands", "close_hands"):
             if not self.driving:
-                raise Refused("The hands are not moved before the robot is driven: let it stand first.")
+                raise RobotNotReady("The hands are not moved before the robot is driven: let it stand first.")
             if not any(self._hands.heard):
                 raise Missing("No Dex3 hand is heard: the robot has none, or its service is off.")
             self._wanted_grip = np.full(2, float(what == "open_hands"))
             return
         if what == "zero_torque" and not self.driving:
-            raise Refused("The motors are not this controller's, which cannot let go of them: damp the robot first.")
+            raise RobotNotReady(
+                "The motors are not this controller's, which cannot let go of them: damp the robot first."
+            )
         with self._asking:
             stops = self._stops
             state = self.link.read()
@@ -239,13 +241,13 @@ class ControlLoop:
             if stand:
                 self._require_watchdog()
             if stand and state is not None and state.mode_pr != 0:
-                raise Refused(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
+                raise RobotNotReady(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
             if not self.driving:
                 self._take_over(what)
             elif stand and self._intruded:
-                raise Refused(f"The robot cannot stand up: {_INTRUDER}.")
+                raise RobotNotReady(f"The robot cannot stand up: {_INTRUDER}.")
             if self._stops != stops:
-                raise Refused("The robot was stopped meanwhile.")
+                raise RobotNotReady("The robot was stopped meanwhile.")
             getattr(self.controller, what)()
         if what == "damp":
             self._await_damping()
@@ -288,7 +290,7 @@ class ControlLoop:
         self._halt()
         if not self.driving:
             if mode := self._ask_for_mode():
-                raise Refused(
+                raise RobotNotReady(
                     f"Nothing was sent: the robot's own controller '{mode}' has the motors. "
                     "Damp it by the remote (L2 + B)."
                 )
@@ -297,7 +299,7 @@ class ControlLoop:
         if self.link.age > LOST:
             raise Missing(f"Damping is sent, but the robot is not heard. {self.trouble}")
         if self._intruded:
-            raise Refused(f"Damping is sent, but {_INTRUDER}: end it.")
+            raise RobotNotReady(f"Damping is sent, but {_INTRUDER}: end it.")
 
     def _await_damping(self) -> None:
         self._damping_sent.clear()
@@ -327,14 +329,14 @@ class ControlLoop:
             getattr(self.controller, what)()
         self.controller.damp()
         if not self.link.active_mode(_RELEASE_WAIT) and self._intruded:
-            raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
+            raise RobotNotReady(f"The robot cannot be driven: {_INTRUDER}.")
         mode = self.link.release_motion_switcher(_RELEASE_WAIT)
         end = time.monotonic() + 4.0 * ALONE
         while self.link.silence < ALONE:
             if time.monotonic() > end:
                 self._own_mode = mode
                 self._give_back()
-                raise Refused(f"The robot cannot be driven: {_INTRUDER}.")
+                raise RobotNotReady(f"The robot cannot be driven: {_INTRUDER}.")
             time.sleep(0.01)
         self._own_mode = mode
         if self._memory is not None:

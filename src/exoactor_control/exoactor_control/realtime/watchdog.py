@@ -27,7 +27,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from exoactor_core.errors import ExoActorError, Missing, Refused
+from exoactor_core.errors import ExoActorError, Missing, RobotNotReady
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.processes import block_signals
 from exoactor_unitree.wire import LowCmdBytes
@@ -156,7 +156,7 @@ class Watchdog:
 
         Raises
         ------
-        Refused
+        RobotNotReady
             The robot's own controller has the motors.
         Missing
             The watchdog does not answer within ``timeout`` s.
@@ -169,7 +169,7 @@ class Watchdog:
             if memory.sent > sent:
                 return
             if memory.answered >= request and not memory.tripped:
-                raise Refused(f"Nothing was sent: {memory.reason.decode()}.")
+                raise RobotNotReady(f"Nothing was sent: {memory.reason.decode()}.")
             time.sleep(0.002)
         raise Missing(f"The watchdog does not answer within {timeout:g} s: nothing damps the motors.")
 

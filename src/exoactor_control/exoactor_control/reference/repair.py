@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import true_runs
-from exoactor_core.errors import Refused
+from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, forward_kinematics, sole_points
 
@@ -94,14 +94,14 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
 
     Raises
     ------
-    Refused
+    UnsafeMotion
         Its floor leans too much, or it begins off the floor.
     """
     notes: list[str] = []
     points = sole_points(motion)
     lean, turn = _lean(motion, points)
     if lean > _MAX_LEAN:
-        raise Refused(f"The floor under the motion's feet leans by {lean:.2f} rad, more than {_MAX_LEAN:g}.")
+        raise UnsafeMotion(f"The floor under the motion's feet leans by {lean:.2f} rad, more than {_MAX_LEAN:g}.")
     pos, quat = motion.root_pos, motion.root_quat_wxyz
     if lean > _LEAN:
         notes.append(f"The motion was levelled: the floor under its feet leaned by {lean:.2f} rad.")
@@ -124,7 +124,7 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     on_floor = np.flatnonzero(np.abs(lowest[: int(ENDS * motion.fps) + 1]) < _MAX_START)
     if not len(on_floor):
         where = "above" if lowest[0] > 0 else "below"
-        raise Refused(f"The motion begins with its feet {abs(lowest[0]):.2f} m {where} the floor.")
+        raise UnsafeMotion(f"The motion begins with its feet {abs(lowest[0]):.2f} m {where} the floor.")
     first = int(on_floor[0])
     if first:
         notes.append(f"The first {first / motion.fps:.2f} s were dropped: the feet were not on the floor.")

@@ -21,7 +21,7 @@ from exoactor_control.reference.repair import (
 )
 from exoactor_control.rotations import from_roll_pitch_yaw
 from exoactor_core.arrays import interpolate
-from exoactor_core.errors import Refused
+from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
 from exoactor_core.scene import Scene
@@ -135,7 +135,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
 
     Raises
     ------
-    Refused
+    UnsafeMotion
         The motion is too short, its pelvis jumps, its joints are far faster than the motors, the floor under its feet
         leans too much, or it begins off the floor.
     """
@@ -147,7 +147,9 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
             notes.append(f"The {which} {count} frames were dropped: they are torn off from the rest of the motion.")
     pos, quat, joints = resample(pos, quat, joints, motion.fps)
     if len(pos) < _MIN_FRAMES:
-        raise Refused(f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}.")
+        raise UnsafeMotion(
+            f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}."
+        )
     speed, turn, joint_speed = speeds(pos, quat, joints, POLICY_RATE)
     for what, value, limit, unit in (
         ("pelvis moves at", speed, MAX_SPEED, "m/s"),
@@ -156,7 +158,9 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     ):
         if value.max() > limit:
             t = int(value.argmax()) / POLICY_RATE + first / motion.fps
-            raise Refused(f"The motion jumps at {t:.2f} s: its {what} {value.max():.1f} {unit}, more than {limit:g}.")
+            raise UnsafeMotion(
+                f"The motion jumps at {t:.2f} s: its {what} {value.max():.1f} {unit}, more than {limit:g}."
+            )
     low, high = JOINT_LIMITS.T
     outside = np.maximum(low - joints, joints - high).max()
     if outside > 1e-3:

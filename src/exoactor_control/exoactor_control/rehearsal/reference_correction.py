@@ -86,7 +86,7 @@ def find_correction(
     ------
     BadInput, Missing
         The policy cannot be loaded, or is fed something else than TWIST2.
-    Refused
+    UnsafeMotion
         The motion is not fit to be tracked.
     """
     reference = prepare(motion)

@@ -140,8 +140,10 @@ class Rehearsal(Tracker):
 
         Raises
         ------
-        Refused
-            The motion is not fit to be tracked, or the robot cannot be made to stand up from ``start``.
+        UnsafeMotion
+            The motion is not fit to be tracked.
+        RobotNotReady
+            The robot cannot be made to stand up from ``start``.
         """
         done = self._rehearse(motion, progress, human, disturbance, start)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from exoactor_control.policy.policy import Policy
 from exoactor_core.environment import KEY_VARIABLE
-from exoactor_core.errors import Refused
+from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import HumanMotion, RobotMotion
 
 _SKEW = 5.0  # s by which the clocks of two computers may differ
@@ -60,28 +60,28 @@ class Verdicts:
 
         Raises
         ------
-        Refused
+        UnsafeMotion
             It is not.
         """
         if not self._key:
-            raise Refused(
+            raise UnsafeMotion(
                 f"The robot does not move: this controller was started without {KEY_VARIABLE}, and cannot tell whether "
                 "a motion passed the rehearsal. Start the graph by 'exoactor up' or its launch file."
             )
         again = "Send it to rehearse_motion first, or the task to execute_task."
         if not verdict:
-            raise Refused(f"The robot does not move: this motion comes without the rehearsal's verdict. {again}")
+            raise UnsafeMotion(f"The robot does not move: this motion comes without the rehearsal's verdict. {again}")
         stated, _, signature = verdict.partition(":")
         if not (stated.isascii() and stated.isdigit()) or not hmac.compare_digest(
             signature.encode(), self._sign(stated, motion, human).encode()
         ):
-            raise Refused(
+            raise UnsafeMotion(
                 "The robot does not move: the verdict is not the rehearsal's on this very motion, with this policy, "
                 f"since this launch. {again}"
             )
         age = time.time() - int(stated)
         if not -_SKEW <= age <= lifetime:
-            raise Refused(
+            raise UnsafeMotion(
                 f"The robot does not move: this motion was rehearsed {age:.0f} s ago, more than {lifetime:g} s. {again}"
             )
 

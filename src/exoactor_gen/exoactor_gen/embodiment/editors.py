@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.files import decoded
 from exoactor_core.optional import optional_import
 from exoactor_gen.http_client import Request, Tick, Web, refusal
@@ -77,7 +77,7 @@ class LocalEditor:
         self.pipeline.edit_images()
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Pipeline.run`, and `Refused` where no image comes out."""
+        """Edit; raises as `Pipeline.run`, and `ServiceFailed` where no image comes out."""
         from PIL import Image
 
         pipeline = self.pipeline
@@ -101,7 +101,7 @@ class LocalEditor:
         )
         edited = np.asarray(result.images[0], np.float64)
         if not np.isfinite(edited).all():
-            raise Refused(f"The pipeline {pipeline.model} gave no image but invalid numbers.")
+            raise ServiceFailed(f"The pipeline {pipeline.model} gave no image but invalid numbers.")
         return np.clip(255.0 * edited[..., :3] + 0.5, 0, 255).astype(np.uint8)
 
     def free(self) -> None:
@@ -124,7 +124,7 @@ class OpenAIEditor:
         self.web = _web("OpenAI's image editing", url, self.home, "OPENAI_API_KEY", ("Authorization", "Bearer "))
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Web.fetch`, and `Refused` where no image comes back."""
+        """Edit; raises as `Web.fetch`, and `ServiceFailed` where no image comes back."""
         width, height = working_size(image, 16)
         form = {
             "model": self.model,
@@ -139,7 +139,7 @@ class OpenAIEditor:
             inline, place = made.get("b64_json"), made.get("url")
             data = base64.b64decode(inline) if inline else self.web.fetch(Request(place), tick) if place else b""
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-            raise Refused("OpenAI's image editing answered without an image: is the URL right?") from None
+            raise ServiceFailed("OpenAI's image editing answered without an image: is the URL right?") from None
         return _decoded(data, "OpenAI's image editing")
 
 
@@ -158,7 +158,7 @@ class GeminiEditor:
         self.web = _web("Gemini's image editing", url, self.home, "GEMINI_API_KEY", ("x-goog-api-key", ""))
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Web.fetch`, and `Refused` where no image comes back."""
+        """Edit; raises as `Web.fetch`, and `ServiceFailed` where no image comes back."""
         parts = [
             {"inlineData": {"mimeType": "image/jpeg", "data": base64_jpeg(image)}},
             {"text": f"{prompt} Avoid: {negative}."},
@@ -182,7 +182,7 @@ class GeminiEditor:
                     return base64.b64decode(part["inlineData"]["data"])
             said = candidate.get("finishMessage") or f"no image, {candidate['finishReason']}"
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-            raise Refused("Gemini's image editing answered without an image: is the URL right?") from None
+            raise ServiceFailed("Gemini's image editing answered without an image: is the URL right?") from None
         raise refusal("Gemini's image editing", said)
 
 
@@ -199,5 +199,5 @@ def _web(service: str, url: str, home: str, variable: str, header: tuple[str, st
 def _decoded(data: bytes, service: str) -> np.ndarray:
     image = decoded(data)
     if image is None:
-        raise Refused(f"{service} delivered no image that can be read.")
+        raise ServiceFailed(f"{service} delivered no image that can be read.")
     return image

@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.validation import validated
 from exoactor_gen.http_client import Tick
 from exoactor_gen.plan import Draft, Plan
@@ -72,7 +72,7 @@ class LocalChat:
 
         Raises
         ------
-        Refused
+        ServiceFailed
             No try gave a valid plan.
         """
         shown = self.sees and image is not None
@@ -110,7 +110,7 @@ class LocalChat:
                 return Plan(instruction=instruction, planner=self.name, actions=draft.actions)
             except BadInput as error:
                 wrong = str(error)
-        raise Refused(f"The language model {self.name} gave no valid plan in {TRIES} tries. {wrong}")
+        raise ServiceFailed(f"The language model {self.name} gave no valid plan in {TRIES} tries. {wrong}")
 
 
 class _Shaped(LogitsProcessor):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.errors import BadInput, Missing, Refused, ServiceFailed
 from exoactor_core.optional import optional_import
 from exoactor_core.stages import GenerateRequest, OnPlan, Progress
 from exoactor_core.validation import validated
@@ -272,7 +272,9 @@ class Endpoint:
         Raises
         ------
         Refused
-            The model refuses, or gives no valid plan.
+            The model refuses.
+        ServiceFailed
+            It gives no valid plan.
         ExoActorError
             As `Web.fetch`.
         """
@@ -292,7 +294,7 @@ class Endpoint:
                 wrong = str(error)
             talk = [*talk, {"role": "assistant", "content": content},
                     {"role": "user", "content": f"{wrong} Give the whole plan again, as JSON."}]  # fmt: skip
-        raise Refused(f"The language model {self.model} gave no valid plan in {TRIES} tries. {wrong}")
+        raise ServiceFailed(f"The language model {self.model} gave no valid plan in {TRIES} tries. {wrong}")
 
 
 def _content(answer: Any) -> str:
@@ -302,7 +304,9 @@ def _content(answer: Any) -> str:
             raise Refused(f"The language model refuses to plan this: {' '.join(str(message['refusal']).split())[:300]}")
         return str(message.get("content") or "")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise Refused("The planner's endpoint did not answer as chat/completions does: is the URL right?") from None
+        raise ServiceFailed(
+            "The planner's endpoint did not answer as chat/completions does: is the URL right?"
+        ) from None
 
 
 def _json_in(text: str) -> str:

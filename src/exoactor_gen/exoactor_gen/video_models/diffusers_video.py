@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Interval
 
-from exoactor_core.errors import BadInput, Missing, Refused
+from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, Seed, no_progress
 from exoactor_core.video import MAX_FPS, Video
 from exoactor_gen.diffusers_pipeline import Pipeline, library
@@ -276,7 +276,7 @@ class DiffusersVideo(Generator):
             The plan cannot be made or is too long, or the pipeline does not fit what is asked.
         Missing
             Its weights are not there.
-        Refused
+        ServiceFailed
             It needs more memory than there is, or makes no images.
         """
         start = time.monotonic()
@@ -416,13 +416,13 @@ def as_images(result: Any, model: str) -> list[np.ndarray]:
 
     Raises
     ------
-    Refused
+    ServiceFailed
         They are no images.
     """
     videos = next((getattr(result, name) for name in ("frames", "video", "videos") if hasattr(result, name)), None)
     frames = [np.asarray(frame) for frame in (result if videos is None else videos)[0]]
     if not frames or not all(np.isfinite(frame).all() for frame in frames):
-        raise Refused(f"The pipeline {model} gave no images but invalid numbers: try dtype=bfloat16 or float32.")
+        raise ServiceFailed(f"The pipeline {model} gave no images but invalid numbers: try dtype=bfloat16 or float32.")
     height, width = (side // 2 * 2 for side in frames[0].shape[:2])
     if frames[0].dtype != np.uint8:
         frames = [np.clip(255.0 * frame + 0.5, 0, 255).astype(np.uint8) for frame in frames]

@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Interval
 from pydantic import TypeAdapter, ValidationError
 
-from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, ServiceFailed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, Seed, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
@@ -305,7 +305,7 @@ class Hosted(Generator):
         raise NotImplementedError
 
     def state(self, job: Job, answer: Any) -> Working | Done:
-        """What the answer says; raises `Refused` where the job failed."""
+        """What the answer says; raises `Refused` or `ServiceFailed` where the job failed."""
         raise NotImplementedError
 
     def cancel(self, job: Job) -> Request | None:
@@ -338,7 +338,9 @@ class Hosted(Generator):
         Missing
             The service cannot be reached, refuses the key or wants to be paid.
         Refused
-            It refuses the content, fails, or is not done in time; or the job would exceed the budget.
+            It refuses the content, or the job would exceed the budget.
+        ServiceFailed
+            It fails, or is not done in time.
         """
         start = time.monotonic()
         said = [0.0, "Planning"]
@@ -379,7 +381,9 @@ class Hosted(Generator):
         try:
             job = self.begun(answer)
         except (KeyError, IndexError, TypeError):
-            raise Refused(f"{self.title} took the task but named no job: is {self.base_url} its address?") from None
+            raise ServiceFailed(
+                f"{self.title} took the task but named no job: is {self.base_url} its address?"
+            ) from None
         metrics = {
             "provider": self.title,
             "model": model,
@@ -446,7 +450,7 @@ class Hosted(Generator):
                     raise ValueError("no video")
             except (KeyError, IndexError, TypeError, AttributeError, ValueError):
                 self._end(job)
-                raise Refused(f"{self.title} answered in a way that is not known for its job.") from None
+                raise ServiceFailed(f"{self.title} answered in a way that is not known for its job.") from None
             except ExoActorError:
                 self._end(job)  # it failed, or the service names a state that is not known here
                 raise
@@ -457,7 +461,7 @@ class Hosted(Generator):
             said[:] = [max(said[0], 0.05 + 0.85 * min(1.0, max(0.0, done))), f"{self.title}: {state.text}"]
             if time.monotonic() + self.poll > until:
                 self._end(job)
-                raise Refused(
+                raise ServiceFailed(
                     f"{self.title} was not done after {self.timeout:g} s, and its job was cancelled: set the option "
                     "timeout higher, or try later."
                 )
@@ -479,7 +483,7 @@ class Hosted(Generator):
                 wrong = str(error)
             if done.data:
                 break
-        raise Refused(f"{self.title} delivered no video that can be read: {wrong}")
+        raise ServiceFailed(f"{self.title} delivered no video that can be read: {wrong}")
 
     def _end(self, job: Job) -> None:
         """Cancel the job, so that nothing more is paid for; waits no longer than the user would."""
