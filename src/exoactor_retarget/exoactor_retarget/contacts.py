@@ -79,8 +79,17 @@ def ground(person: Posture, options: Mapping[str, float]) -> Posture:
         offset = np.interp(frames, frames[touching], height[touching])
         offset = gaussian_filter1d(offset, max(0.3 * person.fps, 1e-3), mode="nearest")
     else:
-        offset = np.full(len(person), points[..., 2].min())
+        offset = np.full(len(person), min(points[..., 2].min(), person.bearing[..., 2].min()))
     return replace(person.lowered(offset), contacts=contact.astype(np.float64))
+
+
+def bearing_contacts(person: Posture, options: Mapping[str, float]) -> np.ndarray:
+    """Which of the parts that may bear besides the feet lie on the floor: (T, 8) bool."""
+    points = person.bearing
+    if points[..., 2].min() > options["bearing_on"]:
+        return np.zeros(points.shape[:2], dtype=bool)
+    heights = {"height_on": options["bearing_on"], "height_off": options["bearing_off"]}
+    return detect(points, person.fps, {**options, **heights})
 
 
 def foot_contacts(contacts: np.ndarray, fps: float, shortest: float) -> np.ndarray:

@@ -54,6 +54,8 @@ class Description:
     """(P, 2) capsules that must not touch."""
     corners: dict[int, np.ndarray]
     """Lowest points (K, 3) of each body that has spheres or boxes, in the body: what a foot stands on."""
+    corner_radius: dict[int, float]
+    """m, of these bodies: of the spheres that the corners are the lowest points of; of boxes 0."""
 
     def chain(self, body: int) -> list[int]:
         """Joints from the base to a body."""
@@ -171,6 +173,7 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
     capsules: list[tuple[int, np.ndarray, float]] = []
     spheres: dict[int, list[np.ndarray]] = {}
     boxes: dict[int, list[np.ndarray]] = {}
+    radius: dict[int, float] = {}
     for name, (body, pos, rot) in links.items():
         inertial = elements[name].find("inertial")
         if inertial is not None:
@@ -183,6 +186,7 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
             geometry = child(collision, "geometry")
             shapes, lowest = _shape(geometry)
             kind = geometry[0].tag
+            radius[body] = max(radius.get(body, 0.0), shapes[0][1] if kind == "sphere" else 0.0)
             if kind in ("sphere", "box"):
                 (spheres if kind == "sphere" else boxes).setdefault(body, []).append(_lowest(lowest, at, turned, kind))
             if not (name in feet and kind == "sphere"):
@@ -207,6 +211,7 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
         capsule_ends=np.array([ends for _, ends, _ in capsules]),
         capsule_radius=np.array([radius for _, _, radius in capsules]),
         pairs=_pairs(capsule_body, [{links[name][0] for name in pair} for pair in touching if pair <= links.keys()]),
+        corner_radius={body: radius[body] if body in spheres else 0.0 for body in {*spheres, *boxes}},
         corners={body: np.concatenate(spheres.get(body) or boxes[body]) for body in {*spheres, *boxes}},
     )
 

@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.body import BodyModel
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_retarget.model import SIDES
 
 POINTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
 TURNS = ("pelvis", "torso", "left_foot", "right_foot", "left_shoulder", "right_shoulder", "left_hand", "right_hand")
+
+BEARING = (*(f"{side}_{part}" for part in ("knee", "hand", "forearm") for side in SIDES), "seat", "back")
+"""Parts that may bear besides the feet."""
+_FLESH = np.array([0.05, 0.05, 0.05, 0.05, 0.04, 0.04, 0.10, 0.10])
+"""m: from the joints of `BEARING` to the skin."""
 
 _OVER_TIME = ("points", "turns", "soles", "contacts")
 
@@ -56,6 +61,14 @@ class Posture:
         """(T, 2, 3) positions of left and right."""
         return self.points[:, POINTS.index(part)]
 
+    @property
+    def bearing(self) -> np.ndarray:
+        """(T, 8, 3) lowest points of `BEARING`, were they lying."""
+        middles = [self.at(part).mean(axis=1, keepdims=True) for part in ("hip", "shoulder")]
+        points = np.concatenate([self.at("knee"), self.at("wrist"), self.at("elbow"), *middles], axis=1)
+        points[..., 2] -= _FLESH
+        return points
+
     def turn(self, part: str) -> np.ndarray:
         """(T, 3, 3) orientations."""
         return self.turns[:, TURNS.index(part)]
@@ -78,6 +91,7 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
     t = len(motion)
     pose = np.concatenate([motion.global_orient, motion.body_pose], axis=1).reshape(t * count, 3)
     local = Rotation.from_rotvec(pose).as_matrix().reshape(t, count, 3, 3).transpose(1, 0, 2, 3)
+    local = without_flips(local, motion.fps)
     rot, pos = np.empty((count, t, 3, 3)), np.empty((count, t, 3))
     rot[0], pos[0] = local[0], motion.transl + rest[0]
     for joint in range(1, count):
@@ -98,6 +112,49 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
         hip_width=float(abs(rest[joints[0, 0], 0] - rest[joints[0, 1], 0])),
         arm=float(np.linalg.norm(np.diff(rest[joints[3:]], axis=0), axis=-1).sum(axis=0).mean()),
     )
+
+
+_FASTEST = {"pelvis": 15.0, "hip": 18.0, "knee": 26.0, "ankle": 22.0, "shoulder": 22.0, "elbow": 30.0, "wrist": 26.0}
+"""rad/s at which people turn their joints, with room: a kick turns the knee by 20, a punch the elbow by 27."""
+_FASTEST_TRUNK = 12.0
+_FLIP, _SHORT_END = 0.4, 0.2  # s: longest time for which an estimate stays flipped, and at the ends of the motion
+
+
+def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
+    """Joint rotations (22, T, 3, 3) in which stretches that no person reaches so fast are filled from around them.
+
+    Between two frames that are further apart than the joint can turn lies a glitch of the estimate. Both it and what
+    lies between it and the next one, where that comes soon, are replaced; then as many frames more as the turn takes.
+    """
+    names = [name.split("_")[-1] for name in BODY_JOINT_NAMES]
+    most = np.array([_FASTEST.get(name, _FASTEST_TRUNK) for name in names]) / fps
+    cosine = 0.5 * (np.einsum("jtab,jtab->jt", local[:, 1:], local[:, :-1]) - 1.0)
+    fast = cosine < np.cos(np.minimum(most, np.pi))[:, None]
+    if not fast.any():
+        return local
+    out, frames, end = local.copy(), np.arange(local.shape[1]), local.shape[1] - 1
+    for joint in np.flatnonzero(fast.any(axis=1)):
+        good = np.ones(len(frames), dtype=bool)
+        edges = np.flatnonzero(fast[joint])
+        for jumps in np.split(edges, np.flatnonzero(np.diff(edges) > _FLIP * fps) + 1):
+            first, last = int(jumps[0]), int(jumps[-1]) + 1
+            if last <= _SHORT_END * fps:  # what is so short before, or after, is the glitch
+                first = -1
+            elif first >= end - _SHORT_END * fps:
+                last = end + 1
+            while first >= 0 and last <= end:
+                if _angle(local[joint, first], local[joint, last]) <= 0.7 * most[joint] * (last - first):
+                    break
+                first, last = first - 1, last + 1
+            good[first + 1 : last] = False
+        if good.any():
+            known = frames[good].astype(float)
+            out[joint] = turns_between(known, np.clip(frames, known[0], known[-1]), local[joint, good])
+    return out
+
+
+def _angle(first: np.ndarray, last: np.ndarray) -> float:
+    return float(Rotation.from_matrix(last @ first.T).magnitude())
 
 
 def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.ndarray:

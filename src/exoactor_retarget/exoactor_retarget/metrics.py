@@ -12,7 +12,7 @@ from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
 from exoactor_retarget.targets import Targets
 
-_TOUCH = 0.002  # m: depth from which a self-collision counts
+TOUCH = 0.002  # m: depth from which a collision counts
 
 
 def key_bodies(state: State, targets: Targets, model: Model) -> tuple[np.ndarray, np.ndarray]:
@@ -34,6 +34,13 @@ def sole_corners(state: State, model: Model) -> np.ndarray:
     return np.array(feet).transpose(2, 0, 1, 3)
 
 
+def floor_depth(state: State, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """How deep the robot is in the floor, (T,) m, 0 where it is not, and the body (T,) that is deepest."""
+    ends = np.flatnonzero(model.probes.end)
+    heights = model.probes.heights(model.kinematics.poses(state), ends)
+    return np.maximum(-heights.min(axis=0), 0.0), model.probes.body[ends[heights.argmin(axis=0)]]
+
+
 def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
     """Measure a motion of the G1 against its targets.
 
@@ -42,7 +49,7 @@ def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
     key_body_error_mean, root_path_error_mean (m), foot_slide_mean, foot_slide_max (mm per frame of contact),
     sole_height_error_max (mm, in contact), sole_lowest (mm, at any time), sole_tilt_max (deg, in contact),
     joint_speed_share_max, frames_outside_limits (of position or speed), self_collision_frames, self_collision_max
-    (mm), contact_share, frames.
+    (mm), floor_frames, floor_depth_max (mm, of any part), contact_share, frames.
     """
     turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
     state = State(motion.root_pos, turns, motion.joint_pos)
@@ -60,6 +67,7 @@ def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
     outside = ((motion.joint_pos < low) | (motion.joint_pos > high)).any(axis=1)
     outside[1:] |= (speed > 1.0).any(axis=1)
     depth, _ = robot.self_collision_depth(motion)
+    sunk, _ = floor_depth(state, model)
     root = np.linalg.norm((motion.root_pos - targets.pelvis_pos)[:, :2], axis=1)
 
     def greatest(values: np.ndarray) -> float:
@@ -76,7 +84,9 @@ def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
         "sole_tilt_max": float(np.degrees(greatest(tilt))),
         "joint_speed_share_max": greatest(speed),
         "frames_outside_limits": int(outside.sum()),
-        "self_collision_frames": int((depth > _TOUCH).sum()),
+        "self_collision_frames": int((depth > TOUCH).sum()),
         "self_collision_max": 1000 * greatest(depth),
+        "floor_frames": int((sunk > TOUCH).sum()),
+        "floor_depth_max": 1000 * greatest(sunk),
         "contact_share": float(contact.mean()),
     }

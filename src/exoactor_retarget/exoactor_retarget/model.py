@@ -11,6 +11,7 @@ from exoactor_core.errors import BadInput
 from exoactor_description import urdf_path
 from exoactor_retarget.description import read_urdf
 from exoactor_retarget.kinematics import ROOT, Kinematics, Poses, State, cross
+from exoactor_retarget.surroundings import probes_of
 
 SIDES = ("left", "right")
 _ROTOR = 0.004  # kg m^2: inertia of a small geared motor, which bounds the acceleration of the lightest parts
@@ -50,6 +51,8 @@ class Model:
             self.bodies["hand"] = self.bodies["elbow"]
         self._measure(mapping["hands"]["length"])
         self._groups()
+        self.bearing = {part: self._ends_of(bodies) for part, bodies in self._bearing_bodies().items()}
+        """Probes (N,) of each part that can bear."""
         limbs = (("knee", "thigh"), ("elbow", "upper_arm"))
         self.bends = {limb: [self._bend(limb, k) for k in range(2)] for limb, _ in limbs}
         """For each knee and elbow the angle at which it is straight, and the sign in which it bends from there."""
@@ -86,6 +89,7 @@ class Model:
             corners.append(self.description.corners[body])
         self.soles = np.array(corners)
         """(2, K, 3) corners of the soles in the feet."""
+        self.probes = probes_of(self.description, self.bodies["foot"], self.soles)
         self.rest = {
             name: np.array([poses.rot[b][..., 0] for b in bodies])
             for name, bodies in (("pelvis", [0]), ("torso", [self.torso]), *self.bodies.items())
@@ -138,6 +142,19 @@ class Model:
         self.of_arm = np.array([bool(set(chain(b)) & set(arms)) for b in range(len(self.description.mass))])
         """(B,) whether a body is part of an arm."""
         self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
+
+    def _bearing_bodies(self) -> dict[str, list[int]]:
+        b, chain = self.bodies, self.description.chain
+        bodies = {f"{side}_knee": [b["knee"][k]] for k, side in enumerate(SIDES)}
+        bodies |= {f"{side}_hand": [b["hand"][k]] for k, side in enumerate(SIDES)}
+        for k, side in enumerate(SIDES):
+            forearm = [b["elbow"][k], *(j + 1 for j in self.wrist[k])]
+            bodies[f"{side}_forearm"] = [body for body in forearm if body != b["hand"][k]]
+        thighs = [j + 1 for k in range(2) for j in self.hip[k]]
+        return bodies | {"seat": [self.pelvis, *thighs], "back": [j + 1 for j in chain(self.torso)]}
+
+    def _ends_of(self, bodies: list[int]) -> np.ndarray:
+        return np.flatnonzero(np.isin(self.probes.body, bodies) & self.probes.end)
 
     def _bend(self, limb: str, side: int) -> tuple[float, float]:
         """Angle at which a knee or elbow would be straight, and the sign in which it bends from there."""

@@ -14,16 +14,18 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core import stages
 from exoactor_core.body import BodyModel
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, Refused
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import Progress, Retargeting, no_progress
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import posture, resample
 from exoactor_retarget.kinematics import State
-from exoactor_retarget.metrics import measure
+from exoactor_retarget.metrics import floor_depth, measure
 from exoactor_retarget.model import Model
 from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
+
+_FLOOR_DEPTH = 0.01  # m that a part may be in the floor
 
 
 class Retargeter(stages.Retargeter):
@@ -85,11 +87,20 @@ class Retargeter(stages.Retargeter):
         return state
 
     def __call__(self, motion: HumanMotion, progress: Progress = no_progress) -> Retargeting:
-        """Retarget a motion; raises `BadInput` when it cannot be fitted."""
+        """Retarget a motion.
+
+        Raises
+        ------
+        BadInput
+            It cannot be fitted.
+        Refused
+            A part of the robot would be in the floor.
+        """
         start = time.perf_counter()
         progress(0.0, "Preparing targets")
         targets = self.targets(motion)
         state = self.fit(targets, progress)
+        self._check_floor(state)
         robot_motion = robot_motion_of(state, targets, self.model)
         seconds = time.perf_counter() - start
         progress(0.9, "Measuring")
@@ -97,6 +108,16 @@ class Retargeter(stages.Retargeter):
         metrics["frames_per_second"] = len(robot_motion) / seconds
         progress(1.0, "Retargeted")
         return Retargeting(robot_motion, metrics)
+
+    def _check_floor(self, state: State) -> None:
+        depth, body = floor_depth(state, self.model)
+        worst = int(depth.argmax())
+        if depth[worst] > _FLOOR_DEPTH:
+            link = next(name for name, (b, _, _) in self.model.description.links.items() if b == body[worst])
+            raise Refused(
+                f"The robot cannot do this motion: its {link.replace('_', ' ').removesuffix(' link')} would be "
+                f"{100 * depth[worst]:.1f} cm in the floor at {worst / self.fps:.1f} s."
+            )
 
 
 def _packaged_mapping() -> str:

@@ -31,6 +31,7 @@ from exoactor_retarget.kinematics import ROOT, Poses, State, log
 from exoactor_retarget.limits import limited
 from exoactor_retarget.linear import Joins
 from exoactor_retarget.model import Model
+from exoactor_retarget.surroundings import FLOOR, Clearances, clearances, near_solids
 from exoactor_retarget.targets import Targets
 
 _COARSE = 12.5  # frames a second
@@ -43,6 +44,9 @@ _STILL = 0.03  # m or rad: after a shorter step there is nothing left to do, sin
 _GAIN = 0.01  # share of a stretch's cost: less is not worth another step
 _LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
 _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
+_LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
+_DISTANCE = 0.01  # m that is kept from objects
+_SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,18 @@ class _Inputs:
 
 
 @dataclass(frozen=True)
+class _Watched:
+    """What comes so near to something that it is looked at."""
+
+    pairs: np.ndarray
+    """(P, 2) capsules of the robot."""
+    around: np.ndarray
+    """(Q, 2) probes, and solids or the floor."""
+    clearance: np.ndarray
+    """(Q,) m."""
+
+
+@dataclass(frozen=True)
 class _Point:
     """Where the search is: terms of each block, distances of parts, and the cost of each frame (T,)."""
 
@@ -65,7 +81,9 @@ class _Point:
     away: np.ndarray
     found: tuple[list[terms.Term], list[terms.Term]]
     near: Distances | None
-    height: np.ndarray
+    clear: Clearances
+    clearance: np.ndarray
+    """(Q,) m that ``clear`` should be."""
     cost: np.ndarray
 
     def nearer(self, distance: float) -> np.ndarray:
@@ -200,7 +218,7 @@ class Solver:
         pass through each other.
         """
         frames = np.arange(len(state))
-        pairs = np.zeros((0, 2), dtype=int) if free else self._watched(state, fps)
+        watched = self._watched(state, inputs.targets, fps, free)
         margin = max(3, round(_SETTLED * fps))
         allowed = 0.25 * self.mapping["limits"]["clearance"]
         here, damping = state, np.full(len(state), 1e-4)
@@ -208,11 +226,11 @@ class Solver:
         for iteration in range(iterations):
             report(iteration / iterations)
             stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
-            point = point or self._evaluate(here, inputs, pairs)
+            point = point or self._evaluate(here, inputs, watched)
             joins = self._between(here, stretch, fps)
             step = self._step(point, joins, here, damping, self._held(frames, fixed, len(state)))
             new = here.moved(step, self.model.lower, self.model.upper)
-            trial = self._evaluate(new, inputs, pairs)
+            trial = self._evaluate(new, inputs, watched)
             before, after = point.cost + joins.cost, trial.cost + self._between(new, stretch, fps).cost
             sums = [np.bincount(stretch, cost) for cost in (before, after)]
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
@@ -246,12 +264,17 @@ class Solver:
             out[-2:] = True
         return out
 
-    def _watched(self, state: State, fps: float) -> np.ndarray:
-        """Pairs of capsules that come near each other."""
-        sampled = state[:: max(1, round(fps / _COARSE))]
-        return near_pairs(self.model.description, self.model.kinematics.poses(sampled), _LOOK)
+    def _watched(self, state: State, targets: Targets, fps: float, free: bool) -> _Watched:
+        """What comes near something; ``free``: parts of the robot may pass through each other."""
+        model, sampled = self.model, slice(None, None, max(1, round(fps / _COARSE)))
+        poses = model.kinematics.poses(state[sampled])
+        solids = None if targets.solids is None else targets.solids[sampled]
+        around = near_solids(model.probes, poses, solids, _LOOK_AROUND)
+        pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _LOOK)
+        floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_DISTANCE, _FLOOR_DISTANCE)
+        return _Watched(pairs, around, np.where(around[:, 1] == FLOOR, floor, _DISTANCE))
 
-    def _evaluate(self, state: State, inputs: _Inputs, pairs: np.ndarray) -> _Point:
+    def _evaluate(self, state: State, inputs: _Inputs, watched: _Watched) -> _Point:
         """Residuals and cost at a state; Jacobians wait until `_normal` asks for them."""
         model, targets, weights = self.model, inputs.targets, self.mapping["weights"]
         poses = model.kinematics.poses(state)
@@ -262,17 +285,19 @@ class Solver:
             body += [terms.foot_position(*common, k), terms.foot_rotation(*common, k)]
             arms += [terms.upper_arm(*common, k), terms.forearm(*common, k), terms.hand_rotation(*common, k)]
         body += terms.balance(model, poses, inputs.stand)
+        body += terms.bearing(model, poses, targets, weights["bearing"], model.body_block)
+        arms += terms.bearing(model, poses, targets, weights["bearing"], model.arms_block)
         away = inputs.guess - state.joint_pos
         cost = away**2 @ self.posture
         for term in (*body, *arms):
             cost += np.sum(term.weight * term.residual**2, axis=1)
-        near = distances(model.description, poses, pairs) if len(pairs) else None
+        near = distances(model.description, poses, watched.pairs) if len(watched.pairs) else None
         if near is not None:
             short = np.maximum(self.mapping["limits"]["clearance"] - near.distance, 0.0)
             cost += weights["clearance"] * np.sum(short**2, axis=0)
-        height = terms.sole_heights(model, poses, targets)
-        cost += weights["floor"] * np.sum(np.minimum(height, 0.0) ** 2, axis=(0, 1))
-        return _Point(poses, away, (body, arms), near, height, cost)
+        clear = clearances(model.probes, poses, watched.around, targets.solids, targets.contact)
+        cost += weights["floor"] * np.sum(np.maximum(watched.clearance[:, None] - clear.distance, 0.0) ** 2, axis=0)
+        return _Point(poses, away, (body, arms), near, clear, watched.clearance, cost)
 
     def _normal(self, point: _Point, block: np.ndarray, its: list[terms.Term]) -> _Normal:
         rows = sum(term.residual.shape[1] for term in its)
@@ -296,13 +321,11 @@ class Solver:
     def _gaps(self, point: _Point, block: np.ndarray) -> terms.Gaps:
         """What a step of a block could bring too near."""
         model, weights = self.model, self.mapping["weights"]
-        found = []
+        found = [terms.clear_of_solids(model, point.poses, point.clear, point.clearance, weights["floor"], block)]
         if point.near is not None:
             limits = self.mapping["limits"]
             found.append(terms.parts_apart(model, point.poses, point.near, limits, weights["clearance"], block))
-        if block is model.body_block:
-            found.append(terms.above_floor(model, point.poses, point.height, weights["floor"], block))
-        return reduce(terms.Gaps.join, found) if found else terms.no_gaps(block)
+        return reduce(terms.Gaps.join, found)
 
     def _between(self, state: State, stretch: np.ndarray, fps: float) -> Joins:
         """Smoothness, and joint speeds and accelerations beyond their limits; none across stretches (T,) of time."""

@@ -10,10 +10,11 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import true_runs
-from exoactor_retarget.contacts import foot_contacts, without_short
-from exoactor_retarget.human import Posture
+from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
+from exoactor_retarget.human import BEARING, Posture
 from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.surroundings import Solids
 
 # SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
 # bends to.
@@ -23,6 +24,7 @@ _ARM = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], [[0.0, 0, 1], [0, -1, 0],
 # faster than this (m/s, rad/s).
 _SLIDES, _PIVOTS = 0.10, 0.6
 _SLIDING, _PIVOTING = 0.05, 0.5
+_UPRIGHT = 0.5  # vertical share of a sole's normal from which it can stand
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,18 @@ class Targets:
     """(T, 2, 3) from the right hand to the left, m: from wrist to wrist, and from tip to tip."""
     meeting: np.ndarray
     """(T,) how much the hands are near each other, 0 to 1."""
+    bearing: np.ndarray
+    """(T, 8) m: height of what each of `BEARING` rests on; infinite: on nothing."""
+    solids: Solids | None = None
+    """What stands or moves around the robot; None: nothing."""
 
     def __len__(self) -> int:
         return len(self.pelvis_pos)
 
     def __getitem__(self, frames: slice | np.ndarray) -> Targets:
-        arrays = {f.name: getattr(self, f.name)[frames] for f in fields(self) if f.name != "fps"}
-        return Targets(fps=self.fps, **arrays)
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "fps"}
+        part: dict[str, Any] = {name: v if v is None else v[frames] for name, v in values.items()}
+        return Targets(fps=self.fps, **part)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -241,7 +248,9 @@ def make_targets(
     foot_pos = scaled(person.at("foot"), 1.0) + scale["stance_width"] * half_width * np.stack([left, -left], axis=1)
     foot_rot = np.stack([person.turn(f"{s}_foot") @ axes["foot"] for s in SIDES], axis=1)
     shortest = mapping["contacts"]["shortest"]
+    bearing = bearing_contacts(person, mapping["contacts"])
     contact = foot_contacts(person.contacts, fps, shortest)
+    contact &= foot_rot[..., 2, 2] > _UPRIGHT  # of whom kneels or crawls the toes touch, but no sole
     foot_yaw = np.zeros(contact.shape)
     for k in range(2):
         yaw = np.unwrap(_lateral(foot_rot[:, k, :, 1]))
@@ -272,6 +281,7 @@ def make_targets(
         hand_rot=hand_rot @ model.rest["hand"],
         hand_way=hand_way,
         meeting=meeting,
+        bearing=np.where(bearing, 0.0, np.inf),
     )
 
 
@@ -310,6 +320,7 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         hand_rot=turn("hand"),
         hand_way=np.zeros((len(state), 2, 3)),
         meeting=np.zeros(len(state)),
+        bearing=np.full((len(state), len(BEARING)), np.inf),
     )
 
 

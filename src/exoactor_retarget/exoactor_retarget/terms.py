@@ -16,8 +16,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from exoactor_retarget.collision import Distances
+from exoactor_retarget.human import BEARING
 from exoactor_retarget.kinematics import Poses, cross, log
 from exoactor_retarget.model import Model
+from exoactor_retarget.surroundings import Clearances
 from exoactor_retarget.targets import Targets
 
 _LEANS = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
@@ -155,6 +157,31 @@ def balance(model: Model, poses: Poses, stand: Support) -> Iterator[Term]:
         yield Term(off.T, np.where(off.T != 0, stand.weight[:, None], 0.0), jacobian)
 
 
+def bearing(model: Model, poses: Poses, targets: Targets, weight: float, block: np.ndarray) -> Iterator[Term]:
+    """Lowest points of knees, hands, forearms, seat and back on what they rest on; those of arms are the arms' own."""
+    for k, part in enumerate(BEARING):
+        wanted = targets.bearing[:, k]
+        rests = np.isfinite(wanted)
+        probes = model.bearing[part]
+        if not rests.any() or model.of_arm[model.probes.body[probes[0]]] != (block is model.arms_block):
+            continue
+        lowest = model.probes.heights(poses, probes)
+        which = probes[lowest.argmin(axis=0)]
+        residual = np.where(rests, wanted - lowest.min(axis=0), 0.0)
+
+        def jacobian(which: np.ndarray = which) -> np.ndarray:
+            frame = np.arange(len(which))
+            body = model.probes.body[which]
+            arm = np.einsum("tij,tj->it", poses.rot[body, :, :, frame], model.probes.local[which])
+            up = np.zeros((3, len(which)))
+            up[2] = 1.0
+            row = _rows(model, poses, body, arm + poses.pos[body, :, frame].T, up, frame, block)
+            row[:, block == 2] = 1.0
+            return row[:, None]
+
+        yield Term(residual[:, None], np.where(rests, weight, 0.0)[:, None], jacobian)
+
+
 # --- the arms ---
 
 
@@ -233,11 +260,6 @@ class Gaps:
         return both[np.argsort(both.frame, kind="stable")]
 
 
-def no_gaps(block: np.ndarray) -> Gaps:
-    """No cases."""
-    return Gaps(np.zeros(0, dtype=int), np.zeros(0), np.zeros((0, len(block))), np.zeros(0))
-
-
 def _rows(
     model: Model,
     poses: Poses,
@@ -269,21 +291,14 @@ def parts_apart(
     return Gaps(frame, limits["clearance"] - near.distance[pair, frame], row, np.full(len(frame), float(weight)))
 
 
-def sole_heights(model: Model, poses: Poses, targets: Targets) -> np.ndarray:
-    """Heights (2, K, T) of the soles' corners above the floor, of feet that swing; infinite for those in contact."""
-    feet = model.bodies["foot"]
-    height = np.einsum("fjt,fkj->fkt", poses.rot[feet, 2], model.soles) + poses.pos[feet, 2][:, None]
-    return np.where(targets.contact.T[:, None], np.inf, height)
-
-
-def above_floor(model: Model, poses: Poses, height: np.ndarray, weight: float, block: np.ndarray) -> Gaps:
-    """Corners of soles that swing near the floor, at the heights of `sole_heights`."""
-    frame, foot, corner = np.nonzero((height < LOOK).transpose(2, 0, 1))
-    body = np.array(model.bodies["foot"])[foot]
-    local = np.einsum("kij,kj->ki", poses.rot[body, :, :, frame], model.soles[foot, corner])
-    point = (local + poses.pos[body, :, frame]).T
-    up = np.zeros((3, len(frame)))
-    up[2] = 1.0
-    row = _rows(model, poses, body, point, up, frame, block)
-    row[:, block == 2] = 1.0
-    return Gaps(frame, -height[foot, corner, frame], row, np.full(len(frame), float(weight)))
+def clear_of_solids(
+    model: Model, poses: Poses, clear: Clearances, clearance: np.ndarray, weight: float, block: np.ndarray
+) -> Gaps:
+    """Parts near the floor or objects, which are to keep clearances (Q,) m; parts of arms are the arms' affair."""
+    body = model.probes.body[clear.probe]
+    its = model.of_arm[body] == (block is model.arms_block)
+    frame, pair = np.nonzero(((clear.distance < clearance[:, None] + LOOK) & its[:, None]).T)
+    normal, middle = (a[pair, :, frame].T for a in (clear.normal, clear.middle))
+    row = _rows(model, poses, body[pair], middle, normal, frame, block)
+    row[:, block < 3] = normal.T[:, block[block < 3]]
+    return Gaps(frame, clearance[pair] - clear.distance[pair, frame], row, np.full(len(frame), float(weight)))

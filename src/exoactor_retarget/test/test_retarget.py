@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 from exoactor_core import robot
 from exoactor_core.arrays import true_runs
 from exoactor_core.body import BodyModel
-from exoactor_core.errors import BadInput, Cancelled
+from exoactor_core.errors import BadInput, Cancelled, Refused
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_pose.importers import load_human
 from exoactor_retarget.collision import distances
 from exoactor_retarget.contacts import detect, ground, without_short
-from exoactor_retarget.human import posture, resample
+from exoactor_retarget.human import posture, resample, without_flips
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.metrics import key_bodies, sole_corners
 from exoactor_retarget.retargeter import Retargeter, robot_motion_of
@@ -329,7 +329,7 @@ def test_ground_keeps_jumps():
 
 
 def test_posture_is_the_body_models():
-    human = squatting(frames=5)
+    human = squatting(frames=30)
     body, found = BodyModel.load(), person(human)
     np.testing.assert_allclose(found.soles, body.foot_points(human), atol=1e-9)
     names = [body.joint_names.index(f"{s}_wrist") for s in ("left", "right")]
@@ -416,3 +416,96 @@ def test_standing_feet_stay_where_they_are_while_the_person_drifts(retarget):
     soles = robot.sole_points(motion)[..., :2].mean(axis=2)
     assert motion.contacts.all()
     assert np.ptp(soles, axis=0).max() < 0.002
+
+
+# --- any part may bear ---
+
+
+def lying_low(orient, pose):
+    """A person of a pose (T, 21, 3) and orientation (T, 3), its lowest joint's flesh on the floor."""
+    body, frames = BodyModel.load(), len(pose)
+    motion = HumanMotion(30.0, np.zeros((frames, 3)), orient, pose.reshape(frames, 63), np.zeros(10))
+    found = person(motion)
+    low = np.minimum(body.foot_points(motion)[..., 2].min(axis=1), found.bearing[..., 2].min(axis=1))
+    return replace(motion, transl=-low[:, None] * [0.0, 0.0, 1.0])
+
+
+def crawling(frames=90):
+    """On hands and knees, which go in turn."""
+    joint = {name: k - 1 for k, name in enumerate(BodyModel.load().joint_names)}
+    swing = np.sin(2 * np.pi * 0.8 * np.arange(frames) / 30.0)
+    pose = np.zeros((frames, 21, 3))
+    for side, s in (("left", 1.0), ("right", -1.0)):
+        pose[:, joint[f"{side}_hip"], 0] = -1.5 + 0.35 * s * swing
+        pose[:, joint[f"{side}_knee"], 0] = 1.5 - 0.2 * s * swing
+        pose[:, joint[f"{side}_ankle"], 0] = 0.6
+        pose[:, joint[f"{side}_shoulder"]] = np.stack([0.3 * s * swing, np.full(frames, -1.4 * s), -0.35 * swing], 1)
+    orient = (Rotation.from_matrix(UPRIGHT) * Rotation.from_euler("x", np.full((frames, 1), 1.45))).as_rotvec()
+    motion = lying_low(orient, pose)
+    return replace(motion, transl=motion.transl + 0.35 / 30.0 * np.arange(frames)[:, None] * [1.0, 0.0, 0.0])
+
+
+def getting_up():
+    """From lying on the belly over hands and knees, and kneeling, to standing."""
+    joint = {name: k for k, name in enumerate(BodyModel.load().joint_names)}
+    keys = []
+    for pitch, hip, knee, arm, down, ankle in (
+        (1.57, 0.0, 0.1, 0.9, 0.0, 0.8),
+        (1.45, 1.5, 1.5, 1.4, 0.0, 0.6),
+        (0.1, 0.1, 1.5, 0.3, 1.2, 0.6),
+        (0.6, 1.9, 2.1, 0.5, 1.0, -0.3),
+        (0.0, 0.0, 0.05, 0.0, 1.35, 0.0),
+    ):
+        key = np.zeros((22, 3))
+        key[0] = (Rotation.from_matrix(UPRIGHT) * Rotation.from_euler("x", pitch)).as_rotvec()
+        for side, s in (("left", -1.0), ("right", 1.0)):
+            key[joint[f"{side}_hip"], 0], key[joint[f"{side}_knee"], 0] = -hip, knee
+            key[joint[f"{side}_ankle"], 0], key[joint[f"{side}_shoulder"], 1:] = ankle, (s * arm, s * down)
+        keys.append(key)
+    at = np.linspace(0.0, len(keys) - 1.0, 120)
+    at = np.floor(at) + 0.5 - 0.5 * np.cos(np.pi * (at % 1.0))
+    turned = [
+        Slerp(np.arange(len(keys)), Rotation.from_rotvec([k[j] for k in keys]))(at).as_rotvec() for j in range(22)
+    ]
+    return lying_low(turned[0], np.stack(turned[1:], axis=1))
+
+
+@pytest.mark.parametrize("human", [crawling, getting_up])
+def test_no_part_is_in_the_floor(retarget, human):
+    result = retarget(human())
+    assert_sound(result)
+    assert result.metrics["floor_frames"] == 0
+    assert result.metrics["self_collision_max"] < 2.0
+    parts = [n for side in ("left", "right") for n in (f"{side}_wrist_yaw_link", f"{side}_knee_link")]
+    lowest = robot.forward_kinematics(result.motion, parts)[..., 2].min(axis=1)
+    assert lowest[:40].max() < 0.15  # it is down there, and not lifted
+
+
+def test_what_stays_in_the_floor_is_refused(retarget, monkeypatch):
+    monkeypatch.setitem(retarget.mapping["weights"], "floor", 0.0)
+    with pytest.raises(Refused, match="cm in the floor at"):
+        retarget(getting_up())
+
+
+@pytest.mark.parametrize(("first", "frames"), [(40, 5), (0, 3), (87, 3)])
+def test_glitches_are_filled_from_the_frames_around(retarget, first, frames):
+    human = squatting()
+    pose, orient = human.body_pose.copy().reshape(-1, 21, 3), human.global_orient.copy()
+    flipped, shoulder = slice(first, first + frames), 15
+    pose[flipped, shoulder] = (
+        Rotation.from_rotvec(pose[flipped, shoulder]) * Rotation.from_euler("x", 2.5)
+    ).as_rotvec()
+    orient[flipped] = (Rotation.from_rotvec(orient[flipped]) * Rotation.from_euler("y", 2.0)).as_rotvec()
+    found = person(replace(human, body_pose=pose.reshape(-1, 63), global_orient=orient))
+    assert np.abs(found.turns - person(human).turns).max() < 0.05
+
+
+def test_a_real_kick_or_punch_is_no_glitch():
+    for name in ("dm_kick", "dm_punch", "dm_spin"):
+        path = DATA / "human" / f"{name}.npz"
+        if not path.is_file():
+            pytest.skip(f"no test data at {path}")
+        human = load_human(path)
+        pose = np.concatenate([human.global_orient, human.body_pose], axis=1).reshape(-1, 3)
+        local = Rotation.from_rotvec(pose).as_matrix().reshape(len(human), 22, 3, 3).transpose(1, 0, 2, 3)
+        assert without_flips(local, human.fps) is local

@@ -1,0 +1,162 @@
+"""How far the robot's parts are from the floor and from objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exoactor_retarget.description import Description
+from exoactor_retarget.kinematics import Poses
+
+FLOOR = -1
+"""The floor, where solids are numbered."""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """P spheres on the robot that keep clear of the floor and of objects.
+
+    Those of a foot are the corners of its sole, as it is these that a foot meets the floor with; those of other bodies
+    lie along their collision capsules.
+    """
+
+    body: np.ndarray
+    """(P,)."""
+    local: np.ndarray
+    """(P, 3) m, in the body."""
+    radius: np.ndarray
+    """(P,) m."""
+    foot: np.ndarray
+    """(P,) which foot's sole a probe belongs to; -1: none."""
+    end: np.ndarray
+    """(P,) bool: at an end of its capsule, where alone a capsule can meet a plane first."""
+
+    def heights(self, poses: Poses, which: np.ndarray) -> np.ndarray:
+        """Heights (N, T) m above the floor of some probes' lowest points."""
+        body = self.body[which]
+        rows = poses.rot[body, 2]
+        return np.einsum("pjt,pj->pt", rows, self.local[which]) + poses.pos[body, 2] - self.radius[which, None]
+
+    def middles(self, poses: Poses, which: np.ndarray) -> np.ndarray:
+        """World positions (N, 3, T) m of some probes' middles."""
+        body = self.body[which]
+        return np.einsum("pijt,pj->pit", poses.rot[body], self.local[which]) + poses.pos[body]
+
+
+@dataclass(frozen=True)
+class Solids:
+    """K convex solids, in T frames."""
+
+    kind: tuple[str, ...]
+    """Of each: box, cylinder, sphere or capsule, the axes of cylinders and capsules being their z."""
+    half: np.ndarray
+    """(K, 3) m: half their extents."""
+    pos: np.ndarray
+    """(T, K, 3) m, middles in the world."""
+    rot: np.ndarray
+    """(T, K, 3, 3)."""
+    touch: np.ndarray
+    """(T, K, B) bool: bodies of the robot that may touch a solid then."""
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def __getitem__(self, frames: slice | np.ndarray) -> Solids:
+        return Solids(self.kind, self.half, self.pos[frames], self.rot[frames], self.touch[frames])
+
+    def distance(self, solid: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances (N, T) of points (N, 3, T) from a solid, negative inside, and its normals (N, 3, T) there."""
+        rot = self.rot[:, solid]
+        local = np.einsum("tji,njt->nit", rot, points - self.pos[:, solid].T)
+        half, kind = self.half[solid], self.kind[solid]
+        if kind == "box":
+            away, normal = _from_box(local, half)
+        elif kind == "cylinder":
+            radial = np.linalg.norm(local[:, :2], axis=1)
+            flat = np.stack([radial, local[:, 2]], axis=1)
+            away, across = _from_box(flat, half[[0, 2]])
+            side = local[:, :2] / np.maximum(radial, 1e-9)[:, None]
+            normal = np.concatenate([side * across[:, :1], across[:, 1:]], axis=1)
+        else:  # a sphere, or a capsule about the nearest point of its middle line
+            line = np.maximum(half[2] - half[0], 0.0)
+            local = local - np.array([0.0, 0.0, 1.0])[:, None] * np.clip(local[:, 2:], -line, line)
+            length = np.linalg.norm(local, axis=1)
+            away, normal = length - half[0], local / np.maximum(length, 1e-9)[:, None]
+        return away, np.einsum("tij,njt->nit", rot, normal)
+
+
+def _from_box(local: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (N, T) of points (N, D, T) from a box about the origin, negative inside, and normals (N, D, T)."""
+    beyond = np.abs(local) - half[:, None]
+    out = np.maximum(beyond, 0.0)
+    length = np.linalg.norm(out, axis=1)
+    inside = length < 1e-9
+    nearest = np.arange(local.shape[1])[:, None] == beyond.argmax(axis=1)[:, None]
+    normal = np.where(inside[:, None], nearest, out / np.maximum(length, 1e-9)[:, None])
+    return np.where(inside, beyond.max(axis=1), length), np.where(local < 0, -normal, normal)
+
+
+@dataclass(frozen=True)
+class Clearances:
+    """How far Q pairs of a probe and a solid are from each other in T frames."""
+
+    probe: np.ndarray
+    """(Q,)."""
+    distance: np.ndarray
+    """(Q, T) m, less than 0 where they overlap; infinite where they may."""
+    normal: np.ndarray
+    """(Q, 3, T) directions in which the distance grows."""
+    middle: np.ndarray
+    """(Q, 3, T) m, middles of the probes."""
+
+
+def clearances(
+    probes: Probes, poses: Poses, watched: np.ndarray, solids: Solids | None, stands: np.ndarray
+) -> Clearances:
+    """Distances of watched pairs (Q, 2) of a probe and a solid (or `FLOOR`); ``stands`` (T, 2): the feet in contact."""
+    probe, solid = watched.T
+    middle = probes.middles(poses, probe)
+    normal = np.zeros_like(middle)
+    normal[:, 2] = 1.0
+    away = middle[:, 2].copy()
+    if solids is not None:
+        for k in np.unique(solid[solid != FLOOR]):
+            its = solid == k
+            away[its], normal[its] = solids.distance(k, middle[its])
+            away[its] = np.where(solids.touch[:, k, probes.body[probe[its]]].T, np.inf, away[its])
+    away -= probes.radius[probe, None]
+    sole = probes.foot[probe] >= 0
+    away[sole] = np.where(stands.T[probes.foot[probe[sole]]], np.inf, away[sole])
+    return Clearances(probe, away, normal, middle)
+
+
+def near_solids(probes: Probes, poses: Poses, solids: Solids | None, margin: float) -> np.ndarray:
+    """Pairs (Q, 2) of probes and solids that come nearer than ``margin`` (m) in any frame; all soles and the floor."""
+    ends = np.flatnonzero(probes.end)
+    near = (probes.heights(poses, ends).min(axis=1) < margin) | (probes.foot[ends] >= 0)
+    found = [np.stack([ends[near], np.full(near.sum(), FLOOR)], axis=1)]
+    if solids is not None:
+        everything = np.arange(len(probes.body))
+        middle = probes.middles(poses, everything)
+        for k in range(len(solids)):
+            away = solids.distance(k, middle)[0].min(axis=1) - probes.radius
+            found.append(np.stack([np.flatnonzero(away < margin), np.full((away < margin).sum(), k)], axis=1))
+    return np.concatenate(found)
+
+
+def probes_of(description: Description, feet: Sequence[int], soles: np.ndarray) -> Probes:
+    """Probes of a robot whose feet are bodies with the corners (2, K, 3) of their soles."""
+    found: list[tuple[int, np.ndarray, float, int, bool]] = []
+    for k, foot in enumerate(feet):
+        radius = description.corner_radius[foot]
+        found += [(foot, corner + np.array([0.0, 0.0, radius]), radius, k, True) for corner in soles[k]]
+    for body, (first, last), radius in zip(
+        description.capsule_body, description.capsule_ends, description.capsule_radius, strict=True
+    ):
+        if body not in feet:
+            shares = np.linspace(0.0, 1.0, 2 + int(np.linalg.norm(last - first) / radius))
+            found += [(int(body), first + s * (last - first), radius, -1, s in (0.0, 1.0)) for s in shares]
+    body_, local, radius_, foot_, end = zip(*found, strict=True)
+    return Probes(np.array(body_), np.array(local), np.array(radius_), np.array(foot_), np.array(end))
