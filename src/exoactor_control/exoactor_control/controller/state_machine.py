@@ -12,10 +12,11 @@ from enum import StrEnum
 import numpy as np
 
 from exoactor_control.controller.hand_forces import HandForces
+from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, STALE, Safety
 from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
-from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Tracker
+from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Additions, Tracker
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory, prepare
 from exoactor_core.errors import RobotNotReady
@@ -71,6 +72,8 @@ class Controller:
     max_position_error, max_speed_error
         m and m/s of position error and of speed beyond the reference's, by the robot's own odometry: beyond them it
         runs away, and is damped. Not judged without a policy, in the band.
+    reach
+        Lead the hands to where objects are observed (see `exoactor_control.controller.hand_reach`).
 
     Every method may be called from any thread.
     """
@@ -83,17 +86,18 @@ class Controller:
         blend: float = 1.0,
         max_position_error: float = MAX_POSITION_ERROR,
         max_speed_error: float = MAX_SPEED_ERROR,
+        reach: bool = True,
     ) -> None:
         self.policy = policy
         self.blend = blend
+        self._reach = reach
         self._tracker = Tracker(policy, heading_gain, position_gain)
         effort_limits = None if policy is None else policy.effort_limits
         self._safety = Safety(effort_limits, max_position_error, max_speed_error)
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
-        self._coming_regulators: tuple[SingleSupportRegulator, ...] = ()
-        self._coming_forces: HandForces | None = None
+        self._coming_additions = Additions()
         self._halts = 0  # times that it went to damping
         self._fault = self._ended = ""
         self._stopped = self._done = False
@@ -221,13 +225,15 @@ class Controller:
             single_support = tuple(
                 SingleSupportRegulator(shifted, stand, self.policy.kp, self.policy.kd) for stand in found
             )
-        forces = None
+        additions = Additions(single_support)
         if self.policy is not None and reference.scene is not None:
             forces = HandForces(reference, reference.scene, self.policy.kp)
+            reach = HandReach(reference, reference.scene) if self._reach else None
+            additions = Additions(single_support, forces, reach)
         coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)
         with self._lock:
             self._go_on_unless_halted(halts)
-            self._coming, self._coming_regulators, self._coming_forces = coming, single_support, forces
+            self._coming, self._coming_additions = coming, additions
             self._done, self._ended = False, ""
         return notes
 
@@ -312,9 +318,7 @@ class Controller:
 
     def _begin_track(self, state: RobotState, trajectory: Trajectory) -> None:
         self._coming = None
-        self._tracker.start(
-            trajectory, state, keep_policy=True, regulators=self._coming_regulators, hand_forces=self._coming_forces
-        )
+        self._tracker.start(trajectory, state, keep_policy=True, additions=self._coming_additions)
         self._state = State.TRACK
 
     def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:
@@ -334,6 +338,12 @@ class Controller:
     def blind_damping(self) -> np.ndarray:
         """(29,) N m s/rad with which joints whose speeds are not known are damped."""
         return self._safety.blind_damping(DAMPING_GAIN)
+
+    def observe(self, object_id: str, pose: np.ndarray) -> None:
+        """Take in where an object is: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
+        with self._lock:
+            if self._last[0] is not None:
+                self._tracker.observe(object_id, pose, self._last[0])
 
     # reports
 

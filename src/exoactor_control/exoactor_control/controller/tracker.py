@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
+from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.hand_forces import HandForces
+from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry, limited
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
@@ -31,6 +33,18 @@ _NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
 _STEP, _STEPS = 0.5, 4  # s of a step, steps between looking where the robot has got to
 _LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
 _ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What acts on one motion beside the policy."""
+
+    single_support: tuple[SingleSupportRegulator, ...] = ()
+    """Hold the robot where the motion stands on one leg."""
+    hand_forces: HandForces | None = None
+    """Press on the objects that the motion touches."""
+    hand_reach: HandReach | None = None
+    """Leads the hands to them."""
 
 
 class Tracker:
@@ -71,8 +85,7 @@ class Tracker:
         """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
         self._rounds = 0  # of steps on the spot
-        self._regulators: tuple[SingleSupportRegulator, ...] = ()
-        self._hand_forces: HandForces | None = None
+        self._additions = Additions()
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
 
     def start(
@@ -81,14 +94,13 @@ class Tracker:
         state: RobotState,
         keep_policy: bool,
         keep_position: bool = False,
-        regulators: tuple[SingleSupportRegulator, ...] = (),
-        hand_forces: HandForces | None = None,
+        additions: Additions | None = None,
     ) -> None:
         """Begin a trajectory now.
 
         ``keep_policy``: the policy runs on, its history stays. ``keep_position``: the trajectory begins where the robot
-        should be after the one before, and faces as it should, rather than where it is. ``regulators`` hold the robot
-        where the motion stands on one leg, ``hand_forces`` act on the objects that it touches.
+        should be after the one before, and faces as it should, rather than where it is. ``additions`` act beside
+        the policy.
         """
         self.odometry.update(state)
         if self.policy is not None and not keep_policy:
@@ -99,7 +111,7 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._rounds, self._regulators, self._hand_forces = 0, regulators, hand_forces
+        self._rounds, self._additions = 0, additions or Additions()
         self._align(0, yaw, position)
 
     @property
@@ -117,6 +129,12 @@ class Tracker:
         frame = self._ahead(now)
         assert frame.position is not None  # _ahead gives it
         self.reference_position = frame.position[:2]
+        if self._additions.hand_reach is not None:
+            o = self.odometry
+            sway = np.r_[o.position - self.reference_position, wrap(o.yaw - frame.yaw)]
+            frame = self._additions.hand_reach.corrected(
+                now - trajectory.begin, frame, sway, (self._origin, self._yaw_offset)
+            )
         self._index += 1
         self.frame = frame
         if self.policy is None:
@@ -142,12 +160,22 @@ class Tracker:
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         target = self.policy.act(seen, commanded, lambda steps: self._ahead(now + steps))
         self.target = self._in_single_support(now - trajectory.begin, target, state)
-        if self._hand_forces is not None:
-            self.target = self.target + self._hand_forces.offsets(now - trajectory.begin, state)
+        if forces := self._additions.hand_forces:
+            self.target = self.target + forces.offsets(now - trajectory.begin, state)
+
+    def observe(self, object_id: str, pose: np.ndarray, state: RobotState) -> None:
+        """Take in where an object is: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
+        reach = self._additions.hand_reach
+        if reach is None:
+            return
+        turn = Rotation.from_quat(state.quat_wxyz, scalar_first=True)
+        position = turn.apply(pose[:3]) + np.r_[self.odometry.position, self.odometry.height]
+        turned = turn * Rotation.from_quat(pose[3:], scalar_first=True)
+        reach.observe(object_id, np.r_[position, turned.as_quat(scalar_first=True)])
 
     def _in_single_support(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
         """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""
-        for regulator in self._regulators:
+        for regulator in self._additions.single_support:
             target = regulator.mixed(index, target, state.quat_wxyz, state.joint_pos, state.ang_vel, state.joint_vel)
         return target
 

@@ -1,0 +1,190 @@
+"""Hands that meet objects where they are, rather than where they were when the motion was made.
+
+The robot sways, does not stand where the motion has it, and objects are beside where the scene has them. Until a hand
+touches its object, the arm follows the motion as seen from the object's observed pose, by inverse kinematics from where
+the pelvis is. From the touch on the correction is held: an arm that went on correcting would pull at what is held
+whenever the body sways, and the body would answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pinocchio as pin
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.controller.odometry import limited
+from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
+from exoactor_control.rotations import about_z, wrap
+from exoactor_core.contacts import Contact
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses, pinocchio_model
+from exoactor_core.scene import Scene
+
+MAX_SHIFT, MAX_TURN = 0.15, 0.35
+"""m and rad by which an object may be beside its place in the scene and still be reached for."""
+MAX_JUMP = 0.3
+"""m between two observations of an object: what is farther is taken for another object, or an error."""
+_LEAD, _RELEASE = 1.2, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
+_SMOOTHING = 0.3  # s, time constant: the body sways at about 0.5 Hz
+_STEPS = 3  # of the inverse kinematics in a frame
+_DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.03, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
+_MAX_STEP = 0.2  # rad
+_MARGIN = 0.02  # rad from the joints' limits
+
+
+@dataclass(frozen=True)
+class _Touch:
+    hand: str
+    object: str
+    first: int
+    begin: int
+    end: int
+    last: int
+    pose: np.ndarray
+    """(7,) of the object in the scene."""
+
+    def weight(self, frame: int) -> float:
+        """Share of the correction, in [0, 1]."""
+        come = (frame - self.first) / (0.5 * _LEAD * POLICY_RATE)
+        gone = (self.last - frame) / max(self.last - self.end, 1)
+        s = float(np.clip(min(come, gone), 0.0, 1.0))
+        return s * s * (3.0 - 2.0 * s)
+
+
+class HandReach:
+    """Corrects the arms of a motion's frames.
+
+    Parameters
+    ----------
+    reference
+        The motion, with its contacts.
+    scene
+        The objects as the motion has them.
+
+    Objects that are not observed, or no longer, count as where they were last seen, at first in the scene.
+    """
+
+    def __init__(self, reference: Reference, scene: Scene) -> None:
+        self._touches = [_touch(reference, c, scene) for c in reference.motion.object_contacts if c.body in HAND_LINKS]
+        self._touches.sort(key=lambda touch: touch.begin)
+        positions, turns = link_poses(reference.motion, list(HAND_LINKS.values()))
+        self._turns = dict(zip(HAND_LINKS, turns.swapaxes(0, 1), strict=True))
+        self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
+        self._objects = {touch.object: touch.pose for touch in self._touches}
+        self._observed: dict[str, np.ndarray] = {}
+        self.ignored: dict[str, int] = {}
+        """How many observations of each object were too far from the one before to be believed."""
+        self._shift = np.zeros((len(self._touches), 3))
+        self._sway = np.zeros(3)
+        self._model = pinocchio_model()
+        self._data = self._model.createData()
+        self._links = {hand: self._model.getFrameId(link) for hand, link in HAND_LINKS.items()}
+        self._arms: dict[str, np.ndarray] = {}
+
+    def observe(self, object_id: str, pose: np.ndarray) -> None:
+        """Take in an object's pose (7,), m and w, x, y, z, in the odometry's frame."""
+        if object_id not in self._objects:
+            return
+        before = self._observed.get(object_id)
+        if before is not None and np.linalg.norm(pose[:3] - before[:3]) > MAX_JUMP:
+            self.ignored[object_id] = self.ignored.get(object_id, 0) + 1
+            return
+        self._observed[object_id] = pose
+
+    def corrected(self, index: int, frame: Frame, sway: np.ndarray, to_odometry: tuple[np.ndarray, float]) -> Frame:
+        """The frame with the arms moved.
+
+        Parameters
+        ----------
+        index
+            Of the frame in the motion.
+        frame
+            In the odometry's frame.
+        sway
+            (3,) m, m, rad: position and heading of the pelvis beyond the frame's, in the odometry's frame.
+        to_odometry
+            Where the motion's origin is in the odometry's frame, (2,) m, and how far it is turned, rad.
+        """
+        acting = [(k, t) for k, t in enumerate(self._touches) if t.first <= index < t.last]
+        if not acting or frame.position is None:
+            return frame
+        share = 1.0 / (_SMOOTHING * POLICY_RATE)
+        if not any(touch.begin <= index < touch.end for _, touch in acting):
+            self._sway = self._sway + share * (sway - self._sway)
+        turn = about_z(float(self._sway[2])) @ frame.rotation
+        position = frame.position + np.r_[self._sway[:2], 0.0]
+        q = np.r_[position, Rotation.from_matrix(turn).as_quat(), frame.joint_pos]
+        joints = frame.joint_pos.copy()
+        for k, touch in acting:
+            if index < touch.begin:
+                self._shift[k] = self._shift[k] + share * (self._displacement(touch, to_odometry) - self._shift[k])
+            at = int(np.clip(index, 0, len(self._points[touch.hand]) - 1))
+            point, rotation = self._target(touch, self._shift[k], at, to_odometry)
+            arm = self._solve(touch.hand, q, point, rotation)
+            weight = touch.weight(index)
+            joints[_ARMS[touch.hand]] = (1.0 - weight) * frame.joint_pos[_ARMS[touch.hand]] + weight * arm
+        return replace(frame, joint_pos=joints)
+
+    def _displacement(self, touch: _Touch, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
+        """(3,) m, m, rad: of the object from where the scene has it, bounded, in the odometry's frame."""
+        observed = self._observed.get(touch.object)
+        if observed is None:
+            return np.zeros(3)
+        origin, yaw = to_odometry
+        expected = about_z(yaw) @ touch.pose[:3] + (*origin, 0.0)
+        turned = wrap(_yaw(observed[3:]) - _yaw(touch.pose[3:]) - yaw)
+        return np.r_[
+            limited((observed - np.r_[expected, np.zeros(4)])[:2], MAX_SHIFT), np.clip(turned, -MAX_TURN, MAX_TURN)
+        ]
+
+    def _target(
+        self, touch: _Touch, shift: np.ndarray, at: int, to_odometry: tuple[np.ndarray, float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) and orientation (3, 3) of a hand in the odometry's frame, moved with its object."""
+        origin, yaw = to_odometry
+        placed = about_z(yaw)
+        middle = placed @ touch.pose[:3] + (*origin, 0.0)
+        point = placed @ self._points[touch.hand][at] + (*origin, 0.0)
+        turned = about_z(float(shift[2]))
+        return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[touch.hand][at]
+
+    def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """Joints (7,) of an arm by damped least squares, from those of the last frame on."""
+        arm, link = _ARMS[hand], self._links[hand]
+        columns = slice(6 + arm.start, 6 + arm.stop)
+        low, high = JOINT_LIMITS[arm].T
+        wanted = q[7:][arm].copy()
+        joints = self._arms.get(hand, wanted)
+        q = q.copy()
+        for _ in range(_STEPS):
+            q[7:][arm] = joints
+            pin.computeJointJacobians(self._model, self._data, q)
+            pose = pin.updateFramePlacement(self._model, self._data, link)
+            jacobian = pin.getFrameJacobian(self._model, self._data, link, pin.LOCAL_WORLD_ALIGNED)[:, columns]
+            lever = pose.rotation @ HAND_POINT
+            moves = jacobian[:3] - pin.skew(lever) @ jacobian[3:]
+            turns = _TURN_WEIGHT * jacobian[3:]
+            error = np.r_[
+                point - pose.translation - lever,
+                _TURN_WEIGHT * pin.log3(rotation @ pose.rotation.T),
+                _REST * (wanted - joints),
+            ]
+            a = np.vstack([moves, turns, _REST * np.eye(7)])
+            step = np.linalg.solve(a.T @ a + _DAMPING * np.eye(7), a.T @ error)
+            joints = np.clip(joints + np.clip(step, -_MAX_STEP, _MAX_STEP), low + _MARGIN, high - _MARGIN)
+        self._arms[hand] = joints
+        return joints
+
+
+_ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}  # joints
+
+
+def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
+    begin, end = (round((t - reference.begin) * POLICY_RATE) for t in (contact.start, contact.end))
+    first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
+    return _Touch(contact.body, contact.object, first, begin, end, last, scene[contact.object].pose)
+
+
+def _yaw(quat_wxyz: np.ndarray) -> float:
+    return float(Rotation.from_quat(quat_wxyz, scalar_first=True).as_euler("ZYX")[0])

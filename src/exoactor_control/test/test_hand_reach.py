@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.controller.hand_reach import MAX_SHIFT, HandReach
+from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
+from exoactor_core.contacts import Contact
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, STANDING_HEIGHT, link_poses, standing_motion
+from exoactor_core.scene import everyday, joined
+
+AT_ORIGIN = (np.zeros(2), 0.0)
+STILL = np.zeros(3)
+BEFORE = round(1.0 * POLICY_RATE)  # a frame just before the contact
+
+
+def reach(**contact) -> HandReach:
+    """For a motion that stands, its left hand on a bottle from 1 s to 3 s."""
+    motion = standing_motion(5.0)
+    values = {"body": "left_hand", "object": "bottle", "kind": "touch", "start": 1.0, "end": 3.0} | contact
+    motion = RobotMotion(
+        motion.fps,
+        motion.root_pos,
+        motion.root_quat_wxyz,
+        motion.joint_pos,
+        object_contacts=(Contact.model_validate(values),),
+    )
+    return HandReach(Reference(motion, ()), joined([everyday("bottle", pos=(0.3, 0.2, 0.7))]))
+
+
+def standing(position=(0.0, 0.0), yaw: float = 0.0) -> Frame:
+    return Frame(
+        np.zeros(2), STANDING_HEIGHT, np.zeros(2), yaw, 0.0, STANDING, position=np.r_[position, STANDING_HEIGHT]
+    )
+
+
+def hand_point(joint_pos: np.ndarray, position=(0.0, 0.0), yaw: float = 0.0, hand: str = "left_hand") -> np.ndarray:
+    quat = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+    motion = RobotMotion(50.0, np.r_[position, STANDING_HEIGHT][None], quat[None], joint_pos[None])
+    positions, rotations = link_poses(motion, [HAND_LINKS[hand]])
+    return positions[0, 0] + rotations[0, 0] @ HAND_POINT
+
+
+def after(hands: HandReach, sway=STILL, frame=None, to_odometry=AT_ORIGIN, last: int = BEFORE) -> np.ndarray:
+    """(29,) joints of the last of the frames up to ``last``."""
+    frame = standing() if frame is None else frame
+    for index in range(last - 49, last + 1):
+        joints = hands.corrected(index, frame, np.asarray(sway), to_odometry).joint_pos
+    return joints
+
+
+WANTED = hand_point(STANDING)
+
+
+def pose(x, y, z=0.7, yaw=0.0):
+    return np.r_[x, y, z, Rotation.from_euler("z", yaw).as_quat(scalar_first=True)]
+
+
+def test_an_object_where_the_scene_has_it_moves_nothing():
+    hands = reach()
+    hands.observe("bottle", pose(0.3, 0.2))
+    np.testing.assert_allclose(hand_point(after(hands)), WANTED, atol=2e-3)
+
+
+def test_the_hand_follows_an_object_that_was_moved():
+    hands = reach()
+    hands.observe("bottle", pose(0.34, 0.17))
+    np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.04, -0.03, 0.0], atol=6e-3)
+
+
+def test_other_joints_stay():
+    hands = reach()
+    hands.observe("bottle", pose(0.34, 0.17))
+    joints = after(hands)
+    others = np.r_[:15, 22:29]
+    np.testing.assert_array_equal(joints[others], STANDING[others])
+    assert np.abs(joints[15:22] - STANDING[15:22]).max() > 0.02
+
+
+def test_the_body_that_sways_is_made_up_for():
+    joints = after(reach(), sway=(-0.03, 0.02, 0.05))
+    np.testing.assert_allclose(hand_point(joints, (-0.03, 0.02), 0.05), WANTED, atol=6e-3)
+
+
+@pytest.mark.parametrize("distance", [0.25, 5.0])
+def test_an_object_that_is_far_off_is_not_lunged_for(distance):
+    hands = reach()
+    hands.observe("bottle", pose(0.3 + distance, 0.2))
+    assert np.linalg.norm(hand_point(after(hands)) - WANTED) <= MAX_SHIFT + 0.01
+
+
+def test_an_observation_that_jumps_is_ignored_and_counted():
+    hands = reach()
+    hands.observe("bottle", pose(0.32, 0.2))
+    hands.observe("bottle", pose(1.32, 0.2))
+    assert hands.ignored == {"bottle": 1}
+    np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.02, 0.0, 0.0], atol=6e-3)
+
+
+def test_the_correction_is_held_from_the_touch_on():
+    hands = reach()
+    hands.observe("bottle", pose(0.34, 0.2))
+    touching = after(hands)
+    hands.observe("bottle", pose(0.4, 0.3))
+    held = after(hands, sway=(0.05, 0.05, 0.0), last=round(2.5 * POLICY_RATE))
+    np.testing.assert_allclose(held, touching, atol=5e-3)
+
+
+def test_an_unknown_object_is_none_of_its_business():
+    hands = reach()
+    hands.observe("cup", pose(0.5, 0.2))
+    np.testing.assert_allclose(hand_point(after(hands)), WANTED, atol=2e-3)
+
+
+def test_the_frame_of_the_odometry_counts():
+    origin, yaw = np.array([2.0, -1.0]), 0.8
+    turn = Rotation.from_euler("z", yaw)
+    there = turn.apply([0.34, 0.17, 0.7]) + np.r_[origin, 0.0]
+    hands = reach()
+    hands.observe("bottle", pose(*there[:2], yaw=yaw))
+    joints = after(hands, frame=standing(origin, yaw), to_odometry=(origin, yaw))
+    np.testing.assert_allclose(hand_point(joints) - WANTED, [0.04, -0.03, 0.0], atol=6e-3)
+
+
+def test_long_before_and_after_the_contact_the_frame_is_the_motions():
+    hands = reach(start=2.0)
+    hands.observe("bottle", pose(0.34, 0.17))
+    for index in (0, round(4.0 * POLICY_RATE)):
+        np.testing.assert_array_equal(hands.corrected(index, standing(), STILL, AT_ORIGIN).joint_pos, STANDING)
