@@ -34,6 +34,7 @@ lint: .venv/test  ## format, lint, types, and which package imports which
 
 docs: .venv/docs  ## docs/ as a site, into build/docs; broken links fail
 	@.venv/bin/python scripts/generate_interfaces.py
+	@.venv/bin/python scripts/generate_options.py
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
 
 env: .venv/ready  ## the environment in .venv, for the default pipeline

@@ -280,7 +280,7 @@ def rehearse(result: Result, policy: str) -> dict[str, Any]:
 
     try:
         robot = load_backend("retarget", "trajectory_ik")(result.estimate.motion).motion
-        metrics = Rehearsal(policy, area=0.0)(robot).metrics
+        metrics = Rehearsal(policy=policy, area=0.0)(robot).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "reason": str(error)}
     return {k: metrics[k] for k in ("success", "fell", "reason", "joint_error_mean") if k in metrics}

@@ -60,7 +60,7 @@ def track(policy: str, path: Path | None, disturbance: Disturbance, tries: int =
     """Figures of one rehearsal; without a path the G1 stands."""
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
-        return Rehearsal(policy, correction_tries=tries)(motion, disturbance=disturbance).metrics
+        return Rehearsal(policy=policy, correction_tries=tries)(motion, disturbance=disturbance).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
 

@@ -15,9 +15,10 @@ from exoactor_core.stages import backend_class, backend_names
 from exoactor_gen.node import GeneratorNode
 from exoactor_pose.node import PoseNode
 from exoactor_retarget.node import RetargetNode
+from exoactor_ros.parameters import Parameters
 from exoactor_ros.stage_node import StageNode
 from exoactor_ros.state_publisher import StatePublisher
-from exoactor_sim import ros_services
+from exoactor_sim.options import SimulatorOptions
 from ros_testing import spinning
 
 pytestmark = pytest.mark.ros
@@ -54,9 +55,11 @@ def test_every_parameter_has_a_description_and_a_range(kind):
 
 
 def test_the_simulator_too():
-    defaults = {"network_interface": "lo", "domain": 7, "band": False, "pick_up": True}
+    defaults = SimulatorOptions(dds_domain=7)
     with spinning() as (node,):
-        assert ros_services._declared(node, defaults) == defaults
+        parameters = Parameters(node)
+        parameters.declare_options(defaults)
+        assert parameters.options(SimulatorOptions) == defaults
         assert lacking(node) == ([], 4)
 
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from exoactor_core.errors import BadInput
+from exoactor_core.options import BaseOptions
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 
 
 class ClipLibrary(Generator):
-    """Take the clip whose name shares most words with the instruction: ``wave_right_hand.mp4``.
-
-    Parameters
-    ----------
-    folder
-        Folder with the clips (.mp4).
-    """
+    """Take the clip whose name shares most words with the instruction: ``wave_right_hand.mp4``."""
 
     judged = False  # the clips are the user's own choice
 
-    def __init__(self, folder: str = ".") -> None:
+    class Options(BaseOptions):
+        """Written once: --set, the ROS parameters and the documentation come from it."""
+
+        folder: str = "."
+        """Folder with the clips (.mp4)."""
+
+    options: Options
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        folder = self.options.folder
         self.clips = sorted(Path(folder).glob("*.mp4"))
         if not self.clips:
             raise BadInput(f"There is no .mp4 in {folder}: name another folder with --set generate.folder=FOLDER.")

@@ -8,6 +8,7 @@ setup(
     description="A MuJoCo G1 behind Unitree's DDS topics",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["py.typed"]},
     python_requires=">=3.11,<3.13",
     install_requires=["exoactor_core", "exoactor_unitree", "mujoco"],
     data_files=[

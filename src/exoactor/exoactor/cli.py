@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import sys
-import typing
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -29,6 +27,7 @@ from exoactor.console import (
 from exoactor.graph import environment, robot_name
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, TrackingFailed, error_of
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
+from exoactor_core.options import Configurable
 from exoactor_core.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
 
 app = typer.Typer(
@@ -94,21 +93,12 @@ class Backends:
             self.options[stage][option] = self._typed(stage, option, value)
 
     def _typed(self, stage: str, option: str, text: str) -> Any:
-        backend = self._class(stage)
-        types = {name: kind for name, kind in typing.get_type_hints(backend.__init__).items() if name != "return"}
-        if option not in types:
-            known = ", ".join(inspect.signature(backend).parameters) or "none"
+        options = self._class(stage).Options
+        if option not in options.model_fields:
+            known = ", ".join(options.model_fields) or "none"
             name = f"backend '{self.names[stage]}' of {stage}" if stage in self.names else stage
             raise BadInput(f"The {name} has no option '{option}': it has {known}.")
-        kind = types[option]
-        if kind is bool and text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        try:
-            if kind is not bool:
-                return kind(text)
-        except ValueError:
-            pass
-        raise BadInput(f"'{text}' is not a value of type {kind.__name__}, which {stage}.{option} needs.")
+        return getattr(options(**{option: text}), option)
 
     def load(self, stage: str) -> Callable[..., Any]:
         """Construct the backend of a stage; a generator with its judge."""
@@ -119,7 +109,7 @@ class Backends:
 
         return Judged(backend, self.load("judge"))
 
-    def _class(self, stage: str) -> type:
+    def _class(self, stage: str) -> type[Configurable]:
         if stage != "judge":
             return backend_class(stage, self.names[stage])
         from exoactor_gen.video_judge.judge import Judge

@@ -9,10 +9,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from annotated_types import Interval
 from exoactor_interfaces.action import EstimateMotion, ExecuteTask, GenerateVideo, RetargetMotion, TrackMotion
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -20,6 +19,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
+from exoactor.options import TaskServerOptions
 from exoactor.pipeline import Report
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, UnsafeMotion, error_of, user_error
@@ -76,14 +76,8 @@ class TaskServer(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("task_server", namespace=NAMESPACE, **node_options)
-
-        seconds = Annotated[float, Interval(ge=0.0, le=86400.0)]
         self.parameters = Parameters(self)
-        declare = self.parameters.declare
-        declare("robot", "sim", "What the controller drives.", Literal["sim", "real"], read_only=True)
-        declare("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs.")
-        declare("server_timeout", 10.0, "s until a stage node counts as absent.", seconds)
-        declare("silence_timeout", 8.0, "s without a sign of life until a stage node counts as dead.", seconds)
+        self.parameters.declare_options(TaskServerOptions())
         group = ReentrantCallbackGroup()
         self._busy = threading.Lock()
         self._task_ended = threading.Event()  # set by ~/stop: the task in work is to end
@@ -155,7 +149,7 @@ class TaskServer(Node):
                 raise Busy("The task server is busy with another task: wait for it or cancel it.")
             try:
                 self._task_ended.clear()
-                with self._leases.watch(goal) as task.sender_gone:
+                with self._leases.watch(goal, goal.request.lease) as task.sender_gone:
                     task.run()
             finally:
                 self._busy.release()

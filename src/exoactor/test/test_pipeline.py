@@ -133,7 +133,7 @@ def run_cli(monkeypatch, capsys, *arguments):
         (["generate", "wave", "--generator", "magic"], "There is no backend 'magic'"),
         (["generate", "wave", "--set", "camera=side"], "STAGE.OPTION=VALUE"),
         (["generate", "wave", "--set", "generate.colour=red"], "has no option 'colour'"),
-        (["generate", "wave", "--set", "generate.seed=many"], "'many' is not a value of type int"),
+        (["generate", "wave", "--set", "generate.seed=many"], "seed is 'many', but a whole number"),
         (["send", "wave", "--execute", "moon"], "none of rehearse, sim, robot"),
         (["generate"], "give a plan with --plan"),
         (["generate", "--plan", "none.json"], "Cannot read none.json"),

@@ -104,20 +104,6 @@ def test_parameters_file_names_existing_nodes():
         assert content["ros__parameters"]
 
 
-def test_parameters_file_names_existing_options():
-    from inspect import signature
-
-    from exoactor_core.stages import backend_class
-
-    stages = {"generator": "generate", "pose_estimator": "estimate", "retargeter": "retarget", "rehearsal": "track"}
-    content = yaml.safe_load((share("config") / "exoactor.yaml").read_text())
-    for node, stage in stages.items():
-        parameters = content[f"/**/{node}"]["ros__parameters"]
-        for backend, options in parameters.items():
-            if isinstance(options, dict):
-                assert set(options) <= set(signature(backend_class(stage, backend)).parameters), (node, backend)
-
-
 def test_launch_file_and_up_have_the_same_arguments():
     text = (share("launch") / "bringup.launch.py").read_text()
     assert "for a in ARGUMENTS" in text
@@ -145,8 +131,8 @@ def test_transforms_agree_with_pinocchio():
     from scipy.spatial.transform import Rotation
 
     from exoactor_core.motion import JOINT_NAMES
-    from exoactor_core.robot import pinocchio_model, urdf_path
-    from exoactor_ros.state_publisher import Skeleton, read_joints
+    from exoactor_core.robot import pinocchio_model
+    from exoactor_ros.state_publisher import Skeleton
 
     q = np.random.default_rng(3).uniform(-0.5, 0.5, 29)
     model = pinocchio_model()
@@ -156,7 +142,7 @@ def test_transforms_agree_with_pinocchio():
         full[model.joints[model.getJointId(name)].idx_q] = angle
     pin.framesForwardKinematics(model, data, full)
 
-    skeleton = Skeleton(read_joints(urdf_path().read_text()), "reference/")
+    skeleton = Skeleton("reference/")
     world = {"reference/pelvis": np.eye(4)}
     for t in skeleton.transforms(dict(zip(JOINT_NAMES, q, strict=True)), Time()):
         step = np.eye(4)

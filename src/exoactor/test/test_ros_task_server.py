@@ -23,6 +23,7 @@ from exoactor.run_folder import RunFolder
 from exoactor.task_server import STAGES, TaskServer, approval_text
 from exoactor_core.errors import BadInput, Missing, Refused, error_of
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
+from exoactor_core.options import Configurable
 from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
@@ -59,7 +60,7 @@ def slowly(progress):
         time.sleep(0.02)
 
 
-class Generate:
+class Generate(Configurable):
     def __call__(self, goal, progress):
         global asked
         asked = goal.instruction
@@ -74,15 +75,11 @@ class Generate:
         return Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
 
 
-class Rest:
-    def __init__(self, output):
-        self.output = output
-
-    def __call__(self, motion, progress):
-        return self.output
+def returns(output):
+    return type("Rest", (Configurable,), {"__call__": lambda self, motion, progress: output})
 
 
-class Track:
+class Track(Configurable):
     def __call__(self, motion, progress, human, verdict=None, require_approval=False):
         assert len(human) == T  # the person goes with the robot's motion
         if verdict is not None:  # it is the controller
@@ -119,8 +116,8 @@ CONVERSIONS = {
 BASES = {GenerateVideo: 200, EstimateMotion: 300, RetargetMotion: 400, TrackMotion: 500}
 BACKENDS = {
     "generate": Generate,
-    "estimate": lambda: Rest(Estimate(HUMAN, np.ones((T, 33, 3)), {"error": 0.1})),
-    "retarget": lambda: Rest(Retargeting(ROBOT, {"error": 0.2})),
+    "estimate": returns(Estimate(HUMAN, np.ones((T, 33, 3)), {"error": 0.1})),
+    "retarget": returns(Retargeting(ROBOT, {"error": 0.2})),
     "rehearse": Track,
     "track": Track,
 }
@@ -369,10 +366,11 @@ def test_a_stage_that_is_not_there(graph):
 
 
 def test_a_stage_that_cannot_work_says_why(graph, monkeypatch):
-    def broken():
-        raise Missing("The policy file is not there.")
+    class Broken(Configurable):
+        def __init__(self):
+            raise Missing("The policy file is not there.")
 
-    monkeypatch.setitem(BACKENDS, "rehearse", broken)
+    monkeypatch.setitem(BACKENDS, "rehearse", Broken)
     with graph() as nodes:
         result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task("wave"))
         assert (result.error_code, result.failed_stage) == (103, "rehearse")

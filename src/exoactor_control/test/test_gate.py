@@ -89,7 +89,7 @@ def test_links_that_press_on_each_other():
 def test_links_stop_each_other_in_a_rehearsal():
     hands = bent(STILL, left_shoulder_yaw=-1.3, right_shoulder_yaw=1.3, left_elbow=0.9, right_elbow=0.9)
     assert self_collision_depth(hands)[0].max() > 0.03
-    done = Rehearsal("pd")(hands)
+    done = Rehearsal(policy="pd")(hands)
     assert self_collision_depth(done.motion)[0].max() < 0.02
 
 
@@ -135,8 +135,8 @@ def test_a_rehearsal_carries_its_reasons(tmp_path):
     metrics = Rehearsal(policy=str(linear_onnx(tmp_path / "p.onnx", bias=bias)))(standing_motion(2.0)).metrics
     assert any(reason.startswith("The robot falls") for reason in metrics["refused"])
     walk = moved(standing_motion(2.0), x=lambda t: 0.5 * t)
-    assert Rehearsal("pd")(walk).metrics["refused"] == []
-    (reason,) = Rehearsal("pd", area=0.5)(walk).metrics["refused"]
+    assert Rehearsal(policy="pd")(walk).metrics["refused"] == []
+    (reason,) = Rehearsal(policy="pd", area=0.5)(walk).metrics["refused"]
     assert "more than 0.5 m" in reason
 
 
@@ -144,18 +144,18 @@ def test_stairs_are_refused_in_a_rehearsal():
     t = np.arange(251) / 50
     rise = 0.17 * (np.clip((t - 1.8) / 0.4, 0, 1) + np.clip((t - 3.3) / 0.4, 0, 1))
     stairs = moved(standing_motion(5.0), x=lambda t: 0.1 * t, z=lambda _: rise)
-    assert any("a step that is not there" in reason for reason in Rehearsal("pd")(stairs).metrics["refused"])
+    assert any("a step that is not there" in reason for reason in Rehearsal(policy="pd")(stairs).metrics["refused"])
 
 
 def test_it_begins_where_the_robot_is():
     arms = STANDING.copy()
     arms[[15, 22]] = -1.5
-    metrics = Rehearsal("pd")(standing_motion(1.0), start=arms).metrics
+    metrics = Rehearsal(policy="pd")(standing_motion(1.0), start=arms).metrics
     assert metrics["success"], metrics["reason"]
     assert metrics["from_present_pose"]
     sitting = np.array([-1.5, 0, 0, 2.6, -0.6, 0] * 2 + [0] * 17, dtype=float)
     with pytest.raises(Refused, match="above its soles"):
-        Rehearsal("pd")(standing_motion(1.0), start=sitting)
+        Rehearsal(policy="pd")(standing_motion(1.0), start=sitting)
 
 
 @needs_data

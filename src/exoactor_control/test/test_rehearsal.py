@@ -44,7 +44,7 @@ def test_the_band_leads_along_the_path_from_wherever_it_begins():
     t = np.arange(len(still)) / 50
     pos = still.root_pos + np.column_stack([2 - 0.3 * t, 3 + 0 * t, 0 * t])
     quat = np.tile(Rotation.from_euler("z", np.pi).as_quat(scalar_first=True), (len(t), 1))
-    tracking = Rehearsal("pd")(RobotMotion(50, pos, quat, still.joint_pos))
+    tracking = Rehearsal(policy="pd")(RobotMotion(50, pos, quat, still.joint_pos))
     np.testing.assert_allclose(tracking.motion.root_pos[0, :2], [2, 3], atol=0.1)
     assert tracking.metrics["path_length"] == pytest.approx(0.6)
     assert tracking.metrics["end_position_error"] < 0.15
@@ -53,7 +53,7 @@ def test_the_band_leads_along_the_path_from_wherever_it_begins():
 
 def test_a_push_and_more_mass_reach_the_robot():
     plain, pushed, heavy = (
-        Rehearsal("pd")(standing_motion(1.0), disturbance=disturbance).motion
+        Rehearsal(policy="pd")(standing_motion(1.0), disturbance=disturbance).motion
         for disturbance in (None, Disturbance(push=(400.0, 0.0), push_time=0.2), Disturbance(mass=1.0))
     )
     assert (pushed.root_pos - plain.root_pos)[:, 0].max() > 0.02
@@ -86,7 +86,8 @@ def test_a_late_command_is_followed_late():
     joints[:, 18] += 0.5 * np.sin(6.0 * t)  # the left elbow
     motion = RobotMotion(50, still.root_pos, still.root_quat_wxyz, joints)
     prompt, late = (
-        Rehearsal("pd")(motion, disturbance=Disturbance(delay=delay)).motion.joint_pos[:, 18] for delay in (0.0, 0.04)
+        Rehearsal(policy="pd")(motion, disturbance=Disturbance(delay=delay)).motion.joint_pos[:, 18]
+        for delay in (0.0, 0.04)
     )
     assert np.abs(late[4:] - prompt[2:-2]).mean() < 0.3 * np.abs(late - prompt).mean()
 
@@ -127,7 +128,7 @@ def test_cancel_reaches_out():
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        Rehearsal("pd")(standing_motion(1.0), cancel)
+        Rehearsal(policy="pd")(standing_motion(1.0), cancel)
 
 
 def test_bad_options():

@@ -12,8 +12,8 @@ entry-point group                 base class        input              output
 ``exoactor.people``               `PeopleFinder`    image              list of `Figure`
 ================================  ================  =================  ==============
 
-Its constructor takes the options by keyword, each with a default, and loads models; calling the instance does the work.
-The command line, the ROS nodes and the tests all use backends this way.
+Its constructor takes the options by keyword (see `exoactor_core.options`) and loads models; calling the instance does
+the work. The command line, the ROS nodes and the tests all use backends this way.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Annotated, Any, ClassVar, Literal, cast, overload
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
-from annotated_types import Interval
 
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.optional import missing_extra
+from exoactor_core.options import Configurable
 from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
 from exoactor_core.video import Video
@@ -58,13 +58,6 @@ def add_notes(metrics: Metrics, *inputs: Any) -> None:
     read = [note for given in inputs if isinstance(given, HumanMotion | RobotMotion) for note in given.notes]
     if read:
         metrics["notes"] = [*read, *metrics.get("notes", ())]
-
-
-Share = Annotated[float, Interval(ge=0.0, le=1.0)]
-"""Option of a backend: a share of something, or a score. Options of numbers have a range (`Interval`)."""
-
-Seed = Annotated[int, Interval(ge=0, le=2**31 - 1)]
-"""Option of a backend: seed of what is drawn."""
 
 
 def no_progress(fraction: float, text: str) -> None:
@@ -191,7 +184,7 @@ class Tracking:
     """The rehearsal node's, that this motion is fit for the robot, signed; empty: it is not, or it was no rehearsal."""
 
 
-class Backend:
+class Backend(Configurable):
     """What the backends of all stages have in common."""
 
     @classmethod
@@ -297,7 +290,7 @@ def backend_class(stage: Literal["people"], name: str) -> type[PeopleFinder]: ..
 @overload
 def backend_class(stage: Stage, name: str) -> type[Backend]: ...
 def backend_class(stage: Stage, name: str) -> type[Backend]:
-    """Find the class of the backend ``name`` of ``stage``; its constructor's arguments are its options.
+    """Find the class of the backend ``name`` of ``stage``.
 
     Raises
     ------
@@ -347,4 +340,4 @@ def load_backend(stage: Literal["people"], name: str, **options: Any) -> PeopleF
 def load_backend(stage: Stage, name: str, **options: Any) -> Backend: ...
 def load_backend(stage: Stage, name: str, **options: Any) -> Backend:
     """Construct the backend ``name`` of ``stage``; raises as `backend_class` and the constructor do."""
-    return cast(Callable[..., Backend], backend_class(stage, name))(**options)
+    return backend_class(stage, name)(**options)

@@ -46,7 +46,7 @@ class GeneratorNode(StageNode):
 
     Notes
     -----
-    ROS parameters: those of `StageNode`, and ``judge.<argument>`` for the arguments of `Judge`.
+    ROS parameters: those of `StageNode`, and ``judge.<option>`` for the options of `Judge`.
     """
 
     def __init__(self, **node_options: Any) -> None:

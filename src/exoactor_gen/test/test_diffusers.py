@@ -97,13 +97,13 @@ def test_the_seed_decides_everything(folder):
     wan = backend(folder, "wan", frames=17)
 
     def pixels(seed):
-        wan.seed = seed
+        wan.options = wan.options.model_copy(update={"seed": seed})
         return np.array(list(wan(GenerateRequest("wave")).video.frames()), float)
 
     one = pixels(1)
     np.testing.assert_array_equal(pixels(1), one)
     assert np.abs(pixels(2) - one).mean() > 1
-    wan.seed = 0
+    wan.options = wan.options.model_copy(update={"seed": 0})
     again = wan(GenerateRequest("wave", attempt=1))
     np.testing.assert_array_equal(np.array(list(again.video.frames()), float), one)
     assert again.metrics["seed"] == 1
@@ -221,7 +221,7 @@ def test_cancelled_between_steps(folder):
     assert "of 400" in said[-1]
     time.sleep(0.2)
     assert len(passes) == done  # nobody goes on in the background
-    wan.steps = 1
+    wan.options = wan.options.model_copy(update={"steps": 1})
     assert wan(GenerateRequest("wave")).metrics["steps"] == 1  # and nothing is left of it
 
 
@@ -367,7 +367,7 @@ def test_what_the_hub_answers_is_a_sentence(tmp_path, monkeypatch, code, name, k
         ({"seed": -3}, "option seed"),
         ({"extra": "[1]"}, "no JSON object"),
         ({"extra": '{"speed": 1}'}, "names speed"),
-        ({"planner": "oracle"}, "no planner 'oracle'"),
+        ({"planner": "oracle"}, "planner is 'oracle'"),
         ({"template": "/no/such.yaml"}, "prompt template"),
     ],
 )

@@ -34,7 +34,8 @@ class Generator(stages.Generator):
 
 class ScriptedJudge:
     def __init__(self, *scores, bar=0.5, good_enough=0.0):
-        self.scores, self.bar, self.tries, self.good_enough = iter(scores), bar, len(scores), good_enough
+        self.scores, self.bar = iter(scores), bar
+        self.options = Judge.Options(tries=len(scores), good_enough=good_enough)
 
     def __call__(self, video, plan, progress=no_progress):
         assert plan == PLAN
@@ -158,7 +159,7 @@ def test_a_video_in_which_nobody_is_found_is_refused_with_the_estimators_sentenc
 
 def test_wrong_options():
     for options, said in (
-        ({"tries": 21}, "tries are 21"), ({"fps": 5.0}, "fps is 5"), ({"good_enough": 1.5}, "good_enough is 1.5"),
+        ({"tries": 21}, "tries is 21"), ({"fps": 5.0}, "fps is 5"), ({"good_enough": 1.5}, "good_enough is 1.5"),
         ({"estimator": "mediapip"}, "no backend 'mediapip'"),
     ):  # fmt: skip
         with pytest.raises(BadInput, match=said):
@@ -197,7 +198,7 @@ def test_command_keeps_a_refused_video(tmp_path, monkeypatch, capsys):
 
 
 def test_settings_of_the_judge(monkeypatch):
-    assert cli.Backends(["judge.tries=2", "judge.fps=12"]).load("generate").judge.tries == 2
+    assert cli.Backends(["judge.tries=2", "judge.fps=12"]).load("generate").judge.options.tries == 2
     with pytest.raises(BadInput, match="The judge has no option 'trys': it has tries,"):
         cli.Backends(["judge.trys=2"])
 

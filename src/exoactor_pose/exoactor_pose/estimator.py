@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
-from exoactor_core.stages import Estimate, Estimator, Metrics, OnSegment, Progress, Share, no_progress
+from exoactor_core.options import BaseOptions, Share
+from exoactor_core.stages import Estimate, Estimator, Metrics, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
 from exoactor_pose.detection.landmarks import Landmarks
@@ -30,82 +30,56 @@ from exoactor_pose.video.landmark_tracking import detect
 class VideoEstimator(Estimator):
     """Video -> Estimate, for one person before a camera that stands still and may turn, on a flat floor.
 
-    The detector is a subclass's. A subclass's constructor takes its own options and passes the others on as
-    ``**common``; its signature and its documentation then name those, too.
-
-    Parameters
-    ----------
-    body_model
-        Path of a licensed SMPL-X npz; empty: the project's own neutral body.
-    person_height
-        Stature of the person in m; it sets the scale of the motion, since an image cannot show it.
-    fov_deg
-        Horizontal field of view in degrees that is assumed where the video does not state its camera.
-    min_confidence
-        Detection confidence in [0, 1] below which a frame counts as empty.
-    min_found
-        Share of frames in which the person must be found.
-    iterations
-        Steps of the fit at most; it ends before when nothing changes any more.
-    person
-        Whom to follow where there are several: largest, or the person's number counted from the left, from 0.
-    max_seconds
-        Length of video that is taken, in s.
-    streaming
-        Give the motion out in segments, each within two seconds of video, while the rest is still being looked at; a
-        segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
-        at the first cut or when the person is gone.
-    moving_camera
-        Look in the background whether the camera turns; without, it is taken as still.
-    min_quality, max_reprojection, max_skate, max_jerk, max_speed
-        What a clip must keep to be handed on: least mean confidence in [0, 1], largest mean distance of the body from
-        the landmarks as a share of the person's height in view, largest mean slide of standing feet in mm per frame at
-        30 frames per second, largest mean jerk of the joints in m/s^3, largest speed of the pelvis in m/s.
+    The detector is a subclass's.
     """
 
-    def __init__(
-        self,
-        body_model: str = "",
-        person_height: Annotated[float, Interval(ge=0.5, le=2.5)] = 1.70,
-        fov_deg: Annotated[float, Interval(ge=5.0, le=150.0)] = 55.0,
-        min_confidence: Share = 0.5,
-        min_found: Share = 0.5,
-        iterations: Annotated[int, Interval(ge=2, le=1000)] = 24,
-        person: str = "largest",
-        max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0)] = 120.0,
-        streaming: bool = False,
-        moving_camera: bool = True,
-        min_quality: Share = 0.3,
-        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07,
-        max_skate: Annotated[float, Interval(ge=0.0, le=1e6)] = 15.0,
-        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6)] = 150.0,
-        max_speed: Annotated[float, Interval(ge=0.0, le=1e6)] = 10.0,
-    ) -> None:
-        if not 0.5 <= person_height <= 2.5:
-            raise BadInput(f"person_height is {person_height} m, but it must lie between 0.5 and 2.5.")
-        if not 5.0 <= fov_deg <= 150.0:
-            raise BadInput(f"fov_deg is {fov_deg}, but it must lie between 5 and 150 degrees.")
-        if iterations < 2:
-            raise BadInput(f"iterations is {iterations}, but it must be 2 or more.")
-        self.body = BodyModel.load(body_model or None)
-        self.person_height, self.fov_deg = person_height, fov_deg
-        self.min_confidence, self.min_found = min_confidence, min_found
-        self.person, self.max_seconds = Follower(person).choice, max_seconds
-        self.moving_camera, self.streaming = moving_camera, streaming
-        self.limits = Limits(min_quality, max_reprojection, max_skate, max_jerk, max_speed)
-        self.weights = Weights(iterations=(iterations // 2, iterations - iterations // 2))
+    class Options(BaseOptions):
+        """Those that do not depend on the detector."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let the signature and the documentation of the constructor end with the common options."""
-        super().__init_subclass__(**kwargs)
-        own, common = inspect.signature(cls.__init__), inspect.signature(VideoEstimator.__init__)
-        options = {p.name: p for s in (own, common) for p in s.parameters.values() if p.kind is not p.VAR_KEYWORD}
-        cls.__init__.__signature__ = own.replace(parameters=list(options.values()))  # type: ignore[attr-defined]
-        cls.__init__.__annotations__ = get_type_hints(VideoEstimator.__init__, include_extras=True) | {
-            name: hint for name, hint in cls.__init__.__annotations__.items() if name in options
-        }
-        shared = inspect.cleandoc(VideoEstimator.__doc__ or "").partition("Parameters\n----------\n")[2]
-        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n{shared}"
+        body_model: str = ""
+        """SMPL-X npz of the licensed model; empty: the project's own neutral body."""
+        person_height: Annotated[float, Interval(ge=0.5, le=2.5), Unit("m")] = 1.70
+        """Stature of the person; it sets the scale of the motion, since an image cannot show it."""
+        fov_deg: Annotated[float, Interval(ge=5.0, le=150.0), Unit("degrees")] = 55.0
+        """Horizontal field of view that is assumed where the video does not state its camera."""
+        min_confidence: Share = 0.5
+        """Detection confidence below which a frame counts as empty."""
+        min_found: Share = 0.5
+        """Share of frames in which the person must be found."""
+        iterations: Annotated[int, Interval(ge=2, le=1000)] = 24
+        """Steps of the fit at most; it ends before when nothing changes any more."""
+        person: str = "largest"
+        """Whom to follow where there are several: largest, or the person's number counted from the left, from 0."""
+        max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0), Unit("s")] = 120.0
+        """Length of video that is taken."""
+        streaming: bool = False
+        """Give the motion out in segments, each within two seconds of video, while the rest is still being looked at; a
+        segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
+        at the first cut or when the person is gone."""
+        moving_camera: bool = True
+        """Look in the background whether the camera turns; without, it is taken as still."""
+        min_quality: Share = 0.3
+        """Least mean confidence of a clip that is handed on."""
+        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07
+        """Largest mean distance of the body from the landmarks, as a share of the person's height in view, likewise."""
+        max_skate: Annotated[float, Interval(ge=0.0, le=1e6), Unit("mm")] = 15.0
+        """Largest mean slide of standing feet per frame at 30 Hz, likewise."""
+        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s^3")] = 150.0
+        """Largest mean jerk of the joints, likewise."""
+        max_speed: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s")] = 10.0
+        """Largest speed of the pelvis, likewise."""
+
+    options: Options
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        given = self.options
+        self.body = BodyModel.load(given.body_model or None)
+        self.person = Follower(given.person).choice
+        self.limits = Limits(
+            given.min_quality, given.max_reprojection, given.max_skate, given.max_jerk, given.max_speed
+        )
+        self.weights = Weights(iterations=(given.iterations // 2, given.iterations - given.iterations // 2))
 
     @abstractmethod
     def open_detector(self) -> Detector:
@@ -137,29 +111,29 @@ class VideoEstimator(Estimator):
             The estimated motion is beyond the limits.
         """
         known = video.intrinsics is not None
-        camera = Camera(*video.intrinsics) if known else Camera.guess(video.width, video.height, self.fov_deg)
+        camera = Camera(*video.intrinsics) if known else Camera.guess(video.width, video.height, self.options.fov_deg)
         pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
-        turning = CameraMotion(video.fps, pinhole, known) if self.moving_camera else None
+        turning = CameraMotion(video.fps, pinhole, known) if self.options.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
             hands = self.open_hand_finder(video.fps)
             if hands is not None:
                 stack.enter_context(closing(hands))
-            if self.streaming:
+            if self.options.streaming:
                 source = MotionStream(
-                    detector, video.fps, camera, video.width, video.height, self.body, self.person_height, self.person,
-                    hands, turning, self.weights,
+                    detector, video.fps, camera, video.width, video.height, self.body, self.options.person_height,
+                    self.person, hands, turning, self.weights,
                 )  # fmt: skip
                 seen, result = follow(video, source, on_segment, progress)
                 self._check_found(seen)
             else:
                 seen = detect(
-                    video, detector, self.person, self.max_seconds, hands, camera=turning,
+                    video, detector, self.person, self.options.max_seconds, hands, camera=turning,
                     progress=lambda share, text: progress(0.6 * share, text),
                 )  # fmt: skip
                 self._check_found(seen)
                 result = fit(
-                    with_hand_landmarks(seen), camera, self.body, self.person_height, self.weights,
+                    with_hand_landmarks(seen), camera, self.body, self.options.person_height, self.weights,
                     lambda share, text: progress(0.6 + 0.4 * share, text),
                 )  # fmt: skip
                 result = replace(result, motion=replace(result.motion, hand_pose=hand_pose(seen)))
@@ -173,7 +147,7 @@ class VideoEstimator(Estimator):
 
     def _check_found(self, seen: Landmarks) -> None:
         count = int(seen.found.sum())
-        if count == 0 or count < self.min_found * len(seen):
+        if count == 0 or count < self.options.min_found * len(seen):
             raise BadInput(
                 f"A person was found in {count} of {len(seen)} frames, too few to follow: "
                 "use a video that shows one whole person most of the time."
@@ -181,32 +155,25 @@ class VideoEstimator(Estimator):
 
 
 class MediapipeEstimator(VideoEstimator):
-    """Video -> Estimate by MediaPipe's landmarks, on the CPU.
+    """Video -> Estimate by MediaPipe's landmarks, on the CPU."""
 
-    Parameters
-    ----------
-    model_complexity
-        MediaPipe's landmark model: 0 light, 1 full, 2 heavy (only 1 comes with the package).
-    hands
-        Look for the hands' landmarks too, for fingers and wrists; without, hands are flat.
-    """
+    class Options(VideoEstimator.Options):
+        """Those of MediaPipe, too."""
 
-    def __init__(
-        self,
-        model_complexity: Annotated[int, Interval(ge=0, le=2)] = 1,
-        hands: bool = True,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.model_complexity, self.hands = model_complexity, hands
+        model_complexity: Annotated[int, Interval(ge=0, le=2)] = 1
+        """MediaPipe's landmark model: 0 light, 1 full, 2 heavy (only 1 comes with the package)."""
+        hands: bool = True
+        """Look for the hands' landmarks too, for fingers and wrists; without, hands are flat."""
+
+    options: Options
 
     def open_detector(self) -> Detector:
         """Load MediaPipe's models."""
-        return MediapipeDetector(self.model_complexity, self.min_confidence)
+        return MediapipeDetector(self.options.model_complexity, self.options.min_confidence)
 
     def open_hand_finder(self, fps: float) -> HandFinder | None:
         """Load MediaPipe's hand model."""
-        return HandFinder(round(fps / HAND_SEARCH_RATE)) if self.hands else None
+        return HandFinder(round(fps / HAND_SEARCH_RATE)) if self.options.hands else None
 
 
 def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:

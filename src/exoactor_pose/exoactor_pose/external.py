@@ -13,11 +13,12 @@ import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Missing, ServiceFailed
+from exoactor_core.options import BaseOptions
 from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.importers import SUPPORTED_FORMATS, read, recognises
@@ -43,54 +44,48 @@ class ExternalEstimator(Estimator):
     ending, new for every run, so that a result left from another run is never taken for this one. Variables of the
     environment that hold keys, tokens or passwords by their names do not reach the program: one that it needs is given
     in the command (env HF_TOKEN=... conda run ...).
-
-    Parameters
-    ----------
-    command
-        For example: /opt/conda/bin/conda run --no-capture-output -n gvhmr python tools/demo/demo.py --video {video}
-        --output_root {output} -s.
-    result
-        Glob pattern of the result file, ** for any folders; a relative one counts from ``folder``. The newest that
-        matches is taken.
-    folder
-        Folder that the command runs in, mostly the estimator's repository; empty: {output}.
-    timeout
-        s after which the command is ended; 0: never.
-    person
-        Who, by the name that the result gives; empty: whoever is seen longest.
-    logs
-        Folder that takes a folder a run, with log.txt and {output}; empty: ~/.exoactor/external.
     """
 
-    def __init__(
-        self,
-        command: str = "",
-        result: str = "{output}/**/*",
-        folder: str = "",
-        timeout: Annotated[float, Interval(ge=0.0, le=86400.0)] = 1800.0,
-        person: str = "",
-        logs: str = "",
-    ) -> None:
-        if not command.strip():
+    class Options(BaseOptions):
+        """What is run."""
+
+        command: str = ""
+        """For example: /opt/conda/bin/conda run --no-capture-output -n gvhmr python tools/demo/demo.py --video {video}
+        --output_root {output} -s."""
+        result: str = "{output}/**/*"
+        """Glob pattern of the result file, ** for any folders; a relative one counts from ``folder``. The newest that
+        matches is taken."""
+        folder: str = ""
+        """Folder that the command runs in, mostly the estimator's repository; empty: {output}."""
+        timeout: Annotated[float, Interval(ge=0.0, le=86400.0), Unit("s")] = 1800.0
+        """Time after which the command is ended; 0: never."""
+        person: str = ""
+        """Who, by the name that the result gives; empty: whoever is seen longest."""
+        logs: str = ""
+        """Folder that takes a folder a run, with log.txt and {output}; empty: ~/.exoactor/external."""
+
+    options: Options
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        given = self.options
+        if not given.command.strip():
             raise BadInput(
                 "The estimator 'external' has no command: set its option command, with {video} and {output} in it."
             )
         try:
-            self.command = shlex.split(command)
+            self.command = shlex.split(given.command)
         except ValueError as error:
             raise BadInput(f"The command of the external estimator cannot be split: {error}.") from None
         if not any("{video}" in part for part in self.command):
             raise BadInput("The command of the external estimator does not name {video}.")
-        for text in (command, result):
+        for text in (given.command, given.result):
             for unknown in re.findall(r"{(\w*)}", text):
                 if unknown not in ("video", "output", "name"):
                     raise BadInput(f"'{{{unknown}}}' is none of the placeholders {{video}}, {{output}}, {{name}}.")
-        if not (math.isfinite(timeout) and timeout >= 0):
-            raise BadInput(f"timeout is {timeout} s, but it must be 0 or more.")
-        if folder and not Path(folder).expanduser().is_dir():
-            raise BadInput(f"There is no folder {folder} for the external estimator to run in.")
-        self.result, self.folder, self.timeout, self.person = result, folder, timeout, person
-        self.logs = Path(logs or "~/.exoactor/external").expanduser()
+        if given.folder and not Path(given.folder).expanduser().is_dir():
+            raise BadInput(f"There is no folder {given.folder} for the external estimator to run in.")
+        self.logs = Path(given.logs or "~/.exoactor/external").expanduser()
 
     def __call__(self, video: Video, progress: Progress = no_progress, on_segment: OnSegment | None = None) -> Estimate:
         """Run the command on the video and read its result.
@@ -113,14 +108,14 @@ class ExternalEstimator(Estimator):
             raise BadInput(f"Cannot write {output}: {error.strerror or error}.") from None
         video.save(clip)
         values = {"video": str(clip), "output": str(output), "name": name}
-        folder = Path(self.folder).expanduser() if self.folder else output
+        folder = Path(self.options.folder).expanduser() if self.options.folder else output
         command = [_filled(part, values) for part in self.command]
         since = time.time()
-        _run(command, folder, log, self.timeout, ASSUMED_PACE * video.duration, progress)
-        path = _newest(str(folder / _filled(self.result, values, glob.escape)), since, log)
+        _run(command, folder, log, self.options.timeout, ASSUMED_PACE * video.duration, progress)
+        path = _newest(str(folder / _filled(self.options.result, values, glob.escape)), since, log)
         progress(0.98, f"Reading {path.name}")
         try:
-            estimate = read(path, self.person, video.fps)
+            estimate = read(path, self.options.person, video.fps)
         except BadInput as error:
             raise BadInput(f"The external estimator's result cannot be used: {error}") from None
         clip.unlink(missing_ok=True)

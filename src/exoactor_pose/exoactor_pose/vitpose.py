@@ -202,31 +202,24 @@ def _first_line(error: Exception) -> str:
 
 
 class VitposeEstimator(VideoEstimator):
-    """Video -> Estimate by ViTPose's landmarks: better ones where a GPU is there.
+    """Video -> Estimate by ViTPose's landmarks: better ones where a GPU is there."""
 
-    Parameters
-    ----------
-    person_model
-        RT-DETR or D-FINE that finds people: a name on the Hugging Face hub, or a folder.
-    pose_model
-        ViTPose of 17 or 133 keypoints: a name on the hub, or a folder. Feet and hands need the 133 of COCO-WholeBody.
-    device
-        cpu, cuda, or auto.
-    batch
-        Frames at once.
-    """
+    class Options(VideoEstimator.Options):
+        """Those of the models, too."""
 
-    def __init__(
-        self,
-        person_model: str = "PekingU/rtdetr_r50vd_coco_o365",
-        pose_model: str = "usyd-community/vitpose-plus-base",
-        device: str = "auto",
-        batch: Annotated[int, Interval(ge=1, le=1024)] = 8,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.person_model, self.pose_model, self.device, self.batch = person_model, pose_model, device, batch
+        person_model: str = "PekingU/rtdetr_r50vd_coco_o365"
+        """RT-DETR or D-FINE that finds people: a name on the Hugging Face hub, or a folder."""
+        pose_model: str = "usyd-community/vitpose-plus-base"
+        """ViTPose of 17 or 133 keypoints: a name on the hub, or a folder. Feet and hands need the 133 of
+        COCO-WholeBody."""
+        device: str = "auto"
+        """cpu, cuda, or auto."""
+        batch: Annotated[int, Interval(ge=1, le=1024)] = 8
+        """Frames at once."""
+
+    options: Options
 
     def open_detector(self) -> Detector:
         """Load the models."""
-        return VitposeDetector(self.person_model, self.pose_model, self.min_confidence, self.device, self.batch)
+        given = self.options
+        return VitposeDetector(given.person_model, given.pose_model, given.min_confidence, given.device, given.batch)

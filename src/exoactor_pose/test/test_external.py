@@ -162,7 +162,9 @@ def test_what_the_command_leaves_running_is_ended(estimator, tmp_path):
 
 def test_no_shell_reads_the_command(tmp_path):
     mark = tmp_path / "ran"
-    echo = ExternalEstimator(f"echo {{video}} ; touch {mark} && $(touch {mark}) | `touch {mark}`", logs=str(tmp_path))
+    echo = ExternalEstimator(
+        command=f"echo {{video}} ; touch {mark} && $(touch {mark}) | `touch {mark}`", logs=str(tmp_path)
+    )
     with pytest.raises(Refused, match="left no result"):
         echo(VIDEO)
     assert not mark.exists()
@@ -176,7 +178,7 @@ def test_no_shell_reads_the_command(tmp_path):
         ({"command": "run it"}, r"does not name \{video\}"),
         ({"command": "run {video} {gpu}"}, "'{gpu}' is none of the placeholders"),
         ({"command": "run {video}", "result": "{here}/*.pt"}, "'{here}' is none"),
-        ({"command": "run {video}", "timeout": -1.0}, "timeout is -1.0 s"),
+        ({"command": "run {video}", "timeout": -1.0}, "timeout is -1.0"),
         ({"command": "run {video}", "folder": "/no/such"}, "no folder /no/such"),
     ],
 )
@@ -187,7 +189,7 @@ def test_bad_options(options, match):
 
 def test_a_command_that_is_not_there(tmp_path):
     with pytest.raises(Missing, match="command '/no/such/conda' is not found"):
-        ExternalEstimator("/no/such/conda run {video}", logs=str(tmp_path))(VIDEO)
+        ExternalEstimator(command="/no/such/conda run {video}", logs=str(tmp_path))(VIDEO)
 
 
 @pytest.mark.ros

@@ -334,7 +334,7 @@ def test_tram_by_its_files(tmp_path):
 def test_frame_rate(tmp_path):
     path = write_wham(tmp_path)
     assert "30 was taken" in read(path).metrics["notes"][0]
-    estimate = FileReader(str(path), fps=25.0)(None)
+    estimate = FileReader(path=str(path), fps=25.0)(None)
     assert (estimate.motion.fps, estimate.metrics["notes"]) == (25.0, [])
     np.savez(tmp_path / "b.npz", **dict(np.load(write_amass_split(tmp_path))) | {"mocap_frame_rate": 120.0})
     assert read(tmp_path / "b.npz").motion.fps == 120.0

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 from scipy.spatial.transform import Rotation
 
 from exoactor_core import stages
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.options import BaseOptions
 from exoactor_core.stages import Progress, Retargeting, no_progress
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import posture, resample
@@ -31,38 +32,30 @@ _FLOOR_DEPTH = 0.01  # m that a part may be in the floor
 class Retargeter(stages.Retargeter):
     """Fit a person's motion to the G1: whole-trajectory inverse kinematics with planted feet, inside every limit.
 
-    Parameters
-    ----------
-    fps
-        Frame rate of the robot's motion.
-    mapping
-        YAML file that says which joints of the person lead which links, and the weights; empty: the one of the
-        package (mapping/g1.yaml).
-    body_model
-        SMPL-X npz; empty: the project's neutral body.
-    iterations
-        Most steps of the solver.
-
     Raises
     ------
     BadInput
-        The frame rate is not between 10 and 200, the mapping cannot be read, or the body model cannot.
+        The mapping cannot be read, or the body model cannot.
     """
 
-    def __init__(
-        self,
-        *,
-        fps: Annotated[float, Interval(ge=10.0, le=200.0)] = 50.0,
-        mapping: str = "",
-        body_model: str = "",
-        iterations: Annotated[int, Interval(ge=1, le=1000)] = 12,
-    ) -> None:
-        if not 10.0 <= fps <= 200.0:
-            raise BadInput(f"The retargeter's fps is {fps}, but it must lie between 10 and 200.")
-        if iterations < 1:
-            raise BadInput(f"The retargeter's iterations are {iterations}, but at least 1 is needed.")
-        self.fps = float(fps)
-        self.iterations = int(iterations)
+    class Options(BaseOptions):
+        """How finely, and for which robot and body."""
+
+        fps: Annotated[float, Interval(ge=10.0, le=200.0), Unit("Hz")] = 50.0
+        """Frame rate of the robot's motion."""
+        mapping: str = ""
+        """YAML file that says which joints of the person lead which links, and the weights; empty: the one of the
+        package (mapping/g1.yaml)."""
+        body_model: str = ""
+        """SMPL-X npz of the licensed model; empty: the project's neutral body."""
+        iterations: Annotated[int, Interval(ge=1, le=1000)] = 12
+        """Most steps of the solver."""
+
+    options: Options
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        mapping = self.options.mapping
         try:
             source = Path(mapping).read_text(encoding="utf-8") if mapping else _packaged_mapping()
             self.mapping = yaml.safe_load(source)
@@ -72,16 +65,18 @@ class Retargeter(stages.Retargeter):
             raise BadInput(f"Cannot read the mapping {mapping}: {error.strerror or error}.") from None
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{mapping or 'g1.yaml'} is not a mapping of the retargeter: {error!r}.") from None
-        self.body = BodyModel.load(body_model or None)
+        self.body = BodyModel.load(self.options.body_model or None)
 
     def targets(self, motion: HumanMotion) -> Targets:
         """What the robot should do, for a person's motion."""
         person = ground(posture(motion, self.body, self.mapping["human"]), self.mapping["contacts"])
-        return make_targets(resample(person, self.fps), self.model, self.mapping)
+        return make_targets(resample(person, self.options.fps), self.model, self.mapping)
 
     def fit(self, targets: Targets, progress: Progress = no_progress) -> State:
         """Joint angles and root for given targets, whatever the robot; raises `BadInput` when there are none."""
-        state = self.solver.solve(targets, self.iterations, lambda share: progress(0.1 + 0.8 * share, "Fitting"))
+        state = self.solver.solve(
+            targets, self.options.iterations, lambda share: progress(0.1 + 0.8 * share, "Fitting")
+        )
         if not (np.isfinite(state.joint_pos).all() and np.isfinite(state.root_pos).all()):
             raise BadInput("The human motion could not be fitted to the robot: the solution is not finite.")
         return state
@@ -116,7 +111,7 @@ class Retargeter(stages.Retargeter):
             link = next(name for name, (b, _, _) in self.model.description.links.items() if b == body[worst])
             raise Refused(
                 f"The robot cannot do this motion: its {link.replace('_', ' ').removesuffix(' link')} would be "
-                f"{100 * depth[worst]:.1f} cm in the floor at {worst / self.fps:.1f} s."
+                f"{100 * depth[worst]:.1f} cm in the floor at {worst / self.options.fps:.1f} s."
             )
 
 

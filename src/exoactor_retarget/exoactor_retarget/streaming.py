@@ -41,7 +41,7 @@ class StreamingRetargeter:
             if not value > 0:
                 raise BadInput(f"The streaming retargeter's {name} is {value} s, but it must be positive.")
         self.retargeter = retargeter
-        fps = retargeter.fps
+        fps = retargeter.options.fps
         self.ahead, self.block, self.history = (max(1, round(s * fps)) for s in (ahead, block, history))
         self._person: Posture | None = None
         self._first = 0  # source frame that the person begins with
@@ -83,18 +83,18 @@ class StreamingRetargeter:
     def _seen(self, person: Posture) -> int:
         """Frames of the robot's time that the person has been seen for."""
         last = (self._first + len(person) - 1) / person.fps
-        return int(np.floor(last * self.retargeter.fps + 1e-6)) + 1
+        return int(np.floor(last * self.retargeter.options.fps + 1e-6)) + 1
 
     def _next(self, source: Posture, end: int, seen: int) -> RobotMotion:
         """Solve for the frames up to ``seen``, and give out those up to ``end``."""
         retargeter, mapping = self.retargeter, self.retargeter.mapping
-        fps, begin = retargeter.fps, max(0, self._out - self.history)
+        fps, begin = retargeter.options.fps, max(0, self._out - self.history)
         times = np.arange(begin, seen) / fps - self._first / source.fps
         person = ground(at_times(source, times, fps), mapping["contacts"])
         at = self._out - begin
         known = 0 if self._last is None else len(self._last)
         targets = make_targets(person, retargeter.model, mapping, self._origin, at, self._stands)[at - known :]
-        state = retargeter.solver.follow(targets, retargeter.iterations, self._last, self._guess)
+        state = retargeter.solver.follow(targets, retargeter.options.iterations, self._last, self._guess)
         count = known + end - self._out
         self._stands = standing(state[count - 1 : count], targets.contact[count - 1], retargeter.model)
         self._last, self._guess, self._out = state[max(0, count - 2) : count], state[count:], end

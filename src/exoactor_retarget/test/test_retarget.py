@@ -360,11 +360,11 @@ def stream(retarget, human, chunk):
         out = streaming.push(part(human, i, i + chunk))
         if out is not None:
             given = sum(len(p) for p in parts)
-            delay = max(delay, i / human.fps - given / retarget.fps)
+            delay = max(delay, i / human.fps - given / retarget.options.fps)
             parts.append(out)
     parts += [out for out in [streaming.finish()] if out is not None]
     names = ("root_pos", "root_quat_wxyz", "joint_pos", "contacts")
-    return RobotMotion(retarget.fps, *(np.concatenate([getattr(p, n) for p in parts]) for n in names)), delay
+    return RobotMotion(retarget.options.fps, *(np.concatenate([getattr(p, n) for p in parts]) for n in names)), delay
 
 
 @pytest.mark.parametrize("chunk", [1, 4])

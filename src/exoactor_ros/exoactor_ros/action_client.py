@@ -188,14 +188,15 @@ def _wait_for_server(
     while not client.server_is_ready():
         now = time.monotonic()
         sign = watch.sign(server)
-        alive = sign is not None and now - sign.time < absent_after
-        if alive and not sign.ok:
+        if sign is not None and now - sign.time >= absent_after:
+            sign = None
+        if sign is not None and not sign.ok:
             raise Missing(f"The node '{server}' cannot work: {sign.text}")
-        if not alive and now - start > absent_after:
+        if sign is None and now - start > absent_after:
             raise Missing(f"The node '{server}' is not there: start it ('exoactor up' starts all) and send again.")
         if cancelled() or not node.context.ok():
             raise Cancelled("Cancelled.")
         if now - told > 1.0:
             told = now
-            on_wait(f"waiting for '{server}'" + (f": {sign.text}" if alive else ""))
+            on_wait(f"waiting for '{server}'" + (f": {sign.text}" if sign else ""))
         pause.wait(TICK)

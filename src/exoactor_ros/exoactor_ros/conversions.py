@@ -118,7 +118,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
         raise BadInput("The robot motion has no frames.")
     if len(message.joint_names) != len(JOINT_NAMES):
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
-    fields = {
+    fields: dict[str, Any] = {
         name: None
         if name in ("contacts", "correction") and not len(getattr(message, name))
         else _rows(name, getattr(message, name), count, w)

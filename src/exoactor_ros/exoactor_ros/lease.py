@@ -40,9 +40,8 @@ class Leases:
         node.create_subscription(UUID, TOPIC, self._renew, RENEWALS, callback_group=MutuallyExclusiveCallbackGroup())
 
     @contextmanager
-    def watch(self, goal: Any) -> Iterator[Callable[[], bool]]:
-        """While the block lasts, follow a goal's lease; gives a function that says whether it has run out."""
-        lease = float(getattr(goal.request, "lease", 0.0))
+    def watch(self, goal: Any, lease: float) -> Iterator[Callable[[], bool]]:
+        """While the block lasts, follow a goal's lease (s); gives a function that says whether it has run out."""
         if not lease > 0.0:
             yield lambda: False
             return

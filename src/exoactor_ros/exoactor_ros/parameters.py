@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, TypeVar
 
 from annotated_types import Interval
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from exoactor_core.errors import BadInput
+from exoactor_core.options import BaseOptions, ReadOnly, allowed, description
+
+OptionsT = TypeVar("OptionsT", bound=BaseOptions)
 
 
 class Parameters:
@@ -58,12 +62,35 @@ class Parameters:
                 raise BadInput(str(error).partition("Reason: ")[2] or str(error)) from None
         return self[name]
 
-    def require_known(self, prefix: str) -> None:
-        """Raise `BadInput` where a value was given for a parameter ``<prefix>.<name>`` that is not declared."""
+    def declare_options(self, defaults: BaseOptions, prefix: str = "") -> None:
+        """Declare the options of a class, with these defaults, as parameters (once).
+
+        Parameters
+        ----------
+        defaults
+            The options with their default values.
+        prefix
+            Stands before each name, and a dot; then a value that was given for an option that there is not is an error.
+
+        Raises
+        ------
+        BadInput
+            A given value has the wrong type or lies outside the range, or there is no such option.
+        """
+        for name, field in type(defaults).model_fields.items():
+            kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            read_only = any(isinstance(mark, ReadOnly) for mark in field.metadata)
+            self.declare(_joined(prefix, name), getattr(defaults, name), description(field), kind, read_only=read_only)
+        if not prefix:
+            return
         given = {name for name in self._node._parameter_overrides if name.startswith(f"{prefix}.")}
         known = {name for name in self._types if name.startswith(f"{prefix}.")}
         if unknown := sorted(given - known):
             raise BadInput(f"There is no parameter {unknown[0]}: there are {', '.join(sorted(known)) or 'none'}.")
+
+    def options(self, kind: type[OptionsT], prefix: str = "") -> OptionsT:
+        """The present values of declared options."""
+        return kind(**{name: self[_joined(prefix, name)] for name in kind.model_fields})
 
     def __getitem__(self, name: str) -> Any:
         """The present value of a declared parameter."""
@@ -87,17 +114,21 @@ class Parameters:
         return SetParametersResult(successful=True)
 
 
+def _joined(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
 def _descriptor(kind: Any, description: str, read_only: bool) -> ParameterDescriptor:
     """What `ros2 param describe` says; the type is dynamic so that 30 is taken where 30.0 is meant."""
     descriptor = ParameterDescriptor(description=description, read_only=read_only, dynamic_typing=True)
-    if get_origin(kind) is Literal:
-        descriptor.additional_constraints = f"One of {', '.join(map(repr, get_args(kind)))}."
-    for limits in getattr(kind, "__metadata__", ()):
+    field = FieldInfo.from_annotation(kind)
+    descriptor.additional_constraints = allowed(field)
+    for limits in field.metadata:
         if isinstance(limits, Interval):
-            if kind.__origin__ is float:
-                descriptor.floating_point_range = [
-                    FloatingPointRange(from_value=float(limits.ge), to_value=float(limits.le))
-                ]
+            low: Any = limits.ge
+            high: Any = limits.le
+            if field.annotation is float:
+                descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
             else:
-                descriptor.integer_range = [IntegerRange(from_value=limits.ge, to_value=limits.le)]
+                descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
     return descriptor

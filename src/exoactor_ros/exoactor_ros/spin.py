@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol, runtime_checkable
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
@@ -21,10 +22,18 @@ CALLBACK_WAIT = 1.0
 """s that callbacks have to end when the process is to end."""
 
 
+@runtime_checkable
+class Finishing(Protocol):
+    """A node with work in hand, which is to end while the node still communicates."""
+
+    def finish(self) -> None:
+        """End the work and tell its clients."""
+
+
 def run(factory: Callable[[], Node], threads: int = 4) -> None:
     """Build the node, spin it until SIGINT or SIGTERM, and leave without a traceback.
 
-    The signals are ours, not rclpy's, which would end the communication at once: a node with a method ``finish`` first
+    The signals are ours, not rclpy's, which would end the communication at once: a `Finishing` node first
     ends the work that it has in hand and tells its clients. An `ExoActorError` while the node is built is told in one
     line, and its exit code is the process's.
     """
@@ -53,7 +62,8 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
     spinner = threading.Thread(target=spin, name="ros", daemon=True)
     spinner.start()
     stop.wait()
-    getattr(node, "finish", lambda: None)()
+    if isinstance(node, Finishing):
+        node.finish()
     executor.remove_node(node)  # no callback begins any more
     time.sleep(0.05)  # those that have just begun are not counted yet
     idle = executor._work_tracker.wait(CALLBACK_WAIT)  # executor.shutdown returns at once, whatever still runs

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 import time
 import traceback
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +14,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from exoactor_core.errors import Busy, Cancelled, Missing, Refused, TrackingFailed, user_error
+from exoactor_core.options import Configurable
 from exoactor_core.stages import Stage, add_notes, backend_class, backend_names
 from exoactor_ros import NAMESPACE
 from exoactor_ros.conversions import end_goal, error_code, metrics_to_json
@@ -51,11 +50,13 @@ class StageNode(LifecycleNode):
         Puts the stage's output into the result message.
     to_options
         Goal message to keyword arguments of the backend's call.
+    lease
+        Goal message to its lease in s (`exoactor_ros.lease`); 0: none.
 
     Notes
     -----
-    ROS parameters: ``backend``; ``autostart`` (true: configures and activates itself); and, for each argument of the
-    backend's constructor, ``<backend>.<argument>``. They are read when the node is configured, and a change is refused
+    ROS parameters: ``backend``; ``autostart`` (true: configures and activates itself); and, for each option of the
+    backend, ``<backend>.<option>``. They are read when the node is configured, and a change is refused
     while it is. Subclasses declare theirs with `parameters`.
     """
 
@@ -65,17 +66,19 @@ class StageNode(LifecycleNode):
         *,
         stage: Stage,
         backend: str,
-        action_type: type,
+        action_type: Any,
         action_name: str,
         error_base: int,
         to_input: Callable[[Any], Any],
         fill: Callable[[Any, Any], None],
         to_options: Callable[[Any], dict[str, Any]] = lambda goal: {},
+        lease: Callable[[Any], float] = lambda goal: 0.0,
         **node_options: Any,
     ) -> None:
         super().__init__(name, namespace=NAMESPACE, **node_options)
         self._stage, self._action_type, self._action_name = stage, action_type, action_name
-        self._error_base, self._to_input, self._fill, self._to_options = error_base, to_input, fill, to_options
+        self._error_base, self._to_input, self._fill = error_base, to_input, fill
+        self._to_options, self._lease = to_options, lease
         self._group = ReentrantCallbackGroup()
         self._server: ActionServer | None = None
         self._backend: Callable[..., Any] | None = None
@@ -189,22 +192,16 @@ class StageNode(LifecycleNode):
             self._server.destroy()
             self._server = None
 
-    def options(self, name: str, backend: type) -> dict[str, Any]:
-        """Declare the arguments of a class's constructor as parameters ``<name>.<argument>`` (once) and read them.
+    def options(self, name: str, kind: type[Configurable]) -> dict[str, Any]:
+        """Declare the options of a backend as parameters ``<name>.<option>`` (once) and read them.
 
         Raises
         ------
         BadInput
-            A value has the wrong type or lies outside the range, or was given for an argument that there is not.
+            A value has the wrong type or lies outside the range, or was given for an option that there is not.
         """
-        kinds, said = typing.get_type_hints(backend.__init__, include_extras=True), _descriptions(backend)
-        declare = self.parameters.declare
-        options = {
-            option: declare(f"{name}.{option}", argument.default, said.get(option, ""), kinds.get(option))
-            for option, argument in inspect.signature(backend).parameters.items()
-        }
-        self.parameters.require_known(name)
-        return options
+        self.parameters.declare_options(kind.Options(), name)
+        return dict(self.parameters.options(kind.Options, name))
 
     # --- the action ---------------------------------------------------------------------------------------------
 
@@ -214,7 +211,7 @@ class StageNode(LifecycleNode):
             if not self._busy.acquire(blocking=False):
                 raise Busy(f"The {self.get_name()} is busy with another goal: wait for it or cancel it.")
             try:
-                with self._leases.watch(goal) as sender_gone:
+                with self._leases.watch(goal, self._lease(goal.request)) as sender_gone:
                     output = self._run(goal, sender_gone)
                 if output.metrics.get("success") is False:
                     raise TrackingFailed(
@@ -279,16 +276,3 @@ class StageNode(LifecycleNode):
         output = self._backend(given, progress, **options)
         add_notes(output.metrics, given)
         return output
-
-
-def _descriptions(backend: type) -> dict[str, str]:
-    """What the class's docstring (numpy style) says of each argument."""
-    told: dict[str, str] = {}
-    names: list[str] = []
-    section = (inspect.getdoc(backend) or "").partition("Parameters\n----------\n")[2].partition("\n\n")[0]
-    for line in section.splitlines():
-        if not line.startswith(" "):
-            names = [name.strip() for name in line.partition(":")[0].split(",")]
-        else:
-            told.update({name: f"{told.get(name, '')} {line.strip()}".strip() for name in names})
-    return told

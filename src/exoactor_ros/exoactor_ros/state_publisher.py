@@ -8,22 +8,19 @@ odometry and reference/odometry.
 from __future__ import annotations
 
 import time
-import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import pinocchio as pin
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
-from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import STANDING, STANDING_HEIGHT, urdf_path
+from exoactor_core.robot import STANDING, STANDING_HEIGHT, pinocchio_model, urdf_path
 from exoactor_ros import NAMESPACE, frame_prefix
 from exoactor_ros.conversions import WORLD
 from exoactor_ros.heartbeat import Heartbeat
@@ -37,67 +34,34 @@ IDLE = 0.2
 """s without joint states until the reference's transforms are repeated."""
 
 
-@dataclass(frozen=True)
-class Joint:
-    """One joint of a URDF."""
-
-    name: str
-    parent: str
-    child: str
-    origin: np.ndarray
-    """(3,) m in the parent link."""
-    rotation: Rotation
-    """Of the child in the parent link at angle zero."""
-    axis: np.ndarray | None
-    """(3,) unit axis in the child link; None: fixed."""
-
-
-def read_joints(urdf: str) -> list[Joint]:
-    """Joints of a URDF text, fixed and revolute."""
-
-    def numbers(element: ElementTree.Element | None, key: str, default: str) -> np.ndarray:
-        return np.array([float(v) for v in (default if element is None else element.get(key, default)).split()])
-
-    joints = []
-    for element in ElementTree.fromstring(urdf).findall("joint"):
-        origin = element.find("origin")
-        moves = element.get("type") in ("revolute", "continuous")
-        joints.append(
-            Joint(
-                element.get("name"),
-                element.find("parent").get("link"),
-                element.find("child").get("link"),
-                numbers(origin, "xyz", "0 0 0"),
-                Rotation.from_euler("xyz", numbers(origin, "rpy", "0 0 0")),
-                numbers(element.find("axis"), "xyz", "1 0 0") if moves else None,
-            )
-        )
-    return joints
-
-
 class Skeleton:
     """Turns joint angles into transforms from link to link; frames get a prefix."""
 
-    def __init__(self, joints: list[Joint], prefix: str = "") -> None:
-        self._names = [j.name for j in joints]
-        self._axes = np.array([np.zeros(3) if j.axis is None else j.axis for j in joints])
-        self._rest = Rotation.concatenate([j.rotation for j in joints])
+    def __init__(self, prefix: str = "") -> None:
+        self._model = pinocchio_model()
+        self._data = self._model.createData()
+        frames = self._model.frames
+        links = {i for i, frame in enumerate(frames) if frame.type == pin.FrameType.BODY}
+        parents = {link: frames[frames[link].parentFrame].parentFrame for link in links}  # over the joint between them
+        self._pairs = [(link, parent) for link, parent in parents.items() if parent in links]
         self._messages = []
-        for joint in joints:
-            message = TransformStamped(child_frame_id=prefix + joint.child)
-            message.header.frame_id = prefix + joint.parent
-            t = message.transform.translation
-            t.x, t.y, t.z = (float(v) for v in joint.origin)
+        for link, parent in self._pairs:
+            message = TransformStamped(child_frame_id=prefix + frames[link].name)
+            message.header.frame_id = prefix + frames[parent].name
             self._messages.append(message)
 
-    def transforms(self, angles: dict[str, float], stamp: Any) -> list[TransformStamped]:
+    def transforms(self, angles: dict[str, float], stamp: Time) -> list[TransformStamped]:
         """Transforms of all joints at ``angles`` (rad by joint name; a missing one is zero)."""
-        q = np.array([angles.get(name, 0.0) for name in self._names])
-        quats = (self._rest * Rotation.from_rotvec(self._axes * q[:, None])).as_quat()
-        for message, (x, y, z, w) in zip(self._messages, quats.tolist(), strict=True):
+        q = pin.neutral(self._model)
+        q[7:] = [angles.get(name, 0.0) for name in JOINT_NAMES]
+        pin.framesForwardKinematics(self._model, self._data, q)
+        poses = self._data.oMf
+        for message, (link, parent) in zip(self._messages, self._pairs, strict=True):
+            placement = poses[parent].actInv(poses[link])
+            t, r = message.transform.translation, message.transform.rotation
+            t.x, t.y, t.z = placement.translation.tolist()
+            r.x, r.y, r.z, r.w = pin.Quaternion(placement.rotation).coeffs().tolist()
             message.header.stamp = stamp
-            r = message.transform.rotation
-            r.x, r.y, r.z, r.w = x, y, z, w
         return self._messages
 
 
@@ -110,17 +74,15 @@ class StatePublisher(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("robot_state_publisher", namespace=NAMESPACE, **node_options)
-        urdf = urdf_path().read_text()
         self._description = self.create_publisher(String, "/robot_description", LATCHED)
-        self._description.publish(String(data=urdf))
+        self._description.publish(String(data=urdf_path().read_text()))
         self._tf = self.create_publisher(TFMessage, "/tf", STATE)
-        joints = read_joints(urdf)
         robot = frame_prefix(self)
         for prefix, states, odometry in (
             ("", "/joint_states", "odometry"),
             ("reference/", "reference/joint_states", "reference/odometry"),
         ):
-            self._follow(Skeleton(joints, robot + prefix), robot + prefix, states, odometry, always=bool(prefix))
+            self._follow(Skeleton(robot + prefix), robot + prefix, states, odometry, always=bool(prefix))
         self._heartbeat = Heartbeat(self)
 
     def _follow(self, skeleton: Skeleton, prefix: str, states: str, odometry: str, always: bool) -> None:

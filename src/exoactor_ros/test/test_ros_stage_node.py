@@ -16,6 +16,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from exoactor_core.errors import Missing, Refused
+from exoactor_core.options import BaseOptions, Configurable
 from exoactor_core.stages import Generation
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
@@ -27,33 +28,23 @@ pytestmark = pytest.mark.ros
 VIDEO = Video.from_frames([np.zeros((32, 32, 3), np.uint8)] * 3, 30)
 
 
-class Fake:
-    """Does what the instruction says.
+class Fake(Configurable):
+    """Does what the instruction says."""
 
-    Parameters
-    ----------
-    speed
-        How fast,
-        in m/s.
-    mode, times
-        Other things.
+    class Options(BaseOptions):
+        speed: Annotated[float, Interval(ge=0.0, le=9.0)] = 1.0
+        """How fast,
+        in m/s."""
+        mode: str = "fine"
+        times: int = 1
+        """Another thing."""
+        loud: bool = False
 
-    Raises
-    ------
-    Missing
-        Sometimes.
-    """
-
-    def __init__(
-        self,
-        speed: Annotated[float, Interval(ge=0.0, le=9.0)] = 1.0,
-        mode: str = "fine",
-        times: int = 1,
-        loud: bool = False,
-    ) -> None:
-        if mode == "absent":
+    def __init__(self, **options):
+        super().__init__(**options)
+        if self.options.mode == "absent":
             raise Missing("The model is not there: fetch it.")
-        self.speed, self.times = speed, times
+        self.speed, self.times = self.options.speed, self.options.times
 
     def __call__(self, request, progress):
         if request.instruction == "refuse":
@@ -99,7 +90,7 @@ def test_goals_good_and_bad():
         assert json.loads(done.metrics_json) == {"speed": 3.0, "times": 1}
         assert caller.feedback[0].text == "starting"
         told = {name: node.describe_parameter(f"fake.{name}").description for name in ("speed", "times", "loud")}
-        assert told == {"speed": "How fast, in m/s.", "times": "Other things.", "loud": ""}
+        assert told == {"speed": "How fast, in m/s.", "times": "Another thing.", "loud": ""}
 
         refused = caller.result(goal("refuse"))
         assert (refused.error_code, refused.error_msg) == (204, "This is refused.")

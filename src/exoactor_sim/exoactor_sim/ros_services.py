@@ -6,46 +6,26 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Annotated, Any
-
-from annotated_types import Interval
+from typing import Any
 
 from exoactor_core.environment import check_environment
 from exoactor_core.errors import Missing
+from exoactor_sim.options import SimulatorOptions
 from exoactor_sim.world import World
-
-PARAMETERS = {
-    "network_interface": ("network_interface", "Interface that Unitree's DDS speaks on.", str),
-    "domain": ("dds_domain", "DDS domain of Unitree's topics.", Annotated[int, Interval(ge=0, le=232)]),
-    "band": ("band", "Begin with the robot in the elastic band; the service ~/band changes it.", bool),
-    "pick_up": ("pick_up", "Set a robot that lies limp on the floor on its feet after 3 s.", bool),
-}
-"""Setting: its ROS parameter, the description, the type. All are read once, at the start."""
-
-
-def _declared(node: Any, defaults: dict[str, Any]) -> dict[str, Any]:
-    """Declare the parameters and return the settings."""
-    from exoactor_ros.parameters import Parameters
-
-    parameters = Parameters(node)
-    return {
-        key: parameters.declare(name, defaults[key], description, kind, read_only=True)
-        for key, (name, description, kind) in PARAMETERS.items()
-    }
 
 
 @contextmanager
 def hosting_node(
-    ros_args: list[str], defaults: dict[str, Any], stop: threading.Event
-) -> Iterator[tuple[dict[str, Any], SimpleQueue[Callable[[World], None]]]]:
-    """Spin the node ``simulator`` in a thread; yields the settings after ROS parameters, and the queue of requests.
+    ros_args: list[str], defaults: SimulatorOptions, stop: threading.Event
+) -> Iterator[tuple[SimulatorOptions, SimpleQueue[Callable[[World], None]]]]:
+    """Spin the node ``simulator`` in a thread; yields the options after ROS parameters, and the queue of requests.
 
     Parameters
     ----------
     ros_args
         From ``--ros-args`` on.
     defaults
-        network_interface, domain, band, pick_up.
+        The options where no ROS parameter says otherwise.
     stop
         Set when ROS shuts down.
     """
@@ -55,17 +35,26 @@ def hosting_node(
         from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
         from std_srvs.srv import SetBool, Trigger
+
+        from exoactor_ros.parameters import Parameters
     except ImportError as error:
         raise Missing(f"ROS 2 is not installed ({error}): start the simulator without --ros-args.") from None
 
     requests: SimpleQueue[Callable[[World], None]] = SimpleQueue()
     rclpy.init(args=ros_args, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("simulator")
-    settings = _declared(node, defaults)
+    parameters = Parameters(node)
+    parameters.declare_options(defaults)
+    options = parameters.options(SimulatorOptions)
 
     def ask(request: Callable[[World], None], text: str, response: Any) -> Any:
         done = threading.Event()
-        requests.put(lambda world: (request(world), done.set()))
+
+        def carry_out(world: World) -> None:
+            request(world)
+            done.set()
+
+        requests.put(carry_out)
         response.success = done.wait(2.0)
         response.message = text if response.success else "The simulation does not answer."
         return response
@@ -91,7 +80,7 @@ def hosting_node(
     thread = threading.Thread(target=spin, name="ros", daemon=True)
     thread.start()
     try:
-        yield settings, requests
+        yield options, requests
     finally:
         executor.shutdown(1.0)
         thread.join(1.0)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from exoactor_core.errors import ExoActorError
+from exoactor_sim.options import SimulatorOptions
 
 log = logging.getLogger("exoactor.sim")
 
@@ -31,10 +32,7 @@ MAX_LAG = 0.1
 
 
 def run(
-    network_interface: str = "lo",
-    domain: int = 1,
-    band: bool = False,
-    pick_up: bool = True,
+    options: SimulatorOptions,
     stop: threading.Event | None = None,
     requests: SimpleQueue[Callable] | None = None,
     speed: float = 1.0,
@@ -43,12 +41,8 @@ def run(
 
     Parameters
     ----------
-    network_interface, domain
-        Where DDS speaks.
-    band
-        Begin with the robot in the elastic band.
-    pick_up
-        Set a robot that lies limp on the floor on its feet after 3 s.
+    options
+        Where DDS speaks, and how the robot begins.
     stop
         Ends the simulation.
     requests
@@ -63,18 +57,19 @@ def run(
     """
     from exoactor_unitree import sdk as unitree
 
-    unitree.open_dds(network_interface, domain)  # first, since what it has to say is said at once
+    unitree.open_dds(options.network_interface, options.dds_domain)  # first, since what it has to say is said at once
     from exoactor_sim.bridge import Bridge
     from exoactor_sim.world import World
 
-    world = World(timestep=1.0 / (LOW_STATE_RATE * SUBSTEPS), band=band, pick_up_after=3.0 if pick_up else None)
-    bridge = Bridge(network_interface, domain)
+    pick_up_after = 3.0 if options.pick_up else None
+    world = World(timestep=1.0 / (LOW_STATE_RATE * SUBSTEPS), band=options.band, pick_up_after=pick_up_after)
+    bridge = Bridge(options.network_interface, options.dds_domain)
     stop = stop or threading.Event()
     log.info(
         "G1 on interface %s, DDS domain %d, %s.",
-        network_interface,
-        domain,
-        "in the elastic band" if band else "standing",
+        options.network_interface,
+        options.dds_domain,
+        "in the elastic band" if options.band else "standing",
     )
     period = 1.0 / LOW_STATE_RATE / speed
     due = time.monotonic()
@@ -130,27 +125,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)")
     own, ros = (argv, None) if "--ros-args" not in argv else (argv[: (i := argv.index("--ros-args"))], argv[i:])
-    options = parser.parse_args(own)
+    given = parser.parse_args(own)
     logging.basicConfig(format="[simulator] %(message)s")
     log.setLevel(logging.INFO)
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    settings = {
-        "network_interface": options.network_interface,
-        "domain": options.domain,
-        "band": options.band,
-        "pick_up": options.pick_up,
-    }
     try:
+        options = SimulatorOptions(
+            network_interface=given.network_interface, dds_domain=given.domain, band=given.band, pick_up=given.pick_up
+        )
         if ros is None:
-            run(**settings, speed=options.speed, stop=stop)
+            run(options, stop, speed=given.speed)
         else:
             from exoactor_sim.ros_services import hosting_node
 
-            with hosting_node(ros, settings, stop) as (settings, requests):
-                run(**settings, speed=options.speed, stop=stop, requests=requests)
+            with hosting_node(ros, options, stop) as (options, requests):
+                run(options, stop, requests, given.speed)
     except ExoActorError as error:
         print(f"simulator: {error}", file=sys.stderr)
         return error.exit_code

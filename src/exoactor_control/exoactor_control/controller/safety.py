@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
 
 import numpy as np
-from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import Frame
@@ -26,8 +24,6 @@ shared motions and 15 tasks of the mannequin; our tracker and TWIST2, and ours o
 late) none needs more than 1.97, and that in fast walks; robots that ran away got 2.5 to 12 m."""
 MAX_SPEED_ERROR = 2.0
 """m/s by which the pelvis may be faster than the reference, likewise: they need up to 1.14; runaways had 1.8 to 4.1."""
-Bound = Annotated[float, Interval(ge=0.1, le=100.0)]
-"""Range of these two."""
 MAX_TEMPERATURE = 90.0
 """degrees Celsius of a motor; chosen below the 120 that windings commonly bear, as sensors lag."""
 MAX_OVERSHOOT = 0.15

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
-from annotated_types import Interval
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.hand_forces import HandForces
@@ -17,9 +15,6 @@ from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory
 from exoactor_control.rotations import wrap
 from exoactor_core.robot_state import RobotState
-
-Gain = Annotated[float, Interval(ge=0.0, le=20.0)]
-"""1/s, option of the outer loop."""
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 """1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""

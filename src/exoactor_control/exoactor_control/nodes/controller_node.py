@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from annotated_types import Interval
 from exoactor_interfaces.action import TrackMotion
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
-from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 from exoactor_control.nodes.approval import Approval
 from exoactor_control.nodes.robot_tracker import RobotTracker, kinematic_root
 from exoactor_control.nodes.track_action import TRACK_ACTION, person
+from exoactor_control.options import ControllerOptions
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.policy.spec import SHIPPED
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
 from exoactor_core.errors import ExoActorError, RobotNotReady
@@ -30,45 +27,6 @@ from exoactor_ros.conversions import joint_state_message, odometry_message
 from exoactor_ros.qos import STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
-
-PARAMETERS: dict[str, tuple[Any, str, Any]] = {
-    "network_interface": ("lo", "Interface that Unitree's DDS speaks on; the robot's cable, e.g. eth0.", str),
-    "dds_domain": (
-        1, "DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot.",
-        Annotated[int, Interval(ge=0, le=232)],
-    ),
-    "robot": ("sim", "What is driven.", Literal["sim", "real"]),
-    "require_rehearsal": (
-        True, "A real robot takes a motion only with the verdict of the node rehearsal that that very motion is fit.",
-        bool,
-    ),
-    "verdict_lifetime": (
-        1800.0, "s after the rehearsal in which a real robot takes the motion.",
-        Annotated[float, Interval(ge=1.0, le=86400.0)],
-    ),
-    "approval_timeout": (
-        600.0, "s that a motion waits for the service approve.", Annotated[float, Interval(ge=0.1, le=86400.0)],
-    ),
-    "approve_robot_automatically": (False, "Let the real robot move with nobody's approval.", bool),
-    "policy": (SHIPPED, "exoactor: ours; a policy file; or pd: plain joint PD, for a robot on an elastic band.", str),
-    "policy_spec": ("", "Layout of the policy's inputs; empty: found beside it or by its shapes.", str),
-    "rate": (500.0, "Hz of LowCmd.", Annotated[float, Interval(ge=50.0, le=1000.0)]),
-    "heading_gain": (HEADING_GAIN, "1/s, feedback of the heading error by the IMU.", Gain),
-    "position_gain": (POSITION_GAIN, "1/s, feedback of the position error by the legs' odometry.", Gain),
-    "max_position_error": (
-        MAX_POSITION_ERROR, "m from where the reference is, by the legs' odometry, until damping.", Bound,
-    ),
-    "max_speed_error": (MAX_SPEED_ERROR, "m/s faster than the reference, likewise.", Bound),
-    "state_timeout": (
-        0.0, "s without LowState, or a step of the loop, until damping; 0: 0.05 on the robot, 0.5 in simulation.",
-        Annotated[float, Interval(ge=0.0, le=5.0)],
-    ),
-}  # fmt: skip
-"""ROS parameters of the node: default, description, type and range. A restart is needed to change `SAFETY`."""
-
-SAFETY = ("robot", "require_rehearsal", "approve_robot_automatically")
-"""Parameters that are decided when the node starts."""
-
 
 _STOPPED = "The robot was stopped: the motion that waited for approval is refused."
 
@@ -92,7 +50,7 @@ class ControllerNode(StageNode):
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
 
-    ROS parameters: `PARAMETERS`; see `exoactor_control.controller.tracker.Tracker` for the gains.
+    ROS parameters: `ControllerOptions`; see `exoactor_control.controller.tracker.Tracker` for the gains.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -103,8 +61,7 @@ class ControllerNode(StageNode):
             **TRACK_ACTION | {"to_options": _options},
             **node_options,
         )
-        for name, given in PARAMETERS.items():
-            self.parameters.declare(name, *given, read_only=name in SAFETY)
+        self.parameters.declare_options(ControllerOptions())
         self._loop: ControlProcess | None = None
         self._key = take_key()
         self._approval = Approval()
@@ -121,25 +78,25 @@ class ControllerNode(StageNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control process: it loads the policy and looks for the robot, but sends nothing until asked to."""
-        value = {name: self.parameters[name] for name in PARAMETERS}
-        simulated = value["robot"] == "sim"
+        given = self.parameters.options(ControllerOptions)
+        simulated = given.robot == "sim"
         settings = Settings(
-            network_interface=value["network_interface"],
-            domain=value["dds_domain"],
-            policy=value["policy"],
-            policy_spec=value["policy_spec"],
-            heading_gain=value["heading_gain"],
-            position_gain=value["position_gain"],
-            max_position_error=value["max_position_error"],
-            max_speed_error=value["max_speed_error"],
-            rate=value["rate"],
-            state_timeout=value["state_timeout"] or (0.5 if simulated else 0.05),
+            network_interface=given.network_interface,
+            domain=given.dds_domain,
+            policy=given.policy,
+            policy_spec=given.policy_spec,
+            heading_gain=given.heading_gain,
+            position_gain=given.position_gain,
+            max_position_error=given.max_position_error,
+            max_speed_error=given.max_speed_error,
+            rate=given.rate,
+            state_timeout=given.state_timeout or (0.5 if simulated else 0.05),
             robot_clock=simulated,
         )
-        must_pass = not simulated and value["require_rehearsal"]
-        must_be_approved = not simulated and not value["approve_robot_automatically"]
+        must_pass = not simulated and given.require_rehearsal
+        must_be_approved = not simulated and not given.approve_robot_automatically
         try:
-            verdicts = Verdicts(self._key, load_policy(value["policy"], value["policy_spec"])) if must_pass else None
+            verdicts = Verdicts(self._key, load_policy(given.policy, given.policy_spec)) if must_pass else None
             self._loop = ControlProcess(settings)
         except ExoActorError as error:
             self.get_logger().error(str(error))
@@ -151,9 +108,9 @@ class ControllerNode(StageNode):
             motion: RobotMotion, progress: Progress, human: HumanMotion | None, verdict: str, require_approval: bool
         ) -> Tracking:
             if verdicts is not None:
-                verdicts.check(verdict, motion, human, value["verdict_lifetime"])
+                verdicts.check(verdict, motion, human, given.verdict_lifetime)
             if must_be_approved or require_approval:
-                self._wait_for_approval(tracker, value["approval_timeout"], progress)
+                self._wait_for_approval(tracker, given.approval_timeout, progress)
             return tracker(motion, progress, human=human)
 
         self._backend = track

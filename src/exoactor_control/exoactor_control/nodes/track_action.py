@@ -28,5 +28,6 @@ TRACK_ACTION: dict[str, Any] = {
     "to_input": lambda goal: robot_from_message(goal.motion),
     "to_options": person,
     "fill": _fill,
+    "lease": lambda goal: goal.lease,
 }
 """Arguments of `exoactor_ros.stage_node.StageNode`."""

@@ -9,15 +9,13 @@ from typing import Annotated, Any
 
 import mujoco
 import numpy as np
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Bound
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Gain
 from exoactor_control.metrics import final_error, judged, odometry_error
+from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.policy.spec import SHIPPED
 from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
 from exoactor_control.rehearsal.gate import Load, farthest, judge
 from exoactor_core.errors import BadInput
@@ -51,62 +49,36 @@ class Disturbance:
 class Rehearsal(Tracker):
     """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors tell.
 
-    Parameters
-    ----------
-    policy
-        "exoactor": the tracker that comes with this package; a file: another one; "pd": plain joint PD, the robot
-        hanging in a harness on an elastic band that is led along the reference's path, since nothing balances it.
-    policy_spec
-        YAML file or name of the policy's layout; empty: found beside the policy or by its shapes.
-    timestep
-        Physics step, s, at most 0.002: explicit PD is bad at 5 ms.
-    settle
-        Seconds of standing before the motion.
-    heading_gain
-        1/s, feedback of the heading error by the IMU into the reference's yaw rate.
-    position_gain
-        1/s, feedback of the position error by the legs' odometry into the reference's velocity.
-    area
-        m that the pelvis may get away from its start before the motion is refused for the robot; 0: any.
-    correction_tries
-        Reference corrections that are tried for a motion that fails, minutes each (see `correct`); 0: none.
-    max_position_error
-        m that the robot may be from where the reference is, by its own odometry, before it is damped as on the robot.
-    max_speed_error
-        m/s by which it may be faster than the reference, likewise.
-
     Raises
     ------
     BadInput, Missing
         As `Policy.load`; or the time step does not divide 2 ms.
     """
 
-    def __init__(
-        self,
-        policy: str = SHIPPED,
-        policy_spec: str = "",
-        timestep: Annotated[float, Interval(ge=0.0001, le=0.002)] = 0.002,
-        settle: Annotated[float, Interval(ge=0.0, le=60.0)] = 1.0,
-        heading_gain: Gain = HEADING_GAIN,
-        position_gain: Gain = POSITION_GAIN,
-        area: Annotated[float, Interval(ge=0.0, le=1000.0)] = 3.0,
-        correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0,
-        max_position_error: Bound = MAX_POSITION_ERROR,
-        max_speed_error: Bound = MAX_SPEED_ERROR,
-    ) -> None:
-        self._substeps = round(_COMMAND_PERIOD / timestep) if timestep > 0 else 0
-        if self._substeps < 1 or abs(self._substeps * timestep - _COMMAND_PERIOD) > 1e-9:
-            raise BadInput(f"The time step {timestep} s does not divide the command period of {_COMMAND_PERIOD} s.")
-        self.policy = load_policy(policy, policy_spec)
+    class Options(TrackingOptions):
+        """How it is simulated, and what is done about a motion that fails."""
+
+        timestep: Annotated[float, Interval(ge=0.0001, le=0.002), Unit("s")] = 0.002
+        """Physics step, which divides 2 ms: explicit PD is bad at 5 ms."""
+        settle: Annotated[float, Interval(ge=0.0, le=60.0), Unit("s")] = 1.0
+        """Time of standing before the motion."""
+        area: Annotated[float, Interval(ge=0.0, le=1000.0), Unit("m")] = 3.0
+        """Distance that the pelvis may get from its start before the motion is refused for the robot; 0: any."""
+        correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0
+        """Reference corrections that are tried for a motion that fails, minutes each; 0: none."""
+
+    options: Options
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        given = self.options
+        self._substeps = round(_COMMAND_PERIOD / given.timestep)
+        if abs(self._substeps * given.timestep - _COMMAND_PERIOD) > 1e-9:
+            raise BadInput(
+                f"The time step {given.timestep} s does not divide the command period of {_COMMAND_PERIOD} s."
+            )
+        self.policy = load_policy(given.policy, given.policy_spec)
         """What tracks the motions; None: plain joint PD."""
-        self._named, self._tries = (policy, policy_spec), correction_tries
-        self._timestep, self._settle, self._area = timestep, settle, area
-        self._options = {
-            "heading_gain": heading_gain,
-            "position_gain": position_gain,
-            "max_position_error": max_position_error,
-            "max_speed_error": max_speed_error,
-        }
 
     def __call__(
         self,
@@ -148,9 +120,9 @@ class Rehearsal(Tracker):
         done = self._rehearse(motion, progress, human, disturbance, start)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, human, disturbance, start)
-        if done.metrics["success"] or not self._tries or self.policy is None:
+        if done.metrics["success"] or not self.options.correction_tries or self.policy is None:
             return done
-        again = self.correct(motion, self._tries, progress, human, disturbance, start)
+        again = self.correct(motion, self.options.correction_tries, progress, human, disturbance, start)
         return again if again.metrics["success"] else done
 
     def _lowered(self, motion: RobotMotion, done: Tracking, *rest: Any) -> Tracking:
@@ -194,7 +166,9 @@ class Rehearsal(Tracker):
             def share(fraction: float, text: str, seed: int = seed) -> None:
                 progress((seed + fraction) / tries, text)
 
-            corrected = find_correction(motion, *self._named, seed=seed, progress=share)
+            corrected = find_correction(
+                motion, self.options.policy, self.options.policy_spec, seed=seed, progress=share
+            )
             done = self._rehearse(corrected, no_progress, human, disturbance, start)
             if best is None or _quality(done) > _quality(best):
                 best = replace(done, corrected=corrected)
@@ -212,17 +186,23 @@ class Rehearsal(Tracker):
     ) -> Tracking:
         reference = prepare(motion, human)
         prepared = reference.motion
-        controller = Controller(self.policy, **self._options)
+        controller = Controller(
+            self.policy,
+            heading_gain=self.options.heading_gain,
+            position_gain=self.options.position_gain,
+            max_position_error=self.options.max_position_error,
+            max_speed_error=self.options.max_speed_error,
+        )
         band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
-        robot = SimulatedRobot(self._timestep, prepared, band or start is not None, disturbance, pose)
+        robot = SimulatedRobot(self.options.timestep, prepared, band or start is not None, disturbance, pose)
 
         controller.step(robot.state(), robot.time)
         controller.stand()
         upright = 0.0 if start is None else len(controller.trajectory) / POLICY_RATE
         self._run(controller, robot, lambda: robot.time >= upright)
         robot.band = band
-        self._run(controller, robot, lambda: robot.time >= upright + self._settle)
+        self._run(controller, robot, lambda: robot.time >= upright + self.options.settle)
         shifted = [] if controller.status.fault else controller.track(reference)
 
         frames: list[np.ndarray] = []
@@ -255,8 +235,8 @@ class Rehearsal(Tracker):
             **final_error(reference.given or prepared, actual, robot.pose[:7]),
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
             "farthest": farthest(actual),
-            "area": self._area,
-            "refused": judge(prepared, actual, load, metrics, self._area),
+            "area": self.options.area,
+            "refused": judge(prepared, actual, load, metrics, self.options.area),
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if self.policy is None else self.policy.inference_ms,

@@ -20,6 +20,7 @@ from exoactor_gen.http_client import Request, Tick, Web
 from exoactor_gen.image import data_url
 from exoactor_gen.mannequin.language import KINDS, parse
 from exoactor_gen.mannequin.rules import from_words
+from exoactor_gen.options import VideoModelOptions
 from exoactor_gen.plan import Action, Draft, Plan, schema
 
 Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
@@ -69,7 +70,7 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
     Raises
     ------
     BadInput
-        There is no such planner, or it lacks a model.
+        It lacks a model.
     Missing
         The local model, or a library for it, is not there.
     """
@@ -79,8 +80,6 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
         return _by_rules
     if name == "verbatim":
         return lambda instruction, image, longest, tick: verbatim(instruction)
-    if name not in ("endpoint", "local"):
-        raise BadInput(f"There is no planner '{name}': there are auto, rules, verbatim, endpoint and local.")
     if not model:
         raise BadInput(f"The planner '{name}' needs the option planner_model: which language model it asks.")
     if name == "endpoint":
@@ -105,18 +104,16 @@ def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Ti
     return planner(request.instruction, request.scene_image, longest, tick)
 
 
-def plan_only(
-    request: GenerateRequest, longest: float, planner: str = "auto", planner_model: str = "", planner_url: str = "",
-    **others: Any,
-) -> dict[str, Any]:  # fmt: skip
-    """The plan of a request as JSON-ready values, by a generator's options, of which the others are not used.
+def plan_only(request: GenerateRequest, longest: float, options: VideoModelOptions) -> dict[str, Any]:
+    """The plan of a request as JSON-ready values, by a generator's options.
 
     Raises
     ------
     ExoActorError
         As `told`.
     """
-    return planned(request, load_planner(planner, planner_model, planner_url), longest).within(longest).data()
+    planner = load_planner(options.planner, options.planner_model, options.planner_url)
+    return planned(request, planner, longest).within(longest).data()
 
 
 def told(

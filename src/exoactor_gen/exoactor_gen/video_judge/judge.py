@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Refused
+from exoactor_core.options import BaseOptions, Configurable, Share
 from exoactor_core.stages import (
     GenerateRequest,
     Generation,
@@ -16,7 +16,6 @@ from exoactor_core.stages import (
     OnJob,
     OnPlan,
     Progress,
-    Share,
     backend_class,
     load_backend,
     no_progress,
@@ -63,50 +62,43 @@ class Verdict:
         return {"score": round(self.score, 3), "passed": self.passed, "unchecked": self.unchecked, "checks": checks}
 
 
-class Judge:
-    """Has videos made of a request until one shows one whole person who does what the plan says.
+class Judge(Configurable):
+    """Has videos made of a request until one shows one whole person who does what the plan says."""
 
-    Parameters
-    ----------
-    tries
-        Videos that are made of a request at most; 0: videos are not judged.
-    good_enough
-        Score in [0, 1] from which a video that passes is taken at once; 1 has all of them made and takes the best.
-    estimator
-        What reads the motion for the judge: mediapipe, vitpose or external.
-    fps
-        Frames per second that the judge looks at.
-    min_found, max_others, min_whole, min_alike, min_explained
-        What the image must keep: least share of the frames in which the person is found; largest share of the time
-        in which others are in it; least share of the frames in which the whole body is; least similarity of the
-        person's colours to what was seen before; least share of the background that a camera explains which stands
-        still or turns (0: it may move along).
-    """
+    class Options(BaseOptions):
+        """How strict the judge is."""
 
-    def __init__(
-        self,
-        tries: Annotated[int, Interval(ge=0, le=20)] = 3,
-        good_enough: Share = 0.0,
-        estimator: str = "mediapipe",
-        fps: Annotated[float, Interval(ge=8.0, le=120.0)] = 10.0,
-        min_found: Share = SightLimits.found,
-        max_others: Share = SightLimits.others,
-        min_whole: Share = SightLimits.whole,
-        min_alike: Share = SightLimits.alike,
-        min_explained: Share = SightLimits.explained,
-    ) -> None:
-        if not 0 <= tries <= 20:
-            raise BadInput(f"The judge's tries are {tries}, but 0 to 20 are possible.")
-        if not 8.0 <= fps <= 120.0:
-            raise BadInput(f"The judge's fps is {fps:g}, but it must lie between 8 and 120.")
-        if not 0.0 <= good_enough <= 1.0:
-            raise BadInput(f"The judge's good_enough is {good_enough:g}, but it must lie between 0 and 1.")
-        self.tries, self.good_enough, self.fps = int(tries), good_enough, fps
-        self.limits = SightLimits(min_found, max_others, min_whole, min_alike, min_explained)
-        if tries:
-            kind = backend_class("estimate", estimator)
-            flat = {"hands": False} if "hands" in inspect.signature(kind).parameters else {}  # fingers tell nothing
-            self._estimate = load_backend("estimate", estimator, **flat)
+        tries: Annotated[int, Interval(ge=0, le=20)] = 3
+        """Videos that are made of a request at most; 0: videos are not judged."""
+        good_enough: Share = 0.0
+        """Score from which a video that passes is taken at once; 1 has all of them made and takes the best."""
+        estimator: str = "mediapipe"
+        """What reads the motion for the judge: mediapipe, vitpose or external, with its own defaults."""
+        fps: Annotated[float, Interval(ge=8.0, le=120.0), Unit("Hz")] = 10.0
+        """Frame rate at which the judge looks."""
+        min_found: Share = SightLimits.found
+        """Least share of the frames in which the person is found."""
+        max_others: Share = SightLimits.others
+        """Largest share of the time in which others are in the image."""
+        min_whole: Share = SightLimits.whole
+        """Least share of the frames in which the whole body is in the image."""
+        min_alike: Share = SightLimits.alike
+        """Least similarity of the person's colours to what was seen before."""
+        min_explained: Share = SightLimits.explained
+        """Least share of the background that a camera explains which stands still or turns; 0: it may move along."""
+
+    options: Options
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        given = self.options
+        self.limits = SightLimits(
+            given.min_found, given.max_others, given.min_whole, given.min_alike, given.min_explained
+        )
+        if given.tries:
+            kind = backend_class("estimate", given.estimator)
+            flat = {"hands": False} if "hands" in kind.Options.model_fields else {}  # fingers tell nothing
+            self._estimate = load_backend("estimate", given.estimator, **flat)
 
     def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:
         """Judge a video.
@@ -126,7 +118,7 @@ class Judge:
             What the estimator needs is not installed.
         """
         try:
-            seen = self._estimate(video.thinned(self.fps), progress)
+            seen = self._estimate(video.thinned(self.options.fps), progress)
         except (BadInput, Refused) as error:  # nothing can be read from it
             return Verdict((Check("readable", 0.0, False, str(error)),))
         facts = seen.metrics.get("video", {})
@@ -173,7 +165,7 @@ class Judged(Generator):
         ExoActorError
             As the generator raises at its first video; later on such a try counts as failed.
         """
-        tries = self.judge.tries if self.generator.judged else 0
+        tries = self.judge.options.tries if self.generator.judged else 0
         if not tries:
             return self.generator(request, progress, on_plan=on_plan, on_job=on_job)
         if request.job:
@@ -206,7 +198,7 @@ class Judged(Generator):
             made.append((generation, verdict))
             kept = {name: generation.metrics[name] for name in _KEPT if name in generation.metrics}
             told.append({"attempt": attempt, **kept, **verdict.data()})
-            if verdict.passed and verdict.score >= self.judge.good_enough:
+            if verdict.passed and verdict.score >= self.judge.options.good_enough:
                 break
         best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
         judged = {

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Missing, ServiceFailed
-from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, Seed, no_progress
+from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import MAX_FPS, Video
 from exoactor_gen.diffusers_pipeline import Pipeline, library
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.image import fitted
-from exoactor_gen.options import json_object, shifted
+from exoactor_gen.options import VideoModelOptions, json_object, shifted
 from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, told
 from exoactor_gen.video_models.prompt import SHORT, Prompt, Template
@@ -122,110 +122,60 @@ def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step
 
 
 class DiffusersVideo(Generator):
-    """A video model on this machine, by diffusers.
+    """A video model on this machine, by diffusers."""
 
-    Parameters
-    ----------
-    model
-        Repository id on the Hugging Face hub, or folder, of a text-to-video or image-to-video pipeline of diffusers:
-        Wan, LTX, CogVideoX, HunyuanVideo, Cosmos, Mochi, SkyReels, Kandinsky and others.
-    revision
-        Branch, tag or commit of the repository; empty: its main branch.
-    dtype
-        bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32.
-    device
-        cuda, cpu or another of PyTorch's; auto: CUDA where it is there.
-    offload
-        What waits in main memory: none; model (the parts that are not at work); sequential (every layer, slowest).
-    tiling
-        Images are decoded in tiles: less memory.
-    slicing
-        Videos are decoded one at a time: less memory.
-    steps
-        Denoising steps; 0: as many as the pipeline does by itself.
-    guidance
-        How strictly the prompt is followed; 0: the pipeline's own. 1 is without the negative prompt, in half the time.
-    frames
-        Frames to make; 0: the fewest that the plan fits in, up to what the model was made for.
-    fps
-        Frames a second; 0: what the model was made for.
-    width, height
-        px; 0: what the model was made for, in the shape of the scene's image.
-    seed
-        The same one gives the same video again on the same machine.
-    negative
-        What must not be in the video; empty: the template's.
-    planner
-        What turns the instruction into a plan: auto (the rules as far as they understand, the rest in its own words),
-        rules (the mannequin's task language), verbatim (the words as they stand), endpoint (a language model behind an
-        OpenAI-compatible URL) or local (one of transformers).
-    planner_model
-        Language model of the planners endpoint and local.
-    planner_url
-        Base URL of the planner endpoint; empty: OpenAI's.
-    template
-        File of the prompt template; empty: the project's own, exoactor_gen/prompts/capture.yaml, or short.yaml
-        where the model reads too few words for it.
-    embody
-        What turns the robot in the scene's image into a person: openai or gemini (with a model after a colon), or the
-        repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
-    embody_url
-        Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
-    embody_tries
-        How many images are made until one whole person stands where the robot stood.
-    robot
-        Where the robot is in the image: left,top,right,bottom in px; empty: it is looked for.
-    extra
-        JSON object of further arguments of the pipeline.
-    """
+    class Options(VideoModelOptions):
+        """0 and empty: what the pipeline does by itself, or what its model was made for."""
 
-    plans = True
+        model: str = DEFAULT
+        """Repository id on the Hugging Face hub, or folder, of a text-to-video or image-to-video pipeline of diffusers:
+        Wan, LTX, CogVideoX, HunyuanVideo, Cosmos, Mochi, SkyReels, Kandinsky and others."""
+        revision: str = ""
+        """Branch, tag or commit of the repository; empty: its main branch."""
+        dtype: str = "auto"
+        """bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32."""
+        device: str = "auto"
+        """cuda, cpu or another of PyTorch's; auto: CUDA where it is there."""
+        offload: str = "none"
+        """What waits in main memory: none; model (parts that are not at work); sequential (every layer, slowest)."""
+        tiling: bool = True
+        """Decode images in tiles: less memory."""
+        slicing: bool = False
+        """Decode videos one at a time: less memory."""
+        steps: Annotated[int, Interval(ge=0, le=1000)] = 0
+        """Denoising steps; 0: as many as the pipeline does by itself."""
+        guidance: Annotated[float, Interval(ge=0.0, le=100.0)] = 0.0
+        """How strictly the prompt is followed; 0: the pipeline's own. 1 is without the negative prompt, in half the
+        time."""
+        frames: Annotated[int, Interval(ge=0, le=10000)] = 0
+        """Frames to make; 0: the fewest that the plan fits in, up to what the model was made for."""
+        fps: Annotated[float, Interval(ge=0.0, le=MAX_FPS), Unit("Hz")] = 0.0
+        """Frame rate; 0: what the model was made for."""
+        width: Annotated[int, Interval(ge=0, le=8192), Unit("px")] = 0
+        """0: what the model was made for, in the shape of the scene's image."""
+        height: Annotated[int, Interval(ge=0, le=8192), Unit("px")] = 0
+        """Likewise."""
+        negative: str = ""
+        """What must not be in the video; empty: the template's."""
+
+    options: Options
 
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
         """The plan alone; raises as `planned`. Without the model's own length, 5 s are its most, as of most models."""
-        frames, fps = options.get("frames"), options.get("fps")
-        return plan_only(request, frames / fps if frames and fps else 5.0, **options)
+        given = cls.Options(**options)
+        return plan_only(request, given.frames / given.fps if given.frames and given.fps else 5.0, given)
 
-    def __init__(
-        self,
-        model: str = DEFAULT,
-        revision: str = "",
-        dtype: str = "auto",
-        device: str = "auto",
-        offload: str = "none",
-        tiling: bool = True,
-        slicing: bool = False,
-        steps: Annotated[int, Interval(ge=0, le=1000)] = 0,
-        guidance: Annotated[float, Interval(ge=0.0, le=100.0)] = 0.0,
-        frames: Annotated[int, Interval(ge=0, le=10000)] = 0,
-        fps: Annotated[float, Interval(ge=0.0, le=MAX_FPS)] = 0.0,
-        width: Annotated[int, Interval(ge=0, le=8192)] = 0,
-        height: Annotated[int, Interval(ge=0, le=8192)] = 0,
-        seed: Seed = 0,
-        negative: str = "",
-        planner: str = "auto",
-        planner_model: str = "",
-        planner_url: str = "",
-        template: str = "",
-        embody: str = "",
-        embody_url: str = "",
-        embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4,
-        robot: str = "",
-        extra: str = "",
-    ) -> None:
-        for name, value, most in (
-            ("steps", steps, 1000), ("guidance", guidance, 100), ("frames", frames, 10000), ("fps", fps, MAX_FPS),
-            ("width", width, 8192), ("height", height, 8192), ("seed", seed, 2**31 - 1),
-        ):  # fmt: skip
-            if not 0 <= value <= most:
-                raise BadInput(f"The option {name} is {value}, but a number from 0 to {most:g} is needed.")
-        self.extra = json_object(extra, '{"decode_timestep": 0.05}')
-        self.steps, self.guidance, self.seed, self.negative = steps, guidance, seed, negative
-        self.frames, self.fps, self.width, self.height = frames, fps, width, height
-        self.planner = load_planner(planner, planner_model, planner_url)
-        self.templates = [Template.load(template)] if template else [Template.load(), Template.load(SHORT)]
-        self.pipeline = Pipeline(model, revision, dtype, device, offload, tiling, slicing)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        given = self.options
+        model = given.model
+        self.extra = json_object(given.extra, '{"decode_timestep": 0.05}')
+        self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
+        self.templates = [Template.load(given.template)] if given.template else [Template.load(), Template.load(SHORT)]
+        self.pipeline = Pipeline(
+            model, given.revision, given.dtype, given.device, given.offload, given.tiling, given.slicing
+        )
         if not _frames_argument(self.pipeline):
             raise BadInput(f"The pipeline {self.pipeline.kind.__name__} of {model} makes no videos.")
         if "prompt" not in self.pipeline.takes:
@@ -241,7 +191,7 @@ class DiffusersVideo(Generator):
         if unknown:
             raise BadInput(f"The option extra names {min(unknown)}, which {self.pipeline.kind.__name__} does not take.")
         self._made = made_for(self.pipeline)
-        self.embody = load_embodiment(embody, embody_url, embody_tries, seed, robot)
+        self.embody = load_embodiment(given.embody, given.embody_url, given.embody_tries, given.seed, given.robot)
 
     @classmethod
     def ready(cls) -> str:
@@ -286,8 +236,8 @@ class DiffusersVideo(Generator):
             progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
 
         pipeline, made, notes = self.pipeline, self._made, []
-        fps = self.fps or made.fps
-        most = self.frames or made.frames
+        fps = self.options.fps or made.fps
+        most = self.options.frames or made.frames
         plan = told(request, self.planner, most / fps, tick, progress, on_plan)
         image, embodied = request.scene_image, None
         if self.embody:
@@ -296,23 +246,28 @@ class DiffusersVideo(Generator):
                 pipeline.free()  # one GPU mostly does not hold both models
             image, embodied = self.embody(image, tick, request.attempt)
         image = self._choose(image, notes)
-        for option, argument in (("steps", "num_inference_steps"), ("guidance", "guidance_scale")):
-            if getattr(self, option) and argument not in pipeline.takes:
+        for option, wanted, argument in (
+            ("steps", self.options.steps, "num_inference_steps"),
+            ("guidance", self.options.guidance, "guidance_scale"),
+        ):
+            if wanted and argument not in pipeline.takes:
                 notes.append(f"The option {option} is not used: {pipeline.kind.__name__} takes no {argument}.")
         said[:] = [0.0, f"Loading {pipeline.model}"]
         pipe = pipeline.load(tick)
         frame_step, pixel_step = steps_of(pipe)
-        frames = self.frames or frames_for(plan.seconds, fps, frame_step, most)
+        frames = self.options.frames or frames_for(plan.seconds, fps, frame_step, most)
         rest = made.frames % frame_step
         if (frames - rest) % frame_step:
             notes.append(f"The frames of this model are a multiple of {frame_step}, plus {rest}: not {frames}.")
             frames = rest + frame_step * math.ceil((frames - rest) / frame_step)
-        width, height = size_for(made, (self.width, self.height), image, pixel_step)
-        if any(asked not in (0, side) for asked, side in ((self.width, width), (self.height, height))):
+        width, height = size_for(made, (self.options.width, self.options.height), image, pixel_step)
+        if any(asked not in (0, side) for asked, side in ((self.options.width, width), (self.options.height, height))):
             notes.append(f"The sides of its images are multiples of {pixel_step}: {width} x {height} px are made.")
         prompt = self._prompt(pipe, plan, round(frames / fps), image is not None, notes)
-        steps = self.steps or next((v for n, v in pipeline.takes.items() if n == "num_inference_steps" and v), 50)
-        seed = shifted(self.seed, request.attempt)
+        steps = self.options.steps or next(
+            (v for n, v in pipeline.takes.items() if n == "num_inference_steps" and v), 50
+        )
+        seed = shifted(self.options.seed, request.attempt)
         arguments = self._arguments(prompt, image, seed, frames, fps, width, height)
         said[:] = [0.1, f"Step 0 of {steps}"]
 
@@ -367,7 +322,7 @@ class DiffusersVideo(Generator):
         budget = self.extra.get("max_sequence_length") or self.pipeline.takes.get("max_sequence_length")
         for template in self.templates:
             prompt = template.fill(plan, seconds, with_image)
-            prompt = replace(prompt, negative=self.negative or prompt.negative)
+            prompt = replace(prompt, negative=self.options.negative or prompt.negative)
             if "negative_prompt" not in self.pipeline.takes:
                 prompt = replace(prompt, text=prompt.whole, negative="")
             count = len(pipe.tokenizer(prompt.text).input_ids) if getattr(pipe, "tokenizer", None) else 0
@@ -392,10 +347,10 @@ class DiffusersVideo(Generator):
             "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",
         }
-        if self.steps:
-            arguments["num_inference_steps"] = self.steps
-        if self.guidance:
-            arguments["guidance_scale"] = self.guidance
+        if self.options.steps:
+            arguments["num_inference_steps"] = self.options.steps
+        if self.options.guidance:
+            arguments["guidance_scale"] = self.options.guidance
         if width:
             arguments |= {"width": width, "height": height}
         if image is not None:

@@ -5,23 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from exoactor_core.errors import BadInput
+from exoactor_core.options import BaseOptions
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 
 
 class FilePlayer(Generator):
-    """Take a given video as the generation, whatever the instruction says.
+    """Take a given video as the generation, whatever the instruction says."""
 
-    Parameters
-    ----------
-    path
-        The video file.
-    """
+    class Options(BaseOptions):
+        """What to play."""
 
+        path: str = ""
+        """The video file."""
+
+    options: Options
     judged = False
-
-    def __init__(self, path: str = "") -> None:
-        self.path = path
 
     def __call__(
         self,
@@ -37,9 +36,9 @@ class FilePlayer(Generator):
         BadInput
             No path is set, or the file is missing, empty, damaged, or no video.
         """
-        if not self.path:
+        if not self.options.path:
             raise BadInput("The generator 'file' has no video to play: set its option path.")
-        path = Path(self.path).expanduser()
+        path = Path(self.options.path).expanduser()
         if not path.is_file():
             raise BadInput(f"There is no video file {path}: set the generator's option path to one.")
         progress(0.0, f"Reading {path.name}")

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import math
 import os
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 from pydantic import TypeAdapter, ValidationError
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, ServiceFailed
-from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, Seed, no_progress
+from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.http_client import Request, Tick, Web, pause, refusal
 from exoactor_gen.image import data_url
-from exoactor_gen.options import json_object, shifted
+from exoactor_gen.options import VideoModelOptions, json_object, shifted
 from exoactor_gen.planning.planners import load_planner, plan_only, told
 from exoactor_gen.video_models.inputs import Inputs
 from exoactor_gen.video_models.prompt import Prompt, Template
@@ -133,52 +132,30 @@ class Done:
 
 
 class Hosted(Generator):
-    """A video model behind an HTTP service.
+    """A video model behind an HTTP service."""
 
-    Parameters
-    ----------
-    model
-        The service's name of the model; empty: the one that was chosen for it here.
-    base_url
-        Where the service is; empty: its own address, if it has one.
-    planner
-        What turns the instruction into a plan: auto (the rules as far as they understand, the rest in its own words),
-        rules (the mannequin's task language), verbatim (the words as they stand), endpoint (a language model behind an
-        OpenAI-compatible URL) or local (one of transformers).
-    planner_model
-        Language model of the planners endpoint and local.
-    planner_url
-        Base URL of the planner endpoint; empty: OpenAI's.
-    template
-        File of the prompt template; empty: the project's own, exoactor_gen/prompts/capture.yaml.
-    seconds
-        Length of the video; 0: the shortest that the service offers and the plan fits in.
-    aspect
-        16:9 or 9:16; with an image of the scene most services take its shape.
-    resolution
-        480p, 720p or 1080p, as far as the service has it; motion is read no better from more than 720p.
-    seed
-        For the same video again, where the service takes one.
-    embody
-        What turns the robot in the scene's image into a person: openai or gemini (with a model after a colon), or the
-        repository id or folder of an image-editing pipeline of diffusers; empty: nothing does.
-    embody_url
-        Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY.
-    embody_tries
-        How many images are made until one whole person stands where the robot stood.
-    robot
-        Where the robot is in the image: left,top,right,bottom in px; empty: it is looked for.
-    extra
-        JSON object of further fields of the service's request; null takes one of ours away, "{picture}" stands for the
-        image of the scene.
-    timeout
-        s until a job that is not done is cancelled.
-    poll
-        s between two looks at the job.
-    budget
-        USD that the videos of one task may cost in all; a job that would exceed it, or whose price is not known, is not
-        submitted. 0: no limit.
-    """
+    class Options(VideoModelOptions):
+        """The same for all services."""
+
+        model: str = ""
+        """The service's name of the model; empty: the one that was chosen for it here."""
+        base_url: str = ""
+        """Where the service is; empty: its own address, if it has one."""
+        seconds: Annotated[int, Interval(ge=0, le=600), Unit("s")] = 0
+        """Length of the video; 0: the shortest that the service offers and the plan fits in."""
+        aspect: Literal["16:9", "9:16"] = "16:9"
+        """With an image of the scene most services take its shape."""
+        resolution: Literal["480p", "720p", "1080p"] = "720p"
+        """As far as the service has it; motion is read no better from more than 720p."""
+        timeout: Annotated[float, Interval(ge=0.001, le=86400.0), Unit("s")] = 900.0
+        """Time until a job that is not done is cancelled."""
+        poll: Annotated[float, Interval(ge=0.001, le=3600.0), Unit("s")] = 5.0
+        """Time between two looks at the job."""
+        budget: Annotated[float, Interval(ge=0.0, le=100000.0), Unit("USD")] = 0.0
+        """What the videos of one task may cost in all; a job that would exceed it, or whose price is not known, is not
+        submitted. 0: no limit."""
+
+    options: Options
 
     backend: ClassVar[str]
     """Name of the backend's entry point."""
@@ -205,56 +182,21 @@ class Hosted(Generator):
     """What it said there of models at 720p, without sound where there is a choice, USD per second; as of"""
     prices_read: ClassVar[str] = ""
 
-    def __init__(
-        self,
-        model: str = "",
-        base_url: str = "",
-        planner: str = "auto",
-        planner_model: str = "",
-        planner_url: str = "",
-        template: str = "",
-        seconds: Annotated[int, Interval(ge=0, le=600)] = 0,
-        aspect: str = "16:9",
-        resolution: str = "720p",
-        seed: Seed = 0,
-        embody: str = "",
-        embody_url: str = "",
-        embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4,
-        robot: str = "",
-        extra: str = "",
-        timeout: Annotated[float, Interval(ge=0.001, le=86400.0)] = 900.0,
-        poll: Annotated[float, Interval(ge=0.001, le=3600.0)] = 5.0,
-        budget: Annotated[float, Interval(ge=0.0, le=100000.0)] = 0.0,
-    ) -> None:
-        if aspect not in ("16:9", "9:16"):
-            raise BadInput(f"The aspect is {aspect}, but 16:9 or 9:16 is needed.")
-        if resolution not in ("480p", "720p", "1080p"):
-            raise BadInput(f"The resolution is {resolution}, but 480p, 720p or 1080p is needed.")
-        if not 0 <= seed < 2**31:
-            raise BadInput(f"The seed is {seed}, but a number from 0 to 2147483647 is needed.")
-        if timeout <= 0 or poll <= 0 or not math.isfinite(timeout + poll):
-            raise BadInput(f"timeout and poll are {timeout:g} and {poll:g}, but must be positive numbers of seconds.")
-        if not (math.isfinite(budget) and budget >= 0):
-            raise BadInput(f"The budget is {budget:g}, but must be USD, 0 or more.")
-        if self.needs_url and not base_url:
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        given = self.options
+        if self.needs_url and not given.base_url:
             raise Missing(self.needs_url)
-        self.extra = json_object(extra, '{"guidance_scale": 4}')
-        self.model, self.base_url = model, base_url or self.home
-        self.seconds, self.aspect, self.resolution, self.seed = seconds, aspect, resolution, seed
+        self.extra = json_object(given.extra, '{"guidance_scale": 4}')
+        self.base_url = given.base_url or self.home
+        self.poll = max(given.poll, SHORTEST_POLL)
         self._check_seconds(self.lengths)
-        self.timeout, self.poll, self.budget = timeout, max(poll, SHORTEST_POLL), budget
         key = self.key(self.base_url)
         self.web = Web(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
-        self.model = self.model or self.model_for(False)
-        self.planner = load_planner(planner, planner_model, planner_url)
-        self.template = Template.load(template)
-        self.embody = load_embodiment(embody, embody_url, embody_tries, seed, robot)
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let a service's docstring end with the options, which are the same for all."""
-        super().__init_subclass__(**kwargs)
-        own, common = inspect.cleandoc(cls.__doc__ or ""), inspect.cleandoc(Hosted.__doc__ or "")
-        cls.__doc__ = f"{own}\n\n{common[common.index('Parameters') :]}"
+        self.model = given.model or self.model_for(False)
+        self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
+        self.template = Template.load(given.template)
+        self.embody = load_embodiment(given.embody, given.embody_url, given.embody_tries, given.seed, given.robot)
 
     # --- what a service tells of itself ---------------------------------------------------------------------------
 
@@ -317,7 +259,8 @@ class Hosted(Generator):
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
         """The plan alone; raises as `planned`. Lengths are those of the default model."""
-        return plan_only(request, float(options.get("seconds") or cls.lengths[-1]), **options)
+        given = cls.Options(**options)
+        return plan_only(request, float(given.seconds or cls.lengths[-1]), given)
 
     def __call__(
         self,
@@ -358,9 +301,9 @@ class Hosted(Generator):
         inputs = self._inputs(model, tick, notes)
         lengths = inputs.lengths(self.lengths) if inputs else self.lengths
         self._check_seconds(lengths)
-        longest = float(self.seconds or lengths[-1])
+        longest = float(self.options.seconds or lengths[-1])
         plan = told(request, self.planner, longest, tick, progress, on_plan)
-        seconds = self.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
+        seconds = self.options.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
         prompt = self.template.fill(plan, seconds, image is not None)
         takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
         length, most = len(prompt.text if takes_negative else prompt.whole), self.longest_prompt
@@ -372,12 +315,12 @@ class Hosted(Generator):
         if self.embody:
             said[:] = [0.0, "Turning the robot into a person"]
             image, embodied = self.embody(image, tick, request.attempt)
-        seed = shifted(self.seed, request.attempt)
-        ask = Ask(prompt, model, self.aspect, self.resolution, seed, image, self.extra, inputs)
+        seed = shifted(self.options.seed, request.attempt)
+        ask = Ask(prompt, model, self.options.aspect, self.options.resolution, seed, image, self.extra, inputs)
         cost = self._cost(model, seconds)
         self._check_budget(model, seconds, request.attempt + 1)
         said[:] = [0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else "")]
-        answer = self.web.ask(self.submit(ask), tick, time.monotonic() + self.timeout)
+        answer = self.web.ask(self.submit(ask), tick, time.monotonic() + self.options.timeout)
         try:
             job = self.begun(answer)
         except (KeyError, IndexError, TypeError):
@@ -409,7 +352,7 @@ class Hosted(Generator):
         """Wait for a job and fetch its video."""
         job = Job(record.job, dict(record.links))
         try:
-            done = self._wait(job, tick, said, start, time.monotonic() + self.timeout)
+            done = self._wait(job, tick, said, start, time.monotonic() + self.options.timeout)
             said[:] = [0.92, "Downloading the video"]
             video, frames = self._download(done, tick)
         except (Cancelled, KeyboardInterrupt):
@@ -438,8 +381,8 @@ class Hosted(Generator):
         return None
 
     def _check_seconds(self, lengths: tuple[int, ...]) -> None:
-        if self.seconds and self.seconds not in lengths:
-            raise BadInput(f"{self.title} makes videos of {_listed(lengths)} s, not of {self.seconds} s.")
+        if self.options.seconds and self.options.seconds not in lengths:
+            raise BadInput(f"{self.title} makes videos of {_listed(lengths)} s, not of {self.options.seconds} s.")
 
     def _wait(self, job: Job, tick: Tick, said: list[Any], start: float, until: float) -> Done:
         while True:
@@ -462,8 +405,8 @@ class Hosted(Generator):
             if time.monotonic() + self.poll > until:
                 self._end(job)
                 raise ServiceFailed(
-                    f"{self.title} was not done after {self.timeout:g} s, and its job was cancelled: set the option "
-                    "timeout higher, or try later."
+                    f"{self.title} was not done after {self.options.timeout:g} s, and its job was cancelled: set the "
+                    "option timeout higher, or try later."
                 )
             pause(SHORTEST_POLL if state.at_once else self.poll, tick)
 
@@ -501,23 +444,24 @@ class Hosted(Generator):
 
     def _price(self, model: str) -> float | None:
         """USD per second of video; None: not known."""
-        known = self.base_url == self.home and self.resolution == "720p"
+        known = self.base_url == self.home and self.options.resolution == "720p"
         return self.prices.get(model) if known else None
 
     def _check_budget(self, model: str, seconds: int, videos: int) -> None:
         """Raise `Refused` where this many videos of a task exceed the budget, or may do so."""
-        if not self.budget:
+        budget = self.options.budget
+        if not budget:
             return
         price = self._price(model)
         if price is None:
             raise Refused(
-                f"The price of {model} at {self.resolution} is not known, so the budget of {self.budget:g} USD cannot "
-                f"be kept: see {self.price_list}, and set the option budget to 0 to have the video made."
+                f"The price of {model} at {self.options.resolution} is not known, so the budget of {budget:g} USD "
+                f"cannot be kept: see {self.price_list}, and set the option budget to 0 to have the video made."
             )
-        if (cost := price * seconds * videos) > self.budget:
+        if (cost := price * seconds * videos) > budget:
             raise Refused(
                 f"{videos} video{'s' * (videos > 1)} of {seconds} s cost about {cost:.2f} USD, more than the budget of "
-                f"{self.budget:g} USD: nothing was submitted."
+                f"{budget:g} USD: nothing was submitted."
             )
 
     def _cost(self, model: str, seconds: int) -> str:

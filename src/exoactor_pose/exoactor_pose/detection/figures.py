@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from exoactor_core.options import BaseOptions, Share
 from exoactor_core.stages import Figure, PeopleFinder
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.detectors import MediapipeDetector
@@ -18,19 +21,23 @@ _EXTREMITIES = [LANDMARK_NAMES.index(name) for name in ("nose", "left_ankle", "r
 class MediapipePeople(PeopleFinder):
     """Finds people, and what looks like them, in images, with MediaPipe.
 
-    Parameters
-    ----------
-    min_confidence
-        Confidence in [0, 1] below which nobody is there.
-
     Raises
     ------
     Missing
         MediaPipe is not installed.
     """
 
-    def __init__(self, min_confidence: float = 0.5) -> None:
-        self._detector = MediapipeDetector(min_confidence=min_confidence)
+    class Options(BaseOptions):
+        """How sure it must be."""
+
+        min_confidence: Share = 0.5
+        """Confidence below which nobody is there."""
+
+    options: Options
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._detector = MediapipeDetector(min_confidence=self.options.min_confidence)
 
     def __call__(self, image: np.ndarray) -> list[Figure]:
         """Everybody in an image (H, W, 3) uint8 RGB, the largest first."""
