@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,9 @@ from exoactor_core.errors import BadInput
 from exoactor_core.files import save_bytes
 
 MAX_FPS = 480.0
+FOCAL_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
+"""Metadata key of QuickTime and MP4 files, mm."""
+DIAGONAL_35MM = math.hypot(36.0, 24.0)
 MAX_BYTES = 2**30
 """Of a file; it is held in memory."""
 
@@ -38,7 +42,8 @@ class Video:
     height: int
     """px of a frame as `frames` gives it."""
     intrinsics: tuple[float, float, float, float] | None = None
-    """Pinhole camera fx, fy, cx, cy in pixels where known; written into the file's comment by `from_frames`."""
+    """Pinhole camera fx, fy, cx, cy in pixels where known: from the file's comment, into which `from_frames` writes it,
+    or from the focal length that phones state."""
     notes: tuple[str, ...] = ()
     """Sentences on what the file's display matrix did to the frames beyond a quarter turn."""
 
@@ -59,7 +64,7 @@ class Video:
                     raise BadInput(f"{name} holds no video stream.")
                 stream = container.streams.video[0]
                 fps = float(stream.average_rate or stream.guessed_rate or 0)
-                comment = container.metadata.get("comment", "")
+                metadata = dict(container.metadata) | dict(stream.metadata)
                 first = next(container.decode(stream), None)
                 if first is None:
                     raise BadInput(f"{name} holds no frames.")
@@ -70,7 +75,7 @@ class Video:
             raise BadInput(f"{name} cannot be read as a video ({reason}): it is none, or its end is missing.") from None
         if not 0 < fps <= MAX_FPS:
             raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")
-        return cls(data, fps, width, height, _read_intrinsics(comment), notes)
+        return cls(data, fps, width, height, _read_intrinsics(metadata, width, height), notes)
 
     @classmethod
     def load(cls, path: str | Path) -> Video:
@@ -194,11 +199,16 @@ class Video:
         save_bytes(path, self.data)
 
 
-def _read_intrinsics(comment: str) -> tuple[float, float, float, float] | None:
+def _read_intrinsics(metadata: dict[str, str], width: int, height: int) -> tuple[float, float, float, float] | None:
+    """By the comment of `Video.from_frames`, or by the 35 mm equivalent focal length, which refers to the diagonal."""
     try:
-        fx, fy, cx, cy = (float(v) for v in json.loads(comment)["intrinsics"])
+        fx, fy, cx, cy = (float(v) for v in json.loads(metadata.get("comment", ""))["intrinsics"])
     except (ValueError, KeyError, TypeError):
-        return None
+        try:
+            fx = fy = float(metadata.get(FOCAL_35MM, 0)) / DIAGONAL_35MM * math.hypot(width, height)
+        except ValueError:
+            return None
+        cx, cy = width / 2, height / 2
     return (fx, fy, cx, cy) if fx > 0 and fy > 0 else None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exoactor_core.errors import BadInput
-from exoactor_core.video import Video
+from exoactor_core.video import FOCAL_35MM, Video
 
 
 def clip(frames=12, intrinsics=(500.0, 510.0, 32.0, 24.0)):
@@ -212,3 +212,17 @@ def test_all_eight_display_matrices(matrix):
     assert image.shape == (video.height, video.width)
     assert corner.mean() > 200 > 100 > image.mean()
     assert bool(video.notes) == (a * d - b * c < 0)
+
+
+def test_the_focal_length_that_phones_state_is_the_camera(tmp_path):
+    path = tmp_path / "phone.mov"
+    with av.open(path, "w", options={"movflags": "use_metadata_tags"}) as container:
+        container.metadata[FOCAL_35MM] = "26"
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 96, 160, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((160, 96, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode())
+    fx, fy, cx, cy = Video.load(path).intrinsics
+    assert fx == fy == pytest.approx(26 / np.hypot(36, 24) * np.hypot(96, 160))
+    assert (cx, cy) == (48, 80)

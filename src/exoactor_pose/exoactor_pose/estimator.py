@@ -41,7 +41,7 @@ class VideoEstimator(Estimator):
         person_height: Annotated[float, Interval(ge=0.5, le=2.5), Unit("m")] = 1.70
         """Stature of the person; it sets the scale of the motion, since an image cannot show it."""
         fov_deg: Annotated[float, Interval(ge=5.0, le=150.0), Unit("degrees")] = 55.0
-        """Horizontal field of view that is assumed where the video does not state its camera."""
+        """Field of view along the image's longer side that is assumed where the video does not state its camera."""
         min_confidence: Share = 0.5
         """Detection confidence below which a frame counts as empty."""
         min_found: Share = 0.5
@@ -182,7 +182,10 @@ def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) 
         "swapped_frames": result.swapped_frames,
         "camera_known": known_camera,
         "camera_pitch_rad": float(result.camera.pitch),
+        "camera_roll_rad": float(result.camera.roll),
         "camera_height_m": float(result.camera.height),
+        "camera_focal_px": float(result.camera.fx),
+        "camera_focal_std_px": float(result.camera.fx * result.camera.focal_std),
         "start_s": seen.start / seen.fps,
         "notes": list(seen.notes),
     }

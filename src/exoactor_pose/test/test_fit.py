@@ -14,7 +14,7 @@ from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.fit import Weights, fit
 from exoactor_pose.fitting.initial import initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
-from exoactor_pose.fitting.skeleton import POSE, VARIABLES, Skeleton, State
+from exoactor_pose.fitting.skeleton import CAMERA, POSE, VARIABLES, Skeleton, State
 
 FPS = 30.0
 JOINT = {name: 3 * (k - 1) for k, name in enumerate(BODY_JOINT_NAMES)}
@@ -111,6 +111,23 @@ def test_balance_tells_a_steep_camera_and_keeps_the_person_in_place(body):
     assert abs(result.camera.pitch - camera.pitch) < 0.13
     sway = turned_to_start(body, result.motion)[:, 0] - turned_to_start(body, truth)[:, 0]
     assert np.linalg.norm(sway[:, :2], axis=-1).mean() < 0.03
+
+
+@pytest.mark.parametrize("roll", [-0.4, 0.25])
+def test_camera_roll_is_estimated(body, roll):
+    truth = squat_and_wave(body)
+    camera = Camera(520, 520, 320, 240, pitch=0.12, height=1.5, roll=roll)
+    result = fit(seen_by(camera, body, truth, noise_px=2.0), Camera(520, 520, 320, 240), body)
+    assert abs(result.camera.roll - roll) < 0.05
+    error = np.linalg.norm(turned_to_start(body, result.motion) - turned_to_start(body, truth), axis=-1)
+    assert error.mean() < 0.05
+
+
+def test_the_assumed_field_of_view_is_that_of_the_longer_side():
+    upright, across = Camera.guess(1080, 1920, 55.0), Camera.guess(1920, 1080, 55.0)
+    assert upright.fx == across.fx
+    assert upright.focal_std > 0
+    assert np.degrees(2 * np.arctan(960 / upright.fx)) == pytest.approx(55.0)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
@@ -232,11 +249,11 @@ def test_derivatives_of_the_skeleton(body):
     skeleton = Skeleton(body)
     state = State(
         rng.normal(size=(frames, 3)), Rotation.random(frames, random_state=0).as_matrix(),
-        0.5 * rng.normal(size=(frames, POSE)), 0.3 * rng.normal(size=skeleton.shapes), np.zeros(3),
+        0.5 * rng.normal(size=(frames, POSE)), 0.3 * rng.normal(size=skeleton.shapes), np.zeros(CAMERA),
     )  # fmt: skip
     points = skeleton.points(state)
     for k in range(VARIABLES + skeleton.shapes):
-        step = h * np.eye(VARIABLES + skeleton.shapes + 3)[k]
+        step = h * np.eye(VARIABLES + skeleton.shapes + CAMERA)[k]
         moved = skeleton.points(state.moved(np.tile(step[:VARIABLES], (frames, 1)), step[VARIABLES:]))
         derivative = points.by_variable[..., k] if k < VARIABLES else points.by_shape[..., k - VARIABLES]
         np.testing.assert_allclose((moved.positions - points.positions) / h, derivative, atol=2e-5)

@@ -1,11 +1,14 @@
-"""The fixed pinhole camera, level in roll, that looks along world +x from above the floor."""
+"""The pinhole camera, that looks along world +x from above the floor."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+FOCAL_STD = 0.2
+"""Of an assumed focal length, as a share: fields of view of phones and films reach from 40 to 75 degrees."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +23,30 @@ class Camera:
     """rad, positive looks down."""
     height: float = 1.2
     """m above the floor."""
+    roll: float = 0.0
+    """rad, positive: clockwise as seen from behind, so that the image turns to the left."""
+    focal_std: float = 0.0
+    """Standard deviation of the focal lengths, as a share of them; 0: they are known."""
 
     @classmethod
     def guess(cls, width: int, height: int, fov_deg: float) -> Camera:
-        """Camera with a guessed horizontal field of view, centred."""
-        focal = 0.5 * width / math.tan(math.radians(fov_deg) / 2)
-        return cls(focal, focal, width / 2, height / 2)
+        """Camera with a guessed field of view along the image's longer side, centred."""
+        focal = 0.5 * max(width, height) / math.tan(math.radians(fov_deg) / 2)
+        return cls(focal, focal, width / 2, height / 2, focal_std=FOCAL_STD)
+
+    def tilted(self, level: np.ndarray, height: float) -> Camera:
+        """The camera at another height, seen from a world turned by ``level`` (3, 3); its heading is left out."""
+        rotation = self.rotation @ level.T
+        pitch, roll = math.asin(-rotation[2, 2]), math.atan2(rotation[0, 2], -rotation[1, 2])
+        return replace(self, height=height, pitch=pitch, roll=roll)
 
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) from world to camera."""
         c, s = math.cos(self.pitch), math.sin(self.pitch)
-        return np.array([[0.0, -1.0, 0.0], [-s, 0.0, -c], [c, 0.0, -s]])
+        cr, sr = math.cos(self.roll), math.sin(self.roll)
+        about_axis = np.array([[cr, -sr, 0.0], [sr, cr, 0.0], [0.0, 0.0, 1.0]])
+        return about_axis @ [[0.0, -1.0, 0.0], [-s, 0.0, -c], [c, 0.0, -s]]
 
     @property
     def position(self) -> np.ndarray:

@@ -31,7 +31,7 @@ from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.initial import continuous, initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
-from exoactor_pose.fitting.skeleton import LANDMARKS, MIXING, VARIABLES, Skeleton, State
+from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Skeleton, State
 
 GRAVITY = 9.81
 CHUNK = 256
@@ -42,7 +42,7 @@ CHUNK = 256
 class Weights:
     """Spreads (one standard deviation) of the terms of the fit, and how long it works."""
 
-    image: float = 0.025
+    image: float = 0.02
     """m at the person's distance, per landmark of full trust."""
     direction: float = 0.25
     """rad, direction of a limb in space."""
@@ -64,14 +64,18 @@ class Weights:
     """m, zero-moment point from the middle of the sole points in contact; robust."""
     usual_pitch: float = 0.1
     """rad: a third-person camera looks down a little."""
-    pitch: float = 0.15
+    pitch: float = 0.04
     """rad, camera pitch about the usual one."""
-    roll: float = 0.03
-    """rad, camera roll."""
-    stature: float = 0.005
+    roll: float = 0.02
+    """rad, camera roll; robust: most cameras are held level, the others at any angle."""
+    stature: float = 0.002
     """m."""
-    shape: float = 1.0
+    travel: float = 0.3
+    """Of the scale of the camera's path."""
+    shape: float = 0.6
     """Of the other shape coefficients: SMPL-X counts them in standard deviations."""
+    prior_rate: float = 2.0
+    """1/s: the priors of what is common to all frames count once in so much time, since a detector's errors last."""
     iterations: tuple[int, int] = (10, 12)
     """At most, before and after the contacts are known."""
 
@@ -182,6 +186,10 @@ class _Problem:
         self.views = np.broadcast_to(turns @ self.camera.rotation, (self.frames, 3, 3))
         focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
         self.rays = (seen.image[..., :2] - centre) / focal
+        self.travel = (
+            np.zeros((self.frames, 3)) if seen.camera_path is None else seen.camera_path @ self.camera.rotation
+        )
+        self._looks = max(1.0, w.prior_rate * self.frames / self.fps)
         self.previous = previous
         self._start()
 
@@ -216,14 +224,14 @@ class _Problem:
             axis_angles = continuous(axis_angles)
         pose = axis_angles.reshape(self.frames, -1) @ MIXING / np.abs(MIXING).sum(0)
         betas = self.skeleton.shape_for(self.height)
-        state = State(np.zeros((self.frames, 3)), root, pose, betas, np.zeros(3))
+        state = State(np.zeros((self.frames, 3)), root, pose, betas, np.array([0.0, 0.0, 0.0, 1.0]))
         points = self.skeleton.points(state, derivatives=False).positions
         state.path = self._first_path(points[:, :LANDMARKS])[nearest]
-        state.floor[2] = -np.percentile((points[:, LANDMARKS:] + state.path[:, None])[..., 2].min(axis=1), 20)
+        state.camera[2] = -np.percentile((points[:, LANDMARKS:] + state.path[:, None])[..., 2].min(axis=1), 20)
         if self.previous:
             count = len(before.path)
             state.path[:count], state.root[:count], state.pose[:count] = before.path, before.root, before.pose
-            state.betas, state.floor = before.betas, before.floor
+            state.betas, state.camera = before.betas, before.camera
         self.state = state
 
     def _first_path(self, points: np.ndarray) -> np.ndarray:
@@ -240,13 +248,13 @@ class _Problem:
         t[:, 2] = np.clip(t[:, 2], 0.8, 50.0)
         if self.frames > 5:
             t = median_filter(t, size=(5, 1), mode="nearest")
-        return (t[:, None] @ self.views)[:, 0]
+        return (t[:, None] @ self.views)[:, 0] + self.travel
 
     # --- the terms ---
 
     def _equations(self, state: State, contacts: np.ndarray | None) -> tuple[float, Banded]:
         """Cost, and normal equations of a step from ``state``."""
-        equations = Banded(self.frames, VARIABLES, self.skeleton.shapes + 3)
+        equations = Banded(self.frames, VARIABLES, self.skeleton.shapes + CAMERA)
         cost = self._priors(state, equations) + self._smoothness(state, equations)
         sway = None if contacts is None else self._inertia(state)
         for start in range(0, self.frames, CHUNK):
@@ -262,24 +270,29 @@ class _Problem:
 
     def _priors(self, state: State, equations: Banded) -> float:
         """Joints inside their range and near rest; shape and camera near the usual."""
-        w, pose, frames = self.weights, state.pose, self.frames
+        w, pose = self.weights, state.pose
         outside = (pose - self.high).clip(min=0) + (pose - self.low).clip(max=0)
         stiff = np.where(outside != 0, 1 / 0.05**2, 0.0)
         equations.band[0, :, 6:] += stiff + self.pull
         equations.gradient[:, 6:] += stiff * outside + self.pull * pose
         cost = float((stiff * outside**2 + self.pull * pose**2).sum())
 
-        rows = np.zeros((self.skeleton.shapes + 2, self.skeleton.shapes + 3))
-        rows[: self.skeleton.shapes - 1, 1 : self.skeleton.shapes] = np.eye(self.skeleton.shapes - 1) / w.shape
-        rows[-3, : self.skeleton.shapes] = self.skeleton.stature[1] / w.stature
-        rows[-2, -3], rows[-1, -2] = 1 / w.pitch, 1 / w.roll
+        shapes, looks = self.skeleton.shapes, self._looks
+        spreads = np.array([w.pitch, w.roll, w.travel])
+        which = shapes + np.array([0, 1, 3])
+        rows = np.zeros((shapes + 3, shapes + CAMERA))
+        rows[: shapes - 1, 1:shapes] = np.eye(shapes - 1) / w.shape
+        rows[shapes - 1, :shapes] = self.skeleton.stature[1] / w.stature
+        rows[shapes + np.arange(3), which] = 1 / spreads
         wanted = (self.skeleton.stature_of(state.betas) - self.height) / w.stature
-        error = np.concatenate(
-            [state.betas[1:] / w.shape, [wanted], [state.floor[0] / w.pitch, state.floor[1] / w.roll]]
-        )
-        equations.corner += frames * rows.T @ rows
-        equations.common_gradient += frames * rows.T @ error
-        return cost + frames * float(error @ error)
+        camera = (state.camera[[0, 1, 3]] - [0.0, 0.0, 1.0]) / spreads
+        error = np.concatenate([state.betas[1:] / w.shape, [wanted], camera])
+        loss, weight = error**2, np.ones_like(error)
+        roll = shapes + 1
+        loss[roll], weight[roll] = _cauchy(np.abs(error[roll]), 1.0)
+        equations.corner += looks * (rows.T * weight) @ rows
+        equations.common_gradient += looks * (rows.T * weight) @ error
+        return cost + looks * float(loss.sum())
 
     def _smoothness(self, state: State, equations: Banded) -> float:
         """Little acceleration and jerk of the pelvis and of the joints' axis-angles."""
@@ -320,17 +333,20 @@ class _Problem:
         count = frames.stop - frames.start
         shapes = self.skeleton.shapes
         positions, by_variable, by_shape = (a[:count] for a in (points.positions, points.by_variable, points.by_shape))
-        rows, cost = [], 0.0  # rows: (error, by variable, by shape, by floor), each scaled by the root of its weight
+        rows, cost = [], 0.0  # rows: (error, by variable, by shape, by camera), each scaled by the root of its weight
 
-        def add(error, variable, shape, floor, weight) -> None:
-            """Rows (F, R) with derivatives (F, R, ...) and weights (F, R)."""
+        def add(error, variable, shape, camera: dict, weight) -> None:
+            """Rows (F, R) with derivatives (F, R, ...), those by some of the camera's variables, and weights (F, R)."""
+            by_camera = np.zeros((*error.shape, CAMERA))
+            for k, derivative in camera.items():
+                by_camera[..., k] = derivative
             scale = np.sqrt(weight)[..., None]
-            floor = np.zeros((*error.shape, 3)) if floor is None else floor
-            rows.append(np.concatenate([variable, shape, floor, error[..., None]], axis=-1) * scale)
+            rows.append(np.concatenate([variable, shape, by_camera, error[..., None]], axis=-1) * scale)
 
         # Landmarks in the image, in metres at the person's distance; the distance itself must not shrink the error.
         view = self.views[frames][:, None]
-        p = (view @ positions[:, :LANDMARKS, :, None])[..., 0]
+        travelled = self.travel[frames, None, :, None]
+        p = (view @ (positions[:, :LANDMARKS, :, None] - state.camera[3] * travelled))[..., 0]
         depth = p[..., 2:].clip(min=0.3)
         error = p[..., :2] - self.rays[frames] * depth
         loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.image)
@@ -339,7 +355,8 @@ class _Problem:
         look = view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]
         add(
             error.reshape(count, -1), (look @ by_variable[:, :LANDMARKS]).reshape(count, -1, VARIABLES),
-            (look @ by_shape[:, :LANDMARKS]).reshape(count, -1, shapes), None, weight,
+            (look @ by_shape[:, :LANDMARKS]).reshape(count, -1, shapes),
+            {3: -(look @ travelled)[..., 0].reshape(count, -1)}, weight,
         )  # fmt: skip
 
         a, b = SEGMENTS.T
@@ -354,12 +371,12 @@ class _Problem:
         add(
             error.reshape(count, -1),
             (across @ (by_variable[:, b] - by_variable[:, a])).reshape(count, -1, VARIABLES),
-            (across @ (by_shape[:, b] - by_shape[:, a])).reshape(count, -1, shapes), None, weight,
+            (across @ (by_shape[:, b] - by_shape[:, a])).reshape(count, -1, shapes), {}, weight,
         )  # fmt: skip
 
-        up, tilts = _up(state.floor)
+        up, tilts = _up(state.camera)
         soles = positions[:, LANDMARKS:]
-        height = soles @ up + state.floor[2]
+        height = soles @ up + state.camera[2]
         below = (-height).clip(min=0) / w.floor
         loss, weight = _huber(below)
         weight = weight * (below > 0) / w.floor**2
@@ -375,8 +392,11 @@ class _Problem:
             loss, touch = _huber(np.abs(height) / w.floor)
             cost += float((contacts[frames] * loss).sum())
             weight = weight + contacts[frames] * touch / w.floor**2
-        floor = np.concatenate([soles @ tilts.T, np.ones((count, 4, 1))], axis=-1)
-        add(height, up @ by_variable[:, LANDMARKS:], up @ by_shape[:, LANDMARKS:], floor, weight)
+        tilted = soles @ tilts.T
+        add(
+            height, up @ by_variable[:, LANDMARKS:], up @ by_shape[:, LANDMARKS:],
+            {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0}, weight,
+        )  # fmt: skip
 
         if contacts is not None:
             # Balance: the zero-moment point lies among the sole points in contact; this tells the pitch, and where a
@@ -389,12 +409,12 @@ class _Problem:
             loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.balance, 1.0)
             share = share.clip(max=1)
             cost += float((share * loss).sum())
-            turned = np.stack([-(lean @ t)[:, None] * up - (lean @ up)[:, None] * t for t in tilts], axis=-1)
+            turned = [-(lean @ t)[:, None] * up - (lean @ up)[:, None] * t for t in tilts]
             add(
                 error, flat @ (points.mass_by_variable[:count]
                                - np.einsum("tk,tkxv->txv", part, by_variable[:, LANDMARKS:])),
                 flat @ (points.mass_by_shape[:count] - np.einsum("tk,tkxv->txv", part, by_shape[:, LANDMARKS:])),
-                np.concatenate([turned, np.zeros((count, 3, 1))], axis=-1),
+                dict(enumerate(turned)),
                 np.repeat((share * weight / w.balance**2)[:, None], 3, axis=1),
             )  # fmt: skip
 
@@ -483,7 +503,7 @@ class _Problem:
         """(T, 4, 3) m in the world."""
         state = self.state
         points = self._points()[0]
-        return points[:, LANDMARKS:] @ state.level().T + [0.0, 0.0, state.floor[2]]
+        return points[:, LANDMARKS:] @ state.level().T + [0.0, 0.0, state.camera[2]]
 
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks and soles (T, 37, 3), joints (T, 22, 3)."""
@@ -499,7 +519,7 @@ class _Problem:
 
     def _pixels(self, points: np.ndarray) -> np.ndarray:
         """(T, K, 2) of points (T, K, 3) in the frame of reference."""
-        p = points @ np.swapaxes(self.views, 1, 2)
+        p = (points - self.state.camera[3] * self.travel[:, None]) @ np.swapaxes(self.views, 1, 2)
         camera = self.camera
         return p[..., :2] / p[..., 2:].clip(min=0.1) * [camera.fx, camera.fy] + [camera.cx, camera.cy]
 
@@ -507,7 +527,7 @@ class _Problem:
         seen, state = self.seen, self.state
         contacts, soles = self._contacts(), self._soles()
         positions, joints = self._points()
-        camera = replace(self.camera, pitch=self.camera.pitch + float(state.floor[0]), height=float(state.floor[2]))
+        camera = self.camera.tilted(state.level(), float(state.camera[2]))
         error = np.linalg.norm(self._pixels(positions[:, :LANDMARKS]) - seen.image[..., :2], axis=-1)
         reprojection = (error * self.trust).sum(1) / np.maximum(self.trust.sum(1), 1e-6)
         # Confidence: how well the person was seen, and how well the body explains it, relative to the size in view.
@@ -516,7 +536,7 @@ class _Problem:
         confidence = seen.found * visible * np.exp(-((reprojection / np.maximum(0.08 * height_px, 1.0)) ** 2))
 
         level = state.level()
-        pelvis = joints[:, 0] @ level.T + [0, 0, state.floor[2]]
+        pelvis = joints[:, 0] @ level.T + [0, 0, state.camera[2]]
         pelvis[:, 2] += _lift(-soles[..., 2].min(axis=1))
         root = Rotation.from_matrix(level @ state.root)
         if self.previous:
@@ -539,9 +559,9 @@ class _Problem:
         return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, origin, in_view)
 
 
-def _up(floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _up(camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The world's z axis in the frame of reference (3,), and its derivatives by pitch and roll (2, 3)."""
-    s, c, sr, cr = np.sin(floor[0]), np.cos(floor[0]), np.sin(floor[1]), np.cos(floor[1])
+    s, c, sr, cr = np.sin(camera[0]), np.cos(camera[0]), np.sin(camera[1]), np.cos(camera[1])
     return np.array([-s, c * sr, c * cr]), np.array([[-c, -s * sr, -s * cr], [0.0, c * cr, -c * sr]])
 
 

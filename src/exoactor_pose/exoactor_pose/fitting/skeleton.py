@@ -43,6 +43,8 @@ MIXING = _mixing()
 POSE = MIXING.shape[1]
 VARIABLES = 6 + POSE
 """Of a frame."""
+CAMERA = 4
+"""Variables of the camera, common to all frames: see `State.camera`."""
 
 
 @dataclass
@@ -57,21 +59,22 @@ class State:
     """(T, POSE) rad."""
     betas: np.ndarray
     """(B,)."""
-    floor: np.ndarray
-    """(3,): pitch and roll (rad) that make the frame of reference level, and the camera's height above the floor, m."""
+    camera: np.ndarray
+    """(CAMERA,): pitch and roll (rad) that make the frame of reference level, the first camera's height above the
+    floor (m), and the scale of the camera's path."""
 
     def moved(self, step: np.ndarray, common: np.ndarray) -> State:
-        """Add a step, (T, VARIABLES) and (B + 3,)."""
+        """Add a step, (T, VARIABLES) and (B + CAMERA,)."""
         turned = Rotation.from_rotvec(step[:, 3:6]).as_matrix() @ self.root
         count = len(self.betas)
         return State(
             self.path + step[:, :3], turned, self.pose + step[:, 6:],
-            self.betas + common[:count], self.floor + common[count:],
+            self.betas + common[:count], self.camera + common[count:],
         )  # fmt: skip
 
     def part(self, frames: slice) -> State:
         """Some of the frames."""
-        return State(self.path[frames], self.root[frames], self.pose[frames], self.betas, self.floor)
+        return State(self.path[frames], self.root[frames], self.pose[frames], self.betas, self.camera)
 
     def axis_angles(self) -> np.ndarray:
         """(T, 63) rad, as in `HumanMotion`."""
@@ -79,7 +82,7 @@ class State:
 
     def level(self) -> np.ndarray:
         """(3, 3) from the frame of reference to the world, whose z is up."""
-        return _about(1, self.floor[0]) @ _about(0, self.floor[1])
+        return _about(1, self.camera[0]) @ _about(0, self.camera[1])
 
 
 def _about(axis: int, angle: float) -> np.ndarray:
