@@ -15,10 +15,11 @@ from typing import Annotated
 
 import typer
 
-from exoactor import pipeline
 from exoactor.cli import Backends, progress_bars
+from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import ExoActorError
+from exoactor_core.stages import GenerateRequest
 from exoactor_core.video import Video
 
 TASKS = (
@@ -50,7 +51,9 @@ def main(
             clip: dict = {"task": task}
             try:
                 with progress_bars() as bars:
-                    report = pipeline.run(task, backends.load, folder, bars)
+                    report = Pipeline(InProcess(backends.load), folder, bars, Report(task)).run(
+                        Task(GenerateRequest(task))
+                    )
             except ExoActorError as error:
                 clip |= {"success": False, "reason": str(error)}
             else:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exoactor.pipeline import InProcess
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError
 from exoactor_core.formats import ROBOT_FORMATS, save_robot
 from exoactor_core.processes import block_signals, end_with_parent
-from exoactor_core.stages import Metrics, Progress, add_notes, load_backend, no_progress
+from exoactor_core.stages import Metrics, Progress, load_backend, no_progress
 from exoactor_pose.importers import load_human
 
 HUMAN_SUFFIXES = (".npz", ".bvh")
@@ -113,7 +114,8 @@ _worker: dict[str, Any] = {}
 
 def _prepare(backend: str, options: dict[str, Any], stopping: Any) -> None:
     end_with_parent(multiprocessing.parent_process().pid, signal.SIGKILL)
-    _worker.update(retarget=load_backend("retarget", backend, **options), stopping=stopping)
+    loaded = load_backend("retarget", backend, **options)
+    _worker.update(stages=InProcess(lambda stage: loaded), stopping=stopping)
 
 
 def _convert(path: Path, target: Path) -> tuple[Metrics, str]:
@@ -125,8 +127,7 @@ def _convert(path: Path, target: Path) -> tuple[Metrics, str]:
 
     try:
         motion = load_human(path)
-        result = _worker["retarget"](motion, progress)
-        add_notes(result.metrics, motion)
+        result = _worker["stages"].retarget(motion, progress)
         progress(1.0, "")
         save_robot(result.motion, target)
     except ExoActorError as error:

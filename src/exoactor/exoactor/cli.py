@@ -24,7 +24,10 @@ from exoactor.console import (
     stderr,
     stdout,
 )
+from exoactor.demo import write_demo
 from exoactor.graph import environment, robot_name
+from exoactor.pipeline import InProcess, Pipeline, Report, Task, instruction_of
+from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, TrackingFailed, error_of
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
 from exoactor_core.options import Configurable
@@ -65,7 +68,7 @@ Set = Annotated[
 Policy = Annotated[
     str, typer.Option(help="Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band.")
 ]
-Task = Annotated[str, typer.Argument(help="What to do; may be left out where a plan says it.")]
+TaskArg = Annotated[str, typer.Argument(help="What to do; may be left out where a plan says it.")]
 Plan = Annotated[
     Path | None, typer.Option(help="Carry out this plan (plan.json of a run, edited or not) instead of planning TASK.")
 ]
@@ -119,7 +122,7 @@ class Backends:
 
 @app.command(epilog='Example: exoactor run "walk forward two metres, then wave"')
 def run(
-    task: Task = "",
+    task: TaskArg = "",
     plan: Plan = None,
     policy: Policy = "exoactor",
     generator: Generator = DEFAULTS["generate"],
@@ -130,12 +133,8 @@ def run(
     json_: Json = False,
 ) -> None:
     """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
-    from exoactor import pipeline
-    from exoactor.demo import write_demo
-    from exoactor.run_folder import RunFolder
-
     task, content = read_task(task, plan)
-    scene = None if image is None else read_image(image)
+    request = GenerateRequest(task, None if image is None else read_image(image), content)
     backends = Backends(settings, generate=generator)
     backends.options["track"].setdefault("policy", policy)
     folder = RunFolder.create(task, output)
@@ -143,7 +142,7 @@ def run(
         stderr.print(f"Run folder: {folder.path}")
     with progress_bars(quiet=json_) as bars:
         try:
-            report = pipeline.run(task, backends.load, folder, bars, content, scene)
+            report = Pipeline(InProcess(backends.load), folder, bars, Report(task)).run(Task(request))
         except ExoActorError as error:
             error.figures = {"run_folder": str(folder.path), **error.figures}
             if demo and (folder.path / "rehearsal.npz").exists():
@@ -163,7 +162,7 @@ def run(
     "exoactor generate --plan wave.plan.json --generator kling; exoactor generate --resume RUN_FOLDER"
 )
 def generate(
-    task: Task = "",
+    task: TaskArg = "",
     plan: Plan = None,
     output: Annotated[
         Path | None, output_file("-o", "--output", help="Video to write; video.mp4 where not given.", ending=".mp4")
@@ -213,7 +212,9 @@ def generate(
 
 
 @app.command("plan", epilog='Example: exoactor plan "walk forward two metres, then wave"')
-def plan_(task: Task, generator: Generator = DEFAULTS["generate"], settings: Set = None, json_: Json = False) -> None:
+def plan_(
+    task: TaskArg, generator: Generator = DEFAULTS["generate"], settings: Set = None, json_: Json = False
+) -> None:
     """Print what a generator would have the person do, as JSON, without making a video."""
     backends = Backends(settings, generate=generator)
     plan = backend_class("generate", generator).plan(
@@ -263,8 +264,7 @@ def estimate(
             raise BadInput(f"{error}{others}") from None
         backends = Backends(settings, estimate=estimator)
     with progress_bars(json_) as bars:
-        result = backends.load("estimate")(clip, bars("estimate"))
-    add_notes(result.metrics, clip)
+        result = InProcess(backends.load).estimate(clip, bars("estimate"))
     save_or_rescue(result.motion.save, output)
     print_metrics(result.metrics, json_)
 
@@ -311,9 +311,8 @@ def retarget(
     check_file(output, f".{ROBOT_FORMATS[format_].rpartition('.')[2]}")  # other tools want mjlab's .npz, too
     motion = load_human(human[0])
     with progress_bars(json_) as bars:
-        result = backends.load("retarget")(motion, bars("retarget"))
+        result = InProcess(backends.load).retarget(motion, bars("retarget"))
     save_or_rescue(lambda path: save_robot(result.motion, path, format_), output)
-    add_notes(result.metrics, motion)
     print_metrics(result.metrics, json_)
 
 
@@ -441,7 +440,7 @@ def up(
 
 @app.command(epilog='Example: exoactor send "squat twice" --execute sim')
 def send(
-    task: Task = "",
+    task: TaskArg = "",
     plan: Plan = None,
     image: Image = None,
     execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
@@ -455,9 +454,6 @@ def send(
     json_: Json = False,
 ) -> None:
     """Send a task to the running graph and follow it; Ctrl-C, SIGTERM or a closed terminal cancels it."""
-    from exoactor.demo import write_demo
-    from exoactor.run_folder import RunFolder
-
     if execute not in ("rehearse", "sim", "robot"):
         raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
     if demo and detach:
@@ -516,9 +512,6 @@ def show(
     json_: Json = False,
 ) -> None:
     """Write a run folder's demo.mp4: video, skeleton, retargeted G1 and tracked G1 side by side."""
-    from exoactor.demo import write_demo
-    from exoactor.run_folder import RunFolder
-
     if not folder.is_dir():
         raise BadInput(f"There is no run folder {folder}.")
     check_file(folder / "demo.mp4", ".mp4")
@@ -554,9 +547,7 @@ def doctor(json_: Json = False) -> None:
 def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]:
     """The instruction, which may be the plan's own, and the plan where there is one."""
     content = None if plan is None else load_json(plan)
-    task = task or str((content or {}).get("instruction", ""))
-    if not task.strip() and content is None:
-        raise BadInput("Say what to do, or give a plan with --plan.")
+    task = instruction_of(task, content)
     check_instruction(task)
     return task, content
 

@@ -1,17 +1,45 @@
-"""The whole pipeline in one process: what `exoactor run` does, with no ROS."""
+"""A task from its instruction to the robot: the order of the stages, what is saved, and what is refused.
+
+A `Pipeline` is given its stages: `exoactor run` has them in process (`InProcess`), the task server behind actions.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal, Protocol, TypeVar
 
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import ExoActorError, Refused, TrackingFailed, user_error
-from exoactor_core.stages import Estimate, GenerateRequest, Generation, Progress, Retargeting, Tracking, add_notes
+from exoactor_core.errors import BadInput, ExoActorError, Refused, UnsafeMotion, user_error
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.stages import (
+    Estimate,
+    GenerateRequest,
+    Generation,
+    OnJob,
+    OnPlan,
+    Progress,
+    Retargeting,
+    Tracking,
+    add_notes,
+    no_progress,
+)
+from exoactor_core.video import Video
+
+Output = TypeVar("Output", Generation, Estimate, Retargeting, Tracking)
+Execute = Literal["rehearse", "sim", "robot"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for."""
+
+    request: GenerateRequest
+    execute: Execute = "rehearse"
+    """How far to go: the rehearsal, then the simulated robot behind DDS, or the real one."""
+    require_approval: bool = False
+    """Somebody approves the motion after the rehearsal; a real robot always needs it."""
 
 
 @dataclass
@@ -30,96 +58,184 @@ class Report:
     """Why the motion must not go to the robot although the rehearsal succeeded, one sentence each."""
 
 
-def run(
-    instruction: str,
-    load: Callable[[str], Callable[..., Any]],
-    folder: RunFolder,
-    progress: Callable[[str], Progress],
-    plan: dict[str, Any] | None = None,
-    scene_image: np.ndarray | None = None,
-) -> Report:
-    """Generate, estimate, retarget and rehearse; keep in ``folder`` what each stage made.
+class Stages(Protocol):
+    """The stages, wherever they run. A `Refused` carries as ``output`` what a stage made nevertheless."""
+
+    def generate(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan, on_job: OnJob) -> Generation:
+        """Make the video."""
+
+    def estimate(self, video: Video, progress: Progress) -> Estimate:
+        """Estimate the person's motion."""
+
+    def retarget(self, motion: HumanMotion, progress: Progress) -> Retargeting:
+        """Retarget the motion."""
+
+    def rehearse(self, motion: RobotMotion, progress: Progress, human: HumanMotion) -> Tracking:
+        """Track the motion in simulation; raises `TrackingFailed` where the robot fails."""
+
+    def track(self, motion: RobotMotion, progress: Progress, human: HumanMotion, verdict: str) -> Tracking:
+        """Track the motion with the robot behind DDS; raises `TrackingFailed` where the robot fails."""
+
+
+class InProcess:
+    """The stages in this process; it ends with the rehearsal, since a robot is driven by the controller's node.
 
     Parameters
     ----------
-    instruction
-        The task in words.
     load
         Gives the backend of a stage ("generate", "estimate", "retarget", "track").
-    folder
-        Takes every output as soon as it exists, and the report at the end, whatever happened.
-    progress
-        Gives the progress callback of a stage ("generate", "estimate", "retarget", "rehearse").
-    plan
-        Carried out instead of the instruction.
-    scene_image
-        Picture of the scene, (H, W, 3) uint8 RGB.
+    """
+
+    def __init__(self, load: Callable[[Any], Callable[..., Any]]) -> None:
+        self._load = load
+
+    def generate(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan, on_job: OnJob) -> Generation:
+        """As `Stages`."""
+        return self._load("generate")(request, progress, on_plan=on_plan, on_job=on_job)
+
+    def estimate(self, video: Video | None, progress: Progress) -> Estimate:
+        """As `Stages`; None: the backend has its own input."""
+        return self._load("estimate")(video, progress)
+
+    def retarget(self, motion: HumanMotion, progress: Progress) -> Retargeting:
+        """As `Stages`."""
+        output: Retargeting = self._load("retarget")(motion, progress)
+        add_notes(output.metrics, motion)
+        return output
+
+    def rehearse(self, motion: RobotMotion, progress: Progress, human: HumanMotion) -> Tracking:
+        """As `Stages`."""
+        output: Tracking = self._load("track")(motion, progress, human=human)
+        add_notes(output.metrics, motion)
+        output.require_success()
+        return output
+
+    def track(self, motion: RobotMotion, progress: Progress, human: HumanMotion, verdict: str) -> Tracking:
+        """No robot is driven from here."""
+        raise BadInput("A robot is driven by the graph alone: start it ('exoactor up') and send the task.")
+
+
+def instruction_of(text: str, plan: dict[str, Any] | None) -> str:
+    """The instruction, which may be the plan's own.
 
     Raises
     ------
-    ExoActorError
-        A stage failed; the report in the folder says which and why.
+    BadInput
+        There is neither an instruction nor a plan.
     """
-    report = Report(instruction)
-    folder.save_task({"instruction": instruction, "execute": "rehearse"})
+    if text.strip():
+        return text
+    if plan is None:
+        raise BadInput(
+            "The instruction is empty: say what to do, or give a plan with --plan (plan_json of the action's goal)."
+        )
+    return str(plan.get("instruction", ""))
 
-    def stage(name: str, value: Any, backend: str = "", **options: Any) -> Any:
+
+class Pipeline:
+    """Generates, estimates, retargets, rehearses, and tracks where it is asked for; keeps what each stage made.
+
+    Parameters
+    ----------
+    stages
+        Do the work.
+    folder
+        Takes every output as soon as it exists, and the report at the end, whatever happened.
+    progress
+        Gives the progress callback of a stage ("generate", "estimate", "retarget", "rehearse", "track").
+    report
+        Is filled in as the task proceeds.
+    """
+
+    def __init__(self, stages: Stages, folder: RunFolder, progress: Callable[[str], Progress], report: Report) -> None:
+        self._stages, self._folder, self._progress, self._report = stages, folder, progress, report
+        self._shown: Progress = no_progress  # of the stage in work
+
+    def run(self, task: Task) -> Report:
+        """Carry out a task.
+
+        Raises
+        ------
+        ExoActorError
+            A stage failed; the report says which and why.
+        """
+        report, folder = self._report, self._folder
+        try:
+            self._run(task)
+            report.success, report.failed_stage = True, ""
+            folder.save_report(vars(report))
+        except BaseException as error:
+            report.success, report.reason = False, _reason(error)
+            if isinstance(error, ExoActorError):
+                error.figures = vars(report)
+            self._save_nevertheless(lambda: folder.save_report(vars(report)))
+            raise
+        return report
+
+    def _run(self, task: Task) -> None:
+        stages, folder, request = self._stages, self._folder, task.request
+        folder.save_task(
+            {
+                "instruction": request.instruction,
+                "execute": task.execute,
+                "require_approval": task.require_approval,
+            }
+        )
+        generation = self._stage(
+            "generate", stages.generate, folder.save_generation, request, folder.save_plan, folder.save_job
+        )
+        human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
+        motion = self._stage("retarget", stages.retarget, lambda made: folder.save_robot(made.motion), human).motion
+        rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human)
+        self._require_fit(rehearsal, task.execute)
+        if task.execute != "rehearse":
+            motion = motion if rehearsal.corrected is None else rehearsal.corrected
+            self._stage("track", stages.track, folder.save_tracking, motion, human, rehearsal.verdict)
+
+    def _stage(
+        self, name: str, work: Callable[..., Output], save: Callable[[Output], None], value: Any, *more: Any
+    ) -> Output:
+        """Have a stage do its part; its figures and its time go into the report, its output into the folder."""
+        report = self._report
+        self._shown = progress = self._progress(name)
+        progress(0.0, "starting")
         start = time.perf_counter()
         report.failed_stage = name
         try:
-            output = load(backend or name)(value, progress(name), **options)
+            output = work(value, progress, *more)
         except Refused as error:
             if error.output is not None:
-                report.metrics[name] = error.output.metrics
+                output = error.output
+                report.metrics[name] = output.metrics
+                self._save_nevertheless(lambda: save(output))
             raise
         finally:
             report.seconds[name] = round(time.perf_counter() - start, 3)
-        add_notes(output.metrics, value)
         report.metrics[name] = output.metrics
+        save(output)
         return output
 
-    try:
+    def _require_fit(self, rehearsal: Tracking, execute: Execute) -> None:
+        """What the rehearsal refuses does not go to the robot; in simulation it is a warning."""
+        reasons = rehearsal.metrics.get("refused")
+        if execute == "robot":
+            if reasons is None:
+                raise UnsafeMotion("The rehearsal does not say whether the motion is fit for the robot.")
+            if reasons:
+                raise UnsafeMotion(f"The rehearsal refuses the motion for the robot: {' '.join(reasons)}")
+        for reason in reasons or []:
+            self._report.warnings.append(reason)
+            self._shown(1.0, f"not fit for the robot: {reason}")
+
+    def _save_nevertheless(self, save: Callable[[], None]) -> None:
+        """Save what there is of a failed task; a disk that is full, too, does not hide why the task failed."""
         try:
-            generation: Generation = stage(
-                "generate",
-                GenerateRequest(instruction, scene_image, plan),
-                on_plan=folder.save_plan,
-                on_job=folder.save_job,
-            )
-        except Refused as error:
-            if error.output is not None:
-                folder.save_generation(error.output)
-            raise
-        folder.save_generation(generation)
-        estimate: Estimate = stage("estimate", generation.video)
-        folder.save_human(estimate.motion, estimate.keypoints)
-        retargeting: Retargeting = stage("retarget", estimate.motion)
-        folder.save_robot(retargeting.motion)
-        tracking: Tracking = stage("rehearse", retargeting.motion, backend="track", human=estimate.motion)
-        if tracking.corrected is not None:
-            folder.save_robot(tracking.corrected)
-        folder.save_rehearsal(tracking.motion)
-        if not tracking.metrics["success"]:
-            raise TrackingFailed(f"The rehearsal failed: {tracking.metrics['reason']}.")
-        report.warnings = list(tracking.metrics.get("refused", []))
-        report.success, report.failed_stage = True, ""
-    except KeyboardInterrupt:
-        report.reason = "Cancelled."
-        _save_report(folder, report)
-        raise
-    except Exception as error:
-        report.reason = str(user_error(error) or f"Internal error: {type(error).__name__}: {error}")
-        if isinstance(error, ExoActorError):
-            error.figures = vars(report)
-        _save_report(folder, report)
-        raise
-    folder.save_report(vars(report))
-    return report
+            save()
+        except (ExoActorError, OSError) as error:
+            self._report.warnings.append(str(user_error(error)))
 
 
-def _save_report(folder: RunFolder, report: Report) -> None:
-    """Save the report of a failed task; a disk that is full, too, does not hide why the task failed."""
-    try:
-        folder.save_report(vars(report))
-    except ExoActorError as error:
-        report.warnings.append(str(error))
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Cancelled."
+    return str(user_error(error) or f"Internal error: {type(error).__name__}: {error}")

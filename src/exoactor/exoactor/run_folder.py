@@ -11,8 +11,8 @@ import numpy as np
 
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
-from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.stages import Generation
+from exoactor_core.motion import RobotMotion
+from exoactor_core.stages import Estimate, Generation, Tracking
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 
@@ -75,23 +75,25 @@ class RunFolder:
         for number, video in enumerate(generation.others, 1):
             video.save(self.path / f"other_video_{number}.mp4")
 
-    def save_human(self, motion: HumanMotion, keypoints: np.ndarray | None = None) -> None:
+    def save_estimate(self, estimate: Estimate) -> None:
         """Write human_motion.npz, and keypoints.npz where the estimator gave 2D landmarks."""
-        motion.save(self.path / "human_motion.npz")
-        if keypoints is not None and len(keypoints):
-            save_npz(self.path / "keypoints.npz", keypoints=np.asarray(keypoints, np.float32))
+        estimate.motion.save(self.path / "human_motion.npz")
+        if estimate.keypoints is not None and len(estimate.keypoints):
+            save_npz(self.path / "keypoints.npz", keypoints=np.asarray(estimate.keypoints, np.float32))
 
     def save_robot(self, motion: RobotMotion) -> None:
         """Write robot_motion.npz: the reference."""
         motion.save(self.path / "robot_motion.npz")
 
-    def save_rehearsal(self, motion: RobotMotion) -> None:
-        """Write rehearsal.npz: what the G1 did in the rehearsal."""
-        motion.save(self.path / "rehearsal.npz")
+    def save_rehearsal(self, rehearsal: Tracking) -> None:
+        """Write rehearsal.npz: what the robot did; and robot_motion.npz again where the reference was corrected."""
+        rehearsal.motion.save(self.path / "rehearsal.npz")
+        if rehearsal.corrected is not None:
+            self.save_robot(rehearsal.corrected)
 
-    def save_tracking(self, motion: RobotMotion) -> None:
-        """Write tracking.npz: what the G1 behind DDS did."""
-        motion.save(self.path / "tracking.npz")
+    def save_tracking(self, tracking: Tracking) -> None:
+        """Write tracking.npz: what the robot behind DDS did."""
+        tracking.motion.save(self.path / "tracking.npz")
 
     def save_report(self, report: dict[str, Any]) -> None:
         """Write report.json: success, failed stage, reason, seconds and metrics per stage."""

@@ -7,8 +7,9 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,22 @@ from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
 from exoactor.options import TaskServerOptions
-from exoactor.pipeline import Report
+from exoactor.pipeline import Execute, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, UnsafeMotion, error_of, user_error
-from exoactor_core.motion import RobotMotion
-from exoactor_core.stages import Generation
+from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, Refused, error_of, user_error
+from exoactor_core.files import json_object
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.stages import (
+    Estimate,
+    GenerateRequest,
+    Generation,
+    Metrics,
+    OnJob,
+    OnPlan,
+    Progress,
+    Retargeting,
+    Tracking,
+)
 from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
 from exoactor_ros.action_client import TICK, Client, call
@@ -32,13 +44,18 @@ from exoactor_ros.conversions import (
     end_goal,
     error_code,
     human_from_message,
+    human_to_message,
     image_from_message,
+    image_to_message,
     jpeg_message,
     metrics_to_json,
     optional_human,
     plan_from_message,
+    plan_to_message,
     robot_from_message,
+    robot_to_message,
     video_from_message,
+    video_to_message,
 )
 from exoactor_ros.heartbeat import PERIOD, Heartbeat, Watch
 from exoactor_ros.lease import MOTION_LEASE, Leases
@@ -51,7 +68,11 @@ ERROR_BASE = 100
 STOP_WAIT = 2.0
 """s for the controller to answer a stop. It damps the robot within milliseconds; to ask whose the motors are may take
 a second."""
-EXECUTE = {ExecuteTask.Goal.REHEARSE: "rehearse", ExecuteTask.Goal.SIM: "sim", ExecuteTask.Goal.ROBOT: "robot"}
+EXECUTE: dict[int, Execute] = {
+    ExecuteTask.Goal.REHEARSE: "rehearse",
+    ExecuteTask.Goal.SIM: "sim",
+    ExecuteTask.Goal.ROBOT: "robot",
+}
 
 STAGES: dict[str, tuple[str, str, type]] = {
     "generate": ("generator", "generate_video", GenerateVideo),
@@ -141,8 +162,7 @@ class TaskServer(Node):
     # --- the task -----------------------------------------------------------------------------------------------
 
     def _execute(self, goal: Any) -> ExecuteTask.Result:
-        task = _Task(self, goal)
-        result = ExecuteTask.Result()
+        task, result = _Task(self, goal), ExecuteTask.Result()
         report = task.report
         try:
             if not self._busy.acquire(blocking=False):
@@ -155,108 +175,169 @@ class TaskServer(Node):
                 self._busy.release()
             result.error_code = result.NONE
         except Exception as error:
-            self._note_failure(error, report, result)
+            known = user_error(error)
+            result.error_code = error_code(ERROR_BASE, error)
+            report.reason = str(
+                known or f"Internal error ({type(error).__name__}: {error}); see the task server's log."
+            )
+            if self.context.ok():  # else the process is ending, and nobody hears
+                if known:
+                    self.get_logger().warning(f"{report.failed_stage or 'task'}: {known}")
+                else:
+                    self.get_logger().error("".join(traceback.format_exception(error)))
         if task.folder is not None:
             result.run_folder = str(task.folder.path)
-            try:
-                task.folder.save_report(vars(report))
-            except Exception as error:
-                if report.success:
-                    report.success = False
-                    self._note_failure(error, report, result)
-                else:
-                    self.get_logger().error(str(error))
         result.error_msg, result.failed_stage = report.reason, report.failed_stage
         result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds})
-        if not self.context.ok():
-            return result
-        end_goal(goal, result)
+        if self.context.ok():
+            for warning in report.warnings:
+                self.get_logger().warning(warning)
+            end_goal(goal, result)
         return result
-
-    def _note_failure(self, error: Exception, report: Report, result: ExecuteTask.Result) -> None:
-        """Write into report and result why the task failed, and log it."""
-        known = user_error(error)
-        result.error_code = error_code(ERROR_BASE, error)
-        report.reason = str(known or f"Internal error ({type(error).__name__}: {error}); see the task server's log.")
-        if not self.context.ok():
-            return  # the process is ending; nobody hears
-        if known:
-            self.get_logger().warning(f"{report.failed_stage or 'task'}: {known}")
-        else:
-            self.get_logger().error("".join(traceback.format_exception(error)))
 
 
 class _Task:
-    """One task on its way through the stages."""
+    """One task; the pipeline's stages behind their actions."""
 
     def __init__(self, server: TaskServer, goal: Any) -> None:
         self._server, self._goal = server, goal
         self._last_feedback = ("", 0.0)
-        self._execute = ""
+        self._execute: Execute = "rehearse"
         self.sender_gone: Callable[[], bool] = lambda: False
         self.report = Report(goal.request.instruction)
         self.folder: RunFolder | None = None
 
     def run(self) -> None:
         """Do all of it; raises `ExoActorError`, with the failed stage in the report."""
-        request, report = self._goal.request, self.report
-        server, execute = self._server, self._check(request)
-        self._execute, report.failed_stage = execute, ""
-        instruction = report.instruction
-        self.folder = RunFolder.create(instruction, self._parameter("runs") or None)
-        self.folder.save_task(
-            {"instruction": instruction, "execute": execute, "require_approval": request.require_approval}
-        )
-        with self._stage("generate"):
-            goal = GenerateVideo.Goal(
-                instruction=instruction, scene_image=request.scene_image, plan_json=request.plan_json
-            )
-            made = self._call("generate", goal, self._keep_generation)
-            video = video_from_message(made.video)
-            self._feedback("generate", 1.0, "video made")
-            server.preview(video)
-        with self._stage("estimate"):
-            seen = self._call("estimate", EstimateMotion.Goal(video=made.video))
-            human = human_from_message(seen.motion)
-            keypoints = _keypoints(seen.keypoints)
-            self.folder.save_human(human, keypoints)
-        with self._stage("retarget"):
-            fitted = self._call("retarget", RetargetMotion.Goal(motion=seen.motion))
-            self.folder.save_robot(robot_from_message(fitted.motion))
-        with self._stage("rehearse"):
-            goal = TrackMotion.Goal(motion=fitted.motion, human=seen.motion)
-            rehearsed = self._call("rehearse", goal, self._keep_motion(self.folder.save_rehearsal))
-            if rehearsed.correction:
-                fitted.motion.correction = rehearsed.correction
-                self.folder.save_robot(robot_from_message(fitted.motion))
-            self._require_fit(execute)
-        if execute != "rehearse":
-            with self._stage("track"):
-                goal = TrackMotion.Goal(
-                    motion=fitted.motion,
-                    human=seen.motion,
-                    verdict=rehearsed.verdict,
-                    require_approval=request.require_approval,
-                )
-                self._call("track", goal, self._keep_motion(self.folder.save_tracking))
-        report.success = True
+        task = self._check(self._goal.request)
+        self.report.failed_stage = ""
+        self.folder = RunFolder.create(self.report.instruction, self._parameter("runs") or None)
+        Pipeline(self, self.folder, lambda stage: partial(self._feedback, stage), self.report).run(task)
 
-    def _check(self, request: ExecuteTask.Goal) -> str:
-        """The wanted execution, after looking at what can be seen before anything is done."""
+    # --- the stages ---------------------------------------------------------------------------------------------
+
+    def generate(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan, on_job: OnJob) -> Generation:
+        """As `exoactor.pipeline.Stages`; the plan goes out as feedback, and an image of the video to the preview."""
+
+        def on_feedback(feedback: GenerateVideo.Feedback) -> None:
+            if feedback.job_json:
+                on_job(json.loads(feedback.job_json))
+            if feedback.plan_json:
+                with contextlib.suppress(ExoActorError):  # the result brings it again
+                    on_plan(json_object(feedback.plan_json, "The plan"))
+            self._feedback("generate", feedback.fraction, feedback.text, plan_json=feedback.plan_json)
+
+        goal = GenerateVideo.Goal(
+            instruction=request.instruction,
+            scene_image=image_to_message(request.scene_image),
+            plan_json=plan_to_message(request.plan),
+        )
+        generation: Generation = self._call("generate", goal, progress, _generation, on_feedback)
+        progress(1.0, "video made")
+        self._server.preview(generation.video)
+        return generation
+
+    def estimate(self, video: Video, progress: Progress) -> Estimate:
+        """As `exoactor.pipeline.Stages`."""
+
+        def output(result: EstimateMotion.Result, metrics: Metrics) -> Estimate:
+            keypoints = np.asarray(result.keypoints, np.float32)
+            shown = keypoints.reshape(-1, 33, 3) if keypoints.size and keypoints.size % 99 == 0 else None
+            return Estimate(human_from_message(result.motion), shown, metrics)
+
+        return self._call("estimate", EstimateMotion.Goal(video=video_to_message(video)), progress, output)
+
+    def retarget(self, motion: HumanMotion, progress: Progress) -> Retargeting:
+        """As `exoactor.pipeline.Stages`."""
+
+        def output(result: RetargetMotion.Result, metrics: Metrics) -> Retargeting:
+            return Retargeting(robot_from_message(result.motion), metrics)
+
+        return self._call("retarget", RetargetMotion.Goal(motion=human_to_message(motion)), progress, output)
+
+    def rehearse(self, motion: RobotMotion, progress: Progress, human: HumanMotion) -> Tracking:
+        """As `exoactor.pipeline.Stages`."""
+        goal = TrackMotion.Goal(motion=robot_to_message(motion), human=human_to_message(human))
+        return self._call("rehearse", goal, progress, partial(_tracking, motion))
+
+    def track(self, motion: RobotMotion, progress: Progress, human: HumanMotion, verdict: str) -> Tracking:
+        """As `exoactor.pipeline.Stages`; whoever approves sees the figures of the rehearsal."""
+
+        def on_feedback(feedback: TrackMotion.Feedback) -> None:
+            self.report.failed_stage = "approve" if feedback.awaiting_approval else "track"
+            if feedback.awaiting_approval:
+                text = approval_text(self.report.metrics.get("rehearse", {}))
+                self._feedback("approve", feedback.fraction, text, period=1.0)
+            else:
+                progress(feedback.fraction, feedback.text)
+
+        goal = TrackMotion.Goal(
+            motion=robot_to_message(motion),
+            human=human_to_message(human),
+            verdict=verdict,
+            require_approval=self._goal.request.require_approval,
+        )
+        return self._call("track", goal, progress, partial(_tracking, motion), on_feedback)
+
+    def _call(
+        self,
+        stage: str,
+        goal: Any,
+        progress: Progress,
+        to_output: Callable[[Any, Metrics], Any],
+        on_feedback: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Have a stage's server do its part; what a failed stage made goes with the error, for the user to look at."""
+        node, _, _ = STAGES[stage]
+        try:
+            self._late(self._execute, after=stage)
+            self.report.failed_stage = stage
+            result = call(
+                self._server._stage_clients[stage],
+                goal,
+                node=self._server,
+                server=node,
+                on_wait=lambda text: progress(0.0, text),
+                on_feedback=on_feedback or (lambda feedback: progress(feedback.fraction, feedback.text)),
+                cancelled=self._cancelled,
+                watch=self._server._watch,
+                absent_after=self._parameter("server_timeout"),
+                dead_after=self._parameter("silence_timeout"),
+                lease=MOTION_LEASE if isinstance(goal, TrackMotion.Goal) else 0.0,
+            )
+            metrics: Metrics = {}
+            with contextlib.suppress(ValueError):
+                metrics = json.loads(result.metrics_json or "{}")
+            if result.error_code == result.NONE:
+                return to_output(result, metrics)
+            reason = result.error_msg or f"The node '{node}' gave no reason (error {result.error_code}): see its log."
+            error = error_of(result.error_code, reason)
+            if isinstance(error, Refused):
+                with contextlib.suppress(ExoActorError):  # it may have made nothing
+                    error.output = to_output(result, metrics)
+            raise error
+        except ExoActorError:
+            if self._cancelled():
+                gone = ": whoever sent it is gone or frozen" if self.sender_gone() else ""
+                raise Cancelled(f"The task was cancelled{gone}.") from None
+            raise
+
+    # --- before and beside them ---------------------------------------------------------------------------------
+
+    def _check(self, request: ExecuteTask.Goal) -> Task:
+        """What is asked for, after looking at what can be seen before anything is done."""
         plan = plan_from_message(request.plan_json)
-        if not request.instruction.strip():
-            self.report.instruction = str((plan or {}).get("instruction", ""))
-            if not self.report.instruction.strip():
-                raise BadInput("The instruction is empty: say what the G1 should do.")
+        self.report.instruction = instruction_of(request.instruction, plan)
         if request.execute not in EXECUTE:
             raise BadInput(f"execute is {request.execute}, but 0 (rehearse), 1 (sim) or 2 (robot) is needed.")
-        execute, robot = EXECUTE[request.execute], self._parameter("robot")
+        self._execute = execute = EXECUTE[request.execute]
+        robot = self._parameter("robot")
         if {"sim": "sim", "robot": "real"}.get(execute, robot) != robot:
             wanted = "the simulation" if execute == "sim" else "the real robot"
             raise BadInput(
                 f"The task is for {wanted}, but this graph was started with robot:={robot}: start the other."
             )
-        image_from_message(request.scene_image)
+        image = image_from_message(request.scene_image)
         for stage, (node, _, _) in STAGES.items():  # better now than after the stages before it
             sign = self._server._watch.sign(node)
             if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
@@ -267,7 +348,7 @@ class _Task:
                 raise Cancelled("The task was cancelled.")
             self._feedback(self.report.failed_stage, 0.0, f"no sign of life of '{late}' yet", period=1.0)
             time.sleep(TICK)
-        return execute
+        return Task(GenerateRequest(self.report.instruction, image, plan), execute, request.require_approval)
 
     def _late(self, execute: str, after: str = "") -> str:
         """Name of a node of the stages after ``after`` whose sign of life is due; raises `Missing` where one is dead.
@@ -298,93 +379,6 @@ class _Task:
         ended = self._server._task_ended.is_set() or not self._server.context.ok()
         return ended or self._goal.is_cancel_requested or self.sender_gone()
 
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        """Time a stage; on an error leave its name in the report."""
-        start = time.perf_counter()
-        self._late(self._execute, after=name)
-        self.report.failed_stage = name
-        self._feedback(name, 0.0, "starting")
-        try:
-            yield
-        except ExoActorError:
-            if self._cancelled():
-                gone = " whoever sent it is gone or frozen" if self.sender_gone() else ""
-                raise Cancelled(f"The task was cancelled{gone and ':'}{gone}.") from None
-            raise
-        finally:
-            self.report.seconds[name] = round(time.perf_counter() - start, 3)
-        self.report.failed_stage = ""
-
-    def _keep_generation(self, made: GenerateVideo.Result) -> None:
-        if made.video.data:
-            self.folder.save_generation(_generation(made))
-
-    @staticmethod
-    def _keep_motion(save: Callable[[RobotMotion], None]) -> Callable[[TrackMotion.Result], None]:
-        return lambda done: save(robot_from_message(done.motion)) if done.motion.num_frames else None
-
-    def _call(self, stage: str, goal: Any, keep: Callable[[Any], None] = lambda result: None) -> Any:
-        """Have a stage's server do its part and return its result; its figures go into the report.
-
-        ``keep`` saves what the result holds, that of a failed stage too, for the user to look at.
-        """
-        node, _, _ = STAGES[stage]
-        result = call(
-            self._server._stage_clients[stage],
-            goal,
-            node=self._server,
-            server=node,
-            on_wait=lambda text: self._feedback(stage, 0.0, text),
-            on_feedback=lambda feedback: self._pass_on(stage, feedback),
-            cancelled=self._cancelled,
-            watch=self._server._watch,
-            absent_after=self._parameter("server_timeout"),
-            dead_after=self._parameter("silence_timeout"),
-            lease=MOTION_LEASE if isinstance(goal, TrackMotion.Goal) else 0.0,
-        )
-        with contextlib.suppress(ValueError):
-            self.report.metrics[stage] = json.loads(result.metrics_json or "{}")
-        code = result.error_code
-        try:
-            keep(result)
-        except ExoActorError as error:
-            if code == result.NONE:
-                raise
-            self._server.get_logger().error(str(error))
-        if code != result.NONE:
-            raise error_of(code, result.error_msg or f"The node '{node}' gave no reason (error {code}): see its log.")
-        return result
-
-    def _require_fit(self, execute: str) -> None:
-        """What the rehearsal refuses does not go to the robot; in simulation it is a warning."""
-        reasons = self.report.metrics.get("rehearse", {}).get("refused")
-        if execute == "robot":
-            if reasons is None:
-                raise UnsafeMotion("The rehearsal does not say whether the motion is fit for the robot.")
-            if reasons:
-                raise UnsafeMotion(f"The rehearsal refuses the motion for the robot: {' '.join(reasons)}")
-        for reason in reasons or []:
-            self.report.warnings.append(reason)
-            self._server.get_logger().warning(f"Not fit for the robot: {reason}")
-            self._feedback("rehearse", 1.0, f"not fit for the robot: {reason}", period=0.0)
-
-    def _pass_on(self, stage: str, feedback: Any) -> None:
-        """A stage's feedback as the task's; a plan is kept at once, since what follows may fail."""
-        plan_json = getattr(feedback, "plan_json", "")
-        if plan_json:
-            with contextlib.suppress(ExoActorError):  # the result brings it again
-                self.folder.save_plan(plan_from_message(plan_json))
-        if job_json := getattr(feedback, "job_json", ""):
-            self.folder.save_job(json.loads(job_json))
-        if stage == "track" and feedback.awaiting_approval:
-            self.report.failed_stage = "approve"
-            text = approval_text(self.report.metrics.get("rehearse", {}))
-            self._feedback("approve", feedback.fraction, text, period=1.0)
-            return
-        self.report.failed_stage = stage
-        self._feedback(stage, feedback.fraction, feedback.text, plan_json=plan_json)
-
     def _feedback(
         self,
         stage: str,
@@ -395,7 +389,7 @@ class _Task:
     ) -> None:
         now = time.monotonic()
         last_stage, last_time = self._last_feedback
-        if not plan_json and stage == last_stage and now - last_time < period:
+        if not plan_json and fraction < 1.0 and stage == last_stage and now - last_time < period:
             return
         self._last_feedback = (stage, now)
         self._goal.publish_feedback(
@@ -420,19 +414,24 @@ def approval_text(figures: dict[str, Any]) -> str:
     return f"waiting for the approve service; in the rehearsal {', '.join(parts)}"
 
 
-def _generation(made: GenerateVideo.Result) -> Generation:
+def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
     return Generation(
         video_from_message(made.video),
         optional_human(made.truth),
-        plan=plan_from_message(made.plan_json),
-        others=tuple(video_from_message(video) for video in made.others),
-        image=image_from_message(made.picture),
+        metrics,
+        plan_from_message(made.plan_json),
+        tuple(video_from_message(video) for video in made.others),
+        image_from_message(made.picture),
     )
 
 
-def _keypoints(values: Any) -> np.ndarray | None:
-    flat = np.asarray(values, np.float32)
-    return flat.reshape(-1, 33, 3) if flat.size and flat.size % 99 == 0 else None
+def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
+    corrected = None
+    if done.correction:
+        message = robot_to_message(given)
+        message.correction = done.correction
+        corrected = replace(given, correction=robot_from_message(message).correction)
+    return Tracking(robot_from_message(done.motion), metrics, corrected, done.verdict)
 
 
 def main() -> None:

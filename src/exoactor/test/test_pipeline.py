@@ -5,11 +5,20 @@ import json
 import numpy as np
 import pytest
 
-from exoactor import cli, pipeline
+from exoactor import cli
+from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking, backend_class, no_progress
+from exoactor_core.stages import (
+    Estimate,
+    GenerateRequest,
+    Generation,
+    Retargeting,
+    Tracking,
+    backend_class,
+    no_progress,
+)
 from exoactor_core.video import Video
 
 VIDEO = Video.from_frames((np.zeros((16, 16, 3), np.uint8) for _ in range(3)), 30.0)
@@ -39,13 +48,18 @@ def loader(outputs):
     return load
 
 
+def run(instruction, load, folder, plan=None):
+    task = Task(GenerateRequest(instruction, plan=plan))
+    return Pipeline(InProcess(load), folder, lambda stage: no_progress, Report(instruction)).run(task)
+
+
 def files(folder):
     return {p.name for p in folder.path.iterdir()}
 
 
 def test_a_run_keeps_every_output_and_the_report(tmp_path):
     folder = RunFolder.create("wave", tmp_path)
-    report = pipeline.run("wave", loader(stage_outputs()), folder, lambda stage: no_progress)
+    report = run("wave", loader(stage_outputs()), folder)
     assert report.success
     assert list(report.seconds) == ["generate", "estimate", "retarget", "rehearse"]
     assert {"task.json", "video.mp4", "picture.png", "human_motion.npz", "robot_motion.npz", "rehearsal.npz",
@@ -62,7 +76,7 @@ def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):
 
     folder = RunFolder.create("wave", tmp_path)
     with pytest.raises(Refused):
-        pipeline.run("wave", lambda stage: Planning(), folder, lambda stage: no_progress, {"edited": True})
+        run("wave", lambda stage: Planning(), folder, {"edited": True})
     assert json.loads((folder.path / "plan.json").read_text()) == {"actions": []}
 
 
@@ -76,7 +90,7 @@ def test_the_job_of_a_service_is_kept_while_it_works(tmp_path):
             raise Refused("No video.")
 
     with pytest.raises(Refused, match="No video"):
-        pipeline.run("wave", lambda stage: Service(), folder, lambda stage: no_progress)
+        run("wave", lambda stage: Service(), folder)
 
 
 def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):
@@ -88,7 +102,7 @@ def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):
         return loader(stage_outputs())(stage)
 
     with pytest.raises(BadInput):
-        pipeline.run("wave", load, folder, lambda stage: no_progress)
+        run("wave", load, folder)
     report = json.loads((folder.path / "report.json").read_text())
     assert (report["success"], report["failed_stage"], report["reason"]) == (False, "retarget", "No such thing.")
     assert "human_motion.npz" in files(folder)
@@ -98,7 +112,7 @@ def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):
 def test_a_fall_in_the_rehearsal_is_a_refusal(tmp_path):
     folder = RunFolder.create("wave", tmp_path)
     with pytest.raises(Refused, match="the G1 fell"):
-        pipeline.run("wave", loader(stage_outputs(success=False)), folder, lambda stage: no_progress)
+        run("wave", loader(stage_outputs(success=False)), folder)
     assert json.loads((folder.path / "report.json").read_text())["failed_stage"] == "rehearse"
 
 
@@ -106,7 +120,7 @@ def test_what_is_not_fit_for_the_robot_is_a_warning(tmp_path):
     outputs = stage_outputs()
     outputs["track"].metrics["refused"] = ["It gets 4.0 m away from its start, more than 3 m."]
     folder = RunFolder.create("walk", tmp_path)
-    report = pipeline.run("walk", loader(outputs), folder, lambda stage: no_progress)
+    report = run("walk", loader(outputs), folder)
     assert report.success
     assert json.loads((folder.path / "report.json").read_text())["warnings"] == outputs["track"].metrics["refused"]
 

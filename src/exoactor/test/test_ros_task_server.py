@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from std_srvs.srv import Trigger
 from unique_identifier_msgs.msg import UUID
 
 from exoactor import client
+from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor.task_server import STAGES, TaskServer, approval_text
-from exoactor_core.errors import BadInput, Missing, Refused, error_of
+from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, error_of
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.options import Configurable
-from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
+from exoactor_core.stages import Estimate, GenerateRequest, Generation, Retargeting, Tracking, no_progress
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
 from exoactor_ros.conversions import (
@@ -229,6 +231,34 @@ def test_whole_task_and_failures(graph):
         result = caller.result(task("wave", execute=ExecuteTask.Goal.ROBOT))
         assert result.error_code == 102
         assert "robot:=sim" in result.error_msg
+
+
+def in_process(stage):
+    backend = BACKENDS[stage]()
+    if stage != "generate":
+        return backend
+    return lambda request, progress, on_plan, on_job: backend(
+        GenerateVideo.Goal(instruction=request.instruction), progress
+    )
+
+
+@pytest.mark.parametrize("text", ["wave", "plan it", "needs a correction", "far", "unknown", "two cuts", "fall"])
+def test_a_task_leaves_the_same_in_process_and_through_actions(graph, tmp_path, text):
+    with graph() as nodes:
+        result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task(text))
+    folder = RunFolder.create(text, tmp_path)
+    with suppress(ExoActorError):
+        pipeline = Pipeline(InProcess(in_process), folder, lambda stage: no_progress, Report(text))
+        pipeline.run(Task(GenerateRequest(text)))
+    assert files(folder.path) - {"keypoints.npz"} == files(result.run_folder)  # no message here carries keypoints
+    reports = [json.loads(Path(path, "report.json").read_text()) for path in (folder.path, result.run_folder)]
+    for report in reports:
+        report["seconds"] = list(report["seconds"])
+    assert reports[0] == reports[1]
+    for name in ("task.json", "robot_motion.npz"):
+        local, remote = Path(folder.path, name), Path(result.run_folder, name)
+        assert local.exists() == remote.exists()
+        assert not local.exists() or local.read_bytes() == remote.read_bytes()
 
 
 def test_cancel_stop_and_busy(graph):

@@ -224,7 +224,8 @@ class RobotMotion:
         if off[i] > 0.01:
             note = f"The root quaternions were normalised: they are up to {off[i]:.1%} off unit length (frame {i})."
             set_(self, "notes", (*self.notes, note))
-        set_(self, "root_quat_wxyz", quat / norm[:, None])
+        # What is of unit length stays as it is, so that a copy is the same to the bit: a verdict is signed over it.
+        set_(self, "root_quat_wxyz", np.where(off[:, None] < 1e-12, quat, quat / norm[:, None]))
         set_(self, "joint_pos", _checked("joint_pos", self.joint_pos, (t, len(JOINT_NAMES))))
         if self.contacts is not None:
             set_(self, "contacts", _checked("contacts", self.contacts, (t, 2)))

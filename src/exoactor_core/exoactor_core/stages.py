@@ -29,7 +29,7 @@ from typing import Any, ClassVar, Literal, overload
 import numpy as np
 
 from exoactor_core.contacts import Contact
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, TrackingFailed
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import Configurable
@@ -182,6 +182,11 @@ class Tracking:
     given."""
     verdict: str = ""
     """The rehearsal node's, that this motion is fit for the robot, signed; empty: it is not, or it was no rehearsal."""
+
+    def require_success(self) -> None:
+        """Raise `TrackingFailed`, with this as its output, where the robot fell or strayed from the motion."""
+        if self.metrics.get("success") is False:
+            raise TrackingFailed(f"The G1 did not do it: {self.metrics.get('reason') or 'no reason given'}.", self)
 
 
 class Backend(Configurable):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,13 @@ def test_robot_motion_round_trip(tmp_path):
     back = RobotMotion.load(tmp_path / "robot.npz")
     for name, value in arrays.items():
         np.testing.assert_allclose(getattr(back, name), value)
+
+
+def test_a_copy_of_a_robot_motion_is_the_same_to_the_bit():
+    quats = np.random.default_rng(0).normal(size=(1000, 4))
+    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
+    motion = RobotMotion(**robot_arrays(1000) | {"root_quat_wxyz": quats.astype(np.float32)})
+    np.testing.assert_array_equal(replace(motion, correction=None).root_quat_wxyz, motion.root_quat_wxyz)
 
 
 def test_hands_and_contacts_with_objects_are_kept(tmp_path):

@@ -13,9 +13,9 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from exoactor_core.errors import Busy, Cancelled, Missing, Refused, TrackingFailed, user_error
+from exoactor_core.errors import Busy, Cancelled, Missing, Refused, user_error
 from exoactor_core.options import Configurable
-from exoactor_core.stages import Stage, add_notes, backend_class, backend_names
+from exoactor_core.stages import Stage, Tracking, add_notes, backend_class, backend_names
 from exoactor_ros import NAMESPACE
 from exoactor_ros.conversions import end_goal, error_code, metrics_to_json
 from exoactor_ros.heartbeat import Heartbeat
@@ -213,10 +213,8 @@ class StageNode(LifecycleNode):
             try:
                 with self._leases.watch(goal, self._lease(goal.request)) as sender_gone:
                     output = self._run(goal, sender_gone)
-                if output.metrics.get("success") is False:
-                    raise TrackingFailed(
-                        f"The G1 did not do it: {output.metrics.get('reason') or 'no reason given'}.", output
-                    )
+                if isinstance(output, Tracking):
+                    output.require_success()
                 self._fill(result, output)
                 result.metrics_json = metrics_to_json(output.metrics)
                 result.error_code = result.NONE
