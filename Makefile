@@ -9,7 +9,7 @@ ifdef AMENT_PREFIX_PATH  # a ROS 2 that was sourced here would mix with the one 
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH ROS_DISTRO
 endif
 
-.PHONY: help demo test test-faults test-slow lint docs env extras colcon clean FORCE
+.PHONY: help demo test test-faults test-slow lint docs env extras colcon version clean FORCE
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -59,6 +59,10 @@ extras: .venv/extras  ## adds PyTorch, transformers and diffusers: video models 
 
 colcon: .venv/ready  ## all packages as a ROS 2 workspace, into build/ install/ log/
 	@. .venv/bin/activate && colcon build --base-paths src
+
+version:  ## set the version of all packages: make version TO=0.2.0
+	sed -i -E 's|<version>.*</version>|<version>$(or $(TO),$(error say TO=...))</version>|' src/*/package.xml
+	sed -i -E 's|^version: .*|version: $(TO)|' CITATION.cff
 
 clean:  ## remove the environment and everything built
 	rm -rf .venv build install log

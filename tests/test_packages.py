@@ -1,6 +1,7 @@
 """Every package is complete: what ROS 2, pip and the user look for is where they look."""
 
 import os
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from importlib.metadata import distribution
@@ -9,6 +10,10 @@ from pathlib import Path
 import pytest
 import setuptools
 from setuptools.discovery import PackageFinder
+from typer.testing import CliRunner
+
+import exoactor
+from exoactor import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = sorted(path.parent for path in ROOT.glob("src/*/setup.py"))
@@ -21,6 +26,17 @@ def test_package_xml(folder):
     assert root.findtext("name") == folder.name
     assert root.findtext("license") == "Apache-2.0"
     assert root.findtext("export/build_type") == ("ament_python" if folder in PACKAGES else "ament_cmake")
+
+
+def test_there_is_one_version():
+    found = {path: ElementTree.parse(path).getroot().findtext("version") for path in ROOT.glob("src/*/package.xml")}
+    found |= {folder / "setup.py": _setup_keywords(folder)["version"] for folder in PACKAGES}
+    citation = ROOT / "CITATION.cff"
+    found[citation] = re.search(r"^version: (.*)$", citation.read_text(), re.M)[1]
+    found |= {f"installed {folder.name}": distribution(folder.name).version for folder in PACKAGES}
+    found["exoactor.__version__"] = exoactor.__version__
+    found["exoactor --version"] = CliRunner().invoke(cli.app, ["--version"]).stdout.strip()
+    assert len(set(found.values())) == 1, found
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda path: path.name)

@@ -1,4 +1,5 @@
 from glob import glob
+from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
@@ -6,7 +7,7 @@ package_name = "exoactor"
 
 setup(
     name=package_name,
-    version="0.1.0",
+    version=ElementTree.parse("package.xml").findtext("version"),
     description="The application: command line, task server, node graph, pipeline",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),

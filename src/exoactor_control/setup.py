@@ -1,10 +1,12 @@
+from xml.etree import ElementTree
+
 from setuptools import find_packages, setup
 
 package_name = "exoactor_control"
 
 setup(
     name=package_name,
-    version="0.1.0",
+    version=ElementTree.parse("package.xml").findtext("version"),
     description="Rehearse the G1's motion, then track it on the robot, safely",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),

@@ -1,10 +1,12 @@
+from xml.etree import ElementTree
+
 from setuptools import find_packages, setup
 
 package_name = "exoactor_core"
 
 setup(
     name=package_name,
-    version="0.1.0",
+    version=ElementTree.parse("package.xml").findtext("version"),
     description="Motion and video types, stage contracts, errors, files, models and rendering; no ROS, no DDS",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),

@@ -1,10 +1,12 @@
+from xml.etree import ElementTree
+
 from setuptools import find_packages, setup
 
 package_name = "exoactor_ros"
 
 setup(
     name=package_name,
-    version="0.1.0",
+    version=ElementTree.parse("package.xml").findtext("version"),
     description="ROS 2 glue of the stages: lifecycle stage node, conversions, action client, state publisher",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),

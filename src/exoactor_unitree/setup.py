@@ -1,10 +1,12 @@
+from xml.etree import ElementTree
+
 from setuptools import find_packages, setup
 
 package_name = "exoactor_unitree"
 
 setup(
     name=package_name,
-    version="0.1.0",
+    version=ElementTree.parse("package.xml").findtext("version"),
     description="Unitree's SDK and messages, the link to the robot, Dex3 hands, the joystick",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from exoactor import console
+from exoactor import __version__, console
 from exoactor.console import (
     print_json,
     print_metrics,
@@ -34,7 +34,6 @@ from exoactor_core.options import Configurable
 from exoactor_core.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
 
 app = typer.Typer(
-    help="Say a task in words; a Unitree G1 does it, in simulation first.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -118,6 +117,22 @@ class Backends:
         from exoactor_gen.video_judge.judge import Judge
 
         return Judge
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version, and exit."""
+    if wanted:
+        stdout.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=print_version, help="Print the version, and exit.")
+    ] = False,
+) -> None:
+    """Say a task in words; a Unitree G1 does it, in simulation first."""
 
 
 @app.command(epilog='Example: exoactor run "walk forward two metres, then wave"')
