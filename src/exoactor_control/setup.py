@@ -25,8 +25,5 @@ setup(
         "exoactor.track": [
             "mujoco = exoactor_control.rehearsal.rehearsal:Rehearsal",
         ],
-        "exoactor.train": [
-            "tracker = exoactor_control.training.train:Training",
-        ],
     },
 )

@@ -82,7 +82,7 @@ def convert(
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores; numpy reads it as it is loaded
     context = multiprocessing.get_context("spawn")
     stopping = context.Event()
-    pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (backend, options, stopping))
+    pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (os.getpid(), backend, options, stopping))
     progress(0.0, f"0 of {total}")
     try:
         with block_signals(signal.SIGINT):  # this process tells them
@@ -112,8 +112,8 @@ def convert(
 _worker: dict[str, Any] = {}
 
 
-def _prepare(backend: str, options: dict[str, Any], stopping: Any) -> None:
-    end_with_parent(multiprocessing.parent_process().pid, signal.SIGKILL)
+def _prepare(parent: int, backend: str, options: dict[str, Any], stopping: Any) -> None:
+    end_with_parent(parent, signal.SIGKILL)
     loaded = load_backend("retarget", backend, **options)
     _worker.update(stages=InProcess(lambda stage: loaded), stopping=stopping)
 

@@ -30,8 +30,18 @@ from exoactor.pipeline import InProcess, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, TrackingFailed, error_of
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
+from exoactor_core.optional import missing_extra
 from exoactor_core.options import Configurable
-from exoactor_core.stages import GenerateRequest, Generation, add_notes, backend_class, check_instruction
+from exoactor_core.stages import (
+    GenerateRequest,
+    Generation,
+    Generator,
+    Stage,
+    add_notes,
+    backend_class,
+    check_instruction,
+    load_backend,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,7 +82,7 @@ Plan = Annotated[
     Path | None, typer.Option(help="Carry out this plan (plan.json of a run, edited or not) instead of planning TASK.")
 ]
 Image = Annotated[Path | None, typer.Option(help="Image of the scene.")]
-Generator = Annotated[str, typer.Option(help="Video generator.")]
+GeneratorName = Annotated[str, typer.Option(help="Video generator.")]
 Video_ = Annotated[
     Path | None, output_file("--video", help="Also write what the simulated G1 did as a video.", ending=".mp4")
 ]
@@ -102,16 +112,16 @@ class Backends:
             raise BadInput(f"The {name} has no option '{option}': it has {known}.")
         return getattr(options(**{option: text}), option)
 
-    def load(self, stage: str) -> Callable[..., Any]:
+    def load(self, stage: Stage) -> Any:
         """Construct the backend of a stage; a generator with its judge."""
-        backend = self._class(stage)(**self.options[stage])
-        if stage != "generate":
+        backend = load_backend(stage, self.names[stage], **self.options[stage])
+        if not isinstance(backend, Generator):
             return backend
-        from exoactor_gen.video_judge.judge import Judged
+        from exoactor_gen.video_judge.judge import Judge, Judged
 
-        return Judged(backend, self.load("judge"))
+        return Judged(backend, Judge(**self.options["judge"]))
 
-    def _class(self, stage: str) -> type[Configurable]:
+    def _class(self, stage: Any) -> type[Configurable]:
         if stage != "judge":
             return backend_class(stage, self.names[stage])
         from exoactor_gen.video_judge.judge import Judge
@@ -140,7 +150,7 @@ def run(
     task: TaskArg = "",
     plan: Plan = None,
     policy: Policy = "exoactor",
-    generator: Generator = DEFAULTS["generate"],
+    generator: GeneratorName = DEFAULTS["generate"],
     image: Image = None,
     output: Annotated[Path | None, output_folder("-o", "--output", help="Folder that takes the run folder.")] = None,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
@@ -182,7 +192,7 @@ def generate(
     output: Annotated[
         Path | None, output_file("-o", "--output", help="Video to write; video.mp4 where not given.", ending=".mp4")
     ] = None,
-    generator: Generator = DEFAULTS["generate"],
+    generator: GeneratorName = DEFAULTS["generate"],
     image: Image = None,
     resume: Annotated[
         Path | None,
@@ -228,7 +238,7 @@ def generate(
 
 @app.command("plan", epilog='Example: exoactor plan "walk forward two metres, then wave"')
 def plan_(
-    task: TaskArg, generator: Generator = DEFAULTS["generate"], settings: Set = None, json_: Json = False
+    task: TaskArg, generator: GeneratorName = DEFAULTS["generate"], settings: Set = None, json_: Json = False
 ) -> None:
     """Print what a generator would have the person do, as JSON, without making a video."""
     backends = Backends(settings, generate=generator)
@@ -437,7 +447,11 @@ def train_tracker(
     json_: Json = False,
 ) -> None:
     """Train the tracker of our own, in MuJoCo on the CPU."""
-    trainer = backend_class("train", "tracker")(teacher, output, motions or [], tasks, minutes, seed)
+    try:
+        from exoactor_control.training.train import Training
+    except ImportError as error:
+        raise missing_extra("Training", error.name or "a library", error) from None
+    trainer = Training(teacher, output, motions or [], tasks, minutes, seed)
     with progress_bars(json_) as bars:
         result = trainer(bars("train"))
     print_metrics(result, json_)

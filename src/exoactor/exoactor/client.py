@@ -120,7 +120,7 @@ def send_task(
                         node=node,
                         server="task_server",
                         on_wait=lambda text: None,
-                        on_feedback=lambda f: f.stage and on_feedback(f.stage, f.fraction, f.text),
+                        on_feedback=lambda f: on_feedback(f.stage, f.fraction, f.text),
                         cancelled=cancel.is_set,
                         watch=watch,
                         absent_after=wait,

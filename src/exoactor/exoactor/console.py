@@ -45,11 +45,12 @@ def _run(app: typer.Typer, as_json: bool) -> int:
     except KeyboardInterrupt:  # before typer looks after it
         error = Cancelled("Cancelled.")
     except Exception as raised:
-        if hasattr(raised, "format_message"):  # a ClickException, whose class typer keeps to itself
+        usage: Any = raised
+        if hasattr(usage, "format_message"):  # a ClickException, whose class typer keeps to itself
             if not as_json:
-                raised.show()
-                return raised.exit_code
-            error = BadInput(raised.format_message())
+                usage.show()
+                return usage.exit_code
+            error = BadInput(usage.format_message())
         else:
             error = user_error(raised) or Internal(
                 f"Internal error, please report it: {type(raised).__name__}: {raised}. "
@@ -68,9 +69,10 @@ def _run(app: typer.Typer, as_json: bool) -> int:
 def _json_only() -> Iterator[None]:
     """Keep standard output for `print_json`: whatever else writes there, libraries in C too, writes to stderr."""
     global _json_output
-    output, own = sys.stdout, None
+    output: TextIO = sys.stdout
+    own: int | None = None
     try:
-        if output is sys.__stdout__:  # no test's
+        if sys.stdout is sys.__stdout__:  # no test's
             output.flush()
             own = os.dup(1)
             os.dup2(2, 1)

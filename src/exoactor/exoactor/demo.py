@@ -66,7 +66,7 @@ def _side_by_side(panels: list[Iterator[np.ndarray]], minimum: int, progress: Pr
             return
         held = [new if new is not None else old for new, old in zip(fresh, held, strict=True)]
         progress(min(1.0, n / minimum), f"frame {n}")
-        yield np.hstack(held)
+        yield np.hstack([frame for frame in held if frame is not None])
 
 
 def _at_rate(frames: Iterable[np.ndarray], fps: float) -> Iterator[np.ndarray]:

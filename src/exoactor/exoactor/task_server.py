@@ -399,7 +399,8 @@ class _Task:
 
 def approval_text(figures: dict[str, Any]) -> str:
     """What whoever approves must know: the figures of the rehearsal, as its metrics have them."""
-    parts = [{True: "the G1 did it", False: "the G1 failed"}.get(figures.get("success"), "no word of success")]
+    success = figures.get("success")
+    parts = ["no word of success" if success is None else "the G1 did it" if success else "the G1 failed"]
     for name, text in (
         ("joint_error_mean", "joint error {:.3f} rad"),
         ("final_position_error", "ends {:.2f} m off"),
