@@ -15,7 +15,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 demo: .venv/ready  ## the whole system as separate processes, for one TASK="..." (POLICY=file.onnx or pd for another tracker)
-	@.venv/bin/python -m exoactor.up --demo "$(TASK)" $(if $(POLICY),"policy:=$(POLICY)")
+	@.venv/bin/exoactor up --demo "$(TASK)" $(if $(POLICY),"policy:=$(POLICY)")
 
 test: lint  ## lint, and every test but the slow ones
 	.venv/bin/python -m pytest -m "not slow"

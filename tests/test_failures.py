@@ -250,7 +250,7 @@ def test_doctor_needs_no_place(read_only, command):
 )
 def test_an_environment_with_which_ros_ends_the_process(variable, value, code, tmp_path):
     environment = {**os.environ, variable: value, "ROS_LOG_DIR": str(tmp_path)}
-    programs = (["exoactor_core.entry", "exoactor_gen.node"], ["exoactor.up"], ["exoactor.cli", "send", "wave",
+    programs = (["exoactor_core.entry", "exoactor_gen.node"], ["exoactor.cli", "up"], ["exoactor.cli", "send", "wave",
     "--json"],
                 ["exoactor_core.entry", "exoactor_sim.simulator", "--ros-args"])  # fmt: skip
     for words in programs:

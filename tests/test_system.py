@@ -44,7 +44,10 @@ class Up:
         words = [f"{name}:={value}" for name, value in self.values.items() if name in ("dds_domain", "runs", "respawn")]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "exoactor.up", *words], stdout=out, stderr=subprocess.STDOUT, env=environment
+                [sys.executable, "-m", "exoactor.cli", "up", *words],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment,
             )
 
     def children(self):

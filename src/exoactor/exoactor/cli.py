@@ -460,10 +460,15 @@ def train_tracker(
 @app.command(epilog="Example: exoactor up policy:=pd rviz:=true")
 def up(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[NAME:=VALUE]...", help="Launch arguments.")] = None,
+    demo: Annotated[
+        str, typer.Option(metavar="TASK", help="Have the simulated robot do one task, write demo.mp4, and end.")
+    ] = "",
 ) -> None:
     """Start the ROS graph; the same arguments as launch/bringup.launch.py."""
     from exoactor import up as starter
 
+    if demo:
+        raise typer.Exit(starter.demo(demo, arguments or [], import_client()))
     raise typer.Exit(starter.up(arguments or []))
 
 

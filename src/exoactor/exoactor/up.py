@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -13,10 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from exoactor import console
+from exoactor.demo import write_demo
 from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
+from exoactor.run_folder import RunFolder
 from exoactor_core.environment import check_environment
-from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing
+from exoactor_core.errors import BadInput
 from exoactor_core.processes import sigterm_as_ctrl_c
 
 END_WAIT = 8.0
@@ -145,13 +148,11 @@ def up(arguments: Sequence[str]) -> int:
     return 1
 
 
-def demo(task: str, arguments: Sequence[str]) -> int:
-    """Start the graph, send it one task for the simulated robot, write demo.mp4, print the report, end the graph."""
-    from exoactor import console
-    from exoactor.client import send_task
-    from exoactor.demo import write_demo
-    from exoactor.run_folder import RunFolder
+def demo(task: str, arguments: Sequence[str], client: Any) -> int:
+    """Start the graph, send it one task for the simulated robot, write demo.mp4, print the report, end the graph.
 
+    ``client`` is the module `exoactor.client`, which needs ROS.
+    """
     values = resolve(parse(arguments))
     os.environ.update(environment(values["network"]))  # the client's, too
     with console.progress_bars() as bars:
@@ -164,7 +165,9 @@ def demo(task: str, arguments: Sequence[str]) -> int:
                     say(line)
                 show(stage, fraction, text)
 
-            result = send_task(task, execute="sim", on_feedback=on_feedback, wait=60.0, namespace=values["namespace"])
+            result = client.send_task(
+                task, execute="sim", on_feedback=on_feedback, wait=60.0, namespace=values["namespace"]
+            )
         if not result.run_folder:
             say(result.reason)
             return result.exit_code
@@ -178,25 +181,3 @@ def demo(task: str, arguments: Sequence[str]) -> int:
 def say(text: str) -> None:
     """One line to standard error."""
     print(f"exoactor: {text}", file=sys.stderr, flush=True)
-
-
-def main() -> int:
-    """Entry point of ``python -m exoactor.up [--demo TASK] [NAME:=VALUE ...]``."""
-    parser = argparse.ArgumentParser(prog="python -m exoactor.up", description=__doc__)
-    parser.add_argument("--demo", metavar="TASK", help="send one task, write demo.mp4, and end")
-    parser.add_argument("arguments", nargs="*", metavar="NAME:=VALUE", help="launch arguments")
-    options = parser.parse_args()
-    try:
-        return up(options.arguments) if options.demo is None else demo(options.demo, options.arguments)
-    except KeyboardInterrupt:
-        return Cancelled.exit_code
-    except ImportError as error:
-        say(str(Missing(f"ROS 2 is not importable here ({error}): run 'make env', or source your ROS 2 workspace.")))
-        return Missing.exit_code
-    except ExoActorError as error:
-        say(str(error))
-        return error.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())
