@@ -46,8 +46,7 @@ def main(
     with tempfile.TemporaryDirectory() as temporary:
         for task in TASKS:
             folder = RunFolder.create(task, output or temporary)
-            backends = Backends()
-            backends.options["track"]["policy"] = policy
+            backends = Backends(policy=policy)
             clip: dict = {"task": task}
             try:
                 with progress_bars() as bars:

@@ -21,7 +21,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "state_publisher = exoactor_core.entry:state_publisher",
+            "robot_state_publisher = exoactor_core.entry:state_publisher",
         ],
     },
 )

@@ -83,15 +83,14 @@ Plan = Annotated[
 ]
 Image = Annotated[Path | None, typer.Option(help="Image of the scene.")]
 GeneratorName = Annotated[str, typer.Option(help="Video generator.")]
-Video_ = Annotated[
-    Path | None, output_file("--video", help="Also write what the simulated G1 did as a video.", ending=".mp4")
-]
+RobotFile = Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")]
+Fps = Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")]
 
 
 class Backends:
     """Backends with their options as the command line gives them."""
 
-    def __init__(self, settings: list[str] | None = None, **names: str) -> None:
+    def __init__(self, settings: list[str] | None = None, policy: str = "", **names: str) -> None:
         self.names = {**DEFAULTS, **names}
         self.options: dict[str, dict[str, Any]] = {stage: {} for stage in (*DEFAULTS, "judge")}
         for setting in settings or []:
@@ -103,6 +102,8 @@ class Backends:
                     "for example --set generate.camera=side."
                 )
             self.options[stage][option] = self._typed(stage, option, value)
+        if policy:
+            self.options["track"].setdefault("policy", policy)
 
     def _typed(self, stage: str, option: str, text: str) -> Any:
         options = self._class(stage).Options
@@ -160,8 +161,7 @@ def run(
     """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
     task, content = read_task(task, plan)
     request = GenerateRequest(task, None if image is None else read_image(image), content)
-    backends = Backends(settings, generate=generator)
-    backends.options["track"].setdefault("policy", policy)
+    backends = Backends(settings, policy, generate=generator)
     folder = RunFolder.create(task, output)
     if not json_:
         stderr.print(f"Run folder: {folder.path}")
@@ -369,13 +369,15 @@ def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, back
 
 @app.command(epilog="Example: exoactor track wave_robot.npz --report out.json --video out.mp4")
 def track(
-    robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
+    robot: RobotFile,
     policy: Policy = "exoactor",
-    fps: Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")] = None,
+    fps: Fps = None,
     human: Annotated[Path | None, typer.Option(help="The person's motion, for policies that follow people.")] = None,
     report: Annotated[Path | None, output_file("--report", help="Write the report.", ending=".json")] = None,
     output: Annotated[Path | None, output_file("-o", "--output", help="Write what the G1 did.", ending=".npz")] = None,
-    video: Video_ = None,
+    video: Annotated[
+        Path | None, output_file("--video", help="Also write what the simulated G1 did as a video.", ending=".mp4")
+    ] = None,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
@@ -384,8 +386,7 @@ def track(
     from exoactor_pose.importers import load_human
 
     motion, person = load_robot(robot, fps), None if human is None else load_human(human)
-    backends = Backends(settings)
-    backends.options["track"].setdefault("policy", policy)
+    backends = Backends(settings, policy)
     with progress_bars(json_) as bars:
         result = backends.load("track")(motion, bars("track"), human=person)
         add_notes(result.metrics, motion, person)
@@ -401,12 +402,12 @@ def track(
 
 @app.command(epilog="Example: exoactor correct kick.npz -o kick_corrected.npz")
 def correct(
-    robot: Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")],
+    robot: RobotFile,
     output: Annotated[
         Path, output_file("-o", "--output", help="The motion with a reference correction.", ending=".npz")
     ] = Path("corrected.npz"),
     policy: Policy = "exoactor",
-    fps: Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")] = None,
+    fps: Fps = None,
     tries: Annotated[int, typer.Option(min=1, help="Reference corrections that are tried, at most.")] = 3,
     settings: Set = None,
     json_: Json = False,
@@ -415,8 +416,7 @@ def correct(
     from exoactor_core.formats import load_robot
 
     motion = load_robot(robot, fps)
-    backends = Backends(settings)
-    backends.options["track"].setdefault("policy", policy)
+    backends = Backends(settings, policy)
     with progress_bars(json_) as bars:
         result = backends.load("track").correct(motion, tries, bars("correct"))
     add_notes(result.metrics, motion)

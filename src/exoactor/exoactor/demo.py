@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,8 @@ PANEL = 480
 """Height of every panel, px."""
 FPS = 30.0
 
-SKELETON = (
-    (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (11, 23), (12, 24), (23, 24), (23, 25), (25, 27), (24, 26),
-    (26, 28), (27, 29), (29, 31), (27, 31), (28, 30), (30, 32), (28, 32), (0, 11), (0, 12),
-)  # fmt: skip
+_CHAINS = ("11 13 15", "12 14 16", "11 12 24 23 11", "23 25 27 29 31 27", "24 26 28 30 32 28", "11 0 12")
+SKELETON = tuple(bone for chain in _CHAINS for bone in pairwise(map(int, chain.split())))
 """Bones between MediaPipe's 33 pose landmarks."""
 LEFT, RIGHT, MIDDLE = (255, 140, 0), (0, 160, 255), (240, 240, 240)
 

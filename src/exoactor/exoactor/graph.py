@@ -59,17 +59,20 @@ GLOBAL_TOPICS = ("/joint_states", "/robot_description")
 class Process:
     """One process of the graph: a console script of one of our packages."""
 
-    package: str
-    executable: str
     module: str
     name: str
-    """Node name."""
+    """Of the node, and of its console script."""
     parameters: dict[str, str] = field(default_factory=dict)
     """ROS parameter: value as YAML; what is not here comes from the parameters file."""
     namespace: str = "/exoactor"
     """Namespace where the robot is the only one."""
     respawn: bool = False
     """It is started again when it ends."""
+
+    @property
+    def package(self) -> str:
+        """The ROS package."""
+        return self.module.partition(".")[0]
 
     def key_environment(self, key: str) -> dict[str, str]:
         """The key of this launch as an environment variable, where the process needs it."""
@@ -142,24 +145,22 @@ def processes(values: dict[str, str]) -> list[Process]:
     """The processes that belong to these launch arguments (as `resolve` gives them)."""
     quoted = {name: f"'{value}'" for name, value in values.items()}  # so that YAML takes them for strings
     link = {"network_interface": quoted["network_interface"], "dds_domain": values["dds_domain"]}
+    runs = {"runs": quoted["runs"]} if values["runs"] else {}
+    generator = {"backend": quoted["generator"]} if values["generator"] else {}
+    driven = {**link, "robot": quoted["robot"], "policy": quoted["policy"]}
     graph = [
-        Process("exoactor", "task_server", "exoactor.task_server", "task_server", {
-            "robot": quoted["robot"], **({"runs": quoted["runs"]} if values["runs"] else {}),
-        }),
-        Process("exoactor_gen", "generator", "exoactor_gen.node", "generator",
-                {"backend": quoted["generator"]} if values["generator"] else {}),
-        Process("exoactor_pose", "pose_estimator", "exoactor_pose.node", "pose_estimator"),
-        Process("exoactor_retarget", "retargeter", "exoactor_retarget.node", "retargeter"),
-        Process("exoactor_control", "rehearsal", "exoactor_control.nodes.rehearsal_node", "rehearsal",
-                {"mujoco.policy": quoted["policy"]}),
-        Process("exoactor_control", "controller", "exoactor_control.nodes.controller_node", "controller",
-                {**link, "robot": quoted["robot"], "policy": quoted["policy"]}),
-        Process("exoactor_ros", "state_publisher", "exoactor_ros.state_publisher", "robot_state_publisher"),
-    ]  # fmt: skip
+        Process("exoactor.task_server", "task_server", {"robot": quoted["robot"], **runs}),
+        Process("exoactor_gen.node", "generator", generator),
+        Process("exoactor_pose.node", "pose_estimator"),
+        Process("exoactor_retarget.node", "retargeter"),
+        Process("exoactor_control.nodes.rehearsal_node", "rehearsal", {"mujoco.policy": quoted["policy"]}),
+        Process("exoactor_control.nodes.controller_node", "controller", driven),
+        Process("exoactor_ros.state_publisher", "robot_state_publisher"),
+    ]
     if values["robot"] == "sim":
         # Joint PD balances nothing: the G1 hangs in the band from the start.
         band = {"band": "true" if values["policy"] == "pd" else "false"}
-        graph.append(Process("exoactor_sim", "simulator", "exoactor_sim.simulator", "simulator", {**link, **band}, "/"))
+        graph.append(Process("exoactor_sim.simulator", "simulator", {**link, **band}, "/"))
     stages = ("generator", "pose_estimator", "retargeter", "rehearsal")
     return [replace(p, respawn=values["respawn"] == "true" and p.name in stages) for p in graph]
 

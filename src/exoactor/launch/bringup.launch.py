@@ -13,14 +13,21 @@ def start(context):
     values = resolve({a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS})
     key = launch_key()
     # The whole command line of a process comes from the graph, so that `exoactor up` and this file agree.
+    network = environment(values["network"])
     nodes = [
-        Node(package=p.package, executable=p.executable, ros_arguments=p.ros_arguments(values)[1:],
-             additional_env=environment(values["network"]) | p.key_environment(key),
-             respawn=p.respawn, respawn_delay=RESPAWN_DELAY, output="screen")
+        Node(
+            package=p.package,
+            executable=p.name,
+            ros_arguments=p.ros_arguments(values)[1:],
+            additional_env=network | p.key_environment(key),
+            respawn=p.respawn,
+            respawn_delay=RESPAWN_DELAY,
+            output="screen",
+        )
         for p in processes(values)
-    ]  # fmt: skip
+    ]
     if values["rviz"] == "true":
-        view, network = rviz_arguments(values["namespace"]), environment(values["network"])
+        view = rviz_arguments(values["namespace"])
         nodes.append(Node(package="rviz2", executable="rviz2", arguments=view, additional_env=network, output="log"))
     return [LogInfo(msg=f"robot: {values['robot']}, policy: {values['policy'] or 'none'}"), *nodes]
 
