@@ -6,7 +6,6 @@ import contextlib
 import json
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -23,7 +22,7 @@ from std_srvs.srv import Trigger
 from exoactor.options import TaskServerOptions
 from exoactor.pipeline import Execute, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, Refused, error_of, user_error
+from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.files import json_object
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import (
@@ -42,7 +41,7 @@ from exoactor_ros import NAMESPACE
 from exoactor_ros.action_client import TICK, Client, call
 from exoactor_ros.conversions import (
     end_goal,
-    error_code,
+    failure,
     human_from_message,
     human_to_message,
     image_from_message,
@@ -175,16 +174,7 @@ class TaskServer(Node):
                 self._busy.release()
             result.error_code = result.NONE
         except Exception as error:
-            known = user_error(error)
-            result.error_code = error_code(ERROR_BASE, error)
-            report.reason = str(
-                known or f"Internal error ({type(error).__name__}: {error}); see the task server's log."
-            )
-            if self.context.ok():  # else the process is ending, and nobody hears
-                if known:
-                    self.get_logger().warning(f"{report.failed_stage or 'task'}: {known}")
-                else:
-                    self.get_logger().error("".join(traceback.format_exception(error)))
+            result.error_code, report.reason = failure(self, ERROR_BASE, error, report.failed_stage or "task")
         if task.folder is not None:
             result.run_folder = str(task.folder.path)
         result.error_msg, result.failed_stage = report.reason, report.failed_stage

@@ -6,6 +6,7 @@ Large arrays go through ``array.array`` and numpy buffers, which is what rclpy c
 from __future__ import annotations
 
 import json
+import traceback
 from array import array
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from exoactor_interfaces import msg
 from nav_msgs.msg import Odometry
+from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, JointState
 
 from exoactor_core.errors import BadInput, Internal, user_error
@@ -223,6 +225,18 @@ def image_from_message(message: CompressedImage) -> np.ndarray | None:
 def error_code(base: int, error: BaseException) -> int:
     """Error code of an action: its server's base (100 ... 500) plus the error's cause."""
     return base + (user_error(error) or Internal).code
+
+
+def failure(node: Node, base: int, error: Exception, what: str) -> tuple[int, str]:
+    """Error code and message of an action's result for an error, which is logged as that of ``what``."""
+    known = user_error(error)
+    if node.context.ok():  # else the process is ending, and nobody hears
+        if known:
+            node.get_logger().warning(f"{what}: {known}")
+        else:
+            node.get_logger().error("".join(traceback.format_exception(error)))
+    bug = f"Internal error in the {node.get_name()} ({type(error).__name__}: {error}); see its log."
+    return error_code(base, error), str(known or bug)
 
 
 def end_goal(goal: Any, result: Any) -> None:

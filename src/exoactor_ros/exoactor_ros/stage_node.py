@@ -17,7 +17,7 @@ from exoactor_core.errors import Busy, Cancelled, Missing, Refused, user_error
 from exoactor_core.options import Configurable
 from exoactor_core.stages import Stage, Tracking, add_notes, backend_class, backend_names
 from exoactor_ros import NAMESPACE
-from exoactor_ros.conversions import end_goal, error_code, metrics_to_json
+from exoactor_ros.conversions import end_goal, failure, metrics_to_json
 from exoactor_ros.heartbeat import Heartbeat
 from exoactor_ros.lease import Leases
 from exoactor_ros.parameters import Parameters
@@ -225,19 +225,9 @@ class StageNode(LifecycleNode):
             if isinstance(error, Refused) and error.output is not None:  # for the user to look at
                 self._fill(result, error.output)
                 result.metrics_json = metrics_to_json(error.output.metrics)
-            result.error_code = error_code(self._error_base, error)
-            known = user_error(error)
-            result.error_msg = str(known)
-            if not self.context.ok():
-                return result  # the process is ending; nobody hears
-            if known:
-                self.get_logger().warning(f"{self._action_name}: {known}")
-            else:
-                self.get_logger().error(traceback.format_exc())
-                result.error_msg = (
-                    f"Internal error in the {self.get_name()} ({type(error).__name__}: {error}); see its log."
-                )
-            end_goal(goal, result)
+            result.error_code, result.error_msg = failure(self, self._error_base, error, self._action_name)
+            if self.context.ok():
+                end_goal(goal, result)
             return result
         end_goal(goal, result)
         try:
