@@ -6,14 +6,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import rclpy
 from exoactor_interfaces.action import ExecuteTask
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
@@ -24,6 +23,7 @@ from exoactor_ros import namespace_of
 from exoactor_ros.action_client import Client, call
 from exoactor_ros.heartbeat import Watch
 from exoactor_ros.lease import TASK_LEASE
+from exoactor_ros.spin import spinning
 
 EXECUTE = {"rehearse": ExecuteTask.Goal.REHEARSE, "sim": ExecuteTask.Goal.SIM, "robot": ExecuteTask.Goal.ROBOT}
 
@@ -176,19 +176,5 @@ def _spinning_node(namespace: str) -> Iterator[Node]:
     )
     name = f"client_{time.monotonic_ns() % 1_000_000_000}"
     node = rclpy.create_node(name, namespace=namespace, context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-
-    def spin() -> None:
-        with suppress(ExternalShutdownException):
-            executor.spin()
-
-    thread = threading.Thread(target=spin, name="ros", daemon=True)
-    thread.start()
-    try:
+    with spinning(node):
         yield node
-    finally:
-        executor.shutdown(1.0)
-        thread.join(2.0)
-        node.destroy_node()
-        context.try_shutdown()

@@ -7,12 +7,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol, runtime_checkable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -77,3 +77,30 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
     rclpy.try_shutdown()
     if bugs:
         raise bugs[0]
+
+
+@contextmanager
+def spinning(node: Node, ended: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Spin a node in a thread while the block lasts, then destroy it and shut its context down.
+
+    Signals stay with the caller. ``ended`` is called when the node does not spin any more, as when ROS shuts down.
+    """
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+
+    def spin() -> None:
+        try:
+            with suppress(ExternalShutdownException):
+                executor.spin()
+        finally:
+            ended()
+
+    thread = threading.Thread(target=spin, name="ros", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        executor.shutdown(1.0)
+        thread.join(2.0)
+        node.destroy_node()
+        node.context.try_shutdown()

@@ -32,11 +32,11 @@ def hosting_node(
     check_environment()
     try:
         import rclpy
-        from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
         from std_srvs.srv import SetBool, Trigger
 
         from exoactor_ros.parameters import Parameters
+        from exoactor_ros.spin import spinning
     except ImportError as error:
         raise Missing(f"ROS 2 is not installed ({error}): start the simulator without --ros-args.") from None
 
@@ -68,21 +68,5 @@ def hosting_node(
 
     node.create_service(Trigger, "~/reset", reset)
     node.create_service(SetBool, "~/band", band)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-
-    def spin() -> None:
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            stop.set()
-
-    thread = threading.Thread(target=spin, name="ros", daemon=True)
-    thread.start()
-    try:
+    with spinning(node, stop.set):
         yield options, requests
-    finally:
-        executor.shutdown(1.0)
-        thread.join(1.0)
-        node.destroy_node()
-        rclpy.try_shutdown()
