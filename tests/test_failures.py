@@ -74,8 +74,13 @@ def test_every_command_is_tried():
     assert set(commands) == set(EXAMPLES)
     assert {name for name, example in EXAMPLES.items() if not example.outputs} == CHECKS_ONLY
     for name, command in commands.items():
-        options = {flag for option in command.params if option.name in ("output", "report", "video")
-                   for flag in option.opts if option.opts[0].startswith("-")}  # fmt: skip
+        options = {
+            flag
+            for option in command.params
+            if option.name in ("output", "report", "video")
+            for flag in option.opts
+            if option.opts[0].startswith("-")
+        }
         tried = {option for option, _ in EXAMPLES[name].outputs if option}
         assert tried <= options
         assert options - tried <= {"--output"}
@@ -89,9 +94,14 @@ def inputs(tmp_path_factory):
     poses = np.zeros((count, 165))
     poses[:, 0] = np.pi / 2  # upright, in a world with z up
     np.savez(
-        folder / "amass.npz", trans=np.tile([0.0, 0.0, 1.0], (count, 1)), poses=poses, betas=np.zeros(16),
-        gender="neutral", surface_model_type="smplx", mocap_frame_rate=30.0,
-    )  # fmt: skip
+        folder / "amass.npz",
+        trans=np.tile([0.0, 0.0, 1.0], (count, 1)),
+        poses=poses,
+        betas=np.zeros(16),
+        gender="neutral",
+        surface_model_type="smplx",
+        mocap_frame_rate=30.0,
+    )
     upright = np.tile([1.0, 0.0, 0.0, 0.0], (count, 1))
     RobotMotion(50.0, np.tile([0.0, 0.0, 0.79], (count, 1)), upright, np.zeros((count, 29))).save(folder / "robot.npz")
     return folder
@@ -250,9 +260,12 @@ def test_doctor_needs_no_place(read_only, command):
 )
 def test_an_environment_with_which_ros_ends_the_process(variable, value, code, tmp_path):
     environment = {**os.environ, variable: value, "ROS_LOG_DIR": str(tmp_path)}
-    programs = (["exoactor_core.entry", "exoactor_gen.node"], ["exoactor.cli", "up"], ["exoactor.cli", "send", "wave",
-    "--json"],
-                ["exoactor_core.entry", "exoactor_sim.simulator", "--ros-args"])  # fmt: skip
+    programs = (
+        ["exoactor_core.entry", "exoactor_gen.node"],
+        ["exoactor.cli", "up"],
+        ["exoactor.cli", "send", "wave", "--json"],
+        ["exoactor_core.entry", "exoactor_sim.simulator", "--ros-args"],
+    )
     for words in programs:
         done = subprocess.run([sys.executable, "-m", *words], env=environment, capture_output=True, text=True)
         assert done.returncode == code, words
@@ -311,9 +324,13 @@ def test_a_signal_while_modules_load(words, how, tmp_path):
         ready, says = os.pipe()
         code = f"import os; os.write({says}, b'.'); {start}"  # Python itself has no handler before
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments], pass_fds=[says], env=environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [sys.executable, "-c", code, *arguments],
+            pass_fds=[says],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         os.close(says)
         os.read(ready, 1)
         os.close(ready)

@@ -28,9 +28,13 @@ def person(closed):
     hands[:, :, :4, :, 2] = closed[:, :, None, None] * FIST * np.array([-1.0, 1.0])[:, None, None]
     facing = Rotation.from_euler("ZX", [np.pi / 2, np.pi / 2])
     return HumanMotion(
-        FPS, np.tile([0, 0, 1.3], (count, 1)), np.tile(facing.as_rotvec(), (count, 1)), pose, np.zeros(10),
+        FPS,
+        np.tile([0, 0, 1.3], (count, 1)),
+        np.tile(facing.as_rotvec(), (count, 1)),
+        pose,
+        np.zeros(10),
         hands.reshape(count, 90),
-    )  # fmt: skip
+    )
 
 
 def robot_grip(pose):

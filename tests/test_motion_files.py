@@ -139,8 +139,9 @@ def test_a_robot_in_a_world_with_y_up(tmp_path):
 
     def saved(rotation, shift=(0.0, 0.0, 0.0)):
         root = rotation * Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True)
-        other = replace(motion, root_pos=rotation.apply(motion.root_pos) + shift,
-                        root_quat_wxyz=root.as_quat(scalar_first=True))  # fmt: skip
+        other = replace(
+            motion, root_pos=rotation.apply(motion.root_pos) + shift, root_quat_wxyz=root.as_quat(scalar_first=True)
+        )
         other.save(tmp_path / "m.npz")
         return load_robot(tmp_path / "m.npz")
 

@@ -68,9 +68,11 @@ def test_what_makes_a_real_robot_move_is_fixed_at_the_start():
     idle = [Parameter("autostart", value=False)]
     with spinning(TaskServer, lambda **o: ControllerNode(parameter_overrides=idle, **o)) as (tasks, controller, _):
         for node, name, value in (
-            (controller, "approve_robot_automatically", True), (tasks, "robot", "real"),
-            (controller, "require_rehearsal", False), (controller, "robot", "real"),
-        ):  # fmt: skip
+            (controller, "approve_robot_automatically", True),
+            (tasks, "robot", "real"),
+            (controller, "require_rehearsal", False),
+            (controller, "robot", "real"),
+        ):
             result = node.set_parameters([Parameter(name, value=value)])[0]
             assert not result.successful
             assert "read-only" in result.reason

@@ -41,15 +41,41 @@ def person(stature=1.70):
 def write_bvh(path, stature, unit, up="y"):
     """Someone of that stature who squats on flat feet, arms hanging; as CMU and Mixamo name joints."""
     s = stature / unit
-    tree = ("Hips", (0, 0.53, 0), [
-        ("Spine", (0, 0.1, 0), [("Neck", (0, 0.2, 0), [("Head", (0, 0.06, 0), [])]), *(
-            (f"{side}Arm", (x * 0.11, 0.18, 0), [
-                (f"{side}ForeArm", (0, -0.186, 0), [(f"{side}Hand", (0, -0.146, 0), [])])])
-            for side, x in (("Left", 1), ("Right", -1)))]),
-        *((f"{side}UpLeg", (x * 0.05, 0, 0), [(f"{side}Leg", (0, -0.245, 0), [
-            (f"{side}Foot", (0, -0.246, 0), [(f"{side}ToeBase", (0, -0.03, 0.08), [])])])])
-          for side, x in (("Left", 1), ("Right", -1))),
-    ])  # fmt: skip
+    tree = (
+        "Hips",
+        (0, 0.53, 0),
+        [
+            (
+                "Spine",
+                (0, 0.1, 0),
+                [
+                    ("Neck", (0, 0.2, 0), [("Head", (0, 0.06, 0), [])]),
+                    *(
+                        (
+                            f"{side}Arm",
+                            (x * 0.11, 0.18, 0),
+                            [(f"{side}ForeArm", (0, -0.186, 0), [(f"{side}Hand", (0, -0.146, 0), [])])],
+                        )
+                        for side, x in (("Left", 1), ("Right", -1))
+                    ),
+                ],
+            ),
+            *(
+                (
+                    f"{side}UpLeg",
+                    (x * 0.05, 0, 0),
+                    [
+                        (
+                            f"{side}Leg",
+                            (0, -0.245, 0),
+                            [(f"{side}Foot", (0, -0.246, 0), [(f"{side}ToeBase", (0, -0.03, 0.08), [])])],
+                        )
+                    ],
+                )
+                for side, x in (("Left", 1), ("Right", -1))
+            ),
+        ],
+    )
     order, lines = [], ["HIERARCHY"]
 
     def turned(v):
@@ -62,8 +88,13 @@ def write_bvh(path, stature, unit, up="y"):
         lines.append(f"{pad}{'ROOT' if depth == 0 else 'JOINT'} {name}")
         at = (0, 0, 0) if depth == 0 else turned(offset)
         channels = "6 Xposition Yposition Zposition" if depth == 0 else "3"
-        lines.extend([f"{pad}{{", f"{pad}  OFFSET " + " ".join(f"{s * c:.6f}" for c in at),
-                      f"{pad}  CHANNELS {channels} Zrotation Xrotation Yrotation"])  # fmt: skip
+        lines.extend(
+            [
+                f"{pad}{{",
+                f"{pad}  OFFSET " + " ".join(f"{s * c:.6f}" for c in at),
+                f"{pad}  CHANNELS {channels} Zrotation Xrotation Yrotation",
+            ]
+        )
         for child in children:
             write(child, depth + 1)
         if not children:

@@ -57,15 +57,19 @@ def test_keys_are_signed_by_the_ca(keystore):
         folder = keystore / "enclaves/exoactor" / name
         subject = subprocess.run(
             ["openssl", "x509", "-in", folder / "cert.pem", "-noout", "-subject", "-nameopt", "RFC2253"],
-            check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         assert subject.strip() == f"subject=CN=/exoactor/{name}"
         subprocess.run(["openssl", "verify", "-CAfile", ca, folder / "cert.pem"], check=True, capture_output=True)
         for signed in ("governance.p7s", "permissions.p7s"):
             text = subprocess.run(
                 ["openssl", "smime", "-verify", "-text", "-in", folder / signed, "-CAfile", ca],
-                check=True, capture_output=True, text=True,
-            ).stdout  # fmt: skip
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
             assert "NOT_BEFORE" not in text
             ElementTree.fromstring(text.replace("\r", "").partition("\n")[2])  # after the XML declaration
         assert (folder / "key.pem").stat().st_mode & 0o077 == 0
@@ -109,8 +113,13 @@ def test_the_middleware_holds_it(keystore):
     from exoactor.up import command
     from ros_testing import use_own_domain
 
-    env = {**os.environ, **use_own_domain(), "ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce",
-           "ROS_SECURITY_KEYSTORE": str(keystore)}  # fmt: skip
+    env = {
+        **os.environ,
+        **use_own_domain(),
+        "ROS_SECURITY_ENABLE": "true",
+        "ROS_SECURITY_STRATEGY": "Enforce",
+        "ROS_SECURITY_KEYSTORE": str(keystore),
+    }
 
     def ask(name):
         return subprocess.run(

@@ -16,17 +16,21 @@ from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.unpickle import read_pickle
 
 JOINTS = [  # name, parent, offset: y up, centimetres, T-pose
-    ("Hips", -1, (0, 90, 0)), ("Spine", 0, (0, 20, 0)), ("Neck", 1, (0, 30, 0)), ("Head", 2, (0, 10, 0)),
-
-
-]  # fmt: skip
+    ("Hips", -1, (0, 90, 0)),
+    ("Spine", 0, (0, 20, 0)),
+    ("Neck", 1, (0, 30, 0)),
+    ("Head", 2, (0, 10, 0)),
+]
 for side, sign in (("Left", 1), ("Right", -1)):
     k = len(JOINTS)
     JOINTS += [
-        (f"{side}UpLeg", 0, (9 * sign, -5, 0)), (f"{side}Leg", k, (0, -42, 0)), (f"{side}Foot", k + 1, (0, -40, 0)),
-        (f"{side}Arm", 1, (18 * sign, 25, 0)), (f"{side}ForeArm", k + 3, (28 * sign, 0, 0)),
+        (f"{side}UpLeg", 0, (9 * sign, -5, 0)),
+        (f"{side}Leg", k, (0, -42, 0)),
+        (f"{side}Foot", k + 1, (0, -40, 0)),
+        (f"{side}Arm", 1, (18 * sign, 25, 0)),
+        (f"{side}ForeArm", k + 3, (28 * sign, 0, 0)),
         (f"{side}Hand", k + 4, (25 * sign, 0, 0)),
-    ]  # fmt: skip
+    ]
 
 
 def bvh(six=False, frames=5):
@@ -138,8 +142,15 @@ def test_npz_joints_go_by_their_names(tmp_path):
     order = np.random.default_rng(2).permutation(29)
     pos, quat = np.zeros((6, 2, 3)), np.tile([1.0, 0, 0, 0], (6, 2, 1))
     pos[:, 1], quat[:, 1] = m.root_pos, m.root_quat_wxyz
-    np.savez(tmp_path / "m.npz", fps=[50.0], joint_pos=m.joint_pos[:, order], body_pos_w=pos, body_quat_w=quat,
-             joint_names=np.array(JOINT_NAMES)[order], body_names=["torso_link", "pelvis"])  # fmt: skip
+    np.savez(
+        tmp_path / "m.npz",
+        fps=[50.0],
+        joint_pos=m.joint_pos[:, order],
+        body_pos_w=pos,
+        body_quat_w=quat,
+        joint_names=np.array(JOINT_NAMES)[order],
+        body_names=["torso_link", "pelvis"],
+    )
     back = load_robot(tmp_path / "m.npz")
     np.testing.assert_allclose(back.joint_pos, m.joint_pos)
     np.testing.assert_allclose(back.root_pos, m.root_pos)

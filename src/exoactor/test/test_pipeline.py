@@ -62,8 +62,15 @@ def test_a_run_keeps_every_output_and_the_report(tmp_path):
     report = run("wave", loader(stage_outputs()), folder)
     assert report.success
     assert list(report.seconds) == ["generate", "estimate", "retarget", "rehearse"]
-    assert {"task.json", "video.mp4", "picture.png", "human_motion.npz", "robot_motion.npz", "rehearsal.npz",
-            "report.json"} <= files(folder)  # fmt: skip
+    assert {
+        "task.json",
+        "video.mp4",
+        "picture.png",
+        "human_motion.npz",
+        "robot_motion.npz",
+        "rehearsal.npz",
+        "report.json",
+    } <= files(folder)
     np.testing.assert_array_equal(cli.read_image(folder.path / "picture.png"), np.full((16, 16, 3), (200, 0, 9)))
 
 

@@ -102,19 +102,28 @@ class Track(Configurable):
 
 
 CONVERSIONS = {
-    "generate": (lambda g: g, lambda r, o: (setattr(r, "video", video_to_message(o.video)),
-                                            setattr(r, "plan_json", plan_to_message(o.plan)),
-                                            setattr(r, "others", [video_to_message(v) for v in o.others]),
-                                            setattr(r, "picture", image_to_message(o.image)),
-                                            setattr(r, "truth", human_to_message(o.truth)))),
+    "generate": (
+        lambda g: g,
+        lambda r, o: (
+            setattr(r, "video", video_to_message(o.video)),
+            setattr(r, "plan_json", plan_to_message(o.plan)),
+            setattr(r, "others", [video_to_message(v) for v in o.others]),
+            setattr(r, "picture", image_to_message(o.image)),
+            setattr(r, "truth", human_to_message(o.truth)),
+        ),
+    ),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
-    "rehearse": (lambda g: robot_from_message(g.motion),
-                 lambda r, o: (setattr(r, "motion", robot_to_message(o.motion)),
-                               setattr(r, "verdict", "signed"),
-                               setattr(r, "correction", floats(o.corrected and o.corrected.correction)))),
+    "rehearse": (
+        lambda g: robot_from_message(g.motion),
+        lambda r, o: (
+            setattr(r, "motion", robot_to_message(o.motion)),
+            setattr(r, "verdict", "signed"),
+            setattr(r, "correction", floats(o.corrected and o.corrected.correction)),
+        ),
+    ),
     "track": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
-}  # fmt: skip
+}
 BASES = {GenerateVideo: 200, EstimateMotion: 300, RetargetMotion: 400, TrackMotion: 500}
 BACKENDS = {
     "generate": Generate,
@@ -134,10 +143,17 @@ def stage(name):
     node, action, kind = STAGES[name]
     to_input, fill = CONVERSIONS[name]
     return lambda **options: StageNode(
-        node, stage=name, backend="fake", action_type=kind, action_name=action, error_base=BASES[kind],
-        to_input=to_input, fill=fill, **options,
+        node,
+        stage=name,
+        backend="fake",
+        action_type=kind,
+        action_name=action,
+        error_base=BASES[kind],
+        to_input=to_input,
+        fill=fill,
+        **options,
         **({"to_options": lambda goal: goal_options(name, goal)} if kind is TrackMotion else {}),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -176,9 +192,14 @@ def test_whole_task_and_failures(graph):
         result = caller.result(task("wave"))
         assert (result.error_code, result.error_msg, result.failed_stage) == (0, "", "")
         assert files(result.run_folder) == {
-            "task.json", "video.mp4", "ground_truth.npz", "human_motion.npz", "robot_motion.npz", "rehearsal.npz",
+            "task.json",
+            "video.mp4",
+            "ground_truth.npz",
+            "human_motion.npz",
+            "robot_motion.npz",
+            "rehearsal.npz",
             "report.json",
-        }  # fmt: skip
+        }
         metrics = json.loads(result.metrics_json)
         assert metrics["generate"] == {"frames": T}
         assert metrics["retarget"] == {"error": 0.2}
