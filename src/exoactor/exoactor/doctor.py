@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exoactor_core.errors import ExoActorError
+from exoactor_core.errors import ExoActorError, reason
 from exoactor_core.processes import interrupt_afterwards
 from exoactor_core.stages import Stage, backend_class, backend_names
 
@@ -55,8 +55,7 @@ def _check(name: str, probe: Callable[[], str], cure: str, needed: bool = False)
     except ExoActorError as error:
         return Check(name, False, needed, str(error))
     except Exception as error:  # whatever a broken installation raises is what the user must be told
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Check(name, False, needed, f"{reason}: {cure}")
+        return Check(name, False, needed, f"{reason(error)}: {cure}")
 
 
 def _python() -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, reason
 from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Estimate, Generation, Tracking
@@ -45,7 +45,7 @@ class RunFolder:
                 except FileExistsError:
                     continue
         except OSError as error:
-            raise BadInput(f"Cannot make a run folder in {root}: {error.strerror or error}.") from None
+            raise BadInput(f"Cannot make a run folder in {root}: {reason(error)}.") from None
         raise BadInput(f"Cannot make a run folder in {root}: too many were made within one second.")
 
     def save_task(self, task: dict[str, Any]) -> None:

@@ -116,6 +116,15 @@ def error_of(code: int, message: str) -> ExoActorError:
     return CAUSES.get(code % 100, Internal)(message)
 
 
+def reason(error: BaseException) -> str:
+    """Why something failed, in one line without its full stop; the error's type where it has no text.
+
+    ``strerror`` is what `OSError` and PyAV's errors call the text without the number.
+    """
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(" .:")
+
+
 @overload
 def user_error(error: ExoActorError | OSError) -> ExoActorError: ...
 @overload
@@ -129,6 +138,5 @@ def user_error(error: BaseException) -> ExoActorError | None:
         return error
     if not isinstance(error, OSError):
         return None
-    reason = error.strerror or str(error) or type(error).__name__
     kind = Missing if isinstance(error, ConnectionError | TimeoutError) else BadInput
-    return kind(f"{error.filename}: {reason}." if error.filename else f"{reason}.")
+    return kind(f"{error.filename}: {reason(error)}." if error.filename else f"{reason(error)}.")

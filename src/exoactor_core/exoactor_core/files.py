@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from exoactor_core.errors import BadInput, user_error
+from exoactor_core.errors import BadInput, reason, user_error
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
-        raise BadInput(f"Cannot write {path}: {error.strerror or error}.") from None
+        raise BadInput(f"Cannot write {path}: {reason(error)}.") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -184,7 +184,7 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
             raise BadInput(f"{path} is larger than {MAX_TEXT >> 20} MiB: cut it.")
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
+        raise BadInput(f"Cannot read {path}: {reason(error)}.") from None
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return data.decode("utf-16"), ()
@@ -207,7 +207,7 @@ def load_json(path: str | Path) -> dict[str, Any]:
     try:
         return json_object(Path(path).read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
+        raise BadInput(f"Cannot read {path}: {reason(error)}.") from None
 
 
 def json_object(text: str, name: str) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def read_npz(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     except BadInput:
         raise
     except Exception as error:  # a damaged file raises all kinds: of zipfile, zlib, ast and numpy
-        raise BadInput(f"{path} is not a readable npz file: {str(error).splitlines()[0] or 'damaged'}.") from None
+        raise BadInput(f"{path} is not a readable npz file: {reason(error)}.") from None
     return data, tuple(objects)
 
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 
-from exoactor_core.errors import BadInput, Missing
+from exoactor_core.errors import BadInput, Missing, reason
 from exoactor_core.optional import optional_import
 
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
@@ -44,7 +44,7 @@ def read_pickle(path: str | Path) -> Any:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
+        raise BadInput(f"Cannot read {path}: {reason(error)}.") from None
     try:
         return load_plain(io.BytesIO(_decompressed(data)))
     except pickle.UnpicklingError as error:

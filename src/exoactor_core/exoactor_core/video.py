@@ -20,7 +20,7 @@ import av
 import numpy as np
 from av.sidedata.sidedata import SideData
 
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, reason
 from exoactor_core.files import save_bytes
 
 MAX_FPS = 480.0
@@ -71,8 +71,9 @@ class Video:
                 width, height = _upright_size(first, stream)
                 notes = (_MIRRORED,) if _orientation(first)[0] else ()
         except (av.FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BadInput(f"{name} cannot be read as a video ({reason}): it is none, or its end is missing.") from None
+            raise BadInput(
+                f"{name} cannot be read as a video ({reason(error)}): it is none, or its end is missing."
+            ) from None
         if not 0 < fps <= MAX_FPS:
             raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")
         return cls(data, fps, width, height, _read_intrinsics(metadata, width, height), notes)
@@ -88,7 +89,7 @@ class Video:
                 )
             data = Path(path).read_bytes()
         except OSError as error:
-            raise BadInput(f"Cannot read the video {path}: {error.strerror or error}.") from None
+            raise BadInput(f"Cannot read the video {path}: {reason(error)}.") from None
         return cls.from_bytes(data, name=str(path))
 
     @classmethod
@@ -153,7 +154,7 @@ class Video:
                 if held is not None:
                     yield _upright(held, stream)
         except av.FFmpegError as error:
-            raise BadInput(f"The video is damaged after frame {count}: {error.strerror}.") from None
+            raise BadInput(f"The video is damaged after frame {count}: {reason(error)}.") from None
         if not count:
             raise BadInput("The video holds no frames.")
         there, stated = self._length
@@ -173,7 +174,7 @@ class Video:
             with av.open(io.BytesIO(self.data), mode="r") as container:
                 packets = [p for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard]
         except av.FFmpegError as error:
-            raise BadInput(f"The video is damaged: {error.strerror}.") from None
+            raise BadInput(f"The video is damaged: {reason(error)}.") from None
         times = [float(p.pts * p.time_base) for p in packets if p.pts is not None and p.time_base is not None]
         return np.sort(times) if times and len(times) == len(packets) else None
 

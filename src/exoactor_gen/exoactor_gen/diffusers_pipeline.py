@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed
+from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed, reason
 from exoactor_core.hub import hub_is_there
 from exoactor_core.optional import missing_extra
 from exoactor_gen.http_client import Tick
@@ -96,7 +96,7 @@ class Pipeline:
             self.device = torch.device(name)
             torch.zeros(1, device=self.device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise Missing(f"The device '{name}' cannot be used: {_first_line(error)}.") from None
+            raise Missing(f"The device '{name}' cannot be used: {reason(error)}.") from None
         on_cpu = self.device.type == "cpu"
         if on_cpu and offload != "none":
             raise BadInput(f"The option offload={offload} moves parts to a GPU, but the device is the CPU: leave it.")
@@ -216,12 +216,12 @@ class Pipeline:
         except ExoActorError:
             raise
         except ImportError as error:
-            raise Missing(f"The pipeline {self.model} needs a library: {_first_line(error)}.") from None
+            raise Missing(f"The pipeline {self.model} needs a library: {reason(error)}.") from None
         except Exception as error:
             if out_of_memory(error):
                 raise self.too_large("be loaded") from None
             raise BadInput(
-                f"The pipeline {self.model} cannot be loaded as {self.kind.__name__}: {_first_line(error)}."
+                f"The pipeline {self.model} cannot be loaded as {self.kind.__name__}: {reason(error)}."
             ) from None
 
     def _fetched(self, get: Callable[..., _Result]) -> _Result:
@@ -252,7 +252,7 @@ class Pipeline:
             ) from None
         except (OSError, HfHubHTTPError.__base__) as error:  # the latter is the HTTP library's own
             if not self._of_hub:
-                raise Missing(f"The pipeline in {self.model} is not complete: {_first_line(error)}.") from None
+                raise Missing(f"The pipeline in {self.model} is not complete: {reason(error)}.") from None
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 raise BadInput(
                     f"The repository {self.model} holds no pipeline of diffusers: take the one that its authors made "
@@ -333,10 +333,10 @@ class Pipeline:
                 error.__traceback__ = None  # it holds what fills the memory
                 raise self.too_large("run", smaller) from None
             if isinstance(error, ImportError):
-                raise Missing(f"The pipeline {self.model} needs a library: {_first_line(error)}.") from None
+                raise Missing(f"The pipeline {self.model} needs a library: {reason(error)}.") from None
             if isinstance(error, ValueError | TypeError | RuntimeError | IndexError):
                 raise BadInput(
-                    f"The pipeline {self.kind.__name__} of {self.model} does not take this: {_first_line(error)}."
+                    f"The pipeline {self.kind.__name__} of {self.model} does not take this: {reason(error)}."
                 ) from None
             raise
         finally:
@@ -419,8 +419,3 @@ def _layers(pipe: Any, torch: Any) -> list[Any]:
     models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
     lists = (module for model in models for module in model.modules() if isinstance(module, torch.nn.ModuleList))
     return [layer for members in lists for layer in members if layer is not None]  # some lists have gaps
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:300].rstrip(". :")

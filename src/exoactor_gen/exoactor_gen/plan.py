@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, reason
 from exoactor_core.validation import validated
 
 Side = Literal["left", "right", "both"]
@@ -127,7 +127,7 @@ class Plan(Draft):
         try:
             text = Path(path).read_bytes()
         except OSError as error:
-            raise BadInput(f"Cannot read the plan {path}: {error.strerror or error}.") from None
+            raise BadInput(f"Cannot read the plan {path}: {reason(error)}.") from None
         return cls.read(text, str(path))
 
 

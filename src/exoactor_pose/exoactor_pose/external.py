@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from annotated_types import Interval, Unit
 
-from exoactor_core.errors import BadInput, Missing, ServiceFailed
+from exoactor_core.errors import BadInput, Missing, ServiceFailed, reason
 from exoactor_core.options import BaseOptions
 from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
@@ -105,7 +105,7 @@ class ExternalEstimator(Estimator):
         try:
             output.mkdir(parents=True)
         except OSError as error:
-            raise BadInput(f"Cannot write {output}: {error.strerror or error}.") from None
+            raise BadInput(f"Cannot write {output}: {reason(error)}.") from None
         video.save(clip)
         values = {"video": str(clip), "output": str(output), "name": name}
         folder = Path(self.options.folder).expanduser() if self.options.folder else output
@@ -142,7 +142,7 @@ def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: flo
         except FileNotFoundError:
             raise Missing(f"The external estimator's command '{command[0]}' is not found.") from None
         except OSError as error:
-            raise Missing(f"The external estimator '{command[0]}' cannot be run: {error.strerror or error}.") from None
+            raise Missing(f"The external estimator '{command[0]}' cannot be run: {reason(error)}.") from None
     try:
         while not _ended(process):
             elapsed = time.monotonic() - start

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Interval
 
-from exoactor_core.errors import BadInput, Missing
+from exoactor_core.errors import BadInput, Missing, reason
 from exoactor_core.hub import hub_is_there
 from exoactor_core.optional import missing_extra
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
@@ -116,7 +116,7 @@ class VitposeDetector:
             self._person.to(self._device).eval()
             self._pose.to(self._device).eval()
         except (RuntimeError, AssertionError) as error:
-            raise Missing(f"The device '{name}' cannot be used: {_first_line(error)}.") from None
+            raise Missing(f"The device '{name}' cannot be used: {reason(error)}.") from None
         labels = self._person.config.id2label
         self._labels = {int(k) for k, v in labels.items() if str(v).lower() == "person"}
         if not self._labels:
@@ -190,15 +190,11 @@ def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
             return load()
     except OSError as error:
         raise Missing(
-            f"The model {name} cannot be loaded ({_first_line(error)}): connect to the network once, or name a folder "
+            f"The model {name} cannot be loaded ({reason(error)}): connect to the network once, or name a folder "
             "that holds it (config.json, preprocessor_config.json, model.safetensors)."
         ) from None
     except (ValueError, TypeError, RuntimeError) as error:
-        raise BadInput(f"The model {name} is of another kind: {_first_line(error)}.") from None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).split(". ")[0].rstrip(" .:")
+        raise BadInput(f"The model {name} is of another kind: {reason(error)}.") from None
 
 
 class VitposeEstimator(VideoEstimator):

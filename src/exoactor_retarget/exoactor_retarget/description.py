@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, reason
 from exoactor_core.urdf import attribute, child
 from exoactor_description import touching_links
 
@@ -141,7 +141,7 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
         root = ET.parse(path).getroot()
         touching = touching_links(Path(path))
     except OSError as error:
-        raise BadInput(f"Cannot read the robot's description {path}: {error.strerror}.") from None
+        raise BadInput(f"Cannot read the robot's description {path}: {reason(error)}.") from None
     except ET.ParseError as error:
         raise BadInput(f"{path} is not a URDF: {error}.") from None
     joints = {attribute(child(joint, "child"), "link"): joint for joint in root.findall("joint")}

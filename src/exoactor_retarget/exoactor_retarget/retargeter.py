@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core import stages
 from exoactor_core.body import BodyModel
-from exoactor_core.errors import BadInput, Refused
+from exoactor_core.errors import BadInput, Refused, reason
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.options import BaseOptions
 from exoactor_core.stages import Progress, Retargeting, no_progress
@@ -62,7 +62,7 @@ class Retargeter(stages.Retargeter):
             self.model = Model(self.mapping, Path(mapping).parent if mapping else None)
             self.solver = Solver(self.mapping, self.model)
         except OSError as error:
-            raise BadInput(f"Cannot read the mapping {mapping}: {error.strerror or error}.") from None
+            raise BadInput(f"Cannot read the mapping {mapping}: {reason(error)}.") from None
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{mapping or 'g1.yaml'} is not a mapping of the retargeter: {error!r}.") from None
         self.body = BodyModel.load(self.options.body_model or None)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnxruntime
 
-from exoactor_core.errors import BadInput, Missing
+from exoactor_core.errors import BadInput, Missing, reason
 from exoactor_core.optional import optional_import
 
 Shape = tuple[int | str | None, ...]
@@ -53,7 +53,7 @@ class _Onnx:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a dozen unrelated exception types for a bad file
-            raise BadInput(f"The policy {path} is not an ONNX network that can be run: {_first_line(error)}") from None
+            raise BadInput(f"The policy {path} is not an ONNX network that can be run: {reason(error)}.") from None
         self.path = path
         self.inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
         self.outputs = {o.name: tuple(o.shape) for o in self._session.get_outputs()}
@@ -83,12 +83,8 @@ class _TorchScript:
         try:
             self._module = torch.jit.load(str(self.path), map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError) as error:
-            raise BadInput(f"The policy {self.path} is not TorchScript: {_first_line(error)}") from None
+            raise BadInput(f"The policy {self.path} is not TorchScript: {reason(error)}.") from None
 
     def run(self, observation: np.ndarray, **_: Any) -> list[np.ndarray]:
         with self._torch.inference_mode():
             return [self._module(self._torch.from_numpy(np.atleast_2d(observation))).numpy()]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

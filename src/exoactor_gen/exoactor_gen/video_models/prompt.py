@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, reason
 from exoactor_core.validation import validated
 from exoactor_gen.mannequin.language import START
 from exoactor_gen.plan import Plan
@@ -68,7 +68,7 @@ class Template(BaseModel):
         try:
             content = yaml.safe_load(path.read_text())
         except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"Cannot read the prompt template {path}: {getattr(error, 'strerror', error)}.") from None
+            raise BadInput(f"Cannot read the prompt template {path}: {reason(error)}.") from None
         except yaml.YAMLError as error:
             raise BadInput(f"The prompt template {path} is no YAML: {' '.join(str(error).split())}.") from None
         if not isinstance(content, dict):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, reason
 from exoactor_core.files import npy_header, read_npz
 from exoactor_core.optional import optional_import
 from exoactor_core.unpickle import is_compressed, load_plain, read_pickle
@@ -72,7 +72,7 @@ def _torch(path: Path) -> Any:
     except pickle.UnpicklingError:
         raise BadInput(f"{path} holds more than tensors, which is not read: it could run a program.") from None
     except Exception as error:  # a damaged file raises all kinds
-        raise BadInput(f"{path} is damaged: {str(error).splitlines()[0] if str(error) else 'unreadable'}.") from None
+        raise BadInput(f"{path} is damaged: {reason(error)}.") from None
 
 
 def _arrays(value: Any) -> Any:
