@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
 
 
 def true_runs(flags: np.ndarray) -> list[tuple[int, int]]:
@@ -14,3 +15,24 @@ def true_runs(flags: np.ndarray) -> list[tuple[int, int]]:
 def interpolate(times: np.ndarray, known_times: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Linear interpolation of (K, N) at ``known_times`` (K,) to ``times`` (T,): (T, N); the ends are held."""
     return np.stack([np.interp(times, known_times, column) for column in values.T], axis=1)
+
+
+def continuous_quaternions(quat: np.ndarray) -> np.ndarray:
+    """Quaternions (T, ..., 4) with their signs chosen so that neighbours in time lie on the same side."""
+    flips = np.where(np.sum(quat[1:] * quat[:-1], axis=-1, keepdims=True) < 0, -1.0, 1.0)
+    return np.concatenate([quat[:1], quat[1:] * np.cumprod(flips, axis=0)])
+
+
+def resample_poses(
+    pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float, new_fps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (T, 3), quaternions (T, 4) w, x, y, z and joints (T, J) at another frame rate, up to the last frame.
+
+    Positions and joints are interpolated linearly, orientations along great circles (slerp).
+    """
+    if fps == new_fps or len(pos) < 2:
+        return pos, quat, joints
+    old = np.arange(len(pos)) / fps
+    new = np.minimum(np.arange(int(old[-1] * new_fps + 1e-6) + 1) / new_fps, old[-1])
+    turned = Slerp(old, Rotation.from_quat(quat, scalar_first=True))(new).as_quat(scalar_first=True)
+    return interpolate(new, old, pos), continuous_quaternions(turned), interpolate(new, old, joints)

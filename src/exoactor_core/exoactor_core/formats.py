@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 import pinocchio as pin
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import interpolate
+from exoactor_core.arrays import continuous_quaternions, resample_poses
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_npz, read_text, save_bytes, save_npz
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -121,7 +121,7 @@ def z_up(motion: RobotMotion) -> RobotMotion:
     turn = Rotation.from_matrix([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     note = "The G1 stands along the file's y axis: y was taken as up, and the motion turned so that z is up."
     quat = (turn * rotation).as_quat(scalar_first=True)
-    quat *= np.cumprod(np.r_[1.0, np.where(np.sum(quat[1:] * quat[:-1], axis=1) < 0, -1.0, 1.0)])[:, None]
+    quat = continuous_quaternions(quat)
     return replace(motion, root_pos=turn.apply(motion.root_pos), root_quat_wxyz=quat, notes=(*motion.notes, note))
 
 
@@ -166,17 +166,12 @@ def save_robot(motion: RobotMotion, path: str | Path, format_: str = "") -> None
 
 def resample_robot(motion: RobotMotion, fps: float) -> RobotMotion:
     """Return the motion at another frame rate: positions linearly, orientations by slerp, contacts of the nearest."""
-    if motion.fps == fps or len(motion) == 1:
-        return RobotMotion(fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.contacts)
-    old = np.arange(len(motion)) / motion.fps
-    new = np.minimum(np.arange(int(np.floor(old[-1] * fps + 1e-6)) + 1) / fps, old[-1])
-    turn = Slerp(old, Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True))(new)
-    quat = turn.as_quat(scalar_first=True)
-    quat *= np.cumprod(np.r_[1.0, np.where(np.sum(quat[1:] * quat[:-1], axis=1) < 0, -1.0, 1.0)])[:, None]
-    nearest = np.rint(new * motion.fps).astype(int).clip(0, len(old) - 1)
-    contacts = None if motion.contacts is None else motion.contacts[nearest]
-    root_pos, joint_pos = (interpolate(new, old, values) for values in (motion.root_pos, motion.joint_pos))
-    return RobotMotion(fps, root_pos, quat, joint_pos, contacts)
+    poses = resample_poses(motion.root_pos, motion.root_quat_wxyz, motion.joint_pos, motion.fps, fps)
+    contacts = motion.contacts
+    if contacts is not None and len(poses[0]) != len(motion):
+        nearest = np.rint(np.arange(len(poses[0])) * motion.fps / fps).astype(int)
+        contacts = contacts[nearest.clip(0, len(motion) - 1)]
+    return RobotMotion(fps, *poses, contacts)
 
 
 # --- GMR --------------------------------------------------------------------------------------------------------------

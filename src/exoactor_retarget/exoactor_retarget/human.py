@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_retarget.model import SIDES
@@ -174,9 +175,7 @@ def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.n
 def turns_between(old: np.ndarray, new: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     """Interpolation of rotations (T, ..., 3, 3): cubic in quaternions, which are then normalised."""
     quat = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat().reshape(*matrices.shape[:-2], 4)
-    flips = np.where(np.sum(quat[1:] * quat[:-1], axis=-1, keepdims=True) < 0, -1.0, 1.0)
-    quat[1:] *= np.cumprod(flips, axis=0)
-    quat = smooth_between(old, new, quat)
+    quat = smooth_between(old, new, continuous_quaternions(quat))
     return Rotation.from_quat(quat.reshape(-1, 4)).as_matrix().reshape(*quat.shape[:-1], 3, 3)
 
 

@@ -13,6 +13,7 @@ from annotated_types import Interval, Unit
 from scipy.spatial.transform import Rotation
 
 from exoactor_core import stages
+from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Refused, reason
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -124,14 +125,8 @@ def robot_motion_of(state: State, targets: Targets, model: Model) -> RobotMotion
     return RobotMotion(
         fps=targets.fps,
         root_pos=state.root_pos,
-        root_quat_wxyz=_continuous_quaternions(Rotation.from_matrix(state.root_rot).as_quat(scalar_first=True)),
+        root_quat_wxyz=continuous_quaternions(Rotation.from_matrix(state.root_rot).as_quat(scalar_first=True)),
         joint_pos=state.joint_pos,
         contacts=targets.contact.astype(np.float64),
         joint_names=model.description.joint_names,
     )
-
-
-def _continuous_quaternions(quat: np.ndarray) -> np.ndarray:
-    """Choose signs so that neighbouring quaternions lie on the same side."""
-    flips = np.where(np.sum(quat[1:] * quat[:-1], axis=1) < 0, -1.0, 1.0)
-    return quat * np.cumprod(np.r_[1.0, flips])[:, None]

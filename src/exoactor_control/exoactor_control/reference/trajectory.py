@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.human_keypoints import Human
 from exoactor_control.reference.repair import (
@@ -20,7 +20,7 @@ from exoactor_control.reference.repair import (
     trim_outlier_ends,
 )
 from exoactor_control.rotations import from_roll_pitch_yaw
-from exoactor_core.arrays import interpolate
+from exoactor_core.arrays import interpolate, resample_poses
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
@@ -145,7 +145,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     for which, count in (("first", first), ("last", len(motion) - last)):
         if count:
             notes.append(f"The {which} {count} frames were dropped: they are torn off from the rest of the motion.")
-    pos, quat, joints = resample(pos, quat, joints, motion.fps)
+    pos, quat, joints = resample_poses(pos, quat, joints, motion.fps, POLICY_RATE)
     if len(pos) < _MIN_FRAMES:
         raise UnsafeMotion(
             f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}."
@@ -178,16 +178,6 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     )
     placed = replace(placed, object_contacts=motion.object_contacts, hands=_resample_hands(motion, times))
     return Reference(placed, (*notes, *done), person, float(times[0]), given, scene)
-
-
-def resample(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
-    """Interpolate to `POLICY_RATE`, linearly and along great circles."""
-    if fps == POLICY_RATE or len(pos) < 2:
-        return pos, quat, joints
-    t = np.arange(len(pos)) / fps
-    new = np.arange(int(t[-1] * POLICY_RATE + 1e-6) + 1) / POLICY_RATE
-    turned = Slerp(t, Rotation.from_quat(quat, scalar_first=True))(np.minimum(new, t[-1]))
-    return interpolate(new, t, pos), turned.as_quat(scalar_first=True), interpolate(new, t, joints)
 
 
 def lowered(motion: RobotMotion, share: float) -> RobotMotion:

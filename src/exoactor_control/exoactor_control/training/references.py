@@ -9,8 +9,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory, prepare, resample
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.training.environment import Episode
+from exoactor_core.arrays import resample_poses
 from exoactor_core.errors import ExoActorError, Missing, Refused
 from exoactor_core.files import save_bytes
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -167,7 +168,7 @@ class Library:
         first = 0 if rng.uniform() < 0.5 else int(rng.integers(0, max(len(motion) - 50, 1)))
         last = min(len(motion), first + int(rng.integers(100, 500)))
         pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
-        pos, quat, joints = resample(pos, quat, joints, POLICY_RATE * rng.uniform(0.7, 1.2))
+        pos, quat, joints = resample_poses(pos, quat, joints, POLICY_RATE * rng.uniform(0.7, 1.2), POLICY_RATE)
         joints = joints.copy()
         n = len(joints)
         if rng.uniform() < 0.3:
