@@ -135,7 +135,7 @@ def test_bad_options():
     with pytest.raises(Missing):
         Rehearsal(policy="nowhere.onnx")
     for timestep in (0.0, 0.005, 0.0015):
-        with pytest.raises(BadInput, match="time ?step"):
+        with pytest.raises(BadInput, match=r"time ?step"):
             Rehearsal(timestep=timestep)
 
 
