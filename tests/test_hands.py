@@ -6,10 +6,10 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.human_keypoints import hand_openness
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.dex3 import HAND_LIMITS, hand_targets
 from exoactor_core.motion import HumanMotion
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.hands import HandFinder, hand_pose
-from exoactor_unitree.dex3 import HAND_LIMITS, hand_targets
 
 FPS = 30.0
 FIST = np.array([1.5, 1.6, 1.0])

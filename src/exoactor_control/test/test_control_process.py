@@ -19,7 +19,7 @@ pytest.importorskip("exoactor_unitree.sdk")
 from exoactor_control.controller.state_machine import State
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.reference.trajectory import prepare
-from exoactor_unitree.dex3 import hand_targets
+from exoactor_core.dex3 import hand_targets
 from exoactor_unitree.joystick import Button
 
 DOMAIN = 100 + os.getpid() % 50

@@ -10,6 +10,7 @@ from control_helpers import linear_onnx
 from exoactor_control.policy.policy import Policy
 from exoactor_control.rehearsal import verdict
 from exoactor_control.rehearsal.verdict import Verdicts
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import Refused
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion
 from exoactor_core.robot import standing_motion
@@ -28,6 +29,9 @@ def moved(motion):
     return replace(motion, joint_pos=joints)
 
 
+GRASP = Contact(body="left_hand", object="cup", kind="grasp", start=0.0, end=1.0)
+
+
 def test_it_holds_for_the_motion_as_messages_carry_it():
     verdicts = Verdicts(KEY, None)
     given = verdicts.give(MOTION, HUMAN)
@@ -39,10 +43,12 @@ def test_it_holds_for_the_motion_as_messages_carry_it():
     [
         (moved(MOTION), None),
         (replace(MOTION, correction=np.zeros((len(MOTION), CORRECTION_WIDTH))), None),
+        (replace(MOTION, hands=np.zeros((len(MOTION), 2))), None),
+        (replace(MOTION, object_contacts=(GRASP,)), None),
         (replace(MOTION, fps=60.0), None),
         (MOTION, HUMAN),
     ],
-    ids=["another motion", "a correction added", "another speed", "a person added"],
+    ids=["another motion", "a correction added", "hands closed", "a contact added", "another speed", "a person added"],
 )
 def test_it_holds_for_nothing_else(motion, human):
     verdicts = Verdicts(KEY, None)

@@ -14,10 +14,13 @@ import mujoco
 import numpy as np
 import pinocchio as pin
 
+from exoactor_core.dex3 import FINGER_JOINTS, HAND_EFFORTS, HAND_KD, HAND_KP
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.scene import Scene
+from exoactor_core.scene_mjcf import OBJECT_BIT, add_objects
 from exoactor_core.urdf import attribute, child
-from exoactor_description import touching_links, urdf_path
+from exoactor_description import Hands, description, touching_links, urdf_path
 
 __all__ = [
     "ARMATURE",
@@ -26,6 +29,7 @@ __all__ = [
     "HAND_POINT",
     "JOINT_LIMITS",
     "KEY_BODIES",
+    "OBJECT_PREFIX",
     "SENSORS",
     "SOLE_NAMES",
     "STANDING",
@@ -66,7 +70,7 @@ HAND_POINT = (0.125, 0.0, 0.0)
 
 @lru_cache(maxsize=1)
 def _urdf() -> ET.Element:
-    return ET.parse(urdf_path()).getroot()
+    return description()
 
 
 def _limits(*keys: str) -> np.ndarray:
@@ -130,6 +134,9 @@ _FEET = ("left_ankle_roll_link", "right_ankle_roll_link")
 
 SOLE_NAMES: tuple[str, ...] = ("heel_left", "heel_right", "toe_left", "toe_right")
 """The four contact spheres of a foot, in the order of `sole_points`; left and right as seen from the foot."""
+
+OBJECT_PREFIX = "object/"
+"""Of the names of a scene's bodies, joints and geoms in a model with the robot."""
 
 # Contact bits: the floor meets bit 0, the robot meets itself on bit 1.
 _FLOOR_BIT, _SELF_BIT = 1, 2
@@ -275,9 +282,9 @@ STANDING_HEIGHT: float = _standing_height()
 # --- MuJoCo ---
 
 
-def _robot_spec(visuals: bool) -> mujoco.MjSpec:
+def _robot_spec(visuals: bool, hands: Hands) -> mujoco.MjSpec:
     """Read the URDF into MuJoCo: a free joint, shapes in groups, fixed links merged and kept as sites."""
-    robot = ET.fromstring(ET.tostring(_urdf()))
+    robot = description(hands)
     extension = ET.SubElement(robot, "mujoco")
     ET.SubElement(extension, "compiler", fusestatic="true", discardvisual="false" if visuals else "true")
     ET.SubElement(robot, "link", name="world")
@@ -286,6 +293,7 @@ def _robot_spec(visuals: bool) -> mujoco.MjSpec:
     ET.SubElement(joint, "child", link="pelvis")
     spec = mujoco.MjSpec.from_string(ET.tostring(robot, encoding="unicode"))
     spec.fuse_static()  # now, not in compile, which keeps those bodies that anything refers to
+    spec.compiler.fusestatic = False  # the fixed objects of a scene stay bodies
     for fixed in robot.iter("joint"):
         if fixed.get("type") == "fixed":
             _keep_as_site(spec, fixed)
@@ -306,7 +314,8 @@ def _keep_as_site(spec: mujoco.MjSpec, fixed: ET.Element) -> None:
     )
 
 
-def _set_contacts(spec: mujoco.MjSpec, self_collision: bool) -> None:
+def _set_contacts(spec: mujoco.MjSpec, self_collision: bool, objects: bool) -> None:
+    fingers = {joint.replace("_joint", "_link") for hand in FINGER_JOINTS for joint in hand}
     for geom in spec.geoms:
         if geom.contype == 0 and geom.conaffinity == 0:  # a visual
             geom.group = 1
@@ -322,9 +331,12 @@ def _set_contacts(spec: mujoco.MjSpec, self_collision: bool) -> None:
         # A foot meets the floor with its four spheres alone, and other bodies with the rest.
         geom.contype = 0
         geom.conaffinity = _FLOOR_BIT if sole or not foot else 0
-        if self_collision and not sole:
+        finger = geom.parent.name in fingers
+        if self_collision and not sole and not finger:
             geom.contype = _SELF_BIT
             geom.conaffinity |= _SELF_BIT
+        if objects:
+            geom.conaffinity |= OBJECT_BIT
 
 
 def _exclude_touching(spec: mujoco.MjSpec) -> None:
@@ -336,7 +348,13 @@ def _exclude_touching(spec: mujoco.MjSpec) -> None:
 
 
 def mujoco_spec(
-    timestep: float = 0.002, floor: bool = True, *, self_collision: bool = False, visuals: bool = True
+    timestep: float = 0.002,
+    floor: bool = True,
+    *,
+    self_collision: bool = False,
+    visuals: bool = True,
+    hands: Hands = "fists",
+    scene: Scene | None = None,
 ) -> mujoco.MjSpec:
     """G1 for MuJoCo: ``qpos`` is position, quaternion w, x, y, z, 29 joints; ``ctrl`` is the 29 joint torques, N m.
 
@@ -354,11 +372,23 @@ def mujoco_spec(
         Let the robot's links collide with each other, except the pairs that the SRDF names.
     visuals
         Keep the shapes that only show (costs a little time a step).
+    hands
+        With "dex3", ``qpos`` has the joints of each hand after those of its arm, and 14 position servos with the gains
+        that the project sends (`exoactor_core.dex3.FINGER_JOINTS`) follow the 29 motors. Fingers meet floor and
+        objects, not the robot itself.
+    scene
+        Objects beside the robot, their bodies and joints named `OBJECT_PREFIX` and their id. Their contacts have
+        elliptic friction cones, so that what is held does not creep.
+
+    Raises
+    ------
+    BadInput
+        A mesh of the scene is missing, cannot be read, or is open.
     """
-    spec = _robot_spec(visuals)
+    spec = _robot_spec(visuals, hands)
     spec.modelname = "g1"
     spec.option.timestep = timestep
-    _set_contacts(spec, self_collision)
+    _set_contacts(spec, self_collision, scene is not None)
     if self_collision:
         _exclude_touching(spec)
     for i, name in enumerate(JOINT_NAMES):
@@ -371,6 +401,8 @@ def mujoco_spec(
         motor.set_to_motor()
         motor.ctrllimited = True
         motor.ctrlrange = [-effort, effort]
+    if hands == "dex3":
+        _add_finger_servos(spec)
     kinds = (mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_ACCELEROMETER)
     for site, names in SENSORS.items():
         for kind, name in zip(kinds, names, strict=True):
@@ -388,15 +420,40 @@ def mujoco_spec(
         spec.worldbody.add_light(
             name="sun", pos=[0, 0, 4], dir=[0.3, 0.2, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
         )
-    spec.add_key(name="standing", qpos=[0, 0, STANDING_HEIGHT, 1, 0, 0, 0, *STANDING])
+    standing = dict(zip(JOINT_NAMES, STANDING, strict=True))
+    joints = [standing.get(joint.name, 0.0) for joint in spec.joints[1:]]  # after the free joint
+    spec.add_key(name="standing", qpos=[0, 0, STANDING_HEIGHT, 1, 0, 0, 0, *joints])
+    if scene is not None:
+        add_objects(spec, scene, OBJECT_PREFIX)
+        spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+        spec.option.impratio = 10.0
+        spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP  # objects at rest cost nothing until they are met
     return spec
 
 
+def _add_finger_servos(spec: mujoco.MjSpec) -> None:
+    for hand, efforts in zip(FINGER_JOINTS, HAND_EFFORTS, strict=True):
+        for name, effort in zip(hand, efforts, strict=True):
+            spec.joint(name).damping[0] = HAND_KD  # which MuJoCo integrates implicitly: the links are light
+            servo = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+            servo.set_to_position(kp=HAND_KP)
+            servo.forcelimited = True
+            servo.forcerange = [-effort, effort]
+
+
 def mujoco_model(
-    timestep: float = 0.002, floor: bool = True, *, self_collision: bool = False, visuals: bool = True
+    timestep: float = 0.002,
+    floor: bool = True,
+    *,
+    self_collision: bool = False,
+    visuals: bool = True,
+    hands: Hands = "fists",
+    scene: Scene | None = None,
 ) -> mujoco.MjModel:
     """Compile `mujoco_spec` with the same arguments."""
-    return mujoco_spec(timestep, floor, self_collision=self_collision, visuals=visuals).compile()
+    return mujoco_spec(
+        timestep, floor, self_collision=self_collision, visuals=visuals, hands=hands, scene=scene
+    ).compile()
 
 
 def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.ndarray) -> None:

@@ -321,3 +321,47 @@ def everyday(
 def joined(things: Sequence[SceneObject]) -> Scene:
     """A scene of objects; raises `BadInput` where two have the same id."""
     return validated(Scene, {"objects": tuple(things)}, "The scene")
+
+
+def perturbed(
+    scene: Scene,
+    rng: np.random.Generator,
+    distance: float = 0.02,
+    angle: float = math.radians(5.0),
+    mass: float = 0.2,
+    friction: tuple[float, float] = (0.5, 1.2),
+) -> Scene:
+    """A scene as it might really be: what moves stands elsewhere on its ground, and all of it is otherwise.
+
+    Parameters
+    ----------
+    scene
+        As it is believed to be.
+    rng
+        What is drawn from, evenly.
+    distance, angle
+        m and rad, the greatest, of movable objects.
+    mass
+        Greatest share by which the masses differ.
+    friction
+        Range of the coefficients of all objects.
+    """
+    return joined([_perturbed(thing, rng, distance, angle, mass, friction) for thing in scene.objects])
+
+
+def _perturbed(
+    thing: SceneObject,
+    rng: np.random.Generator,
+    distance: float,
+    angle: float,
+    mass: float,
+    friction: tuple[float, float],
+) -> SceneObject:
+    far, towards, turn = distance * math.sqrt(rng.random()), rng.uniform(-math.pi, math.pi), rng.uniform(-angle, angle)
+    heavier, slippery = 1.0 + rng.uniform(-mass, mass), rng.uniform(*friction)
+    otherwise = thing.model_copy(update={"mass": thing.mass * heavier, "friction": slippery})
+    if not thing.movable:
+        return otherwise
+    pos = thing.pos + far * np.array([math.cos(towards), math.sin(towards), 0.0])
+    quat = (Rotation.from_euler("z", turn) * thing.rotation).as_quat(scalar_first=True)
+    return otherwise.at(np.r_[pos, quat])

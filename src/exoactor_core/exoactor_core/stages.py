@@ -21,7 +21,7 @@ from __future__ import annotations
 import inspect
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal, overload
@@ -34,7 +34,7 @@ from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import Configurable
 from exoactor_core.scene import Scene
-from exoactor_core.task_checks import Check
+from exoactor_core.task_checks import Check, Rollout
 from exoactor_core.video import Video
 
 Progress = Callable[[float, str], None]
@@ -182,6 +182,8 @@ class Tracking:
     given."""
     verdict: str = ""
     """The rehearsal node's, that this motion is fit for the robot, signed; empty: it is not, or it was no rehearsal."""
+    rollout: Rollout | None = None
+    """What became of the objects, from the motion's first frame until the robot stands again; None: there are none."""
 
     def require_success(self) -> None:
         """Raise `TrackingFailed`, with this as its output, where the robot fell or strayed from the motion."""
@@ -249,9 +251,19 @@ class Tracker(Backend, ABC):
 
     @abstractmethod
     def __call__(
-        self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
+        self,
+        motion: RobotMotion,
+        progress: Progress = no_progress,
+        human: HumanMotion | None = None,
+        *,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
     ) -> Tracking:
-        """Track the motion; ``human`` is the person's motion that it came from, for policies that follow people."""
+        """Track the motion.
+
+        ``human`` is the person's motion that it came from, for policies that follow people; ``scene`` the objects that
+        are there, and ``checks`` what is to become of them.
+        """
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
         """Find a reference correction with which a failing motion succeeds (`Tracking.corrected`)."""

@@ -1,14 +1,33 @@
-"""The Unitree G1 as one URDF of primitive shapes."""
+"""The Unitree G1 of primitive shapes, as a URDF: with rubber hands, or with Dex3-1 hands in their place."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Literal
+
+Hands = Literal["fists", "dex3"]
+"""Rubber hands, which have no motors, or Dex3-1."""
+
+_URDF = Path(__file__).resolve().parent / "urdf"
 
 
 def urdf_path() -> Path:
-    """Path of the G1's URDF, which pinocchio, MuJoCo, RViz and browsers read alike."""
-    return Path(__file__).resolve().parent / "urdf" / "g1.urdf"
+    """Path of the URDF of the G1 with rubber hands, which pinocchio, MuJoCo, RViz and browsers read alike."""
+    return _URDF / "g1.urdf"
+
+
+def description(hands: Hands = "fists") -> ET.Element:
+    """The URDF of the G1 with the hands of that kind."""
+    robot = ET.parse(urdf_path()).getroot()
+    if hands == "dex3":
+        rubber = {f"{side}_rubber_hand" for side in ("left", "right")}
+        for element in [*robot.iter("link"), *robot.iter("joint")]:
+            child = element.find("child")
+            if element.get("name") in rubber or (child is not None and child.get("link") in rubber):
+                robot.remove(element)
+        robot.extend(ET.parse(_URDF / "dex3.urdf").getroot())
+    return robot
 
 
 def touching_links(urdf: Path) -> frozenset[frozenset[str]]:

@@ -10,11 +10,12 @@ import pinocchio as pin
 import pytest
 from scipy.spatial import cKDTree
 
-from exoactor_description import touching_links, urdf_path
+from exoactor_description import description, touching_links, urdf_path
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).parents[4] / "shared" / "data")) / "robot"
 UNITREE_URDF = DATA / "g1_29dof_rev_1_0.urdf"
 UNITREE_MJCF = DATA / "g1_29dof.xml"
+UNITREE_HANDS = DATA / "g1_29dof_with_hand_rev_1_0.urdf"
 
 SURFACES = DATA / "g1_surface_points.npz"
 
@@ -201,3 +202,69 @@ def test_pairs_that_touch_are_links_and_have_reasons():
             pair.get(f"link{k}").replace("left", "\0").replace("right", "left").replace("\0", "right") for k in (1, 2)
         }
         assert other in touching_links(urdf_path())
+
+
+# --- Dex3 hands ---
+
+
+def facts(robot):
+    """Of every joint and link by name: all numbers but those of shapes."""
+    found = {}
+    for element in [*robot.iter("joint"), *robot.iter("link")]:
+        tags = ("origin", "axis", "limit", "parent", "child") if element.tag == "joint" else ()
+        parts = [element.find(tag) for tag in tags]
+        if element.tag == "link" and (inertial := element.find("inertial")) is not None:
+            parts = [inertial.find(tag) for tag in ("origin", "mass", "inertia")]
+        values = {}
+        for part in parts:
+            for key, value in {} if part is None else part.items():
+                if part.tag == "axis" and element.get("type") == "fixed":
+                    continue
+                values[part.tag, key] = value if part.tag in ("parent", "child") else np.array(value.split(), float)
+        values.pop(("origin", "rpy"), None)
+        found[element.tag, element.get("name")] = values
+    return found
+
+
+@needs_unitree
+def test_dex3_hands_are_unitrees_but_for_their_shapes():
+    ours, theirs = facts(description("dex3")), facts(ET.parse(UNITREE_HANDS).getroot())
+    hands = [key for key in theirs if "_hand_" in key[1]]
+    assert len(hands) == 2 * 2 * 8
+    assert [key for key in ours if "_hand_" in key[1]]
+    for key in hands:
+        assert ours[key].keys() == theirs[key].keys(), key
+        for what, value in theirs[key].items():
+            if isinstance(value, str):
+                assert ours[key][what] == value
+            else:
+                np.testing.assert_allclose(ours[key][what], value, rtol=1e-6, atol=1e-10, err_msg=str((key, what)))
+
+
+def test_dex3_hands_replace_the_rubber_hands():
+    names = {link.get("name") for link in description("dex3").iter("link")}
+    assert not any("rubber" in name for name in names)
+    fists = {link.get("name") for link in description().iter("link")}
+    assert len(fists - names) == 2
+    assert len(names - fists) == 16
+    assert all(joint.find("child").get("link") in names for joint in description("dex3").iter("joint"))
+
+
+@needs_surfaces
+def test_dex3_shapes_are_near_unitrees_surfaces():
+    """A capsule a link: half of a link's points are within 4 mm of it, 95% stand out by at most 5 mm."""
+    with np.load(SURFACES) as points:
+        for link in description("dex3").iter("link"):
+            name = link.get("name")
+            if "_hand_" not in name or "palm" in name:
+                continue
+            out = outside(*capsules_of(link), points[f"hand/{name}"].astype(float))
+            assert np.quantile(out, 0.95) < 0.005, name
+            assert abs(np.median(out)) < 0.004, name
+        for side in ("left", "right"):
+            (palm,) = (e for e in description("dex3").iter("link") if e.get("name") == f"{side}_hand_palm_link")
+            collision = palm.find("collision")
+            middle = np.array(collision.find("origin").get("xyz").split(), float)
+            half = np.array(collision.find("geometry/box").get("size").split(), float) / 2
+            beyond = np.abs(points[f"hand/{side}_hand_palm_link"] - middle) - half
+            assert np.quantile(beyond.max(axis=1), 0.95) < 0.003

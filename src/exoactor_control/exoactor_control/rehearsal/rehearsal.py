@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import mujoco
 import numpy as np
@@ -16,19 +16,33 @@ from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import final_error, judged, odometry_error
 from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
+from exoactor_control.reference.trajectory import (
+    POLICY_RATE,
+    Reference,
+    lowered,
+    only_lowers,
+    prepare,
+    sampled_correction,
+)
 from exoactor_control.rehearsal.gate import Load, farthest, judge
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, mujoco_model, sole_points
+from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, sole_points
 from exoactor_core.robot_state import MotorCommand, RobotState
-from exoactor_core.stages import Progress, Tracker, Tracking, no_progress
+from exoactor_core.scene import Scene, perturbed
+from exoactor_core.scene_mjcf import check
+from exoactor_core.simulation import Simulation
+from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress
+from exoactor_core.task_checks import Check, Rollout, evaluate
+from exoactor_description import Hands
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _PUSH = 0.2  # s
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
+RISK = 0.2
+"""Share of the rehearsals with perturbed objects from which their failing is told before approval."""
 _CORRECTED = "The policy was commanded with a reference correction (see exoactor correct)."
 
 
@@ -44,6 +58,11 @@ class Disturbance:
     """N, horizontal force at the torso, in the world, for 0.2 s."""
     push_time: float = 1.0
     """s after the motion's first frame at which the push begins."""
+    scene: Scene | None = None
+    """The objects as they are; None: as they are believed to be."""
+
+
+_Rehearse = Callable[[RobotMotion, Progress], Tracking]
 
 
 class Rehearsal(Tracker):
@@ -66,6 +85,10 @@ class Rehearsal(Tracker):
         """Distance that the pelvis may get from its start before the motion is refused for the robot; 0: any."""
         correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0
         """Reference corrections that are tried for a motion that fails, minutes each; 0: none."""
+        hands: Hands = "fists"
+        """Of the simulated robot: dex3, or fists without motors."""
+        variations: Annotated[int, Interval(ge=0, le=100)] = 5
+        """Rehearsals of a task that succeeds with objects that stand elsewhere and are otherwise; 0: none."""
 
     options: Options
 
@@ -87,12 +110,15 @@ class Rehearsal(Tracker):
         human: HumanMotion | None = None,
         disturbance: Disturbance | None = None,
         start: np.ndarray | None = None,
+        *,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
     ) -> Tracking:
         """Track a motion; where it fails, and ``correction_tries`` asks for it, also with reference corrections.
 
         ``human`` is the person's motion that it came from, for policies that follow people.
         ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
-        stands already.
+        stands already. ``scene`` holds the objects around it, ``checks`` what is to become of them.
 
         Returns
         -------
@@ -107,8 +133,12 @@ class Rehearsal(Tracker):
             may), ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`),
             ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
             ``band`` (the robot hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A
-            fall is reported, not raised. Where a correction made a failing motion succeed, or its jumps had to be
-            lowered, that motion with its correction. A jump is lowered step by step to the highest that the robot does.
+            fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
+            its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with
+            objects that stand elsewhere and are otherwise, see `exoactor_core.scene.perturbed`, those that ``failed``,
+            and their ``reasons``) and ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction
+            made a failing motion succeed, or its jumps had to be lowered, that motion with its correction. A jump is
+            lowered step by step to the highest that the robot does.
 
         Raises
         ------
@@ -117,15 +147,48 @@ class Rehearsal(Tracker):
         RobotNotReady
             The robot cannot be made to stand up from ``start``.
         """
-        done = self._rehearse(motion, progress, human, disturbance, start)
-        if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
-            done = self._lowered(motion, done, progress, human, disturbance, start)
-        if done.metrics["success"] or not self.options.correction_tries or self.policy is None:
-            return done
-        again = self.correct(motion, self.options.correction_tries, progress, human, disturbance, start)
-        return again if again.metrics["success"] else done
+        physics = disturbance or Disturbance()
+        if scene is not None:
+            check(scene, area=self.options.area)
 
-    def _lowered(self, motion: RobotMotion, done: Tracking, *rest: Any) -> Tracking:
+        def rehearse(motion: RobotMotion, progress: Progress, physics: Disturbance = physics) -> Tracking:
+            return self._rehearse(motion, progress, human, physics, start, scene, checks)
+
+        done = rehearse(motion, progress)
+        if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
+            done = self._lowered(motion, done, progress, rehearse)
+        if not done.metrics["success"] and self.options.correction_tries and self.policy is not None:
+            again = self._correct(motion, self.options.correction_tries, progress, rehearse)
+            done = again if again.metrics["success"] else done
+        if scene is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
+            found = self._vary(done.corrected or motion, scene, physics, progress, rehearse)
+            done = replace(done, metrics=done.metrics | found)
+        return done
+
+    def _vary(
+        self, motion: RobotMotion, scene: Scene, physics: Disturbance, progress: Progress, rehearse: _Rehearse
+    ) -> Metrics:
+        """Rehearse a motion that succeeded with objects that are elsewhere and otherwise than believed."""
+        reasons = []
+        for k in range(self.options.variations):
+
+            def share(fraction: float, text: str, k: int = k) -> None:
+                progress(
+                    (k + fraction) / self.options.variations, f"{text} (variation {k + 1} of {self.options.variations})"
+                )
+
+            otherwise = perturbed(physics.scene or scene, np.random.default_rng(k))
+            metrics = rehearse(motion, share, replace(physics, scene=otherwise)).metrics
+            if metrics["refused"]:
+                reasons.append(metrics["refused"][0])
+        failed, count = len(reasons), self.options.variations
+        told = f"{failed} of {count} rehearsals with objects that are a little elsewhere failed: {(*reasons, '')[0]}"
+        return {
+            "perturbed": {"rehearsals": count, "failed": failed, "reasons": reasons},
+            "risk": told if reasons and failed >= RISK * count else "",
+        }
+
+    def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, rehearse: _Rehearse) -> Tracking:
         """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is how it was with them whole.
 
         A motion at which the robot fails with its jumps taken out, too, is left so: it falls from less high.
@@ -137,7 +200,7 @@ class Rehearsal(Tracker):
             if not correction.any():
                 return done
             less = replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
-            done = replace(self._rehearse(less, *rest), corrected=less)
+            done = replace(rehearse(less, progress), corrected=less)
             if done.metrics["commanded"]["success"]:
                 break
         return done
@@ -147,9 +210,6 @@ class Rehearsal(Tracker):
         motion: RobotMotion,
         tries: int = 3,
         progress: Progress = no_progress,
-        human: HumanMotion | None = None,
-        disturbance: Disturbance | None = None,
-        start: np.ndarray | None = None,
     ) -> Tracking:
         """Rehearse a motion with reference corrections until one makes it fit for the robot.
 
@@ -158,6 +218,13 @@ class Rehearsal(Tracker):
         Tracking
             Of the best; its ``corrected`` is the motion with the correction (`rehearsal.reference_correction`).
         """
+
+        def rehearse(motion: RobotMotion, progress: Progress) -> Tracking:
+            return self._rehearse(motion, progress, None, Disturbance(), None, None, ())
+
+        return self._correct(motion, tries, progress, rehearse)
+
+    def _correct(self, motion: RobotMotion, tries: int, progress: Progress, rehearse: _Rehearse) -> Tracking:
         from exoactor_control.rehearsal.reference_correction import find_correction
 
         best: Tracking | None = None
@@ -169,7 +236,7 @@ class Rehearsal(Tracker):
             corrected = find_correction(
                 motion, self.options.policy, self.options.policy_spec, seed=seed, progress=share
             )
-            done = self._rehearse(corrected, no_progress, human, disturbance, start)
+            done = rehearse(corrected, no_progress)
             if best is None or _quality(done) > _quality(best):
                 best = replace(done, corrected=corrected)
             if _quality(best) == (True, True):
@@ -181,10 +248,12 @@ class Rehearsal(Tracker):
         motion: RobotMotion,
         progress: Progress,
         human: HumanMotion | None,
-        disturbance: Disturbance | None,
+        physics: Disturbance,
         start: np.ndarray | None,
+        scene: Scene | None,
+        checks: Sequence[Check],
     ) -> Tracking:
-        reference = prepare(motion, human)
+        reference = prepare(motion, human, scene)
         prepared = reference.motion
         controller = Controller(
             self.policy,
@@ -195,7 +264,16 @@ class Rehearsal(Tracker):
         )
         band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
-        robot = SimulatedRobot(self.options.timestep, prepared, band or start is not None, disturbance, pose)
+        really = physics.scene or scene
+        robot = SimulatedRobot(
+            self.options.timestep,
+            prepared,
+            band or start is not None,
+            physics,
+            pose,
+            scene=really,
+            hands=self.options.hands,
+        )
 
         controller.step(robot.state(), robot.time)
         controller.stand()
@@ -206,6 +284,7 @@ class Rehearsal(Tracker):
         shifted = [] if controller.status.fault else controller.track(reference)
 
         frames: list[np.ndarray] = []
+        objects = _ObjectRecord(robot)
         estimates: list[np.ndarray] = []
         load = Load(controller.torque_limits)
         fault_time: float | None = None
@@ -222,6 +301,9 @@ class Rehearsal(Tracker):
                 frames.append(robot.pose)
                 estimates.append(controller.odometry.position)
             robot.load = load if in_motion else None
+            robot.close_hands(_closure(reference, index))
+            if frames:
+                objects.add()
             progress(status.progress, f"Rehearsing: {status.text}")
             return status.done or (fault_time is not None and robot.time - fault_time > _AFTER_FAULT)
 
@@ -244,7 +326,13 @@ class Rehearsal(Tracker):
             "from_present_pose": start is not None,
             "notes": [*reference.notes, *shifted, *([_CORRECTED] if corrected else []), *jumped],
         }
-        return Tracking(actual, metrics)
+        rollout = objects.rollout()
+        if rollout is not None and checks:
+            results = evaluate(checks, rollout)
+            metrics["task_success"] = metrics["success"] and all(result.passed for result in results)
+            metrics["checks"] = [result.data() for result in results]
+            metrics["refused"] += [f"The task fails. {result.sentence}" for result in results if not result.passed]
+        return Tracking(actual, metrics, rollout=rollout)
 
     def _run(
         self,
@@ -271,7 +359,41 @@ def _quality(tracking: Tracking) -> tuple[bool, bool]:
     return tracking.metrics["success"], not tracking.metrics["refused"]
 
 
-class SimulatedRobot:
+def _closure(reference: Reference, index: int | None) -> np.ndarray:
+    """(2,) how far the hands are closed in [0, 1] at a frame of the motion: by it, or as the person's; else open."""
+    closure = reference.motion.hands
+    if closure is None and reference.human is not None and reference.human.hands is not None:
+        closure = 1.0 - reference.human.hands
+    if closure is None:
+        return np.zeros(2)
+    return closure[-1 if index is None else min(max(index, 0), len(closure) - 1)]
+
+
+class _ObjectRecord:
+    """What becomes of the objects around a simulated robot."""
+
+    def __init__(self, robot: SimulatedRobot) -> None:
+        self._robot = robot
+        self._poses: list[np.ndarray] = []
+        self._forces: list[np.ndarray] = []
+        self._roots: list[np.ndarray] = []
+
+    def add(self) -> None:
+        """Take the present moment in."""
+        if self._robot.scene is not None:
+            self._poses.append(self._robot.object_poses)
+            self._forces.append(self._robot.contact_forces())
+            self._roots.append(self._robot.pose[:7])
+
+    def rollout(self) -> Rollout | None:
+        """All of it; None where there are no objects, or the motion never began."""
+        if self._robot.scene is None or not self._poses:
+            return None
+        recorded = (np.array(each) for each in (self._poses, self._roots, self._forces))
+        return Rollout(self._robot.scene, POLICY_RATE, *recorded)
+
+
+class SimulatedRobot(Simulation):
     """The robot in MuJoCo: sensors out, torques in.
 
     Starts where the motion does, standing upright on its feet with the joints at ``joint_pos`` (29,) rad.
@@ -284,15 +406,19 @@ class SimulatedRobot:
         with_band: bool,
         disturbance: Disturbance | None = None,
         joint_pos: np.ndarray = STANDING,
+        scene: Scene | None = None,
+        hands: Hands = "fists",
     ) -> None:
         disturbance = disturbance or Disturbance()
-        self.model = mujoco_model(timestep=timestep, self_collision=True, visuals=False)
-        self.data = mujoco.MjData(self.model)
+        super().__init__(timestep, hands, scene, self_collision=True)
         self.disturbance = disturbance
         self.pushed = False
         self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / _COMMAND_PERIOD) + 1)
-        self.model.body_mass *= 1.0 + disturbance.mass
-        self.model.body_inertia *= 1.0 + disturbance.mass
+        self._pelvis = self.model.body("pelvis").id
+        self._torso = self.model.body("torso_link").id
+        robot = self.model.body_rootid == self._pelvis
+        self.model.body_mass[robot] *= 1.0 + disturbance.mass
+        self.model.body_inertia[robot] *= 1.0 + disturbance.mass
         mujoco.mj_setConst(self.model, self.data)
         self.band = with_band
         self.load: Load | None = None
@@ -302,14 +428,12 @@ class SimulatedRobot:
         """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
         self.data.qpos[:3] = self.anchor[0]
         self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
-        self.data.qpos[7:] = joint_pos
+        self.joint_pos = joint_pos
         self.data.qpos[2] -= float(
-            sole_points(RobotMotion(POLICY_RATE, *np.split(self.data.qpos[None], [3, 7], 1)))[..., 2].min()
+            sole_points(RobotMotion(POLICY_RATE, *np.split(self.pose[None], [3, 7], 1)))[..., 2].min()
         )
         mujoco.mj_forward(self.model, self.data)
-        self._pelvis = self.model.body("pelvis").id
-        self._torso = self.model.body("torso_link").id
-        self._floor = self.model.geom("floor").id
+        self._limits = self.model.actuator_ctrlrange[self._motors].T
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
         self._imu = [self._slice(name) for name in SENSORS["imu_in_pelvis"]]
 
@@ -323,19 +447,9 @@ class SimulatedRobot:
         return float(self.data.time)
 
     @property
-    def joint_pos(self) -> np.ndarray:
-        """(29,) rad."""
-        return self.data.qpos[7:]
-
-    @property
-    def joint_vel(self) -> np.ndarray:
-        """(29,) rad/s."""
-        return self.data.qvel[6:]
-
-    @property
     def pose(self) -> np.ndarray:
         """(36,) the truth, for metrics alone: position, quaternion w, x, y, z, joints."""
-        return self.data.qpos.copy()
+        return np.r_[self.data.qpos[:7], self.joint_pos]
 
     def state(self) -> RobotState:
         """Return what LowState would say now."""
@@ -347,7 +461,7 @@ class SimulatedRobot:
             quat_wxyz=quat,
             ang_vel=gyro,
             accel=accel,
-            torque=self.data.ctrl.copy(),
+            torque=self.torque.copy(),
             tick=round(1e3 * self.time),
         )
 
@@ -360,20 +474,14 @@ class SimulatedRobot:
         """One physics step; the motors clip to their own limits."""
         if self.load is not None:
             self.load.add(torque, self.joint_vel)
-        self.data.ctrl[:] = np.clip(torque, *self.model.actuator_ctrlrange.T)
+        self.torque = np.clip(torque, *self._limits)
         self.data.xfrc_applied[self._pelvis] = self._band() if self.band else 0.0
         self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
         mujoco.mj_step(self.model, self.data)
         if self.load is not None:
-            self.load.press(self._self_contact_force(), self.model.opt.timestep)
-
-    def _self_contact_force(self) -> float:
-        """Greatest normal force, N, of a link on another."""
-        force, greatest = np.zeros(6), 0.0
-        for i in np.flatnonzero((self.data.contact.geom != self._floor).all(axis=1)):
-            mujoco.mj_contactForce(self.model, self.data, int(i), force)
-            greatest = max(greatest, float(force[0]))
-        return greatest
+            self.load.press(self.self_contact_force(), self.model.opt.timestep)
+        if self.scene is not None:
+            self.count_contacts()
 
     def _band(self) -> np.ndarray:
         """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""

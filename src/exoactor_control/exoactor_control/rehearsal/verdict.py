@@ -17,13 +17,14 @@ from dataclasses import asdict
 import numpy as np
 
 from exoactor_control.policy.policy import Policy
+from exoactor_core.contacts import contacts_json
 from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import HumanMotion, RobotMotion
 
 _SKEW = 5.0  # s by which the clocks of two computers may differ
 _ARRAYS = {
-    RobotMotion: ("root_pos", "root_quat_wxyz", "joint_pos", "contacts", "correction"),
+    RobotMotion: ("root_pos", "root_quat_wxyz", "joint_pos", "contacts", "correction", "hands"),
     HumanMotion: ("betas", *HumanMotion.frame_fields()),
 }
 
@@ -93,7 +94,7 @@ class Verdicts:
 
 
 def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
-    """Every number of a motion, as messages carry them (float32), with the arrays' shapes."""
+    """Every number of a motion, as messages carry them (float32), with the arrays' shapes, and its contacts."""
     if motion is None:
         return b"none;"
     parts = [f"{type(motion).__name__} {motion.fps!r};".encode()]
@@ -104,6 +105,8 @@ def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
             f"{name} {None if array is None else array.shape};".encode(),
             b"" if array is None else array.tobytes(),
         ]
+    if isinstance(motion, RobotMotion):
+        parts.append(contacts_json(motion.object_contacts).encode())
     return b"".join(parts)
 
 

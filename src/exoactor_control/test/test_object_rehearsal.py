@@ -1,0 +1,162 @@
+"""Objects in the rehearsal's physics: what fists do to a box, how tasks are judged, and what is refused."""
+
+import json
+
+import numpy as np
+import pinocchio as pin
+import pytest
+from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import least_squares
+
+from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
+from exoactor_core.contacts import Contact
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import (
+    HAND_LINKS,
+    HAND_POINT,
+    JOINT_LIMITS,
+    STANDING,
+    STANDING_HEIGHT,
+    pinocchio_model,
+    standing_motion,
+)
+from exoactor_core.scene import everyday, joined, perturbed
+from exoactor_core.task_checks import Check
+
+ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
+AHEAD, TOP, WIDTH = 0.36, 0.79, 0.25  # m
+
+
+def reach(joints, points):
+    """Joint angles (29,) with the hands' middles at points (3,) in the world, hands pointing ahead."""
+    model = pinocchio_model()
+    data = model.createData()
+    joints = joints.copy()
+    for hand, point in points.items():
+        arm, frame = ARMS[hand], model.getFrameId(HAND_LINKS[hand])
+
+        def error(angles, arm=arm, frame=frame, point=point):
+            q = np.r_[0, 0, STANDING_HEIGHT, 0, 0, 0, 1, joints]
+            q[7:][arm] = angles
+            pin.forwardKinematics(model, data, q)
+            pose = pin.updateFramePlacement(model, data, frame)
+            ahead = pose.rotation[:, 0] - [1, 0, 0]
+            return np.r_[10 * (pose.act(np.array(HAND_POINT)) - point), ahead, 0.02 * (angles - STANDING[arm])]
+
+        low, high = JOINT_LIMITS[arm].T
+        inside = np.clip(joints[arm], low + 1e-3, high - 1e-3)
+        joints[arm] = least_squares(error, inside, bounds=(low, high)).x
+    return joints
+
+
+def through(keys, **fields):
+    """A motion on the spot through the hands' points at times in s."""
+    times, joints = [0.0], [STANDING]
+    for time, points in keys:
+        times.append(time)
+        joints.append(reach(joints[-1], points))
+    still = standing_motion(times[-1])
+    at = np.arange(len(still)) / still.fps
+    path = np.stack([np.interp(at, times, column) for column in np.array(joints).T], axis=1)
+    path = gaussian_filter1d(path, 5, axis=0, mode="nearest")
+    return RobotMotion(still.fps, still.root_pos, still.root_quat_wxyz, path, still.contacts, **fields)
+
+
+def box_on_a_stand(mass=1.0):
+    stand = everyday("stand", pos=(AHEAD + 0.05, 0, 0), size=(0.3, 0.2, TOP))
+    return joined([stand, everyday("box", pos=(AHEAD, 0, TOP), size=(WIDTH, WIDTH, WIDTH), mass=mass, friction=1.0)])
+
+
+def lifting(height=0.15):
+    """Two fists press on the box from its sides, and raise it."""
+
+    def both(y, z):
+        return {"left_hand": np.array([AHEAD, y, z]), "right_hand": np.array([AHEAD, -y, z])}
+
+    middle, near = TOP + WIDTH / 2, WIDTH / 2 - 0.03
+    contacts = tuple(
+        Contact(body=hand, object="box", kind="grasp", start=2.2, end=6.0, normal_object=(0.0, side, 0.0))
+        for hand, side in (("left_hand", 1.0), ("right_hand", -1.0))
+    )
+    keys = [(1.5, both(near + 0.17, middle)), (2.5, both(near, middle)), (3.2, both(near, middle))]
+    return through(
+        [*keys, (4.4, both(near, middle + height)), (6.0, both(near, middle + height))], object_contacts=contacts
+    )
+
+
+LIFTED = [Check(kind="lifted", object="box", amount=0.1), Check(kind="stands")]
+
+
+def test_without_objects_nothing_is_told_of_a_task():
+    metrics = Rehearsal("pd")(standing_motion(1.0)).metrics
+    assert not {"task_success", "checks", "risk"} & set(metrics)
+
+
+def test_a_task_that_is_not_done_is_refused_with_the_check_s_sentence():
+    tracking = Rehearsal("pd")(standing_motion(1.0), scene=box_on_a_stand(), checks=LIFTED)
+    metrics = tracking.metrics
+    assert metrics["success"]
+    assert not metrics["task_success"]
+    (refused,) = metrics["refused"]
+    assert refused.startswith("The task fails. The box was lifted by ")
+    assert [check["passed"] for check in metrics["checks"]] == [False, True]
+    assert "risk" not in metrics  # a task that fails is not rehearsed again and again
+    json.dumps(metrics)
+    rollout = tracking.rollout
+    assert rollout.poses.shape[1:] == (2, 7)
+    assert len(rollout.poses) > len(tracking.motion)  # until the robot stands again
+    np.testing.assert_allclose(rollout.poses[-1], box_on_a_stand().poses, atol=0.002)
+
+
+def test_a_scene_that_cannot_be_is_refused_before_it_is_simulated():
+    with pytest.raises(BadInput, match="hangs in the air"):
+        Rehearsal("pd")(standing_motion(1.0), scene=joined([everyday("box", pos=(1, 0, 0.5))]))
+
+
+def test_objects_far_away_leave_the_robot_as_it_is():
+    far = joined([everyday("box", pos=(1.5, 0, 0))])
+    plain = Rehearsal("pd")(standing_motion(1.0))
+    beside = Rehearsal("pd")(standing_motion(1.0), scene=far, disturbance=Disturbance(mass=0.0))
+    np.testing.assert_allclose(beside.motion.joint_pos, plain.motion.joint_pos, atol=0.01)
+    np.testing.assert_allclose(beside.motion.root_pos, plain.motion.root_pos, atol=0.01)
+
+
+def test_two_fists_lift_a_box_by_friction():
+    tracking = Rehearsal(variations=0)(lifting(), scene=box_on_a_stand(), checks=LIFTED)
+    assert tracking.metrics["task_success"], tracking.metrics["checks"]
+    forces = tracking.rollout.forces.sum(axis=0)[1]
+    assert forces[:2].min() > 100.0 > forces[2:4].max()  # hands, not feet
+
+
+def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monkeypatch):
+    import exoactor_control.rehearsal.rehearsal as module
+
+    elsewhere = iter([0.0, 0.0, 0.0, 3.0])
+
+    def moved(scene, rng):
+        x, z = (AHEAD, TOP) if not (ahead := next(elsewhere)) else (ahead, 0.0)
+        return joined([scene["stand"], scene["box"].at(np.r_[x, 0.0, z, 1.0, 0.0, 0.0, 0.0])])
+
+    monkeypatch.setattr(module, "perturbed", moved)
+    stays = Check(kind="on", object="box", target="stand")
+    metrics = Rehearsal("pd", variations=4)(standing_motion(0.5), scene=box_on_a_stand(), checks=[stays]).metrics
+    assert not metrics["refused"]
+    assert metrics["perturbed"]["rehearsals"] == 4
+    assert metrics["perturbed"]["failed"] == 1
+    assert metrics["risk"].startswith("1 of 4 rehearsals with objects that are a little elsewhere failed: The task")
+    json.dumps(metrics)
+
+
+def test_perturbed_objects_are_near_and_alike():
+    scene = box_on_a_stand()
+    drawn = [perturbed(scene, np.random.default_rng(k)) for k in range(50)]
+    boxes = [each["box"] for each in drawn]
+    away = np.array([np.subtract(box.pos, scene["box"].pos) for box in boxes])
+    assert 0.01 < np.linalg.norm(away, axis=1).max() <= 0.02
+    assert not away[:, 2].any()
+    turns = [box.rotation.magnitude() for box in boxes]
+    assert np.radians(3) < max(turns) <= np.radians(5)
+    assert 0.8 <= min(box.mass for box in boxes) < 0.9 < 1.1 < max(box.mass for box in boxes) <= 1.2
+    assert 0.5 <= min(box.friction for box in boxes) < 0.6 < 1.1 < max(box.friction for box in boxes) <= 1.2
+    assert all(each["stand"].pos == scene["stand"].pos for each in drawn)

@@ -1,0 +1,144 @@
+"""A G1 in MuJoCo, with the objects of a scene: what rehearsal and simulator have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+
+from exoactor_core.contacts import BODY_PARTS
+from exoactor_core.dex3 import hand_targets
+from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.robot import OBJECT_PREFIX, mujoco_model
+from exoactor_core.scene import Scene
+from exoactor_description import Hands
+
+_PARTS = (
+    ("hand", ("_hand_", "wrist_pitch", "wrist_yaw")),
+    ("forearm", ("elbow", "wrist_roll")),
+    ("foot", ("ankle",)),
+    ("knee", ("knee",)),
+    ("seat", ("pelvis", "hip")),
+    ("back", ("torso", "waist", "shoulder")),
+)
+"""Parts of the body and what the names of their links hold, the first that fits."""
+
+
+def body_part(link: str) -> str:
+    """The part of the body (`exoactor_core.contacts.BODY_PARTS`) to which a link belongs."""
+    part = next(part for part, words in _PARTS if any(word in link for word in words))
+    return part if part in BODY_PARTS else f"{link.partition('_')[0]}_{part}"
+
+
+class Simulation:
+    """The model, its state, and where in them joints, fingers and objects are.
+
+    Parameters
+    ----------
+    timestep
+        s.
+    hands
+        Rubber hands or Dex3-1.
+    scene
+        Objects; None: an empty floor.
+    self_collision
+        As `exoactor_core.robot.mujoco_spec`.
+    """
+
+    def __init__(
+        self, timestep: float, hands: Hands = "fists", scene: Scene | None = None, self_collision: bool = False
+    ) -> None:
+        self.scene = scene if scene is not None and len(scene) else None
+        self.model = mujoco_model(timestep, self_collision=self_collision, visuals=False, hands=hands, scene=self.scene)
+        self.data = mujoco.MjData(self.model)
+        self._qpos, self._dof = self._addresses(JOINT_NAMES)
+        self._motors = slice(0, len(JOINT_NAMES))
+        self._fingers = slice(len(JOINT_NAMES), self.model.nu)
+        self._objects = [self.model.body(OBJECT_PREFIX + i).id for i in self.scene.ids] if self.scene else []
+        names = [self.model.body(b).name for b in self.model.geom_bodyid]
+        ids = self.scene.ids if self.scene else ()
+        robot = self.model.body_rootid[self.model.geom_bodyid] == self.model.body("pelvis").id
+        self._part = np.array([BODY_PARTS.index(body_part(n)) if r else -1 for n, r in zip(names, robot, strict=True)])
+        """(geoms,) index of the robot's body part, -1 of what is not the robot."""
+        index = {OBJECT_PREFIX + object_id: k for k, object_id in enumerate(ids)}
+        self._object = np.array([index.get(n, -1) for n in names])
+        """(geoms,) index of the object, -1 of what is none."""
+        self._pressed = np.zeros((len(ids), len(BODY_PARTS)))
+        self._steps = 0
+
+    def _addresses(self, joints: Sequence[str]) -> tuple[slice | np.ndarray, slice | np.ndarray]:
+        """Where joints are in ``qpos`` and ``qvel``; slices, which are faster, where they follow each other."""
+        found = [self.model.joint(name) for name in joints]
+        qpos, dof = (np.array([int(getattr(j, key)[0]) for j in found]) for key in ("qposadr", "dofadr"))
+        if (np.diff(qpos) == 1).all():
+            return slice(qpos[0], qpos[-1] + 1), slice(dof[0], dof[-1] + 1)
+        return qpos, dof
+
+    @property
+    def joint_pos(self) -> np.ndarray:
+        """(29,) rad."""
+        return self.data.qpos[self._qpos]
+
+    @joint_pos.setter
+    def joint_pos(self, value: np.ndarray) -> None:
+        self.data.qpos[self._qpos] = value
+
+    @property
+    def joint_vel(self) -> np.ndarray:
+        """(29,) rad/s."""
+        return self.data.qvel[self._dof]
+
+    @property
+    def root(self) -> np.ndarray:
+        """(7,) m and w, x, y, z of the pelvis in the world."""
+        return self.data.qpos[:7].copy()
+
+    @property
+    def torque(self) -> np.ndarray:
+        """(29,) N m that the motors are commanded."""
+        return self.data.ctrl[self._motors]
+
+    @torque.setter
+    def torque(self, value: np.ndarray) -> None:
+        self.data.ctrl[self._motors] = value
+
+    def close_hands(self, closure: np.ndarray) -> None:
+        """Command both hands: closure (2,) of left and right in [0, 1]; rubber hands stay as they are."""
+        if self.model.nu > len(JOINT_NAMES):
+            self.data.ctrl[self._fingers] = hand_targets(1.0 - np.asarray(closure)).ravel()
+
+    @property
+    def object_poses(self) -> np.ndarray:
+        """(n, 7) m and w, x, y, z of the objects in the world, in the scene's order."""
+        return np.concatenate([self.data.xpos[self._objects], self.data.xquat[self._objects]], axis=1)
+
+    def count_contacts(self) -> None:
+        """Take the forces of this step into `contact_forces`."""
+        self._steps += 1
+        force = np.zeros(6)
+        for i, part, thing in self._touching():
+            mujoco.mj_contactForce(self.model, self.data, i, force)
+            self._pressed[thing, part] += force[0]
+
+    def _touching(self) -> list[tuple[int, int, int]]:
+        """Contacts between robot and objects: index, body part, object."""
+        geoms = self.data.contact.geom
+        part, thing = self._part[geoms], self._object[geoms]
+        met = np.flatnonzero((part.max(axis=1) >= 0) & (thing.max(axis=1) >= 0)) if len(geoms) else ()
+        return [(int(i), int(part[i].max()), int(thing[i].max())) for i in met]
+
+    def contact_forces(self) -> np.ndarray:
+        """(n, parts) N, mean normal force of every body part on every object since this was last asked for."""
+        mean = self._pressed / max(1, self._steps)
+        self._pressed, self._steps = np.zeros_like(self._pressed), 0
+        return mean
+
+    def self_contact_force(self) -> float:
+        """Greatest normal force, N, of a link on another now."""
+        geoms = self.data.contact.geom
+        force, greatest = np.zeros(6), 0.0
+        for i in np.flatnonzero((self._part[geoms] >= 0).all(axis=1)) if len(geoms) else ():
+            mujoco.mj_contactForce(self.model, self.data, int(i), force)
+            greatest = max(greatest, float(force[0]))
+        return greatest
