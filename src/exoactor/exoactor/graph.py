@@ -34,6 +34,8 @@ ARGUMENTS = (
     Argument(
         "policy", "exoactor", "Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band."
     ),
+    Argument("hands", "fists", "Hands of the simulated G1: Dex3-1, or fists without motors.", ("dex3", "fists")),
+    Argument("scene", "", "Scene (.yaml): the objects in the simulator; empty: there are none."),
     Argument("generator", "", "Video generator backend; empty: as params_file says."),
     Argument("params_file", "", "Parameters of the nodes (.yaml); empty: config/exoactor.yaml."),
     Argument("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs."),
@@ -121,6 +123,8 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
     values["namespace"] = robot_name(values["namespace"])
     if values["policy"] not in POLICIES:
         values["policy"] = _file("policy", values["policy"], f": give a file, or one of {', '.join(POLICIES)}")
+    if values["scene"]:
+        values["scene"] = _file("scene", values["scene"])
     values["params_file"] = _file("parameters", values["params_file"] or str(share("config") / "exoactor.yaml"))
     return values
 
@@ -148,19 +152,22 @@ def processes(values: dict[str, str]) -> list[Process]:
     runs = {"runs": quoted["runs"]} if values["runs"] else {}
     generator = {"backend": quoted["generator"]} if values["generator"] else {}
     driven = {**link, "robot": quoted["robot"], "policy": quoted["policy"]}
+    rehearsal = {"mujoco.policy": quoted["policy"], "mujoco.hands": quoted["hands"]}
     graph = [
         Process("exoactor.task_server", "task_server", {"robot": quoted["robot"], **runs}),
         Process("exoactor_gen.node", "generator", generator),
         Process("exoactor_pose.node", "pose_estimator"),
         Process("exoactor_retarget.node", "retargeter"),
-        Process("exoactor_control.nodes.rehearsal_node", "rehearsal", {"mujoco.policy": quoted["policy"]}),
+        Process("exoactor_control.nodes.rehearsal_node", "rehearsal", rehearsal),
         Process("exoactor_control.nodes.controller_node", "controller", driven),
         Process("exoactor_ros.state_publisher", "robot_state_publisher"),
     ]
     if values["robot"] == "sim":
         # Joint PD balances nothing: the G1 hangs in the band from the start.
-        band = {"band": "true" if values["policy"] == "pd" else "false"}
-        graph.append(Process("exoactor_sim.simulator", "simulator", {**link, **band}, "/"))
+        world = {"band": "true" if values["policy"] == "pd" else "false", "hands": quoted["hands"]}
+        if values["scene"]:
+            world["scene"] = quoted["scene"]
+        graph.append(Process("exoactor_sim.simulator", "simulator", link | world, "/"))
     stages = ("generator", "pose_estimator", "retargeter", "rehearsal")
     return [replace(p, respawn=values["respawn"] == "true" and p.name in stages) for p in graph]
 

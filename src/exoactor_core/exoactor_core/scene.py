@@ -52,6 +52,11 @@ class _Posed(BaseModel):
         """Of the own frame in the outer one."""
         return Rotation.from_quat(self.quat_wxyz, scalar_first=True)
 
+    @property
+    def pose(self) -> np.ndarray:
+        """(7,) position in m and orientation w, x, y, z in the outer frame."""
+        return np.array([*self.pos, *self.quat_wxyz])
+
 
 class Shape(_Posed):
     """A solid of an object, its middle at ``pos`` in the object's frame."""
@@ -167,11 +172,6 @@ class SceneObject(_Posed):
         """(8, 3) m, the corners of `bounds` in the world."""
         corners = np.array(np.meshgrid(*self.bounds.T)).reshape(3, -1).T
         return self.rotation.apply(corners) + self.pos
-
-    @property
-    def pose(self) -> np.ndarray:
-        """(7,) position in m and orientation w, x, y, z in the world."""
-        return np.array([*self.pos, *self.quat_wxyz])
 
     def at(self, pose: np.ndarray) -> SceneObject:
         """The same at another pose (7,)."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import mujoco
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import BODY_PARTS
-from exoactor_core.dex3 import hand_targets
+from exoactor_core.dex3 import FINGER_JOINTS, HAND_MOTORS, hand_targets
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import OBJECT_PREFIX, mujoco_model
 from exoactor_core.scene import Scene
+from exoactor_core.scene_mjcf import initial_qpos
 from exoactor_description import Hands
 
 _PARTS = (
@@ -54,7 +57,15 @@ class Simulation:
         self.data = mujoco.MjData(self.model)
         self._qpos, self._dof = self._addresses(JOINT_NAMES)
         self._motors = slice(0, len(JOINT_NAMES))
-        self._fingers = slice(len(JOINT_NAMES), self.model.nu)
+        self.has_fingers = hands == "dex3"
+        self._fingers = np.arange(len(JOINT_NAMES), self.model.nu).reshape(-1, len(HAND_MOTORS))
+        joints = [self.model.joint(name) for hand in FINGER_JOINTS for name in hand] if self.has_fingers else []
+        self._finger_qpos, self._finger_dof = (
+            np.array([int(getattr(j, key)[0]) for j in joints], int).reshape(-1, len(HAND_MOTORS))
+            for key in ("qposadr", "dofadr")
+        )
+        moving = 0 if self.scene is None else len(initial_qpos(self.scene))
+        self._objects_qpos = slice(self.model.nq - moving, self.model.nq)
         self._objects = [self.model.body(OBJECT_PREFIX + i).id for i in self.scene.ids] if self.scene else []
         names = [self.model.body(b).name for b in self.model.geom_bodyid]
         ids = self.scene.ids if self.scene else ()
@@ -105,8 +116,22 @@ class Simulation:
 
     def close_hands(self, closure: np.ndarray) -> None:
         """Command both hands: closure (2,) of left and right in [0, 1]; rubber hands stay as they are."""
-        if self.model.nu > len(JOINT_NAMES):
-            self.data.ctrl[self._fingers] = hand_targets(1.0 - np.asarray(closure)).ravel()
+        if self.has_fingers:
+            self.data.ctrl[self._fingers] = hand_targets(1.0 - np.asarray(closure))
+
+    def command_hand(self, hand: int, q: np.ndarray, tau: np.ndarray, kp: np.ndarray, kd: np.ndarray) -> None:
+        """Command the motors of one hand, 0 the left, each (7,): rad, N m, N m/rad, N m s/rad."""
+        motors, dofs = self._fingers[hand], self._finger_dof[hand]
+        self.data.ctrl[motors] = q
+        self.model.actuator_gainprm[motors, 0], self.model.actuator_biasprm[motors, 1] = kp, -kp
+        self.model.dof_damping[dofs] = kd
+        self.data.qfrc_applied[dofs] = tau
+
+    def hand_state(self, hand: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Angle, speed and torque of the motors of one hand, 0 the left, each (7,): rad, rad/s, N m."""
+        dofs = self._finger_dof[hand]
+        torque = self.data.actuator_force[self._fingers[hand]] - self.model.dof_damping[dofs] * self.data.qvel[dofs]
+        return self.data.qpos[self._finger_qpos[hand]], self.data.qvel[dofs], torque
 
     @property
     def object_poses(self) -> np.ndarray:
@@ -142,3 +167,67 @@ class Simulation:
             mujoco.mj_contactForce(self.model, self.data, int(i), force)
             greatest = max(greatest, float(force[0]))
         return greatest
+
+
+def seen_from(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Poses (n, 7), m and w, x, y, z, in a frame (7,) that is given in the same frame as they are."""
+    turn = Rotation.from_quat(frame[3:], scalar_first=True).inv()
+    quats = turn * Rotation.from_quat(poses[:, 3:], scalar_first=True)
+    return np.concatenate([turn.apply(poses[:, :3] - frame[:3]), quats.as_quat(scalar_first=True)], axis=1)
+
+
+class ObjectSensor:
+    """Measures the poses of objects as a camera's tracker does: at its own rate, with noise, late, and not always.
+
+    Parameters
+    ----------
+    rate
+        Hz.
+    noise, turn_noise
+        m and rad, standard deviation of every coordinate and of the rotation about every axis.
+    delay
+        s from a measurement until it can be read.
+    dropout
+        Share of the measurements in which an object is not found.
+    seed
+        Of the noise.
+    """
+
+    def __init__(
+        self,
+        rate: float = 30.0,
+        noise: float = 0.005,
+        turn_noise: float = 0.01,
+        delay: float = 0.05,
+        dropout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self._period, self._delay, self._dropout = 1.0 / rate, delay, dropout
+        self._noise, self._turn_noise = noise, turn_noise
+        self._rng = np.random.default_rng(seed)
+        self._due = 0.0
+        self._waiting: deque[tuple[float, dict[int, np.ndarray]]] = deque()
+
+    def is_due(self, time: float) -> bool:
+        """Whether it measures at ``time`` (s, never decreasing)."""
+        return time >= self._due - 1e-9
+
+    def measure(self, time: float, poses: np.ndarray) -> None:
+        """Take the true poses (n, 7), m and w, x, y, z, at ``time``."""
+        self._due = max(self._due + self._period, time)
+        found = {}
+        for i, pose in enumerate(poses):
+            if self._rng.random() < self._dropout:
+                continue
+            pos = pose[:3] + self._rng.normal(scale=self._noise, size=3)
+            turn = Rotation.from_rotvec(self._rng.normal(scale=self._turn_noise, size=3))
+            quat = (turn * Rotation.from_quat(pose[3:], scalar_first=True)).as_quat(scalar_first=True)
+            found[i] = np.r_[pos, quat]
+        self._waiting.append((time, found))
+
+    def read(self, time: float) -> list[tuple[float, dict[int, np.ndarray]]]:
+        """The measurements that can be read since the last time: when each was taken, and what it found by index."""
+        ready = []
+        while self._waiting and self._waiting[0][0] + self._delay <= time + 1e-9:
+            ready.append(self._waiting.popleft())
+        return ready

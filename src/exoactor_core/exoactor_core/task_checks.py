@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import BODY_PARTS, BodyPart
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, SceneObject, Shape
+from exoactor_core.validation import validated
 
 CheckKind = Literal[
     "in", "on", "at", "lifted", "moved", "turned", "opened", "touched", "kicked", "sat", "stands", "robot_near"
@@ -280,3 +281,17 @@ _FIGURES = {
     "in": _outside, "on": _above, "at": _from_place, "lifted": _risen, "moved": _shift, "turned": _turned,
     "opened": _opened, "touched": _touched, "kicked": _shift, "sat": _sat, "stands": _tilt, "robot_near": _robot_away,
 }  # fmt: skip
+
+
+class _Checks(RootModel[tuple[Check, ...]]):
+    pass
+
+
+def checks_json(checks: Sequence[Check]) -> str:
+    """Checks as JSON text."""
+    return _Checks(tuple(checks)).model_dump_json(exclude_none=True)
+
+
+def checks_of(text: str) -> tuple[Check, ...]:
+    """Read checks from JSON text; raises `BadInput` where it holds none."""
+    return validated(_Checks, text, "The list of checks").root

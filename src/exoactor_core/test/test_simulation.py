@@ -10,7 +10,7 @@ from exoactor_core.dex3 import FINGER_JOINTS, GRASP_POINT, HAND_LIMITS
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import STANDING, STANDING_HEIGHT, mujoco_model
 from exoactor_core.scene import everyday, joined
-from exoactor_core.simulation import Simulation, body_part
+from exoactor_core.simulation import ObjectSensor, Simulation, body_part, seen_from
 
 TOP = 0.9  # m, of what the bottle stands on
 RIGID = 1e6  # kg and kg m^2, so that the arm does not give
@@ -136,3 +136,29 @@ def test_every_link_is_a_part_of_the_body():
         parts = {body_part(model.body(b).name) for b in range(1, model.nbody)}
         assert parts == set(BODY_PARTS)
     assert STANDING_HEIGHT > 0.7
+
+
+def test_a_sensor_is_noisy_late_and_misses_some():
+    sensor = ObjectSensor(rate=50.0, noise=0.005, turn_noise=0.02, delay=0.1, dropout=0.25, seed=1)
+    truth = np.array([[1.0, 2.0, 3.0, 1.0, 0.0, 0.0, 0.0]] * 2)
+    read, measured = [], 0
+    for step in range(5000):
+        time = step / 500
+        if sensor.is_due(time):
+            measured += 1
+            sensor.measure(time, truth)
+        read += [(time - taken, pose) for taken, found in sensor.read(time) for pose in found.values()]
+    assert measured == pytest.approx(500, abs=1)
+    late, poses = np.array([age for age, _ in read]), np.array([pose for _, pose in read])
+    assert late == pytest.approx(0.1, abs=0.003)
+    assert len(poses) == pytest.approx(0.75 * 2 * measured, rel=0.1)
+    assert (poses[:, :3] - truth[0, :3]).std(axis=0) == pytest.approx(0.005, rel=0.15)
+    turns = Rotation.from_quat(poses[:, 3:], scalar_first=True).as_rotvec()
+    assert turns.std(axis=0) == pytest.approx(0.02, rel=0.15)
+
+
+def test_poses_are_seen_from_a_frame():
+    frame = np.r_[1.0, 0.0, 0.0, Rotation.from_euler("z", np.pi / 2).as_quat(scalar_first=True)]
+    (seen,) = seen_from(frame, np.array([[1.0, 2.0, 0.5, 1.0, 0.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(seen[:3], [2.0, 0.0, 0.5], atol=1e-12)
+    assert Rotation.from_quat(seen[3:], scalar_first=True).as_euler("ZYX")[0] == pytest.approx(-np.pi / 2)

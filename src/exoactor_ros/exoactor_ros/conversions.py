@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import traceback
 from array import array
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,17 @@ import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from exoactor_interfaces import msg
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, JointState
+from shape_msgs.msg import SolidPrimitive
 
+from exoactor_core.contacts import contacts_json, contacts_of
 from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
 from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, LIMBS, HumanMotion, RobotMotion
+from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.stages import Metrics
 from exoactor_core.video import Video
 
@@ -37,7 +42,14 @@ _HUMAN_WIDTHS = {
     "confidence": 1,
     "limb_confidence": len(LIMBS),
 }
-_ROBOT_WIDTHS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": 29, "contacts": 2, "correction": CORRECTION_WIDTH}
+_ROBOT_WIDTHS = {
+    "root_pos": 3,
+    "root_quat_wxyz": 4,
+    "joint_pos": 29,
+    "contacts": 2,
+    "correction": CORRECTION_WIDTH,
+    "hands": 2,
+}
 
 
 def floats(values: np.ndarray | None) -> array:
@@ -103,6 +115,8 @@ def robot_to_message(motion: RobotMotion, stamp: Time | None = None) -> msg.Robo
     message.joint_names = list(motion.joint_names)
     for name in _ROBOT_WIDTHS:
         setattr(message, name, floats(getattr(motion, name)))
+    if motion.object_contacts:
+        message.object_contacts = contacts_json(motion.object_contacts)
     return message
 
 
@@ -122,11 +136,136 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
     fields: dict[str, Any] = {
         name: None
-        if name in ("contacts", "correction") and not len(getattr(message, name))
+        if name in ("contacts", "correction", "hands") and not len(getattr(message, name))
         else _rows(name, getattr(message, name), count, w)
         for name, w in _ROBOT_WIDTHS.items()
     }
-    return RobotMotion(fps=message.fps, joint_names=tuple(message.joint_names), **fields)
+    contacts = contacts_of(message.object_contacts) if message.object_contacts else ()
+    names = tuple(message.joint_names)
+    return RobotMotion(fps=message.fps, joint_names=names, object_contacts=contacts, **fields)
+
+
+_PRIMITIVES = {"box": SolidPrimitive.BOX, "sphere": SolidPrimitive.SPHERE, "cylinder": SolidPrimitive.CYLINDER}
+_ARTICULATIONS = {"hinge": msg.SceneObject.HINGE, "slide": msg.SceneObject.SLIDE}
+
+
+def pose_to_message(pose: np.ndarray) -> Pose:
+    """A pose (7,), m and w, x, y, z, as a message."""
+    x, y, z, qw, qx, qy, qz = (float(v) for v in pose)
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def pose_from_message(message: Pose) -> np.ndarray:
+    """A pose (7,), m and w, x, y, z, out of a message."""
+    p, q = message.position, message.orientation
+    return np.array([p.x, p.y, p.z, q.w, q.x, q.y, q.z])
+
+
+def _vector(kind: type, values: Sequence[float]) -> Any:
+    x, y, z = (float(v) for v in values)
+    return kind(x=x, y=y, z=z)
+
+
+def scene_to_message(scene: Scene | None, stamp: Time | None = None) -> msg.Scene:
+    """A scene as a message; None gives one with no objects."""
+    message = msg.Scene(objects=[_object_to_message(thing) for thing in (scene.objects if scene else ())])
+    message.header.frame_id = WORLD
+    message.header.stamp = stamp or Time()
+    return message
+
+
+def _object_to_message(thing: SceneObject) -> msg.SceneObject:
+    plain = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
+    message = msg.SceneObject(pose=pose_to_message(thing.pose), **{name: getattr(thing, name) for name in plain})
+    for shape in thing.shapes:
+        if shape.mesh:
+            message.meshes = [*message.meshes, shape.mesh]
+            message.mesh_sizes = [*message.mesh_sizes, _vector(Vector3, shape.size)]
+            message.mesh_poses = [*message.mesh_poses, pose_to_message(shape.pose)]
+            continue
+        for part in without_capsules(shape):
+            x, y, z = part.size
+            dimensions = {"box": [x, y, z], "sphere": [x / 2], "cylinder": [z, x / 2]}[part.kind]
+            message.primitives = [
+                *message.primitives,
+                SolidPrimitive(type=_PRIMITIVES[part.kind], dimensions=dimensions),
+            ]
+            message.primitive_poses = [*message.primitive_poses, pose_to_message(part.pose)]
+    if (joint := thing.articulation) is not None:
+        message.articulation = _ARTICULATIONS[joint.kind]
+        message.axis, message.axis_point = _vector(Vector3, joint.axis), _vector(Point, joint.pos)
+        message.lower, message.upper = joint.limits
+        message.damping, message.initial = joint.damping, joint.initial
+    message.color = list(thing.color or ())
+    return message
+
+
+def without_capsules(shape: Shape) -> tuple[Shape, ...]:
+    """A capsule as a cylinder between two spheres, for which messages have kinds; any other shape as it is."""
+    if shape.kind != "capsule":
+        return (shape,)
+    width, _, length = shape.size
+    reach = shape.rotation.apply([0.0, 0.0, max(length - width, 1e-6) / 2])
+    ends = (
+        shape.model_copy(update={"kind": "sphere", "size": (width,) * 3, "pos": tuple(shape.pos + side * reach)})
+        for side in (-1, 1)
+    )
+    return (shape.model_copy(update={"kind": "cylinder", "size": (width, width, max(length - width, 1e-6))}), *ends)
+
+
+def scene_from_message(message: msg.Scene) -> Scene | None:
+    """A scene out of a message; None where it has no objects.
+
+    Raises
+    ------
+    BadInput
+        An object is none: an unknown kind of shape, a wrong number of dimensions or poses, or as `Scene.read`.
+    """
+    if not message.objects:
+        return None
+    return Scene.read({"objects": [_object_from_message(thing) for thing in message.objects]}, "The scene's message")
+
+
+def _object_from_message(message: msg.SceneObject) -> dict[str, Any]:
+    shapes = []
+    kinds = {number: kind for kind, number in _PRIMITIVES.items()}
+    if len(message.primitives) != len(message.primitive_poses):
+        raise BadInput(f"The object '{message.id}' has not as many primitive_poses as primitives.")
+    if not len(message.meshes) == len(message.mesh_sizes) == len(message.mesh_poses):
+        raise BadInput(f"The object '{message.id}' has not as many mesh_sizes and mesh_poses as meshes.")
+    for primitive, pose in zip(message.primitives, message.primitive_poses, strict=True):
+        kind, d = kinds.get(primitive.type, ""), list(primitive.dimensions)
+        wanted = {"box": 3, "sphere": 1, "cylinder": 2}.get(kind)
+        if wanted is None or len(d) != wanted:
+            raise BadInput(f"The object '{message.id}' has a primitive that is no box, sphere or cylinder.")
+        size = {"box": d, "sphere": [2 * d[0]] * 3, "cylinder": [2 * d[-1], 2 * d[-1], d[0]]}[kind]
+        shapes.append({"kind": kind, "size": size} | _pose_data(pose))
+    for path, size, pose in zip(message.meshes, message.mesh_sizes, message.mesh_poses, strict=True):
+        shapes.append({"kind": "mesh", "mesh": path, "size": [size.x, size.y, size.z]} | _pose_data(pose))
+    names = {number: kind for kind, number in _ARTICULATIONS.items()}
+    articulation = None
+    if message.articulation in names:
+        axis, point = message.axis, message.axis_point
+        articulation = {
+            "kind": names[message.articulation],
+            "axis": [axis.x, axis.y, axis.z],
+            "pos": [point.x, point.y, point.z],
+            "limits": [message.lower, message.upper],
+            "damping": message.damping,
+            "initial": message.initial,
+        }
+    plain = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
+    return {name: getattr(message, name) for name in plain} | {
+        "shapes": shapes,
+        "articulation": articulation,
+        "color": [float(v) for v in message.color] or None,
+        **_pose_data(message.pose),
+    }
+
+
+def _pose_data(message: Pose) -> dict[str, list[float]]:
+    pose = pose_from_message(message).tolist()
+    return {"pos": pose[:3], "quat_wxyz": pose[3:]}
 
 
 def video_to_message(video: Video, stamp: Time | None = None) -> msg.Video:

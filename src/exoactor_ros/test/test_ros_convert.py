@@ -1,6 +1,7 @@
 import json
 import time
 from array import array
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ pytest.importorskip("exoactor_interfaces.action")
 
 from exoactor_interfaces.action import EstimateMotion
 
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Busy, Cancelled
+from exoactor_core.everyday import EVERYDAY
 from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.scene import everyday, joined
 from exoactor_core.video import Video
 from exoactor_ros import conversions as convert
 
@@ -124,3 +128,43 @@ def test_a_minute_of_motion_converts_quickly():
     start = time.perf_counter()
     convert.robot_from_message(convert.robot_to_message(motion))
     assert time.perf_counter() - start < 0.5  # 10 ms where nothing else runs; number by number it would be seconds
+
+
+def every_kind():
+    capsule = {"kind": "capsule", "size": (0.1, 0.1, 0.4), "pos": (0, 0, 0.2)}
+    mesh = {"kind": "mesh", "size": (0.1, 0.2, 0.3), "mesh": "/somewhere/part.stl"}
+    things = [everyday(category, pos=(i, 0, 0), yaw=0.1 * i) for i, category in enumerate(EVERYDAY)]
+    return joined([*things, everyday("box", "odd", shapes=[capsule, mesh])])
+
+
+def test_scenes_come_through_messages():
+    scene = every_kind()
+    back = convert.scene_from_message(convert.scene_to_message(scene))
+    for one, other in zip(back.objects, scene.objects, strict=True):
+        np.testing.assert_allclose(one.bounds, other.bounds, atol=1e-5)
+        np.testing.assert_allclose(one.pose, other.pose)
+        assert one.color == (other.color and pytest.approx(other.color, abs=1e-6))
+        same = {"id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains"}
+        assert one.model_dump(include=same) == other.model_dump(include=same)
+        assert one.articulation == other.articulation
+    assert convert.scene_from_message(convert.scene_to_message(None)) is None
+
+
+def test_a_scene_that_is_none_gets_a_sentence():
+    message = convert.scene_to_message(joined([everyday("box")]))
+    message.objects[0].primitives[0].type = 4  # a cone
+    with pytest.raises(BadInput, match="'box' has a primitive that is no box"):
+        convert.scene_from_message(message)
+    message = convert.scene_to_message(joined([everyday("box")]))
+    message.objects[0].pose.position.x = float("nan")
+    with pytest.raises(BadInput, match="finite"):
+        convert.scene_from_message(message)
+
+
+def test_hands_and_contacts_come_through_messages():
+    grasp = Contact(body="left_hand", object="cup", kind="grasp", start=0.5, end=1.0, normal_object=(1.0, 0.0, 0.0))
+    motion = replace(robot(), hands=rng.uniform(size=(9, 2)), object_contacts=(grasp,))
+    back = convert.robot_from_message(convert.robot_to_message(motion))
+    assert back.object_contacts == (grasp,)
+    np.testing.assert_allclose(back.hands, motion.hands, atol=1e-6)
+    assert convert.robot_from_message(convert.robot_to_message(robot())).object_contacts == ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.dex3 import HAND_MOTORS
 from exoactor_sim.world import NUM_JOINTS, MotorCommand, World
 from exoactor_unitree import sdk as unitree
 from exoactor_unitree.wire import MOTOR_TIMEOUT, LowCmdBytes, LowStateBytes
@@ -18,7 +20,7 @@ class Bridge:
     """Takes ``rt/lowcmd``, gives ``rt/lowstate`` and ``rt/sportmodestate`` (truth), answers the motion switcher.
 
     A LowCmd whose checksum is wrong is ignored and counted, as on the robot. So is one for the parallel motors of
-    ankles and waist (mode_pr 1), which are not simulated.
+    ankles and waist (mode_pr 1), which are not simulated. Dex3 hands speak and listen on topics of their own.
 
     Raises
     ------
@@ -39,9 +41,16 @@ class Bridge:
         self._truth_out = unitree.Publisher(unitree.TRUTH_TOPIC, unitree.SportModeState_)
         self.motion_switcher = unitree.MotionSwitcherServer()
         self._command_in = unitree.RawReader(unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
+        self._hand_state = unitree.hand_state()
+        self._hands_out = [unitree.Publisher(topic, unitree.HandState_) for topic in unitree.HAND_STATE_TOPICS]
+        self._hands_in = [unitree.RawReader(topic, unitree.HandCmd_) for topic in unitree.HAND_COMMAND_TOPICS]
 
     def receive(self, world: World) -> None:
-        """Hand the newest command, if one came, to the world."""
+        """Hand the newest commands, if any came, to the world."""
+        if world.has_fingers:
+            for hand, reader in enumerate(self._hands_in):
+                if (data := reader.take()) is not None:
+                    _command_hand(world, hand, unitree.HandCmd_.deserialize(data))
         data = self._command_in.take()
         if data is None:
             return
@@ -78,6 +87,14 @@ class Bridge:
         tick = int(world.data.time * 1000 + 0.5) & 0xFFFFFFFF
         self._state_out.write_bytes(m.seal(unitree.MODE_MACHINE_29DOF, tick))
 
+    def send_hands(self, world: World) -> None:
+        """Publish what the hands measure, where they have motors."""
+        for hand, writer in enumerate(self._hands_out if world.has_fingers else ()):
+            values = zip(*(each.tolist() for each in world.hand_state(hand)), strict=True)
+            for motor, (q, dq, tau) in zip(self._hand_state.motor_state, values, strict=True):
+                motor.q, motor.dq, motor.tau_est = q, dq, tau
+            writer.write(self._hand_state)
+
     def send_truth(self, world: World) -> None:
         """Publish where the pelvis truly is: for metrics and display alone."""
         m = self._truth
@@ -91,3 +108,17 @@ class Bridge:
 
     def close(self) -> None:
         """Leave the topics; there is no thread to end."""
+
+
+def _command_hand(world: World, hand: int, message: Any) -> None:
+    """Let one hand do what it is commanded; a motor whose mode is not "working" is let go."""
+    motors = message.motor_cmd
+    if len(motors) != len(HAND_MOTORS):
+        log.warning("Ignored a HandCmd for %d motors: a Dex3 has %d.", len(motors), len(HAND_MOTORS))
+        return
+    q, tau, kp, kd = np.array([[motor.q, motor.tau, motor.kp, motor.kd] for motor in motors]).T
+    if not np.isfinite([q, tau, kp, kd]).all():
+        log.warning("Ignored a HandCmd that holds a number that is not finite.")
+        return
+    on = np.array([(motor.mode >> 4) & 7 == 1 for motor in motors])
+    world.command_hand(hand, q, on * tau, on * kp, on * kd)

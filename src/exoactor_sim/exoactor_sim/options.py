@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Interval
+from annotated_types import Interval, Unit
 
-from exoactor_core.options import BaseOptions, ReadOnly
+from exoactor_core.options import BaseOptions, ReadOnly, Share
+from exoactor_description import Hands
 
 
 class SimulatorOptions(BaseOptions):
@@ -20,3 +21,17 @@ class SimulatorOptions(BaseOptions):
     """Begin with the robot in the elastic band; the service ~/band changes it."""
     pick_up: Annotated[bool, ReadOnly()] = True
     """Set a robot that lies limp on the floor on its feet after 3 s."""
+    hands: Annotated[Hands, ReadOnly()] = "fists"
+    """Of the robot: dex3, which speak and listen on Unitree's topics of their own, or fists without motors."""
+    scene: Annotated[str, ReadOnly()] = ""
+    """Scene file (.yaml) with the objects; empty: there are none."""
+    object_rate: Annotated[float, Interval(ge=0.1, le=500.0), Unit("Hz"), ReadOnly()] = 30.0
+    """Rate of the topic objects."""
+    object_noise: Annotated[float, Interval(ge=0.0, le=1.0), Unit("m"), ReadOnly()] = 0.0
+    """Standard deviation of the positions on it."""
+    object_turn_noise: Annotated[float, Interval(ge=0.0, le=3.0), Unit("rad"), ReadOnly()] = 0.0
+    """Standard deviation of the rotations on it."""
+    object_delay: Annotated[float, Interval(ge=0.0, le=10.0), Unit("s"), ReadOnly()] = 0.0
+    """Time by which it comes late."""
+    object_dropout: Annotated[Share, ReadOnly()] = 0.0
+    """Share of the measurements in which an object is not found."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from exoactor_core.environment import check_environment
 from exoactor_core.errors import Missing
+from exoactor_core.simulation import ObjectSensor
 from exoactor_sim.options import SimulatorOptions
 from exoactor_sim.world import World
 
@@ -17,8 +18,10 @@ from exoactor_sim.world import World
 @contextmanager
 def hosting_node(
     ros_args: list[str], defaults: SimulatorOptions, stop: threading.Event
-) -> Iterator[tuple[SimulatorOptions, SimpleQueue[Callable[[World], None]]]]:
-    """Spin the node ``simulator`` in a thread; yields the options after ROS parameters, and the queue of requests.
+) -> Iterator[tuple[SimulatorOptions, SimpleQueue[Callable[[World], None]], Callable[[World], None]]]:
+    """Spin the node ``simulator`` in a thread.
+
+    Yields the options after ROS parameters, the queue of requests, and what publishes the objects after every step.
 
     Parameters
     ----------
@@ -37,6 +40,7 @@ def hosting_node(
 
         from exoactor_ros.parameters import Parameters
         from exoactor_ros.spin import spinning
+        from exoactor_sim.object_topics import ObjectTopics
     except ImportError as error:
         raise Missing(f"ROS 2 is not installed ({error}): start the simulator without --ros-args.") from None
 
@@ -46,6 +50,14 @@ def hosting_node(
     parameters = Parameters(node)
     parameters.declare_options(defaults)
     options = parameters.options(SimulatorOptions)
+    sensor = ObjectSensor(
+        options.object_rate,
+        options.object_noise,
+        options.object_turn_noise,
+        options.object_delay,
+        options.object_dropout,
+    )
+    objects = ObjectTopics(node, sensor)
 
     def ask(request: Callable[[World], None], text: str, response: Any) -> Any:
         done = threading.Event()
@@ -69,4 +81,4 @@ def hosting_node(
     node.create_service(Trigger, "~/reset", reset)
     node.create_service(SetBool, "~/band", band)
     with spinning(node, stop.set):
-        yield options, requests
+        yield options, requests, objects.step

@@ -1,8 +1,9 @@
 """The simulator process: a G1 in MuJoCo in real time behind Unitree's DDS topics, as ``simulator`` on the command line.
 
 It reads and writes what the real robot does, so that a controller meets no difference but the network interface. With
-``--ros-args`` it also is the ROS node ``simulator``: parameters network_interface, dds_domain, band, pick_up;
-services ~/reset (std_srvs/Trigger) and ~/band (std_srvs/SetBool).
+``--ros-args`` it also is the ROS node ``simulator``: parameters as `SimulatorOptions`, services ~/reset
+(std_srvs/Trigger) and ~/band (std_srvs/SetBool), topics objects (exoactor_interfaces/ObjectPoses) and object_markers
+(visualization_msgs/MarkerArray).
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from exoactor_core.errors import ExoActorError
+from exoactor_core.scene import Scene
+from exoactor_core.scene_mjcf import check
 from exoactor_sim.options import SimulatorOptions
+
+if TYPE_CHECKING:
+    from exoactor_sim.world import World
 
 log = logging.getLogger("exoactor.sim")
 
@@ -36,24 +43,28 @@ def run(
     stop: threading.Event | None = None,
     requests: SimpleQueue[Callable] | None = None,
     speed: float = 1.0,
+    on_step: Callable[[World], None] | None = None,
 ) -> None:
     """Simulate until ``stop`` is set.
 
     Parameters
     ----------
     options
-        Where DDS speaks, and how the robot begins.
+        Where DDS speaks, how the robot begins, and what is around it.
     stop
         Ends the simulation.
     requests
         Functions of the `World` that other threads want called between two steps.
     speed
         Simulated seconds per second, at most.
+    on_step
+        Called after every LowState.
 
     Raises
     ------
     Missing, BadInput
-        As `exoactor_unitree.sdk.open_dds`; or a library is missing.
+        As `exoactor_unitree.sdk.open_dds`; a library is missing; or the scene cannot be (see
+        `exoactor_core.scene_mjcf.check`).
     """
     from exoactor_unitree import sdk as unitree
 
@@ -62,7 +73,11 @@ def run(
     from exoactor_sim.world import World
 
     pick_up_after = 3.0 if options.pick_up else None
-    world = World(timestep=1.0 / (LOW_STATE_RATE * SUBSTEPS), band=options.band, pick_up_after=pick_up_after)
+    scene = Scene.load(options.scene) if options.scene else None
+    if scene is not None:
+        check(scene, area=0.0)
+    timestep = 1.0 / (LOW_STATE_RATE * SUBSTEPS)
+    world = World(timestep, options.band, pick_up_after, options.hands, scene)
     bridge = Bridge(options.network_interface, options.dds_domain)
     stop = stop or threading.Event()
     log.info(
@@ -88,6 +103,9 @@ def run(
             bridge.send_state(world)
             if count % TRUTH_EVERY == 0:
                 bridge.send_truth(world)
+                bridge.send_hands(world)
+            if on_step is not None:
+                on_step(world)
             count += 1
             due += period
             ahead = due - time.monotonic()
@@ -123,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pick-up", action=argparse.BooleanOptionalAction, default=True, help="set a limp fallen robot on its feet"
     )
+    parser.add_argument("--hands", choices=("dex3", "fists"), default="fists", help="its hands (default: fists)")
+    parser.add_argument("--scene", default="", metavar="FILE", help="objects around it (.yaml)")
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)")
     own, ros = (argv, None) if "--ros-args" not in argv else (argv[: (i := argv.index("--ros-args"))], argv[i:])
     given = parser.parse_args(own)
@@ -134,15 +154,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         options = SimulatorOptions(
-            network_interface=given.network_interface, dds_domain=given.domain, band=given.band, pick_up=given.pick_up
+            network_interface=given.network_interface,
+            dds_domain=given.domain,
+            band=given.band,
+            pick_up=given.pick_up,
+            hands=given.hands,
+            scene=given.scene,
         )
         if ros is None:
             run(options, stop, speed=given.speed)
         else:
             from exoactor_sim.ros_services import hosting_node
 
-            with hosting_node(ros, options, stop) as (options, requests):
-                run(options, stop, requests, given.speed)
+            with hosting_node(ros, options, stop) as (options, requests, on_step):
+                run(options, stop, requests, given.speed, on_step)
     except ExoActorError as error:
         print(f"simulator: {error}", file=sys.stderr)
         return error.exit_code

@@ -19,7 +19,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import EFFORT_LIMITS, STANDING, mujoco_model
+from exoactor_core.robot import EFFORT_LIMITS, STANDING
+from exoactor_core.scene import Scene
+from exoactor_core.simulation import Simulation
+from exoactor_description import Hands
 
 NUM_JOINTS = len(JOINT_NAMES)
 
@@ -83,8 +86,8 @@ class Band:
         return np.array([*(self.sideways * (self.trolley - pos[:2])), lift, 0.0, 0.0, -self.swivel * turning])
 
 
-class World:
-    """The simulated G1 and its floor.
+class World(Simulation):
+    """The simulated G1, its floor, and the objects on it.
 
     It begins standing and *held*: steadied at the pelvis with stiff joints, until the first command that is not
     limp arrives. A robot that lies on the floor limp for ``pick_up_after`` seconds is set on its feet and held again,
@@ -98,15 +101,21 @@ class World:
         Hang the robot in the elastic band.
     pick_up_after
         Seconds, or None.
+    hands
+        Dex3-1, or rubber hands.
+    scene
+        Objects; None: there are none.
     """
 
-    def __init__(self, timestep: float = 0.001, band: bool = False, pick_up_after: float | None = 3.0) -> None:
-        self.model = mujoco_model(timestep=timestep)
-        self.data = mujoco.MjData(self.model)
-        joints = [self.model.joint(name) for name in JOINT_NAMES]
-        self._qpos = np.array([j.qposadr[0] for j in joints])
-        self._dof = np.array([j.dofadr[0] for j in joints])
-        self._ctrl = np.array([self.model.actuator(name).id for name in JOINT_NAMES])
+    def __init__(
+        self,
+        timestep: float = 0.001,
+        band: bool = False,
+        pick_up_after: float | None = 3.0,
+        hands: Hands = "fists",
+        scene: Scene | None = None,
+    ) -> None:
+        super().__init__(timestep, hands, scene)
         self._pelvis = self.model.body("pelvis").id
         self._torso = self.model.body("torso_link").id
         self._imu = {
@@ -119,8 +128,6 @@ class World:
             for s in [self._pelvis_sensor(type_)]
         }
         self._command, self._commanded = MotorCommand(), 0.0
-        self.torque = np.zeros(NUM_JOINTS)
-        """(29,) N m, applied in the last step."""
         self.pick_up_after = pick_up_after
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
         self.band: Band | None = None
@@ -149,16 +156,6 @@ class World:
     def commands_ceased(self) -> bool:
         """The motors have been under a command, and the last came longer than `COMMAND_TIMEOUT` ago."""
         return not self.held and self.data.time - self._commanded > COMMAND_TIMEOUT
-
-    @property
-    def joint_pos(self) -> np.ndarray:
-        """(29,) rad."""
-        return self.data.qpos[self._qpos]
-
-    @property
-    def joint_vel(self) -> np.ndarray:
-        """(29,) rad/s."""
-        return self.data.qvel[self._dof]
 
     @property
     def imu_quat_wxyz(self) -> np.ndarray:
@@ -197,13 +194,19 @@ class World:
         """The pelvis is lower than `FALLEN_HEIGHT`."""
         return bool(self.root_pos[2] < FALLEN_HEIGHT)
 
-    def reset(self) -> None:
-        """Set the robot on its feet at the origin, standing and held; the clock goes on."""
+    def reset(self, objects: bool = True) -> None:
+        """Set the robot on its feet at the origin, standing and held; the clock goes on.
+
+        ``objects``: these stand where the scene has them, too; else where they are.
+        """
         time = self.data.time
+        kept = self.data.qpos[self._objects_qpos].copy()
         mujoco.mj_resetData(self.model, self.data)
         self.data.time = time
+        if not objects:
+            self.data.qpos[self._objects_qpos] = kept
         self.data.qpos[:7] = (0, 0, 1, 1, 0, 0, 0)
-        self.data.qpos[self._qpos] = STANDING
+        self.joint_pos = STANDING
         mujoco.mj_forward(self.model, self.data)
         self.data.qpos[2] -= self._clearance()
         mujoco.mj_forward(self.model, self.data)
@@ -214,13 +217,13 @@ class World:
             self.set_band(True)
 
     def _clearance(self) -> float:
-        """Distance in m from the floor to the lowest colliding geom."""
+        """Distance in m from the floor to the lowest geom that meets it."""
         m, d = self.model, self.data
         floor = next(
             i for i in range(m.ngeom) if m.geom_bodyid[i] == 0 and m.geom_type[i] == mujoco.mjtGeom.mjGEOM_PLANE
         )
-        solid = [i for i in range(m.ngeom) if m.geom_bodyid[i] != 0 and (m.geom_contype[i] or m.geom_conaffinity[i])]
-        return min(mujoco.mj_geomDistance(m, d, floor, i, 2.0, None) for i in solid)
+        solid = np.flatnonzero((self._part >= 0) & (m.geom_conaffinity & m.geom_contype[floor] != 0))
+        return min(mujoco.mj_geomDistance(m, d, floor, int(i), 2.0, None) for i in solid)
 
     def set_band(self, on: bool) -> None:
         """Hang the robot in the elastic band, or release it."""
@@ -238,7 +241,6 @@ class World:
             c = self.command
             tau = c.enabled * (c.tau + c.kp * (c.q - self.joint_pos) + c.kd * (c.dq - self.joint_vel))
         self.torque = np.clip(tau, -EFFORT_LIMITS, EFFORT_LIMITS)
-        self.data.ctrl[self._ctrl] = self.torque
         self.data.xfrc_applied[self._pelvis] = self._holding_wrench() if self.held else 0.0
         if self.band is not None:
             vel = np.zeros(6)
@@ -249,7 +251,7 @@ class World:
             self.reset()
         self._lying = self._lying + dt if self.fallen and self.command.limp else 0.0
         if self.pick_up_after is not None and self._lying > self.pick_up_after:
-            self.reset()
+            self.reset(objects=False)
 
     def _holding_wrench(self) -> np.ndarray:
         """Force and torque (6,) on the pelvis that keep it in its place, upright, facing ahead."""

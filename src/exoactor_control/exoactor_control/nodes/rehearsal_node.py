@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,9 @@ from exoactor_control.nodes.track_action import TRACK_ACTION
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
 from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Tracking
+from exoactor_core.task_checks import Check
 from exoactor_ros.qos import STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
@@ -48,8 +50,14 @@ class RehearsalNode(StageNode):
             return backend
         verdicts = Verdicts(self._key, backend.policy)
 
-        def rehearse_from_here(motion: RobotMotion, progress: Progress, human: HumanMotion | None) -> Tracking:
-            tracking = backend(motion, progress, human, start=self._present())
+        def rehearse_from_here(
+            motion: RobotMotion,
+            progress: Progress,
+            human: HumanMotion | None,
+            scene: Scene | None = None,
+            checks: Sequence[Check] = (),
+        ) -> Tracking:
+            tracking = backend(motion, progress, human, start=self._present(), scene=scene, checks=checks)
             if tracking.metrics["refused"]:
                 return tracking
             return replace(tracking, verdict=verdicts.give(tracking.corrected or motion, human))

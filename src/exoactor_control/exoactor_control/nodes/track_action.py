@@ -7,7 +7,8 @@ from typing import Any
 from exoactor_interfaces.action import TrackMotion
 
 from exoactor_core.stages import Tracking
-from exoactor_ros.conversions import floats, optional_human, robot_from_message, robot_to_message
+from exoactor_core.task_checks import checks_of
+from exoactor_ros.conversions import floats, optional_human, robot_from_message, robot_to_message, scene_from_message
 
 
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
@@ -21,12 +22,18 @@ def person(goal: TrackMotion.Goal) -> dict[str, Any]:
     return {"human": optional_human(goal.human)}
 
 
+def person_and_objects(goal: TrackMotion.Goal) -> dict[str, Any]:
+    """The person's motion, the scene and its checks, as the backends' options."""
+    checks = checks_of(goal.checks) if goal.checks else ()
+    return person(goal) | {"scene": scene_from_message(goal.scene), "checks": checks}
+
+
 TRACK_ACTION: dict[str, Any] = {
     "stage": "track",
     "action_type": TrackMotion,
     "error_base": 500,
     "to_input": lambda goal: robot_from_message(goal.motion),
-    "to_options": person,
+    "to_options": person_and_objects,
     "fill": _fill,
     "lease": lambda goal: goal.lease,
 }

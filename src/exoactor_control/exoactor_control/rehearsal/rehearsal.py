@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import mujoco
 import numpy as np
@@ -31,7 +31,7 @@ from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_core.scene import Scene, perturbed
 from exoactor_core.scene_mjcf import check
-from exoactor_core.simulation import Simulation
+from exoactor_core.simulation import ObjectSensor, Simulation, seen_from
 from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress
 from exoactor_core.task_checks import Check, Rollout, evaluate
 from exoactor_description import Hands
@@ -60,6 +60,8 @@ class Disturbance:
     """s after the motion's first frame at which the push begins."""
     scene: Scene | None = None
     """The objects as they are; None: as they are believed to be."""
+    sensor: Callable[[], ObjectSensor] = ObjectSensor
+    """Makes what sees them."""
 
 
 _Rehearse = Callable[[RobotMotion, Progress], Tracking]
@@ -169,8 +171,8 @@ class Rehearsal(Tracker):
         self, motion: RobotMotion, scene: Scene, physics: Disturbance, progress: Progress, rehearse: _Rehearse
     ) -> Metrics:
         """Rehearse a motion that succeeded with objects that are elsewhere and otherwise than believed."""
-        reasons = []
-        for k in range(self.options.variations):
+        reasons, count = [], self.options.variations
+        for k in range(count):
 
             def share(fraction: float, text: str, k: int = k) -> None:
                 progress(
@@ -181,7 +183,7 @@ class Rehearsal(Tracker):
             metrics = rehearse(motion, share, replace(physics, scene=otherwise)).metrics
             if metrics["refused"]:
                 reasons.append(metrics["refused"][0])
-        failed, count = len(reasons), self.options.variations
+        failed = len(reasons)
         told = f"{failed} of {count} rehearsals with objects that are a little elsewhere failed: {(*reasons, '')[0]}"
         return {
             "perturbed": {"rehearsals": count, "failed": failed, "reasons": reasons},
@@ -285,6 +287,7 @@ class Rehearsal(Tracker):
 
         frames: list[np.ndarray] = []
         objects = _ObjectRecord(robot)
+        sensor = physics.sensor()
         estimates: list[np.ndarray] = []
         load = Load(controller.torque_limits)
         fault_time: float | None = None
@@ -302,6 +305,8 @@ class Rehearsal(Tracker):
                 estimates.append(controller.odometry.position)
             robot.load = load if in_motion else None
             robot.close_hands(_closure(reference, index))
+            if really is not None:
+                _observe(controller, robot, sensor)
             if frames:
                 objects.add()
             progress(status.progress, f"Rehearsing: {status.text}")
@@ -367,6 +372,15 @@ def _closure(reference: Reference, index: int | None) -> np.ndarray:
     if closure is None:
         return np.zeros(2)
     return closure[-1 if index is None else min(max(index, 0), len(closure) - 1)]
+
+
+def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:
+    """Tell the controller where the objects are seen from the robot."""
+    if sensor.is_due(robot.time):
+        sensor.measure(robot.time, seen_from(robot.pose[:7], robot.object_poses))
+    for _, found in sensor.read(robot.time):
+        for i, pose in found.items():
+            controller.observe(robot.scene.ids[i], pose)
 
 
 class _ObjectRecord:
