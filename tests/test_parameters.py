@@ -60,7 +60,7 @@ def test_the_simulator_too():
         parameters = Parameters(node)
         parameters.declare_options(defaults)
         assert parameters.options(SimulatorOptions) == defaults
-        assert lacking(node) == ([], 4)
+        assert lacking(node) == ([], len(SimulatorOptions.model_fields))
 
 
 @pytest.mark.faults

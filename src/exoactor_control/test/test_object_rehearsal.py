@@ -89,12 +89,12 @@ LIFTED = [Check(kind="lifted", object="box", amount=0.1), Check(kind="stands")]
 
 
 def test_without_objects_nothing_is_told_of_a_task():
-    metrics = Rehearsal("pd")(standing_motion(1.0)).metrics
+    metrics = Rehearsal(policy="pd")(standing_motion(1.0)).metrics
     assert not {"task_success", "checks", "risk"} & set(metrics)
 
 
 def test_a_task_that_is_not_done_is_refused_with_the_check_s_sentence():
-    tracking = Rehearsal("pd")(standing_motion(1.0), scene=box_on_a_stand(), checks=LIFTED)
+    tracking = Rehearsal(policy="pd")(standing_motion(1.0), scene=box_on_a_stand(), checks=LIFTED)
     metrics = tracking.metrics
     assert metrics["success"]
     assert not metrics["task_success"]
@@ -111,13 +111,13 @@ def test_a_task_that_is_not_done_is_refused_with_the_check_s_sentence():
 
 def test_a_scene_that_cannot_be_is_refused_before_it_is_simulated():
     with pytest.raises(BadInput, match="hangs in the air"):
-        Rehearsal("pd")(standing_motion(1.0), scene=joined([everyday("box", pos=(1, 0, 0.5))]))
+        Rehearsal(policy="pd")(standing_motion(1.0), scene=joined([everyday("box", pos=(1, 0, 0.5))]))
 
 
 def test_objects_far_away_leave_the_robot_as_it_is():
     far = joined([everyday("box", pos=(1.5, 0, 0))])
-    plain = Rehearsal("pd")(standing_motion(1.0))
-    beside = Rehearsal("pd")(standing_motion(1.0), scene=far, disturbance=Disturbance(mass=0.0))
+    plain = Rehearsal(policy="pd")(standing_motion(1.0))
+    beside = Rehearsal(policy="pd")(standing_motion(1.0), scene=far, disturbance=Disturbance(mass=0.0))
     np.testing.assert_allclose(beside.motion.joint_pos, plain.motion.joint_pos, atol=0.01)
     np.testing.assert_allclose(beside.motion.root_pos, plain.motion.root_pos, atol=0.01)
 
@@ -140,7 +140,7 @@ def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monk
 
     monkeypatch.setattr(module, "perturbed", moved)
     stays = Check(kind="on", object="box", target="stand")
-    metrics = Rehearsal("pd", variations=4)(standing_motion(0.5), scene=box_on_a_stand(), checks=[stays]).metrics
+    metrics = Rehearsal(policy="pd", variations=4)(standing_motion(0.5), scene=box_on_a_stand(), checks=[stays]).metrics
     assert not metrics["refused"]
     assert metrics["perturbed"]["rehearsals"] == 4
     assert metrics["perturbed"]["failed"] == 1

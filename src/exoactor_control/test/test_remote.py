@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from exoactor_control.reference.human_keypoints import hand_openness
+from exoactor_core.dex3 import HAND_LIMITS, hand_targets
 from exoactor_unitree.joystick import ACTIONS, Button, Remote, pressed
 
 hands = pytest.importorskip("exoactor_unitree.dex3")
@@ -55,12 +56,12 @@ def test_what_is_down_at_first_and_unitrees_own_chords_ask_for_nothing():
 
 def test_hands_stay_inside_their_ranges_and_mirror_each_other():
     for openness in (0.0, 0.3, 1.0, -5.0, 9.0, np.nan):
-        targets = hands.hand_targets(np.full(2, openness))
-        assert (targets >= hands.HAND_LIMITS[..., 0]).all()
-        assert (targets <= hands.HAND_LIMITS[..., 1]).all()
+        targets = hand_targets(np.full(2, openness))
+        assert (targets >= HAND_LIMITS[..., 0]).all()
+        assert (targets <= HAND_LIMITS[..., 1]).all()
         assert targets[0] == pytest.approx(-targets[1])
-    assert not hands.hand_targets([1.0, 1.0]).any()
-    assert np.abs(hands.hand_targets([0.0, 0.0])[:, 1:]).min() > 0.7
+    assert not hand_targets([1.0, 1.0]).any()
+    assert np.abs(hand_targets([0.0, 0.0])[:, 1:]).min() > 0.7
 
 
 def test_hand_command_is_of_unitrees_form():
