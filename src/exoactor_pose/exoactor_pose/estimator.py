@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Interval, Unit
+from pydantic import BeforeValidator
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
@@ -140,6 +141,8 @@ class VideoEstimator(Estimator):
         progress(1.0, "The motion is estimated")
         keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
         metrics = _metrics(seen, result, self.body, known)
+        if isinstance(detector, MediapipeDetector):
+            metrics["frames_by_model"] = detector.frames_by_model
         if seen.facts:
             metrics["video"] = seen.facts
         refuse(metrics, self.limits, seen.fps)
@@ -160,8 +163,9 @@ class MediapipeEstimator(VideoEstimator):
     class Options(VideoEstimator.Options):
         """Those of MediaPipe, too."""
 
-        model_complexity: Annotated[int, Interval(ge=0, le=2)] = 1
-        """MediaPipe's landmark model: 0 light, 1 full, 2 heavy (only 1 comes with the package)."""
+        model_complexity: Annotated[Literal["auto", "0", "1", "2"], BeforeValidator(str)] = "auto"
+        """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: full, and heavy, if it is installed, where full is
+        unsure (at the start, people who are small or hardly visible, sudden turns)."""
         hands: bool = True
         """Look for the hands' landmarks too, for fingers and wrists; without, hands are flat."""
 

@@ -12,6 +12,7 @@ from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.video_quality import sight
+from exoactor_pose.detection import detectors
 from exoactor_pose.detection.detectors import MediapipeDetector
 from exoactor_pose.estimator import MediapipeEstimator
 
@@ -110,11 +111,45 @@ def test_wrong_options_are_refused(options):
         MediapipeEstimator(**options)
 
 
-def test_models_that_are_not_there():
+def test_models_that_are_not_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(detectors, "model_file", lambda complexity: tmp_path / f"{detectors.MODELS[complexity]}.tflite")
     with pytest.raises(Missing, match="heavy"):
         MediapipeDetector(model_complexity=2)
     with pytest.raises(BadInput):
         MediapipeDetector(model_complexity=7)
+
+
+def test_auto_takes_the_heavy_model_where_full_is_unsure():
+    """The graphs are stood in for: each gives landmarks that say which one it is."""
+    detector = object.__new__(MediapipeDetector)
+    detector.frames_by_model = {"full": 0, "heavy": 0}
+    facing, ran = [1.0], []
+
+    def run(graph, frame, region, track):
+        ran.append(graph)
+        image, world = np.ones((33, 3)), np.zeros((33, 3))
+        world[[11, 23], 0] = facing[0] if graph == 0 else 1.0  # of the left side; full mixes up front and back
+        return detectors.Pose(image, world, person=detectors._person(track.next(track.value, detectors._across(world))))
+
+    detector._run = run
+    person = detectors._person(detectors._Track(np.array([[100.0, 100.0], [100.0, -100.0]])))
+
+    def follow(frames):
+        nonlocal person
+        ran.clear()
+        for _ in range(frames):
+            person = detector._landmarks_of(None, person).person
+        return list(ran)
+
+    start = detectors.HEAVY_FRAMES
+    assert follow(start) == [1] * start
+    assert follow(5) == [0] * 5
+    facing[0] = -1.0
+    assert follow(3) == [0, 1, 1, 1]
+    assert follow(start - 2) == [1] * (start - 2)
+    facing[0] = 1.0
+    assert follow(2) == [0, 0]
+    assert detector.frames_by_model == {"full": 7, "heavy": 2 * start + 1}
 
 
 def test_standard_error_stays_quiet():

@@ -74,8 +74,8 @@ class Weights:
     """Of the scale of the camera's path."""
     shape: float = 0.6
     """Of the other shape coefficients: SMPL-X counts them in standard deviations."""
-    prior_rate: float = 2.0
-    """1/s: the priors of what is common to all frames count once in so much time, since a detector's errors last."""
+    prior_frames: int = 15
+    """The priors of what is common to all frames count once in so many, since a detector's errors last."""
     iterations: tuple[int, int] = (10, 12)
     """At most, before and after the contacts are known."""
 
@@ -189,7 +189,7 @@ class _Problem:
         self.travel = (
             np.zeros((self.frames, 3)) if seen.camera_path is None else seen.camera_path @ self.camera.rotation
         )
-        self._looks = max(1.0, w.prior_rate * self.frames / self.fps)
+        self._looks = max(1.0, self.frames / w.prior_frames)
         self.previous = previous
         self._start()
 
