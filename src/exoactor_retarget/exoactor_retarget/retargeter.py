@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import stages
 from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BodyModel
-from exoactor_core.errors import BadInput, Refused, reason
+from exoactor_core.errors import BadInput, UnsafeMotion, reason
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.options import BaseOptions
 from exoactor_core.stages import Progress, Retargeting, no_progress
@@ -89,7 +89,7 @@ class Retargeter(stages.Retargeter):
         ------
         BadInput
             It cannot be fitted.
-        Refused
+        UnsafeMotion
             A part of the robot would be in the floor.
         """
         start = time.perf_counter()
@@ -110,7 +110,7 @@ class Retargeter(stages.Retargeter):
         worst = int(depth.argmax())
         if depth[worst] > _FLOOR_DEPTH:
             link = next(name for name, (b, _, _) in self.model.description.links.items() if b == body[worst])
-            raise Refused(
+            raise UnsafeMotion(
                 f"The robot cannot do this motion: its {link.replace('_', ' ').removesuffix(' link')} would be "
                 f"{100 * depth[worst]:.1f} cm in the floor at {worst / self.options.fps:.1f} s."
             )
