@@ -31,7 +31,7 @@ from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, TrackingFailed, error_of
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
 from exoactor_core.optional import missing_extra
-from exoactor_core.options import Configurable
+from exoactor_core.options import Configurable, allowed, description
 from exoactor_core.stages import (
     GenerateRequest,
     Generation,
@@ -71,7 +71,7 @@ Set = Annotated[
         "--set",
         "-s",
         metavar="STAGE.OPTION=VALUE",
-        help="Set a backend's option, e.g. generate.camera=side. Repeatable.",
+        help="Set a backend's option, e.g. generate.camera=side ('exoactor options' lists them). Repeatable.",
     ),
 ]
 Policy = Annotated[
@@ -106,7 +106,7 @@ class Backends:
             self.options["track"].setdefault("policy", policy)
 
     def _typed(self, stage: str, option: str, text: str) -> Any:
-        options = self._class(stage).Options
+        options = self.class_of(stage).Options
         if option not in options.model_fields:
             known = ", ".join(options.model_fields) or "none"
             name = f"backend '{self.names[stage]}' of {stage}" if stage in self.names else stage
@@ -122,7 +122,8 @@ class Backends:
 
         return Judged(backend, Judge(**self.options["judge"]))
 
-    def _class(self, stage: Any) -> type[Configurable]:
+    def class_of(self, stage: Any) -> type[Configurable]:
+        """The class of a stage's backend, or of the judge."""
         if stage != "judge":
             return backend_class(stage, self.names[stage])
         from exoactor_gen.video_judge.judge import Judge
@@ -576,6 +577,31 @@ def doctor(json_: Json = False) -> None:
         raise error
     if json_:
         print_json(figures)
+
+
+@app.command("options", epilog="Example: exoactor options generate kling")
+def options_(
+    stage: Annotated[str, typer.Argument(help="generate, judge, estimate, retarget or track.")],
+    backend: Annotated[str, typer.Argument(help="Backend; else the one that commands use by themselves.")] = "",
+    json_: Json = False,
+) -> None:
+    """List the options of a backend, which --set takes: default, values and help."""
+    backends = Backends(None, "", **{stage: backend} if backend else {})
+    if stage not in backends.options:
+        raise BadInput(f"There is no stage '{stage}': there are {', '.join(backends.options)}.")
+    if backend and stage == "judge":
+        raise BadInput("There is one judge, which has no backends: leave out the backend.")
+    fields = backends.class_of(stage).Options.model_fields
+    if json_:
+        keys = ("default", "values", "help")
+        print_json(
+            {n: dict(zip(keys, (f.default, allowed(f), description(f)), strict=True)) for n, f in fields.items()}
+        )
+        return
+    table = Table("option", "default", "values", "meaning", box=None, pad_edge=False)
+    for name, field in fields.items():
+        table.add_row(name, str(field.default), allowed(field), description(field))
+    stdout.print(table, markup=False)
 
 
 def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]:

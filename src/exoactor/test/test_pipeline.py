@@ -181,3 +181,13 @@ def test_a_plan_is_written_beside_the_video_and_read_again(monkeypatch, capsys, 
     code, out = run_cli(monkeypatch, capsys, *given)
     assert code == 0, out.err
     assert json.loads(out.out)["plan"] == "clap x1"
+
+
+def test_the_options_of_a_backend_are_listed(monkeypatch, capsys):
+    code, out = run_cli(monkeypatch, capsys, "options", "generate", "file", "--json")
+    assert code == 0
+    assert json.loads(out.out) == {"path": {"default": "", "values": "text", "help": "The video file."}}
+    code, out = run_cli(monkeypatch, capsys, "options", "retarget")
+    assert "a number from 10 to 200 Hz" in " ".join(out.out.split())
+    for words in (["generates"], ["generate", "movies"], ["judge", "file"]):
+        assert run_cli(monkeypatch, capsys, "options", *words)[0] == 2
