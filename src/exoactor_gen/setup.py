@@ -10,9 +10,9 @@ setup(
     description="Imagine the task: instruction to third-person video",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    package_data={package_name: ["prompts/*"]},
+    package_data={package_name: ["prompts/*", "py.typed"]},
     python_requires=">=3.11,<3.13",
-    install_requires=["exoactor_core", "pydantic>=2", "pyyaml"],
+    install_requires=["exoactor_core", "httpx2", "pydantic>=2", "pyyaml", "tenacity"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),

@@ -260,6 +260,8 @@ def save_generation(generation: Generation, output: Path) -> None:
         save_image(output.with_suffix(".picture.png"), generation.image)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
+    if generation.scene is not None:
+        generation.scene.save(output.with_suffix(".scene.yaml"))
     for number, video in enumerate(generation.others, 1):
         video.save(output.with_suffix(f".other_{number}.mp4"))
 

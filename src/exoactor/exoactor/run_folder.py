@@ -61,9 +61,10 @@ class RunFolder:
         save_json(self.path / "job.json", job)
 
     def save_generation(self, generation: Generation) -> None:
-        """Write video.mp4, and plan.json, picture.png, ground_truth.npz, other_video_1.mp4 ... where there are such.
+        """Write video.mp4, and plan.json, picture.png, ground_truth.npz, scene.yaml ... where there are such.
 
-        The truth is the motion behind the video, for evaluation only; the other videos are those not taken.
+        The truth is the motion behind the video, for evaluation only; checks.json holds what the task is to bring about
+        in the scene; other_video_1.mp4 and so on are those not taken.
         """
         save_or_rescue(generation.video.save, self.path / "video.mp4")  # it may have been paid for
         if generation.plan is not None:
@@ -72,6 +73,11 @@ class RunFolder:
             save_image(self.path / "picture.png", generation.image)
         if generation.truth is not None:
             generation.truth.save(self.path / "ground_truth.npz")
+        if generation.scene is not None:
+            generation.scene.save(self.path / "scene.yaml")
+        if generation.checks:
+            checks = [check.model_dump(mode="json", exclude_none=True) for check in generation.checks]
+            save_json(self.path / "checks.json", checks)
         for number, video in enumerate(generation.others, 1):
             video.save(self.path / f"other_video_{number}.mp4")
 

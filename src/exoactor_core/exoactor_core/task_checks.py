@@ -58,9 +58,9 @@ class Check(BaseModel):
     """Id; empty: the robot (of `stands` and `at`)."""
     target: str = ""
     """Id of another object; empty: the floor (of `on`), or none."""
-    amount: float | None = Field(None, ge=0.0)
+    amount: float | None = Field(default=None, ge=0.0)
     """In the unit of the figure; None: usual."""
-    tolerance: float | None = Field(None, ge=0.0)
+    tolerance: float | None = Field(default=None, ge=0.0)
     """Likewise."""
     place: tuple[float, float] | None = None
     """x, y: of `at` where it is to end, m; of `moved` a direction."""

@@ -8,16 +8,17 @@ import inspect
 import json
 import logging
 import os
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
+
 from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed, reason
 from exoactor_core.hub import hub_is_there
 from exoactor_core.optional import missing_extra
-from exoactor_gen.http_client import Tick
+from exoactor_gen.waiting import Tick, attended
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 OFFLOADS = ("none", "model", "sequential")
@@ -110,7 +111,7 @@ class Pipeline:
             raise BadInput(f"There is no folder {model}, and no repository of the hub is called so (owner/name).")
         self.revision = revision or None
         self.config = self._read_json("model_index.json")
-        self.kind = self._class(str(self.config.get("_class_name")))
+        self.kind: Any = self._class(str(self.config.get("_class_name")))
         parts = [str(part[-1]) for part in self.config.values() if isinstance(part, list) and part]
         if any(part.endswith("VLProcessor") for part in parts) and not importlib.util.find_spec("torchvision"):
             raise Missing(
@@ -187,7 +188,7 @@ class Pipeline:
             They need more memory than there is.
         """
         if self._loaded is None:
-            self._loaded = attended(lambda alive: self._load(), tick, patience=0.0)
+            self._loaded = attended(lambda alive: self._load(), tick)
         return self._loaded
 
     def _load(self) -> Any:
@@ -229,7 +230,6 @@ class Pipeline:
         from huggingface_hub.errors import (
             EntryNotFoundError,
             GatedRepoError,
-            HfHubHTTPError,
             LocalEntryNotFoundError,
             RepositoryNotFoundError,
         )
@@ -250,7 +250,7 @@ class Pipeline:
             raise BadInput(
                 f"There is no folder and no public repository {self.model} on the Hugging Face hub."
             ) from None
-        except (OSError, HfHubHTTPError.__base__) as error:  # the latter is the HTTP library's own
+        except (OSError, httpx2.HTTPError) as error:
             if not self._of_hub:
                 raise Missing(f"The pipeline in {self.model} is not complete: {reason(error)}.") from None
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
@@ -325,7 +325,7 @@ class Pipeline:
             tick()
 
         try:
-            return attended(work, watch)
+            return attended(work, watch, patience=60.0)
         except ExoActorError:
             raise
         except Exception as error:
@@ -356,51 +356,6 @@ class Pipeline:
         if self.device.type == "cuda":
             memory += f" of {self.torch.cuda.get_device_properties(self.device).total_memory / 2**30:.0f} GiB"
         return ServiceFailed(f"The pipeline {self.model} does not {what} in {memory}: try {', or '.join(changes)}.")
-
-
-class _Left(BaseException):
-    """Nobody waits any more."""
-
-
-def attended(work: Callable[[Callable[[], None]], _Result], tick: Tick, patience: float = 60.0) -> _Result:
-    """Do ``work`` in a thread while ``tick`` is called; when ``tick`` raises, the work is told to end.
-
-    Parameters
-    ----------
-    work
-        Called with a function that it calls often, and that raises when it shall end.
-    tick
-        Called five times a second.
-    patience
-        s to wait for the work to end, so that it holds no memory afterwards.
-    """
-    outcome: list[Any] = []
-    done, left = threading.Event(), threading.Event()
-
-    def alive() -> None:
-        if left.is_set():
-            raise _Left
-
-    def run() -> None:
-        try:
-            outcome.append((work(alive), None))
-        except BaseException as error:
-            outcome.append((None, error))
-        done.set()
-
-    threading.Thread(target=run, name="diffusion", daemon=True).start()
-    try:
-        while not done.wait(0.2):
-            tick()
-        tick()
-    except BaseException:
-        left.set()
-        done.wait(patience)
-        raise
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
 
 
 def out_of_memory(error: BaseException) -> bool:

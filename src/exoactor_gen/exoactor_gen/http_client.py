@@ -1,36 +1,33 @@
-"""A small HTTP client for services that take minutes: retries, time limits, cancelling, and a key that is never said.
+"""A client for HTTP services that take minutes: httpx makes the requests, and tenacity repeats them.
 
-The key travels in a header, to the service's own host only, and over https only (but for this machine). It is cut out
-of every answer and of every text that an error carries, since services repeat it in what they complain of.
+Ours are which of them may be repeated, one time limit for the whole of each answer, what an error means to the user,
+and that the key is never shown: it travels in a header, to the service's own host only, and over https only (but for
+this machine), and is cut out of every answer and every error, since services repeat it in what they complain of.
 """
 
 from __future__ import annotations
 
 import email.utils
-import http.client
 import ipaddress
 import json
 import re
-import secrets
-import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
+import tenacity
+
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, ServiceFailed
+from exoactor_gen.waiting import Tick, attended, pause
 
-Tick = Callable[[], None]
-"""Called several times a second while something is waited for; raises to break it off."""
-
-TRIES = 5
+MAX_ATTEMPTS = 5
 """How often a request is made that fails in passing."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""s before the second try, doubled from try to try, where the service does not say how long."""
-LARGEST = 2**30
+"""s before the second attempt, doubled from one to the next, where the service does not say how long."""
+MAX_ANSWER_BYTES = 2**30
 """Bytes of an answer, at most."""
 
 _KEY = re.compile(r"api.?key (not valid|invalid|expired)|(invalid|incorrect|expired) api.?key", re.I)
@@ -54,7 +51,7 @@ class Request:
     harmless: bool = False
     """A POST that may be made twice; every other method may."""
     limit: float = 0.0
-    """s until the whole answer must be there; 0: the timeout of `Web`."""
+    """s until the whole answer must be there; 0: the timeout of `HttpClient`."""
 
 
 class _Failure(Exception):
@@ -67,7 +64,7 @@ class _Failure(Exception):
         """The service may have done what was asked nevertheless."""
 
 
-class Web:
+class HttpClient:
     """A service behind HTTP.
 
     Parameters
@@ -114,15 +111,18 @@ class Web:
             raise BadInput(f"The key of {service} would travel unencrypted to {parts.hostname}: give a URL with https.")
         self.service, self.base_url, self.timeout, self.again = service, base_url.rstrip("/"), timeout, again
         self._key, self._key_name, self._header = key, key_name, header
-        self._opener = urllib.request.OpenerDirector()
-        for handler in (
-            urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
-            urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler,
-            urllib.request.HTTPErrorProcessor,
-        ):  # fmt: skip
-            self._opener.add_handler(handler())  # and none for files and ftp, where a redirect could lead
+        self._client = httpx2.Client(
+            follow_redirects=True, headers={"User-Agent": "exoactor"}, event_hooks={"request": [self._authorise]}
+        )
 
-    def ask(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> Any:
+    def _authorise(self, request: httpx2.Request) -> None:
+        """Put the key in for the service's own host, and take it out where a redirect leads elsewhere."""
+        name, prefix = self._header
+        request.headers.pop(name, None)
+        if self._key and self._is_own_host(str(request.url)):
+            request.headers[name] = prefix + self._key
+
+    def fetch_json(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> Any:
         """Make a request and return its answer's JSON; raises as `fetch`."""
         body = self.fetch(request, tick, until)
         try:
@@ -143,7 +143,7 @@ class Web:
         tick
             Called while waiting.
         until
-            `time.monotonic` at which there is no more trying.
+            `time.monotonic` at which there are no more attempts.
 
         Raises
         ------
@@ -156,90 +156,72 @@ class Web:
         ServiceFailed
             It is busy, is broken, or did not answer in time.
         """
-        tried = 0
-        while True:
-            try:
-                return self._watched(request, tick)
-            except _Failure as failure:
-                tried += 1
-                wait = failure.wait if failure.wait is not None else min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (tried - 1))
-                late = until is not None and time.monotonic() + wait > until
-                if not self._passes(request, failure) or tried >= TRIES or late:
-                    raise self._sentence(request, failure, tried) from None
-            pause(wait, tick)
+        backoff = tenacity.wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
-    def _passes(self, request: Request, failure: _Failure) -> bool:
+        def wait(state: tenacity.RetryCallState) -> float:
+            failure = state.outcome and state.outcome.exception()
+            asked = failure.wait if isinstance(failure, _Failure) else None
+            return backoff(state) if asked is None else asked
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda e: isinstance(e, _Failure) and self._may_repeat(request, e)),
+            wait=wait,
+            stop=lambda state: (
+                state.attempt_number >= MAX_ATTEMPTS
+                or (until is not None and time.monotonic() + state.upcoming_sleep > until)
+            ),
+            sleep=lambda seconds: pause(seconds, tick),
+            reraise=True,
+        )
+        limit = request.limit or self.timeout
+        try:
+            return retrying(self._once, request, limit, tick)
+        except _Failure as failure:
+            raise self._sentence(request, failure, retrying.statistics["attempt_number"]) from None
+
+    def _may_repeat(self, request: Request, failure: _Failure) -> bool:
         if failure.status == 429:
             return self.again(failure.reason)
         if request.method == "POST" and not request.harmless:
             return failure.status == 0 and not failure.acted
         return failure.status == 0 or failure.status in (408, 425) or failure.status >= 500
 
-    def _watched(self, request: Request, tick: Tick) -> bytes:
-        """Make the request in a thread, so that ``tick`` and the time limit can end the wait for a slow service."""
-        limit = request.limit or self.timeout
+    def _once(self, request: Request, limit: float, tick: Tick) -> bytes:
         end = time.monotonic() + limit
-        outcome: list[Any] = []
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                outcome.append((self._once(request, end), None))
-            except BaseException as error:
-                outcome.append((b"", error))
-            done.set()
-
-        threading.Thread(target=run, name="web", daemon=True).start()
-        while not done.wait(0.2):
-            tick()
-            if time.monotonic() > end + 0.5:  # the thread itself notices at the next byte
-                raise _Failure(f"no whole answer within {limit:g} s", acted=True)
-        answer, error = outcome[0]
-        if error is not None:
-            raise error
-        return answer
-
-    def _once(self, request: Request, end: float) -> bytes:
-        url = self._url(request)
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https"):
-            raise ServiceFailed(f"{self.service} named a place that is no web address.")
-        body, kind = _body(request)
-        wire = urllib.request.Request(url, body, method=request.method, headers={"User-Agent": "exoactor"})
-        if kind:
-            wire.add_header("Content-Type", kind)
-        if self._key and self._at_home(url):
-            name, before = self._header
-            wire.add_unredirected_header(name, before + self._key)  # not to where a redirect leads
         try:
-            with self._opener.open(wire, timeout=self.timeout) as answer:
-                data = _read(answer, end)
-                expected = answer.headers.get("Content-Length")
-        except urllib.error.HTTPError as error:
-            with error:
-                try:
-                    text = _read(error, end, 1 << 20)
-                except (OSError, http.client.HTTPException):
-                    text = b""
-            wait = _retry_after(error.headers.get("Retry-After"))
-            raise _Failure(self._clean(_reason(text) or error.reason), error.code, wait) from None
-        except http.client.IncompleteRead:
-            raise _Failure("the answer broke off", acted=True) from None
-        except TimeoutError:
-            limit = request.limit or self.timeout
+            # httpx limits each read, not the whole answer, and knows no cancelling
+            return attended(lambda alive: self._read(request, limit, end), tick, limit=limit + 0.5)
+        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL):
+            raise ServiceFailed(f"{self.service} named a place that is no web address.") from None
+        except httpx2.ConnectTimeout:
+            raise _Failure(f"no connection within {limit:g} s") from None
+        except httpx2.ConnectError as error:
+            raise _Failure(self._clean(str(error))) from None
+        except (httpx2.TimeoutException, TimeoutError):
             raise _Failure(f"no whole answer within {limit:g} s", acted=True) from None
-        except urllib.error.URLError as error:
-            slow = isinstance(error.reason, TimeoutError)
-            reason = f"no connection within {self.timeout:g} s" if slow else str(error.reason)
-            broke = slow or isinstance(error.reason, ConnectionResetError | BrokenPipeError)
-            raise _Failure(self._clean(reason), acted=broke) from None
-        except (http.client.HTTPException, OSError) as error:
+        except httpx2.RemoteProtocolError:
+            raise _Failure("the answer broke off", acted=True) from None
+        except (httpx2.HTTPError, OSError) as error:
             raise _Failure(self._clean(str(error) or type(error).__name__), acted=True) from None
-        if len(data) > LARGEST:
-            raise ServiceFailed(f"The answer of {self.service} is larger than {LARGEST >> 20} MB.")
-        if expected and expected.isdigit() and len(data) < int(expected):
-            raise _Failure("the answer broke off", acted=True)
-        return data
+
+    def _read(self, request: Request, limit: float, end: float) -> bytes:
+        parts = {
+            name: (None, value) if isinstance(value, str) else (value[0], value[2], value[1])
+            for name, value in request.form.items()
+        }
+        body: dict[str, Any] = {"json": request.json} if request.json is not None else {"files": parts or None}
+        data = bytearray()
+        with self._client.stream(request.method, self._url(request), timeout=limit, **body) as answer:
+            for part in answer.iter_bytes():
+                data += part
+                if len(data) > MAX_ANSWER_BYTES:
+                    raise ServiceFailed(f"The answer of {self.service} is larger than {MAX_ANSWER_BYTES >> 20} MB.")
+                if time.monotonic() > end:
+                    raise TimeoutError
+        if answer.is_success:
+            return bytes(data)
+        reason = self._clean(_reason(bytes(data)) or answer.reason_phrase)
+        raise _Failure(reason, answer.status_code, _retry_after(answer.headers.get("Retry-After")))
 
     def _sentence(self, request: Request, failure: _Failure, tried: int) -> ExoActorError:
         """What went wrong, as an error for the user."""
@@ -249,7 +231,7 @@ class Web:
         host = urllib.parse.urlsplit(url).hostname
         if status in (400, 403, 422, 451) and _CONTENT.search(failure.reason):
             return refusal(service, failure.reason)
-        if status in (401, 403) and not self._at_home(url):
+        if status in (401, 403) and not self._is_own_host(url):
             return ServiceFailed(f"{service} named a file at {host} that is not to be had, or no longer ({said}).")
         if status in (401, 403) or (status == 400 and _KEY.search(failure.reason)):
             if not self._key:
@@ -274,7 +256,7 @@ class Web:
     def _url(self, request: Request) -> str:
         return request.url if "://" in request.url else f"{self.base_url}/{request.url.lstrip('/')}"
 
-    def _at_home(self, url: str) -> bool:
+    def _is_own_host(self, url: str) -> bool:
         """Whether this is the service's own host: no other gets the key."""
         parts, own = urllib.parse.urlsplit(url), urllib.parse.urlsplit(self.base_url)
         return (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
@@ -298,43 +280,6 @@ def refusal(service: str, reason: str) -> ExoActorError:
     if _CONTENT.search(reason):
         return Refused(f"{service} refuses the content: {reason}. Say the task in other words, or use another image.")
     return ServiceFailed(f"{service} failed: {reason or 'it gives no reason'}.")
-
-
-def pause(seconds: float, tick: Tick) -> None:
-    """Wait, calling ``tick`` meanwhile."""
-    end = time.monotonic() + seconds
-    tick()
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(0.2, left))
-        tick()
-
-
-def _read(answer: Any, end: float, most: int = LARGEST + 1) -> bytes:
-    """Read a body until it ends or is longer than ``most``; raises TimeoutError at ``end`` on the monotonic clock."""
-    data = bytearray()
-    while len(data) < most and (part := answer.read1(1 << 16)):
-        data += part
-        if time.monotonic() > end:
-            raise TimeoutError
-    return bytes(data)
-
-
-def _body(request: Request) -> tuple[bytes | None, str]:
-    """Body and Content-Type."""
-    if request.json is not None:
-        return json.dumps(request.json).encode(), "application/json"
-    if not request.form:
-        return None, ""
-    boundary, out = secrets.token_hex(16), bytearray()
-    for name, value in request.form.items():
-        out += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
-        if isinstance(value, str):
-            out += b"\r\n\r\n" + value.encode()
-        else:
-            file, kind, data = value
-            out += f'; filename="{file}"\r\nContent-Type: {kind}\r\n\r\n'.encode() + data
-        out += b"\r\n"
-    return bytes(out + f"--{boundary}--\r\n".encode()), f"multipart/form-data; boundary={boundary}"
 
 
 def _reason(body: bytes) -> str:

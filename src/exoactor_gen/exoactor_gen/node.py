@@ -75,8 +75,8 @@ class GeneratorNode(StageNode):
             tell(text=f"The job is {job['job']}", job_json=json.dumps(job))
 
         def on_plan(plan: dict[str, Any]) -> None:
-            told = ", then ".join(action["description"] for action in plan["actions"])
-            tell(text=f"Plan: {told}", plan_json=plan_to_message(plan))
+            steps = ", then ".join(action["description"] for action in plan["actions"])
+            tell(text=f"Plan: {steps}", plan_json=plan_to_message(plan))
 
         return {"on_plan": on_plan, "on_job": on_job}
 

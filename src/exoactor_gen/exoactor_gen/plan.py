@@ -18,7 +18,7 @@ Direction = Literal["forward", "backward", "left", "right", "up", "down", "side"
 
 
 class Action(BaseModel):
-    """One thing that the person does."""
+    """One step of a plan."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -29,12 +29,14 @@ class Action(BaseModel):
         min_length=3, max_length=240, description="The same in full, third person: 'walks forward two metres'."
     )
     seconds: float = Field(ge=0.2, lt=100.0, description="How long it takes at an everyday pace.")
-    side: Side | None = Field(None, description="Which hand, arm or foot.")
-    direction: Direction | None = Field(None, description="Where to, as the person sees it.")
-    distance: float | None = Field(None, gt=0.0, lt=100.0, description="Metres.")
-    angle: float | None = Field(None, gt=0.0, lt=1000.0, description="Degrees, of a turn or a bow.")
-    count: int | None = Field(None, ge=1, lt=100, description="How often, or how many steps.")
-    objects: tuple[str, ...] = Field((), max_length=6, description="Things that are touched or walked to or around.")
+    side: Side | None = Field(default=None, description="Which hand, arm or foot.")
+    direction: Direction | None = Field(default=None, description="Where to, as the person sees it.")
+    distance: float | None = Field(default=None, gt=0.0, lt=100.0, description="Metres.")
+    angle: float | None = Field(default=None, gt=0.0, lt=1000.0, description="Degrees, of a turn or a bow.")
+    count: int | None = Field(default=None, ge=1, lt=100, description="How often, or how many steps.")
+    objects: tuple[str, ...] = Field(
+        default=(), max_length=6, description="Objects that are touched or walked to or around."
+    )
 
     @field_validator("verb", mode="before")
     @classmethod
@@ -79,8 +81,8 @@ class Plan(Draft):
 
     @property
     def objects(self) -> tuple[str, ...]:
-        """Every thing that is named, once."""
-        return tuple(dict.fromkeys(thing for action in self.actions for thing in action.objects))
+        """Every object that is named, once."""
+        return tuple(dict.fromkeys(obj for action in self.actions for obj in action.objects))
 
     def __str__(self) -> str:
         return ", then ".join(f"{a.description.rstrip('.')} ({a.seconds:g} s)" for a in self.actions)

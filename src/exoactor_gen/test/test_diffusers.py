@@ -306,8 +306,9 @@ def test_what_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch):
     next((broken / "transformer").glob("*.safetensors")).unlink()
     small = {"planner": "verbatim", "device": "cpu"}
     assert "not complete" in message(Missing, model=str(broken), **small)
-    shutil.copy(broken / "vae/diffusion_pytorch_model.safetensors",
-                broken / "transformer/diffusion_pytorch_model.safetensors")  # fmt: skip
+    shutil.copy(
+        broken / "vae/diffusion_pytorch_model.safetensors", broken / "transformer/diffusion_pytorch_model.safetensors"
+    )
     assert "cannot be loaded as WanPipeline" in message(BadInput, model=str(broken), **small)
     assert "device 'cuda:9'" in message(Missing, model=str(broken), device="cuda:9")
 

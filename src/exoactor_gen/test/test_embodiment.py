@@ -404,6 +404,6 @@ def test_a_generator_begins_with_the_person(server, robot, person, tmp_path):
     assert made.metrics["pipeline"] == "WanImageToVideoPipeline"
     assert any(text.startswith("Turning the robot into a person") for text in heard)
     with pytest.raises(BadInput, match="no image with the robot"):
-        load_backend(
-            "generate", "sora", base_url=server.url, embody="openai", embody_url=server.url
-        )(GenerateRequest("wave"))  # fmt: skip
+        load_backend("generate", "sora", base_url=server.url, embody="openai", embody_url=server.url)(
+            GenerateRequest("wave")
+        )

@@ -96,8 +96,11 @@ class Fake:
         if not headers["Content-Type"].startswith("multipart/"):
             return json.loads(body)
         form = BytesParser().parsebytes(f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body)
-        return {p.get_param("name", header="content-disposition"): p.get_payload(decode=True) for p in form.walk()
-                if not p.is_multipart()}  # fmt: skip
+        return {
+            p.get_param("name", header="content-disposition"): p.get_payload(decode=True)
+            for p in form.walk()
+            if not p.is_multipart()
+        }
 
     def close(self):
         self.asleep.set()
@@ -212,8 +215,11 @@ def replicate(fake, method, path, headers, body):
     if headers["Authorization"] != f"Bearer {KEY}" and "delivery" not in path:
         return found({"title": "Unauthenticated", "detail": "You did not pass a valid token", "status": 401}, 401)
     job = {"id": "gm3q", "status": "starting", "output": None, "error": None}
-    if method == "POST" and path in ("/models/wan-video/wan-2.7-t2v/predictions",
-                                     "/models/wan-video/wan-2.7-i2v/predictions", "/predictions"):  # fmt: skip
+    if method == "POST" and path in (
+        "/models/wan-video/wan-2.7-t2v/predictions",
+        "/models/wan-video/wan-2.7-i2v/predictions",
+        "/predictions",
+    ):
         assert json.loads(body)["input"]["prompt"]
         return found(job, 201)
     if (method, path) == ("GET", "/predictions/gm3q"):
@@ -384,7 +390,7 @@ def test_retry_after_is_honoured(service):
 
 
 def test_service_that_stays_broken(service):
-    for _ in range(web.TRIES):
+    for _ in range(web.MAX_ATTEMPTS):
         service.fail(LOOK[service.name], status=500, json={"message": "internal error"})
     text = refuses(service, Refused, "does not work at present .500: .*tried 5 times")
     assert "The job was" in text
@@ -487,7 +493,7 @@ def test_failed_download_names_the_job(service):
 def test_answer_of_a_byte_at_a_time_ends(service):
     generator = backend(service)
     generator.web.timeout = 0.5
-    for _ in range(web.TRIES):
+    for _ in range(web.MAX_ATTEMPTS):
         service.fail(LOOK[service.name], drip=0.2)
     start = time.monotonic()
     with pytest.raises(Refused, match=r"no whole answer within 0\.5 s.*The job was"):
@@ -618,9 +624,11 @@ def test_cancelled_between_looks_within_a_second(service):
 
 def assert_cancelled(service):
     wanted = {
-        "omni": "POST /interactions/v1_x%2Fy/cancel", "sora": "DELETE /videos/video_1",
-        "fal": "PUT /alibaba/wan-3.0/requests/r1/cancel", "replicate": "POST /predictions/gm3q/cancel",
-    }.get(service.name)  # fmt: skip
+        "omni": "POST /interactions/v1_x%2Fy/cancel",
+        "sora": "DELETE /videos/video_1",
+        "fal": "PUT /alibaba/wan-3.0/requests/r1/cancel",
+        "replicate": "POST /predictions/gm3q/cancel",
+    }.get(service.name)
     deadline = time.monotonic() + 2.0
     while wanted and wanted not in service.lines() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -773,8 +781,10 @@ def openapi(path, required=(), **fields):
         return {"components": {"schemas": schemas}, "paths": {"/predictions": {"post": {}}}}
     schemas["ImageToVideoInput"] = schemas.pop("Input")
     body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ImageToVideoInput"}}}}
-    return {"components": {"schemas": schemas}, "paths": {f"/{path}/requests/{{id}}": {"get": {}},
-                                                          f"/{path}": {"post": {"requestBody": body}}}}  # fmt: skip
+    return {
+        "components": {"schemas": schemas},
+        "paths": {f"/{path}/requests/{{id}}": {"get": {}}, f"/{path}": {"post": {"requestBody": body}}},
+    }
 
 
 @pytest.fixture
@@ -788,13 +798,15 @@ def queue(one, monkeypatch):
                 assert path == "/catalogue?endpoint_id=some%2Fmodel&expand=openapi-3.0"
                 return found({"models": [{"openapi": openapi("some/model", required, **fields)}]})
             asked.update(json.loads(body) if method == "POST" else {})
-            return fal(fake, method, path.replace("some/model", "alibaba/wan-3.0/text-to-video"), headers,
-                       b'{"duration": 5}')  # fmt: skip
+            return fal(
+                fake, method, path.replace("some/model", "alibaba/wan-3.0/text-to-video"), headers, b'{"duration": 5}'
+            )
 
         asked = {}
         fake = one("fal", service)
-        monkeypatch.setattr(backend_class("generate", "fal"), "catalogue",
-                            fake.url.replace("127.0.0.1", "localhost") + "/catalogue")  # fmt: skip
+        monkeypatch.setattr(
+            backend_class("generate", "fal"), "catalogue", fake.url.replace("127.0.0.1", "localhost") + "/catalogue"
+        )
         made = backend(fake, model="some/model", planner="rules", **options or {})(GenerateRequest(task, scene))
         return asked, made
 
@@ -868,7 +880,7 @@ def test_cost_is_told_as_far_as_it_is_known(monkeypatch):
 
 def test_budget(monkeypatch):
     monkeypatch.setenv("KLING_API_KEY", KEY)
-    monkeypatch.setattr(web.Web, "ask", lambda *_: pytest.fail("something was submitted"))
+    monkeypatch.setattr(web.HttpClient, "fetch_json", lambda *_: pytest.fail("something was submitted"))
     with pytest.raises(Refused, match=r"1 video of 5 s cost about 0.42 USD, more than the budget of 0.4 USD: nothing"):
         load_backend("generate", "kling", planner="rules", budget=0.4)(GenerateRequest(TASK))
     with pytest.raises(Refused, match=r"3 videos of 5 s cost about 1.26 USD"):  # all attempts of one task

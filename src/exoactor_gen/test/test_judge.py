@@ -51,12 +51,12 @@ def test_what_was_not_checked_is_not_reported_as_passed():
     data = verdict.data()
     assert [c["passed"] for c in data["checks"]] == [True, None, None]
     assert data["score"] == 0.8
-    assert data["unchecked"] == ["things are there and used as planned: table", "climbs"]
+    assert data["unchecked"] == ["objects are there and used as planned: table", "climbs"]
     told = []
     judge = ScriptedJudge(0.9)
     judge.__class__ = type("Judge", (ScriptedJudge,), {"__call__": lambda *_: verdict})
     made = Judged(Generator(), judge)(GenerateRequest("nod"), lambda share, text: told.append(text))
-    assert "not checked: things" in told[-1]
+    assert "not checked: objects" in told[-1]
     assert "climbs" in made.metrics["not_checked"]
     assert made.metrics["judge"]["unchecked"] == data["unchecked"]
 
@@ -159,9 +159,11 @@ def test_a_video_in_which_nobody_is_found_is_refused_with_the_estimators_sentenc
 
 def test_wrong_options():
     for options, said in (
-        ({"tries": 21}, "tries is 21"), ({"fps": 5.0}, "fps is 5"), ({"good_enough": 1.5}, "good_enough is 1.5"),
+        ({"tries": 21}, "tries is 21"),
+        ({"fps": 5.0}, "fps is 5"),
+        ({"good_enough": 1.5}, "good_enough is 1.5"),
         ({"estimator": "mediapip"}, "no backend 'mediapip'"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(BadInput, match=said):
             Judge(**options)
 

@@ -10,9 +10,10 @@ import pytest
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import GenerateRequest
 from exoactor_gen import http_client as web
-from exoactor_gen.mannequin.choreography import durations
-from exoactor_gen.mannequin.language import KINDS, parse
-from exoactor_gen.mannequin.rules import describe, from_words, to_language
+from exoactor_gen.mannequin.actions import describe
+from exoactor_gen.mannequin.choreography import Choreography, plan_of
+from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.movement import KINDS
 from exoactor_gen.plan import Draft, Plan, schema
 from exoactor_gen.planning.planners import Endpoint, auto, load_planner, planned, verbatim
 from exoactor_gen.video_models.prompt import SHIPPED, Template
@@ -39,7 +40,7 @@ TASKS = [
 
 
 def test_json_round_trip(tmp_path):
-    plan = from_words(TASKS[0])
+    plan = plan_of(TASKS[0])
     assert Plan.read(plan.data()) == plan
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(plan.data()))
@@ -122,27 +123,27 @@ def test_schema_is_in_the_subset_of_structured_output():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_mannequin_does_the_same_by_words_and_by_plan(task):
-    assert to_language(from_words(task)) == parse(task)
+    assert tuple(Choreography.of_plan(plan_of(task)).movements) == parse(task)
 
 
 def test_changed_times_change_the_mannequins_stay_or_pace():
-    plan = from_words("wave, then walk two metres")
+    plan = plan_of("wave, then walk two metres")
     for factor in (0.8, 1.3):
         changed = plan.model_copy(
             update={
                 "actions": tuple(a.model_copy(update={"seconds": round(factor * a.seconds, 2)}) for a in plan.actions)
             }
         )
-        done = durations(to_language(changed).actions)
+        done = Choreography.of_plan(changed).seconds
         assert done == pytest.approx([a.seconds for a in changed.actions], abs=0.35)
 
 
 def test_what_the_mannequin_cannot_do():
     plan = Plan.read({**PLAN, "actions": [WALK, {**WALK, "verb": "juggle"}]})
     with pytest.raises(BadInput, match="step 2 of the plan, 'juggle': it knows walk"):
-        to_language(plan)
+        Choreography.of_plan(plan)
     with pytest.raises(BadInput, match="takes no angle"):
-        to_language(Plan.read({**PLAN, "actions": [{**WALK, "angle": 90}]}))
+        Choreography.of_plan(Plan.read({**PLAN, "actions": [{**WALK, "angle": 90}]}))
 
 
 @pytest.mark.parametrize(
@@ -160,21 +161,23 @@ def test_what_the_mannequin_cannot_do():
     ],
 )
 def test_description(task, said):
-    assert describe(parse(task).actions[0]) == said
+    assert describe(parse(task)[0]) == said
 
 
 def test_every_kind_of_action_has_a_description():
     for kind in KINDS:
         if kind != "rise":
             more = {"turn": " left", "look": " left", **dict.fromkeys(("touch", "place", "carry", "hold"), " the box")}
-            assert describe(parse(kind + more.get(kind, "")).actions[0])
+            assert describe(parse(kind + more.get(kind, ""))[0])
 
 
 def test_verbatim_takes_the_words_as_they_stand():
     plan = verbatim("Sweep the floor slowly, then put the broom away. Bow!")
     assert [a.description for a in plan.actions] == [
-        "does this: Sweep the floor slowly", "does this: put the broom away", "does this: Bow",
-    ]  # fmt: skip
+        "does this: Sweep the floor slowly",
+        "does this: put the broom away",
+        "does this: Bow",
+    ]
     assert [a.verb for a in plan.actions] == ["sweep", "put", "bow"]
     with pytest.raises(BadInput, match="empty"):
         verbatim(" . ")
@@ -189,7 +192,7 @@ def test_any_sentence_is_planned_for_a_video_model():
     assert [a.verb for a in plan.actions] == ["walk", "open", "wave"]
     assert plan.actions[0].distance == 2.0
     assert plan.actions[1].description == "does this: open the door"
-    assert plan.actions[0].seconds < from_words("walk forward two metres").seconds  # a person is quicker
+    assert plan.actions[0].seconds < plan_of("walk forward two metres").seconds  # a person is quicker
     assert auto("open the door", 5.0).within(5.0).seconds == 4.0
     assert sum(seconds(auto("walk two metres, then climb stairs", 5.0))) <= 5.0
     assert auto("wave for 3 seconds", 9.0).actions[0].seconds > 3.0
@@ -202,7 +205,7 @@ def test_any_sentence_is_planned_for_a_video_model():
 
 def test_planned():
     rules = load_planner("rules")
-    assert planned(GenerateRequest("nod"), rules, 8.0) == from_words("nod")
+    assert planned(GenerateRequest("nod"), rules, 8.0) == plan_of("nod")
     assert planned(GenerateRequest("never read", None, PLAN), rules, 8.0) == Plan.read(PLAN)
     with pytest.raises(BadInput, match=r"'juggle'.*option planner"):
         planned(GenerateRequest("juggle"), rules, 8.0)
@@ -220,7 +223,7 @@ def test_planned():
 
 
 def test_prompt_says_what_motion_capture_needs():
-    plan = from_words("walk forward two metres, then kick the ball with your left foot")
+    plan = plan_of("walk forward two metres, then kick the ball with your left foot")
     prompt = Template.load().fill(plan, 10)
     for words in (
         "One continuous 10-second shot at real-time speed", "Exactly one adult", "whole body from head to soles",
@@ -232,7 +235,7 @@ def test_prompt_says_what_motion_capture_needs():
     assert "camera movement" in prompt.negative
     assert prompt.template == "capture 1"
     assert "{" not in prompt.whole
-    assert "room holds" not in Template.load().fill(from_words("nod"), 5).text
+    assert "room holds" not in Template.load().fill(plan_of("nod"), 5).text
     with_image = Template.load().fill(plan, 10, True).text
     assert "begins with the given picture" in with_image
     assert "sports clothing" not in with_image
@@ -404,11 +407,14 @@ def seeing(tmp_path_factory):
     transformers.LlavaForConditionalGeneration(config).save_pretrained(folder)
     side = {"height": 32, "width": 32}
     transformers.LlavaProcessor(
-        image_processor=transformers.CLIPImageProcessor(size=side, crop_size=side), tokenizer=tokenizer, patch_size=16,
-        vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        image_processor=transformers.CLIPImageProcessor(size=side, crop_size=side),
+        tokenizer=tokenizer,
+        patch_size=16,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
         chat_template="{% for m in messages %}{% for c in m.content %}{{ '<image>' if c.type == 'image' else c.text }}"
         "{% endfor %}\n{% endfor %}a:",
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
     return folder
 
 
@@ -440,8 +446,9 @@ def test_local_model_that_takes_images_is_shown_the_scene(seeing, monkeypatch):
 
     monkeypatch.setattr(local_planner, "LONGEST", 4)  # tokens are no plan yet: three tries
     planner, shown = load_planner("local", str(seeing)), []
-    planner.model.model.vision_tower.register_forward_pre_hook(lambda module, args, kwargs: shown.append(1),
-                                                               with_kwargs=True)  # fmt: skip
+    planner.model.model.vision_tower.register_forward_pre_hook(
+        lambda module, args, kwargs: shown.append(1), with_kwargs=True
+    )
     for image in (np.zeros((40, 50, 3), np.uint8), None):
         with pytest.raises(Refused, match="no valid plan in 3 tries"):
             planner("wave", image, 8.0, lambda: None)

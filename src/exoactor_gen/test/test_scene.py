@@ -1,4 +1,4 @@
-"""Things: hands touch them in time, what is held moves with the hand, and nobody walks through them."""
+"""Objects: hands touch them in time, what is held moves with the hand, and nobody walks through them."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,11 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.choreography import choreograph, perform
+from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, choreograph
 from exoactor_gen.mannequin.language import parse
-from exoactor_gen.mannequin.scene import SIZES, Held, Moving, Thing, corners, surface_distance
+from exoactor_gen.mannequin.objects import Held, ObjectMotion, RoomObject, corners, surface_distance
 from exoactor_gen.mannequin.score import Score
+from exoactor_gen.mannequin.whole_body import stature
 
 TASKS = [
     "walk around the box", "walk around the table to the right",
@@ -27,8 +28,12 @@ TASKS = [
     "hold the cup, then put it down on the floor", "walk to the chair, turn around, then walk backward 1.5 metres",
     "walk to the box, then walk in a circle around it", "push the chair, then sit down",
 ]  # fmt: skip
-SHAPES = {"usual": np.zeros(10), "tall": np.array([1.0, 0.5, -0.5, 0.3, 0.5, 0.5, 1.0, 0, 0, 0]),
-          "short": np.array([-1.5, 0.2, 0.0, -0.5, 0.0, 0.3, 0.0, 0, 0, 0])}  # fmt: skip
+SIZE = {kind: RoomObject.imagined(kind, np.zeros(4)).size for kind in ("box", "ball", "basket", "table")}
+SHAPES = {
+    "usual": np.zeros(10),
+    "tall": np.array([1.0, 0.5, -0.5, 0.3, 0.5, 0.5, 1.0, 0, 0, 0]),
+    "short": np.array([-1.5, 0.2, 0.0, -0.5, 0.0, 0.3, 0.0, 0, 0, 0]),
+}
 RANGES = {1: 140, 2: 140, 4: 140, 5: 140, 7: 45, 8: 45, 18: 140, 19: 140, 20: 95, 21: 95}
 """Degrees that a person's hips, knees, ankles, elbows and wrists (bent and turned) reach."""
 FPS = 30.0
@@ -40,33 +45,35 @@ def body():
 
 
 def _done(task, body, shape="usual"):
-    motion, things = perform(parse(task), SHAPES[shape], body)
+    motion, objects = Choreography(parse(task), stature(body, SHAPES[shape]) / MEAN_STATURE).perform(
+        SHAPES[shape], body
+    )
     rot, pos = body.transforms(motion)
     rest = body.rest_joints(motion.betas)
     hands = {
         side: pos[:, wrist] + rot[:, wrist] @ (0.8 * (rest[knuckle] - rest[wrist]))
         for side, wrist, knuckle in (("left", 20, 28), ("right", 21, 43))
     }
-    return motion, {thing.thing.kind: thing for thing in things}, pos, hands, np.arange(len(motion)) / FPS
+    return motion, {obj.object.kind: obj for obj in objects}, pos, hands, np.arange(len(motion)) / FPS
 
 
-def _overlaps(things):
-    """Pairs of things of which one's corners or feet get into the other; baskets may hold something."""
+def _overlaps(objects):
+    """Pairs of objects of which one's corners or feet get into the other; baskets may hold something."""
     pairs = []
-    for one in things.values():
+    for one in objects.values():
         points = np.concatenate([corners(one), one.position[:, None] + [0.0, 0.0, 0.02]], axis=1)
         points += 0.03 * (points.mean(axis=1, keepdims=True) - points)
-        for other in things.values():
-            if one is not other and "basket" not in (one.thing.kind, other.thing.kind):
+        for other in objects.values():
+            if one is not other and "basket" not in (one.object.kind, other.object.kind):
                 into = min(surface_distance(other, points[:, k]).min() for k in range(9))
-                pairs += [(one.thing.kind, other.thing.kind, into)] if into < -0.015 else []
+                pairs += [(one.object.kind, other.object.kind, into)] if into < -0.015 else []
     return pairs
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("task", TASKS)
-def test_motion_with_things_can_be_done(body, task, shape):
-    motion, things, pos, hands, times = _done(task, body, shape)
+def test_motion_with_objects_can_be_done(body, task, shape):
+    motion, objects, pos, hands, times = _done(task, body, shape)
     soles = body.foot_points(motion)
     planted = (motion.contacts[1:] * motion.contacts[:-1]) > 0
     assert np.linalg.norm(np.diff(soles, axis=0), axis=2)[planted].max() < 1e-3
@@ -81,65 +88,65 @@ def test_motion_with_things_can_be_done(body, task, shape):
     assert np.linalg.norm(np.diff(motion.transl, axis=0), axis=1).max() * FPS < 1.4
     assert np.abs(np.diff(pos, 3, axis=0)).max() * FPS**3 < 1700.0  # walking: 1600
 
-    assert not _overlaps(things)
-    for thing in things.values():
-        speed = np.linalg.norm(np.diff(thing.position, axis=0), axis=1).max() * FPS
-        assert speed < 2.6, thing.thing.kind  # nothing jumps
+    assert not _overlaps(objects)
+    for obj in objects.values():
+        speed = np.linalg.norm(np.diff(obj.position, axis=0), axis=1).max() * FPS
+        assert speed < 2.6, obj.object.kind  # nothing jumps
         kicked = "kick" in task
-        sole = min(surface_distance(thing, soles[:, k]).min() for k in range(4))
-        assert sole > (-0.03 if kicked else 0.04), thing.thing.kind
+        sole = min(surface_distance(obj, soles[:, k]).min() for k in range(4))
+        assert sole > (-0.03 if kicked else 0.04), obj.object.kind
         for joint in (0, 1, 2, 3, 4, 5, 6, 9, 15):
-            least = 0.03 if thing.thing.kind == "chair" else 0.05
-            assert surface_distance(thing, pos[:, joint]).min() > least, (thing.thing.kind, joint)
-        for event in thing.thing.events:
+            least = 0.03 if obj.object.kind == "chair" else 0.05
+            assert surface_distance(obj, pos[:, joint]).min() > least, (obj.object.kind, joint)
+        for event in obj.object.events:
             if isinstance(event, Held):
                 held = (times >= event.begin) & (times < event.end)
                 for side in event.sides:
-                    assert np.abs(surface_distance(thing, hands[side])[held]).max() < 0.03
+                    assert np.abs(surface_distance(obj, hands[side])[held]).max() < 0.03
 
 
 @pytest.mark.parametrize(("name", "side"), [("table", "right"), ("box", "left"), ("bottle", "right"), ("ball", "left")])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_touching(body, name, side, shape):
-    _, things, pos, hands, _ = _done(f"touch the {name} with your {side} hand for 2 seconds", body, shape)
-    away = surface_distance(things[name], hands[side])
+    _, objects, pos, hands, _ = _done(f"touch the {name} with your {side} hand for 2 seconds", body, shape)
+    away = surface_distance(objects[name], hands[side])
     assert away.min() > 0.0
     touched = away < 0.03
     assert 2.0 <= touched.sum() / FPS < 3.0
     other = "left" if side == "right" else "right"
-    assert surface_distance(things[name], hands[other]).min() > 0.05
+    assert surface_distance(objects[name], hands[other]).min() > 0.05
     assert pos[touched, 0, :2].std(axis=0).max() < 0.01  # the person stands still meanwhile
 
 
 def test_the_palm_lies_on_the_table(body):
-    motion, things, _, hands, _ = _done("touch the table", body)
+    motion, objects, _, hands, _ = _done("touch the table", body)
     rot, _ = body.transforms(motion)
-    touched = surface_distance(things["table"], hands["right"]) < 0.025
+    touched = surface_distance(objects["table"], hands["right"]) < 0.025
     np.testing.assert_allclose(rot[touched, 21][:, 2, 1].min(), 1.0, atol=0.02)  # its back looks up
 
 
 @pytest.mark.parametrize(
     ("task", "name", "height"),
     [
-        ("walk to the table, then pick up the box", "box", SIZES["table"][2]),
+        ("walk to the table, then pick up the box", "box", SIZE["table"][2]),
         ("put the bottle on the table, then the box", "box", 0.0),
         ("walk to the table, then walk to the basket", "basket", 0.0),
         ("walk to the table, then kick the ball", "ball", 0.0),
-        ("reach for the bottle", "bottle", SIZES["table"][2]),
+        ("reach for the bottle", "bottle", SIZE["table"][2]),
         ("reach down for the bottle", "bottle", 0.0),
     ],
 )
-def test_where_a_thing_stands_first(body, task, name, height):
-    _, things, *_ = _done(task, body)
-    assert things[name].position[0, 2] == pytest.approx(height)
+def test_where_an_object_stands_first(body, task, name, height):
+    _, objects, *_ = _done(task, body)
+    assert objects[name].position[0, 2] == pytest.approx(height)
 
 
 def test_the_arm_aims_at_what_is_pointed_at(body):
     for task, side in (("point at the chair", "right"), ("point left at the ball", "left")):
-        _, things, pos, hands, _ = _done(task, body)
-        (thing,) = things.values()
+        _, objects, pos, hands, _ = _done(task, body)
+        (obj,) = objects.values()
         shoulder = pos[:, 16 if side == "left" else 17]
-        middle = thing.position + np.array([0.0, 0.0, 0.6 * thing.thing.size[2]])
+        middle = obj.position + np.array([0.0, 0.0, 0.6 * obj.object.size[2]])
         arm, way = hands[side] - shoulder, middle - shoulder
         aimed = np.sum(arm * way, 1) / np.linalg.norm(arm, axis=1) / np.linalg.norm(way, axis=1) > np.cos(0.03)
         assert aimed.sum() > 1.0 * FPS
@@ -148,8 +155,8 @@ def test_the_arm_aims_at_what_is_pointed_at(body):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_punch_gets_to_the_bag_and_not_into_it(body, shape):
-    _, things, _, hands, _ = _done("punch the bag twice with your left hand", body, shape)
-    away = surface_distance(things["bag"], hands["left"])
+    _, objects, _, hands, _ = _done("punch the bag twice with your left hand", body, shape)
+    away = surface_distance(objects["bag"], hands["left"])
     near = away < 0.06
     assert np.sum(near[1:] & ~near[:-1]) == 2
     assert away.min() > 0.04
@@ -160,26 +167,26 @@ def test_what_is_pushed_moves_with_what_stands_on_it(body):
         ("push the box 50 cm", "box"),
         ("put the bottle on the table, then push the table 50 cm", "table"),
     ):
-        _, things, *_ = _done(task, body)
-        moved = things[name].position[-1] - things[name].position[0]
+        _, objects, *_ = _done(task, body)
+        moved = objects[name].position[-1] - objects[name].position[0]
         np.testing.assert_allclose(moved, [0.5, 0.0, 0.0], atol=0.02)
-        assert np.ptp(things[name].position[:, 2]) == 0.0
-    on = things["bottle"].position[-1] - things["table"].position[-1]
-    assert np.all(np.abs(on[:2]) < things["table"].thing.size[:2] / 2)
+        assert np.ptp(objects[name].position[:, 2]) == 0.0
+    on = objects["bottle"].position[-1] - objects["table"].position[-1]
+    assert np.all(np.abs(on[:2]) < objects["table"].object.size[:2] / 2)
 
 
 def test_a_circle_ends_where_it_began(body):
-    _, things, pos, *_ = _done("walk in a circle around the table", body)
-    off = pos[:, 0, :2] - things["table"].position[:, :2]
+    _, objects, pos, *_ = _done("walk in a circle around the table", body)
+    off = pos[:, 0, :2] - objects["table"].position[:, :2]
     assert np.ptp(np.unwrap(np.arctan2(off[:, 1], off[:, 0]))) == pytest.approx(2.0 * np.pi, abs=0.1)
     ring = np.linalg.norm(off, axis=1)[len(off) // 2 :]
     assert np.ptp(ring) < 0.15
 
 
 def test_what_is_held_moves_with_the_hand_and_stays_where_it_is_put(body):
-    _, things, _, hands, times = _done("pick up the bottle, then place it on the table", body)
-    bottle, table = things["bottle"], things["table"]
-    (event,) = bottle.thing.events
+    _, objects, _, hands, times = _done("pick up the bottle, then place it on the table", body)
+    bottle, table = objects["bottle"], objects["table"]
+    (event,) = bottle.object.events
     held = (times >= event.begin) & (times < event.end)
     assert np.ptp(bottle.position[~held & (times < event.begin)], axis=0).max() == 0.0
     assert np.ptp(bottle.position[times >= event.end], axis=0).max() == 0.0
@@ -187,33 +194,33 @@ def test_what_is_held_moves_with_the_hand_and_stays_where_it_is_put(body):
     assert np.linalg.norm(off[held] - off[held][0], axis=1).max() < 0.01
     assert np.ptp(bottle.position[held], axis=0).max() > 0.8  # carried
     x, y, z = bottle.position[-1] - table.position[-1]
-    assert z == pytest.approx(table.thing.size[2])
-    assert abs(x) < table.thing.size[0] / 2 - 0.03
-    assert abs(y) < table.thing.size[1] / 2
+    assert z == pytest.approx(table.object.size[2])
+    assert abs(x) < table.object.size[0] / 2 - 0.03
+    assert abs(y) < table.object.size[1] / 2
 
 
 def test_the_ball_ends_in_the_basket(body):
-    _, things, *_ = _done("pick up the ball and put it into the basket", body)
-    off = things["ball"].position[-1] - things["basket"].position[-1]
-    assert np.hypot(*off[:2]) + SIZES["ball"][0] / 2 < SIZES["basket"][0] / 2
+    _, objects, *_ = _done("pick up the ball and put it into the basket", body)
+    off = objects["ball"].position[-1] - objects["basket"].position[-1]
+    assert np.hypot(*off[:2]) + SIZE["ball"][0] / 2 < SIZE["basket"][0] / 2
     assert 0.0 < off[2] < 0.1
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_chair_carries_the_person(body, shape):
-    motion, things, pos, _, _ = _done("sit down on the chair for 2 seconds, then stand up", body, shape)
+    motion, objects, pos, _, _ = _done("sit down on the chair for 2 seconds, then stand up", body, shape)
     seated = np.abs(np.diff(pos[:, 0, 2])) * FPS < 0.01
     seated &= pos[1:, 0, 2] < 0.7
     assert seated.sum() / FPS > 1.8
     stature = body.rest_joints(motion.betas)[15, 1] - body.rest_foot_points(motion.betas)[0, 1]
-    above = surface_distance(things["chair"], pos[:, 0])[1:][seated]
+    above = surface_distance(objects["chair"], pos[:, 0])[1:][seated]
     np.testing.assert_allclose(above, 0.066 * stature / 0.9, atol=0.02)  # half the depth of a seat of flesh
 
 
 def test_the_broom_stays_in_both_hands_and_on_the_floor(body):
-    _, things, _, hands, times = _done("sweep the floor for 6 seconds", body)
-    broom = things["broom"]
-    (event,) = broom.thing.events
+    _, objects, _, hands, times = _done("sweep the floor for 6 seconds", body)
+    broom = objects["broom"]
+    (event,) = broom.object.events
     swept = (times >= event.begin) & (times < event.end)
     assert event.end - event.begin > 5.0
     across = broom.position[swept][:, 1]
@@ -223,9 +230,9 @@ def test_the_broom_stays_in_both_hands_and_on_the_floor(body):
         assert np.abs(surface_distance(broom, hands[side])[swept]).max() < 0.03
 
 
-def test_a_kicked_thing_moves_when_the_foot_meets_it(body):
-    motion, things, *_ = _done("kick the ball with your right foot", body)
-    ball = things["ball"]
+def test_a_kicked_object_moves_when_the_foot_meets_it(body):
+    motion, objects, *_ = _done("kick the ball with your right foot", body)
+    ball = objects["ball"]
     toe = body.foot_points(motion)[:, 3]
     first = int(np.argmax(np.linalg.norm(np.diff(ball.position, axis=0), axis=1) > 1e-6))
     assert surface_distance(ball, toe)[first] < 0.03
@@ -234,8 +241,8 @@ def test_a_kicked_thing_moves_when_the_foot_meets_it(body):
 
 def test_walking_around_ends_behind_it_on_the_same_line(body):
     for way, sign in (("left", 1.0), ("right", -1.0)):
-        _, things, pos, *_ = _done(f"walk around the box to the {way}", body)
-        place = things["box"].position[0]
+        _, objects, pos, *_ = _done(f"walk around the box to the {way}", body)
+        place = objects["box"].position[0]
         assert pos[-1, 0, 0] > place[0] + 0.4
         assert pos[-1, 0, 1] == pytest.approx(0.0, abs=0.03)
         assert sign * pos[:, 0, 1][np.argmin(np.abs(pos[:, 0, 0] - place[0]))] > 0.45
@@ -244,10 +251,10 @@ def test_walking_around_ends_behind_it_on_the_same_line(body):
 def test_a_straight_walk_goes_past_what_is_in_the_way(body):
     walk = "walk forward two metres"
     moved = choreograph(parse(walk), np.zeros(10), body).transl
-    _, things, pos, *_ = _done(f"pick up the ball, place it on the floor, then {walk}", body)
+    _, objects, pos, *_ = _done(f"pick up the ball, place it on the floor, then {walk}", body)
     np.testing.assert_allclose(pos[-1, 0, :2] - pos[0, 0, :2], (moved[-1] - moved[0])[:2], atol=0.05)
     assert np.abs(pos[:, 0, 1]).max() > 0.25
-    assert things["ball"].position[-1, 2] == 0.0
+    assert objects["ball"].position[-1, 2] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -261,34 +268,34 @@ def test_a_straight_walk_goes_past_what_is_in_the_way(body):
         ("put the ball into the basket, then put the ball into the basket, then kick the ball", "basket stands where"),
         ("punch the box", "punches a punching bag"),
         ("push the bag", "too heavy"),
-        ("put the box on the table, then the ball", "no room left on the table"),
+        ("put the box on the table, then the basket", "no room left on the table"),
         ("push the bottle one metre", "fall off the table"),
         ("push the table, then walk to the chair, then put the box on the chair, then sit down", "box is on the chair"),
         ("point up at the chair", "does not stand that high"),
         ("look at the door", "no door to look at"),
     ],
-)  # fmt: skip
-def test_what_cannot_be_done_with_things(task, said):
+)
+def test_what_cannot_be_done_with_objects(task, said):
     with pytest.raises(BadInput, match=said):
         choreograph(parse(task), np.zeros(10))
 
 
-def test_a_step_into_a_thing_is_refused():
+def test_a_step_into_an_object_is_refused():
     score = Score()
-    score.things["box"] = Thing("box", np.array([-0.6, 0.0, 0.0, 0.0]))
+    score.objects["box"] = RoomObject.imagined("box", np.array([-0.6, 0.0, 0.0, 0.0]))
     with pytest.raises(BadInput, match="leads through the box"):
-        score.go("backward", 0.5)
+        score.walk_distance("backward", 0.5)
 
 
 def test_distances_to_surfaces():
     still = np.eye(3)[None]
     for kind, point, expected in (
-        ("box", (0.0, 0.0, SIZES["box"][2] + 0.1), 0.1),
-        ("box", (SIZES["box"][0] / 2 + 0.03, 0.0, 0.1), 0.03),
-        ("box", (0.0, 0.0, SIZES["box"][2] - 0.01), -0.01),
-        ("ball", (0.0, 0.3, SIZES["ball"][2] / 2), 0.3 - SIZES["ball"][0] / 2),
-        ("table", (0.0, 0.0, 0.3), SIZES["table"][2] - 0.035 - 0.3),
+        ("box", (0.0, 0.0, SIZE["box"][2] + 0.1), 0.1),
+        ("box", (SIZE["box"][0] / 2 + 0.03, 0.0, 0.1), 0.03),
+        ("box", (0.0, 0.0, SIZE["box"][2] - 0.01), -0.01),
+        ("ball", (0.0, 0.3, SIZE["ball"][2] / 2), 0.3 - SIZE["ball"][0] / 2),
+        ("table", (0.0, 0.0, 0.3), SIZE["table"][2] - 0.03 - 0.3),
     ):
-        thing = Moving(Thing(kind, np.zeros(4)), np.zeros((1, 3)), still)
-        assert surface_distance(thing, np.array([point]))[0] == pytest.approx(expected)
-        assert np.ptp(corners(thing)[0], axis=0) == pytest.approx(SIZES[kind])
+        obj = ObjectMotion(RoomObject.imagined(kind, np.zeros(4)), np.zeros((1, 3)), still)
+        assert surface_distance(obj, np.array([point]))[0] == pytest.approx(expected)
+        assert np.ptp(corners(obj)[0], axis=0) == pytest.approx(SIZE[kind])

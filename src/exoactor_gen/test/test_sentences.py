@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.choreography import choreograph
-from exoactor_gen.mannequin.language import Action, parse
-from exoactor_gen.mannequin.rules import from_words, to_language
+from exoactor_gen.mannequin.choreography import Choreography, choreograph, plan_of
+from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.movement import Movement
 
 
-def do(kind: str, **details: object) -> Action:
-    return Action(kind, **details)
+def do(kind: str, **details: object) -> Movement:
+    return Movement(kind, **details)
 
 
-MEANT: list[tuple[str, list[Action]]] = [
+MEANT: list[tuple[str, list[Movement]]] = [
     # amounts: decimals, words, units
     ("wave for 1,5 seconds", [do("wave", seconds=1.5)]),
     ("wave for 1.5 seconds", [do("wave", seconds=1.5)]),
@@ -52,7 +52,7 @@ MEANT: list[tuple[str, list[Action]]] = [
     ("walk in a circle to the right", [do("walk", direction="around", angle=360.0, side="right")]),
     (
         "walk forward two metres, turn around and walk back",
-        [do("walk", direction="forward", distance=2.0), do("turn", direction="around"), do("walk", thing="start")],
+        [do("walk", direction="forward", distance=2.0), do("turn", direction="around"), do("walk", object="start")],
     ),
     ("turn around and walk back", [do("turn", direction="around"), do("walk", direction="forward")]),
     (
@@ -61,23 +61,23 @@ MEANT: list[tuple[str, list[Action]]] = [
     ),
     (
         "walk to the table, then walk back to the start",
-        [do("walk", thing="table"), do("walk", thing="start")],
+        [do("walk", object="table"), do("walk", object="start")],
     ),
     ("squat down and stay there for 3 seconds", [do("squat", direction="down", seconds=3.0)]),
     ("raise your left arm and hold it for two seconds", [do("raise", side="left", seconds=2.0)]),
     ("squat down, wait for 2 seconds and stand up", [do("squat", direction="down", seconds=2.0)]),
-    # things
-    ("take the bottle to the chair", [do("carry", thing="bottle", at="chair")]),
-    ("bring the box to the table", [do("carry", thing="box", at="table")]),
-    ("take the bottle from the table", [do("pick up", direction="up", thing="bottle", at="table")]),
+    # objects
+    ("take the bottle to the chair", [do("carry", object="bottle", at="chair")]),
+    ("bring the box to the table", [do("carry", object="box", at="table")]),
+    ("take the bottle from the table", [do("pick up", direction="up", object="bottle", at="table")]),
     (
         "pick up the ball and put it in the basket",
-        [do("pick up", direction="up", thing="ball"), do("place", thing="ball", at="basket")],
+        [do("pick up", direction="up", object="ball"), do("place", object="ball", at="basket")],
     ),
-    ("kick the ball with your right foot twice", [do("kick", thing="ball", side="right", count=2)]),
-    ("go to the chair and sit down", [do("walk", thing="chair"), do("sit", direction="down")]),
-    ("push the box forward", [do("push", thing="box", direction="forward")]),
-    ("put both hands on the table", [do("touch", thing="table", side="both")]),
+    ("kick the ball with your right foot twice", [do("kick", object="ball", side="right", count=2)]),
+    ("go to the chair and sit down", [do("walk", object="chair"), do("sit", direction="down")]),
+    ("push the box forward", [do("push", object="box", direction="forward")]),
+    ("put both hands on the table", [do("touch", object="table", side="both")]),
     # order, repetition, manner
     ("wave, then nod, then bow", [do("wave"), do("nod"), do("bow")]),
     ("wave twice, wait two seconds, wave again", [do("wave", count=2), do("stand", seconds=2.0), do("wave")]),
@@ -89,7 +89,7 @@ MEANT: list[tuple[str, list[Action]]] = [
     ("could you please wave with your left hand?", [do("wave", side="left")]),
     ("I want the robot to walk forward one metre", [do("walk", direction="forward", distance=1.0)]),
     ("start walking", [do("walk")]),
-    ("go and pick up the ball", [do("pick up", direction="up", thing="ball")]),
+    ("go and pick up the ball", [do("pick up", direction="up", object="ball")]),
     # written once the grammar was done, as by somebody who wants to trip it
     ("walk forward two metres and stop", [do("walk", direction="forward", distance=2.0), do("stand")]),
     (
@@ -103,24 +103,24 @@ MEANT: list[tuple[str, list[Action]]] = [
     ("raise your hands", [do("raise", side="both")]),
     (
         "walk quickly to the table and sit down slowly",
-        [do("walk", thing="table", pace=1.1), do("sit", direction="down", pace=0.75)],
+        [do("walk", object="table", pace=1.1), do("sit", direction="down", pace=0.75)],
     ),
     ("kick twice with the left leg", [do("kick", side="left", count=2)]),
     ("punch with both fists three times", [do("punch", side="both", count=3)]),
     ("sit down for ten seconds", [do("sit", direction="down", seconds=10.0)]),
     ("squat for three seconds", [do("squat", seconds=3.0)]),
     ("squat 5 times slowly", [do("squat", count=5, pace=0.75)]),
-    ("point at the chair with your left hand", [do("point", thing="chair", side="left")]),
-    ("walk to the table and back", [do("walk", thing="table"), do("walk", thing="start")]),
-    ("walk to the table and come back", [do("walk", thing="table"), do("walk", thing="start")]),
+    ("point at the chair with your left hand", [do("point", object="chair", side="left")]),
+    ("walk to the table and back", [do("walk", object="table"), do("walk", object="start")]),
+    ("walk to the table and come back", [do("walk", object="table"), do("walk", object="start")]),
     (
         "pick up the bottle and the cup",
-        [do("pick up", direction="up", thing="bottle"), do("pick up", thing="cup")],
+        [do("pick up", direction="up", object="bottle"), do("pick up", object="cup")],
     ),
-    ("put the ball on the floor", [do("place", thing="ball", at="floor")]),
-    ("carry the box two metres forward", [do("carry", thing="box", distance=2.0, direction="forward")]),
-    ("carry the box with one hand", [do("carry", thing="box", side="right")]),
-    ("push the table 50 cm", [do("push", thing="table", distance=0.5)]),
+    ("put the ball on the floor", [do("place", object="ball", at="floor")]),
+    ("carry the box two metres forward", [do("carry", object="box", distance=2.0, direction="forward")]),
+    ("carry the box with one hand", [do("carry", object="box", side="right")]),
+    ("push the table 50 cm", [do("push", object="table", distance=0.5)]),
     ("move left", [do("walk", direction="left")]),
     ("clap for 2,5 seconds and bow", [do("clap", seconds=2.5), do("bow")]),
     ("turn left half a turn", [do("turn", direction="left", angle=180.0)]),
@@ -217,8 +217,8 @@ REFUSED: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("text", "actions"), MEANT, ids=lambda v: v if isinstance(v, str) else "")
 def test_understood_as_meant(text, actions):
-    assert parse(text).actions == tuple(actions)
-    by_plan = to_language(from_words(text)).actions
+    assert parse(text) == tuple(actions)
+    by_plan = Choreography.of_plan(plan_of(text)).movements
     assert [replace(a, seconds=None, pace=1.0) for a in by_plan] == [
         replace(a, seconds=None, pace=1.0) for a in actions
     ]
@@ -260,8 +260,9 @@ def test_a_circle_is_a_circle():
 def test_back_at_the_start():
     for text in (
         "walk forward one metre, turn left 90 degrees, walk one metre, then walk back to the start",
-        "walk forward two metres, turn around and walk back", "walk to the table and back",
-    ):  # fmt: skip
+        "walk forward two metres, turn around and walk back",
+        "walk to the table and back",
+    ):
         path = _path(text)
         assert np.linalg.norm(path - path[0], axis=1).max() > 0.9
         assert np.linalg.norm(path[-1] - path[0]) < 0.15

@@ -11,7 +11,7 @@ from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
-from exoactor_gen.video_judge.video_quality import sight
+from exoactor_gen.video_judge.video_quality import check_video_quality
 from exoactor_pose.detection import detectors
 from exoactor_pose.detection.detectors import MediapipeDetector
 from exoactor_pose.estimator import MediapipeEstimator
@@ -43,7 +43,7 @@ def test_estimate_of_a_generated_clip(waving):
     assert estimate.metrics["ground_penetration_mm_max"] < 0.01
     assert json.loads(json.dumps(estimate.metrics["video"])) == estimate.metrics["video"]
     assert estimate.metrics["video"]["seconds"] == pytest.approx(24 / 15, abs=1e-3)
-    assert all(check.passed for check in sight(estimate.metrics["video"]))
+    assert all(check.passed for check in check_video_quality(estimate.metrics["video"]))
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     joints = body.joints(motion)[:, :22]

@@ -8,7 +8,7 @@ import pytest
 
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
-from exoactor_gen.video_judge.video_quality import sight
+from exoactor_gen.video_judge.video_quality import check_video_quality
 from exoactor_pose.detection.appearance import AppearanceModel
 from exoactor_pose.detection.detectors import MediapipeDetector, Pose
 from exoactor_pose.detection.people import Person, has_company
@@ -158,7 +158,7 @@ def judged(frames, detector):
     video = frames if isinstance(frames, Video) else Video.from_frames(frames, FPS)
     camera = Camera.guess(video.width, video.height, 55.0)
     motion = CameraMotion(video.fps, (camera.fx, camera.fy, camera.cx, camera.cy))
-    checks = sight(detect(video, detector, camera=motion).facts)
+    checks = check_video_quality(detect(video, detector, camera=motion).facts)
     return {check.name: check for check in checks}, {check.name for check in checks if not check.passed}
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.files import decoded
 from exoactor_core.optional import optional_import
-from exoactor_gen.http_client import Request, Tick, Web, refusal
+from exoactor_gen.http_client import HttpClient, Request, refusal
 from exoactor_gen.image import base64_jpeg, fitted, jpeg
+from exoactor_gen.waiting import Tick
 
 Edit = Callable[[np.ndarray, str, str, int, Tick], np.ndarray]
 """Called with an image (H, W, 3) uint8 RGB, what to change, what to avoid, a seed, and what is called while waiting;
@@ -124,16 +125,16 @@ class OpenAIEditor:
         self.web = _web("OpenAI's image editing", url, self.home, "OPENAI_API_KEY", ("Authorization", "Bearer "))
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Web.fetch`, and `ServiceFailed` where no image comes back."""
+        """Edit; raises as `HttpClient.fetch`, and `ServiceFailed` where no image comes back."""
         width, height = working_size(image, 16)
-        form = {
+        form: dict[str, str | tuple[str, str, bytes]] = {
             "model": self.model,
             "prompt": f"{prompt} Avoid: {negative}.",
             "image": ("scene.jpg", "image/jpeg", jpeg(image, (width, height))),
             "size": f"{width}x{height}",
             "n": "1",
         }
-        answer = self.web.ask(Request("images/edits", "POST", form=form), tick)
+        answer = self.web.fetch_json(Request("images/edits", "POST", form=form), tick)
         try:
             made = answer["data"][0]
             inline, place = made.get("b64_json"), made.get("url")
@@ -158,7 +159,7 @@ class GeminiEditor:
         self.web = _web("Gemini's image editing", url, self.home, "GEMINI_API_KEY", ("x-goog-api-key", ""))
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Web.fetch`, and `ServiceFailed` where no image comes back."""
+        """Edit; raises as `HttpClient.fetch`, and `ServiceFailed` where no image comes back."""
         parts = [
             {"inlineData": {"mimeType": "image/jpeg", "data": base64_jpeg(image)}},
             {"text": f"{prompt} Avoid: {negative}."},
@@ -167,7 +168,7 @@ class GeminiEditor:
             "contents": [{"role": "user", "parts": parts}],
             "generationConfig": {"responseModalities": ["IMAGE"], "seed": seed},
         }
-        answer = self.web.ask(Request(f"models/{self.model}:generateContent", "POST", json=body), tick)
+        answer = self.web.fetch_json(Request(f"models/{self.model}:generateContent", "POST", json=body), tick)
         return _decoded(self._image(answer), "Gemini's image editing")
 
     @staticmethod
@@ -186,14 +187,14 @@ class GeminiEditor:
         raise refusal("Gemini's image editing", said)
 
 
-def _web(service: str, url: str, home: str, variable: str, header: tuple[str, str]) -> Web:
+def _web(service: str, url: str, home: str, variable: str, header: tuple[str, str]) -> HttpClient:
     """The service's client; its key goes to the service only, a server of one's own has its own or none."""
     own = url.rstrip("/") != home
     variable = "EXOACTOR_IMAGE_KEY" if own else variable
     key = os.environ.get(variable, "").strip()
     if not key and not own:
         raise Missing(f"{service} needs a key: set {variable} in the environment.")
-    return Web(service, url, key, variable, header, timeout=_TIMEOUT)
+    return HttpClient(service, url, key, variable, header, timeout=_TIMEOUT)
 
 
 def _decoded(data: bytes, service: str) -> np.ndarray:

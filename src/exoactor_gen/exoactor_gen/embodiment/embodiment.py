@@ -14,9 +14,9 @@ import numpy as np
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.stages import Figure, load_backend
 from exoactor_gen.embodiment.editors import Edit, load_editor
-from exoactor_gen.http_client import Tick
 from exoactor_gen.image import fitted
 from exoactor_gen.options import shifted
+from exoactor_gen.waiting import Tick
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, px."""
@@ -98,7 +98,7 @@ class Embodiment:
         if image is None:
             raise BadInput("The option embody is set, but there is no image with the robot: give one (--image).")
         robot = self.robot or self._robot(image)
-        reasons = []
+        reasons: list[str] = []
         try:
             for number in range(self.tries):
                 tick()

@@ -1,371 +1,199 @@
-"""From a plan to a person's motion: footsteps, weight, posture and arms as tracks, then one whole-body solution.
+"""From an instruction or a plan to a person's motion: each action writes tracks, then one whole-body solution.
 
-The actions write minimum-jerk tracks (feet, pressure under the feet, trunk, arms, head, fingers; Flash & Hogan 1985)
-into a score, which `whole_body` turns into motion. Those done to things are in `handling`.
+The movements write minimum-jerk tracks (feet, pressure under the feet, trunk, arms, head, fingers; Flash & Hogan 1985)
+into a score, which `whole_body` turns into motion. Those of the body alone are in `gestures`, those done to objects in
+`walking`, `handling` and `object_movements`.
 """
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from exoactor_core.body import BodyModel
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
-from exoactor_gen.mannequin import handling
-from exoactor_gen.mannequin.language import Action, Plan
-from exoactor_gen.mannequin.scene import Moving
-from exoactor_gen.mannequin.score import GUARD, IDLE, LENGTH, SIDES, STAND, STEP, Score, other, sides_of
-from exoactor_gen.mannequin.whole_body import body_height, solve
+from exoactor_core.scene import Scene, joined
+from exoactor_core.validation import validated
+from exoactor_gen.mannequin.actions import action_of, movements_of
+from exoactor_gen.mannequin.gestures import GESTURES
+from exoactor_gen.mannequin.language import found_in, parse
+from exoactor_gen.mannequin.movement import KINDS, Movement
+from exoactor_gen.mannequin.object_movements import handle
+from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
+from exoactor_gen.mannequin.score import STAND, Score
+from exoactor_gen.mannequin.whole_body import solve, stature
+from exoactor_gen.plan import Plan
 
 FPS = 30.0
 PAUSE = 0.15
 """Seconds between two actions."""
 MAX_SECONDS = 120.0
+MEAN_STATURE = 1.70
+"""m, of the person for whom the lengths in this package are given."""
+_TIME_TOLERANCE = 0.3
+"""s that an action may take more or less than planned before its pace is changed."""
+_PACES = (0.6, 1.3)
+"""Slowest and fastest pace that an action is given so that it takes as long as planned."""
 
 
-def choreograph(plan: Plan, betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS) -> HumanMotion:
-    """Make a person carry out a plan, starting at the origin and facing +x.
-
-    Parameters
-    ----------
-    plan
-        What to do.
-    betas
-        (B,) shape coefficients of the body.
-    body
-        The body model; None: the default one.
-    fps
-        Frames per second.
-
-    Returns
-    -------
-    HumanMotion
-        With exact contacts; soles at z = 0.
+def plan_of(instruction: str) -> Plan:
+    """Plan an instruction of the task language, with the mannequin's own times.
 
     Raises
     ------
     BadInput
-        The plan takes longer than `MAX_SECONDS`.
+        As `exoactor_gen.mannequin.language.parse`, or what is asked cannot be done with its objects.
     """
-    return perform(plan, betas, body, fps)[0]
+    return Choreography.of_instruction(instruction).plan
 
 
-def perform(
-    plan: Plan, betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
-) -> tuple[HumanMotion, tuple[Moving, ...]]:
-    """The same with the things that it is done to: what they are, and where they are in every frame."""
-    body, betas = body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64))
-    score = Score(size=body_height(body.rest_joints(betas), body.rest_foot_points(betas)) / 1.70)
-    for action in plan.actions:
-        _do(score, action)
-        if score.now > MAX_SECONDS:
+def movements_in(instruction: str, plan: Plan | None = None, scene: Scene | None = None) -> tuple[Movement, ...]:
+    """What a plan asks for, or an instruction where there is no plan; raises `BadInput` as `parse`, `movements_of`."""
+    if plan is None:
+        return parse(instruction, scene)
+    movements = movements_of(plan)
+    return movements if scene is None else found_in(scene, movements)
+
+
+class Choreography:
+    """What a person does, as tracks in time.
+
+    Parameters
+    ----------
+    movements
+        In their order.
+    size
+        Of the person, as a share of `MEAN_STATURE`.
+    scene
+        The objects that are there; None: those that are spoken of are imagined where they are needed.
+    plan
+        What the movements were made of: its times become longer stays or other paces. None: the mannequin's own times.
+    instruction
+        For the plan.
+
+    Raises
+    ------
+    BadInput
+        A movement cannot be done, such as one with an object that is out of reach.
+    """
+
+    def __init__(
+        self,
+        movements: Sequence[Movement] = (),
+        size: float = 1.0,
+        scene: Scene | None = None,
+        plan: Plan | None = None,
+        instruction: str = "",
+    ) -> None:
+        self.score = Score(size=size, imagines=scene is None)
+        if scene is not None:
+            self.score.objects = {item.id: RoomObject.given(item) for item in scene.objects}
+        self.movements: list[Movement] = []
+        self.seconds: list[float] = []
+        """That each movement takes, the pause after it included."""
+        timed = plan is not None and len(movements) == len(plan.actions)  # not where several actions are one movement
+        for k, movement in enumerate(movements):
+            self.add(self._timed(movement, plan.actions[k].seconds) if plan and timed else movement)
+        self._plan, self._instruction = plan, instruction
+
+    @classmethod
+    def of_instruction(cls, instruction: str, size: float = 1.0, scene: Scene | None = None) -> Choreography:
+        """Read and choreograph an instruction; raises `BadInput` as `plan_of`."""
+        return cls(movements_in(instruction, None, scene), size, scene, instruction=instruction)
+
+    @classmethod
+    def of_plan(cls, plan: Plan, size: float = 1.0, scene: Scene | None = None) -> Choreography:
+        """Choreograph a plan; raises `BadInput` where an action is nothing that the mannequin can do."""
+        return cls(movements_in("", plan, scene), size, scene, plan)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What it was made of, or what it is as a plan; raises `BadInput` where it has too many actions for one."""
+        if self._plan:
+            return self._plan
+        actions = [action_of(*done).model_dump() for done in zip(self.movements, self.seconds, strict=True)]
+        data = {"instruction": self._instruction, "planner": "rules", "actions": actions}
+        return validated(Plan, data, "The instruction")
+
+    @property
+    def scene(self) -> Scene | None:
+        """The objects as they are at the start; None where there are none."""
+        items = [obj.scene_object for obj in self.score.objects.values() if obj.kind != BROOM]
+        return joined(items) if items else None
+
+    @property
+    def contacts(self) -> tuple[Contact, ...]:
+        """With the objects of the scene, in the order in which they begin."""
+        for obj in self.score.objects.values():  # what is held in the end
+            self.score.end_contacts(obj, self.score.now + STAND)
+        return tuple(sorted(self.score.contacts, key=lambda contact: contact.start))
+
+    def add(self, movement: Movement) -> None:
+        """Go on with a movement; raises `BadInput` where it cannot be done."""
+        begin = self.score.now
+        _write(self.score, movement)
+        self.movements.append(movement)
+        self.seconds.append(self.score.now - begin)
+
+    def perform(
+        self, betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
+    ) -> tuple[HumanMotion, tuple[ObjectMotion, ...]]:
+        """The motion of a body, starting at the origin and facing +x, soles at z = 0, and that of the objects.
+
+        Parameters
+        ----------
+        betas
+            (B,) shape coefficients of the body, which is about as tall as the choreography's ``size`` says.
+        body
+            The body model; None: the default one.
+        fps
+            Frames per second.
+
+        Raises
+        ------
+        BadInput
+            It takes longer than `MAX_SECONDS`.
+        """
+        if self.score.now > MAX_SECONDS:
             raise BadInput(f"The instruction takes longer than {MAX_SECONDS:g} s: give it in parts.")
-    score.now += STAND
-    return solve(score, body, betas, fps)
+        score = copy.copy(self.score)
+        score.now += STAND
+        return solve(score, body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64)), fps)
+
+    def _timed(self, movement: Movement, seconds: float) -> Movement:
+        """The movement so that it takes about so long after those before it."""
+
+        def lasts(movement: Movement) -> float:
+            score = copy.deepcopy(self.score)
+            _write(score, movement)
+            return score.now - self.score.now
+
+        natural = lasts(movement)
+        if abs(natural - seconds) <= _TIME_TOLERANCE:
+            return movement
+        if "seconds" in KINDS[movement.kind].takes and (movement.count or 1) == 1:
+            stay = seconds - (lasts(replace(movement, seconds=1.0)) - 1.0)
+            tries = [replace(movement, seconds=max(0.2, round(stay + more, 2))) for more in (0.0, -0.3, 0.3)]
+            return min(tries, key=lambda a: abs(lasts(a) - seconds))  # a wave lasts whole swings
+        slowest, fastest = _PACES
+        return replace(movement, pace=min(fastest, max(slowest, natural / seconds)))
 
 
-def durations(actions: Sequence[Action]) -> list[float]:
-    """Seconds that each of the actions takes after those before it, the pause after it included."""
-    score, ends = Score(), [STAND]
-    for action in actions:
-        _do(score, action)
-        ends.append(score.now)
-    return np.diff(ends).tolist()
+def choreograph(
+    movements: Sequence[Movement], betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
+) -> HumanMotion:
+    """The motion alone of a body that carries out movements; raises as `Choreography`."""
+    body, betas = body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64))
+    return Choreography(movements, stature(body, betas) / MEAN_STATURE).perform(betas, body, fps)[0]
 
 
-def _do(score: Score, action: Action) -> None:
-    if not handling.handle(score, action):
-        _ACTIONS[action.kind](score, action)
+def _write(score: Score, movement: Movement) -> None:
+    if not handle(score, movement):
+        GESTURES[movement.kind](score, movement)
     score.now += PAUSE
-
-
-def _travel(score: Score, action: Action) -> None:
-    """Walk or step."""
-    way = action.direction or "forward"
-    longest = STEP[way]
-    if action.distance:
-        count = action.count or max(1, math.ceil(action.distance / longest - 1e-9))
-        length = action.distance / count
-    else:
-        count = action.count or (1 if action.kind == "step" else 4)
-        length = LENGTH[way]
-    score.walk(way, count, length, action.pace, action.side or "right")
-
-
-def _march(score: Score, action: Action) -> None:
-    """Walk in place, the knees high: a lower step is lost in the estimate, which takes the foot as planted."""
-    step = 0.9 / action.pace
-    count = action.count or max(2, round((action.seconds or 4.0) / step))
-    for k in range(count):
-        score.step(SIDES[k % 2], action.pace, swing=0.7, double=0.2, clearance=0.28)
-    score.settle()
-
-
-def _turn(score: Score, action: Action) -> None:
-    """Turn on the spot."""
-    left = action.direction != "right"
-    angle = action.angle or (180.0 if action.direction == "around" else 90.0)
-    score.turn(angle if left else -angle, action.pace)
-
-
-def _stand(score: Score, action: Action) -> None:
-    score.now += action.seconds or 1.0
-
-
-def _back_to_idle(score: Score, sides: tuple[str, ...], pace: float, fingers: bool = False) -> None:
-    end = score.now
-    for side in sides:
-        end = max(end, score.arm(side, IDLE, 0.9 / pace))
-        if fingers:
-            score.fingers[side].move(score.now, score.now + 0.5, score.fingers[side].start)
-    score.trunk.move(score.now, end, [0, 0, 0])
-    score.now = end
-
-
-def _wave(score: Score, action: Action) -> None:
-    sides = sides_of(action.side)
-    half = 0.34 / action.pace
-    swings = action.count or max(1, round((action.seconds or 3.0) / (2 * half)))
-    ready, out, in_ = (8.0, 68.0, -88.0, 92.0), (8.0, 68.0, -88.0, 68.0), (8.0, 68.0, -88.0, 112.0)
-    for side in sides:
-        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
-    score.now = max(score.arm(side, ready, 1.0 / action.pace) for side in sides)
-    for k in range(2 * swings):
-        score.now = max(score.arm(side, out if k % 2 == 0 else in_, half) for side in sides)
-    _back_to_idle(score, sides, action.pace, fingers=True)
-
-
-def _hold(score: Score, action: Action, poses: dict[str, tuple[float, ...]], trunk: tuple[float, float, float],
-          drop: float = 0.0, index: float | None = None, hold: float = 1.0) -> None:  # fmt: skip
-    """Move the arms (and trunk) to a pose, stay, and come back, as often as asked."""
-    for _ in range(action.count or 1):
-        begin = score.now
-        arrive = max([score.arm(s, p, 1.0 / action.pace) for s, p in poses.items()], default=begin + 1.0)
-        score.trunk.move(begin, arrive, trunk)
-        score.drop.move(begin, arrive, [drop])
-        for side in poses:
-            curl = [8.0, 8.0] if index is None else [75.0, index]
-            score.fingers[side].move(begin, begin + 0.6, curl)
-        score.now = arrive + (action.seconds or hold)
-        score.drop.move(score.now, score.now + (arrive - begin), [0.0])
-        _back_to_idle(score, tuple(poses), action.pace, fingers=True)
-
-
-def _raise(score: Score, action: Action) -> None:
-    pose = {"up": (163.0, 6.0, 0.0, 8.0), "forward": (90.0, 2.0, 0.0, 6.0), "side": (0.0, 88.0, 0.0, 6.0)}
-    target = pose[action.direction or "up"]
-    _hold(score, action, dict.fromkeys(sides_of(action.side), target), (0.0, 0.0, 0.0))
-
-
-def _extend(score: Score, action: Action) -> None:
-    """Reach or point."""
-    way = action.direction or "forward"
-    sides = sides_of(action.side, way if way in SIDES else "right")
-    straight = 4.0 if action.kind == "point" else 8.0
-    lean = 0.0 if action.kind == "point" else 6.0
-    drop, trunk = 0.0, (lean / 2, lean, 0.0)
-    poses = {}
-    for side in sides:
-        outward = 1.0 if side == "left" else -1.0
-        if way == "up":
-            poses[side] = (150.0 if action.kind == "point" else 165.0, 5.0, 0.0, straight)
-            trunk = (0.0, -2.0, 0.0)
-        elif way == "down":
-            poses[side] = (38.0, 10.0, 0.0, straight)
-            if action.kind == "reach":
-                poses[side], trunk, drop = (62.0, 6.0, 0.0, straight), (34.0, 18.0, 0.0), 0.14
-        elif way == side:
-            poses[side], trunk = (4.0, 86.0, 0.0, straight), (0.0, 0.0, 12.0 * outward)
-        elif way in SIDES:
-            poses[side], trunk = (80.0, -28.0, 10.0, straight + 6.0), (0.0, 4.0, -42.0 * outward)
-        else:
-            poses[side] = (84.0, 3.0, 0.0, straight)
-            trunk = (lean / 2, lean, -8.0 * outward if len(sides) == 1 else 0.0)
-    look = {"up": (0.0, -22.0), "down": (0.0, 22.0), "left": (38.0, 0.0), "right": (-38.0, 0.0)}.get(way, (0.0, 0.0))
-    begin = score.now
-    score.head.move(begin, begin + 0.9, look)
-    _hold(score, action, poses, trunk, drop, index=2.0 if action.kind == "point" else None, hold=1.2)
-    score.head.move(score.now - 0.8, score.now, [0.0, 0.0])
-
-
-def _squat(score: Score, action: Action) -> None:
-    _go_down(score, action, 1.15, (78.0, 4.0, 0.0, 12.0), drop=0.34, trunk=(24.0, 12.0), head=-14.0, hold=0.3)
-
-
-def _go_down(
-    score: Score,
-    action: Action,
-    seconds: float,
-    arms: tuple[float, ...],
-    drop: float,
-    trunk: tuple[float, float],
-    head: float,
-    hold: float,
-) -> None:
-    """Bend the knees with the arms before one, and rise again."""
-    down = seconds / action.pace
-    for _ in range(action.count or 1):
-        begin, end = score.now, score.now + down
-        for side in SIDES:
-            score.arm(side, arms, down)
-        score.drop.move(begin, end, [drop])
-        score.trunk.move(begin, end, [*trunk, 0.0])
-        score.head.move(begin, end, [0.0, head])
-        begin = end + (action.seconds or hold)
-        end = begin + down
-        for side in SIDES:
-            end = max(end, score.arm(side, IDLE, down, at=begin))
-        score.drop.move(begin, begin + down, [0.0])
-        score.trunk.move(begin, begin + down, [0.0, 0.0, 0.0])
-        score.head.move(begin, begin + down, [0.0, 0.0])
-        score.now = end + 0.1
-
-
-def _bow(score: Score, action: Action) -> None:
-    angle = action.angle or 45.0
-    down = max(1.0, angle / 45.0) / action.pace
-    for _ in range(action.count or 1):
-        begin, end = score.now, score.now + down
-        score.trunk.move(begin, end, [0.62 * angle, 0.38 * angle, 0.0])
-        score.head.move(begin, end, [0.0, 8.0])
-        for side in SIDES:
-            score.arm(side, (14.0 + 0.3 * angle, 10.0, 4.0, 14.0), down)
-        begin = end + (action.seconds or 0.6)
-        end = begin + down
-        score.trunk.move(begin, end, [0.0, 0.0, 0.0])
-        score.head.move(begin, end, [0.0, 0.0])
-        for side in SIDES:
-            score.arm(side, IDLE, down, at=begin)
-        score.now = end + 0.1
-
-
-def _kick(score: Score, action: Action) -> None:
-    """Weight onto the other foot first; then back, forward, back under the body, and down."""
-    side = action.side if action.side in SIDES else "right"
-    foot, air, home = score.feet[side], score.air[side], score.feet[side].value.copy()
-    ahead = np.array([math.cos(score.place[2]), math.sin(score.place[2]), 0.0])
-    pace = action.pace
-    score.pressure.move(score.now, score.now + 0.7, score.stand_on(other(side)))
-    lift = score.now + 0.6
-    score.arm(side, (30.0, 16.0, 4.0, 30.0), 0.8)
-    score.arm(other(side), (-12.0, 22.0, 4.0, 24.0), 0.8)
-    score.now = lift
-    for _ in range(action.count or 1):
-        for distance, height, pitch, seconds in (
-            (-0.16, 0.14, 26.0, 0.50), (0.46, 0.32, -8.0, 0.52), (0.05, 0.12, 6.0, 0.55),
-        ):  # fmt: skip
-            end = score.now + seconds / pace
-            foot.move(score.now, end, home + distance * ahead)
-            air.move(score.now, end, [height, math.radians(pitch)])
-            score.now = end
-    end = score.now + 0.45 / pace
-    foot.move(score.now, end, home)
-    air.move(score.now, end, [0.0, 0.0])
-    score.now = end
-    score.swings[side].append((lift, end, 0.0, 0.0))
-    for s in SIDES:
-        score.arm(s, IDLE, 0.8, at=end - 0.3)
-    score.past.append(score.ahead(0.5))
-    score.settle(0.7)
-
-
-def _clap(score: Score, action: Action) -> None:
-    apart, together = (42.0, 4.0, 2.0, 72.0), (42.0, 0.0, 29.0, 72.0)
-    half = 0.26 / action.pace
-    claps = action.count or max(1, round((action.seconds or 2.0) / (2 * half)))
-    for side in SIDES:
-        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
-    score.now = max(score.arm(side, apart, 0.8 / action.pace) for side in SIDES)
-    for _ in range(claps):
-        for pose in (together, apart):
-            score.now = max(score.arm(side, pose, half) for side in SIDES)
-    _back_to_idle(score, SIDES, action.pace, fingers=True)
-
-
-def _punch(score: Score, action: Action) -> None:
-    reach = (82.0, 2.0, 8.0, 8.0)
-    sides = sides_of(action.side)
-    for side in sides:
-        score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
-    score.now = max(score.arm(side, GUARD, 0.8 / action.pace) for side in sides)
-    for _ in range(action.count or 1):
-        for side in sides:
-            twist = 18.0 if side == "right" else -18.0
-            begin = score.now
-            hit = score.arm(side, reach, 0.5 / action.pace)
-            score.trunk.move(begin, hit, [2.0, 3.0, twist])
-            end = score.arm(side, GUARD, 0.6 / action.pace, at=hit + 0.08)
-            score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
-            score.now = end + 0.08
-    _back_to_idle(score, sides, action.pace, fingers=True)
-
-
-def _push(score: Score, action: Action) -> None:
-    sides = sides_of(action.side, "both")
-    ready, reach = (16.0, 12.0, 6.0, 105.0), (78.0, 5.0, 4.0, 14.0)
-    for side in sides:
-        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
-    for _ in range(action.count or 1):
-        score.now = max(score.arm(side, ready, 0.8 / action.pace) for side in sides)
-        begin = score.now
-        end = max(score.arm(side, reach, 1.0 / action.pace) for side in sides)
-        score.trunk.move(begin, end, [5.0, 6.0, 0.0])
-        score.now = end + (action.seconds or 0.6)
-        score.trunk.move(score.now, score.now + 0.8, [0.0, 0.0, 0.0])
-    _back_to_idle(score, sides, action.pace, fingers=True)
-
-
-def _pick_up(score: Score, action: Action) -> None:
-    sides = sides_of(action.side, "both")
-    down = 1.5 / action.pace
-    for _ in range(action.count or 1):
-        begin, end = score.now, score.now + down
-        for side in sides:
-            score.arm(side, (58.0, 4.0, 4.0, 10.0), down)
-        score.drop.move(begin, end, [0.40])
-        score.trunk.move(begin, end, [40.0, 26.0, 0.0])
-        score.head.move(begin, end, [0.0, 4.0])
-        for side in sides:
-            score.fingers[side].move(end, end + 0.4, [45.0, 45.0])
-        begin = end + 0.5
-        end = begin + down
-        for side in sides:
-            score.arm(side, (22.0, 6.0, 8.0, 76.0), down, at=begin)
-        score.drop.move(begin, end, [0.0])
-        score.trunk.move(begin, end, [0.0, 0.0, 0.0])
-        score.head.move(begin, end, [0.0, 0.0])
-        score.now = end + 0.8
-        _back_to_idle(score, sides, action.pace, fingers=True)
-
-
-def _look(score: Score, action: Action) -> None:
-    angle = action.angle
-    yaw, pitch = {
-        "left": (angle or 50.0, 0.0), "right": (-(angle or 50.0), 0.0), "up": (0.0, -(angle or 30.0)),
-        "down": (0.0, angle or 32.0), "forward": (0.0, 0.0),
-    }[action.direction or "forward"]  # fmt: skip
-    move = 0.7 / action.pace
-    for _ in range(action.count or 1):
-        score.head.move(score.now, score.now + move, [yaw, pitch])
-        score.now += move + (action.seconds or 0.8)
-        score.head.move(score.now, score.now + move, [0.0, 0.0])
-        score.now += move
-
-
-def _nod(score: Score, action: Action) -> None:
-    half = 0.35 / action.pace
-    for _ in range(action.count or max(1, round((action.seconds or 1.5) / (2 * half)))):
-        for pitch in (22.0, 0.0):
-            score.head.move(score.now, score.now + half, [0.0, pitch])
-            score.now += half
-
-
-_ACTIONS = {
-    "walk": _travel, "step": _travel, "turn": _turn, "stand": _stand, "wave": _wave, "raise": _raise,
-    "reach": _extend, "point": _extend, "squat": _squat, "bow": _bow, "kick": _kick, "clap": _clap,
-    "punch": _punch, "push": _push, "pick up": _pick_up, "look": _look, "nod": _nod,
-    "march": _march,
-}  # fmt: skip

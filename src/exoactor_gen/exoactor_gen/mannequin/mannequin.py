@@ -14,15 +14,18 @@ from exoactor_core.motion import HumanMotion
 from exoactor_core.options import BaseOptions, OneOf, Seed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_gen.mannequin.choreography import choreograph, perform
-from exoactor_gen.mannequin.language import Plan as LanguagePlan
+from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, choreograph, movements_in
 from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.movement import uses_objects
+from exoactor_gen.mannequin.objects import corners
 from exoactor_gen.mannequin.rendering.camera import VIEWS, frame_person
 from exoactor_gen.mannequin.rendering.look import CLOTHES, LIGHTS, ROOMS, Look
-from exoactor_gen.mannequin.rules import as_plan, to_language
-from exoactor_gen.mannequin.scene import corners
+from exoactor_gen.mannequin.task import checks_of
+from exoactor_gen.mannequin.whole_body import stature
 from exoactor_gen.plan import Plan
 
+ROBOT_STATURE = 1.32
+"""Height of a person of the G1's proportions, m: what is done with objects is done at the heights that it reaches."""
 BUILDS = {"slim": -1.5, "usual": 0.0, "heavy": 2.0}
 """Coefficient of girth."""
 
@@ -42,7 +45,7 @@ class Mannequin(Generator):
         pan: bool = False
         """The camera turns after the person, instead of standing so far off that it sees the whole way."""
         stature: Annotated[float, Interval(ge=0.0, le=2.1), Unit("m")] = 0.0
-        """Height of the person, 1.4 or more; 0: by the seed, 1.5 to 1.95."""
+        """Height of the person, 1.2 or more; 0: the robot's in tasks with objects, else by the seed, 1.5 to 1.95."""
         build: Annotated[str, OneOf(("", *BUILDS))] = ""
         """Empty: by the seed."""
         clothes: Annotated[str, OneOf(("", *CLOTHES))] = ""
@@ -64,9 +67,9 @@ class Mannequin(Generator):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        if 0.0 < self.options.stature < 1.4:
+        if 0.0 < self.options.stature < 1.2:
             raise BadInput(
-                f"The stature is {self.options.stature} m, but it must lie between 1.4 and 2.1 (or be 0: by the seed)."
+                f"The stature is {self.options.stature} m, but it must lie between 1.2 and 2.1 (or be 0: left open)."
             )
         self.body = BodyModel.load(self.options.body or None)
 
@@ -79,16 +82,10 @@ class Mannequin(Generator):
         BadInput
             As when it is called.
         """
-        return cls._planned(request)[1].data()
-
-    @staticmethod
-    def _planned(request: GenerateRequest) -> tuple[LanguagePlan, Plan]:
-        """What the mannequin does, and the same as a plan."""
-        if request.plan is None:
-            does = parse(request.instruction)
-            return does, as_plan(request.instruction, does)
-        planned = Plan.read(request.plan)
-        return to_language(planned), planned
+        planned = None if request.plan is None else Plan.read(request.plan)
+        movements = movements_in(request.instruction, planned, request.scene)
+        size = ROBOT_STATURE / MEAN_STATURE if request.scene or uses_objects(movements) else 1.0
+        return Choreography(movements, size, request.scene, planned, request.instruction).plan.data()
 
     def __call__(
         self,
@@ -109,23 +106,29 @@ class Mannequin(Generator):
         from exoactor_gen.mannequin.rendering.render import render  # MuJoCo and its off-screen renderer load here
 
         given = self.options
-        plan, planned = self._planned(request)
-        progress(0.0, f"Plan: {plan}")
-        if on_plan:
-            on_plan(planned.data())
-        # one stream of chance for each, so that an option fixes its own part and leaves the others alone
+        # one random stream for each, so that an option fixes its own part and leaves the others alone
         seed = given.seed + request.attempt
         rng = [np.random.default_rng([seed, part]) for part in range(3)]
+        planned = None if request.plan is None else Plan.read(request.plan)
+        movements = movements_in(request.instruction, planned, request.scene)
+        with_objects = bool(request.scene) or uses_objects(movements)
+        betas = self._shape(seed, ROBOT_STATURE if with_objects else 0.0)
+        size = stature(self.body, betas) / MEAN_STATURE
+        choreography = Choreography(movements, size, request.scene, planned, request.instruction)
+        plan = choreography.plan
+        progress(0.0, f"Plan: {plan}")
+        if on_plan:
+            on_plan(plan.data())
         look = Look.draw(rng[0], given.clothes, given.room, given.light)
-        motion, things = perform(plan, self._shape(seed), self.body, given.fps)
+        motion, objects = choreography.perform(betas, self.body, given.fps)
         view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
         camera = frame_person(
             self.body.joints(motion), view, given.width, given.height, rng[1], pan=given.pan, fps=given.fps,
-            beside=np.concatenate([corners(thing) for thing in things], axis=1) if things else None,
+            beside=np.concatenate([corners(obj) for obj in objects], axis=1) if objects else None,
         )  # fmt: skip
 
         def drawn() -> Iterator[np.ndarray]:
-            for k, image in enumerate(render(motion, self.body, camera, look, rng[2], things)):
+            for k, image in enumerate(render(motion, self.body, camera, look, rng[2], objects)):
                 progress(k / len(motion), f"Drawing frame {k + 1} of {len(motion)}")
                 yield image
 
@@ -146,7 +149,15 @@ class Mannequin(Generator):
             metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left of the first frame
         if scene:
             metrics["note"] = scene
-        return Generation(video, motion, metrics, planned.data())
+        return Generation(
+            video,
+            motion,
+            metrics,
+            plan.data(),
+            scene=choreography.scene,
+            contacts=choreography.contacts,
+            checks=checks_of(choreography.movements, choreography.score.objects),
+        )
 
     def motion(self, instruction: str) -> HumanMotion:
         """What the person in the video would do, without drawing it: quick, for making many references.
@@ -156,21 +167,21 @@ class Mannequin(Generator):
         BadInput
             The instruction is empty or not understood.
         """
-        return choreograph(parse(instruction), self._shape(self.options.seed), self.body, self.options.fps)
+        movements = parse(instruction)
+        betas = self._shape(self.options.seed, ROBOT_STATURE if uses_objects(movements) else 0.0)
+        return choreograph(movements, betas, self.body, self.options.fps)
 
-    def _shape(self, seed: int) -> np.ndarray:
-        """Shape coefficients (10,) of the body; 0, 3 and the others mean stature, girth and proportions."""
+    def _shape(self, seed: int, usual: float = 0.0) -> np.ndarray:
+        """Shape coefficients (10,) of the body; 0, 3 and the others mean stature, girth and proportions.
+
+        ``usual`` is the stature in m where the option leaves it open; 0: by the seed.
+        """
         drawn = np.random.default_rng(seed).normal(size=6)
         betas = np.zeros(10)
         betas[1:6] = np.clip(drawn[1:], -1.5, 1.5) * (0.4, 0.4, 1.0, 0.4, 0.4)
         if self.options.build:
             betas[3] = BUILDS[self.options.build]
-        wanted = self.options.stature or float(np.clip(1.70 + 0.10 * drawn[0], 1.5, 1.95))
+        wanted = self.options.stature or usual or float(np.clip(1.70 + 0.10 * drawn[0], 1.5, 1.95))
         slope = stature(self.body, betas + np.eye(10)[0]) - stature(self.body, betas)
         betas[0] = (wanted - stature(self.body, betas)) / slope
         return betas
-
-
-def stature(body: BodyModel, betas: np.ndarray) -> float:
-    """Height of a standing person in m: the head joint stands at 0.90 of it."""
-    return float(body.rest_joints(betas)[15, 1] - body.rest_foot_points(betas)[0, 1]) / 0.90

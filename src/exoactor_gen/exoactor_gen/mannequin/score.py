@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation
 
+from exoactor_core.contacts import Contact, ContactKind
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.scene import Thing
+from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
 
 SIDES = ("left", "right")
@@ -20,6 +24,8 @@ LENGTH = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}
 """Step of whom no distance is given, m."""
 TURN_STEP = 30.0
 """Largest turn per step, degrees."""
+SHORTEST_ADULT = 1.5 / 1.7
+"""Size of the shortest person who moves as far as everybody else does."""
 HALF_STANCE = 0.09
 TOE_OUT = math.radians(5.0)
 SOLE_CENTRE = 0.045
@@ -30,7 +36,7 @@ HEEL_OFF = 0.18
 """Walking forward, the heel leaves the floor this long before the toe, s."""
 
 NEAREST = {"chair": 0.02}
-"""How near the middle of the person may get to what a thing covers of the floor, m; 0.2 for the others."""
+"""How near the middle of the person may get to what an object covers of the floor, m; 0.2 for the others."""
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
 IDLE = (2.0, 9.0, 4.0, 16.0)
@@ -67,16 +73,21 @@ def other(side: str) -> str:
     return "right" if side == "left" else "left"
 
 
+def sign(side: str) -> float:
+    """1 for the left, -1 for the right: the direction of a side along y."""
+    return 1.0 if side == "left" else -1.0
+
+
 def sides_of(side: str | None, default: str = "right") -> tuple[str, ...]:
     """'left', 'right' or 'both' as a tuple."""
     side = side or default
     return SIDES if side == "both" else (side,)
 
 
-def _centre(x: float, y: float, yaw: float, side: str) -> np.ndarray:
+def _centre(pose: ArrayLike, side: str, scale: float = 1.0) -> np.ndarray:
     """Sole centre and yaw (x, y, yaw) of a foot of a person who stands at x, y and faces yaw."""
-    s = 1.0 if side == "left" else -1.0
-    return np.array([x - s * HALF_STANCE * math.sin(yaw), y + s * HALF_STANCE * math.cos(yaw), yaw + s * TOE_OUT])
+    (x, y, yaw), s, half = np.asarray(pose), sign(side), scale * HALF_STANCE
+    return np.array([x - s * half * math.sin(yaw), y + s * half * math.cos(yaw), yaw + s * TOE_OUT])
 
 
 @dataclass
@@ -86,9 +97,11 @@ class Score:
     now: float = STAND
     size: float = 1.0
     """Of the person, as a share of 1.70 m."""
-    place: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    imagines: bool = True
+    """Objects that are spoken of are put into the room; False: the scene was given, and has all that there is."""
+    pose: np.ndarray = field(default_factory=lambda: np.zeros(3))
     """x, y, yaw of the standing person."""
-    feet: dict[str, Track] = field(default_factory=lambda: {s: Track(_centre(0, 0, 0, s)) for s in SIDES})
+    feet: dict[str, Track] = field(init=False)
     """Sole centre x, y and yaw."""
     air: dict[str, Track] = field(default_factory=lambda: {s: Track([0.0, 0.0]) for s in SIDES})
     """Height of the lowest point of the sole, pitch (toe down positive)."""
@@ -110,14 +123,29 @@ class Score:
     palms: dict[str, Track] = field(default_factory=lambda: {s: Track([0.0]) for s in SIDES})
     """1: the palm lies on what is below it; 0: the wrist is straight."""
     seats: list[Seat] = field(default_factory=list)
-    things: dict[str, Thing] = field(default_factory=dict)
+    objects: dict[str, RoomObject] = field(default_factory=dict)
     """What stands in the room, by its name."""
     held: dict[str, str] = field(default_factory=dict)
     """By side, what a hand holds."""
     turned: dict[str, float] = field(default_factory=dict)
     """By name, how what is held is turned against the person, rad."""
+    contacts: list[Contact] = field(default_factory=list)
+    """Planned ones of the body with objects."""
     past: list[np.ndarray] = field(default_factory=lambda: [np.zeros(2)])
     """x, y where the person has stood."""
+
+    def __post_init__(self) -> None:
+        self.feet = {side: Track(_centre(self.pose, side, self.scale)) for side in SIDES}
+
+    @property
+    def scale(self) -> float:
+        """Factor on lengths of movements; those of adults of any stature are the same."""
+        return min(1.0, self.size / SHORTEST_ADULT)
+
+    @property
+    def low_reach(self) -> bool:
+        """Whether the person is of the robot's size, which hardly gets to the floor with one hand."""
+        return self.size < 0.8
 
     def arm(self, side: str, target: tuple[float, ...], seconds: float, at: float | None = None) -> float:
         """Move an arm, no faster than `ARM_SPEED`; returns the time of arrival."""
@@ -135,17 +163,37 @@ class Score:
 
     def step(self, side: str, pace: float, swing: float = 0.42, double: float = 0.16, clearance: float = 0.06,
              roll: float = 0.0) -> None:  # fmt: skip
-        """Shift the weight to the other foot and put this one where the standing person of ``place`` has it."""
+        """Shift the weight to the other foot and put this one where the standing person of ``pose`` has it."""
         swing, double = swing / pace, double / pace
         lift = self.now + double
         self.pressure.move(self.now, lift, self.stand_on(other(side)))
         self.now = lift + swing
-        self.feet[side].move(lift, self.now, _centre(*self.place, side))
-        self.swings[side].append((lift, self.now, clearance, roll))
-        self.past.append(self.place[:2].copy())
-        for name, thing in self.things.items():
-            if name not in self.held.values() and thing.distance(self.place) < NEAREST.get(thing.kind, 0.2):
-                raise BadInput(f"The way leads through the {name}: go around it, or turn first.")
+        self.feet[side].move(lift, self.now, _centre(self.pose, side, self.scale))
+        self.swings[side].append((lift, self.now, self.scale * clearance, roll))
+        self.past.append(self.pose[:2].copy())
+        for name, obj in self.objects.items():
+            if name not in self.held.values() and obj.distance(self.pose) < self.scale * NEAREST.get(obj.kind, 0.2):
+                raise BadInput(f"The way leads through the {obj.name}: go around it, or turn first.")
+
+    def swing_foot(
+        self, side: str, ways: Sequence[tuple[float, float, float, float]], pace: float
+    ) -> list[tuple[float, float]]:
+        """Stand on the other foot, move this one, and put it down where it was; begin and end of each way, s.
+
+        Each of ``ways`` is how far ahead and how high the foot goes, m, its pitch, degrees, and s at an everyday pace.
+        """
+        foot, air, home = self.feet[side], self.air[side], self.feet[side].value.copy()
+        ahead = np.array([math.cos(self.pose[2]), math.sin(self.pose[2]), 0.0])
+        self.pressure.move(self.now, self.now + 0.7, self.stand_on(other(side)))
+        lift = self.now = self.now + 0.6
+        times = []
+        for distance, height, pitch, seconds in (*ways, (0.0, 0.0, 0.0, 0.45)):
+            begin, self.now = self.now, self.now + seconds / pace
+            foot.move(begin, self.now, home + distance * ahead)
+            air.move(begin, self.now, [height, math.radians(pitch)])
+            times.append((begin, self.now))
+        self.swings[side].append((lift, self.now, 0.0, 0.0))
+        return times
 
     def settle(self, seconds: float = 0.45) -> None:
         """Bring the weight between the feet."""
@@ -155,13 +203,13 @@ class Score:
     def walk(self, way: str, count: int, length: float, pace: float = 1.0, first: str = "right") -> None:
         """Take equal steps, then bring the feet together; sideways each step is closed by the other foot."""
         dx, dy = {"forward": (1, 0), "backward": (-1, 0), "left": (0, 1), "right": (0, -1)}[way]
-        yaw = self.place[2]
+        yaw = self.pose[2]
         ahead = length * np.array([dx * math.cos(yaw) - dy * math.sin(yaw), dx * math.sin(yaw) + dy * math.cos(yaw)])
         side = way if way in SIDES else first
-        roll = 0.34 * min(1.0, length / 0.4) if way == "forward" else 0.0
+        roll = 0.34 * min(1.0, length / (0.4 * self.scale)) if way == "forward" else 0.0
         closing = way in SIDES
         for _ in range(count):
-            self.place[:2] += ahead
+            self.pose[:2] += ahead
             self.step(side, pace, roll=roll)
             if closing:
                 self.step(other(side), pace, swing=0.38)
@@ -171,9 +219,9 @@ class Score:
             self.step(side, pace, roll=roll / 2)
         self.settle()
 
-    def go(self, way: str, distance: float, pace: float = 1.0) -> None:
+    def walk_distance(self, way: str, distance: float, pace: float = 1.0) -> None:
         """Walk a distance in as many steps as it takes."""
-        count = max(1, math.ceil(distance / STEP[way] - 1e-9))
+        count = max(1, math.ceil(distance / (self.scale * STEP[way]) - 1e-9))
         self.walk(way, count, distance / count, pace)
 
     def turn(self, degrees: float, pace: float = 1.0) -> None:
@@ -181,17 +229,36 @@ class Score:
         count = max(1, math.ceil(abs(degrees) / TURN_STEP - 1e-9))
         inner = "left" if degrees > 0.0 else "right"
         for _ in range(count):
-            self.place[2] += math.radians(degrees / count)
+            self.pose[2] += math.radians(degrees / count)
             for side in (inner, other(inner)):
                 self.step(side, pace, swing=0.38, clearance=0.05)
         self.settle()
 
     def ahead(self, forward: float, left: float = 0.0) -> np.ndarray:
         """x, y of a point as the standing person sees it."""
-        c, s = math.cos(self.place[2]), math.sin(self.place[2])
-        x, y, _ = self.place
+        c, s = math.cos(self.pose[2]), math.sin(self.pose[2])
+        x, y, _ = self.pose
         return np.array([x + c * forward - s * left, y + s * forward + c * left])
 
-    def reach(self, side: str, frame: str, point: np.ndarray, begin: float, end: float, lift: float = 0.0) -> None:
+    def contact(
+        self, body: str, obj: RoomObject, kind: ContactKind, start: float, end: float, point: ArrayLike | None = None
+    ) -> None:
+        """Plan a contact; ``point`` (3,) m is where in the world the object is touched at the start."""
+        pos = None
+        if point is not None:
+            turn = Rotation.from_euler("z", -obj.pose[3])
+            local = turn.apply(np.asarray(point) - obj.pose[:3]) + obj.underside
+            pos = tuple(np.clip(local, *obj.item.bounds).tolist())  # the palm is before the middle of the hand
+        self.contacts.append(
+            Contact(body=body, object=obj.item.id, kind=kind, start=start, end=end, pos_object=pos)  # type: ignore[arg-type]
+        )
+
+    def end_contacts(self, obj: RoomObject, end: float) -> None:
+        """End the contacts with an object that go on."""
+        for k, contact in enumerate(self.contacts):
+            if contact.object == obj.item.id and contact.end > end:
+                self.contacts[k] = contact.model_copy(update={"end": end})
+
+    def reach(self, side: str, frame: str, point: ArrayLike, begin: float, end: float, lift: float = 0.0) -> None:
         """Bring a hand to a point."""
         self.hands[side].append(Reach(begin, end, frame, np.asarray(point, dtype=float), lift))

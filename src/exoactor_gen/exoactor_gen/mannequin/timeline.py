@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def min_jerk(s: np.ndarray) -> np.ndarray:
@@ -20,7 +21,7 @@ def bump(s: np.ndarray) -> np.ndarray:
 class Track:
     """A vector that rests, and moves along minimum-jerk segments that follow one another."""
 
-    def __init__(self, start: np.ndarray | list[float]) -> None:
+    def __init__(self, start: ArrayLike) -> None:
         self.start = np.asarray(start, dtype=np.float64)
         self.moves: list[tuple[float, float, np.ndarray]] = []
         """Begin and end in s, and the change."""
@@ -30,7 +31,7 @@ class Track:
         """Where the last move ends."""
         return self.start + sum((change for _, _, change in self.moves), np.zeros_like(self.start))
 
-    def move(self, begin: float, end: float, target: np.ndarray | list[float]) -> None:
+    def move(self, begin: float, end: float, target: ArrayLike) -> None:
         """Go to ``target`` between two times."""
         change = np.asarray(target, dtype=np.float64) - self.value
         if np.any(change):

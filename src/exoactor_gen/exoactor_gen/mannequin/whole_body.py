@@ -19,8 +19,8 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
-from exoactor_gen.mannequin.scene import Moving, moving
-from exoactor_gen.mannequin.score import HEEL_OFF, SIDES, SOLE_CENTRE, Score, Seat
+from exoactor_gen.mannequin.objects import ObjectMotion, object_motion
+from exoactor_gen.mannequin.score import HEEL_OFF, SIDES, SOLE_CENTRE, Score, Seat, sign
 from exoactor_gen.mannequin.timeline import bump, min_jerk
 
 LEG_REACH = 0.985
@@ -40,6 +40,10 @@ _HIP, _KNEE, _ANKLE = {"left": 1, "right": 2}, {"left": 4, "right": 5}, {"left":
 _SHOULDER, _ELBOW, _WRIST = {"left": 16, "right": 17}, {"left": 18, "right": 19}, {"left": 20, "right": 21}
 _SPINE, _NECK, _HEAD = (3, 6, 9), 12, 15
 _MIDDLE1 = {"left": 28, "right": 43}
+
+
+Pair = tuple[np.ndarray, np.ndarray]
+Foot = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def pendulum(pressure: np.ndarray, height: float, fps: float) -> np.ndarray:
@@ -78,13 +82,13 @@ def _rot(axis: str, degrees: np.ndarray) -> np.ndarray:
 
 def _arm_rotations(pose: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
     """Local rotations of shoulder and elbow, (T, 3, 3) each, from the arm pose (T, 4) in degrees."""
-    s = 1.0 if side == "left" else -1.0
+    s = sign(side)
     flexion, abduction, twist, elbow = pose.T
     shoulder = _rot("x", -flexion) @ _rot("z", s * (abduction - 90.0)) @ _rot("x", twist)
     return shoulder, _rot("y", -s * elbow)
 
 
-def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarray, left_way: np.ndarray):
+def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarray, left_way: np.ndarray) -> Pair:
     """Close a leg: world rotations (T, 3, 3) of thigh and shank so that the ankle is reached; knees bend forward.
 
     ``left_way`` (T, 3) is the direction of the knee's hinge; ``thigh``, ``shank`` (3,) are the bones at rest.
@@ -109,7 +113,7 @@ def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarra
     return upper, upper @ knee
 
 
-def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str):
+def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str) -> Foot:
     """Ankle positions (T, 3), world rotations (T, 3, 3), yaw (T,), contacts of heel and toe (T, 2) of a foot.
 
     ``heel`` and ``toe`` (3,) are the sole points from the ankle at rest.
@@ -137,8 +141,8 @@ def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
     return ankle, foot, yaw, contact
 
 
-def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple[HumanMotion, tuple[Moving, ...]]:
-    """The person's motion, with exact contacts and soles at z = 0, and the ways of the things around."""
+def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple[HumanMotion, tuple[ObjectMotion, ...]]:
+    """The person's motion, with exact contacts and soles at z = 0, and the ways of the objects around."""
     times = np.arange(math.ceil(score.now * fps) + 1) / fps
     t = len(times)
     rest, sole = body.rest_joints(betas), body.rest_foot_points(betas)
@@ -160,7 +164,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
         yaw = share * (head[:, 0] - np.degrees(0.30 * lead))
         posture[:, joint] = _rot("y", yaw) @ _rot("x", share * head[:, 1])
     for side in SIDES:
-        s = 1.0 if side == "left" else -1.0
+        s = sign(side)
         arm = score.arms[side].sample(times)
         swing = np.degrees(np.clip(1.7 * lead, -0.45, 0.45))
         arm[:, 0] -= s * swing
@@ -182,19 +186,19 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
     length = {s: _bones(rest, s) for s in SIDES}
     stand = height + LEG_REACH * sum(float(np.linalg.norm(b)) for b in length["left"]) + float(rest[0, 1] - rest[1, 1])
     level = stand - 0.004 - score.drop.sample(times)[:, 0]
-    tall = body_height(rest, sole)
+    tall = stature(body, betas)
     mass = pendulum(score.pressure.sample(times), 0.57 * tall, fps)
 
     root, lower = np.column_stack([mass, level]), np.zeros(t)
-    arms = {side: Arm(score, side, times, rest) for side in SIDES if score.hands[side]}
-    for attempt in range(6 if arms or score.seats else 1):
-        if attempt and arms:
+    reaching = {side: Arm(score, side, times, rest) for side in SIDES if score.hands[side]}
+    for attempt in range(6 if reaching or score.seats else 1):
+        if attempt and reaching:
             local = posture.copy()
-            for arm in arms.values():
-                arm.close(local, turns, pos, root, mass, heading)
+            for reach in reaching.values():
+                reach.close(local, turns, pos, root, mass, heading)
             turns, pos = _upper_body(local, pelvis, rest, body.parents)
         if attempt:
-            below = [arm.lowering(root, lower) for arm in arms.values()] + [np.zeros(t)]
+            below = [arm.lowering(root, lower) for arm in reaching.values()] + [np.zeros(t)]
             lower = np.max(below, axis=0)
             for seat in score.seats:
                 lower = lower + _sitting(seat, times, level, seat.height + 0.066 * tall)
@@ -214,8 +218,10 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
                 knee = hip + thigh @ length[side][0]
                 ball = ankle + foot @ (sole[1 if side == "left" else 3] - rest[_ANKLE[side]])
                 for a, b, share, where in (
-                    (hip, knee, 0.1416, 0.41), (knee, ankle, 0.0433, 0.446), (ankle, ball, 0.0137, 0.4),
-                ):  # fmt: skip
+                    (hip, knee, 0.1416, 0.41),
+                    (knee, ankle, 0.0433, 0.446),
+                    (ankle, ball, 0.0137, 0.4),
+                ):
                     moment, total = moment + share * (a + where * (b - a)), total + share
             error = mass - (moment / total)[:, :2]
             root[:, :2] += error
@@ -239,12 +245,12 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
     )
     hands = {side: root + middle_of_hand(side, turns, pos, rest) for side in SIDES}
     toes = {s: feet[s][0] + feet[s][1] @ (sole[2 * i + 1] - rest[_ANKLE[s]]) for i, s in enumerate(SIDES)}
-    return motion, tuple(moving(thing, times, hands, toes, heading) for thing in score.things.values())
+    return motion, tuple(object_motion(obj, times, hands, toes, heading) for obj in score.objects.values())
 
 
-def body_height(rest: np.ndarray, sole: np.ndarray) -> float:
-    """Stature in m, from the sole to the top of the head (the head joint lies at 0.9 of it)."""
-    return float((rest[_HEAD, 1] - sole[0, 1]) / 0.9)
+def stature(body: BodyModel, betas: np.ndarray) -> float:
+    """Height of a standing person in m, from the sole to the top of the head: the head joint lies at 0.9 of it."""
+    return float(body.rest_joints(betas)[_HEAD, 1] - body.rest_foot_points(betas)[0, 1]) / 0.9
 
 
 def _bones(rest: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
@@ -282,7 +288,9 @@ def _upper_mass(pos: np.ndarray) -> tuple[float, np.ndarray]:
     return sum(m for m, _ in parts), sum(m * p for m, p in parts)
 
 
-def _lowering(root: np.ndarray, wanted: np.ndarray, pos: np.ndarray, feet: dict, length: dict, fps: float):
+def _lowering(
+    root: np.ndarray, wanted: np.ndarray, pos: np.ndarray, feet: dict[str, Foot], length: dict[str, Pair], fps: float
+) -> np.ndarray:
     """How far the pelvis must go below ``wanted`` (T,) so that both legs reach, smoothly; (T,) m."""
     need = np.zeros(len(root))
     for side in SIDES:
@@ -319,7 +327,7 @@ class Arm:
 
     def __init__(self, score: Score, side: str, times: np.ndarray, rest: np.ndarray) -> None:
         self.side, self.times, self.moves = side, times, score.hands[side]
-        self.sign = 1.0 if side == "left" else -1.0
+        self.sign = sign(side)
         self.flat = score.palms[side].sample(times)[:, 0]
         shoulder, elbow, wrist = (rest[j[side]] for j in (_SHOULDER, _ELBOW, _WRIST))
         self.upper, self.fore, self.palm = elbow - shoulder, wrist - elbow, _to_palm(side, rest)
@@ -351,8 +359,9 @@ class Arm:
             point = {"world": move.point, "body": middle + facing @ move.point, "free": hand,
                      "aim": self._aim(move.point)}[move.frame]  # fmt: skip
             self.target = self.target + rise[:, None] * (point - self.target)
-            self.target = self.target + (move.lift * bump(
-                (self.times - move.begin) / (move.end - move.begin)))[:, None] * [0.0, 0.0, 1.0]  # fmt: skip
+            self.target = self.target + (move.lift * bump((self.times - move.begin) / (move.end - move.begin)))[
+                :, None
+            ] * [0.0, 0.0, 1.0]
             share = share + rise * ((move.frame != "free") - share)
         way = self.target - self.shoulder
         distance = np.linalg.norm(way, axis=1)

@@ -8,6 +8,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ from exoactor_core.errors import BadInput, Missing, Refused, ServiceFailed
 from exoactor_core.optional import optional_import
 from exoactor_core.stages import GenerateRequest, OnPlan, Progress
 from exoactor_core.validation import validated
-from exoactor_gen.http_client import Request, Tick, Web
+from exoactor_gen.http_client import HttpClient, Request
 from exoactor_gen.image import data_url
-from exoactor_gen.mannequin.language import KINDS, parse
-from exoactor_gen.mannequin.rules import from_words
+from exoactor_gen.mannequin.choreography import Choreography, plan_of
+from exoactor_gen.mannequin.movement import KINDS
 from exoactor_gen.options import VideoModelOptions
 from exoactor_gen.plan import Action, Draft, Plan, schema
+from exoactor_gen.waiting import Tick
 
 Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
 """Called with the instruction, an image of the scene (H, W, 3) RGB or None, the most seconds that it may take, and
@@ -110,16 +112,16 @@ def plan_only(request: GenerateRequest, longest: float, options: VideoModelOptio
     Raises
     ------
     ExoActorError
-        As `told`.
+        As `plan_within`.
     """
     planner = load_planner(options.planner, options.planner_model, options.planner_url)
     return planned(request, planner, longest).within(longest).data()
 
 
-def told(
+def plan_within(
     request: GenerateRequest, planner: Planner, longest: float, tick: Tick, progress: Progress, on_plan: OnPlan | None
 ) -> Plan:
-    """The plan of `planned`, made to fit into ``longest`` seconds, and told.
+    """The plan of `planned`, made to fit into ``longest`` seconds; it is reported, also where it is too long.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def told(
     plan = planned(request, planner, longest, tick)
     try:
         plan = plan.within(longest)
-    finally:  # one that is too long is told as well, to be shortened
+    finally:  # one that is too long is reported as well, to be shortened
         progress(0.0, f"Plan: {plan}")
         if on_plan:
             on_plan(plan.data())
@@ -138,7 +140,7 @@ def told(
 
 def _by_rules(instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
     try:
-        return from_words(instruction)
+        return plan_of(instruction)
     except BadInput as error:
         raise BadInput(
             f"{error} The option planner chooses another way to plan: verbatim takes the words as they stand, endpoint "
@@ -157,9 +159,8 @@ def auto(instruction: str, longest: float) -> Plan:
     BadInput
         There are no words.
     """
-    actions: list[Action] = []
-    for step in _steps(instruction):
-        actions += _understood(step) or _in_own_words(step)
+    steps = [_understood(step) or _in_own_words(step) for step in _steps(instruction)]
+    actions = [action for step in steps for action in step]
     free = [a for a in actions if a.description.startswith(OWN_WORDS)]
     if free:
         left = (longest - sum(a.seconds for a in actions if a not in free)) / len(free)
@@ -190,16 +191,19 @@ def _steps(instruction: str) -> list[str]:
     return steps
 
 
+@lru_cache(64)
 def _understood(text: str) -> list[Action]:
     """The rules' actions at a person's pace; none where they do not understand."""
     try:
-        plan = from_words(text)
+        choreography = Choreography.of_instruction(text)
     except BadInput:
         return []
-    stated = [action.seconds or 0.0 for action in parse(text).actions]
     return [
         action.model_copy(update={"seconds": round(stay + PERSON_PACE * max(action.seconds - stay, 0.5), 2)})
-        for action, stay in zip(plan.actions, stated, strict=True)
+        for action, stay in (
+            (action, movement.seconds or 0.0)
+            for action, movement in zip(choreography.plan.actions, choreography.movements, strict=True)
+        )
     ]
 
 
@@ -237,7 +241,7 @@ def _in_own_words(text: str, seconds: float = STEP_SECONDS) -> list[Action]:
 
 
 def messages(instruction: str, longest: float, image: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """What a chat model is told; ``image`` is the part of the content that holds an image of the scene."""
+    """The messages to a chat model; ``image`` is the part of the content that holds an image of the scene."""
     system, asked = _SYSTEM.format(verbs=", ".join(KINDS), longest=longest), f"Instruction: {instruction}"
     content: Any = asked
     if image:
@@ -261,7 +265,7 @@ class Endpoint:
         key = next((os.environ[name] for name in names if os.environ.get(name)), "")
         if not key and len(names) > 1:
             raise Missing(f"The planner needs a key of OpenAI: set {' or '.join(names)} in the environment.")
-        self.web = Web("The planner's endpoint", url, key, names[-1], timeout=120.0)
+        self.web = HttpClient("The planner's endpoint", url, key, names[-1], timeout=120.0)
 
     def __call__(self, instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
         """Ask for a plan; an answer that is none is returned with what is wrong, a few times.
@@ -273,24 +277,27 @@ class Endpoint:
         ServiceFailed
             It gives no valid plan.
         ExoActorError
-            As `Web.fetch`.
+            As `HttpClient.fetch`.
         """
-        image = None if image is None else {"type": "image_url", "image_url": {"url": data_url(image)}}
-        talk = messages(instruction, longest, image)
+        shown = None if image is None else {"type": "image_url", "image_url": {"url": data_url(image)}}
+        talk = messages(instruction, longest, shown)
         form = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema()}}
         wrong = ""
         for _ in range(TRIES):
             body = {"model": self.model, "messages": talk, "response_format": form}
             question = Request("chat/completions", "POST", json=body, harmless=True)
-            answer = self.web.ask(question, tick, time.monotonic() + LONGEST)
+            answer = self.web.fetch_json(question, tick, time.monotonic() + LONGEST)
             content = _content(answer)
             try:
                 draft = validated(Draft, _json_in(content), "The answer")
                 return Plan(instruction=instruction, planner=self.model, actions=draft.actions)
             except BadInput as error:
                 wrong = str(error)
-            talk = [*talk, {"role": "assistant", "content": content},
-                    {"role": "user", "content": f"{wrong} Give the whole plan again, as JSON."}]  # fmt: skip
+            talk = [
+                *talk,
+                {"role": "assistant", "content": content},
+                {"role": "user", "content": f"{wrong} Give the whole plan again, as JSON."},
+            ]
         raise ServiceFailed(f"The language model {self.model} gave no valid plan in {TRIES} tries. {wrong}")
 
 

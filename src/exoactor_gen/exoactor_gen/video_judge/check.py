@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """One object that was looked at."""
 
     name: str
     score: float

@@ -22,8 +22,8 @@ from exoactor_core.stages import (
 )
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.check import Check
-from exoactor_gen.video_judge.plan_adherence import plausibility
-from exoactor_gen.video_judge.video_quality import SightLimits, sight
+from exoactor_gen.video_judge.plan_adherence import check_plan_adherence
+from exoactor_gen.video_judge.video_quality import VideoQualityLimits, check_video_quality
 
 _KEPT = ("seed", "job", "cost")
 """Figures of a generator that are kept also of videos that are not taken."""
@@ -76,15 +76,15 @@ class Judge(Configurable):
         """What reads the motion for the judge: mediapipe, vitpose or external, with its own defaults."""
         fps: Annotated[float, Interval(ge=8.0, le=120.0), Unit("Hz")] = 10.0
         """Frame rate at which the judge looks."""
-        min_found: Share = SightLimits.found
+        min_found: Share = VideoQualityLimits.found
         """Least share of the frames in which the person is found."""
-        max_others: Share = SightLimits.others
+        max_others: Share = VideoQualityLimits.others
         """Largest share of the time in which others are in the image."""
-        min_whole: Share = SightLimits.whole
+        min_whole: Share = VideoQualityLimits.whole
         """Least share of the frames in which the whole body is in the image."""
-        min_alike: Share = SightLimits.alike
+        min_alike: Share = VideoQualityLimits.similarity
         """Least similarity of the person's colours to what was seen before."""
-        min_explained: Share = SightLimits.explained
+        min_explained: Share = VideoQualityLimits.explained
         """Least share of the background that a camera explains which stands still or turns; 0: it may move along."""
 
     options: Options
@@ -92,7 +92,7 @@ class Judge(Configurable):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         given = self.options
-        self.limits = SightLimits(
+        self.limits = VideoQualityLimits(
             given.min_found, given.max_others, given.min_whole, given.min_alike, given.min_explained
         )
         if given.tries:
@@ -122,16 +122,22 @@ class Judge(Configurable):
         except (BadInput, Refused) as error:  # nothing can be read from it
             return Verdict((Check("readable", 0.0, False, str(error)),))
         facts = seen.metrics.get("video", {})
-        return Verdict((*sight(facts, self.limits), *plausibility(seen.motion, plan or {}), *_objects(plan or {})))
+        return Verdict(
+            (
+                *check_video_quality(facts, self.limits),
+                *check_plan_adherence(seen.motion, plan or {}),
+                *_objects(plan or {}),
+            )
+        )
 
 
 def _objects(plan: dict[str, Any]) -> tuple[Check, ...]:
-    """The things of a plan, which nobody looks for in the video."""
+    """The objects of a plan, which nobody looks for in the video."""
     names = [name for action in plan.get("actions", ()) for name in action.get("objects", ()) if name != "start"]
     if not names:
         return ()
     listed = ", ".join(dict.fromkeys(names))
-    what = f"things are there and used as planned: {listed}"
+    what = f"objects are there and used as planned: {listed}"
     return (Check("objects", 1.0, True, f"Whether {what} was not checked.", what),)
 
 
@@ -171,13 +177,20 @@ class Judged(Generator):
         if request.job:
             tries = 1  # nobody asked for another job, which costs again
         made: list[tuple[Generation, Verdict]] = []
-        told: list[dict[str, Any]] = []
+        attempts: list[dict[str, Any]] = []
         for attempt in range(tries):
             again = f"video {attempt + 1} of {tries}: " if attempt else ""
+
+            def making(share: float, text: str, again: str = again) -> None:
+                progress(0.7 * share, again + text)
+
+            def judging(share: float, text: str, again: str = again) -> None:
+                progress(0.7 + 0.3 * share, f"judging {again}{text}")
+
             try:
                 generation = self.generator(
                     replace(request, attempt=request.attempt + attempt),
-                    lambda share, text, again=again: progress(0.7 * share, again + text),
+                    making,
                     on_plan=on_plan if not attempt else None,
                     on_job=on_job,
                 )
@@ -186,24 +199,23 @@ class Judged(Generator):
             except ExoActorError as error:
                 if not made:
                     raise
-                told.append({"attempt": attempt, "passed": False, "error": str(error)})
+                attempts.append({"attempt": attempt, "passed": False, "error": str(error)})
                 continue
             if generation.plan is not None:  # it is not planned anew
                 request = replace(request, plan=generation.plan)
-            verdict = self.judge(
-                generation.video,
-                generation.plan,
-                lambda share, text, again=again: progress(0.7 + 0.3 * share, f"judging {again}{text}"),
-            )
+            verdict = self.judge(generation.video, generation.plan, judging)
             made.append((generation, verdict))
             kept = {name: generation.metrics[name] for name in _KEPT if name in generation.metrics}
-            told.append({"attempt": attempt, **kept, **verdict.data()})
+            attempts.append({"attempt": attempt, **kept, **verdict.data()})
             if verdict.passed and verdict.score >= self.judge.options.good_enough:
                 break
         best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
         judged = {
-            "score": verdict.data()["score"], "passed": verdict.passed, "unchecked": verdict.unchecked, "tries": told,
-        }  # fmt: skip
+            "score": verdict.data()["score"],
+            "passed": verdict.passed,
+            "unchecked": verdict.unchecked,
+            "tries": attempts,
+        }
         best = replace(
             best,
             metrics=best.metrics

@@ -8,18 +8,17 @@ from typing import Any
 
 from exoactor_gen.video_judge.check import Check
 
-STILL_DEG = 0.25
+STILL_CAMERA_DEG = 0.25
 """A camera that turns less stands still."""
-TURNS = 0.9
+TURNING_CAMERA_SCORE = 0.9
 """Score of a camera that turns: how far is an estimate."""
-UNTOLD = 0.8
-"""Score of what the video shows too little to tell."""
-LISTED = 3
-"""So many times are listed."""
+UNKNOWN_SCORE = 0.8
+"""Score of what the video does not show."""
+MAX_LISTED_TIMES = 3
 
 
 @dataclass(frozen=True)
-class SightLimits:
+class VideoQualityLimits:
     """What is asked of a video."""
 
     found: float = 0.9
@@ -28,14 +27,14 @@ class SightLimits:
     """Share of the time in which others of comparable size may be in the image."""
     whole: float = 0.9
     """Share of the frames with the person in which head, hands and feet must be in the image."""
-    alike: float = 0.65
+    similarity: float = 0.65
     """Least similarity of the colours of the person's upper and lower half to what was seen of them before."""
     explained: float = 0.75
     """Share of the background that the camera's turning must explain, over a second; 0: it may move as it likes."""
 
 
-def sight(facts: Mapping[str, Any], limits: SightLimits | None = None) -> list[Check]:
-    """Judge what an estimator told of a video.
+def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | None = None) -> list[Check]:
+    """Judge what an estimator reports of a video.
 
     Parameters
     ----------
@@ -44,15 +43,18 @@ def sight(facts: Mapping[str, Any], limits: SightLimits | None = None) -> list[C
     limits
         What is asked.
     """
-    limits = limits or SightLimits()
-    looks = {
-        "found_share": _one_person, "whole_share": _whole_body, "cuts_s": _no_cuts, "camera_explained": _camera,
+    limits = limits or VideoQualityLimits()
+    checks = {
+        "found_share": _one_person,
+        "whole_share": _whole_body,
+        "cuts_s": _no_cuts,
+        "camera_explained": _camera,
         "alike_min": _identity,
-    }  # fmt: skip
-    return [look(facts, limits) for fact, look in looks.items() if fact in facts]
+    }
+    return [check(facts, limits) for fact, check in checks.items() if fact in facts]
 
 
-def _one_person(facts: Mapping[str, Any], limits: SightLimits) -> Check:
+def _one_person(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     found, others = facts["found_share"], facts.get("others_share", 0.0)
     wrong = []
     if found < limits.found:
@@ -68,7 +70,7 @@ def _one_person(facts: Mapping[str, Any], limits: SightLimits) -> Check:
     return Check("one person", found * (1 - others), not wrong, " ".join(wrong) or "One person is seen throughout.")
 
 
-def _whole_body(facts: Mapping[str, Any], limits: SightLimits) -> Check:
+def _whole_body(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     whole = facts["whole_share"]
     text = f"Head, hands and feet are in the image in {whole:.0%} of the frames"
     if whole >= limits.whole:
@@ -77,46 +79,54 @@ def _whole_body(facts: Mapping[str, Any], limits: SightLimits) -> Check:
                  f"{text}{_times(facts.get('partly_s'), ', but not ')}; {limits.whole:.0%} are wanted.")  # fmt: skip
 
 
-def _no_cuts(facts: Mapping[str, Any], limits: SightLimits) -> Check:
+def _no_cuts(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     cuts = facts["cuts_s"]
     if not cuts:
         return Check("no cuts", 1.0, True, "The video is one shot.")
-    listed = ", ".join(f"{t:.1f} s" for t in cuts[:LISTED]) + (" and later" if len(cuts) > LISTED else "")
+    listed = ", ".join(f"{t:.1f} s" for t in cuts[:MAX_LISTED_TIMES]) + (
+        " and later" if len(cuts) > MAX_LISTED_TIMES else ""
+    )
     return Check("no cuts", 0.5 / len(cuts), False, f"The video is cut at {listed}; one shot is wanted.")
 
 
-def _camera(facts: Mapping[str, Any], limits: SightLimits) -> Check:
+def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     explained, turn = facts["camera_explained"], facts.get("camera_turn_deg") or 0.0
     if explained is None:
-        return Check("camera", UNTOLD, True, "The background shows too little to tell whether the camera moves.")
+        return Check("camera", UNKNOWN_SCORE, True, "The background shows too little to tell whether the camera moves.")
     if explained < limits.explained:
         about = f" at about {facts['camera_explained_s']:.1f} s" if "camera_explained_s" in facts else ""
         return Check(
-            "camera", 0.5 * explained, False,
+            "camera",
+            0.5 * explained,
+            False,
             f"The camera moves along or zooms, or the background moves{about}: turning explains {explained:.0%} of "
             "it; a camera that stands still, or only turns, is wanted.",
-        )  # fmt: skip
-    if turn < STILL_DEG:
+        )
+    if turn < STILL_CAMERA_DEG:
         return Check("camera", 1.0, True, "The camera stands still.")
-    return Check("camera", TURNS, True, f"The camera turns by up to {turn:.0f} degrees, which is estimated.")
+    return Check(
+        "camera", TURNING_CAMERA_SCORE, True, f"The camera turns by up to {turn:.0f} degrees, which is estimated."
+    )
 
 
-def _identity(facts: Mapping[str, Any], limits: SightLimits) -> Check:
-    alike = facts["alike_min"]
-    if alike is None:
-        return Check("identity", UNTOLD, True, "The person is seen too little to tell whether the looks change.")
-    if alike >= limits.alike:
-        return Check("identity", alike, True, f"The person looks the same throughout: {alike:.2f} at least.")
+def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
+    similarity = facts["alike_min"]
+    if similarity is None:
+        return Check("identity", UNKNOWN_SCORE, True, "The person is seen too little to tell whether the looks change.")
+    if similarity >= limits.similarity:
+        return Check("identity", similarity, True, f"The person looks the same throughout: {similarity:.2f} at least.")
     when = f" at {facts['alike_min_s']:.1f} s" if "alike_min_s" in facts else ""
     return Check(
-        "identity", alike, False,
-        f"The person looks different{when}: {alike:.2f} of the colours before; {limits.alike:g} are wanted.",
-    )  # fmt: skip
+        "identity",
+        similarity,
+        False,
+        f"The person looks different{when}: {similarity:.2f} of the colours before; {limits.similarity:g} are wanted.",
+    )
 
 
 def _times(spans: Sequence[Sequence[float]] | None, before: str) -> str:
     """The first of some stretches in words; nothing where there are none."""
     if not spans:
         return ""
-    told = " and ".join(f"from {a:.1f} s to {b:.1f} s" for a, b in spans[:LISTED])
-    return before + told + (" and later" if len(spans) > LISTED else "")
+    listed = " and ".join(f"from {a:.1f} s to {b:.1f} s" for a, b in spans[:MAX_LISTED_TIMES])
+    return before + listed + (" and later" if len(spans) > MAX_LISTED_TIMES else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -18,8 +17,9 @@ from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.image import fitted
 from exoactor_gen.options import VideoModelOptions, json_object, shifted
 from exoactor_gen.plan import Plan
-from exoactor_gen.planning.planners import load_planner, plan_only, told
+from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.prompt import SHORT, Prompt, Template
+from exoactor_gen.waiting import ElapsedProgress
 
 DEFAULT = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
 """Apache-2.0, text and image to video with the same weights, on one GPU."""
@@ -78,9 +78,9 @@ def steps_of(pipe: Any) -> tuple[int, int]:
     in_time = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 1)
     if type(pipe).__name__.startswith("CogVideoX"):  # 8 or, 1.5, 16, as its README has it: it decodes by twos
         in_time *= 4 if getattr(pipe.transformer.config, "patch_size_t", None) else 2
-    names = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor",
-             "vae_scale_factor")  # fmt: skip
-    in_space = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 8)
+    spatial = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor",
+               "vae_scale_factor")  # fmt: skip
+    in_space = next((getattr(pipe, name) for name in spatial if getattr(pipe, name, None)), 8)
     model = getattr(pipe, "transformer", None) or getattr(pipe, "transformer_2", None) or getattr(pipe, "unet", None)
     patch = getattr(getattr(model, "config", None), "patch_size", 1)
     patch = patch[-1] if isinstance(patch, list | tuple) else patch
@@ -108,6 +108,8 @@ def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step
     step
         px.
     """
+    width: float
+    height: float
     width, height = wanted
     if not (width or height) and image is None:
         width, height = made.width, made.height
@@ -118,7 +120,8 @@ def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step
         else:
             area = (made.width or 832) * (made.height or 480)
             width, height = math.sqrt(area * shape), math.sqrt(area / shape)
-    return tuple(step * max(1, round(side / step)) if side else 0 for side in (width, height))
+    sides = [step * max(1, round(side / step)) if side else 0 for side in (width, height)]
+    return sides[0], sides[1]
 
 
 class DiffusersVideo(Generator):
@@ -229,19 +232,16 @@ class DiffusersVideo(Generator):
         ServiceFailed
             It needs more memory than there is, or makes no images.
         """
-        start = time.monotonic()
-        said: list[Any] = [0.0, "Planning"]
-
-        def tick() -> None:
-            progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
-
-        pipeline, made, notes = self.pipeline, self._made, []
+        status = ElapsedProgress(progress)
+        tick = status.tick
+        pipeline, made = self.pipeline, self._made
+        notes: list[str] = []
         fps = self.options.fps or made.fps
         most = self.options.frames or made.frames
-        plan = told(request, self.planner, most / fps, tick, progress, on_plan)
+        plan = plan_within(request, self.planner, most / fps, tick, progress, on_plan)
         image, embodied = request.scene_image, None
         if self.embody:
-            said[:] = [0.0, "Turning the robot into a person"]
+            status.set(0.0, "Turning the robot into a person")
             if hasattr(self.embody.edit, "free"):
                 pipeline.free()  # one GPU mostly does not hold both models
             image, embodied = self.embody(image, tick, request.attempt)
@@ -252,7 +252,7 @@ class DiffusersVideo(Generator):
         ):
             if wanted and argument not in pipeline.takes:
                 notes.append(f"The option {option} is not used: {pipeline.kind.__name__} takes no {argument}.")
-        said[:] = [0.0, f"Loading {pipeline.model}"]
+        status.set(0.0, f"Loading {pipeline.model}")
         pipe = pipeline.load(tick)
         frame_step, pixel_step = steps_of(pipe)
         frames = self.options.frames or frames_for(plan.seconds, fps, frame_step, most)
@@ -269,13 +269,13 @@ class DiffusersVideo(Generator):
         )
         seed = shifted(self.options.seed, request.attempt)
         arguments = self._arguments(prompt, image, seed, frames, fps, width, height)
-        said[:] = [0.1, f"Step 0 of {steps}"]
+        status.set(0.1, f"Step 0 of {steps}")
 
         def on_step(done: int) -> None:
             if done:
-                said[:] = [0.1 + 0.8 * min(1.0, done / steps), f"Step {done} of {steps}"]
+                status.set(0.1 + 0.8 * min(1.0, done / steps), f"Step {done} of {steps}")
             if done >= steps:
-                said[1] = "Decoding"
+                status.text = "Decoding"
 
         smaller = f"fewer frames (now {frames}), a smaller image (now {width} x {height} px)"
         images = as_images(pipeline.run(tick, on_step, smaller, **arguments), pipeline.model)
@@ -291,7 +291,7 @@ class DiffusersVideo(Generator):
             "steps": steps,
             "frames": len(images),
             "seconds": round(len(images) / video.fps, 3),
-            "waited": round(time.monotonic() - start, 1),
+            "waited": round(status.seconds, 1),
             **prompt.record(),
         }
         if embodied:

@@ -7,23 +7,23 @@ import math
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Interval, Unit
-from pydantic import TypeAdapter, ValidationError
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, ServiceFailed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
-from exoactor_gen.http_client import Request, Tick, Web, pause, refusal
-from exoactor_gen.image import data_url
+from exoactor_gen.http_client import HttpClient, Request, refusal
 from exoactor_gen.options import VideoModelOptions, json_object, shifted
-from exoactor_gen.planning.planners import load_planner, plan_only, told
+from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.inputs import Inputs
-from exoactor_gen.video_models.prompt import Prompt, Template
+from exoactor_gen.video_models.jobs import Job, JobDone, JobRecord, JobRunning, VideoRequest
+from exoactor_gen.video_models.prompt import Template
+from exoactor_gen.waiting import ElapsedProgress, Tick, pause
 
 DOWNLOADS = 3
 """How often a video is fetched that arrives damaged."""
@@ -31,104 +31,6 @@ DOWNLOAD_LIMIT = 600.0
 """s that the download of one video takes at most."""
 SHORTEST_POLL = 1.0
 """s between two requests for the state of a job, whatever the service says."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What a service is asked for."""
-
-    prompt: Prompt
-    model: str
-    aspect: str
-    """'16:9' or '9:16'."""
-    resolution: str
-    """'720p' and the like."""
-    seed: int
-    image: np.ndarray | None
-    """(H, W, 3) RGB, the first frame."""
-    extra: dict[str, Any]
-    """Fields that the user adds to the service's own; None takes one away."""
-    inputs: Inputs | None = None
-    """What the model takes, where it is not the one that the service's own fields are meant for."""
-
-    def fields(self, **own: Any) -> dict[str, Any]:
-        """The service's fields with the user's over them; "{picture}" is the image as a data URL.
-
-        Raises
-        ------
-        BadInput
-            The model takes no image, or wants something else too.
-        """
-        image = None if self.image is None else data_url(self.image)
-        if self.inputs:
-            negative = self.prompt.negative if self.inputs.name("negative") else ""
-            prompt = self.prompt.text if negative else self.prompt.whole
-            own = self.inputs.fill(
-                prompt, negative, image, self.prompt.seconds, self.aspect, self.resolution, self.seed
-            )
-        wanted = {name: image if value == "{picture}" else value for name, value in {**own, **self.extra}.items()}
-        filled = {name: value for name, value in wanted.items() if value is not None}
-        if self.inputs and (lacking := self.inputs.lacking(filled)):
-            raise BadInput(
-                f"The model {self.model} wants {', '.join(lacking)} too: give an image where it is one (--image), or "
-                f'the option extra, such as {{"{lacking[0]}": ...}}.'
-            )
-        return filled
-
-
-@dataclass(frozen=True)
-class Job:
-    """A submitted job."""
-
-    id: str
-    links: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class JobRecord:
-    """All that is needed to fetch the video of a job later on, by another process; JSON-ready but for the dataclass."""
-
-    generator: str
-    """Name of the backend."""
-    base_url: str
-    model: str
-    job: str
-    links: dict[str, str]
-    metrics: dict[str, Any]
-    """Figures of the generation that were known when the job was submitted."""
-    plan: dict[str, Any]
-
-    @classmethod
-    def read(cls, data: dict[str, Any]) -> JobRecord:
-        """Read what was written; raises `BadInput` where it is no record."""
-        try:
-            return _RECORD.validate_python(data)
-        except ValidationError as error:
-            wrong = error.errors()[0]
-            place = ".".join(map(str, wrong["loc"]))
-            raise BadInput(f"This is no record of a video job: '{place}' {wrong['msg'].lower()}.") from None
-
-
-_RECORD = TypeAdapter(JobRecord)
-
-
-@dataclass(frozen=True)
-class Working:
-    """A job that is not done: how far it is, where the service says it, and what it is doing."""
-
-    text: str
-    fraction: float | None = None
-    at_once: bool = False
-    """There is more to see already."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """A job that is done: where its video is, or its bytes."""
-
-    url: str = ""
-    data: bytes = b""
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class Hosted(Generator):
@@ -174,8 +76,8 @@ class Hosted(Generator):
     """Seconds that a video can have."""
     longest_prompt: ClassVar[int] = 4000
     """Characters."""
-    takes_negative: ClassVar[bool] = True
-    takes_seed: ClassVar[bool] = True
+    takes_negative = True
+    takes_seed = True
     price_list: ClassVar[str]
     """Where its prices stand."""
     prices: ClassVar[dict[str, float]] = {}
@@ -189,10 +91,10 @@ class Hosted(Generator):
             raise Missing(self.needs_url)
         self.extra = json_object(given.extra, '{"guidance_scale": 4}')
         self.base_url = given.base_url or self.home
-        self.poll = max(given.poll, SHORTEST_POLL)
+        self.poll_interval = max(given.poll, SHORTEST_POLL)
         self._check_seconds(self.lengths)
         key = self.key(self.base_url)
-        self.web = Web(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
+        self.web = HttpClient(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
         self.model = given.model or self.model_for(False)
         self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
         self.template = Template.load(given.template)
@@ -230,23 +132,23 @@ class Hosted(Generator):
         Raises
         ------
         ExoActorError
-            As `Web.fetch`; other errors mean that the answer is in another form.
+            As `HttpClient.fetch`; other errors mean that the answer is in another form.
         """
         return None
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, request: VideoRequest) -> Request:
         """The request that begins a job."""
         raise NotImplementedError
 
-    def begun(self, answer: Any) -> Job:
+    def parse_job(self, answer: Any) -> Job:
         """The job that the answer names; a KeyError, IndexError or TypeError means that it names none."""
         raise NotImplementedError
 
-    def look(self, job: Job) -> Request:
+    def poll(self, job: Job) -> Request:
         """The request that asks how far the job is."""
         raise NotImplementedError
 
-    def state(self, job: Job, answer: Any) -> Working | Done:
+    def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """What the answer says; raises `Refused` or `ServiceFailed` where the job failed."""
         raise NotImplementedError
 
@@ -285,15 +187,10 @@ class Hosted(Generator):
         ServiceFailed
             It fails, or is not done in time.
         """
-        start = time.monotonic()
-        said = [0.0, "Planning"]
-
-        def tick() -> None:
-            progress(said[0], f"{said[1]} ({time.monotonic() - start:.0f} s)")
-
+        status = ElapsedProgress(progress)
+        tick = status.tick
         if request.job is not None:
-            record, image = JobRecord.read(request.job), None
-            return self._collect(record, progress, tick, said, start, image)
+            return self._collect(JobRecord.read(request.job), status, None)
         image, embodied, model = request.scene_image, None, self.model
         if image is not None and model == self.model_for(False):
             model = self.model_for(True)
@@ -302,7 +199,7 @@ class Hosted(Generator):
         lengths = inputs.lengths(self.lengths) if inputs else self.lengths
         self._check_seconds(lengths)
         longest = float(self.options.seconds or lengths[-1])
-        plan = told(request, self.planner, longest, tick, progress, on_plan)
+        plan = plan_within(request, self.planner, longest, tick, progress, on_plan)
         seconds = self.options.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
         prompt = self.template.fill(plan, seconds, image is not None)
         takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
@@ -313,16 +210,18 @@ class Hosted(Generator):
                 f"The prompt has {length} characters, but {self.title} takes {most}: shorten the plan or the template."
             )
         if self.embody:
-            said[:] = [0.0, "Turning the robot into a person"]
+            status.set(0.0, "Turning the robot into a person")
             image, embodied = self.embody(image, tick, request.attempt)
         seed = shifted(self.options.seed, request.attempt)
-        ask = Ask(prompt, model, self.options.aspect, self.options.resolution, seed, image, self.extra, inputs)
+        video_request = VideoRequest(
+            prompt, model, self.options.aspect, self.options.resolution, seed, image, self.extra, inputs
+        )
         cost = self._cost(model, seconds)
         self._check_budget(model, seconds, request.attempt + 1)
-        said[:] = [0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else "")]
-        answer = self.web.ask(self.submit(ask), tick, time.monotonic() + self.options.timeout)
+        status.set(0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else ""))
+        answer = self.web.fetch_json(self.submit(video_request), tick, time.monotonic() + self.options.timeout)
         try:
-            job = self.begun(answer)
+            job = self.parse_job(answer)
         except (KeyError, IndexError, TypeError):
             raise ServiceFailed(
                 f"{self.title} took the task but named no job: is {self.base_url} its address?"
@@ -342,29 +241,27 @@ class Hosted(Generator):
         record = JobRecord(self.backend, self.base_url, model, job.id, job.links, metrics, plan.data())
         if on_job is not None:
             on_job(asdict(record))
-        said[:] = [0.05, f"{self.title} has the task" + (f", {cost}" if cost else "")]
-        return self._collect(record, progress, tick, said, start, image)
+        status.set(0.05, f"{self.title} has the task" + (f", {cost}" if cost else ""))
+        return self._collect(record, status, image)
 
-    def _collect(
-        self, record: JobRecord, progress: Progress, tick: Tick, said: list[Any], start: float,
-        image: np.ndarray | None,
-    ) -> Generation:  # fmt: skip
+    def _collect(self, record: JobRecord, status: ElapsedProgress, image: np.ndarray | None) -> Generation:
         """Wait for a job and fetch its video."""
         job = Job(record.job, dict(record.links))
         try:
-            done = self._wait(job, tick, said, start, time.monotonic() + self.options.timeout)
-            said[:] = [0.92, "Downloading the video"]
-            video, frames = self._download(done, tick)
+            done = self._wait(job, status, time.monotonic() + self.options.timeout)
+            status.set(0.92, "Downloading the video")
+            video, frames = self._download(done, status.tick)
         except (Cancelled, KeyboardInterrupt):
             self._end(job)
             raise
         except (BadInput, Missing, Refused) as error:
             raise type(error)(f"{error} The job was {job.id} of {self.title}.") from None
-        progress(1.0, f"{frames} frames from {self.title}")
+        status.set(1.0, f"{frames} frames from {self.title}")
+        status.tick()
         figures = {
             "seconds": frames / video.fps,
             "frames": frames,
-            "waited": round(time.monotonic() - start, 1),
+            "waited": round(status.seconds, 1),
             **done.notes,
         }
         return Generation(video, None, record.metrics | figures, record.plan, image=image)
@@ -384,12 +281,12 @@ class Hosted(Generator):
         if self.options.seconds and self.options.seconds not in lengths:
             raise BadInput(f"{self.title} makes videos of {_listed(lengths)} s, not of {self.options.seconds} s.")
 
-    def _wait(self, job: Job, tick: Tick, said: list[Any], start: float, until: float) -> Done:
+    def _wait(self, job: Job, status: ElapsedProgress, until: float) -> JobDone:
         while True:
-            answer = self.web.ask(self.look(job), tick, until)
+            answer = self.web.fetch_json(self.poll(job), status.tick, until)
             try:
-                state = self.state(job, answer)
-                if isinstance(state, Done) and not state.data and not (isinstance(state.url, str) and state.url):
+                state = self.parse_status(job, answer)
+                if isinstance(state, JobDone) and not state.data and not (isinstance(state.url, str) and state.url):
                     raise ValueError("no video")
             except (KeyError, IndexError, TypeError, AttributeError, ValueError):
                 self._end(job)
@@ -397,20 +294,20 @@ class Hosted(Generator):
             except ExoActorError:
                 self._end(job)  # it failed, or the service names a state that is not known here
                 raise
-            if isinstance(state, Done):
+            if isinstance(state, JobDone):
                 return state
-            guess = 1.0 - math.exp((start - time.monotonic()) / 120.0)
+            guess = 1.0 - math.exp(-status.seconds / 120.0)
             done = guess if state.fraction is None else state.fraction
-            said[:] = [max(said[0], 0.05 + 0.85 * min(1.0, max(0.0, done))), f"{self.title}: {state.text}"]
-            if time.monotonic() + self.poll > until:
+            status.set(max(status.fraction, 0.05 + 0.85 * min(1.0, max(0.0, done))), f"{self.title}: {state.text}")
+            if time.monotonic() + self.poll_interval > until:
                 self._end(job)
                 raise ServiceFailed(
                     f"{self.title} was not done after {self.options.timeout:g} s, and its job was cancelled: set the "
                     "option timeout higher, or try later."
                 )
-            pause(SHORTEST_POLL if state.at_once else self.poll, tick)
+            pause(SHORTEST_POLL if state.at_once else self.poll_interval, status.tick)
 
-    def _download(self, done: Done, tick: Tick) -> tuple[Video, int]:
+    def _download(self, done: JobDone, tick: Tick) -> tuple[Video, int]:
         """Fetch the video and decode it once, so that damage shows here; returns it and its number of frames."""
         wrong = ""
         for _ in range(DOWNLOADS):

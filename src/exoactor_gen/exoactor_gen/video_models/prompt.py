@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from exoactor_core.errors import BadInput, reason
 from exoactor_core.validation import validated
-from exoactor_gen.mannequin.language import START
+from exoactor_gen.mannequin.movement import START
 from exoactor_gen.plan import Plan
 
 SHIPPED = Path(__file__).parents[1] / "prompts" / "capture.yaml"
@@ -127,5 +127,7 @@ class Template(BaseModel):
             return re.sub(r"\[([^\]]*)\]", optional, text).format(**fields)
         except (KeyError, IndexError, ValueError) as error:
             known = ", ".join(f"{{{name}}}" for name in fields)
-            raise BadInput(f"The prompt template {self.name} has a field that is unknown or broken ({error}): "
-                           f"known here are {known}.") from None  # fmt: skip
+            raise BadInput(
+                f"The prompt template {self.name} has a field that is unknown or broken ({error}): "
+                f"known here are {known}."
+            ) from None

@@ -7,10 +7,12 @@ import os
 import urllib.parse
 from typing import Any
 
-from exoactor_gen.http_client import Request, Tick, explain, travels_open
+from exoactor_gen.http_client import Request, explain, travels_open
 from exoactor_gen.image import base64_jpeg, jpeg
-from exoactor_gen.video_models.hosted import Ask, Done, Hosted, Job, Working
+from exoactor_gen.video_models.hosted import Hosted
 from exoactor_gen.video_models.inputs import Inputs
+from exoactor_gen.video_models.jobs import Job, JobDone, JobRunning, VideoRequest
+from exoactor_gen.waiting import Tick
 
 
 class Omni(Hosted):
@@ -31,39 +33,41 @@ class Omni(Hosted):
     takes_negative = takes_seed = False
     price_list = "ai.google.dev/gemini-api/docs/pricing"
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, request: VideoRequest) -> Request:
         """POST interactions."""
-        given: Any = ask.prompt.whole
-        if ask.image is not None:
-            image = {"type": "image", "data": base64_jpeg(ask.image), "mime_type": "image/jpeg"}
-            given = [image, {"type": "text", "text": ask.prompt.whole}]
+        given: Any = request.prompt.whole
+        if request.image is not None:
+            image = {"type": "image", "data": base64_jpeg(request.image), "mime_type": "image/jpeg"}
+            given = [image, {"type": "text", "text": request.prompt.whole}]
         form = {
-            "type": "video", "delivery": "uri", "aspect_ratio": ask.aspect,
-            "resolution": "360p" if ask.resolution == "480p" else ask.resolution,
-            "duration": f"{ask.prompt.seconds}s",
-        }  # fmt: skip
-        body = ask.fields(model=ask.model, input=given, background=True, response_format=form)
+            "type": "video",
+            "delivery": "uri",
+            "aspect_ratio": request.aspect,
+            "resolution": "360p" if request.resolution == "480p" else request.resolution,
+            "duration": f"{request.prompt.seconds}s",
+        }
+        body = request.fields(model=request.model, input=given, background=True, response_format=form)
         return Request("interactions", "POST", json=body)
 
-    def begun(self, answer: Any) -> Job:
+    def parse_job(self, answer: Any) -> Job:
         """{id}."""
         return Job(answer["id"])
 
-    def look(self, job: Job) -> Request:
+    def poll(self, job: Job) -> Request:
         """GET interactions/ID."""
         return Request(f"interactions/{_quoted(job.id)}")
 
-    def state(self, job: Job, answer: Any) -> Working | Done:
+    def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{status, steps: [{type, content: [{type: video, uri}]}], error}; a refusal is complete, with words only."""
         status = answer["status"]
         if status in ("queued", "in_progress"):
-            return Working(status.replace("_", " "))
+            return JobRunning(status.replace("_", " "))
         contents = [c for s in answer.get("steps") or [] for c in s.get("content") or [] if s["type"] == "model_output"]
         for content in contents:
             if content["type"] == "video":
                 if content.get("data"):
-                    return Done(data=base64.b64decode(content["data"]))
-                return Done(content["uri"])
+                    return JobDone(data=base64.b64decode(content["data"]))
+                return JobDone(content["uri"])
         said = explain(answer.get("error") or answer.get("errors")) or " ".join(c.get("text", "") for c in contents)
         if status == "completed":
             raise self.failed(f"no video, blocked by its safety policy: {said}")
@@ -94,42 +98,42 @@ class Veo(Hosted):
     lengths = (4, 6, 8)
     price_list = "cloud.google.com/vertex-ai/generative-ai/pricing"
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, request: VideoRequest) -> Request:
         """POST models/MODEL:predictLongRunning."""
-        instance: dict[str, Any] = {"prompt": ask.prompt.text}
-        if ask.image is not None:
-            instance["image"] = {"bytesBase64Encoded": base64_jpeg(ask.image), "mimeType": "image/jpeg"}
-        parameters = ask.fields(
-            aspectRatio=ask.aspect,
-            durationSeconds=ask.prompt.seconds,
-            resolution="1080p" if ask.resolution == "1080p" else "720p",
-            negativePrompt=ask.prompt.negative or None,
+        instance: dict[str, Any] = {"prompt": request.prompt.text}
+        if request.image is not None:
+            instance["image"] = {"bytesBase64Encoded": base64_jpeg(request.image), "mimeType": "image/jpeg"}
+        parameters = request.fields(
+            aspectRatio=request.aspect,
+            durationSeconds=request.prompt.seconds,
+            resolution="1080p" if request.resolution == "1080p" else "720p",
+            negativePrompt=request.prompt.negative or None,
             personGeneration="allow_adult",
-            seed=ask.seed,
+            seed=request.seed,
             generateAudio=False,
             sampleCount=1,
         )
         body = {"instances": [instance], "parameters": parameters}
-        return Request(f"models/{_quoted(ask.model)}:predictLongRunning", "POST", json=body)
+        return Request(f"models/{_quoted(request.model)}:predictLongRunning", "POST", json=body)
 
-    def begun(self, answer: Any) -> Job:
+    def parse_job(self, answer: Any) -> Job:
         """{name}: of the operation."""
         return Job(answer["name"])
 
-    def look(self, job: Job) -> Request:
+    def poll(self, job: Job) -> Request:
         """POST models/MODEL:fetchPredictOperation."""
         what = {"operationName": job.id}
         return Request(f"models/{_quoted(self.model)}:fetchPredictOperation", "POST", json=what, harmless=True)
 
-    def state(self, job: Job, answer: Any) -> Working | Done:
+    def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{done, error, response: {videos: [{bytesBase64Encoded}], raiMediaFilteredReasons}}."""
         if not answer.get("done"):
-            return Working("generating")
+            return JobRunning("generating")
         if answer.get("error"):
             raise self.failed(explain(answer["error"]))
         response = answer["response"]
         if videos := response.get("videos"):
-            return Done(data=base64.b64decode(videos[0]["bytesBase64Encoded"]))
+            return JobDone(data=base64.b64decode(videos[0]["bytesBase64Encoded"]))
         reasons = response.get("raiMediaFilteredReasons") or ["no video came"]
         raise self.failed("its safety filter kept the video: " + " ".join(map(str, reasons)))
 
@@ -159,44 +163,46 @@ class Kling(Hosted):
         """1100 to 1102: the account is in arrears, or its package is used up."""
         return not any(f"({code})" in reason for code in (1100, 1101, 1102))
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, request: VideoRequest) -> Request:
         """POST text-to-video/MODEL or image-to-video/MODEL; several shots in one video are the default there."""
         settings = {
-            "resolution": "1080p" if ask.resolution == "1080p" else "720p", "duration": ask.prompt.seconds,
-            "audio": "off", "multi_shot": False,
-        }  # fmt: skip
-        if ask.image is None:
-            body = ask.fields(prompt=ask.prompt.whole, settings=settings | {"aspect_ratio": ask.aspect})
-            return Request(f"text-to-video/{_quoted(ask.model)}", "POST", json=body)
+            "resolution": "1080p" if request.resolution == "1080p" else "720p",
+            "duration": request.prompt.seconds,
+            "audio": "off",
+            "multi_shot": False,
+        }
+        if request.image is None:
+            body = request.fields(prompt=request.prompt.whole, settings=settings | {"aspect_ratio": request.aspect})
+            return Request(f"text-to-video/{_quoted(request.model)}", "POST", json=body)
         contents = [
-            {"type": "prompt", "text": ask.prompt.whole},
-            {"type": "first_frame", "url": base64_jpeg(ask.image)},
+            {"type": "prompt", "text": request.prompt.whole},
+            {"type": "first_frame", "url": base64_jpeg(request.image)},
         ]
-        body = ask.fields(contents=contents, settings=settings)
-        return Request(f"image-to-video/{_quoted(ask.model)}", "POST", json=body)
+        body = request.fields(contents=contents, settings=settings)
+        return Request(f"image-to-video/{_quoted(request.model)}", "POST", json=body)
 
-    def begun(self, answer: Any) -> Job:
+    def parse_job(self, answer: Any) -> Job:
         """{code, message, data: {id}}."""
         return Job(self._data(answer)["id"])
 
-    def look(self, job: Job) -> Request:
+    def poll(self, job: Job) -> Request:
         """GET tasks?task_ids=ID."""
         return Request(f"tasks?task_ids={_quoted(job.id)}")
 
-    def state(self, job: Job, answer: Any) -> Working | Done:
+    def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{code, data: [{status, message, outputs: [{type, url}], billing}]}; results are kept for 30 days."""
         data = self._data(answer)
         if data == []:  # so new that it is not listed yet
-            return Working("waiting")
+            return JobRunning("waiting")
         task = data[0] if isinstance(data, list) else data
         status = task["status"]
         if status in ("submitted", "processing"):
-            return Working("waiting" if status == "submitted" else "generating")
+            return JobRunning("waiting" if status == "submitted" else "generating")
         if status != "succeeded":
             raise self.failed(task.get("message") or status)
         billed = {"billed": task["billing"]} if task.get("billing") else {}
         urls = [output["url"] for output in task["outputs"] if output["type"] == "video"]
-        return Done(urls[0], notes=billed)
+        return JobDone(urls[0], notes=billed)
 
     def _data(self, answer: Any) -> Any:
         if answer["code"]:
@@ -238,12 +244,12 @@ class Sora(Hosted):
         return self.base_url != self.home
 
     @property
-    def takes_negative(self) -> bool:
+    def takes_negative(self) -> bool:  # type: ignore[override]
         """OpenAI takes no negative prompt; the others do."""
         return self._own
 
     @property
-    def takes_seed(self) -> bool:
+    def takes_seed(self) -> bool:  # type: ignore[override]
         """OpenAI takes no seed; the others do."""
         return self._own
 
@@ -251,39 +257,39 @@ class Sora(Hosted):
         """A server of one's own knows its one model."""
         return "" if self._own else self.default_model
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, request: VideoRequest) -> Request:
         """POST videos, as a form; the image must have the video's size."""
-        long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[ask.resolution]
-        width, height = (long, short) if ask.aspect == "16:9" else (short, long)
-        fields = ask.fields(
-            model=ask.model or None,
-            prompt=ask.prompt.text if self._own else ask.prompt.whole,
-            seconds=ask.prompt.seconds,
+        long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[request.resolution]
+        width, height = (long, short) if request.aspect == "16:9" else (short, long)
+        fields = request.fields(
+            model=request.model or None,
+            prompt=request.prompt.text if self._own else request.prompt.whole,
+            seconds=request.prompt.seconds,
             size=f"{width}x{height}",
-            negative_prompt=ask.prompt.negative if self._own else None,
-            seed=ask.seed if self._own else None,
+            negative_prompt=request.prompt.negative if self._own else None,
+            seed=request.seed if self._own else None,
         )
         form: dict[str, Any] = {name: str(value) for name, value in fields.items()}
-        if ask.image is not None:
-            form["input_reference"] = ("scene.jpg", "image/jpeg", jpeg(ask.image, (width, height)))
+        if request.image is not None:
+            form["input_reference"] = ("scene.jpg", "image/jpeg", jpeg(request.image, (width, height)))
         return Request("videos", "POST", form=form)
 
-    def begun(self, answer: Any) -> Job:
+    def parse_job(self, answer: Any) -> Job:
         """{id}."""
         return Job(answer["id"])
 
-    def look(self, job: Job) -> Request:
+    def poll(self, job: Job) -> Request:
         """GET videos/ID."""
         return Request(f"videos/{_quoted(job.id)}")
 
-    def state(self, job: Job, answer: Any) -> Working | Done:
+    def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{status, progress, error}; the video is at videos/ID/content."""
         status = answer["status"]
         if status in ("queued", "in_progress"):
-            return Working(status.replace("_", " "), (answer.get("progress") or 0) / 100.0)
+            return JobRunning(status.replace("_", " "), (answer.get("progress") or 0) / 100.0)
         if status != "completed":
             raise self.failed(explain(answer.get("error")) or status)
-        return Done(f"videos/{_quoted(job.id)}/content")
+        return JobDone(f"videos/{_quoted(job.id)}/content")
 
     def cancel(self, job: Job) -> Request:
         """DELETE videos/ID."""
@@ -321,46 +327,46 @@ class Fal(Hosted):
         """GET the platform's models?endpoint_id=MODEL&expand=openapi-3.0: {models: [{openapi}]}."""
         if model in (self.default_model, self.model_for(True)):
             return None
-        answer = self.web.ask(Request(f"{self.catalogue}?endpoint_id={_quoted(model)}&expand=openapi-3.0"), tick)
+        answer = self.web.fetch_json(Request(f"{self.catalogue}?endpoint_id={_quoted(model)}&expand=openapi-3.0"), tick)
         return Inputs(answer["models"][0]["openapi"], model)
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, request: VideoRequest) -> Request:
         """POST MODEL, with the model's own fields; expanding the prompt would lose what it asks for."""
-        body = ask.fields(
-            prompt=ask.prompt.whole,
+        body = request.fields(
+            prompt=request.prompt.whole,
             start_image_url="{picture}",
-            aspect_ratio=ask.aspect if ask.image is None else None,
-            resolution=ask.resolution,
-            duration=ask.prompt.seconds,
+            aspect_ratio=request.aspect if request.image is None else None,
+            resolution=request.resolution,
+            duration=request.prompt.seconds,
             enable_prompt_expansion=False,
             audio=False,
-            seed=ask.seed,
+            seed=request.seed,
         )
-        return Request(urllib.parse.quote(ask.model), "POST", json=body)
+        return Request(urllib.parse.quote(request.model), "POST", json=body)
 
-    def begun(self, answer: Any) -> Job:
+    def parse_job(self, answer: Any) -> Job:
         """{request_id, status_url, response_url, cancel_url}."""
         links = {name: answer[f"{name}_url"] for name in ("status", "response", "cancel")}
         return Job(answer["request_id"], links)
 
-    def look(self, job: Job) -> Request:
+    def poll(self, job: Job) -> Request:
         """GET its status; when it is complete, its response is the next look."""
         return Request(job.links["look"] if "look" in job.links else job.links["status"])
 
-    def state(self, job: Job, answer: Any) -> Working | Done:
+    def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{status, queue_position, error}, and then {video: {url}}; an error stands in either."""
         status = answer.get("status")
         if status == "IN_QUEUE":
-            return Working(f"waiting, {answer.get('queue_position', 0)} before it")
+            return JobRunning(f"waiting, {answer.get('queue_position', 0)} before it")
         if status == "IN_PROGRESS":
-            return Working("generating")
+            return JobRunning("generating")
         if answer.get("error") or answer.get("detail"):
             raise self.failed(explain(answer))
         if status == "COMPLETED":
             job.links["look"] = job.links["response"]
-            return Working("complete", 1.0, at_once=True)
+            return JobRunning("complete", 1.0, at_once=True)
         video = answer.get("video") or answer["videos"][0]
-        return Done(video if isinstance(video, str) else video["url"])
+        return JobDone(video if isinstance(video, str) else video["url"])
 
     def cancel(self, job: Job) -> Request:
         """PUT its cancel URL."""
@@ -395,44 +401,44 @@ class Replicate(Hosted):
             return None
         name, _, version = model.partition(":")
         place = f"models/{urllib.parse.quote(name)}" + (f"/versions/{_quoted(version)}" if version else "")
-        answer = self.web.ask(Request(place), tick)
+        answer = self.web.fetch_json(Request(place), tick)
         return Inputs((answer if version else answer["latest_version"])["openapi_schema"], model)
 
-    def submit(self, ask: Ask) -> Request:
+    def submit(self, request: VideoRequest) -> Request:
         """POST models/OWNER/NAME/predictions, or predictions with a version."""
-        given = ask.fields(
-            prompt=ask.prompt.text,
-            negative_prompt=ask.prompt.negative or None,
+        given = request.fields(
+            prompt=request.prompt.text,
+            negative_prompt=request.prompt.negative or None,
             first_frame="{picture}",
-            aspect_ratio=ask.aspect if ask.image is None else None,
-            resolution="1080p" if ask.resolution == "1080p" else "720p",
-            duration=ask.prompt.seconds,
+            aspect_ratio=request.aspect if request.image is None else None,
+            resolution="1080p" if request.resolution == "1080p" else "720p",
+            duration=request.prompt.seconds,
             enable_prompt_expansion=False,
-            seed=ask.seed,
+            seed=request.seed,
         )
-        if ":" in ask.model:
-            return Request("predictions", "POST", json={"version": ask.model, "input": given})
-        return Request(f"models/{urllib.parse.quote(ask.model)}/predictions", "POST", json={"input": given})
+        if ":" in request.model:
+            return Request("predictions", "POST", json={"version": request.model, "input": given})
+        return Request(f"models/{urllib.parse.quote(request.model)}/predictions", "POST", json={"input": given})
 
-    def begun(self, answer: Any) -> Job:
+    def parse_job(self, answer: Any) -> Job:
         """{id, urls}."""
         return Job(answer["id"])
 
-    def look(self, job: Job) -> Request:
+    def poll(self, job: Job) -> Request:
         """GET predictions/ID."""
         return Request(f"predictions/{_quoted(job.id)}")
 
-    def state(self, job: Job, answer: Any) -> Working | Done:
+    def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{status, output, error}; outputs are kept for an hour."""
         status = answer["status"]
         if status in ("starting", "processing"):
-            return Working("starting" if status == "starting" else "generating")
+            return JobRunning("starting" if status == "starting" else "generating")
         if status != "succeeded":
             raise self.failed(explain(answer.get("error")) or status)
         output = answer["output"]
         if not output:
             raise self.failed("the job's output has expired" if answer.get("data_removed") else "it made no output")
-        return Done(output if isinstance(output, str) else output[0])
+        return JobDone(output if isinstance(output, str) else output[0])
 
     def cancel(self, job: Job) -> Request:
         """POST predictions/ID/cancel."""

@@ -89,7 +89,7 @@ def frame_person(
     fps
         Frames per second: a camera follows the walk, not every step.
     beside
-        (T, N, 3) m, points of things that are to be seen too; a camera that turns does not look for them.
+        (T, N, 3) m, points of objects that are to be seen too; a camera that turns does not look for them.
 
     Raises
     ------

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-Colour = tuple[float, float, float]
+Colour = Sequence[float]
+_T = TypeVar("_T")
 
 _SKINS = ((0.93, 0.74, 0.62), (0.86, 0.65, 0.51), (0.71, 0.50, 0.37), (0.52, 0.35, 0.25), (0.40, 0.27, 0.20))
 _HAIRS = ((0.10, 0.08, 0.07), (0.23, 0.14, 0.08), (0.36, 0.24, 0.13), (0.55, 0.42, 0.22), (0.30, 0.29, 0.28))
@@ -84,7 +87,7 @@ class Look:
     def draw(cls, rng: np.random.Generator, clothes: str = "", room: str = "", light: str = "") -> Look:
         """Pick one at random; a name of `CLOTHES`, `ROOMS` or `LIGHTS` fixes that part and leaves the others alone."""
 
-        def pick(choices):
+        def pick(choices: Iterable[_T]) -> _T:
             choices = tuple(choices)
             return choices[int(rng.integers(len(choices)))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike
 
 from exoactor_core.body import BodyModel
 from exoactor_gen.mannequin.rendering.look import Colour, Look
@@ -24,7 +25,7 @@ class Person:
         """Where a joint is at rest, (3,) m."""
         return self.rest[self.names.index(name)]
 
-    def ellipsoid(self, joint: str, centre: np.ndarray, half: tuple[float, float, float], colour: Colour) -> None:
+    def ellipsoid(self, joint: str, centre: ArrayLike, half: tuple[float, float, float], colour: Colour) -> None:
         """An ellipsoid with half axes for a person of 1.70 m."""
         index = self.names.index(joint)
         self.bodies[index].add_geom(
@@ -47,28 +48,32 @@ class Person:
         index = self.names.index(joint)
         name = f"tube{len(self.spec.meshes)}"
         self.spec.add_mesh(
-            name=name, uservert=(vertices - self.rest[index]).ravel(), userface=faces.ravel(),
+            name=name,
+            uservert=(vertices - self.rest[index]).ravel(),
+            userface=faces.ravel(),
             inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
-        )  # fmt: skip
+        )
         self.bodies[index].add_geom(
             type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=[*colour, 1.0], contype=0, conaffinity=0
         )
 
-    def limb(self, joint: str, start: np.ndarray, end: np.ndarray, radii: tuple[float, ...], colour: Colour,
-             back: tuple[float, ...] | None = None) -> None:  # fmt: skip
+    def limb(self, joint: str, start: np.ndarray, end: np.ndarray, radii: ArrayLike, colour: Colour,
+             back: ArrayLike | None = None) -> None:  # fmt: skip
         """A straight round tube with radii at equal distances; ``back`` moves its middle backwards."""
+        radii = np.asarray(radii)
         share = np.linspace(0.0, 1.0, len(radii))[:, None]
         centres = start + share * (end - start)
         if back is not None:
             centres[:, 2] -= np.array(back) * self.size
-        self.tube(joint, centres, np.repeat(np.array(radii)[:, None], 2, axis=1), colour)
+        self.tube(joint, centres, np.repeat(radii[:, None], 2, axis=1), colour)
 
-    def dressed(self, joint: str, start: np.ndarray, end: np.ndarray, radii: tuple[float, ...], cloth: Colour,
-                reach: float, thickness: float, back: tuple[float, ...] | None = None) -> None:  # fmt: skip
+    def dressed(self, joint: str, start: np.ndarray, end: np.ndarray, radii: ArrayLike, cloth: Colour,
+                reach: float, thickness: float, back: ArrayLike | None = None) -> None:  # fmt: skip
         """A limb whose bare radii are given, covered by cloth up to the share ``reach`` of it."""
         reach = float(np.clip(reach, 0.0, 1.0))
+        radii = np.asarray(radii)
         at = np.linspace(0.0, 1.0, len(radii))
-        behind = np.zeros(len(radii)) if back is None else np.array(back)
+        behind = np.zeros(len(radii)) if back is None else np.asarray(back)
         for low, high, colour, extra in ((0.0, reach, cloth, thickness), (reach, 1.0, self.look.skin, 0.0)):
             if high - low > 1e-6:
                 s = np.linspace(low, high, max(3, round((high - low) * len(radii))))
@@ -141,8 +146,9 @@ class Person:
         def up(y: float, z: float = 0.0) -> np.ndarray:
             return np.array([0.0, y, z]) * u
 
-        self.dressed(f"{side}_hip", hip, knee, (0.085, 0.084, 0.076, 0.066, 0.057, 0.053), look.trousers, look.legs,
-                     0.005)  # fmt: skip
+        self.dressed(
+            f"{side}_hip", hip, knee, (0.085, 0.084, 0.076, 0.066, 0.057, 0.053), look.trousers, look.legs, 0.005
+        )
         self.dressed(f"{side}_knee", knee, ankle + up(0.015), (0.052, 0.054, 0.055, 0.050, 0.043, 0.039),
                      look.trousers, look.legs - 1.0, 0.006, (0.0, 0.008, 0.012, 0.008, 0.002, 0.0))  # fmt: skip
         # the shoe reaches from the heel to the toes; the soles are where the body model has them
@@ -175,8 +181,9 @@ class Person:
         middle, pinky, index = (self.at(f"{side}_{n}1") for n in ("middle", "pinky", "index"))
         hand = f"{side}_wrist"
         self.capsule(hand, wrist, wrist + 0.25 * (middle - wrist), 0.026, look.skin)
-        self.ellipsoid(hand, wrist + 0.62 * ((middle + pinky) / 2 - wrist) + [0, 0, 0.006 * u], (0.054, 0.016, 0.042),
-                       look.skin)  # fmt: skip
+        self.ellipsoid(
+            hand, wrist + 0.62 * ((middle + pinky) / 2 - wrist) + [0, 0, 0.006 * u], (0.054, 0.016, 0.042), look.skin
+        )
         for knuckle in (index, middle, self.at(f"{side}_ring1"), pinky):
             self.capsule(hand, wrist + 0.35 * (knuckle - wrist), knuckle, 0.0125, look.skin)
         for finger, radius in (("index", 0.0098), ("middle", 0.0102), ("ring", 0.0098), ("pinky", 0.0086)):

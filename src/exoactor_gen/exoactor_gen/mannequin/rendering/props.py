@@ -1,4 +1,4 @@
-"""How the things around the person are drawn: a few boxes and capsules each, thin where they would hide the person."""
+"""How the objects around the person are drawn: a few boxes and capsules each, thin where they would hide the person."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import mujoco
 import numpy as np
+from numpy.typing import ArrayLike
 
+from exoactor_gen.mannequin.objects import BACKREST, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.rendering.look import Colour
-from exoactor_gen.mannequin.scene import BACKREST, SIZES, Moving
 
 _WOODS = ((0.62, 0.44, 0.28), (0.48, 0.32, 0.20), (0.74, 0.60, 0.42), (0.86, 0.85, 0.82))
 _BRIGHT = ((0.16, 0.45, 0.30), (0.14, 0.32, 0.60), (0.74, 0.22, 0.16), (0.85, 0.62, 0.14))
@@ -16,18 +17,36 @@ _CARD = ((0.72, 0.56, 0.38), (0.66, 0.50, 0.34), (0.58, 0.62, 0.66))
 _PALETTES = {"box": _CARD, **dict.fromkeys(("bottle", "cup", "ball", "bag"), _BRIGHT)}
 
 
-def add_props(spec: mujoco.MjSpec, things: tuple[Moving, ...], rng: np.random.Generator) -> None:
-    """Add a moving body for each thing, in their order, coloured at random."""
-    for number, thing in enumerate(things):
-        kind = thing.thing.kind
+def add_props(spec: mujoco.MjSpec, objects: tuple[ObjectMotion, ...], rng: np.random.Generator) -> None:
+    """Add a moving body for each object, in their order, coloured at random."""
+    for number, obj in enumerate(objects):
+        kind = obj.object.kind
         palette = _PALETTES.get(kind, _WOODS)
-        body = spec.worldbody.add_body(name=f"thing{number}", mocap=True)
-        _DRAWN[kind](body, *SIZES[kind], palette[int(rng.integers(len(palette)))])
+        body = spec.worldbody.add_body(name=f"object{number}", mocap=True)
+        colour = palette[int(rng.integers(len(palette)))]
+        if kind in _DRAWN:
+            depth, width, height = obj.object.size
+            _DRAWN[kind](body, depth, width, height, obj.object.item.color or colour)
+        else:
+            _solids(body, obj.object, obj.object.item.color or colour)
 
 
-def _box(body: mujoco.MjsBody, low: tuple, high: tuple, colour: Colour) -> None:
+def _solids(body: mujoco.MjsBody, obj: RoomObject, colour: Colour) -> None:
+    """The shapes as the scene has them."""
+    for shape in obj.item.shapes:
+        size = np.array(shape.size) / 2.0
+        if shape.kind in ("cylinder", "capsule"):
+            size = np.array([size[0], size[2] - (size[0] if shape.kind == "capsule" else 0.0), 0.0])
+        kind = "box" if shape.kind == "mesh" else shape.kind
+        body.add_geom(
+            type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}"), pos=np.array(shape.pos) - obj.underside,
+            quat=shape.quat_wxyz, size=size, rgba=[*colour, 1.0], contype=0, conaffinity=0,
+        )  # fmt: skip
+
+
+def _box(body: mujoco.MjsBody, low: ArrayLike, high: ArrayLike, colour: Colour) -> None:
     """A box between two corners."""
-    low, high = np.array(low), np.array(high)
+    low, high = np.asarray(low), np.asarray(high)
     body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, pos=(low + high) / 2, size=(high - low) / 2, rgba=[*colour, 1.0],
                   contype=0, conaffinity=0)  # fmt: skip
 

@@ -11,12 +11,12 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_core.offscreen import OffscreenRenderer
+from exoactor_gen.mannequin.objects import ObjectMotion
 from exoactor_gen.mannequin.rendering.camera import FIELD_OF_VIEW, Camera
 from exoactor_gen.mannequin.rendering.look import Look
 from exoactor_gen.mannequin.rendering.person import Person
 from exoactor_gen.mannequin.rendering.props import add_props
 from exoactor_gen.mannequin.rendering.room import furnish
-from exoactor_gen.mannequin.scene import Moving
 
 _SHADED = 0.45
 """Brightness of the floor in the shadow."""
@@ -24,7 +24,7 @@ _MAX_GEOM = 4000
 
 
 def _model(body: BodyModel, motion: HumanMotion, joints: np.ndarray, camera: Camera, look: Look,
-           rng: np.random.Generator, things: tuple[Moving, ...]) -> mujoco.MjModel:  # fmt: skip
+           rng: np.random.Generator, objects: tuple[ObjectMotion, ...]) -> mujoco.MjModel:  # fmt: skip
     spec = mujoco.MjSpec()
     spec.visual.global_.offwidth, spec.visual.global_.offheight = camera.width, camera.height
     spec.visual.quality.offsamples = 0  # smoothing edges would double the time
@@ -33,7 +33,7 @@ def _model(body: BodyModel, motion: HumanMotion, joints: np.ndarray, camera: Cam
     spec.stat.extent, spec.stat.center = 1.0, joints.reshape(-1, 3).mean(axis=0)
     furnish(spec, joints, camera, look, rng)
     Person(spec, body, motion.betas, look).build()
-    add_props(spec, things, rng)
+    add_props(spec, objects, rng)
     spec.worldbody.add_camera(name="view", pos=camera.position, fovy=FIELD_OF_VIEW)
     return spec.compile()
 
@@ -115,7 +115,7 @@ def _moving_part(view: _View, camera: Camera, shadow: _Shadow | None, parts: np.
 
 def render(
     motion: HumanMotion, body: BodyModel, camera: Camera, look: Look, rng: np.random.Generator,
-    things: tuple[Moving, ...] = (),
+    objects: tuple[ObjectMotion, ...] = (),
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Draw the person frame by frame: (H, W, 3) uint8 RGB.
 
@@ -132,17 +132,17 @@ def render(
     look
         Clothes, room and light.
     rng
-        Grain of the floor, places of images, colours of things.
-    things
+        Grain of the floor, places of images, colours of objects.
+    objects
         What stands around the person, and its way.
     """
     rot, pos = body.transforms(motion)
     quat = Rotation.from_matrix(rot.reshape(-1, 3, 3)).as_quat(scalar_first=True).reshape(len(motion), -1, 4)
-    for thing in things:
-        turned = Rotation.from_matrix(thing.rotation).as_quat(scalar_first=True)
-        pos = np.concatenate([pos, thing.position[:, None]], axis=1)
+    for obj in objects:
+        turned = Rotation.from_matrix(obj.rotation).as_quat(scalar_first=True)
+        pos = np.concatenate([pos, obj.position[:, None]], axis=1)
         quat = np.concatenate([quat, turned[:, None]], axis=1)
-    model = _model(body, motion, pos, camera, look, rng, things)
+    model = _model(body, motion, pos, camera, look, rng, objects)
     shadow = _Shadow(model, look) if look.light.shadow else None
     turns = np.broadcast_to(camera.rotations, (len(motion), 3, 3)) * [1.0, -1.0, -1.0]  # MuJoCo's y is up, z backward
     views = Rotation.from_matrix(turns).as_quat(scalar_first=True)

@@ -1,4 +1,4 @@
-"""The room around the person: a floor, four walls with things on them, and the light."""
+"""The room around the person: a floor, four walls with objects on them, and the light."""
 
 from __future__ import annotations
 
@@ -77,8 +77,9 @@ def _shine(spec: mujoco.MjSpec, camera: Camera, look: Look, target: np.ndarray) 
     light = look.light
     back = camera.position - target
     azimuth = math.atan2(back[1], back[0]) + light.azimuth
-    away = np.array([math.cos(azimuth) * math.cos(light.height), math.sin(azimuth) * math.cos(light.height),
-                     math.sin(light.height)])  # fmt: skip
+    away = np.array(
+        [math.cos(azimuth) * math.cos(light.height), math.sin(azimuth) * math.cos(light.height), math.sin(light.height)]
+    )
     spec.worldbody.add_light(
         name="lamp", pos=target + 6.0 * away, dir=-away, castshadow=False,
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, diffuse=[light.lamp * c for c in light.colour],

@@ -10,7 +10,8 @@ from exoactor_core.errors import Missing
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
-from exoactor_gen.video_judge.plan_adherence import GRADES, plausibility
+from exoactor_gen.video_judge.measures import GRADES
+from exoactor_gen.video_judge.plan_adherence import check_plan_adherence
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 
@@ -37,12 +38,11 @@ def act():
 
 def taken(motion, frames):
     """The motion with other frames: repeated, left out, in another order."""
-    names = ("transl", "global_orient", "body_pose", "hand_pose", "contacts", "confidence")
-    return replace(motion, **{name: getattr(motion, name)[frames] for name in names})
+    return replace(motion, **{name: getattr(motion, name)[frames] for name in motion.frame_fields()})
 
 
 def passed(motion, plan):
-    return [check.passed for check in plausibility(motion, plan)]
+    return [check.passed for check in check_plan_adherence(motion, plan)]
 
 
 ACTIONS = (
@@ -81,7 +81,7 @@ def test_chains_are_seen_whatever_the_times(act, instruction):
     uneven = np.repeat(np.arange(n), np.where(np.arange(n) < n // 2, 1, 2))
     twice = replace(taken(motion, np.repeat(np.arange(n), 2)), fps=2 * motion.fps)
     for done in (motion, taken(motion, pause), taken(motion, uneven), twice):
-        checks = plausibility(done, plan)
+        checks = check_plan_adherence(done, plan)
         assert all(check.passed for check in checks), [check.text for check in checks]
         assert [check.name for check in checks] == [action["verb"] for action in plan["actions"]]
 
@@ -125,10 +125,10 @@ def test_something_else_is_refused(act, done, planned):
 
 def test_checks_say_what_was_seen_and_what_was_wanted(act):
     motion, _ = act("walk backward 1 metre")
-    (check,) = plausibility(motion, act("walk forward 2 metres")[1])
+    (check,) = check_plan_adherence(motion, act("walk forward 2 metres")[1])
     assert (check.name, check.score, check.passed) == ("walk", 0.0, False)
     assert check.text.endswith("the person goes 1.0 m backward, but the plan is: walks forward 2 metres.")
-    (check,) = plausibility(motion, act("walk backward 1 metre")[1])
+    (check,) = check_plan_adherence(motion, act("walk backward 1 metre")[1])
     assert check.score > 0.9
     assert check.text.endswith("the person goes 1.0 m backward.")
 
@@ -141,7 +141,7 @@ def test_where_somebody_stands_and_faces_does_not_matter(act):
         transl=turn.apply(motion.transl) + np.array([3.0, -2.0, 0.0]),
         global_orient=(turn * Rotation.from_rotvec(motion.global_orient)).as_rotvec(),
     )
-    scores = [[check.score for check in plausibility(m, plan)] for m in (motion, moved)]
+    scores = [[check.score for check in check_plan_adherence(m, plan)] for m in (motion, moved)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
 
 
@@ -185,7 +185,7 @@ def test_little_is_asked_of_what_is_not_known(act):
     motion, _ = act("wave with your right hand")
     still = act("stand still for two seconds")[0]
     for plan in ({}, {"actions": []}, {"actions": None}, {"actions": ["wave", 3]}):
-        assert plausibility(motion, plan) == []
+        assert check_plan_adherence(motion, plan) == []
     for action in (
         {"verb": "moonwalk"},
         {"description": "juggles"},
@@ -200,13 +200,13 @@ def test_little_is_asked_of_what_is_not_known(act):
 
 def test_what_cannot_be_seen_is_open(act):
     motion, _ = act("wave with your right hand")
-    (check,) = plausibility(motion, {"actions": [{"verb": "climb", "description": "does this: climb stairs"}]})
+    (check,) = check_plan_adherence(motion, {"actions": [{"verb": "climb", "description": "does this: climb stairs"}]})
     assert check.open
     assert check.text.endswith("; whether the person climb stairs was not checked.")
     still = act("stand still for two seconds")[0]
-    (check,) = plausibility(still, {"actions": [{"verb": "climb", "description": "climbs stairs"}]})
+    (check,) = check_plan_adherence(still, {"actions": [{"verb": "climb", "description": "climbs stairs"}]})
     assert (check.passed, check.open) == (False, False)
-    (check,) = plausibility(*act("wave with your right hand"))
+    (check,) = check_plan_adherence(*act("wave with your right hand"))
     assert not check.open
 
 
@@ -221,7 +221,7 @@ def test_a_single_frame_and_more_actions_than_frames_are_judged(act):
     motion, plan = act("wave with your right hand")
     assert passed(taken(motion, [0]), plan) == [False]
     many = {"actions": plan["actions"] * 24}
-    checks = plausibility(taken(motion, np.arange(12)), many)
+    checks = check_plan_adherence(taken(motion, np.arange(12)), many)
     assert len(checks) == 24
     assert not any(check.passed for check in checks)
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from exoactor_gen.video_judge.video_quality import SightLimits, sight
+from exoactor_gen.video_judge.video_quality import VideoQualityLimits, check_video_quality
 
 GOOD = {
     "seconds": 5.0, "cuts_s": [], "found_share": 1.0, "lost_s": [], "others_share": 0.0, "others_s": [],
@@ -16,21 +16,23 @@ GOOD = {
 
 def only(name, limits=None, **changed):
     """The check of that name on a good video with these facts changed; all others pass."""
-    checks = {check.name: check for check in sight(GOOD | changed, limits)}
+    checks = {check.name: check for check in check_video_quality(GOOD | changed, limits)}
     assert all(check.passed for other, check in checks.items() if other != name)
     return checks[name]
 
 
 def test_a_good_video_passes_everything():
-    checks = sight(GOOD)
+    checks = check_video_quality(GOOD)
     assert [check.name for check in checks] == ["one person", "whole body", "no cuts", "camera", "identity"]
     assert all(check.passed and 0.9 < check.score <= 1 for check in checks)
 
 
 def test_nothing_told_is_nothing_judged():
-    assert sight({}) == []
-    assert [check.name for check in sight({"cuts_s": []})] == ["no cuts"]
-    bare = sight({"found_share": 0.2, "whole_share": 0.2, "cuts_s": [1.0], "camera_explained": 0.1, "alike_min": 0.1})
+    assert check_video_quality({}) == []
+    assert [check.name for check in check_video_quality({"cuts_s": []})] == ["no cuts"]
+    bare = check_video_quality(
+        {"found_share": 0.2, "whole_share": 0.2, "cuts_s": [1.0], "camera_explained": 0.1, "alike_min": 0.1}
+    )
     assert not any(check.passed for check in bare)
 
 
@@ -44,7 +46,7 @@ def test_nothing_told_is_nothing_judged():
         ("camera", {"camera_explained": 0.3}, "moves along or zooms.* at about 3.0 s: turning explains 30%"),
         ("identity", {"alike_min": 0.3}, r"different at 1.2 s: 0.30 .*0.65 are wanted"),
     ],
-)  # fmt: skip
+)
 def test_every_fault_is_told_with_its_time(name, changed, words):
     check = only(name, **changed)
     assert not check.passed
@@ -64,5 +66,5 @@ def test_a_camera_that_turns_passes_a_little_lower_and_the_unknown_too():
 
 
 def test_limits_are_the_users():
-    assert only("camera", SightLimits(explained=0.0), camera_explained=0.1).passed
-    assert not only("whole body", SightLimits(whole=0.99), whole_share=0.95).passed
+    assert only("camera", VideoQualityLimits(explained=0.0), camera_explained=0.1).passed
+    assert not only("whole body", VideoQualityLimits(whole=0.99), whole_share=0.95).passed

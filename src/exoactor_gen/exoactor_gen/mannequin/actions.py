@@ -1,0 +1,128 @@
+"""Movements as actions of a plan, with a description in English; and the actions of any plan as movements."""
+
+from __future__ import annotations
+
+import re
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.movement import KINDS, START, Movement, category_of, check, settled
+from exoactor_gen.mannequin.objects import ONE_HANDED
+from exoactor_gen.plan import Action, Plan
+
+_SAY = {
+    "walk": "walks{way}{object}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{object}{much}",
+    "wave": "raises {hand} and waves{much}", "raise": "raises {arm}{way}{much}",
+    "reach": "reaches{way} with {hand}{object}{at}", "point": "points{way} with {arm}{object}{at}",
+    "squat": "squats down and stands up again{much}", "bow": "bows from the hips{much} and straightens up again",
+    "sit": "sits down{object}, stays seated{stay} and stands up again",
+    "kick": "kicks forward with {foot}{object}{much}",
+    "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{object}{much}",
+    "look": "turns the head to look{way}{object}", "nod": "nods{much}",
+    "march": "walks in place, lifting the feet{much}",
+    "push": "pushes{object}{at} forward{much} with {hand}", "hold": "holds{object}{at} with {hand}",
+    "pick up": "bends down, picks up{object}{at} with {hand} and straightens up", "stand": "stands still",
+    "touch": "lays {hand} on{object}{much}", "place": "puts{object} down{at} and lets go of it",
+    "carry": "carries{object}{way}{much} with {hand}{at}", "sweep": "sweeps the floor with a broom{much}",
+}  # fmt: skip
+_WAY = {
+    "left": " to the left",
+    "right": " to the right",
+    "side": " out to the side",
+    "around": " to face the other way",
+}
+_OBJECT = {
+    "reach": " towards the ", "point": " at the ", "look": " at the ", "turn": " to face the ", "sit": " on the ",
+    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "hold"), " the "),
+}  # fmt: skip
+_AT = {"pick up": " from the ", "carry": " to the ", **dict.fromkeys(("touch", "hold"), " on the ")}
+_NO_OBJECT = {"sit": " as if on a chair", "pick up": " something"}
+
+
+def action_of(movement: Movement, seconds: float) -> Action:
+    """The movement as an action of a plan."""
+    return Action(
+        verb=movement.kind,
+        description=describe(movement),
+        seconds=round(seconds, 2),
+        side=movement.side,
+        direction=movement.direction,
+        distance=movement.distance,
+        angle=movement.angle,
+        count=movement.count,
+        objects=tuple(name for name in (movement.object, movement.at) if name),
+    )
+
+
+def describe(movement: Movement) -> str:
+    """Say in English what the person does: 'walks forward 2 metres'."""
+    kind = movement.kind
+    two = kind in ("push", "pick up", "hold", "carry") and category_of(movement.object or "") not in ONE_HANDED
+    side = movement.side or ("both" if two else "right")
+    if kind in ("reach", "point") and not movement.side and movement.direction == "left":
+        side = "left"
+    limbs = {
+        name: f"both {plural}" if side == "both" else f"the {side} {name}"
+        for name, plural in (("hand", "hands"), ("arm", "arms"), ("fist", "fists"), ("foot", "feet"))
+    }
+    way = movement.direction or {"walk": "forward", "step": "forward", "reach": "forward", "point": "forward"}.get(kind)
+    much = [
+        f"{movement.distance:g} metres" if movement.distance else "",
+        f"{movement.angle:g} degrees" if movement.angle else "",
+    ]
+    if movement.count:
+        steps = kind in ("walk", "step", "march")
+        much.append(
+            ("in " if movement.distance else "") + f"{movement.count} steps" if steps else f"{movement.count} times"
+        )
+    name, place = ((called or "").replace("_", " ") for called in (movement.object, movement.at))
+    obj = _OBJECT.get(kind, " against the ") + name if name else _NO_OBJECT.get(kind, "")
+    within = category_of(place) in ("basket", "bin", "drawer")
+    at = _AT.get(kind, " in the " if within else " on the ") + place if place else ""
+    if kind == "walk" and movement.object:
+        past = f" on the {movement.side}" if movement.side else ""
+        obj, way = (f" around the {name}{past}" if way == "around" else f" up to the {name}"), ""
+        much = ["in a full circle"] if movement.angle else much
+    if kind == "walk" and movement.object == START:
+        obj = " back to where it began"
+    if kind == "walk" and way == "around" and not movement.object:
+        way, much = "", [f"in a full circle to the {movement.side or 'left'}"]
+    stay = f" for {movement.seconds:g} seconds" if movement.seconds else ""
+    text = _SAY[kind].format(
+        way=_WAY.get(way, f" {way}") if way else "",
+        much="".join(f" {m}" for m in much if m),
+        object=obj,
+        at=at,
+        stay=stay,
+        **limbs,
+    )
+    text = re.sub(r" 1 (metre|degree|second|step)s\b", r" 1 \1", text).replace(" 1 times", " once")
+    pace = "" if movement.pace == 1.0 else " slowly" if movement.pace < 1.0 else " quickly"
+    return text + pace + (stay if stay not in text else "")
+
+
+def movements_of(plan: Plan) -> tuple[Movement, ...]:
+    """What the mannequin makes of a plan's actions, whose times are left out.
+
+    Raises
+    ------
+    BadInput
+        An action is nothing that the mannequin can do.
+    """
+    movements = []
+    for number, action in enumerate(plan.actions, 1):
+        if action.verb not in KINDS:
+            raise BadInput(
+                f"The mannequin cannot do step {number} of the plan, '{action.verb}': it knows {', '.join(KINDS)}."
+            )
+        takes = KINDS[action.verb].takes
+        movement = Movement(
+            action.verb, action.side, action.direction, action.distance, action.angle, action.count,
+            object=action.objects[0] if action.objects and "object" in takes else None,
+            at=action.objects[1] if action.objects[1:] and "at" in takes else None,
+        )  # fmt: skip
+        movements.append(movement)
+    if any(movement.kind == "rise" for movement in movements):
+        return settled(movements)
+    for movement in movements:  # as a sentence gives them: what belongs together is together
+        check(movement)
+    return tuple(movements)

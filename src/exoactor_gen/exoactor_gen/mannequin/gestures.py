@@ -1,0 +1,287 @@
+"""Movements of the body alone, written into a score: gestures, bends, kicks and steps without an object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from exoactor_gen.mannequin.movement import Movement
+from exoactor_gen.mannequin.score import GUARD, IDLE, LENGTH, SIDES, STEP, Score, other, sides_of, sign
+
+
+def _travel(score: Score, movement: Movement) -> None:
+    """Walk or step."""
+    way = movement.direction or "forward"
+    longest = score.scale * STEP[way]
+    if movement.distance:
+        count = movement.count or max(1, math.ceil(movement.distance / longest - 1e-9))
+        length = movement.distance / count
+    else:
+        count = movement.count or (1 if movement.kind == "step" else 4)
+        length = score.scale * LENGTH[way]
+    score.walk(way, count, length, movement.pace, movement.side or "right")
+
+
+def _march(score: Score, movement: Movement) -> None:
+    """Walk in place, the knees high: a lower step is lost in the estimate, which takes the foot as planted."""
+    step = 0.9 / movement.pace
+    count = movement.count or max(2, round((movement.seconds or 4.0) / step))
+    for k in range(count):
+        score.step(SIDES[k % 2], movement.pace, swing=0.7, double=0.2, clearance=0.28)
+    score.settle()
+
+
+def _turn(score: Score, movement: Movement) -> None:
+    """Turn on the spot."""
+    left = movement.direction != "right"
+    angle = movement.angle or (180.0 if movement.direction == "around" else 90.0)
+    score.turn(angle if left else -angle, movement.pace)
+
+
+def _stand(score: Score, movement: Movement) -> None:
+    score.now += movement.seconds or 1.0
+
+
+def _back_to_idle(score: Score, sides: tuple[str, ...], pace: float, fingers: bool = False) -> None:
+    end = score.now
+    for side in sides:
+        end = max(end, score.arm(side, IDLE, 0.9 / pace))
+        if fingers:
+            score.fingers[side].move(score.now, score.now + 0.5, score.fingers[side].start)
+    score.trunk.move(score.now, end, [0, 0, 0])
+    score.now = end
+
+
+def _wave(score: Score, movement: Movement) -> None:
+    sides = sides_of(movement.side)
+    half = 0.34 / movement.pace
+    swings = movement.count or max(1, round((movement.seconds or 3.0) / (2 * half)))
+    ready, out, in_ = (8.0, 68.0, -88.0, 92.0), (8.0, 68.0, -88.0, 68.0), (8.0, 68.0, -88.0, 112.0)
+    for side in sides:
+        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
+    score.now = max(score.arm(side, ready, 1.0 / movement.pace) for side in sides)
+    for k in range(2 * swings):
+        score.now = max(score.arm(side, out if k % 2 == 0 else in_, half) for side in sides)
+    _back_to_idle(score, sides, movement.pace, fingers=True)
+
+
+def _hold(score: Score, movement: Movement, poses: Mapping[str, tuple[float, ...]], trunk: tuple[float, float, float],
+          drop: float = 0.0, index: float | None = None, hold: float = 1.0) -> None:  # fmt: skip
+    """Move the arms (and trunk) to a pose, stay, and come back, as often as asked."""
+    for _ in range(movement.count or 1):
+        begin = score.now
+        arrive = max([score.arm(s, p, 1.0 / movement.pace) for s, p in poses.items()], default=begin + 1.0)
+        score.trunk.move(begin, arrive, trunk)
+        score.drop.move(begin, arrive, [drop])
+        for side in poses:
+            curl = [8.0, 8.0] if index is None else [75.0, index]
+            score.fingers[side].move(begin, begin + 0.6, curl)
+        score.now = arrive + (movement.seconds or hold)
+        score.drop.move(score.now, score.now + (arrive - begin), [0.0])
+        _back_to_idle(score, tuple(poses), movement.pace, fingers=True)
+
+
+def _raise(score: Score, movement: Movement) -> None:
+    pose = {"up": (163.0, 6.0, 0.0, 8.0), "forward": (90.0, 2.0, 0.0, 6.0), "side": (0.0, 88.0, 0.0, 6.0)}
+    target = pose[movement.direction or "up"]
+    _hold(score, movement, dict.fromkeys(sides_of(movement.side), target), (0.0, 0.0, 0.0))
+
+
+def _extend(score: Score, movement: Movement) -> None:
+    """Reach or point."""
+    way = movement.direction or "forward"
+    sides = sides_of(movement.side, way if way in SIDES else "right")
+    straight = 4.0 if movement.kind == "point" else 8.0
+    lean = 0.0 if movement.kind == "point" else 6.0
+    drop, trunk = 0.0, (lean / 2, lean, 0.0)
+    poses = {}
+    for side in sides:
+        outward = sign(side)
+        if way == "up":
+            poses[side] = (150.0 if movement.kind == "point" else 165.0, 5.0, 0.0, straight)
+            trunk = (0.0, -2.0, 0.0)
+        elif way == "down":
+            poses[side] = (38.0, 10.0, 0.0, straight)
+            if movement.kind == "reach":
+                poses[side], trunk, drop = (62.0, 6.0, 0.0, straight), (34.0, 18.0, 0.0), 0.14 * score.scale
+        elif way == side:
+            poses[side], trunk = (4.0, 86.0, 0.0, straight), (0.0, 0.0, 12.0 * outward)
+        elif way in SIDES:
+            poses[side], trunk = (80.0, -28.0, 10.0, straight + 6.0), (0.0, 4.0, -42.0 * outward)
+        else:
+            poses[side] = (84.0, 3.0, 0.0, straight)
+            trunk = (lean / 2, lean, -8.0 * outward if len(sides) == 1 else 0.0)
+    look = {"up": (0.0, -22.0), "down": (0.0, 22.0), "left": (38.0, 0.0), "right": (-38.0, 0.0)}.get(way, (0.0, 0.0))
+    begin = score.now
+    score.head.move(begin, begin + 0.9, look)
+    _hold(score, movement, poses, trunk, drop, index=2.0 if movement.kind == "point" else None, hold=1.2)
+    score.head.move(score.now - 0.8, score.now, [0.0, 0.0])
+
+
+def _squat(score: Score, movement: Movement) -> None:
+    _go_down(
+        score, movement, 1.15, (78.0, 4.0, 0.0, 12.0), drop=0.34 * score.scale, trunk=(24.0, 12.0), head=-14.0, hold=0.3
+    )
+
+
+def _go_down(
+    score: Score,
+    movement: Movement,
+    seconds: float,
+    arms: tuple[float, ...],
+    drop: float,
+    trunk: tuple[float, float],
+    head: float,
+    hold: float,
+) -> None:
+    """Bend the knees with the arms before one, and rise again."""
+    down = seconds / movement.pace
+    for _ in range(movement.count or 1):
+        begin, end = score.now, score.now + down
+        for side in SIDES:
+            score.arm(side, arms, down)
+        score.drop.move(begin, end, [drop])
+        score.trunk.move(begin, end, [*trunk, 0.0])
+        score.head.move(begin, end, [0.0, head])
+        begin = end + (movement.seconds or hold)
+        end = begin + down
+        for side in SIDES:
+            end = max(end, score.arm(side, IDLE, down, at=begin))
+        score.drop.move(begin, begin + down, [0.0])
+        score.trunk.move(begin, begin + down, [0.0, 0.0, 0.0])
+        score.head.move(begin, begin + down, [0.0, 0.0])
+        score.now = end + 0.1
+
+
+def _bow(score: Score, movement: Movement) -> None:
+    angle = movement.angle or 45.0
+    down = max(1.0, angle / 45.0) / movement.pace
+    for _ in range(movement.count or 1):
+        begin, end = score.now, score.now + down
+        score.trunk.move(begin, end, [0.62 * angle, 0.38 * angle, 0.0])
+        score.head.move(begin, end, [0.0, 8.0])
+        for side in SIDES:
+            score.arm(side, (14.0 + 0.3 * angle, 10.0, 4.0, 14.0), down)
+        begin = end + (movement.seconds or 0.6)
+        end = begin + down
+        score.trunk.move(begin, end, [0.0, 0.0, 0.0])
+        score.head.move(begin, end, [0.0, 0.0])
+        for side in SIDES:
+            score.arm(side, IDLE, down, at=begin)
+        score.now = end + 0.1
+
+
+def _kick(score: Score, movement: Movement) -> None:
+    """Weight onto the other foot first; then back, forward, back under the body, and down."""
+    side = movement.side if movement.side in SIDES else "right"
+    k = score.scale
+    score.arm(side, (30.0, 16.0, 4.0, 30.0), 0.8)
+    score.arm(other(side), (-12.0, 22.0, 4.0, 24.0), 0.8)
+    ways = (k * -0.16, k * 0.14, 26.0, 0.50), (k * 0.46, k * 0.32, -8.0, 0.52), (k * 0.05, k * 0.12, 6.0, 0.55)
+    score.swing_foot(side, ways * (movement.count or 1), movement.pace)
+    for s in SIDES:
+        score.arm(s, IDLE, 0.8, at=score.now - 0.3)
+    score.past.append(score.ahead(0.5))
+    score.settle(0.7)
+
+
+def _clap(score: Score, movement: Movement) -> None:
+    apart, together = (42.0, 4.0, 2.0, 72.0), (42.0, 0.0, 29.0, 72.0)
+    half = 0.26 / movement.pace
+    claps = movement.count or max(1, round((movement.seconds or 2.0) / (2 * half)))
+    for side in SIDES:
+        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
+    score.now = max(score.arm(side, apart, 0.8 / movement.pace) for side in SIDES)
+    for _ in range(claps):
+        for pose in (together, apart):
+            score.now = max(score.arm(side, pose, half) for side in SIDES)
+    _back_to_idle(score, SIDES, movement.pace, fingers=True)
+
+
+def _punch(score: Score, movement: Movement) -> None:
+    reach = (82.0, 2.0, 8.0, 8.0)
+    sides = sides_of(movement.side)
+    for side in sides:
+        score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
+    score.now = max(score.arm(side, GUARD, 0.8 / movement.pace) for side in sides)
+    for _ in range(movement.count or 1):
+        for side in sides:
+            twist = 18.0 if side == "right" else -18.0
+            begin = score.now
+            hit = score.arm(side, reach, 0.5 / movement.pace)
+            score.trunk.move(begin, hit, [2.0, 3.0, twist])
+            end = score.arm(side, GUARD, 0.6 / movement.pace, at=hit + 0.08)
+            score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
+            score.now = end + 0.08
+    _back_to_idle(score, sides, movement.pace, fingers=True)
+
+
+def _push(score: Score, movement: Movement) -> None:
+    sides = sides_of(movement.side, "both")
+    ready, reach = (16.0, 12.0, 6.0, 105.0), (78.0, 5.0, 4.0, 14.0)
+    for side in sides:
+        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
+    for _ in range(movement.count or 1):
+        score.now = max(score.arm(side, ready, 0.8 / movement.pace) for side in sides)
+        begin = score.now
+        end = max(score.arm(side, reach, 1.0 / movement.pace) for side in sides)
+        score.trunk.move(begin, end, [5.0, 6.0, 0.0])
+        score.now = end + (movement.seconds or 0.6)
+        score.trunk.move(score.now, score.now + 0.8, [0.0, 0.0, 0.0])
+    _back_to_idle(score, sides, movement.pace, fingers=True)
+
+
+def _pick_up(score: Score, movement: Movement) -> None:
+    sides = sides_of(movement.side, "both")
+    down = 1.5 / movement.pace
+    for _ in range(movement.count or 1):
+        begin, end = score.now, score.now + down
+        for side in sides:
+            score.arm(side, (58.0, 4.0, 4.0, 10.0), down)
+        score.drop.move(begin, end, [0.40 * score.scale])
+        score.trunk.move(begin, end, [40.0, 26.0, 0.0])
+        score.head.move(begin, end, [0.0, 4.0])
+        for side in sides:
+            score.fingers[side].move(end, end + 0.4, [45.0, 45.0])
+        begin = end + 0.5
+        end = begin + down
+        for side in sides:
+            score.arm(side, (22.0, 6.0, 8.0, 76.0), down, at=begin)
+        score.drop.move(begin, end, [0.0])
+        score.trunk.move(begin, end, [0.0, 0.0, 0.0])
+        score.head.move(begin, end, [0.0, 0.0])
+        score.now = end + 0.8
+        _back_to_idle(score, sides, movement.pace, fingers=True)
+
+
+def _look(score: Score, movement: Movement) -> None:
+    angle = movement.angle
+    yaw, pitch = {
+        "left": (angle or 50.0, 0.0),
+        "right": (-(angle or 50.0), 0.0),
+        "up": (0.0, -(angle or 30.0)),
+        "down": (0.0, angle or 32.0),
+        "forward": (0.0, 0.0),
+    }[movement.direction or "forward"]
+    move = 0.7 / movement.pace
+    for _ in range(movement.count or 1):
+        score.head.move(score.now, score.now + move, [yaw, pitch])
+        score.now += move + (movement.seconds or 0.8)
+        score.head.move(score.now, score.now + move, [0.0, 0.0])
+        score.now += move
+
+
+def _nod(score: Score, movement: Movement) -> None:
+    half = 0.35 / movement.pace
+    for _ in range(movement.count or max(1, round((movement.seconds or 1.5) / (2 * half)))):
+        for pitch in (22.0, 0.0):
+            score.head.move(score.now, score.now + half, [0.0, pitch])
+            score.now += half
+
+
+GESTURES: dict[str, Callable[[Score, Movement], None]] = {
+    "walk": _travel, "step": _travel, "turn": _turn, "stand": _stand, "wave": _wave, "raise": _raise,
+    "reach": _extend, "point": _extend, "squat": _squat, "bow": _bow, "kick": _kick, "clap": _clap,
+    "punch": _punch, "push": _push, "pick up": _pick_up, "look": _look, "nod": _nod,
+    "march": _march,
+}  # fmt: skip

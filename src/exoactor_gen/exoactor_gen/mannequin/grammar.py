@@ -1,0 +1,343 @@
+"""The words of the task language, and the phrases that a sentence is cut into.
+
+The text is cut by a table of patterns (`_grammar`), so that every word is in one phrase: what matches no pattern is a
+phrase that is not understood.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from exoactor_gen.mannequin.movement import KINDS, SHOWN, START
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_VERBS = {
+    "walk": "walk go come move stroll march advance",
+    "step": "step",
+    "turn": "turn rotate",
+    "wave": "wave",
+    "raise": "raise lift",
+    "reach": "reach stretch",
+    "point": "point",
+    "squat": "squat crouch",
+    "bow": "bow bend",
+    "sit": "sit",
+    "rise": "rise straighten",
+    "kick": "kick",
+    "clap": "clap applaud",
+    "punch": "punch jab hit",
+    "look": "look glance",
+    "nod": "nod",
+    "push": "push shove slide",
+    "pick up": "pick grab grasp",
+    "touch": "touch tap pat",
+    "hold": "hold",
+    "place": "put place set lay",
+    "carry": "carry bring",
+    "sweep": "sweep mop",
+    "stand": "stand wait stay pause stop",
+    "approach": "approach",
+    "avoid": "avoid",
+    "face": "face",
+    "take": "take",
+    "return": "return",
+}
+"""Words by the movement that they name; the last five name one together with what follows (see `_Reader`)."""
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    third = f"{word[:-1]}ies" if word.endswith("ry") else f"{word}es" if word.endswith(("h", "o", "s")) else f"{word}s"
+    return word, third, f"{word.removesuffix('e')}ing", f"{word}{word[-1]}ing"
+
+
+VERB_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in _forms(word)}
+VERB_KIND |= {
+    **dict.fromkeys(("stand up", "stands up", "standing up", "get up", "gets up", "straighten up"), "rise"),
+    **dict.fromkeys(("stand back up", "stand straight up", "stand right up", "rise up"), "rise"),
+    **dict.fromkeys(
+        ("stand still", "stands still", "standing still", "stay still", "hold still", "keep still"), "stand"
+    ),
+    **dict.fromkeys(("say hello", "say hi", "say goodbye", "say bye", "says hello", "wave hello"), "wave"),
+    **dict.fromkeys(("wave goodbye", "wave bye"), "wave"),
+    **dict.fromkeys(("take a seat", "have a seat"), "sit"),
+    **dict.fromkeys(("take a look", "have a look"), "look"),
+    **dict.fromkeys(("look around", "look all around"), "look around"),
+    **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
+    **dict.fromkeys(("turn back",), "turn back"),
+}
+NOUN_KIND = {
+    **{noun + plural: kind for noun, kind in (("step", "step"), ("turn", "turn"), ("squat", "squat"), ("bow", "bow"),
+       ("clap", "clap"), ("kick", "kick"), ("wave", "wave"), ("nod", "nod")) for plural in ("", "s")},
+    "punch": "punch", "punches": "punch", "circle": "turn", "rotation": "turn", "rotations": "turn",
+}  # fmt: skip
+"""What one does so many of: 'three squats', 'a half turn'."""
+DIRECTION = {
+    "forward": "forward forwards ahead front onward onwards",
+    "backward": "backward backwards back",
+    "left": "left leftward leftwards counterclockwise anticlockwise",
+    "right": "right rightward rightwards clockwise",
+    "up": "up upward upwards overhead high above",
+    "down": "down downward downwards",
+    "side": "side sides sideways",
+    "around": "around round",
+}
+DIRECTION = {word: name for name, words in DIRECTION.items() for word in words.split()}
+
+HAND_WORDS = _set("hand hands arm arms fist fists")
+FOOT_WORDS = _set("foot feet leg legs")
+HEAD_WORDS = _set("head gaze eyes")
+_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist")
+HAND_KINDS = _set("wave raise reach point clap punch push touch carry hold place sweep") | {"pick up"}
+SIDE_FIRST = _set("wave raise kick punch")
+"""Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
+
+_OBJECTS = SHOWN | _set("object thing something wall door shelf button handle bar target floor ground")
+SYNONYM = {
+    **dict.fromkeys(("desk",), "table"),
+    **dict.fromkeys(("crate", "carton", "obstacle", "package", "parcel", "cube"), "box"),
+    **dict.fromkeys(("seat", "stool"), "chair"),
+    **dict.fromkeys(("mug", "glass"), "cup"),
+    **dict.fromkeys(("bin", "bucket"), "basket"),
+    **dict.fromkeys(("punching bag", "sandbag"), "bag"),
+    "football": "ball",
+    "ground": "floor",
+}
+"""Other names of what can be shown."""
+ON, TOWARDS = "on onto upon", "to towards toward"
+OBJECT_AFTER: dict[str, str] = {
+    "walk": TOWARDS, "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
+    "sit": "on in onto", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
+    "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
+}  # fmt: skip
+"""By kind, the words after which stands what it is done to; '-': none."""
+AT_AFTER: dict[str, str] = {
+    "reach": ON, "point": ON, "push": "on", "pick up": "on off from", "touch": "on", "hold": "on",
+    "place": f"{ON} in into inside", "carry": TOWARDS,
+}  # fmt: skip
+"""Likewise for what that stands on, or is brought to."""
+_PREPOSITIONS = _set(f"{ON} in into inside from off at for against around round past over {TOWARDS}")
+_TAKE_AT = frozenset(kind for kind, details in KINDS.items() if "at" in details.takes)
+FUNCTION_WORDS = _PREPOSITIONS | _set("the a an your my his her its their that this with by of do does take make")
+"""Where other words are not understood either, these need not be named."""
+
+_ONES = _words(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
+_NUMBER: dict[str, float] = {word: float(i) for i, word in enumerate(_ONES)}
+_TENS = {w: 10.0 * i for i, w in enumerate(_words("twenty thirty forty fifty sixty seventy eighty ninety"), 2)}
+UNITS: dict[str, dict[str, float]] = {
+    "distance": {
+        **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
+        **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+        **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
+        **dict.fromkeys(("inch", "inches"), 0.0254),
+    },
+    "angle": {
+        **dict.fromkeys(("degree", "degrees", "deg", "°"), 1.0),
+        **dict.fromkeys(("radian", "radians", "rad"), 57.29577951308232),
+    },
+    "seconds": {
+        **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+        **dict.fromkeys(("minute", "minutes", "min"), 60.0),
+    },
+    "count": dict.fromkeys(("time", "times"), 1.0),
+    "steps": dict.fromkeys(("step", "steps"), 1.0),
+}
+TIMES = {"once": 1, "twice": 2, "thrice": 3}
+PACE = {
+    "slowly": 0.75, "slow": 0.75, "gently": 0.75, "carefully": 0.75, "quickly": 1.1, "fast": 1.1, "quick": 1.1,
+}  # fmt: skip
+SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
+    "walk": {"distance": 0.5},
+    "turn": {"angle": 30.0},
+    "bow": {"angle": 20.0},
+    "look": {"angle": 20.0},
+}
+"""What 'a bit' is."""
+POSES = _set("squat bow raise reach point sit look")
+"""What can be held."""
+
+
+def _either(words: Iterable[str]) -> str:
+    """Pattern of any of the words, longest first."""
+    return "(?:" + "|".join(re.escape(w) for w in sorted(words, key=len, reverse=True)) + ")"
+
+
+DETERMINER = r"(?:(?:the|your|my|his|her|its|their|an?|that|this) )?"
+_ONE_WORD = rf"(?:{_either(_TENS)}(?: {_either(_ONES[1:10])})?|{_either(_ONES)})"
+_DIGITS = r"(?<![\w.,:/+−-])(?:\d+(?:\.\d+|,\d{1,2})?|\.\d+)(?![.,:/−-]?\d)"
+"""With a decimal point or comma. '1,500' may be one and a half or many, so it is no number; nor is '-2'."""
+_FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(_ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
+_QUANTITY = (
+    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?"
+    rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?|(?:an? |one )?full)"
+)
+_WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
+_UNIT = _either(unit for name, units in UNITS.items() if name != "steps" for unit in units)
+
+
+@lru_cache(16)
+def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
+    """What words can mean, in the order in which it is tried at each place; what matches none is not understood.
+
+    ``objects`` are names of objects besides those that are always known.
+    """
+    named = _either({*_OBJECTS, *SYNONYM, *objects})
+    return {
+        name: re.compile(pattern)
+        for name, pattern in (
+            ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
+                          r"|after (?:that|this)\b) ?)+"),
+            ("polite", r"(?:please|kindly)\b"),
+            ("opening", rf"(?:(?:can|could|would|will) (?:you|{_WHO})|i(?:'d like| would like| want) (?:you|{_WHO}) to"
+                        rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to"
+                        rf"| by)?(?= [a-z])"
+                        rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
+            ("again", r"(?:again|once (?:more|again)|one more time)\b"),
+            (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
+                    r"(?:start|starting (?:point|position|place)|beginning|origin)"
+                    r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
+            ("in place", r"(?:in place|on the spot)\b"),
+            ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
+                       r"|one) (?:full |whole )?circle"
+                       r"|all(?: the way)?)(?= (?:around|round)\b)"),
+            ("everyone", r"(?:to|at) (?:everyone|everybody|someone|somebody|(?:the )?people|the audience)\b"),
+            ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
+                     rf"|gives?) )?(?:(?P<number>{_QUANTITY}) (?:full )?(?P<noun>{_either(NOUN_KIND)})"
+                     r"|an? (?P<way>left|right) turn)\b"),
+            ("verb", rf"{_either(VERB_KIND)}\b"),
+            ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
+                       rf"|(?<=[^a] )steps?)(?![\w/])|(?P<word>once|twice|thrice)\b"),
+            ("number", rf"{_FIGURE}(?!\w)"),
+            ("moment", r"(?:for )?a moment\b"),
+            ("pace", rf"{_either(PACE)}\b"),
+            ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
+            ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
+            ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
+                     rf"|the )?left|both(?: of)?"
+                     rf"(?: your| the)?)|(?P<side>left|right|one))? ?\b(?P<part>{_either(_PARTS)})\b"
+                     r"|with (?:the|your|his|her|its) (?P<only>left|right)\b"),
+            ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
+            ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
+                          rf"|sides?)(?: hand)?(?: side)?\b"
+                          rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
+                          rf"(?! to\b| towards?\b| it\b| {DETERMINER}{named}\b)"
+                          rf"|(?P<straight>straight)\b(?! to\b)"),
+            ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
+                      rf"|(?P<preposition>{_either(_PREPOSITIONS)}) )?"
+                      rf"(?:{DETERMINER}(?P<object>{named})|(?P<it>it))\b"),
+            ("there", r"there\b"),
+            ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
+        )
+        }  # fmt: skip
+
+
+_WORD = re.compile(
+    rf"(?:like|as|without) (?:(?:an?|the) )?\w+|[+−-]\d[\w.,]*(?: {_UNIT}\b)?|[+−-]?\w+(?:[.,:/'−-]\w+)*|\S"
+)
+"""What is named where nothing matches."""
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Some words of the instruction that mean one object; every word is in exactly one of them."""
+
+    sort: str
+    """Name in `_grammar`, or 'unknown'."""
+    text: str
+    said: dict[str, str] = field(default_factory=dict)
+    """What the pattern's groups matched."""
+
+
+@dataclass
+class Clause:
+    """What stands between two separators: a verb with its details, or details alone."""
+
+    separator: str
+    phrases: list[Phrase] = field(default_factory=list)
+
+    @property
+    def verbs(self) -> list[Phrase]:
+        """What names a movement."""
+        return [p for p in self.phrases if p.sort in ("verb", "deed")]
+
+
+def normalised(text: str) -> str:
+    """The instruction in lower case, with single spaces."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    text = " ".join(text.split()).strip("\"'“”„« »")
+    text = re.sub(r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " ", text)  # 'forty-five', '90-degree'
+    return re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text)
+
+
+def phrases_of(text: str, objects: frozenset[str] = frozenset()) -> Iterator[Phrase]:
+    """Cut the text into phrases: each character but spaces is in one."""
+    grammar = _grammar(objects)
+    at, opening = 0, True
+    while at < len(text):
+        for sort, pattern in grammar.items():
+            if (found := pattern.match(text, at)) and (opening or sort != "opening"):
+                said = {name: value for name, value in found.groupdict().items() if value}
+                yield Phrase(sort, found[0].strip(), said)
+                break
+        else:
+            found, sort = _WORD.match(text, at), "unknown"
+            assert found  # any character is a word
+            yield Phrase(sort, found[0])
+        opening = sort in ("separator", "polite") or (opening and sort == "opening")
+        at = found.end()
+        while text[at : at + 1] == " ":
+            at += 1
+
+
+def suggestion(word: str) -> str:
+    """What a misspelt word may have been."""
+    groups = (
+        VERB_KIND,
+        _OBJECTS,
+        SYNONYM,
+        DIRECTION,
+        *UNITS.values(),
+        _NUMBER,
+        _TENS,
+        HAND_WORDS,
+        FOOT_WORDS,
+        PACE,
+        TIMES,
+    )
+    alike = [w for group in groups for w in group if w[0] == word[0] and abs(len(w) - len(word)) < 2 and w != word]
+    return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, alike, 1, 0.75))
+
+
+def quantity(text: str) -> float:
+    """Value of what `_QUANTITY` matches."""
+    text = text.replace(",", ".")
+    if re.fullmatch(r"\d*\.?\d+", text):
+        return float(text)
+    words = [w for w in text.split() if w != "of"]
+    whole, _, part = text.partition(" and a ")
+    if part in ("half", "quarter"):
+        return quantity(whole) + quantity(part)
+    if "half" in words or "quarter" in words:
+        return 0.5 if "half" in words else 0.25
+    if "couple" in words:
+        return 2.0
+    if "hundred" in words:
+        k = words.index("hundred")
+        return 100.0 * quantity(" ".join(words[:k])) + sum(quantity(w) for w in words[k + 1 :] if w != "and")
+    return sum({**_NUMBER, **_TENS, "a": 1.0, "an": 1.0}.get(word, 0.0) for word in words) or 1.0  # 'full'

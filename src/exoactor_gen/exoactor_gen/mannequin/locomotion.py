@@ -1,0 +1,212 @@
+"""Where the person stands to objects, and ways on the floor: straight, past what stands in the way, and in arcs."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse.csgraph import dijkstra
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.objects import TALL, RoomObject
+from exoactor_gen.mannequin.score import Score, other
+
+_GAP = {
+    "table": 0.32,
+    "basket": 0.32,
+    "bottle": 0.34,
+    "cup": 0.34,
+    "ball": 0.28,
+    "chair": 0.36,
+    "broom": 0.30,
+    "bag": 0.66,
+}
+"""From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
+
+
+def gap_to(score: Score, kind: str) -> float:
+    """From the middle of the person who uses it to the edge of an object, m; a whole arm is as long as one is tall."""
+    return _GAP.get(kind, 0.31) * (score.size if kind == "bag" else score.scale)
+
+
+def bearing_of(score: Score, point: np.ndarray) -> tuple[float, float]:
+    """Distance in m, and degrees to the left, of a point of the floor."""
+    dx, dy = point[:2] - score.pose[:2]
+    angle = math.atan2(dy, dx) - score.pose[2]
+    return math.hypot(dx, dy), math.degrees((angle + math.pi) % (2.0 * math.pi) - math.pi)
+
+
+def turn_to(score: Score, obj: RoomObject, pace: float, beyond: float) -> tuple[float, float]:
+    """Turn to an object if it is more than some degrees aside; distance and bearing then."""
+    distance, bearing = bearing_of(score, obj.pose)
+    if abs(bearing) > beyond:
+        score.turn(bearing, pace)
+        distance, bearing = bearing_of(score, obj.pose)
+    return distance, bearing
+
+
+def approach(score: Score, obj: RoomObject, pace: float) -> None:
+    """Turn to an object and go where it can be reached."""
+    distance, bearing = bearing_of(score, obj.pose)
+    if not score.imagines:
+        under = [t for t in score.objects.values() if t is not obj and t.distance(obj.pose) == 0.0]
+        support = under[0] if under and obj.pose[2] > 0.1 else obj
+        point, yaw = _stand_before(score, obj, support)
+        if np.linalg.norm(point - score.pose[:2]) > 0.06:
+            walk_route(score, point, pace, support)
+        turn = math.degrees((yaw - score.pose[2] + math.pi) % (2.0 * math.pi) - math.pi)
+        if abs(turn) > 3.0:
+            score.turn(turn, pace)
+        return
+    if obj.pose[2] > 0.1:  # it stands on another one
+        under = [t for t in score.objects.values() if t is not obj and t.distance(obj.pose) == 0.0]
+        if under:
+            if distance > 0.75 or abs(bearing) > 30.0:
+                approach(score, under[0], pace)
+            return
+    for _ in range(3):  # past what stands in the way one may come out beside it
+        distance, bearing = bearing_of(score, obj.pose)
+        if abs(bearing) > 3.0:
+            score.turn(bearing, pace)
+        away = distance - obj.extent(score.pose[2]) - gap_to(score, obj.kind)
+        if away > 0.03:
+            walk_along(score, "forward", away, pace, obj)
+        elif away < -0.06:
+            score.walk_distance("backward", -away, pace)
+        elif abs(bearing) <= 3.0:
+            return
+    distance, bearing = bearing_of(score, obj.pose)
+    if abs(bearing) > 8.0 or abs(distance - obj.extent(score.pose[2]) - gap_to(score, obj.kind)) > 0.1:
+        raise BadInput(f"The person does not get to the {obj.name}: other objects stand in the way.")
+
+
+_LEFT_OF = {"forward": "left", "left": "backward", "backward": "right", "right": "forward"}
+_AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
+
+
+def walk_along(score: Score, way: str, distance: float, pace: float, goal: RoomObject | None = None) -> None:
+    """Walk straight on; past what stands in the way, one step aside."""
+    aside = detour_width(score, way, distance, goal)
+    if not aside:
+        score.walk_distance(way, distance, pace)
+        return
+    out = _LEFT_OF[way]
+    back = _LEFT_OF[_LEFT_OF[out]]
+    if aside < 0.0:
+        out, back = back, out
+    score.walk_distance(out, abs(aside), pace)
+    score.walk_distance(way, distance, pace)
+    if is_clear(score, [score.ahead(*np.multiply(_AHEAD[back], s)) for s in np.linspace(0.0, abs(aside), 6)], goal):
+        score.walk_distance(back, abs(aside), pace)
+
+
+def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None) -> bool:
+    """Whether nothing but the goal stands where the person would walk, points (N, 2)."""
+    others = [t for n, t in score.objects.items() if t is not goal and n not in score.held.values()]
+    if goal is not None and goal.kind == "table":
+        others = [t for t in others if t.pose[2] < 0.1]
+    room = [(t, 0.34 if t.size[2] > TALL else 0.24) for t in others]  # hands hang beside what is tall
+    path = np.asarray(points)
+    return all(np.all(t.distance(path) > min(away, t.distance(score.pose) - 1e-6)) for t, away in room)
+
+
+def route(score: Score, target: np.ndarray, goal: RoomObject | None = None) -> list[np.ndarray]:
+    """Corners (2,) of the shortest way to a point of the floor past all objects but the goal; empty: there is none."""
+
+    def clear(a: np.ndarray, b: np.ndarray) -> bool:
+        count = max(2, math.ceil(np.linalg.norm(b - a) / 0.05) + 1)
+        return is_clear(score, a + np.linspace(0.0, 1.0, count)[:, None] * (b - a), goal)
+
+    start = score.pose[:2].copy()
+    if clear(start, target):
+        return [target]
+    nodes = [start, target]
+    for obj in score.objects.values():
+        if obj is not goal and obj.item.id not in score.held.values():
+            c, s = math.cos(obj.pose[3]), math.sin(obj.pose[3])
+            half = obj.size[:2] / 2.0 + 0.36
+            corners = [obj.pose[:2] + np.array([[c, -s], [s, c]]) @ (half * sign) for sign in product((-1, 1), (-1, 1))]
+            nodes += [corner for corner in corners if is_clear(score, corner[None], goal)]
+    length = np.zeros((len(nodes), len(nodes)))
+    for (i, a), (j, b) in combinations(enumerate(nodes), 2):
+        if clear(a, b):
+            length[i, j] = np.linalg.norm(b - a)
+    total, before = dijkstra(length, directed=False, indices=0, return_predecessors=True)  # type: ignore[call-overload]
+    if not np.isfinite(total[1]):
+        return []
+    way, k = [], 1
+    while k > 0:
+        way.append(nodes[k])
+        k = before[k]
+    return way[::-1]
+
+
+def walk_route(score: Score, target: np.ndarray, pace: float, goal: RoomObject) -> None:
+    """Walk to a point of the floor on the shortest way past all objects but the goal, turning at its corners."""
+    way = route(score, target, goal)
+    if not way:
+        raise BadInput(f"The person does not get to the {goal.name}: other objects stand in the way.")
+    for corner in way:
+        distance, bearing = bearing_of(score, corner)
+        if distance > 0.02:
+            if abs(bearing) > 3.0:
+                score.turn(bearing, pace)
+            score.walk_distance("forward", distance, pace)
+
+
+def _stand_before(score: Score, obj: RoomObject, support: RoomObject) -> tuple[np.ndarray, float]:
+    """Where, x and y, and facing which way, rad, an object on a support is best used: near to it and to the person."""
+    best: tuple[float, np.ndarray, float] | None = None
+    ahead = math.atan2(*(obj.pose[:2] - score.pose[:2])[::-1])
+    first, count = (ahead, 8) if support.round else (support.pose[3], 4)
+    for yaw in first + 2.0 * math.pi * np.arange(count) / count:
+        way = np.array([math.cos(yaw), math.sin(yaw)])
+        reach = float((obj.pose[:2] - support.pose[:2]) @ way) + support.extent(yaw)
+        point = obj.pose[:2] - (reach + gap_to(score, support.kind)) * way
+        corners = route(score, point, support)
+        if corners:
+            steps = np.diff([score.pose[:2], *corners], axis=0)
+            cost = float(np.linalg.norm(steps, axis=1).sum()) + 10.0 * max(0.0, reach - obj.extent(yaw) - 0.15)
+            if best is None or cost < best[0] - 1e-9:
+                best = cost, point, float(yaw)
+    if best is None:
+        raise BadInput(f"The person does not get to the {obj.name}: other objects stand in the way.")
+    return best[1], best[2]
+
+
+def detour_width(score: Score, way: str, distance: float, goal: RoomObject | None = None) -> float:
+    """How far to the left of its way the person has to walk to get past what is on it; 0: it is free, or none is."""
+    ahead, left = np.array(_AHEAD[way]), np.array(_AHEAD[_LEFT_OF[way]])
+
+    def free(aside: float) -> bool:
+        out = [score.ahead(*(s * aside * left)) for s in np.linspace(0.0, 1.0, 6)]
+        on = [score.ahead(*(x * ahead + aside * left)) for x in np.arange(0.0, distance + 0.01, 0.05)]
+        return is_clear(score, out + on, goal)
+
+    return next((aside for aside in (0.0, 0.3, -0.3, 0.5, -0.5, 0.75, -0.75, 1.0, -1.0) if free(aside)), 0.0)
+
+
+def step_away(score: Score, distance: float) -> None:
+    """Step back, or aside where something stands behind."""
+    for way, (x, y) in {"backward": (-1, 0), "left": (0, 1), "right": (0, -1)}.items():
+        path = [score.ahead(x * s, y * s) for s in np.linspace(0.1, distance, 8)]
+        if all(t.distance(p) > 0.24 for n, t in score.objects.items() if n not in score.held.values() for p in path):
+            score.walk_distance(way, distance)
+            return
+
+
+def walk_arc(score: Score, middle: np.ndarray, radius: float, s: float, pace: float) -> None:
+    """Walk once around a point that is on the right (s = 1) or on the left (-1)."""
+    begin = math.atan2(*(score.pose[:2] - middle)[::-1])
+    count = math.ceil(2.0 * math.pi * radius / (0.34 * score.scale))
+    foot = "left" if s < 0.0 else "right"  # the outer one
+    for k in range(1, count + 1):
+        angle = begin - s * 2.0 * math.pi * k / count
+        score.pose[:2] = middle + radius * np.array([math.cos(angle), math.sin(angle)])
+        score.pose[2] -= s * 2.0 * math.pi / count
+        score.step(foot, pace, roll=0.25)
+        foot = other(foot)
+    score.step(foot, pace, roll=0.12)
+    score.settle()

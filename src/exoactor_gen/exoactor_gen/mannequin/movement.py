@@ -1,0 +1,218 @@
+"""What the mannequin can do: movements with their details, and which details each kind takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from exoactor_core.errors import BadInput
+from exoactor_core.everyday import EVERYDAY
+from exoactor_gen.plan import Direction, Side
+
+
+@dataclass(frozen=True)
+class Movement:
+    """An action as the mannequin does it. Where a field is None, the choreography has a default for it."""
+
+    kind: str
+    side: Side | None = None
+    """'left', 'right' or 'both': which hand, arm or foot."""
+    direction: Direction | None = None
+    """'forward', 'backward', 'left', 'right', 'up', 'down', 'side' or 'around'."""
+    distance: float | None = None
+    """Metres."""
+    angle: float | None = None
+    """Degrees."""
+    count: int | None = None
+    seconds: float | None = None
+    """How long a pose is held, or a repeated motion goes on."""
+    pace: float = 1.0
+    """Factor on the speed: 0.75 slowly, 1.1 quickly."""
+    object: str | None = None
+    """What it is done to, such as 'ball'. Those in `SHOWN` stand in the room, others are mimed."""
+    at: str | None = None
+    """What the object is put on or into, taken from, or carried to; 'floor' too."""
+
+    @property
+    def name(self) -> str:
+        """Of the object, where the movement must have one."""
+        assert self.object
+        return self.object
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Which directions and details a movement takes."""
+
+    directions: frozenset[str] = frozenset()
+    takes: frozenset[str] = frozenset()
+
+
+def _kind(directions: str, takes: str) -> Kind:
+    return Kind(frozenset(directions.split()), frozenset(takes.split()))
+
+
+KINDS: dict[str, Kind] = {
+    "walk": _kind("forward backward left right around", "distance angle count side object"),
+    "step": _kind("forward backward left right", "distance count side"),
+    "turn": _kind("left right around", "angle object"),
+    "wave": _kind("", "side count seconds"),
+    "raise": _kind("up forward side", "side count seconds"),
+    "reach": _kind("forward up down left right", "side count seconds object at"),
+    "point": _kind("forward up down left right", "side count seconds object at"),
+    "squat": _kind("down", "count seconds"),
+    "bow": _kind("forward down", "count seconds angle"),
+    "sit": _kind("down", "count seconds object"),
+    "rise": _kind("up", ""),
+    "kick": _kind("forward", "side count object"),
+    "clap": _kind("", "count seconds"),
+    "punch": _kind("forward", "side count object"),
+    "look": _kind("left right up down forward", "angle seconds count object"),
+    "nod": _kind("", "count seconds"),
+    "march": _kind("", "count seconds"),
+    "push": _kind("forward", "side count seconds distance object at"),
+    "pick up": _kind("up", "side count object at"),
+    "touch": _kind("", "side count seconds object at"),
+    "hold": _kind("up", "side seconds object at"),
+    "place": _kind("down", "side object at"),
+    "carry": _kind("forward", "side distance object at"),
+    "sweep": _kind("", "count seconds"),
+    "stand": _kind("", "seconds"),
+}
+"""What the mannequin can do, and the details that each takes."""
+
+KNOWN = (
+    "walk, step, march in place, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, "
+    "punch, look, nod, push, touch, pick up, hold, carry, place, sweep, stand or wait; objects to walk to or around, "
+    "to use, to point at and to sit on are a table, chair, bottle, cup, basket, box, ball and punching bag"
+)
+
+FOOT_KINDS = frozenset(("kick", "walk", "step", "march"))
+"""What is done with one foot, or begins with it."""
+START = "start"
+"""Where the person began, as something to walk to."""
+SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag"))
+"""What the mannequin can imagine in the room."""
+_SEATS = ("chair", "stool")
+
+
+def category_of(name: str) -> str:
+    """The everyday category in a name or id, such as cup in red_cup; the name itself where there is none."""
+    return next((word for word in re.split(r"[ _]", name) if word in EVERYDAY), name)
+
+
+def uses_objects(movements: Sequence[Movement]) -> bool:
+    """Whether any is done to an object that stands in the room."""
+    named = {name for m in movements for name in (m.object, m.at, "chair" if m.kind == "sit" else None) if name}
+    return any(category_of(name) in SHOWN for name in named)
+
+
+def settled(movements: Sequence[Movement]) -> tuple[Movement, ...]:
+    """Check that each movement takes its details, and join 'sit down', waiting and 'stand up' into one."""
+    out: list[Movement] = []
+    down = False
+    for number, movement in enumerate(movements, 1):
+        check(movement)
+        if down and movement.kind == "stand":
+            out[-1] = replace(out[-1], seconds=(out[-1].seconds or 0.0) + (movement.seconds or 1.0))
+            continue
+        if movement.kind == "pick up" and out and out[-1].kind in ("reach", "bow", "squat"):
+            bent = out[-1]  # 'reach down and pick up the bottle'
+            if bent == Movement(bent.kind, bent.side, "down", pace=bent.pace):
+                movement = replace(movement, side=movement.side or out.pop().side)
+        if movement.kind != "rise":
+            out.append(movement)
+        elif not down and out and out[-1].kind not in ("sit", "stand") and any(a.kind == "sit" for a in out):
+            raise BadInput(
+                f"The mannequin stands up from the chair before '{out[-1].kind}': sitting, it only waits; leave 'stand "
+                "up' out, or say it before."
+            )
+        elif not down:
+            out.append(Movement("stand"))
+        # the person stands up by itself before it does anything else
+        rises = next((a.kind for a in movements[number:] if a.kind != "stand"), "") == "rise"
+        low = movement.kind in ("squat", "bow") and (movement.count or 1) == 1
+        down = movement.kind == "sit" or (low and (rises or movement.direction == "down"))
+    return tuple(out)
+
+
+def check(movement: Movement) -> None:
+    """Check that a movement takes its details.
+
+    Raises
+    ------
+    BadInput
+        It does not.
+    """
+    kind = KINDS[movement.kind]
+    if movement.kind in ("walk", "step") and movement.direction == "side":
+        raise BadInput(f"'{movement.kind} sideways' needs a direction: say left or right.")
+    if movement.direction and movement.direction not in kind.directions:
+        can = f"it can be {', '.join(sorted(kind.directions))}" if kind.directions else "it takes no direction"
+        raise BadInput(f"The mannequin cannot {movement.kind} '{movement.direction}': {can}.")
+    for name in ("side", "distance", "angle", "count", "seconds", "object", "at"):
+        value = getattr(movement, name)
+        if value is not None and name not in kind.takes:
+            takes = ", ".join(sorted(kind.takes)) or "no details"
+            shown = f"'{value}'" if isinstance(value, str) else f"{value:g}"
+            what = "object to do it at" if name == "at" else name
+            raise BadInput(f"'{movement.kind}' takes no {what} ({shown}): it takes {takes}.")
+    if movement.kind == "turn" and movement.direction is None and movement.angle is None and movement.object is None:
+        raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
+    if movement.kind in ("touch", "place", "carry", "hold") and movement.object is None:
+        raise BadInput(f"'{movement.kind}' needs an object: say for example '{movement.kind} the box'.")
+    if movement.kind == "walk" and movement.angle and (movement.direction != "around" or movement.angle != 360.0):
+        raise BadInput(
+            f"'walk' takes no angle ({movement.angle:g}): turn first, or say 'walk in a circle around the box'."
+        )
+    if movement.kind == "walk" and movement.direction == "around" and movement.object is None and not movement.angle:
+        raise BadInput("'walk around' needs an object: say for example 'walk around the box'.")
+    if movement.kind == "walk" and (movement.object or movement.direction == "around"):
+        _refuse_detail(movement, "'walk' to something, around it or in a circle", "count")
+        if movement.direction == "around" or movement.object == START:
+            _refuse_detail(movement, f"'walk' {'around' if movement.object != START else 'to the start'}", "distance")
+        if movement.direction != "around":
+            _refuse_detail(movement, "'walk' to something", "side")
+    if movement.kind == "look" and movement.object:
+        _refuse_detail(movement, "'look' at something", "angle")
+    if movement.kind in ("wave", "clap", "nod", "sweep", "march") and movement.count and movement.seconds:
+        raise BadInput(
+            f"'{movement.kind}' was given {movement.count} times and {movement.seconds:g} seconds: say one of them."
+        )
+    if movement.kind in ("stand", "hold") and movement.pace != 1.0:
+        raise BadInput(f"'{movement.kind}' takes no pace ({'slowly' if movement.pace < 1.0 else 'quickly'}).")
+    if movement.kind == "sit" and movement.object and category_of(movement.object) not in _SEATS:
+        raise BadInput(f"The mannequin sits on a chair only, not on the {movement.object}.")
+    if movement.object == START and movement.kind != "walk":
+        raise BadInput(f"'{movement.kind}' takes no place to do it at ('{START}').")
+    most = _largest_angle(movement)
+    if movement.angle and movement.angle > most:
+        raise BadInput(
+            f"The mannequin cannot {movement.kind} by {movement.angle:g} degrees: up to {most:g} can be done."
+        )
+    if movement.kind in FOOT_KINDS and movement.side == "both":
+        raise BadInput(f"The mannequin cannot {movement.kind} with both feet at once: say left or right.")
+    if (
+        movement.kind in ("walk", "step")
+        and movement.distance
+        and movement.count
+        and not (0.1 <= movement.distance / movement.count <= 0.6)
+    ):
+        raise BadInput(f"{movement.distance:g} m in {movement.count} steps is not a step length that a person walks.")
+
+
+def _refuse_detail(movement: Movement, what: str, name: str) -> None:
+    value = getattr(movement, name)
+    if value is not None:
+        raise BadInput(f"{what} takes no {name} ({value if isinstance(value, str) else format(value, 'g')}).")
+
+
+def _largest_angle(movement: Movement) -> float:
+    """Largest angle of a movement, degrees."""
+    if movement.kind == "bow":
+        return 80.0
+    if movement.kind == "look":
+        return {"up": 40.0, "down": 45.0}.get(movement.direction or "", 75.0)
+    return math.inf

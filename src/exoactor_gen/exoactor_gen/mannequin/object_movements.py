@@ -1,0 +1,269 @@
+"""Movements done to objects: the table of all, and those of the whole body, which looks, strikes, sits or sweeps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.handling import (
+    carry,
+    free_hands,
+    hold,
+    let_go,
+    pick_up,
+    place,
+    push,
+    straighten,
+    touch,
+)
+from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, turn_to, walk_along, walk_route
+from exoactor_gen.mannequin.movement import START, Movement
+from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
+from exoactor_gen.mannequin.placement import FAR, is_free, is_known, object_named, objects_on, shown
+from exoactor_gen.mannequin.score import GUARD, IDLE, SIDES, Score, Seat, sides_of, sign
+from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circle, walk_past, walk_to, walk_to_start
+
+SEATED = 0.26
+"""From the middle of the standing person back to the middle of the chair, m."""
+FIST = 0.05
+"""From the middle of the hand to the knuckles of a fist, m."""
+AIMED = 60.0
+"""So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
+TOE = 0.13
+"""From the middle of the sole to the tip of the shoe, m."""
+_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "touch", "sweep"}
+_SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": ""}
+"""Actions that are not mimed."""
+
+
+def handle(score: Score, movement: Movement) -> bool:
+    """Do a movement if it is done to an object that can be shown; False: it is not."""
+    begin = score.now
+    if movement.kind in _NEEDS_HANDS:
+        free_hands(score, SIDES if movement.kind in ("sweep", "clap") else sides_of(movement.side, "both"))
+    if movement.kind == "walk" and movement.object == START:
+        walk_to_start(score, movement)
+    elif movement.kind == "walk" and movement.direction == "around" and not movement.object:
+        walk_circle(score, movement)
+    elif movement.kind in ("sweep", "place", "sit") or (is_known(score, movement.object) and movement.kind in _HANDLED):
+        _HANDLED[movement.kind](score, movement)
+    elif movement.object and movement.kind in _SEEN:
+        what = f"{movement.kind}{_SEEN[movement.kind]}"
+        raise BadInput(f"There is no {movement.object} to {what}: the mannequin's room can have {shown()}.")
+    elif movement.kind in ("walk", "step"):
+        return walk_past(score, movement)
+    else:
+        return False
+    score.now = max(score.now, begin + 0.3)  # where one is there already
+    return True
+
+
+def _seen(score: Score, movement: Movement) -> tuple[RoomObject, float, float]:
+    """What is pointed or looked at, where it can be: its distance and bearing too."""
+    if movement.direction == "up":
+        raise BadInput(f"The {movement.object} does not stand that high: leave 'up' out.")
+    aside = {"left": 45.0, "right": -45.0}.get(movement.direction or "", 0.0)
+    obj = object_named(score, movement.name, FAR, movement.at, aside)
+    return obj, *turn_to(score, obj, movement.pace, AIMED)
+
+
+def _gaze(score: Score, obj: RoomObject, begin: float, end: float) -> None:
+    distance, bearing = bearing_of(score, obj.pose)
+    middle = obj.pose[2] + obj.size[2] / 2.0
+    down = math.degrees(math.atan2(1.5 - middle, distance))
+    score.head.move(begin, end, [np.clip(bearing, -AIMED, AIMED), min(down, 38.0)])
+
+
+def _look(score: Score, movement: Movement) -> None:
+    obj, *_ = _seen(score, movement)
+    for _ in range(movement.count or 1):
+        begin, score.now = score.now, score.now + 0.8 / movement.pace
+        _gaze(score, obj, begin, score.now)
+        score.now += movement.seconds or 1.0
+        score.head.move(score.now, score.now + 0.8 / movement.pace, [0.0, 0.0])
+        score.now += 0.8 / movement.pace
+
+
+def _point(score: Score, movement: Movement) -> None:
+    """The straight arm aims at the object's middle, and the eyes follow."""
+    obj, _, bearing = _seen(score, movement)
+    sides = sides_of(movement.side, "left" if bearing > 15.0 else "right")
+    point = obj.pose[:3] + np.array([0.0, 0.0, 0.6 * obj.size[2]])
+    for _ in range(movement.count or 1):
+        begin, score.now = score.now, score.now + 1.1 / movement.pace
+        _gaze(score, obj, begin, score.now)
+        score.trunk.move(begin, score.now, [0.0, 2.0, 0.35 * bearing])
+        for side in sides:
+            score.reach(side, "aim", point, begin, score.now)
+            score.fingers[side].move(begin, begin + 0.6, [75.0, 2.0])
+        score.now += movement.seconds or 1.2
+        let_go(score, sides, movement.pace, 1.1 / movement.pace, 0.0)
+
+
+def _punch(score: Score, movement: Movement) -> None:
+    """From the guard to the surface of the bag and back."""
+    if movement.object != "bag":
+        raise BadInput(f"The mannequin does not punch the {movement.object}: it punches a punching bag.")
+    bag = object_named(score, "bag", gap_to(score, "bag"))
+    approach(score, bag, movement.pace)
+    sides = sides_of(movement.side)
+    for side in sides:
+        score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
+    score.now = max(score.arm(side, GUARD, 0.8 / movement.pace) for side in sides)
+    edge = np.linalg.norm(bag.pose[:2] - score.pose[:2]) - bag.size[0] / 2.0
+    for _ in range(movement.count or 1):
+        for side in sides:
+            hit, leave, end = score.now + np.array([0.5, 0.75, 1.35]) / movement.pace
+            fist = [*score.ahead(edge - FIST, 0.05 * sign(side)), 1.30 * score.size]
+            score.reach(side, "world", fist, score.now, hit)
+            score.contact(f"{side}_hand", bag, "strike", hit, leave, fist)
+            score.reach(side, "free", np.zeros(3), leave, end)
+            score.trunk.move(score.now, hit, [3.0, 6.0, -20.0 * sign(side)])
+            score.trunk.move(leave, end, [0.0, 0.0, 0.0])
+            score.now = end + 0.08
+    score.now = max(score.arm(side, IDLE, 0.9 / movement.pace) for side in sides)
+    for side in sides:
+        score.fingers[side].move(score.now - 0.5, score.now, score.fingers[side].start)
+
+
+def _chair(score: Score, name: str | None, seat: float) -> RoomObject:
+    """The chair to sit on; where it is imagined, it stands right behind the person if it can."""
+    seats = [id_ for id_, obj in score.objects.items() if obj.kind in ("chair", "stool")]
+    if name is None and not score.imagines and len(seats) != 1:
+        raise BadInput(f"The scene has {'no chair' if not seats else 'several chairs'}: say what to sit on.")
+    name = name or (seats[0] if seats else "chair")
+    if name not in score.objects and score.imagines:
+        behind = RoomObject.imagined(name, np.array([*score.ahead(-seat), 0.0, score.pose[2]]))
+        if is_free(score, behind):
+            score.objects[name] = behind
+    return object_named(score, name, 0.8)
+
+
+def _sit(score: Score, movement: Movement) -> None:
+    """Sit down on a chair and rise again; one that was pushed away shows its back, and is walked around."""
+    seat = SEATED * score.scale
+    chair = _chair(score, movement.object, seat)
+    if objects_on(score, chair):
+        raise BadInput(f"The person cannot sit down: the {objects_on(score, chair)[0].name} is on the {chair.name}.")
+    yaw = score.pose[2] + math.radians(bearing_of(score, chair.pose)[1])
+    turn = math.degrees((chair.pose[3] - score.pose[2] + math.pi) % (2.0 * math.pi) - math.pi)
+    ahead, aside = Rotation.from_euler("z", -chair.pose[3]).apply([*(score.pose - chair.pose[:3])[:2], 0.0])[:2]
+    if chair.pose[3] == score.pose[2] and np.allclose(score.ahead(-seat), chair.pose[:2], atol=0.03):
+        pass  # it stands right behind
+    elif not score.imagines and abs(turn) < 10.0 and 0.0 < ahead < 0.6 and abs(aside) < 0.06:
+        score.walk_distance("backward", ahead - seat, movement.pace)  # the person stands before it already
+    elif not score.imagines:
+        front = chair.pose[:2] + (seat + 0.18) * np.array([math.cos(chair.pose[3]), math.sin(chair.pose[3])])
+        walk_route(score, front, movement.pace, chair)
+        score.turn(bearing_of(score, chair.pose)[1] - 180.0, movement.pace)
+        score.walk_distance("backward", bearing_of(score, chair.pose)[0] - seat, movement.pace)
+    elif chair.events and math.cos(yaw - chair.pose[3]) > 0.0:
+        walk_around(score, Movement("walk", direction="around", object=chair.item.id, pace=movement.pace))
+        score.walk_distance("backward", bearing_of(score, chair.pose)[0] - seat, movement.pace)
+    else:
+        approach(score, chair, movement.pace)
+        distance, _ = bearing_of(score, chair.pose)
+        walk_along(score, "forward", distance - seat - 0.18, movement.pace, chair)  # the knees turn before the seat
+        score.turn(180.0, movement.pace)
+        score.walk_distance("backward", 0.18, movement.pace)
+        if not chair.events:
+            chair.start[3] = score.pose[2]
+    down = 1.7 / movement.pace
+    for _ in range(movement.count or 1):
+        begin, end = score.now, score.now + down
+        rise = end + (movement.seconds or 1.0)
+        score.drop.move(begin, end, [0.39])
+        score.trunk.move(begin, end, [30.0, 14.0, 0.0])
+        score.head.move(begin, end, [0.0, -18.0])
+        free = [s for s in SIDES if s not in score.held]
+        for side in free:
+            score.arm(side, (58.0, 4.0, 0.0, 30.0), down)
+            score.arm(side, IDLE, down, at=rise)
+        straighten(score, rise, rise + down)
+        score.contact("seat", chair, "sit", end, rise)
+        score.seats.append(Seat((begin, end, rise, rise + down), chair.size[2]))
+        score.now = rise + down + 0.1
+
+
+def _sweep(score: Score, movement: Movement) -> None:
+    """Take the broom in both hands, draw it over the floor from side to side, and stand it up again."""
+    broom = object_named(score, "broom", gap_to(score, "broom"))
+    approach(score, broom, movement.pace)
+    begin, end = score.now, score.now + 1.2 / movement.pace
+    upper, lower = ("right", "left") if movement.side != "left" else ("left", "right")
+    foot, up = broom.pose[:3], np.array([0.0, 0.0, 1.0])
+    high, low = 1.25, 1.00
+    for side, z in ((upper, high), (lower, low)):
+        score.reach(side, "world", foot + z * up, begin, end)
+        score.fingers[side].move(begin, begin + 0.4, [8.0, 8.0])
+        score.fingers[side].move(end, end + 0.3, [60.0, 60.0])
+    score.trunk.move(begin, end, [3.0, 6.0, 0.0])
+    score.head.move(begin, end, [0.0, 16.0])
+    score.now = end + 0.35
+    hold = score.now
+    strokes = movement.count or max(2, round((movement.seconds or 5.0) / 1.7))
+    half = 0.85 / movement.pace
+    ways = [1.0, -1.0] * strokes
+    for k, way in enumerate([*ways, 0.0]):
+        seconds = half if 0 < k < len(ways) else 1.0 / movement.pace
+        last = k == len(ways)
+        bristles = foot if last else np.array([*score.ahead(0.72, 0.30 * way), 0.0])
+        s = sign(upper)
+        top = foot + up if last else np.array([*score.ahead(0.20, 0.10 * s + 0.05 * way), 1.35])
+        axis = (top - bristles) / np.linalg.norm(top - bristles)
+        for side, z in ((upper, high), (lower, low)):
+            score.reach(side, "world", bristles + z * axis, score.now, score.now + seconds)
+        score.trunk.move(score.now, score.now + seconds, [4.0, 9.0, 10.0 * way] if not last else [3.0, 6.0, 0.0])
+        score.now += seconds
+    score.past += [score.ahead(0.75, left) for left in (-0.3, 0.0, 0.3)]
+    broom.events.append(Held(hold, score.now + 0.05, (upper, lower), broom.pose))
+    for side in SIDES:
+        score.fingers[side].move(score.now, score.now + 0.3, [8.0, 8.0])
+    score.now += 0.3
+    let_go(score, SIDES, movement.pace, 1.2 / movement.pace, 0.0)
+
+
+def _kick(score: Score, movement: Movement) -> None:
+    """Low and gentle: the foot meets the object in front of it, which slides or rolls away."""
+    side = movement.side if movement.side in SIDES else "right"
+    s = sign(side)
+    obj = object_named(score, movement.name, 0.34, "floor")
+    if movement.object in score.held.values():
+        place(score, Movement("place", object=movement.object, at="floor"))
+    if not obj.loose:
+        raise BadInput(f"The mannequin does not kick the {obj.name}: it kicks {', '.join(LOOSE)}.")
+    if obj.pose[2] > 0.1:
+        raise BadInput(f"The {obj.name} stands too high for a kick: put it on the floor first.")
+    if not score.past[1:] and len(score.objects) == 1 and not obj.events:
+        obj.start[:2] = score.ahead(0.34 + obj.size[0] / 2.0, s * 0.10)
+    else:
+        approach(score, obj, movement.pace)
+    for again in range(movement.count or 1):
+        if again:
+            approach(score, obj, movement.pace)
+        for name, near in score.objects.items():
+            if (
+                near is not obj
+                and name not in score.held.values()
+                and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08
+            ):
+                raise BadInput(f"The {name} stands where the foot would kick: go elsewhere first.")
+        ahead = np.array([math.cos(score.pose[2]), math.sin(score.pose[2])])
+        front = float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE
+        ways = (-0.14, 0.10, 18.0, 0.50), (max(front, 0.05) + 0.14, 0.09, -6.0, 0.62), (0.03, 0.08, 4.0, 0.60)
+        begin, end = score.swing_foot(side, ways, movement.pace)[1]
+        score.contact(f"{side}_foot", obj, "strike", begin, end)
+        far = 1.0 if obj.kind == "ball" else 0.6
+        obj.events.append(Kicked(side, begin, end + 1.2, obj.pose + far * np.append(ahead, [0.0, 0.0])))
+        score.past += [score.ahead(x) for x in np.arange(0.4, front + 0.4 + far, 0.15)]
+        score.settle(0.7)
+
+
+_HANDLED = {
+    "walk": walk_to, "turn": turn_to_face, "look": _look, "point": _point, "reach": touch, "touch": touch,
+    "push": push, "pick up": pick_up, "hold": hold, "place": place, "carry": carry, "sit": _sit,
+    "sweep": _sweep, "kick": _kick, "punch": _punch,
+}  # fmt: skip

@@ -1,0 +1,272 @@
+"""The objects around the person: where they stand, and when hands or feet move them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.everyday import CHAIR_BACK
+from exoactor_core.scene import SceneObject, everyday
+from exoactor_gen.mannequin.movement import SHOWN
+
+BROOM = "broom"
+"""What the mannequin sweeps with; it is no object of the task."""
+MAX_CARRIED = 3.0
+"""kg that hands carry."""
+ONE_HANDED_WIDTH = 0.105
+"""m, of what one hand takes."""
+TALL = 0.4
+"""m, height of what reaches up to the hands of who stands beside it."""
+BACKREST = CHAIR_BACK
+"""How far the back of the chair rises above its seat, m."""
+TOECAP = 0.015
+"""The shoe reaches so far beyond the tip of the sole, m."""
+FLESH = 0.02
+"""From the middle of the hand to what the palm lies on, m."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Hands hold it for a while, and leave it somewhere."""
+
+    begin: float
+    end: float
+    sides: tuple[str, ...]
+    after: np.ndarray
+    """(4,) where it is left: x, y, z of its underside's middle, yaw."""
+    slides: bool = False
+    """It is pushed over what it stands on, and not lifted."""
+
+
+@dataclass(frozen=True)
+class Kicked:
+    """From when a foot meets it, it slides or rolls away, slower and slower."""
+
+    side: str
+    begin: float
+    """The foot is behind it yet."""
+    end: float
+    after: np.ndarray
+    """(4,) where it comes to rest."""
+
+
+@dataclass(eq=False)
+class RoomObject:
+    """An object of the scene, and what happens to it."""
+
+    item: SceneObject
+    start: np.ndarray
+    """(4,) x, y, z of its underside's middle in m, yaw in rad."""
+    events: list[Held | Kicked] = field(default_factory=list)
+
+    @classmethod
+    def imagined(cls, kind: str, pose: np.ndarray) -> RoomObject:
+        """An everyday object, or the broom, at a pose (4,)."""
+        return cls(_broom() if kind == BROOM else everyday(kind), pose)
+
+    @classmethod
+    def given(cls, item: SceneObject) -> RoomObject:
+        """An object of a scene where it is; where it is tilted, it counts as upright."""
+        low, high = item.bounds
+        x, y, z = item.rotation.apply([*(low + high)[:2] / 2.0, low[2]]) + item.pos
+        return cls(item, np.array([x, y, z, item.rotation.as_euler("ZYX")[0]]))
+
+    def at(self, pose: np.ndarray) -> RoomObject:
+        """The same at another pose (4,)."""
+        return RoomObject(self.item, pose)
+
+    @property
+    def kind(self) -> str:
+        """Its category."""
+        return self.item.category
+
+    @property
+    def name(self) -> str:
+        """Its id in words."""
+        return self.item.id.replace("_", " ")
+
+    @property
+    def size(self) -> np.ndarray:
+        """(3,) depth, width, height, m; of a chair the height of its seat."""
+        low, high = self.item.bounds
+        size = high - low
+        if self.kind == "chair":
+            seat = max(self.item.shapes, key=lambda shape: shape.size[0] * shape.size[1])
+            size[2] = seat.pos[2] + seat.size[2] / 2.0 - low[2]
+        return size
+
+    @property
+    def round(self) -> bool:
+        """Whether it looks the same from all sides."""
+        return self.item.shapes[0].kind in ("cylinder", "sphere", "capsule")
+
+    @property
+    def loose(self) -> bool:
+        """Whether hands can carry it."""
+        return self.item.movable and not self.item.supports and self.item.mass <= MAX_CARRIED
+
+    @property
+    def one_handed(self) -> bool:
+        """Whether one hand takes it."""
+        return self.loose and float(min(self.size[:2])) <= ONE_HANDED_WIDTH and self.kind != BROOM
+
+    @property
+    def underside(self) -> np.ndarray:
+        """(3,) m, the middle of its underside in the frame of the scene's object."""
+        low, high = self.item.bounds
+        return np.array([*(low + high)[:2] / 2.0, low[2]])
+
+    @property
+    def scene_object(self) -> SceneObject:
+        """As it is at the start."""
+        turn = Rotation.from_euler("z", self.start[3])
+        return self.item.at(
+            np.concatenate([self.start[:3] - turn.apply(self.underside), turn.as_quat(scalar_first=True)])
+        )
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(4,) where it is in the end, or was when it was last put down."""
+        return self.events[-1].after if self.events else self.start
+
+    def distance(self, points: np.ndarray) -> Any:
+        """From points x, y (..., 2 or more) of the floor to what it covers of it, m; 0 inside."""
+        x, y, _, yaw = self.pose
+        dx, dy = np.moveaxis(np.asarray(points)[..., :2] - (x, y), -1, 0)
+        across = np.stack([math.cos(yaw) * dx + math.sin(yaw) * dy, math.cos(yaw) * dy - math.sin(yaw) * dx], axis=-1)
+        return np.linalg.norm(np.maximum(np.abs(across) - self.size[:2] / 2.0, 0.0), axis=-1)
+
+    def edge(self, yaw: float) -> float:
+        """From its middle along ``yaw`` to its edge, m."""
+        turn = yaw - self.pose[3]
+        if self.round:
+            return float(self.size[0] / 2.0)
+        along = np.abs([math.cos(turn), math.sin(turn)])
+        return float(np.min(self.size[:2] / 2.0 / np.maximum(along, 1e-9)))
+
+    def extent(self, yaw: float) -> float:
+        """From its middle to the line across ``yaw`` that it ends at, m."""
+        turn = yaw - self.pose[3]
+        return float(abs(math.cos(turn)) * self.size[0] + abs(math.sin(turn)) * self.size[1]) / 2.0
+
+
+@dataclass(frozen=True)
+class ObjectMotion:
+    """An object and its way."""
+
+    object: RoomObject
+    position: np.ndarray
+    """(T, 3) m, of its underside's middle."""
+    rotation: np.ndarray
+    """(T, 3, 3) from its own axes (depth forward, width left, height up) to the world."""
+
+
+def object_motion(
+    obj: RoomObject, times: np.ndarray, hands: dict[str, np.ndarray], toes: dict[str, np.ndarray], heading: np.ndarray
+) -> ObjectMotion:
+    """Where an object is while a person moves.
+
+    Parameters
+    ----------
+    object
+        With what happens to it.
+    times
+        (T,) s.
+    hands
+        By side, (T, 3) m: the middles of the hands.
+    toes
+        By side, (T, 3) m: the tips of the soles.
+    heading
+        (T,) rad, where the person faces.
+    """
+    place = np.tile(obj.start, (len(times), 1))
+    tilt = np.tile(np.eye(3), (len(times), 1, 1))
+    for event in obj.events:
+        later, now = times >= event.end, (times >= event.begin) & (times < event.end)
+        before = place[now].copy()
+        place[later] = event.after
+        if isinstance(event, Kicked):
+            still = obj.at(before[0])
+            stands = ObjectMotion(still, before[:, :3], Rotation.from_euler("z", before[:, 3:]).as_matrix())
+            met = surface_distance(stands, toes[event.side][now]) < TOECAP
+            begin = times[now][int(np.argmax(met))] if met.any() else event.begin
+            s = np.clip((times[now] - begin) / (event.end - begin), 0.0, 1.0)
+            place[now] = before + (1.0 - (1.0 - s) ** 3)[:, None] * (event.after - before)
+        elif obj.kind == BROOM:
+            axis = hands[event.sides[0]] - hands[event.sides[1]]
+            axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+            first = int(np.argmax(now))
+            along = float((hands[event.sides[0]][first] - before[0][:3]) @ axis[first])
+            place[now, :3] = (hands[event.sides[0]] - along * axis)[now]
+            tilt[now] = _upright(axis[now])
+        elif now.any():
+            middle = np.mean([hands[side] for side in event.sides], axis=0)
+            first = int(np.argmax(now))
+            turned = heading - heading[first]
+            if event.slides:
+                place[now, :2] = before[:, :2] + (middle - middle[first])[now, :2]
+                continue
+            offset = place[first, :3] - middle[first]
+            place[now, :3] = (middle + Rotation.from_euler("z", turned[:, None]).apply(offset))[now]
+            place[now, 3] = before[0][3] + turned[now]
+    return ObjectMotion(obj, place[:, :3], tilt @ Rotation.from_euler("z", place[:, 3:]).as_matrix())
+
+
+def _upright(axis: np.ndarray) -> np.ndarray:
+    """Smallest rotations (T, 3, 3) that bring z to the axes (T, 3)."""
+    turn = np.cross([0.0, 0.0, 1.0], axis)
+    sine = np.linalg.norm(turn, axis=1, keepdims=True)
+    angle = np.arctan2(sine, axis[:, 2:])
+    return Rotation.from_rotvec(turn / np.maximum(sine, 1e-9) * angle).as_matrix()
+
+
+def corners(obj: ObjectMotion) -> np.ndarray:
+    """Corners of what an object takes up, (T, 8, 3) m."""
+    low, high = obj.object.item.bounds - obj.object.underside
+    signs = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+    return obj.position[:, None] + (low + signs * (high - low)) @ obj.rotation.transpose(0, 2, 1)
+
+
+def surface_distance(obj: ObjectMotion, points: np.ndarray) -> np.ndarray:
+    """From points (T, 3) to the surface of an object, m; negative inside. A mesh counts as the box around it."""
+    local = np.einsum("tji,tj->ti", obj.rotation, points - obj.position) + obj.object.underside
+    distances = []
+    for shape in obj.object.item.shapes:
+        p, half = shape.rotation.inv().apply(local - shape.pos), np.array(shape.size) / 2.0
+        if shape.kind == "sphere":
+            distances.append(np.linalg.norm(p, axis=1) - half[0])
+        elif shape.kind == "capsule":
+            p[:, 2] -= np.clip(p[:, 2], half[0] - half[2], half[2] - half[0])
+            distances.append(np.linalg.norm(p, axis=1) - half[0])
+        elif shape.kind == "cylinder":
+            distances.append(
+                _outside(np.column_stack([np.hypot(p[:, 0], p[:, 1]) - half[0], np.abs(p[:, 2]) - half[2]]))
+            )
+        else:
+            distances.append(_outside(np.abs(p) - half))
+    return np.min(distances, axis=0)
+
+
+def _outside(beyond: np.ndarray) -> np.ndarray:
+    """Distance from a box, negative inside, by how far points are beyond each pair of its sides, (T, N)."""
+    return np.linalg.norm(np.maximum(beyond, 0.0), axis=1) + np.minimum(beyond.max(axis=1), 0.0)
+
+
+def _broom() -> SceneObject:
+    stick = {"kind": "cylinder", "size": (0.04, 0.04, 1.45), "pos": (0.0, 0.0, 0.725)}
+    return SceneObject.model_validate({"id": BROOM, "category": BROOM, "mass": 0.8, "shapes": [stick]})
+
+
+def _kinds(wanted: str) -> tuple[str, ...]:
+    made = (RoomObject.imagined(kind, np.zeros(4)) for kind in sorted(SHOWN))
+    return tuple(obj.kind for obj in made if getattr(obj, wanted))
+
+
+LOOSE = _kinds("loose")
+"""Kinds that the mannequin imagines and that hands can carry."""
+ONE_HANDED = _kinds("one_handed")
+"""Those that one hand takes."""

@@ -1,0 +1,134 @@
+"""Where objects of the mannequin's room are put: what is first spoken of is put where it is needed.
+
+That is within reach, or some steps ahead if it is walked to, unless the person has walked there before; then it stands
+in another direction, and the person turns to it.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to
+from exoactor_gen.mannequin.movement import SHOWN
+from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
+from exoactor_gen.mannequin.score import Score, sign
+
+FAR = 1.2
+"""So far ahead stands what is walked to, m."""
+
+
+def shown() -> str:
+    """The objects that can be imagined, for messages."""
+    return ", ".join(f"a {name}" for name in (*sorted(SHOWN), BROOM))
+
+
+def is_known(score: Score, name: str | None) -> bool:
+    """Whether an object is in the room, or can be imagined there."""
+    return name in score.objects or (score.imagines and name in (*SHOWN, BROOM))
+
+
+def object_named(
+    score: Score, name: str, away: float, on: str | None = None, aside: float = 0.0, back: float = 0.0,
+    side: str | None = None,
+) -> RoomObject:  # fmt: skip
+    """An object by name; if it is new, its edge stands ``away`` m from the person, ``aside`` degrees to the left.
+
+    ``on`` another object, it stands ``back`` m farther from the edge than needed, before the hand of a side.
+    """
+    if name in score.objects:
+        return score.objects[name]
+    if not (is_known(score, name) or (score.imagines and name == "stand")):
+        raise BadInput(f"The scene has no {name}: it has {', '.join(score.objects) or 'nothing'}.")
+    if on is None and (name == "cup" or (name in LOOSE and away < 0.5 and at_table(score))):
+        on = "table"
+    if on is None and score.low_reach and (name == "basket" or name in ONE_HANDED):
+        on = "stand"
+    if on and on != "floor":
+        if not (is_known(score, on) or on == "stand"):
+            raise BadInput(f"Nothing can be on the {on}: the mannequin's room can have {shown()}.")
+        under = object_named(score, on, away if on == "stand" else gap_to(score, on))
+        approach(score, under, 1.0)
+        new = RoomObject.imagined(name, np.zeros(4))
+        spot = spot_on(score, under, new, side)
+        spot[:2] += score.ahead(back) - score.pose[:2]
+        score.objects[name] = new.at(np.array([*spot, score.pose[2]]))
+        return score.objects[name]
+    new = RoomObject.imagined(name, np.zeros(4))
+    for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
+        yaw = score.pose[2] + turn + math.radians(aside)
+        middle = score.pose[:2] + (away + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
+        facing = yaw + math.pi if name == "chair" else yaw  # its seat faces one
+        new = new.at(np.array([*middle, 0.0, facing]))
+        if is_free(score, new):
+            break
+    else:
+        raise BadInput(f"There is no room left for a {name} around the person.")
+    score.objects[name] = new
+    return new
+
+
+def at_table(score: Score) -> bool:
+    """Whether the person stands at the table."""
+    table = score.objects.get("table")
+    if table is None:
+        return False
+    distance, bearing = bearing_of(score, table.pose)
+    return abs(distance - table.extent(score.pose[2]) - gap_to(score, "table")) < 0.1 and abs(bearing) < 20.0
+
+
+def is_free(score: Score, new: RoomObject) -> bool:
+    """Whether the person has not walked where a new object would stand, and no other object is there or on the way."""
+    if any(new.distance(past) < 0.24 - (0.2 if new.kind == "chair" else 0.0) for past in score.past):
+        return False
+    standing = [obj for name, obj in score.objects.items() if name not in score.held.values()]
+    way = np.linspace(score.pose[:2], new.pose[:2], 20)
+    return all(
+        np.linalg.norm(new.pose[:2] - obj.pose[:2]) > new.size[:2].max() / 2 + obj.size[:2].max() / 2 + 0.1
+        and min(obj.distance(point) for point in way) > min(0.24, obj.distance(score.pose) - 0.01)
+        for obj in standing
+    )
+
+
+def spot_on(score: Score, support: RoomObject, obj: RoomObject, side: str | None) -> np.ndarray:
+    """(3,) where something is put on a table or into a basket that the person stands at: small objects aside."""
+    depth = obj.size[0]
+    distance = float(np.linalg.norm(support.pose[:2] - score.pose[:2]))
+    if support.item.contains:
+        wide = depth if obj.round else math.hypot(*obj.size[:2])
+        room = (support.size[0] - wide) / 2.0 - 0.02
+        if room <= 0.0:
+            raise BadInput(f"The {obj.name} does not fit into the {support.name}.")
+        inside = objects_on(score, support, obj)
+        if inside:
+            raise BadInput(f"The {obj.name} does not fit into the {support.name}, with the {inside[0].name} in it.")
+        return np.array([*score.ahead(distance - min(room, 0.05)), support.pose[2] + 0.03])
+    if not support.item.supports and support.kind != "box":
+        raise BadInput(f"The {obj.name} cannot be put on the {support.name}.")
+    edge = gap_to(score, "table") if support.kind == "table" else distance - depth / 2
+    lefts: tuple[float, ...] = (0.28 * score.scale, 0.0) if support.kind == "table" and obj.one_handed else (0.0,)
+    if not score.imagines:
+        lefts += (0.15, -0.15, 0.3, -0.3, 0.45, -0.45)
+    for left in lefts:
+        spot = score.ahead(edge + 0.04 + depth / 2.0, left * sign(side or "right"))
+        if (score.imagines or support.distance(spot) == 0.0) and all(
+            near.distance(spot) > 0.02 + max(obj.size[:2]) / 2.0 for near in objects_on(score, support, obj)
+        ):
+            return np.array([*spot, support.size[2] + support.pose[2]])
+    raise BadInput(f"There is no room left on the {support.name} for the {obj.name}.")
+
+
+def objects_on(score: Score, support: RoomObject, but: RoomObject | None = None) -> list[RoomObject]:
+    """What stands on an object, or in it."""
+    return [
+        t
+        for n, t in score.objects.items()
+        if n not in score.held.values()
+        and t is not support
+        and (but is None or n != but.item.id)
+        and t.pose[2] > support.pose[2] + 0.01
+        and support.distance(t.pose) == 0.0
+    ]

@@ -1,0 +1,68 @@
+"""What a task is to bring about: checks that its movements imply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from exoactor_core.contacts import BodyPart
+from exoactor_core.task_checks import Check
+from exoactor_gen.mannequin.movement import Movement, category_of
+from exoactor_gen.mannequin.objects import BROOM, Held, RoomObject
+from exoactor_gen.mannequin.score import sides_of
+
+PUSH_TOLERANCE = 0.25
+"""Share of a push by which it may be shorter."""
+
+
+def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> tuple[Check, ...]:
+    """The checks that movements imply for the objects that they were done to; none where they were done to none.
+
+    What is said later about the same object counts: where it is put last, where the person walks to last.
+    """
+    checks: dict[tuple[str, ...], Check] = {}
+    for movement in movements:
+        kind, obj = movement.kind, objects.get(movement.object or "")
+        if kind in ("walk", "step", "carry", "place", "sit"):
+            checks.pop(("near",), None)
+        if kind == "sit":
+            for id_, seat in objects.items():
+                if id_ == movement.object or (not movement.object and category_of(id_) in ("chair", "stool")):
+                    checks["sat", id_] = Check(kind="sat", object=seat.item.id)
+        if obj is None or obj.kind == BROOM:
+            continue
+        name, target = obj.item.id, objects.get(movement.at or "")
+        if kind == "walk" and movement.direction == "around":
+            checks["stands", name] = Check(kind="stands", object=name)
+        elif kind == "walk":
+            checks["near",] = Check(kind="robot_near", object=name)
+        elif kind in ("pick up", "hold", "carry"):
+            checks.pop(("placed", name), None)
+            checks["lifted", name] = Check(kind="lifted", object=name)
+            if kind == "carry" and target:
+                checks["near",] = Check(kind="robot_near", object=target.item.id)
+            elif kind == "carry" and movement.distance:
+                checks["moved", name] = Check(kind="moved", object=name, amount=movement.distance, tolerance=0.3)
+        if kind == "place" or (kind == "carry" and movement.at == "floor"):
+            inside = target is not None and target.item.contains
+            target_id = target.item.id if target else ""
+            checks["placed", name] = Check(kind="in" if inside else "on", object=name, target=target_id)
+        elif kind == "push":
+            pushed = np.sum([e.after[:2] for e in obj.events if isinstance(e, Held) and e.slides][-1:], axis=0)
+            way = pushed - obj.start[:2]
+            far = float(np.linalg.norm(way))
+            checks["moved", name] = Check(
+                kind="moved",
+                object=name,
+                amount=far,
+                tolerance=PUSH_TOLERANCE * far,
+                place=(float(way[0]), float(way[1])),
+            )
+        elif kind == "kick":
+            checks["kicked", name] = Check(kind="kicked", object=name)
+        elif kind in ("touch", "reach", "punch"):
+            for side in sides_of(movement.side):
+                body: BodyPart = "left_hand" if side == "left" else "right_hand"
+                checks["touched", name, side] = Check(kind="touched", object=name, body=body)
+    return (*checks.values(), Check(kind="stands")) if checks else ()

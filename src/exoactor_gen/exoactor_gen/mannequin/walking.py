@@ -1,0 +1,129 @@
+"""Movements over the floor with objects in the room: to them, around them, past them, and back to the start."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.locomotion import (
+    approach,
+    bearing_of,
+    detour_width,
+    gap_to,
+    is_clear,
+    turn_to,
+    walk_along,
+    walk_arc,
+)
+from exoactor_gen.mannequin.movement import Movement
+from exoactor_gen.mannequin.objects import RoomObject
+from exoactor_gen.mannequin.placement import FAR, object_named
+from exoactor_gen.mannequin.score import LENGTH, Score, other
+
+CIRCLE = 0.9
+"""Radius of the circle that is walked about nothing, m."""
+
+
+def walk_to(score: Score, movement: Movement) -> None:
+    """Walk to an object, or around it."""
+    if movement.direction == "around":
+        walk_around(score, movement)
+        return
+    if movement.direction in ("backward", "left", "right"):
+        raise BadInput(f"The mannequin walks to the {movement.object} forward, not {movement.direction}.")
+    obj = object_named(score, movement.name, (movement.distance or FAR) + gap_to(score, movement.name))
+    if movement.object in score.held.values():
+        raise BadInput(f"The person holds the {movement.object} and cannot walk to it.")
+    approach(score, obj, movement.pace)
+
+
+def walk_to_start(score: Score, movement: Movement) -> None:
+    """Turn to where the person began, and walk there."""
+    start = np.zeros(3)
+    for _ in range(3):  # past what stands in the way one may come out beside it
+        distance, bearing = bearing_of(score, start)
+        if distance < 0.05:
+            return
+        if abs(bearing) > 3.0:
+            score.turn(bearing, movement.pace)
+        walk_along(score, "forward", distance, movement.pace)
+    if bearing_of(score, start)[0] > 0.1:
+        raise BadInput("The person does not get back to the start: objects stand in the way.")
+
+
+def walk_around(score: Score, movement: Movement) -> None:
+    """Walk past an object in an arc, and go on behind it in the same direction."""
+    obj = object_named(score, movement.name, 0.75, "floor")
+    distance, _ = turn_to(score, obj, movement.pace, 8.0)
+    if movement.angle:
+        _circle(score, obj, -1.0 if movement.side == "right" else 1.0, movement.pace)
+        return
+    start = score.pose.copy()
+    half = obj.extent(start[2] + math.pi / 2.0) + 0.36
+    deep = obj.extent(start[2]) + 0.30
+    s = -1.0 if movement.side == "right" else 1.0
+    # past the corners at full width, then back onto the line
+    x = np.linspace(0.0, distance + max(distance, deep + 0.7), 400)
+    lead, tail = max(distance - deep, 0.3), max(x[-1] - distance - deep, 0.3)
+    rise = np.clip(x / lead, 0.0, 1.0)
+    fall = np.clip((x - distance - deep) / tail, 0.0, 1.0)
+    y = s * half * (_ease(rise) - _ease(fall))
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    count = math.ceil(along[-1] / (0.34 * score.scale))
+    foot = "left" if s > 0.0 else "right"
+    c, sn = math.cos(start[2]), math.sin(start[2])
+    for k in range(1, count + 1):
+        at = along[-1] * k / count
+        px, py = np.interp(at, along, x), np.interp(at, along, y)
+        ahead = min(at + 0.1, along[-1]), max(at - 0.1, 0.0)
+        yaw = math.atan2(np.subtract(*np.interp(ahead, along, y)), np.subtract(*np.interp(ahead, along, x)))
+        score.pose[:] = start[0] + c * px - sn * py, start[1] + sn * px + c * py, start[2] + yaw * (k < count)
+        score.step(foot, movement.pace, roll=0.25)
+        foot = other(foot)
+    score.step(foot, movement.pace, roll=0.12)
+    score.settle()
+
+
+def _circle(score: Score, obj: RoomObject, s: float, pace: float) -> None:
+    """Walk all the way around an object, past its left (s = 1) or right (-1) first, and end where the circle began."""
+    distance, _ = bearing_of(score, obj.pose)
+    radius = math.hypot(*obj.size[:2]) / 2.0 + 0.42
+    if distance - radius > 0.03:
+        score.walk_distance("forward", distance - radius, pace)
+    elif radius - distance > 0.06:
+        score.walk_distance("backward", radius - distance, pace)
+    score.turn(90.0 * s, pace)
+    walk_arc(score, obj.pose[:2], radius, s, pace)
+
+
+def walk_circle(score: Score, movement: Movement) -> None:
+    """Walk a circle about nothing, to the left if not asked otherwise, and end where it began."""
+    s = 1.0 if movement.side == "right" else -1.0
+    middle = score.ahead(0.0, -s * CIRCLE)
+    around = score.pose[2] + np.linspace(0.0, 2.0 * math.pi, 24)
+    if not is_clear(score, [middle + CIRCLE * np.array([math.cos(a), math.sin(a)]) for a in around]):
+        raise BadInput(f"Objects stand where the person would walk a circle of {CIRCLE:g} m: go elsewhere first.")
+    walk_arc(score, middle, CIRCLE, s, movement.pace)
+
+
+def walk_past(score: Score, movement: Movement) -> bool:
+    """Walk past what stands in the way; False: nothing does."""
+    way = movement.direction or "forward"
+    length = movement.distance or (movement.count or (1 if movement.kind == "step" else 4)) * score.scale * LENGTH[way]
+    if not detour_width(score, way, length):
+        return False
+    walk_along(score, way, length, movement.pace)
+    return True
+
+
+def turn_to_face(score: Score, movement: Movement) -> None:
+    """Turn to an object; one that is new stands aside."""
+    way = {"right": -1.0, "around": 2.0}.get(movement.direction or "", 1.0)
+    obj = object_named(score, movement.name, FAR + gap_to(score, movement.name), aside=way * (movement.angle or 90.0))
+    turn_to(score, obj, movement.pace, 3.0)
+
+
+def _ease(s: np.ndarray) -> np.ndarray:
+    return s * s * (3.0 - 2.0 * s)

@@ -1,0 +1,151 @@
+"""What a plan's actions ask of a motion, as far as the body can show it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_VERBS = {
+    "travel": "walk step go stroll march advance run jog sprint rush stride approach carry shuffle",
+    "turn": "turn rotate pivot spin twirl",
+    "wave": "wave greet",
+    "raise": "raise lift",
+    "reach": "reach stretch extend point",
+    "push": "push shove press",
+    "punch": "punch jab strike hit",
+    "clap": "clap applaud",
+    "kick": "kick",
+    "squat": "squat crouch kneel duck",
+    "sit": "sit lie",
+    "bow": "bow",
+    "bend": "bend stoop lean",
+    "take": "pick take grab grasp touch place put lay set tap pat",
+    "hands": "sweep wipe throw toss catch pour open close pull drag gesture stir mop brush",
+    "stand": "stand wait stay pause remain",
+    "still": "look nod face hold glance watch gaze smile speak talk say listen think see breathe rise",
+    "unspecified": "return relax recover reset finish end start begin prepare continue repeat adjust rest",
+    "moves": "move jump vault hop leap dance climb crawl roll exercise swing shake play",
+}
+"""Verbs by what measures them; one that is not here is measured as moves."""
+UNCHECKED = ("moves", "still", "hands")
+"""Of these, little is measured: that the body moves, that it stays, or that hands move."""
+_WAYS = {
+    "forward": "forward forwards ahead", "backward": "backward backwards", "left": "left", "right": "right",
+    "up": "up upward upwards overhead high", "down": "down downward downwards", "around": "around",
+    "side": "side sides sideways",
+}  # fmt: skip
+_TAKES = {
+    "travel": "forward backward left right",
+    "turn": "left right around",
+    "raise": "forward up side",
+    "reach": "forward up down left right",
+}
+"""Directions that are looked for in the description where their field is empty."""
+_ONE_SIDED = ("wave", "raise", "reach", "punch", "kick")
+"""What is measured of the planned side; hands that push or take something often do it together."""
+
+_LIMB = r"(?:hand|arm|fist|elbow|foot|leg|knee)"
+
+
+def _forms(word: str) -> set[str]:
+    bare = word.removesuffix("e")
+    return {word, f"{word}s", f"{word}es", f"{word[:-1]}ies", f"{bare}ing", f"{word}{word[-1]}ing"}
+
+
+_FAST = frozenset(form for word in ("run", "jog", "sprint", "rush") for form in _forms(word))
+"""Ways in haste are not measured: the estimate makes them far too short where the camera follows."""
+_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in _forms(word)}
+_WAY = {word: way for way, words in _WAYS.items() for word in words.split()}
+
+
+@dataclass(frozen=True)
+class ExpectedAction:
+    """An action of a plan, as far as the body can show it; None is what the plan leaves open."""
+
+    verb: str
+    text: str
+    kind: str
+    """What measures it."""
+    share: float
+    """Of the plan's time."""
+    side: str | None
+    direction: str | None
+    distance: float | None
+    angle: float | None
+    count: float | None
+    object: bool
+    """It is done to something, or to where something is."""
+    there: bool
+    """The person may be there already: the object was named before."""
+    goes: bool
+    """The person may go elsewhere: it is expected, or there is an object to go to."""
+    turns: bool
+    """The person may turn."""
+    own_words: bool = False
+    """The planner took the words as they stand, and what measures them knows one of them at most."""
+
+
+def read_plan(plan: Mapping[str, Any]) -> list[ExpectedAction]:
+    """Understand a plan's actions; descriptions tell side and direction where their fields are empty."""
+    actions = plan.get("actions")
+    actions = [a for a in actions if isinstance(a, Mapping)] if isinstance(actions, list | tuple) else []
+    seconds = [_number(action, "seconds") or 3.0 for action in actions]
+    expected, before = [], set()
+    for action, s in zip(actions, seconds, strict=True):
+        objects = action.get("objects")
+        objects = [str(obj) for obj in objects] if isinstance(objects, list | tuple) else []
+        expected.append(_expected(action, s / sum(seconds), bool(objects), bool(objects) and objects[-1] in before))
+        before.update(objects)
+    return expected
+
+
+def _number(action: Mapping[str, Any], name: str) -> float | None:
+    value = action.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0.0 < value < float("inf") else None
+
+
+def _expected(action: Mapping[str, Any], share: float, obj: bool, there: bool) -> ExpectedAction:
+    verb = str(action.get("verb") or "move").strip().lower().replace("_", " ")
+    described = str(action.get("description") or verb).strip().rstrip(".")
+    text = described.removeprefix("does this: ")
+    said = text.lower()
+    words = re.findall(r"[a-z]+", f"{verb} {said}")
+    kind = next((_KIND[word] for word in words if word in _KIND), "moves")
+    arm, leg, head = (re.search(rf"\b{part}s?\b", said) for part in ("(?:hand|arm)", "(?:leg|foot|knee)", "head"))
+    if kind == "raise" and (leg or obj):
+        kind = "kick" if leg else "take"
+    elif (kind in ("raise", "turn", "bow", "bend") and head and not arm) or (kind == "stand" and "up" in words):
+        kind = "still"  # 'turns the head', 'stands up again'
+    side, direction = action.get("side"), action.get("direction")
+    limb = re.search(rf"\b(left|right|both) {_LIMB}", said)
+    if not side and limb and kind in _ONE_SIDED:
+        side = limb[1]
+    if not direction and not (obj and kind in ("travel", "turn")):
+        elsewhere = re.sub(rf"\b(?:left|right) (?:{_LIMB}|of\b)", "", said)
+        ways = [_WAY[word] for word in re.findall(r"[a-z]+", elsewhere) if word in _WAY]
+        direction = next((way for way in ways if way in _TAKES.get(kind, "").split()), None)
+    also = {_KIND.get(word) for word in words}
+    if kind == "travel" and re.search(r"\b(?:in place|on the spot)\b", said):
+        kind, also = "march", set()
+    distance, count = _number(action, "distance"), _number(action, "count")
+    if kind == "travel" and not _FAST.isdisjoint(words):
+        distance = None
+    free = obj or kind in (
+        "sit",
+        "hands",
+        "moves",
+        "unspecified",
+    )  # to sit one goes to a seat, and turns its back to it
+    travels = "travel" in also
+    return ExpectedAction(
+        verb=verb, text=text, kind=kind, share=share, side=side if side in ("left", "right", "both") else None,
+        direction=direction if isinstance(direction, str) else None, distance=distance, count=count,
+        angle=_number(action, "angle"), object=obj, there=there, goes=free or travels,
+        turns=free or kind in ("turn", "still") or ("turn" in also and not head)
+        or (travels and not (distance or count)),
+        own_words=text != described,
+    )  # fmt: skip

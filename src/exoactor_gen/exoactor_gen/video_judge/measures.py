@@ -1,0 +1,258 @@
+"""How well a stretch of a motion shows an action: one measure for each kind of action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from exoactor_gen.video_judge.expected_actions import ExpectedAction
+from exoactor_gen.video_judge.motion_features import FEATURE_RATE, SIDES, MotionFeatures
+
+PASS_SCORE = 0.5
+"""Score from which an action counts as seen."""
+DISTANCE_FACTOR = 1.7
+"""Factor by which a distance may be missed: people of video models do not measure their way, and the estimate knows
+neither their stature nor the camera well; half the distance is still told from the whole."""
+ANGLE_TOLERANCE = 0.4
+"""Share by which a turn may be missed, for the same reason."""
+GRADES: dict[str, tuple[float, float]] = {
+    "going": (0.1, 0.6),  # m, where no distance is planned; one step is 0.3
+    "turning": (10.0, 50.0),  # degrees, where no angle is planned
+    # arm lengths from the shoulder; arms at rest are at 0.1 ahead, 0.15 aside and -0.95 up, and swing to 0.5 ahead
+    "raised": (-0.15, 0.4),  # 'raises the hand' may mean beside the head; straight up is 0.95
+    "up": (0.1, 0.7),
+    "waving": (-0.5, 0.0),  # many wave at the height of the chest
+    "ahead": (0.4, 0.8),  # straight is 1.0, hands that clap are at 0.75
+    "aside": (0.4, 0.85),
+    "too high ahead": (0.45, 0.75),  # an arm that rises past its front does not reach ahead
+    "too high for down": (-0.45, -0.05),
+    "too high to take": (0.3, 0.7),
+    "upright": (0.1, 0.6),  # sine of the forearm's elevation
+    "working": (-0.7, -0.4),  # the same of hands at work; of an arm that swings it is -0.66
+    "down": (0.15, 0.65),  # 1 is at the height of the knees, or well ahead below the shoulder
+    "taking": (0.2, 0.8),
+    "apart": (0.35, 0.5),  # m between wrists: claps are 0.15, a hidden arm is estimated up to 0.4, at rest 0.52
+    "foot": (0.04, 0.14),  # m; a gentle kick is 0.15, an estimated step 0.04
+    "swaying": (0.02, 0.08),  # m that the hips move aside over the feet: 0.1 onto one foot, 0.01 in standing
+    "low": (0.08, 0.28),  # leg lengths that the pelvis goes down: squats and seats are 0.38 to 0.5, steps 0.07
+    "too low to bow": (0.2, 0.4),
+    "bowing": (8.0, 24.0),  # degrees, where no angle is planned
+    "moving": (0.1, 0.3),  # m; estimated joints of somebody who stands wander by up to 0.1
+    # what must not be
+    "fidgeting": (0.4, 0.8),  # m that hands of somebody who is to stand still move
+    "away": (0.4, 0.8),  # m from where one is to stay; seats and kicks take up to 0.3
+    "turned away": (30.0, 70.0),  # degrees; headings are estimated to 15
+}
+"""For figures that are measured: at which the score is 0, and at which it is 1; reversed for what must not be."""
+SIDE_MARGIN = 0.15
+"""Arm lengths, m and the like that the planned arm or foot must do more than the other."""
+
+
+Measured = tuple[float, str]
+"""A score in [0, 1], and what was seen, to follow 'the person'."""
+
+
+def _grade(x: float, name: str) -> float:
+    none, full = GRADES[name]
+    return float(np.clip((x - none) / (full - none), 0.0, 1.0))
+
+
+def _near(seen: float, expected: float, factor: float, slack: float) -> float:
+    """How well two amounts agree: passed within a factor, with a slack for small ones."""
+    if seen <= 0.0:
+        return 0.0
+    return max(0.0, 1.0 - PASS_SCORE * abs(np.log((seen + slack) / (expected + slack))) / np.log(factor))
+
+
+def _held(x: np.ndarray, seconds: float) -> np.ndarray:
+    """Highest values (2,) of (N, 2) that last so long."""
+    n = min(len(x), max(1, round(seconds * FEATURE_RATE)))
+    return np.lib.stride_tricks.sliding_window_view(x, n, axis=0).min(axis=-1).max(axis=0)
+
+
+def _of_side(figure: np.ndarray, expected: ExpectedAction, name: str, margin: float = SIDE_MARGIN) -> float:
+    """Grade a figure (2,) of the two arms or feet: of the side that is planned, which must do more than the other."""
+    if expected.side == "both":
+        return _grade(figure.min(), name)
+    if expected.side is None:
+        return _grade(figure.max(), name)
+    own, other = figure if expected.side == "left" else figure[::-1]
+    return _grade(own, name) * float(np.clip((own - other + margin / 4.0) / (1.25 * margin), 0.0, 1.0))
+
+
+def _hands(done: str, figure: np.ndarray, unit: str) -> str:
+    return f"{done} the left hand {figure[0]:.2f} and the right one {figure[1]:.2f} {unit}"
+
+
+_BACK = {"forward": "backward", "backward": "forward", "left": "right", "right": "left"}
+
+
+def _travel(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    ahead, left = seen.way
+    yaw, off = np.radians(seen.heading[0]), seen.place[-1] - seen.place[0]
+    aside = float(off @ [-np.sin(yaw), np.cos(yaw)])  # who is to walk to the left may also turn there
+    way = expected.direction if expected.direction in _BACK else "forward"
+    gone = {"forward": ahead, "backward": -ahead, "left": max(left, aside), "right": max(-left, -aside)}[way]
+    if expected.object or (way == "backward" and "back to" in expected.text):
+        gone = abs(ahead)
+    to = way if gone > -0.05 else _BACK[way]
+    text = f"goes {abs(gone):.1f} m {'to the ' if to in SIDES else ''}{to}"
+    if expected.there:
+        return 1.0, text
+    if expected.object:
+        short = min(1.0, gone / expected.distance) if expected.distance else 1.0
+        return min(
+            _grade(gone, "going"), _near(short, 1.0, DISTANCE_FACTOR**2, 0.0)
+        ), text  # only a guess of the planner
+    if expected.distance:
+        return _near(gone, expected.distance, DISTANCE_FACTOR, 0.1), text
+    if expected.count or expected.verb == "step":
+        return _near(gone, STEP_LENGTH * (expected.count or 1.0), DISTANCE_FACTOR**2, 0.1), text
+    return _grade(gone, "going"), text
+
+
+STEP_LENGTH = 0.35
+"""Length of a step, m: careful ones backwards are 0.25, brisk ones 0.7."""
+
+
+def _turn(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    sign = {"left": 1.0, "right": -1.0}.get(expected.direction or "")
+    turned = abs(seen.turned) if sign is None else sign * seen.turned
+    text = f"turns {abs(seen.turned):.0f} degrees to the {'left' if seen.turned > 0 else 'right'}"
+    angle = expected.angle or (180.0 if expected.direction == "around" else None)
+    if angle is None:  # who is to turn to something may face it already
+        return 1.0 if expected.object else _grade(turned, "turning"), text
+    return max(0.0, 1.0 - PASS_SCORE * abs(turned - angle) / max(15.0, ANGLE_TOLERANCE * angle)), text
+
+
+def _up(seen: MotionFeatures, expected: ExpectedAction, name: str) -> Measured:
+    up = _held(seen.hand[..., 2], 0.2)
+    return _of_side(up, expected, name), _hands("gets", up, "arm lengths above the shoulder")
+
+
+def _ahead(seen: MotionFeatures, expected: ExpectedAction, seconds: float = 0.3) -> Measured:
+    ahead, up = _held(seen.hand[..., 0], seconds), _held(seen.hand[..., 2], 0.2)
+    over = up[SIDES.index(expected.side) if expected.side in SIDES else ahead.argmax()]
+    score = _of_side(ahead, expected, "ahead") * (1.0 - _grade(over, "too high ahead"))
+    return score, _hands("stretches", ahead, "arm lengths ahead")
+
+
+def _aside(seen: MotionFeatures, expected: ExpectedAction, signs: tuple[float, float]) -> Measured:
+    out = _held(seen.hand[..., 1] * signs, 0.2)
+    return _of_side(out, expected, "aside"), _hands("stretches", out, "arm lengths aside")
+
+
+def _down(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    down = _held(np.maximum(seen.low / 0.3, (seen.hand[..., 0] - 0.15) / 0.45), 0.3)
+    over = _grade(_held(seen.hand[..., 2], 0.2).max(), "too high for down")
+    return _of_side(down, expected, "down") * (1.0 - over), _hands("brings", down, "of the way down")
+
+
+def _raise(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    if expected.direction == "forward":
+        return _ahead(seen, expected)
+    if expected.direction in ("side", "left", "right"):
+        return _aside(seen, expected, (1.0, -1.0))
+    return _up(seen, expected, "raised")
+
+
+def _reach(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    ways: dict[str, Callable[[], Measured]] = {
+        "forward": lambda: _ahead(seen, expected),
+        "up": lambda: _up(seen, expected, "up"),
+        "down": lambda: _down(seen, expected),
+        "left": lambda: _aside(seen, expected, (1.0, 1.0)),
+        "right": lambda: _aside(seen, expected, (-1.0, -1.0)),
+    }
+    return ways[expected.direction]() if expected.direction in ways else max(way() for way in ways.values())
+
+
+def _wave(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    """The hand's to and fro is not expected for: the wrist may stay."""
+    score, text = _up(seen, expected, "waving")
+    return score * _of_side(_held(seen.forearm, 0.2), expected, "upright"), text
+
+
+def _clap(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    gap = np.linalg.norm(seen.wrist[:, 0] - seen.wrist[:, 1], axis=1)
+    ahead = seen.hand[..., 0].min(axis=1) > 0.35
+    near = float(gap[ahead].min()) if ahead.any() else float(gap.min())
+    return float(ahead.any()) * (1.0 - _grade(near, "apart")), f"brings the wrists within {near:.2f} m of each other"
+
+
+def _march(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    high = seen.ankle[..., 2].max(axis=0)
+    return _grade(high.min(), "foot"), f"lifts the left foot {high[0]:.2f} and the right one {high[1]:.2f} m"
+
+
+def _kick(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    high = seen.ankle[..., 2].max(axis=0)
+    score = _of_side(high, expected, "foot", SIDE_MARGIN / 3.0)
+    if expected.object:  # an estimate may lose a gentle kick, but not that the weight goes onto one foot
+        sway = float(np.ptp(seen.ankle[..., 1], axis=0).max())
+        score = max(score, _grade(sway, "swaying") * (1.0 - _grade(seen.gone, "away")))
+    return score, f"lifts the left foot {high[0]:.2f} and the right one {high[1]:.2f} m"
+
+
+def _squat(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    drop = float(seen.drop.max())
+    return _grade(drop, "low"), f"goes down by {drop:.2f} leg lengths"
+
+
+def _bow(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    lean, drop = float(seen.lean.max()), float(seen.drop.max())
+    # from pelvis to neck the trunk leans a fifth less than the shoulders do, whose angle is meant
+    score = _near(lean, 0.8 * expected.angle, DISTANCE_FACTOR, 3.0) if expected.angle else _grade(lean, "bowing")
+    return score * (1.0 - _grade(drop, "too low to bow")), f"bows {lean:.0f} degrees, {drop:.2f} leg lengths down"
+
+
+def _bend(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    return max(_squat(seen, expected), (_grade(float(seen.lean.max()), "bowing"), _bow(seen, expected)[1]))
+
+
+def _take(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    """A hand stays low, or ahead, for longer than a swinging one."""
+    used = _held(np.maximum(seen.low / 0.2, (seen.hand[..., 0] - 0.15) / 0.3), 0.7)
+    over = _grade(_held(seen.hand[..., 2], 0.2).max(), "too high to take")
+    far = used.min() if expected.side == "both" else used.max()
+    return _grade(far, "taking") * (1.0 - over), _hands("brings", used, "of the way to something")
+
+
+def _manual(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    moved = np.ptp(seen.wrist, axis=0).max(axis=1)
+    lifted = _grade(_held(seen.forearm, 0.3).max(), "working")  # and does not just swing
+    return min(_grade(moved.max(), "moving"), lifted), _hands("moves", moved, "m")
+
+
+def _moves(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    moved = max(float(np.ptp(x, axis=0).max()) for x in (seen.place, seen.wrist, seen.ankle, seen.drop))
+    return max(_grade(moved, "moving"), _grade(float(np.ptp(seen.heading)), "turning")), f"moves by {moved:.2f} m"
+
+
+def _stand(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    moved = max(float(np.ptp(x, axis=0).max()) for x in (seen.wrist, seen.drop))
+    return 1.0 - _grade(moved, "fidgeting"), f"moves by {moved:.2f} m"
+
+
+MEASURES: dict[str, Callable[[MotionFeatures, ExpectedAction], Measured]] = {
+    "travel": _travel, "turn": _turn, "wave": _wave, "raise": _raise, "reach": _reach,
+    "push": _ahead, "punch": lambda seen, expected: _ahead(seen, expected, 0.0), "clap": _clap, "kick": _kick,
+    "squat": _squat, "march": _march,
+    "sit": _squat, "bow": _bow, "bend": _bend, "take": _take, "hands": _manual, "stand": _stand,
+    "still": lambda seen, expected: (1.0, "stays"), "unspecified": lambda seen, expected: (1.0, ""), "moves": _moves,
+}  # fmt: skip
+
+
+def measure(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+    """How well a stretch of the motion shows an action, and that the person does not go or turn away meanwhile."""
+    score, text = MEASURES[expected.kind](seen, expected)
+    if not expected.goes:
+        gone = seen.gone / (2.0 if expected.kind == "turn" else 1.0)  # people turn while they walk
+        score *= 1.0 - _grade(gone, "away")
+        text += f" and goes {seen.gone:.1f} m away" if _grade(gone, "away") > 0.4 else ""
+    if not expected.turns:
+        away = _grade(abs(seen.turned), "turned away")
+        score *= 1.0 - away
+        text += f" and turns {abs(seen.turned):.0f} degrees away" if away > 0.4 else ""
+    return score, text

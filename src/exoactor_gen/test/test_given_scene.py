@@ -1,0 +1,160 @@
+"""The mannequin in a scene: it acts on the objects where they are, and says what is to come of it."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.body import BodyModel
+from exoactor_core.errors import BadInput
+from exoactor_core.scene import Scene, everyday, joined
+from exoactor_core.stages import GenerateRequest
+from exoactor_core.task_checks import Rollout, evaluate
+from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography
+from exoactor_gen.mannequin.mannequin import ROBOT_STATURE, Mannequin
+from exoactor_gen.mannequin.objects import surface_distance
+from exoactor_gen.mannequin.task import checks_of
+from exoactor_gen.mannequin.whole_body import stature
+
+SIZE = ROBOT_STATURE / MEAN_STATURE
+TWO_CUPS = joined([
+    everyday("table", pos=(1.2, -0.5, 0.0), yaw=0.6), everyday("cup", "red_cup", pos=(0.82, -0.28, 0.74)),
+    everyday("cup", "blue_cup", pos=(1.18, -0.82, 0.74)), everyday("bin", pos=(-0.8, 1.2, 0.0)),
+    everyday("chair", pos=(-1.5, -0.8, 0.0), yaw=2.0), everyday("box", pos=(0.2, 1.6, 0.0)),
+])  # fmt: skip
+TASKS = [
+    "pick up the red cup and put it into the bin", "pick up the box and put it on the table",
+    "walk to the chair, then sit down on it", "touch the blue cup with your left hand", "push the box half a metre",
+    "kick the box", "carry the red cup to the chair, then put it on the floor",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def body():
+    return BodyModel.load()
+
+
+@pytest.fixture(scope="module")
+def betas():
+    return Mannequin()._shape(0, ROBOT_STATURE)
+
+
+def poses(objects, scene):
+    """(T, n, 7) of the scene's objects."""
+    out = []
+    by_id = {obj.object.item.id: obj for obj in objects}
+    for name in scene.ids:
+        obj = by_id[name]
+        pos = obj.position - obj.rotation @ obj.object.underside
+        out.append(np.concatenate([pos, Rotation.from_matrix(obj.rotation).as_quat(scalar_first=True)], axis=1))
+    return np.stack(out, axis=1)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_hands_and_feet_meet_the_objects_where_they_are(body, betas, task):
+    made = Choreography.of_instruction(task, SIZE, TWO_CUPS)
+    motion, objects = made.perform(betas, body, 30.0)
+    where = poses(objects, TWO_CUPS)
+    np.testing.assert_allclose(where[0, :, :3], TWO_CUPS.poses[:, :3], atol=1e-9)
+    assert np.abs(np.sum(where[0, :, 3:] * TWO_CUPS.poses[:, 3:], axis=1)).min() > 1.0 - 1e-9
+    assert made.scene.ids == TWO_CUPS.ids
+    rot, pos = body.transforms(motion)
+    rest = body.rest_joints(betas)
+    by_id = {obj.object.item.id: obj for obj in objects}
+    assert made.contacts
+    for contact in made.contacts:
+        at = slice(int(contact.start * 30.0) + 2, int(contact.end * 30.0))
+        if contact.body.endswith("hand"):
+            wrist, knuckle = (20, 28) if contact.body == "left_hand" else (21, 43)
+            hand = pos[:, wrist] + rot[:, wrist] @ (0.8 * (rest[knuckle] - rest[wrist]))
+            obj = by_id[contact.object]
+            assert np.abs(surface_distance(obj, hand)[at]).max() < 0.035
+            if contact.kind == "grasp":  # where the contact says, in the object's frame
+                local = np.einsum("tji,tj->ti", obj.rotation, hand - obj.position) + obj.object.underside
+                assert np.linalg.norm(local[at] - contact.pos_object, axis=1).max() < 0.035
+    checks = [check for check in checks_of(made.movements, made.score.objects) if check.kind not in ("sat", "touched")]
+    root = np.concatenate([motion.transl + rest[0], np.tile([1.0, 0, 0, 0], (len(motion), 1))], axis=1)
+    forces = np.ones((len(motion), len(TWO_CUPS), 10))
+    for result in evaluate(checks, Rollout(TWO_CUPS, 30.0, where, root, forces)):
+        assert result.passed, result.sentence
+
+
+def test_checks_of_a_task():
+    def kinds(task, scene=TWO_CUPS):
+        made = Choreography.of_instruction(task, SIZE, scene)
+        return [(c.kind, c.object, c.target) for c in checks_of(made.movements, made.score.objects)]
+
+    robot = ("stands", "", "")
+    assert kinds("pick up the red cup and put it into the bin") == [
+        ("lifted", "red_cup", ""),
+        ("in", "red_cup", "bin"),
+        robot,
+    ]
+    assert kinds("walk to the chair, then walk to the box") == [("robot_near", "box", ""), robot]
+    assert kinds("sit down") == [("sat", "chair", ""), robot]
+    assert kinds("push the box half a metre")[0] == ("moved", "box", "")
+    assert kinds("touch the table with both hands")[:2] == [("touched", "table", "")] * 2
+    assert kinds("wave") == []
+
+
+def test_the_way_leads_past_what_stands_in_it(body, betas):
+    wall = [everyday("box", f"box_{k}", pos=(1.2, y, 0.0)) for k, y in enumerate((-0.4, 0.0, 0.4))]
+    scene = joined([*wall, everyday("chair", pos=(2.6, 0.0, 0.0), yaw=np.pi)])
+    made = Choreography.of_instruction("walk to the chair", SIZE, scene)
+    motion, objects = made.perform(betas, body, 30.0)
+    for obj in objects:
+        for joint in range(22):
+            assert surface_distance(obj, body.joints(motion)[:, joint]).min() > 0.02
+    assert np.linalg.norm(body.joints(motion)[-1, 0, :2] - (2.6, 0.0)) < 0.7
+    made = Choreography.of_instruction("walk to the chair", SIZE, joined([scene["chair"]]))
+    straight = body.joints(made.perform(betas, body, 30.0)[0])[:, 0, 1]
+    assert np.abs(straight).max() < 0.15  # nothing is in the way
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("pick up the cup", "Which cup? The scene has red_cup and blue_cup"),
+        ("walk to the bottle", "The scene has no 'bottle': it has table"),
+        ("pick up the table", "cannot pick up the table"),
+        ("push the wall", "The scene has no 'wall'"),
+    ],
+)
+def test_what_the_scene_lacks_or_has_twice(task, said):
+    with pytest.raises(BadInput, match=re_escape(said)):
+        Choreography.of_instruction(task, SIZE, TWO_CUPS)
+
+
+def re_escape(text):
+    return text.replace("?", r"\?")
+
+
+def test_a_way_that_is_closed_is_refused():
+    ring = [
+        everyday("box", f"box_{k}", pos=(2.0 + 0.75 * np.cos(a), 0.75 * np.sin(a), 0.0))
+        for k, a in enumerate(np.linspace(0.0, 2.0 * np.pi, 12, endpoint=False))
+    ]
+    with pytest.raises(BadInput, match="stand in the way"):
+        Choreography.of_instruction("walk to the cone", SIZE, joined([*ring, everyday("cone", pos=(2.0, 0.0, 0.0))]))
+
+
+def test_a_generation_has_the_scene_that_it_imagined(tmp_path):
+    mannequin = Mannequin(seed=3, width=64, height=64, fps=10)
+    made = mannequin(GenerateRequest("pick up the bottle and put it into the basket"))
+    assert {"bottle", "basket"} <= set(made.scene.ids)
+    assert stature(mannequin.body, made.truth.betas) == pytest.approx(ROBOT_STATURE)
+    made.scene.save(tmp_path / "scene.yaml")
+    scene = Scene.load(tmp_path / "scene.yaml")
+    again = mannequin(GenerateRequest("pick up the bottle and put it into the basket", scene=scene))
+    assert [(c.kind, c.object) for c in again.contacts] == [(c.kind, c.object) for c in made.contacts]
+    assert again.checks == made.checks
+    plan = mannequin(GenerateRequest("", plan=made.plan, scene=scene))
+    assert plan.checks == made.checks
+    plain = mannequin(GenerateRequest("wave"))
+    assert (plain.scene, plain.contacts, plain.checks) == (None, (), ())
+    assert stature(mannequin.body, plain.truth.betas) > 1.5
+
+
+def test_two_metres_are_two_metres(body, betas):
+    for size, shape in ((SIZE, betas), (1.0, np.zeros(10))):
+        motion, _ = Choreography.of_instruction("walk forward two metres", size).perform(shape, body)
+        assert motion.transl[-1, 0] - motion.transl[0, 0] == pytest.approx(2.0, abs=0.02)
