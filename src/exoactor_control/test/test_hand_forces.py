@@ -1,12 +1,14 @@
+import mujoco
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.hand_forces import HandForces, wanted_forces
+from exoactor_control.controller.hand_forces import ArmFeedforward, HandForces, dex3_weights, wanted_forces
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_core.contacts import Contact
+from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, link_poses, standing_motion
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, link_poses, mujoco_model, standing_motion
 from exoactor_core.robot_state import RobotState
 from exoactor_core.scene import everyday, joined
 
@@ -47,10 +49,15 @@ def hand_point(joint_pos: np.ndarray, hand: str) -> np.ndarray:
     return positions[0, 0] + rotations[0, 0] @ HAND_POINT
 
 
+def offsets_at(seconds, reference, scene, quat=(1, 0, 0, 0)):
+    loads = HandForces(reference, scene).at(round(seconds * POLICY_RATE))
+    return ArmFeedforward(KP).offsets(state(list(quat)), loads)
+
+
 @pytest.mark.parametrize("yaw", [0.0, 0.7])
 def test_offsets_do_the_virtual_work_of_the_forces(yaw):
     reference, scene = box_between_the_hands(yaw=yaw)
-    offsets = HandForces(reference, scene, KP).offsets(round(2.0 * POLICY_RATE), state())
+    offsets = offsets_at(2.0, reference, scene)
     press, load = wanted_forces(reference.motion.object_contacts[0], scene["box"], 2)
     rng = np.random.default_rng(0)
     for _ in range(5):
@@ -68,15 +75,14 @@ def test_offsets_do_the_virtual_work_of_the_forces(yaw):
 
 def test_the_body_is_not_pushed_over():
     reference, scene = box_between_the_hands()
-    offsets = HandForces(reference, scene, KP).offsets(round(2.0 * POLICY_RATE), state())
+    offsets = offsets_at(2.0, reference, scene)
     assert np.abs(offsets[15:]).max() > 0.05
     assert not offsets[:15].any()
 
 
 def test_forces_come_after_the_contact_begins_and_go_after_its_end():
     reference, scene = box_between_the_hands()
-    forces = HandForces(reference, scene, KP)
-    sizes = [np.abs(forces.offsets(round(t * POLICY_RATE), state())).max() for t in (0.9, 1.0, 1.2, 2.0, 3.2, 3.5)]
+    sizes = [np.abs(offsets_at(t, reference, scene)).max() for t in (0.9, 1.0, 1.2, 2.0, 3.2, 3.5)]
     assert sizes[0] == sizes[1] == sizes[-1] == 0.0
     assert 0.0 < sizes[2] < sizes[3]
     assert 0.0 < sizes[4] < sizes[3]
@@ -85,9 +91,7 @@ def test_forces_come_after_the_contact_begins_and_go_after_its_end():
 def test_a_load_is_borne_upwards_however_the_robot_leans():
     reference, scene = box_between_the_hands(hands=("left",))  # held by fingers: nothing but the load
     tilt = Rotation.from_euler("y", 0.4).as_quat(scalar_first=True)
-    upright, leaning = (
-        HandForces(reference, scene, KP).offsets(round(2.0 * POLICY_RATE), state(quat)) for quat in ([1, 0, 0, 0], tilt)
-    )
+    upright, leaning = (offsets_at(2.0, reference, scene, quat) for quat in ([1, 0, 0, 0], tilt))
     assert not np.allclose(upright, leaning)
 
 
@@ -110,6 +114,27 @@ def test_a_push_overcomes_friction_and_bears_nothing():
 def test_times_are_of_the_motion_as_it_was_given():
     reference, scene = box_between_the_hands()
     cut = Reference(reference.motion, (), begin=0.5)
-    at = round(0.6 * POLICY_RATE)
-    assert not HandForces(reference, scene, KP).offsets(at, state()).any()
-    assert HandForces(cut, scene, KP).offsets(at, state()).any()
+    assert not offsets_at(0.6, reference, scene).any()
+    assert offsets_at(0.6, cut, scene).any()
+
+
+def test_the_weight_of_dex3_hands_is_that_of_the_descriptions():
+    masses, moments = [], []
+    for hands in ("fists", "dex3"):
+        model = mujoco_model(hands=hands)
+        data = mujoco.MjData(model)
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        wrist = model.body("left_wrist_yaw_link").id
+        masses.append(model.body_subtreemass[wrist])
+        com = data.xmat[wrist].reshape(3, 3).T @ (data.subtree_com[wrist] - data.xpos[wrist])
+        moments.append(masses[-1] * com)
+    assert masses[1] - masses[0] == pytest.approx(EXTRA_MASS, abs=0.002)
+    assert (moments[1] - moments[0]) / EXTRA_MASS == pytest.approx(np.array(EXTRA_MASS_POINT), abs=0.008)
+
+
+def test_only_hands_that_are_fitted_are_borne():
+    assert dex3_weights([False, False]) == []
+    (left,) = dex3_weights([True, False])
+    assert left.hand == "left_hand"
+    assert ArmFeedforward(KP).offsets(state(), [left])[15:22].any()

@@ -1,6 +1,7 @@
 """Objects in the rehearsal's physics: what fists do to a box, how tasks are judged, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pinocchio as pin
@@ -10,6 +11,7 @@ from scipy.optimize import least_squares
 
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_core.contacts import Contact
+from exoactor_core.dex3 import GRASP_POINT
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import (
@@ -28,8 +30,8 @@ ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
 AHEAD, TOP, WIDTH = 0.36, 0.79, 0.25  # m
 
 
-def reach(joints, points):
-    """Joint angles (29,) with the hands' middles at points (3,) in the world, hands pointing ahead."""
+def reach(joints, points, at=HAND_POINT, upright=False):
+    """Joint angles (29,) with points ``at`` of the hands' links at points (3,) in the world, hands pointing ahead."""
     model = pinocchio_model()
     data = model.createData()
     joints = joints.copy()
@@ -41,8 +43,8 @@ def reach(joints, points):
             q[7:][arm] = angles
             pin.forwardKinematics(model, data, q)
             pose = pin.updateFramePlacement(model, data, frame)
-            ahead = pose.rotation[:, 0] - [1, 0, 0]
-            return np.r_[10 * (pose.act(np.array(HAND_POINT)) - point), ahead, 0.02 * (angles - STANDING[arm])]
+            turned = pin.log3(pose.rotation) if upright else pose.rotation[:, 0] - [1, 0, 0]
+            return np.r_[10 * (pose.act(np.array(at)) - point), turned, 0.02 * (angles - STANDING[arm])]
 
         low, high = JOINT_LIMITS[arm].T
         inside = np.clip(joints[arm], low + 1e-3, high - 1e-3)
@@ -50,12 +52,12 @@ def reach(joints, points):
     return joints
 
 
-def through(keys, **fields):
+def through(keys, at=HAND_POINT, upright=False, **fields):
     """A motion on the spot through the hands' points at times in s."""
     times, joints = [0.0], [STANDING]
     for time, points in keys:
         times.append(time)
-        joints.append(reach(joints[-1], points))
+        joints.append(reach(joints[-1], points, at, upright))
     still = standing_motion(times[-1])
     at = np.arange(len(still)) / still.fps
     path = np.stack([np.interp(at, times, column) for column in np.array(joints).T], axis=1)
@@ -83,6 +85,27 @@ def lifting(height=0.15):
     return through(
         [*keys, (4.4, both(near, middle + height)), (6.0, both(near, middle + height))], object_contacts=contacts
     )
+
+
+def bottle_on_a_table(mirror, mass=0.5):
+    bottle = everyday("bottle", pos=(AHEAD, mirror * 0.24, 0.74), mass=mass)
+    return joined([everyday("table", pos=(AHEAD + 0.24, 0, 0)), bottle])
+
+
+def picking(side):
+    """One hand comes over the table from behind and outside of the bottle, closes, and rises."""
+    mirror = 1.0 if side == "left" else -1.0
+    hand, middle = f"{side}_hand", np.array([AHEAD, mirror * 0.24, 0.74 + 0.13])
+    way = [(1.2, -0.16, 0.06, 0.16), (1.8, -0.10, 0.06, 0.02), (2.6, 0.0, 0.02, 0.0), (3.1, 0.0, 0.0, 0.0)]
+    way += [(4.2, 0.0, 0.0, 0.0), (5.4, 0.0, 0.0, 0.12), (7.0, 0.0, 0.0, 0.12)]
+    keys = [(time, {hand: middle + np.array([x, mirror * y, z])}) for time, x, y, z in way]
+    held = {"kind": "grasp", "start": 3.1, "end": 9.0, "pos_object": (0, 0, 0.13), "normal_object": (0, mirror, 0)}
+    grasp = Contact(body=hand, object="bottle", **held)
+    palm = (0.0415 + GRASP_POINT[0], mirror * (0.003 - GRASP_POINT[1]), 0.0)
+    motion = through(keys, at=palm, upright=True, object_contacts=(grasp,))
+    closure = np.zeros((len(motion), 2))
+    closure[:, 0 if side == "left" else 1] = np.interp(np.arange(len(motion)) / motion.fps, [3.3, 3.7], [0.0, 1.0])
+    return replace(motion, hands=closure)
 
 
 LIFTED = [Check(kind="lifted", object="box", amount=0.1), Check(kind="stands")]
@@ -127,6 +150,21 @@ def test_two_fists_lift_a_box_by_friction():
     assert tracking.metrics["task_success"], tracking.metrics["checks"]
     forces = tracking.rollout.forces.sum(axis=0)[1]
     assert forces[:2].min() > 100.0 > forces[2:4].max()  # hands, not feet
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_dex3_hand_picks_a_bottle_off_a_table(side):
+    scene = bottle_on_a_table(1.0 if side == "left" else -1.0)
+    lifted = [Check(kind="lifted", object="bottle", amount=0.08)]
+    tracking = Rehearsal(hands="dex3", variations=0)(picking(side), scene=scene, checks=lifted)
+    assert not tracking.metrics["refused"]
+    assert tracking.metrics["task_success"]
+
+
+def test_fists_do_not_pick_a_bottle():
+    lifted = [Check(kind="lifted", object="bottle", amount=0.08)]
+    tracking = Rehearsal(variations=0)(picking("left"), scene=bottle_on_a_table(1.0), checks=lifted)
+    assert not tracking.metrics["task_success"]
 
 
 def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monkeypatch):

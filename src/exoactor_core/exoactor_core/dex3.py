@@ -18,6 +18,10 @@ HAND_LIMITS = np.stack([_LEFT_RANGE, np.stack([-_LEFT_RANGE[:, 1], -_LEFT_RANGE[
 """(2, 7, 2) rad: left and right hand, motor, lower and upper."""
 HAND_EFFORTS = np.tile([2.45, *[1.4] * 6], (2, 1))
 """(2, 7) N m."""
+EXTRA_MASS = 0.527
+"""kg by which a Dex3-1 is heavier than a rubber hand."""
+EXTRA_MASS_POINT = (0.112, 0.0, 0.0)
+"""m, where that mass is with the hand open, in the frame of the wrist's last link."""
 HAND_KP, HAND_KD = 1.5, 0.1
 """N m/rad and N m s/rad that the hands are commanded with."""
 GRASP_POINT = (0.08, 0.05)

@@ -1,4 +1,4 @@
-"""Forces of the hands on objects, fed forward.
+"""Forces at the hands, fed forward: what they press on, what they lift, and what they weigh themselves.
 
 A tracker holds the arms by soft position servos, the wrists of those in use by 4 N m/rad: hands that are only commanded
 to a position inside a box bend away from it. So the joint torques J^T f of the wanted contact forces f are added to the
@@ -8,7 +8,7 @@ lift.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import pinocchio as pin
 
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_core.contacts import Contact
+from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses, pinocchio_model
 from exoactor_core.robot_state import RobotState
@@ -53,8 +54,27 @@ class _HandForce:
         return pressed * self.press, float(loaded * self.load)
 
 
+@dataclass(frozen=True)
+class HandLoad:
+    """What one hand does at one moment."""
+
+    hand: str
+    press: np.ndarray
+    """(3,) N on an object, in the frame of the hand's link."""
+    load: float
+    """N upwards."""
+    point: tuple[float, float, float] = HAND_POINT
+    """m, where, in the frame of the hand's link."""
+
+
+def dex3_weights(fitted: Sequence[bool]) -> list[HandLoad]:
+    """The weights of the Dex3 hands that are fitted, left and right, over that of the rubber hands of the training."""
+    hands = (hand for hand, there in zip(HAND_LINKS, fitted, strict=True) if there)
+    return [HandLoad(hand, np.zeros(3), EXTRA_MASS * _GRAVITY, EXTRA_MASS_POINT) for hand in hands]
+
+
 class HandForces:
-    """Offsets of joint targets by which the hands press on what they hold or push, and bear it.
+    """The forces of a motion's hands on what they hold or push, and to bear it.
 
     Parameters
     ----------
@@ -62,32 +82,45 @@ class HandForces:
         The motion, with its contacts.
     scene
         The objects that they are with.
+    """
+
+    def __init__(self, reference: Reference, scene: Scene) -> None:
+        self._forces = list(_forces(reference, scene))
+
+    def at(self, frame: int) -> list[HandLoad]:
+        """At a frame of the motion."""
+        return [HandLoad(f.hand, *f.at(frame)) for f in self._forces if f.begin <= frame <= f.end + _RAMP]
+
+
+class ArmFeedforward:
+    """Offsets of joint targets by which the arms' servos bear forces at the hands.
+
+    Parameters
+    ----------
     kp
         (29,) N m/rad, stiffness of the joints' servos.
     """
 
-    def __init__(self, reference: Reference, scene: Scene, kp: np.ndarray) -> None:
+    def __init__(self, kp: np.ndarray) -> None:
         self._kp = kp
-        self._forces = list(_forces(reference, scene))
         self._model = pinocchio_model()
         self._data = self._model.createData()
         self._links = {hand: self._model.getFrameId(link) for hand, link in HAND_LINKS.items()}
 
-    def offsets(self, frame: int, state: RobotState) -> np.ndarray:
-        """(29,) rad to be added to the joint targets at a frame of the motion."""
-        acting = [(f.hand, *f.at(frame)) for f in self._forces if f.begin <= frame <= f.end + _RAMP]
+    def offsets(self, state: RobotState, loads: Sequence[HandLoad]) -> np.ndarray:
+        """(29,) rad to be added to the joint targets."""
         offsets = np.zeros(len(JOINT_NAMES))
-        if not acting:
+        if not loads:
             return offsets
         w, *xyz = state.quat_wxyz
         pin.computeJointJacobians(self._model, self._data, np.r_[0.0, 0.0, 0.0, xyz, w, state.joint_pos])
-        for hand, press, load in acting:
-            link = self._links[hand]
+        for each in loads:
+            link, arm = self._links[each.hand], _ARMS[each.hand]
             turn = pin.updateFramePlacement(self._model, self._data, link).rotation
             jacobian = pin.getFrameJacobian(self._model, self._data, link, pin.LOCAL_WORLD_ALIGNED)[:, 6:]
-            force = turn @ press + (0.0, 0.0, load)
-            torque = jacobian.T @ np.r_[force, np.cross(turn @ HAND_POINT, force)]
-            offsets[_ARMS[hand]] += (torque / self._kp)[_ARMS[hand]]
+            force = turn @ each.press + (0.0, 0.0, each.load)
+            torque = jacobian.T @ np.r_[force, np.cross(turn @ each.point, force)]
+            offsets[arm] += (torque / self._kp)[arm]
         return np.clip(offsets, -_MAX_OFFSET, _MAX_OFFSET)
 
 

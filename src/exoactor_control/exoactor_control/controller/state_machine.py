@@ -6,6 +6,7 @@ ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK, and `Controller.stop` reaches DAMPIN
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -227,7 +228,7 @@ class Controller:
             )
         additions = Additions(single_support)
         if self.policy is not None and reference.scene is not None:
-            forces = HandForces(reference, reference.scene, self.policy.kp)
+            forces = HandForces(reference, reference.scene)
             reach = HandReach(reference, reference.scene) if self._reach else None
             additions = Additions(single_support, forces, reach)
         coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)
@@ -345,7 +346,19 @@ class Controller:
             if self._last[0] is not None:
                 self._tracker.observe(object_id, pose, self._last[0])
 
+    def fit_hands(self, fitted: Sequence[bool]) -> None:
+        """Take in which hands, left and right, are Dex3-1: their weight is borne."""
+        self._tracker.fit_hands(fitted)
+
     # reports
+
+    @property
+    def hand_closure(self) -> np.ndarray | None:
+        """(2,) how far the motion wants the hands closed now, in [0, 1]; None: it does not say."""
+        index, trajectory = self.tracking_frame, self.trajectory
+        if index is None or trajectory is None or trajectory.hands is None:
+            return None
+        return trajectory.hands[min(max(index, 0), len(trajectory.hands) - 1)]
 
     @property
     def state(self) -> State:

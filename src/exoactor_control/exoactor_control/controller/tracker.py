@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.hand_forces import HandForces
+from exoactor_control.controller.hand_forces import ArmFeedforward, HandForces, HandLoad, dex3_weights
 from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry, limited
 from exoactor_control.controller.single_support import SingleSupportRegulator
@@ -69,6 +70,8 @@ class Tracker:
             heading_gain = position_gain = 0.0
         self.heading_gain, self.position_gain = heading_gain, position_gain
         self.kp, self.kd = (PD_KP, PD_KD) if policy is None else (policy.kp, policy.kd)
+        self._arms = ArmFeedforward(self.kp)
+        self._weights: list[HandLoad] = []
         self.target = STANDING_FRAME.joint_pos
         """(29,) rad, of the last tick."""
         self.frame: Frame = STANDING_FRAME
@@ -155,8 +158,14 @@ class Tracker:
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         target = self.policy.act(seen, commanded, lambda steps: self._ahead(now + steps))
         self.target = self._in_single_support(now - trajectory.begin, target, state)
-        if forces := self._additions.hand_forces:
-            self.target = self.target + forces.offsets(now - trajectory.begin, state)
+        forces = self._additions.hand_forces
+        loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
+        if loads:
+            self.target = self.target + self._arms.offsets(state, loads)
+
+    def fit_hands(self, fitted: Sequence[bool]) -> None:
+        """Take in which hands, left and right, are Dex3-1: their weight is borne."""
+        self._weights = dex3_weights(fitted)
 
     def observe(self, object_id: str, pose: np.ndarray, state: RobotState) -> None:
         """Take in where an object is: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""

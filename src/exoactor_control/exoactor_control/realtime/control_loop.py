@@ -534,21 +534,16 @@ class ControlLoop:
     def _tell(self, state: RobotState | None) -> None:
         """Report, and move the hands: what can wait for a quiet moment."""
         self._hands.listen()
+        self.controller.fit_hands(self._hands.heard)
         self._move_hands()
         if self.on_report is not None:
             reported, self._reported = self._reported, len(self.samples)
             self.on_report(self._report(state, tuple(self.samples[reported:])))
 
     def _move_hands(self) -> None:
-        index, trajectory = self.controller.tracking_frame, self.controller.trajectory
-        if (
-            index is not None
-            and trajectory is not None
-            and trajectory.human is not None
-            and trajectory.human.hands is not None
-        ):
-            hands = trajectory.human.hands
-            self._wanted_grip = hands[min(max(index, 0), len(hands) - 1)]
+        closure = self.controller.hand_closure
+        if closure is not None:
+            self._wanted_grip = 1.0 - closure
         if self.driving and self._wanted_grip is not None:
             before = self._wanted_grip if self._grip is None else self._grip
             self._grip = before + np.clip(self._wanted_grip - before, -_GRIP_STEP, _GRIP_STEP)

@@ -56,6 +56,13 @@ class Reference:
     """The objects that the motion's contacts are with; None: there are none."""
 
     @property
+    def hands(self) -> np.ndarray | None:
+        """(T, 2) how far the hands are closed, in [0, 1]: as the motion says, or as the person's are."""
+        if self.motion.hands is not None or self.human is None or self.human.hands is None:
+            return self.motion.hands
+        return 1.0 - self.human.hands
+
+    @property
     def repaired_by(self) -> dict[str, float]:
         """Greatest differences between the motion as it was given and as it is: m of height, rad of tilt and joints."""
         if self.given is None:
@@ -250,6 +257,8 @@ class Trajectory:
     """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
     correction: np.ndarray | None = None
     """(end - begin, 35) the motion's correction; None: there is none."""
+    hands: np.ndarray | None = None
+    """(end - begin, 2) how far the hands are closed, in [0, 1]; None: not known."""
 
     def __len__(self) -> int:
         return len(self.joint_pos)
@@ -324,6 +333,7 @@ class Trajectory:
             end=len(s) + len(m),
             human=reference.human,
             correction=m.correction,
+            hands=reference.hands,
         )
 
     @classmethod
@@ -336,6 +346,7 @@ class Trajectory:
         end: int,
         human: Human | None = None,
         correction: np.ndarray | None = None,
+        hands: np.ndarray | None = None,
     ) -> Trajectory:
         rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
         # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
@@ -345,7 +356,9 @@ class Trajectory:
         spin = gaussian_filter1d(spin, 2.0, mode="nearest")
         velocity = rotation.inv().apply(velocity)
         joint_vel = np.gradient(joints, 1.0 / POLICY_RATE, axis=0) if len(joints) > 1 else np.zeros_like(joints)
-        return cls(velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human, correction)
+        return cls(
+            velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human, correction, hands
+        )
 
 
 def _entry_time(

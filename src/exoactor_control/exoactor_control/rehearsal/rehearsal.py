@@ -18,7 +18,6 @@ from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.reference.trajectory import (
     POLICY_RATE,
-    Reference,
     lowered,
     only_lowers,
     prepare,
@@ -264,6 +263,7 @@ class Rehearsal(Tracker):
             max_position_error=self.options.max_position_error,
             max_speed_error=self.options.max_speed_error,
         )
+        controller.fit_hands([self.options.hands == "dex3"] * 2)
         band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
         really = physics.scene or scene
@@ -304,7 +304,9 @@ class Rehearsal(Tracker):
                 frames.append(robot.pose)
                 estimates.append(controller.odometry.position)
             robot.load = load if in_motion else None
-            robot.close_hands(_closure(reference, index))
+            closure = controller.hand_closure
+            if closure is not None:
+                robot.close_hands(closure)
             if really is not None:
                 _observe(controller, robot, sensor)
             if frames:
@@ -362,16 +364,6 @@ class Rehearsal(Tracker):
 
 def _quality(tracking: Tracking) -> tuple[bool, bool]:
     return tracking.metrics["success"], not tracking.metrics["refused"]
-
-
-def _closure(reference: Reference, index: int | None) -> np.ndarray:
-    """(2,) how far the hands are closed in [0, 1] at a frame of the motion: by it, or as the person's; else open."""
-    closure = reference.motion.hands
-    if closure is None and reference.human is not None and reference.human.hands is not None:
-        closure = 1.0 - reference.human.hands
-    if closure is None:
-        return np.zeros(2)
-    return closure[-1 if index is None else min(max(index, 0), len(closure) - 1)]
 
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:
