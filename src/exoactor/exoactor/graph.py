@@ -34,7 +34,9 @@ ARGUMENTS = (
     Argument(
         "policy", "exoactor", "Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band."
     ),
-    Argument("hands", "fists", "Hands of the simulated G1: Dex3-1, or fists without motors.", ("dex3", "fists")),
+    Argument(
+        "hands", "auto", "Hands of the simulated G1; auto: Dex3-1 where there are objects.", ("auto", "dex3", "fists")
+    ),
     Argument("scene", "", "Scene (.yaml): the objects in the simulator; empty: there are none."),
     Argument("generator", "", "Video generator backend; empty: as params_file says."),
     Argument("params_file", "", "Parameters of the nodes (.yaml); empty: config/exoactor.yaml."),

@@ -139,14 +139,14 @@ def test_a_scene_that_cannot_be_is_refused_before_it_is_simulated():
 
 def test_objects_far_away_leave_the_robot_as_it_is():
     far = joined([everyday("box", pos=(1.5, 0, 0))])
-    plain = Rehearsal(policy="pd")(standing_motion(1.0))
-    beside = Rehearsal(policy="pd")(standing_motion(1.0), scene=far, disturbance=Disturbance(mass=0.0))
+    plain = Rehearsal(policy="pd", hands="fists")(standing_motion(1.0))
+    beside = Rehearsal(policy="pd", hands="fists")(standing_motion(1.0), scene=far, disturbance=Disturbance(mass=0.0))
     np.testing.assert_allclose(beside.motion.joint_pos, plain.motion.joint_pos, atol=0.01)
     np.testing.assert_allclose(beside.motion.root_pos, plain.motion.root_pos, atol=0.01)
 
 
 def test_two_fists_lift_a_box_by_friction():
-    tracking = Rehearsal(variations=0)(lifting(), scene=box_on_a_stand(), checks=LIFTED)
+    tracking = Rehearsal(hands="fists", variations=0)(lifting(), scene=box_on_a_stand(), checks=LIFTED)
     assert tracking.metrics["task_success"], tracking.metrics["checks"]
     forces = tracking.rollout.forces.sum(axis=0)[1]
     assert forces[:2].min() > 100.0 > forces[2:4].max()  # hands, not feet
@@ -156,14 +156,14 @@ def test_two_fists_lift_a_box_by_friction():
 def test_a_dex3_hand_picks_a_bottle_off_a_table(side):
     scene = bottle_on_a_table(1.0 if side == "left" else -1.0)
     lifted = [Check(kind="lifted", object="bottle", amount=0.08)]
-    tracking = Rehearsal(hands="dex3", variations=0)(picking(side), scene=scene, checks=lifted)
+    tracking = Rehearsal(variations=0)(picking(side), scene=scene, checks=lifted)
     assert not tracking.metrics["refused"]
     assert tracking.metrics["task_success"]
 
 
 def test_fists_do_not_pick_a_bottle():
     lifted = [Check(kind="lifted", object="bottle", amount=0.08)]
-    tracking = Rehearsal(variations=0)(picking("left"), scene=bottle_on_a_table(1.0), checks=lifted)
+    tracking = Rehearsal(hands="fists", variations=0)(picking("left"), scene=bottle_on_a_table(1.0), checks=lifted)
     assert not tracking.metrics["task_success"]
 
 

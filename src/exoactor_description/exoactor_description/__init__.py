@@ -8,6 +8,8 @@ from typing import Literal
 
 Hands = Literal["fists", "dex3"]
 """Rubber hands, which have no motors, or Dex3-1."""
+HandsOption = Literal["auto", "fists", "dex3"]
+"""As an option: auto is Dex3 where there are objects, and else the rubber hands of the trackers' training."""
 
 _URDF = Path(__file__).resolve().parent / "urdf"
 
@@ -15,6 +17,13 @@ _URDF = Path(__file__).resolve().parent / "urdf"
 def urdf_path() -> Path:
     """Path of the URDF of the G1 with rubber hands, which pinocchio, MuJoCo, RViz and browsers read alike."""
     return _URDF / "g1.urdf"
+
+
+def chosen_hands(option: HandsOption, objects: bool) -> Hands:
+    """The hands that an option stands for, with or without objects."""
+    if option == "auto":
+        return "dex3" if objects else "fists"
+    return option
 
 
 def description(hands: Hands = "fists") -> ET.Element:

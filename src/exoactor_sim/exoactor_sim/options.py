@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Interval, Unit
 
 from exoactor_core.options import BaseOptions, ReadOnly, Share
-from exoactor_description import Hands
+from exoactor_description import HandsOption
 
 
 class SimulatorOptions(BaseOptions):
@@ -21,8 +21,9 @@ class SimulatorOptions(BaseOptions):
     """Begin with the robot in the elastic band; the service ~/band changes it."""
     pick_up: Annotated[bool, ReadOnly()] = True
     """Set a robot that lies limp on the floor on its feet after 3 s."""
-    hands: Annotated[Hands, ReadOnly()] = "fists"
-    """Of the robot: dex3, which speak and listen on Unitree's topics of their own, or fists without motors."""
+    hands: Annotated[HandsOption, ReadOnly()] = "auto"
+    """Of the robot: dex3, which speak and listen on Unitree's topics of their own, fists without motors, or auto: dex3
+    where there are objects, else fists."""
     scene: Annotated[str, ReadOnly()] = ""
     """Scene file (.yaml) with the objects; empty: there are none."""
     object_rate: Annotated[float, Interval(ge=0.1, le=500.0), Unit("Hz"), ReadOnly()] = 30.0

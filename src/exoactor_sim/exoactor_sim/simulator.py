@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from exoactor_core.errors import ExoActorError
 from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import check
+from exoactor_description import chosen_hands
 from exoactor_sim.options import SimulatorOptions
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ def run(
     scene = Scene.load(options.scene) if options.scene else None
     if scene is not None:
         check(scene, area=0.0)
+    hands = chosen_hands(options.hands, scene is not None)
     timestep = 1.0 / (LOW_STATE_RATE * SUBSTEPS)
-    world = World(timestep, options.band, pick_up_after, options.hands, scene)
+    world = World(timestep, options.band, pick_up_after, hands, scene)
     bridge = Bridge(options.network_interface, options.dds_domain)
     stop = stop or threading.Event()
     log.info(
@@ -141,7 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pick-up", action=argparse.BooleanOptionalAction, default=True, help="set a limp fallen robot on its feet"
     )
-    parser.add_argument("--hands", choices=("dex3", "fists"), default="fists", help="its hands (default: fists)")
+    parser.add_argument(
+        "--hands", choices=("auto", "dex3", "fists"), default="auto", help="its hands (default: dex3 with a scene)"
+    )
     parser.add_argument("--scene", default="", metavar="FILE", help="objects around it (.yaml)")
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)")
     own, ros = (argv, None) if "--ros-args" not in argv else (argv[: (i := argv.index("--ros-args"))], argv[i:])

@@ -33,7 +33,7 @@ from exoactor_core.scene_mjcf import check
 from exoactor_core.simulation import ObjectSensor, Simulation, seen_from
 from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress
 from exoactor_core.task_checks import Check, Rollout, evaluate
-from exoactor_description import Hands
+from exoactor_description import Hands, HandsOption, chosen_hands
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
@@ -86,8 +86,8 @@ class Rehearsal(Tracker):
         """Distance that the pelvis may get from its start before the motion is refused for the robot; 0: any."""
         correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0
         """Reference corrections that are tried for a motion that fails, minutes each; 0: none."""
-        hands: Hands = "fists"
-        """Of the simulated robot: dex3, or fists without motors."""
+        hands: HandsOption = "auto"
+        """Of the simulated robot: dex3, fists without motors, or auto: dex3 where there are objects, else fists."""
         variations: Annotated[int, Interval(ge=0, le=100)] = 5
         """Rehearsals of a task that succeeds with objects that stand elsewhere and are otherwise; 0: none."""
 
@@ -263,7 +263,8 @@ class Rehearsal(Tracker):
             max_position_error=self.options.max_position_error,
             max_speed_error=self.options.max_speed_error,
         )
-        controller.fit_hands([self.options.hands == "dex3"] * 2)
+        hands = chosen_hands(self.options.hands, scene is not None)
+        controller.fit_hands([hands == "dex3"] * 2)
         band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
         really = physics.scene or scene
@@ -274,7 +275,7 @@ class Rehearsal(Tracker):
             physics,
             pose,
             scene=really,
-            hands=self.options.hands,
+            hands=hands,
         )
 
         controller.step(robot.state(), robot.time)
