@@ -242,8 +242,14 @@ class Retargeter(Backend, ABC):
     """Fits a person's motion to the G1."""
 
     @abstractmethod
-    def __call__(self, motion: HumanMotion, progress: Progress = no_progress) -> Retargeting:
-        """Retarget the motion."""
+    def __call__(
+        self,
+        motion: HumanMotion,
+        progress: Progress = no_progress,
+        scene: Scene | None = None,
+        contacts: Sequence[Contact] = (),
+    ) -> Retargeting:
+        """Retarget the motion, in the scene where one is given; contacts with its objects that are planned."""
 
 
 class Tracker(Backend, ABC):

@@ -10,6 +10,7 @@ from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Metrics
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
+from exoactor_retarget.surroundings import FLOOR, clearances, near_solids
 from exoactor_retarget.targets import Targets
 
 TOUCH = 0.002  # m: depth from which a collision counts
@@ -39,6 +40,31 @@ def floor_depth(state: State, model: Model) -> tuple[np.ndarray, np.ndarray]:
     ends = np.flatnonzero(model.probes.end)
     heights = model.probes.heights(model.kinematics.poses(state), ends)
     return np.maximum(-heights.min(axis=0), 0.0), model.probes.body[ends[heights.argmin(axis=0)]]
+
+
+def measure_contacts(state: State, targets: Targets, model: Model) -> Metrics:
+    """How well hands meet the objects that lead them, and how deep other parts are in objects.
+
+    Returns
+    -------
+    palm_error_mean, palm_error_p90 (mm, where an object has the whole lead), object_frames, object_depth_max (mm).
+    """
+    poses = model.kinematics.poses(state)
+    at = np.stack([poses.points(model.bodies["hand"][k], model.palms[k]).T for k in range(2)], axis=1)
+    error = 1000 * np.linalg.norm(at - targets.palm_pos, axis=-1)[targets.holding > 0.999]
+    depth = np.zeros(len(state))
+    if targets.solids is not None:
+        watched = near_solids(model.probes, poses, targets.solids, 0.0)
+        watched = watched[watched[:, 1] != FLOOR]
+        if len(watched):
+            clear = clearances(model.probes, poses, watched, targets.solids, np.zeros_like(targets.contact))
+            depth = np.maximum(-clear.distance.min(axis=0), 0.0)
+    return {
+        "palm_error_mean": float(error.mean()) if error.size else 0.0,
+        "palm_error_p90": float(np.percentile(error, 90)) if error.size else 0.0,
+        "object_frames": int((depth > TOUCH).sum()),
+        "object_depth_max": 1000 * float(depth.max()),
+    }
 
 
 def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:

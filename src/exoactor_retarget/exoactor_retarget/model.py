@@ -50,6 +50,9 @@ class Model:
         if "hand" not in self.bodies:
             self.bodies["hand"] = self.bodies["elbow"]
         self._measure(mapping["hands"]["length"])
+        along, inward, up = mapping["hands"].get("palm", (0.0, 0.0, 0.0))
+        self.palms = np.array([[along, -inward, up], [along, inward, up]])
+        """(2, 3) m, middles of the palms in the bodies of the hands."""
         self._groups()
         self.bearing = {part: self._ends_of(bodies) for part, bodies in self._bearing_bodies().items()}
         """Probes (N,) of each part that can bear."""
@@ -99,7 +102,14 @@ class Model:
         tip = wrist + hand * (self.upper_arm + self.forearm) * forearm / self.forearm
         self.hand_points = np.einsum("sji,skj->ski", self.rest["hand"], np.stack([wrist, tip], axis=1))
         """(2, 2, 3) wrist and tip of each hand in the body of the hand."""
+        self._rest_shoulders = at("shoulder") - poses.pos[self.torso, :, 0]
+        self._rest_torso = poses.pos[self.torso, :, 0]
         self.axes, self._anchors, self._poses = poses.axis[ROOT:, :, 0], poses.anchor[ROOT:, :, 0], poses
+
+    def shoulders(self, pelvis_pos: np.ndarray, pelvis_rot: np.ndarray, torso_rot: np.ndarray) -> np.ndarray:
+        """Positions (T, 2, 3) of the shoulders for the pelvis' position (T, 3) and orientations (T, 3, 3), m."""
+        torso = pelvis_pos + pelvis_rot @ self.rest["pelvis"][0].T @ self._rest_torso
+        return torso[:, None] + np.einsum("tij,kj->tki", torso_rot @ self.rest["torso"][0].T, self._rest_shoulders)
 
     def ankle_way(self, side: int) -> np.ndarray:
         """From the foot's link to the first joint of the ankle, at rest, m."""
@@ -143,6 +153,16 @@ class Model:
         """(B,) whether a body is part of an arm."""
         self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
 
+    @property
+    def fingertips(self) -> np.ndarray:
+        """(2, 3) m, foremost points of the hands in their bodies."""
+        points = []
+        for body in self.bodies["hand"]:
+            its = np.flatnonzero(self.probes.body == body)
+            front = its[np.argmax(self.probes.local[its, 0] + self.probes.radius[its])]
+            points.append(self.probes.local[front] + np.array([self.probes.radius[front], 0.0, 0.0]))
+        return np.array(points)
+
     def _bearing_bodies(self) -> dict[str, list[int]]:
         b, chain = self.bodies, self.description.chain
         bodies = {f"{side}_knee": [b["knee"][k]] for k, side in enumerate(SIDES)}
@@ -150,8 +170,7 @@ class Model:
         for k, side in enumerate(SIDES):
             forearm = [b["elbow"][k], *(j + 1 for j in self.wrist[k])]
             bodies[f"{side}_forearm"] = [body for body in forearm if body != b["hand"][k]]
-        thighs = [j + 1 for k in range(2) for j in self.hip[k]]
-        return bodies | {"seat": [self.pelvis, *thighs], "back": [j + 1 for j in chain(self.torso)]}
+        return bodies | {"seat": [self.pelvis], "back": [j + 1 for j in chain(self.torso)]}
 
     def _ends_of(self, bodies: list[int]) -> np.ndarray:
         return np.flatnonzero(np.isin(self.probes.body, bodies) & self.probes.end)

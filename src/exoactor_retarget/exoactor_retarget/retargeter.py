@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
@@ -15,15 +17,20 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import stages
 from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BodyModel
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, UnsafeMotion, reason
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.options import BaseOptions
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Retargeting, no_progress
+from exoactor_description import Hands
 from exoactor_retarget.contacts import ground
-from exoactor_retarget.human import posture, resample
+from exoactor_retarget.human import Posture, posture, resample
+from exoactor_retarget.interaction import Interaction
 from exoactor_retarget.kinematics import State
-from exoactor_retarget.metrics import floor_depth, measure
+from exoactor_retarget.metrics import floor_depth, measure, measure_contacts
 from exoactor_retarget.model import Model
+from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
 
@@ -51,6 +58,11 @@ class Retargeter(stages.Retargeter):
         """SMPL-X npz of the licensed model; empty: the project's neutral body."""
         iterations: Annotated[int, Interval(ge=1, le=1000)] = 12
         """Most steps of the solver."""
+        scale: Literal["auto", "world", "robot"] = "auto"
+        """Paths are as long as the person's, in metres (world), or shorter by the ratio of the legs' lengths (robot);
+        auto: world where there is a scene."""
+        hands: Hands = "fists"
+        """What the robot has: fists hold objects between both palms, dex3 are Unitree's hands of three fingers."""
 
     options: Options
 
@@ -70,8 +82,43 @@ class Retargeter(stages.Retargeter):
 
     def targets(self, motion: HumanMotion) -> Targets:
         """What the robot should do, for a person's motion."""
+        return make_targets(self._person(motion), self.model, self.mapping, metric=self.options.scale == "world")
+
+    def object_targets(
+        self, motion: HumanMotion, scene: Scene, contacts: Sequence[Contact] = ()
+    ) -> tuple[Targets, np.ndarray, dict[str, Any], list[str]]:
+        """What the robot should do with the objects of a scene.
+
+        Returns
+        -------
+        targets
+            In metres.
+        poses
+            (T, n, 7) of the objects as they are moved.
+        fields
+            Of the robot's motion: contacts and closure of the hands.
+        notes
+            What was changed.
+
+        Raises
+        ------
+        BadInput
+            A contact names an object that the scene lacks.
+        UnsafeMotion
+            An object cannot be held.
+        """
+        person, metric = self._person(motion), self.options.scale != "robot"
+        interaction = Interaction(self.model, scene, find_contacts(person, scene, contacts), self.options.hands)
+        person = interaction.slowed(person)
+        first = make_targets(person, self.model, self.mapping, metric=metric)
+        person, notes = interaction.relocated(person, first)
+        targets = make_targets(person, self.model, self.mapping, metric=metric)
+        targets, poses, found, hands = interaction.targets(targets)
+        return targets, poses, {"object_contacts": found, "hands": hands}, notes
+
+    def _person(self, motion: HumanMotion) -> Posture:
         person = ground(posture(motion, self.body, self.mapping["human"]), self.mapping["contacts"])
-        return make_targets(resample(person, self.options.fps), self.model, self.mapping)
+        return resample(person, self.options.fps)
 
     def fit(self, targets: Targets, progress: Progress = no_progress) -> State:
         """Joint angles and root for given targets, whatever the robot; raises `BadInput` when there are none."""
@@ -82,8 +129,23 @@ class Retargeter(stages.Retargeter):
             raise BadInput("The human motion could not be fitted to the robot: the solution is not finite.")
         return state
 
-    def __call__(self, motion: HumanMotion, progress: Progress = no_progress) -> Retargeting:
+    def __call__(
+        self,
+        motion: HumanMotion,
+        progress: Progress = no_progress,
+        scene: Scene | None = None,
+        contacts: Sequence[Contact] = (),
+    ) -> Retargeting:
         """Retarget a motion.
+
+        Parameters
+        ----------
+        motion, progress
+            The person's motion, which begins at the scene's origin, facing +x.
+        scene
+            Objects around the robot.
+        contacts
+            Planned contacts with them; none: those that are seen in the motion.
 
         Raises
         ------
@@ -94,13 +156,23 @@ class Retargeter(stages.Retargeter):
         """
         start = time.perf_counter()
         progress(0.0, "Preparing targets")
-        targets = self.targets(motion)
+        extra: dict[str, Any] = {}
+        notes: list[str] = []
+        poses = None
+        if scene is None:
+            targets = self.targets(motion)
+        else:
+            targets, poses, extra, notes = self.object_targets(motion, scene, contacts)
         state = self.fit(targets, progress)
         self._check_floor(state)
-        robot_motion = robot_motion_of(state, targets, self.model)
+        robot_motion = replace(robot_motion_of(state, targets, self.model), **extra)
         seconds = time.perf_counter() - start
         progress(0.9, "Measuring")
         metrics = measure(robot_motion, targets, self.model)
+        if poses is not None:
+            metrics |= measure_contacts(state, targets, self.model)
+        if notes:
+            metrics["notes"] = notes
         metrics["frames_per_second"] = len(robot_motion) / seconds
         progress(1.0, "Retargeted")
         return Retargeting(robot_motion, metrics)

@@ -45,6 +45,7 @@ _GAIN = 0.01  # share of a stretch's cost: less is not worth another step
 _LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
 _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
 _LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
+_LED = 5.0  # times that clearance and planted feet count for where there are objects
 _DISTANCE = 0.01  # m that is kept from objects
 _SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
@@ -70,7 +71,9 @@ class _Watched:
     around: np.ndarray
     """(Q, 2) probes, and solids or the floor."""
     clearance: np.ndarray
-    """(Q,) m."""
+    """(Q,) m that is kept from them."""
+    weight: np.ndarray
+    """(Q,)."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,9 @@ class _Point:
     found: tuple[list[terms.Term], list[terms.Term]]
     near: Distances | None
     clear: Clearances
-    clearance: np.ndarray
-    """(Q,) m that ``clear`` should be."""
+    watched: _Watched
+    led: bool
+    """Whether there are objects."""
     cost: np.ndarray
 
     def nearer(self, distance: float) -> np.ndarray:
@@ -160,6 +164,8 @@ class Solver:
     ) -> State:
         """Fit one window, coarsely and then finely; ``known`` holds its first frames where they are given and stay."""
         t, fixed = len(targets), 0 if known is None else len(known)
+        if targets.solids is not None:  # objects lead hands far from where the search begins
+            iterations *= 2
         stride = max(1, round(targets.fps / _COARSE))
         coarse = np.unique(np.r_[np.arange(0, t, stride), t - 1])
         state = initial_state(targets[coarse], self.model, None if known is None else known.joint_pos[0])
@@ -179,6 +185,9 @@ class Solver:
                 state = known.join(state[fixed:])
             inputs = _Inputs(targets, stand, state.joint_pos)
             state = self.minimise(state, inputs, targets.fps, iterations, fixed, second)
+        if targets.solids is not None:  # objects lead parts far: once more, with what has come near since
+            inputs = _Inputs(targets, stand, inputs.guess)
+            state = self.minimise(state, inputs, targets.fps, iterations, fixed)
         return limited(state, self.model, targets.fps, fixed)
 
     def follow(self, targets: Targets, iterations: int, known: State | None, guess: State | None) -> State:
@@ -272,17 +281,28 @@ class Solver:
         around = near_solids(model.probes, poses, solids, _LOOK_AROUND)
         pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _LOOK)
         floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_DISTANCE, _FLOOR_DISTANCE)
-        return _Watched(pairs, around, np.where(around[:, 1] == FLOOR, floor, _DISTANCE))
+        on_floor, weights = around[:, 1] == FLOOR, self.mapping["weights"]
+        weight = np.where(on_floor, weights["floor"], weights["objects"])
+        return _Watched(pairs, around, np.where(on_floor, floor, _DISTANCE), weight)
+
+    def _weights(self, led: bool) -> dict[str, Any]:
+        """Of the terms; with objects, which pull the stronger, what must hold counts for more."""
+        weights = self.mapping["weights"]
+        firm = ("clearance", "foot_contact_position", "foot_contact_rotation")
+        return {**weights, **{name: _LED * weights[name] for name in firm}} if led else weights
 
     def _evaluate(self, state: State, inputs: _Inputs, watched: _Watched) -> _Point:
         """Residuals and cost at a state; Jacobians wait until `_normal` asks for them."""
-        model, targets, weights = self.model, inputs.targets, self.mapping["weights"]
+        model, targets, led = self.model, inputs.targets, inputs.targets.solids is not None
+        weights = self._weights(led)
         poses = model.kinematics.poses(state)
         common = (model, poses, targets, weights)
         body = [terms.pelvis_position(*common), terms.pelvis_rotation(*common), terms.torso_rotation(*common)]
         arms = [*terms.hands_meet(*common)]
         for k in range(2):
             body += [terms.foot_position(*common, k), terms.foot_rotation(*common, k)]
+            body += terms.reach(model, poses, targets, weights["reach"], k)
+            arms += terms.palm(model, poses, targets, weights["hand_contact"], k)
             arms += [terms.upper_arm(*common, k), terms.forearm(*common, k), terms.hand_rotation(*common, k)]
         body += terms.balance(model, poses, inputs.stand)
         body += terms.bearing(model, poses, targets, weights["bearing"], model.body_block)
@@ -296,8 +316,8 @@ class Solver:
             short = np.maximum(self.mapping["limits"]["clearance"] - near.distance, 0.0)
             cost += weights["clearance"] * np.sum(short**2, axis=0)
         clear = clearances(model.probes, poses, watched.around, targets.solids, targets.contact)
-        cost += weights["floor"] * np.sum(np.maximum(watched.clearance[:, None] - clear.distance, 0.0) ** 2, axis=0)
-        return _Point(poses, away, (body, arms), near, clear, watched.clearance, cost)
+        cost += watched.weight @ np.maximum(watched.clearance[:, None] - clear.distance, 0.0) ** 2
+        return _Point(poses, away, (body, arms), near, clear, watched, led, cost)
 
     def _normal(self, point: _Point, block: np.ndarray, its: list[terms.Term]) -> _Normal:
         rows = sum(term.residual.shape[1] for term in its)
@@ -320,11 +340,13 @@ class Solver:
 
     def _gaps(self, point: _Point, block: np.ndarray) -> terms.Gaps:
         """What a step of a block could bring too near."""
-        model, weights = self.model, self.mapping["weights"]
-        found = [terms.clear_of_solids(model, point.poses, point.clear, point.clearance, weights["floor"], block)]
+        model, watched = self.model, point.watched
+        found = [terms.clear_of_solids(model, point.poses, point.clear, watched.clearance, watched.weight, block)]
         if point.near is not None:
             limits = self.mapping["limits"]
-            found.append(terms.parts_apart(model, point.poses, point.near, limits, weights["clearance"], block))
+            found.append(
+                terms.parts_apart(model, point.poses, point.near, limits, self._weights(point.led)["clearance"], block)
+            )
         return reduce(terms.Gaps.join, found)
 
     def _between(self, state: State, stretch: np.ndarray, fps: float) -> Joins:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from exoactor_core.scene import Scene
 from exoactor_retarget.description import Description
 from exoactor_retarget.kinematics import Poses
 
@@ -85,6 +87,30 @@ class Solids:
             length = np.linalg.norm(local, axis=1)
             away, normal = length - half[0], local / np.maximum(length, 1e-9)[:, None]
         return away, np.einsum("tij,njt->nit", rot, normal)
+
+
+def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray) -> Solids:
+    """Solids of a scene's objects.
+
+    Parameters
+    ----------
+    scene
+        Its meshes count as the boxes around them.
+    poses
+        (T, n, 7) m and w, x, y, z of the objects, in the scene's order.
+    touch
+        (T, n, B) bool: bodies of the robot that may touch an object.
+    """
+    kind, half, pos, rot, which = [], [], [], [], []
+    for k, thing in enumerate(scene.objects):
+        turn = Rotation.from_quat(poses[:, k, 3:], scalar_first=True)
+        for shape in thing.shapes:
+            kind.append("box" if shape.kind == "mesh" else shape.kind)
+            half.append(np.array(shape.size) / 2.0)
+            pos.append(poses[:, k, :3] + turn.apply(shape.pos))
+            rot.append((turn * shape.rotation).as_matrix())
+            which.append(k)
+    return Solids(tuple(kind), np.array(half), np.stack(pos, axis=1), np.stack(rot, axis=1), touch[:, which])
 
 
 def _from_box(local: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -64,6 +64,10 @@ class Targets:
     """(T,) how much the hands are near each other, 0 to 1."""
     bearing: np.ndarray
     """(T, 8) m: height of what each of `BEARING` rests on; infinite: on nothing."""
+    palm_pos: np.ndarray
+    """(T, 2, 3) m: where the palms are to be, as far as ``holding`` says."""
+    holding: np.ndarray
+    """(T, 2) how much a hand is led by an object rather than by the person's arm, 0 to 1."""
     solids: Solids | None = None
     """What stands or moves around the robot; None: nothing."""
 
@@ -81,17 +85,18 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def _smoothstep(x: np.ndarray) -> np.ndarray:
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, and level at both."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3 - 2 * x)
 
 
-def _lateral(left_axis: np.ndarray) -> np.ndarray:
+def lateral(left_axis: np.ndarray) -> np.ndarray:
     """Heading angles of unit vectors to the left, (..., 3) -> (...): well defined however far the body bows."""
     return np.arctan2(-left_axis[..., 0], left_axis[..., 1])
 
 
-def _headed(yaw: np.ndarray) -> np.ndarray:
+def headed(yaw: np.ndarray) -> np.ndarray:
     """Rotations (T, 3, 3) about the vertical."""
     out = np.zeros((len(yaw), 3, 3))
     out[:, 0, 0] = out[:, 1, 1] = np.cos(yaw)
@@ -101,7 +106,7 @@ def _headed(yaw: np.ndarray) -> np.ndarray:
     return out
 
 
-def _bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
+def bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """Move a signal so that it equals ``locked`` while in contact, and keeps its own shape between contacts."""
     shift = np.zeros_like(raw)
     runs = true_runs(contact)
@@ -112,7 +117,7 @@ def _bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndar
     for a, b in true_runs(~contact):
         before = shift[a - 1] if a > 0 else shift[b]
         after = shift[b] if b < len(raw) else shift[a - 1]
-        share = _smoothstep((np.arange(a, b) - a + 1) / (b - a + 1)).reshape(-1, *[1] * (raw.ndim - 1))
+        share = smoothstep((np.arange(a, b) - a + 1) / (b - a + 1)).reshape(-1, *[1] * (raw.ndim - 1))
         shift[a:b] = before + share * (after - before)
     return raw + shift
 
@@ -146,7 +151,7 @@ def standing(state: State, contact: np.ndarray, model: Model) -> tuple[Stand | N
 
     def stand(k: int) -> Stand:
         turn = poses.rotation(model.bodies["foot"][k])[0] @ model.rest["foot"][k].T
-        return model.point(poses, "foot", k)[:2, 0], float(_lateral(turn[:, 1]))
+        return model.point(poses, "foot", k)[:2, 0], float(lateral(turn[:, 1]))
 
     return stand(0) if contact[0] else None, stand(1) if contact[1] else None
 
@@ -165,8 +170,8 @@ def _planted(
     The contact at frame ``at``, if it goes on from the frame before, is where the foot is known to ``stand``.
     """
     height = -soles[:, 2].min()
-    yaw = np.unwrap(_lateral(rot[:, :, 1]))
-    tilt = log(_headed(-yaw) @ rot)
+    yaw = np.unwrap(lateral(rot[:, :, 1]))
+    tilt = log(headed(-yaw) @ rot)
     locked_pos, locked_yaw = pos.copy(), yaw.copy()
     for a, b in true_runs(contact):
         if stand is not None and a < at < b:
@@ -177,16 +182,16 @@ def _planted(
         locked_pos[a:b, :2] = _held(pos[a:b, :2], trim, _SLIDES, fps)
         locked_yaw[a:b] = _held(yaw[a:b, None], trim, _PIVOTS, fps)[:, 0]
     locked_pos[contact, 2] = height
-    pos = _bridge(pos, locked_pos, contact)
-    yaw = _bridge(yaw, locked_yaw, contact)
+    pos = bridge(pos, locked_pos, contact)
+    yaw = bridge(yaw, locked_yaw, contact)
     pos[:, 2] = np.maximum(pos[:, 2], height)
     # Tilt grows from zero with the time from the nearest contact.
     frames = np.arange(len(pos))
     away = np.full(len(pos), np.inf)
     for a, b in true_runs(contact):
         away = np.minimum(away, np.maximum(np.maximum(a - frames, frames - b + 1), 0))
-    share = _smoothstep(away / max(0.12 * fps, 1.0))
-    matrix = _headed(yaw) @ Rotation.from_rotvec(tilt * share[:, None]).as_matrix()
+    share = smoothstep(away / max(0.12 * fps, 1.0))
+    matrix = headed(yaw) @ Rotation.from_rotvec(tilt * share[:, None]).as_matrix()
     lowest = (matrix[:, 2] @ soles.T).min(axis=1) + pos[:, 2]
     pos[:, 2] += np.maximum(-lowest, 0.0)
     return pos, matrix, yaw
@@ -212,7 +217,7 @@ def _hand_ways(
     side = ways[:, 0] / np.maximum(length, 1e-6)[:, None]
     short = np.maximum(hands["apart"] - np.einsum("tki,ti->tk", ways, side), 0.0)
     near, far = hands["near"], hands["far"]
-    return ways + short[..., None] * side[:, None], 1.0 - _smoothstep((length - near) / (far - near))
+    return ways + short[..., None] * side[:, None], 1.0 - smoothstep((length - near) / (far - near))
 
 
 def make_targets(
@@ -222,10 +227,12 @@ def make_targets(
     origin: np.ndarray | None = None,
     at: int = 0,
     stands: tuple[Stand | None, Stand | None] = (None, None),
+    metric: bool = False,
 ) -> Targets:
     """Put a grounded person (with contacts) into the robot's proportions.
 
-    The root path and the feet are scaled about ``origin`` (the first root position) by the ratio of leg lengths; the
+    The root path and the feet are scaled about ``origin`` (the first root position) by the ratio of leg lengths, or
+    ``metric``, when the feet go as far as the person's, and the root over them is scaled alone; the
     feet stand further apart by the difference of hip widths; heights are scaled above the ankle. A foot that
     stands in ``stands`` before frame ``at`` stays there as long as it touches.
     """
@@ -235,16 +242,21 @@ def make_targets(
     middle = person.at("hip").mean(axis=1)
     origin = np.array([*middle[0, :2], 0.0]) if origin is None else origin
 
+    path = 1.0 if metric else ratio
+    if metric:
+        over = gaussian_filter1d(person.at("foot").mean(axis=1)[:, :2], 0.2 * fps, axis=0, mode="nearest")
+        middle[:, :2] = over + ratio * (middle[:, :2] - over)
+
     def scaled(points: np.ndarray, lift: float) -> np.ndarray:
-        out = origin + ratio * (points - origin)
+        out = origin + path * (points - origin)
         out[..., 2] = model.ankle_height + lift * ratio * (points[..., 2] - person.ankle)
         return out
 
     pelvis_rot = person.turn("pelvis") @ axes["pelvis"]
     pelvis_pos = scaled(middle, scale["reach"]) - pelvis_rot @ model.hips.mean(axis=0)
-    heading = gaussian_filter1d(np.unwrap(_lateral(pelvis_rot[:, :, 1])), 0.15 * fps, mode="nearest")
+    heading = gaussian_filter1d(np.unwrap(lateral(pelvis_rot[:, :, 1])), 0.15 * fps, mode="nearest")
     left = np.stack([-np.sin(heading), np.cos(heading), np.zeros_like(heading)], axis=1)
-    half_width = abs(model.hips[0, 1] - model.hips[1, 1]) / 2 - ratio * person.hip_width / 2
+    half_width = abs(model.hips[0, 1] - model.hips[1, 1]) / 2 - path * person.hip_width / 2
     foot_pos = scaled(person.at("foot"), 1.0) + scale["stance_width"] * half_width * np.stack([left, -left], axis=1)
     foot_rot = np.stack([person.turn(f"{s}_foot") @ axes["foot"] for s in SIDES], axis=1)
     shortest = mapping["contacts"]["shortest"]
@@ -253,7 +265,7 @@ def make_targets(
     contact &= foot_rot[..., 2, 2] > _UPRIGHT  # of whom kneels or crawls the toes touch, but no sole
     foot_yaw = np.zeros(contact.shape)
     for k in range(2):
-        yaw = np.unwrap(_lateral(foot_rot[:, k, :, 1]))
+        yaw = np.unwrap(lateral(foot_rot[:, k, :, 1]))
         contact[:, k] = _settled(contact[:, k], foot_pos[:, k], yaw, fps, shortest)
         flat = model.soles[k] @ model.rest["foot"][k].T  # in the foot's axes as it stands
         foot_pos[:, k], foot_rot[:, k], foot_yaw[:, k] = _planted(
@@ -282,6 +294,8 @@ def make_targets(
         hand_way=hand_way,
         meeting=meeting,
         bearing=np.where(bearing, 0.0, np.inf),
+        palm_pos=np.zeros((len(person), 2, 3)),
+        holding=np.zeros((len(person), 2)),
     )
 
 
@@ -310,7 +324,7 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         torso_rot=poses.rotation(model.torso),
         foot_pos=foot,
         foot_rot=foot_rot,
-        foot_yaw=_lateral((foot_rot @ model.rest["foot"].transpose(0, 2, 1))[..., 1]),
+        foot_yaw=lateral((foot_rot @ model.rest["foot"].transpose(0, 2, 1))[..., 1]),
         contact=np.asarray(contact, dtype=bool),
         thigh=unit(knee - hip),
         shank=unit(foot - knee),
@@ -321,6 +335,8 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         hand_way=np.zeros((len(state), 2, 3)),
         meeting=np.zeros(len(state)),
         bearing=np.full((len(state), len(BEARING)), np.inf),
+        palm_pos=np.zeros((len(state), 2, 3)),
+        holding=np.zeros((len(state), 2)),
     )
 
 
@@ -328,7 +344,7 @@ def _arm_frames(upper_arm: np.ndarray, forearm: np.ndarray, hint: np.ndarray) ->
     """Frames of the upper arms whose x is the side that the elbow bends to; ``hint`` rules when the arm is straight."""
     z = -upper_arm
     bend = forearm - np.sum(forearm * z, axis=-1, keepdims=True) * z
-    share = _smoothstep((np.linalg.norm(bend, axis=-1, keepdims=True) - 0.15) / 0.25)
+    share = smoothstep((np.linalg.norm(bend, axis=-1, keepdims=True) - 0.15) / 0.25)
     straight = hint[..., 0] - np.sum(hint[..., 0] * z, axis=-1, keepdims=True) * z
     x = share * unit(bend) + (1 - share) * unit(straight)
     x = unit(x - np.sum(x * z, axis=-1, keepdims=True) * z)

@@ -22,6 +22,8 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Clearances
 from exoactor_retarget.targets import Targets
 
+_BENT, _STRETCHED = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
+_GUIDED = 0.01  # how much the person's arm still says where an object leads the hand
 _LEANS = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
 LOOK = 0.02  # m: what is not as near as this beyond its limit is not looked at in a step
 
@@ -182,7 +184,46 @@ def bearing(model: Model, poses: Poses, targets: Targets, weight: float, block: 
         yield Term(residual[:, None], np.where(rests, weight, 0.0)[:, None], jacobian)
 
 
+def reach(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -> Iterator[Term]:
+    """A shoulder as near to where its palm is to be as the arm is long, wherever the arm points now."""
+    held = targets.holding[:, k]
+    if not held.any():
+        return
+    shoulder, body = model.point(poses, "shoulder", k), model.bodies["shoulder"][k]
+    wrist = targets.palm_pos[:, k] - targets.hand_rot[:, k] @ (model.palms[k] - model.hand_points[k, 0])
+    way = wrist - shoulder.T
+    length = np.linalg.norm(way, axis=1)
+    arm = model.upper_arm + model.forearm
+    off = length - np.clip(length, _BENT * arm, _STRETCHED * arm)
+    along = way / np.maximum(length, 1e-6)[:, None]
+
+    def jacobian() -> np.ndarray:
+        whole = model.kinematics.point_jacobian(poses, body, shoulder, model.body_block)
+        return np.einsum("ti,tin->tn", along, whole)[:, None]
+
+    if (off * held).any():
+        yield Term(off[:, None], weight * (held**2 * (off != 0))[:, None], jacobian)
+
+
 # --- the arms ---
+
+
+def palm(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -> Iterator[Term]:
+    """A palm where an object leads it."""
+    held = targets.holding[:, k, None]
+    if held.any():
+        body = model.bodies["hand"][k]
+        at = poses.points(body, model.palms[k])
+        yield Term(
+            (targets.palm_pos[:, k] - at.T) * (held > 0),
+            weight * held**2,
+            lambda: model.kinematics.point_jacobian(poses, body, at, model.arms_block),
+        )
+
+
+def _free(targets: Targets, k: int) -> np.ndarray:
+    """How much an arm follows the person's (T, 1)."""
+    return np.maximum((1.0 - targets.holding[:, k, None]) ** 2, _GUIDED)
 
 
 def _way(model: Model, poses: Poses, start: str, end: str, k: int, wanted: np.ndarray, weight: Any) -> Term:
@@ -200,18 +241,19 @@ def _way(model: Model, poses: Poses, start: str, end: str, k: int, wanted: np.nd
 def upper_arm(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """Direction of an upper arm, as the way from shoulder to elbow."""
     wanted = model.upper_arm * targets.upper_arm[:, k]
-    return _way(model, poses, "shoulder", "elbow", k, wanted, weights["upper_arm"])
+    return _way(model, poses, "shoulder", "elbow", k, wanted, weights["upper_arm"] * _free(targets, k))
 
 
 def forearm(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """Direction of a forearm, as the way from elbow to wrist."""
     wanted = model.forearm * targets.forearm[:, k]
-    return _way(model, poses, "elbow", "wrist", k, wanted, weights["forearm"])
+    return _way(model, poses, "elbow", "wrist", k, wanted, weights["forearm"] * _free(targets, k))
 
 
 def hand_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
     """Orientation of a hand."""
-    body, weight = model.bodies["hand"][k], weights["hand_rotation"]
+    body, held = model.bodies["hand"][k], targets.holding[:, k, None]
+    weight = weights["hand_rotation"] + held**2 * weights["hand_contact_rotation"]
     return _turn(model, poses, body, targets.hand_rot[:, k], weight, model.arms_block)
 
 
@@ -292,7 +334,7 @@ def parts_apart(
 
 
 def clear_of_solids(
-    model: Model, poses: Poses, clear: Clearances, clearance: np.ndarray, weight: float, block: np.ndarray
+    model: Model, poses: Poses, clear: Clearances, clearance: np.ndarray, weight: np.ndarray, block: np.ndarray
 ) -> Gaps:
     """Parts near the floor or objects, which are to keep clearances (Q,) m; parts of arms are the arms' affair."""
     body = model.probes.body[clear.probe]
@@ -301,4 +343,4 @@ def clear_of_solids(
     normal, middle = (a[pair, :, frame].T for a in (clear.normal, clear.middle))
     row = _rows(model, poses, body[pair], middle, normal, frame, block)
     row[:, block < 3] = normal.T[:, block[block < 3]]
-    return Gaps(frame, clearance[pair] - clear.distance[pair, frame], row, np.full(len(frame), float(weight)))
+    return Gaps(frame, clearance[pair] - clear.distance[pair, frame], row, weight[pair])

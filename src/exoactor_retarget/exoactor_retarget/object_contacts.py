@@ -1,0 +1,153 @@
+"""Which hand, foot or seat of a person touches which object, from when to when, and how.
+
+An estimate of a person is 10 to 20 cm off, and an object may have been moved since the video was made. So a planned
+contact begins where the part comes nearest to the object, however near that is, and not where it is nearer than some
+distance; without a plan a part has to come near an object, and stay there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from exoactor_core.arrays import true_runs
+from exoactor_core.contacts import Contact
+from exoactor_core.scene import Scene
+from exoactor_retarget.human import Posture
+from exoactor_retarget.surroundings import Solids, solids_of
+from exoactor_retarget.targets import unit
+
+_EARLY, _LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
+_SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest
+_SAME = 0.03  # m further away than the nearest that still counts as there
+_NEAR = 0.15  # m at which a part touches an object without a plan
+_SHORTEST = 0.25  # s, likewise
+_PALM = 0.09  # m from the wrist to the middle of the palm
+_SLOW, _FAST = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
+_BESIDE = 0.25  # share by which the hands' distance changes while they hold something
+
+
+def part_paths(person: Posture) -> dict[str, np.ndarray]:
+    """Paths (T, 3) m of the parts that touch objects: palms, toes, knees, elbows, seat."""
+    palms = person.at("wrist") + _PALM * unit(person.at("wrist") - person.at("elbow"))
+    paths = {}
+    for k, side in enumerate(("left", "right")):
+        paths[f"{side}_hand"], paths[f"{side}_foot"] = palms[:, k], person.soles[:, 2 * k + 1]
+        paths[f"{side}_knee"], paths[f"{side}_forearm"] = person.at("knee")[:, k], person.at("elbow")[:, k]
+    paths["seat"] = person.at("hip").mean(axis=1) - [0.0, 0.0, 0.1]
+    paths["back"] = person.at("shoulder").mean(axis=1)
+    return paths
+
+
+def find_contacts(person: Posture, scene: Scene, planned: Sequence[Contact] = ()) -> tuple[Contact, ...]:
+    """Contacts with the objects of a scene; those planned are found in the motion, without a plan those that are seen.
+
+    Raises
+    ------
+    BadInput
+        A planned contact names an object that the scene lacks.
+    """
+    paths = part_paths(person)
+    if planned:
+        found = [_timed(contact, paths, scene, person.fps) for contact in planned if contact.object]
+        return _together(found)
+    return _seen(paths, scene, person.fps)
+
+
+def _distance(path: np.ndarray, scene: Scene, object_id: str) -> np.ndarray:
+    """Distance (T,) m of a path from an object where it is at the start."""
+    thing = scene[object_id]
+    solids = _still(scene, len(path))
+    first = sum(len(other.shapes) for other in scene.objects[: scene.ids.index(object_id)])
+    away = [solids.distance(k, path.T[None])[0][0] for k in range(first, first + len(thing.shapes))]
+    return np.maximum(np.min(away, axis=0), 0.0)
+
+
+def _still(scene: Scene, frames: int) -> Solids:
+    poses = np.broadcast_to(scene.poses, (frames, len(scene), 7))
+    return solids_of(scene, poses, np.zeros((frames, len(scene), 0), dtype=bool))
+
+
+def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: float) -> Contact:
+    """A planned contact with the times that the motion says."""
+    path, hips = paths[contact.body], paths["seat"]
+    last = len(path) - 1
+    away = _distance(path, scene, contact.object)
+    smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
+    speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps if last else np.zeros(1)
+    begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
+    around = slice(max(0, begin - round(_EARLY * fps)), min(begin + round(_LATE * fps), max(end, begin + 1)) + 1)
+    if contact.kind == "strike":
+        around = slice(max(0, begin - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
+        closing = np.where(away[around] < away[around].min() + _SWING, -np.gradient(away)[around], -np.inf)
+        start = stop = around.start + int(closing.argmax())
+    elif contact.kind == "sit":
+        around = slice(max(0, begin - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
+        low = np.flatnonzero(path[around, 2] < path[around, 2].min() + _SAME)
+        start, stop = around.start + int(low[0]), around.start + int(low[-1])
+    else:
+        start = around.start + int(np.flatnonzero(away[around] < away[around].min() + _SAME)[0])
+        if contact.kind in ("grasp", "push"):  # it ends where the hand is far out and slow, before it comes back
+            around = slice(max(start + 1, end - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
+            frames = np.arange(around.start, around.stop)
+            out = np.linalg.norm((path - hips)[around, :2], axis=1) - 0.3 * speed[around]
+            stop = int(frames[(out - 0.02 * np.abs(frames - end) / fps).argmax()]) if len(frames) else end
+        else:
+            around = slice(start, min(last, end + round(_LATE * fps)) + 1)
+            stop = around.start + int(np.flatnonzero(away[around] < away[start] + 2 * _SAME)[-1])
+    if end >= last - 0.3 * fps and contact.kind == "grasp":
+        stop = last  # it is held to the end
+    return contact.model_copy(update={"start": start / fps, "end": max(start, stop) / fps})
+
+
+def _together(contacts: Sequence[Contact]) -> tuple[Contact, ...]:
+    """Both hands on one object take it and let it go at the same times."""
+    out = []
+    for one in contacts:
+        alike = (c for c in contacts if c.object == one.object and c.kind == one.kind)
+        both = [c for c in alike if c.start < one.end + 0.5 and one.start < c.end + 0.5]
+        start, end = max(c.start for c in both), min(c.end for c in both)
+        both_long = end - start >= 0.5 * (one.end - one.start)
+        out.append(one.model_copy(update={"start": start, "end": end}) if both_long else one)
+    return tuple(sorted(out, key=lambda c: c.start))
+
+
+def _seen(paths: dict[str, np.ndarray], scene: Scene, fps: float) -> tuple[Contact, ...]:
+    found: list[Contact] = []
+    hips = gaussian_filter1d(paths["seat"][:, :2], 0.2 * fps, axis=0, mode="nearest")
+    walks = np.linalg.norm(np.gradient(hips, axis=0), axis=1) * fps if len(hips) > 1 else np.zeros(1)
+    shortest = round(_SHORTEST * fps)
+    between = np.linalg.norm(paths["left_hand"] - paths["right_hand"], axis=1)
+    for thing in scene.objects:
+        near = {}
+        for body, path in paths.items():
+            away = _distance(path, scene, thing.id)
+            smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
+            speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
+            near[body] = [(a, b) for a, b in true_runs((away < _NEAR) & (speed < _SLOW)) if b - a >= shortest]
+            if body.endswith("foot") and thing.movable:
+                for a, b in true_runs(away < _NEAR):
+                    hit = a + int(np.argmin(away[a:b]))
+                    if speed[a:b].max() > _FAST and walks[hit] < _SLOW:
+                        found.append(_contact(body, thing.id, "strike", hit, hit, fps))
+        for a, b in near["seat"]:
+            top = thing.corners[:, 2].max()
+            if thing.supports and paths["seat"][a:b, 2].min() < top + _NEAR:
+                found.append(_contact("seat", thing.id, "sit", a, b, fps))
+        hands = [near["left_hand"], near["right_hand"]]
+        if thing.movable and hands[0] and hands[1]:
+            a = max(hands[0][0][0], hands[1][0][0])
+            if a < min(hands[0][0][1], hands[1][0][1]):
+                held = np.abs(between[a:] / between[a] - 1.0) < _BESIDE
+                b = a + (int(np.argmin(held)) if not held.all() else len(held) - 1)
+                found += [_contact(f"{side}_hand", thing.id, "grasp", a, b, fps) for side in ("left", "right")]
+                continue
+        for side, runs in zip(("left", "right"), hands, strict=True):
+            found += [_contact(f"{side}_hand", thing.id, "touch", a, b - 1, fps) for a, b in runs]
+    return tuple(sorted(found, key=lambda c: c.start))
+
+
+def _contact(body: str, object_id: str, kind: str, first: int, last: int, fps: float) -> Contact:
+    return Contact(body=body, object=object_id, kind=kind, start=first / fps, end=last / fps)  # type: ignore[arg-type]

@@ -1,0 +1,113 @@
+"""A person's motion carried to where the objects are: shifted while they step, with more steps where theirs are few."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from exoactor_core.arrays import true_runs
+from exoactor_retarget.human import POINTS, TURNS, Posture
+from exoactor_retarget.targets import bridge, headed, smoothstep
+
+_STEP, _SWING = 0.5, 0.36  # s of a step that is put in, and of its foot in the air
+_LIFT = 0.08  # m
+_SWAY = 0.03  # m towards the foot that stands
+_LONGEST_STEP = 0.22  # m
+_STRETCH = 0.12  # m by which a step of the person's is stretched at most
+_WALKS = 0.2, 0.4  # m/s from which, and at which surely, the body turns to where it goes
+_TURN = 0.8  # rad to either side of where the person faces, at most
+
+
+def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarray) -> Posture:
+    """The motion with each frame shifted by (T, 2) m and turned by (T,) rad about the hips; feet that stand stay.
+
+    ``stands`` is (T, 2) bool.
+    """
+    pivot = person.at("hip").mean(axis=1)[:, :2]
+    cosine, sine = np.cos(turn), np.sin(turn)
+    across = np.array([[cosine, -sine], [sine, cosine]]).transpose(2, 0, 1)
+
+    def carried(points: np.ndarray) -> np.ndarray:
+        out = points.copy()
+        about = pivot.reshape(-1, *[1] * (points.ndim - 2), 2)
+        to = (pivot + shift).reshape(about.shape)
+        out[..., :2] = np.einsum("tij,t...j->t...i", across, points[..., :2] - about) + to
+        return out
+
+    points, soles, turns = carried(person.points), person.soles.copy(), headed(turn)[:, None] @ person.turns
+    foot = POINTS.index("foot")
+    for k, side in enumerate(("left", "right")):
+        own = person.points[:, foot, k]
+        way, yaw = points[:, foot, k, :2] - own[:, :2], turn[:, None].copy()
+        held = [values.copy() for values in (way, yaw)]
+        for a, b in true_runs(stands[:, k]):
+            for values, stay in zip((way, yaw), held, strict=True):
+                stay[a:b] = values[(a + b - 1) // 2]
+        way, yaw = bridge(way, held[0], stands[:, k]), bridge(yaw, held[1], stands[:, k])[:, 0]
+        points[:, foot, k] = own
+        points[:, foot, k, :2] += way
+        turned, which = headed(yaw), TURNS.index(f"{side}_foot")
+        turns[:, which] = turned @ person.turns[:, which]
+        sole = slice(2 * k, 2 * k + 2)
+        arm = person.soles[:, sole] - own[:, None]
+        soles[:, sole] = points[:, foot, k, None] + np.einsum("tij,tkj->tki", turned, arm)
+    return replace(person, points=points, turns=turns, soles=soles)
+
+
+def heading_change(person: Posture, shift: np.ndarray) -> np.ndarray:
+    """How far (T,) rad a walking body turns because it goes another way, shifted by (T, 2) m."""
+    way = gaussian_filter1d(person.at("hip").mean(axis=1)[:, :2], 0.2 * person.fps, axis=0, mode="nearest")
+    old = np.gradient(way, axis=0) * person.fps
+    new = np.gradient(way + gaussian_filter1d(shift, 0.2 * person.fps, axis=0, mode="nearest"), axis=0) * person.fps
+    angle = np.arctan2(old[:, 0] * new[:, 1] - old[:, 1] * new[:, 0], np.sum(old * new, axis=1))
+    slower = np.minimum(np.linalg.norm(old, axis=1), np.linalg.norm(new, axis=1))
+    share = smoothstep((slower - _WALKS[0]) / (_WALKS[1] - _WALKS[0]))
+    return gaussian_filter1d(share * np.clip(angle, -_TURN, _TURN), 0.25 * person.fps, mode="nearest")
+
+
+def steps_needed(distance: float, swings: int) -> int:
+    """How many steps have to be put in to go further by a distance (m), the person taking some steps anyway."""
+    left = distance - _STRETCH * swings
+    return 0 if left < 0.04 else int(np.ceil(left / _LONGEST_STEP))
+
+
+def with_steps(person: Posture, frame: int, count: int, way: np.ndarray) -> tuple[Posture, np.ndarray, int]:
+    """Put ``count`` steps on the spot into the motion after a frame; feet go alternately, and one more closes.
+
+    Parameters
+    ----------
+    way
+        (2,) where the steps will be shifted to: the foot on its side goes first.
+
+    Returns
+    -------
+    posture
+        The longer motion.
+    shift
+        (T, 2) m by which its frames sway to the foot that stands.
+    frames
+        How many were put in.
+    """
+    fps = person.fps
+    long, air = round(_STEP * fps), round(_SWING * fps)
+    put = (count + 1) * long
+    index = np.r_[np.arange(frame + 1), np.full(put, frame), np.arange(frame + 1, len(person))]
+    arrays = {name: getattr(person, name)[index].copy() for name in ("points", "turns", "soles", "contacts")}
+    feet = person.at("foot")[frame, :, :2]
+    across = feet[0] - feet[1]
+    left = across / max(float(np.linalg.norm(across)), 1e-6)
+    first = 0 if way @ left > 0 else 1
+    sway = np.zeros((len(index), 2))
+    foot = POINTS.index("foot")
+    for step in range(count + 1):
+        k = (first + step) % 2
+        begin = frame + 1 + step * long + (long - air) // 2
+        swing = slice(begin, begin + air)
+        bump = np.sin(np.pi * (np.arange(air) + 0.5) / air) ** 2
+        arrays["points"][swing, foot, k, 2] += _LIFT * bump
+        arrays["soles"][swing, 2 * k : 2 * k + 2, 2] += _LIFT * bump[:, None]
+        arrays["contacts"][swing, 2 * k : 2 * k + 2] = 0.0
+        sway[swing] += (-1.0 if k == 0 else 1.0) * _SWAY * bump[:, None] * left
+    return replace(person, **arrays), gaussian_filter1d(sway, 0.08 * fps, axis=0, mode="nearest"), put
