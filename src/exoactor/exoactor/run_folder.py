@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.errors import BadInput, reason
-from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
+from exoactor_core.files import load_npz, save_bytes, save_image, save_json, save_npz, save_or_rescue
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Estimate, Generation, Tracking
+from exoactor_core.task_checks import checks_json
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 
@@ -76,8 +77,7 @@ class RunFolder:
         if generation.scene is not None:
             generation.scene.save(self.path / "scene.yaml")
         if generation.checks:
-            checks = [check.model_dump(mode="json", exclude_none=True) for check in generation.checks]
-            save_json(self.path / "checks.json", checks)
+            save_bytes(self.path / "checks.json", checks_json(generation.checks).encode())
         for number, video in enumerate(generation.others, 1):
             video.save(self.path / f"other_video_{number}.mp4")
 

@@ -9,11 +9,12 @@ from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, everyday, joined
 from exoactor_core.stages import GenerateRequest
 from exoactor_core.task_checks import Rollout, evaluate
-from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography
+from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, plan_of
 from exoactor_gen.mannequin.mannequin import ROBOT_STATURE, Mannequin
 from exoactor_gen.mannequin.objects import surface_distance
-from exoactor_gen.mannequin.task import checks_of
+from exoactor_gen.mannequin.task import checks_of, checks_of_plan
 from exoactor_gen.mannequin.whole_body import stature
+from exoactor_gen.planning.planners import verbatim
 
 SIZE = ROBOT_STATURE / MEAN_STATURE
 TWO_CUPS = joined([
@@ -158,3 +159,15 @@ def test_two_metres_are_two_metres(body, betas):
     for size, shape in ((SIZE, betas), (1.0, np.zeros(10))):
         motion, _ = Choreography.of_instruction("walk forward two metres", size).perform(shape, body)
         assert motion.transl[-1, 0] - motion.transl[0, 0] == pytest.approx(2.0, abs=0.02)
+
+
+def test_a_plan_of_another_generator_implies_checks_too():
+    plan = plan_of("pick up the bottle and put it into the basket")
+    scene = joined([everyday("bottle", pos=(1.0, 0.0, 0.0)), everyday("basket", pos=(2.0, 0.0, 0.0))])
+    kinds = [(check.kind, check.object, check.target) for check in checks_of_plan(plan, scene)]
+    assert kinds == [("lifted", "bottle", ""), ("in", "bottle", "basket"), ("stands", "", "")]
+    assert checks_of_plan(plan, None) == ()
+    assert checks_of_plan(plan, TWO_CUPS) == ()  # it has no bottle
+    assert checks_of_plan(verbatim("juggle"), scene) == ()
+    pushed = checks_of_plan(plan_of("push the bottle"), scene)[0]
+    assert (pushed.kind, pushed.amount, pushed.place) == ("moved", None, None)

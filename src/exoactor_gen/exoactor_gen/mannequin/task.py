@@ -7,10 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from exoactor_core.contacts import BodyPart
+from exoactor_core.errors import BadInput
+from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
+from exoactor_gen.mannequin.actions import movements_of
+from exoactor_gen.mannequin.language import found_in
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, RoomObject
 from exoactor_gen.mannequin.score import sides_of
+from exoactor_gen.plan import Plan
 
 PUSH_TOLERANCE = 0.25
 """Share of a push by which it may be shorter."""
@@ -49,16 +54,13 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
             target_id = target.item.id if target else ""
             checks["placed", name] = Check(kind="in" if inside else "on", object=name, target=target_id)
         elif kind == "push":
-            pushed = np.sum([e.after[:2] for e in obj.events if isinstance(e, Held) and e.slides][-1:], axis=0)
-            way = pushed - obj.start[:2]
-            far = float(np.linalg.norm(way))
+            slid = [event.after for event in obj.events if isinstance(event, Held) and event.slides]
+            way = (slid[-1] - obj.start)[:2] if slid else None
+            far = movement.distance if way is None else float(np.linalg.norm(way))
             checks["moved", name] = Check(
-                kind="moved",
-                object=name,
-                amount=far,
-                tolerance=PUSH_TOLERANCE * far,
-                place=(float(way[0]), float(way[1])),
-            )
+                kind="moved", object=name, amount=far, tolerance=PUSH_TOLERANCE * far if far else None,
+                place=None if way is None else (float(way[0]), float(way[1])),
+            )  # fmt: skip
         elif kind == "kick":
             checks["kicked", name] = Check(kind="kicked", object=name)
         elif kind in ("touch", "reach", "punch"):
@@ -66,3 +68,14 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
                 body: BodyPart = "left_hand" if side == "left" else "right_hand"
                 checks["touched", name, side] = Check(kind="touched", object=name, body=body)
     return (*checks.values(), Check(kind="stands")) if checks else ()
+
+
+def checks_of_plan(plan: Plan, scene: Scene | None) -> tuple[Check, ...]:
+    """The checks of a plan that somebody else carries out in a scene; none where its actions are not understood."""
+    if scene is None:
+        return ()
+    try:
+        movements = found_in(scene, movements_of(plan))
+    except BadInput:
+        return ()
+    return checks_of(movements, {item.id: RoomObject.given(item) for item in scene.objects})

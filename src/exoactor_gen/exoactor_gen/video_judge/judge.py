@@ -175,7 +175,7 @@ class Judged(Generator):
         if not tries:
             return self.generator(request, progress, on_plan=on_plan, on_job=on_job)
         if request.job:
-            tries = 1  # nobody asked for another job, which costs again
+            tries = 1  # each attempt would be billed
         made: list[tuple[Generation, Verdict]] = []
         attempts: list[dict[str, Any]] = []
         for attempt in range(tries):

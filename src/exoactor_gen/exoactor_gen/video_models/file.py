@@ -55,4 +55,5 @@ class FilePlayer(Generator):
         note = "the instruction is not used by this backend"
         if request.scene_image is not None:
             note = "the instruction and the scene image are not used by this backend"
-        return Generation(video, None, {"frames": count, "seconds": count / video.fps, "note": note})
+        metrics = {"frames": count, "seconds": count / video.fps, "note": note}
+        return Generation(video, None, metrics, scene=request.scene)

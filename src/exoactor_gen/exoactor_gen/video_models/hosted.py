@@ -18,7 +18,9 @@ from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, 
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.http_client import HttpClient, Request, refusal
+from exoactor_gen.mannequin.task import checks_of_plan
 from exoactor_gen.options import VideoModelOptions, json_object, shifted
+from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.inputs import Inputs
 from exoactor_gen.video_models.jobs import Job, JobDone, JobRecord, JobRunning, VideoRequest
@@ -190,7 +192,7 @@ class Hosted(Generator):
         status = ElapsedProgress(progress)
         tick = status.tick
         if request.job is not None:
-            return self._collect(JobRecord.read(request.job), status, None)
+            return self._collect(JobRecord.read(request.job), status, request, None)
         image, embodied, model = request.scene_image, None, self.model
         if image is not None and model == self.model_for(False):
             model = self.model_for(True)
@@ -242,9 +244,11 @@ class Hosted(Generator):
         if on_job is not None:
             on_job(asdict(record))
         status.set(0.05, f"{self.title} has the task" + (f", {cost}" if cost else ""))
-        return self._collect(record, status, image)
+        return self._collect(record, status, request, image)
 
-    def _collect(self, record: JobRecord, status: ElapsedProgress, image: np.ndarray | None) -> Generation:
+    def _collect(
+        self, record: JobRecord, status: ElapsedProgress, request: GenerateRequest, image: np.ndarray | None
+    ) -> Generation:
         """Wait for a job and fetch its video."""
         job = Job(record.job, dict(record.links))
         try:
@@ -264,7 +268,9 @@ class Hosted(Generator):
             "waited": round(status.seconds, 1),
             **done.notes,
         }
-        return Generation(video, None, record.metrics | figures, record.plan, image=image)
+        checks = checks_of_plan(Plan.read(record.plan), request.scene) if request.scene else ()
+        metrics = record.metrics | figures
+        return Generation(video, None, metrics, record.plan, image=image, scene=request.scene, checks=checks)
 
     def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
         """What the model takes, as far as it can be known."""
