@@ -104,7 +104,7 @@ class Retargeter(stages.Retargeter):
         ------
         BadInput
             A contact names an object that the scene lacks.
-        UnsafeMotion
+        Refused
             An object cannot be held.
         """
         person, metric = self._person(motion), self.options.scale != "robot"

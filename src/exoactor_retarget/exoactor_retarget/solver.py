@@ -42,6 +42,7 @@ _FREE = 1  # steps in which the parts of the robot may pass through each other
 _STILL_COARSE = 0.2  # m or rad: as _STILL, where a finer solution follows
 _STILL = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
 _GAIN = 0.01  # share of a stretch's cost: less is not worth another step
+_CHEAP = 0.003  # cost of a frame: less is not worth another step, either; it is some mm of each part
 _LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
 _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
 _LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
@@ -245,6 +246,7 @@ class Solver:
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
             moving = np.where(taken, np.abs(step).max(axis=1) > still, worse)
             moving &= (np.abs(sums[0] - sums[1]) > _GAIN * sums[0])[stretch]
+            moving &= np.where(taken, after, before) > _CHEAP
             moving |= np.where(taken, trial.nearer(allowed), point.nearer(allowed))
             damping *= np.where(worse, np.where(taken, 3.0, 30.0), np.where(taken, 0.3, 1.0))
             damping = np.clip(damping, 1e-6, 1e4)
