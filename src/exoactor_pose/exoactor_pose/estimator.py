@@ -29,7 +29,7 @@ from exoactor_pose.video.landmark_tracking import detect
 
 
 class VideoEstimator(Estimator):
-    """Video -> Estimate, for one person before a camera that stands still and may turn, on a flat floor.
+    """Video -> Estimate, for one person on a flat floor.
 
     The detector is a subclass's.
     """

@@ -65,7 +65,7 @@ def _there_and_back(count=46, most=35):
 def test_a_turn_is_found_and_coming_back_too(wall):
     wanted = _there_and_back()
     motion = _look([_turned(wall, r) for r in wanted])
-    found, notes = motion.rotations()
+    found, _, notes = motion.rotations()
     assert _error(found, wanted).max() < 0.3
     assert _error(found[-1:], wanted[-1:])[0] < 0.05  # no drift: it is compared with the first image again
     assert len(notes) == 1
@@ -74,7 +74,7 @@ def test_a_turn_is_found_and_coming_back_too(wall):
 
 def test_part_of_a_video_is_relative_to_its_first_frame(wall):
     wanted = _there_and_back()
-    found, _ = _look([_turned(wall, r) for r in wanted]).rotations(12, 40)
+    found, _, _ = _look([_turned(wall, r) for r in wanted]).rotations(12, 40)
     assert len(found) == 28
     assert _error(found, wanted[12:40] @ wanted[12].T).max() < 0.3
 
@@ -84,22 +84,24 @@ def test_a_still_camera_is_exactly_still(wall):
     for k in range(45):
         frames.append(_turned(wall, np.eye(3)))
         landmarks.append(_person(frames[-1], 70 + 4 * k))
-    assert _look(frames, landmarks).rotations() == (None, ())
+    assert _look(frames, landmarks).rotations() == (None, False, ())
 
 
 def test_a_person_whom_the_camera_follows_does_not_count(wall):
     wanted = _there_and_back(most=12)
     frames = [_turned(wall, r) for r in wanted]
     landmarks = [_person(frame, 160 + 10 * np.sin(k / 7)) for k, frame in enumerate(frames)]
-    found, notes = _look(frames, landmarks).rotations()
+    found, travels, notes = _look(frames, landmarks).rotations()
     assert _error(found, wanted).max() < 0.3
+    assert not travels
     assert len(notes) == 1
 
 
 @pytest.mark.parametrize("most", [1.1, 1.6])
 def test_a_zoom_is_told(wall, most):
     frames = [_seen(wall, K @ np.diag([z, z, 1]) @ np.linalg.inv(K)) for z in np.linspace(1.0, most, 46)]
-    _, notes = _look(frames).rotations()
+    _, travels, notes = _look(frames).rotations()
+    assert travels or most < 1.5
     assert any("moves along or zooms" in note for note in notes)
 
 
@@ -110,7 +112,8 @@ def test_a_camera_that_moves_along_is_told(wall):
         frame = _seen(wall, np.array([[1.0, 0, -k], [0, 1, 0], [0, 0, 1]]))
         frame[130:] = near[200:310, 3 * k : 3 * k + WIDTH]  # what is near moves faster
         frames.append(frame)
-    _, notes = _look(frames).rotations()
+    _, travels, notes = _look(frames).rotations()
+    assert travels
     assert any("moves along or zooms" in note for note in notes)
 
 
@@ -122,23 +125,23 @@ def test_a_turn_is_no_other_motion_where_the_focal_length_is_only_assumed(wall):
         known(frame, None)
     assert assumed.explained()[1].min() > 0.85
     assert known.explained()[1].min() < 0.7
-    assert len(assumed.rotations()[1]) == 1
+    assert len(assumed.rotations()[2]) == 1
 
 
 def test_a_bare_background_is_told():
     frames = [np.full((HEIGHT, WIDTH, 3), 120, np.uint8)] * 20
-    rotation, notes = _look(frames).rotations()
+    rotation, _, notes = _look(frames).rotations()
     assert rotation is None
     assert "too little" in notes[0]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_too_short_to_tell(wall, count):
-    assert _look([_turned(wall, np.eye(3))] * count).rotations() == (None, ())
+    assert _look([_turned(wall, np.eye(3))] * count).rotations() == (None, False, ())
 
 
 def test_a_cut_does_not_spoil_what_follows(wall):
     before = [cv2.flip(_turned(wall, np.eye(3)), -1)] * 20
     wanted = _there_and_back()[:30]
-    found, _ = _look(before + [_turned(wall, r) for r in wanted]).rotations(21)
+    found, _, _ = _look(before + [_turned(wall, r) for r in wanted]).rotations(21)
     assert _error(found, wanted[1:] @ wanted[1].T).max() < 0.4

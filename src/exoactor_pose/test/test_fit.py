@@ -123,6 +123,18 @@ def test_camera_roll_is_estimated(body, roll):
     assert error.mean() < 0.05
 
 
+@pytest.mark.parametrize("travels", [False, True])
+def test_a_person_is_where_the_feet_stand_before_a_camera_that_travels(body, travels):
+    truth = squat_and_wave(body)
+    camera = Camera(520, 520, 320, 240, pitch=0.12, height=1.5)
+    shift = np.linspace(0, 0.8, len(truth))[:, None] * [0.0, 1.0, 0.0]
+    moved = HumanMotion(FPS, truth.transl - shift, truth.global_orient, truth.body_pose, truth.betas)
+    seen = replace(seen_by(camera, body, moved, noise_px=2.0), camera_travels=travels)
+    result = fit(seen, Camera(520, 520, 320, 240), body)
+    sway = turned_to_start(body, result.motion)[:, 0] - turned_to_start(body, truth)[:, 0]
+    assert (np.linalg.norm(sway[:, :2], axis=-1).max() < 0.08) == travels
+
+
 def test_the_assumed_field_of_view_is_that_of_the_longer_side():
     upright, across = Camera.guess(1080, 1920, 55.0), Camera.guess(1920, 1080, 55.0)
     assert upright.fx == across.fx

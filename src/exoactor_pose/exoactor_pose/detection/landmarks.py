@@ -29,8 +29,8 @@ class Landmarks:
     """(T, 2, 21, 3) m about the hand's middle, axes as in ``world``."""
     camera_rotation: np.ndarray | None = None
     """(T, 3, 3) rotation from the first frame's camera to this frame's camera; None: the camera stands still."""
-    camera_path: np.ndarray | None = None
-    """(T, 3) m, the camera's position in the first frame's camera; None: it does not travel."""
+    camera_travels: bool = False
+    """Whether the camera moves along, besides turning."""
     start: int = 0
     """Number of the first of these frames in the video: what lies before it is left out."""
     notes: tuple[str, ...] = ()

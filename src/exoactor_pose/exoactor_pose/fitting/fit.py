@@ -34,6 +34,11 @@ from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Skeleton, State
 
 GRAVITY = 9.81
+STANDING, AIRBORNE = 0.03, 0.12
+"""m above the lowest sole point below which a sole point stands before a camera that travels, and above the floor from
+which on nothing stands."""
+SWING = 0.3
+"""m/s of a sole point from which on it counts ever less as standing."""
 CHUNK = 256
 """Frames whose derivatives are held at a time."""
 
@@ -186,9 +191,7 @@ class _Problem:
         self.views = np.broadcast_to(turns @ self.camera.rotation, (self.frames, 3, 3))
         focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
         self.rays = (seen.image[..., :2] - centre) / focal
-        self.travel = (
-            np.zeros((self.frames, 3)) if seen.camera_path is None else seen.camera_path @ self.camera.rotation
-        )
+        self.travel = np.zeros((self.frames, 3))
         self._looks = max(1.0, self.frames / w.prior_frames)
         self.previous = previous
         self._start()
@@ -248,7 +251,7 @@ class _Problem:
         t[:, 2] = np.clip(t[:, 2], 0.8, 50.0)
         if self.frames > 5:
             t = median_filter(t, size=(5, 1), mode="nearest")
-        return (t[:, None] @ self.views)[:, 0] + self.travel
+        return (t[:, None] @ self.views)[:, 0]
 
     # --- the terms ---
 
@@ -473,6 +476,8 @@ class _Problem:
         self._descend(None, first, report_step)
         for count, slide in ((second - second // 2, self.weights.slide), (second // 2, self.weights.locked)):
             self.slide = slide
+            if self.seen.camera_travels and not self.previous:
+                self._follow_camera()
             self._descend(self._contacts(), count, report_step)
         return self._result()
 
@@ -498,6 +503,27 @@ class _Problem:
             if step is None:
                 break
             state = self.state.moved(*step)
+
+    def _follow_camera(self) -> None:
+        """Let the camera travel, and the person with it, as feet that stand on the floor show it."""
+        travel = self.state.camera[3] * self.travel
+        soles = self._soles()
+        moved = np.diff(soles - (travel @ self.state.level().T)[:, None], axis=0) * [1.0, 1.0, 0.0]
+        rise = soles[..., 2] - soles[..., 2].min(axis=1, keepdims=True)
+        low = np.exp(-((rise / STANDING) ** 2)) * (soles[..., 2].min(axis=1, keepdims=True) < AIRBORNE)
+        low = np.minimum(low[1:], low[:-1])
+        step = np.zeros((self.frames - 1, 3))
+        for _ in range(20):  # feet that swing are outliers: Cauchy's weights, of what moves least at first
+            away = np.linalg.norm(moved + step[:, None], axis=-1) * self.fps / SWING
+            weight = (low / (1 + away**2))[..., None]
+            total, share = (
+                gaussian_filter1d(each.sum(axis=1), 0.15 * self.fps, axis=0, mode="nearest")
+                for each in (weight * moved, weight)
+            )
+            step = -total / (share + 1e-6)
+        path = np.concatenate([np.zeros((1, 3)), np.cumsum(step, axis=0)]) @ self.state.level()
+        self.state.path = self.state.path - travel + path
+        self.state.camera[3], self.travel = 1.0, path
 
     def _soles(self) -> np.ndarray:
         """(T, 4, 3) m in the world."""

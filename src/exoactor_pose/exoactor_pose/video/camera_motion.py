@@ -41,6 +41,8 @@ KEYFRAME_ANGLE_DEG = 12.0
 """A new keyframe is taken when the nearest one is farther than this."""
 MIN_EXPLAINED_SHARE = 0.75
 """Share of the corners of what stands still that a turn must explain; less, and the camera moves along or zooms."""
+MIN_TRAVEL_SHARE = 0.2
+"""Share of the time for which it must, to be followed: see `exoactor_pose.fitting.fit`."""
 FOCAL_RATIOS = np.geomspace(0.6, 2.0, 13)
 """Focal lengths that are tried, as shares of one that is only assumed: a wrong one makes turns look like motion..."""
 FOCAL_SEARCH_SAMPLES = 50
@@ -113,7 +115,7 @@ class CameraMotion:
 
     def rotations(
         self, start: int = 0, stop: int | None = None, explained: tuple[np.ndarray, np.ndarray] | None = None
-    ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    ) -> tuple[np.ndarray | None, bool, tuple[str, ...]]:
         """How the camera turned in the frames from ``start`` to before ``stop``.
 
         ``explained`` is what the method of this name tells of them, where it was asked already: it takes time.
@@ -123,20 +125,27 @@ class CameraMotion:
         rotations
             (T, 3, 3) from the first of these frames' camera to each frame's camera (x right, y down, z ahead): a
             direction d of the first is R d in the other. None: the camera stands still, or nothing can be told.
+        travels
+            Whether it moves along, besides, for more than a moment.
         notes
             Sentences for the user, with times of the video.
         """
         if len(self._samples(start, stop)) < 2:
-            return None, ()
+            return None, False, ()
         times, explained = explained or self.explained(start, stop)
         if not len(times):
-            return None, ("The background shows too little to tell whether the camera moves: it is taken as still.",)
-        notes = _moves_along(times, explained)
+            return (
+                None,
+                False,
+                ("The background shows too little to tell whether the camera moves: it is taken as still.",),
+            )
+        travels = bool((explained < MIN_EXPLAINED_SHARE).mean() > MIN_TRAVEL_SHARE)
+        notes = _moves_along(times, explained, travels)
         turns = self.turns(start, stop)
         if turns is None:
-            return None, notes
+            return None, travels, notes
         most = np.degrees(Rotation.from_matrix(turns).magnitude().max())
-        return turns, (f"The camera turns by up to {most:.0f} degrees: that is taken into account.", *notes)
+        return turns, travels, (f"The camera turns by up to {most:.0f} degrees: that is taken into account.", *notes)
 
     def turns(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
         """The rotations alone, which takes less time."""
@@ -362,12 +371,13 @@ def _between(at: np.ndarray, turns: Rotation, wanted: np.ndarray) -> Rotation:
     return Slerp(frames, known)(np.clip(wanted, frames[0], frames[-1]))
 
 
-def _moves_along(times: np.ndarray, explained: np.ndarray) -> tuple[str, ...]:
+def _moves_along(times: np.ndarray, explained: np.ndarray, travels: bool) -> tuple[str, ...]:
     """Sentence where a turn does not explain the background for about a second."""
+    how = "the person's path is that of the feet that stand" if travels else "only the camera's turning is considered"
     bad = np.flatnonzero(explained < MIN_EXPLAINED_SHARE)
     if not len(bad):
         return ()
     return (
         f"Between {max(0.0, times[bad[0]]):.1f} s and {times[bad[-1]]:.1f} s the camera moves along or zooms, or the "
-        "background moves: only the camera's turning is taken into account, and the path is less sure.",
+        f"background moves: {how}, and is less sure.",
     )

@@ -283,10 +283,11 @@ def detect(
     )
     used = stretch.start, stretch.stop
     explained = camera.explained(*used) if camera else (np.zeros(0), np.zeros(0))
-    turned, camera_notes = camera.rotations(*used, explained) if camera else (None, ())
+    turned, travels, camera_notes = camera.rotations(*used, explained) if camera else (None, False, ())
     facts = video_facts(seen, np.array(tracker.others), stretch, appearance, explained, turned)
     whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + camera_notes, facts=facts)
-    return _whole_person(replace(_frames(whole, stretch.start, stretch.stop), camera_rotation=turned))
+    part = _frames(whole, stretch.start, stretch.stop)
+    return _whole_person(replace(part, camera_rotation=turned, camera_travels=travels))
 
 
 def _prefetched(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
