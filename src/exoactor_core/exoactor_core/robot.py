@@ -68,29 +68,24 @@ HAND_POINT = (0.125, 0.0, 0.0)
 """(3,) m, the middle of a hand, fist or palm, in the frame of that link."""
 
 
-@lru_cache(maxsize=1)
-def _urdf() -> ET.Element:
-    return description()
-
-
-def _limits(*keys: str) -> np.ndarray:
-    joints = {joint.get("name"): joint for joint in _urdf().iter("joint")}
-    limits = [child(joints[name], "limit") for name in JOINT_NAMES]
-    return np.array([[float(attribute(limit, key)) for key in keys] for limit in limits])
-
-
 def _constant(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
 
 
-JOINT_LIMITS: np.ndarray = _constant(_limits("lower", "upper"))
+_PINOCCHIO: pin.Model = pin.buildModelFromUrdf(str(urdf_path()), pin.JointModelFreeFlyer())
+if tuple(_PINOCCHIO.names)[2:] != JOINT_NAMES:
+    raise AssertionError("The URDF's joints are not in Unitree's motor order.")
+
+JOINT_LIMITS: np.ndarray = _constant(
+    np.stack([_PINOCCHIO.lowerPositionLimit[7:], _PINOCCHIO.upperPositionLimit[7:]], axis=1)
+)
 """(29, 2) lower and upper joint limits, rad."""
 
-EFFORT_LIMITS: np.ndarray = _constant(_limits("effort")[:, 0])
+EFFORT_LIMITS: np.ndarray = _constant(_PINOCCHIO.effortLimit[6:].copy())
 """(29,) greatest joint torques, N m."""
 
-VELOCITY_LIMITS: np.ndarray = _constant(_limits("velocity")[:, 0])
+VELOCITY_LIMITS: np.ndarray = _constant(_PINOCCHIO.velocityLimit[6:].copy())
 """(29,) greatest joint speeds, rad/s."""
 
 
@@ -112,6 +107,7 @@ def _armature(joint: str) -> float:
 
 ARMATURE: np.ndarray = _constant(np.array([_armature(name) for name in JOINT_NAMES]))
 """(29,) rotor inertia that each joint feels, kg m^2."""
+_PINOCCHIO.armature = np.r_[np.zeros(6), ARMATURE]
 
 # Passive joint friction as in Unitree's MJCF.
 _DAMPING = 0.05
@@ -145,22 +141,12 @@ _FLOOR_BIT, _SELF_BIT = 1, 2
 # --- pinocchio ---
 
 
-@lru_cache(maxsize=1)
-def _shared_pinocchio_model() -> pin.Model:
-    model = pin.buildModelFromUrdf(str(urdf_path()), pin.JointModelFreeFlyer())
-    order = [model.joints[model.getJointId(name)].idx_q for name in JOINT_NAMES]
-    if order != list(range(7, 36)):
-        raise AssertionError("The URDF's joints are not in Unitree's motor order.")
-    model.armature = np.r_[np.zeros(6), ARMATURE]
-    return model
-
-
 def pinocchio_model() -> pin.Model:
     """Return a new pinocchio model with a free flyer: q = position, quaternion x, y, z, w, 29 joints; nv = 35.
 
     ``model.armature`` holds the rotor inertias; links of fixed joints are frames.
     """
-    return _shared_pinocchio_model().copy()
+    return _PINOCCHIO.copy()
 
 
 def configurations(motion: RobotMotion) -> np.ndarray:
@@ -183,7 +169,7 @@ def link_poses(motion: RobotMotion, links: Sequence[str]) -> tuple[np.ndarray, n
     BadInput
         The G1 has no such link.
     """
-    model = _shared_pinocchio_model()
+    model = _PINOCCHIO
     data = model.createData()
     ids = _frame_ids(model, links)
     positions, rotations = np.empty((len(motion), len(ids), 3)), np.empty((len(motion), len(ids), 3, 3))
@@ -211,7 +197,7 @@ def _sole_spheres() -> tuple[np.ndarray, float]:
     """Centres (2, 4, 3) of the contact spheres in their foot's frame, and their radius."""
     centres = np.empty((2, 4, 3))
     radii = set()
-    for link in _urdf().iter("link"):
+    for link in description().iter("link"):
         name = attribute(link, "name")
         if name not in _FEET:
             continue
@@ -230,7 +216,7 @@ class Soles:
     """Where the soles are, pose after pose: 30 us each. Every thread needs its own."""
 
     def __init__(self) -> None:
-        self._model = _shared_pinocchio_model()
+        self._model = _PINOCCHIO
         self._data = self._model.createData()
         self._ids = _frame_ids(self._model, _FEET)
         self._q = np.zeros(36)

@@ -13,7 +13,7 @@ import numpy as np
 
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.stages import Figure, load_backend
-from exoactor_gen.embodiment.editors import Edit, load_editor
+from exoactor_gen.embodiment.editors import Edit, LocalEditor, load_editor
 from exoactor_gen.image import fitted
 from exoactor_gen.options import shifted
 from exoactor_gen.waiting import Tick
@@ -123,7 +123,8 @@ class Embodiment:
                     return edited, record
                 reasons.append(f"seed {seed}: {wrong}")
         finally:
-            getattr(self.edit, "free", lambda: None)()
+            if isinstance(self.edit, LocalEditor):
+                self.edit.free()
         raise Refused(
             f"The robot in the image did not become a person in {self.tries} tries ({'; '.join(reasons)}): try "
             "another seed, editor or image, or give an image with a person (without the option embody)."

@@ -13,6 +13,7 @@ from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import MAX_FPS, Video
 from exoactor_gen.diffusers_pipeline import Pipeline, library
+from exoactor_gen.embodiment.editors import LocalEditor
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.image import fitted
 from exoactor_gen.mannequin.task import checks_of_plan
@@ -243,7 +244,7 @@ class DiffusersVideo(Generator):
         image, embodied = request.scene_image, None
         if self.embody:
             status.set(0.0, "Turning the robot into a person")
-            if hasattr(self.embody.edit, "free"):
+            if isinstance(self.embody.edit, LocalEditor):
                 pipeline.free()  # one GPU mostly does not hold both models
             image, embodied = self.embody(image, tick, request.attempt)
         image = self._choose(image, notes)
