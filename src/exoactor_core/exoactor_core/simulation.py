@@ -17,6 +17,8 @@ from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import initial_qpos
 from exoactor_description import Hands
 
+_ROBOT, _OBJECT = 1, 4  # kinds of geoms, so that no other two add up to the same
+
 _PARTS = (
     ("hand", ("_hand_", "wrist_pitch", "wrist_yaw")),
     ("forearm", ("elbow", "wrist_roll")),
@@ -75,6 +77,7 @@ class Simulation:
         index = {OBJECT_PREFIX + object_id: k for k, object_id in enumerate(ids)}
         self._object = np.array([index.get(n, -1) for n in names])
         """(geoms,) index of the object, -1 of what is none."""
+        self._kind = _ROBOT * (self._part >= 0) + _OBJECT * (self._object >= 0)
         self._pressed = np.zeros((len(ids), len(BODY_PARTS)))
         self._steps = 0
 
@@ -149,9 +152,12 @@ class Simulation:
     def _touching(self) -> list[tuple[int, int, int]]:
         """Contacts between robot and objects: index, body part, object."""
         geoms = self.data.contact.geom
-        part, thing = self._part[geoms], self._object[geoms]
-        met = np.flatnonzero((part.max(axis=1) >= 0) & (thing.max(axis=1) >= 0)) if len(geoms) else ()
-        return [(int(i), int(part[i].max()), int(thing[i].max())) for i in met]
+        kinds = self._kind[geoms]
+        found = []
+        for i in (kinds[:, 0] + kinds[:, 1] == _ROBOT + _OBJECT).nonzero()[0].tolist():
+            one, other = geoms[i] if kinds[i, 0] == _ROBOT else geoms[i, ::-1]
+            found.append((i, int(self._part[one]), int(self._object[other])))
+        return found
 
     def contact_forces(self) -> np.ndarray:
         """(n, parts) N, mean normal force of every body part on every object since this was last asked for."""
@@ -215,15 +221,12 @@ class ObjectSensor:
     def measure(self, time: float, poses: np.ndarray) -> None:
         """Take the true poses (n, 7), m and w, x, y, z, at ``time``."""
         self._due = max(self._due + self._period, time)
-        found = {}
-        for i, pose in enumerate(poses):
-            if self._rng.random() < self._dropout:
-                continue
-            pos = pose[:3] + self._rng.normal(scale=self._noise, size=3)
-            turn = Rotation.from_rotvec(self._rng.normal(scale=self._turn_noise, size=3))
-            quat = (turn * Rotation.from_quat(pose[3:], scalar_first=True)).as_quat(scalar_first=True)
-            found[i] = np.r_[pos, quat]
-        self._waiting.append((time, found))
+        pos = poses[:, :3] + self._rng.normal(scale=self._noise, size=(len(poses), 3))
+        turn = Rotation.from_rotvec(self._rng.normal(scale=self._turn_noise, size=(len(poses), 3)))
+        quat = (turn * Rotation.from_quat(poses[:, 3:], scalar_first=True)).as_quat(scalar_first=True)
+        seen = np.concatenate([pos, quat], axis=1)
+        there = self._rng.random(len(poses)) >= self._dropout
+        self._waiting.append((time, {int(i): seen[i] for i in np.flatnonzero(there)}))
 
     def read(self, time: float) -> list[tuple[float, dict[int, np.ndarray]]]:
         """The measurements that can be read since the last time: when each was taken, and what it found by index."""

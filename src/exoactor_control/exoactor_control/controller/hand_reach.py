@@ -82,6 +82,10 @@ class HandReach:
         self._links = {hand: self._model.getFrameId(link) for hand, link in HAND_LINKS.items()}
         self._arms: dict[str, np.ndarray] = {}
 
+    def follows(self, object_id: str) -> bool:
+        """Whether the motion's hands touch an object."""
+        return object_id in self._objects
+
     def observe(self, object_id: str, pose: np.ndarray) -> None:
         """Take in an object's pose (7,), m and w, x, y, z, in the odometry's frame."""
         if object_id not in self._objects:

@@ -170,7 +170,7 @@ class Tracker:
     def observe(self, object_id: str, pose: np.ndarray, state: RobotState) -> None:
         """Take in where an object is: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
         reach = self._additions.hand_reach
-        if reach is None:
+        if reach is None or not reach.follows(object_id):
             return
         turn = Rotation.from_quat(state.quat_wxyz, scalar_first=True)
         position = turn.apply(pose[:3]) + np.r_[self.odometry.position, self.odometry.height]
