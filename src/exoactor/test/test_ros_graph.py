@@ -18,15 +18,16 @@ def test_arguments_reach_the_right_processes(tmp_path):
     policy.write_bytes(b"x")
     values = resolve(parse([f"policy:={policy}", "generator:=file", "dds_domain:=7"]))
     graph = {p.name: p for p in processes(values)}
-    assert graph["rehearsal"].parameters == {"mujoco.policy": f"'{policy}'"}
+    assert graph["rehearsal"].parameters == {"mujoco.policy": f"'{policy}'", "mujoco.hands": "'auto'"}
     assert graph["controller"].parameters["policy"] == f"'{policy}'"
     assert graph["generator"].parameters == {"backend": "'file'"}
-    assert graph["simulator"].parameters == {"network_interface": "'lo'", "dds_domain": "7", "band": "false"}
+    link = {"network_interface": "'lo'", "dds_domain": "7"}
+    assert graph["simulator"].parameters == link | {"band": "false", "hands": "'auto'"}
     graph = {p.name: p for p in processes(resolve({}))}
     assert graph["controller"].parameters["policy"] == "'exoactor'"
     assert graph["simulator"].parameters["band"] == "false"
     graph = {p.name: p for p in processes(resolve(parse(["policy:=pd"])))}
-    assert graph["rehearsal"].parameters == {"mujoco.policy": "'pd'"}
+    assert graph["rehearsal"].parameters["mujoco.policy"] == "'pd'"
     assert graph["simulator"].parameters["band"] == "true"
     assert "simulator" not in {p.name for p in processes(resolve(parse(["robot:=real", "network_interface:=eth0"])))}
     words = command(graph["rehearsal"], values)
