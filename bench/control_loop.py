@@ -28,7 +28,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -40,56 +39,29 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from bodiless_robot import PERIOD, BodilessRobot, machine
 
-PERIOD = 0.002
 WARM_UP = 3.0  # s
 
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # ros_testing, tiny_pipelines
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # ros_testing, unitree_checksum
 
 
 def robot(domain: int, seconds: float) -> None:
     """Be the robot until a LowCmd comes, then for ``seconds`` more; print what was seen as JSON."""
-    from cyclonedds._clayer import ddspy_take
-    from cyclonedds.core import Policy, Qos
-    from cyclonedds.sub import DataReader
-    from cyclonedds.topic import Topic
-
-    from exoactor_core.robot import STANDING
-    from exoactor_unitree import sdk as unitree
-    from exoactor_unitree.wire import LowStateBytes
-
-    unitree.open_dds("lo", domain)
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(30))
-    switcher = unitree.MotionSwitcherServer(mode="")
-    out = unitree.Publisher(unitree.LOW_STATE_TOPIC, unitree.LowState_)
-    participant = unitree._joined()
-    topic = Topic(participant, unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
-    reader = DataReader(participant, topic, Qos(Policy.History.KeepAll))
-    state = LowStateBytes.zeros()
-    state.motors[:29, 0] = STANDING
-    state.imu[0], state.imu[9] = 1.0, 9.81
-    state.temperatures[:] = 35
+    body = BodilessRobot(domain)
     states: list[int] = []
-    commands: list[tuple[int, int]] = []
+    commands: list[tuple[int, int]] = []  # ns, and the mode_machine of the LowState that it follows
     end = float("inf")
-    due = time.monotonic()
     while time.monotonic() < end:
-        message = state.seal(len(states) % 256, int(1000 * PERIOD * len(states)))
-        states.append(time.time_ns())
-        out.write_bytes(message)
-        for data, info in ddspy_take(reader._ref, 16):
-            if info.valid_data:
-                commands.append((info.source_timestamp, data[5]))
+        taken = body.step(len(states) % 256)
+        states.append(body.published_ns)
+        commands += [(stamp, data[5]) for stamp, data in taken]
         if commands and end == float("inf"):
             end = time.monotonic() + WARM_UP + seconds
             print("commanded", flush=True)
-        due += PERIOD
-        time.sleep(max(0.0, due - time.monotonic()))
     begin = commands[0][0] + int(1e9 * WARM_UP)
     print(json.dumps({"states": states, "commands": [c for c in commands if c[0] > begin]}), flush=True)
-    del switcher
     os._exit(0)  # the SDK's threads do not end
 
 
@@ -105,7 +77,7 @@ def sdk(domain: int) -> None:
     try:
         checksum = CRC().Crc
     except OSError:
-        checksum = unitree.crc
+        from unitree_checksum import checksum
     command, newest, elapsed = unitree.low_cmd(), [], [0.0]
     for motor in command.motor_cmd[:29]:
         motor.mode, motor.kp, motor.kd = 1, 40.0, 1.0
@@ -303,9 +275,8 @@ def main(
                 },
                 "real_time_priority": real_time(),
                 "policy": policy,
-                "load_average": round(os.getloadavg()[0], 1),
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            },
+            }
+            | machine(),
             indent=2,
         )
     )

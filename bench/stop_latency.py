@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -31,36 +30,21 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from bodiless_robot import BodilessRobot, machine
 
-PERIOD = 0.002
+from exoactor_control.realtime.control_process import ControlProcess, Settings
+from exoactor_control.reference.trajectory import prepare
+from exoactor_core.errors import Refused
+from exoactor_core.robot import standing_motion
+from exoactor_unitree.joystick import Button
+from exoactor_unitree.wire import LowCmdBytes
+
 STATE_TIMEOUT = 0.05
 
 
 def robot(domain: int) -> None:
     """Be the robot; answer each line on stdin: "press" or "release" Select, or when the first damping came after ns."""
-    from cyclonedds._clayer import ddspy_take
-    from cyclonedds.core import Policy, Qos
-    from cyclonedds.sub import DataReader
-    from cyclonedds.topic import Topic
-
-    from exoactor_control.realtime.watchdog import take_priority
-    from exoactor_core.robot import STANDING
-    from exoactor_unitree import sdk as unitree
-    from exoactor_unitree.joystick import Button
-    from exoactor_unitree.wire import LowCmdBytes, LowStateBytes
-
-    unitree.open_dds("lo", domain)
-    take_priority(30)
-    switcher = unitree.MotionSwitcherServer(mode="")
-    out = unitree.Publisher(unitree.LOW_STATE_TOPIC, unitree.LowState_)
-    participant = unitree._joined()
-    topic = Topic(participant, unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
-    reader = DataReader(participant, topic, Qos(Policy.History.KeepAll))
-    state = LowStateBytes.zeros()
-    state.motors[:29, 0] = STANDING
-    state.imu[0], state.imu[9] = 1.0, 9.81
-    state.temperatures[:] = 35
-    state.set_modes(np.ones(29))
+    body = BodilessRobot(domain)
     commands: list[tuple[int, bool]] = []  # ns, whether it damps
     pressed, since = [False], [0]
 
@@ -79,21 +63,15 @@ def robot(domain: int) -> None:
                 commands.clear()
 
     threading.Thread(target=listen, daemon=True).start()
-    due, tick = time.monotonic(), 0
     while True:
         buttons = int(Button.SELECT) if pressed[0] else 0
-        if buttons and not int.from_bytes(state.data[2034:2036], "little"):
+        if buttons and not int.from_bytes(body.state.data[2034:2036], "little"):
             since[0] = time.time_ns()
-        state.data[2034:2036] = buttons.to_bytes(2, "little")
-        tick += 1
-        out.write_bytes(state.seal(5, 2 * tick))
-        for data, info in ddspy_take(reader._ref, 64):
-            if info.valid_data:
-                gains = LowCmdBytes(bytes(data)).gains[:29]
-                commands.append((info.source_timestamp, not gains[:, 3].any() and bool(gains[:, 4].all())))
-        due += PERIOD
-        time.sleep(max(0.0, due - time.monotonic()))
-        assert switcher.mode == ""
+        body.state.data[2034:2036] = buttons.to_bytes(2, "little")
+        for stamp, data in body.step():
+            gains = LowCmdBytes(data).gains[:29]
+            commands.append((stamp, not gains[:, 3].any() and bool(gains[:, 4].all())))
+        assert body.switcher.mode == ""
 
 
 class Robot:
@@ -129,12 +107,8 @@ def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def reach(process: ControlProcess, state: str) -> None:  # noqa: F821
+def reach(process: ControlProcess, state: str) -> None:
     """Bring the robot into a state."""
-    from exoactor_control.reference.trajectory import prepare
-    from exoactor_core.errors import Refused
-    from exoactor_core.robot import standing_motion
-
     until(lambda: not process.trouble)
     if state == "not driven":
         process.let_go()
@@ -165,9 +139,7 @@ def node(domain: int) -> None:
     time.sleep(60.0)
 
 
-def start(domain: int) -> ControlProcess:  # noqa: F821
-    from exoactor_control.realtime.control_process import ControlProcess, Settings
-
+def start(domain: int) -> ControlProcess:
     return ControlProcess(Settings(domain=domain, state_timeout=STATE_TIMEOUT))
 
 
@@ -241,9 +213,8 @@ def main(
         json.dumps(
             {
                 "ms": {name: summary(values) for name, values in took.items()},
-                "load_average": round(os.getloadavg()[0], 1),
-                "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            },
+            }
+            | machine(),
             indent=2,
         )
     )

@@ -16,10 +16,10 @@ from exoactor_control.reference.repair import flight
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
 from exoactor_control.training.data import family_of, make_hours
-from exoactor_control.training.distill import Student, to_onnx
 from exoactor_control.training.environment import PLAIN, Episode, Variation
 from exoactor_control.training.improve import Clips, Improvement, Settings, grown, screen
 from exoactor_control.training.split import part_of, seen_by, was_seen
+from exoactor_control.training.student import Student, to_onnx
 from exoactor_control.training.whole_body import FAMILIES, walk_ahead, whole_body
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion

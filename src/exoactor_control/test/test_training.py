@@ -14,9 +14,10 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
-from exoactor_control.training.distill import Distillation, Settings, Student, to_onnx
+from exoactor_control.training.distill import Distillation, Settings
 from exoactor_control.training.environment import OBSERVATION, PLAIN, Episode, Robots, Variation
-from exoactor_control.training.references import Library, make, mirror, random_task
+from exoactor_control.training.references import Library, load_prepared, make, mirror, random_task
+from exoactor_control.training.student import Student, to_onnx
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
@@ -62,14 +63,14 @@ def test_mirroring_mirrors_every_link():
 
 def test_the_library_varies_and_keeps_the_limits(tmp_path):
     waving().save(tmp_path / "a.npz")
-    library = Library([tmp_path / "a.npz"])
+    library = Library([*load_prepared([tmp_path / "a.npz"]).values()])
     a, b = (library.draw(np.random.default_rng(k)) for k in (1, 2))
     assert len(a) != len(b) or np.abs(a.mimic - b.mimic).max() > 0.01
     same = library.draw(np.random.default_rng(1))
     np.testing.assert_array_equal(a.mimic, same.mimic)
     assert not a.correction.any()
     with pytest.raises(Missing):
-        Library([])
+        load_prepared([])
 
 
 def corrected() -> RobotMotion:
@@ -77,14 +78,14 @@ def corrected() -> RobotMotion:
     return replace(motion, correction=np.random.default_rng(0).normal(size=(len(motion), 35)) * 0.1)
 
 
-def test_a_motion_with_a_guide_is_drawn_as_it_is_or_mirrored(tmp_path):
+def test_a_corrected_motion_is_drawn_as_it_is_or_mirrored(tmp_path):
     corrected().save(tmp_path / "a.npz")
-    library = Library([tmp_path / "a.npz"])
+    library = Library([*load_prepared([tmp_path / "a.npz"]).values()])
     drawn = [library.draw(np.random.default_rng(k)) for k in range(30)]
     drawn = [e for e in drawn if e.correction.any()]  # the others only stand
     assert len(drawn) > 20
     waving().save(tmp_path / "b.npz")
-    both = Library([tmp_path / "a.npz", tmp_path / "b.npz"])
+    both = Library([*load_prepared([tmp_path / "a.npz", tmp_path / "b.npz"]).values()])
     assert 2 < sum(both.draw(np.random.default_rng(k)).correction.any() for k in range(30)) < 20
     sides = set()
     for e in drawn:
@@ -100,7 +101,7 @@ def test_a_motion_with_a_guide_is_drawn_as_it_is_or_mirrored(tmp_path):
     assert sides == {True, False}
 
 
-def test_a_guide_is_mirrored_as_what_it_is_added_to():
+def test_a_correction_is_mirrored_as_what_it_is_added_to():
     motion = corrected()
     episode = Episode.from_trajectory(Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 1.0))
     other = Episode.from_trajectory(Trajectory.blended(Reference(mirror(motion), ()), STANDING, STANDING_FRAME, 1.0))
@@ -242,7 +243,7 @@ def test_a_network_of_others_is_none_of_ours():
     assert Student.from_onnx(TWIST2) is None
 
 
-def test_going_on_with_a_tracker_of_ours_takes_in_the_guides(tmp_path):
+def test_going_on_with_a_tracker_of_ours_takes_in_the_corrections(tmp_path):
     """It begins as the tracker is; without corrections there is nothing to learn."""
     import onnx
 

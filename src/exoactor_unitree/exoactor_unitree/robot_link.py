@@ -230,6 +230,3 @@ class RobotLink:
         """Give the motors back to one of the robot's own controllers; False when it does not take them."""
         with self._switching:
             return self._switcher.select(name)
-
-    def close(self) -> None:
-        """Send and hear no more; there is no thread to end."""

@@ -15,16 +15,12 @@ import json
 import os
 import re
 import socket
-import struct
 import sys
-import threading
 import types
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from exoactor_core.errors import BadInput, Missing
 
@@ -32,9 +28,6 @@ LOW_CMD_TOPIC = "rt/lowcmd"
 LOW_STATE_TOPIC = "rt/lowstate"
 TRUTH_TOPIC = "rt/sportmodestate"
 """Where Unitree's simulators publish the true position and velocity of the base."""
-
-NUM_MOTOR_SLOTS = 35
-"""Motor entries in a unitree_hg message; the G1 uses the first 29."""
 
 HAND_COMMAND_TOPICS = ("rt/dex3/left/cmd", "rt/dex3/right/cmd")
 HAND_STATE_TOPICS = ("rt/dex3/left/state", "rt/dex3/right/state")
@@ -64,7 +57,6 @@ _import_sdk()
 from cyclonedds._clayer import ddspy_take, ddspy_write  # noqa: E402
 from cyclonedds.core import InstanceState, Policy, Qos, ReadCondition, SampleState, ViewState, WaitSet  # noqa: E402
 from cyclonedds.domain import DomainParticipant  # noqa: E402
-from cyclonedds.internal import InvalidSample  # noqa: E402
 from cyclonedds.pub import DataWriter  # noqa: E402
 from cyclonedds.sub import DataReader  # noqa: E402
 from cyclonedds.topic import Topic  # noqa: E402
@@ -87,8 +79,6 @@ __all__ = [
     "Publisher",
     "RawReader",
     "SportModeState_",
-    "Subscriber",
-    "crc",
     "hand_cmd",
     "hand_state",
     "low_cmd",
@@ -111,43 +101,6 @@ hand_state: Callable[[], HandState_] = _default.unitree_hg_msg_dds__HandState_
 
 sport_mode_state: Callable[[], SportModeState_] = _default.unitree_go_msg_dds__SportModeState_
 """A new unitree_go SportModeState, all zeros."""
-
-
-# --- checksum -------------------------------------------------------------------------------------------------------
-
-# Memory layouts of the robot's C structures (little-endian, 4-byte aligned), without the closing crc word.
-_LOW_CMD = struct.Struct("<2B2x" + "B3x5fI" * NUM_MOTOR_SLOTS + "4I")
-_LOW_STATE = struct.Struct("<2I2B2xI" + "13fh2x" + "B3x4f2hf7I" * NUM_MOTOR_SLOTS + "40B4I")
-
-
-def _pack_low_cmd(m: LowCmd_) -> bytes:
-    values: list[Any] = [m.mode_pr, m.mode_machine]
-    for c in m.motor_cmd:
-        values += (c.mode, c.q, c.dq, c.tau, c.kp, c.kd, c.reserve)
-    return _LOW_CMD.pack(*values, *m.reserve)
-
-
-def _pack_low_state(m: LowState_) -> bytes:
-    imu = m.imu_state
-    values: list[Any] = [*m.version, m.mode_pr, m.mode_machine, m.tick]
-    values += (*imu.quaternion, *imu.gyroscope, *imu.accelerometer, *imu.rpy, imu.temperature)
-    for s in m.motor_state:
-        values += (s.mode, s.q, s.dq, s.ddq, s.tau_est, *s.temperature, s.vol, *s.sensor, s.motorstate, *s.reserve)
-    return _LOW_STATE.pack(*values, *m.wireless_remote, *m.reserve)
-
-
-def crc_of_words(data: bytes) -> int:
-    """Unitree's checksum of a packed message: CRC-32/MPEG-2 over its little-endian 32-bit words, high byte first."""
-    try:
-        from fastcrc import crc32
-    except ImportError:
-        raise Missing("The Python package fastcrc is not installed: run 'make env'.") from None
-    return int(crc32.mpeg_2(np.frombuffer(data, "<u4").astype(">u4").tobytes()))
-
-
-def crc(message: LowCmd_ | LowState_) -> int:
-    """Checksum that belongs in ``message.crc`` (unitree_hg LowCmd and LowState)."""
-    return crc_of_words(_pack_low_cmd(message) if isinstance(message, LowCmd_) else _pack_low_state(message))
 
 
 # --- channels -------------------------------------------------------------------------------------------------------
@@ -280,37 +233,6 @@ class RawReader:
     def wait(self, seconds: float) -> bool:
         """Return when there is a message to `take`, or False after ``seconds``."""
         return self._waitset.wait(duration(nanoseconds=int(1e9 * seconds))) > 0
-
-
-class Subscriber:
-    """Calls ``handler`` in a thread of its own with the newest message of one topic; `open_dds` comes first.
-
-    The SDK's subscriber is called by DDS threads instead, and hangs now and then when it is closed under traffic.
-    """
-
-    def __init__(self, topic: str, message_type: type, handler: Callable[[Any], None]) -> None:
-        participant = _joined()
-        self._handler = handler
-        self._reader: DataReader[Any] = DataReader(participant, Topic(participant, topic, message_type))
-        self._condition = ReadCondition(self._reader, ViewState.Any | InstanceState.Any | SampleState.Any)
-        self._waitset = WaitSet(participant)
-        self._waitset.attach(self._condition)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._read, name=topic, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        while not self._closing.is_set():
-            if self._waitset.wait(duration(milliseconds=100)) == 0:
-                continue
-            for message in self._reader.take(N=8):
-                if not isinstance(message, InvalidSample):  # its writer left
-                    self._handler(message)
-
-    def close(self) -> None:
-        """Call the handler no more."""
-        self._closing.set()
-        self._thread.join(2.0)
 
 
 # --- motion switcher ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from exoactor_unitree.wire import LowCmdBytes, LowStateBytes
+from unitree_checksum import checksum
 
 unitree = pytest.importorskip("exoactor_unitree.sdk")
 
@@ -22,7 +23,7 @@ def random_state(rng):
         motor.mode, motor.temperature = (i * 37) % 256, [-20, 90 + i]
         motor.q, motor.dq, motor.ddq, motor.tau_est, motor.vol = f4(5)
         motor.sensor, motor.motorstate, motor.reserve = words(2), words(1)[0], words(4)
-    state.crc = unitree.crc(state)
+    state.crc = checksum(state)
     return state
 
 
@@ -39,7 +40,7 @@ def test_command_has_the_bytes_of_the_sdks_serialisation(seed):
         for i, (motor, row) in enumerate(zip(theirs.motor_cmd, values.tolist(), strict=False)):
             motor.mode = int(i < enabled)
             motor.q, motor.dq, motor.tau, motor.kp, motor.kd = row
-        theirs.crc = unitree.crc(theirs)
+        theirs.crc = checksum(theirs)
         assert bytes(mine.sealed()) == theirs.serialize()
         values, enabled = -values, 29
 
@@ -70,7 +71,7 @@ def test_state_can_be_written_too():
     theirs.motor_state[28].dq, theirs.imu_state.quaternion[0] = 2.5, 1.0
     theirs.motor_state[3].temperature = [0, 40]
     theirs.mode_machine, theirs.tick = 5, 77
-    theirs.crc = unitree.crc(theirs)
+    theirs.crc = checksum(theirs)
     assert bytes(mine.seal(5, 77)) == theirs.serialize()
 
 
@@ -95,7 +96,7 @@ def test_command_is_read_back():
     for i, motor in enumerate(theirs.motor_cmd):
         motor.mode, motor.reserve = i, int(rng.integers(0, 2**32))
         motor.q, motor.dq, motor.tau, motor.kp, motor.kd = rng.normal(size=5).astype(np.float32).tolist()
-    theirs.crc = unitree.crc(theirs)
+    theirs.crc = checksum(theirs)
     data = bytearray(theirs.serialize())
     mine = LowCmdBytes(bytes(data))
     assert mine.intact
@@ -126,7 +127,7 @@ def test_the_sdks_classes_read_what_is_written():
     read = unitree.LowCmd_.deserialize(bytes(command.sealed()))
     assert dataclasses.astuple(read.motor_cmd[7]) == (1, 0.5, 0.25, 1.0, 20.0, 2.0, 0)
     assert (read.mode_machine, read.motor_cmd[28].mode, read.motor_cmd[29].mode) == (9, 1, 0)
-    assert read.crc == unitree.crc(read)
+    assert read.crc == checksum(read)
 
 
 def test_a_message_as_it_came_is_not_written_to():

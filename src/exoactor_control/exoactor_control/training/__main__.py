@@ -12,13 +12,16 @@ from typing import Annotated
 
 import typer
 
-from exoactor.cli import progress_bars
 from exoactor_control.policy.spec import FOLDER, known_specs
 from exoactor_control.training import data as references
 from exoactor_control.training.improve import Clips, Improvement, screen
 from exoactor_control.training.split import part_of
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+
+def _log(fraction: float, text: str) -> None:
+    print(f"{fraction:.4f} {text}", flush=True)
 
 
 @app.command()
@@ -32,9 +35,8 @@ def data(
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Make references: random tasks of the generator and random whole-body motions, and recordings of people."""
-    with progress_bars() as bars:
-        fitted = references.from_people(people or [], folder, bars("people"))
-        made = references.make_hours(hours, folder, seed, workers, bars("references"))
+    fitted = references.from_people(people or [], folder, _log)
+    made = references.make_hours(hours, folder, seed, workers, _log)
     print(json.dumps(references.figures([*fitted, *made]), indent=2))
 
 
@@ -57,12 +59,9 @@ def improve(
     print(f"{len(paths)} of {len(found)} motions are for training.", flush=True)
     layout = known_specs()["twist2"]
 
-    def tell(fraction: float, text: str) -> None:
-        print(f"{fraction:.4f} {text}", flush=True)
-
     output.mkdir(parents=True, exist_ok=True)
-    known = screen(teachers, paths, layout, output / "teachers.json", threads=threads, progress=tell)
-    Improvement(teachers, layout, Clips(paths, known), output, seed, threads=threads).run(samples, tell)
+    known = screen(teachers, paths, layout, output / "teachers.json", threads=threads, progress=_log)
+    Improvement(teachers, layout, Clips(paths, known), output, seed, threads=threads).run(samples, _log)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from exoactor_control.metrics import JUDGED, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
 from exoactor_control.policy.observations import roll_pitch_yaw
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE
-from exoactor_control.training.environment import HISTORY, MIMIC, Episode, Robots, Variation
+from exoactor_control.training.environment import MIMIC, Episode, Robots, Variation
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, forward_kinematics
 
@@ -194,17 +194,9 @@ class AnchoredRobots(Robots):
         What the teacher sees when the action takes effect (N, 1432), the reward (N,), which robots failed (N,), and
         which came to the end of their episode (N,).
         """
-        if self.variation.push_every:
-            self._push(self.rng)
-        before_pos = self.qpos[:, :2].copy()
-        states = self._simulate(action)
-        before = np.concatenate([self._state[:, None], states], axis=1)[np.arange(self.count), self._delay]
-        self._take(before)
-        clean = self._remembered_clean()
-        self._take(states[:, -1])
-        self._state = states[:, -1].copy()
-        self._previous, self.last_action = self.last_action, action.astype(float)
-        moved = self.qpos[:, :2] - before_pos
+        before, self._previous = self.qpos[:, :2].copy(), self.last_action
+        clean = self._advance(action)
+        moved = self.qpos[:, :2] - before
         self.wander += self._scale * moved + self._walk[:, None] * np.sqrt(1.0 / POLICY_RATE) * self.rng.normal(
             size=moved.shape
         )
@@ -253,13 +245,3 @@ class AnchoredRobots(Robots):
             - 0.05 * np.minimum(change, 10.0)
         )
         return np.where(failed, -5.0, reward), failed
-
-    def _remembered_clean(self) -> np.ndarray:
-        step = self._clean_step()
-        clean = np.concatenate([step, self._clean_history.reshape(self.count, -1), step[:, :MIMIC]], axis=1)
-        self._clean_history[:, :-1] = self._clean_history[:, 1:]
-        self._clean_history[:, -1] = step
-        return clean
-
-
-assert HISTORY == 10

@@ -13,31 +13,27 @@ the motion alone, what it does under a motion's correction (`exoactor_control.re
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from exoactor_control.policy.spec import FOLDER, PolicySpec
+from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import OBSERVATION, Episode, Robots, Variation
-from exoactor_core.files import atomic_path, save_bytes
+from exoactor_control.training.student import (
+    TEACHER_FEEDBACK,
+    Labelled,
+    Student,
+    load_checkpoint,
+    load_teacher,
+    save_training,
+)
 from exoactor_core.stages import Progress, no_progress
-
-HIDDEN = (512, 256, 128)
-JOINTS = 29
-TEACHER_FEEDBACK = np.r_[np.full(12, 0.4), np.full(17, 0.6)]
-"""Share of each joint's error that is added to the teacher's command: legs, then waist and arms."""
-_LEGS = 12
-_CLIP = 8.0
 
 
 @dataclass(frozen=True)
@@ -66,36 +62,6 @@ class Settings:
 
 OWN = Settings(rate=1.5e-4, by_teacher=0.3, warm_up=100_000)
 """For going on with a tracker of ours."""
-
-
-class Student(nn.Module):
-    """Observation (N, ``inputs``) -> raw action (N, ``outputs``)."""
-
-    def __init__(self, inputs: int = OBSERVATION, hidden: Sequence[int] = HIDDEN, outputs: int = JOINTS) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("std", torch.ones(inputs))
-        layers: list[nn.Module] = []
-        for a, b in itertools.pairwise((inputs, *hidden)):
-            layers += [nn.Linear(a, b), nn.ELU()]
-        self.net = nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
-
-    @classmethod
-    def from_onnx(cls, path: Path) -> Student | None:
-        """Read what `to_onnx` wrote down; None: the network is none of ours."""
-        model = onnx.load(str(path))
-        weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in model.graph.initializer}
-        student = cls()
-        for name, value in student.state_dict().items():
-            read = weights.get(_onnx_name(name))
-            if read is None or read.shape != value.shape:
-                return None
-            value.copy_(read)
-        return student
-
-    def forward(self, observation: torch.Tensor) -> torch.Tensor:
-        """Normalise and run the network."""
-        return self.net(((observation - self.mean) / self.std).clamp(-_CLIP, _CLIP))
 
 
 class Distillation:
@@ -130,19 +96,15 @@ class Distillation:
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         self._rng = np.random.default_rng(seed)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._teacher = onnxruntime.InferenceSession(str(teacher), options, providers=["CPUExecutionProvider"])
+        self._label = load_teacher(teacher, threads)
         self._own = own is not None
         self._student, self._average = own or Student(), Student()
         self._average.load_state_dict(self._student.state_dict())
         self._adam = torch.optim.Adam(self._student.parameters(), s.rate)
-        self._buffer = np.zeros((s.buffer, OBSERVATION), np.float16)
-        self._labels = np.zeros((s.buffer, JOINTS), np.float32)
+        self._labelled = Labelled(s.buffer, OBSERVATION)
         self.samples = 0
         self.done = 0.0
         """Share of the training that is over, in [0, 1]."""
-        self._kept = 0
         self._resume()
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
@@ -188,47 +150,30 @@ class Distillation:
                 action[taught] = (self._label(self._robots.clean_now()) if label is None else label)[taught]
                 action[taught] += self._noise[taught, None] * self._rng.normal(size=action[taught].shape)
             clean, failed = self._robots.step(action)
-            rows = (self._kept + np.arange(s.robots)) % s.buffer
-            self._buffer[rows] = seen
-            self._labels[rows] = self._label(clean) if label is None else label
-            self._kept += s.robots
+            self._labelled.add(seen, self._label(clean) if label is None else label)
             fallen += int(failed.sum())
         self.samples += s.robots * s.ticks
         return fallen
 
-    def _label(self, observation: np.ndarray) -> np.ndarray:
-        return np.clip(self._teacher.run(None, {self._teacher.get_inputs()[0].name: observation})[0], -10.0, 10.0)
-
     def _learn(self) -> float:
         s = self.settings
-        size = min(self._kept, s.buffer)
-        if size < s.warm_up:
+        if len(self._labelled) < s.warm_up:
             return 0.0
         if not self._own and not self._student.std.ne(1.0).any():
-            sample = torch.from_numpy(self._buffer[:size:2].astype(np.float32))
+            sample = torch.from_numpy(self._labelled.observations[::2].astype(np.float32))
             for student in (self._student, self._average):
-                student.mean[:] = sample.mean(dim=0)
-                student.std[:] = sample.std(dim=0).clamp(min=0.05)
+                student.normalise_by(sample)
         for group in self._adam.param_groups:
             group["lr"] = float(s.rate * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * self.done))))
-        weight = torch.ones(JOINTS)
-        weight[:_LEGS] = 2.0
         total = 0.0
         for _ in range(s.updates):
-            rows = self._rng.integers(0, size, s.batch)
-            x = torch.from_numpy(self._buffer[rows].astype(np.float32))
-            error = nn.functional.smooth_l1_loss(
-                self._student(x), torch.from_numpy(self._labels[rows]), reduction="none", beta=0.5
-            )
-            loss = (weight * error).mean()
+            loss = self._labelled.loss(self._student, s.batch, self._rng)
             self._adam.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self._student.parameters(), 1.0)
             self._adam.step()
             total += float(loss.detach())
-            with torch.no_grad():
-                for average, now in zip(self._average.parameters(), self._student.parameters(), strict=True):
-                    average.lerp_(now, 1.0 - s.average)
+            self._average.average_in(self._student, s.average)
         return total / s.updates
 
     # files
@@ -242,58 +187,13 @@ class Distillation:
             "samples": self.samples,
             "done": self.done,
         }
-        with atomic_path(self.folder / "checkpoint.pt") as path:
-            torch.save(state, path)
-        with atomic_path(self.folder / "exoactor.onnx") as path:
-            onnx.save(to_onnx(self._average), str(path))
-        save_bytes(self.folder / "exoactor.yaml", (FOLDER / "exoactor.yaml").read_bytes())
+        save_training(self.folder, state, self._average, "exoactor.yaml")
 
     def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
-        if not path.exists():
+        state = load_checkpoint(self.folder)
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
         self._student.load_state_dict(state["student"])
         self._average.load_state_dict(state["average"])
         self._adam.load_state_dict(state["adam"])
         self.samples, self.done = state["samples"], state["done"]
-
-
-def _onnx_name(name: str) -> str:
-    """Name in `to_onnx`'s file of one of `Student`'s parameters."""
-    _, _, parameter = name.partition(".")
-    number, _, kind = parameter.partition(".")
-    return f"{kind}{number}" if kind else name
-
-
-def to_onnx(student: Student) -> onnx.ModelProto:
-    """Write a student down as ONNX: ``input`` (batch, inputs) -> ``output`` (batch, 29), opset 13."""
-    nodes, weights = [], []
-
-    def constant(name: str, value: torch.Tensor) -> str:
-        weights.append(numpy_helper.from_array(value.detach().numpy().astype(np.float32), name))
-        return name
-
-    nodes.append(helper.make_node("Sub", ["input", constant("mean", student.mean)], ["centred"]))
-    nodes.append(helper.make_node("Div", ["centred", constant("std", student.std)], ["scaled"]))
-    bounds = [constant("low", torch.tensor(-_CLIP)), constant("high", torch.tensor(_CLIP))]
-    nodes.append(helper.make_node("Clip", ["scaled", *bounds], ["x0"]))
-    x = "x0"
-    for k, layer in enumerate(student.net):
-        y = "output" if k == len(student.net) - 1 else f"x{k + 1}"
-        if isinstance(layer, nn.Linear):
-            inputs = [x, constant(f"weight{k}", layer.weight), constant(f"bias{k}", layer.bias)]
-            nodes.append(helper.make_node("Gemm", inputs, [y], transB=1))
-        else:
-            nodes.append(helper.make_node("Elu", [x], [y]))
-        x = y
-    graph = helper.make_graph(
-        nodes,
-        "exoactor",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", len(student.mean)])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", JOINTS])],
-        weights,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model

@@ -18,9 +18,9 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.safety import TARGET_SPEED
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, outer_loop_feedback, turn
 from exoactor_control.policy.policy import PolicySpec, roll_pitch_yaw
-from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rotations import wrap
-from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import (
     EFFORT_LIMITS,
     JOINT_LIMITS,
@@ -80,6 +80,11 @@ class Episode:
     """(L,) rad."""
     correction: np.ndarray
     """(L, 35) the motion's correction; nothing where it has none."""
+
+    @classmethod
+    def of_motion(cls, motion: RobotMotion, blend: float = 1.0, stand: int = 0) -> Episode:
+        """Stand for ``stand`` frames, then track a prepared motion with blends of ``blend`` s, from and to standing."""
+        return cls.from_trajectory(Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, blend), stand)
 
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory, stand: int = 0) -> Episode:
@@ -281,25 +286,27 @@ class Robots:
         -------
         What the teacher sees when the action takes effect (N, 1432), and which robots failed (N,).
         """
-        if self.variation.push_every:
-            self._push(self.rng)
-        states = self._simulate(action)
-        # What the teacher sees when the action takes effect
-        before = np.concatenate([self._state[:, None], states], axis=1)[np.arange(self.count), self._delay]
-        self._take(before)
-        step = self._clean_step()
-        clean = _with_history(step, self._clean_history)
-        _remember(step, self._clean_history)
-
-        self._take(states[:, -1])
-        self._state = states[:, -1].copy()
-        self.last_action = action.astype(float)
+        clean = self._advance(action)
         failed = self.failed()
         self.frame += 1
         for i, episode in enumerate(self.episodes):
             if failed[i] or self.frame[i] >= len(episode):
                 self.reset(i, self.draw(i))
         return clean, failed
+
+    def _advance(self, action: np.ndarray) -> np.ndarray:
+        """Simulate 20 ms; return what the teacher sees when the action takes effect, (N, 1432)."""
+        if self.variation.push_every:
+            self._push(self.rng)
+        states = self._simulate(action)
+        self._take(np.concatenate([self._state[:, None], states], axis=1)[np.arange(self.count), self._delay])
+        step = self._clean_step()
+        clean = _with_history(step, self._clean_history)
+        _remember(step, self._clean_history)
+        self._take(states[:, -1])
+        self._state = states[:, -1].copy()
+        self.last_action = action.astype(float)
+        return clean
 
     def _simulate(self, action: np.ndarray) -> np.ndarray:
         """States (N, 10, ...) of the next 20 ms, under these raw actions (N, 29) after each robot's delay."""

@@ -10,34 +10,38 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from torch import nn
 
-from exoactor_control.policy.spec import FOLDER, PolicySpec
+from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
-from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
-from exoactor_control.training.distill import JOINTS, TEACHER_FEEDBACK, Student, to_onnx
 from exoactor_control.training.environment import PLAIN, Episode, Variation
-from exoactor_control.training.references import Library, mirror
+from exoactor_control.training.references import load_prepared, mirror, varied
 from exoactor_control.training.split import write_seen
-from exoactor_core.errors import BadInput, Missing, Refused
-from exoactor_core.files import atomic_path, save_bytes
-from exoactor_core.motion import RobotMotion
+from exoactor_control.training.student import (
+    JOINTS,
+    TEACHER_FEEDBACK,
+    Labelled,
+    Student,
+    load_checkpoint,
+    load_teacher,
+    save_training,
+)
+from exoactor_core.errors import Missing
+from exoactor_core.files import atomic_path
 from exoactor_core.robot import STANDING
 from exoactor_core.stages import Progress, no_progress
 
 HIDDEN = (768, 384, 192)
 _SEEN = ("asap_*", "kimodo_*", "task_*", "twist2_*")
 """By the tracker from which the student grows."""
-_LEGS = 12
 
 
 @dataclass(frozen=True)
@@ -97,22 +101,11 @@ class Clips:
     """
 
     def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
-        self._library = Library.__new__(Library)
-        self._library.motions, self._library.corrected, self.names = [], [], []
-        for path in paths:
-            try:
-                self._library.motions.append(prepare(RobotMotion.load(path)).motion)
-                self.names.append(path.name)
-            except (Refused, BadInput):
-                continue
-        if not self.names:
-            raise Missing("There is no motion to train on.")
+        motions = load_prepared(paths)
+        self.names, self._motions = list(motions), list(motions.values())
         # The field's rule lets a teacher pass that stays on the floor in a low jump
         self.teacher = np.array(
-            [
-                -1 if flight(motion).max() > LOW_FLIGHT else teachers.get(name, -1)
-                for name, motion in zip(self.names, self._library.motions, strict=True)
-            ]
+            [-1 if flight(motion).max() > LOW_FLIGHT else teachers.get(name, -1) for name, motion in motions.items()]
         )
         self.failing = np.full(len(self.names), 0.5)
         """Share of the episodes of each motion that end in failure, lately."""
@@ -124,10 +117,10 @@ class Clips:
             return Clip.of(still, -1, 0)
         weight = 0.15 + np.clip(self.failing, 0.0, 1.0)
         k = int(rng.choice(len(weight), p=weight / weight.sum()))
-        motion = self._library.motions[k]
-        motion = self._library._vary(mirror(motion) if rng.uniform() < 0.5 else motion, rng)
-        blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, rng.uniform(0.6, 1.5))
-        return Clip.of(Episode.from_trajectory(blended, int(rng.integers(0, 25))), k, int(self.teacher[k]))
+        motion = self._motions[k]
+        motion = varied(mirror(motion) if rng.uniform() < 0.5 else motion, self._motions, rng)
+        blend = rng.uniform(0.6, 1.5)
+        return Clip.of(Episode.of_motion(motion, blend, int(rng.integers(0, 25))), k, int(self.teacher[k]))
 
     def report(self, clip: Clip, failed: bool) -> None:
         """Take note of an episode's end."""
@@ -166,18 +159,12 @@ def screen(
 
 
 def _done_by(teacher: Path, paths: Sequence[Path], spec: PolicySpec, threads: int) -> list[str]:
-    clips, names = [], []
-    for path in paths:
-        try:
-            motion = prepare(RobotMotion.load(path)).motion
-        except (Refused, BadInput):
-            continue
-        blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 1.0)
-        clips.append(Clip.of(Episode.from_trajectory(blended, 25), len(clips), 0))
-        names.append(path.name)
-    if not clips:
+    try:
+        motions = load_prepared(paths)
+    except Missing:
         return []
-    run = _session(teacher, threads)
+    clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
+    run = load_teacher(teacher, threads)
     robots = AnchoredRobots(len(clips), clips.__getitem__, spec, PLAIN, 0, threads, np.zeros((1, 29)), 0.0)
     doing = np.ones(len(clips), dtype=bool)
     done = np.zeros(len(clips), dtype=bool)
@@ -188,15 +175,7 @@ def _done_by(teacher: Path, paths: Sequence[Path], spec: PolicySpec, threads: in
         if not doing.any():
             break
         robots.begin_anew(failed | over)
-    return [name for name, ok in zip(names, done, strict=True) if ok]
-
-
-def _session(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda x: np.clip(session.run(None, {name: x})[0], -10.0, 10.0)
+    return [name for name, ok in zip(motions, done, strict=True) if ok]
 
 
 class Improvement:
@@ -232,11 +211,11 @@ class Improvement:
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         self._rng = np.random.default_rng(seed)
-        self._teachers = [_session(path, threads) for path in teachers]
+        self._teachers = [load_teacher(path, threads) for path in teachers]
         owns = [Student.from_onnx(path) for path in teachers]
         self._own = np.array([own is not None for own in owns])
         self._actor = Student(OBSERVATION, HIDDEN) if owns[0] is None else grown(owns[0], OBSERVATION, HIDDEN)
-        self._fresh = 0 if owns[0] is None else len(owns[0].mean)  # inputs whose spread is known
+        self._known = 0 if owns[0] is None else len(owns[0].mean)  # inputs whose spread is known
         self._average = Student(OBSERVATION, HIDDEN)
         self._critic = Student(OBSERVATION, (384, 192), 1)
         self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation))))
@@ -253,9 +232,7 @@ class Improvement:
         self._resume()
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
-        self._seen = np.zeros((s.buffer, OBSERVATION), np.float16)
-        self._labels = np.zeros((s.buffer, JOINTS), np.float32)
-        self._kept = 0
+        self._labelled = Labelled(s.buffer, OBSERVATION)
         teacher_feedback = np.where(self._own[:, None], 0.0, TEACHER_FEEDBACK)
         self._robots = AnchoredRobots(
             s.robots,
@@ -298,10 +275,9 @@ class Improvement:
             *_, failed, over = self._robots.step(action)
             self._robots.begin_anew(failed | over)
         x = torch.from_numpy(np.concatenate(seen))
-        mean, std = x.mean(dim=0), x.std(dim=0).clamp(min=0.05)
         for network in (self._actor, self._average):
-            network.mean[self._fresh :], network.std[self._fresh :] = mean[self._fresh :], std[self._fresh :]
-        self._critic.mean[:], self._critic.std[:] = mean, std
+            network.normalise_by(x, self._known)
+        self._critic.normalise_by(x)
 
     def _act(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -362,10 +338,7 @@ class Improvement:
             if not len(those):
                 continue
             # Ours knows of the delay by itself; another's is shown the robot when the action takes effect.
-            label = run((now if self._own[which] else clean)[those])
-            rows = (self._kept + np.arange(len(those))) % self.settings.buffer
-            self._seen[rows], self._labels[rows] = x[those], label
-            self._kept += len(those)
+            self._labelled.add(x[those], run((now if self._own[which] else clean)[those]))
 
     def _learn(self, batch: dict) -> dict[str, float]:
         s = self.settings
@@ -376,8 +349,6 @@ class Improvement:
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
         rewarded = self.samples > s.imitate_only
         imitation = max(s.least, float(np.exp(-max(0.0, self.samples - s.imitate_only) / s.fade)))
-        weight = torch.ones(JOINTS)
-        weight[:_LEGS] = 2.0
         sums = np.zeros(4)
         steps, stop = 0, False
         actor = self._adam.param_groups[0]
@@ -405,15 +376,8 @@ class Improvement:
                     elif steps and float(kl) < 0.5 * s.change:
                         actor["lr"] = min(actor["lr"] * 1.1, s.rate)
                 of_teacher = torch.zeros(())
-                if self._kept > s.batch:
-                    known = self._rng.integers(0, min(self._kept, s.buffer), s.batch)
-                    error = nn.functional.smooth_l1_loss(
-                        self._actor(torch.from_numpy(self._seen[known].astype(np.float32))),
-                        torch.from_numpy(self._labels[known]),
-                        reduction="none",
-                        beta=0.5,
-                    )
-                    of_teacher = (weight * error).mean()
+                if len(self._labelled) > s.batch:
+                    of_teacher = self._labelled.loss(self._actor, s.batch, self._rng)
                     loss = loss + 2.0 * imitation * of_teacher
                 self._adam.zero_grad(set_to_none=True)
                 loss.backward()
@@ -421,8 +385,7 @@ class Improvement:
                 self._adam.step()
                 with torch.no_grad():
                     self._log_std.clamp_(np.log(0.03), np.log(0.3))
-                    for average, now in zip(self._average.parameters(), self._actor.parameters(), strict=True):
-                        average.lerp_(now, 1.0 - s.average)
+                self._average.average_in(self._actor, s.average)
                 sums += [float(x.detach()) for x in (of_value, of_policy, of_teacher, kl)]
                 steps += 1
         figures = dict(zip(("value_loss", "policy_loss", "imitation_loss", "kl"), sums / steps, strict=True))
@@ -456,18 +419,13 @@ class Improvement:
             "samples": self.samples,
             "failing": dict(zip(self.clips.names, self.clips.failing.tolist(), strict=True)),
         }
-        with atomic_path(self.folder / "checkpoint.pt") as path:
-            torch.save(state, path)
-        with atomic_path(self.folder / "exoactor.onnx") as path:
-            onnx.save(to_onnx(self._average), str(path))
-        save_bytes(self.folder / "exoactor.yaml", (FOLDER / "anchored.yaml").read_bytes())
+        save_training(self.folder, state, self._average, "anchored.yaml")
         write_seen(self.folder / "exoactor.onnx", [*_SEEN, *self.clips.names])
 
     def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
-        if not path.exists():
+        state = load_checkpoint(self.folder)
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
         self._actor.load_state_dict(state["actor"])
         self._average.load_state_dict(state["average"])
         self._critic.load_state_dict(state["critic"])

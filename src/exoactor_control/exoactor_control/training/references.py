@@ -9,10 +9,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory, prepare
 from exoactor_control.training.environment import Episode
 from exoactor_core.arrays import resample_poses
-from exoactor_core.errors import ExoActorError, Missing, Refused
+from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused
 from exoactor_core.files import save_bytes
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING
@@ -127,30 +127,36 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
     return paths
 
 
+def load_prepared(paths: Sequence[Path], progress: Progress = no_progress) -> dict[str, RobotMotion]:
+    """Read robot motions and prepare them, by file name; those that cannot be tracked are left out.
+
+    Raises
+    ------
+    Missing
+        None is left.
+    """
+    motions = {}
+    for k, path in enumerate(paths):
+        progress(k / len(paths), f"Reading {path.name}")
+        try:
+            motions[path.name] = prepare(RobotMotion.load(path)).motion
+        except (Refused, BadInput) as error:
+            progress(k / len(paths), f"{path.name} is left out: {error}")
+    if not motions:
+        raise Missing("There is no motion to train on.")
+    return motions
+
+
 class Library:
     """Motions to be varied: mirrored, sped up and slowed down, their arms exchanged, cut, shaken.
 
     One with a correction is mirrored only, since the correction would not fit anything else, and drawn the more often.
     The same motion without its correction should not be there too: it would be learnt both ways.
-
-    Parameters
-    ----------
-    paths
-        Robot motions; those that cannot be tracked are left out.
     """
 
-    def __init__(self, paths: Sequence[Path], progress: Progress = no_progress) -> None:
-        self.motions: list[RobotMotion] = []
-        self.corrected: list[RobotMotion] = []
-        for k, path in enumerate(paths):
-            progress(k / len(paths), f"Reading {path.name}")
-            try:
-                motion = prepare(RobotMotion.load(path)).motion
-                (self.motions if motion.correction is None else self.corrected).append(motion)
-            except Refused as error:
-                progress(k / len(paths), f"{path.name} is left out: {error}")
-        if not self.motions and not self.corrected:
-            raise Missing("There is no motion to train on.")
+    def __init__(self, motions: Sequence[RobotMotion]) -> None:
+        self.motions = [motion for motion in motions if motion.correction is None]
+        self.corrected = [motion for motion in motions if motion.correction is not None]
 
     def draw(self, rng: np.random.Generator) -> Episode:
         """Draw an episode: standing, a blend, a motion or a part of it, a blend, standing."""
@@ -160,29 +166,30 @@ class Library:
         if self.corrected and (not self.motions or rng.uniform() < _CORRECTED):
             motion = _one(self.corrected, rng)
         else:
-            motion = self._vary(_one(self.motions, rng), rng)
-        blended = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, rng.uniform(0.6, 1.5))
-        return Episode.from_trajectory(blended, stand)
+            motion = varied(_one(self.motions, rng), self.motions, rng)
+        return Episode.of_motion(motion, rng.uniform(0.6, 1.5), stand)
 
-    def _vary(self, motion: RobotMotion, rng: np.random.Generator) -> RobotMotion:
-        first = 0 if rng.uniform() < 0.5 else int(rng.integers(0, max(len(motion) - 50, 1)))
-        last = min(len(motion), first + int(rng.integers(100, 500)))
-        pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
-        pos, quat, joints = resample_poses(pos, quat, joints, POLICY_RATE * rng.uniform(0.7, 1.2), POLICY_RATE)
-        joints = joints.copy()
-        n = len(joints)
-        if rng.uniform() < 0.3:
-            other = _one(self.motions, rng).joint_pos[:, _ARMS]
-            begin = int(rng.integers(0, max(len(other) - n, 1)))
-            joints[:, _ARMS] = other[np.minimum(begin + np.arange(n), len(other) - 1)]
-        if rng.uniform() < 0.6:
-            much = rng.uniform(0, 1)
-            joints[:, _LEGS_AND_WAIST] += _wander(n, 15, 0.05 * much, rng)
-            joints[:, _ARMS] += _wander(n, 14, 0.2 * much, rng)
-            pos = pos + _wander(n, 3, 0.03 * much, rng) * (2.0, 2.0, 0.7)
-            turn = Rotation.from_rotvec(_wander(n, 3, 0.06 * much, rng))
-            quat = (Rotation.from_quat(quat, scalar_first=True) * turn).as_quat(scalar_first=True)
-        return RobotMotion(POLICY_RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
+
+def varied(motion: RobotMotion, others: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:
+    """Vary a motion: cut, sped up or slowed down, with the arms of one of the others, shaken."""
+    first = 0 if rng.uniform() < 0.5 else int(rng.integers(0, max(len(motion) - 50, 1)))
+    last = min(len(motion), first + int(rng.integers(100, 500)))
+    pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
+    pos, quat, joints = resample_poses(pos, quat, joints, POLICY_RATE * rng.uniform(0.7, 1.2), POLICY_RATE)
+    joints = joints.copy()
+    n = len(joints)
+    if rng.uniform() < 0.3:
+        other = _one(others, rng).joint_pos[:, _ARMS]
+        begin = int(rng.integers(0, max(len(other) - n, 1)))
+        joints[:, _ARMS] = other[np.minimum(begin + np.arange(n), len(other) - 1)]
+    if rng.uniform() < 0.6:
+        much = rng.uniform(0, 1)
+        joints[:, _LEGS_AND_WAIST] += _wander(n, 15, 0.05 * much, rng)
+        joints[:, _ARMS] += _wander(n, 14, 0.2 * much, rng)
+        pos = pos + _wander(n, 3, 0.03 * much, rng) * (2.0, 2.0, 0.7)
+        turn = Rotation.from_rotvec(_wander(n, 3, 0.06 * much, rng))
+        quat = (Rotation.from_quat(quat, scalar_first=True) * turn).as_quat(scalar_first=True)
+    return RobotMotion(POLICY_RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
 
 
 def _one(motions: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:

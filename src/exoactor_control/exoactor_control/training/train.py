@@ -9,7 +9,7 @@ import numpy as np
 
 from exoactor_control.policy.policy import Policy, policy_file
 from exoactor_control.training.distill import Distillation
-from exoactor_control.training.references import Library, make
+from exoactor_control.training.references import Library, load_prepared, make
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import Metrics, Progress, no_progress
 
@@ -66,7 +66,8 @@ class Training:
         """Train; returns ``tracker`` (path of the ONNX file), ``samples`` and ``motions`` (how many)."""
         references = self._output / "references"
         made = make(self._tasks, references, self._seed, _part(progress, 0.0, 0.3))
-        library = Library([*self._motions, *made], _part(progress, 0.3, 0.32))
+        motions = load_prepared([*self._motions, *made], _part(progress, 0.3, 0.32))
+        library = Library(list(motions.values()))
         rng = np.random.default_rng(self._seed)
         distillation = Distillation(
             self._teacher,
@@ -80,7 +81,7 @@ class Training:
         return {
             "tracker": str(self._output / "exoactor.onnx"),
             "samples": distillation.samples,
-            "motions": len(library.motions) + len(library.corrected),
+            "motions": len(motions),
         }
 
 
