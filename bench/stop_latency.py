@@ -140,7 +140,7 @@ def node(domain: int) -> None:
 
 
 def start(domain: int) -> ControlProcess:
-    return ControlProcess(Settings(domain=domain, state_timeout=STATE_TIMEOUT))
+    return ControlProcess(Settings(dds_domain=domain, state_timeout=STATE_TIMEOUT))
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -41,7 +41,7 @@ def errors(reference: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.
     wanted_r = Rotation.from_quat(reference.root_quat_wxyz, scalar_first=True)
     height = np.abs(forward_kinematics(actual, JUDGED) - forward_kinematics(reference, JUDGED))[..., 2]
     up = (actual_r.as_matrix()[:, :, 2] * wanted_r.as_matrix()[:, :, 2]).sum(axis=1)
-    return height, (actual_r.inv() * wanted_r).magnitude(), np.arccos(np.clip(up, -1.0, 1.0))
+    return height, np.asarray((actual_r.inv() * wanted_r).magnitude()), np.arccos(np.clip(up, -1.0, 1.0))
 
 
 def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bool = False) -> Metrics:
@@ -114,7 +114,7 @@ def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: boo
         A sentence on the jumps, if there are any.
     """
     motion = commanded = reference.motion
-    if only_lowers(motion.correction):
+    if motion.correction is not None and only_lowers(motion.correction):
         commanded = replace(motion, root_pos=motion.root_pos + np.outer(motion.correction[:, 2], [0.0, 0.0, 1.0]))
     by_commanded = score(commanded, actual, fault, band)
     jump = {

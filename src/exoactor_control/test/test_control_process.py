@@ -36,7 +36,7 @@ def robot():
 @pytest.fixture(scope="module")
 def running(robot):
     # patient, as with the simulator: the robot's process may have to wait for its turn on a busy computer
-    process = ControlProcess(Settings(domain=DOMAIN, policy="pd", state_timeout=0.5, robot_clock=True))
+    process = ControlProcess(Settings(dds_domain=DOMAIN, policy="pd", state_timeout=0.5, robot_clock=True))
     until(lambda: not process.trouble)
     yield process
     process.close()
@@ -174,7 +174,7 @@ def test_robot_is_damped_when_the_node_is_killed(robot, loop):
     code = (
         "import sys, time\n"
         "from exoactor_control.realtime.control_process import ControlProcess, Settings\n"
-        f"p = ControlProcess(Settings(domain={DOMAIN}, policy='pd'))\n"
+        f"p = ControlProcess(Settings(dds_domain={DOMAIN}, policy='pd'))\n"
         "while p.trouble: time.sleep(0.01)\n"
         "p.ask('stand'); print(p.pid, flush=True); time.sleep(60)"
     )
@@ -198,7 +198,7 @@ def test_ctrl_c_is_the_nodes_alone(robot, loop):
 
 
 def test_a_dead_process_is_told(robot):
-    process = ControlProcess(Settings(domain=DOMAIN, policy="pd"))
+    process = ControlProcess(Settings(dds_domain=DOMAIN, policy="pd"))
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: "has ended" in process.trouble)
     with pytest.raises(Missing, match="has ended"):
@@ -208,6 +208,6 @@ def test_a_dead_process_is_told(robot):
 
 def test_wrong_settings_are_told(robot):
     with pytest.raises(Missing, match="no policy file"):
-        ControlProcess(Settings(domain=DOMAIN, policy="nowhere.onnx"))
+        ControlProcess(Settings(dds_domain=DOMAIN, policy="nowhere.onnx"))
     with pytest.raises(BadInput, match="999"):
-        ControlProcess(Settings(domain=999, policy="pd"))
+        ControlProcess(Settings(dds_domain=999, policy="pd"))

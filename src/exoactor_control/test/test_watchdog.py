@@ -32,7 +32,7 @@ FREEZE = 0.5
 NODE = f"""
 import sys, time
 from exoactor_control.realtime.control_process import ControlProcess, Settings
-p = ControlProcess(Settings(domain={DOMAIN}, policy='pd', state_timeout={FREEZE}, robot_clock=True))
+p = ControlProcess(Settings(dds_domain={DOMAIN}, policy='pd', state_timeout={FREEZE}, robot_clock=True))
 while p.trouble: time.sleep(0.01)
 p.ask('stand'); print(p.pid, p.watchdog_pid, flush=True); time.sleep(60)
 """
@@ -49,7 +49,7 @@ def robot():
 def control(robot, start="track"):
     """A control process that has the robot stand, or track a motion."""
     robot.be(buttons=0, intrude=False, own="ai")
-    process = ControlProcess(Settings(domain=DOMAIN, policy="pd", state_timeout=FREEZE, robot_clock=True))
+    process = ControlProcess(Settings(dds_domain=DOMAIN, policy="pd", state_timeout=FREEZE, robot_clock=True))
     try:
         until(lambda: not process.trouble)
         if start:
@@ -264,7 +264,7 @@ def test_all_killed_and_a_new_controller_assumes_nothing(robot):
     time.sleep(0.3)
     got = robot.be()
     assert (got["damping"], got["mode"]) == (False, "")
-    fresh = ControlProcess(Settings(domain=DOMAIN, policy="pd", state_timeout=FREEZE, robot_clock=True))
+    fresh = ControlProcess(Settings(dds_domain=DOMAIN, policy="pd", state_timeout=FREEZE, robot_clock=True))
     try:
         until(lambda: "may hold the last command" in getattr(fresh.latest, "holder", ""))
         assert not fresh.latest.driving

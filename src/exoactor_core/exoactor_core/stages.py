@@ -64,6 +64,11 @@ def no_progress(fraction: float, text: str) -> None:
     """Progress callback that does nothing."""
 
 
+def sub_progress(progress: Progress, begin: float, end: float) -> Progress:
+    """Report a part of the work as that share of the whole."""
+    return lambda fraction, text: progress(begin + (end - begin) * fraction, text)
+
+
 @dataclass(frozen=True)
 class GenerateRequest:
     """What to imagine: the instruction, and optionally an image of the scene, (H, W, 3) uint8 RGB, and a plan.

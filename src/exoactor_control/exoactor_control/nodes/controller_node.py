@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
 from exoactor_core.errors import ExoActorError, RobotNotReady
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.stages import Progress, Tracking
+from exoactor_core.stages import Tracking
 from exoactor_ros import frame_prefix
 from exoactor_ros.conversions import joint_state_message, odometry_message
 from exoactor_ros.qos import STATE
@@ -80,37 +81,31 @@ class ControllerNode(StageNode):
         """Start the control process: it loads the policy and looks for the robot, but sends nothing until asked to."""
         given = self.parameters.options(ControllerOptions)
         simulated = given.robot == "sim"
-        settings = Settings(
-            network_interface=given.network_interface,
-            domain=given.dds_domain,
-            policy=given.policy,
-            policy_spec=given.policy_spec,
-            heading_gain=given.heading_gain,
-            position_gain=given.position_gain,
-            max_position_error=given.max_position_error,
-            max_speed_error=given.max_speed_error,
-            rate=given.rate,
-            state_timeout=given.state_timeout or (0.5 if simulated else 0.05),
-            robot_clock=simulated,
-        )
+        values = {f.name: getattr(given, f.name) for f in fields(Settings) if f.name in type(given).model_fields}
+        values["state_timeout"] = given.state_timeout or (0.5 if simulated else 0.05)
+        settings = Settings(**values, robot_clock=simulated)
         must_pass = not simulated and given.require_rehearsal
         must_be_approved = not simulated and not given.approve_robot_automatically
         try:
             verdicts = Verdicts(self._key, load_policy(given.policy, given.policy_spec)) if must_pass else None
-            self._loop = ControlProcess(settings)
+            self._loop = loop = ControlProcess(settings)
         except ExoActorError as error:
             self.get_logger().error(str(error))
             self.heartbeat.say(False, str(error))
             return TransitionCallbackReturn.FAILURE
-        tracker = RobotTracker(self._loop, stands_up=simulated)
+        tracker = RobotTracker(loop, stands_up=simulated)
 
         def track(
-            motion: RobotMotion, progress: Progress, human: HumanMotion | None, verdict: str, require_approval: bool
+            motion: RobotMotion,
+            progress: Callable[..., None],
+            human: HumanMotion | None,
+            verdict: str,
+            require_approval: bool,
         ) -> Tracking:
             if verdicts is not None:
                 verdicts.check(verdict, motion, human, given.verdict_lifetime)
             if must_be_approved or require_approval:
-                self._wait_for_approval(tracker, given.approval_timeout, progress)
+                self._wait_for_approval(loop, tracker, given.approval_timeout, progress)
             return tracker(motion, progress, human=human)
 
         self._backend = track
@@ -173,21 +168,24 @@ class ControllerNode(StageNode):
         response.message = "Approved: the robot moves." if response.success else "No motion waits for approval."
         return response
 
-    def _wait_for_approval(self, tracker: RobotTracker, timeout: float, progress: Progress) -> None:
+    def _wait_for_approval(
+        self, loop: ControlProcess, tracker: RobotTracker, timeout: float, progress: Callable[..., None]
+    ) -> None:
         tracker.wait_for_robot(progress)
-        stops = self._loop.report().stops
+        stops = loop.report().stops
 
         def check() -> None:
             tracker.check()
-            if self._loop.report().stops != stops:  # by the remote
+            if loop.report().stops != stops:  # by the remote
                 raise RobotNotReady(_STOPPED)
 
         self._approval.wait(timeout, lambda *what: progress(*what, awaiting_approval=True), check)
         check()
 
     def _publish(self) -> None:
-        report = self._loop.latest if self._loop is not None else None
-        if report is None or report.state is None or self._loop.trouble or not self.context.ok():
+        loop = self._loop
+        report = loop.latest if loop is not None else None
+        if loop is None or report is None or report.state is None or loop.trouble or not self.context.ok():
             return
         if report.go != self._go:  # "go" on the remote: what waits for approval goes on
             self._go = report.go
@@ -207,7 +205,7 @@ class ControllerNode(StageNode):
         if loop is None:
             return
         alarm, text, report = loop.alarm, loop.trouble, loop.latest
-        if not text:
+        if not text and report is not None:
             status = report.status
             text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"
             text += f": {reason}" if (reason := status.fault if report.driving else report.holder) else ""

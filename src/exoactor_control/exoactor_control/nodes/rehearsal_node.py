@@ -71,9 +71,11 @@ class RehearsalNode(StageNode):
 
     def _present(self) -> np.ndarray | None:
         """Joint positions (29,) of the robot, in rad; None where they are not known."""
-        pose = self._pose
-        fresh = pose is not None and time.monotonic() - pose[1] < _FRESH and np.isfinite(pose[0]).all()
-        return pose[0] if fresh else None
+        if self._pose is None:
+            return None
+        positions, received = self._pose
+        fresh = time.monotonic() - received < _FRESH and bool(np.isfinite(positions).all())
+        return positions if fresh else None
 
 
 def main() -> None:

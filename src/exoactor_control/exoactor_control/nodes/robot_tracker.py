@@ -17,6 +17,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepar
 from exoactor_core.errors import Cancelled, Missing, RobotNotReady, TrackingFailed
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import sole_points
+from exoactor_core.robot_state import RobotState
 from exoactor_core.stages import Progress, Tracking, no_progress
 
 _TRUTH = "simulation truth"
@@ -90,6 +91,13 @@ class RobotTracker:
     def _status(self) -> Status:
         return self._loop.report().status
 
+    @property
+    def _state(self) -> RobotState:
+        state = self._loop.report().state
+        if state is None:
+            raise Missing(self._loop.trouble or "No LowState has come.")
+        return state
+
     def check(self) -> None:
         """Raise `RobotNotReady` or `Missing` where no motion may begin as things are."""
         if self._loop.trouble:
@@ -148,10 +156,10 @@ class RobotTracker:
             time.sleep(_TICK)
 
     def _clock(self) -> float:
-        return 1e-3 * self._loop.report().state.tick
+        return 1e-3 * self._state.tick
 
     def _lean(self) -> float:
-        quat = self._loop.report().state.quat_wxyz
+        quat = self._state.quat_wxyz
         return float(np.arccos(np.clip(Rotation.from_quat(quat, scalar_first=True).as_matrix()[2, 2], -1.0, 1.0)))
 
     def _report(self, reference: Reference, notes: list[str]) -> Tracking:

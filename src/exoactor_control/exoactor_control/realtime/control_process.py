@@ -57,7 +57,7 @@ class Settings:
     """What the process is started with; `ControlLoop`, `load_policy` and `Controller` say what each means."""
 
     network_interface: str = "lo"
-    domain: int = 1
+    dds_domain: int = 1
     policy: str = SHIPPED
     policy_spec: str = ""
     heading_gain: float = HEADING_GAIN
@@ -88,7 +88,7 @@ def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
     # not before: loading takes long, and is nothing to keep others waiting for
     if not take_priority(_PRIORITY):
         log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
-    link = RobotLink(settings.network_interface, settings.domain)
+    link = RobotLink(settings.network_interface, settings.dds_domain)
     return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock, memory)
 
 
@@ -135,7 +135,7 @@ class ControlProcess:
             self._heard = time.monotonic()
             self._watchdog = Watchdog(
                 settings.network_interface,
-                settings.domain,
+                settings.dds_domain,
                 settings.state_timeout,
                 self._memory_fd,
                 self._ending,

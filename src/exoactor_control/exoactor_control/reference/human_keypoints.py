@@ -44,6 +44,7 @@ class Human:
         times = np.clip(times, 0.0, t[-1])
         joints = interpolate(times, t, local)
         root = Slerp(t, turned)(times) if len(t) > 1 else turned[np.zeros(len(times), dtype=int)]
+        assert motion.hand_pose is not None  # HumanMotion fills it in
         hands = interpolate(times, t, hand_openness(motion.hand_pose))
         return cls(joints.reshape(-1, NUM_HUMAN_JOINTS, 3), root.as_matrix(), hands)
 

@@ -54,7 +54,7 @@ def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) ->
     rotation = Rotation.from_quat(quat, scalar_first=True)
     return (
         np.linalg.norm(np.diff(pos, axis=0), axis=1) * fps,
-        (rotation[:-1].inv() * rotation[1:]).magnitude() * fps,
+        np.asarray((rotation[:-1].inv() * rotation[1:]).magnitude()) * fps,
         np.abs(np.diff(joints, axis=0)) * fps,
     )
 
@@ -138,7 +138,7 @@ def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
     # Most motions stand on a foot most of the time; a low percentile is not misled by jumps or single bad frames.
     level = np.full(len(lowest), float(np.percentile(lowest, 20)))
     flight = min(int(_LONGEST_FLIGHT * fps), len(lowest))
-    floor = gaussian_filter1d(grey_opening(lowest, flight, mode="nearest"), 0.2 * fps, mode="nearest")
+    floor = gaussian_filter1d(grey_opening(lowest, (flight,), mode="nearest"), 0.2 * fps, mode="nearest")
     wandered = float(np.ptp(floor))
     if len(floor) < 2 or wandered <= _FLOAT:
         return level

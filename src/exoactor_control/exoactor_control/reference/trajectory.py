@@ -109,7 +109,8 @@ class Frame:
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) orientation of the pelvis."""
-        return from_roll_pitch_yaw(*self.roll_pitch, self.yaw)
+        roll, pitch = self.roll_pitch
+        return from_roll_pitch_yaw(roll, pitch, self.yaw)
 
     def turned(self, angle: float) -> Frame:
         """Return the frame in a world turned by so many rad about z."""
@@ -180,15 +181,14 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     if motion.correction is not None:
         placed = replace(placed, correction=interpolate(times, np.arange(len(motion)) / motion.fps, motion.correction))
     person = None if human is None else Human.sample(human, times)
-    given = RobotMotion(
-        POLICY_RATE, *(a[dropped:] for a in (pos - [0.0, 0.0, floor_level(untouched)], quat, untouched.joint_pos))
-    )
+    on_floor = pos - [0.0, 0.0, floor_level(untouched)]
+    given = RobotMotion(POLICY_RATE, on_floor[dropped:], quat[dropped:], untouched.joint_pos[dropped:])
     placed = replace(placed, object_contacts=motion.object_contacts, hands=_resample_hands(motion, times))
     return Reference(placed, (*notes, *done), person, float(times[0]), given, scene)
 
 
-def lowered(motion: RobotMotion, share: float) -> RobotMotion:
-    """Return a prepared motion with a correction that lowers its jumps.
+def lowered(motion: RobotMotion, share: float) -> np.ndarray:
+    """Return the reference correction (T, 35) that lowers the jumps of a prepared motion.
 
     Parameters
     ----------
@@ -200,12 +200,12 @@ def lowered(motion: RobotMotion, share: float) -> RobotMotion:
     pos = motion.root_pos.copy()
     pos[:, 2] -= (1.0 - share) * np.maximum(flight(motion) - LOW_FLIGHT, 0.0)
     rpy = np.unwrap(Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
-    less, whole_ = (
+    less, full = (
         Trajectory._from_poses(p, rpy, motion.joint_pos, 0, len(pos)).lin_vel_xy for p in (pos, motion.root_pos)
     )
     correction = np.zeros((len(motion), CORRECTION_WIDTH))
-    correction[:, :3] = np.column_stack([less - whole_, (pos - motion.root_pos)[:, 2]])
-    return replace(motion, correction=correction)
+    correction[:, :3] = np.column_stack([less - full, (pos - motion.root_pos)[:, 2]])
+    return correction
 
 
 def only_lowers(correction: np.ndarray | None) -> bool:
@@ -283,8 +283,9 @@ class Trajectory:
 
     def correction_at(self, i: int) -> np.ndarray:
         """(35,) of the motion's correction at frame ``i``; nothing outside the motion's own frames."""
-        inside = self.correction is not None and self.begin <= i < self.end
-        return self.correction[i - self.begin] if inside else _NO_CORRECTION
+        if self.correction is None or not self.begin <= i < self.end:
+            return _NO_CORRECTION
+        return self.correction[i - self.begin]
 
     @classmethod
     def standing(cls, joint_pos: np.ndarray, seconds: float) -> Trajectory:

@@ -114,7 +114,7 @@ def _collision(actual: RobotMotion, load: Load) -> str:
             f"{COLLISION_FORCE:g} N for {load.pressed:.1f} s."
         )
     worst = int(depth.argmax())
-    one, other = pairs[worst]
+    one, other = pairs[worst] or ("", "")
     return (
         f"Self-collision deeper than {100 * COLLISION_DEPTH:g} cm in {deep.sum()} frames: {one} and {other} overlap by "
         f"{100 * depth[worst]:.1f} cm at {worst / actual.fps:.1f} s."

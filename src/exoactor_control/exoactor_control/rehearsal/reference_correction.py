@@ -21,7 +21,7 @@ from exoactor_control.controller.tracker import turn
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.policy.networks import Network
 from exoactor_control.policy.policy import Policy, load_policy, roll_pitch_yaw
-from exoactor_control.policy.spec import SHIPPED, PolicySpec
+from exoactor_control.policy.spec import SHIPPED, PolicySpec, known_specs
 from exoactor_control.reference.trajectory import (
     POLICY_RATE,
     STANDING_FRAME,
@@ -34,7 +34,7 @@ from exoactor_control.training.environment import PLAIN, Episode, Robots
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, STANDING_HEIGHT
-from exoactor_core.stages import Progress, no_progress
+from exoactor_core.stages import Progress, no_progress, sub_progress
 
 _STAND = 50  # frames of standing before the blend-in
 _HORIZON, _KNOT = 40, 5  # frames: how far is looked ahead, and between the variations' knots; they move on by one
@@ -103,7 +103,7 @@ def find_correction(
     for k in range(rounds):
         if least.max() < _ENOUGH:
             break
-        search.go(lambda share, text, k=k: progress((k + share) / rounds, text))
+        search.go(sub_progress(progress, k / rounds, (k + 1) / rounds))
         # It is judged as it will be kept, at the motion's own rate: a correction for a hop may be lost by that
         kept = sampled_correction(search.correction, POLICY_RATE, there)
         search.correction[:] = sampled_correction(kept, motion.fps, here)
@@ -125,8 +125,8 @@ def _rank(worst: np.ndarray) -> tuple[int, float]:
 
 
 def _like_twist2(policy: Policy) -> bool:
-    ours = load_policy(SHIPPED).spec
-    alike = all(getattr(policy.spec, k) == getattr(ours, k) for k in ("joint_order", "groups", "observation"))
+    theirs = known_specs()["twist2"]
+    alike = all(getattr(policy.spec, k) == getattr(theirs, k) for k in ("joint_order", "groups", "observation"))
     return alike and not any(isinstance(shape[0], int) for shape in policy.network.inputs.values())
 
 
@@ -135,8 +135,7 @@ class _Search:
 
     def __init__(self, reference: Reference, network: Network, spec: PolicySpec, rng: np.random.Generator) -> None:
         trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 1.0)
-        episode = Episode.from_trajectory(trajectory, _STAND)
-        self._begin = _STAND + trajectory.begin
+        episode, self._begin = Episode.from_trajectory(trajectory, _STAND), _STAND + trajectory.begin
         self._motion, self._rng = reference.motion, rng
         self._few = ParallelRollouts(1, network, spec, episode, self._begin)
         self._many = ParallelRollouts(_SAMPLES, network, spec, episode, self._begin)

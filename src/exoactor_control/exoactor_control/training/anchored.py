@@ -83,14 +83,14 @@ class AnchoredRobots(Robots):
         mid_stride: float = 0.5,
     ) -> None:
         self._teacher_gains, self._mid_stride = np.vstack([teacher_feedback, np.zeros(29)]), mid_stride
-        self.clips: list[Clip] = [None] * count
+        self.clips: list[Clip] = []
         self.wander = np.zeros((count, 2))
         """(N, 2) m by which the odometry errs."""
         self._scale, self._walk, self._loads = np.zeros((count, 2)), np.zeros(count), np.zeros((count, 2))
         self._previous = np.zeros((count, 29))
 
         def episode(i: int) -> Episode:
-            self.clips[i] = draw(i)
+            self.clips[i : i + 1] = [draw(i)]  # the first ones come in order
             return self.clips[i].episode
 
         super().__init__(count, episode, spec, variation, seed, threads, 0.0)
@@ -186,7 +186,9 @@ class AnchoredRobots(Robots):
         later = np.concatenate([mimic[:, 1:], anchor[:, 1:]], axis=-1)
         return np.concatenate([anchor[:, 0], later.reshape(n, -1)], axis=1)
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def step(  # type: ignore[override]  # it also gives rewards, and whoever drives them begins the next episodes
+        self, action: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Run 20 ms with these raw actions (N, 29).
 
         Returns
@@ -208,7 +210,7 @@ class AnchoredRobots(Robots):
     def begin_anew(self, which: np.ndarray) -> None:
         """Let these robots (N,) begin another episode."""
         for i in np.flatnonzero(which):
-            self.reset(i, self.draw(i))
+            self.reset(int(i), self.draw(int(i)))
 
     def _judge(self) -> tuple[np.ndarray, np.ndarray]:
         """Reward (N,) of a step, and which robots (N,) failed by the field's rule or are lost."""
@@ -221,12 +223,11 @@ class AnchoredRobots(Robots):
         wanted = bodies.copy()
         wanted[..., :2] = turn(self._origin[:, None, 2], bodies[..., :2] - first[:, None]) + self._origin[:, None, :2]
         with np.errstate(invalid="ignore"):
-            finite = np.isfinite(self.qpos).all(axis=1)
+            finite = np.asarray(np.isfinite(self.qpos).all(axis=1))
         qpos = np.where(finite[:, None], self.qpos, np.r_[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, STANDING])
         is_ = forward_kinematics(RobotMotion(POLICY_RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), JUDGED)
-        turned = (
-            Rotation.from_quat(qpos[:, 3:7], scalar_first=True).inv() * Rotation.from_euler("ZYX", rpy[:, ::-1])
-        ).magnitude()
+        rotation = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
+        turned = np.asarray((rotation.inv() * Rotation.from_euler("ZYX", rpy[:, ::-1])).magnitude())
         height = np.abs(is_ - wanted)[..., 2]
         place = np.linalg.norm((is_ - wanted)[:, 0, :2], axis=-1)
         local = (is_ - is_[:, :1]) - (wanted - wanted[:, :1])

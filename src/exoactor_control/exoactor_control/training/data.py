@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from exoactor_control.reference.trajectory import prepare
-from exoactor_control.training.references import random_task
+from exoactor_control.training.references import choreographed, random_task, retargeted
 from exoactor_control.training.whole_body import FAMILIES, whole_body
 from exoactor_core.errors import BadInput, ExoActorError
 from exoactor_core.files import save_bytes
-from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Progress, load_backend, no_progress
 
 _TASKS = 0.4
@@ -102,9 +102,7 @@ def _make(seed: int, k: int, path: Path) -> float:
     rng = np.random.default_rng([seed, k, 1])
     if family == "task":
         task = random_task(rng)
-        person = load_backend(
-            "generate", "mannequin", seed=int(rng.integers(2**31)), stature=float(rng.uniform(1.45, 2.05))
-        ).motion(task)
+        person = choreographed(task, seed=int(rng.integers(2**31)), stature=float(rng.uniform(1.45, 2.05)))
         motion = retargeted(person, float(rng.uniform(*_RATES)))
         save_bytes(path.with_suffix(".txt"), (task + "\n").encode())
     else:
@@ -112,11 +110,6 @@ def _make(seed: int, k: int, path: Path) -> float:
     motion = prepare(motion).motion
     motion.save(path)
     return motion.duration
-
-
-def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
-    """Fit a person's motion, so many times as fast, to the G1."""
-    return load_backend("retarget", "trajectory_ik")(replace(person, fps=person.fps * speed)).motion
 
 
 def from_people(files: Sequence[Path], folder: Path, progress: Progress = no_progress) -> list[Path]:
@@ -131,7 +124,8 @@ def from_people(files: Sequence[Path], folder: Path, progress: Progress = no_pro
         path = folder / f"{stem}.npz"
         if not path.exists():
             try:
-                retargeted(load_backend("estimate", "file", path=str(file))().motion).save(path)
+                reader: Any = load_backend("estimate", "file", path=str(file))
+                retargeted(reader().motion).save(path)
             except ExoActorError as error:
                 progress(i / len(files), f"{file.name} is left out: {error}")
                 continue

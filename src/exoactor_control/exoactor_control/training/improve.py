@@ -80,8 +80,9 @@ def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
     n = len(old.mean)
     with torch.no_grad():
         new.mean[:n], new.std[:n] = old.mean, old.std
-        layers = [(a, b) for a, b in zip(old.net, new.net, strict=True) if isinstance(a, nn.Linear)]
-        for a, b in layers:
+        for a, b in zip(old.net, new.net, strict=True):
+            if not (isinstance(a, nn.Linear) and isinstance(b, nn.Linear)):
+                continue
             rows, columns = a.weight.shape
             b.weight[:rows] = 0.0
             b.weight[:rows, :columns] = a.weight
@@ -274,10 +275,10 @@ class Improvement:
             action = self._act(torch.from_numpy(x)).numpy()
             *_, failed, over = self._robots.step(action)
             self._robots.begin_anew(failed | over)
-        x = torch.from_numpy(np.concatenate(seen))
+        sample = torch.from_numpy(np.concatenate(seen))
         for network in (self._actor, self._average):
-            network.normalise_by(x, self._known)
-        self._critic.normalise_by(x)
+            network.normalise_by(sample, self._known)
+        self._critic.normalise_by(sample)
 
     def _act(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -14,7 +16,7 @@ from exoactor_control.training.environment import Episode
 from exoactor_core.arrays import resample_poses
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused
 from exoactor_core.files import save_bytes
-from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING
 from exoactor_core.stages import Progress, load_backend, no_progress
 
@@ -36,7 +38,7 @@ def random_task(rng: np.random.Generator) -> str:
 
 
 def _one_of(rng: np.random.Generator, *words: str) -> str:
-    return words[rng.integers(len(words))]
+    return words[int(rng.integers(len(words)))]
 
 
 def _walk(rng: np.random.Generator) -> str:
@@ -88,6 +90,17 @@ _ACTIONS: tuple[Callable[[np.random.Generator], str], ...] = (
 )  # fmt: skip
 
 
+def choreographed(task: str, **options: Any) -> HumanMotion:
+    """Return the mannequin's motion for a task, without its video; ``options`` are the generator's."""
+    mannequin: Any = load_backend("generate", "mannequin", **options)
+    return mannequin.motion(task)
+
+
+def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
+    """Fit a person's motion, so many times as fast, to the G1."""
+    return load_backend("retarget", "trajectory_ik")(replace(person, fps=person.fps * speed)).motion
+
+
 def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progress) -> list[Path]:
     """Make references from random tasks, by the generator's motion and the retargeter; files that exist are kept.
 
@@ -106,7 +119,6 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    retarget = load_backend("retarget", "trajectory_ik")
     for k in range(count):
         path = folder / f"task_{seed}_{k:04d}.npz"
         if path.exists():
@@ -116,7 +128,7 @@ def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progre
         task = random_task(np.random.default_rng(number))
         progress(k / count, task)
         try:
-            motion = retarget(load_backend("generate", "mannequin", seed=number).motion(task)).motion
+            motion = retargeted(choreographed(task, seed=number))
             prepare(motion)
         except ExoActorError as error:
             progress(k / count, f"{task}: {error}")
@@ -193,7 +205,7 @@ def varied(motion: RobotMotion, others: Sequence[RobotMotion], rng: np.random.Ge
 
 
 def _one(motions: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:
-    motion = motions[rng.integers(len(motions))]
+    motion = motions[int(rng.integers(len(motions)))]
     return mirror(motion) if rng.uniform() < 0.5 else motion
 
 

@@ -11,7 +11,7 @@ from exoactor_control.policy.policy import Policy, policy_file
 from exoactor_control.training.distill import Distillation
 from exoactor_control.training.references import Library, load_prepared, make
 from exoactor_core.errors import BadInput
-from exoactor_core.stages import Metrics, Progress, no_progress
+from exoactor_core.stages import Metrics, Progress, no_progress, sub_progress
 
 TEACHER_LAYOUT = "twist2"
 
@@ -65,8 +65,8 @@ class Training:
     def __call__(self, progress: Progress = no_progress) -> Metrics:
         """Train; returns ``tracker`` (path of the ONNX file), ``samples`` and ``motions`` (how many)."""
         references = self._output / "references"
-        made = make(self._tasks, references, self._seed, _part(progress, 0.0, 0.3))
-        motions = load_prepared([*self._motions, *made], _part(progress, 0.3, 0.32))
+        made = make(self._tasks, references, self._seed, sub_progress(progress, 0.0, 0.3))
+        motions = load_prepared([*self._motions, *made], sub_progress(progress, 0.3, 0.32))
         library = Library(list(motions.values()))
         rng = np.random.default_rng(self._seed)
         distillation = Distillation(
@@ -77,7 +77,7 @@ class Training:
             self._seed,
             threads=self._threads,
         )
-        distillation.run(self._minutes, _part(progress, 0.32, 1.0))
+        distillation.run(self._minutes, sub_progress(progress, 0.32, 1.0))
         return {
             "tracker": str(self._output / "exoactor.onnx"),
             "samples": distillation.samples,
@@ -90,8 +90,3 @@ def _files(path: Path) -> list[Path]:
     if not found or not all(f.is_file() for f in found):
         raise BadInput(f"There is no robot motion (.npz) at {path}.")
     return found
-
-
-def _part(progress: Progress, begin: float, end: float) -> Progress:
-    """Report a part of the work as that share of the whole."""
-    return lambda fraction, text: progress(begin + (end - begin) * fraction, text)

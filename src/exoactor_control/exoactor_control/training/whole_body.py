@@ -205,19 +205,6 @@ def whole_body(family: str, rng: np.random.Generator, seconds: float = 8.0) -> R
     return _followed(plan, rng)
 
 
-def walk_ahead(speed: float, steps: int = 6) -> RobotMotion:
-    """Walk straight on at a speed in m/s, from standing to standing, the arms hanging."""
-    plan = _Plan()
-    plan.stand(0.5)
-    seconds, both = 0.5, 0.06
-    for k in range(steps):
-        plan.step(k % 2, _ahead(plan.feet, k % 2, speed * (seconds + both), 0.0, 0.0), seconds, 0.06, -0.03)
-        plan.stand(both, -0.03)
-    plan.step(steps % 2, _ahead(plan.feet, steps % 2, 0.0, 0.0, 0.0), seconds, 0.06, 0.0)
-    plan.stand(0.6)
-    return _followed(plan)
-
-
 def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotion:
     """Motion of a plan; ``rng`` moves the arms and the trunk."""
     places, lifts, bears = (np.concatenate(part) for part in (plan.places, plan.lifts, plan.bears))
@@ -230,7 +217,7 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
     # a deep crouch bends the trunk forward
     pitch = np.clip(-0.9 * height, 0.0, 0.5) + sway[0]
     quat = Rotation.from_euler("ZYX", np.column_stack([yaw, pitch, sway[1]])).as_quat(scalar_first=True)
-    _, sole, level = _standing_feet()
+    sole, level = _standing_feet()
     feet = [
         [
             pin.SE3((Rotation.from_euler("z", p[2]) * level[k]).as_matrix(), np.array([p[0], p[1], sole + h]))
@@ -295,12 +282,11 @@ def _feet(pose: RobotMotion) -> list[pin.SE3]:
 
 
 @cache
-def _standing_feet() -> tuple[tuple[np.ndarray, np.ndarray], float, tuple[Rotation, Rotation]]:
-    """Where the feet are from the pelvis when it stands, their height over the floor, m, and how they are turned."""
+def _standing_feet() -> tuple[float, list[Rotation]]:
+    """Height of the feet's frames over the floor, m, and their orientations, when the robot stands."""
     still = RobotMotion(50.0, np.array([[0.0, 0.0, STANDING_HEIGHT]]), np.array([[1.0, 0.0, 0.0, 0.0]]), STANDING[None])
     feet = _feet(still)
-    places = tuple(foot.translation.copy() for foot in feet)
-    return places, float(places[0][2]), tuple(Rotation.from_matrix(foot.rotation) for foot in feet)
+    return float(feet[0].translation[2]), [Rotation.from_matrix(foot.rotation) for foot in feet]
 
 
 def _feet_at(poses: RobotMotion, feet: list[list[pin.SE3]], before: np.ndarray) -> np.ndarray:
