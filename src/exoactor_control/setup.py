@@ -10,7 +10,7 @@ setup(
     description="Rehearse the G1's motion, then track it on the robot, safely",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    package_data={package_name: ["policies/*"]},
+    package_data={package_name: ["policies/*", "py.typed"]},
     python_requires=">=3.11,<3.13",
     install_requires=["exoactor_core", "exoactor_unitree", "onnxruntime"],
     data_files=[
