@@ -13,6 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from exoactor_control.training.whole_body import _ahead, _followed, _Plan
+from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING
 from exoactor_core.robot_state import RobotState
 
@@ -81,3 +83,16 @@ def alive(pid):
     """Whether a process runs; one that ended may linger until it is reaped."""
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def walk_ahead(speed: float, steps: int = 6) -> RobotMotion:
+    """Walk straight on at a speed in m/s, from standing to standing, the arms hanging."""
+    plan = _Plan()
+    plan.stand(0.5)
+    seconds, both = 0.5, 0.06
+    for k in range(steps):
+        plan.step(k % 2, _ahead(plan.feet, k % 2, speed * (seconds + both), 0.0, 0.0), seconds, 0.06, -0.03)
+        plan.stand(both, -0.03)
+    plan.step(steps % 2, _ahead(plan.feet, steps % 2, 0.0, 0.0, 0.0), seconds, 0.06, 0.0)
+    plan.stand(0.6)
+    return _followed(plan)

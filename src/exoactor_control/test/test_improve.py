@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from control_helpers import walk_ahead
 
 from exoactor_control.controller.tracker import Tracker
 from exoactor_control.policy.policy import Policy
@@ -20,7 +21,7 @@ from exoactor_control.training.environment import PLAIN, Episode, Variation
 from exoactor_control.training.improve import Clips, Improvement, Settings, grown, screen
 from exoactor_control.training.split import part_of, seen_by, was_seen
 from exoactor_control.training.student import Student, to_onnx
-from exoactor_control.training.whole_body import FAMILIES, _ahead, _followed, _Plan, whole_body
+from exoactor_control.training.whole_body import FAMILIES, whole_body
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
@@ -28,19 +29,6 @@ from exoactor_core.robot_state import RobotState
 
 LAYOUT = known_specs()["twist2"]
 TINY = Settings(robots=4, ticks=6, batch=12, buffer=200, imitate_only=0.0)
-
-
-def walk_ahead(speed: float, steps: int = 6) -> RobotMotion:
-    """Walk straight on at a speed in m/s, from standing to standing, the arms hanging."""
-    plan = _Plan()
-    plan.stand(0.5)
-    seconds, both = 0.5, 0.06
-    for k in range(steps):
-        plan.step(k % 2, _ahead(plan.feet, k % 2, speed * (seconds + both), 0.0, 0.0), seconds, 0.06, -0.03)
-        plan.stand(both, -0.03)
-    plan.step(steps % 2, _ahead(plan.feet, steps % 2, 0.0, 0.0, 0.0), seconds, 0.06, 0.0)
-    plan.stand(0.6)
-    return _followed(plan)
 
 
 def trajectory():

@@ -2,12 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from control_helpers import DATA, TWIST2, needs_data
+from control_helpers import DATA, TWIST2, needs_data, walk_ahead
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.metrics import align, final_error, odometry_error, score
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal, SimulatedRobot
-from exoactor_control.training.whole_body import walk_ahead
 from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
