@@ -418,10 +418,11 @@ def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
 
 def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
     corrected = None
-    if done.correction:
+    if done.correction or done.open_loop:
         message = robot_to_message(given)
         message.correction = done.correction
-        corrected = replace(given, correction=robot_from_message(message).correction)
+        correction = robot_from_message(message).correction
+        corrected = replace(given, correction=correction, open_loop=done.open_loop)
     return Tracking(robot_from_message(done.motion), metrics, corrected, done.verdict)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
-from exoactor_control.reference.trajectory import Reference, only_lowers
+from exoactor_control.reference.trajectory import Reference, only_lowers, stopping_path
 from exoactor_control.rotations import wrap
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import KEY_BODIES, forward_kinematics
@@ -140,7 +140,7 @@ def _jumped(jump: dict[str, dict[str, float]]) -> list[str]:
 
 
 def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -> Metrics:
-    """How far the robot stands from where the motion should have ended, once it has settled there.
+    """How far the robot stands from where the motion should have ended, or come to a stop, once it has settled there.
 
     Parameters
     ----------
@@ -154,6 +154,11 @@ def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -
     Metrics
         ``final_position_error`` (m, horizontal), ``final_heading_error`` (rad).
     """
+    if len(path := stopping_path(reference)):
+        stop = reference.root_pos[-1] + [*path[-1], 0.0]
+        arrays = ((reference.root_pos, stop), (reference.root_quat_wxyz, reference.root_quat_wxyz[-1]))
+        pos, quat = (np.vstack(pair) for pair in arrays)
+        reference = RobotMotion(reference.fps, pos, quat, np.vstack([reference.joint_pos, reference.joint_pos[-1]]))
     wanted = align(reference, actual)
     quats = np.stack([pose[3:7], wanted.root_quat_wxyz[-1]])
     yaw = Rotation.from_quat(quats, scalar_first=True).as_euler("ZYX")[:, 0]

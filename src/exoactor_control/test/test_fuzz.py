@@ -57,7 +57,8 @@ def random_reference(rng, n=64):
     if rng.random() < 0.5:
         array = arrays[rng.integers(len(arrays))].reshape(n, -1)
         array[rng.integers(n), rng.integers(array.shape[1])] = rng.choice(WILD)
-    return Trajectory(*arrays, begin=0, end=n, lin_vel_z=np.zeros(n), joint_vel=rng.normal(0, scale, (n, 29)))
+    velocities = {"joint_vel": rng.normal(0, scale, (n, 29)), "ang_vel_xy": np.zeros((n, 2))}
+    return Trajectory(*arrays, begin=0, end=n, lin_vel_z=np.zeros(n), **velocities)
 
 
 class Mad:

@@ -3,7 +3,7 @@ import pytest
 from control_helpers import DATA, needs_data
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import STANDING_FRAME, Trajectory, prepare
+from exoactor_control.reference.trajectory import STANDING_FRAME, Trajectory, prepare, stopping_path
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
@@ -51,7 +51,7 @@ def test_velocities_are_in_the_pelvis_frame():
 def test_blends_lead_from_the_present_pose_to_standing():
     rng = np.random.default_rng(0)
     measured = STANDING + rng.uniform(-0.2, 0.2, 29)
-    m = changed(motion(speed=0.5), joint_pos=np.tile(STANDING + 0.1, (100, 1)))
+    m = changed(motion(speed=0.2), joint_pos=np.tile(STANDING + 0.1, (100, 1)))
     trajectory = Trajectory.blended(prepare(m), measured, STANDING_FRAME, 1.0)
     assert (trajectory.begin, trajectory.end, len(trajectory)) == (50, 150, 200)
     np.testing.assert_allclose(trajectory.joint_pos[0], measured, atol=1e-3)
@@ -61,6 +61,28 @@ def test_blends_lead_from_the_present_pose_to_standing():
     past = trajectory.frame(10_000)
     np.testing.assert_array_equal(past.lin_vel_xy, 0.0)
     np.testing.assert_allclose(past.joint_pos, STANDING, atol=1e-3)
+
+
+@pytest.mark.parametrize(("raised", "first"), [(3, 0), (9, 6)])
+def test_a_motion_that_ends_in_mid_stride_is_walked_to_a_stop(raised, first):
+    """The pelvis slows down over a second, the legs step by turns, the raised one first; then it stands."""
+    joints = np.tile(STANDING, (100, 1))
+    joints[50:, raised] += np.linspace(0.0, 0.4, 50)
+    joints[50:, [raised - 3, raised + 1]] -= np.linspace(0.0, 0.2, 50)[:, None]
+    reference = prepare(changed(motion(speed=1.0), joint_pos=joints))
+    trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 0.4)
+    out = trajectory.root_pos[trajectory.end - 1 :, 0]
+    speed = np.diff(out) * 50
+    assert len(speed) == 50
+    assert speed[0] == pytest.approx(1.0, abs=0.02)
+    assert (np.diff(speed) < 0.0).all()
+    assert speed[-1] < 0.02
+    assert out[-1] - out[0] == pytest.approx(0.5, abs=0.02)
+    bent = trajectory.joint_pos[trajectory.end :, [3, 9]] - STANDING[3]
+    assert bent[12].argmax() == first // 6
+    assert bent[37].argmax() == 1 - first // 6
+    np.testing.assert_allclose(trajectory.joint_pos[-1], STANDING, atol=1e-3)
+    assert len(stopping_path(motion(speed=0.2))) == 0
 
 
 @pytest.mark.parametrize("offset", [0.08, -0.05])

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,8 +221,8 @@ class TestScore:
     def test_where_it_stands_in_the_end(self):
         reference = self.moved(standing_motion(1.0), [0, 0, 0], 0.0)
         reference.root_pos[:, 0] += np.linspace(0.0, 2.0, len(reference))
-        actual = self.moved(reference, [5, 5, 0], np.pi / 2)  # it walks along +y, to 5, 7
-        pose = np.r_[5.3, 7.4, 0.8, Rotation.from_euler("z", np.pi / 2 + 0.3).as_quat(scalar_first=True)]
+        actual = self.moved(reference, [5, 5, 0], np.pi / 2)  # it walks along +y at 2 m/s, to 5, 7, and stops at 5, 8
+        pose = np.r_[5.3, 8.4, 0.8, Rotation.from_euler("z", np.pi / 2 + 0.3).as_quat(scalar_first=True)]
         e = final_error(reference, actual, pose)
         assert e["final_position_error"] == pytest.approx(0.5)
         assert e["final_heading_error"] == pytest.approx(0.3)
@@ -261,6 +262,73 @@ def test_twist2_on_every_shared_motion(capsys):
     assert np.mean([m["joint_error_mean"] for m in rows.values()]) < 0.09
     assert sum(m["success"] for m in rows.values()) >= 20
     assert np.mean([m["end_heading_error"] for m in rows.values()]) < 0.15
+
+
+class TestOuterLoop:
+    """Where the rehearsal is better without the outer loop it stays open, and that goes with the motion."""
+
+    MOTION = standing_motion(0.5)
+
+    def rehearsed(self, monkeypatch, closed, opened, **options):
+        """Rehearse with these outcomes with and without the loop: success, and by the commanded motion, and fell."""
+        tried = []
+
+        def rehearse(self, motion, progress, *_):
+            tried.append(motion.open_loop)
+            success, commanded, fell = opened if motion.open_loop else closed
+            m = {
+                "success": success,
+                "commanded": {"success": commanded},
+                "fell": fell,
+                "reason": "it fell",
+                "notes": [],
+            }
+            return Tracking(motion, m)
+
+        monkeypatch.setattr(Rehearsal, "_rehearse", rehearse)
+        return Rehearsal(**options)(self.MOTION), tried
+
+    def test_it_is_left_open_where_that_is_better(self, monkeypatch):
+        done, tried = self.rehearsed(monkeypatch, (False, False, True), (True, True, False))
+        assert tried == [False, True]
+        assert done.metrics["success"]
+        assert done.corrected.open_loop
+        assert any("outer loop" in note and "it fell" in note for note in done.metrics["notes"])
+
+    @pytest.mark.parametrize("opened", [(False, False, True), (False, False, False)])
+    def test_it_stays_closed_where_that_is_no_better(self, monkeypatch, opened):
+        done, _ = self.rehearsed(monkeypatch, (False, False, False), opened)
+        assert done.corrected is None
+
+    def test_a_motion_that_succeeds_is_not_tried_without(self, monkeypatch):
+        _, tried = self.rehearsed(monkeypatch, (True, True, False), (True, True, False))
+        assert tried == [False]
+
+    @pytest.mark.parametrize("options", [{"outer_loop": "closed"}, {"heading_gain": 0.0, "position_gain": 0.0}])
+    def test_nor_where_there_is_nothing_to_choose(self, monkeypatch, options):
+        _, tried = self.rehearsed(monkeypatch, (False, False, True), (True, True, False), **options)
+        assert tried == [False]
+
+    def test_the_report_says_whether_it_was_closed(self):
+        assert Rehearsal()(self.MOTION).metrics["outer_loop"]
+        assert not Rehearsal()(replace(self.MOTION, open_loop=True)).metrics["outer_loop"]
+
+
+def test_a_robot_that_falls_after_the_motion_has_failed():
+    rehearsal = Rehearsal(settle=0.0)
+    act = rehearsal.policy.act
+    bent = STANDING.copy()
+    bent[[3, 9]] += 1.5
+
+    def collapsing(state, frame, ahead):
+        target = act(state, frame, ahead)
+        return bent if state.time > 3.5 else target  # 1 s of blend, 1 s of motion, 1 s of blend
+
+    rehearsal.policy.act = collapsing
+    m = rehearsal(standing_motion(1.0)).metrics
+    assert m["fell"]
+    assert not m["success"]
+    assert m["frames"] == 51
 
 
 @pytest.mark.parametrize(

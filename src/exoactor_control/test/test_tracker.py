@@ -15,7 +15,7 @@ from exoactor_core.robot import STANDING, standing_motion
 
 
 class Listener:
-    """Stands where a policy does and keeps what it is command."""
+    """Stands where a policy does and keeps its command."""
 
     kp = kd = np.zeros(29)
     outer_loop = True
@@ -150,6 +150,20 @@ def test_standing_after_a_motion_keeps_the_position_where_it_should_have_ended()
     walk.tracker.start(standing, walk.state(), keep_policy=True)  # without it: here and so
     assert walk.go(0.5).yaw_rate == pytest.approx(0.0)
     np.testing.assert_allclose(walk.listener.command.lin_vel_xy, 0.0, atol=1e-6)
+
+
+def test_in_a_motion_with_an_open_loop_nothing_is_fed_back_and_standing_goes_on_where_the_robot_is():
+    walk = Walk(position_gain=1.0, heading_gain=1.0, speed=0.35)
+    walk.tracker.trajectory = replace(walk.tracker.trajectory, open_loop=True)
+    walk.go(1.0)
+    walk.tracker.odometry.update = lambda state: None
+    walk.tracker.odometry.position, walk.tracker.odometry.yaw = np.array([0.3, -0.4]), 0.2
+    command = walk.go(0.02)
+    assert command.yaw_rate == pytest.approx(0.0, abs=1e-6)
+    assert np.linalg.norm(command.lin_vel_xy) == pytest.approx(0.35, abs=1e-6)
+    assert not walk.tracker.settle()
+    walk.tracker.start(Trajectory.standing(STANDING, 1.0), walk.state(), keep_policy=True, keep_position=True)
+    np.testing.assert_array_equal(walk.tracker.reference_position, [0.3, -0.4])
 
 
 class TestSettle:

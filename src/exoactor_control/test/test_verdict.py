@@ -45,10 +45,19 @@ def test_it_holds_for_the_motion_as_messages_carry_it():
         (replace(MOTION, correction=np.zeros((len(MOTION), CORRECTION_WIDTH))), None),
         (replace(MOTION, hands=np.zeros((len(MOTION), 2))), None),
         (replace(MOTION, object_contacts=(GRASP,)), None),
+        (replace(MOTION, open_loop=True), None),
         (replace(MOTION, fps=60.0), None),
         (MOTION, HUMAN),
     ],
-    ids=["another motion", "a correction added", "hands closed", "a contact added", "another speed", "a person added"],
+    ids=[
+        "another motion",
+        "a correction added",
+        "hands closed",
+        "a contact added",
+        "the outer loop opened",
+        "another speed",
+        "a person added",
+    ],
 )
 def test_it_holds_for_nothing_else(motion, human):
     verdicts = Verdicts(KEY, None)

@@ -195,6 +195,9 @@ class RobotMotion:
     """(T, 35) reference correction, added to what a tracker's policy is commanded so that the robot carries the motion
     out: velocity of the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s),
     and the joints (rad). Found for one policy by ``exoactor correct``; None: nothing."""
+    open_loop: bool = False
+    """The tracker's outer loop on heading and position stays open: the rehearsal found the motion to succeed without it
+    alone."""
     hands: np.ndarray | None = None
     """(T, 2) how far the left and the right hand are closed, in [0, 1]; None: not known."""
     object_contacts: tuple[Contact, ...] = ()
@@ -260,6 +263,7 @@ class RobotMotion:
             root_quat_wxyz=self.root_quat_wxyz,
             joint_pos=self.joint_pos,
             joint_vel=self.joint_vel,
+            open_loop=self.open_loop,
             **optional,
         )
 
@@ -281,6 +285,7 @@ class RobotMotion:
                 joint_pos=data["joint_pos"],
                 contacts=data.get("contacts"),
                 correction=data.get("correction"),
+                open_loop=bool(data.get("open_loop", False)),
                 hands=data.get("hands"),
                 object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),

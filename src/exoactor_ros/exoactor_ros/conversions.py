@@ -117,6 +117,7 @@ def robot_to_message(motion: RobotMotion, stamp: Time | None = None) -> msg.Robo
         setattr(message, name, floats(getattr(motion, name)))
     if motion.object_contacts:
         message.object_contacts = contacts_json(motion.object_contacts)
+    message.open_loop = motion.open_loop
     return message
 
 
@@ -142,7 +143,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     }
     contacts = contacts_of(message.object_contacts) if message.object_contacts else ()
     names = tuple(message.joint_names)
-    return RobotMotion(fps=message.fps, joint_names=names, object_contacts=contacts, **fields)
+    return RobotMotion(fps=message.fps, joint_names=names, object_contacts=contacts, open_loop=message.open_loop, **fields)
 
 
 _PRIMITIVES = {"box": SolidPrimitive.BOX, "sphere": SolidPrimitive.SPHERE, "cylinder": SolidPrimitive.CYLINDER}

@@ -197,6 +197,7 @@ class Safety:
             frame.yaw_rate,
             frame.joint_pos,
             frame.lin_vel_z,
+            frame.ang_vel_xy,
             frame.joint_vel,
         )
         return "" if all(np.isfinite(v).all() for v in values) else "the reference holds a number that is not finite"

@@ -13,7 +13,7 @@ from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry, limited
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
-from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
 from exoactor_control.rotations import wrap
 from exoactor_core.robot_state import RobotState
 
@@ -26,8 +26,7 @@ LEAN, MAX_LEAN = 0.4, 0.13  # rad of lean per m of position error; rad
 
 # Steps on the spot after a motion, to where it should have ended
 _NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
-_STEP, _STEPS = 0.5, 4  # s of a step, steps between looking where the robot has got to
-_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
+_STEPS = 4  # between looking where the robot has got to
 _ROUNDS = 4
 
 
@@ -56,7 +55,8 @@ class Tracker:
         1/s; velocity added per metre of position error by `exoactor_control.controller.odometry.Odometry`; 0: nothing
         is done about the position.
 
-    Neither is fed back around a policy that observes its own position and heading.
+    Neither is fed back around a policy that observes its own position and heading, nor in a motion whose
+    `RobotMotion.open_loop` is set.
     The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
     where the robot does and faces as it does.
     The policy is commanded the trajectory's velocities and the feedback of both errors, in the frame of the robot's
@@ -97,10 +97,11 @@ class Tracker:
         """Begin a trajectory now.
 
         ``keep_policy``: the policy runs on, its history stays. ``keep_position``: the trajectory begins where the robot
-        should be after the one before, and faces as it should, rather than where it is. ``additions`` act beside
-        the policy.
+        should be after the one before, and faces as it should, rather than where it is; not after one whose outer loop
+        was open. ``additions`` act beside the policy.
         """
         self.odometry.update(state)
+        keep_position = keep_position and not (self.trajectory is not None and self.trajectory.open_loop)
         if self.policy is not None and not keep_policy:
             self.policy.reset()
         yaw, position = (
@@ -138,15 +139,12 @@ class Tracker:
         if self.policy is None:
             self.target = frame.joint_pos
             return
+        heading_gain, position_gain = (0.0, 0.0) if trajectory.open_loop else (self.heading_gain, self.position_gain)
         # position error, in the frame of the robot's heading
-        behind = (
-            turn(-self.odometry.yaw, self.reference_position - self.odometry.position)
-            if self.position_gain
-            else np.zeros(2)
-        )
+        behind = turn(-self.odometry.yaw, self.reference_position - self.odometry.position)
         yaw_error = wrap(frame.yaw - self.odometry.yaw)
         velocity, lean, turning = outer_loop_feedback(
-            frame.lin_vel_xy, behind, yaw_error, self.heading_gain, self.position_gain
+            frame.lin_vel_xy, behind if position_gain else np.zeros(2), yaw_error, heading_gain, position_gain
         )
         commanded = replace(
             frame,
@@ -195,7 +193,7 @@ class Tracker:
         A robot on its two feet cannot move on; with steps under it, the corrections carry it.
         """
         keeps_position = self._observes_position or self.position_gain
-        if self.policy is None or not keeps_position or self._rounds == _ROUNDS:
+        if self.policy is None or not keeps_position or self._current.open_loop or self._rounds == _ROUNDS:
             return False
         off = float(np.linalg.norm(self.reference_position - self.odometry.position))
         turned = abs(wrap(self.frame.yaw - self.odometry.yaw))
@@ -237,12 +235,7 @@ class Tracker:
 
 def _with_steps(trajectory: Trajectory) -> Trajectory:
     """Append `_STEPS` steps on the spot, the legs by turns; they begin and end with standing."""
-    n = round(_STEP * POLICY_RATE)
-    bend = _LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
-    joints = np.tile(trajectory.joint_pos[-1], (_STEPS * n, 1))
-    for step in range(_STEPS):
-        now, leg = slice(step * n, (step + 1) * n), 6 * (step % 2)
-        joints[now, [leg, leg + 3, leg + 4]] += np.outer(bend, [-1.0, 2.0, -1.0])
+    joints = trajectory.joint_pos[-1] + steps_on_the_spot(_STEPS)
     still = np.zeros(len(joints))
 
     def append(values: np.ndarray, more: np.ndarray) -> np.ndarray:
@@ -256,6 +249,7 @@ def _with_steps(trajectory: Trajectory) -> Trajectory:
         yaw_rate=append(trajectory.yaw_rate, still),
         joint_pos=append(trajectory.joint_pos, joints),
         lin_vel_z=append(trajectory.lin_vel_z, still),
+        ang_vel_xy=append(trajectory.ang_vel_xy, np.zeros(2)),
         joint_vel=append(trajectory.joint_vel, np.gradient(joints, 1.0 / POLICY_RATE, axis=0)),
     )
 

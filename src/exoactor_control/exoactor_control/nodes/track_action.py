@@ -14,7 +14,8 @@ from exoactor_ros.conversions import floats, optional_human, robot_from_message,
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     result.motion = robot_to_message(tracking.motion)
     result.verdict = tracking.verdict
-    result.correction = floats(None if tracking.corrected is None else tracking.corrected.correction)
+    if tracking.corrected is not None:
+        result.correction, result.open_loop = floats(tracking.corrected.correction), tracking.corrected.open_loop
 
 
 def person(goal: TrackMotion.Goal) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from exoactor_control.rotations import from_roll_pitch_yaw
 from exoactor_core.arrays import interpolate, resample_poses
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
-from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS
+from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
 from exoactor_core.scene import Scene
 
 POLICY_RATE = 50.0
@@ -33,6 +33,12 @@ ENTRY_SPEED, ENTRY_TILT_SPEED, ENTRY_RISE = 1.5, 0.75, 0.3
 """rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height that no blend exceeds. Chosen: slow enough to step
 back from; the motors reach 20 rad/s and more."""
 _MIN_FRAMES = 5  # at 50 Hz
+_MOVING_END, _STOP = 0.3, 1.0
+"""m/s of the pelvis in a motion's last frames from which it is walked to a stop instead of stood still at once, and s
+that this takes. Found on clips that were cut out of walks in mid-stride."""
+STEP = 0.5
+"""s of a step on the spot."""
+_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
 _NO_CORRECTION = np.zeros(CORRECTION_WIDTH)
 
 
@@ -97,6 +103,8 @@ class Frame:
     """(29,) rad, motor order."""
     lin_vel_z: float = 0.0
     """m/s, the third component of ``lin_vel_xy``."""
+    ang_vel_xy: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    """(2,) rad/s, about the pelvis' x and y axes."""
     joint_vel: np.ndarray = field(default_factory=lambda: np.zeros(len(STANDING)))
     """(29,) rad/s."""
     position: np.ndarray | None = None
@@ -177,6 +185,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     joints = np.clip(joints, low, high)
     contacts = _resample_contacts(motion, first, len(pos))
     placed, dropped, done = set_on_floor(RobotMotion(POLICY_RATE, pos, quat, joints, contacts))
+    placed = replace(placed, open_loop=motion.open_loop)
     times = first / motion.fps + np.arange(dropped, len(pos)) / POLICY_RATE
     if motion.correction is not None:
         placed = replace(placed, correction=interpolate(times, np.arange(len(motion)) / motion.fps, motion.correction))
@@ -253,12 +262,16 @@ class Trajectory:
     """(N,) m/s, pelvis frame."""
     joint_vel: np.ndarray
     """(N, 29) rad/s."""
+    ang_vel_xy: np.ndarray
+    """(N, 2) rad/s, pelvis frame."""
     human: Human | None = None
     """The person in the motion's own frames, ``end - begin`` of them; None: not given."""
     correction: np.ndarray | None = None
     """(end - begin, 35) the motion's correction; None: there is none."""
     hands: np.ndarray | None = None
     """(end - begin, 2) how far the hands are closed, in [0, 1]; None: not known."""
+    open_loop: bool = False
+    """As `RobotMotion.open_loop`."""
 
     def __len__(self) -> int:
         return len(self.joint_pos)
@@ -276,6 +289,7 @@ class Trajectory:
             yaw_rate=0.0 if still else float(self.yaw_rate[j]),
             joint_pos=self.joint_pos[j],
             lin_vel_z=0.0 if still else float(self.lin_vel_z[j]),
+            ang_vel_xy=np.zeros(2) if still else self.ang_vel_xy[j],
             joint_vel=np.zeros(len(STANDING)) if still else self.joint_vel[j],
             in_motion=self.begin <= i < self.end,
             human=None if self.human is None else self.human[min(max(i, self.begin), self.end - 1) - self.begin],
@@ -299,6 +313,8 @@ class Trajectory:
     def blended(cls, reference: Reference, joint_pos: np.ndarray, present: Frame, seconds: float) -> Trajectory:
         """Lead from the present pose into a motion, and from its end to standing.
 
+        A motion that ends in mid-stride is walked to a stop: see `stopping_path`.
+
         Parameters
         ----------
         reference
@@ -317,7 +333,12 @@ class Trajectory:
         end_rpy = np.array([0.0, 0.0, rpy[-1, 2]])
         rise = m.root_pos[[0, -1], 2] - [present.height, STANDING_HEIGHT]
         s = _ease(_entry_time(seconds, joint_pos, m.joint_pos[0], rpy[0] - start_rpy, rise[0]))
-        out = _ease(_entry_time(seconds, m.joint_pos[-1], STANDING, rpy[-1] - end_rpy, rise[1]))
+        path = stopping_path(m)
+        out = _ease(
+            _entry_time(
+                max(seconds, _STOP) if len(path) else seconds, m.joint_pos[-1], STANDING, rpy[-1] - end_rpy, rise[1]
+            )
+        )
         lead_rpy = start_rpy + s[:, None] * (rpy[0] - start_rpy)
         lead_joints = joint_pos + s[:, None] * (m.joint_pos[0] - joint_pos)
         lead_pos = np.tile(m.root_pos[0], (len(s), 1))
@@ -326,7 +347,10 @@ class Trajectory:
         out_joints = m.joint_pos[-1] + out[:, None] * (STANDING - m.joint_pos[-1])
         out_pos = np.tile(m.root_pos[-1], (len(out), 1))
         out_pos[:, 2] += out * (STANDING_HEIGHT - m.root_pos[-1, 2])
-        return cls._from_poses(
+        if len(path):
+            out_pos[:, :2] += path[np.minimum(np.arange(len(out)), len(path) - 1)]
+            out_joints[: len(path)] += steps_on_the_spot(2, _raised_leg(m))
+        trajectory = cls._from_poses(
             np.concatenate([lead_pos, m.root_pos, out_pos]),
             np.concatenate([lead_rpy, rpy, out_rpy]),
             np.concatenate([lead_joints, m.joint_pos, out_joints]),
@@ -336,6 +360,7 @@ class Trajectory:
             correction=m.correction,
             hands=reference.hands,
         )
+        return replace(trajectory, open_loop=m.open_loop)
 
     @classmethod
     def _from_poses(
@@ -352,14 +377,55 @@ class Trajectory:
         rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
         # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
         velocity = gaussian_filter1d(np.gradient(pos, 1.0 / POLICY_RATE, axis=0), 2.0, axis=0, mode="nearest")
-        spin = np.zeros(len(pos))
-        spin[:-1] = (rotation[:-1].inv() * rotation[1:]).as_rotvec()[:, 2] * POLICY_RATE
-        spin = gaussian_filter1d(spin, 2.0, mode="nearest")
+        spin = np.zeros((len(pos), 3))
+        spin[:-1] = (rotation[:-1].inv() * rotation[1:]).as_rotvec() * POLICY_RATE
+        spin = gaussian_filter1d(spin, 2.0, axis=0, mode="nearest")
         velocity = rotation.inv().apply(velocity)
         joint_vel = np.gradient(joints, 1.0 / POLICY_RATE, axis=0) if len(joints) > 1 else np.zeros_like(joints)
         return cls(
-            velocity[:, :2], pos, rpy, spin, joints, begin, end, velocity[:, 2], joint_vel, human, correction, hands
+            lin_vel_xy=velocity[:, :2],
+            root_pos=pos,
+            roll_pitch_yaw=rpy,
+            yaw_rate=spin[:, 2],
+            joint_pos=joints,
+            begin=begin,
+            end=end,
+            lin_vel_z=velocity[:, 2],
+            joint_vel=joint_vel,
+            ang_vel_xy=spin[:, :2],
+            human=human,
+            correction=correction,
+            hands=hands,
         )
+
+
+def stopping_path(motion: RobotMotion) -> np.ndarray:
+    """Return the way (T, 2) m on which the pelvis comes to a stop after a motion at `POLICY_RATE`, from its last frame.
+
+    (0, 2) where it stands still at the end, or nearly so.
+    """
+    n = min(6, len(motion) - 1)
+    velocity = (motion.root_pos[-1, :2] - motion.root_pos[-1 - n, :2]) * POLICY_RATE / max(n, 1)
+    if np.linalg.norm(velocity) < _MOVING_END:
+        return np.zeros((0, 2))
+    return np.outer(np.cumsum(1.0 - _ease(_STOP)) / POLICY_RATE, velocity)
+
+
+def _raised_leg(motion: RobotMotion) -> int:
+    """The leg (0: left, 1: right) whose sole is the higher in the last frame."""
+    last = RobotMotion(POLICY_RATE, motion.root_pos[-1:], motion.root_quat_wxyz[-1:], motion.joint_pos[-1:])
+    return int(sole_points(last)[0, :, :, 2].min(axis=1).argmax())
+
+
+def steps_on_the_spot(count: int, first: int = 0) -> np.ndarray:
+    """Return what so many steps add to the joints (T, 29) rad, the legs by turns; ``first``: 0 left, 1 right."""
+    n = round(STEP * POLICY_RATE)
+    bend = _LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
+    joints = np.zeros((count * n, len(STANDING)))
+    for step in range(count):
+        now, leg = slice(step * n, (step + 1) * n), 6 * ((first + step) % 2)
+        joints[now, [leg, leg + 3, leg + 4]] += np.outer(bend, [-1.0, 2.0, -1.0])
+    return joints
 
 
 def _entry_time(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import mujoco
 import numpy as np
@@ -37,6 +37,7 @@ from exoactor_description import Hands, HandsOption, chosen_hands
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
+_STANDS_AFTER = 2.0  # s of standing after the motion in which a fall still counts
 _PUSH = 0.2  # s
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
@@ -82,6 +83,9 @@ class Rehearsal(Tracker):
         """Physics step, which divides 2 ms: explicit PD is bad at 5 ms."""
         settle: Annotated[float, Interval(ge=0.0, le=60.0), Unit("s")] = 1.0
         """Time of standing before the motion."""
+        outer_loop: Literal["auto", "closed"] = "auto"
+        """closed: heading and position are fed back; auto: a motion at which the robot fails is tried without, too, and
+        carried out without where that is better by the field's rule."""
         area: Annotated[float, Interval(ge=0.0, le=1000.0), Unit("m")] = 3.0
         """Distance that the pelvis may get from its start before the motion is refused for the robot; 0: any."""
         correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0
@@ -103,6 +107,8 @@ class Rehearsal(Tracker):
             )
         self.policy = load_policy(given.policy, given.policy_spec)
         """What tracks the motions; None: plain joint PD."""
+        closed = self.policy is not None and self.policy.outer_loop and bool(given.heading_gain or given.position_gain)
+        self._may_open_loop = closed and given.outer_loop == "auto"
 
     def __call__(
         self,
@@ -133,13 +139,13 @@ class Rehearsal(Tracker):
             legs' odometry at the end of the path), ``farthest`` (m that it got from its start) and ``area`` (m that it
             may), ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`),
             ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
-            ``band`` (the robot hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A
-            fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
+            ``outer_loop`` (heading and position were fed back), ``band`` (the robot hung in a band),
+            ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
             its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with
             objects that stand elsewhere and are otherwise, see `exoactor_core.scene.perturbed`, those that ``failed``,
             and their ``reasons``) and ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction
-            made a failing motion succeed, or its jumps had to be lowered, that motion with its correction. A jump is
-            lowered step by step to the highest that the robot does.
+            made a failing motion succeed, its jumps had to be lowered, or the outer loop is better left open, that motion
+            so. A jump is lowered step by step to the highest that the robot does.
 
         Raises
         ------
@@ -156,6 +162,13 @@ class Rehearsal(Tracker):
             return self._rehearse(motion, progress, human, physics, start, scene, checks)
 
         done = rehearse(motion, progress)
+        if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
+            without = replace(motion, open_loop=True)
+            opened = replace(rehearse(without, progress), corrected=without)
+            if _rank(opened) > _rank(done):
+                note = f"The outer loop on heading and position is left open: with it, {done.metrics['reason']}."
+                opened.metrics["notes"].append(note)
+                motion, done = without, opened
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, rehearse)
         if not done.metrics["success"] and self.options.correction_tries and self.policy is not None:
@@ -197,7 +210,7 @@ class Rehearsal(Tracker):
         reference = prepare(motion)
         times = np.arange(len(motion)) / motion.fps - reference.begin
         for share in _SHARES:
-            correction = lowered(reference.motion, share).correction
+            correction = lowered(reference.motion, share)
             if not correction.any():
                 return done
             less = replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
@@ -292,9 +305,10 @@ class Rehearsal(Tracker):
         estimates: list[np.ndarray] = []
         load = Load(controller.torque_limits)
         fault_time: float | None = None
+        done_time: float | None = None
 
         def on_tick() -> bool:
-            nonlocal fault_time
+            nonlocal fault_time, done_time
             status = controller.status
             index = controller.tracking_frame
             robot.pushed = index is not None and 0.0 <= index / POLICY_RATE - robot.disturbance.push_time < _PUSH
@@ -313,7 +327,11 @@ class Rehearsal(Tracker):
             if frames:
                 objects.add()
             progress(status.progress, f"Rehearsing: {status.text}")
-            return status.done or (fault_time is not None and robot.time - fault_time > _AFTER_FAULT)
+            if status.done and done_time is None:
+                done_time = robot.time
+            if fault_time is not None:
+                return robot.time - fault_time > _AFTER_FAULT
+            return done_time is not None and robot.time - done_time > _STANDS_AFTER
 
         self._run(controller, robot, on_tick)
         fault = controller.status.fault
@@ -330,6 +348,7 @@ class Rehearsal(Tracker):
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if self.policy is None else self.policy.inference_ms,
+            "outer_loop": self.policy is not None and self.policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
             "notes": [*reference.notes, *shifted, *([_CORRECTED] if corrected else []), *jumped],
@@ -361,6 +380,12 @@ class Rehearsal(Tracker):
                     robot.advance(command.torque(robot.joint_pos, robot.joint_vel))
             if on_tick():
                 return
+
+
+def _rank(tracking: Tracking) -> tuple[bool, bool, bool]:
+    """By the field's rule against the motion as given, then as commanded; then a robot that stands before a fallen."""
+    m = tracking.metrics
+    return m["success"], m["commanded"]["success"], not m["fell"]
 
 
 def _quality(tracking: Tracking) -> tuple[bool, bool]:
