@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ Shape = tuple[int | str | None, ...]
 
 
 class Network(Protocol):
-    """A network whose first input is the observation and whose first output is the action."""
+    """A network whose first input is the observation."""
 
     path: Path
     inputs: dict[str, Shape]
@@ -24,8 +25,13 @@ class Network(Protocol):
     outputs: dict[str, Shape]
     metadata: dict[str, str]
 
-    def run(self, observation: np.ndarray, **inputs: Any) -> list[np.ndarray]:
-        """Return every output for an observation (N,), or for several (B, N); inputs that are not given are zeros."""
+    def run(
+        self, observation: np.ndarray, inputs: Mapping[str, Any] | None = None, outputs: Sequence[str] = ()
+    ) -> list[np.ndarray]:
+        """Return the named outputs (none named: the first) for an observation (N,), or for several (B, N).
+
+        ``inputs`` are the further ones by name, in any shape of the right size; those that are not given are zeros.
+        """
         ...
 
 
@@ -58,17 +64,36 @@ class _Onnx:
         self.inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
         self.outputs = {o.name: tuple(o.shape) for o in self._session.get_outputs()}
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
-        self._action = [next(iter(self.outputs))]
-        self._others = {
-            name: np.zeros([n if isinstance(n, int) else 1 for n in shape], dtype=np.float32)
-            for name, shape in list(self.inputs.items())[1:]
-        }
+        self._first, *others = self._session.get_inputs()
+        self._others = {i.name: np.zeros(_sizes(i.shape), _DTYPES.get(i.type, np.float32)) for i in others}
 
-    def run(self, observation: np.ndarray, **inputs: Any) -> list[np.ndarray]:
-        feed = {next(iter(self.inputs)): np.atleast_2d(observation), **self._others}
-        for name, value in inputs.items():
-            feed[name] = np.full_like(self._others[name], value)
-        return self._session.run(None if inputs else self._action, feed)
+    def run(
+        self, observation: np.ndarray, inputs: Mapping[str, Any] | None = None, outputs: Sequence[str] = ()
+    ) -> list[np.ndarray]:
+        feed = {self._first.name: _shaped(observation, self._first.shape), **self._others}
+        for name, value in (inputs or {}).items():
+            zeros = self._others[name]
+            feed[name] = zeros + np.asarray(value, zeros.dtype).reshape(zeros.shape if np.ndim(value) else ())
+        return self._session.run(list(outputs) or [next(iter(self.outputs))], feed)
+
+
+_DTYPES = {
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+}
+
+
+def _sizes(shape: Sequence[int | str | None]) -> list[int]:
+    """Sizes of one sample: where any is taken, one."""
+    return [n if isinstance(n, int) else 1 for n in shape]
+
+
+def _shaped(observation: np.ndarray, shape: Sequence[int | str | None]) -> np.ndarray:
+    """Lay observations (N,) or (B, N) out as the input wants them."""
+    rows = np.atleast_2d(observation)
+    return rows if len(shape) <= 2 else rows.reshape(len(rows), *_sizes(shape)[1:])
 
 
 @dataclass
@@ -85,6 +110,8 @@ class _TorchScript:
         except (RuntimeError, ValueError, OSError) as error:
             raise BadInput(f"The policy {self.path} is not TorchScript: {reason(error)}.") from None
 
-    def run(self, observation: np.ndarray, **_: Any) -> list[np.ndarray]:
+    def run(
+        self, observation: np.ndarray, inputs: Mapping[str, Any] | None = None, outputs: Sequence[str] = ()
+    ) -> list[np.ndarray]:
         with self._torch.inference_mode():
             return [self._module(self._torch.from_numpy(np.atleast_2d(observation))).numpy()]

@@ -49,6 +49,8 @@ class PolicyState(Protocol):
     mode: int
     token: np.ndarray
     """Output of the encoder; (0,) without one."""
+    present: Frame
+    """The reference's frame now."""
 
 
 Ahead = Callable[[int], "Frame"]
@@ -77,8 +79,19 @@ def _roll_pitch(state: RobotState) -> np.ndarray:
 
 def _heading(state: RobotState) -> np.ndarray:
     # where the pelvis' x axis points on the floor, as the yaw of roll_pitch_yaw
-    r = _pelvis(state)
-    return about_z(np.arctan2(r[1, 0], r[0, 0]))
+    return about_z(_yaw(_pelvis(state)))
+
+
+def _quat_xyzw(rotation: np.ndarray) -> np.ndarray:
+    return Rotation.from_matrix(rotation).as_quat()
+
+
+def _sin_cos(angle: float) -> np.ndarray:
+    return np.array([np.sin(angle), np.cos(angle)])
+
+
+def _yaw(rotation: np.ndarray) -> float:
+    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
 
 
 def _six(seen_from: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -138,12 +151,19 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "reference_height": (1, lambda s, r, p: np.array([r.height])),
     "reference_roll_pitch": (2, lambda s, r, p: r.roll_pitch),
     "reference_yaw_rate": (1, lambda s, r, p: np.array([r.yaw_rate])),  # about the pelvis' z axis
+    "reference_ang_vel": (3, lambda s, r, p: np.array([*r.ang_vel_xy, r.yaw_rate])),
+    "reference_pelvis_gravity": (3, lambda s, r, p: -r.rotation[2]),  # its direction in the reference's pelvis frame
+    "reference_torso_gravity": (3, lambda s, r, p: -_torso(r.rotation, r.joint_pos)[2]),
+    "reference_torso_quat_xyzw": (4, lambda s, r, p: _quat_xyzw(_torso(r.rotation, r.joint_pos))),
+    "reference_pelvis_quat_xyzw": (4, lambda s, r, p: _quat_xyzw(r.rotation)),
+    "reference_yaw_change": (2, lambda s, r, p: _sin_cos(r.yaw - p.present.yaw)),  # from now on: sine, cosine
     "reference_joint_pos": (_JOINTS, lambda s, r, p: r.joint_pos[p.order]),
     "reference_joint_vel": (_JOINTS, lambda s, r, p: r.joint_vel[p.order]),
     # the reference's orientation as the robot sees it, or as its heading sees it
     "pelvis_rotation_error": (6, lambda s, r, p: _six(_pelvis(s), r.rotation)),
     "pelvis_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), r.rotation)),
     "torso_rotation_error": (6, _torso_error),
+    "yaw_error": (2, lambda s, r, p: _sin_cos(r.yaw - _yaw(_pelvis(s)))),  # sine, cosine
     # where the reference is from the robot, by its odometry, in the axes of its pelvis or torso
     "pelvis_position_error": (3, _position_error),
     "torso_position_error": (3, _torso_position_error),
@@ -156,6 +176,8 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "ang_vel": (3, lambda s, r, p: s.ang_vel),
     "roll_pitch": (2, lambda s, r, p: _roll_pitch(s)),
     "gravity": (3, lambda s, r, p: -_pelvis(s)[2]),  # its direction in the pelvis frame
+    "torso_quat_xyzw": (4, lambda s, r, p: _quat_xyzw(_torso(_pelvis(s), s.joint_pos))),  # by the pelvis' IMU
+    "pelvis_quat_xyzw": (4, lambda s, r, p: _quat_xyzw(_pelvis(s))),
     "joint_pos_rel": (_JOINTS, lambda s, r, p: s.joint_pos[p.order] - p.default_pose),
     "joint_vel": (_JOINTS, lambda s, r, p: s.joint_vel[p.order]),
     "last_action": (_JOINTS, lambda s, r, p: p.last_action),  # as the network gave it

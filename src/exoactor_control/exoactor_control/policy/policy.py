@@ -13,13 +13,14 @@ from exoactor_control.policy import formats as readers
 from exoactor_control.policy.networks import Network, Shape, load_network
 from exoactor_control.policy.observations import HUMAN_TERMS, Ahead, Observation, roll_pitch_yaw
 from exoactor_control.policy.spec import FOLDER, SHIPPED, PolicySpec, known_specs
+from exoactor_control.reference.trajectory import STANDING_FRAME, Frame
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS
 from exoactor_core.robot_state import RobotState
 
 if TYPE_CHECKING:
-    from exoactor_control.reference.trajectory import Frame, Reference
+    from exoactor_control.reference.trajectory import Reference
 
 __all__ = ["PD_KD", "PD_KP", "Policy", "PolicySpec", "known_specs", "load_policy", "roll_pitch_yaw"]
 
@@ -43,10 +44,16 @@ class Policy:
         self.order = np.array([JOINT_NAMES.index(name) for name in d.joint_order])
         """(n,) motor index of each of the policy's joints."""
         self._observation = Observation(d.groups, d.observation, d.joint_order)
+        self._inputs = {name: Observation(d.groups, parts, d.joint_order) for name, parts in d.inputs.items()}
         self._encoder_observation = (
             None if d.encoder is None else Observation(d.groups, d.encoder.observation, d.joint_order)
         )
         self.reset()
+
+    @property
+    def _observations(self) -> list[Observation]:
+        every = [self._observation, *self._inputs.values(), self._encoder_observation]
+        return [observation for observation in every if observation is not None]
 
     @classmethod
     def load(cls, onnx_path: str | Path, spec: str | Path | None = None) -> Policy:
@@ -71,13 +78,15 @@ class Policy:
         network = load_network(onnx_path)
         candidates = readers.specs(network, spec)
         for d in candidates:
-            if _takes(network, d.input, d.output):
+            if _takes(network, d):
                 return cls(network, d, _load_encoder(network, d))
         needed = " or ".join(
             f"input {list(d.input)}{_parts(d) if len(candidates) == 1 else ''} and output {list(d.output)} ({d.name})"
             for d in candidates
         )
-        raise BadInput(f"The policy {network.path} has {_shapes(network)}, but {needed} is needed.")
+        more = list(network.inputs)[1:]
+        hint = f": a spec must say what {', '.join(more)} take (inputs, feedback, step_input)" if more else ""
+        raise BadInput(f"The policy {network.path} has {_shapes(network)}, but {needed} is needed{hint}.")
 
     @property
     def name(self) -> str:
@@ -117,20 +126,19 @@ class Policy:
     @property
     def horizon(self) -> int:
         """Steps that it looks ahead in the reference."""
-        both = (self._observation, self._encoder_observation)
-        return max(observation.horizon for observation in both if observation is not None)
+        return max(observation.horizon for observation in self._observations)
 
     @cached_property
     def motion(self) -> RobotMotion | None:
         """The motion that the file itself holds, where it was made for one alone (BeyondMimic)."""
-        return readers.beyond_mimic.motion(self.network) if readers.beyond_mimic.is_one(self.network) else None
+        return readers.beyond_mimic.motion(self.network) if readers.beyond_mimic.holds_motion(self.network) else None
 
     @property
     def needs_human(self) -> bool:
         """It follows the person's motion itself, not the robot's."""
         encoder = self.spec.encoder
         if self._encoder_observation is None or encoder is None:
-            return bool(self._observation.terms() & HUMAN_TERMS)
+            return any(observation.terms() & HUMAN_TERMS for observation in self._observations)
         return bool(self._encoder_observation.terms(encoder.mode) & HUMAN_TERMS)
 
     def check(self, reference: Reference) -> None:
@@ -148,10 +156,12 @@ class Policy:
         self.last_action = np.zeros(len(self.order))
         self.mode = 0
         self.token = np.zeros(0 if self.spec.encoder is None else self.spec.encoder.output[-1])
+        self.present = STANDING_FRAME
         self._seconds, self._count = 0.0, 0
-        for observation in (self._observation, self._encoder_observation):
-            if observation is not None:
-                observation.reset()
+        self._fed_back: dict[str, np.ndarray] = {}
+        self._steps = 0  # since the feedback began
+        for observation in self._observations:
+            observation.reset()
 
     def encode(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
         """Build the encoder's observation, (M,) float32."""
@@ -159,12 +169,22 @@ class Policy:
         encoder = self.spec.encoder
         if encoder is None or self._encoder_observation is None:
             raise ValueError(f"the policy {self.name} has no encoder")
-        self.mode = encoder.mode if with_human else 0
+        self.present, self.mode = frame, encoder.mode if with_human else 0
         return self._encoder_observation(state, _from(frame, ahead), self)
 
     def observe(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
         """Build the observation, (N,) float32, and remember this step in the history."""
+        self.present = frame
         return self._observation(state, _from(frame, ahead), self)
+
+    def observe_inputs(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> dict[str, np.ndarray]:
+        """Build what the further inputs are fed, by name, and remember this step in their histories."""
+        self.present, d = frame, self.spec
+        frames = _from(frame, ahead)
+        if d.max_steps and self._steps >= d.max_steps:
+            self._fed_back, self._steps = {}, 0
+        count = {d.step_input: np.array(self._steps)} if d.step_input else {}
+        return {name: observe(state, frames, self) for name, observe in self._inputs.items()} | self._fed_back | count
 
     def act(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
         """Run one step of the policy.
@@ -185,9 +205,13 @@ class Policy:
         """
         if self._encoder is not None:
             self.token = self._run(self._encoder, self.encode(state, frame, ahead))
-        self.last_action = self._run(self.network, self.observe(state, frame, ahead))
-        self._count += 1
         d = self.spec
+        observation = self.observe(state, frame, ahead)
+        if len(self.network.inputs) > 1 and (d.inputs or d.feedback or d.step_input):
+            self.last_action = self._run_with_inputs(observation, self.observe_inputs(state, frame, ahead))
+        else:
+            self.last_action = self._run(self.network, observation)
+        self._count += 1
         clipped = np.clip(self.last_action, -d.action_clip, d.action_clip)
         return self._to_motors(d.default_pose + d.action_scale * clipped, frame.joint_pos)
 
@@ -195,6 +219,15 @@ class Policy:
         start = time.perf_counter()
         output = network.run(observation)[0]
         self._seconds += time.perf_counter() - start
+        return output.reshape(-1).astype(float)
+
+    def _run_with_inputs(self, observation: np.ndarray, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        d = self.spec
+        action = d.action_output or next(iter(self.network.outputs))
+        start = time.perf_counter()
+        output, *kept = self.network.run(observation, inputs, [action, *d.feedback.values()])
+        self._seconds += time.perf_counter() - start
+        self._fed_back, self._steps = dict(zip(d.feedback, kept, strict=True)), self._steps + 1
         return output.reshape(-1).astype(float)
 
     def _to_motors(self, values: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -252,24 +285,40 @@ def _load_encoder(network: Network, d: PolicySpec) -> Network | None:
     if not path.is_file():
         raise Missing(f"The policy {network.path} needs its encoder, but there is no file {path}.")
     encoder = load_network(path)
-    if not _takes(encoder, d.encoder.input, d.encoder.output):
+    if not (
+        _fits(next(iter(encoder.inputs.values())), d.encoder.input)
+        and _fits(next(iter(encoder.outputs.values())), d.encoder.output)
+    ):
         terms = Observation(d.groups, d.encoder.observation, d.joint_order)
         needed = f"input {list(d.encoder.input)} ({terms}) and output {list(d.encoder.output)} ({d.name})"
         raise BadInput(f"The encoder {path} has {_shapes(encoder)}, but {needed} is needed.")
     return encoder
 
 
-def _takes(network: Network, needed_input: tuple[int, ...], needed_output: tuple[int, ...]) -> bool:
-    """Whether the shapes fit, the first of several inputs and outputs being meant; a time step may be another input."""
+def _takes(network: Network, d: PolicySpec) -> bool:
+    """Whether a network's inputs and outputs are those of a spec."""
     if not network.inputs:  # the file does not say: try
         try:
-            return network.run(np.zeros(needed_input[-1], dtype=np.float32))[0].size == needed_output[-1]
+            return network.run(np.zeros(d.input[-1], dtype=np.float32))[0].size == d.output[-1]
         except RuntimeError:
             return False
-    if set(list(network.inputs)[1:]) - {"time_step"}:
+    first, *others = network.inputs
+    described = {*d.inputs, *d.feedback, d.step_input, "time_step"}
+    if not set(others) <= described or not {*d.inputs, *d.feedback} <= set(others):
         return False
-    found_input, found_output = next(iter(network.inputs.values())), next(iter(network.outputs.values()))
-    return _fits(found_input, needed_input) and _fits(found_output, needed_output)
+    if not {*d.feedback.values(), d.action_output} - {""} <= set(network.outputs):
+        return False
+    sizes = {name: Observation(d.groups, parts, d.joint_order).size for name, parts in d.inputs.items()}
+    if not all(_count(network.inputs[name]) in (None, size) for name, size in sizes.items()):
+        return False
+    action = network.outputs[d.action_output or next(iter(network.outputs))]
+    return _fits(network.inputs[first], d.input) and _fits(action, d.output)
+
+
+def _count(shape: Shape) -> int | None:
+    """How many numbers an input takes, the batch left aside; None: any."""
+    sizes = [n for n in shape[1:] if isinstance(n, int)]
+    return int(np.prod(sizes)) if len(sizes) == len(shape) - 1 else None
 
 
 def _fits(found: Shape, needed: tuple[int, ...]) -> bool:
@@ -286,5 +335,7 @@ def _parts(d: PolicySpec) -> str:
 def _shapes(network: Network) -> str:
     if not network.inputs:
         return "other shapes"
-    inputs, outputs = (", ".join(str(list(s)) for s in shapes.values()) for shapes in (network.inputs, network.outputs))
+    (_, first), *others = network.inputs.items()
+    inputs = ", ".join([str(list(first)), *(f"{name} {list(shape)}" for name, shape in others)])
+    outputs = ", ".join(str(list(shape)) for shape in network.outputs.values())
     return f"inputs {inputs} and outputs {outputs}"

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from exoactor_control.policy.observations import Observation
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.robot import EFFORT_LIMITS
 
 FOLDER = Path(__file__).parents[1] / "policies"
 SHIPPED = "exoactor"
@@ -72,15 +73,25 @@ class PolicySpec:
     single_support: bool = False
     """Where a motion stands on one leg a regulator holds the robot (`controller.single_support`)."""
     outer_loop: bool = True
-    """The outer loop of `exoactor_control.controller.tracker` is closed around it; False: it sees its own place and heading."""  # noqa: E501
+    """The outer loop of `controller.tracker` is closed around it; False: it observes its position and heading."""
+    inputs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Observations for the network's further inputs, by name."""
+    feedback: dict[str, str] = field(default_factory=dict)
+    """Further inputs that are fed an output of the step before (zeros at the start), by name: name of the output."""
+    step_input: str = ""
+    """Further input that is fed the number of steps since the start; empty: none."""
+    max_steps: int = 0
+    """Steps after which count and feedback start anew; 0: never."""
+    action_output: str = ""
+    """Name of the output that is the action; empty: the first."""
 
     def __post_init__(self) -> None:
         self._check_joints()
         if self.rate != POLICY_RATE:
             raise BadInput(f"the rate is {self.rate:g} Hz, but references run at {POLICY_RATE:g} Hz")
-        for what, parts, takes in self._inputs():
+        for what, parts, takes in self._observations():
             observation = Observation(self.groups, parts, self.joint_order)
-            if observation.size != takes:
+            if takes is not None and observation.size != takes:
                 raise BadInput(
                     f"the {what}'s terms make {observation.size} numbers ({observation}), but its input takes {takes}"
                 )
@@ -103,10 +114,28 @@ class PolicySpec:
         if not self.output or self.output[-1] != n:
             raise BadInput(f"its output {list(self.output)} does not end in {n}, the joints of joint_order")
 
-    def _inputs(self) -> Iterator[tuple[str, list[dict[str, Any]], int]]:
+    def _observations(self) -> Iterator[tuple[str, list[dict[str, Any]], int | None]]:
         yield "observation", self.observation, self.input[-1]
+        for name, parts in self.inputs.items():
+            yield name, parts, None
         if self.encoder is not None:
             yield "encoder", self.encoder.observation, self.encoder.input[-1]
+
+    @classmethod
+    def of_terms(
+        cls, name: str, joints: Sequence[str], groups: dict[str, Any], parts: list[dict[str, Any]], **entries: Any
+    ) -> PolicySpec:
+        """Make the spec of a policy at 50 Hz whose sizes follow from its terms; effort limits are the motors'."""
+        limits = [EFFORT_LIMITS[JOINT_NAMES.index(j)] if j in JOINT_NAMES else np.nan for j in joints]
+        size = Observation(groups, parts, joints).size
+        defaults: dict[str, Any] = {
+            "rate": POLICY_RATE,
+            "input": (1, size),
+            "output": (1, len(joints)),
+            "effort_limits": np.array(limits),
+            "action_clip": np.inf,
+        }
+        return cls(name=name, joint_order=tuple(joints), groups=groups, observation=parts, **defaults | entries)
 
     @classmethod
     def read(cls, d: dict[str, Any]) -> PolicySpec:
@@ -126,6 +155,11 @@ class PolicySpec:
                 action_clip=float(d["action_clip"]),
                 single_support=bool(d.get("single_support", False)),
                 outer_loop=bool(d.get("outer_loop", True)),
+                inputs={str(k): list(v) for k, v in d.get("inputs", {}).items()},
+                feedback={str(k): str(v) for k, v in d.get("feedback", {}).items()},
+                step_input=str(d.get("step_input", "")),
+                max_steps=int(d.get("max_steps", 0)),
+                action_output=str(d.get("action_output", "")),
                 encoder=None
                 if encoder is None
                 else Encoder(
@@ -151,6 +185,12 @@ class PolicySpec:
         data = load_yaml(path)
         with in_file(path):
             return cls.read(data)
+
+
+def with_history(group: str, steps: int) -> dict[str, Any]:
+    """Part of an observation as Isaac Lab makes it: so many steps, oldest first, begun with copies of the first."""
+    history = {"history": steps - 1, "present": True, "fill": "first"} if steps > 1 else {}
+    return {"groups": [group], **history}
 
 
 def _term(entry: str | dict[str, Any]) -> dict[str, Any]:

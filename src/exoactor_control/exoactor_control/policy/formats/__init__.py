@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exoactor_control.policy.formats import beyond_mimic, sonic, unitree_rl_lab
+from exoactor_control.policy.formats import beyond_mimic, holomotion, protomotions, sonic, unitree_rl_lab
 from exoactor_control.policy.networks import Network
 from exoactor_control.policy.spec import SHIPPED, PolicySpec, in_file, known_specs, load_yaml
 
@@ -33,9 +33,9 @@ def specs(network: Network, given: str | Path | None = None) -> tuple[PolicySpec
         return (known[str(given)],)
     data = load_yaml(given)
     with in_file(given):
-        for reader in (unitree_rl_lab, sonic):
+        for reader in (unitree_rl_lab, sonic, protomotions, holomotion):
             if reader.is_one(data):
-                return (reader.read(data),)
+                return (reader.read(data, network),)
         return (PolicySpec.read(data),)
 
 
@@ -46,4 +46,5 @@ def _beside(path: Path) -> Path | None:
         names.append(path.parent / "observation_config.yaml")
     else:
         names += [path.parent / "deploy.yaml", path.parent.parent / "params" / "deploy.yaml"]
+        names += [folder / "config.yaml" for folder in (path.parent, path.parent.parent)]
     return next((name for name in names if name.is_file()), None)

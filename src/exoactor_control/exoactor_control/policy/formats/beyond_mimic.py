@@ -1,24 +1,26 @@
-"""Trackers of one motion each, whose ONNX file describes itself and holds the motion.
+"""Trackers from Isaac Lab whose ONNX file describes itself in its metadata.
 
-The formats are those of BeyondMimic (github.com/HybridRobotics/whole_body_tracking, exporter.py) and of holosoma
-(github.com/amazon-far/holosoma, src/holosoma_inference). The action does not depend on the input ``time_step``: that
-only chooses the row of the motion in the other outputs.
+BeyondMimic (github.com/HybridRobotics/whole_body_tracking, exporter.py) and holosoma (github.com/amazon-far/holosoma,
+src/holosoma_inference) export trackers of one motion each, which the file holds: the input ``time_step`` chooses the
+row of the motion in the further outputs, and the action does not depend on it. MOSAIC (github.com/BAAI-Humanoid/MOSAIC,
+exporter.py; RobotBridge, deploy/envs/mosaic.py) exports general trackers with the same metadata; one with a velocity
+estimator takes the histories of the command and of the reference's gravity once more, after its named terms.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.policy.networks import Network
-from exoactor_control.policy.observations import Observation
-from exoactor_control.policy.spec import PolicySpec, in_file
+from exoactor_control.policy.spec import PolicySpec, in_file, with_history
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
-from exoactor_core.robot import EFFORT_LIMITS, forward_kinematics
+from exoactor_core.robot import forward_kinematics
 
 _GROUPS = {
     "command": ["reference_joint_pos", "reference_joint_vel"],
@@ -27,6 +29,7 @@ _GROUPS = {
     "base_lin_vel": ["lin_vel"],
     "base_ang_vel": ["ang_vel"],
     "projected_gravity": ["gravity"],
+    "estimator_gravity": ["reference_torso_gravity"],
     "joint_pos": ["joint_pos_rel"],
     "joint_vel": ["joint_vel"],
     "actions": ["last_action"],
@@ -49,30 +52,51 @@ _LONGEST = 100_000  # frames of a motion
 
 def is_one(network: Network) -> bool:
     """Whether a network is of this kind."""
+    return holds_motion(network) or "observation_names" in network.metadata
+
+
+def holds_motion(network: Network) -> bool:
+    """Whether the file holds the motion that it tracks."""
     return "time_step" in network.inputs
 
 
 def read(network: Network) -> PolicySpec:
-    """Describe a network by its metadata; raises `BadInput` where they lack something or name what is not known."""
+    """Make a network's spec by its metadata; raises `BadInput` where they lack something or name what is not known."""
     meta = network.metadata
     if "dof_names" in meta:
         return _read_holosoma(meta)
-    lacking = [k for k in ("joint_names", "joint_stiffness", "joint_damping", "default_joint_pos", "action_scale",
-                           "observation_names", "anchor_body_name") if k not in meta]  # fmt: skip
-    if lacking:
-        raise BadInput(f"its metadata lack '{lacking[0]}', which BeyondMimic's exporter writes")
-    joints = _names(meta["joint_names"])
-    kp, kd, pose, scale = (
-        np.array([float(v) for v in _names(meta[name])])
-        for name in ("joint_stiffness", "joint_damping", "default_joint_pos", "action_scale")
-    )
+    joints, entries = read_joints(meta, "observation_names", "anchor_body_name")
     names = _names(meta["observation_names"])
     steps = [int(float(n)) for n in _names(meta.get("observation_history_lengths", ",".join("1" * len(names))))]
     if len(steps) != len(names):
         raise BadInput(f"its metadata name {len(names)} observation terms, but {len(steps)} history lengths")
     if meta["anchor_body_name"] not in _ANCHORS:
         raise BadInput(f"its anchor is {meta['anchor_body_name']}, but {' or '.join(_ANCHORS)} is needed")
-    return _spec("beyond_mimic", joints, names, steps, pose, kp, kd, scale, anchor=_ANCHORS[meta["anchor_body_name"]])
+    anchor = _ANCHORS[meta["anchor_body_name"]]
+    spec = _spec("beyond_mimic" if holds_motion(network) else "mosaic", joints, names, steps, anchor, entries)
+    takes = next(iter(network.inputs.values()))[-1]
+    if "command" in names and spec.input[-1] < (takes if isinstance(takes, int) else 0):
+        count = steps[names.index("command")]
+        with_estimator = _spec(
+            "mosaic", joints, [*names, "command", "estimator_gravity"], [*steps, count, count], anchor, entries
+        )
+        return with_estimator if with_estimator.input[-1] == takes else spec
+    return spec
+
+
+def read_joints(meta: dict[str, str], *needed: str) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Read joints, and the spec's entries for each, from an Isaac Lab exporter's metadata; ``needed`` must be there."""
+    entries = {
+        "default_pose": "default_joint_pos",
+        "kp": "joint_stiffness",
+        "kd": "joint_damping",
+        "action_scale": "action_scale",
+    }
+    for name in ("joint_names", *entries.values(), *needed):
+        if name not in meta:
+            raise BadInput(f"its metadata lack '{name}', which its exporter writes")
+    numbers = {entry: np.array([float(v) for v in _names(meta[name])]) for entry, name in entries.items()}
+    return _names(meta["joint_names"]), numbers
 
 
 def _read_holosoma(meta: dict[str, str]) -> PolicySpec:
@@ -80,47 +104,27 @@ def _read_holosoma(meta: dict[str, str]) -> PolicySpec:
         if name not in meta:
             raise BadInput(f"its metadata lack '{name}', which holosoma's exporter writes")
     joints = tuple(json.loads(meta["dof_names"]))
-    pose = np.array([_HOLOSOMA_POSE.get(name, np.nan) for name in joints])
-    kp, kd = (np.array(json.loads(meta[name]), dtype=float) for name in ("kp", "kd"))
+    entries = {name: np.array(json.loads(meta[name]), dtype=float) for name in ("kp", "kd")}
+    entries["default_pose"] = np.array([_HOLOSOMA_POSE.get(name, np.nan) for name in joints])
+    entries["action_scale"] = np.ones(len(joints))
     names = [_HOLOSOMA[name] for name in sorted(_HOLOSOMA)]
-    return _spec("holosoma", joints, names, [1] * len(names), pose, kp, kd, np.ones(len(joints)))
+    return _spec("holosoma", joints, names, [1] * len(names), "torso", entries)
 
 
 def _spec(
     name: str,
     joints: tuple[str, ...],
-    terms: list[str] | tuple[str, ...],
-    steps: list[int],
-    pose: np.ndarray,
-    kp: np.ndarray,
-    kd: np.ndarray,
-    scale: np.ndarray,
-    anchor: str = "torso",
+    terms: Sequence[str],
+    steps: Sequence[int],
+    anchor: str,
+    entries: dict[str, np.ndarray],
 ) -> PolicySpec:
     groups = {name: [{"term": t.replace("torso", anchor)} for t in group] for name, group in _GROUPS.items()}
-    parts = []
-    for term, count in zip(terms, steps, strict=True):
+    for term in terms:
         if term not in groups:
             raise BadInput(f"its term '{term}' is not known: known are {', '.join(groups)}")
-        # Isaac Lab's histories: oldest first, the present one last, begun with copies of the first
-        parts.append(
-            {"groups": [term]} | ({"history": count - 1, "present": True, "fill": "first"} if count > 1 else {})
-        )
-    return PolicySpec(
-        name=name,
-        rate=POLICY_RATE,  # the files do not tell; both projects train at 50 Hz
-        input=(1, Observation(groups, parts, joints).size),
-        output=(1, len(joints)),
-        joint_order=joints,
-        groups=groups,
-        observation=parts,
-        default_pose=pose,
-        kp=kp,
-        kd=kd,
-        effort_limits=np.array([EFFORT_LIMITS[JOINT_NAMES.index(n)] if n in JOINT_NAMES else np.nan for n in joints]),
-        action_scale=scale,
-        action_clip=np.inf,
-    )
+    parts = [with_history(term, count) for term, count in zip(terms, steps, strict=True)]
+    return PolicySpec.of_terms(name, joints, groups, parts, **entries)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -171,7 +175,8 @@ def _rows(network: Network, size: int) -> dict[str, np.ndarray]:
     observation = np.zeros(size, dtype=np.float32)
 
     def row(t: int) -> list[np.ndarray]:
-        return [value.reshape(value.shape[1:]) for value in network.run(observation, time_step=t)[1:]]
+        outputs = network.run(observation, {"time_step": t}, names[1:])
+        return [value.reshape(value.shape[1:]) for value in outputs]
 
     last = row(_LONGEST)
     rows = []

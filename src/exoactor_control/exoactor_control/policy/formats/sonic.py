@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from exoactor_control.policy.networks import Network
 from exoactor_control.policy.observations import Observation
 from exoactor_control.policy.spec import Encoder, PolicySpec, known_specs
 from exoactor_core.errors import BadInput
@@ -49,7 +50,7 @@ def is_one(data: dict[str, Any]) -> bool:
     return "encoder_observations" in (data.get("encoder") or {})
 
 
-def read(data: dict[str, Any]) -> PolicySpec:
+def read(data: dict[str, Any], _: Network) -> PolicySpec:
     """Describe a policy; raises `BadInput` for what is not known."""
     robot = known_specs()["sonic"]
     assert robot.encoder is not None  # our own spec of it has one

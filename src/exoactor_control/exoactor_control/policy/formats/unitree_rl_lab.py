@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_control.policy.observations import Observation
-from exoactor_control.policy.spec import PolicySpec
+from exoactor_control.policy.networks import Network
+from exoactor_control.policy.spec import PolicySpec, with_history
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import EFFORT_LIMITS
 
 _TERMS = {
     "base_ang_vel": "ang_vel",
@@ -32,7 +31,7 @@ def is_one(data: dict[str, Any]) -> bool:
     return "joint_ids_map" in data
 
 
-def read(data: dict[str, Any]) -> PolicySpec:
+def read(data: dict[str, Any], _: Network) -> PolicySpec:
     """Describe a policy; raises `BadInput` for what is not known."""
     motors = [int(i) for i in data["joint_ids_map"]]
     if not all(0 <= i < len(JOINT_NAMES) for i in motors):
@@ -51,24 +50,17 @@ def read(data: dict[str, Any]) -> PolicySpec:
         if name not in _TERMS:
             raise BadInput(f"its observation term '{name}' is not known: known are {', '.join(_TERMS)}")
         groups[name] = [_term(name, term, data)]
-        count = int(term.get("history_length") or 1)
-        parts.append(
-            {"groups": [name]} | ({"history": count - 1, "present": True, "fill": "first"} if count > 1 else {})
-        )
-    return PolicySpec(
-        name="unitree_rl_lab",
+        parts.append(with_history(name, int(term.get("history_length") or 1)))
+    return PolicySpec.of_terms(
+        "unitree_rl_lab",
+        joints,
+        groups,
+        parts,
         rate=round(1.0 / float(data["step_dt"]), 6),
-        input=(1, Observation(groups, parts, joints).size),
-        output=(1, len(joints)),
-        joint_order=joints,
-        groups=groups,
-        observation=parts,
         default_pose=default,
         kp=np.array(data["stiffness"], dtype=float)[motors],
         kd=np.array(data["damping"], dtype=float)[motors],
-        effort_limits=EFFORT_LIMITS[motors],
         action_scale=np.array(action["scale"], dtype=float),
-        action_clip=np.inf,
     )
 
 
