@@ -61,8 +61,12 @@ def test_the_robots_observe_what_the_deployed_tracker_feeds_its_policy(tmp_path)
         # the odometry is as good as the truth
         tracker.odometry.update = lambda state: None
         tracker.odometry.position, tracker.odometry.height = many.qpos[0, :2].copy(), float(many.qpos[0, 2])
-        yaw = np.arctan2(*(2 * (many.qpos[0, 3] * many.qpos[0, 6] + many.qpos[0, 4] * many.qpos[0, 5]),
-                           1 - 2 * (many.qpos[0, 5] ** 2 + many.qpos[0, 6] ** 2)))  # fmt: skip
+        yaw = np.arctan2(
+            *(
+                2 * (many.qpos[0, 3] * many.qpos[0, 6] + many.qpos[0, 4] * many.qpos[0, 5]),
+                1 - 2 * (many.qpos[0, 5] ** 2 + many.qpos[0, 6] ** 2),
+            )
+        )
         tracker.odometry.yaw = float(yaw)
         if t == 0:
             tracker._align(0, float(yaw), many.qpos[0, :2].copy())

@@ -126,11 +126,14 @@ def test_bad_descriptions(tmp_path):
     good = yaml.safe_load((FOLDER / "twist2.yaml").read_text())
     cases = {
         "not a policy spec: there is no entry 'kp'": {k: v for k, v in good.items() if k != "kp"},
-        "make 1305 numbers": {**good, "observation": [good["observation"][0], {**good["observation"][1], "history": 9},
-                                                      good["observation"][2]]},
+        "make 1305 numbers": {
+            **good,
+            "observation": [good["observation"][0], {**good["observation"][1], "history": 9}, good["observation"][2]],
+        },
         "names 'left_tail_joint', which is not": {**good, "joint_order": ["left_tail_joint", *good["joint_order"][1:]]},
         "names 'right_wrist_yaw_joint' twice": {
-            **good, "joint_order": [good["joint_order"][-1], *good["joint_order"][1:]],
+            **good,
+            "joint_order": [good["joint_order"][-1], *good["joint_order"][1:]],
         },
         "default_pose must be 28": {**good, "joint_order": good["joint_order"][:-1]},
         "kd must be 29": {**good, "kd": [1.0]},
@@ -151,7 +154,7 @@ def test_bad_descriptions(tmp_path):
         "must not lie in the past": {**good, "observation": [{"groups": ["mimic"], "steps": [-1]}]},
         "action_clip is 0": {**good, "action_clip": 0},
         "action_scale must be 29": {**good, "action_scale": [0.5, 0.5]},
-    }  # fmt: skip
+    }
     for match, layout in cases.items():
         path = tmp_path / "d.yaml"
         path.write_text(yaml.safe_dump(layout))

@@ -50,8 +50,14 @@ def matrix(rpy):
 def quat(rpy):
     """(w, x, y, z) of Rz Ry Rx, by half angles."""
     (cr, cp, cy), (sr, sp, sy) = np.cos(np.array(rpy) / 2), np.sin(np.array(rpy) / 2)
-    return np.array([cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy,
-                     cr * cp * sy - sr * sp * cy])  # fmt: skip
+    return np.array(
+        [
+            cr * cp * cy + sr * sp * sy,
+            sr * cp * cy - cr * sp * sy,
+            cr * sp * cy + sr * cp * sy,
+            cr * cp * sy - sr * sp * cy,
+        ]
+    )
 
 
 def torso(pelvis, joints):
@@ -69,9 +75,11 @@ class Robot:
     def __init__(self, rng):
         self.rpy = np.array([0, 0, 2.0]) + rng.uniform(-0.5, 0.5, 3)
         self.state = standing_state(
-            joint_pos=rng.normal(size=29), joint_vel=rng.normal(size=29), ang_vel=rng.normal(size=3),
+            joint_pos=rng.normal(size=29),
+            joint_vel=rng.normal(size=29),
+            ang_vel=rng.normal(size=3),
             quat_wxyz=quat(self.rpy),
-        )  # fmt: skip
+        )
         self.matrix = matrix(self.rpy)
         self.gravity = -self.matrix[2]
 
@@ -131,12 +139,18 @@ def csv(values):
 
 KP, KD, SCALE = np.arange(29) + 10.0, np.arange(29) / 10 + 1.0, np.arange(29) / 100 + 0.1
 BEYOND_MIMIC = {
-    "run_path": "a/b/c", "joint_names": csv(NAMES), "joint_stiffness": csv(KP), "joint_damping": csv(KD),
-    "default_joint_pos": csv(POSE[ISAAC]), "command_names": "motion", "action_scale": csv(SCALE),
+    "run_path": "a/b/c",
+    "joint_names": csv(NAMES),
+    "joint_stiffness": csv(KP),
+    "joint_damping": csv(KD),
+    "default_joint_pos": csv(POSE[ISAAC]),
+    "command_names": "motion",
+    "action_scale": csv(SCALE),
     "observation_names": "command,motion_anchor_ori_b,base_ang_vel,joint_pos,joint_vel,actions",
     "observation_history_lengths": csv([1] * 6),
-    "anchor_body_name": "torso_link", "body_names": "pelvis,torso_link",
-}  # fmt: skip
+    "anchor_body_name": "torso_link",
+    "body_names": "pelvis,torso_link",
+}
 
 
 def table(rows=7):
@@ -154,10 +168,14 @@ def test_beyond_mimic(tmp_path):
         seen = policy.observe(robot.state, ahead(t, i, 0.7)(0))
         s, rpy = robot.state, t.roll_pitch_yaw[i] + [0, 0, 0.7]
         wanted = [
-            *t.joint_pos[i][ISAAC], *t.joint_vel[i][ISAAC],
+            *t.joint_pos[i][ISAAC],
+            *t.joint_vel[i][ISAAC],
             *six(torso(robot.matrix, s.joint_pos), torso(matrix(rpy), t.joint_pos[i])),
-            *s.ang_vel, *(s.joint_pos - POSE)[ISAAC], *s.joint_vel[ISAAC], *action,
-        ]  # fmt: skip
+            *s.ang_vel,
+            *(s.joint_pos - POSE)[ISAAC],
+            *s.joint_vel[ISAAC],
+            *action,
+        ]
         np.testing.assert_allclose(seen, wanted, atol=1e-6)
         action = policy.last_action = rng.normal(size=29)
     policy.reset()
@@ -251,9 +269,14 @@ def test_holosoma_is_fed_in_alphabetical_order(tmp_path):
     policy.last_action = rng.normal(size=29)
     s = robot.state
     wanted = [
-        *policy.last_action, *s.ang_vel, *(s.joint_pos - POSE), *s.joint_vel, *t.joint_pos[8], *t.joint_vel[8],
+        *policy.last_action,
+        *s.ang_vel,
+        *(s.joint_pos - POSE),
+        *s.joint_vel,
+        *t.joint_pos[8],
+        *t.joint_vel[8],
         *six(torso(robot.matrix, s.joint_pos), torso(matrix(t.roll_pitch_yaw[8]), t.joint_pos[8])),
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(policy.observe(s, t.frame(8)), wanted, atol=1e-6)
     np.testing.assert_allclose(policy.act(s, t.frame(8)), POSE + np.arange(29) / 10, atol=1e-6)
     np.testing.assert_allclose(policy.kp, KP)
@@ -329,10 +352,16 @@ def test_unitree_rl_lab(tmp_path):
         robot = Robot(rng)
         s = robot.state
         command = np.clip([*t.lin_vel_xy[i], t.yaw_rate[i]], [-0.5, -0.3, -0.2], [1.0, 0.3, 0.2])
-        steps.append([
-            np.clip(s.ang_vel, -0.5, 0.5) * [0.2, 0.3, 0.4], robot.gravity, command * [1, 2, 3],
-            s.joint_pos[ISAAC] - np.arange(29) / 100, 0.05 * s.joint_vel[ISAAC], action,
-        ])  # fmt: skip
+        steps.append(
+            [
+                np.clip(s.ang_vel, -0.5, 0.5) * [0.2, 0.3, 0.4],
+                robot.gravity,
+                command * [1, 2, 3],
+                s.joint_pos[ISAAC] - np.arange(29) / 100,
+                0.05 * s.joint_vel[ISAAC],
+                action,
+            ]
+        )
         window = ([steps[0]] * 4 + steps)[-5:]  # oldest first, filled with the first
         wanted = np.concatenate([step[term] for term in range(6) for step in window])
         np.testing.assert_allclose(policy.observe(s, t.frame(i)), wanted, atol=1e-6)
@@ -354,7 +383,7 @@ def test_unitree_rl_lab_that_does_not_fit_is_refused(tmp_path):
         "JointEffortAction": lambda d: d.update(actions={"JointEffortAction": {}}),
         "no entry 'step_dt'": lambda d: d.pop("step_dt"),
         "action_scale must be 29": lambda d: d["actions"]["JointPositionAction"].update(scale=[1.0] * 28),
-    }  # fmt: skip
+    }
     for match, change in cases.items():
         data = deploy()
         change(data)
@@ -371,16 +400,25 @@ def gmt_observation(t, i, states, actions):
     for step in [1, *range(5, 100, 5)]:
         j = min(i + step, len(t) - 1)
         inside = i + step < len(t)  # held still past the end
-        mimic += [t.root_pos[j, 2], *t.roll_pitch_yaw[j, :2], *(inside * t.lin_vel_xy[j]), inside * t.lin_vel_z[j],
-                  inside * t.yaw_rate[j], *t.joint_pos[j][NO_WRISTS]]  # fmt: skip
+        mimic += [
+            t.root_pos[j, 2],
+            *t.roll_pitch_yaw[j, :2],
+            *(inside * t.lin_vel_xy[j]),
+            inside * t.lin_vel_z[j],
+            inside * t.yaw_rate[j],
+            *t.joint_pos[j][NO_WRISTS],
+        ]
     leg = [-0.2, 0, 0, 0.4, -0.2, 0]
     default = np.array([*leg, *leg, 0, 0, 0, 0, 0.4, 0, 1.2, 0, -0.4, 0, 1.2])
     steps = []
     for robot, action in zip(states, actions, strict=True):
         vel = 0.05 * robot.state.joint_vel[NO_WRISTS]
         vel[[4, 5, 10, 11]] = 0.0
-        steps.append(np.concatenate([0.25 * robot.state.ang_vel, robot.rpy[:2],
-                                     robot.state.joint_pos[NO_WRISTS] - default, vel, action]))  # fmt: skip
+        steps.append(
+            np.concatenate(
+                [0.25 * robot.state.ang_vel, robot.rpy[:2], robot.state.joint_pos[NO_WRISTS] - default, vel, action]
+            )
+        )
     history = [np.zeros(74)] * 20 + steps[:-1]
     return np.concatenate([mimic, steps[-1], *history[-20:]])
 
@@ -413,8 +451,9 @@ def test_the_tracker_tells_where_the_robot_is(tmp_path):
     policy = Policy.load(network(tmp_path / "p.onnx", 6, tables=table(), metadata=meta, weight=weight))
     n = 101
     walk = standing_motion(2.0)
-    walk = RobotMotion(50.0, walk.root_pos + np.c_[np.arange(n) / 50, np.zeros((n, 2))], walk.root_quat_wxyz,
-                       walk.joint_pos)  # fmt: skip
+    walk = RobotMotion(
+        50.0, walk.root_pos + np.c_[np.arange(n) / 50, np.zeros((n, 2))], walk.root_quat_wxyz, walk.joint_pos
+    )
     tracker = Tracker(policy, 0.0, 0.0)
     tracker.start(Trajectory.blended(Reference(walk, ()), STANDING, STANDING_FRAME, 0.02), standing_state(), False)
     for i in range(51):  # the reference walks off, the robot stands still
@@ -516,12 +555,16 @@ def test_sonic_follows_the_robots_motion(tmp_path, config):
         s = robot.state
         rows = [min(i + k, 149) for k in range(0, 50, 5)]
         inside = [i + k < 150 for k in range(0, 50, 5)]
-        encoder = np.concatenate([
-            [0, 0, 0, 0], t.joint_pos[rows][:, ISAAC].ravel(),
-            (t.joint_vel[rows][:, ISAAC] * np.array(inside)[:, None]).ravel(), np.zeros(10 + 1 + 6),
-            np.ravel([six(robot.matrix, matrix(t.roll_pitch_yaw[j] + [0, 0, 0.4])) for j in rows]),
-            np.zeros(120 + 120 + 9 + 12 + 720 + 60 + 60),
-        ])  # fmt: skip
+        encoder = np.concatenate(
+            [
+                [0, 0, 0, 0],
+                t.joint_pos[rows][:, ISAAC].ravel(),
+                (t.joint_vel[rows][:, ISAAC] * np.array(inside)[:, None]).ravel(),
+                np.zeros(10 + 1 + 6),
+                np.ravel([six(robot.matrix, matrix(t.roll_pitch_yaw[j] + [0, 0, 0.4])) for j in rows]),
+                np.zeros(120 + 120 + 9 + 12 + 720 + 60 + 60),
+            ]
+        )
         assert len(encoder) == 1762
         now = ahead(t, i, 0.4)
         np.testing.assert_allclose(policy.encode(s, now(0), now), encoder, atol=1e-6)
@@ -549,10 +592,15 @@ def test_sonic_follows_the_persons_motion(tmp_path):
     rows = [min(i + k, 149) for k in range(10)]
     wrists = [19, 26, 20, 27, 21, 28]  # left and right roll, pitch, yaw
     root = [rz(0.4) @ m for m in t.human.root]
-    wanted = np.concatenate([
-        [2, 0, 0, 0], np.zeros(290 + 290 + 10 + 1 + 6 + 60 + 120 + 120 + 9 + 12), t.human.joints[rows].ravel(),
-        np.ravel([six(robot.matrix, root[j]) for j in rows]), t.joint_pos[rows][:, wrists].ravel(),
-    ])  # fmt: skip
+    wanted = np.concatenate(
+        [
+            [2, 0, 0, 0],
+            np.zeros(290 + 290 + 10 + 1 + 6 + 60 + 120 + 120 + 9 + 12),
+            t.human.joints[rows].ravel(),
+            np.ravel([six(robot.matrix, root[j]) for j in rows]),
+            t.joint_pos[rows][:, wrists].ravel(),
+        ]
+    )
     np.testing.assert_allclose(policy.encode(robot.state, now(0), now), wanted, atol=1e-6)
     # standing and in the blends it follows the robot's reference
     still = replace(now(0), in_motion=False)
@@ -582,9 +630,12 @@ def test_sonic_by_heading_alone(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("release_observation_config", 1762), ("sonic_v1_1_observation_config", 1751),
-     ("release_observation_config_low_latency", 1247)],
-)  # fmt: skip
+    [
+        ("release_observation_config", 1762),
+        ("sonic_v1_1_observation_config", 1751),
+        ("release_observation_config_low_latency", 1247),
+    ],
+)
 def test_sonics_own_configurations(tmp_path, name, size):
     config = DATA / "policies" / "sonic_config" / f"{name}.yaml"
     if not config.is_file():
@@ -671,8 +722,9 @@ def test_velocities_of_a_trajectory():
     n = 61
     s = np.arange(n) / 50
     joints = STANDING + 0.3 * s[:, None]
-    motion = RobotMotion(50.0, np.c_[0.2 * s, 0 * s, STANDING_HEIGHT + 0.05 * s], np.tile(quat([0, 0.3, 0]), (n, 1)),
-                         joints)  # fmt: skip
+    motion = RobotMotion(
+        50.0, np.c_[0.2 * s, 0 * s, STANDING_HEIGHT + 0.05 * s], np.tile(quat([0, 0.3, 0]), (n, 1)), joints
+    )
     t = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 0.5)
     frame = t.frame((t.begin + t.end) // 2)
     np.testing.assert_allclose(frame.joint_vel, 0.3, atol=1e-9)

@@ -87,9 +87,15 @@ def last_frame(p, q, j):
 
 
 TORN = [
-    frame0_high, frame0_sideways, frames_low, frame0_joint, frame0_joint_a_little, frame0_tilted, frame0_turned,
+    frame0_high,
+    frame0_sideways,
+    frames_low,
+    frame0_joint,
+    frame0_joint_a_little,
+    frame0_tilted,
+    frame0_turned,
     last_frame,
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("corrupt", TORN)
@@ -112,8 +118,9 @@ def test_every_frame_too_high_or_too_low(offset):
     assert f"{abs(offset):.3f} m onto the floor" in reference.notes[0]
 
 
-@pytest.mark.parametrize("drift", [0.09 * np.linspace(0, 1, N), 0.04 * np.sin(np.linspace(0, 6, N)),
-                                   -0.19 * np.linspace(0, 1, N)])  # fmt: skip
+@pytest.mark.parametrize(
+    "drift", [0.09 * np.linspace(0, 1, N), 0.04 * np.sin(np.linspace(0, 6, N)), -0.19 * np.linspace(0, 1, N)]
+)
 def test_a_floor_that_floats_is_followed(drift):
     pos, quat, joints = walking()
     pos[:, 2] += drift

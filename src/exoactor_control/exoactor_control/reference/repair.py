@@ -38,11 +38,10 @@ _LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down agai
 LOW_FLIGHT = 0.05
 """m that both soles may be off the floor at any time: runs stay under it, jumps do not."""
 _IN_THE_AIR = 0.02  # m that both soles are off the floor in flight
-_REACH = {
-    "left_wrist_yaw_link": 0.22, "right_wrist_yaw_link": 0.22, "left_elbow_link": 0.1, "right_elbow_link": 0.1,
-    "left_shoulder_roll_link": 0.12, "right_shoulder_roll_link": 0.12, "left_knee_link": 0.1, "right_knee_link": 0.1,
-    "pelvis": 0.18,
-}  # fmt: skip
+_LIMBS = {"wrist_yaw": 0.22, "elbow": 0.1, "shoulder_roll": 0.12, "knee": 0.1}
+_REACH = {f"{side}_{limb}_link": reach for limb, reach in _LIMBS.items() for side in ("left", "right")} | {
+    "pelvis": 0.18
+}
 """m from a link's origin to where it or what hangs on it (the hand, the seat) may bear on the floor, at most."""
 _AT_REST = 0.15  # m/s of a sole that carries
 _LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled

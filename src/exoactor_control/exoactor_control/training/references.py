@@ -87,7 +87,7 @@ _ACTIONS: tuple[Callable[[np.random.Generator], str], ...] = (
     lambda rng: f"push with {_hand(rng)}",
     lambda rng: f"pick up the box with {_hand(rng)}",
     lambda rng: f"stand still for {rng.uniform(0.5, 2.0):.1f} seconds",
-)  # fmt: skip
+)
 
 
 def choreographed(task: str, **options: Any) -> HumanMotion:
