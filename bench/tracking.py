@@ -21,7 +21,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -56,11 +56,14 @@ def make_task(number: int, path: Path) -> str:
     return ""
 
 
-def track(policy: str, path: Path | None, disturbance: Disturbance, tries: int = 0) -> dict[str, Any]:
+def track(
+    policy: str, path: Path | None, disturbance: Disturbance, loop: Literal["auto", "closed"], tries: int = 0
+) -> dict[str, Any]:
     """Figures of one rehearsal; without a path the G1 stands."""
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
-        return Rehearsal(policy=policy, correction_tries=tries)(motion, disturbance=disturbance).metrics
+        rehearsal = Rehearsal(policy=policy, outer_loop=loop, correction_tries=tries)
+        return rehearsal(motion, disturbance=disturbance).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
 
@@ -89,6 +92,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "succeeded": sum(row["success"] for row in rows),
         "succeeded_as_commanded": sum(row.get("commanded", row)["success"] for row in rows),
         "fell": sum(row["fell"] for row in rows),
+        "outer_loop_opened": sum(not row["outer_loop"] for row in done),
         "jumps": jumps(done),
         "joint_error_rad": round(float(np.mean([row["joint_error_mean"] for row in done])), 4),
         "key_body_error_mm": round(1e3 * float(np.mean([row["key_body_error_mean"] for row in done])), 1),
@@ -150,6 +154,7 @@ def main(
         list[str] | None, typer.Option(help="Parts of the split that are run: training, validation, test.")
     ] = None,
     most: Annotated[int, typer.Option(help="References of a family, the first by name, at most.")] = 10,
+    outer_loop: Annotated[Literal["auto", "closed"], typer.Option(help="As the rehearsal's option.")] = "auto",
     disturbed: Annotated[bool, typer.Option(help="Also push, delay, load.")] = True,
     correction_tries: Annotated[int, typer.Option(help="Corrections that are tried for a motion that failed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
@@ -185,7 +190,7 @@ def main(
                 for mass in (-MASS, MASS)
             ]
         runs: dict[Future[dict[str, Any]], tuple[str, str, str]] = {
-            pool.submit(track, str(file), path, disturbance): (who, which, name)
+            pool.submit(track, str(file), path, disturbance, outer_loop): (who, which, name)
             for which, rows in sets.items()
             for name, path, disturbance in rows
             for who, file in (("ours", policy), ("teacher", teacher))
@@ -195,7 +200,7 @@ def main(
             who, which, name = runs[future]
             results.setdefault((which, who), []).append({"name": name, **future.result()})
         again = {
-            pool.submit(track, str(file), path, disturbance, correction_tries): (who, which, name)
+            pool.submit(track, str(file), path, disturbance, outer_loop, correction_tries): (who, which, name)
             for which in ("tasks", "motions")
             for name, path, disturbance in sets[which]
             for who, file in (("ours", policy), ("teacher", teacher))
