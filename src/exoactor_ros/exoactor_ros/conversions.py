@@ -143,7 +143,9 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     }
     contacts = contacts_of(message.object_contacts) if message.object_contacts else ()
     names = tuple(message.joint_names)
-    return RobotMotion(fps=message.fps, joint_names=names, object_contacts=contacts, open_loop=message.open_loop, **fields)
+    return RobotMotion(
+        fps=message.fps, joint_names=names, object_contacts=contacts, open_loop=message.open_loop, **fields
+    )
 
 
 _PRIMITIVES = {"box": SolidPrimitive.BOX, "sphere": SolidPrimitive.SPHERE, "cylinder": SolidPrimitive.CYLINDER}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import mujoco
 import numpy as np
@@ -64,7 +64,8 @@ class Disturbance:
     """Makes what sees them."""
 
 
-_Rehearse = Callable[[RobotMotion, Progress], Tracking]
+class _Rehearse(Protocol):
+    def __call__(self, motion: RobotMotion, progress: Progress, physics: Disturbance = ...) -> Tracking: ...
 
 
 class Rehearsal(Tracker):
@@ -140,12 +141,13 @@ class Rehearsal(Tracker):
             may), ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`),
             ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
             ``outer_loop`` (heading and position were fed back), ``band`` (the robot hung in a band),
-            ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
-            its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with
-            objects that stand elsewhere and are otherwise, see `exoactor_core.scene.perturbed`, those that ``failed``,
-            and their ``reasons``) and ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction
-            made a failing motion succeed, its jumps had to be lowered, or the outer loop is better left open, that motion
-            so. A jump is lowered step by step to the highest that the robot does.
+            ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not raised. With
+            checks also ``task_success`` (all of them passed), ``checks`` (each with its ``figure``, ``passed`` and a
+            ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with objects that stand elsewhere and
+            are otherwise, see `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and
+            ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction made a failing motion
+            succeed, its jumps had to be lowered, or the outer loop is better left open, that motion so. A jump is
+            lowered step by step to the highest that the robot does.
 
         Raises
         ------
@@ -238,7 +240,13 @@ class Rehearsal(Tracker):
 
         return self._correct(motion, tries, progress, rehearse)
 
-    def _correct(self, motion: RobotMotion, tries: int, progress: Progress, rehearse: _Rehearse) -> Tracking:
+    def _correct(
+        self,
+        motion: RobotMotion,
+        tries: int,
+        progress: Progress,
+        rehearse: Callable[[RobotMotion, Progress], Tracking],
+    ) -> Tracking:
         from exoactor_control.rehearsal.reference_correction import find_correction
 
         best: Tracking | None = None
@@ -255,6 +263,7 @@ class Rehearsal(Tracker):
                 best = replace(done, corrected=corrected)
             if _quality(best) == (True, True):
                 break
+        assert best is not None
         return best
 
     def _rehearse(
@@ -293,7 +302,8 @@ class Rehearsal(Tracker):
 
         controller.step(robot.state(), robot.time)
         controller.stand()
-        upright = 0.0 if start is None else len(controller.trajectory) / POLICY_RATE
+        standing_up = controller.trajectory
+        upright = 0.0 if start is None or standing_up is None else len(standing_up) / POLICY_RATE
         self._run(controller, robot, lambda: robot.time >= upright)
         robot.band = band
         self._run(controller, robot, lambda: robot.time >= upright + self.options.settle)
@@ -373,7 +383,7 @@ class Rehearsal(Tracker):
             for _ in range(commands_per_tick):
                 command = robot.delayed(controller.step(robot.state(), robot.time))
                 trajectory, index = controller.trajectory, controller.tracking_frame
-                if robot.band and index is not None:
+                if robot.band and trajectory is not None and index is not None:
                     i = trajectory.begin + index
                     robot.anchor = (trajectory.root_pos[i], trajectory.roll_pitch_yaw[i])
                 for _ in range(self._substeps):
@@ -394,6 +404,7 @@ def _quality(tracking: Tracking) -> tuple[bool, bool]:
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:
     """Tell the controller where the objects are seen from the robot."""
+    assert robot.scene is not None
     if sensor.is_due(robot.time):
         sensor.measure(robot.time, seen_from(robot.pose[:7], robot.object_poses))
     for _, found in sensor.read(robot.time):
@@ -461,9 +472,8 @@ class SimulatedRobot(Simulation):
         self.data.qpos[:3] = self.anchor[0]
         self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
         self.joint_pos = joint_pos
-        self.data.qpos[2] -= float(
-            sole_points(RobotMotion(POLICY_RATE, *np.split(self.pose[None], [3, 7], 1)))[..., 2].min()
-        )
+        pos, quat, joints = np.split(self.pose[None], [3, 7], 1)
+        self.data.qpos[2] -= float(sole_points(RobotMotion(POLICY_RATE, pos, quat, joints))[..., 2].min())
         mujoco.mj_forward(self.model, self.data)
         self._limits = self.model.actuator_ctrlrange[self._motors].T
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
