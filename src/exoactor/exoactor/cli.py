@@ -32,6 +32,7 @@ from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, Trac
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import Configurable, allowed, description
+from exoactor_core.scene import Scene
 from exoactor_core.stages import (
     GenerateRequest,
     Generation,
@@ -82,6 +83,9 @@ Plan = Annotated[
     Path | None, typer.Option(help="Carry out this plan (plan.json of a run, edited or not) instead of planning TASK.")
 ]
 Image = Annotated[Path | None, typer.Option(help="Image of the scene.")]
+SceneFile = Annotated[
+    Path | None, typer.Option("--scene", help="Objects that are there: .yaml, or the bodies of an MJCF (.xml).")
+]
 GeneratorName = Annotated[str, typer.Option(help="Video generator.")]
 RobotFile = Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")]
 Fps = Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")]
@@ -154,6 +158,7 @@ def run(
     policy: Policy = "exoactor",
     generator: GeneratorName = DEFAULTS["generate"],
     image: Image = None,
+    scene: SceneFile = None,
     output: Annotated[Path | None, output_folder("-o", "--output", help="Folder that takes the run folder.")] = None,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
     settings: Set = None,
@@ -161,7 +166,7 @@ def run(
 ) -> None:
     """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
     task, content = read_task(task, plan)
-    request = GenerateRequest(task, None if image is None else read_image(image), content)
+    request = GenerateRequest(task, None if image is None else read_image(image), content, scene=read_scene(scene))
     backends = Backends(settings, policy, generate=generator)
     folder = RunFolder.create(task, output)
     if not json_:
@@ -195,6 +200,7 @@ def generate(
     ] = None,
     generator: GeneratorName = DEFAULTS["generate"],
     image: Image = None,
+    scene: SceneFile = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="Fetch the video of a job that was submitted before: a run folder, or its .job.json."),
@@ -205,11 +211,13 @@ def generate(
     """Imagine a task as a third-person video."""
     if resume is None:
         task, content = read_task(task, plan)
-        request = GenerateRequest(task, None if image is None else read_image(image), content)
+        request = GenerateRequest(task, None if image is None else read_image(image), content, scene=read_scene(scene))
         backends = Backends(settings, generate=generator)
     else:
-        if task or plan or image:
-            raise BadInput("--resume fetches the video of a job as it is: leave out the task, --plan and --image.")
+        if task or plan or image or scene:
+            raise BadInput(
+                "--resume fetches the video of a job as it is: leave out the task, --plan, --image and --scene."
+            )
         file = resume / "job.json" if resume.is_dir() else resume
         job = load_json(file)
         request = GenerateRequest("", job=job)
@@ -250,6 +258,17 @@ def plan_(
         print_json(plan)
     else:
         stdout.out(json.dumps(plan, indent=2, ensure_ascii=False))
+
+
+def read_scene(path: Path | None) -> Scene | None:
+    """The scene of a file, if there is one; raises `BadInput` where it holds none that can be."""
+    if path is None:
+        return None
+    from exoactor_core.scene_mjcf import check, from_mjcf
+
+    scene = from_mjcf(path) if path.suffix == ".xml" else Scene.load(path)
+    check(scene)
+    return scene
 
 
 def save_generation(generation: Generation, output: Path) -> None:
@@ -480,6 +499,7 @@ def send(
     task: TaskArg = "",
     plan: Plan = None,
     image: Image = None,
+    scene: SceneFile = None,
     execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
     approve: Annotated[bool, typer.Option(help="Wait for the approve service after the rehearsal.")] = False,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = False,
@@ -498,14 +518,16 @@ def send(
     os.environ.update(environment(network))
     task, content = read_task(task, plan)
     client = import_client()
-    scene = None
+    scene_image = None
     if image is not None:
         read_image(image)  # so that a file that is no image is told here
-        scene = image.read_bytes()
+        scene_image = image.read_bytes()
+    objects = read_scene(scene)
     with progress_bars(json_) as bars:
         result = client.send_task(
             task,
-            scene_image=scene,
+            scene_image=scene_image,
+            scene=objects,
             execute=execute,
             require_approval=approve,
             on_feedback=stage_bars(bars),

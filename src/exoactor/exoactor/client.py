@@ -19,8 +19,10 @@ from sensor_msgs.msg import CompressedImage
 
 from exoactor.graph import enclave
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, error_of
+from exoactor_core.scene import Scene
 from exoactor_ros import namespace_of
 from exoactor_ros.action_client import Client, call
+from exoactor_ros.conversions import scene_to_message
 from exoactor_ros.heartbeat import Watch
 from exoactor_ros.lease import TASK_LEASE
 from exoactor_ros.spin import spinning
@@ -61,6 +63,7 @@ def send_task(
     plan: dict[str, Any] | None = None,
     namespace: str = "",
     detach: bool = False,
+    scene: Scene | None = None,
 ) -> TaskResult:
     """Send a task and wait for its end; a KeyboardInterrupt cancels it, and so does the end of this process.
 
@@ -84,6 +87,8 @@ def send_task(
         The robot's, as the launch argument of that name.
     detach
         Return when the task is accepted, without its figures and run folder; the task goes on by itself.
+    scene
+        The objects that are there.
 
     Raises
     ------
@@ -101,6 +106,7 @@ def send_task(
         execute=EXECUTE[execute],
         require_approval=require_approval,
         plan_json="" if plan is None else json.dumps(plan),
+        scene=scene_to_message(scene),
     )
     if scene_image:
         kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"

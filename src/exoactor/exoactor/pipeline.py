@@ -6,13 +6,15 @@ A `Pipeline` is given its stages: `exoactor run` has them in process (`InProcess
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from exoactor.run_folder import RunFolder
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, ExoActorError, Refused, UnsafeMotion, user_error
 from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.scene import Scene
 from exoactor_core.stages import (
     Estimate,
     GenerateRequest,
@@ -25,6 +27,7 @@ from exoactor_core.stages import (
     add_notes,
     no_progress,
 )
+from exoactor_core.task_checks import Check
 from exoactor_core.video import Video
 
 Output = TypeVar("Output", Generation, Estimate, Retargeting, Tracking)
@@ -67,13 +70,30 @@ class Stages(Protocol):
     def estimate(self, video: Video, progress: Progress) -> Estimate:
         """Estimate the person's motion."""
 
-    def retarget(self, motion: HumanMotion, progress: Progress) -> Retargeting:
-        """Retarget the motion."""
+    def retarget(
+        self, motion: HumanMotion, progress: Progress, scene: Scene | None = None, contacts: Sequence[Contact] = ()
+    ) -> Retargeting:
+        """Retarget the motion, to the objects of the scene where there is one."""
 
-    def rehearse(self, motion: RobotMotion, progress: Progress, human: HumanMotion) -> Tracking:
-        """Track the motion in simulation; raises `TrackingFailed` where the robot fails."""
+    def rehearse(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
+    ) -> Tracking:
+        """Track the motion in simulation; raises `TrackingFailed` where the robot fails, or the task with objects."""
 
-    def track(self, motion: RobotMotion, progress: Progress, human: HumanMotion, verdict: str) -> Tracking:
+    def track(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion,
+        verdict: str,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
+    ) -> Tracking:
         """Track the motion with the robot behind DDS; raises `TrackingFailed` where the robot fails."""
 
 
@@ -97,20 +117,37 @@ class InProcess:
         """As `Stages`; None: the backend has its own input."""
         return self._load("estimate")(video, progress)
 
-    def retarget(self, motion: HumanMotion, progress: Progress) -> Retargeting:
+    def retarget(
+        self, motion: HumanMotion, progress: Progress, scene: Scene | None = None, contacts: Sequence[Contact] = ()
+    ) -> Retargeting:
         """As `Stages`."""
-        output: Retargeting = self._load("retarget")(motion, progress)
+        output: Retargeting = self._load("retarget")(motion, progress, scene=scene, contacts=contacts)
         add_notes(output.metrics, motion)
         return output
 
-    def rehearse(self, motion: RobotMotion, progress: Progress, human: HumanMotion) -> Tracking:
+    def rehearse(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
+    ) -> Tracking:
         """As `Stages`."""
-        output: Tracking = self._load("track")(motion, progress, human=human)
+        output: Tracking = self._load("track")(motion, progress, human=human, scene=scene, checks=checks)
         add_notes(output.metrics, motion)
         output.require_success()
         return output
 
-    def track(self, motion: RobotMotion, progress: Progress, human: HumanMotion, verdict: str) -> Tracking:
+    def track(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion,
+        verdict: str,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
+    ) -> Tracking:
         """No robot is driven from here."""
         raise BadInput("A robot is driven by the graph alone: start it ('exoactor up') and send the task.")
 
@@ -185,12 +222,15 @@ class Pipeline:
             "generate", stages.generate, folder.save_generation, request, folder.save_plan, folder.save_job
         )
         human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
-        motion = self._stage("retarget", stages.retarget, lambda made: folder.save_robot(made.motion), human).motion
-        rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human)
+        scene, contacts, checks = generation.scene, generation.contacts, generation.checks
+        motion = self._stage(
+            "retarget", stages.retarget, lambda made: folder.save_robot(made.motion), human, scene, contacts
+        ).motion
+        rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human, scene, checks)
         self._require_fit(rehearsal, task.execute)
         if task.execute != "rehearse":
             motion = motion if rehearsal.corrected is None else rehearsal.corrected
-            self._stage("track", stages.track, folder.save_tracking, motion, human, rehearsal.verdict)
+            self._stage("track", stages.track, folder.save_tracking, motion, human, rehearsal.verdict, scene, checks)
 
     def _stage(
         self, name: str, work: Callable[..., Output], save: Callable[[Output], None], value: Any, *more: Any

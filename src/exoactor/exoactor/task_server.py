@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,9 +22,11 @@ from std_srvs.srv import Trigger
 from exoactor.options import TaskServerOptions
 from exoactor.pipeline import Execute, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
+from exoactor_core.contacts import Contact, contacts_json, contacts_of
 from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.files import json_object
 from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.scene import Scene
 from exoactor_core.stages import (
     Estimate,
     GenerateRequest,
@@ -36,6 +38,7 @@ from exoactor_core.stages import (
     Retargeting,
     Tracking,
 )
+from exoactor_core.task_checks import Check, checks_json, checks_of
 from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
 from exoactor_ros.action_client import TICK, Client, call
@@ -53,6 +56,8 @@ from exoactor_ros.conversions import (
     plan_to_message,
     robot_from_message,
     robot_to_message,
+    scene_from_message,
+    scene_to_message,
     video_from_message,
     video_to_message,
 )
@@ -221,6 +226,7 @@ class _Task:
             instruction=request.instruction,
             scene_image=image_to_message(request.scene_image),
             plan_json=plan_to_message(request.plan),
+            scene=scene_to_message(request.scene),
         )
         generation: Generation = self._call("generate", goal, progress, _generation, on_feedback)
         progress(1.0, "video made")
@@ -237,20 +243,45 @@ class _Task:
 
         return self._call("estimate", EstimateMotion.Goal(video=video_to_message(video)), progress, output)
 
-    def retarget(self, motion: HumanMotion, progress: Progress) -> Retargeting:
+    def retarget(
+        self, motion: HumanMotion, progress: Progress, scene: Scene | None = None, contacts: Sequence[Contact] = ()
+    ) -> Retargeting:
         """As `exoactor.pipeline.Stages`."""
 
         def output(result: RetargetMotion.Result, metrics: Metrics) -> Retargeting:
             return Retargeting(robot_from_message(result.motion), metrics)
 
-        return self._call("retarget", RetargetMotion.Goal(motion=human_to_message(motion)), progress, output)
+        goal = RetargetMotion.Goal(
+            motion=human_to_message(motion), scene=scene_to_message(scene), contacts=contacts_json(contacts)
+        )
+        return self._call("retarget", goal, progress, output)
 
-    def rehearse(self, motion: RobotMotion, progress: Progress, human: HumanMotion) -> Tracking:
+    def rehearse(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
+    ) -> Tracking:
         """As `exoactor.pipeline.Stages`."""
-        goal = TrackMotion.Goal(motion=robot_to_message(motion), human=human_to_message(human))
+        goal = TrackMotion.Goal(
+            motion=robot_to_message(motion),
+            human=human_to_message(human),
+            scene=scene_to_message(scene),
+            checks=checks_json(checks),
+        )
         return self._call("rehearse", goal, progress, partial(_tracking, motion))
 
-    def track(self, motion: RobotMotion, progress: Progress, human: HumanMotion, verdict: str) -> Tracking:
+    def track(
+        self,
+        motion: RobotMotion,
+        progress: Progress,
+        human: HumanMotion,
+        verdict: str,
+        scene: Scene | None = None,
+        checks: Sequence[Check] = (),
+    ) -> Tracking:
         """As `exoactor.pipeline.Stages`; whoever approves sees the figures of the rehearsal."""
 
         def on_feedback(feedback: TrackMotion.Feedback) -> None:
@@ -265,6 +296,8 @@ class _Task:
             motion=robot_to_message(motion),
             human=human_to_message(human),
             verdict=verdict,
+            scene=scene_to_message(scene),
+            checks=checks_json(checks),
             require_approval=self._goal.request.require_approval,
         )
         return self._call("track", goal, progress, partial(_tracking, motion), on_feedback)
@@ -338,7 +371,8 @@ class _Task:
                 raise Cancelled("The task was cancelled.")
             self._feedback(self.report.failed_stage, 0.0, f"no sign of life of '{late}' yet", period=1.0)
             time.sleep(TICK)
-        return Task(GenerateRequest(self.report.instruction, image, plan), execute, request.require_approval)
+        asked = GenerateRequest(self.report.instruction, image, plan, scene=scene_from_message(request.scene))
+        return Task(asked, execute, request.require_approval)
 
     def _late(self, execute: str, after: str = "") -> str:
         """Name of a node of the stages after ``after`` whose sign of life is due; raises `Missing` where one is dead.
@@ -413,6 +447,9 @@ def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
         plan_from_message(made.plan_json),
         tuple(video_from_message(video) for video in made.others),
         image_from_message(made.picture),
+        scene_from_message(made.scene),
+        contacts_of(made.contacts) if made.contacts else (),
+        checks_of(made.checks) if made.checks else (),
     )
 
 

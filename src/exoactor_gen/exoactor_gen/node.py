@@ -10,7 +10,9 @@ import numpy as np
 from exoactor_interfaces.action import GenerateVideo
 from sensor_msgs.msg import CompressedImage
 
+from exoactor_core.contacts import contacts_json
 from exoactor_core.stages import GenerateRequest, Generation, Generator
+from exoactor_core.task_checks import checks_json
 from exoactor_gen.video_judge.judge import Judge, Judged
 from exoactor_ros.conversions import (
     human_to_message,
@@ -19,6 +21,8 @@ from exoactor_ros.conversions import (
     jpeg_message,
     plan_from_message,
     plan_to_message,
+    scene_from_message,
+    scene_to_message,
     video_to_message,
 )
 from exoactor_ros.qos import LATEST
@@ -29,7 +33,12 @@ from exoactor_ros.stage_node import StageNode
 
 def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
     """Goal to the stage's input."""
-    return GenerateRequest(goal.instruction, image_from_message(goal.scene_image), plan_from_message(goal.plan_json))
+    return GenerateRequest(
+        goal.instruction,
+        image_from_message(goal.scene_image),
+        plan_from_message(goal.plan_json),
+        scene=scene_from_message(goal.scene),
+    )
 
 
 def fill(result: GenerateVideo.Result, generation: Generation) -> None:
@@ -39,6 +48,9 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     result.others = [video_to_message(video) for video in generation.others]
     result.picture = image_to_message(generation.image)
     result.plan_json = plan_to_message(generation.plan)
+    result.scene = scene_to_message(generation.scene)
+    result.contacts = contacts_json(generation.contacts)
+    result.checks = checks_json(generation.checks)
 
 
 class GeneratorNode(StageNode):

@@ -8,6 +8,7 @@ from exoactor_interfaces.action import RetargetMotion
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
+from exoactor_core.contacts import contacts_of
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Retargeting
 from exoactor_ros import frame_prefix
@@ -16,6 +17,7 @@ from exoactor_ros.conversions import (
     joint_state_message,
     odometry_message,
     robot_to_message,
+    scene_from_message,
 )
 from exoactor_ros.qos import STATE
 from exoactor_ros.replay import Replay
@@ -30,6 +32,12 @@ def fill(result: RetargetMotion.Result, retargeting: Retargeting) -> None:
     result.motion = robot_to_message(retargeting.motion)
 
 
+def to_options(goal: RetargetMotion.Goal) -> dict[str, Any]:
+    """The objects that are there, and the planned contacts with them, as the backends' options."""
+    contacts = contacts_of(goal.contacts) if goal.contacts else ()
+    return {"scene": scene_from_message(goal.scene), "contacts": contacts}
+
+
 class RetargetNode(StageNode):
     """Serves retarget_motion and replays the last reference while anyone looks."""
 
@@ -42,6 +50,7 @@ class RetargetNode(StageNode):
             action_name="retarget_motion",
             error_base=400,
             to_input=lambda goal: human_from_message(goal.motion),
+            to_options=to_options,
             fill=fill,
             **node_options,
         )

@@ -22,9 +22,10 @@ from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
 from exoactor_core.errors import ExoActorError, RobotNotReady
 from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Tracking
 from exoactor_ros import frame_prefix
-from exoactor_ros.conversions import joint_state_message, odometry_message
+from exoactor_ros.conversions import joint_state_message, odometry_message, scene_from_message
 from exoactor_ros.qos import STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
@@ -33,7 +34,8 @@ _STOPPED = "The robot was stopped: the motion that waited for approval is refuse
 
 
 def _options(goal: TrackMotion.Goal) -> dict[str, Any]:
-    return person(goal) | {"verdict": goal.verdict, "require_approval": goal.require_approval}
+    asked = {"verdict": goal.verdict, "require_approval": goal.require_approval}
+    return person(goal) | asked | {"scene": scene_from_message(goal.scene)}
 
 
 class ControllerNode(StageNode):
@@ -101,12 +103,13 @@ class ControllerNode(StageNode):
             human: HumanMotion | None,
             verdict: str,
             require_approval: bool,
+            scene: Scene | None,
         ) -> Tracking:
             if verdicts is not None:
                 verdicts.check(verdict, motion, human, given.verdict_lifetime)
             if must_be_approved or require_approval:
                 self._wait_for_approval(loop, tracker, given.approval_timeout, progress)
-            return tracker(motion, progress, human=human)
+            return tracker(motion, progress, human=human, scene=scene)
 
         self._backend = track
         self._said = (True, "configured")

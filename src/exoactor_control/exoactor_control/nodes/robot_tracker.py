@@ -18,6 +18,7 @@ from exoactor_core.errors import Cancelled, Missing, RobotNotReady, TrackingFail
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import sole_points
 from exoactor_core.robot_state import RobotState
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Tracking, no_progress
 
 _TRUTH = "simulation truth"
@@ -52,9 +53,15 @@ class RobotTracker:
         self._settle = settle
 
     def __call__(
-        self, motion: RobotMotion, progress: Progress = no_progress, human: HumanMotion | None = None
+        self,
+        motion: RobotMotion,
+        progress: Progress = no_progress,
+        human: HumanMotion | None = None,
+        scene: Scene | None = None,
     ) -> Tracking:
         """Track a motion; ``human`` is the person's that it came from, whose hands the robot's follow if it has any.
+
+        ``scene`` holds the objects that its contacts are with.
 
         Returns
         -------
@@ -76,7 +83,7 @@ class RobotTracker:
         Cancelled
             ``progress`` said so; the robot stands.
         """
-        reference = prepare(motion, human)
+        reference = prepare(motion, human, scene)
         try:
             self._make_stand(progress)
             self._loop.renew()
