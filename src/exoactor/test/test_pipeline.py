@@ -38,7 +38,11 @@ def stage_outputs(success=True):
 def loader(outputs):
     def load(stage):
         def backend(value, progress, **options):
-            wanted = {"generate": {"on_plan", "on_job"}, "track": {"human"}}
+            wanted = {
+            "generate": {"on_plan", "on_job"},
+            "retarget": {"scene", "contacts"},
+            "track": {"human", "scene", "checks"},
+        }
             assert set(options) == wanted.get(stage, set())
             assert stage != "track" or options["human"] is HUMAN  # the person goes with the robot's motion
             return outputs[stage]

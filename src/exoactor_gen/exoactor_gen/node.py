@@ -49,8 +49,8 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     result.picture = image_to_message(generation.image)
     result.plan_json = plan_to_message(generation.plan)
     result.scene = scene_to_message(generation.scene)
-    result.contacts = contacts_json(generation.contacts)
-    result.checks = checks_json(generation.checks)
+    result.contacts = contacts_json(generation.contacts) if generation.contacts else ""
+    result.checks = checks_json(generation.checks) if generation.checks else ""
 
 
 class GeneratorNode(StageNode):

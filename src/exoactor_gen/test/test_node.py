@@ -9,9 +9,12 @@ from exoactor_interfaces.action import GenerateVideo
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
+from exoactor_core.contacts import contacts_of
+from exoactor_core.scene import everyday, joined
+from exoactor_core.task_checks import checks_of
 from exoactor_core.video import Video
 from exoactor_gen.node import GeneratorNode
-from exoactor_ros.conversions import image_from_message
+from exoactor_ros.conversions import image_from_message, scene_from_message, scene_to_message
 from exoactor_ros.qos import BEST_EFFORT
 from ros_testing import Caller, spinning, until
 
@@ -60,12 +63,25 @@ def test_plan_goes_out_with_the_video_and_comes_back_edited():
         reported = [feedback for feedback in caller.feedback if feedback.plan_json]
         assert [json.loads(feedback.plan_json) for feedback in reported] == [plan]
         assert reported[0].text == "Plan: nods once, then claps both hands in front of the chest once"
+        assert not result.scene.objects
         del plan["actions"][0]
         result = caller.result(GenerateVideo.Goal(plan_json=json.dumps(plan)))
         assert json.loads(result.metrics_json)["plan"].startswith("claps both hands in front of the chest once (")
         result = caller.result(GenerateVideo.Goal(instruction="nod", plan_json='{"actions": 1}'))
         assert result.error_code == 202
         assert "The plan is not valid" in result.error_msg
+
+
+def test_a_scene_comes_in_and_goes_out_with_the_checks_of_the_task():
+    overrides = [*SMALL, Parameter("judge.tries", value=0)]
+    scene = joined([everyday("table", pos=(1.2, 0.0, 0.0)), everyday("cup", "red_cup", pos=(1.0, 0.1, 0.74))])
+    with spinning(lambda **o: GeneratorNode(parameter_overrides=overrides, **o)) as (_, tester):
+        caller = Caller(tester, GenerateVideo, "generate_video")
+        result = caller.result(GenerateVideo.Goal(instruction="touch the cup", scene=scene_to_message(scene)))
+        assert (result.error_code, result.error_msg) == (0, "")
+        assert scene_from_message(result.scene).ids == scene.ids
+        assert [check.kind for check in checks_of(result.checks)] == ["touched", "stands"]
+        assert [contact.object for contact in contacts_of(result.contacts)] == ["red_cup"]
 
 
 def test_videos_that_the_judge_refuses_are_given_to_look_at():
