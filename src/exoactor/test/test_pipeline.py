@@ -39,10 +39,10 @@ def loader(outputs):
     def load(stage):
         def backend(value, progress, **options):
             wanted = {
-            "generate": {"on_plan", "on_job"},
-            "retarget": {"scene", "contacts"},
-            "track": {"human", "scene", "checks"},
-        }
+                "generate": {"on_plan", "on_job"},
+                "retarget": {"scene", "contacts"},
+                "track": {"human", "scene", "checks"},
+            }
             assert set(options) == wanted.get(stage, set())
             assert stage != "track" or options["human"] is HUMAN  # the person goes with the robot's motion
             return outputs[stage]
