@@ -292,6 +292,9 @@ def estimate(
         "human.npz"
     ),
     estimator: Annotated[str, typer.Option(help="Pose estimator for videos.")] = DEFAULTS["estimate"],
+    all_: Annotated[
+        bool, typer.Option("--all", help="Write every stretch of the video with a motion, not only the longest.")
+    ] = False,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
@@ -313,6 +316,9 @@ def estimate(
     with progress_bars(json_) as bars:
         result = InProcess(backends.load).estimate(clip, bars("estimate"))
     save_or_rescue(result.motion.save, output)
+    for start, motion in result.stretches if all_ else ():
+        if motion is not result.motion:
+            motion.save(output.with_suffix(f".from_{start:.1f}s.npz"))
     print_metrics(result.metrics, json_)
 
 

@@ -161,11 +161,16 @@ class Estimate:
     colours over 0.3 s to all that was seen of them before, at ``alike_min_s``; ``camera_turn_deg``, how far the camera
     turned, and ``camera_explained``, least share of the background over a second that its turning explains, at
     ``camera_explained_s``. ``alike_min`` and the camera's are None where they cannot be told. All times are in s.
+
+    ``metrics["motion_s"]``, where the backend gives it, is the time of the video that the motion covers, [from, to] in
+    s; ``stretches_s`` has those of all good motions in it, ``rejected_s`` those of the poor ones, each with the reason.
     """
 
     motion: HumanMotion
     keypoints: np.ndarray | None = None
     metrics: Metrics = field(default_factory=dict)
+    stretches: tuple[tuple[float, HumanMotion], ...] = ()
+    """Every good motion in the video with the time at which it begins, s, in time order; ``motion`` is the longest."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from annotated_types import Interval, Unit
 from pydantic import BeforeValidator
 
 from exoactor_core.body import BodyModel
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, Refused
 from exoactor_core.options import BaseOptions, Share
-from exoactor_core.stages import Estimate, Estimator, Metrics, OnSegment, Progress, no_progress
+from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
 from exoactor_pose.detection.landmarks import Landmarks
@@ -22,10 +22,13 @@ from exoactor_pose.detection.people import Follower
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Fit, Weights, fit
 from exoactor_pose.fitting.hands import HAND_SEARCH_RATE, HandFinder, hand_pose, with_hand_landmarks
-from exoactor_pose.quality import Limits, clip_figures, refuse
+from exoactor_pose.fitting.limbs import guessed_limbs, with_resting_arms
+from exoactor_pose.quality import Limits
 from exoactor_pose.streaming import MotionStream, follow
+from exoactor_pose.stretches import Stretch, good_stretches, whole_stretch
 from exoactor_pose.video.camera_motion import CameraMotion
-from exoactor_pose.video.landmark_tracking import detect
+from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS
+from exoactor_pose.video.landmark_tracking import detect, frame_step
 
 
 class VideoEstimator(Estimator):
@@ -59,15 +62,16 @@ class VideoEstimator(Estimator):
         at the first cut or when the person is gone."""
         moving_camera: bool = True
         """Look in the background whether the camera turns; without, it is taken as still."""
-        min_quality: Share = 0.3
-        """Least mean confidence of a clip that is handed on."""
-        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07
+        min_quality: Share = Limits.confidence
+        """Least mean confidence of a motion that is handed on; below it no person is credibly there. A motion is split
+        around a moment that is far beyond one of the next limits."""
+        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = Limits.reprojection
         """Largest mean distance of the body from the landmarks, as a share of the person's height in view, likewise."""
-        max_skate: Annotated[float, Interval(ge=0.0, le=1e6), Unit("mm")] = 15.0
+        max_skate: Annotated[float, Interval(ge=0.0, le=1e6), Unit("mm")] = Limits.skate
         """Largest mean slide of standing feet per frame at 30 Hz, likewise."""
-        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s^3")] = 150.0
+        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s^3")] = Limits.jerk
         """Largest mean jerk of the joints, likewise."""
-        max_speed: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s")] = 10.0
+        max_speed: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s")] = Limits.speed
         """Largest speed of the pelvis, likewise."""
 
     options: Options
@@ -112,49 +116,143 @@ class VideoEstimator(Estimator):
             The estimated motion is beyond the limits.
         """
         known = video.intrinsics is not None
-        camera = Camera(*video.intrinsics) if known else Camera.guess(video.width, video.height, self.options.fov_deg)
+        camera = (
+            Camera.guess(video.width, video.height, self.options.fov_deg)
+            if video.intrinsics is None
+            else Camera(*video.intrinsics)
+        )
         pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
-        turning = CameraMotion(video.fps, pinhole, known) if self.options.moving_camera else None
+        fps = video.fps / frame_step(video.fps)
+        turning = CameraMotion(fps, pinhole, known) if self.options.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
-            hands = self.open_hand_finder(video.fps)
+            hands = self.open_hand_finder(fps)
             if hands is not None:
                 stack.enter_context(closing(hands))
             if self.options.streaming:
                 source = MotionStream(
-                    detector, video.fps, camera, video.width, video.height, self.body, self.options.person_height,
-                    self.person, hands, turning, self.weights,
-                )  # fmt: skip
+                    detector,
+                    fps,
+                    camera,
+                    video.width,
+                    video.height,
+                    self.body,
+                    self.options.person_height,
+                    self.person,
+                    hands,
+                    turning,
+                    self.weights,
+                )
                 seen, result = follow(video, source, on_segment, progress)
-                self._check_found(seen)
+                self._check_found([seen])
+                stretches = [whole_stretch(seen, result, self.body, self.limits)]
+                facts, notes, keypoints = seen.facts, seen.notes, _keypoints([seen], frame_step(video.fps))
             else:
-                seen = detect(
-                    video, detector, self.person, self.options.max_seconds, hands, camera=turning,
+                found = detect(
+                    video,
+                    detector,
+                    self.person,
+                    self.options.max_seconds,
+                    hands,
+                    camera=turning,
                     progress=lambda share, text: progress(0.6 * share, text),
-                )  # fmt: skip
-                self._check_found(seen)
-                result = fit(
-                    with_hand_landmarks(seen), camera, self.body, self.options.person_height, self.weights,
-                    lambda share, text: progress(0.6 + 0.4 * share, text),
-                )  # fmt: skip
-                result = replace(result, motion=replace(result.motion, hand_pose=hand_pose(seen)))
+                )
+                stretches = self._fit(self._check_found(found), camera, video.duration, progress)
+                longest = max(found, key=len)
+                facts, notes, keypoints = longest.facts, longest.notes, _keypoints(found, frame_step(video.fps))
         progress(1.0, "The motion is estimated")
-        keypoints = np.concatenate([np.zeros((seen.start, 33, 3)), seen.image])  # of the video's frames, from the first
-        metrics = _metrics(seen, result, self.body, known)
+        good = [stretch for stretch in stretches if not stretch.fault]
+        if not good:
+            raise Refused(
+                f"The estimated motion is too poor to hand on: {'; '.join(_fault(s) for s in stretches)}. "
+                "Use a video that shows one whole person clearly, or loosen the limits named."
+            )
+        best = max(good, key=lambda stretch: len(stretch.motion))
+        metrics = best.metrics | {
+            "swapped_frames": best.fit.swapped_frames,
+            "camera_known": known,
+            "camera_pitch_rad": float(best.fit.camera.pitch),
+            "camera_roll_rad": float(best.fit.camera.roll),
+            "camera_height_m": float(best.fit.camera.height),
+            "camera_focal_px": float(best.fit.camera.fx),
+            "camera_focal_std_px": float(best.fit.camera.fx * best.fit.camera.focal_std),
+            "start_s": best.seconds[0],
+            "motion_s": _rounded(best),
+            "stretches_s": [_rounded(stretch) for stretch in good],
+            "rejected_s": [[*_rounded(stretch), stretch.fault] for stretch in stretches if stretch.fault],
+            "notes": [
+                *notes,
+                *_coverage(best, stretches, video.duration),
+                *guessed_limbs(best.motion, best.seconds[0]),
+            ],
+        }
         if isinstance(detector, MediapipeDetector):
             metrics["frames_by_model"] = detector.frames_by_model
-        if seen.facts:
-            metrics["video"] = seen.facts
-        refuse(metrics, self.limits, seen.fps)
-        return Estimate(result.motion, keypoints, metrics)
+        if facts:
+            metrics["video"] = facts
+        motions = tuple((stretch.seconds[0], stretch.motion) for stretch in good)
+        return Estimate(best.motion, keypoints, metrics, motions)
 
-    def _check_found(self, seen: Landmarks) -> None:
-        count = int(seen.found.sum())
-        if count == 0 or count < self.options.min_found * len(seen):
+    def _fit(self, found: list[Landmarks], camera: Camera, duration: float, progress: Progress) -> list[Stretch]:
+        """The motions in the stretches in which the person is seen."""
+        stretches, done, total = [], 0, sum(map(len, found))
+        for seen in found:
+
+            def fitted(landmarks: Landmarks, done: int = done) -> Fit:
+                def report(share: float, text: str) -> None:
+                    progress(0.6 + 0.4 * (done + share * len(landmarks)) / total, text)
+
+                result = fit(
+                    with_hand_landmarks(landmarks), camera, self.body, self.options.person_height, self.weights, report
+                )
+                motion = replace(result.motion, hand_pose=hand_pose(landmarks))
+                return replace(result, motion=with_resting_arms(motion, result.seen or landmarks))
+
+            stretches += good_stretches(seen, fitted, self.body, self.limits, duration)
+            done += len(seen)
+        return stretches
+
+    def _check_found(self, found: list[Landmarks]) -> list[Landmarks]:
+        """The stretches in which the person is found often enough."""
+        enough = [seen for seen in found if seen.found.any() and seen.found.mean() >= self.options.min_found]
+        if not enough:
+            seen = max(found, key=len)
             raise BadInput(
-                f"A person was found in {count} of {len(seen)} frames, too few to follow: "
+                f"A person was found in {int(seen.found.sum())} of {len(seen)} frames, too few to follow: "
                 "use a video that shows one whole person most of the time."
             )
+        return enough
+
+
+def _keypoints(found: list[Landmarks], step: int) -> np.ndarray:
+    """Landmarks of all frames of the video up to the last that was seen, zeros where nobody was."""
+    keypoints = np.zeros((found[-1].start + len(found[-1]), 33, 3))
+    for seen in found:
+        keypoints[seen.start : seen.start + len(seen)] = seen.image
+    return keypoints.repeat(step, axis=0)
+
+
+def _rounded(stretch: Stretch) -> list[float]:
+    return [round(t, 3) for t in stretch.seconds]
+
+
+def _fault(stretch: Stretch) -> str:
+    start, stop = stretch.seconds
+    return f"from {start:.1f} s to {stop:.1f} s {stretch.fault}"
+
+
+def _coverage(best: Stretch, stretches: list[Stretch], duration: float) -> list[str]:
+    """Sentences on which part of the video the motion is of, and on the rest."""
+    notes = []
+    start, stop = best.seconds
+    if stop - start < duration - REPORTED_GAP_SECONDS:
+        notes.append(f"The motion covers {start:.1f} s to {stop:.1f} s of the video, which lasts {duration:.1f} s.")
+    others = [stretch for stretch in stretches if stretch is not best and not stretch.fault]
+    if others:
+        spans = ", ".join(f"{a:.1f} s to {b:.1f} s" for a, b in (stretch.seconds for stretch in others))
+        notes.append(f"There is a motion from {spans}, too.")
+    notes += [f"No motion {_fault(stretch)}." for stretch in stretches if stretch.fault]
+    return notes
 
 
 class MediapipeEstimator(VideoEstimator):
@@ -178,18 +276,3 @@ class MediapipeEstimator(VideoEstimator):
     def open_hand_finder(self, fps: float) -> HandFinder | None:
         """Load MediaPipe's hand model."""
         return HandFinder(round(fps / HAND_SEARCH_RATE)) if self.options.hands else None
-
-
-def _metrics(seen: Landmarks, result: Fit, body: BodyModel, known_camera: bool) -> Metrics:
-    """Quality figures of an estimate that need no truth."""
-    return clip_figures(result.motion, body, seen.found, result.reprojection, result.height_px) | {
-        "swapped_frames": result.swapped_frames,
-        "camera_known": known_camera,
-        "camera_pitch_rad": float(result.camera.pitch),
-        "camera_roll_rad": float(result.camera.roll),
-        "camera_height_m": float(result.camera.height),
-        "camera_focal_px": float(result.camera.fx),
-        "camera_focal_std_px": float(result.camera.fx * result.camera.focal_std),
-        "start_s": seen.start / seen.fps,
-        "notes": list(seen.notes),
-    }

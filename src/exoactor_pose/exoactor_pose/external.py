@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,7 +125,7 @@ class ExternalEstimator(Estimator):
         return estimate
 
 
-def _filled(text: str, values: dict[str, str], quote=str) -> str:
+def _filled(text: str, values: dict[str, str], quote: Callable[[str], str] = str) -> str:
     return re.sub(r"{(video|output|name)}", lambda match: quote(values[match[1]]), text)
 
 

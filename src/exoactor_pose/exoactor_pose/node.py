@@ -71,6 +71,7 @@ class PoseNode(StageNode):
         self._replay.show(lambda: positions, output.motion.fps / step)
 
     def _publish(self, joints: np.ndarray) -> None:
+        assert self._parents is not None  # set before the first motion is shown
         stamp = self.get_clock().now().to_msg()
         array = skeleton(joints, self._parents)
         for marker in array.markers:

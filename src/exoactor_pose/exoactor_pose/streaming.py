@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -18,13 +19,15 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import OnSegment, Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_pose.detection.detectors import Detector
+from exoactor_pose.detection.detectors import Detector, Pose
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Fit, PreviousFit, Weights, fit
 from exoactor_pose.fitting.hands import hand_pose, with_hand_landmarks
+from exoactor_pose.fitting.limbs import with_resting_arms
 from exoactor_pose.video.camera_motion import CameraMotion
-from exoactor_pose.video.landmark_tracking import HandFinder, Tracker
+from exoactor_pose.video.cuts import MAX_GAP_SECONDS
+from exoactor_pose.video.landmark_tracking import HandFinder, Tracker, frame_step
 
 SEGMENT_SECONDS = 1.0
 """s of motion in a segment."""
@@ -34,8 +37,6 @@ OVERLAP_SECONDS = 0.5
 """s of settled motion that the fit goes on from."""
 HAND_HISTORY_SECONDS = 2.5
 """s of landmarks before a segment from which hidden hands are told."""
-LOST_SECONDS = 2.0
-"""s without the person after which the stream ends; less than a window, so that each has something to fit."""
 CLOSED = "The stream is closed."
 
 
@@ -87,7 +88,7 @@ class MotionStream:
         self.body, self.person_height, self.weights = body, person_height, weights
         self.hop, self.ahead, self.held, self.past, self.lost = (
             max(1, round(seconds * fps))
-            for seconds in (SEGMENT_SECONDS, LOOKAHEAD_SECONDS, OVERLAP_SECONDS, HAND_HISTORY_SECONDS, LOST_SECONDS)
+            for seconds in (SEGMENT_SECONDS, LOOKAHEAD_SECONDS, OVERLAP_SECONDS, HAND_HISTORY_SECONDS, MAX_GAP_SECONDS)
         )
         self.tracker = Tracker(detector, fps, person, hands, (motion,) if motion else ())
         self.start: int | None = None
@@ -108,7 +109,7 @@ class MotionStream:
     @property
     def _first(self) -> int:
         """Number of the first frame of the window."""
-        return max(self._settled - self.held, self.start)
+        return max(self._settled - self.held, self.start or 0)
 
     def push(self, frame: np.ndarray) -> list[HumanMotion]:
         """Take the next frame, (H, W, 3) uint8 RGB, and return the segments that are finished with it, none or one."""
@@ -155,54 +156,45 @@ class MotionStream:
 
     def _settle(self, stop: int) -> list[HumanMotion]:
         """Fit what came, and give out the motion up to the frame ``stop``."""
-        seen = _between(self.tracker.landmarks(*self.size), self.tracker.first, self._received)
+        seen, start = self.tracker.landmarks(*self.size).part(self.tracker.first, self._received), self.start or 0
         if self.motion:
-            turns = self.motion.turns(self.start, self._received)
+            turns = self.motion.turns(start, self._received)
             if turns is not None:
-                seen = replace(seen, camera_rotation=turns[seen.start - self.start :])
+                seen = replace(seen, camera_rotation=turns[seen.start - start :])
         first = self._first
-        window = _between(with_hand_landmarks(seen), first, self._received)
+        window = with_hand_landmarks(seen).part(first, self._received)
         if self.last is not None:  # which is the left leg is settled too
-            window = _with_head(_between(self.last.seen, first, self._settled), window)
+            window = _with_head(self.last.seen.part(first, self._settled), window)
         previous = self._previous and replace(self._previous, state=self._previous.state.part(slice(len(window))))
         result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous)
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
+        motion = with_resting_arms(motion, result.seen or window)
         self.last = replace(
-            result, motion=motion.part(new.start, new.stop), reprojection=result.reprojection[new],
+            result,
+            motion=motion.part(new.start, new.stop),
+            reprojection=result.reprojection[new],
             swapped_frames=_changed_frames(window, result.seen, new),
-        )  # fmt: skip
+        )
         self._settled = stop
-        self._previous = PreviousFit(
-            result.state.part(slice(self._first - first, None)), stop - self._first, result.origin
-        )  # fmt: skip
+        state = result.state.part(slice(self._first - first, None))
+        self._previous = PreviousFit(state, stop - self._first, result.origin)
         self.tracker.drop(max(0, stop - self.past - self.tracker.first))
         return [self.last.motion]
 
 
-_LANDMARK_FIELDS = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
-
-
-def _between(seen: Landmarks, first: int, stop: int) -> Landmarks:
-    """The frames with numbers from ``first`` to before ``stop``."""
-    part = slice(first - seen.start, stop - seen.start)
-    there = {name: value for name in _LANDMARK_FIELDS if (value := getattr(seen, name)) is not None}
-    return replace(seen, start=first, **{name: value[part] for name, value in there.items()})
-
-
 def _with_head(head: Landmarks, seen: Landmarks) -> Landmarks:
     """The same with other landmarks in the first frames."""
-
-    def joined(first: np.ndarray | None, whole: np.ndarray | None) -> np.ndarray | None:
-        return None if first is None or whole is None else np.concatenate([first, whole[len(first) :]])
-
-    return replace(seen, image=joined(head.image, seen.image), world=joined(head.world, seen.world))
+    image, world = np.concatenate([head.image, seen.image[len(head) :]]), None
+    if head.world is not None and seen.world is not None:
+        world = np.concatenate([head.world, seen.world[len(head) :]])
+    return replace(seen, image=image, world=world)
 
 
 def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:
     """In how many of some frames the landmarks differ."""
     differ = (one.image[part] != other.image[part]).any(axis=(1, 2))
-    if one.world is not None:
+    if one.world is not None and other.world is not None:
         differ |= (one.world[part] != other.world[part]).any(axis=(1, 2))
     return int(differ.sum())
 
@@ -225,30 +217,38 @@ def follow(
     -------
     What was seen in the frames of the motion, and the motion as one fit.
     """
-    seen, fits = [], []
+    poses: list[Pose | None] = []
+    fits: list[Fit] = []
 
     def send(segments: list[HumanMotion]) -> None:
         for segment in segments:
-            fits.append(source.last)
+            if source.last is not None:
+                fits.append(source.last)
             if on_segment is not None:
                 on_segment(segment)
 
-    total = max(video.frame_count, 1)
+    step = frame_step(video.fps)
+    total = max(video.frame_count // step, 1)
     with closing(source.tracker):
-        for number, frame in enumerate(video.frames(), 1):
+        for number, frame in enumerate(islice(video.frames(), 0, None, step), 1):
             send(source.push(frame))
             if source.ended:
                 break
-            seen.append(source.tracker.poses[-1] if source.tracker.poses else None)
+            poses.append(source.tracker.poses[-1] if source.tracker.poses else None)
             progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
         send(source.close())
     motion = HumanMotion.joined([each.motion for each in fits])
-    seen = seen[source.start : source.start + len(motion)]
+    start = source.start or 0
+    poses = poses[start : start + len(motion)]
     landmarks = Landmarks(
-        source.fps, *source.size, np.array([np.zeros((33, 3)) if pose is None else pose.image for pose in seen]), None,
-        np.array([pose is not None for pose in seen]), start=source.start,
+        source.fps,
+        *source.size,
+        np.array([np.zeros((33, 3)) if pose is None else pose.image for pose in poses]),
+        None,
+        np.array([pose is not None for pose in poses]),
+        start=start,
         notes=(*source.tracker.follower.notes, *([source.ended] if source.ended != CLOSED else [])),
-    )  # fmt: skip
+    )
     whole = replace(
         fits[-1],
         motion=motion,

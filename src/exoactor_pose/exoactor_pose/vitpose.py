@@ -152,7 +152,7 @@ class VitposeDetector:
         if self._expert is not None:
             inputs["dataset_index"] = self._torch.full((len(frames),), self._expert)
         outputs = self._run(self._pose, inputs)
-        poses = []
+        poses: list[Pose | None] = []
         for (found,) in self._pose_processor.post_process_pose_estimation(outputs, boxes=boxes):
             scores = found["scores"].cpu().numpy().reshape(-1, 1).clip(0.0, 1.0)
             image, hands = landmarks_of(np.hstack([found["keypoints"].cpu().numpy(), scores]).astype(float))

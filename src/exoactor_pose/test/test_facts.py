@@ -143,7 +143,7 @@ def waving():
     pytest.importorskip("mediapipe")
     pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     frames = np.array([frame for frame, _ in zip(generated("wave", seed=3).frames(), range(24), strict=False)])
-    return frames, detect(Video.from_frames(frames, FPS)).image
+    return frames, detect(Video.from_frames(frames, FPS))[0].image
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def judged(frames, detector):
     video = frames if isinstance(frames, Video) else Video.from_frames(frames, FPS)
     camera = Camera.guess(video.width, video.height, 55.0)
     motion = CameraMotion(video.fps, (camera.fx, camera.fy, camera.cx, camera.cy))
-    checks = check_video_quality(detect(video, detector, camera=motion).facts)
+    checks = check_video_quality(detect(video, detector, camera=motion)[0].facts)
     return {check.name: check for check in checks}, {check.name for check in checks if not check.passed}
 
 

@@ -54,7 +54,8 @@ class MediapipePeople(PeopleFinder):
             whole = bool(inside[extremities].all() and (pose.image[extremities, 2] > MIN_VISIBILITY).all())
             box = np.concatenate([np.clip(points.min(axis=0), 0, limit), np.clip(points.max(axis=0), 0, limit)])
             if all(_overlap(box, np.array(other.box)) < SAME_PERSON_OVERLAP for other in found):
-                found.append(Figure(tuple(float(v) for v in box), whole))
+                left, top, right, bottom = (float(v) for v in box)
+                found.append(Figure((left, top, right, bottom), whole))
         return found
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from exoactor_core.stages import Metrics
+
+_PER_FRAME = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,10 @@ class Landmarks:
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def part(self, first: int, stop: int) -> Landmarks:
+        """The frames with numbers in the video from ``first`` to before ``stop``."""
+        frames = slice(first - self.start, stop - self.start)
+        fields: dict[str, Any] = {name: getattr(self, name) for name in _PER_FRAME}
+        there = {name: values[frames] for name, values in fields.items() if values is not None}
+        return replace(self, start=first, **there)

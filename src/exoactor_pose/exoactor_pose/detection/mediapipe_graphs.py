@@ -113,7 +113,7 @@ class Graph:
                 self._graph.observe_output_stream(tag.lower(), self._keep)
             self._graph.start_run({t.lower(): packet_creator.create_int(v) for t, v in side.items()})
             self._time, self._warm = 0, False
-            self(np.zeros((64, 64, 3), np.uint8), (32.0, 32.0, 64.0, 0.0) if roi else None)  # loads the model
+            self(np.zeros((64, 64, 3), np.uint8), np.array([32.0, 32.0, 64.0, 0.0]) if roi else None)  # loads the model
 
     def _keep(self, name: str, packet: Any) -> None:
         self._got[name.upper()] = packet

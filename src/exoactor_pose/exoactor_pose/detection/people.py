@@ -194,9 +194,10 @@ class Follower:
         """Somebody who is clearly rather the one followed than whoever stands where the track now is."""
         if self.last is None or self._histogram is None or len(people) < 2:
             return None
-        at_track = min(people, key=lambda p: float(np.linalg.norm(p.centre - self.last.centre)))
+        distances = [float(np.linalg.norm(p.centre - self.last.centre)) for p in people]
+        at_track = people[int(np.argmin(distances))]
         reach = 3 * MAX_DISTANCE * self.last.size
-        rest = [p for p in people if p is not at_track and np.linalg.norm(p.centre - self.last.centre) < reach]
+        rest = [p for p, away in zip(people, distances, strict=True) if p is not at_track and away < reach]
         if not rest:
             return None
         best = max(rest, key=lambda p: self.similarity(image, p))

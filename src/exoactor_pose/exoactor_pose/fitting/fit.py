@@ -31,6 +31,7 @@ from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.initial import continuous, initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
+from exoactor_pose.fitting.limbs import limb_confidence
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Skeleton, State
 
 GRAVITY = 9.81
@@ -580,6 +581,7 @@ class _Problem:
             betas=state.betas,
             contacts=contacts,
             confidence=np.clip(confidence, 0, 1),
+            limb_confidence=limb_confidence(seen, error, height_px),
         )
         in_view = float(np.median(height_px[seen.found]))
         return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, origin, in_view)

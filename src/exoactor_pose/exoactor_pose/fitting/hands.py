@@ -109,7 +109,8 @@ def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
     """
     wrist, index, pinky, elbow = body[_POINTS[side], :2]
     across = (2 * index + pinky) / 3 - wrist
-    arm = max(np.linalg.norm(wrist - elbow), 0.5 * np.linalg.norm(np.subtract(*body[_SHOULDERS, :2])))
+    shoulders = body[_SHOULDERS[0], :2] - body[_SHOULDERS[1], :2]
+    arm = max(float(np.linalg.norm(wrist - elbow)), 0.5 * float(np.linalg.norm(shoulders)))
     length = max(float(np.linalg.norm(across)), _MIN_LENGTH_RATIO * arm)
     if _REGION_SCALE * length < _MIN_REGION_PX:
         return None

@@ -50,8 +50,9 @@ def lift(image: np.ndarray, rest: np.ndarray, fps: float) -> np.ndarray:
     def smooth(x: np.ndarray) -> np.ndarray:
         return gaussian_filter1d(x, 0.1 * fps, axis=0, mode="nearest")
 
-    across = sum(xy[:, a, 0] - xy[:, a + 1, 0] for a in (11, 23)) / (length(11, 12) + length(23, 24))
-    ahead = smooth(sum(np.minimum(trust[:, a], trust[:, b]) * (xy[:, a, 0] - xy[:, b, 0]) for a, b in _FACE))
+    across = (xy[:, [11, 23], 0] - xy[:, [12, 24], 0]).sum(axis=1) / (length(11, 12) + length(23, 24))
+    a, b = np.array(_FACE).T
+    ahead = smooth((np.minimum(trust[:, a], trust[:, b]) * (xy[:, a, 0] - xy[:, b, 0])).sum(axis=1))
     left_x = smooth(across).clip(-1, 1)
     left_z = np.where(ahead < 0, -1.0, 1.0) * np.sqrt(1 - left_x**2)
     front_z = -left_x

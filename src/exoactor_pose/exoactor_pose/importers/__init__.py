@@ -125,7 +125,7 @@ def _gap_notes(frames: np.ndarray, fps: float) -> list[str]:
 
 def _metrics(tool: str, motion: HumanMotion) -> Metrics:
     """Where the motion is from, and its quality figures without those that need an image."""
-    seen, unknown = motion.confidence > 0, np.zeros(len(motion))
+    seen, unknown = np.asarray(motion.confidence) > 0, np.zeros(len(motion))
     figures = clip_figures(motion, BodyModel.load(), seen, unknown, 1.0)
     figures["per_frame"].pop("reprojection_px")
     return {"source": tool, "fps": motion.fps} | {k: v for k, v in figures.items() if "reprojection" not in k}

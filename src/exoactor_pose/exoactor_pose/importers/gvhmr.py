@@ -32,7 +32,7 @@ def read(data: dict[str, Any]) -> Recording:
     group = data[_GROUPS[tool(data)]]
     if not isinstance(group, dict):
         raise BadInput(f"{_GROUPS[tool(data)]} is not a table.")
-    if "identity_coeffs" in group or np.shape(group.get("body_pose"))[1:] == (228,):
+    if "identity_coeffs" in group or np.shape(group.get("body_pose", ()))[1:] == (228,):
         raise BadInput("it is of the SOMA body (GEM-X), not of SMPL: export its motion as .bvh.")
     orient = array(group, "global_orient", None, 3)
     frames = len(orient)

@@ -14,6 +14,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
 from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.importers.recording import FROM_Y_UP, Person
+from exoactor_pose.origin import at_origin
 
 MAX_FLOOR_STEP = 0.12
 """m: a foot that rests farther than this from the floor of the steps before rests on something else."""
@@ -106,12 +107,7 @@ def without_gaps(person: Person) -> Person:
     if len(every) == len(frames):
         return person
 
-    def linear(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else interpolate(every, frames, values)
-
-    def turning(axis_angle: np.ndarray | None) -> np.ndarray | None:
-        if axis_angle is None:
-            return None
+    def turning(axis_angle: np.ndarray) -> np.ndarray:
         joints = axis_angle.reshape(len(frames), -1, 3).swapaxes(0, 1)
         turned = [Slerp(frames, Rotation.from_rotvec(joint))(every).as_rotvec() for joint in joints]
         return np.stack(turned, axis=1).reshape(len(every), -1)
@@ -121,11 +117,11 @@ def without_gaps(person: Person) -> Person:
     return Person(
         frames=every,
         root=Slerp(frames, Rotation.from_matrix(person.root))(every).as_matrix(),
-        pelvis=linear(person.pelvis),
+        pelvis=interpolate(every, frames, person.pelvis),
         body_pose=turning(person.body_pose),
         stature=person.stature,
-        hand_pose=turning(person.hand_pose),
-        contacts=linear(person.contacts),
+        hand_pose=None if person.hand_pose is None else turning(person.hand_pose),
+        contacts=None if person.contacts is None else interpolate(every, frames, person.contacts),
         confidence=confidence,
     )
 
@@ -137,27 +133,13 @@ def on_floor(motion: HumanMotion, body: BodyModel, find_contacts: bool) -> Human
     move it. What is left under the floor is lifted smoothly.
     """
     soles = body.foot_points(motion)
-    contacts = contacts_of(soles, motion.fps) if find_contacts else motion.contacts
+    contacts = contacts_of(soles, motion.fps) if find_contacts else np.asarray(motion.contacts)
     floor = floor_under(soles[..., 2], contacts, motion.fps)
     below = maximum_filter1d(np.maximum(floor - soles[..., 2].min(axis=1), 0.0), 2 * round(0.2 * motion.fps) + 1)
     up = gaussian_filter1d(below, max(1.0, 0.07 * motion.fps), truncate=3.0, mode="nearest") - floor
 
-    root = Rotation.from_rotvec(motion.global_orient)
-    ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * motion.fps))].mean(axis=0)
-    heading = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
-    offset = body.rest_joints(motion.betas)[0]
-    pelvis = motion.transl + offset
-    pelvis = heading.apply(pelvis - pelvis[0] * [1, 1, 0]) + up[:, None] * [0, 0, 1]
-    return HumanMotion(
-        fps=motion.fps,
-        transl=pelvis - offset,
-        global_orient=(heading * root).as_rotvec(),
-        body_pose=motion.body_pose,
-        betas=motion.betas,
-        hand_pose=motion.hand_pose,
-        contacts=contacts,
-        confidence=motion.confidence,
-    )
+    transl = motion.transl + up[:, None] * [0, 0, 1]
+    return at_origin(replace(motion, transl=transl, contacts=contacts), body)
 
 
 def floor_under(heights: np.ndarray, contacts: np.ndarray, fps: float) -> np.ndarray:

@@ -55,8 +55,8 @@ def stature(betas: Any) -> float:
     The first of them is mostly stature in SMPL, SMPL-H and SMPL-X: 1.66 m + 0.10 m each, the rule of GMR
     (general_motion_retargeting/utils/smpl.py). Sex and the other coefficients are left out, good to about 7 cm.
     """
-    first = np.asarray(betas, dtype=np.float64)
-    first = first.reshape(-1, first.shape[-1])[:, 0].mean() if first.size else 0.0
+    values = np.asarray(betas, dtype=np.float64)
+    first = float(values.reshape(-1, values.shape[-1])[:, 0].mean()) if values.size else 0.0
     if not np.isfinite(first):
         raise BadInput("betas holds a number that is not finite.")
     return float(np.clip(1.66 + 0.10 * first, 1.2, 2.2))

@@ -132,15 +132,15 @@ class CameraMotion:
         """
         if len(self._samples(start, stop)) < 2:
             return None, False, ()
-        times, explained = explained or self.explained(start, stop)
+        times, shares = explained or self.explained(start, stop)
         if not len(times):
             return (
                 None,
                 False,
                 ("The background shows too little to tell whether the camera moves: it is taken as still.",),
             )
-        travels = bool((explained < MIN_EXPLAINED_SHARE).mean() > MIN_TRAVEL_SHARE)
-        notes = _moves_along(times, explained, travels)
+        travels = bool((shares < MIN_EXPLAINED_SHARE).mean() > MIN_TRAVEL_SHARE)
+        notes = _moves_along(times, shares, travels)
         turns = self.turns(start, stop)
         if turns is None:
             return None, travels, notes
@@ -216,6 +216,7 @@ class CameraMotion:
         found = self._compare(near, image, mask, before)
         if found is None or found[1] < 0.5 * self._visible(near, mask, found[0]):
             # grown apart, or turned fast: the image before has more in common, and the whole of it tells how far
+            assert self._last is not None  # there is a keyframe, so there was an image
             last = self._add_keyframe(*self._last, before)
             found = self._compare(last, image, mask, self._shift(last.image, image) @ before) or found
             if found and _degrees(near.rotation.T @ found[0]) < KEYFRAME_ANGLE_DEG / 2:

@@ -1,4 +1,4 @@
-"""Where a video breaks: cuts, jumps of the person, stretches with nobody in them; and the longest stretch without.
+"""Where a video breaks: cuts, jumps of the person, stretches with nobody in them; and the parts without.
 
 The cuts are found by code of our own, since all four detectors of PySceneDetect 0.7 take a flash or a change of the
 light for a cut (see ``test_light_and_flashes_are_told_from_another_scene``), and it installs a second OpenCV.
@@ -6,6 +6,7 @@ light for a cut (see ``test_light_and_flashes_are_told_from_another_scene``), an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,12 +41,13 @@ MAX_HIP_ACCELERATION = 60.0
 """Sizes / s^2: nobody's hips speed up faster (100 m/s^2)."""
 GLITCH_FRAMES = 3
 """Frames for which a jump there and back is a slip of the detector, not a cut."""
-MAX_GAP_SECONDS = 1.0
-"""Nobody for longer than this breaks the motion: bridging it would be invention."""
+MAX_GAP_SECONDS = 0.6
+"""Nobody for longer than this breaks the motion. Between known ends, an acceleration unknown by 3.5 m/s^2 (the fit's
+spread) makes a position unknown by up to a t^2 / 16: 8 cm after 0.6 s, as much as the fit's own error."""
 REPORTED_GAP_SECONDS = 0.2
 """Shorter empty stretches are not told."""
-MIN_SHOT_SECONDS = 1.0
-"""What must be left of a video with cuts."""
+MIN_STRETCH_SECONDS = 1.0
+"""A shorter stretch is no motion."""
 
 
 class CutFinder:
@@ -78,11 +80,11 @@ def _same_scene(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """The frames ``start`` to ``stop`` (not included) of a video, and what is to be told about the rest."""
+class Shots:
+    """The stretches of a video in which one person is seen in one shot, and what is to be said about the rest."""
 
-    start: int
-    stop: int
+    stretches: tuple[tuple[int, int], ...]
+    """First frame, and the frame after the last, in time order; in both ends' frames the person was found."""
     found: np.ndarray
     """(T,) bool, of the whole video, without the detector's slips."""
     cuts: tuple[int, ...]
@@ -90,10 +92,10 @@ class Stretch:
     notes: tuple[str, ...]
 
 
-def longest_stretch(
+def find_stretches(
     image: np.ndarray, found: np.ndarray, sizes: np.ndarray, changed: np.ndarray, fps: float, width: int, height: int
-) -> Stretch:
-    """The longest part of a video in which one person is seen in one shot.
+) -> Shots:
+    """The parts of a video in which one person is seen in one shot.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def longest_stretch(
     Raises
     ------
     BadInput
-        The video has cuts, and what lies between them is too short.
+        All parts are too short.
     """
     found = found.copy()
     cuts = _jumps(image, found, sizes, fps)  # takes slips out of found
@@ -120,25 +122,33 @@ def longest_stretch(
     }
     cuts.discard(0)
     empty = true_runs(~found)
-    long = [(a, b) for a, b in empty if (b - a) / fps > MAX_GAP_SECONDS]
-    edges = sorted({0, len(found), *cuts, *(edge for run in long for edge in run)})
-    parts = [(a, b) for a, b in pairwise(edges) if found[a:b].any()]
-    start, stop = max(parts, key=lambda part: int(found[part[0] : part[1]].sum()), default=(0, len(found)))
+    edges = {0, len(found), *cuts, *(t for a, b in empty if (b - a) / fps > MAX_GAP_SECONDS for t in (a, b))}
+    parts = trimmed(pairwise(sorted(edges)), found)
+    long = [(a, b) for a, b in parts if (b - a) / fps >= enough_seconds(len(found) / fps)]
 
     notes = []
     if cuts:
-        times = " s, ".join(f"{t / fps:.1f}" for t in sorted(cuts)) + " s"
-        if (stop - start) / fps < MIN_SHOT_SECONDS:
-            raise BadInput(
-                f"The video is cut at {times}: its longest stretch without a cut lasts {(stop - start) / fps:.1f} s, "
-                f"but {MIN_SHOT_SECONDS:.0f} s are needed."
-            )
-        notes.append(f"The video is cut at {times}.")
+        notes.append(f"The video is cut at {' s, '.join(f'{t / fps:.1f}' for t in sorted(cuts))} s.")
     reported = [(a, b) for a, b in empty if (b - a) / fps > REPORTED_GAP_SECONDS]
     notes += [_gap_note(image, found, a, b, fps, width, height, cuts) for a, b in reported]
-    if (start, stop) != (0, len(found)):
-        notes.append(f"Only the stretch from {start / fps:.1f} s to {stop / fps:.1f} s is used, the longest.")
-    return Stretch(start, stop, found, tuple(sorted(int(t) for t in cuts)), tuple(notes))
+    if not long:
+        longest = max((b - a for a, b in parts), default=0) / fps
+        raise BadInput(
+            f"{' '.join(notes)} The longest stretch in which one person is seen without a break lasts {longest:.1f} s, "
+            f"but {enough_seconds(len(found) / fps):.1g} s are needed.".strip()
+        )
+    return Shots(tuple(long), found, tuple(sorted(int(t) for t in cuts)), tuple(notes))
+
+
+def trimmed(parts: Iterable[tuple[int, int]], found: np.ndarray) -> list[tuple[int, int]]:
+    """Start and stop of parts of a video, from the first to the last frame of each in which the person was found."""
+    seen = [(start, np.flatnonzero(found[start:stop])) for start, stop in parts]
+    return [(int(start + frames[0]), int(start + frames[-1]) + 1) for start, frames in seen if len(frames)]
+
+
+def enough_seconds(duration: float) -> float:
+    """How long a stretch must last to be a motion, s: `MIN_STRETCH_SECONDS`, or half of a short video."""
+    return min(MIN_STRETCH_SECONDS, 0.5 * duration)
 
 
 def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) -> set[int]:
@@ -192,7 +202,7 @@ def _gap_note(
     if a not in cuts and found[a - 1]:
         x, y = np.median(image[a - 1, 11:29, :2], axis=0)
         sides = {"left": x, "right": width - x, "top": y, "bottom": height - y}
-        side = min(sides, key=sides.get)
+        side = min(sides, key=lambda name: sides[name])
         span = np.ptp(image[a - 1, 11:29, :2], axis=0)
         if sides[side] < 0.5 * span[0 if side in ("left", "right") else 1] + 0.02 * width:
             back = "and does not come back" if b == len(found) else f"and is back at {b / fps:.1f} s"

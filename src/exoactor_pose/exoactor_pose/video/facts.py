@@ -10,7 +10,7 @@ from exoactor_core.stages import Metrics
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.appearance import AppearanceModel
 from exoactor_pose.detection.landmarks import Landmarks
-from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS, Stretch
+from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS, Shots
 
 EDGE_MARGIN = 0.005
 """A landmark nearer to the image's edge than this share of its height is not surely in the image: detectors that
@@ -22,7 +22,7 @@ EXTREMITIES = [k for k, name in enumerate(LANDMARK_NAMES) if k <= 10 or name.spl
 def video_facts(
     seen: Landmarks,
     others: np.ndarray,
-    stretch: Stretch,
+    shots: Shots,
     appearance: AppearanceModel,
     explained: tuple[np.ndarray, np.ndarray],
     turned: np.ndarray | None,
@@ -35,8 +35,8 @@ def video_facts(
         All its frames.
     others
         (T,) bool: somebody else of comparable size is there.
-    stretch
-        What is used of it.
+    shots
+        Where it breaks.
     appearance
         Was shown all frames.
     explained
@@ -44,12 +44,12 @@ def video_facts(
     turned
         How the camera turned in them.
     """
-    found = stretch.found
+    found = shots.found
     partly = found & ~_whole(seen)
     similarity = appearance.similarity(found)
     facts = {
         "seconds": round(len(found) / seen.fps, 3),
-        "cuts_s": [round(t / seen.fps, 3) for t in stretch.cuts],
+        "cuts_s": [round(t / seen.fps, 3) for t in shots.cuts],
         "found_share": float(found.mean()),
         "lost_s": _spans(~found, seen.fps),
         "others_share": float(others.mean()),

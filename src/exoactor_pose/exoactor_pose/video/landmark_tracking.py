@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import cv2
 import numpy as np
 
 from exoactor_core.errors import BadInput
@@ -21,13 +22,14 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import (
     COMPARABLE_SIZE_RATIO,
     MAX_DISTANCE,
+    MIN_SIMILARITY_IN_COMPANY,
     Follower,
     Person,
     has_company,
     side_images,
 )
 from exoactor_pose.video.camera_motion import CameraMotion
-from exoactor_pose.video.cuts import CutFinder, longest_stretch
+from exoactor_pose.video.cuts import CutFinder, find_stretches
 from exoactor_pose.video.facts import video_facts
 
 FrameObserver = Callable[[np.ndarray, np.ndarray | None], Any]
@@ -40,10 +42,21 @@ COMPANY_SEARCH_SECONDS = 0.15
 """...and where others are."""
 MISMATCH_SECONDS = 0.1
 """For how long somebody may look otherwise than the person followed, where others are."""
+BACKWARD_SECONDS, BACKWARD_BYTES = 1.0, 2**27
+"""How far somebody who was found is followed back into frames in which the search had found nobody, at most."""
+MOTION_RATE = 30.0
+"""Frames per second that a motion needs; a video of more is thinned."""
 MIN_FPS = 8.0
 SMALL_PERSON_PX = 80.0
 """px: a person less tall is reported."""
 FRAMES_AHEAD = 4
+MIN_BODY_VISIBILITY = 0.7
+"""Mean visibility of the landmarks below the head that lie in the image: of people 0.8 and more; of things that a
+detector takes for people (flowers, motorcycles, lettering) 0.66 and less."""
+NO_PERSON = (
+    "No person is credibly seen in the video: what the detector took for one is too unclear. Use a video that shows "
+    "one whole person."
+)
 UPPER, LOWER = [11, 12], [25, 26, 27, 28]
 """Shoulders; knees and ankles."""
 
@@ -94,6 +107,8 @@ class Tracker:
         self._people_searched = 0
         self._pool = ThreadPoolExecutor(1)
         self._hands: list[Future] = []
+        self._empty: deque[tuple[int, np.ndarray]] = deque(maxlen=max(1, round(BACKWARD_SECONDS * fps)))
+        """Number and image of the last frames in which nobody was found, all of one shot."""
 
     def __call__(self, frames: list[np.ndarray]) -> None:
         """Take the next frames, at most ``detector.batch``."""
@@ -101,29 +116,50 @@ class Tracker:
         changed = [self._cuts(frame) for frame in frames]
         often = COMPANY_SEARCH_SECONDS if len(self._crowd) > 1 else SEARCH_SECONDS
         looking = self._next is None or any(changed) or first - self._people_searched >= often * self.fps
-        people = self.detector.find_people(frames) if looking else [None] * len(frames)
-        chosen = [self._pick(*each) for each in zip(range(first, first + len(frames)), frames, people, changed,
-                                                    strict=True)]  # fmt: skip
-        poses = self._place(frames, chosen)
+        people: Sequence[list[Person] | None] = self.detector.find_people(frames) if looking else [None] * len(frames)
+        numbers = range(first, first + len(frames))
+        chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
+        poses = self._find_landmarks(frames, chosen)
         if not looking and poses[0] is None:  # lost: look again at once (a detector that tracks takes one frame)
             self._next = None
             chosen = [self._pick(first, frames[0], self.detector.find_people(frames)[0], 0)]
-            poses = self._place(frames, chosen)
+            poses = self._find_landmarks(frames, chosen)
         for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
-            self._next = pose and pose.person
+            self._next = None if pose is None else pose.person
             self.poses.append(pose)
             self.sizes.append(person.size if person else 0.0)
-            if self._next is not None:
+            if changed[number - first]:
+                self._empty.clear()
+            if pose is None:
+                self._empty.append((number, frame))
+                while len(self._empty) * frame.nbytes > BACKWARD_BYTES:
+                    self._empty.popleft()
+            if pose is not None and self._next is not None:
                 self.follower.update(frame, self._next, number / self.fps, self._alone(self._next))
                 self._search_sides(number, frame, self._next, pose.image)
                 self.others[number - self.first] |= self._aside
                 if self.follower.mismatches > MISMATCH_SECONDS * self.fps:
                     self._leave_out(number + 1 - self.follower.mismatches, number + 1)
                     self._next, self.follower.mismatches = None, 0
-            self._hands.append(self._pool.submit(self._observe, frame, pose and pose.image))
+                else:
+                    self._follow_backward(self._next)
+            self._hands.append(self._pool.submit(self._observe, frame, None if pose is None else pose.image))
             if len(self._hands) > FRAMES_AHEAD:
                 self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
         self.changed += changed
+
+    def _follow_backward(self, person: Person) -> None:
+        """Follow somebody who was found just now into the frames before, where the search had missed them."""
+        while self._empty:
+            number, frame = self._empty.pop()
+            pose = self._find_landmarks([frame], [person])[0] if number >= self.first else None
+            if pose is None or pose.person is None:
+                break
+            if self.follower.similarity(frame, pose.person) < MIN_SIMILARITY_IN_COMPANY:
+                break
+            self.poses[number - self.first], self.sizes[number - self.first] = pose, person.size
+            person = pose.person
+        self._empty.clear()
 
     def _observe(self, frame: np.ndarray, image: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
         """What is done in the other thread; the hands of a frame."""
@@ -176,36 +212,36 @@ class Tracker:
         near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * MAX_DISTANCE * person.size]
         return len(near) < 2
 
-    def _place(self, frames: list[np.ndarray], people: list[Person | None]) -> list[Pose | None]:
-        there = [k for k, person in enumerate(people) if person is not None]
+    def _find_landmarks(self, frames: list[np.ndarray], people: list[Person | None]) -> list[Pose | None]:
         poses: list[Pose | None] = [None] * len(frames)
+        there = [(k, person) for k, person in enumerate(people) if person is not None]
         if there:
-            placed = self.detector.find_landmarks([frames[k] for k in there], [people[k] for k in there])
-            for k, pose in zip(there, placed, strict=True):
+            placed = self.detector.find_landmarks([frames[k] for k, _ in there], [person for _, person in there])
+            for (k, _), pose in zip(there, placed, strict=True):
                 poses[k] = pose
         return poses
 
     def landmarks(self, width: int, height: int) -> Landmarks:
         """All frames that are kept; notes and breaks are not looked at."""
-        poses = self.poses
-        hand_landmarks = [future.result() for future in self._hands]
-
-        def stacked(values: list[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
-            if poses and all(v is None for v in values):
-                return None
-            return np.array([np.zeros(shape) if v is None else v for v in values])
-
-        hands = [each and each[0] for each in hand_landmarks] if self.hands else [p and p.hands for p in poses]
+        poses, searched = self.poses, [future.result() for future in self._hands]
+        hands = (
+            [None if each is None else each[0] for each in searched]
+            if self.hands
+            else [None if pose is None else pose.hands for pose in poses]
+        )
+        image = [np.zeros((33, 3)) if pose is None else pose.image for pose in poses]
         return Landmarks(
-            self.fps, width, height,
-            stacked([p and p.image for p in poses], (33, 3)),
-            stacked([p and p.world for p in poses], (33, 3)),
-            np.array([p is not None for p in poses]),
-            hands=stacked(hands, (2, 21, 3)),
-            hands_world=stacked([each and each[1] for each in hand_landmarks], (2, 21, 3)),
+            self.fps,
+            width,
+            height,
+            np.array(image).reshape(-1, 33, 3),
+            _stacked([None if pose is None else pose.world for pose in poses], (33, 3)),
+            np.array([pose is not None for pose in poses], bool),
+            hands=_stacked(hands, (2, 21, 3)),
+            hands_world=_stacked([None if each is None else each[1] for each in searched], (2, 21, 3)),
             start=self.first,
             notes=tuple(self.follower.notes),
-        )  # fmt: skip
+        )
 
     def drop(self, count: int) -> None:
         """Let go of the first frames that are kept, so that a long stream needs no more memory than a short one."""
@@ -213,9 +249,33 @@ class Tracker:
             del each[:count]
         self.first += count
 
+    def wait(self) -> None:
+        """Wait for the other thread."""
+        for future in self._hands:
+            future.result()
+
     def close(self) -> None:
         """End the other thread."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _stacked(values: Sequence[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
+    """The arrays of all frames as one, zeros where there is none; None: there is none in any frame."""
+    if all(value is None for value in values):
+        return None
+    return np.array([np.zeros(shape) if value is None else value for value in values])
+
+
+def with_contrast(image: np.ndarray) -> np.ndarray:
+    """An RGB image (H, W, 3) uint8 whose lightness has more contrast in every part (CLAHE, Zuiderveld, 1994)."""
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    lab[..., 0] = cv2.createCLAHE(clipLimit=3.0, tileGridSize=(8, 8)).apply(np.ascontiguousarray(lab[..., 0]))
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+
+
+def frame_step(fps: float) -> int:
+    """One of how many frames of a video of this rate is taken: motion needs no more than about `MOTION_RATE`."""
+    return max(1, round(fps / MOTION_RATE))
 
 
 def detect(
@@ -226,8 +286,8 @@ def detect(
     hands: HandFinder | None = None,
     camera: CameraMotion | None = None,
     progress: Progress = no_progress,
-) -> Landmarks:
-    """Follow one person through the longest stretch of a video without a cut; frames are decoded one at a time.
+) -> list[Landmarks]:
+    """Follow one person through a video; frames are decoded one at a time, and thinned by `frame_step`.
 
     Parameters
     ----------
@@ -242,10 +302,15 @@ def detect(
     camera
         Estimates how the camera turns; None: it is taken as still.
 
+    Returns
+    -------
+    The stretches in which the person is seen in one shot, in time order.
+
     Raises
     ------
     BadInput
-        The video is damaged or too long; nobody, nobody upright, or half a person is in it; or it has too many cuts.
+        The video is damaged or too long; nobody, nobody upright, or half a person is in it; or no stretch is long
+        enough.
     Missing
         MediaPipe or its model is not installed.
     """
@@ -262,35 +327,69 @@ def detect(
         )
     own = detector is None
     detector = detector or MediapipeDetector()
+    step = frame_step(video.fps)
+    fps = video.fps / step
     try:
-        appearance = AppearanceModel(video.fps)
+        appearance = AppearanceModel(fps)
         observers = (appearance, camera) if camera else (appearance,)
-        with closing(Tracker(detector, video.fps, person, hands, observers)) as tracker:
-            total, done = max(video.frame_count, 1), 0
-            with closing(_prefetched(video.frames())) as frames:
-                while batch := list(islice(frames, detector.batch)):
-                    tracker(batch)
-                    done += len(batch)
-                    progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
-            seen = tracker.landmarks(video.width, video.height)
+        tracker = _tracked(video, step, detector, person, hands, observers, progress)
+        if not any(tracker.poses):  # as against the light
+            appearance = AppearanceModel(fps)
+            tracker = _tracked(
+                video, step, detector, person, hands, (appearance,), lambda _, text: progress(1.0, text), with_contrast
+            )
+        seen = tracker.landmarks(video.width, video.height)
         if not seen.found.any():
             raise BadInput(_nobody(video, detector, tracker.follower))
     finally:
         if own:
             detector.close()
-    stretch = longest_stretch(
-        seen.image, seen.found, np.array(tracker.sizes), np.array(tracker.changed), video.fps, video.width, video.height
-    )
-    used = stretch.start, stretch.stop
-    explained = camera.explained(*used) if camera else (np.zeros(0), np.zeros(0))
-    turned, travels, camera_notes = camera.rotations(*used, explained) if camera else (None, False, ())
-    facts = video_facts(seen, np.array(tracker.others), stretch, appearance, explained, turned)
-    whole = replace(seen, found=stretch.found, notes=seen.notes + stretch.notes + camera_notes, facts=facts)
-    part = _frames(whole, stretch.start, stretch.stop)
-    return _whole_person(replace(part, camera_rotation=turned, camera_travels=travels))
+    sizes, changed = np.array(tracker.sizes), np.array(tracker.changed)
+    shots = find_stretches(seen.image, seen.found, sizes, changed, fps, video.width, video.height)
+    seen = replace(seen, found=shots.found, notes=seen.notes + shots.notes)
+    for values in (seen.image, seen.world, seen.hands, seen.hands_world):
+        if values is not None:
+            values[~seen.found] = 0.0
+    longest = max(shots.stretches, key=lambda part: part[1] - part[0])
+    explained = camera.explained(*longest) if camera else (np.zeros(0), np.zeros(0))
+    turned = camera.turns(*longest) if camera else None
+    facts = video_facts(seen, np.array(tracker.others), shots, appearance, explained, turned)
+    stretches, faults = [], []
+    for start, stop in shots.stretches:
+        turned, travels, camera_notes = camera.rotations(start, stop) if camera else (None, False, ())
+        part = replace(seen, notes=seen.notes + camera_notes, facts=facts).part(start, stop)
+        try:
+            stretches.append(_whole_person(replace(part, camera_rotation=turned, camera_travels=travels)))
+        except BadInput as fault:
+            faults.append(((start, stop) == longest, fault))
+    if not stretches:
+        raise max(faults, key=lambda each: each[0])[1]
+    return stretches
 
 
-def _prefetched(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _tracked(
+    video: Video,
+    step: int,
+    detector: Detector,
+    person: str,
+    hands: HandFinder | None,
+    observers: Sequence[FrameObserver],
+    progress: Progress,
+    prepared: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Tracker:
+    """A tracker that has seen every ``step``-th frame of a video, each ``prepared`` for it."""
+    tracker = Tracker(detector, video.fps / step, person, hands, observers)
+    total, done = max(video.frame_count // step, 1), 0
+    with closing(tracker), closing(_prefetched(islice(video.frames(), 0, None, step))) as frames:
+        while batch := list(islice(frames, detector.batch)):
+            tracker(batch if prepared is None else [prepared(frame) for frame in batch])
+            done += len(batch)
+            progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
+        tracker.wait()
+    return tracker
+
+
+def _prefetched(frames: Iterable[np.ndarray]) -> Generator[np.ndarray, None, None]:
     """The same frames, decoded in a thread while the ones before are looked at."""
     waiting: deque[Future] = deque()
     source = iter(frames)
@@ -302,38 +401,29 @@ def _prefetched(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
             yield frame
 
 
-def _frames(seen: Landmarks, start: int, stop: int) -> Landmarks:
-    """Frames ``start`` to ``stop``, and nothing in those that do not count."""
-
-    def cut(values: np.ndarray | None) -> np.ndarray | None:
-        if values is None:
-            return None
-        values = values[start:stop].copy()
-        values[~seen.found[start:stop]] = 0
-        return values
-
-    return replace(
-        seen, image=cut(seen.image), world=cut(seen.world), found=cut(seen.found), hands=cut(seen.hands),
-        hands_world=cut(seen.hands_world), start=start,
-    )  # fmt: skip
-
-
 def _whole_person(seen: Landmarks) -> Landmarks:
     """Refuse half a person and one who stands on the head; tell where the legs are not in the image."""
     image = seen.image[seen.found]
-    inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1) & (image[..., 2] > 0.2)
+    inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1)
+    body = inside[:, 11:]
+    unclear = (image[:, 11:, 2] * body).sum() < MIN_BODY_VISIBILITY * body.sum()
+    inside &= image[..., 2] > 0.2
     upper, lower = inside[:, UPPER].any(axis=1), inside[:, LOWER].any(axis=1)
     for half, there in (("upper", lower), ("lower", upper)):
         if there.mean() < 0.5:
             raise BadInput(
-                f"Only the {half} half of the person is in the image in {1 - there.mean():.0%} of the frames: use a "
-                "video that shows the whole person."
+                NO_PERSON
+                if unclear
+                else f"Only the {half} half of the person is in the image in {1 - there.mean():.0%} of the frames: use "
+                "a video that shows the whole person."
             )
     up = image[:, 23:25, 1].mean(axis=1) - image[:, 11:13, 1].mean(axis=1)
     length = np.linalg.norm(image[:, 23:25, :2].mean(axis=1) - image[:, 11:13, :2].mean(axis=1), axis=-1)
     if (up < -0.7 * length).mean() > 0.8:
         raise BadInput(
-            "The person is upside down in most frames: turn the video by 180 degrees, or use one of a whole person."
+            NO_PERSON
+            if unclear
+            else "The person is upside down in most frames: turn the video by 180 degrees, or use another."
         )
     notes = []
     if (level := float((abs(up) < 0.5 * length).mean())) > 0.8:

@@ -1,0 +1,112 @@
+"""How sure each limb is; and what a limb does that nothing shows: an arm hangs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from exoactor_core.arrays import interpolate, true_runs
+from exoactor_core.body import BODY_JOINT_NAMES
+from exoactor_core.motion import LIMBS, HumanMotion
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES
+from exoactor_pose.detection.landmarks import Landmarks
+
+_LIMB_LANDMARKS = (
+    *((f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")),
+    *((f"{side}_knee", f"{side}_ankle") for side in ("left", "right")),
+    ("left_shoulder", "right_shoulder", "left_hip", "right_hip"),
+)
+_LIMB_INDICES = tuple([LANDMARK_NAMES.index(name) for name in names] for names in _LIMB_LANDMARKS)
+
+ERROR_SHARE = 0.08
+"""Distance of a landmark from where the body has it, as a share of the person's height in view, at which the confidence
+falls to 1/e."""
+GUESSED, SEEN = 0.25, 0.4
+"""Confidence of an arm below which it hangs, and above which it is as fitted; between them it is in between."""
+EVIDENCE_SECONDS, CHANGE_SECONDS = 0.5, 0.15
+"""An arm must lack evidence for half as long as the first to hang; it changes over about the second."""
+ASIDE = 0.45
+"""Width of the shoulders over the length of the trunk in the image, below which somebody is seen from the side: it is
+0.7 from the front, so this is a turn of 50 degrees."""
+_SHOULDERS, _HIPS = [11, 12], [23, 24]
+_HANGING = {
+    "collar": (0.0, 0.0, 0.0),
+    "shoulder": (0.0, 0.0, -1.25),
+    "elbow": (0.0, -0.25, 0.0),
+    "wrist": (0.0, 0.0, 0.0),
+}
+"""Axis-angle of the left arm's joints, rad; y and z change sign on the right."""
+
+
+def limb_confidence(seen: Landmarks, error: np.ndarray, height_px: np.ndarray) -> np.ndarray:
+    """Confidence of each of `LIMBS`, that of its least sure joint: (T, 5) in [0, 1].
+
+    Parameters
+    ----------
+    seen
+        The landmarks of T frames.
+    error
+        (T, 33) px, distance of the body's landmarks from them.
+    height_px
+        (T,) the person's height in view.
+    """
+    far = error / np.maximum(ERROR_SHARE * height_px, 1.0)[:, None]
+    sure = seen.image[..., 2] * np.exp(-(far**2)) * seen.found[:, None]
+    return np.stack([sure[:, indices].min(axis=1) for indices in _LIMB_INDICES], axis=1).clip(0.0, 1.0)
+
+
+def with_resting_arms(motion: HumanMotion, seen: Landmarks) -> HumanMotion:
+    """The motion with arms that hang where there is no evidence of them for longer than a moment.
+
+    The far arm of somebody seen from the side is hidden by the body, as it must be: there the guess of detector and fit
+    is better than an arm that hangs (wrist and elbow 0.1 m off instead of 0.2 m, in five generated clips), and stays.
+    """
+    pose, hands = motion.body_pose.reshape(-1, 21, 3).copy(), np.asarray(motion.hand_pose).reshape(-1, 2, 45).copy()
+    guesses = ((SEEN - _evidence(motion)) / (SEEN - GUESSED)).clip(0.0, 1.0)
+    guesses[:, :2][_behind_the_body(seen)] = 0.0
+    for arm, side in enumerate(("left", "right")):
+        guessed = guesses[:, arm]
+        if not guessed.any():
+            continue
+        weight = gaussian_filter1d(guessed, CHANGE_SECONDS * motion.fps, mode="nearest")[:, None]
+        mirror = np.array([1.0, 1.0, 1.0] if side == "left" else [1.0, -1.0, -1.0])
+        for joint, rest in _HANGING.items():
+            k = BODY_JOINT_NAMES.index(f"{side}_{joint}") - 1
+            pose[:, k] += weight * (mirror * rest - pose[:, k])
+        hands[:, arm] *= 1.0 - weight
+    return replace(motion, body_pose=pose.reshape(-1, 63), hand_pose=hands.reshape(-1, 90))
+
+
+def guessed_limbs(motion: HumanMotion, start_s: float = 0.0) -> list[str]:
+    """Sentences on limbs that are a guess, with times of the video, in which the motion begins at ``start_s``."""
+    guessed = _evidence(motion) < GUESSED
+    notes = []
+    for k, limb in enumerate(LIMBS):
+        spans = [(start_s + a / motion.fps, start_s + b / motion.fps) for a, b in true_runs(guessed[:, k])]
+        if spans:
+            times = ", ".join(f"{a:.1f} s to {b:.1f} s" for a, b in spans)
+            notes.append(f"The {limb} is hardly seen from {times}: its pose is a guess.")
+    return notes
+
+
+def _behind_the_body(seen: Landmarks) -> np.ndarray:
+    """(T, 2) bool: the left and the right arm is the far one of somebody seen from the side."""
+    left, right = (seen.image[:, k, :2] for k in _SHOULDERS)
+    trunk = 0.5 * (left + right) - seen.image[:, _HIPS, :2].mean(axis=1)
+    aside = np.linalg.norm(left - right, axis=1) < ASIDE * np.linalg.norm(trunk, axis=1)
+    if seen.world is None:
+        return np.stack([aside, aside], axis=1)
+    left_is_far = seen.world[:, _SHOULDERS[0], 2] > seen.world[:, _SHOULDERS[1], 2]
+    return np.stack([aside & left_is_far, aside & ~left_is_far], axis=1)
+
+
+def _evidence(motion: HumanMotion) -> np.ndarray:
+    """Confidence of the limbs (T, 5) without brief changes; where the person is lost for a moment, as beside it."""
+    window = 2 * round(0.5 * EVIDENCE_SECONDS * motion.fps) + 1
+    seen = np.flatnonzero(np.asarray(motion.confidence) > 0)
+    if not len(seen):
+        return np.ones((len(motion), len(LIMBS)))
+    sure = interpolate(np.arange(len(motion)), seen, np.asarray(motion.limb_confidence)[seen])
+    return median_filter(sure, size=(window, 1), mode="nearest")

@@ -1,0 +1,25 @@
+"""Where a motion starts: at x = y = 0, facing +x."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.body import BodyModel
+from exoactor_core.motion import HumanMotion
+
+HEADING_SECONDS = 0.2
+"""The heading at the start is the mean over so long."""
+
+
+def at_origin(motion: HumanMotion, body: BodyModel) -> HumanMotion:
+    """The motion moved over the floor, and turned about the vertical, so that it starts at x = y = 0 facing +x."""
+    root = Rotation.from_rotvec(motion.global_orient)
+    ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(HEADING_SECONDS * motion.fps))].mean(axis=0)
+    turn = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
+    offset = body.rest_joints(motion.betas)[0]
+    pelvis = motion.transl + offset
+    pelvis = turn.apply(pelvis - pelvis[0] * [1, 1, 0])
+    return replace(motion, transl=pelvis - offset, global_orient=(turn * root).as_rotvec())

@@ -1,0 +1,94 @@
+"""From the landmarks of a stretch of video to motions: what is bad for a moment is repaired, or split around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+from exoactor_core.arrays import true_runs
+from exoactor_core.body import BodyModel
+from exoactor_core.motion import HumanMotion
+from exoactor_core.stages import Metrics
+from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.fitting.fit import Fit
+from exoactor_pose.fitting.limbs import GUESSED
+from exoactor_pose.origin import at_origin
+from exoactor_pose.quality import LOCAL_SECONDS, Limits, bad_frames, clip_figures, faults, frame_figures
+from exoactor_pose.video.cuts import MAX_GAP_SECONDS, enough_seconds, trimmed
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a video in which the person is followed, and the motion in it."""
+
+    start: int
+    """Number of its first frame."""
+    motion: HumanMotion
+    metrics: Metrics
+    """Quality figures, see `clip_figures`."""
+    fault: str
+    """Why it is too poor to hand on; empty: it is good."""
+    fit: Fit
+    """Of which it is a part."""
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """When it begins and ends in the video, s."""
+        return self.start / self.motion.fps, (self.start + len(self.motion)) / self.motion.fps
+
+
+def good_stretches(
+    seen: Landmarks, fit: Callable[[Landmarks], Fit], body: BodyModel, limits: Limits, duration: float
+) -> list[Stretch]:
+    """Motions from the landmarks of a stretch, in time order; the whole of it with its fault where none is good.
+
+    Where the fitted motion is bad for a moment, the landmarks there are no evidence: they are left out, and the body is
+    fitted again. Around what stays bad, or is then a gap that cannot be bridged, the stretch is split.
+
+    Parameters
+    ----------
+    seen
+        The landmarks; the person is found in the first and in the last frame.
+    fit
+        Fits the body to landmarks.
+    limits
+        What a motion must keep to.
+    duration
+        Of the video, s.
+    """
+    result = fit(seen)
+    bad = _bad(seen, result, body, limits)
+    if bad.any() and not bad.all():
+        repaired = replace(seen, found=seen.found & ~bad)
+        if repaired.found.any():
+            seen, result = repaired, fit(repaired)
+            bad = _bad(seen, result, body, limits)
+    window = 2 * round(0.5 * LOCAL_SECONDS * seen.fps) + 1
+    evident = seen.found & (median_filter(np.asarray(result.motion.confidence), size=window, mode="nearest") > GUESSED)
+    for a, b in true_runs(~evident):
+        if (b - a) / seen.fps > MAX_GAP_SECONDS:
+            bad[a:b] = True
+    parts = [_part(seen, result, a, b, body, limits) for a, b in trimmed(true_runs(~bad), evident)]
+    enough = [part for part in parts if len(part.motion) / seen.fps >= enough_seconds(duration)]
+    return enough or [whole_stretch(seen, result, body, limits)]
+
+
+def _bad(seen: Landmarks, result: Fit, body: BodyModel, limits: Limits) -> np.ndarray:
+    figures = frame_figures(result.motion, body, result.reprojection)
+    return bad_frames(figures, limits, result.height_px, seen.fps)
+
+
+def whole_stretch(seen: Landmarks, result: Fit, body: BodyModel, limits: Limits) -> Stretch:
+    """All of a fit as one stretch."""
+    metrics = clip_figures(result.motion, body, seen.found, result.reprojection, result.height_px)
+    return Stretch(seen.start, result.motion, metrics, faults(metrics, limits, seen.start / seen.fps), result)
+
+
+def _part(seen: Landmarks, result: Fit, start: int, stop: int, body: BodyModel, limits: Limits) -> Stretch:
+    frames = slice(start, stop)
+    seen = replace(seen, found=seen.found[frames], start=seen.start + start)
+    motion = at_origin(result.motion.part(start, stop), body)
+    return whole_stretch(seen, replace(result, motion=motion, reprojection=result.reprojection[frames]), body, limits)
