@@ -10,6 +10,7 @@ setup(
     description="Read the person's motion out of a video",
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["py.typed"]},
     python_requires=">=3.11,<3.13",
     install_requires=["exoactor_core", "threadpoolctl"],
     data_files=[

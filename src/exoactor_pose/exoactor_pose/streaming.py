@@ -163,7 +163,7 @@ class MotionStream:
                 seen = replace(seen, camera_rotation=turns[seen.start - start :])
         first = self._first
         window = with_hand_landmarks(seen).part(first, self._received)
-        if self.last is not None:  # which is the left leg is settled too
+        if self.last is not None and self.last.seen is not None:  # which is the left leg is settled too
             window = _with_head(self.last.seen.part(first, self._settled), window)
         previous = self._previous and replace(self._previous, state=self._previous.state.part(slice(len(window))))
         result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous)
@@ -174,7 +174,7 @@ class MotionStream:
             result,
             motion=motion.part(new.start, new.stop),
             reprojection=result.reprojection[new],
-            swapped_frames=_changed_frames(window, result.seen, new),
+            swapped_frames=_changed_frames(window, result.seen or window, new),
         )
         self._settled = stop
         state = result.state.part(slice(self._first - first, None))

@@ -13,7 +13,9 @@ ICRA 2003).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter
@@ -32,7 +34,7 @@ from exoactor_pose.fitting.initial import continuous, initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.limbs import limb_confidence
-from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Skeleton, State
+from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Points, Skeleton, State
 
 GRAVITY = 9.81
 STANDING, AIRBORNE = 0.03, 0.12
@@ -205,8 +207,7 @@ class _Problem:
         before = np.maximum(after - 1, 0)
         nearest = np.where(np.abs(found[before] - count) < np.abs(found[after] - count), found[before], found[after])
         image = seen.image[nearest]
-        has_depth = seen.world is not None
-        if has_depth:
+        if seen.world is not None:
             world = seen.world[nearest]
         else:
             # The start is close enough for the image alone; its directions are no evidence.
@@ -219,12 +220,12 @@ class _Problem:
         direction = space[:, SEGMENTS[:, 1]] - space[:, SEGMENTS[:, 0]]
         self.directions = direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
         self.pair_trust = (LANDMARK_TRUST[SEGMENTS] * np.clip(image[:, SEGMENTS, 2], 0.05, 1.0)).min(axis=-1)
-        self.pair_trust = self.pair_trust * (seen.found[:, None] & has_depth)
+        self.pair_trust = self.pair_trust * (seen.found[:, None] & (seen.world is not None))
 
         root, axis_angles = initial_pose(space)
         if self.previous:
-            before = self.previous.state
-            axis_angles[: len(before.path)] = before.axis_angles().reshape(-1, 21, 3)
+            settled = self.previous.state
+            axis_angles[: len(settled.path)] = settled.axis_angles().reshape(-1, 21, 3)
             axis_angles = continuous(axis_angles)
         pose = axis_angles.reshape(self.frames, -1) @ MIXING / np.abs(MIXING).sum(0)
         betas = self.skeleton.shape_for(self.height)
@@ -233,9 +234,9 @@ class _Problem:
         state.path = self._first_path(points[:, :LANDMARKS])[nearest]
         state.camera[2] = -np.percentile((points[:, LANDMARKS:] + state.path[:, None])[..., 2].min(axis=1), 20)
         if self.previous:
-            count = len(before.path)
-            state.path[:count], state.root[:count], state.pose[:count] = before.path, before.root, before.pose
-            state.betas, state.camera = before.betas, before.camera
+            known = len(settled.path)
+            state.path[:known], state.root[:known], state.pose[:known] = settled.path, settled.root, settled.pose
+            state.betas, state.camera = settled.betas, settled.camera
         self.state = state
 
     def _first_path(self, points: np.ndarray) -> np.ndarray:
@@ -331,7 +332,15 @@ class _Problem:
         acceleration = np.gradient(np.gradient(smooth, axis=0), axis=0) * self.fps**2
         return -0.55 * self.height / GRAVITY * acceleration
 
-    def _seen(self, state: State, points, frames: slice, contacts, sway, equations: Banded) -> float:
+    def _seen(
+        self,
+        state: State,
+        points: Points,
+        frames: slice,
+        contacts: np.ndarray | None,
+        sway: np.ndarray | None,
+        equations: Banded,
+    ) -> float:
         """Terms of single frames: landmarks, directions, heights of the soles, balance."""
         w = self.weights
         count = frames.stop - frames.start
@@ -339,7 +348,9 @@ class _Problem:
         positions, by_variable, by_shape = (a[:count] for a in (points.positions, points.by_variable, points.by_shape))
         rows, cost = [], 0.0  # rows: (error, by variable, by shape, by camera), each scaled by the root of its weight
 
-        def add(error, variable, shape, camera: dict, weight) -> None:
+        def add(
+            error: np.ndarray, variable: np.ndarray, shape: np.ndarray, camera: dict[int, Any], weight: np.ndarray
+        ) -> None:
             """Rows (F, R) with derivatives (F, R, ...), those by some of the camera's variables, and weights (F, R)."""
             by_camera = np.zeros((*error.shape, CAMERA))
             for k, derivative in camera.items():
@@ -402,7 +413,7 @@ class _Problem:
             {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0}, weight,
         )  # fmt: skip
 
-        if contacts is not None:
+        if contacts is not None and sway is not None:
             # Balance: the zero-moment point lies among the sole points in contact; this tells the pitch, and where a
             # person is who stands in place.
             share = contacts[frames].sum(1)
@@ -431,7 +442,7 @@ class _Problem:
         equations.common_gradient += system[:, VARIABLES:-1, -1].sum(0)
         return cost
 
-    def _planted(self, points, frames: slice, contacts: np.ndarray, equations: Banded) -> float:
+    def _planted(self, points: Points, frames: slice, contacts: np.ndarray, equations: Banded) -> float:
         """Sole points in contact stay where they are from frame to frame."""
         pairs = frames.stop - frames.start - 1
         if pairs < 1:
@@ -482,9 +493,10 @@ class _Problem:
             self._descend(self._contacts(), count, report_step)
         return self._result()
 
-    def _descend(self, contacts: np.ndarray | None, iterations: int, report_step) -> None:
+    def _descend(self, contacts: np.ndarray | None, iterations: int, report_step: Callable[[], None]) -> None:
         """Levenberg's method: steps that lower the cost, damped more after one that did not."""
-        damping, cost, equations = 1e-3, np.inf, None
+        damping, cost = 1e-3, np.inf
+        equations: Banded | None = None
         state = self.state
         for left in reversed(range(iterations + 1)):
             report_step()
@@ -497,6 +509,7 @@ class _Problem:
                     break
             else:
                 damping *= 20
+            assert equations is not None  # the first cost is lower than none
             step = equations.solve(damping)
             while step is None and damping < 1e6:
                 damping *= 20

@@ -7,7 +7,9 @@ SO(3)'s left Jacobian at r (Sola, Deray & Atchuthan, "A micro Lie theory", 2018,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -89,9 +91,12 @@ def _about(axis: int, angle: float) -> np.ndarray:
     return Rotation.from_rotvec(angle * np.eye(3)[axis]).as_matrix()
 
 
+_NOT_ASKED = np.zeros(0)
+
+
 @dataclass
 class Points:
-    """Points of the body in the frame of reference and their derivatives."""
+    """Points of the body in the frame of reference and their derivatives, which are empty where they are not asked."""
 
     positions: np.ndarray
     """(T, 37, 3) m: 33 landmarks, then left heel, left toe, right heel, right toe."""
@@ -99,13 +104,13 @@ class Points:
     """(T, 3) m, centre of mass."""
     joints: np.ndarray
     """(T, 22, 3) m."""
-    by_variable: np.ndarray | None = None
+    by_variable: np.ndarray = _NOT_ASKED
     """(T, 37, 3, VARIABLES)."""
-    by_shape: np.ndarray | None = None
+    by_shape: np.ndarray = _NOT_ASKED
     """(T, 37, 3, B)."""
-    mass_by_variable: np.ndarray | None = None
+    mass_by_variable: np.ndarray = _NOT_ASKED
     """(T, 3, VARIABLES)."""
-    mass_by_shape: np.ndarray | None = None
+    mass_by_shape: np.ndarray = _NOT_ASKED
     """(T, 3, B)."""
 
 
@@ -116,7 +121,7 @@ class Skeleton:
         self.shapes = min(shapes, body.num_betas)
         eye = np.eye(self.shapes)
 
-        def linear(function) -> tuple[np.ndarray, np.ndarray]:
+        def linear(function: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, np.ndarray]:
             base = function(np.zeros(self.shapes))
             return base, np.stack([function(e) - base for e in eye], axis=-1)
 
@@ -162,7 +167,7 @@ class Skeleton:
         local = Rotation.from_rotvec(turns.reshape(-1, 3)).as_matrix().reshape(frames, BODY_JOINTS - 1, 3, 3)
         rot = np.empty((frames, BODY_JOINTS, 3, 3))
         pos = np.empty((frames, BODY_JOINTS, 3))
-        by_shape = np.zeros((frames, BODY_JOINTS, 3, self.shapes)) if derivatives else None
+        by_shape = np.zeros((frames, BODY_JOINTS, 3, self.shapes if derivatives else 0))
         rot[:, 0], pos[:, 0] = state.root, state.path
         for joint in range(1, BODY_JOINTS):
             parent = self._parents[joint]
@@ -197,11 +202,9 @@ class Skeleton:
         by_mass[:, :, :3] = np.eye(3)
         by_mass[:, :, 3:6] = -_skew(mass - state.path)
         by_mass[:, :, 6:] = np.einsum("tcx,cm->txm", swing, MIXING)
-        return Points(
-            positions, mass, pos, out,
-            by_shape[:, self._carriers] + carried @ self._offsets[1],
-            by_mass, np.einsum("j,tjxb->txb", JOINT_MASSES, by_shape),
-        )  # fmt: skip
+        points_by_shape = by_shape[:, self._carriers] + carried @ self._offsets[1]
+        mass_by_shape = np.einsum("j,tjxb->txb", JOINT_MASSES, by_shape)
+        return Points(positions, mass, pos, out, points_by_shape, by_mass, mass_by_shape)
 
 
 def _skew(v: np.ndarray) -> np.ndarray:
