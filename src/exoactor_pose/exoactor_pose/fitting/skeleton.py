@@ -8,7 +8,7 @@ SO(3)'s left Jacobian at r (Sola, Deray & Atchuthan, "A micro Lie theory", 2018,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -91,9 +91,6 @@ def _about(axis: int, angle: float) -> np.ndarray:
     return Rotation.from_rotvec(angle * np.eye(3)[axis]).as_matrix()
 
 
-_NOT_ASKED = np.zeros(0)
-
-
 @dataclass
 class Points:
     """Points of the body in the frame of reference and their derivatives, which are empty where they are not asked."""
@@ -104,13 +101,13 @@ class Points:
     """(T, 3) m, centre of mass."""
     joints: np.ndarray
     """(T, 22, 3) m."""
-    by_variable: np.ndarray = _NOT_ASKED
+    by_variable: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """(T, 37, 3, VARIABLES)."""
-    by_shape: np.ndarray = _NOT_ASKED
+    by_shape: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """(T, 37, 3, B)."""
-    mass_by_variable: np.ndarray = _NOT_ASKED
+    mass_by_variable: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """(T, 3, VARIABLES)."""
-    mass_by_shape: np.ndarray = _NOT_ASKED
+    mass_by_shape: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """(T, 3, B)."""
 
 
