@@ -142,6 +142,7 @@ class MediapipeDetector:
             if unsure and not first:
                 pose, first = self._run(1, frame, region, track) or pose, 1
             left = HEAVY_FRAMES if unsure else max(track.heavy_frames - 1, 0)
+            assert pose.person is not None  # `_run` gives it
             pose = replace(pose, person=_person(replace(pose.person.region[1], heavy_frames=left)))
         if pose is not None:
             self.frames_by_model[names[first]] += 1
