@@ -9,7 +9,7 @@ import numpy as np
 
 from exoactor_core.stages import Metrics
 
-_PER_FRAME = ("image", "world", "found", "hands", "hands_world", "camera_rotation", "camera_path")
+_PER_FRAME = ("image", "world", "found", "hands", "hands_world", "camera_rotation")
 
 
 @dataclass(frozen=True)
