@@ -301,7 +301,7 @@ def measure(video: Video, truth: HumanMotion, note: dict[str, Any], height: floa
         estimate = watch.whole(estimator, video)
     except ExoActorError as error:
         return {"refused": str(error)}
-    seen: Landmarks = watch.gave["detect"]
+    seen: Landmarks = max(watch.gave["detect"], key=len)
     start = round(estimate.metrics.get("start_s", 0.0) * video.fps)
     frames = min(len(estimate.motion), len(truth) - start)
     motion, truth = estimate.motion.part(0, frames), truth.part(start, start + frames)
