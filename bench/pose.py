@@ -351,7 +351,7 @@ def vault(body: BodyModel, watch: Stopwatch) -> dict[str, Any]:
         watch.whole(load_backend("estimate", "mediapipe"), video)
     except ExoActorError as error:
         return {"refused": str(error)}
-    seen, fitted = watch.gave["detect"], watch.gave["fit"]
+    seen, fitted = max(watch.gave["detect"], key=len), watch.gave["fit"]
     size = np.median(np.ptp(seen.image[seen.found][..., :2], axis=1).max(axis=-1))
     followed = seen.found & (fitted.reprojection < 0.05 * size)
     total = video.frame_count
