@@ -1,0 +1,191 @@
+"""Tasks with objects, ours beside today's open loop in the same physics. Prints one JSON object.
+
+Every task is an instruction, for half of them with a scene that random numbers lay out, for the other half in the scene
+that the generator imagines. It goes through the whole pipeline; with --no-video the estimator is left out and the
+person's motion is the generator's own. "Ours" retargets to the objects and leads and presses the hands; the baseline
+retargets the person's motion alone, and its controller knows of no objects. Both are rehearsed with the objects as they
+are believed to be and with perturbed ones (`exoactor_core.scene.perturbed`), and judged by the same checks. What is
+refused on the way is a failure, with its sentence.
+
+    .venv/bin/python bench/interaction.py --each 4
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from exoactor.cli import progress_bars
+from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
+from exoactor_core.errors import ExoActorError
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.scene import Scene, everyday, joined, perturbed
+from exoactor_core.stages import GenerateRequest, Generation, load_backend
+
+FIRST_SEED = 7_000_000  # nothing was chosen by these
+
+
+@dataclass(frozen=True)
+class Task:
+    kind: str
+    instruction: str
+    scene: Callable[[np.random.Generator], Scene] | None = None
+    """Lays it out; None: the generator imagines it."""
+
+
+def _table(rng: np.random.Generator, ahead: float = 1.0) -> tuple[Any, np.ndarray]:
+    """A table at about so many metres, and where its near edge is."""
+    far = ahead + rng.uniform(0.0, 0.6)
+    height = rng.uniform(0.70, 0.80)
+    table = everyday("table", pos=(far + 0.3, rng.uniform(-0.1, 0.1), 0.0), size=(0.6, 1.2, height))
+    return table, np.array([far, 0.0, height])
+
+
+def beyond(edge: np.ndarray, ahead: float, left: float) -> tuple[float, ...]:
+    return tuple(edge + np.array([ahead, left, 0.0]))
+
+
+def on_table(category: str, **given: Callable[[np.random.Generator], Any]) -> Callable[[np.random.Generator], Scene]:
+    def scene(rng: np.random.Generator) -> Scene:
+        table, edge = _table(rng)
+        values = {name: draw(rng) for name, draw in given.items()}
+        deep = values["size"][0] if "size" in values else 0.1
+        return joined(
+            [table, everyday(category, pos=beyond(edge, 0.05 + deep / 2, rng.uniform(-0.15, 0.15)), **values)]
+        )
+
+    return scene
+
+
+def on_floor(
+    category: str, near: float, **given: Callable[[np.random.Generator], Any]
+) -> Callable[[np.random.Generator], Scene]:
+    def scene(rng: np.random.Generator) -> Scene:
+        values = {name: draw(rng) for name, draw in given.items()}
+        return joined([everyday(category, pos=(near + rng.uniform(0, 0.6), rng.uniform(-0.2, 0.2), 0.0), **values)])
+
+    return scene
+
+
+def bottle_and_basket(rng: np.random.Generator) -> Scene:
+    table, edge = _table(rng)
+    bottle = everyday("bottle", pos=beyond(edge, 0.1, 0.2))
+    stand = everyday("stand", pos=(rng.uniform(0.4, 0.9), 1.3, 0.0))
+    basket = everyday("basket", pos=(stand.pos[0], stand.pos[1], 0.60))
+    return joined([table, bottle, stand, basket])
+
+
+def obstacle(rng: np.random.Generator) -> Scene:
+    chair = everyday("chair", pos=(1.0 + rng.uniform(0, 0.2), rng.uniform(-0.15, 0.15), 0.0))
+    return joined([chair, everyday("basket", pos=(2.3, rng.uniform(-0.3, 0.3), 0.0))])
+
+
+def box_size(rng: np.random.Generator) -> tuple[float, ...]:
+    return tuple(rng.uniform(0.20, 0.35, size=3))
+
+
+def box_mass(rng: np.random.Generator) -> float:
+    return float(rng.uniform(0.5, 2.0))
+
+
+BOX = {"size": box_size, "mass": box_mass}
+TASKS = (
+    Task("touch", "touch the bottle with your right hand"),
+    Task("touch", "walk to the table and touch the bottle with your left hand", on_table("bottle")),
+    Task("push", "push the box forward"),
+    Task("push", "walk to the box and push it forward", on_floor("box", 1.0, size=lambda rng: (0.4, 0.4, 0.7))),
+    Task("kick", "kick the ball with your right foot"),
+    Task("kick", "walk to the ball and kick it with your left foot", on_floor("ball", 1.0)),
+    Task("sit", "sit down on the chair, then stand up"),
+    Task("sit", "sit down on the stool for two seconds, then stand up", on_floor("stool", 0.8)),
+    Task("pick up a box", "walk to the table and pick up the box"),
+    Task("pick up a box", "walk to the table and pick up the box", on_table("box", **BOX)),
+    Task("pick up a box from the floor", "pick up the box from the floor"),
+    Task("pick up a box from the floor", "pick up the box from the floor", on_floor("box", 0.5, **BOX)),
+    Task("carry a box", "pick up the box, carry it two metres and put it down"),
+    Task("carry a box", "pick up the box, carry it two metres and put it down", on_table("box", **BOX)),
+    Task("bottle into basket", "walk to the table, pick up the bottle with your left hand and put it into the basket"),
+    Task("bottle into basket", "pick up the bottle with your left hand and put it into the basket", bottle_and_basket),
+    Task("door", "push the door open and walk through"),
+    Task("round an obstacle", "walk around the chair to the basket"),
+    Task("round an obstacle", "walk to the basket", obstacle),
+)
+
+
+def rehearsed(motion: RobotMotion, generation: Generation, really: Scene | None) -> dict[str, Any]:
+    rehearsal = Rehearsal(variations=0)
+    disturbance = Disturbance(scene=really) if really is not None else None
+    metrics = rehearsal(motion, disturbance=disturbance, scene=generation.scene, checks=generation.checks).metrics
+    failed = [check["sentence"] for check in metrics["checks"] if not check["passed"]]
+    return {"success": bool(metrics["task_success"]), "fell": bool(metrics["fell"]), "reasons": failed}
+
+
+def figures(task: Task, number: int, perturbations: int, video: bool) -> dict[str, Any]:
+    """One task: what came of it, ours and the baseline's, unperturbed first."""
+    seed = FIRST_SEED + number
+    scene = task.scene(np.random.default_rng(seed)) if task.scene else None
+    result: dict[str, Any] = {"kind": task.kind, "instruction": task.instruction, "seed": seed, "given": bool(scene)}
+    try:
+        generation = load_backend("generate", "mannequin", seed=seed)(GenerateRequest(task.instruction, scene=scene))
+        human: HumanMotion | None = generation.truth
+        if video:
+            human = load_backend("estimate", "mediapipe")(generation.video).motion
+        assert human is not None  # the mannequin tells it
+        retarget = load_backend("retarget", "trajectory_ik")
+        plain = retarget(human).motion
+        retargeting = retarget(human, scene=generation.scene, contacts=generation.contacts)
+    except ExoActorError as error:
+        return result | {"refused": str(error)}
+    result["contact_error"] = retargeting.metrics.get("contact_error_mean")
+    for name, motion in (("ours", retargeting.motion), ("baseline", replace(plain, object_contacts=()))):
+        runs = []
+        for k in range(perturbations + 1):
+            really = perturbed(generation.scene, np.random.default_rng([seed, k])) if k else None
+            try:
+                runs.append(rehearsed(motion, generation, really))
+            except ExoActorError as error:
+                runs.append({"success": False, "fell": False, "reasons": [str(error)]})
+        result[name] = runs
+    return result
+
+
+def summary(results: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    runs = [run for result in results for run in result.get(name, [{"success": False, "fell": False}])]
+    return {
+        "runs": len(runs),
+        "success": round(float(np.mean([run["success"] for run in runs])), 3),
+        "no_fall": round(float(np.mean([not run["fell"] for run in runs])), 3),
+    }
+
+
+def main(
+    each: Annotated[int, typer.Option(help="Seeds of every task.")] = 4,
+    perturbations: Annotated[int, typer.Option(help="Perturbed rehearsals of each.")] = 5,
+    video: Annotated[bool, typer.Option(help="Read the person's motion from the video.")] = True,
+    only: Annotated[str, typer.Option(help="Kind of the tasks; empty: all.")] = "",
+    jobs: int = 2,
+) -> None:
+    """Carry out all tasks."""
+    chosen = [(task, k * len(TASKS) + i) for i, task in enumerate(TASKS) for k in range(each)]
+    chosen = [(task, number) for task, number in chosen if only in ("", task.kind)]
+    results = []
+    with ProcessPoolExecutor(jobs) as pool, progress_bars() as bars:
+        progress = bars("tasks")
+        futures = [pool.submit(figures, task, number, perturbations, video) for task, number in chosen]
+        for future in as_completed(futures):
+            results.append(future.result())
+            progress(len(results) / len(futures), f"{len(results)} of {len(futures)}: {results[-1]['instruction']}")
+    kinds = dict.fromkeys(task.kind for task, _ in chosen)
+    by_kind = {kind: [r for r in results if r["kind"] == kind] for kind in kinds} | {"all": results}
+    table = {kind: {name: summary(rs, name) for name in ("ours", "baseline")} for kind, rs in by_kind.items()}
+    print(json.dumps({"summary": table, "tasks": results}, indent=2))
+
+
+if __name__ == "__main__":
+    typer.run(main)
