@@ -23,10 +23,13 @@ from exoactor import client
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor.task_server import STAGES, TaskServer, approval_text
+from exoactor_core.contacts import Contact, contacts_json, contacts_of
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, error_of
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.options import Configurable
+from exoactor_core.scene import everyday, joined
 from exoactor_core.stages import Estimate, GenerateRequest, Generation, Retargeting, Tracking, no_progress
+from exoactor_core.task_checks import Check, checks_json, checks_of
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
 from exoactor_ros.conversions import (
@@ -39,6 +42,8 @@ from exoactor_ros.conversions import (
     plan_to_message,
     robot_from_message,
     robot_to_message,
+    scene_from_message,
+    scene_to_message,
     video_from_message,
     video_to_message,
 )
@@ -53,6 +58,9 @@ ROBOT = RobotMotion(50, np.zeros((T, 3)), np.tile([1.0, 0, 0, 0], (T, 1)), np.ze
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * T, 30)
 IMAGE = np.full((8, 8, 3), (200, 0, 9), np.uint8)
 FAR = "It gets 4.0 m away from its start, more than 3 m."
+SCENE = joined([everyday("cup", pos=(0.4, 0.0, 0.0))])
+CONTACTS = (Contact(body="left_hand", object="cup", kind="touch", start=0.0, end=0.1),)
+CHECKS = (Check(kind="touched", object="cup"),)
 asked = ""
 
 
@@ -74,16 +82,25 @@ class Generate(Configurable):
             made = Generation(VIDEO, metrics={"judge_score": 0.3}, others=(VIDEO,), image=IMAGE)
             raise Refused("It is cut.", made)
         plan = {"instruction": "plan it", "actions": []} if asked == "plan it" else None
-        return Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
+        made = Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
+        return replace(made, scene=SCENE, contacts=CONTACTS, checks=CHECKS) if asked == "touch the cup" else made
 
 
-def returns(output):
-    return type("Rest", (Configurable,), {"__call__": lambda self, motion, progress: output})
+class EstimateFake(Configurable):
+    def __call__(self, video, progress):
+        return Estimate(HUMAN, np.ones((T, 33, 3)), {"error": 0.1})
+
+
+class Retarget(Configurable):
+    def __call__(self, motion, progress, scene=None, contacts=()):
+        assert (scene and scene.ids, contacts) == ((("cup",), CONTACTS) if asked == "touch the cup" else (None, ()))
+        return Retargeting(ROBOT, {"error": 0.2})
 
 
 class Track(Configurable):
-    def __call__(self, motion, progress, human, verdict=None, require_approval=False):
+    def __call__(self, motion, progress, human, scene=None, checks=(), verdict=None, require_approval=False):
         assert len(human) == T  # the person goes with the robot's motion
+        assert (scene and scene.ids, checks) == ((("cup",), CHECKS) if asked == "touch the cup" else (None, ()))
         if verdict is not None:  # it is the controller
             assert verdict == "signed"
         for _ in range(20 * require_approval):
@@ -110,6 +127,9 @@ CONVERSIONS = {
             setattr(r, "others", [video_to_message(v) for v in o.others]),
             setattr(r, "picture", image_to_message(o.image)),
             setattr(r, "truth", human_to_message(o.truth)),
+            setattr(r, "scene", scene_to_message(o.scene)),
+            setattr(r, "contacts", contacts_json(o.contacts)),
+            setattr(r, "checks", checks_json(o.checks)),
         ),
     ),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
@@ -127,15 +147,18 @@ CONVERSIONS = {
 BASES = {GenerateVideo: 200, EstimateMotion: 300, RetargetMotion: 400, TrackMotion: 500}
 BACKENDS = {
     "generate": Generate,
-    "estimate": returns(Estimate(HUMAN, np.ones((T, 33, 3)), {"error": 0.1})),
-    "retarget": returns(Retargeting(ROBOT, {"error": 0.2})),
+    "estimate": EstimateFake,
+    "retarget": Retarget,
     "rehearse": Track,
     "track": Track,
 }
 
 
 def goal_options(name, goal):
-    both = {"human": optional_human(goal.human)}
+    if name == "retarget":
+        return {"scene": scene_from_message(goal.scene), "contacts": contacts_of(goal.contacts)}
+    objects = {"scene": scene_from_message(goal.scene), "checks": checks_of(goal.checks) if goal.checks else ()}
+    both = {"human": optional_human(goal.human)} | objects
     return both if name == "rehearse" else both | {"verdict": goal.verdict, "require_approval": goal.require_approval}
 
 
@@ -152,7 +175,7 @@ def stage(name):
         to_input=to_input,
         fill=fill,
         **options,
-        **({"to_options": lambda goal: goal_options(name, goal)} if kind is TrackMotion else {}),
+        **({"to_options": lambda goal: goal_options(name, goal)} if kind in (RetargetMotion, TrackMotion) else {}),
     )
 
 
@@ -263,7 +286,9 @@ def in_process(stage):
     )
 
 
-@pytest.mark.parametrize("text", ["wave", "plan it", "needs a correction", "far", "unknown", "two cuts", "fall"])
+@pytest.mark.parametrize(
+    "text", ["wave", "plan it", "needs a correction", "far", "unknown", "two cuts", "fall", "touch the cup"]
+)
 def test_a_task_leaves_the_same_in_process_and_through_actions(graph, tmp_path, text):
     with graph() as nodes:
         result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task(text))
