@@ -28,7 +28,7 @@ from exoactor_gen.mannequin.language import parse
 
 SMALL = [f"--set=generate.{option}" for option in ("width=64", "height=64", "fps=10")] + ["--set=judge.tries=0"]
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * 5, 30)
-CHECKS_ONLY = {"up", "send", "doctor", "plan"}
+CHECKS_ONLY = {"up", "send", "doctor", "plan", "options"}
 """Commands that write no file of the user's; `send` does with --demo."""
 
 
@@ -55,6 +55,7 @@ EXAMPLES = {
     "correct": Example(["{input}/robot.npz", "--tries", "1"], (("-o", "a.npz"),)),
     "train-tracker": Example(["exoactor", "--tasks", "1", "--minutes", "0.01"], (("-o", "training"),), folder=True),
     "plan": Example(["nod once"]),
+    "options": Example(["generate"]),
     "up": Example([]),
     "send": Example(["nod once"]),
     "show": Example(["{out}"], (("", "demo.mp4"),)),
