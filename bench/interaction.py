@@ -126,8 +126,9 @@ def rehearsed(motion: RobotMotion, generation: Generation, really: Scene | None)
     return {"success": bool(metrics["task_success"]), "fell": bool(metrics["fell"]), "reasons": failed}
 
 
-def figures(task: Task, number: int, perturbations: int, video: bool) -> dict[str, Any]:
+def figures(number: int, perturbations: int, video: bool) -> dict[str, Any]:
     """One task: what came of it, ours and the baseline's, unperturbed first."""
+    task = TASKS[number % len(TASKS)]
     seed = FIRST_SEED + number
     scene = task.scene(np.random.default_rng(seed)) if task.scene else None
     result: dict[str, Any] = {"kind": task.kind, "instruction": task.instruction, "seed": seed, "given": bool(scene)}
@@ -172,16 +173,15 @@ def main(
     jobs: int = 2,
 ) -> None:
     """Carry out all tasks."""
-    chosen = [(task, k * len(TASKS) + i) for i, task in enumerate(TASKS) for k in range(each)]
-    chosen = [(task, number) for task, number in chosen if only in ("", task.kind)]
+    chosen = [i + k * len(TASKS) for i, task in enumerate(TASKS) if only in ("", task.kind) for k in range(each)]
     results = []
     with ProcessPoolExecutor(jobs) as pool, progress_bars() as bars:
         progress = bars("tasks")
-        futures = [pool.submit(figures, task, number, perturbations, video) for task, number in chosen]
+        futures = [pool.submit(figures, number, perturbations, video) for number in chosen]
         for future in as_completed(futures):
             results.append(future.result())
             progress(len(results) / len(futures), f"{len(results)} of {len(futures)}: {results[-1]['instruction']}")
-    kinds = dict.fromkeys(task.kind for task, _ in chosen)
+    kinds = dict.fromkeys(result["kind"] for result in results)
     by_kind = {kind: [r for r in results if r["kind"] == kind] for kind in kinds} | {"all": results}
     table = {kind: {name: summary(rs, name) for name in ("ours", "baseline")} for kind, rs in by_kind.items()}
     print(json.dumps({"summary": table, "tasks": results}, indent=2))
