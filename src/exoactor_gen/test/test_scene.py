@@ -10,6 +10,7 @@ from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, chor
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.objects import Held, ObjectMotion, RoomObject, corners, surface_distance
 from exoactor_gen.mannequin.score import Score
+from exoactor_gen.mannequin.task import checks_of
 from exoactor_gen.mannequin.whole_body import stature
 
 TASKS = [
@@ -299,3 +300,9 @@ def test_distances_to_surfaces():
         obj = ObjectMotion(RoomObject.imagined(kind, np.zeros(4)), np.zeros((1, 3)), still)
         assert surface_distance(obj, np.array([point]))[0] == pytest.approx(expected)
         assert np.ptp(corners(obj)[0], axis=0) == pytest.approx(SIZE[kind])
+
+
+def test_what_is_kicked_away_need_not_stay_near():
+    choreography = Choreography(parse("walk to the ball and kick it with your left foot"), 1.0)
+    checks = checks_of(choreography.movements, choreography.score.objects)
+    assert [check.kind for check in checks] == ["kicked", "stands"]

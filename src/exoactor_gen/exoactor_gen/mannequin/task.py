@@ -62,6 +62,8 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
                 place=None if way is None else (float(way[0]), float(way[1])),
             )  # fmt: skip
         elif kind == "kick":
+            if ("near",) in checks and checks["near",].object == name:
+                del checks["near",]  # it is kicked away
             checks["kicked", name] = Check(kind="kicked", object=name)
         elif kind in ("touch", "reach", "punch"):
             for side in sides_of(movement.side):
