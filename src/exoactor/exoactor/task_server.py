@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 from exoactor.options import TaskServerOptions
 from exoactor.pipeline import Execute, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
-from exoactor_core.contacts import Contact, contacts_json, contacts_of
+from exoactor_core.contacts import Contact, contacts_json
 from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.files import json_object
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -38,11 +38,13 @@ from exoactor_core.stages import (
     Retargeting,
     Tracking,
 )
-from exoactor_core.task_checks import Check, checks_json, checks_of
+from exoactor_core.task_checks import Check, checks_json
 from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
 from exoactor_ros.action_client import TICK, Client, call
 from exoactor_ros.conversions import (
+    checks_from_message,
+    contacts_from_message,
     end_goal,
     failure,
     human_from_message,
@@ -448,8 +450,8 @@ def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
         tuple(video_from_message(video) for video in made.others),
         image_from_message(made.picture),
         scene_from_message(made.scene),
-        contacts_of(made.contacts) if made.contacts else (),
-        checks_of(made.checks) if made.checks else (),
+        contacts_from_message(made.contacts),
+        checks_from_message(made.checks),
     )
 
 

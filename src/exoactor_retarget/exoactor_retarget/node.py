@@ -8,11 +8,11 @@ from exoactor_interfaces.action import RetargetMotion
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
-from exoactor_core.contacts import contacts_of
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Retargeting
 from exoactor_ros import frame_prefix
 from exoactor_ros.conversions import (
+    contacts_from_message,
     human_from_message,
     joint_state_message,
     odometry_message,
@@ -34,8 +34,7 @@ def fill(result: RetargetMotion.Result, retargeting: Retargeting) -> None:
 
 def to_options(goal: RetargetMotion.Goal) -> dict[str, Any]:
     """The objects that are there, and the planned contacts with them, as the backends' options."""
-    contacts = contacts_of(goal.contacts) if goal.contacts else ()
-    return {"scene": scene_from_message(goal.scene), "contacts": contacts}
+    return {"scene": scene_from_message(goal.scene), "contacts": contacts_from_message(goal.contacts)}
 
 
 class RetargetNode(StageNode):

@@ -22,12 +22,13 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, JointState
 from shape_msgs.msg import SolidPrimitive
 
-from exoactor_core.contacts import contacts_json, contacts_of
+from exoactor_core.contacts import Contact, contacts_json, contacts_of
 from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
 from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, LIMBS, HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.stages import Metrics
+from exoactor_core.task_checks import Check, checks_of
 from exoactor_core.video import Video
 
 WORLD = "world"
@@ -141,7 +142,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
         else _rows(name, getattr(message, name), count, w)
         for name, w in _ROBOT_WIDTHS.items()
     }
-    contacts = contacts_of(message.object_contacts) if message.object_contacts else ()
+    contacts = contacts_from_message(message.object_contacts)
     names = tuple(message.joint_names)
     return RobotMotion(
         fps=message.fps, joint_names=names, object_contacts=contacts, open_loop=message.open_loop, **fields
@@ -214,6 +215,16 @@ def without_capsules(shape: Shape) -> tuple[Shape, ...]:
         for side in (-1, 1)
     )
     return (shape.model_copy(update={"kind": "cylinder", "size": (width, width, max(length - width, 1e-6))}), *ends)
+
+
+def contacts_from_message(text: str) -> tuple[Contact, ...]:
+    """Contacts of a message's JSON; an empty text holds none. Raises `BadInput` as `contacts_of`."""
+    return contacts_of(text) if text else ()
+
+
+def checks_from_message(text: str) -> tuple[Check, ...]:
+    """Checks of a message's JSON; an empty text holds none. Raises `BadInput` as `checks_of`."""
+    return checks_of(text) if text else ()
 
 
 def scene_from_message(message: msg.Scene) -> Scene | None:

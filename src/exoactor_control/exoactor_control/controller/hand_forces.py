@@ -29,7 +29,8 @@ _FRICTION = 0.5
 """That is counted on, unless the object has less."""
 _MIN_PRESS, _MAX_PRESS = 10.0, 80.0
 """N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear on a lever of 6 cm."""
-_ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}  # joints
+ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
+"""Joints of the arm that carries a hand, in motor order."""
 _RAMP = round(0.4 * POLICY_RATE)
 """Frames over which a force comes and goes."""
 _MAX_OFFSET = 1.0
@@ -115,7 +116,7 @@ class ArmFeedforward:
         w, *xyz = state.quat_wxyz
         pin.computeJointJacobians(self._model, self._data, np.r_[0.0, 0.0, 0.0, xyz, w, state.joint_pos])
         for each in loads:
-            link, arm = self._links[each.hand], _ARMS[each.hand]
+            link, arm = self._links[each.hand], ARMS[each.hand]
             turn = pin.updateFramePlacement(self._model, self._data, link).rotation
             jacobian = pin.getFrameJacobian(self._model, self._data, link, pin.LOCAL_WORLD_ALIGNED)[:, 6:]
             force = turn @ each.press + (0.0, 0.0, each.load)
@@ -130,7 +131,7 @@ def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
         if contact.kind not in ("grasp", "push") or contact.normal_object is None:
             continue
         thing = scene[contact.object]
-        begin, end = (round((t - reference.begin) * POLICY_RATE) for t in (contact.start, contact.end))
+        begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
         together = sum(_overlap(contact, other) for other in contacts)
         force, load = wanted_forces(contact, thing, together)
         normal = thing.rotation.apply(contact.normal_object)

@@ -14,6 +14,7 @@ import numpy as np
 import pinocchio as pin
 from scipy.spatial.transform import Rotation
 
+from exoactor_control.controller.hand_forces import ARMS
 from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_control.rotations import about_z, wrap
@@ -127,7 +128,7 @@ class HandReach:
             point, rotation = self._target(touch, self._shift[k], at, to_odometry)
             arm = self._solve(touch.hand, q, point, rotation)
             weight = touch.weight(index)
-            joints[_ARMS[touch.hand]] = (1.0 - weight) * frame.joint_pos[_ARMS[touch.hand]] + weight * arm
+            joints[ARMS[touch.hand]] = (1.0 - weight) * frame.joint_pos[ARMS[touch.hand]] + weight * arm
         return replace(frame, joint_pos=joints)
 
     def _displacement(self, touch: _Touch, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
@@ -155,7 +156,7 @@ class HandReach:
 
     def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """Joints (7,) of an arm by damped least squares, from those of the last frame on."""
-        arm, link = _ARMS[hand], self._links[hand]
+        arm, link = ARMS[hand], self._links[hand]
         columns = slice(6 + arm.start, 6 + arm.stop)
         low, high = JOINT_LIMITS[arm].T
         wanted = q[7:][arm].copy()
@@ -181,11 +182,8 @@ class HandReach:
         return joints
 
 
-_ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}  # joints
-
-
 def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
-    begin, end = (round((t - reference.begin) * POLICY_RATE) for t in (contact.start, contact.end))
+    begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
     first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
     return _Touch(contact.body, contact.object, first, begin, end, last, scene[contact.object].pose)
 

@@ -7,8 +7,14 @@ from typing import Any
 from exoactor_interfaces.action import TrackMotion
 
 from exoactor_core.stages import Tracking
-from exoactor_core.task_checks import checks_of
-from exoactor_ros.conversions import floats, optional_human, robot_from_message, robot_to_message, scene_from_message
+from exoactor_ros.conversions import (
+    checks_from_message,
+    floats,
+    optional_human,
+    robot_from_message,
+    robot_to_message,
+    scene_from_message,
+)
 
 
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
@@ -25,8 +31,7 @@ def person(goal: TrackMotion.Goal) -> dict[str, Any]:
 
 def person_and_objects(goal: TrackMotion.Goal) -> dict[str, Any]:
     """The person's motion, the scene and its checks, as the backends' options."""
-    checks = checks_of(goal.checks) if goal.checks else ()
-    return person(goal) | {"scene": scene_from_message(goal.scene), "checks": checks}
+    return person(goal) | {"scene": scene_from_message(goal.scene), "checks": checks_from_message(goal.checks)}
 
 
 TRACK_ACTION: dict[str, Any] = {

@@ -68,6 +68,10 @@ class Reference:
             return self.motion.hands
         return 1.0 - self.human.hands
 
+    def frame_at(self, time: float) -> int:
+        """The frame, which may lie outside, of a time in s of the motion as it was given."""
+        return round((time - self.begin) * POLICY_RATE)
+
     @property
     def repaired_by(self) -> dict[str, float]:
         """Greatest differences between the motion as it was given and as it is: m of height, rad of tilt and joints."""
