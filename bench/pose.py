@@ -2,7 +2,7 @@
 
 20 tasks, each seen by two of four cameras (front, three-quarter, side, and one that turns slowly after the person: ten
 clips each), every clip with another body, other clothes, another room and light. In every second clip the estimator
-is told the person's height; in the others it keeps its default. Prints one JSON object, and a table on stderr.
+is told the person's height; in the others it takes the usual one. Prints one JSON object, and a table on stderr.
 
 Per clip, over SMPL-X's 22 body joints, after one turn about the vertical and one shift that puts the starts together
 (the camera's heading is unknown; the turn is the least-squares one of the root-relative joints, not of the path):
@@ -56,6 +56,7 @@ from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_pose.detection.landmarks import Landmarks
+from exoactor_pose.fitting.fit import USUAL_HEIGHT
 
 WALKS = (
     "walk forward three and a half metres",
@@ -295,8 +296,7 @@ class Stopwatch:
 def measure(video: Video, truth: HumanMotion, note: dict[str, Any], height: float | None, body: BodyModel,
             watch: Stopwatch) -> dict[str, Any]:  # fmt: skip
     """All figures of one clip; where it is refused, only the reason."""
-    given = {} if height is None else {"person_height": height}
-    estimator = load_backend("estimate", "mediapipe", **given)
+    estimator = load_backend("estimate", "mediapipe", person_height=height or USUAL_HEIGHT)
     try:
         estimate = watch.whole(estimator, video)
     except ExoActorError as error:

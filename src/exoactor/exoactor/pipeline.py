@@ -73,7 +73,7 @@ class Stages(Protocol):
     def retarget(
         self, motion: HumanMotion, progress: Progress, scene: Scene | None = None, contacts: Sequence[Contact] = ()
     ) -> Retargeting:
-        """Retarget the motion, to the objects of the scene where there is one."""
+        """Retarget the motion, to the objects of a task's scene, which may be empty; None: it is of no task."""
 
     def rehearse(
         self,
@@ -224,7 +224,7 @@ class Pipeline:
         human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
         scene, contacts, checks = generation.scene, generation.contacts, generation.checks
         motion = self._stage(
-            "retarget", stages.retarget, lambda made: folder.save_robot(made.motion), human, scene, contacts
+            "retarget", stages.retarget, lambda made: folder.save_robot(made.motion), human, scene or Scene(), contacts
         ).motion
         rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human, scene, checks)
         self._require_fit(rehearsal, task.execute)

@@ -44,6 +44,8 @@ class Video:
     intrinsics: tuple[float, float, float, float] | None = None
     """Pinhole camera fx, fy, cx, cy in pixels where known: from the file's comment, into which `from_frames` writes it,
     or from the focal length that phones state."""
+    person_height: float | None = None
+    """Stature of the person in m where known: from the comment too."""
     notes: tuple[str, ...] = ()
     """Sentences on what the file's display matrix did to the frames beyond a quarter turn."""
 
@@ -76,7 +78,7 @@ class Video:
             ) from None
         if not 0 < fps <= MAX_FPS:
             raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")
-        return cls(data, fps, width, height, _read_intrinsics(metadata, width, height), notes)
+        return cls(data, fps, width, height, _read_intrinsics(metadata, width, height), _read_height(metadata), notes)
 
     @classmethod
     def load(cls, path: str | Path) -> Video:
@@ -98,12 +100,15 @@ class Video:
         frames: Iterable[np.ndarray],
         fps: float,
         intrinsics: tuple[float, float, float, float] | None = None,
+        person_height: float | None = None,
     ) -> Video:
         """Encode RGB frames, each (H, W, 3) uint8 with even H and W, as H.264 in mp4."""
         buffer = io.BytesIO()
         with av.open(buffer, "w", format="mp4") as container:
-            if intrinsics is not None:
-                container.metadata["comment"] = json.dumps({"intrinsics": [float(v) for v in intrinsics]})
+            known = {"intrinsics": intrinsics, "person_height": person_height}
+            comment = {name: np.asarray(value).tolist() for name, value in known.items() if value is not None}
+            if comment:
+                container.metadata["comment"] = json.dumps(comment)
             rate = Fraction(fps).limit_denominator(1001)
             stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
             stream.pix_fmt = "yuv420p"
@@ -116,7 +121,7 @@ class Video:
             if not height:
                 raise BadInput("A video needs at least one frame.")
             container.mux(stream.encode())
-        return cls(buffer.getvalue(), float(rate), width, height, intrinsics)
+        return cls(buffer.getvalue(), float(rate), width, height, intrinsics, person_height)
 
     def thinned(self, fps: float) -> Video:
         """The same with every n-th frame, as few as still are ``fps`` a second; itself where that is every frame."""
@@ -125,7 +130,7 @@ class Video:
             return self
         even = np.s_[: self.height // 2 * 2, : self.width // 2 * 2]
         return self.from_frames((frame[even] for frame in islice(self.frames(), 0, None, step)), self.fps / step,
-                                self.intrinsics)  # fmt: skip
+                                self.intrinsics, self.person_height)  # fmt: skip
 
     def frames(self) -> Iterator[np.ndarray]:
         """Decode frame by frame: (H, W, 3) uint8 RGB.
@@ -211,6 +216,14 @@ def _read_intrinsics(metadata: dict[str, str], width: int, height: int) -> tuple
             return None
         cx, cy = width / 2, height / 2
     return (fx, fy, cx, cy) if fx > 0 and fy > 0 else None
+
+
+def _read_height(metadata: dict[str, str]) -> float | None:
+    try:
+        height = float(json.loads(metadata.get("comment", ""))["person_height"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return height if 0.5 <= height <= 2.5 else None
 
 
 def _slot(time: float, fps: float) -> int:

@@ -9,16 +9,18 @@ from exoactor_core.errors import BadInput
 from exoactor_core.video import FOCAL_35MM, Video
 
 
-def clip(frames=12, intrinsics=(500.0, 510.0, 32.0, 24.0)):
+def clip(frames=12, intrinsics=(500.0, 510.0, 32.0, 24.0), person_height=None):
     ramp = np.linspace(0, 255, frames).astype(np.uint8)
-    return Video.from_frames((np.full((48, 64, 3), v, np.uint8) for v in ramp), 30.0, intrinsics)
+    return Video.from_frames((np.full((48, 64, 3), v, np.uint8) for v in ramp), 30.0, intrinsics, person_height)
 
 
-def test_round_trip_keeps_frames_rate_and_intrinsics(tmp_path):
-    clip().save(tmp_path / "a.mp4")
+def test_round_trip_keeps_frames_rate_camera_and_stature(tmp_path):
+    clip(person_height=1.32).save(tmp_path / "a.mp4")
     video = Video.load(tmp_path / "a.mp4")
     assert (video.width, video.height, video.fps, video.frame_count) == (64, 48, 30.0, 12)
     assert video.intrinsics == (500.0, 510.0, 32.0, 24.0)
+    assert video.person_height == video.thinned(15.0).person_height == 1.32
+    assert Video.from_bytes(clip().data).person_height is None
     levels = [float(frame.mean()) for frame in video.frames()]
     np.testing.assert_allclose(levels, np.linspace(0, 255, 12), atol=6)
 

@@ -20,7 +20,7 @@ from exoactor_pose.detection.detectors import Detector, MediapipeDetector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import Follower
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import Fit, Weights, fit
+from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, Weights, fit
 from exoactor_pose.fitting.hands import HAND_SEARCH_RATE, HandFinder, hand_pose, with_hand_landmarks
 from exoactor_pose.fitting.limbs import guessed_limbs, with_resting_arms
 from exoactor_pose.quality import Limits
@@ -42,8 +42,9 @@ class VideoEstimator(Estimator):
 
         body_model: str = ""
         """SMPL-X npz of the licensed model; empty: the project's own neutral body."""
-        person_height: Annotated[float, Interval(ge=0.5, le=2.5), Unit("m")] = 1.70
-        """Stature of the person; it sets the scale of the motion, since an image cannot show it."""
+        person_height: Annotated[float, Interval(ge=0.0, le=2.5), Unit("m")] = 0.0
+        """Stature of the person, 0.5 or more; it sets the scale of the motion, since an image cannot show it. 0: what
+        the video states, else 1.7."""
         fov_deg: Annotated[float, Interval(ge=5.0, le=150.0), Unit("degrees")] = 55.0
         """Field of view along the image's longer side that is assumed where the video does not state its camera."""
         min_confidence: Share = 0.5
@@ -79,6 +80,8 @@ class VideoEstimator(Estimator):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         given = self.options
+        if 0.0 < given.person_height < 0.5:
+            raise BadInput(f"A person is not {given.person_height:g} m tall: give 0.5 to 2.5 m (or 0: left open).")
         self.body = BodyModel.load(given.body_model or None)
         self.person = Follower(given.person).choice
         self.limits = Limits(
@@ -121,6 +124,7 @@ class VideoEstimator(Estimator):
             if video.intrinsics is None
             else Camera(*video.intrinsics)
         )
+        person_height = self.options.person_height or video.person_height or USUAL_HEIGHT
         pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
         fps = video.fps / frame_step(video.fps)
         turning = CameraMotion(fps, pinhole, known) if self.options.moving_camera else None
@@ -137,7 +141,7 @@ class VideoEstimator(Estimator):
                     video.width,
                     video.height,
                     self.body,
-                    self.options.person_height,
+                    person_height,
                     self.person,
                     hands,
                     turning,
@@ -157,7 +161,7 @@ class VideoEstimator(Estimator):
                     camera=turning,
                     progress=lambda share, text: progress(0.6 * share, text),
                 )
-                stretches = self._fit(self._check_found(found), camera, video.duration, progress)
+                stretches = self._fit(self._check_found(found), camera, person_height, video.duration, progress)
                 longest = max(found, key=len)
                 facts, notes, keypoints = longest.facts, longest.notes, _keypoints(found, frame_step(video.fps))
         progress(1.0, "The motion is estimated")
@@ -193,7 +197,9 @@ class VideoEstimator(Estimator):
         motions = tuple((stretch.seconds[0], stretch.motion) for stretch in good)
         return Estimate(best.motion, keypoints, metrics, motions)
 
-    def _fit(self, found: list[Landmarks], camera: Camera, duration: float, progress: Progress) -> list[Stretch]:
+    def _fit(
+        self, found: list[Landmarks], camera: Camera, person_height: float, duration: float, progress: Progress
+    ) -> list[Stretch]:
         """The motions in the stretches in which the person is seen."""
         stretches, done, total = [], 0, sum(map(len, found))
         for seen in found:
@@ -202,9 +208,7 @@ class VideoEstimator(Estimator):
                 def report(share: float, text: str) -> None:
                     progress(0.6 + 0.4 * (done + share * len(landmarks)) / total, text)
 
-                result = fit(
-                    with_hand_landmarks(landmarks), camera, self.body, self.options.person_height, self.weights, report
-                )
+                result = fit(with_hand_landmarks(landmarks), camera, self.body, person_height, self.weights, report)
                 motion = replace(result.motion, hand_pose=hand_pose(landmarks))
                 return replace(result, motion=with_resting_arms(motion, result.seen or landmarks))
 

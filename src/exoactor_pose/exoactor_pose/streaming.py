@@ -22,7 +22,7 @@ from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, Pose
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import Fit, PreviousFit, Weights, fit
+from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, PreviousFit, Weights, fit
 from exoactor_pose.fitting.hands import hand_pose, with_hand_landmarks
 from exoactor_pose.fitting.limbs import with_resting_arms
 from exoactor_pose.video.camera_motion import CameraMotion
@@ -78,7 +78,7 @@ class MotionStream:
         width: int,
         height: int,
         body: BodyModel,
-        person_height: float = 1.70,
+        person_height: float = USUAL_HEIGHT,
         person: str = "largest",
         hands: HandFinder | None = None,
         motion: CameraMotion | None = None,

@@ -54,11 +54,13 @@ def test_estimate_of_a_generated_clip(waving):
 
 
 def test_walking_past_a_camera_that_turns_is_walking():
-    pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
+    whole_body = pytest.importorskip("exoactor_gen.mannequin.whole_body", reason="the generator is not installed")
     generator = load_backend("generate", "mannequin", seed=2, fps=15, camera="side", pan=True, room="pictures")
     made = generator(GenerateRequest("walk 1 m"))
-    estimate = MediapipeEstimator(person_height=made.metrics["stature"], hands=False)(made.video)
-    root = BodyModel.load().joints(estimate.motion)[:, 0]
+    estimate = MediapipeEstimator(hands=False)(made.video)  # which states the person's stature
+    body = BodyModel.load()
+    assert whole_body.stature(body, estimate.motion.betas) == pytest.approx(made.metrics["stature"], abs=0.005)
+    root = body.joints(estimate.motion)[:, 0]
     assert np.linalg.norm((root[-1] - root[0])[:2] - [1.0, 0.0]) < 0.15  # the image shows it in the middle throughout
     assert any("camera turns" in note for note in estimate.metrics["notes"])
 
@@ -105,7 +107,9 @@ def test_a_damaged_video_is_refused():
         MediapipeEstimator()(damaged)
 
 
-@pytest.mark.parametrize("options", [{"person_height": 17.0}, {"fov_deg": 0.0}, {"iterations": 0}])
+@pytest.mark.parametrize(
+    "options", [{"person_height": 17.0}, {"person_height": 0.2}, {"fov_deg": 0.0}, {"iterations": 0}]
+)
 def test_wrong_options_are_refused(options):
     with pytest.raises(BadInput):
         MediapipeEstimator(**options)

@@ -9,6 +9,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
 from exoactor_core.motion import RobotMotion
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Retargeting
 from exoactor_ros import frame_prefix
 from exoactor_ros.conversions import (
@@ -34,7 +35,7 @@ def fill(result: RetargetMotion.Result, retargeting: Retargeting) -> None:
 
 def to_options(goal: RetargetMotion.Goal) -> dict[str, Any]:
     """The objects that are there, and the planned contacts with them, as the backends' options."""
-    return {"scene": scene_from_message(goal.scene), "contacts": contacts_from_message(goal.contacts)}
+    return {"scene": scene_from_message(goal.scene) or Scene(), "contacts": contacts_from_message(goal.contacts)}
 
 
 class RetargetNode(StageNode):

@@ -60,7 +60,7 @@ class Retargeter(stages.Retargeter):
         """Most steps of the solver."""
         scale: Literal["auto", "world", "robot"] = "auto"
         """Paths are as long as the person's, in metres (world), or shorter by the ratio of the legs' lengths (robot);
-        auto: world where there is a scene."""
+        auto: world in tasks, robot for files."""
         hands: Hands = "fists"
         """What the robot has: fists hold objects between both palms, dex3 are Unitree's hands of three fingers."""
 
@@ -80,9 +80,10 @@ class Retargeter(stages.Retargeter):
             raise BadInput(f"{mapping or 'g1.yaml'} is not a mapping of the retargeter: {error!r}.") from None
         self.body = BodyModel.load(self.options.body_model or None)
 
-    def targets(self, motion: HumanMotion) -> Targets:
-        """What the robot should do, for a person's motion."""
-        return make_targets(self._person(motion), self.model, self.mapping, metric=self.options.scale == "world")
+    def targets(self, motion: HumanMotion, task: bool = False) -> Targets:
+        """What the robot should do, for a person's motion, which is that of a task or any other."""
+        metric = self.options.scale == "world" or (task and self.options.scale == "auto")
+        return make_targets(self._person(motion), self.model, self.mapping, metric=metric)
 
     def object_targets(
         self, motion: HumanMotion, scene: Scene, contacts: Sequence[Contact] = ()
@@ -143,7 +144,7 @@ class Retargeter(stages.Retargeter):
         motion, progress
             The person's motion, which begins at the scene's origin, facing +x.
         scene
-            Objects around the robot.
+            Objects around the robot; those of a task without any are none, but a scene.
         contacts
             Planned contacts with them; none: those that are seen in the motion.
 
@@ -159,8 +160,8 @@ class Retargeter(stages.Retargeter):
         extra: dict[str, Any] = {}
         notes: list[str] = []
         poses = None
-        if scene is None:
-            targets = self.targets(motion)
+        if not scene:
+            targets = self.targets(motion, task=scene is not None)
         else:
             targets, poses, extra, notes = self.object_targets(motion, scene, contacts)
         state = self.fit(targets, progress)

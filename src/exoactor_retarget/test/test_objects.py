@@ -52,11 +52,15 @@ def assert_sound(result):
 
 
 @pytest.mark.parametrize("metres", ["one metre", "two metres"])
-def test_metres_are_metres_in_the_worlds_scale(metres):
-    human = person_doing(f"walk forward {metres}")
-    motion = Retargeter(scale="world")(human).motion
-    walked = np.linalg.norm(motion.root_pos[-1, :2] - motion.root_pos[0, :2])
-    assert walked == pytest.approx({"one metre": 1.0, "two metres": 2.0}[metres], rel=0.05)
+def test_metres_are_metres_in_tasks(retarget, metres):
+    human, wanted = person_doing(f"walk forward {metres}"), {"one metre": 1.0, "two metres": 2.0}[metres]
+
+    def walked(retargeter, scene):
+        path = retargeter(human, scene=scene).motion.root_pos[:, :2]
+        return np.linalg.norm(path[-1] - path[0])
+
+    assert walked(retarget, Scene()) == walked(Retargeter(scale="world"), None) == pytest.approx(wanted, rel=0.05)
+    assert walked(retarget, None) == walked(Retargeter(scale="robot"), Scene()) < 0.85 * wanted
 
 
 @pytest.mark.parametrize("off", [(0.0, 0.0), (0.15, -0.1), (0.8, 0.4)])  # as it was, an estimate that is off, moved

@@ -132,7 +132,7 @@ class Mannequin(Generator):
                 progress(k / len(motion), f"Drawing frame {k + 1} of {len(motion)}")
                 yield image
 
-        video = Video.from_frames(drawn(), given.fps, camera.intrinsics)
+        video = Video.from_frames(drawn(), given.fps, camera.intrinsics, stature(self.body, betas))
         scene = "" if request.scene_image is None else "the scene image is not used by this backend"
         progress(1.0, f"{len(motion)} frames drawn{'; ' + scene if scene else ''}")
         metrics = {

@@ -37,6 +37,8 @@ from exoactor_pose.fitting.limbs import limb_confidence
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Points, Skeleton, State
 
 GRAVITY = 9.81
+USUAL_HEIGHT = 1.70
+"""m, of a person whose stature is not known."""
 STANDING, AIRBORNE = 0.03, 0.12
 """m above the lowest sole point below which a sole point stands before a camera that travels, and above the floor from
 which on nothing stands."""
@@ -124,7 +126,7 @@ def fit(
     seen: Landmarks,
     camera: Camera,
     body: BodyModel,
-    person_height: float = 1.70,
+    person_height: float = USUAL_HEIGHT,
     weights: Weights | None = None,
     progress: Progress = no_progress,
     previous: PreviousFit | None = None,
