@@ -53,7 +53,7 @@ EXAMPLES = {
         ["{input}/robot.npz", "--policy", "pd"], (("-o", "a.npz"), ("--report", "a.json"), ("--video", "a.mp4"))
     ),
     "correct": Example(["{input}/robot.npz", "--tries", "1"], (("-o", "a.npz"),)),
-    "train-tracker": Example(["exoactor", "--tasks", "1", "--minutes", "0.01"], (("-o", "training"),), folder=True),
+    "train-tracker": Example(["--hours", "0.001", "--samples", "1"], (("-o", "training"),), folder=True),
     "plan": Example(["nod once"]),
     "options": Example(["generate"]),
     "up": Example([]),

@@ -456,32 +456,33 @@ def correct(
     print_metrics(result.metrics, json_, failed)
 
 
-@app.command(epilog="Example: exoactor train-tracker twist2_1017_20k.onnx --motions my_motions -o training")
+@app.command(epilog="Example: exoactor train-tracker -o training --motions my_motions --hours 2")
 def train_tracker(
-    teacher: Annotated[
-        str,
-        typer.Argument(
-            help="Tracker with TWIST2's layout (.onnx), which is imitated; or 'exoactor' (or another of ours), which "
-            "is gone on with: it learns to do by itself what it does with reference corrections (exoactor correct)."
-        ),
-    ],
-    output: Annotated[Path, output_folder("-o", "--output", help="Folder; what is there is gone on with.")] = Path(
+    output: Annotated[Path, output_folder("-o", "--output", help="Folder; what is there is resumed.")] = Path(
         "training"
     ),
-    motions: Annotated[list[Path] | None, typer.Option(help="More robot motions: .npz or folder. Repeatable.")] = None,
-    tasks: Annotated[int, typer.Option(help="Random tasks of the generator to make into references.")] = 300,
-    minutes: Annotated[float, typer.Option(help="Minutes of training, the references not counted.")] = 70.0,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
+    motions: Annotated[list[Path] | None, typer.Option(help="Robot motions: .npz or folder. Repeatable.")] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tracker with TWIST2's layout (.onnx): motions at which it succeeds are imitated. Repeatable."
+        ),
+    ] = None,
+    people: Annotated[
+        list[Path] | None, typer.Option(help="Recordings of people to retarget: .bvh, AMASS .npz. Repeatable.")
+    ] = None,
+    hours: Annotated[float, typer.Option(help="Hours of generated references.")] = 10.0,
+    samples: Annotated[float, typer.Option(help="Control steps of training in all.")] = 1e8,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
     json_: Json = False,
 ) -> None:
-    """Train the tracker of our own, in MuJoCo on the CPU."""
+    """Train a tracker that grows from the shipped one, in MuJoCo on the CPU."""
     try:
-        from exoactor_control.training.train import Training
+        from exoactor_control.training.train import train
     except ImportError as error:
         raise missing_extra("Training", error.name or "a library", error) from None
-    trainer = Training(teacher, output, motions or [], tasks, minutes, seed)
     with progress_bars(json_) as bars:
-        result = trainer(bars("train"))
+        result = train(output, motions or [], teacher or [], people or [], hours, samples, seed, progress=bars("train"))
     print_metrics(result, json_)
 
 

@@ -24,7 +24,7 @@ from exoactor_control.training.student import Student, to_onnx
 from exoactor_control.training.whole_body import FAMILIES, whole_body
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import STANDING, sole_points, standing_motion
+from exoactor_core.robot import STANDING, STANDING_HEIGHT, sole_points, standing_motion
 from exoactor_core.robot_state import RobotState
 
 LAYOUT = known_specs()["twist2"]
@@ -89,6 +89,19 @@ def test_a_robot_that_does_as_the_reference_is_rewarded_most_and_one_that_falls_
     reward, failed = many._judge()
     assert failed.tolist() == [True, False]
     assert reward[0] < 0.0
+
+
+def test_a_robot_that_fell_begins_another_episode():
+    many = robots()
+    rng = np.random.default_rng(0)
+    for _ in range(120):
+        *_, failed, _ = many.step(3.0 * rng.normal(size=(1, 29)))
+        if failed[0]:
+            break
+    assert failed[0]
+    many.begin_anew(failed)
+    assert many.frame[0] == 0
+    assert many.qpos[0, 2] == pytest.approx(STANDING_HEIGHT)
 
 
 def test_the_odometry_errs_by_a_few_hundredths_and_the_teacher_does_not_see_it():

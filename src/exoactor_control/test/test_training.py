@@ -14,13 +14,13 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
-from exoactor_control.training.distill import Distillation, Settings
 from exoactor_control.training.environment import OBSERVATION, PLAIN, Episode, Robots, Variation
-from exoactor_control.training.references import Library, load_prepared, make, mirror, random_task
+from exoactor_control.training.improve import Clips
+from exoactor_control.training.references import mirror, random_task
 from exoactor_control.training.student import Student, to_onnx
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
-from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, forward_kinematics, standing_motion
+from exoactor_core.robot import JOINT_LIMITS, STANDING, forward_kinematics, standing_motion
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_gen.mannequin.language import parse
 
@@ -61,16 +61,15 @@ def test_mirroring_mirrors_every_link():
     )
 
 
-def test_the_library_varies_and_keeps_the_limits(tmp_path):
+def test_the_clips_vary_and_keep_the_limits(tmp_path):
     waving().save(tmp_path / "a.npz")
-    library = Library([*load_prepared([tmp_path / "a.npz"]).values()])
-    a, b = (library.draw(np.random.default_rng(k)) for k in (1, 2))
+    clips = Clips([tmp_path / "a.npz"], {})
+    a, b = (clips.draw(np.random.default_rng(k)).episode for k in (1, 2))
     assert len(a) != len(b) or np.abs(a.mimic - b.mimic).max() > 0.01
-    same = library.draw(np.random.default_rng(1))
+    same = clips.draw(np.random.default_rng(1)).episode
     np.testing.assert_array_equal(a.mimic, same.mimic)
-    assert not a.correction.any()
     with pytest.raises(Missing):
-        load_prepared([])
+        Clips([], {})
 
 
 def corrected() -> RobotMotion:
@@ -78,44 +77,15 @@ def corrected() -> RobotMotion:
     return replace(motion, correction=np.random.default_rng(0).normal(size=(len(motion), 35)) * 0.1)
 
 
-def test_a_corrected_motion_is_drawn_as_it_is_or_mirrored(tmp_path):
-    corrected().save(tmp_path / "a.npz")
-    library = Library([*load_prepared([tmp_path / "a.npz"]).values()])
-    drawn = [library.draw(np.random.default_rng(k)) for k in range(30)]
-    drawn = [e for e in drawn if e.correction.any()]  # the others only stand
-    assert len(drawn) > 20
-    waving().save(tmp_path / "b.npz")
-    both = Library([*load_prepared([tmp_path / "a.npz", tmp_path / "b.npz"]).values()])
-    assert 2 < sum(both.draw(np.random.default_rng(k)).correction.any() for k in range(30)) < 20
-    sides = set()
-    for e in drawn:
-        first = int(np.flatnonzero(e.correction.any(axis=1))[0])
-        left = np.allclose(e.correction[first : first + len(corrected())], corrected().correction)
-        motion, correction = (
-            (corrected() if left else mirror(corrected())),
-            e.correction[first : first + len(corrected())],
-        )
-        np.testing.assert_allclose(correction, motion.correction)
-        np.testing.assert_allclose(e.mimic[first + 20, 6:], motion.joint_pos[20])
-        sides.add(left)
-    assert sides == {True, False}
-
-
 def test_a_correction_is_mirrored_as_what_it_is_added_to():
     motion = corrected()
-    episode = Episode.from_trajectory(Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 1.0))
-    other = Episode.from_trajectory(Trajectory.blended(Reference(mirror(motion), ()), STANDING, STANDING_FRAME, 1.0))
+    episode, other = (
+        Episode.from_trajectory(Trajectory.blended(Reference(m, ()), STANDING, STANDING_FRAME, 1.0))
+        for m in (motion, mirror(motion))
+    )
     signs = np.sign(episode.mimic[:, :6] * other.mimic[:, :6]).sum(axis=0)
     np.testing.assert_array_equal(np.sign(signs)[[0, 1, 2]], [1, -1, 1])
-    np.testing.assert_allclose(other.correction[:, :6], episode.correction[:, :6] * (1, -1, 1, -1, 1, -1))
-
-
-def test_references_are_made_once(tmp_path):
-    made = make(1, tmp_path, seed=3)
-    before = made[0].stat().st_mtime_ns
-    assert make(1, tmp_path, seed=3) == made
-    assert made[0].stat().st_mtime_ns == before
-    parse(made[0].with_suffix(".txt").read_text())
+    np.testing.assert_allclose(mirror(motion).correction[:, :6], motion.correction[:, :6] * (1, -1, 1, -1, 1, -1))
 
 
 def test_the_simulated_robots_observe_what_the_deployed_policy_does(tmp_path):
@@ -137,7 +107,7 @@ def test_the_simulated_robots_observe_what_the_deployed_policy_does(tmp_path):
         np.testing.assert_allclose(robots.observe()[0], expected, atol=1e-5)
         action = 0.3 * rng.normal(size=(1, 29))
         policy.last_action = action[0]
-        robots.step(action)
+        robots.advance(action)
 
 
 @pytest.mark.parametrize("delay", [0, 5])
@@ -155,7 +125,7 @@ def test_the_simulated_robots_move_as_the_rehearsed_one_does(delay):
     for leap in (1.5, -1.5):
         action = np.zeros((1, 29))
         action[0, [3, 18]] = leap / np.broadcast_to(LAYOUT.action_scale, 29)[[3, 18]]  # left knee and elbow
-        robots.step(action)
+        robots.advance(action)
         target = np.clip(LAYOUT.default_pose + LAYOUT.action_scale * action[0], *JOINT_LIMITS.T)
         for _ in range(10):
             command = safety.limit(replace(hold, q=target), robot.state(), robot.time)
@@ -163,38 +133,16 @@ def test_the_simulated_robots_move_as_the_rehearsed_one_does(delay):
         np.testing.assert_allclose(robots.qpos[0, 7:], robot.joint_pos, atol=2e-3)
 
 
-def test_under_a_guide_the_robots_would_observe_what_the_deployed_policy_is_told(tmp_path):
-    """Number by number over more steps than the history has, standing before the motion among them."""
-    trajectory = Trajectory.blended(Reference(corrected(), ()), STANDING, STANDING_FRAME, 0.1)
-    robots = Robots(1, lambda i: Episode.from_trajectory(trajectory, 5), LAYOUT, PLAIN, seed=2, threads=1)
-    robots.gains[:] = 0.0
-    import onnx
-
-    onnx.save(to_onnx(Student()), str(tmp_path / "p.onnx"))
-    policy, plain = (Policy.load(tmp_path / "p.onnx", "twist2") for _ in range(2))
-    rng = np.random.default_rng(0)
-    for t in range(trajectory.begin + 20):
-        state = RobotState(0.0, robots.qpos[0, 7:], robots.qvel[0, 6:], robots.qpos[0, 3:7], robots.qvel[0, 3:6])
-        frame = STANDING_FRAME if t < 5 else trajectory.frame(t - 5)
-        seen = robots.observe()
-        more = policy.observe(state, frame.corrected(trajectory.correction_at(t - 5))) - plain.observe(state, frame)
-        np.testing.assert_allclose((robots.corrected(seen) - seen)[0], more, atol=1e-6)
-        action = 0.3 * rng.normal(size=(1, 29))
-        policy.last_action = plain.last_action = action[0]
-        robots.step(action)
-    assert robots.episodes[0].correction[robots.frame[0]].any()
-
-
 def test_a_late_action_is_labelled_by_the_state_in_which_it_takes_effect():
     robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
     robots._delay[:] = 5
     seen = robots.observe()
-    clean, _ = robots.step(np.full((1, 29), 0.5))
+    clean = robots.advance(np.full((1, 29), 0.5))
     moved = slice(35 + 5, 35 + 5 + 29)
     assert np.abs(clean - seen)[0, moved].max() > 1e-6
     robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
     seen = robots.observe()
-    clean, _ = robots.step(np.full((1, 29), 0.5))
+    clean = robots.advance(np.full((1, 29), 0.5))
     np.testing.assert_allclose(clean, seen, atol=1e-6)
 
 
@@ -203,18 +151,6 @@ def test_the_teachers_command_feeds_the_joints_errors_back():
     robots.qpos[0, 7] += 0.2
     error = (robots.clean_now() - robots.observe())[0, 6:35]
     np.testing.assert_allclose(error, np.r_[-0.1, np.zeros(28)], atol=1e-6)
-
-
-def test_a_robot_that_fell_begins_another_episode():
-    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
-    rng = np.random.default_rng(0)
-    for _ in range(120):
-        _, failed = robots.step(3.0 * rng.normal(size=(1, 29)))
-        if failed[0]:
-            break
-    assert failed[0]
-    assert robots.frame[0] == 0
-    assert robots.qpos[0, 2] == pytest.approx(STANDING_HEIGHT)
 
 
 def test_robots_differ_as_they_are_told_to():
@@ -243,71 +179,15 @@ def test_a_network_of_others_is_none_of_ours():
     assert Student.from_onnx(TWIST2) is None
 
 
-def test_going_on_with_a_tracker_of_ours_takes_in_the_corrections(tmp_path):
-    """It begins as the tracker is; without corrections there is nothing to learn."""
-    import onnx
-
-    onnx.save(to_onnx(Student()), str(tmp_path / "ours.onnx"))
-    settings = Settings(robots=8, ticks=8, updates=2, batch=64, buffer=2000, warm_up=60)
-    losses: dict[str, list[float]] = {"plain": [], "corrected": []}
-
-    class Enough(Exception):
-        pass
-
-    for name, motion in (("plain", waving()), ("corrected", corrected())):
-        trajectory = Trajectory.blended(Reference(motion, ()), STANDING, STANDING_FRAME, 0.1)
-
-        def watch(fraction: float, text: str, name: str = name) -> None:
-            losses[name].append(float(text.split("loss ")[1].split(",")[0]))
-            if losses[name][-1]:
-                raise Enough
-
-        given = Episode.from_trajectory(trajectory)
-        training = Distillation(
-            tmp_path / "ours.onnx", LAYOUT, lambda i, e=given: e, tmp_path / name, settings=settings, threads=1
-        )
-        with pytest.raises(Enough):
-            training.run(60.0, watch)
-    assert 5.0 * losses["plain"][0] < losses["corrected"][0]
-
-
-@pytest.mark.slow
-@needs_data
-def test_distillation_learns_and_goes_on_where_it_stopped(tmp_path):
-    settings = Settings(robots=16, ticks=32, updates=20, batch=256, buffer=20_000, warm_up=2000, by_teacher=0.5)
-
-    def distillation() -> Distillation:
-        return Distillation(TWIST2, LAYOUT, lambda i: episode(), tmp_path, settings=settings, threads=1)
-
-    losses = []
-
-    class Enough(Exception):
-        pass
-
-    def watch(fraction: float, text: str) -> None:
-        losses.append(float(text.split("loss ")[1].split(",")[0]))
-        if len(losses) == 25:
-            raise Enough
-
-    first = distillation()
-    with pytest.raises(Enough):
-        first.run(60.0, watch)
-    assert losses[-1] < 0.5 * max(losses)
-    second = distillation()  # broken off, it kept what it had
-    assert second.samples == first.samples > 0
-    assert second.done == first.done
-    Policy.load(tmp_path / "exoactor.onnx", "twist2")
-
-
 def test_the_command_says_what_is_wrong(tmp_path):
-    result = CliRunner().invoke(app, ["train-tracker", str(tmp_path / "none.onnx")])
+    result = CliRunner().invoke(app, ["train-tracker", "--teacher", str(tmp_path / "none.onnx")])
     assert isinstance(result.exception, Missing)
     assert "none.onnx" in str(result.exception)
 
 
 @needs_data
 def test_the_command_wants_motions_that_are_there(tmp_path):
-    result = CliRunner().invoke(app, ["train-tracker", str(TWIST2), "--motions", str(tmp_path)])
+    result = CliRunner().invoke(app, ["train-tracker", "--teacher", str(TWIST2), "--motions", str(tmp_path)])
     assert isinstance(result.exception, BadInput)
     assert "no robot motion" in str(result.exception)
 
@@ -315,9 +195,11 @@ def test_the_command_wants_motions_that_are_there(tmp_path):
 @pytest.mark.slow
 @needs_data
 def test_the_command_trains(tmp_path):
-    arguments = [str(TWIST2), "--tasks", "2", "--minutes", "0.3", "-o", str(tmp_path), "--json"]
+    arguments = ["--teacher", str(TWIST2), "--hours", "0.005", "--samples", "4000", "-o", str(tmp_path), "--json"]
     result = CliRunner().invoke(app, ["train-tracker", *arguments])
     assert result.exit_code == 0, result.exception
     report = json.loads(result.stdout)
     assert report["samples"] > 1000
-    assert Policy.load(report["tracker"]).name == "exoactor"
+    for task in (tmp_path / "references").glob("*.txt"):
+        parse(task.read_text())
+    assert Policy.load(report["tracker"]).name == "anchored"

@@ -1,1 +1,1 @@
-"""A tracker of our own: distilled from a teacher, on references of our own generator, in MuJoCo."""
+"""Training a tracker in MuJoCo: imitation of teachers, then reinforcement learning, on generated references."""

@@ -86,7 +86,7 @@ class AnchoredRobots(Robots):
         self.clips: list[Clip] = []
         self.wander = np.zeros((count, 2))
         """(N, 2) m by which the odometry errs."""
-        self._scale, self._walk, self._loads = np.zeros((count, 2)), np.zeros(count), np.zeros((count, 2))
+        self._scale, self._walk = np.zeros((count, 2)), np.zeros(count)
         self._previous = np.zeros((count, 29))
 
         def episode(i: int) -> Episode:
@@ -186,9 +186,7 @@ class AnchoredRobots(Robots):
         later = np.concatenate([mimic[:, 1:], anchor[:, 1:]], axis=-1)
         return np.concatenate([anchor[:, 0], later.reshape(n, -1)], axis=1)
 
-    def step(  # type: ignore[override]  # it also gives rewards, and whoever drives them begins the next episodes
-        self, action: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Run 20 ms with these raw actions (N, 29).
 
         Returns
@@ -197,12 +195,11 @@ class AnchoredRobots(Robots):
         which came to the end of their episode (N,).
         """
         before, self._previous = self.qpos[:, :2].copy(), self.last_action
-        clean = self._advance(action)
+        clean = self.advance(action)
         moved = self.qpos[:, :2] - before
         self.wander += self._scale * moved + self._walk[:, None] * np.sqrt(1.0 / POLICY_RATE) * self.rng.normal(
             size=moved.shape
         )
-        self.frame += 1
         reward, failed = self._judge()
         over = ~failed & (self.frame >= [len(e) for e in self.episodes])
         return clean, reward, failed, over

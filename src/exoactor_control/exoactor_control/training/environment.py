@@ -42,7 +42,6 @@ _RAMP = TARGET_SPEED * VELOCITY_LIMITS * _TIMESTEP * np.arange(1, _SUBSTEPS + 1)
 """(10, 29) rad that a target has moved at most after each physics step."""
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
 _ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
-_MAX_TILT, _MAX_HEIGHT_ERROR = 1.0, 0.3
 _GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and position: 1/s, 1/s, rad/m
 
 
@@ -78,8 +77,6 @@ class Episode:
     """(L, 3) m."""
     yaw: np.ndarray
     """(L,) rad."""
-    correction: np.ndarray
-    """(L, 35) the motion's correction; nothing where it has none."""
 
     @classmethod
     def of_motion(cls, motion: RobotMotion, blend: float = 1.0, stand: int = 0) -> Episode:
@@ -101,14 +98,10 @@ class Episode:
             axis=1,
         )
         still = np.r_[0.0, 0.0, STANDING_HEIGHT, 0.0, 0.0, 0.0, STANDING]
-        correction = np.zeros((stand + len(mimic), MIMIC))
-        if trajectory.correction is not None:
-            correction[stand + trajectory.begin : stand + trajectory.end] = trajectory.correction
         return cls(
             np.concatenate([np.tile(still, (stand, 1)), mimic]),
             np.concatenate([np.tile(trajectory.root_pos[:1], (stand, 1)), trajectory.root_pos]),
             np.concatenate([np.tile(rpy[:1, 2], stand), rpy[:, 2]]),
-            correction,
         )
 
     def __len__(self) -> int:
@@ -246,17 +239,6 @@ class Robots:
         _remember(step, self._history)
         return observation
 
-    def corrected(self, observation: np.ndarray) -> np.ndarray:
-        """What `observe` has just given (N, 1432), had the motions' reference corrections been commanded as well."""
-        frames = np.maximum(self.frame[:, None] - np.r_[0, HISTORY:0:-1], 0)
-        correction = np.stack(
-            [e.correction[np.minimum(t, len(e) - 1)] for e, t in zip(self.episodes, frames, strict=True)]
-        )
-        corrected = observation.copy()
-        corrected[:, :-MIMIC].reshape(self.count, HISTORY + 1, STEP)[..., :MIMIC] += correction
-        corrected[:, -MIMIC:] += correction[:, 0]
-        return corrected
-
     def clean_now(self) -> np.ndarray:
         """What the teacher would see now, (N, 1432): no noise, the joints' error fed back into its command."""
         return _with_history(self._clean_step(), self._clean_history)
@@ -277,25 +259,11 @@ class Robots:
         step = [mimic, 0.25 * gyro, tilt, pos - self.spec.default_pose, vel, self.last_action]
         return np.concatenate(step, axis=1).astype(np.float32)
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Run 20 ms with these raw actions (N, 29), which take effect after each robot's delay.
+    def advance(self, action: np.ndarray) -> np.ndarray:
+        """Simulate 20 ms under these raw actions (N, 29), which take effect after each robot's delay.
 
-        A robot that failed, or came to the end of its episode, begins another one.
-
-        Returns
-        -------
-        What the teacher sees when the action takes effect (N, 1432), and which robots failed (N,).
+        Returns what the teacher sees when the action takes effect, (N, 1432).
         """
-        clean = self._advance(action)
-        failed = self.failed()
-        self.frame += 1
-        for i, episode in enumerate(self.episodes):
-            if failed[i] or self.frame[i] >= len(episode):
-                self.reset(i, self.draw(i))
-        return clean, failed
-
-    def _advance(self, action: np.ndarray) -> np.ndarray:
-        """Simulate 20 ms; return what the teacher sees when the action takes effect, (N, 1432)."""
         if self.variation.push_every:
             self._push(self.rng)
         states = self._simulate(action)
@@ -306,6 +274,7 @@ class Robots:
         self._take(states[:, -1])
         self._state = states[:, -1].copy()
         self.last_action = action.astype(float)
+        self.frame += 1
         return clean
 
     def _simulate(self, action: np.ndarray) -> np.ndarray:
@@ -328,13 +297,6 @@ class Robots:
         """Take qpos and qvel from full states: time, qpos, qvel."""
         self.qpos = states[:, 1 : 1 + self._base.nq].copy()
         self.qvel = states[:, 1 + self._base.nq : 1 + self._base.nq + self._base.nv].copy()
-
-    def failed(self) -> np.ndarray:
-        """(N,) tilted or sunk away from the reference, as the controller would judge it."""
-        rows = self._now("mimic")
-        tilt = roll_pitch_yaw(self.qpos[:, 3:7])[:, :2] - rows[:, 3:5]
-        sunk = np.minimum(rows[:, 2], STANDING_HEIGHT) - self.qpos[:, 2]
-        return (np.abs(tilt).max(axis=1) > _MAX_TILT) | (sunk > _MAX_HEIGHT_ERROR) | ~np.isfinite(self.qpos).all(axis=1)
 
     def _push(self, rng: np.random.Generator) -> None:
         self._push_left -= 1

@@ -11,13 +11,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory, prepare
-from exoactor_control.training.environment import Episode
+from exoactor_control.reference.trajectory import POLICY_RATE, prepare
 from exoactor_core.arrays import resample_poses
-from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused
-from exoactor_core.files import save_bytes
+from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
-from exoactor_core.robot import JOINT_LIMITS, STANDING
+from exoactor_core.robot import JOINT_LIMITS
 from exoactor_core.stages import Progress, load_backend, no_progress
 
 _ARMS = slice(15, 29)
@@ -26,8 +24,6 @@ _OTHER_SIDE = {"left": "right", "right": "left"}
 _MIRRORED = np.array(
     [JOINT_NAMES.index("_".join(_OTHER_SIDE.get(part, part) for part in name.split("_"))) for name in JOINT_NAMES]
 )
-_CORRECTED = 0.3
-"""Share of the episodes that motions with a correction get, if there are any."""
 _SIGNS = np.array([-1.0 if "_roll_" in name or "_yaw_" in name else 1.0 for name in JOINT_NAMES])
 
 
@@ -101,44 +97,6 @@ def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
     return load_backend("retarget", "trajectory_ik")(replace(person, fps=person.fps * speed)).motion
 
 
-def make(count: int, folder: Path, seed: int = 0, progress: Progress = no_progress) -> list[Path]:
-    """Make references from random tasks, by the generator's motion and the retargeter; files that exist are kept.
-
-    Parameters
-    ----------
-    count
-        How many files there are to be, ``task_<seed>_<k>.npz``.
-    folder
-        Takes them, each beside a .txt with its task.
-    seed
-        Chooses tasks and bodies.
-
-    Returns
-    -------
-    The files; a task that cannot be done or tracked has none.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for k in range(count):
-        path = folder / f"task_{seed}_{k:04d}.npz"
-        if path.exists():
-            paths.append(path)
-            continue
-        number = 100_000 * seed + k
-        task = random_task(np.random.default_rng(number))
-        progress(k / count, task)
-        try:
-            motion = retargeted(choreographed(task, seed=number))
-            prepare(motion)
-        except ExoActorError as error:
-            progress(k / count, f"{task}: {error}")
-            continue
-        save_bytes(path.with_suffix(".txt"), f"{task}\n".encode())
-        motion.save(path)
-        paths.append(path)
-    return paths
-
-
 def load_prepared(paths: Sequence[Path], progress: Progress = no_progress) -> dict[str, RobotMotion]:
     """Read robot motions and prepare them, by file name; those that cannot be tracked are left out.
 
@@ -157,29 +115,6 @@ def load_prepared(paths: Sequence[Path], progress: Progress = no_progress) -> di
     if not motions:
         raise Missing("There is no motion to train on.")
     return motions
-
-
-class Library:
-    """Motions to be varied: mirrored, sped up and slowed down, their arms exchanged, cut, shaken.
-
-    One with a correction is mirrored only, since the correction would not fit anything else, and drawn the more often.
-    The same motion without its correction should not be there too: it would be learnt both ways.
-    """
-
-    def __init__(self, motions: Sequence[RobotMotion]) -> None:
-        self.motions = [motion for motion in motions if motion.correction is None]
-        self.corrected = [motion for motion in motions if motion.correction is not None]
-
-    def draw(self, rng: np.random.Generator) -> Episode:
-        """Draw an episode: standing, a blend, a motion or a part of it, a blend, standing."""
-        stand = int(rng.integers(0, 75))
-        if rng.uniform() < 0.06:
-            return Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), stand + int(rng.integers(100, 250)))
-        if self.corrected and (not self.motions or rng.uniform() < _CORRECTED):
-            motion = _one(self.corrected, rng)
-        else:
-            motion = varied(_one(self.motions, rng), self.motions, rng)
-        return Episode.of_motion(motion, rng.uniform(0.6, 1.5), stand)
 
 
 def varied(motion: RobotMotion, others: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:

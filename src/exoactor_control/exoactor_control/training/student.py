@@ -130,11 +130,6 @@ class Labelled:
     def __len__(self) -> int:
         return min(self._added, len(self._actions))
 
-    @property
-    def observations(self) -> np.ndarray:
-        """(N, width) float16."""
-        return self._observations[: len(self)]
-
     def add(self, observations: np.ndarray, actions: np.ndarray) -> None:
         """Keep more, in place of the oldest."""
         rows = (self._added + np.arange(len(actions))) % len(self._actions)

@@ -1,88 +1,90 @@
-"""The job behind ``exoactor train-tracker``: references, then distillation, each gone on with where it stopped."""
+"""The job behind ``exoactor train-tracker``: references, then training, each resumed where it stopped."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from exoactor_control.policy.policy import Policy, policy_file
-from exoactor_control.training.distill import Distillation
-from exoactor_control.training.references import Library, load_prepared, make
+from exoactor_control.policy.spec import SHIPPED, known_specs
+from exoactor_control.training import data
+from exoactor_control.training.improve import Clips, Improvement, screen
+from exoactor_control.training.split import part_of
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import Metrics, Progress, no_progress, sub_progress
 
 TEACHER_LAYOUT = "twist2"
 
 
-class Training:
-    """Trains the tracker of our own.
+def train(
+    output: Path,
+    motions: Sequence[Path] = (),
+    teachers: Sequence[str | Path] = (),
+    people: Sequence[Path] = (),
+    hours: float = 10.0,
+    samples: float = 1e8,
+    seed: int = 1,
+    threads: int = os.cpu_count() or 1,
+    progress: Progress = no_progress,
+) -> Metrics:
+    """Train a tracker with ``policies/anchored.yaml``; it grows from the shipped one.
 
     Parameters
     ----------
-    teacher
-        ONNX file of a tracker with TWIST2's layout; or "exoactor" or the file of a tracker of ours, which is gone on
-        with: it learns to do by itself what it does under the motions' corrections
-        (`exoactor_control.rehearsal.reference_correction`).
     output
-        Folder for the references (``references/``), ``checkpoint.pt`` and ``exoactor.onnx``. What is there is gone on
-        with: the same command again continues a training that was broken off.
+        Folder for the references (``references/``), ``checkpoint.pt`` and ``exoactor.onnx``. What is there is kept:
+        the same command again resumes a training that was interrupted.
     motions
-        Further robot motions (.npz), or folders of them.
-    tasks
-        How many random tasks of the generator are made into references.
-    minutes
-        Of distillation, as a clock on the wall tells, all calls counted together.
+        Further robot motions (.npz), or folders of them. What the split tests or validates with is left out.
+    teachers
+        Trackers with TWIST2's observation; a motion is imitated from the first that succeeds at it, ours before these.
+    people
+        Recordings of people (.bvh, AMASS .npz) to be retargeted as well.
+    hours
+        Of generated references, at 50 Hz.
+    samples
+        Control steps in all, those before a checkpoint counted too.
     seed
-        Of everything that is drawn.
+        Of references and training.
     threads
-        That step the physics and run the networks.
+        That step the physics and run the networks; also worker processes that make references.
+
+    Returns
+    -------
+    ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (number trained on), ``left_out`` (number held out by
+    the split), ``references`` (files and hours of each family).
 
     Raises
     ------
     BadInput, Missing
-        The teacher cannot be loaded or has another layout; there is no such motion.
+        A teacher cannot be loaded or has another layout; there is no such motion; a number is out of range.
     """
-
-    def __init__(
-        self,
-        teacher: str | Path,
-        output: Path,
-        motions: Sequence[Path] = (),
-        tasks: int = 300,
-        minutes: float = 70.0,
-        seed: int = 0,
-        threads: int = 2,
-    ) -> None:
-        self._teacher, self._output = policy_file(str(teacher)), Path(output)
-        self._spec = Policy.load(self._teacher, TEACHER_LAYOUT).spec
-        self._motions = [path for given in motions for path in _files(Path(given))]
-        if minutes <= 0 or threads < 1 or tasks < 0:
-            raise BadInput("A training needs a positive time, at least one thread, and no negative number of tasks.")
-        self._tasks, self._minutes, self._seed, self._threads = tasks, minutes, seed, threads
-
-    def __call__(self, progress: Progress = no_progress) -> Metrics:
-        """Train; returns ``tracker`` (path of the ONNX file), ``samples`` and ``motions`` (how many)."""
-        references = self._output / "references"
-        made = make(self._tasks, references, self._seed, sub_progress(progress, 0.0, 0.3))
-        motions = load_prepared([*self._motions, *made], sub_progress(progress, 0.3, 0.32))
-        library = Library(list(motions.values()))
-        rng = np.random.default_rng(self._seed)
-        distillation = Distillation(
-            self._teacher,
-            self._spec,
-            lambda _: library.draw(rng),
-            self._output,
-            self._seed,
-            threads=self._threads,
-        )
-        distillation.run(self._minutes, sub_progress(progress, 0.32, 1.0))
-        return {
-            "tracker": str(self._output / "exoactor.onnx"),
-            "samples": distillation.samples,
-            "motions": len(motions),
-        }
+    files = [policy_file(str(teacher)) for teacher in (SHIPPED, *teachers)]
+    for file in files:
+        Policy.load(file, TEACHER_LAYOUT)
+    given = [file for path in motions for file in _files(Path(path))]
+    if samples <= 0 or threads < 1:
+        raise BadInput("A training needs a positive number of samples and at least one thread.")
+    folder = Path(output) / "references"
+    made = [
+        *data.from_people(people, folder, sub_progress(progress, 0.0, 0.05)),
+        *data.make_hours(hours, folder, seed, threads, sub_progress(progress, 0.05, 0.2)),
+    ]
+    found = [*given, *made]
+    paths = [path for path in found if part_of(path) in ("training", None)]
+    spec = known_specs()[TEACHER_LAYOUT]
+    table = Path(output) / "teachers.json"
+    known = screen(files, paths, spec, table, threads=threads, progress=sub_progress(progress, 0.2, 0.25))
+    training = Improvement(files, spec, Clips(paths, known), Path(output), seed, threads=threads)
+    training.run(samples, sub_progress(progress, 0.25, 1.0))
+    return {
+        "tracker": str(Path(output) / "exoactor.onnx"),
+        "samples": training.samples,
+        "motions": len(paths),
+        "left_out": len(found) - len(paths),
+        "references": data.figures(made),
+    }
 
 
 def _files(path: Path) -> list[Path]:
