@@ -121,7 +121,7 @@ TASKS = (
 def rehearsed(motion: RobotMotion, generation: Generation, really: Scene | None) -> dict[str, Any]:
     rehearsal = Rehearsal(variations=0)
     disturbance = Disturbance(scene=really) if really is not None else None
-    metrics = rehearsal(motion, disturbance=disturbance, scene=generation.scene, checks=generation.checks).metrics
+    metrics = rehearsal(motion, disturbance=disturbance, interaction=generation.interaction).metrics
     failed = [check["sentence"] for check in metrics["checks"] if not check["passed"]]
     return {"success": bool(metrics["task_success"]), "fell": bool(metrics["fell"]), "reasons": failed}
 
@@ -140,14 +140,14 @@ def figures(number: int, perturbations: int, video: bool) -> dict[str, Any]:
         assert human is not None  # the mannequin tells it
         retarget = load_backend("retarget", "trajectory_ik")
         plain = retarget(human).motion
-        retargeting = retarget(human, scene=generation.scene, contacts=generation.contacts)
+        retargeting = retarget(human, interaction=generation.interaction)
     except ExoActorError as error:
         return result | {"refused": str(error)}
     result["contact_error"] = retargeting.metrics.get("contact_error_mean")
     for name, motion in (("ours", retargeting.motion), ("baseline", replace(plain, object_contacts=()))):
         runs = []
         for k in range(perturbations + 1):
-            really = perturbed(generation.scene, np.random.default_rng([seed, k])) if k else None
+            really = perturbed(generation.interaction.scene, np.random.default_rng([seed, k])) if k else None
             try:
                 runs.append(rehearsed(motion, generation, really))
             except ExoActorError as error:

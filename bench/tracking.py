@@ -33,9 +33,9 @@ from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_control.training.references import random_task
 from exoactor_control.training.split import PARTS, part_of, was_seen
 from exoactor_core.errors import BadInput, ExoActorError
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import standing_motion
-from exoactor_core.scene import Scene
 from exoactor_core.stages import GenerateRequest, Progress, load_backend
 
 FIRST_SEED = 9_000_000
@@ -50,7 +50,7 @@ def make_task(number: int, path: Path) -> str:
     try:
         generation = load_backend("generate", "mannequin", seed=FIRST_SEED + number)(GenerateRequest(task))
         human = load_backend("estimate", "mediapipe")(generation.video).motion
-        load_backend("retarget", "trajectory_ik")(human, scene=Scene()).motion.save(path)
+        load_backend("retarget", "trajectory_ik")(human, interaction=Interaction()).motion.save(path)
     except ExoActorError as error:
         return f"{task}: {error}"
     path.with_suffix(".txt").write_text(task + "\n")

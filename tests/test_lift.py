@@ -5,6 +5,7 @@ import pytest
 
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_core.contacts import BODY_PARTS, Contact
+from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
 from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.choreography import choreograph, movements_in
@@ -20,8 +21,9 @@ def test_the_shipped_tracker_lifts_a_box_off_a_table_between_its_fists():
     contacts = [
         Contact(body=hand, object="box", kind="grasp", start=2.3, end=human.duration) for hand in BODY_PARTS[:2]
     ]
-    motion = Retargeter()(human, scene=scene, contacts=contacts).motion
     lifted = Check(kind="lifted", object="box", amount=0.08)
-    metrics = Rehearsal(variations=0)(motion, scene=scene, checks=(lifted,)).metrics
+    interaction = Interaction(scene, tuple(contacts), (lifted,))
+    motion = Retargeter()(human, interaction=interaction).motion
+    metrics = Rehearsal(variations=0)(motion, interaction=interaction).metrics
     assert metrics["success"], metrics["reason"]
     assert metrics["task_success"], metrics["checks"]

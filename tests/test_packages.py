@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from importlib.metadata import distribution
@@ -88,3 +89,8 @@ def _setup_keywords(folder):
         setuptools.setup = real
         os.chdir(here)
     return keywords
+
+
+def test_help_does_without_scipy():
+    code = "import sys, exoactor.cli; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

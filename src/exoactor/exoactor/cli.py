@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -32,7 +32,6 @@ from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, Trac
 from exoactor_core.files import check_file, check_folder, decoded, load_json, save_image, save_json, save_or_rescue
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import Configurable, allowed, description
-from exoactor_core.scene import Scene
 from exoactor_core.stages import (
     GenerateRequest,
     Generation,
@@ -43,6 +42,9 @@ from exoactor_core.stages import (
     check_instruction,
     load_backend,
 )
+
+if TYPE_CHECKING:
+    from exoactor_core.scene import Scene
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -264,6 +266,7 @@ def read_scene(path: Path | None) -> Scene | None:
     """The scene of a file, if there is one; raises `BadInput` where it holds none that can be."""
     if path is None:
         return None
+    from exoactor_core.scene import Scene
     from exoactor_core.scene_mjcf import check, from_mjcf
 
     scene = from_mjcf(path) if path.suffix == ".xml" else Scene.load(path)
@@ -279,8 +282,8 @@ def save_generation(generation: Generation, output: Path) -> None:
         save_image(output.with_suffix(".picture.png"), generation.image)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
-    if generation.scene is not None:
-        generation.scene.save(output.with_suffix(".scene.yaml"))
+    if generation.interaction is not None:
+        generation.interaction.scene.save(output.with_suffix(".scene.yaml"))
     for number, video in enumerate(generation.others, 1):
         video.save(output.with_suffix(f".other_{number}.mp4"))
 

@@ -6,15 +6,13 @@ A `Pipeline` is given its stages: `exoactor run` has them in process (`InProcess
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from exoactor.run_folder import RunFolder
-from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, ExoActorError, Refused, UnsafeMotion, user_error
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.scene import Scene
 from exoactor_core.stages import (
     Estimate,
     GenerateRequest,
@@ -27,8 +25,10 @@ from exoactor_core.stages import (
     add_notes,
     no_progress,
 )
-from exoactor_core.task_checks import Check
 from exoactor_core.video import Video
+
+if TYPE_CHECKING:
+    from exoactor_core.interaction import Interaction
 
 Output = TypeVar("Output", Generation, Estimate, Retargeting, Tracking)
 Execute = Literal["rehearse", "sim", "robot"]
@@ -70,18 +70,11 @@ class Stages(Protocol):
     def estimate(self, video: Video, progress: Progress) -> Estimate:
         """Estimate the person's motion."""
 
-    def retarget(
-        self, motion: HumanMotion, progress: Progress, scene: Scene | None = None, contacts: Sequence[Contact] = ()
-    ) -> Retargeting:
-        """Retarget the motion, to the objects of a task's scene, which may be empty; None: it is of no task."""
+    def retarget(self, motion: HumanMotion, progress: Progress, interaction: Interaction | None) -> Retargeting:
+        """Retarget the motion, to the objects of a task, which may have none; None: it is of no task."""
 
     def rehearse(
-        self,
-        motion: RobotMotion,
-        progress: Progress,
-        human: HumanMotion,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
+        self, motion: RobotMotion, progress: Progress, human: HumanMotion, interaction: Interaction | None
     ) -> Tracking:
         """Track the motion in simulation; raises `TrackingFailed` where the robot fails, or the task with objects."""
 
@@ -90,9 +83,8 @@ class Stages(Protocol):
         motion: RobotMotion,
         progress: Progress,
         human: HumanMotion,
+        interaction: Interaction | None,
         verdict: str,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
     ) -> Tracking:
         """Track the motion with the robot behind DDS; raises `TrackingFailed` where the robot fails."""
 
@@ -117,24 +109,17 @@ class InProcess:
         """As `Stages`; None: the backend has its own input."""
         return self._load("estimate")(video, progress)
 
-    def retarget(
-        self, motion: HumanMotion, progress: Progress, scene: Scene | None = None, contacts: Sequence[Contact] = ()
-    ) -> Retargeting:
+    def retarget(self, motion: HumanMotion, progress: Progress, interaction: Interaction | None = None) -> Retargeting:
         """As `Stages`."""
-        output: Retargeting = self._load("retarget")(motion, progress, scene=scene, contacts=contacts)
+        output: Retargeting = self._load("retarget")(motion, progress, interaction=interaction)
         add_notes(output.metrics, motion)
         return output
 
     def rehearse(
-        self,
-        motion: RobotMotion,
-        progress: Progress,
-        human: HumanMotion,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
+        self, motion: RobotMotion, progress: Progress, human: HumanMotion, interaction: Interaction | None
     ) -> Tracking:
         """As `Stages`."""
-        output: Tracking = self._load("track")(motion, progress, human=human, scene=scene, checks=checks)
+        output: Tracking = self._load("track")(motion, progress, human=human, interaction=interaction)
         add_notes(output.metrics, motion)
         output.require_success()
         return output
@@ -144,9 +129,8 @@ class InProcess:
         motion: RobotMotion,
         progress: Progress,
         human: HumanMotion,
+        interaction: Interaction | None,
         verdict: str,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
     ) -> Tracking:
         """No robot is driven from here."""
         raise BadInput("A robot is driven by the graph alone: start it ('exoactor up') and send the task.")
@@ -210,6 +194,8 @@ class Pipeline:
         return report
 
     def _run(self, task: Task) -> None:
+        from exoactor_core.interaction import Interaction  # with SciPy, which the command line's help does without
+
         stages, folder, request = self._stages, self._folder, task.request
         folder.save_task(
             {
@@ -222,15 +208,19 @@ class Pipeline:
             "generate", stages.generate, folder.save_generation, request, folder.save_plan, folder.save_job
         )
         human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
-        scene, contacts, checks = generation.scene, generation.contacts, generation.checks
+        interaction = generation.interaction
         motion = self._stage(
-            "retarget", stages.retarget, lambda made: folder.save_robot(made.motion), human, scene or Scene(), contacts
+            "retarget",
+            stages.retarget,
+            lambda made: folder.save_robot(made.motion),
+            human,
+            interaction or Interaction(),
         ).motion
-        rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human, scene, checks)
+        rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human, interaction)
         self._require_fit(rehearsal, task.execute)
         if task.execute != "rehearse":
             motion = motion if rehearsal.corrected is None else rehearsal.corrected
-            self._stage("track", stages.track, folder.save_tracking, motion, human, rehearsal.verdict, scene, checks)
+            self._stage("track", stages.track, folder.save_tracking, motion, human, interaction, rehearsal.verdict)
 
     def _stage(
         self, name: str, work: Callable[..., Output], save: Callable[[Output], None], value: Any, *more: Any

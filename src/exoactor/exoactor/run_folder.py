@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.errors import BadInput, reason
-from exoactor_core.files import load_npz, save_bytes, save_image, save_json, save_npz, save_or_rescue
+from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Estimate, Generation, Tracking
-from exoactor_core.task_checks import checks_json
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 
@@ -74,10 +73,11 @@ class RunFolder:
             save_image(self.path / "picture.png", generation.image)
         if generation.truth is not None:
             generation.truth.save(self.path / "ground_truth.npz")
-        if generation.scene is not None:
-            generation.scene.save(self.path / "scene.yaml")
-        if generation.checks:
-            save_bytes(self.path / "checks.json", checks_json(generation.checks).encode())
+        if (interaction := generation.interaction) is not None:
+            interaction.scene.save(self.path / "scene.yaml")
+            if interaction.checks:
+                checks = [check.model_dump(mode="json", exclude_none=True) for check in interaction.checks]
+                save_json(self.path / "checks.json", checks)
         for number, video in enumerate(generation.others, 1):
             video.save(self.path / f"other_video_{number}.mp4")
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,11 +22,10 @@ from std_srvs.srv import Trigger
 from exoactor.options import TaskServerOptions
 from exoactor.pipeline import Execute, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
-from exoactor_core.contacts import Contact, contacts_json
 from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.files import json_object
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.scene import Scene
 from exoactor_core.stages import (
     Estimate,
     GenerateRequest,
@@ -38,19 +37,17 @@ from exoactor_core.stages import (
     Retargeting,
     Tracking,
 )
-from exoactor_core.task_checks import Check, checks_json
 from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
 from exoactor_ros.action_client import TICK, Client, call
 from exoactor_ros.conversions import (
-    checks_from_message,
-    contacts_from_message,
     end_goal,
     failure,
     human_from_message,
     human_to_message,
     image_from_message,
     image_to_message,
+    interaction_from_message,
     jpeg_message,
     metrics_to_json,
     optional_human,
@@ -60,6 +57,7 @@ from exoactor_ros.conversions import (
     robot_to_message,
     scene_from_message,
     scene_to_message,
+    set_interaction,
     video_from_message,
     video_to_message,
 )
@@ -245,34 +243,22 @@ class _Task:
 
         return self._call("estimate", EstimateMotion.Goal(video=video_to_message(video)), progress, output)
 
-    def retarget(
-        self, motion: HumanMotion, progress: Progress, scene: Scene | None = None, contacts: Sequence[Contact] = ()
-    ) -> Retargeting:
+    def retarget(self, motion: HumanMotion, progress: Progress, interaction: Interaction | None) -> Retargeting:
         """As `exoactor.pipeline.Stages`."""
 
         def output(result: RetargetMotion.Result, metrics: Metrics) -> Retargeting:
             return Retargeting(robot_from_message(result.motion), metrics)
 
-        goal = RetargetMotion.Goal(
-            motion=human_to_message(motion), scene=scene_to_message(scene), contacts=contacts_json(contacts)
-        )
+        goal = RetargetMotion.Goal(motion=human_to_message(motion))
+        set_interaction(goal, interaction)
         return self._call("retarget", goal, progress, output)
 
     def rehearse(
-        self,
-        motion: RobotMotion,
-        progress: Progress,
-        human: HumanMotion,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
+        self, motion: RobotMotion, progress: Progress, human: HumanMotion, interaction: Interaction | None
     ) -> Tracking:
         """As `exoactor.pipeline.Stages`."""
-        goal = TrackMotion.Goal(
-            motion=robot_to_message(motion),
-            human=human_to_message(human),
-            scene=scene_to_message(scene),
-            checks=checks_json(checks),
-        )
+        goal = TrackMotion.Goal(motion=robot_to_message(motion), human=human_to_message(human))
+        set_interaction(goal, interaction)
         return self._call("rehearse", goal, progress, partial(_tracking, motion))
 
     def track(
@@ -280,9 +266,8 @@ class _Task:
         motion: RobotMotion,
         progress: Progress,
         human: HumanMotion,
+        interaction: Interaction | None,
         verdict: str,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
     ) -> Tracking:
         """As `exoactor.pipeline.Stages`; whoever approves sees the figures of the rehearsal."""
 
@@ -298,10 +283,9 @@ class _Task:
             motion=robot_to_message(motion),
             human=human_to_message(human),
             verdict=verdict,
-            scene=scene_to_message(scene),
-            checks=checks_json(checks),
             require_approval=self._goal.request.require_approval,
         )
+        set_interaction(goal, interaction)
         return self._call("track", goal, progress, partial(_tracking, motion), on_feedback)
 
     def _call(
@@ -449,9 +433,7 @@ def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
         plan_from_message(made.plan_json),
         tuple(video_from_message(video) for video in made.others),
         image_from_message(made.picture),
-        scene_from_message(made.scene),
-        contacts_from_message(made.contacts),
-        checks_from_message(made.checks),
+        interaction_from_message(made),
     )
 
 

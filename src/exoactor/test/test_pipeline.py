@@ -40,8 +40,8 @@ def loader(outputs):
         def backend(value, progress, **options):
             wanted = {
                 "generate": {"on_plan", "on_job"},
-                "retarget": {"scene", "contacts"},
-                "track": {"human", "scene", "checks"},
+                "retarget": {"interaction"},
+                "track": {"human", "interaction"},
             }
             assert set(options) == wanted.get(stage, set())
             assert stage != "track" or options["human"] is HUMAN  # the person goes with the robot's motion

@@ -23,13 +23,14 @@ from exoactor import client
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor.task_server import STAGES, TaskServer, approval_text
-from exoactor_core.contacts import Contact, contacts_json, contacts_of
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, error_of
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.options import Configurable
 from exoactor_core.scene import everyday, joined
 from exoactor_core.stages import Estimate, GenerateRequest, Generation, Retargeting, Tracking, no_progress
-from exoactor_core.task_checks import Check, checks_json, checks_of
+from exoactor_core.task_checks import Check
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
 from exoactor_ros.conversions import (
@@ -38,12 +39,12 @@ from exoactor_ros.conversions import (
     human_from_message,
     human_to_message,
     image_to_message,
+    interaction_from_message,
     optional_human,
     plan_to_message,
     robot_from_message,
     robot_to_message,
-    scene_from_message,
-    scene_to_message,
+    set_interaction,
     video_from_message,
     video_to_message,
 )
@@ -59,8 +60,8 @@ VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * T, 30)
 IMAGE = np.full((8, 8, 3), (200, 0, 9), np.uint8)
 FAR = "It gets 4.0 m away from its start, more than 3 m."
 SCENE = joined([everyday("cup", pos=(0.4, 0.0, 0.0))])
-CONTACTS = (Contact(body="left_hand", object="cup", kind="touch", start=0.0, end=0.1),)
-CHECKS = (Check(kind="touched", object="cup"),)
+TOUCH = Contact(body="left_hand", object="cup", kind="touch", start=0.0, end=0.1)
+INTERACTION = Interaction(SCENE, (TOUCH,), (Check(kind="touched", object="cup"),))
 asked = ""
 
 
@@ -68,6 +69,15 @@ def slowly(progress):
     for i in range(400):
         progress(i / 400, "working")
         time.sleep(0.02)
+
+
+def assert_sent(interaction, what):
+    """The interaction of the generator, with its contacts or checks, where it made one."""
+    with_objects = interaction is not None and len(interaction.scene) > 0
+    assert with_objects == (asked == "touch the cup")
+    if with_objects:
+        assert interaction.scene.ids == ("cup",)
+        assert getattr(interaction, what) == getattr(INTERACTION, what)
 
 
 class Generate(Configurable):
@@ -83,7 +93,7 @@ class Generate(Configurable):
             raise Refused("It is cut.", made)
         plan = {"instruction": "plan it", "actions": []} if asked == "plan it" else None
         made = Generation(VIDEO, HUMAN, {"frames": T}, json.loads(goal.plan_json) if goal.plan_json else plan)
-        return replace(made, scene=SCENE, contacts=CONTACTS, checks=CHECKS) if asked == "touch the cup" else made
+        return replace(made, interaction=INTERACTION) if asked == "touch the cup" else made
 
 
 class EstimateFake(Configurable):
@@ -92,15 +102,15 @@ class EstimateFake(Configurable):
 
 
 class Retarget(Configurable):
-    def __call__(self, motion, progress, scene=None, contacts=()):
-        assert (scene and scene.ids, contacts) == ((("cup",), CONTACTS) if asked == "touch the cup" else (None, ()))
+    def __call__(self, motion, progress, interaction=None):
+        assert_sent(interaction, "contacts")
         return Retargeting(ROBOT, {"error": 0.2})
 
 
 class Track(Configurable):
-    def __call__(self, motion, progress, human, scene=None, checks=(), verdict=None, require_approval=False):
+    def __call__(self, motion, progress, human, interaction=None, verdict=None, require_approval=False):
         assert len(human) == T  # the person goes with the robot's motion
-        assert (scene and scene.ids, checks) == ((("cup",), CHECKS) if asked == "touch the cup" else (None, ()))
+        assert_sent(interaction, "checks")
         if verdict is not None:  # it is the controller
             assert verdict == "signed"
         for _ in range(20 * require_approval):
@@ -127,9 +137,7 @@ CONVERSIONS = {
             setattr(r, "others", [video_to_message(v) for v in o.others]),
             setattr(r, "picture", image_to_message(o.image)),
             setattr(r, "truth", human_to_message(o.truth)),
-            setattr(r, "scene", scene_to_message(o.scene)),
-            setattr(r, "contacts", contacts_json(o.contacts)),
-            setattr(r, "checks", checks_json(o.checks)),
+            set_interaction(r, o.interaction),
         ),
     ),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
@@ -155,9 +163,9 @@ BACKENDS = {
 
 
 def goal_options(name, goal):
+    objects = {"interaction": interaction_from_message(goal)}
     if name == "retarget":
-        return {"scene": scene_from_message(goal.scene), "contacts": contacts_of(goal.contacts)}
-    objects = {"scene": scene_from_message(goal.scene), "checks": checks_of(goal.checks) if goal.checks else ()}
+        return objects
     both = {"human": optional_human(goal.human)} | objects
     return both if name == "rehearse" else both | {"verdict": goal.verdict, "require_approval": goal.require_approval}
 

@@ -13,6 +13,7 @@ from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import GRASP_POINT
 from exoactor_core.errors import BadInput
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import (
     HAND_LINKS,
@@ -117,7 +118,7 @@ def test_without_objects_nothing_is_told_of_a_task():
 
 
 def test_a_task_that_is_not_done_is_refused_with_the_check_s_sentence():
-    tracking = Rehearsal(policy="pd")(standing_motion(1.0), scene=box_on_a_stand(), checks=LIFTED)
+    tracking = Rehearsal(policy="pd")(standing_motion(1.0), interaction=Interaction(box_on_a_stand(), checks=LIFTED))
     metrics = tracking.metrics
     assert metrics["success"]
     assert not metrics["task_success"]
@@ -133,20 +134,25 @@ def test_a_task_that_is_not_done_is_refused_with_the_check_s_sentence():
 
 
 def test_a_scene_that_cannot_be_is_refused_before_it_is_simulated():
+    floating = Interaction(joined([everyday("box", pos=(1, 0, 0.5))]))
     with pytest.raises(BadInput, match="hangs in the air"):
-        Rehearsal(policy="pd")(standing_motion(1.0), scene=joined([everyday("box", pos=(1, 0, 0.5))]))
+        Rehearsal(policy="pd")(standing_motion(1.0), interaction=floating)
 
 
 def test_objects_far_away_leave_the_robot_as_it_is():
     far = joined([everyday("box", pos=(1.5, 0, 0))])
     plain = Rehearsal(policy="pd", hands="fists")(standing_motion(1.0))
-    beside = Rehearsal(policy="pd", hands="fists")(standing_motion(1.0), scene=far, disturbance=Disturbance(mass=0.0))
+    beside = Rehearsal(policy="pd", hands="fists")(
+        standing_motion(1.0), interaction=Interaction(far), disturbance=Disturbance(mass=0.0)
+    )
     np.testing.assert_allclose(beside.motion.joint_pos, plain.motion.joint_pos, atol=0.01)
     np.testing.assert_allclose(beside.motion.root_pos, plain.motion.root_pos, atol=0.01)
 
 
 def test_two_fists_lift_a_box_by_friction():
-    tracking = Rehearsal(hands="fists", variations=0)(lifting(), scene=box_on_a_stand(), checks=LIFTED)
+    tracking = Rehearsal(hands="fists", variations=0)(
+        lifting(), interaction=Interaction(box_on_a_stand(), checks=LIFTED)
+    )
     assert tracking.metrics["task_success"], tracking.metrics["checks"]
     forces = tracking.rollout.forces.sum(axis=0)[1]
     assert forces[:2].min() > 100.0 > forces[2:4].max()  # hands, not feet
@@ -156,14 +162,16 @@ def test_two_fists_lift_a_box_by_friction():
 def test_a_dex3_hand_picks_a_bottle_off_a_table(side):
     scene = bottle_on_a_table(1.0 if side == "left" else -1.0)
     lifted = [Check(kind="lifted", object="bottle", amount=0.08)]
-    tracking = Rehearsal(variations=0)(picking(side), scene=scene, checks=lifted)
+    tracking = Rehearsal(variations=0)(picking(side), interaction=Interaction(scene, checks=lifted))
     assert not tracking.metrics["refused"]
     assert tracking.metrics["task_success"]
 
 
 def test_fists_do_not_pick_a_bottle():
     lifted = [Check(kind="lifted", object="bottle", amount=0.08)]
-    tracking = Rehearsal(hands="fists", variations=0)(picking("left"), scene=bottle_on_a_table(1.0), checks=lifted)
+    tracking = Rehearsal(hands="fists", variations=0)(
+        picking("left"), interaction=Interaction(bottle_on_a_table(1.0), checks=lifted)
+    )
     assert not tracking.metrics["task_success"]
 
 
@@ -178,7 +186,9 @@ def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monk
 
     monkeypatch.setattr(module, "perturbed", moved)
     stays = Check(kind="on", object="box", target="stand")
-    metrics = Rehearsal(policy="pd", variations=4)(standing_motion(0.5), scene=box_on_a_stand(), checks=[stays]).metrics
+    metrics = Rehearsal(policy="pd", variations=4)(
+        standing_motion(0.5), interaction=Interaction(box_on_a_stand(), checks=(stays,))
+    ).metrics
     assert not metrics["refused"]
     assert metrics["perturbed"]["rehearsals"] == 4
     assert metrics["perturbed"]["failed"] == 1

@@ -21,21 +21,23 @@ from __future__ import annotations
 import inspect
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 
-from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, TrackingFailed
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import Configurable
-from exoactor_core.scene import Scene
-from exoactor_core.task_checks import Check, Rollout
 from exoactor_core.video import Video
+
+if TYPE_CHECKING:  # they bring SciPy along, which a command line that only prints its help does without
+    from exoactor_core.interaction import Interaction
+    from exoactor_core.scene import Scene
+    from exoactor_core.task_checks import Rollout
 
 Progress = Callable[[float, str], None]
 """Called at least once a second with (fraction done in [0, 1], text). Raises `Cancelled` when the user cancelled."""
@@ -123,9 +125,8 @@ class Generation:
     ``plan`` is what the person was to do, as JSON-ready values; edited, it can be given with the next request.
     ``others`` are videos of the same request that the judge did not take, in the order in which they were made.
     ``image``, (H, W, 3) uint8 RGB, is what the video begins with where an image was given: that one, or what became
-    of it where the robot in it was made a person. ``scene`` holds the objects as they are at the start: those of the
-    request, or those that the generator imagined; None where it knows none. ``contacts`` are the planned contacts with
-    them, as truth for evaluation where the generator knows their times, and ``checks`` what the task is to bring about.
+    of it where the robot in it was made a person. ``interaction`` holds the objects of the request, or those that the
+    generator imagined; None where it knows none.
     """
 
     video: Video
@@ -134,9 +135,7 @@ class Generation:
     plan: dict[str, Any] | None = None
     others: tuple[Video, ...] = ()
     image: np.ndarray | None = None
-    scene: Scene | None = None
-    contacts: tuple[Contact, ...] = ()
-    checks: tuple[Check, ...] = ()
+    interaction: Interaction | None = None
 
 
 @dataclass(frozen=True)
@@ -256,10 +255,10 @@ class Retargeter(Backend, ABC):
         self,
         motion: HumanMotion,
         progress: Progress = no_progress,
-        scene: Scene | None = None,
-        contacts: Sequence[Contact] = (),
+        *,
+        interaction: Interaction | None = None,
     ) -> Retargeting:
-        """Retarget the motion, in the scene where one is given; contacts with its objects that are planned."""
+        """Retarget the motion, to the objects of a task, which may have none; None: it is of no task."""
 
 
 class Tracker(Backend, ABC):
@@ -272,13 +271,12 @@ class Tracker(Backend, ABC):
         progress: Progress = no_progress,
         human: HumanMotion | None = None,
         *,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
+        interaction: Interaction | None = None,
     ) -> Tracking:
         """Track the motion.
 
-        ``human`` is the person's motion that it came from, for policies that follow people; ``scene`` the objects that
-        are there, and ``checks`` what is to become of them.
+        ``human`` is the person's motion that it came from, for policies that follow people; ``interaction`` holds the
+        objects that are there, and what is to become of them.
         """
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:

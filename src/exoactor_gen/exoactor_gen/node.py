@@ -10,9 +10,7 @@ import numpy as np
 from exoactor_interfaces.action import GenerateVideo
 from sensor_msgs.msg import CompressedImage
 
-from exoactor_core.contacts import contacts_json
 from exoactor_core.stages import GenerateRequest, Generation, Generator
-from exoactor_core.task_checks import checks_json
 from exoactor_gen.video_judge.judge import Judge, Judged
 from exoactor_ros.conversions import (
     human_to_message,
@@ -22,7 +20,7 @@ from exoactor_ros.conversions import (
     plan_from_message,
     plan_to_message,
     scene_from_message,
-    scene_to_message,
+    set_interaction,
     video_to_message,
 )
 from exoactor_ros.qos import LATEST
@@ -48,9 +46,7 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     result.others = [video_to_message(video) for video in generation.others]
     result.picture = image_to_message(generation.image)
     result.plan_json = plan_to_message(generation.plan)
-    result.scene = scene_to_message(generation.scene)
-    result.contacts = contacts_json(generation.contacts) if generation.contacts else ""
-    result.checks = checks_json(generation.checks) if generation.checks else ""
+    set_interaction(result, generation.interaction)
 
 
 class GeneratorNode(StageNode):

@@ -12,7 +12,7 @@ from exoactor_core.task_checks import Rollout, evaluate
 from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, plan_of
 from exoactor_gen.mannequin.mannequin import ROBOT_STATURE, Mannequin
 from exoactor_gen.mannequin.objects import surface_distance
-from exoactor_gen.mannequin.task import checks_of, checks_of_plan
+from exoactor_gen.mannequin.task import checks_of, interaction_of
 from exoactor_gen.mannequin.whole_body import stature
 from exoactor_gen.planning.planners import verbatim
 
@@ -57,12 +57,13 @@ def test_hands_and_feet_meet_the_objects_where_they_are(body, betas, task):
     where = poses(objects, TWO_CUPS)
     np.testing.assert_allclose(where[0, :, :3], TWO_CUPS.poses[:, :3], atol=1e-9)
     assert np.abs(np.sum(where[0, :, 3:] * TWO_CUPS.poses[:, 3:], axis=1)).min() > 1.0 - 1e-9
-    assert made.scene.ids == TWO_CUPS.ids
+    assert made.interaction.scene.ids == TWO_CUPS.ids
     rot, pos = body.transforms(motion)
     rest = body.rest_joints(betas)
     by_id = {obj.object.item.id: obj for obj in objects}
-    assert made.contacts
-    for contact in made.contacts:
+    contacts = made.interaction.contacts
+    assert contacts
+    for contact in contacts:
         at = slice(int(contact.start * 30.0) + 2, int(contact.end * 30.0))
         if contact.body.endswith("hand"):
             wrist, knuckle = (20, 28) if contact.body == "left_hand" else (21, 43)
@@ -141,17 +142,18 @@ def test_a_way_that_is_closed_is_refused():
 def test_a_generation_has_the_scene_that_it_imagined(tmp_path):
     mannequin = Mannequin(seed=3, width=64, height=64, fps=10)
     made = mannequin(GenerateRequest("pick up the bottle and put it into the basket"))
-    assert {"bottle", "basket"} <= set(made.scene.ids)
+    imagined = made.interaction
+    assert {"bottle", "basket"} <= set(imagined.scene.ids)
     assert stature(mannequin.body, made.truth.betas) == pytest.approx(ROBOT_STATURE)
-    made.scene.save(tmp_path / "scene.yaml")
+    imagined.scene.save(tmp_path / "scene.yaml")
     scene = Scene.load(tmp_path / "scene.yaml")
-    again = mannequin(GenerateRequest("pick up the bottle and put it into the basket", scene=scene))
-    assert [(c.kind, c.object) for c in again.contacts] == [(c.kind, c.object) for c in made.contacts]
-    assert again.checks == made.checks
+    again = mannequin(GenerateRequest("pick up the bottle and put it into the basket", scene=scene)).interaction
+    assert [(c.kind, c.object) for c in again.contacts] == [(c.kind, c.object) for c in imagined.contacts]
+    assert again.checks == imagined.checks
     plan = mannequin(GenerateRequest("", plan=made.plan, scene=scene))
-    assert plan.checks == made.checks
+    assert plan.interaction.checks == imagined.checks
     plain = mannequin(GenerateRequest("wave"))
-    assert (plain.scene, plain.contacts, plain.checks) == (None, (), ())
+    assert plain.interaction is None
     assert stature(mannequin.body, plain.truth.betas) > 1.5
 
 
@@ -164,10 +166,10 @@ def test_two_metres_are_two_metres(body, betas):
 def test_a_plan_of_another_generator_implies_checks_too():
     plan = plan_of("pick up the bottle and put it into the basket")
     scene = joined([everyday("bottle", pos=(1.0, 0.0, 0.0)), everyday("basket", pos=(2.0, 0.0, 0.0))])
-    kinds = [(check.kind, check.object, check.target) for check in checks_of_plan(plan, scene)]
+    kinds = [(check.kind, check.object, check.target) for check in interaction_of(plan, scene).checks]
     assert kinds == [("lifted", "bottle", ""), ("in", "bottle", "basket"), ("stands", "", "")]
-    assert checks_of_plan(plan, None) == ()
-    assert checks_of_plan(plan, TWO_CUPS) == ()  # it has no bottle
-    assert checks_of_plan(verbatim("juggle"), scene) == ()
-    pushed = checks_of_plan(plan_of("push the bottle"), scene)[0]
+    assert interaction_of(plan, None) is None
+    assert interaction_of(plan, TWO_CUPS).checks == ()  # it has no bottle
+    assert interaction_of(verbatim("juggle"), scene).checks == ()
+    pushed = interaction_of(plan_of("push the bottle"), scene).checks[0]
     assert (pushed.kind, pushed.amount, pushed.place) == ("moved", None, None)

@@ -85,7 +85,7 @@ def stretched(times: np.ndarray, start: float, seconds: float) -> np.ndarray:
     return smoothstep((times - start) / max(seconds, 1e-3))
 
 
-class Interaction:
+class InteractionTargets:
     """The contacts of one motion with the objects of a scene.
 
     Parameters

@@ -8,17 +8,16 @@ from exoactor_interfaces.action import RetargetMotion
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import RobotMotion
-from exoactor_core.scene import Scene
 from exoactor_core.stages import Retargeting
 from exoactor_ros import frame_prefix
 from exoactor_ros.conversions import (
-    contacts_from_message,
     human_from_message,
+    interaction_from_message,
     joint_state_message,
     odometry_message,
     robot_to_message,
-    scene_from_message,
 )
 from exoactor_ros.qos import STATE
 from exoactor_ros.replay import Replay
@@ -33,11 +32,6 @@ def fill(result: RetargetMotion.Result, retargeting: Retargeting) -> None:
     result.motion = robot_to_message(retargeting.motion)
 
 
-def to_options(goal: RetargetMotion.Goal) -> dict[str, Any]:
-    """The objects that are there, and the planned contacts with them, as the backends' options."""
-    return {"scene": scene_from_message(goal.scene) or Scene(), "contacts": contacts_from_message(goal.contacts)}
-
-
 class RetargetNode(StageNode):
     """Serves retarget_motion and replays the last reference while anyone looks."""
 
@@ -50,7 +44,7 @@ class RetargetNode(StageNode):
             action_name="retarget_motion",
             error_base=400,
             to_input=lambda goal: human_from_message(goal.motion),
-            to_options=to_options,
+            to_options=lambda goal: {"interaction": interaction_from_message(goal) or Interaction()},
             fill=fill,
             **node_options,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -17,16 +16,15 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import stages
 from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BodyModel
-from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, UnsafeMotion, reason
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.options import BaseOptions
-from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Retargeting, no_progress
 from exoactor_description import Hands
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import Posture, posture, resample
-from exoactor_retarget.interaction import Interaction
+from exoactor_retarget.interaction import InteractionTargets
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.metrics import floor_depth, measure, measure_contacts
 from exoactor_retarget.model import Model
@@ -86,9 +84,9 @@ class Retargeter(stages.Retargeter):
         return make_targets(self._person(motion), self.model, self.mapping, metric=metric)
 
     def object_targets(
-        self, motion: HumanMotion, scene: Scene, contacts: Sequence[Contact] = ()
+        self, motion: HumanMotion, interaction: Interaction
     ) -> tuple[Targets, np.ndarray, dict[str, Any], list[str]]:
-        """What the robot should do with the objects of a scene.
+        """What the robot should do with objects.
 
         Returns
         -------
@@ -109,12 +107,13 @@ class Retargeter(stages.Retargeter):
             An object cannot be held.
         """
         person, metric = self._person(motion), self.options.scale != "robot"
-        interaction = Interaction(self.model, scene, find_contacts(person, scene, contacts), self.options.hands)
-        person = interaction.slowed(person)
+        contacts = find_contacts(person, interaction.scene, interaction.contacts)
+        objects = InteractionTargets(self.model, interaction.scene, contacts, self.options.hands)
+        person = objects.slowed(person)
         first = make_targets(person, self.model, self.mapping, metric=metric)
-        person, notes = interaction.relocated(person, first)
+        person, notes = objects.relocated(person, first)
         targets = make_targets(person, self.model, self.mapping, metric=metric)
-        targets, poses, found, hands = interaction.targets(targets)
+        targets, poses, found, hands = objects.targets(targets)
         return targets, poses, {"object_contacts": found, "hands": hands}, notes
 
     def _person(self, motion: HumanMotion) -> Posture:
@@ -134,8 +133,8 @@ class Retargeter(stages.Retargeter):
         self,
         motion: HumanMotion,
         progress: Progress = no_progress,
-        scene: Scene | None = None,
-        contacts: Sequence[Contact] = (),
+        *,
+        interaction: Interaction | None = None,
     ) -> Retargeting:
         """Retarget a motion.
 
@@ -143,10 +142,9 @@ class Retargeter(stages.Retargeter):
         ----------
         motion, progress
             The person's motion, which begins at the scene's origin, facing +x.
-        scene
-            Objects around the robot; those of a task without any are none, but a scene.
-        contacts
-            Planned contacts with them; none: those that are seen in the motion.
+        interaction
+            Objects around the robot, which may be none, and planned contacts with them; without contacts those that are
+            seen in the motion count. None: the motion is of no task.
 
         Raises
         ------
@@ -160,10 +158,10 @@ class Retargeter(stages.Retargeter):
         extra: dict[str, Any] = {}
         notes: list[str] = []
         poses = None
-        if not scene:
-            targets = self.targets(motion, task=scene is not None)
+        if interaction is None or not interaction.scene:
+            targets = self.targets(motion, task=interaction is not None)
         else:
-            targets, poses, extra, notes = self.object_targets(motion, scene, contacts)
+            targets, poses, extra, notes = self.object_targets(motion, interaction)
         state = self.fit(targets, progress)
         self._check_floor(state)
         robot_motion = replace(robot_motion_of(state, targets, self.model), **extra)

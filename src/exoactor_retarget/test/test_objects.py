@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import robot
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Refused
+from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
 from exoactor_retarget.human import posture, resample
 from exoactor_retarget.object_contacts import find_contacts
@@ -55,19 +56,21 @@ def assert_sound(result):
 def test_metres_are_metres_in_tasks(retarget, metres):
     human, wanted = person_doing(f"walk forward {metres}"), {"one metre": 1.0, "two metres": 2.0}[metres]
 
-    def walked(retargeter, scene):
-        path = retargeter(human, scene=scene).motion.root_pos[:, :2]
+    def walked(retargeter, interaction):
+        path = retargeter(human, interaction=interaction).motion.root_pos[:, :2]
         return np.linalg.norm(path[-1] - path[0])
 
-    assert walked(retarget, Scene()) == walked(Retargeter(scale="world"), None) == pytest.approx(wanted, rel=0.05)
-    assert walked(retarget, None) == walked(Retargeter(scale="robot"), Scene()) < 0.85 * wanted
+    assert walked(retarget, Interaction()) == walked(Retargeter(scale="world"), None) == pytest.approx(wanted, rel=0.05)
+    assert walked(retarget, None) == walked(Retargeter(scale="robot"), Interaction()) < 0.85 * wanted
 
 
 @pytest.mark.parametrize("off", [(0.0, 0.0), (0.15, -0.1), (0.8, 0.4)])  # as it was, an estimate that is off, moved
 def test_a_box_is_taken_where_it_is(retarget, off):
     scene = Scene(objects=(box_at(0.44 + off[0], off[1]),))
-    targets, poses, _, _ = retarget.object_targets(person_doing("pick up the box"), scene, held("box", 2.8, 5.6))
-    result = retarget(person_doing("pick up the box"), scene=scene, contacts=held("box", 2.8, 5.6))
+    targets, poses, _, _ = retarget.object_targets(
+        person_doing("pick up the box"), Interaction(scene, held("box", 2.8, 5.6))
+    )
+    result = retarget(person_doing("pick up the box"), interaction=Interaction(scene, held("box", 2.8, 5.6)))
     assert_sound(result)
     assert result.metrics["palm_error_mean"] < 20.0
     assert result.metrics["palm_error_p90"] < 40.0
@@ -92,13 +95,13 @@ def test_what_is_put_down_stands_on_the_table(retarget):
     human = person_doing("pick up the box and put it on the table")
     scene = Scene(objects=(box_at(0.44), everyday("table", "table", (1.82, 0.0, 0.0), size=(0.6, 1.1, 0.76))))
     end = 9.2
-    _, poses, _, _ = retarget.object_targets(human, scene, held("box", 2.8, end))
+    _, poses, _, _ = retarget.object_targets(human, Interaction(scene, held("box", 2.8, end)))
     assert poses[-1, 0, 2] == pytest.approx(0.76, abs=0.005)
     assert abs(poses[-1, 0, 0] - 1.82) < 0.2
     over = np.abs(poses[:, 0, 0] - 1.82) < 0.3 + 0.13  # and it does not pass through it
     assert poses[over, 0, 2].min() > 0.75
     assert np.linalg.norm(np.diff(poses[:, 0, :3], axis=0), axis=1).max() * 50 < 2.0
-    result = retarget(human, scene=scene, contacts=held("box", 2.8, end))
+    result = retarget(human, interaction=Interaction(scene, held("box", 2.8, end)))
     assert_sound(result)
     assert result.motion.hands[-1].max() == 0.0
 
@@ -113,18 +116,18 @@ def test_a_bottle_goes_into_the_basket(with_fingers):
         )
     )
     planned = held("bottle", 5.2, 15.2, ("left",))
-    _, poses, fields, _ = with_fingers.object_targets(human, scene, planned)
+    _, poses, fields, _ = with_fingers.object_targets(human, Interaction(scene, planned))
     assert np.linalg.norm(poses[-1, 1, :2] - [1.2, 1.69]) < 0.1
     assert poses[-1, 1, 2] < 0.05
     assert fields["hands"][:, 1].max() == 0.0
     with pytest.raises(Refused, match=r"bottle between its palms.*Dex3"):
-        Retargeter().object_targets(human, scene, planned)
+        Retargeter().object_targets(human, Interaction(scene, planned))
 
 
 def test_sitting_down_is_on_the_seat(retarget):
     human = person_doing("sit down on the chair and stand up")
     scene = Scene(objects=(everyday("chair", "chair", (-0.26, 0.0, 0.0), size=(0.42, 0.42, 0.44)),))
-    result = retarget(human, scene=scene)
+    result = retarget(human, interaction=Interaction(scene))
     assert_sound(result)
     (sit,) = result.motion.object_contacts
     assert (sit.body, sit.kind) == ("seat", "sit")
@@ -135,7 +138,7 @@ def test_sitting_down_is_on_the_seat(retarget):
 
 def test_walking_goes_round_what_stands_in_the_way(retarget):
     scene = Scene(objects=(everyday("chair", "chair", (1.5, 0.05, 0.0)),))
-    result = retarget(person_doing("walk forward three metres"), scene=scene)
+    result = retarget(person_doing("walk forward three metres"), interaction=Interaction(scene))
     assert_sound(result)
     half = scene["chair"].bounds[1, :2].max()
     beside = np.abs(result.motion.root_pos[:, 0] - 1.5) < half
@@ -147,7 +150,7 @@ def test_a_kick_goes_through_the_ball(retarget):
     human = person_doing("walk to the ball and kick it")
     ball = everyday("ball", "ball", (1.75, 0.1, 0.0))
     planned = Contact(body="right_foot", object="ball", kind="strike", start=5.0, end=5.4)
-    result = retarget(human, scene=Scene(objects=(ball,)), contacts=(planned,))
+    result = retarget(human, interaction=Interaction(Scene(objects=(ball,)), (planned,)))
     assert_sound(result)
     foot = robot.forward_kinematics(result.motion, ["right_ankle_roll_link"])[:, 0]
     toe = foot + Rotation.from_quat(result.motion.root_quat_wxyz, scalar_first=True).apply([0.13, 0.0, 0.0])
@@ -160,7 +163,7 @@ def test_a_kick_goes_through_the_ball(retarget):
 def test_a_touch_meets_the_surface(retarget):
     scene = Scene(objects=(everyday("table", "table", (0.75, 0.0, 0.0), size=(0.6, 1.1, 0.76)),))
     result = retarget(
-        person_doing("touch the table"), scene=scene, contacts=held("table", 2.3, 3.5, ("right",), "touch")
+        person_doing("touch the table"), interaction=Interaction(scene, held("table", 2.3, 3.5, ("right",), "touch"))
     )
     assert_sound(result)
     assert result.metrics["palm_error_p90"] < 20.0
@@ -189,10 +192,10 @@ def test_contacts_are_found_in_an_estimate_that_is_off(retarget):
 def test_what_cannot_be_done_is_refused(retarget):
     human = person_doing("pick up the box")
     with pytest.raises(BadInput, match="no object 'cup'"):
-        retarget(human, scene=Scene(objects=(box_at(0.44),)), contacts=held("cup", 2.8, 5.6))
+        retarget(human, interaction=Interaction(Scene(objects=(box_at(0.44),)), held("cup", 2.8, 5.6)))
     wide = everyday("box", "box", (0.44, 0.0, 0.0), size=(0.3, 0.7, 0.3))
     with pytest.raises(Refused, match="70 cm wide"):
-        retarget(human, scene=Scene(objects=(wide,)), contacts=held("box", 2.8, 5.6))
+        retarget(human, interaction=Interaction(Scene(objects=(wide,)), held("box", 2.8, 5.6)))
     with pytest.raises(BadInput, match="scale"):
         Retargeter(scale="moon")
     with pytest.raises(BadInput, match="hands"):

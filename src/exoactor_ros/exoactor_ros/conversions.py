@@ -22,13 +22,14 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, JointState
 from shape_msgs.msg import SolidPrimitive
 
-from exoactor_core.contacts import Contact, contacts_json, contacts_of
+from exoactor_core.contacts import contacts_json, contacts_of
 from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, LIMBS, HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.stages import Metrics
-from exoactor_core.task_checks import Check, checks_of
+from exoactor_core.task_checks import checks_json, checks_of
 from exoactor_core.video import Video
 
 WORLD = "world"
@@ -142,7 +143,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
         else _rows(name, getattr(message, name), count, w)
         for name, w in _ROBOT_WIDTHS.items()
     }
-    contacts = contacts_from_message(message.object_contacts)
+    contacts = contacts_of(message.object_contacts or "[]")
     names = tuple(message.joint_names)
     return RobotMotion(
         fps=message.fps, joint_names=names, object_contacts=contacts, open_loop=message.open_loop, **fields
@@ -217,14 +218,32 @@ def without_capsules(shape: Shape) -> tuple[Shape, ...]:
     return (shape.model_copy(update={"kind": "cylinder", "size": (width, width, max(length - width, 1e-6))}), *ends)
 
 
-def contacts_from_message(text: str) -> tuple[Contact, ...]:
-    """Contacts of a message's JSON; an empty text holds none. Raises `BadInput` as `contacts_of`."""
-    return contacts_of(text) if text else ()
+def set_interaction(message: Any, interaction: Interaction | None) -> None:
+    """Put an interaction into a message: its scene, and its contacts and checks where the message has such fields."""
+    if interaction is None:
+        return
+    message.scene = scene_to_message(interaction.scene)
+    for name, text in (("contacts", contacts_json(interaction.contacts)), ("checks", checks_json(interaction.checks))):
+        if hasattr(message, name):
+            setattr(message, name, text)
 
 
-def checks_from_message(text: str) -> tuple[Check, ...]:
-    """Checks of a message's JSON; an empty text holds none. Raises `BadInput` as `checks_of`."""
-    return checks_of(text) if text else ()
+def interaction_from_message(message: Any) -> Interaction | None:
+    """The interaction of a message, as `set_interaction` puts it there; None where its scene has no objects.
+
+    Raises
+    ------
+    BadInput
+        The scene, the contacts or the checks are none, or they are of no scene.
+    """
+    scene = scene_from_message(message.scene)
+    contacts = contacts_of(getattr(message, "contacts", "") or "[]")
+    checks = checks_of(getattr(message, "checks", "") or "[]")
+    if scene is not None:
+        return Interaction(scene, contacts, checks)
+    if contacts or checks:
+        raise BadInput("There are contacts or checks, but no scene with objects that they are of: give the scene, too.")
+    return None
 
 
 def scene_from_message(message: msg.Scene) -> Scene | None:

@@ -8,13 +8,15 @@ import pytest
 
 pytest.importorskip("exoactor_interfaces.action")
 
-from exoactor_interfaces.action import EstimateMotion
+from exoactor_interfaces.action import EstimateMotion, TrackMotion
 
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Busy, Cancelled
 from exoactor_core.everyday import EVERYDAY
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.scene import everyday, joined
+from exoactor_core.task_checks import Check
 from exoactor_core.video import Video
 from exoactor_ros import conversions as convert
 
@@ -159,6 +161,18 @@ def test_a_scene_that_is_none_gets_a_sentence():
     message.objects[0].pose.position.x = float("nan")
     with pytest.raises(BadInput, match="finite"):
         convert.scene_from_message(message)
+
+
+def test_contacts_and_checks_belong_to_a_scene():
+    interaction = Interaction(joined([everyday("box")]), checks=(Check(kind="lifted", object="box"),))
+    goal = TrackMotion.Goal()
+    convert.set_interaction(goal, interaction)
+    back = convert.interaction_from_message(goal)
+    assert (back.scene.ids, back.contacts, back.checks) == (("box",), (), interaction.checks)
+    goal.scene.objects = []
+    with pytest.raises(BadInput, match="no scene"):
+        convert.interaction_from_message(goal)
+    assert convert.interaction_from_message(TrackMotion.Goal()) is None
 
 
 def test_hands_and_contacts_come_through_messages():

@@ -15,17 +15,17 @@ from std_srvs.srv import Trigger
 
 from exoactor_control.nodes.approval import Approval
 from exoactor_control.nodes.robot_tracker import RobotTracker, kinematic_root
-from exoactor_control.nodes.track_action import TRACK_ACTION, person
+from exoactor_control.nodes.track_action import TRACK_ACTION, person_and_objects
 from exoactor_control.options import ControllerOptions
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
 from exoactor_core.errors import ExoActorError, RobotNotReady
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.scene import Scene
 from exoactor_core.stages import Tracking
 from exoactor_ros import frame_prefix
-from exoactor_ros.conversions import joint_state_message, odometry_message, scene_from_message
+from exoactor_ros.conversions import joint_state_message, odometry_message
 from exoactor_ros.qos import STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
@@ -34,8 +34,7 @@ _STOPPED = "The robot was stopped: the motion that waited for approval is refuse
 
 
 def _options(goal: TrackMotion.Goal) -> dict[str, Any]:
-    asked = {"verdict": goal.verdict, "require_approval": goal.require_approval}
-    return person(goal) | asked | {"scene": scene_from_message(goal.scene)}
+    return person_and_objects(goal) | {"verdict": goal.verdict, "require_approval": goal.require_approval}
 
 
 class ControllerNode(StageNode):
@@ -101,15 +100,15 @@ class ControllerNode(StageNode):
             motion: RobotMotion,
             progress: Callable[..., None],
             human: HumanMotion | None,
+            interaction: Interaction | None,
             verdict: str,
             require_approval: bool,
-            scene: Scene | None,
         ) -> Tracking:
             if verdicts is not None:
                 verdicts.check(verdict, motion, human, given.verdict_lifetime)
             if must_be_approved or require_approval:
                 self._wait_for_approval(loop, tracker, given.approval_timeout, progress)
-            return tracker(motion, progress, human=human, scene=scene)
+            return tracker(motion, progress, human=human, interaction=interaction)
 
         self._backend = track
         self._said = (True, "configured")

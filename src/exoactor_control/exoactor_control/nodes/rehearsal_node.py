@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,9 @@ from sensor_msgs.msg import JointState
 from exoactor_control.nodes.track_action import TRACK_ACTION
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
-from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Tracking
-from exoactor_core.task_checks import Check
 from exoactor_ros.qos import STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
@@ -54,10 +53,9 @@ class RehearsalNode(StageNode):
             motion: RobotMotion,
             progress: Progress,
             human: HumanMotion | None,
-            scene: Scene | None = None,
-            checks: Sequence[Check] = (),
+            interaction: Interaction | None = None,
         ) -> Tracking:
-            tracking = backend(motion, progress, human, start=self._present(), scene=scene, checks=checks)
+            tracking = backend(motion, progress, human, start=self._present(), interaction=interaction)
             if tracking.metrics["refused"]:
                 return tracking
             return replace(tracking, verdict=verdicts.give(tracking.corrected or motion, human))

@@ -15,10 +15,10 @@ from exoactor_control.realtime.control_loop import ControlLoop, Sample
 from exoactor_control.realtime.control_process import ControlProcess
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
 from exoactor_core.errors import Cancelled, Missing, RobotNotReady, TrackingFailed
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import sole_points
 from exoactor_core.robot_state import RobotState
-from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Tracking, no_progress
 
 _TRUTH = "simulation truth"
@@ -57,11 +57,11 @@ class RobotTracker:
         motion: RobotMotion,
         progress: Progress = no_progress,
         human: HumanMotion | None = None,
-        scene: Scene | None = None,
+        interaction: Interaction | None = None,
     ) -> Tracking:
         """Track a motion; ``human`` is the person's that it came from, whose hands the robot's follow if it has any.
 
-        ``scene`` holds the objects that its contacts are with.
+        ``interaction`` holds the objects that its contacts are with.
 
         Returns
         -------
@@ -83,7 +83,7 @@ class RobotTracker:
         Cancelled
             ``progress`` said so; the robot stands.
         """
-        reference = prepare(motion, human, scene)
+        reference = prepare(motion, human, None if interaction is None else interaction.scene)
         try:
             self._make_stand(progress)
             self._loop.renew()

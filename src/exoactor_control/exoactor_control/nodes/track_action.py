@@ -8,12 +8,11 @@ from exoactor_interfaces.action import TrackMotion
 
 from exoactor_core.stages import Tracking
 from exoactor_ros.conversions import (
-    checks_from_message,
     floats,
+    interaction_from_message,
     optional_human,
     robot_from_message,
     robot_to_message,
-    scene_from_message,
 )
 
 
@@ -24,14 +23,9 @@ def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
         result.correction, result.open_loop = floats(tracking.corrected.correction), tracking.corrected.open_loop
 
 
-def person(goal: TrackMotion.Goal) -> dict[str, Any]:
-    """The person's motion that comes with the robot's, as the backends' option."""
-    return {"human": optional_human(goal.human)}
-
-
 def person_and_objects(goal: TrackMotion.Goal) -> dict[str, Any]:
-    """The person's motion, the scene and its checks, as the backends' options."""
-    return person(goal) | {"scene": scene_from_message(goal.scene), "checks": checks_from_message(goal.checks)}
+    """The person's motion, and the objects with what is to become of them, as the backends' options."""
+    return {"human": optional_human(goal.human), "interaction": interaction_from_message(goal)}
 
 
 TRACK_ACTION: dict[str, Any] = {

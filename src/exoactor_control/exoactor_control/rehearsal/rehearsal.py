@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Protocol
 
@@ -25,6 +25,7 @@ from exoactor_control.reference.trajectory import (
 )
 from exoactor_control.rehearsal.gate import Load, farthest, judge
 from exoactor_core.errors import BadInput
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, sole_points
 from exoactor_core.robot_state import MotorCommand, RobotState
@@ -32,7 +33,7 @@ from exoactor_core.scene import Scene, perturbed
 from exoactor_core.scene_mjcf import check
 from exoactor_core.simulation import ObjectSensor, Simulation, seen_from
 from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress
-from exoactor_core.task_checks import Check, Rollout, evaluate
+from exoactor_core.task_checks import Rollout, evaluate
 from exoactor_description import Hands, HandsOption, chosen_hands
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
@@ -119,14 +120,13 @@ class Rehearsal(Tracker):
         disturbance: Disturbance | None = None,
         start: np.ndarray | None = None,
         *,
-        scene: Scene | None = None,
-        checks: Sequence[Check] = (),
+        interaction: Interaction | None = None,
     ) -> Tracking:
         """Track a motion; where it fails, and ``correction_tries`` asks for it, also with reference corrections.
 
         ``human`` is the person's motion that it came from, for policies that follow people.
         ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
-        stands already. ``scene`` holds the objects around it, ``checks`` what is to become of them.
+        stands already. ``interaction`` holds the objects around it, and what is to become of them.
 
         Returns
         -------
@@ -157,11 +157,11 @@ class Rehearsal(Tracker):
             The robot cannot be made to stand up from ``start``.
         """
         physics = disturbance or Disturbance()
-        if scene is not None:
-            check(scene, area=self.options.area)
+        if interaction is not None:
+            check(interaction.scene, area=self.options.area)
 
         def rehearse(motion: RobotMotion, progress: Progress, physics: Disturbance = physics) -> Tracking:
-            return self._rehearse(motion, progress, human, physics, start, scene, checks)
+            return self._rehearse(motion, progress, human, physics, start, interaction)
 
         done = rehearse(motion, progress)
         if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
@@ -176,8 +176,8 @@ class Rehearsal(Tracker):
         if not done.metrics["success"] and self.options.correction_tries and self.policy is not None:
             again = self._correct(motion, self.options.correction_tries, progress, rehearse)
             done = again if again.metrics["success"] else done
-        if scene is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
-            found = self._vary(done.corrected or motion, scene, physics, progress, rehearse)
+        if interaction is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
+            found = self._vary(done.corrected or motion, interaction.scene, physics, progress, rehearse)
             done = replace(done, metrics=done.metrics | found)
         return done
 
@@ -236,7 +236,7 @@ class Rehearsal(Tracker):
         """
 
         def rehearse(motion: RobotMotion, progress: Progress) -> Tracking:
-            return self._rehearse(motion, progress, None, Disturbance(), None, None, ())
+            return self._rehearse(motion, progress, None, Disturbance(), None, None)
 
         return self._correct(motion, tries, progress, rehearse)
 
@@ -273,9 +273,9 @@ class Rehearsal(Tracker):
         human: HumanMotion | None,
         physics: Disturbance,
         start: np.ndarray | None,
-        scene: Scene | None,
-        checks: Sequence[Check],
+        interaction: Interaction | None,
     ) -> Tracking:
+        scene = None if interaction is None else interaction.scene
         reference = prepare(motion, human, scene)
         prepared = reference.motion
         controller = Controller(
@@ -364,8 +364,8 @@ class Rehearsal(Tracker):
             "notes": [*reference.notes, *shifted, *([_CORRECTED] if corrected else []), *jumped],
         }
         rollout = objects.rollout()
-        if rollout is not None and checks:
-            results = evaluate(checks, rollout)
+        if rollout is not None and interaction is not None and interaction.checks:
+            results = evaluate(interaction.checks, rollout)
             metrics["task_success"] = metrics["success"] and all(result.passed for result in results)
             metrics["checks"] = [result.data() for result in results]
             metrics["refused"] += [f"The task fails. {result.sentence}" for result in results if not result.passed]

@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from exoactor_core.body import BodyModel
-from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion
 from exoactor_core.scene import Scene, joined
 from exoactor_core.validation import validated
@@ -27,6 +27,7 @@ from exoactor_gen.mannequin.movement import KINDS, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.score import STAND, Score
+from exoactor_gen.mannequin.task import checks_of
 from exoactor_gen.mannequin.whole_body import solve, stature
 from exoactor_gen.plan import Plan
 
@@ -128,11 +129,15 @@ class Choreography:
         return joined(items) if items else None
 
     @property
-    def contacts(self) -> tuple[Contact, ...]:
-        """With the objects of the scene, in the order in which they begin."""
-        for obj in self.score.objects.values():  # what is held in the end
+    def interaction(self) -> Interaction | None:
+        """The scene, the contacts with its objects in the order in which they begin, and the checks; None without."""
+        scene, objects = self.scene, self.score.objects
+        if scene is None:
+            return None
+        for obj in objects.values():  # what is held in the end
             self.score.end_contacts(obj, self.score.now + STAND)
-        return tuple(sorted(self.score.contacts, key=lambda contact: contact.start))
+        contacts = tuple(sorted(self.score.contacts, key=lambda contact: contact.start))
+        return Interaction(scene, contacts, checks_of(self.movements, objects))
 
     def add(self, movement: Movement) -> None:
         """Go on with a movement; raises `BadInput` where it cannot be done."""

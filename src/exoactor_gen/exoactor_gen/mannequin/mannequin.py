@@ -20,7 +20,6 @@ from exoactor_gen.mannequin.movement import uses_objects
 from exoactor_gen.mannequin.objects import corners
 from exoactor_gen.mannequin.rendering.camera import VIEWS, frame_person
 from exoactor_gen.mannequin.rendering.look import CLOTHES, LIGHTS, ROOMS, Look
-from exoactor_gen.mannequin.task import checks_of
 from exoactor_gen.mannequin.whole_body import stature
 from exoactor_gen.plan import Plan
 
@@ -149,15 +148,7 @@ class Mannequin(Generator):
             metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left of the first frame
         if scene:
             metrics["note"] = scene
-        return Generation(
-            video,
-            motion,
-            metrics,
-            plan.data(),
-            scene=choreography.scene,
-            contacts=choreography.contacts,
-            checks=checks_of(choreography.movements, choreography.score.objects),
-        )
+        return Generation(video, motion, metrics, plan.data(), interaction=choreography.interaction)
 
     def motion(self, instruction: str) -> HumanMotion:
         """What the person in the video would do, without drawing it: quick, for making many references.

@@ -8,6 +8,7 @@ import numpy as np
 
 from exoactor_core.contacts import BodyPart
 from exoactor_core.errors import BadInput
+from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
@@ -72,12 +73,13 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
     return (*checks.values(), Check(kind="stands")) if checks else ()
 
 
-def checks_of_plan(plan: Plan, scene: Scene | None) -> tuple[Check, ...]:
-    """The checks of a plan that somebody else carries out in a scene; none where its actions are not understood."""
+def interaction_of(plan: Plan, scene: Scene | None) -> Interaction | None:
+    """What a plan that somebody else carries out has to do with a scene; no checks where it is not understood."""
     if scene is None:
-        return ()
+        return None
     try:
         movements = found_in(scene, movements_of(plan))
     except BadInput:
-        return ()
-    return checks_of(movements, {item.id: RoomObject.given(item) for item in scene.objects})
+        return Interaction(scene)
+    checks = checks_of(movements, {item.id: RoomObject.given(item) for item in scene.objects})
+    return Interaction(scene, checks=checks)

@@ -16,7 +16,7 @@ from exoactor_gen.diffusers_pipeline import Pipeline, library
 from exoactor_gen.embodiment.editors import LocalEditor
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.image import fitted
-from exoactor_gen.mannequin.task import checks_of_plan
+from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.options import VideoModelOptions, json_object, shifted
 from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
@@ -300,8 +300,8 @@ class DiffusersVideo(Generator):
             metrics["embodiment"] = embodied
         if notes:
             metrics["note"] = " ".join(notes)
-        checks = checks_of_plan(plan, request.scene)
-        return Generation(video, None, metrics, plan.data(), image=image, scene=request.scene, checks=checks)
+        interaction = interaction_of(plan, request.scene)
+        return Generation(video, None, metrics, plan.data(), image=image, interaction=interaction)
 
     def _choose(self, image: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
         """Take the pipeline that begins as the request does; returns the image that is used."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exoactor_core.errors import BadInput
+from exoactor_core.interaction import Interaction
 from exoactor_core.options import BaseOptions
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
@@ -56,4 +57,5 @@ class FilePlayer(Generator):
         if request.scene_image is not None:
             note = "the instruction and the scene image are not used by this backend"
         metrics = {"frames": count, "seconds": count / video.fps, "note": note}
-        return Generation(video, None, metrics, scene=request.scene)
+        interaction = Interaction(request.scene) if request.scene else None
+        return Generation(video, None, metrics, interaction=interaction)

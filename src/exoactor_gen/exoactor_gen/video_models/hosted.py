@@ -18,7 +18,7 @@ from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, 
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.http_client import HttpClient, Request, refusal
-from exoactor_gen.mannequin.task import checks_of_plan
+from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.options import VideoModelOptions, json_object, shifted
 from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
@@ -268,9 +268,9 @@ class Hosted(Generator):
             "waited": round(status.seconds, 1),
             **done.notes,
         }
-        checks = checks_of_plan(Plan.read(record.plan), request.scene) if request.scene else ()
+        interaction = interaction_of(Plan.read(record.plan), request.scene) if request.scene else None
         metrics = record.metrics | figures
-        return Generation(video, None, metrics, record.plan, image=image, scene=request.scene, checks=checks)
+        return Generation(video, None, metrics, record.plan, image=image, interaction=interaction)
 
     def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
         """What the model takes, as far as it can be known."""
