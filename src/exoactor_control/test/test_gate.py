@@ -108,12 +108,18 @@ def test_speed():
 
 @pytest.mark.parametrize("who", ["reference", "robot"])
 def test_leaving_the_area(who):
-    far = moved(STILL, x=lambda t: 0.9 * t, y=lambda t: 0.9 * t)
-    motions = (far, STILL) if who == "reference" else (STILL, far)
+    far, near = (moved(STILL, x=lambda t, v=v: v * t, y=lambda t, v=v: v * t) for v in (0.9, 0.6))
+    motions = (far, near) if who == "reference" else (near, far)
     assert refused(*motions) == []
     (reason,) = refused(*motions, area=2.0)
     assert reason == "It gets 2.5 m away from its start, more than 2 m."
     assert refused(*motions, area=0.0) == []
+
+
+def test_straying():
+    assert refused(STILL, moved(STILL, x=lambda t: 0.45 * t)) == []
+    (reason,) = refused(STILL, moved(STILL, x=lambda t: 0.6 * t))
+    assert reason == "It is 1.2 m from where it should be at 2.0 s, more than 1 m."
 
 
 def test_a_step_where_there_is_no_floor():

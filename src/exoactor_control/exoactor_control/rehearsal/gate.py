@@ -27,6 +27,9 @@ SATURATION = 0.2
 """Share of the time in which any one motor may be saturated."""
 PELVIS_SPEED = 3.0
 """m/s; the G1 walks at 2."""
+STRAY = 1.0
+"""m that the pelvis may be from where the motion has it: who saves itself from a fall by running is not where it should
+be, though its posture is."""
 FLOOR_STEP = 0.03
 """m that a foot may rest off the floor when the other is no lower; what the repair of a reference leaves of it."""
 _REST = 0.15  # m/s of a foot that carries
@@ -92,6 +95,7 @@ def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metri
         _saturation(load),
         _speed(actual, load),
         _leaving(reference, actual, area),
+        _straying(reference, actual),
         _off_floor(reference),
     ]
     return [reason for reason in found if reason]
@@ -149,6 +153,15 @@ def farthest(motion: RobotMotion) -> float:
 def _leaving(reference: RobotMotion, actual: RobotMotion, area: float) -> str:
     away = max(farthest(reference), farthest(actual))
     return f"It gets {away:.1f} m away from its start, more than {area:g} m." if away > area > 0.0 else ""
+
+
+def _straying(reference: RobotMotion, actual: RobotMotion) -> str:
+    n = min(len(reference), len(actual))
+    off = np.linalg.norm((actual.root_pos[:n] - reference.root_pos[:n])[:, :2], axis=1)
+    worst = int(off.argmax())
+    if off[worst] <= STRAY:
+        return ""
+    return f"It is {off[worst]:.1f} m from where it should be at {worst / reference.fps:.1f} s, more than {STRAY:g} m."
 
 
 def _off_floor(reference: RobotMotion) -> str:
