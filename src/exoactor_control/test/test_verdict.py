@@ -6,15 +6,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from control_helpers import linear_onnx
+from exoactor_interfaces.action import TrackMotion
 
 from exoactor_control.policy.policy import Policy
 from exoactor_control.rehearsal import verdict
 from exoactor_control.rehearsal.verdict import Verdicts
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import Refused
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion
 from exoactor_core.robot import standing_motion
-from exoactor_ros.conversions import robot_from_message, robot_to_message
+from exoactor_core.scene import everyday, joined
+from exoactor_core.task_checks import Check
+from exoactor_ros.conversions import (
+    interaction_from_message,
+    robot_from_message,
+    robot_to_message,
+    set_interaction,
+)
 
 KEY = "5" * 64
 MOTION = standing_motion(1.0)
@@ -32,10 +41,36 @@ def moved(motion):
 GRASP = Contact(body="left_hand", object="cup", kind="grasp", start=0.0, end=1.0)
 
 
-def test_it_holds_for_the_motion_as_messages_carry_it():
+CUP = everyday("cup", pos=(0.4, 0.0, 0.0))
+TOUCH = Interaction(joined([CUP]), checks=(Check(kind="touched", object="cup"),))
+
+
+def as_sent(interaction):
+    goal = TrackMotion.Goal()
+    set_interaction(goal, interaction)
+    return interaction_from_message(goal)
+
+
+def test_it_holds_for_the_motion_and_the_objects_as_messages_carry_them():
+    given = Verdicts(KEY, None).give(MOTION, HUMAN, as_sent(TOUCH))
+    Verdicts(KEY, None).check(given, robot_from_message(robot_to_message(MOTION)), HUMAN, 10.0, as_sent(TOUCH))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        None,
+        Interaction(TOUCH.scene),
+        replace(TOUCH, scene=joined([CUP.model_copy(update={"pos": (0.41, 0.0, 0.0)})])),
+        replace(TOUCH, scene=joined([CUP, everyday("box", pos=(2.0, 0.0, 0.0))])),
+    ],
+    ids=["no objects", "no checks", "an object elsewhere", "an object added"],
+)
+def test_it_holds_for_no_other_objects(other):
     verdicts = Verdicts(KEY, None)
-    given = verdicts.give(MOTION, HUMAN)
-    Verdicts(KEY, None).check(given, robot_from_message(robot_to_message(MOTION)), HUMAN, 10.0)
+    for rehearsed, sent in ((TOUCH, other), (other, TOUCH)):
+        with pytest.raises(Refused, match="with these objects"):
+            verdicts.check(verdicts.give(MOTION, None, rehearsed), MOTION, None, 10.0, sent)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +109,7 @@ def test_it_holds_for_the_policy_that_was_rehearsed(tmp_path):
     Verdicts(KEY, one).check(given, MOTION, None, 10.0)
     slower = Policy(one.network, replace(one.spec, action_scale=0.5 * one.spec.action_scale))
     for policy in (other, slower, None):
-        with pytest.raises(Refused, match="with this policy"):
+        with pytest.raises(Refused, match="with these objects and this policy"):
             Verdicts(KEY, policy).check(given, MOTION, None, 10.0)
 
 

@@ -105,7 +105,7 @@ class ControllerNode(StageNode):
             require_approval: bool,
         ) -> Tracking:
             if verdicts is not None:
-                verdicts.check(verdict, motion, human, given.verdict_lifetime)
+                verdicts.check(verdict, motion, human, given.verdict_lifetime, interaction)
             if must_be_approved or require_approval:
                 self._wait_for_approval(loop, tracker, given.approval_timeout, progress)
             return tracker(motion, progress, human=human, interaction=interaction)

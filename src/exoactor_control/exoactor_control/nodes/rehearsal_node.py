@@ -58,7 +58,7 @@ class RehearsalNode(StageNode):
             tracking = backend(motion, progress, human, start=self._present(), interaction=interaction)
             if tracking.metrics["refused"]:
                 return tracking
-            return replace(tracking, verdict=verdicts.give(tracking.corrected or motion, human))
+            return replace(tracking, verdict=verdicts.give(tracking.corrected or motion, human, interaction))
 
         return rehearse_from_here
 

@@ -2,7 +2,7 @@
 
 It is an HMAC (RFC 2104) under a key that the launcher makes for this launch and hands to the nodes rehearsal and
 controller alone, in their environment (`exoactor.graph.KEY_VARIABLE`). It covers the time, the motion with its
-correction, the person's motion that comes with it, and the policy that tracked it.
+correction, the person's motion and the objects that come with it, and the policy that tracked it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from exoactor_control.policy.policy import Policy
 from exoactor_core.contacts import contacts_json
 from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import UnsafeMotion
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.task_checks import checks_json
 
 _SKEW = 5.0  # s by which the clocks of two computers may differ
 _ARRAYS = {
@@ -49,15 +51,22 @@ class Verdicts:
         self._key = key.encode()
         self._policy = _policy_digest(policy)
 
-    def give(self, motion: RobotMotion, human: HumanMotion | None) -> str:
-        """Return the verdict that a motion is fit, as of now; empty without a key."""
+    def give(self, motion: RobotMotion, human: HumanMotion | None, interaction: Interaction | None = None) -> str:
+        """Return the verdict that a motion is fit among these objects, as of now; empty without a key."""
         if not self._key:
             return ""
         stated = f"{time.time():.0f}"
-        return f"{stated}:{self._sign(stated, motion, human)}"
+        return f"{stated}:{self._sign(stated, motion, human, interaction)}"
 
-    def check(self, verdict: str, motion: RobotMotion, human: HumanMotion | None, lifetime: float) -> None:
-        """Return when the verdict is the rehearsal's on this very motion, and not older than ``lifetime`` s.
+    def check(
+        self,
+        verdict: str,
+        motion: RobotMotion,
+        human: HumanMotion | None,
+        lifetime: float,
+        interaction: Interaction | None = None,
+    ) -> None:
+        """Return when the verdict is the rehearsal's on all of this, and not older than ``lifetime`` s.
 
         Raises
         ------
@@ -74,11 +83,11 @@ class Verdicts:
             raise UnsafeMotion(f"The robot does not move: this motion comes without the rehearsal's verdict. {again}")
         stated, _, signature = verdict.partition(":")
         if not (stated.isascii() and stated.isdigit()) or not hmac.compare_digest(
-            signature.encode(), self._sign(stated, motion, human).encode()
+            signature.encode(), self._sign(stated, motion, human, interaction).encode()
         ):
             raise UnsafeMotion(
-                "The robot does not move: the verdict is not the rehearsal's on this very motion, with this policy, "
-                f"since this launch. {again}"
+                "The robot does not move: the verdict is not the rehearsal's on this very motion, with these "
+                f"objects and this policy, since this launch. {again}"
             )
         age = time.time() - int(stated)
         if not -_SKEW <= age <= lifetime:
@@ -86,10 +95,14 @@ class Verdicts:
                 f"The robot does not move: this motion was rehearsed {age:.0f} s ago, more than {lifetime:g} s. {again}"
             )
 
-    def _sign(self, stated: str, motion: RobotMotion, human: HumanMotion | None) -> str:
+    def _sign(
+        self, stated: str, motion: RobotMotion, human: HumanMotion | None, interaction: Interaction | None
+    ) -> str:
         content = hashlib.sha256(f"{stated}:{self._policy}:".encode())
         for part in (motion, human):
             content.update(_content(part))
+        if interaction is not None:
+            content.update(f"{interaction.scene.model_dump_json()}{checks_json(interaction.checks)}".encode())
         return hmac.new(self._key, content.digest(), hashlib.sha256).hexdigest()
 
 
