@@ -25,13 +25,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, instruction: str, root: str | Path | None = None) -> RunFolder:
-        """Make a new folder named after the time and the instruction.
-
-        Raises
-        ------
-        BadInput
-            The folder cannot be made.
-        """
+        """Make a new folder named after the time and the instruction. Raises `BadInput`: the folder cannot be made."""
         root = Path(root or DEFAULT_ROOT).expanduser()
         slug = re.sub(r"[^a-z0-9]+", "-", instruction.lower()).strip("-")[:48].strip("-") or "task"
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")

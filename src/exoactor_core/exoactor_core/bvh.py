@@ -65,13 +65,7 @@ def _plain(name: str) -> str:
 
 
 def joint_table(names: list[str]) -> dict[str, int]:
-    """Match a skeleton's joints to SMPL-X's body joints, by name.
-
-    Raises
-    ------
-    BadInput
-        A needed joint is not found.
-    """
+    """Match a skeleton's joints to SMPL-X's body joints, by name. Raises `BadInput`: a needed joint is not found."""
     plain = {_plain(name): i for i, name in reversed(list(enumerate(names)))}
     table = {"pelvis": next((plain[n] for n in _PELVIS if n in plain), 0)}
     for side in ("left", "right"):

@@ -197,13 +197,7 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
 
 
 def load_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    BadInput
-        There is no such file, or it holds no JSON object.
-    """
+    """Read a JSON object. Raises `BadInput`: there is no such file, or it holds no JSON object."""
     try:
         return json_object(Path(path).read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
@@ -282,10 +276,7 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 def load_npz(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     """Read every array of an npz, never unpickling.
 
-    Raises
-    ------
-    BadInput
-        As `read_npz`, or it holds Python objects, or lacks a required key.
+    Raises `BadInput`: as `read_npz`, or it holds Python objects, or lacks a required key.
     """
     data, objects = read_npz(path)
     if objects:

@@ -126,13 +126,7 @@ def z_up(motion: RobotMotion) -> RobotMotion:
 
 
 def robot_format(path: str | Path) -> str:
-    """Name of the format that a file's ending says, of `ROBOT_FORMATS`.
-
-    Raises
-    ------
-    BadInput
-        The ending is unknown.
-    """
+    """Name of the format that a file's ending says, of `ROBOT_FORMATS`. Raises `BadInput`: the ending is unknown."""
     endings = sorted(ROBOT_FORMATS.items(), key=lambda item: -len(item[1]))  # the longest that fits
     for name, ending in endings:
         if Path(path).name.lower().endswith(ending):

@@ -184,10 +184,7 @@ def link_poses(motion: RobotMotion, links: Sequence[str]) -> tuple[np.ndarray, n
 def forward_kinematics(motion: RobotMotion, bodies: Sequence[str] = KEY_BODIES) -> np.ndarray:
     """World positions of the origins of ``bodies`` (links of the URDF), (T, B, 3) m.
 
-    Raises
-    ------
-    BadInput
-        The G1 has no such body.
+    Raises `BadInput`: the G1 has no such body.
     """
     return link_poses(motion, bodies)[0]
 

@@ -114,10 +114,8 @@ class Result:
 def evaluate(checks: Sequence[Check], rollout: Rollout) -> list[Result]:
     """Evaluate checks on what happened.
 
-    Raises
-    ------
-    BadInput
-        A check names an object that the scene lacks, lacks what its kind needs, or wants forces that are not known.
+    Raises `BadInput`: a check names an object that the scene lacks, lacks what its kind needs, or wants forces that
+    are not known.
     """
     return [_evaluated(check, rollout) for check in checks]
 

@@ -51,13 +51,7 @@ class Video:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "The video") -> Video:
-        """Read a video's header.
-
-        Raises
-        ------
-        BadInput
-            The bytes are not a video, or hold no video stream.
-        """
+        """Read a video's header. Raises `BadInput`: the bytes are not a video, or hold no video stream."""
         if not data:
             raise BadInput(f"{name} is empty.")
         try:

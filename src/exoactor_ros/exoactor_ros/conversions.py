@@ -249,10 +249,8 @@ def interaction_from_message(message: Any) -> Interaction | None:
 def scene_from_message(message: msg.Scene) -> Scene | None:
     """A scene out of a message; None where it has no objects.
 
-    Raises
-    ------
-    BadInput
-        An object is none: an unknown kind of shape, a wrong number of dimensions or poses, or as `Scene.read`.
+    Raises `BadInput`: an object is none: an unknown kind of shape, a wrong number of dimensions or poses, or as
+    `Scene.read`.
     """
     if not message.objects:
         return None
@@ -314,10 +312,7 @@ def video_to_message(video: Video, stamp: Time | None = None) -> msg.Video:
 def video_from_message(message: msg.Video) -> Video:
     """A video out of a message; its bytes say its size and frame rate.
 
-    Raises
-    ------
-    BadInput
-        The bytes are not a video, or the intrinsics are not four numbers.
+    Raises `BadInput`: the bytes are not a video, or the intrinsics are not four numbers.
     """
     video = Video.from_bytes(bytes(message.data))
     intrinsics = tuple(message.intrinsics)
@@ -381,10 +376,7 @@ def image_to_message(image: np.ndarray | None) -> CompressedImage:
 def image_from_message(message: CompressedImage) -> np.ndarray | None:
     """A scene image, (H, W, 3) uint8 RGB; None when the message holds none.
 
-    Raises
-    ------
-    BadInput
-        The bytes are not an image.
+    Raises `BadInput`: the bytes are not an image.
     """
     if not len(message.data):
         return None

@@ -192,13 +192,7 @@ class Publisher:
         self._writer.write(message)
 
     def write_bytes(self, serialised: bytes | bytearray) -> None:
-        """Send a message that is serialised already (`exoactor_unitree.wire`).
-
-        Raises
-        ------
-        OSError
-            DDS cannot send it.
-        """
+        """Send a message that is serialised already (`exoactor_unitree.wire`). Raises `OSError`: DDS cannot send it."""
         code = ddspy_write(self._writer._ref, serialised)
         if code < 0:
             raise OSError(f"DDS cannot send a message: error {code}.")

@@ -42,10 +42,7 @@ _CMD_MOTORS, _STATE_MOTORS = 8, 76  # where the first motor's q lies
 def checksum(words: bytes) -> int:
     """Return Unitree's checksum of 32-bit words, each with its high byte first: CRC-32/MPEG-2.
 
-    Raises
-    ------
-    Missing
-        The package fastcrc is not installed.
+    Raises `Missing`: the package fastcrc is not installed.
     """
     if crc32 is None:
         raise Missing("The Python package fastcrc is not installed: run 'make env'.")
@@ -108,10 +105,7 @@ class LowCmdBytes:
     def sealed(self) -> bytearray:
         """Return the serialised message with its checksum; the next call changes it in place.
 
-        Raises
-        ------
-        TypeError
-            The message is read-only.
+        Raises `TypeError`: the message is read-only.
         """
         data = _writable(self._bytes)
         self._words[-1] = self._computed_crc()
@@ -215,10 +209,7 @@ class LowStateBytes:
     def seal(self, mode_machine: int, tick: int) -> bytearray:
         """Set what changes with every message, and the checksum; return the bytes, changed in place by the next call.
 
-        Raises
-        ------
-        TypeError
-            The message is read-only.
+        Raises `TypeError`: the message is read-only.
         """
         data = _writable(self.data)
         data[13] = mode_machine

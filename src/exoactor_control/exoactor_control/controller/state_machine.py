@@ -110,13 +110,7 @@ class Controller:
     # requests
 
     def zero_torque(self) -> None:
-        """Let go of the motors.
-
-        Raises
-        ------
-        RobotNotReady
-            The robot stands or moves: it would drop; damp first.
-        """
+        """Let go of the motors. Raises `RobotNotReady` where the robot stands or moves: it would drop."""
         with self._lock:
             if self._state in (State.STAND, State.TRACK):
                 raise RobotNotReady("Zero torque would drop a robot that is on its feet: damp it first.")

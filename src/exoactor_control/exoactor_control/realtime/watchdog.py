@@ -138,13 +138,7 @@ class Watchdog:
         return self._process.pid
 
     def wait(self, timeout: float) -> None:
-        """Return when the watchdog watches.
-
-        Raises
-        ------
-        Missing
-            It does not within ``timeout`` s.
-        """
+        """Return when the watchdog watches. Raises `Missing`: it does not within ``timeout`` s."""
         end = time.monotonic() + timeout
         while not self.memory.watched:
             if time.monotonic() > end:

@@ -73,13 +73,7 @@ class LocalChat:
         self.shape = regex.compile(pattern(Draft.model_json_schema()))
 
     def __call__(self, instruction: str, image: np.ndarray | None, longest: float, tick: Tick) -> Plan:
-        """Plan.
-
-        Raises
-        ------
-        ServiceFailed
-            No try gave a valid plan.
-        """
+        """Plan. Raises `ServiceFailed`: no try gave a valid plan."""
         shown = {"type": "image", "image": Image.fromarray(image)} if self.sees and image is not None else None
         talk = messages(instruction, longest, shown)
         if self.sees:  # templates of such models want everything in parts

@@ -109,10 +109,7 @@ def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Ti
 def plan_only(request: GenerateRequest, longest: float, options: VideoModelOptions) -> dict[str, Any]:
     """The plan of a request as JSON-ready values, by a generator's options.
 
-    Raises
-    ------
-    ExoActorError
-        As `plan_within`.
+    Raises `ExoActorError`: as `plan_within`.
     """
     planner = load_planner(options.planner, options.planner_model, options.planner_url)
     return planned(request, planner, longest).within(longest).data()
@@ -151,13 +148,9 @@ def _by_rules(instruction: str, image: np.ndarray | None, longest: float, tick: 
 def auto(instruction: str, longest: float) -> Plan:
     """Plan any sentence for a video model.
 
-    Steps that the rules understand become actions at a person's pace, each other step is an action in its own words.
-    Times are made to fit into ``longest`` seconds as far as steps in their own words can be shorter.
-
-    Raises
-    ------
-    BadInput
-        There are no words.
+    Steps that the rules understand become actions at a person's pace, each other step is an action in its own
+    words. Times are made to fit into ``longest`` seconds as far as steps in their own words can be shorter. Raises
+    `BadInput`: there are no words.
     """
     steps = [_understood(step) or _in_own_words(step) for step in _steps(instruction)]
     actions = [action for step in steps for action in step]
@@ -210,10 +203,7 @@ def _understood(text: str) -> list[Action]:
 def verbatim(instruction: str, seconds: float = STEP_SECONDS) -> Plan:
     """Take the words as they stand: one action for each part between 'then', ';' and full stops.
 
-    Raises
-    ------
-    BadInput
-        There are no words.
+    Raises `BadInput`: there are no words.
     """
     actions = [action for part in _parts(instruction) for action in _in_own_words(part, seconds)]
     return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))

@@ -57,13 +57,7 @@ class Template(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path = "") -> Template:
-        """Read a template; empty: the project's own.
-
-        Raises
-        ------
-        BadInput
-            There is no such file, or it is no template.
-        """
+        """Read a template; empty: the project's own. Raises `BadInput`: there is no such file, or it is no template."""
         path = Path(path).expanduser() if path else SHIPPED
         try:
             content = yaml.safe_load(path.read_text())
