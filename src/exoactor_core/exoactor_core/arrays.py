@@ -23,16 +23,27 @@ def continuous_quaternions(quat: np.ndarray) -> np.ndarray:
     return np.concatenate([quat[:1], quat[1:] * np.cumprod(flips, axis=0)])
 
 
-def resample_poses(
-    pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float, new_fps: float
+def poses_at(
+    times: np.ndarray, known_times: np.ndarray, pos: np.ndarray, quat: np.ndarray, joints: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (T, 3), quaternions (T, 4) w, x, y, z and joints (T, J) at another frame rate, up to the last frame.
+    """Positions (K, 3), quaternions (K, 4) w, x, y, z and joints (K, J) at ``times`` (T,); the ends are held.
 
     Positions and joints are interpolated linearly, orientations along great circles (slerp).
     """
+    if len(known_times) < 2:
+        first = np.zeros(len(times), dtype=int)
+        return pos[first], quat[first], joints[first]
+    within = np.clip(times, known_times[0], known_times[-1])
+    turned = Slerp(known_times, Rotation.from_quat(quat, scalar_first=True))(within).as_quat(scalar_first=True)
+    return interpolate(times, known_times, pos), continuous_quaternions(turned), interpolate(times, known_times, joints)
+
+
+def resample_poses(
+    pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float, new_fps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`poses_at` another frame rate, up to the last frame."""
     if fps == new_fps or len(pos) < 2:
         return pos, quat, joints
     old = np.arange(len(pos)) / fps
     new = np.minimum(np.arange(int(old[-1] * new_fps + 1e-6) + 1) / new_fps, old[-1])
-    turned = Slerp(old, Rotation.from_quat(quat, scalar_first=True))(new).as_quat(scalar_first=True)
-    return interpolate(new, old, pos), continuous_quaternions(turned), interpolate(new, old, joints)
+    return poses_at(new, old, pos, quat, joints)

@@ -98,15 +98,7 @@ def _spine(table: dict[str, int], parents: np.ndarray) -> list[int]:
 
 def _aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Smallest rotation that turns one direction onto another."""
-    source, target = source / np.linalg.norm(source), target / np.linalg.norm(target)
-    axis = np.cross(source, target)
-    sine, cosine = np.linalg.norm(axis), float(source @ target)
-    if sine < 1e-9:
-        if cosine > 0:
-            return np.eye(3)
-        axis = np.cross(source, [1.0, 0, 0] if abs(source[0]) < 0.9 else [0, 1.0, 0])
-        sine = np.linalg.norm(axis)
-    return Rotation.from_rotvec(axis / sine * np.arctan2(np.linalg.norm(np.cross(source, target)), cosine)).as_matrix()
+    return Rotation.align_vectors([target], [source])[0].as_matrix()
 
 
 def _rest_frame(rest: np.ndarray, table: dict[str, int]) -> np.ndarray:
@@ -138,24 +130,10 @@ def _scale(leg: float, unit: str | float) -> float:
 
 
 def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
-    """Read a .bvh.
+    """Read a .bvh, y or z up, with names as of CMU, LAFAN1, Mixamo or alike, into the z-up world.
 
-    Parameters
-    ----------
-    path
-        The file: y or z up, names as of CMU, LAFAN1, Mixamo or alike.
-    unit
-        Metres per unit of the file, or "auto": the common unit in which the legs are nearest to a person's.
-
-    Returns
-    -------
-    HumanMotion
-        In the z-up world, with a stature that fits the leg length; contacts unknown.
-
-    Raises
-    ------
-    BadInput
-        The file cannot be read, or a joint is missing.
+    The stature fits the leg length; contacts are unknown. ``unit`` is metres per unit of the file, or "auto":
+    the common one in which the legs fit a person best. Raises `BadInput`: it cannot be read, or a joint is missing.
     """
     path = Path(path)
     text, notes = read_text(path)
@@ -379,11 +357,11 @@ def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMo
         relative = rot[:, j] if j == 0 else rot[:, HUMAN_PARENTS[j]].swapaxes(1, 2) @ rot[:, j]
         pose[:, j] = Rotation.from_matrix(relative).as_rotvec()
 
-    legs = [np.linalg.norm(rest[table[f"{s}_{b}"]] - rest[table[f"{s}_{a}"]])
-            for s in ("left", "right") for a, b in (("hip", "knee"), ("knee", "ankle"))]  # fmt: skip
-    scale = _scale(float(np.sum(legs)) / 2, unit)
+    hip, knee, ankle = (rest[[table[f"left_{part}"], table[f"right_{part}"]]] for part in ("hip", "knee", "ankle"))
+    leg = float((np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)).mean())
+    scale = _scale(leg, unit)
     betas = np.zeros(10)
-    betas[0] = _stature(body, scale * float(np.sum(legs)) / 2)
+    betas[0] = _stature(body, scale * leg)
     hips = scale * 0.5 * (pos[:, table["left_hip"]] + pos[:, table["right_hip"]]) @ to_z_up.T
     joints = body.rest_joints(betas)
     middle = 0.5 * (joints[1] + joints[2]) - joints[0]

@@ -33,12 +33,6 @@ _MIRROR = np.array([1.0, -1.0])  # right hand: every joint's sign is the other
 
 
 def hand_targets(openness: np.ndarray) -> np.ndarray:
-    """Return the motors' targets (2, 7) rad, left and right hand.
-
-    Parameters
-    ----------
-    openness
-        (2,) left and right: 0 a fist, 1 an open hand; values beyond are taken as these.
-    """
+    """Targets (2, 7) rad of the motors of both hands; ``openness`` (2,): 0 and less a fist, 1 and more an open hand."""
     share = np.clip(np.nan_to_num(np.asarray(openness, dtype=float), nan=1.0), 0.0, 1.0)[:, None]
     return (1.0 - share) * _CLOSED * _MIRROR[:, None]

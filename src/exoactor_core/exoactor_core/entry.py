@@ -14,12 +14,7 @@ from exoactor_core.errors import Cancelled, ExoActorError
 def run(module: str, ros: bool = True) -> None:
     """Load a module and call its ``main``, which sets signal handlers of its own.
 
-    Parameters
-    ----------
-    module
-        Name of the module; of ours, with dots.
-    ros
-        Whether it is a node: ROS 2's environment is looked at first, and a signal is the usual end.
+    Of a node (``ros``) the environment of ROS 2 is looked at first, and a signal is the usual end.
     """
     code = 0 if ros else Cancelled.exit_code
     for number in (signal.SIGINT, signal.SIGTERM):

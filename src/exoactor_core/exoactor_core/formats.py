@@ -135,21 +135,9 @@ def robot_format(path: str | Path) -> str:
 
 
 def save_robot(motion: RobotMotion, path: str | Path, format_: str = "") -> None:
-    """Write a robot motion, atomically.
+    """Write a robot motion, atomically, in one of `ROBOT_FORMATS`; empty: the one that the name's ending says.
 
-    Parameters
-    ----------
-    motion
-        The motion.
-    path
-        The file.
-    format_
-        One of `ROBOT_FORMATS`; empty: the one that the name's ending says.
-
-    Raises
-    ------
-    BadInput
-        The ending or the format is unknown, or the folder cannot be written.
+    Raises `BadInput`: the ending or the format is unknown, or the folder cannot be written.
     """
     format_ = format_ or robot_format(path)
     if format_ not in ROBOT_FORMATS:

@@ -76,18 +76,7 @@ class OffscreenRenderer:
         mujoco.mjv_updateScene(self._model, data, self._option, None, camera, every_category, self.scene)
 
     def render(self, width: int | None = None, height: int | None = None) -> np.ndarray:
-        """Render the scene.
-
-        Parameters
-        ----------
-        width, height
-            Size of the image, px; as large as the framebuffer where not given.
-
-        Returns
-        -------
-        np.ndarray
-            (height, width, 3) uint8 RGB, top row first.
-        """
+        """Render the scene: (height, width, 3) uint8 RGB, top row first; as large as the framebuffer if not given."""
         viewport = mujoco.MjrRect(0, 0, width or self.width, height or self.height)
         pixels = np.empty((viewport.height, viewport.width, 3), dtype=np.uint8)
         self._gl.make_current()  # another renderer may have been used meanwhile

@@ -9,19 +9,9 @@ from exoactor_core.errors import Missing
 
 
 def optional_import(name: str, needed_by: str) -> Any:
-    """Import a library of scripts/requirements-extras.txt.
+    """Import a module of a library of scripts/requirements-extras.txt.
 
-    Parameters
-    ----------
-    name
-        Name of the module, such as ``torch``.
-    needed_by
-        What cannot be done without it; begins the sentence of the error.
-
-    Raises
-    ------
-    Missing
-        It is not installed, or broken.
+    Raises `Missing`, in a sentence that begins with ``needed_by``, where it is not installed, or broken.
     """
     try:
         return importlib.import_module(name)

@@ -71,15 +71,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int, number: signal.Signals) -> None:
-    """Have Linux send this process a signal when its parent ends, killed or not.
-
-    Parameters
-    ----------
-    parent
-        Process number of the parent, which may have ended already.
-    number
-        The signal.
-    """
+    """Have Linux send this process a signal when its parent, which may have ended already, ends, killed or not."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:  # Linux
         prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number))

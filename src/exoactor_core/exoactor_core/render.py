@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import poses_at
 from exoactor_core.motion import RobotMotion
 from exoactor_core.offscreen import OffscreenRenderer
 from exoactor_core.robot import mujoco_spec, set_state
@@ -86,24 +87,11 @@ def render_motion(
 
 
 def _sampled(motion: RobotMotion, times: np.ndarray) -> RobotMotion:
-    """Poses at ``times`` in s, by linear interpolation; the ends are held."""
-    position = np.clip(times * motion.fps, 0, len(motion) - 1)
-    before = np.minimum(position.astype(int), max(len(motion) - 2, 0))
-    after = np.minimum(before + 1, len(motion) - 1)
-    share = (position - before)[:, None]
-
-    def blend(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return a + share * (b - a)
-
-    quat = motion.root_quat_wxyz
-    sign = np.where((quat[before] * quat[after]).sum(axis=1, keepdims=True) < 0, -1.0, 1.0)
-    mixed = blend(quat[before], sign * quat[after])
-    return RobotMotion(
-        fps=motion.fps,
-        root_pos=blend(motion.root_pos[before], motion.root_pos[after]),
-        root_quat_wxyz=mixed / np.linalg.norm(mixed, axis=1, keepdims=True),
-        joint_pos=blend(motion.joint_pos[before], motion.joint_pos[after]),
+    """Poses at ``times`` in s; the ends are held."""
+    poses = poses_at(
+        times, np.arange(len(motion)) / motion.fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos
     )
+    return RobotMotion(motion.fps, *poses)
 
 
 def _heading(motion: RobotMotion) -> float:

@@ -22,34 +22,6 @@ from exoactor_core.scene_mjcf import OBJECT_BIT, add_objects
 from exoactor_core.urdf import attribute, child
 from exoactor_description import Hands, description, touching_links, urdf_path
 
-__all__ = [
-    "ARMATURE",
-    "EFFORT_LIMITS",
-    "HAND_LINKS",
-    "HAND_POINT",
-    "JOINT_LIMITS",
-    "KEY_BODIES",
-    "OBJECT_PREFIX",
-    "SENSORS",
-    "SOLE_NAMES",
-    "STANDING",
-    "STANDING_HEIGHT",
-    "VELOCITY_LIMITS",
-    "Soles",
-    "as_servos",
-    "configurations",
-    "forward_kinematics",
-    "link_poses",
-    "mujoco_model",
-    "mujoco_spec",
-    "pinocchio_model",
-    "self_collision_depth",
-    "set_state",
-    "sole_points",
-    "standing_motion",
-    "urdf_path",
-]
-
 KEY_BODIES: tuple[str, ...] = (
     "pelvis",
     *(f"{side}_{part}" for side in ("left", "right") for part in ("hip_roll_link", "knee_link", "ankle_roll_link")),
@@ -162,13 +134,7 @@ def _frame_ids(model: pin.Model, bodies: Sequence[str]) -> list[int]:
 
 
 def link_poses(motion: RobotMotion, links: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """World positions (T, L, 3) m and orientations (T, L, 3, 3) of links of the URDF.
-
-    Raises
-    ------
-    BadInput
-        The G1 has no such link.
-    """
+    """World positions (T, L, 3) m and orientations (T, L, 3, 3) of links; raises `BadInput` for one that is unknown."""
     model = _PINOCCHIO
     data = model.createData()
     ids = _frame_ids(model, links)
@@ -182,10 +148,7 @@ def link_poses(motion: RobotMotion, links: Sequence[str]) -> tuple[np.ndarray, n
 
 
 def forward_kinematics(motion: RobotMotion, bodies: Sequence[str] = KEY_BODIES) -> np.ndarray:
-    """World positions of the origins of ``bodies`` (links of the URDF), (T, B, 3) m.
-
-    Raises `BadInput`: the G1 has no such body.
-    """
+    """World positions of the origins of links of the URDF, (T, B, 3) m; raises as `link_poses`."""
     return link_poses(motion, bodies)[0]
 
 

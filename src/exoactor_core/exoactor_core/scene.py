@@ -290,18 +290,14 @@ def everyday(
     yaw: float = 0.0,
     **given: Any,
 ) -> SceneObject:
-    """Make an everyday object.
+    """Make an object of a category of `exoactor_core.everyday.EVERYDAY`.
 
     Parameters
     ----------
-    category
-        A key of `exoactor_core.everyday.EVERYDAY`.
-    object_id
-        Empty: the category.
-    pos
-        (3,) m, of the middle of its underside.
-    yaw
-        rad, where its x axis points.
+    category, object_id
+        The category, also the id where that is empty.
+    pos, yaw
+        (3,) m of the middle of its underside, and rad that it is turned.
     **given
         What is otherwise than usual: ``size`` (3,) m, or anything else of `SceneObject`.
 
@@ -320,43 +316,20 @@ def joined(things: Sequence[SceneObject]) -> Scene:
     return validated(Scene, {"objects": tuple(things)}, "The scene")
 
 
-def perturbed(
-    scene: Scene,
-    rng: np.random.Generator,
-    distance: float = 0.02,
-    angle: float = math.radians(5.0),
-    mass: float = 0.2,
-    friction: tuple[float, float] = (0.5, 1.2),
-) -> Scene:
-    """A scene as it might really be: what moves stands elsewhere on its ground, and all of it is otherwise.
+def perturbed(scene: Scene, rng: np.random.Generator) -> Scene:
+    """A scene as it might really be: movable objects stand up to 2 cm and 5 degrees elsewhere on their ground.
 
-    Parameters
-    ----------
-    scene
-        As it is believed to be.
-    rng
-        What is drawn from, evenly.
-    distance, angle
-        m and rad, the greatest, of movable objects.
-    mass
-        Greatest share by which the masses differ.
-    friction
-        Range of the coefficients of all objects.
+    The masses of all differ by up to 20 %, and their friction is anything from 0.5 to 1.2.
     """
-    return joined([_perturbed(thing, rng, distance, angle, mass, friction) for thing in scene.objects])
+    return joined([_perturbed(thing, rng) for thing in scene.objects])
 
 
-def _perturbed(
-    thing: SceneObject,
-    rng: np.random.Generator,
-    distance: float,
-    angle: float,
-    mass: float,
-    friction: tuple[float, float],
-) -> SceneObject:
-    far, towards, turn = distance * math.sqrt(rng.random()), rng.uniform(-math.pi, math.pi), rng.uniform(-angle, angle)
-    heavier, slippery = 1.0 + rng.uniform(-mass, mass), rng.uniform(*friction)
-    otherwise = thing.model_copy(update={"mass": thing.mass * heavier, "friction": slippery})
+def _perturbed(thing: SceneObject, rng: np.random.Generator) -> SceneObject:
+    far, towards = 0.02 * math.sqrt(rng.random()), rng.uniform(-math.pi, math.pi)
+    turn = math.radians(rng.uniform(-5.0, 5.0))
+    otherwise = thing.model_copy(
+        update={"mass": thing.mass * (1.0 + rng.uniform(-0.2, 0.2)), "friction": rng.uniform(0.5, 1.2)}
+    )
     if not thing.movable:
         return otherwise
     pos = thing.pos + far * np.array([math.cos(towards), math.sin(towards), 0.0])

@@ -332,16 +332,14 @@ def _shape(model: mujoco.MjModel, geom: int, meshes: dict[str, Path], where: str
 
 
 def check(scene: Scene, lifted: Collection[str] = (), reached: Collection[str] = (), area: float = 3.0) -> None:
-    """Check that a scene can be: what the robot meets it in, and what it does to it.
+    """Check that a scene can be, and what the robot does to it.
 
     Parameters
     ----------
     scene
         To be checked.
-    lifted
-        Ids of the objects that the robot is to lift.
-    reached
-        Ids of those that its hands are to reach.
+    lifted, reached
+        Ids of the objects that the robot is to lift, and that its hands are to reach.
     area
         m that the robot may get away from its start; 0: any.
 

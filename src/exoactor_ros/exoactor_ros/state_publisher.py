@@ -20,7 +20,8 @@ from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import STANDING, STANDING_HEIGHT, pinocchio_model, urdf_path
+from exoactor_core.robot import STANDING, STANDING_HEIGHT, pinocchio_model
+from exoactor_description import urdf_path
 from exoactor_ros import NAMESPACE, frame_prefix
 from exoactor_ros.conversions import WORLD
 from exoactor_ros.heartbeat import Heartbeat
