@@ -18,6 +18,7 @@ import httpx2
 from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed, reason
 from exoactor_core.hub import hub_is_there
 from exoactor_core.optional import missing_extra
+from exoactor_core.options import BaseOptions
 from exoactor_gen.waiting import Tick, attended
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -46,23 +47,27 @@ def library() -> Any:
     return diffusers
 
 
+class PipelineOptions(BaseOptions):
+    """Options of whatever loads a pipeline."""
+
+    model: str = ""
+    """Repository id on the Hugging Face hub, or folder that ``save_pretrained`` wrote."""
+    revision: str = ""
+    """Branch, tag or commit of the repository; empty: its main branch."""
+    dtype: str = "auto"
+    """bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32."""
+    device: str = "auto"
+    """cuda, cpu or another of PyTorch's; auto: CUDA where it is there."""
+    offload: str = "none"
+    """What waits in main memory: none; model (parts that are not at work); sequential (every layer, slowest)."""
+    tiling: bool = True
+    """Decode images in tiles: less memory."""
+    slicing: bool = False
+    """Decode videos one at a time: less memory."""
+
+
 class Pipeline:
     """A pipeline in a folder or on the Hugging Face hub; its weights are loaded when it is first run.
-
-    Parameters
-    ----------
-    model
-        Repository id, or folder that ``save_pretrained`` wrote.
-    revision
-        Branch, tag or commit of the repository; empty: its main branch.
-    dtype
-        bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32.
-    device
-        "cpu", "cuda" or another of PyTorch's; auto: CUDA where it is there.
-    offload
-        What waits in main memory: none; model (the parts that are not at work); sequential (every layer, slowest).
-    tiling, slicing
-        Whether images are decoded in tiles, and one video at a time: less memory.
 
     Raises
     ------
@@ -72,16 +77,8 @@ class Pipeline:
         A library, the device or the model is not there.
     """
 
-    def __init__(
-        self,
-        model: str,
-        revision: str = "",
-        dtype: str = "auto",
-        device: str = "auto",
-        offload: str = "none",
-        tiling: bool = True,
-        slicing: bool = False,
-    ) -> None:
+    def __init__(self, options: PipelineOptions) -> None:
+        model, dtype, offload = options.model, options.dtype, options.offload
         if not model.strip():
             raise BadInput("The option model is empty: give a repository id of the Hugging Face hub, or a folder.")
         if dtype not in DTYPES:
@@ -91,8 +88,9 @@ class Pipeline:
         self.library = library()
         import torch
 
-        self.torch, self.model, self.offload, self.tiling, self.slicing = torch, model, offload, tiling, slicing
-        name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.torch, self.model, self.offload = torch, model, offload
+        self.tiling, self.slicing = options.tiling, options.slicing
+        name = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self.device = torch.device(name)
             torch.zeros(1, device=self.device)
@@ -109,7 +107,7 @@ class Pipeline:
         self._of_hub = not folder.is_dir()
         if self._of_hub and (model.count("/") != 1 or model.startswith((".", "/", "~"))):
             raise BadInput(f"There is no folder {model}, and no repository of the hub is called so (owner/name).")
-        self.revision = revision or None
+        self.revision = options.revision or None
         self.config = self._read_json("model_index.json")
         self.kind: Any = self._class(str(self.config.get("_class_name")))
         parts = [str(part[-1]) for part in self.config.values() if isinstance(part, list) and part]

@@ -30,15 +30,7 @@ _TIMEOUT = 300.0
 
 
 def load_editor(name: str, url: str = "") -> Edit:
-    """Get an editor.
-
-    Parameters
-    ----------
-    name
-        "openai" or "gemini", each with its model after a colon if another than the usual one is meant; or the
-        repository id or folder of an image-editing pipeline of diffusers.
-    url
-        Base URL of the service; empty: its own.
+    """Get the editor that the options ``embody`` and ``embody_url`` name.
 
     Raises
     ------
@@ -71,10 +63,11 @@ class LocalEditor:
     """
 
     def __init__(self, model: str) -> None:
-        from exoactor_gen.diffusers_pipeline import Pipeline
+        from exoactor_gen.diffusers_pipeline import Pipeline, PipelineOptions
 
         torch = optional_import("torch", "An image editor on this machine")
-        self.pipeline = Pipeline(model, offload="model" if torch.cuda.is_available() else "none")
+        offload = "model" if torch.cuda.is_available() else "none"
+        self.pipeline = Pipeline(PipelineOptions(model=model, offload=offload))
         self.pipeline.edit_images()
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:

@@ -56,18 +56,7 @@ a person does with the body: no thoughts, no camera, no second person. Each step
 
 
 def load_planner(name: str, model: str = "", url: str = "") -> Planner:
-    """Get the planner that a generator's options name.
-
-    Parameters
-    ----------
-    name
-        "auto" (the rules as far as they understand, the other steps in their own words), "rules" (the mannequin's task
-        language), "verbatim" (the words as they stand, cut at 'then'), "endpoint" (a
-        language model behind any OpenAI-compatible URL) or "local" (a `transformers` chat model on this machine).
-    model
-        The endpoint's name of the model; or the local one's folder or repository id.
-    url
-        Base URL of the endpoint; empty: OpenAI's.
+    """Get the planner that the options ``planner``, ``planner_model`` and ``planner_url`` name.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from annotated_types import Interval, Unit
 from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import MAX_FPS, Video
-from exoactor_gen.diffusers_pipeline import Pipeline, library
+from exoactor_gen.diffusers_pipeline import Pipeline, PipelineOptions, library
 from exoactor_gen.embodiment.editors import LocalEditor
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.image import fitted
@@ -129,24 +129,12 @@ def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step
 class DiffusersVideo(Generator):
     """A video model on this machine, by diffusers."""
 
-    class Options(VideoModelOptions):
+    class Options(VideoModelOptions, PipelineOptions):
         """0 and empty: what the pipeline does by itself, or what its model was made for."""
 
         model: str = DEFAULT
         """Repository id on the Hugging Face hub, or folder, of a text-to-video or image-to-video pipeline of diffusers:
         Wan, LTX, CogVideoX, HunyuanVideo, Cosmos, Mochi, SkyReels, Kandinsky and others."""
-        revision: str = ""
-        """Branch, tag or commit of the repository; empty: its main branch."""
-        dtype: str = "auto"
-        """bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32."""
-        device: str = "auto"
-        """cuda, cpu or another of PyTorch's; auto: CUDA where it is there."""
-        offload: str = "none"
-        """What waits in main memory: none; model (parts that are not at work); sequential (every layer, slowest)."""
-        tiling: bool = True
-        """Decode images in tiles: less memory."""
-        slicing: bool = False
-        """Decode videos one at a time: less memory."""
         steps: Annotated[int, Interval(ge=0, le=1000)] = 0
         """Denoising steps; 0: as many as the pipeline does by itself."""
         guidance: Annotated[float, Interval(ge=0.0, le=100.0)] = 0.0
@@ -178,9 +166,7 @@ class DiffusersVideo(Generator):
         self.extra = json_object(given.extra, '{"decode_timestep": 0.05}')
         self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
         self.templates = [Template.load(given.template)] if given.template else [Template.load(), Template.load(SHORT)]
-        self.pipeline = Pipeline(
-            model, given.revision, given.dtype, given.device, given.offload, given.tiling, given.slicing
-        )
+        self.pipeline = Pipeline(given)
         if not _frames_argument(self.pipeline):
             raise BadInput(f"The pipeline {self.pipeline.kind.__name__} of {model} makes no videos.")
         if "prompt" not in self.pipeline.takes:

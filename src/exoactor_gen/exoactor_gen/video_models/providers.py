@@ -49,10 +49,6 @@ class Omni(Hosted):
         body = request.fields(model=request.model, input=given, background=True, response_format=form)
         return Request("interactions", "POST", json=body)
 
-    def parse_job(self, answer: Any) -> Job:
-        """{id}."""
-        return Job(answer["id"])
-
     def poll(self, job: Job) -> Request:
         """GET interactions/ID."""
         return Request(f"interactions/{_quoted(job.id)}")
@@ -274,10 +270,6 @@ class Sora(Hosted):
             form["input_reference"] = ("scene.jpg", "image/jpeg", jpeg(request.image, (width, height)))
         return Request("videos", "POST", form=form)
 
-    def parse_job(self, answer: Any) -> Job:
-        """{id}."""
-        return Job(answer["id"])
-
     def poll(self, job: Job) -> Request:
         """GET videos/ID."""
         return Request(f"videos/{_quoted(job.id)}")
@@ -419,10 +411,6 @@ class Replicate(Hosted):
         if ":" in request.model:
             return Request("predictions", "POST", json={"version": request.model, "input": given})
         return Request(f"models/{urllib.parse.quote(request.model)}/predictions", "POST", json={"input": given})
-
-    def parse_job(self, answer: Any) -> Job:
-        """{id, urls}."""
-        return Job(answer["id"])
 
     def poll(self, job: Job) -> Request:
         """GET predictions/ID."""
