@@ -9,6 +9,7 @@ from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import MediapipeDetector
 from exoactor_pose.detection.people import Follower, Person, bhattacharyya, colour_histogram
+from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video.cuts import CERTAIN_CUT, POSSIBLE_CUT, CutFinder, find_stretches
 from exoactor_pose.video.landmark_tracking import detect as detect_all
 
@@ -63,7 +64,7 @@ def test_colours_tell_people_apart():
     assert a.sum() == pytest.approx(1.0)
     assert bhattacharyya(a, a) == pytest.approx(1.0)
     assert bhattacharyya(a, b) < 0.3
-    outside = Person(np.array([-50.0, 500.0]), 80.0)
+    outside = Person(np.array([-50.0, 360.0]), 80.0)
     assert np.isfinite(colour_histogram(image, outside)).all()
 
 
@@ -97,6 +98,47 @@ def test_another_person_is_not_taken_for_one_who_left():
     assert xs[:12] == [100 + 10 * k for k in range(12)]
     assert xs[12:27] == [None] * 15
     assert xs[27:] == [300, 300]
+
+
+def sightings(*people, seconds=8.0):
+    """Sightings of people, each (from s, to s, x px at both ends, height px), the first of whom is followed."""
+    made = Sightings(1280, 720)
+    colours = ([0.9, 0.1, 0.0], [0.0, 0.1, 0.9])
+    for time in np.arange(0.0, seconds, 0.5):
+        seen = []
+        for k, (start, stop, x, height) in enumerate(people):
+            if start <= time <= stop:
+                image = np.ones((33, 3))
+                image[:, 0] = np.interp(time, [start, stop], x)
+                image[:, 1] = 360 + np.linspace(-height / 2, height / 2, 33)
+                seen.append((image, np.array(colours[k]), k == 0))
+        made.add(time, 0, seen)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("followed", "other", "better"),
+    [
+        ((0, 5, (600, 640), 350), (2.5, 6, (1200, 300), 390), True),  # stands about while the other walks through
+        ((0, 8, (600, 640), 350), (0, 8, (200, 200), 500), True),  # is smaller
+        ((0, 1.5, (600, 640), 350), (0, 8, (200, 200), 350), True),  # is there for a moment only
+        ((0, 8, (600, 640), 400), (2, 4, (1200, 300), 390), False),  # somebody passes by
+        ((0, 8, (600, 640), 350), (0, 8, (200, 200), 380), False),  # about equal
+        ((0, 8, (600, 640), 350), (0, 8, (20, 20), 100), False),  # small in the background
+    ],
+)
+def test_the_most_prominent_of_the_whole_video_is_better(followed, other, better):
+    made = sightings(followed, other)
+    best = made.best()[0]
+    assert best.followed != better
+    for time in np.arange(0.0, 8.0, 0.5):
+        there = [np.interp(time, each[:2], each[2]) for each in (followed, other) if each[0] <= time <= each[1]]
+        people = [Person(np.array([x + 20, 380.0]), 400.0) for x in there]
+        chosen = made.most_prominent(people, 0, time)
+        wanted = other if better else followed
+        expected = [np.interp(time, wanted[:2], wanted[2]) + 20] if wanted[0] <= time <= wanted[1] else []
+        assert [p.centre[0] for p in chosen] == expected
+    assert made.most_prominent(people, 1, 9.0) == people
 
 
 # --- where a video breaks ---
@@ -257,6 +299,21 @@ def test_two_people_of_equal_size(clips, detector):
     assert left.notes == right.notes == ()
     with pytest.raises(BadInput, match="person is 4, counted from 0, but at most 2 people are"):
         detect(video, detector, person="4")
+
+
+def test_somebody_more_prominent_is_followed_instead_of_who_is_there_first(clips, detector):
+    """A small person waves all the time; after a second a large one comes."""
+    small = np.pad([cv2.resize(f, (160, 160)) for f in clips[0]], ((0, 0), (160, 0), (0, 0), (0, 0)), mode="edge")
+    large = clips[1].copy()
+    large[:15] = clips[1][:1, :, :60].mean(axis=2, keepdims=True).astype(np.uint8)
+    frames = np.concatenate([small, large], axis=2)
+    frames = np.concatenate([frames[:15], *[frames[15:]] * 3])
+    seen = detect(Video.from_frames(frames, FPS), detector)
+    assert seen.start >= 14
+    assert hips(seen)[seen.found].min() > 160
+    assert "Several people are in the video: the one followed is the largest" in seen.notes[0]
+    chosen = detect(Video.from_frames(frames, FPS), detector, person="0")
+    assert (chosen.start, hips(chosen).max() < 160) == (0, True)
 
 
 def test_a_person_behind_another_is_left_out_and_found_again(clips, detector):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +120,9 @@ class Follower:
         self.last: Person | None = None
         self.mismatches = 0
         """For how many frames the track has been on somebody who looks otherwise, where others are about."""
+        self.eligible: Callable[[list[Person], int, float], list[Person]] | None = None
+        """Those of some people, in a shot of some number at a time, s, who may be chosen; None: all."""
+        self.shot = 0
         self._time = 0.0
         self._company_time = -np.inf
         self._histogram: np.ndarray | None = None
@@ -136,6 +140,8 @@ class Follower:
             s, of the frame.
         """
         people = sorted(people, key=lambda p: p.centre[0])
+        if self.eligible is not None:
+            people = self.eligible(people, self.shot, time)
         if self.choice != "largest":
             return people[int(self.choice)] if int(self.choice) < len(people) else None
         if not people:
@@ -222,3 +228,4 @@ class Follower:
     def reset(self) -> None:
         """After a cut: anybody may be in the image."""
         self.last, self._histogram, self.mismatches = None, None, 0
+        self.shot += 1

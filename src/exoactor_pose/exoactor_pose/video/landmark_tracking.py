@@ -25,12 +25,15 @@ from exoactor_pose.detection.people import (
     MIN_SIMILARITY_IN_COMPANY,
     Follower,
     Person,
+    colour_histogram,
     has_company,
     side_images,
 )
+from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import CutFinder, find_stretches
 from exoactor_pose.video.facts import video_facts
+from exoactor_pose.video.person_checks import whole_person, why_nobody
 
 FrameObserver = Callable[[np.ndarray, np.ndarray | None], Any]
 """Is shown a frame and its 33 landmarks, None where nobody was found."""
@@ -47,18 +50,7 @@ BACKWARD_SECONDS, BACKWARD_BYTES = 1.0, 2**27
 MOTION_RATE = 30.0
 """Frames per second that a motion needs; a video of more is thinned."""
 MIN_FPS = 8.0
-SMALL_PERSON_PX = 80.0
-"""px: a person less tall is reported."""
 FRAMES_AHEAD = 4
-MIN_BODY_VISIBILITY = 0.7
-"""Mean visibility of the landmarks below the head that lie in the image: of people 0.8 and more; of things that a
-detector takes for people (flowers, motorcycles, lettering) 0.66 and less."""
-NO_PERSON = (
-    "No person is credibly seen in the video: what the detector took for one is too unclear. Use a video that shows "
-    "one whole person."
-)
-UPPER, LOWER = [11, 12], [25, 26, 27, 28]
-"""Shoulders; knees and ankles."""
 
 
 class Tracker:
@@ -76,8 +68,10 @@ class Tracker:
         Called once per frame in which the person was found.
     observers
         Are shown every frame.
+    sightings
+        Takes note of everybody who is seen; None: nobody asks.
 
-    All of these are called in order, in one thread beside the detector's.
+    Hands and observers are called in order, in one thread beside the detector's.
     """
 
     def __init__(
@@ -87,8 +81,10 @@ class Tracker:
         person: str = "largest",
         hands: HandFinder | None = None,
         observers: Sequence[FrameObserver] = (),
+        sightings: Sightings | None = None,
     ) -> None:
         self.detector, self.fps, self.hands, self.observers = detector, fps, hands, observers
+        self.sightings = sightings
         self.first = 0
         """Number of the first frame that is kept: see `drop`."""
         self.poses: list[Pose | None] = []
@@ -122,9 +118,11 @@ class Tracker:
         poses = self._find_landmarks(frames, chosen)
         if not looking and poses[0] is None:  # lost: look again at once (a detector that tracks takes one frame)
             self._next = None
-            chosen = [self._pick(first, frames[0], self.detector.find_people(frames)[0], 0)]
+            people = self.detector.find_people(frames)
+            chosen = [self._pick(first, frames[0], people[0], 0)]
             poses = self._find_landmarks(frames, chosen)
         for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
+            self._take_note(number, frame, people[number - first], person, pose)
             self._next = None if pose is None else pose.person
             self.poses.append(pose)
             self.sizes.append(person.size if person else 0.0)
@@ -208,11 +206,26 @@ class Tracker:
         found = [p for part in side_images(frame, image, person.size) for p in self.detector.find_people([part])[0]]
         self._aside = any(p.size > COMPARABLE_SIZE_RATIO * person.size for p in found)
 
+    def _take_note(
+        self, number: int, frame: np.ndarray, people: list[Person] | None, person: Person | None, pose: Pose | None
+    ) -> None:
+        """Take note from time to time of everybody in the frame."""
+        time = number / self.fps
+        if self.sightings is None or people is None or time - self.sightings.time < SEARCH_SECONDS:
+            return
+        least = COMPARABLE_SIZE_RATIO * person.size if person is not None else 0.0
+        others = [p for p in people if p is not person and p.size > least]
+        poses = [pose, *self._find_landmarks([frame] * len(others), others)]
+        there = [(p, each.image) for p, each in zip([person, *others], poses, strict=True) if each and p]
+        colours = [colour_histogram(frame, p) for p, _ in there]
+        seen = [(image, colour, p is person) for (p, image), colour in zip(there, colours, strict=True)]
+        self.sightings.add(time, self.follower.shot, seen)
+
     def _alone(self, person: Person) -> bool:
         near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * MAX_DISTANCE * person.size]
         return len(near) < 2
 
-    def _find_landmarks(self, frames: list[np.ndarray], people: list[Person | None]) -> list[Pose | None]:
+    def _find_landmarks(self, frames: list[np.ndarray], people: Sequence[Person | None]) -> list[Pose | None]:
         poses: list[Pose | None] = [None] * len(frames)
         there = [(k, person) for k, person in enumerate(people) if person is not None]
         if there:
@@ -330,17 +343,24 @@ def detect(
     step = frame_step(video.fps)
     fps = video.fps / step
     try:
-        appearance = AppearanceModel(fps)
+        appearance, sightings = AppearanceModel(fps), Sightings(video.width, video.height)
         observers = (appearance, camera) if camera else (appearance,)
-        tracker = _tracked(video, step, detector, person, hands, observers, progress)
-        if not any(tracker.poses):  # as against the light
+        tracker = Tracker(detector, fps, person, hands, observers, sightings)
+        _show(video, step, tracker, progress)
+        better = person == "largest" and any(not track.followed for track in sightings.best().values())
+        if better or not any(tracker.poses):  # as against the light
             appearance = AppearanceModel(fps)
-            tracker = _tracked(
-                video, step, detector, person, hands, (appearance,), lambda _, text: progress(1.0, text), with_contrast
-            )
+            tracker = Tracker(detector, fps, person, hands, (appearance,))
+            if better:
+                tracker.follower.eligible = sightings.most_prominent
+                tracker.follower.notes.append(
+                    "Several people are in the video: the one followed is the largest and there for the longest time, "
+                    "or gets about most; the option person chooses another."
+                )
+            _show(video, step, tracker, lambda _, text: progress(1.0, text), None if better else with_contrast)
         seen = tracker.landmarks(video.width, video.height)
         if not seen.found.any():
-            raise BadInput(_nobody(video, detector, tracker.follower))
+            raise BadInput(why_nobody(video, detector, tracker.follower))
     finally:
         if own:
             detector.close()
@@ -359,7 +379,7 @@ def detect(
         turned, travels, camera_notes = camera.rotations(start, stop) if camera else (None, False, ())
         part = replace(seen, notes=seen.notes + camera_notes, facts=facts).part(start, stop)
         try:
-            stretches.append(_whole_person(replace(part, camera_rotation=turned, camera_travels=travels)))
+            stretches.append(whole_person(replace(part, camera_rotation=turned, camera_travels=travels)))
         except BadInput as fault:
             faults.append(((start, stop) == longest, fault))
     if not stretches:
@@ -367,26 +387,21 @@ def detect(
     return stretches
 
 
-def _tracked(
+def _show(
     video: Video,
     step: int,
-    detector: Detector,
-    person: str,
-    hands: HandFinder | None,
-    observers: Sequence[FrameObserver],
+    tracker: Tracker,
     progress: Progress,
     prepared: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> Tracker:
-    """A tracker that has seen every ``step``-th frame of a video, each ``prepared`` for it."""
-    tracker = Tracker(detector, video.fps / step, person, hands, observers)
+) -> None:
+    """Show a new tracker every ``step``-th frame of a video, each ``prepared`` for it."""
     total, done = max(video.frame_count // step, 1), 0
     with closing(tracker), closing(_prefetched(islice(video.frames(), 0, None, step))) as frames:
-        while batch := list(islice(frames, detector.batch)):
+        while batch := list(islice(frames, tracker.detector.batch)):
             tracker(batch if prepared is None else [prepared(frame) for frame in batch])
             done += len(batch)
             progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
         tracker.wait()
-    return tracker
 
 
 def _prefetched(frames: Iterable[np.ndarray]) -> Generator[np.ndarray, None, None]:
@@ -399,56 +414,3 @@ def _prefetched(frames: Iterable[np.ndarray]) -> Generator[np.ndarray, None, Non
         while (frame := waiting.popleft().result()) is not None:
             waiting.append(pool.submit(next, source, None))
             yield frame
-
-
-def _whole_person(seen: Landmarks) -> Landmarks:
-    """Refuse half a person and one who stands on the head; tell where the legs are not in the image."""
-    image = seen.image[seen.found]
-    inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1)
-    body = inside[:, 11:]
-    unclear = (image[:, 11:, 2] * body).sum() < MIN_BODY_VISIBILITY * body.sum()
-    inside &= image[..., 2] > 0.2
-    upper, lower = inside[:, UPPER].any(axis=1), inside[:, LOWER].any(axis=1)
-    for half, there in (("upper", lower), ("lower", upper)):
-        if there.mean() < 0.5:
-            raise BadInput(
-                NO_PERSON
-                if unclear
-                else f"Only the {half} half of the person is in the image in {1 - there.mean():.0%} of the frames: use "
-                "a video that shows the whole person."
-            )
-    up = image[:, 23:25, 1].mean(axis=1) - image[:, 11:13, 1].mean(axis=1)
-    length = np.linalg.norm(image[:, 23:25, :2].mean(axis=1) - image[:, 11:13, :2].mean(axis=1), axis=-1)
-    if (up < -0.7 * length).mean() > 0.8:
-        raise BadInput(
-            NO_PERSON
-            if unclear
-            else "The person is upside down in most frames: turn the video by 180 degrees, or use another."
-        )
-    notes = []
-    if (level := float((abs(up) < 0.5 * length).mean())) > 0.8:
-        notes.append(f"The person lies in {level:.0%} of the frames; if not, turn the video by 90 degrees.")
-    tall = float(np.median(np.ptp(image[..., 1], axis=1)))
-    if tall < SMALL_PERSON_PX and not level > 0.8:
-        notes.append(f"The person is only {tall:.0f} px tall: expect a coarse motion.")
-    if not lower.all():
-        notes.append(f"The legs are not in the image in {1 - lower.mean():.0%} of the frames.")
-    return replace(seen, notes=(*seen.notes, *notes))
-
-
-def _nobody(video: Video, detector: Detector, follower: Follower) -> str:
-    """Why nobody was followed: a turned video, or a person that is not there."""
-    if follower.most:
-        most = "1 person is" if follower.most == 1 else f"{follower.most} people are"
-        if follower.choice != "largest":
-            return (
-                f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
-            )
-    step = max(1, video.frame_count // 6)
-    some = list(islice(video.frames(), 0, None, step))
-    for turns, words in ((2, "180 degrees"), (3, "90 degrees to the right"), (1, "90 degrees to the left")):
-        turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in some]
-        if sum(bool(people) for frame in turned for people in detector.find_people([frame])) > len(turned) / 2:
-            return f"Nobody is found in the video, but somebody is when it is turned by {words}: turn it."
-    count = video.frame_count
-    return f"A person was found in 0 of {count} frames: use a video that shows one whole person most of the time."

@@ -1,0 +1,157 @@
+"""Who of the people in a video is the one to read, told by all of the video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from exoactor_pose.detection.people import MIN_SIMILARITY, Person, bhattacharyya
+
+MAX_GAP_SECONDS = 2.0
+"""Somebody who is not seen for longer begins a new track."""
+MIN_DISTANCE, MAX_SPEED = 0.5, 1.5
+"""Heights by which a sighting may be off, and heights a second by which people get on besides: 2.5 m/s."""
+MIN_VISIBILITY = 0.6
+"""Mean visibility of the landmarks below the head from which it is somebody."""
+SAME_DISTANCE = 0.25
+"""Heights between the hips of two who are one."""
+BEYOND_SECONDS = 0.75
+"""How long before the first sighting and after the last somebody may be looked for."""
+LOOK_SECONDS = 0.5
+"""How long a single sighting counts."""
+MAX_WAY = 2.0
+"""Heights of way that count: two make somebody three times as prominent."""
+CLEARLY = 1.2
+"""So many times as prominent as the person followed must somebody be to be followed instead."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Somebody in a frame."""
+
+    time: float
+    """s."""
+    centre: np.ndarray
+    """(2,) px, the middle of the hips."""
+    height: float
+    """px."""
+    whole: float
+    """Share of the body, below the head, that is in the image."""
+    colours: np.ndarray
+    """As `exoactor_pose.detection.people.colour_histogram`."""
+    followed: bool
+    """Whether it is the person followed."""
+
+
+@dataclass
+class Track:
+    """Sightings of one person in one shot, in time order."""
+
+    shot: int
+    sightings: list[Sighting] = field(default_factory=list)
+
+    @property
+    def followed(self) -> bool:
+        """Whether it is the person followed, at any time."""
+        return any(seen.followed for seen in self.sightings)
+
+    @property
+    def prominence(self) -> float:
+        """How large and whole somebody is and for how long, all the more for getting about."""
+        first, last = self.sightings[0], self.sightings[-1]
+        way = float(np.linalg.norm(last.centre - first.centre)) / max(last.height, 1.0)
+        size = float(np.mean([seen.height * seen.whole for seen in self.sightings]))
+        return size * (last.time - first.time + LOOK_SECONDS) * (1.0 + min(way, MAX_WAY))
+
+    def distance(self, centre: np.ndarray, time: float) -> float:
+        """Heights from the track to somebody found at (2,) px at a time, s; infinite where it cannot be the same."""
+        times = np.array([seen.time for seen in self.sightings])
+        at = [np.interp(time, times, [seen.centre[k] for seen in self.sightings]) for k in (0, 1)]
+        nearest = self.sightings[int(np.abs(times - time).argmin())]
+        near = abs(nearest.time - time) <= BEYOND_SECONDS
+        return _distance(nearest, np.array(at), centre, time) if near else np.inf
+
+
+class Sightings:
+    """Everybody who was seen in a video.
+
+    Parameters
+    ----------
+    width, height
+        Of the images, px.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.size = np.array([width, height])
+        self.tracks: list[Track] = []
+        self.time = -np.inf
+        """When was looked last, s."""
+
+    def add(self, time: float, shot: int, people: list[tuple[np.ndarray, np.ndarray, bool]]) -> None:
+        """Take note of who is in a frame, in time order.
+
+        Parameters
+        ----------
+        time, shot
+            s; number of the shot.
+        people
+            Of everybody the landmarks (33, 3): x px, y px, visibility; the colours; and whether it is the one followed,
+            who comes first. Somebody found twice counts once.
+        """
+        self.time, seen = time, list[Sighting]()
+        for image, colours, followed in people:
+            body = image[11:]
+            if body[:, 2].mean() < MIN_VISIBILITY:
+                continue
+            whole = float(((body[:, :2] >= 0) & (body[:, :2] < self.size)).all(axis=1).mean())
+            sighting = Sighting(
+                time, image[23:25, :2].mean(axis=0), float(np.ptp(image[:, 1])), whole, colours, followed
+            )
+            if all(np.linalg.norm(sighting.centre - s.centre) > SAME_DISTANCE * s.height for s in seen):
+                seen.append(sighting)
+        known = [t for t in self.tracks if t.shot == shot and t.sightings[-1].time < time]
+        cost = np.full((len(seen), len(known) + len(seen)), 1e3)
+        cost[:, len(known) :] = 1e2  # nobody known
+        for i, sighting in enumerate(seen):
+            for k, track in enumerate(known):
+                last = track.sightings[-1]
+                similarity = bhattacharyya(sighting.colours, last.colours)
+                away = _distance(last, last.centre, sighting.centre, time)
+                if similarity > MIN_SIMILARITY and np.isfinite(away):
+                    cost[i, k] = away - similarity
+        for i, k in np.transpose(linear_sum_assignment(cost)):
+            if k >= len(known):
+                self.tracks.append(Track(shot, [seen[i]]))
+            else:
+                known[k].sightings.append(seen[i])
+
+    def best(self) -> dict[int, Track]:
+        """The most prominent person of each shot by its number: the one followed unless another clearly is."""
+        best = {}
+        for shot in {track.shot for track in self.tracks}:
+            tracks = [track for track in self.tracks if track.shot == shot]
+            followed = max(tracks, key=lambda t: sum(seen.followed for seen in t.sightings))
+            most = max(tracks, key=lambda t: t.prominence)
+            best[shot] = most if most.prominence > CLEARLY * followed.prominence else followed
+        return best
+
+    def most_prominent(self, people: list[Person], shot: int, time: float) -> list[Person]:
+        """Those of the people in a frame who may be the most prominent person of its shot; all if nobody is known."""
+        tracks = [track for track in self.tracks if track.shot == shot]
+        if not tracks:
+            return people
+        best = self.best()[shot]
+        chosen = []
+        for person in people:
+            away = [track.distance(person.centre, time) for track in tracks]
+            if np.isfinite(min(away)) and tracks[int(np.argmin(away))] is best:
+                chosen.append(person)
+        return chosen
+
+
+def _distance(seen: Sighting, at: np.ndarray, centre: np.ndarray, time: float) -> float:
+    """Heights from a place to ``centre``; infinite where who was seen cannot be there at that time."""
+    gap, away = abs(time - seen.time), float(np.linalg.norm(centre - at)) / max(seen.height, 1.0)
+    return away if gap < MAX_GAP_SECONDS and away < MIN_DISTANCE + MAX_SPEED * gap else np.inf
