@@ -57,16 +57,11 @@ class Policy:
 
     @classmethod
     def load(cls, onnx_path: str | Path, spec: str | Path | None = None) -> Policy:
-        """Load a policy.
+        """Load a network (ONNX, or TorchScript where torch is installed) with its spec.
 
-        Parameters
-        ----------
-        onnx_path
-            The network; TorchScript (``.pt``) will do where torch is installed.
-        spec
-            YAML file (this project's, Unitree RL Lab's deploy.yaml, or SONIC's observation configuration), or name of
-            a known layout; None: the file beside the network, or what the network itself says, or else the known
-            layout whose input and output shapes fit.
+        The spec is a YAML file (this project's, Unitree RL Lab's deploy.yaml, or SONIC's observation configuration), or
+        the name of a known layout; None: the file beside the network, or what the network itself says, or else the
+        known layout whose input and output shapes fit.
 
         Raises
         ------
@@ -115,12 +110,12 @@ class Policy:
 
     @property
     def single_support(self) -> bool:
-        """Where a motion stands on one leg a regulator holds the robot (`controller.single_support`)."""
+        """As `PolicySpec.single_support`."""
         return self.spec.single_support
 
     @property
     def outer_loop(self) -> bool:
-        """`exoactor_control.controller.tracker` feeds place and heading back around it; False: it sees them itself."""
+        """As `PolicySpec.outer_loop`."""
         return self.spec.outer_loop
 
     @property
@@ -187,21 +182,10 @@ class Policy:
         return {name: observe(state, frames, self) for name, observe in self._inputs.items()} | self._fed_back | count
 
     def act(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
-        """Run one step of the policy.
+        """Run one step: target joint positions, (29,) rad, motor order.
 
-        Parameters
-        ----------
-        state
-            Of the robot.
-        frame
-            What it should do now; its heading in the world of the robot's IMU.
-        ahead
-            What it should do so many steps later, needed by policies with a `horizon`.
-
-        Returns
-        -------
-        numpy.ndarray
-            Target joint positions, (29,) rad, motor order.
+        The heading of ``frame``, what the robot should do now, is in the world of its IMU; ``ahead`` gives what it
+        should do so many steps later, to policies with a `horizon`.
         """
         if self._encoder is not None:
             self.token = self._run(self._encoder, self.encode(state, frame, ahead))
@@ -237,20 +221,7 @@ class Policy:
 
 
 def load_policy(name: str, spec: str = "") -> Policy | None:
-    """Load a policy by name or file, as users name it.
-
-    Parameters
-    ----------
-    name
-        "exoactor": the one that comes with this package; "pd": none, plain joint PD; else a file.
-    spec
-        As for `Policy.load`.
-
-    Raises
-    ------
-    BadInput, Missing
-        As `Policy.load`.
-    """
+    """Load a policy as users name it, see `policy_file`; "pd" is none: plain joint PD. Raises as `Policy.load`."""
     if name == "pd":
         return None
     path = policy_file(name)

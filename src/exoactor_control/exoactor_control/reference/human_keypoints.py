@@ -57,13 +57,9 @@ class Human:
 
 
 def hand_openness(hand_pose: np.ndarray) -> np.ndarray:
-    """Return how open the hands are, (T, 2): 0 a fist, 1 flat, by how far the fingers' joints are bent on average.
+    """How open the hands of SMPL-X's ``hand_pose`` (T, 90) are, (T, 2): 0 a fist, 1 flat.
 
-    Parameters
-    ----------
-    hand_pose
-        (T, 90) SMPL-X: left hand, then right, 15 joints each: index, middle, pinky, ring, thumb. The thumb, whose bend
-        says little, is left out.
+    By how far the fingers' joints are bent on average, without the thumb, whose bend says little.
     """
     bends = np.linalg.norm(hand_pose.reshape(-1, 2, 15, 3)[:, :, :12], axis=-1)
     return np.clip(1.0 - bends.mean(axis=-1) / _FIST, 0.0, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -187,16 +188,19 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
         notes.append(f"Joints were held inside their limits, which they left by up to {outside:.2f} rad.")
     untouched = RobotMotion(POLICY_RATE, pos, quat, joints)
     joints = np.clip(joints, low, high)
-    contacts = _resample_contacts(motion, first, len(pos))
+    contacts = _resampled(motion, motion.contacts, first / motion.fps + np.arange(len(pos)) / POLICY_RATE)
     placed, dropped, done = set_on_floor(RobotMotion(POLICY_RATE, pos, quat, joints, contacts))
-    placed = replace(placed, open_loop=motion.open_loop)
     times = first / motion.fps + np.arange(dropped, len(pos)) / POLICY_RATE
-    if motion.correction is not None:
-        placed = replace(placed, correction=interpolate(times, np.arange(len(motion)) / motion.fps, motion.correction))
     person = None if human is None else Human.sample(human, times)
     on_floor = pos - [0.0, 0.0, floor_level(untouched)]
     given = RobotMotion(POLICY_RATE, on_floor[dropped:], quat[dropped:], untouched.joint_pos[dropped:])
-    placed = replace(placed, object_contacts=motion.object_contacts, hands=_resample_hands(motion, times))
+    placed = replace(
+        placed,
+        open_loop=motion.open_loop,
+        correction=_resampled(motion, motion.correction, times),
+        object_contacts=motion.object_contacts,
+        hands=_resampled(motion, motion.hands, times),
+    )
     return Reference(placed, (*notes, *done), person, float(times[0]), given, scene)
 
 
@@ -232,16 +236,9 @@ def sampled_correction(correction: np.ndarray, rate: float, times: np.ndarray) -
     return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in correction.T], axis=1)
 
 
-def _resample_contacts(motion: RobotMotion, first: int, frames: int) -> np.ndarray | None:
-    if motion.contacts is None:
-        return None
-    contacts = motion.contacts[first:]
-    times, known = np.arange(frames) / POLICY_RATE, np.arange(len(contacts)) / motion.fps
-    return np.clip(interpolate(times, known, contacts), 0.0, 1.0)
-
-
-def _resample_hands(motion: RobotMotion, times: np.ndarray) -> np.ndarray | None:
-    return None if motion.hands is None else interpolate(times, np.arange(len(motion)) / motion.fps, motion.hands)
+def _resampled(motion: RobotMotion, values: np.ndarray | None, times: np.ndarray) -> np.ndarray | None:
+    """One of a motion's arrays at times in s; None where it has none."""
+    return None if values is None else interpolate(times, np.arange(len(motion)) / motion.fps, values)
 
 
 @dataclass(frozen=True)
@@ -354,7 +351,7 @@ class Trajectory:
         if len(path):
             out_pos[:, :2] += path[np.minimum(np.arange(len(out)), len(path) - 1)]
             out_joints[: len(path)] += steps_on_the_spot(2, _raised_leg(m))
-        trajectory = cls._from_poses(
+        return cls._from_poses(
             np.concatenate([lead_pos, m.root_pos, out_pos]),
             np.concatenate([lead_rpy, rpy, out_rpy]),
             np.concatenate([lead_joints, m.joint_pos, out_joints]),
@@ -363,20 +360,12 @@ class Trajectory:
             human=reference.human,
             correction=m.correction,
             hands=reference.hands,
+            open_loop=m.open_loop,
         )
-        return replace(trajectory, open_loop=m.open_loop)
 
     @classmethod
     def _from_poses(
-        cls,
-        pos: np.ndarray,
-        rpy: np.ndarray,
-        joints: np.ndarray,
-        begin: int,
-        end: int,
-        human: Human | None = None,
-        correction: np.ndarray | None = None,
-        hands: np.ndarray | None = None,
+        cls, pos: np.ndarray, rpy: np.ndarray, joints: np.ndarray, begin: int, end: int, **others: Any
     ) -> Trajectory:
         rotation = Rotation.from_euler("ZYX", rpy[:, ::-1])
         # A little smoothing (40 ms) keeps the noise of estimated motion out of its derivative.
@@ -397,9 +386,7 @@ class Trajectory:
             lin_vel_z=velocity[:, 2],
             joint_vel=joint_vel,
             ang_vel_xy=spin[:, :2],
-            human=human,
-            correction=correction,
-            hands=hands,
+            **others,
         )
 
 

@@ -15,27 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
-from exoactor_control.policy.spec import PolicySpec
+from exoactor_control.policy.spec import FOLDER, PolicySpec
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
 from exoactor_control.training.environment import PLAIN, Episode, Variation
 from exoactor_control.training.references import load_prepared, mirror, varied
 from exoactor_control.training.split import write_seen
-from exoactor_control.training.student import (
-    JOINTS,
-    TEACHER_FEEDBACK,
-    Labelled,
-    Student,
-    load_checkpoint,
-    load_teacher,
-    save_training,
-)
+from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Labelled, Student, load_teacher, to_onnx
 from exoactor_core.errors import Missing
-from exoactor_core.files import atomic_path
+from exoactor_core.files import atomic_path, save_bytes
 from exoactor_core.robot import STANDING
 from exoactor_core.stages import Progress, no_progress
 
@@ -420,13 +413,18 @@ class Improvement:
             "samples": self.samples,
             "failing": dict(zip(self.clips.names, self.clips.failing.tolist(), strict=True)),
         }
-        save_training(self.folder, state, self._average, "anchored.yaml")
+        with atomic_path(self.folder / "checkpoint.pt") as path:
+            torch.save(state, path)
+        with atomic_path(self.folder / "exoactor.onnx") as path:
+            onnx.save(to_onnx(self._average), str(path))
+        save_bytes(self.folder / "exoactor.yaml", (FOLDER / "anchored.yaml").read_bytes())
         write_seen(self.folder / "exoactor.onnx", [*_SEEN, *self.clips.names])
 
     def _resume(self) -> None:
-        state = load_checkpoint(self.folder)
-        if state is None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
             return
+        state = torch.load(path, weights_only=True)
         self._actor.load_state_dict(state["actor"])
         self._average.load_state_dict(state["average"])
         self._critic.load_state_dict(state["critic"])

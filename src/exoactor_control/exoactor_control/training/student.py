@@ -1,11 +1,10 @@
-"""The network that is trained, as PyTorch and as ONNX; what it learns by imitation, and how a training is kept."""
+"""The network that is trained, as PyTorch and as ONNX, and what it learns by imitation."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,9 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from exoactor_control.policy.spec import FOLDER
 from exoactor_control.training.environment import OBSERVATION
-from exoactor_core.files import atomic_path, save_bytes
 
 JOINTS = 29
 TEACHER_FEEDBACK = np.r_[np.full(12, 0.4), np.full(17, 0.6)]
@@ -146,18 +143,3 @@ class Labelled:
             beta=0.5,
         )
         return (_LEG_WEIGHT * error).mean()
-
-
-def save_training(folder: Path, state: dict[str, Any], tracker: Student, spec: str) -> None:
-    """Write ``checkpoint.pt``, and the tracker as ``exoactor.onnx`` with one of `policies`' specs beside it."""
-    with atomic_path(folder / "checkpoint.pt") as path:
-        torch.save(state, path)
-    with atomic_path(folder / "exoactor.onnx") as path:
-        onnx.save(to_onnx(tracker), str(path))
-    save_bytes(folder / "exoactor.yaml", (FOLDER / spec).read_bytes())
-
-
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the checkpoint; None: there is none."""
-    path = folder / "checkpoint.pt"
-    return torch.load(path, weights_only=True) if path.exists() else None
