@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import av
@@ -123,13 +122,19 @@ class Video:
         if step < 2:
             return self
         even = np.s_[: self.height // 2 * 2, : self.width // 2 * 2]
-        return self.from_frames((frame[even] for frame in islice(self.frames(), 0, None, step)), self.fps / step,
-                                self.intrinsics, self.person_height)  # fmt: skip
+        return self.from_frames(
+            (frame[even] for frame in self.frames(step)), self.fps / step, self.intrinsics, self.person_height
+        )
 
-    def frames(self) -> Iterator[np.ndarray]:
+    def frames(self, every: int = 1) -> Iterator[np.ndarray]:
         """Decode frame by frame: (H, W, 3) uint8 RGB.
 
         They come at ``fps``: where the file's rate varies, frames are repeated or left out.
+
+        Parameters
+        ----------
+        every
+            Give every so-manieth frame only, from the first on; the others are not converted, which saves time.
 
         Raises
         ------
@@ -144,13 +149,13 @@ class Video:
                 for frame in container.decode(stream):
                     start = frame.time if start is None else start
                     slot = count if start is None or frame.time is None else _slot(frame.time - start, self.fps)
-                    if held is not None and given < slot:
+                    if held is not None and (wanted := len(range(-(-given // every) * every, slot, every))):
                         image = _upright(held, stream)
-                        while given < slot:
+                        for _ in range(wanted):
                             yield image
-                            given += 1
+                    given = max(given, slot)
                     held, count = frame, count + 1
-                if held is not None:
+                if held is not None and given % every == 0:
                     yield _upright(held, stream)
         except av.FFmpegError as error:
             raise BadInput(f"The video is damaged after frame {count}: {reason(error)}.") from None

@@ -116,6 +116,14 @@ def test_a_constant_rate_in_rounded_times_keeps_every_frame():
     np.testing.assert_allclose(levels(video), wanted, atol=6)
 
 
+@pytest.mark.parametrize("every", [2, 3])
+@pytest.mark.parametrize("times", [None, [*range(0, 1000, 100), *range(1000, 1351, 25)]])
+def test_every_so_manieth_frame_is_the_same_as_of_all(every, times):
+    video = written(np.arange(0, 200, 8), times)
+    thin = [float(frame.mean()) for frame in video.frames(every)]
+    np.testing.assert_array_equal(thin, levels(video)[::every])
+
+
 @pytest.mark.parametrize("pix_fmt", ["yuv422p", "yuv420p10le", "yuv422p10le", "yuv444p"])
 def test_other_pixel_formats(pix_fmt):
     wanted = np.linspace(20, 230, 8).astype(int)

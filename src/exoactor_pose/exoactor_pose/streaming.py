@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
@@ -230,7 +229,7 @@ def follow(
     step = frame_step(video.fps)
     total = max(video.frame_count // step, 1)
     with closing(source.tracker):
-        for number, frame in enumerate(islice(video.frames(), 0, None, step), 1):
+        for number, frame in enumerate(video.frames(step), 1):
             send(source.push(frame))
             if source.ended:
                 break

@@ -396,7 +396,7 @@ def _show(
 ) -> None:
     """Show a new tracker every ``step``-th frame of a video, each ``prepared`` for it."""
     total, done = max(video.frame_count // step, 1), 0
-    with closing(tracker), closing(_prefetched(islice(video.frames(), 0, None, step))) as frames:
+    with closing(tracker), closing(_prefetched(video.frames(step))) as frames:
         while batch := list(islice(frames, tracker.detector.batch)):
             tracker(batch if prepared is None else [prepared(frame) for frame in batch])
             done += len(batch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
@@ -70,7 +69,7 @@ def why_nobody(video: Video, detector: Detector, follower: Follower) -> str:
                 f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
             )
     step = max(1, video.frame_count // 6)
-    some = list(islice(video.frames(), 0, None, step))
+    some = list(video.frames(step))
     for turns, words in ((2, "180 degrees"), (3, "90 degrees to the right"), (1, "90 degrees to the left")):
         turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in some]
         if sum(bool(people) for frame in turned for people in detector.find_people([frame])) > len(turned) / 2:
