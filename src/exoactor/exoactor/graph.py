@@ -159,7 +159,7 @@ def processes(values: dict[str, str]) -> list[Process]:
         Process("exoactor.task_server", "task_server", {"robot": quoted["robot"], **runs}),
         Process("exoactor_gen.node", "generator", generator),
         Process("exoactor_pose.node", "pose_estimator"),
-        Process("exoactor_retarget.node", "retargeter"),
+        Process("exoactor_retarget.node", "retargeter", {"trajectory_ik.hands": quoted["hands"]}),
         Process("exoactor_control.nodes.rehearsal_node", "rehearsal", rehearsal),
         Process("exoactor_control.nodes.controller_node", "controller", driven),
         Process("exoactor_ros.state_publisher", "robot_state_publisher"),

@@ -68,6 +68,16 @@ def test_the_hand_follows_an_object_that_was_moved():
     np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.04, -0.03, 0.0], atol=6e-3)
 
 
+def test_the_whole_motion_follows_the_object_until_the_hand_reaches_for_it():
+    hands = reach(start=4.0, end=4.5)
+    hands.observe("bottle", pose(0.34, 0.17))
+    for index in range(round(2.7 * POLICY_RATE)):
+        moved = hands.moved(index, AT_ORIGIN)
+    np.testing.assert_allclose(moved, [0.04, -0.03], atol=2e-3)
+    hands.observe("bottle", pose(0.4, 0.17))
+    np.testing.assert_array_equal(hands.moved(round(3.0 * POLICY_RATE), AT_ORIGIN), moved)
+
+
 def test_other_joints_stay():
     hands = reach()
     hands.observe("bottle", pose(0.34, 0.17))

@@ -7,7 +7,7 @@ import pytest
 from control_helpers import DATA, TWIST2, needs_data, standing_state
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Tracker, turn
+from exoactor_control.controller.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Additions, Tracker, turn
 from exoactor_control.reference.trajectory import Trajectory, prepare
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_core.motion import RobotMotion
@@ -31,7 +31,7 @@ class Listener:
 class Walk:
     """A tracker that follows a walk of 1 m/s along its own x, its yaw ``facing``; the robot stays where it is."""
 
-    def __init__(self, robot_yaw=0.0, facing=0.0, heading_gain=0.0, position_gain=1.0, speed=1.0):
+    def __init__(self, robot_yaw=0.0, facing=0.0, heading_gain=0.0, position_gain=1.0, speed=1.0, additions=None):
         motion = standing_motion(4.0)
         t = np.arange(len(motion)) / 50.0
         along = turn(facing, np.array([1.0, 0.0]))
@@ -42,7 +42,8 @@ class Walk:
         self.robot_yaw, self.joints = robot_yaw, STANDING
         reference = prepare(RobotMotion(50.0, pos, quat, motion.joint_pos))
         present = self.tracker.frame
-        self.tracker.start(Trajectory.blended(reference, STANDING, present, 0.1), self.state(), keep_policy=True)
+        trajectory = Trajectory.blended(reference, STANDING, present, 0.1)
+        self.tracker.start(trajectory, self.state(), keep_policy=True, additions=additions)
 
     def state(self):
         return replace(standing_state(self.now, joint_pos=self.joints), quat_wxyz=_yaw(self.robot_yaw))
@@ -74,6 +75,23 @@ def test_what_the_way_into_the_motion_moved_is_let_be():
     walk.robot_yaw = 0.3
     assert walk.go(0.06).yaw_rate == pytest.approx(-0.3)  # still on the way
     assert walk.go(0.1).yaw_rate == pytest.approx(0.0)
+
+
+class Objects:
+    """Stands where hands are led to objects, which are 5 cm to the left of where the motion has them."""
+
+    def moved(self, index, to_odometry):
+        return np.array([0.0, 0.05])
+
+    def corrected(self, index, frame, sway, to_odometry):
+        return frame
+
+
+def test_a_motion_with_objects_stays_where_they_are():
+    walk = Walk(heading_gain=1.0, speed=0.0, additions=Additions(hand_reach=Objects()))
+    walk.robot_yaw = 0.3
+    assert walk.go(0.5).yaw_rate == pytest.approx(-0.3)
+    np.testing.assert_allclose(walk.tracker.reference_position, [0.0, 0.05], atol=1e-9)
 
 
 @pytest.mark.parametrize("robot_yaw", [0.0, 1.2])

@@ -25,13 +25,16 @@ from exoactor_retarget.relocation import heading_change, moved, steps_needed, wi
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import Targets, headed, lateral, smoothstep, unit
 
-APPROACH, RETREAT = 1.6, 1.2  # s over which an object takes and gives back the lead of a hand
-_ASIDE, _ARRIVE, _LEAVE = 0.9, 0.45, 0.5  # s before the contact: aside of the object, and closing in; and to be off it
-_BACK_OFF = 0.10  # m towards the robot, and up, that hands come from
+_RAISE, _ADVANCE, _CLOSE = 1.3, 0.7, 0.5  # s of a hand to the body's front, to beside the object, and onto it
+APPROACH = _RAISE + _ADVANCE + _CLOSE
+_TAKE = 0.3  # s over which an object takes, and gives back, the lead of a hand
+_READY = 0.17, 0.06  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
+_READY_ASIDE = 0.10, 0.30  # m, likewise, to its own side
+_SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
 _SLOWED = 1.0, 0.3
-_PRESS = {"grasp": 0.05, "push": 0.02, "touch": 0.01, "support": 0.01}  # m that palms aim into an object
-_AWAY = 0.12  # m in front of the surface is the point before the contact
+_PRESS = {"grasp": 0.02, "push": 0.02, "touch": 0.01, "support": 0.01}  # m that palms aim into an object
+_AWAY, _BEFORE = 0.10, 0.05  # m in front of the surface, and nearer to the body, is the point before the contact
 _PRESSED = 0.4  # s in which hands press, and let go
 _DWELL = 0.6  # s after which what is taken is lifted
 _LOWERED = 0.45  # s before the end of a contact at which what is put down stands
@@ -47,11 +50,14 @@ _STOP = 0.45  # m: what is so near to where the robot stops is what it goes to
 _TALL = 0.06  # m: lower things are stepped over
 _DEX3_PALM = 0.0415, 0.003  # m, the palm's link in that of the wrist, ahead and outward (Unitree's URDF)
 _DEX3_AXIS, _DEX3_GAP = 0.065, 0.017  # m, along the palm's link to the axis of what is held, and aside to its surface
+_DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0.03, 0.0])
+"""m, where a closed left hand touches what is beside it and ahead of it, in the link of the wrist."""
 _DEX3_WIDEST, _DEX3_AWAY, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
 _BEFORE_SEAT, _ON_SEAT = 0.13, 0.13  # m from the edge of a seat to the feet, and to the pelvis
 _APART = 0.09  # m from the middle between two pushing hands to each
 _EDGE = 0.05  # m from the edge of a surface to where a hand touches it
 _KNEE = 0.06  # m from the middle of a knee to its front, with room
+_FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
 _BACK = 0.3  # m that it stands back at most so that they have it
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
 
@@ -74,10 +80,10 @@ class Touch:
     """(3,) m, the point of the hand that touches, in its body."""
     retreat: np.ndarray
     """(3,) m, from there to the point before the contact, in the object's frame."""
-    back: np.ndarray
-    """(3,) from the object to the robot, in its frame."""
     press: float
     """m that the hand aims into the object."""
+    fingers: bool = False
+    """They close about the object; otherwise it is a fist that touches it."""
 
 
 def stretched(times: np.ndarray, start: float, seconds: float) -> np.ndarray:
@@ -141,6 +147,8 @@ class InteractionTargets:
             distance = float(np.linalg.norm(way))
             swings = _swings(stands[since : first + 1])
             count = steps_needed(distance, swings)
+            if swings:
+                count = max(count, _SETTLE)
             if count and not (swings == 0 and distance < _LEAN):
                 at = _standing(person, stands, since, first - round(0.5 * person.fps))
                 person, extra, frames = with_steps(person, at, count, way)
@@ -215,12 +223,13 @@ class InteractionTargets:
         )
         knees = hips + np.linalg.norm(model.directions["thigh"][0]) * part.thigh
         toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [self._toe(0), self._toe(1)])
-        points = np.concatenate([knees, toes], axis=1).transpose(1, 2, 0)
+        turn = headed(np.array([self._heading(targets, begin)]))[0]
+        points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).transpose(1, 2, 0)
         others = [thing, *(other for other in self.scene.objects if _on(thing, other))]
         scene = Scene(objects=tuple(others))
         poses = np.repeat(scene.poses[None], points.shape[-1], axis=0)
         solids = solids_of(scene, poses, np.zeros((points.shape[-1], len(others), 0), dtype=bool))
-        facing = headed(np.array([self._heading(targets, begin)]))[0, :2, 0]
+        facing = turn[:2, 0]
         for back in np.arange(0.0, _BACK, 0.02):
             at = points + np.array([*(shift - back * facing), 0.0])[:, None]
             if all(solids.distance(k, at)[0].min() > _KNEE for k in range(len(solids))):
@@ -230,6 +239,11 @@ class InteractionTargets:
     def _heading(self, targets: Targets, frame: int) -> float:
         """Where the robot faces in a frame, rad."""
         return float(lateral((targets.pelvis_rot[frame] @ self.model.rest["pelvis"][0].T)[:, 1]))
+
+    def _headings(self, targets: Targets) -> np.ndarray:
+        """Where (T,) it faces, rad."""
+        heading = lateral((targets.pelvis_rot @ self.model.rest["pelvis"][0].T)[:, :, 1])
+        return gaussian_filter1d(np.unwrap(heading), 0.1 * targets.fps, mode="nearest")
 
     def _seat_edge(self, thing: SceneObject, targets: Targets, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Middle (3,) of the edge of a seat that who sits in a frame has his knees over, and (2,) where he faces."""
@@ -397,20 +411,22 @@ class InteractionTargets:
 
     def _touch(self, side: int, contact: Contact, pos: np.ndarray, normal: np.ndarray, forward: np.ndarray) -> Touch:
         palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7
+        out = 1.0 if side == 0 else -1.0
+        fist = self.hands == "dex3"
         if palm:
             y = normal if side == 0 else -normal
             x = forward - (forward @ y) * y
             x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, 1.0]) - y[2] * y)
-            local = self.model.palms[side]
+            local = _DEX3_FIST * [1.0, out, 1.0] if fist else self.model.palms[side]
         else:
             x = -normal
             up = np.array([0.0, 0.0, 1.0])
             y = unit(np.cross(up, x))
-            local = self.model.fingertips[side]
+            local = _DEX3_KNUCKLES * [1.0, out, 1.0] if fist else self.model.fingertips[side]
         rotation = np.stack([x, y, np.cross(x, y)], axis=1)
         filled = _filled(contact, pos, normal)
         index, press = self._index[contact.object], _PRESS[contact.kind]
-        return Touch(side, index, filled, pos, normal, rotation, local, _AWAY * normal, -forward, press)
+        return Touch(side, index, filled, pos, normal, rotation, local, _AWAY * normal - _BEFORE * forward, press)
 
     def _finger_grasp(self, side: int, contact: Contact, forward: np.ndarray) -> Touch:
         """A Dex3-1 hand about an object, from in front and a little from its own side, the thumb up."""
@@ -430,7 +446,7 @@ class InteractionTargets:
         filled = _filled(contact, axis + out * radius * y, out * y)
         rotation = np.stack([x, y, np.cross(x, y)], axis=1)
         retreat = -_DEX3_AWAY * x + 0.02 * out * y
-        return Touch(side, self._index[contact.object], filled, axis, out * y, rotation, local, retreat, -forward, 0.0)
+        return Touch(side, self._index[contact.object], filled, axis, out * y, rotation, local, retreat, 0.0, True)
 
     def targets(self, targets: Targets) -> tuple[Targets, np.ndarray, tuple[Contact, ...], np.ndarray]:
         """Targets that lead hands, feet and seat to the objects.
@@ -491,12 +507,8 @@ class InteractionTargets:
         rotation, pos, holding = targets.hand_rot.copy(), np.zeros((t, 2, 3)), np.zeros((t, 2))
         hands = np.zeros((t, 2))
         for one in touches:
-            self._lead(one, poses, times, rotation, pos, holding)
-            if one.contact.kind == "grasp":
-                closed = stretched(times, one.contact.start - 0.1, _PRESSED)
-                if one.contact.end < times[-1] - 0.05:
-                    closed = closed * (1.0 - stretched(times, one.contact.end - _PRESSED, _PRESSED))
-                hands[:, one.side] = np.maximum(hands[:, one.side], closed)
+            lead, pressed = self._lead(one, poses, times, rotation, pos, holding, targets, palms)
+            hands[:, one.side] = np.maximum(hands[:, one.side], pressed if one.fingers else lead)
         out = replace(
             targets, hand_rot=rotation, palm_pos=pos, holding=holding, bearing=bearing, foot_pos=foot_pos,
             pelvis_pos=pelvis_pos,
@@ -513,30 +525,56 @@ class InteractionTargets:
         rotation: np.ndarray,
         pos: np.ndarray,
         holding: np.ndarray,
-    ) -> None:
-        """Lead a hand to the object, with it, and off it: writes into (T, 2, ...) arrays."""
+        targets: Targets,
+        natural: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lead a hand to the object, with it, and off it: writes into (T, 2, ...) arrays.
+
+        Returns how far (T,) it is led, and how far it presses.
+        """
         start, end, k = touch.contact.start, touch.contact.end, touch.side
         turn = Rotation.from_quat(poses[:, touch.thing, 3:], scalar_first=True)
-        normal = turn.apply(touch.normal)
-        surface = turn.apply(touch.pos) + poses[:, touch.thing, :3]
-        kept = end >= times[-1] - 0.05  # to the end of the motion
-        gone = np.zeros_like(times) if kept else stretched(times, end, _LEAVE)
-        let_go = np.zeros_like(times) if kept else stretched(times, end - _PRESSED, _PRESSED)
-        there = stretched(times, start - _ARRIVE, _ARRIVE)
-        beside = stretched(times, start - _ASIDE, _ASIDE - _ARRIVE) * (
-            1.0 - (gone if kept else stretched(times, end + 0.4 * _LEAVE, _LEAVE))
-        )
-        pressed = stretched(times, start, _PRESSED) * (1.0 - let_go)
+        normal, surface = turn.apply(touch.normal), turn.apply(touch.pos) + poses[:, touch.thing, :3]
         turned = turn.as_matrix() @ touch.rotation
-        point = surface + (1.0 - there * (1.0 - gone))[:, None] * turn.apply(touch.retreat)
-        point += (1.0 - beside)[:, None] * _BACK_OFF * (turn.apply(touch.back) + np.array([0.0, 0.0, 0.7]))
-        point += turned @ (self.model.palms[k] - touch.local) - (touch.press * pressed)[:, None] * normal
-        lead = stretched(times, start - APPROACH, APPROACH - _ASIDE)
+        kept = end >= times[-1] - 0.05  # to the end of the motion
+
+        def there(first: float, seconds: float) -> np.ndarray:
+            """(T,) 0 until so many s before the contact, 1 during it, and back as long after it."""
+            come = stretched(times, start - first, seconds)
+            return come if kept else come * (1.0 - stretched(times, end + first - seconds, seconds))
+
+        pressed = stretched(times, start, _PRESSED)
         if not kept:
-            lead = lead * (1.0 - stretched(times, end + 0.5 * _LEAVE, RETREAT - 0.5 * _LEAVE))
+            pressed *= 1.0 - stretched(times, end - _PRESSED, _PRESSED)
+        beside = surface + turn.apply(touch.retreat) + turned @ (self.model.palms[k] - touch.local)
+        raised, share = (
+            there(first, seconds)[:, None]
+            for first, seconds in (
+                (APPROACH, _RAISE),
+                (_CLOSE + _ADVANCE, _ADVANCE),
+            )
+        )
+        point = natural[:, k] + raised * (self._ready(touch, beside, targets, natural) - natural[:, k])
+        point += share * (beside - point)
+        point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
+        own = Rotation.from_matrix(targets.hand_rot[:, k])
+        towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
+        lead = there(APPROACH, _TAKE)
         more = lead > holding[:, k]
-        rotation[more, k] = turned[more]
+        rotation[more, k] = towards.as_matrix()[more]
         pos[more, k], holding[more, k] = point[more], lead[more]
+        return lead, pressed
+
+    def _ready(self, touch: Touch, beside: np.ndarray, targets: Targets, natural: np.ndarray) -> np.ndarray:
+        """Where (T, 3) a hand is raised to in front of the body, from where it advances to ``beside`` (T, 3)."""
+        pelvis, turn = targets.pelvis_pos, headed(self._headings(targets))
+        ahead, left = turn[:, :2, 0], turn[:, :2, 1]
+        out = 1.0 if touch.side == 0 else -1.0
+        aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_ASIDE)
+        thing = self.scene.objects[touch.thing]
+        under = [top_at(other, np.array(thing.pos[:2])) for other in self.scene.objects if _on(thing, other)]
+        height = np.maximum(np.maximum(beside[:, 2], natural[:, touch.side, 2]), max(under, default=0.0) + _READY[1])
+        return np.column_stack([pelvis[:, :2] + _READY[0] * ahead + aside[:, None] * left, height])
 
     def _carried(
         self, thing: SceneObject, rest: np.ndarray, grip: np.ndarray, natural: np.ndarray, targets: Targets,
@@ -545,8 +583,7 @@ class InteractionTargets:
         """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
         t, fps = len(rest), targets.fps
         times = np.arange(t) / fps
-        heading = lateral((targets.pelvis_rot @ self.model.rest["pelvis"][0].T)[:, :, 1])
-        heading = gaussian_filter1d(np.unwrap(heading), 0.1 * fps, mode="nearest")
+        heading = self._headings(targets)
         lifted, placed = contact.start + _DWELL, contact.end - _LOWERED
         kept = contact.end >= times[-1] - 0.05
         first = min(round(lifted * fps), t - 1)
@@ -717,10 +754,12 @@ def _swings(stands: np.ndarray) -> int:
 
 
 def _standing(person: Posture, stands: np.ndarray, first: int, last: int) -> int:
-    """The last frame between two in which the person stands upright on both feet; the most upright where none is."""
+    """A frame between two in which the person stands upright on both feet: the first after steps, or else the last."""
     hips = person.at("hip").mean(axis=1)[first : max(first, last) + 1, 2]
-    upright = np.where(stands[first : first + len(hips)].all(axis=1), hips, 0.0)
-    return first + int(np.flatnonzero(upright >= 0.98 * upright.max())[-1])
+    both = stands[first : first + len(hips)].all(axis=1)
+    walked = 0 if both.all() else int(np.flatnonzero(~both)[-1])
+    upright = np.where(both, hips, 0.0)[walked:]
+    return first + walked + int(np.flatnonzero(upright >= 0.98 * upright.max())[0 if walked else -1])
 
 
 def _inserted(values: np.ndarray, at: int, frames: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.options import BaseOptions
 from exoactor_core.stages import Progress, Retargeting, no_progress
-from exoactor_description import Hands
+from exoactor_description import HandsOption, chosen_hands
 from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import Posture, posture, resample
 from exoactor_retarget.interaction import InteractionTargets
@@ -59,8 +59,9 @@ class Retargeter(stages.Retargeter):
         scale: Literal["auto", "world", "robot"] = "auto"
         """Paths are as long as the person's, in metres (world), or shorter by the ratio of the legs' lengths (robot);
         auto: world in tasks, robot for files."""
-        hands: Hands = "fists"
-        """What the robot has: fists hold objects between both palms, dex3 are Unitree's hands of three fingers."""
+        hands: HandsOption = "auto"
+        """What the robot has: fists hold objects between both palms, dex3 are Unitree's hands of three fingers; auto:
+        dex3 where there are objects, as in the rehearsal."""
 
     options: Options
 
@@ -108,13 +109,14 @@ class Retargeter(stages.Retargeter):
         """
         person, metric = self._person(motion), self.options.scale != "robot"
         contacts = find_contacts(person, interaction.scene, interaction.contacts)
-        objects = InteractionTargets(self.model, interaction.scene, contacts, self.options.hands)
+        hands = chosen_hands(self.options.hands, True)
+        objects = InteractionTargets(self.model, interaction.scene, contacts, hands)
         person = objects.slowed(person)
         first = make_targets(person, self.model, self.mapping, metric=metric)
         person, notes = objects.relocated(person, first)
         targets = make_targets(person, self.model, self.mapping, metric=metric)
-        targets, poses, found, hands = objects.targets(targets)
-        return targets, poses, {"object_contacts": found, "hands": hands}, notes
+        targets, poses, found, closed = objects.targets(targets)
+        return targets, poses, {"object_contacts": found, "hands": closed}, notes
 
     def _person(self, motion: HumanMotion) -> Posture:
         person = ground(posture(motion, self.body, self.mapping["human"]), self.mapping["contacts"])

@@ -25,11 +25,6 @@ def retarget():
     return Retargeter()
 
 
-@pytest.fixture(scope="module")
-def with_fingers():
-    return Retargeter(hands="dex3")
-
-
 def person_doing(task):
     return choreographer.choreograph(language.parse(task), np.zeros(10))
 
@@ -47,7 +42,7 @@ def assert_sound(result):
     assert metrics["frames_outside_limits"] == 0
     assert metrics["self_collision_max"] < 10.0
     assert metrics["floor_depth_max"] < 2.0
-    assert metrics["foot_slide_max"] < 3.0
+    assert metrics["foot_slide_max"] < 3.5
     assert metrics["object_depth_max"] < 5.0
     assert np.abs(np.diff(motion.joint_pos, axis=0)).max() * motion.fps < 0.81 * robot.VELOCITY_LIMITS.max()
 
@@ -83,12 +78,29 @@ def test_a_box_is_taken_where_it_is(retarget, off):
         pos, normal = np.array(contact.pos_object), np.array(contact.normal_object)
         assert abs(pos[1]) == pytest.approx(0.15)
         assert normal @ pos > 0
-    assert motion.hands[begin - 20].max() == 0.0
+    assert motion.hands[begin - 20].min() == 1.0  # fists before they touch
     assert motion.hands[-1].min() == 1.0
     between = np.linalg.norm(targets.palm_pos[-1, 0] - targets.palm_pos[-1, 1])
-    assert between == pytest.approx(0.30 - 0.10, abs=0.01)  # 5 cm into it on both sides
+    assert between == pytest.approx(0.30 - 0.04 + 0.056, abs=0.01)  # 2 cm into it, fists being 3 cm deeper than palms
     moved = np.linalg.norm(motion.root_pos[-1, :2] - motion.root_pos[0, :2])
     assert moved > np.linalg.norm(off) - 0.1
+
+
+def test_hands_come_over_the_edge_of_a_table_once_the_robot_has_settled_before_it(retarget):
+    human = person_doing("walk to the table and pick up the box")
+    table = everyday("table", "table", (1.82, 0.0, 0.0), size=(0.6, 1.1, 0.76))
+    edge = 1.52
+    scene = Scene(objects=(table, box_at(edge + 0.18, z=0.76)))
+    motion = retarget(human, interaction=Interaction(scene, held("box", 5.2, 8.0))).motion
+    begin = round(motion.object_contacts[0].start * motion.fps)
+    links, turns = robot.link_poses(motion, list(robot.HAND_LINKS.values()))
+    hands = (links + turns @ robot.HAND_POINT)[:begin]
+    assert hands[hands[..., 0] > edge - 0.06, 2].min() > 0.80
+    assert motion.root_pos[:begin, 0].max() < edge - 0.28
+    lifted = (motion.contacts[:begin, :2] < 0.5).any(axis=1)
+    still = np.linalg.norm(np.gradient(motion.root_pos[:begin, :2], axis=0), axis=1) * motion.fps < 0.2
+    steps = np.flatnonzero(np.diff((lifted & still).astype(int)) > 0)
+    assert (steps > begin - 6 * motion.fps).sum() >= 3
 
 
 def test_what_is_put_down_stands_on_the_table(retarget):
@@ -106,7 +118,7 @@ def test_what_is_put_down_stands_on_the_table(retarget):
     assert result.motion.hands[-1].max() == 0.0
 
 
-def test_a_bottle_goes_into_the_basket(with_fingers):
+def test_a_bottle_goes_into_the_basket(retarget):
     human = person_doing("walk to the table, pick up the bottle with your left hand and put it into the basket")
     scene = Scene(
         objects=(
@@ -116,12 +128,12 @@ def test_a_bottle_goes_into_the_basket(with_fingers):
         )
     )
     planned = held("bottle", 5.2, 15.2, ("left",))
-    _, poses, fields, _ = with_fingers.object_targets(human, Interaction(scene, planned))
+    _, poses, fields, _ = retarget.object_targets(human, Interaction(scene, planned))
     assert np.linalg.norm(poses[-1, 1, :2] - [1.2, 1.69]) < 0.1
     assert poses[-1, 1, 2] < 0.05
     assert fields["hands"][:, 1].max() == 0.0
     with pytest.raises(Refused, match=r"bottle between its palms.*Dex3"):
-        Retargeter().object_targets(human, Interaction(scene, planned))
+        Retargeter(hands="fists").object_targets(human, Interaction(scene, planned))
 
 
 def test_sitting_down_is_on_the_seat(retarget):

@@ -23,12 +23,12 @@ from exoactor_core.robot_state import RobotState
 from exoactor_core.scene import Scene, SceneObject
 
 _GRAVITY = 9.81  # m/s^2
-_SAFETY_FACTOR = 3.0
+_SAFETY_FACTOR = 2.5
 """On the normal force that friction needs at rest: the body sways, and hands touch at points that slip and turn."""
 _FRICTION = 0.5
 """That is counted on, unless the object has less."""
-_MIN_PRESS, _MAX_PRESS = 10.0, 80.0
-"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear on a lever of 6 cm."""
+_MIN_PRESS, _MAX_PRESS = 10.0, 40.0
+"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear on a lever of 12 cm."""
 ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
 """Joints of the arm that carries a hand, in motor order."""
 _RAMP = round(0.4 * POLICY_RATE)

@@ -27,7 +27,8 @@ MAX_SHIFT, MAX_TURN = 0.15, 0.35
 MAX_JUMP = 0.3
 """m between two observations of an object: what is farther is taken for another object, or an error."""
 _LEAD, _RELEASE = 1.2, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
-_SMOOTHING = 0.3  # s, time constant: the body sways at about 0.5 Hz
+_SMOOTHING = 0.1  # s, time constant: the body sways at about 0.5 Hz
+_FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object
 _STEPS = 3  # of the inverse kinematics in a frame
 _DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.03, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
@@ -77,6 +78,7 @@ class HandReach:
         self.ignored: dict[str, int] = {}
         """How many observations of each object were too far from the one before to be believed."""
         self._shift = np.zeros((len(self._touches), 3))
+        self._moved = np.zeros(2)
         self._sway = np.zeros(3)
         self._model = pinocchio_model()
         self._data = self._model.createData()
@@ -96,6 +98,17 @@ class HandReach:
             self.ignored[object_id] = self.ignored.get(object_id, 0) + 1
             return
         self._observed[object_id] = pose
+
+    def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
+        """(2,) m by which the motion is moved to meet the next object that is touched, until the hand reaches for it.
+
+        ``index`` and ``to_odometry`` are as of `corrected`, the latter without what this returns.
+        """
+        coming = next((touch for touch in self._touches if index < touch.begin), None)
+        if coming is not None and index < coming.first:
+            off = self._displacement(coming, to_odometry)[:2]
+            self._moved = self._moved + (off - self._moved) / (_FOLLOWING * POLICY_RATE)
+        return self._moved
 
     def corrected(self, index: int, frame: Frame, sway: np.ndarray, to_odometry: tuple[np.ndarray, float]) -> Frame:
         """The frame with the arms moved.

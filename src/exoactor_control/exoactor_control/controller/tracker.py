@@ -85,6 +85,7 @@ class Tracker:
         self._rounds = 0  # of steps on the spot
         self._additions = Additions()
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
+        self._moved = np.zeros(2)  # of the origin, to where objects are observed
 
     def start(
         self,
@@ -110,7 +111,7 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._rounds, self._additions = 0, additions or Additions()
+        self._rounds, self._additions, self._moved = 0, additions or Additions(), np.zeros(2)
         self._align(0, yaw, position)
 
     @property
@@ -123,17 +124,19 @@ class Tracker:
         """Advance by one frame."""
         self.odometry.update(state)
         now, trajectory = self._index, self._current
-        if now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
+        reach = self._additions.hand_reach
+        if reach is not None:  # objects stay where they are
+            self._moved = reach.moved(now - trajectory.begin, (self._origin, self._yaw_offset))
+        elif now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
             self._align(now, self.odometry.yaw, self.odometry.position)
         frame = self._ahead(now)
         assert frame.position is not None  # _ahead gives it
         self.reference_position = frame.position[:2]
-        if self._additions.hand_reach is not None:
+        if reach is not None:
             o = self.odometry
             sway = np.r_[o.position - self.reference_position, wrap(o.yaw - frame.yaw)]
-            frame = self._additions.hand_reach.corrected(
-                now - trajectory.begin, frame, sway, (self._origin, self._yaw_offset)
-            )
+            to_odometry = (self._origin + self._moved, self._yaw_offset)
+            frame = reach.corrected(now - trajectory.begin, frame, sway, to_odometry)
         self._index += 1
         self.frame = frame
         if self.policy is None:
@@ -207,7 +210,11 @@ class Tracker:
         """Frame of the trajectory, its heading by the robot's IMU, its position in the odometry's frame."""
         trajectory = self._current
         frame = trajectory.frame(index).turned(self._yaw_offset)
-        position = self._origin + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
+        position = (
+            self._origin
+            + self._moved
+            + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
+        )
         return replace(frame, position=np.r_[position, frame.height])
 
     @property
