@@ -64,19 +64,10 @@ ISAAC_BODIES: tuple[str, ...] = (
 
 
 def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
-    """Read a robot motion; the format follows from the name's ending and, for npz, from what is inside.
+    """Read a robot motion: .npz (ours or BeyondMimic's, as what is inside says), .pkl (GMR) or .csv (Unitree).
 
-    Parameters
-    ----------
-    path
-        .npz (ours or BeyondMimic's), .pkl (GMR) or .csv (Unitree).
-    fps
-        Frame rate, for a csv only; None: as it says, else 30.
-
-    Raises
-    ------
-    BadInput
-        The file cannot be read, or is not such a motion.
+    ``fps`` is the frame rate of a csv; None: as it says, else 30. Raises `BadInput`: the file cannot be read, or is not
+    such a motion.
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -35,25 +35,11 @@ def render_motion(
     ghost: RobotMotion | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[np.ndarray]:
-    """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``.
+    """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``; poses between frames are interpolated.
 
     The camera stands in front of the robot, to its left, keeps its direction, and follows the pelvis smoothly;
-    with ``follow`` False it stands still and sees the whole path.
-
-    Parameters
-    ----------
-    motion
-        What to draw.
-    width, height
-        Size of the pictures in pixels.
-    fps
-        Pictures a second of motion; poses between frames are interpolated.
-    follow
-        Move the camera with the robot.
-    ghost
-        A second motion, drawn translucent at the same times, such as the reference; it holds its last pose.
-    progress
-        Called with every frame.
+    with ``follow`` False it stands still and sees the whole path. A second motion, such as the reference, is drawn
+    translucent at the same times (``ghost``); it holds its last pose.
 
     Raises
     ------

@@ -83,8 +83,7 @@ _PINOCCHIO.armature = np.r_[np.zeros(6), ARMATURE]
 
 # Passive joint friction as in Unitree's MJCF.
 _DAMPING = 0.05
-_FRICTION_LOSS = _constant(np.array([0.1 if "wrist_pitch" in n or "wrist_yaw" in n or "wrist_roll" in n else 0.2
-                                     for n in JOINT_NAMES]))  # fmt: skip
+_FRICTION_LOSS = _constant(np.array([0.1 if "wrist" in name else 0.2 for name in JOINT_NAMES]))
 
 _LEG = (-0.2, 0.0, 0.0, 0.4, -0.2, 0.0)
 STANDING: np.ndarray = _constant(

@@ -255,13 +255,7 @@ class Scene(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:
-        """Read a scene's YAML; the paths of meshes become absolute.
-
-        Raises
-        ------
-        BadInput
-            The file cannot be read, or is no scene; the message names the first place that is wrong.
-        """
+        """Read a scene's YAML; the paths of meshes become absolute. Raises as `read`, or as `read_text`."""
         text, _ = read_text(path)
         try:
             data = yaml.safe_load(text)

@@ -52,15 +52,7 @@ def read_pickle(path: str | Path) -> Any:
 
 
 def load_plain(stream: BinaryIO) -> Any:
-    """Read one pickle from a stream.
-
-    Raises
-    ------
-    pickle.UnpicklingError
-        It is refused, or damaged.
-    Missing
-        It holds torch tensors, and torch is not installed.
-    """
+    """Read one pickle from a stream; raises `pickle.UnpicklingError` where it is refused, or damaged, and `Missing`."""
     try:
         return _plain(_Unpickler(stream).load())
     except (pickle.UnpicklingError, Missing):

@@ -23,20 +23,9 @@ def without_short(mask: np.ndarray, frames: int) -> np.ndarray:
 
 
 def detect(points: np.ndarray, fps: float, options: Mapping[str, float]) -> np.ndarray:
-    """Find contacts from height and speed, with hysteresis.
+    """Find contacts (T, K) bool of sole points (T, K, 3) m over the floor z = 0, by height and speed, with hysteresis.
 
-    Parameters
-    ----------
-    points
-        (T, K, 3) points of the soles, m; the floor is z = 0.
-    fps
-        Frames per second.
-    options
-        height_on, height_off (m), speed_on, speed_off (m/s), shortest (s).
-
-    Returns
-    -------
-    (T, K) bool.
+    ``options``: height_on, height_off (m), speed_on, speed_off (m/s), shortest (s).
     """
     t = len(points)
     smooth = gaussian_filter1d(points, 0.02 * fps, axis=0, mode="nearest") if t > 2 else points

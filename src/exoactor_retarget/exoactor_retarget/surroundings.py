@@ -90,16 +90,10 @@ class Solids:
 
 
 def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray) -> Solids:
-    """Solids of a scene's objects.
+    """Solids of a scene's objects, meshes as the boxes around them.
 
-    Parameters
-    ----------
-    scene
-        Its meshes count as the boxes around them.
-    poses
-        (T, n, 7) m and w, x, y, z of the objects, in the scene's order.
-    touch
-        (T, n, B) bool: bodies of the robot that may touch an object.
+    ``poses`` (T, n, 7) m and w, x, y, z are the objects', in the scene's order; ``touch`` (T, n, B) bool says which
+    bodies of the robot may touch an object.
     """
     kind, half, pos, rot, which = [], [], [], [], []
     for k, thing in enumerate(scene.objects):

@@ -36,22 +36,11 @@ class Parameters:
         node.add_on_set_parameters_callback(self._check)
 
     def declare(self, name: str, default: Any, description: str, kind: Any = None, *, read_only: bool = False) -> Any:
-        """Declare a parameter, once, and return its value.
+        """Declare a parameter, once, and return its value, which may come from a parameters file or the command line.
 
-        Parameters
-        ----------
-        name, default, description
-            As `Node.declare_parameter` takes them; the value may come from a parameters file or the command line.
-        kind
-            What values are taken: a type, ``Annotated[float, Interval(ge=..., le=...)]``, or ``Literal["a", "b"]``;
-            None: the default's type. A whole number is taken where a floating-point number is wanted.
-        read_only
-            It is decided when the node starts, and never changed.
-
-        Raises
-        ------
-        BadInput
-            The given value has another type or lies outside the range.
+        ``kind`` is what values are taken: a type, ``Annotated[float, Interval(ge=..., le=...)]``, or
+        ``Literal["a", "b"]``; None: the default's type. A whole number is taken where a float is wanted. A
+        ``read_only`` parameter is decided when the node starts. Raises `BadInput`: the given value does not fit.
         """
         if not self._node.has_parameter(name):
             kind = type(default) if kind is None else kind
@@ -65,17 +54,8 @@ class Parameters:
     def declare_options(self, defaults: BaseOptions, prefix: str = "") -> None:
         """Declare the options of a class, with these defaults, as parameters (once).
 
-        Parameters
-        ----------
-        defaults
-            The options with their default values.
-        prefix
-            Stands before each name, and a dot; then a value that was given for an option that there is not is an error.
-
-        Raises
-        ------
-        BadInput
-            A given value has the wrong type or lies outside the range, or there is no such option.
+        With a ``prefix``, which stands before each name and a dot, a value that was given for an option that there is
+        not is an error. Raises `BadInput`: a given value does not fit, or there is no such option.
         """
         for name, field in type(defaults).model_fields.items():
             kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation

@@ -207,12 +207,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
 def lowered(motion: RobotMotion, share: float) -> np.ndarray:
     """Return the reference correction (T, 35) that lowers the jumps of a prepared motion.
 
-    Parameters
-    ----------
-    motion
-        On the floor z = 0, at `POLICY_RATE`.
-    share
-        Of the height over `exoactor_control.reference.repair.LOW_FLIGHT` that is left.
+    ``share`` is what is left of the height over `exoactor_control.reference.repair.LOW_FLIGHT`.
     """
     pos = motion.root_pos.copy()
     pos[:, 2] -= (1.0 - share) * np.maximum(flight(motion) - LOW_FLIGHT, 0.0)

@@ -78,12 +78,8 @@ def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metri
 
     Parameters
     ----------
-    reference
-        The motion as it was prepared.
-    actual
-        What the simulated robot did.
-    load
-        What its motors bore meanwhile.
+    reference, actual, load
+        The motion as it was prepared, what the simulated robot did, and what its motors bore meanwhile.
     report
         `exoactor_control.metrics.score` of it.
     area

@@ -81,12 +81,7 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
 def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Tick = lambda: None) -> Plan:
     """The plan that the request brings, or the planner's, which is asked for at most ``longest`` seconds.
 
-    Raises
-    ------
-    BadInput
-        The request's plan is none, or there is no instruction.
-    ExoActorError
-        As the planner.
+    Raises `BadInput`, where the request's plan is none or there is no instruction; and as the planner.
     """
     if request.plan is not None:
         return Plan.read(request.plan)

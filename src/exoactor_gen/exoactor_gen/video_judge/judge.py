@@ -101,21 +101,9 @@ class Judge(Configurable):
             self._estimate = load_backend("estimate", given.estimator, **flat)
 
     def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:
-        """Judge a video.
+        """Judge a video by what the person was to do, as `Generation.plan` holds it; None: anything will do.
 
-        Parameters
-        ----------
-        video
-            The video.
-        plan
-            What the person was to do, as `Generation.plan` holds it; None: anything will do.
-        progress
-            Told how far it is.
-
-        Raises
-        ------
-        Missing
-            What the estimator needs is not installed.
+        Raises `Missing`: what the estimator needs is not installed.
         """
         try:
             seen = self._estimate(video.thinned(self.options.fps), progress)

@@ -34,15 +34,7 @@ class VideoQualityLimits:
 
 
 def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | None = None) -> list[Check]:
-    """Judge what an estimator reports of a video.
-
-    Parameters
-    ----------
-    facts
-        ``Estimate.metrics["video"]``; what is not there is not judged.
-    limits
-        What is asked.
-    """
+    """Judge what an estimator reports of a video (``Estimate.metrics["video"]``); what is not there is not judged."""
     limits = limits or VideoQualityLimits()
     checks = {
         "found_share": _one_person,
@@ -75,8 +67,8 @@ def _whole_body(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     text = f"Head, hands and feet are in the image in {whole:.0%} of the frames"
     if whole >= limits.whole:
         return Check("whole body", whole, True, text + ".")
-    return Check("whole body", whole, False,
-                 f"{text}{_times(facts.get('partly_s'), ', but not ')}; {limits.whole:.0%} are wanted.")  # fmt: skip
+    text += f"{_times(facts.get('partly_s'), ', but not ')}; {limits.whole:.0%} are wanted."
+    return Check("whole body", whole, False, text)
 
 
 def _no_cuts(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:

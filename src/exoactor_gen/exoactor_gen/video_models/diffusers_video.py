@@ -80,8 +80,7 @@ def steps_of(pipe: Any) -> tuple[int, int]:
     in_time = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 1)
     if type(pipe).__name__.startswith("CogVideoX"):  # 8 or, 1.5, 16, as its README has it: it decodes by twos
         in_time *= 4 if getattr(pipe.transformer.config, "patch_size_t", None) else 2
-    spatial = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_spatial_scale_factor",
-               "vae_scale_factor")  # fmt: skip
+    spatial = (*(name.replace("temporal", "spatial") for name in names), "vae_scale_factor")
     in_space = next((getattr(pipe, name) for name in spatial if getattr(pipe, name, None)), 8)
     model = getattr(pipe, "transformer", None) or getattr(pipe, "transformer_2", None) or getattr(pipe, "unet", None)
     patch = getattr(getattr(model, "config", None), "patch_size", 1)
@@ -97,18 +96,9 @@ def frames_for(seconds: float, fps: float, step: int, most: int) -> int:
 
 
 def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step: int) -> tuple[int, int]:
-    """Width and height, px, multiples of ``step``: as wanted, else as large as made for and in the image's shape.
+    """Width and height, px, multiples of ``step``, for an image of the scene (H, W, 3), if there is one.
 
-    Parameters
-    ----------
-    made
-        What the model was made for.
-    wanted
-        Width and height of the options; 0: not said.
-    image
-        (H, W, 3), of the scene.
-    step
-        px.
+    As ``wanted`` (0: not said), else as large as the model was made for and in the image's shape.
     """
     width: float
     height: float
