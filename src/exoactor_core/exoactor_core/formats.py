@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pinocchio as pin
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import continuous_quaternions, resample_poses
@@ -350,23 +349,15 @@ def save_beyondmimic(motion: RobotMotion, path: str | Path) -> None:
 
     Velocities are central differences, in the world frame.
     """
-    from exoactor_core import robot
+    from exoactor_core.robot import link_poses
 
     motion = resample_robot(motion, BEYONDMIMIC_FPS)
-    model = robot.pinocchio_model()
-    data = model.createData()
-    frames = [model.getFrameId(name) for name in ISAAC_BODIES]
-    t = len(motion)
-    pos, rot = np.empty((t, len(frames), 3)), np.empty((t, len(frames), 3, 3))
-    for i, q in enumerate(robot.configurations(motion)):
-        pin.framesForwardKinematics(model, data, q)
-        for k, frame in enumerate(frames):
-            pos[i, k], rot[i, k] = data.oMf[frame].translation, data.oMf[frame].rotation
+    t, (pos, rot) = len(motion), link_poses(motion, ISAAC_BODIES)
 
     def rate(values: np.ndarray) -> np.ndarray:
         return np.gradient(values, axis=0) * motion.fps if t > 1 else np.zeros_like(values)
 
-    turning = np.zeros((t, len(frames), 3))
+    turning = np.zeros_like(pos)
     if t > 1:
         before, after = np.maximum(np.arange(t) - 1, 0), np.minimum(np.arange(t) + 1, t - 1)
         change = Rotation.from_matrix((rot[after] @ rot[before].swapaxes(-1, -2)).reshape(-1, 3, 3)).as_rotvec()

@@ -30,6 +30,9 @@ JOINT_NAMES: tuple[str, ...] = tuple(
 """The G1's 29 joints in Unitree's motor order."""
 CORRECTION_WIDTH = 6 + len(JOINT_NAMES)
 """Numbers of one frame of `RobotMotion.correction`."""
+_ROBOT_OPTIONAL = {"contacts": 2, "correction": CORRECTION_WIDTH, "hands": 2}
+ROBOT_ARRAYS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": len(JOINT_NAMES), **_ROBOT_OPTIONAL}
+"""Arrays of a robot motion that have a row a frame, and their widths."""
 
 
 def _checked(what: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -53,8 +56,9 @@ def _check_fps(fps: float) -> float:
 
 LIMBS = ("left arm", "right arm", "left leg", "right leg", "torso and head")
 """Of `HumanMotion.limb_confidence`."""
-_PER_FRAME = {"hand_pose": 90, "contacts": 4, "limb_confidence": len(LIMBS)}
-"""Widths of the optional arrays of a human motion that have a row a frame."""
+_HUMAN_OPTIONAL = {"hand_pose": 90, "contacts": 4, "limb_confidence": len(LIMBS)}
+HUMAN_ARRAYS = {"transl": 3, "global_orient": 3, "body_pose": 63, "confidence": 1, **_HUMAN_OPTIONAL}
+"""Arrays of a human motion that have a row a frame, and their widths; ``confidence`` has but one axis."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class HumanMotion:
         set_(self, "betas", _checked("betas", self.betas, (None,)))
         confidence = np.ones(t) if self.confidence is None else _checked("confidence", self.confidence, (t,))
         set_(self, "confidence", confidence)
-        for name, width in _PER_FRAME.items():
+        for name, width in _HUMAN_OPTIONAL.items():
             value = getattr(self, name)
             if value is None:
                 value = np.tile(confidence[:, None], width) if name == "limb_confidence" else np.zeros((t, width))
@@ -113,21 +117,14 @@ class HumanMotion:
 
     def part(self, start: int, stop: int) -> HumanMotion:
         """The frames from ``start`` to before ``stop``."""
-        fields: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in self.frame_fields()}
+        fields: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in HUMAN_ARRAYS}
         return replace(self, **fields)
 
     @classmethod
     def joined(cls, motions: Sequence[HumanMotion]) -> HumanMotion:
         """One motion of motions that follow each other, of the same person at the same rate."""
-        fields: dict[str, Any] = {
-            name: np.concatenate([getattr(m, name) for m in motions]) for name in cls.frame_fields()
-        }
+        fields: dict[str, Any] = {name: np.concatenate([getattr(m, name) for m in motions]) for name in HUMAN_ARRAYS}
         return replace(motions[0], **fields)
-
-    @staticmethod
-    def frame_fields() -> tuple[str, ...]:
-        """Names of the arrays that have a row a frame."""
-        return ("transl", "global_orient", "body_pose", "confidence", *_PER_FRAME)
 
     def save(self, path: str | Path) -> None:
         """Write the AMASS SMPL-X npz layout, atomically."""
@@ -230,12 +227,9 @@ class RobotMotion:
         # What is of unit length stays as it is, so that a copy is the same to the bit: a verdict is signed over it.
         set_(self, "root_quat_wxyz", np.where(off[:, None] < 1e-12, quat, quat / norm[:, None]))
         set_(self, "joint_pos", _checked("joint_pos", self.joint_pos, (t, len(JOINT_NAMES))))
-        if self.contacts is not None:
-            set_(self, "contacts", _checked("contacts", self.contacts, (t, 2)))
-        if self.correction is not None:
-            set_(self, "correction", _checked("correction", self.correction, (t, CORRECTION_WIDTH)))
-        if self.hands is not None:
-            set_(self, "hands", _checked("hands", self.hands, (t, 2)))
+        for name, width in _ROBOT_OPTIONAL.items():
+            if getattr(self, name) is not None:
+                set_(self, name, _checked(name, getattr(self, name), (t, width)))
 
     def __len__(self) -> int:
         return len(self.root_pos)
@@ -252,7 +246,7 @@ class RobotMotion:
 
     def save(self, path: str | Path) -> None:
         """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
-        optional = {k: getattr(self, k) for k in ("contacts", "correction", "hands") if getattr(self, k) is not None}
+        optional = {name: getattr(self, name) for name in _ROBOT_OPTIONAL if getattr(self, name) is not None}
         if self.object_contacts:
             optional["object_contacts"] = contacts_json(self.object_contacts)
         save_npz(

@@ -5,7 +5,7 @@ import pytest
 
 from exoactor_core.contacts import Contact, contacts_of
 from exoactor_core.errors import BadInput
-from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.motion import HUMAN_ARRAYS, JOINT_NAMES, HumanMotion, RobotMotion
 
 
 def robot_arrays(frames=5):
@@ -83,7 +83,7 @@ def test_parts_of_a_human_motion_join_again():
     rng = np.random.default_rng(0)
     whole = HumanMotion(**human_arrays(), hand_pose=rng.random((5, 90)), limb_confidence=rng.random((5, 5)))
     again = HumanMotion.joined([whole.part(0, 2), whole.part(2, 5)])
-    for name in HumanMotion.frame_fields():
+    for name in HUMAN_ARRAYS:
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
 
 

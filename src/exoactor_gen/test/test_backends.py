@@ -6,6 +6,7 @@ import pytest
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Cancelled
+from exoactor_core.motion import HUMAN_ARRAYS
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_gen.mannequin.choreography import Choreography, choreograph
@@ -221,7 +222,7 @@ def test_mediapipe_finds_the_person(task, view):
     some = np.linspace(0, len(motion) - 1, 5).astype(int)
     rng = np.random.default_rng(0)
     camera = frame_person(body.joints(motion), view, 640, 480, rng)
-    motion = replace(motion, **{name: getattr(motion, name)[some] for name in motion.frame_fields()})
+    motion = replace(motion, **{name: getattr(motion, name)[some] for name in HUMAN_ARRAYS})
     truth = camera.project(body.joints(motion))
     landmarks = {11: 16, 12: 17, 13: 18, 14: 19, 15: 20, 16: 21, 23: 1, 24: 2, 25: 4, 26: 5, 27: 7, 28: 8}
     errors = []

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import Missing
-from exoactor_core.motion import HumanMotion
+from exoactor_core.motion import HUMAN_ARRAYS, HumanMotion
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.measures import GRADES
@@ -38,7 +38,7 @@ def act():
 
 def taken(motion, frames):
     """The motion with other frames: repeated, left out, in another order."""
-    return replace(motion, **{name: getattr(motion, name)[frames] for name in motion.frame_fields()})
+    return replace(motion, **{name: getattr(motion, name)[frames] for name in HUMAN_ARRAYS})
 
 
 def passed(motion, plan):

@@ -26,7 +26,7 @@ from exoactor_core.contacts import contacts_json, contacts_of
 from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
 from exoactor_core.interaction import Interaction
-from exoactor_core.motion import CORRECTION_WIDTH, JOINT_NAMES, LIMBS, HumanMotion, RobotMotion
+from exoactor_core.motion import HUMAN_ARRAYS, JOINT_NAMES, ROBOT_ARRAYS, HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.stages import Metrics
 from exoactor_core.task_checks import checks_json, checks_of
@@ -34,24 +34,6 @@ from exoactor_core.video import Video
 
 WORLD = "world"
 """Frame in which motions are given."""
-
-_HUMAN_WIDTHS = {
-    "transl": 3,
-    "global_orient": 3,
-    "body_pose": 63,
-    "hand_pose": 90,
-    "contacts": 4,
-    "confidence": 1,
-    "limb_confidence": len(LIMBS),
-}
-_ROBOT_WIDTHS = {
-    "root_pos": 3,
-    "root_quat_wxyz": 4,
-    "joint_pos": 29,
-    "contacts": 2,
-    "correction": CORRECTION_WIDTH,
-    "hands": 2,
-}
 
 
 def floats(values: np.ndarray | None) -> array:
@@ -67,6 +49,17 @@ def _rows(what: str, values: Any, count: int, width: int) -> np.ndarray:
     return flat.reshape(count, width)
 
 
+def _arrays(message: Any, widths: dict[str, int], whose: str) -> dict[str, Any]:
+    """A motion's arrays out of a message; what is empty is None, for the motion to refuse where it needs it."""
+    if not message.num_frames:
+        raise BadInput(f"The {whose} motion has no frames.")
+    given = {name: getattr(message, name) for name in widths}
+    return {
+        name: _rows(name, values, message.num_frames, widths[name]) if len(values) else None
+        for name, values in given.items()
+    }
+
+
 def human_to_message(motion: HumanMotion | None, stamp: Time | None = None) -> msg.HumanMotion:
     """A person's motion as a message; None gives one with no frames."""
     message = msg.HumanMotion()
@@ -76,7 +69,7 @@ def human_to_message(motion: HumanMotion | None, stamp: Time | None = None) -> m
         message.fps = motion.fps
         message.num_frames = len(motion)
         message.betas = floats(motion.betas)
-        for name in _HUMAN_WIDTHS:
+        for name in HUMAN_ARRAYS:
             setattr(message, name, floats(getattr(motion, name)))
     return message
 
@@ -94,14 +87,7 @@ def human_from_message(message: msg.HumanMotion) -> HumanMotion:
     BadInput
         There are no frames, an array has the wrong length, or a number is not finite.
     """
-    count = message.num_frames
-    if not count:
-        raise BadInput("The human motion has no frames.")
-    fields: dict[str, Any] = {}
-    for name, width in _HUMAN_WIDTHS.items():
-        values = getattr(message, name)
-        optional = name in ("hand_pose", "contacts", "confidence", "limb_confidence") and not len(values)
-        fields[name] = None if optional else _rows(name, values, count, width)
+    fields = _arrays(message, HUMAN_ARRAYS, "human")
     if fields["confidence"] is not None:
         fields["confidence"] = fields["confidence"][:, 0]
     return HumanMotion(fps=message.fps, betas=np.asarray(message.betas, np.float32), **fields)
@@ -115,7 +101,7 @@ def robot_to_message(motion: RobotMotion, stamp: Time | None = None) -> msg.Robo
     message.fps = motion.fps
     message.num_frames = len(motion)
     message.joint_names = list(motion.joint_names)
-    for name in _ROBOT_WIDTHS:
+    for name in ROBOT_ARRAYS:
         setattr(message, name, floats(getattr(motion, name)))
     if motion.object_contacts:
         message.object_contacts = contacts_json(motion.object_contacts)
@@ -132,17 +118,9 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
         There are no frames, the joints are others, an array has the wrong length, a quaternion is not a unit
         quaternion, or a number is not finite.
     """
-    count = message.num_frames
-    if not count:
-        raise BadInput("The robot motion has no frames.")
     if len(message.joint_names) != len(JOINT_NAMES):
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
-    fields: dict[str, Any] = {
-        name: None
-        if name in ("contacts", "correction", "hands") and not len(getattr(message, name))
-        else _rows(name, getattr(message, name), count, w)
-        for name, w in _ROBOT_WIDTHS.items()
-    }
+    fields = _arrays(message, ROBOT_ARRAYS, "robot")
     contacts = contacts_of(message.object_contacts or "[]")
     names = tuple(message.joint_names)
     return RobotMotion(

@@ -249,22 +249,21 @@ class MotionSwitcherClient(Client):
 
     def check(self, timeout: float = 1.0) -> str | None:
         """Name of the active controller; '' when none is, None without an answer within ``timeout`` s."""
-        self.SetTimeout(timeout)
-        with contextlib.redirect_stdout(io.StringIO()):
-            code, data = self._Call(_CHECK_MODE, "{}")
+        code, data = self._ask(_CHECK_MODE, timeout=timeout)
         return None if code != 0 else str(json.loads(data).get("name", ""))
 
     def release(self) -> bool:
         """Ask the active controller to let go; False when the service does not answer."""
-        self.SetTimeout(1.0)
-        with contextlib.redirect_stdout(io.StringIO()):
-            return self._Call(_RELEASE_MODE, "{}")[0] == 0
+        return self._ask(_RELEASE_MODE)[0] == 0
 
     def select(self, name: str) -> bool:
         """Ask a controller to take over; False when the service does not answer, or not agree."""
-        self.SetTimeout(1.0)
+        return self._ask(_SELECT_MODE, json.dumps({"name": name}))[0] == 0
+
+    def _ask(self, api: int, parameter: str = "{}", timeout: float = 1.0) -> tuple[int, str]:
+        self.SetTimeout(timeout)
         with contextlib.redirect_stdout(io.StringIO()):
-            return self._Call(_SELECT_MODE, json.dumps({"name": name}))[0] == 0
+            return self._Call(api, parameter)
 
 
 class MotionSwitcherServer(Server):

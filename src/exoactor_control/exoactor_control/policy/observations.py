@@ -26,11 +26,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.human_keypoints import NUM_HUMAN_JOINTS, Human
-from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.rotations import about_z, from_quat, from_yaw_roll_pitch
 from exoactor_core.errors import BadInput
-from exoactor_core.motion import JOINT_NAMES, RobotMotion
-from exoactor_core.robot import forward_kinematics
+from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.robot import forward_kinematics, standing_motion
 from exoactor_core.robot_state import RobotState
 
 if TYPE_CHECKING:
@@ -133,10 +132,8 @@ def _torso_position_error(state: RobotState, frame: Frame, _: PolicyState) -> np
 @cache
 def _torso_offset() -> np.ndarray:
     """(3,) m from the pelvis to the torso's origin, which lies where the waist's roll and pitch axes meet."""
-    at_origin = RobotMotion(
-        POLICY_RATE, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), np.zeros((1, len(JOINT_NAMES)))
-    )
-    return forward_kinematics(at_origin, ("torso_link",))[0, 0]
+    pelvis, torso = forward_kinematics(standing_motion(), ("pelvis", "torso_link"))[0]
+    return torso - pelvis
 
 
 # Each term: its width, and (robot state, reference frame, policy) -> (width,). Joints in the policy's order.

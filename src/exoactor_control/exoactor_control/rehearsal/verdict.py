@@ -21,14 +21,11 @@ from exoactor_core.contacts import contacts_json
 from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.interaction import Interaction
-from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.motion import HUMAN_ARRAYS, ROBOT_ARRAYS, HumanMotion, RobotMotion
 from exoactor_core.task_checks import checks_json
 
 _SKEW = 5.0  # s by which the clocks of two computers may differ
-_ARRAYS = {
-    RobotMotion: ("root_pos", "root_quat_wxyz", "joint_pos", "contacts", "correction", "hands"),
-    HumanMotion: ("betas", *HumanMotion.frame_fields()),
-}
+_ARRAYS: dict[type, tuple[str, ...]] = {RobotMotion: (*ROBOT_ARRAYS,), HumanMotion: ("betas", *HUMAN_ARRAYS)}
 
 
 def take_key() -> str:

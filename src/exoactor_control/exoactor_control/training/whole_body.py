@@ -20,7 +20,15 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, configurations, pinocchio_model
+from exoactor_core.robot import (
+    JOINT_LIMITS,
+    STANDING,
+    STANDING_HEIGHT,
+    configurations,
+    link_poses,
+    pinocchio_model,
+    standing_motion,
+)
 
 _GRAVITY = 9.81
 _FREQUENCY = 3.6  # 1/s of the pendulum
@@ -273,20 +281,11 @@ def _model() -> tuple[pin.Model, tuple[int, int]]:
     return model, tuple(model.getFrameId(foot) for foot in _FEET)
 
 
-def _feet(pose: RobotMotion) -> list[pin.SE3]:
-    """Poses of the feet in a motion's first frame."""
-    model, ids = _model()
-    data = model.createData()
-    pin.forwardKinematics(model, data, configurations(pose)[0])
-    return [pin.updateFramePlacement(model, data, i).copy() for i in ids]
-
-
 @cache
 def _standing_feet() -> tuple[float, list[Rotation]]:
     """Height of the feet's frames over the floor, m, and their orientations, when the robot stands."""
-    still = RobotMotion(50.0, np.array([[0.0, 0.0, STANDING_HEIGHT]]), np.array([[1.0, 0.0, 0.0, 0.0]]), STANDING[None])
-    feet = _feet(still)
-    return float(feet[0].translation[2]), [Rotation.from_matrix(foot.rotation) for foot in feet]
+    pos, turns = link_poses(standing_motion(), _FEET)
+    return float(pos[0, 0, 2]), [Rotation.from_matrix(turn) for turn in turns[0]]
 
 
 def _feet_at(poses: RobotMotion, feet: list[list[pin.SE3]], before: np.ndarray) -> np.ndarray:
