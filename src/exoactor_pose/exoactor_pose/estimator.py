@@ -30,6 +30,9 @@ from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS
 from exoactor_pose.video.landmark_tracking import detect, frame_step
 
+HEIGHT_STD = 0.09
+"""m, standard deviation of adults' statures, women and men together (ANSUR II, 2012)."""
+
 
 class VideoEstimator(Estimator):
     """Video -> Estimate, for one person on a flat floor.
@@ -124,7 +127,8 @@ class VideoEstimator(Estimator):
             if video.intrinsics is None
             else Camera(*video.intrinsics)
         )
-        person_height = self.options.person_height or video.person_height or USUAL_HEIGHT
+        known_height = self.options.person_height or video.person_height
+        person_height = known_height or USUAL_HEIGHT
         pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
         fps = video.fps / frame_step(video.fps)
         turning = CameraMotion(fps, pinhole, known) if self.options.moving_camera else None
@@ -180,6 +184,8 @@ class VideoEstimator(Estimator):
             "camera_height_m": float(best.fit.camera.height),
             "camera_focal_px": float(best.fit.camera.fx),
             "camera_focal_std_px": float(best.fit.camera.fx * best.fit.camera.focal_std),
+            "person_height_m": person_height,
+            "person_height_std_m": 0.0 if known_height else HEIGHT_STD,
             "start_s": best.seconds[0],
             "motion_s": _rounded(best),
             "stretches_s": [_rounded(stretch) for stretch in good],

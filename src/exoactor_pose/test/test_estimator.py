@@ -44,6 +44,7 @@ def test_estimate_of_a_generated_clip(waving):
     assert json.loads(json.dumps(estimate.metrics["video"])) == estimate.metrics["video"]
     assert estimate.metrics["video"]["seconds"] == pytest.approx(24 / 15, abs=1e-3)
     assert all(check.passed for check in check_video_quality(estimate.metrics["video"]))
+    assert (estimate.metrics["person_height_m"], estimate.metrics["person_height_std_m"]) == (1.70, 0.09)
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     joints = body.joints(motion)[:, :22]
@@ -58,6 +59,7 @@ def test_walking_past_a_camera_that_turns_is_walking():
     generator = load_backend("generate", "mannequin", seed=2, fps=15, camera="side", pan=True, room="pictures")
     made = generator(GenerateRequest("walk 1 m"))
     estimate = MediapipeEstimator(hands=False)(made.video)  # which states the person's stature
+    assert estimate.metrics["person_height_std_m"] == 0.0
     body = BodyModel.load()
     assert whole_body.stature(body, estimate.motion.betas) == pytest.approx(made.metrics["stature"], abs=0.005)
     root = body.joints(estimate.motion)[:, 0]
