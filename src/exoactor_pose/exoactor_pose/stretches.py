@@ -14,7 +14,7 @@ from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Metrics
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.fit import Fit
-from exoactor_pose.fitting.limbs import GUESSED
+from exoactor_pose.fitting.limbs import GUESSED, SEEN, limb_evidence
 from exoactor_pose.origin import at_origin
 from exoactor_pose.quality import LOCAL_SECONDS, Limits, bad_frames, clip_figures, faults, frame_figures
 from exoactor_pose.video.cuts import MAX_GAP_SECONDS, enough_seconds, trimmed
@@ -71,9 +71,17 @@ def good_stretches(
     for a, b in true_runs(~evident):
         if (b - a) / seen.fps > MAX_GAP_SECONDS:
             bad[a:b] = True
-    parts = [_part(seen, result, a, b, body, limits) for a, b in trimmed(true_runs(~bad), evident)]
+    whole = limb_evidence(result.motion)[:, 2:].min(axis=1) > SEEN
+    ends = [_whole_ends(a, b, whole, round(MAX_GAP_SECONDS * seen.fps)) for a, b in trimmed(true_runs(~bad), evident)]
+    parts = [_part(seen, result, a, b, body, limits) for a, b in ends]
     enough = [part for part in parts if len(part.motion) / seen.fps >= enough_seconds(duration)]
     return enough or [whole_stretch(seen, result, body, limits)]
+
+
+def _whole_ends(start: int, stop: int, whole: np.ndarray, most: int) -> tuple[int, int]:
+    """Leave out frames at both ends, up to ``most``, in which legs or trunk are a guess: as people come in and go."""
+    first, last = whole[start : min(start + most, stop)], whole[max(stop - most, start) : stop]
+    return start + int(first.argmax()), stop - int(last[::-1].argmax())
 
 
 def _bad(seen: Landmarks, result: Fit, body: BodyModel, limits: Limits) -> np.ndarray:

@@ -83,6 +83,22 @@ def test_what_is_bad_throughout_is_given_with_its_fault(body):
     assert poor.fault.startswith("no person is credibly seen")
 
 
+def test_ends_in_which_legs_or_trunk_are_a_guess_are_left_out(body):
+    sure = np.full((FRAMES, 5), 0.9)
+    sure[:10, 2] = sure[-12:, 4] = sure[50:60, 3] = 0.1  # comes in from behind a tree, goes out of the image
+    sure[:, 0] = 0.0  # arms may be a guess
+
+    def fit(landmarks):
+        moved = motion(confidence=np.full(FRAMES, 0.9), limb_confidence=sure)
+        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, np.zeros(3), 300.0)
+
+    (whole,) = good_stretches(seen(), fit, body, Limits(), FRAMES / FPS)
+    assert (whole.start, len(whole.motion)) == (10, FRAMES - 22)
+    sure[:, 3] = 0.1  # a leg that is never seen: nothing is gained
+    (whole,) = good_stretches(seen(), fit, body, Limits(), FRAMES / FPS)
+    assert (whole.start, len(whole.motion)) == (0, FRAMES)
+
+
 # --- limbs ---
 
 

@@ -23,8 +23,8 @@ MUCH_LARGER_RATIO = 1.5
 """How many times the size of the person followed somebody must have to be told of."""
 MAX_DISTANCE = 0.6
 """How far, in sizes of the person, the person may have got between two looks that are close in time."""
-MAX_HIP_SPEED = 9.0
-"""Sizes a second: nobody's hips move faster (15 m/s), so a faster track has changed to something else."""
+MAX_HIP_SPEED = 5.0
+"""Sizes a second: nobody is so fast while unseen (8 m/s), so a faster track has changed to something else."""
 MIN_SIMILARITY, MIN_SIMILARITY_IN_COMPANY, LEARNING_SIMILARITY = 0.35, 0.65, 0.85
 """Similarity of colours in [0, 1] below which it is not the same person; below which it is not where others are about;
 and above which it is surely the same, and looks are learnt."""

@@ -64,7 +64,7 @@ def with_resting_arms(motion: HumanMotion, seen: Landmarks) -> HumanMotion:
     is better than an arm that hangs (wrist and elbow 0.1 m off instead of 0.2 m, in five generated clips), and stays.
     """
     pose, hands = motion.body_pose.reshape(-1, 21, 3).copy(), np.asarray(motion.hand_pose).reshape(-1, 2, 45).copy()
-    guesses = ((SEEN - _evidence(motion)) / (SEEN - GUESSED)).clip(0.0, 1.0)
+    guesses = ((SEEN - limb_evidence(motion)) / (SEEN - GUESSED)).clip(0.0, 1.0)
     guesses[:, :2][_behind_the_body(seen)] = 0.0
     for arm, side in enumerate(("left", "right")):
         guessed = guesses[:, arm]
@@ -81,7 +81,7 @@ def with_resting_arms(motion: HumanMotion, seen: Landmarks) -> HumanMotion:
 
 def guessed_limbs(motion: HumanMotion, start_s: float = 0.0) -> list[str]:
     """Sentences on limbs that are a guess, with times of the video, in which the motion begins at ``start_s``."""
-    guessed = _evidence(motion) < GUESSED
+    guessed = limb_evidence(motion) < GUESSED
     notes = []
     for k, limb in enumerate(LIMBS):
         spans = [(start_s + a / motion.fps, start_s + b / motion.fps) for a, b in true_runs(guessed[:, k])]
@@ -102,7 +102,7 @@ def _behind_the_body(seen: Landmarks) -> np.ndarray:
     return np.stack([aside & left_is_far, aside & ~left_is_far], axis=1)
 
 
-def _evidence(motion: HumanMotion) -> np.ndarray:
+def limb_evidence(motion: HumanMotion) -> np.ndarray:
     """Confidence of the limbs (T, 5) without brief changes; where the person is lost for a moment, as beside it."""
     window = 2 * round(0.5 * EVIDENCE_SECONDS * motion.fps) + 1
     seen = np.flatnonzero(np.asarray(motion.confidence) > 0)
