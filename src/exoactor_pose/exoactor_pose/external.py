@@ -137,9 +137,14 @@ def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: flo
     with log.open("wb") as file:
         try:
             process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=file,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         except FileNotFoundError:
             raise Missing(f"The external estimator's command '{command[0]}' is not found.") from None
         except OSError as error:

@@ -93,14 +93,21 @@ class MediapipeDetector:
         else:
             wanted = [int(model_complexity)]
         if not model_file(wanted[0]).is_file():
-            raise Missing(f"MediaPipe's model {model_file(wanted[0])} is not installed: run 'make env', or use "
-                          "model_complexity 1.")  # fmt: skip
+            raise Missing(
+                f"MediaPipe's model {model_file(wanted[0])} is not installed: run 'make env', or use "
+                "model_complexity 1."
+            )
         self._people_graph = Graph("PoseDetectionCpu", ("DETECTIONS",), threshold=min_confidence)
         self._landmark_graphs = [
-            Graph("PoseLandmarkByRoiCpu", ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS"), roi=True,
-                  side={"MODEL_COMPLEXITY": complexity}, threshold=min_confidence)
+            Graph(
+                "PoseLandmarkByRoiCpu",
+                ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS"),
+                roi=True,
+                side={"MODEL_COMPLEXITY": complexity},
+                threshold=min_confidence,
+            )
             for complexity in wanted
-        ]  # fmt: skip
+        ]
         self.frames_by_model = dict.fromkeys((MODELS[k] for k in wanted), 0)
         """How many frames' landmarks are of each model."""
 

@@ -51,8 +51,9 @@ class HandFinder:
 
     def __init__(self, every: int = 1) -> None:
         self.every, self._calls = max(1, int(every)), 0
-        self._graph = Graph("HandLandmarkCpu", ("LANDMARKS", "WORLD_LANDMARKS", "HANDEDNESS"), roi=True,
-                            side={"MODEL_COMPLEXITY": 1})  # fmt: skip
+        self._graph = Graph(
+            "HandLandmarkCpu", ("LANDMARKS", "WORLD_LANDMARKS", "HANDEDNESS"), roi=True, side={"MODEL_COMPLEXITY": 1}
+        )
 
     def __call__(self, frame: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look for both hands.

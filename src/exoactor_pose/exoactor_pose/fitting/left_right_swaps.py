@@ -55,9 +55,8 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
         swapped = frames[kept][_choose(readings[kept], frames[kept], _SWAP_COST)]
         changed[swapped] = True
         for points in (image,) if world is None else (image, world):
-            points[np.ix_(swapped, left)], points[np.ix_(swapped, left + 1)] = (
-                points[np.ix_(swapped, left + 1)], points[np.ix_(swapped, left)],
-            )  # fmt: skip
+            both, other = np.concatenate([left, left + 1]), np.concatenate([left + 1, left])
+            points[np.ix_(swapped, both)] = points[np.ix_(swapped, other)]
 
     if world is not None:
         for joints in _LIMBS:

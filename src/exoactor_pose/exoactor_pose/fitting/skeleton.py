@@ -70,9 +70,12 @@ class State:
         turned = Rotation.from_rotvec(step[:, 3:6]).as_matrix() @ self.root
         count = len(self.betas)
         return State(
-            self.path + step[:, :3], turned, self.pose + step[:, 6:],
-            self.betas + common[:count], self.camera + common[count:],
-        )  # fmt: skip
+            self.path + step[:, :3],
+            turned,
+            self.pose + step[:, 6:],
+            self.betas + common[:count],
+            self.camera + common[count:],
+        )
 
     def part(self, frames: slice) -> State:
         """Some of the frames."""

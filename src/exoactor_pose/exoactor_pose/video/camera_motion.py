@@ -263,9 +263,15 @@ class CameraMotion:
             return None
         start, rays = key.points[inside], rays[inside]
         flowed, status, change = cv2.calcOpticalFlowPyrLK(
-            key.image, image, start[:, None], guess[inside][:, None].copy(), winSize=(15, 15), maxLevel=1,
-            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01), flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-        )  # fmt: skip
+            key.image,
+            image,
+            start[:, None],
+            guess[inside][:, None].copy(),
+            winSize=(15, 15),
+            maxLevel=1,
+            criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01),
+            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+        )
         flowed = flowed.reshape(-1, 2)
         at = np.clip(np.nan_to_num(flowed).round().astype(int), 0, [width - 1, height - 1])
         good = (status.ravel() > 0) & np.all((flowed > 1) & (flowed < [width - 2, height - 2]), axis=1)
