@@ -80,6 +80,28 @@ def test_hands_and_feet_meet_the_objects_where_they_are(body, betas, task):
         assert result.passed, result.sentence
 
 
+@pytest.mark.parametrize(("category", "yaw"), [("stool", 0.0), ("stool", 2.5), ("chair", 0.0), ("chair", 2.5)])
+def test_who_sits_down_gets_before_the_seat_without_walking_through_it(body, betas, category, yaw):
+    seat = everyday(category, pos=(1.2, 0.2, 0.0), yaw=yaw)
+    made = Choreography.of_instruction(f"sit down on the {category}", SIZE, joined([seat]))
+    motion, _ = made.perform(betas, body, 30.0)
+    contact = made.interaction.contacts[0]
+    pelvis = body.joints(motion)[round((contact.start + contact.end) / 2.0 * 30.0), 0]
+    assert np.linalg.norm(pelvis[:2] - seat.pos[:2]) < 0.2
+    if category == "stool":  # it has no back, so that its near side will do
+        assert np.linalg.norm(motion.transl[-1, :2] - motion.transl[0, :2]) < 1.2
+
+
+def test_boxes_are_pushed_low_enough_not_to_tip():
+    for size in ((0.25, 0.30, 0.25), (0.4, 0.4, 0.7)):
+        scene = joined([everyday("box", pos=(1.0, 0.0, 0.0), size=size)])
+        made = Choreography.of_instruction("push the box forward", SIZE, scene)
+        for contact in made.interaction.contacts:
+            x, _, z = contact.pos_object
+            assert x == pytest.approx(-size[0] / 2.0)
+            assert 0.8 * z < 1.1 * size[0] / 2.0  # the torque of friction, and that of the weight about the far edge
+
+
 def test_checks_of_a_task():
     def kinds(task, scene=TWO_CUPS):
         made = Choreography.of_instruction(task, SIZE, scene)
@@ -93,7 +115,7 @@ def test_checks_of_a_task():
     ]
     assert kinds("walk to the chair, then walk to the box") == [("robot_near", "box", ""), robot]
     assert kinds("sit down") == [("sat", "chair", ""), robot]
-    assert kinds("push the box half a metre")[0] == ("moved", "box", "")
+    assert kinds("walk to the box, then push it half a metre") == [("moved", "box", ""), robot]
     assert kinds("touch the table with both hands")[:2] == [("touched", "table", "")] * 2
     assert kinds("wave") == []
 

@@ -54,7 +54,9 @@ _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0
 """m, where a closed left hand touches what is beside it and ahead of it, in the link of the wrist."""
 _DEX3_WIDEST, _DEX3_AWAY, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
 _BEFORE_SEAT, _ON_SEAT = 0.13, 0.13  # m from the edge of a seat to the feet, and to the pelvis
+_SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
 _APART = 0.09  # m from the middle between two pushing hands to each
+_LOW = 0.5  # m over the floor: what is lower is pushed with palms of hands that hang down
 _EDGE = 0.05  # m from the edge of a surface to where a hand touches it
 _KNEE = 0.06  # m from the middle of a knee to its front, with room
 _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
@@ -121,7 +123,7 @@ class InteractionTargets:
         times = np.arange(len(person)) / person.fps
         pace = np.ones(len(person))
         for contact in self.contacts:
-            for at in (contact.start, contact.end) if contact.kind == "grasp" else ():
+            for at in (contact.start, contact.end) if contact.kind in ("grasp", "push") else ():
                 if at < times[-1] - 0.05:
                     pace[(times > at - _SLOWED[0]) & (times < at + _SLOWED[1])] = _SLOW
         pace = gaussian_filter1d(pace, 0.1 * person.fps, mode="nearest")
@@ -410,13 +412,15 @@ class InteractionTargets:
         return middle + half * normal, normal
 
     def _touch(self, side: int, contact: Contact, pos: np.ndarray, normal: np.ndarray, forward: np.ndarray) -> Touch:
-        palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7
+        thing = self.scene[contact.object]
+        low = contact.kind == "push" and thing.pos[2] + thing.rotation.apply(pos)[2] < _LOW
+        palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7 or low
         out = 1.0 if side == 0 else -1.0
-        fist = self.hands == "dex3"
+        fist = self.hands == "dex3" and not low
         if palm:
             y = normal if side == 0 else -normal
             x = forward - (forward @ y) * y
-            x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, 1.0]) - y[2] * y)
+            x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, -1.0 if low else 1.0]) - y[2] * y)
             local = _DEX3_FIST * [1.0, out, 1.0] if fist else self.model.palms[side]
         else:
             x = -normal
@@ -493,7 +497,7 @@ class InteractionTargets:
             contacts.append(contact)
             if contact.body == "seat":
                 edge, ahead = self._seat_edge(thing, targets, (begin + end) // 2)
-                bearing[begin : end + 1, BEARING.index("seat")] = edge[2]
+                bearing[begin : end + 1, BEARING.index("seat")] = edge[2] - _SUNK
                 off = edge[:2] - _ON_SEAT * ahead - pelvis_pos[begin : end + 1, :2].mean(axis=0)
                 pelvis_pos[:, :2] += _window(t, begin, end, round(fps))[:, None] * off
                 lower = [model.pelvis, *(j + 1 for side in range(2) for j in model.hip[side])]

@@ -144,7 +144,7 @@ def test_sitting_down_is_on_the_seat(retarget):
     (sit,) = result.motion.object_contacts
     assert (sit.body, sit.kind) == ("seat", "sit")
     frame = round((sit.start + sit.end) / 2 * 50)
-    assert result.motion.root_pos[frame, 2] == pytest.approx(0.60, abs=0.03)
+    assert result.motion.root_pos[frame, 2] == pytest.approx(0.57, abs=0.03)  # 3 cm into it: it bears
     assert -0.45 < result.motion.root_pos[frame, 0] < -0.05
 
 

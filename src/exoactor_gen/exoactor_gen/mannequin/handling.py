@@ -26,6 +26,8 @@ BEFORE_BELLY = 0.175
 """From the middle of the pelvis to what is carried at least, m."""
 PUSHED = 0.22
 """How far an object is pushed at a time, m."""
+LOWEST_PUSH = 0.16
+"""m over the floor, which hands get to and still push forward."""
 STILL_HELD = 1e6
 """s, end of a contact whose end is not known yet."""
 _GRIP = {"bottle": 0.6, "cup": 0.9, "ball": 0.6, "basket": 0.85, "bin": 0.85}
@@ -100,13 +102,17 @@ def _plan_contacts(
 
 
 def _lay_on(
-    score: Score, obj: RoomObject, sides: tuple[str, ...], pace: float, grasp: bool = False, inside: float = 0.14
+    score: Score, obj: RoomObject, sides: tuple[str, ...], pace: float, grasp: bool = False, push: bool = False
 ) -> float:
-    """Hands onto an object, ``inside`` m from its edge, or to where they grasp it; the seconds that it takes."""
+    """Hands onto an object, to where they grasp it, or to its side to push it; the seconds that it takes."""
     yaw, begin = score.pose[2], score.now
     edge = float(np.linalg.norm(obj.pose[:2] - score.pose[:2])) - obj.extent(yaw)
-    inside = 0.015 if obj.item.contains else obj.extent(yaw) if obj.kind == "ball" else min(inside, obj.extent(yaw))
+    inside = 0.015 if obj.item.contains else obj.extent(yaw) if obj.kind == "ball" else min(0.14, obj.extent(yaw))
     top = obj.pose[2] + obj.size[2]
+    if push and obj.item.supports:
+        inside = 0.03
+    elif push:
+        top, inside = obj.pose[2] + _push_height(obj, yaw) - FLESH, -FLESH
     if obj.kind == "chair" and math.cos(yaw - obj.pose[3]) > 0.7:  # its back is in front
         top, inside = top + BACKREST, -0.01
     wide = min(0.19, obj.extent(yaw + math.pi / 2.0) * 0.6)
@@ -119,7 +125,7 @@ def _lay_on(
     seconds = bend_seconds(score, height, pace)
     for side, point in points.items():
         score.reach(side, "world", point, begin, begin + seconds, lift=0.05 if grasp else 0.07)
-        if not grasp:
+        if not grasp and inside > 0.0:
             score.palms[side].move(begin + 0.2 * seconds, begin + seconds, [1.0])
         score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
     lean(score, points[sides[0]], begin, begin + seconds)
@@ -152,7 +158,7 @@ def push(score: Score, movement: Movement) -> None:
         ahead = score.ahead(length) - score.pose[:2]
         riders = objects_on(score, obj)
         _slides(score, obj, ahead, riders)
-        seconds = _lay_on(score, obj, sides, movement.pace, grasp=obj.one_handed, inside=0.03)
+        seconds = _lay_on(score, obj, sides, movement.pace, grasp=obj.one_handed, push=not obj.one_handed)
         begin, score.now = score.now, score.now + 0.2 + 1.0 / movement.pace
         _plan_contacts(score, obj, sides, "push", begin, score.now + 0.1)
         for side in sides:
@@ -164,6 +170,12 @@ def push(score: Score, movement: Movement) -> None:
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
         score.now += 0.1 + (movement.seconds or 0.2)
         let_go(score, sides, movement.pace, seconds, 0.07)
+
+
+def _push_height(obj: RoomObject, yaw: float) -> float:
+    """How far up an object is pushed so that it slides rather than tips, m."""
+    tips = obj.extent(yaw) / max(obj.item.friction, 0.1)
+    return float(min(max(tips, LOWEST_PUSH), (0.5 if obj.round else 0.65) * obj.size[2]))
 
 
 def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject]) -> None:

@@ -143,9 +143,12 @@ def route(score: Score, target: np.ndarray, goal: RoomObject | None = None) -> l
     return way[::-1]
 
 
-def walk_route(score: Score, target: np.ndarray, pace: float, goal: RoomObject) -> None:
-    """Walk to a point of the floor on the shortest way past all objects but the goal, turning at its corners."""
-    way = route(score, target, goal)
+def walk_route(score: Score, target: np.ndarray, pace: float, goal: RoomObject, past: bool = False) -> None:
+    """Walk to a point of the floor on the shortest way past all objects but the goal, turning at its corners.
+
+    ``past``: the goal is walked round, too.
+    """
+    way = route(score, target, None if past else goal)
     if not way:
         raise BadInput(f"The person does not get to the {goal.name}: other objects stand in the way.")
     for corner in way:

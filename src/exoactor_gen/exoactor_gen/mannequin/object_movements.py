@@ -28,6 +28,8 @@ from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circl
 
 SEATED = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
+BESIDE = 0.38
+"""From the edge of a seat to the middle of the person who stands before it, m."""
 FIST = 0.05
 """From the middle of the hand to the knuckles of a fist, m."""
 AIMED = 60.0
@@ -149,16 +151,19 @@ def _sit(score: Score, movement: Movement) -> None:
     if objects_on(score, chair):
         raise BadInput(f"The person cannot sit down: the {objects_on(score, chair)[0].name} is on the {chair.name}.")
     yaw = score.pose[2] + math.radians(bearing_of(score, chair.pose)[1])
-    turn = math.degrees((chair.pose[3] - score.pose[2] + math.pi) % (2.0 * math.pi) - math.pi)
-    ahead, aside = Rotation.from_euler("z", -chair.pose[3]).apply([*(score.pose - chair.pose[:3])[:2], 0.0])[:2]
+    faces = chair.pose[3]
+    if chair.kind != "chair" and not score.imagines:  # it has no back: its nearest side is its front
+        faces += round((yaw + math.pi - faces) / (math.pi / 2.0)) * math.pi / 2.0
+    turn = math.degrees(math.remainder(faces - score.pose[2], 2.0 * math.pi))
+    ahead, aside = Rotation.from_euler("z", -faces).apply([*(score.pose - chair.pose[:3])[:2], 0.0])[:2]
     if chair.pose[3] == score.pose[2] and np.allclose(score.ahead(-seat), chair.pose[:2], atol=0.03):
         pass  # it stands right behind
     elif not score.imagines and abs(turn) < 10.0 and 0.0 < ahead < 0.6 and abs(aside) < 0.06:
         score.walk_distance("backward", ahead - seat, movement.pace)  # the person stands before it already
     elif not score.imagines:
-        front = chair.pose[:2] + (seat + 0.18) * np.array([math.cos(chair.pose[3]), math.sin(chair.pose[3])])
-        walk_route(score, front, movement.pace, chair)
-        score.turn(bearing_of(score, chair.pose)[1] - 180.0, movement.pace)
+        before = (chair.extent(faces) + BESIDE) * np.array([math.cos(faces), math.sin(faces)])
+        walk_route(score, chair.pose[:2] + before, movement.pace, chair, past=True)
+        score.turn(math.remainder(bearing_of(score, chair.pose)[1] - 180.0, 360.0), movement.pace)
         score.walk_distance("backward", bearing_of(score, chair.pose)[0] - seat, movement.pace)
     elif chair.events and math.cos(yaw - chair.pose[3]) > 0.0:
         walk_around(score, Movement("walk", direction="around", object=chair.item.id, pace=movement.pace))
@@ -180,7 +185,7 @@ def _sit(score: Score, movement: Movement) -> None:
         score.head.move(begin, end, [0.0, -18.0])
         free = [s for s in SIDES if s not in score.held]
         for side in free:
-            score.arm(side, (58.0, 4.0, 0.0, 30.0), down)
+            score.arm(side, (58.0, 14.0, 0.0, 30.0), down)
             score.arm(side, IDLE, down, at=rise)
         straighten(score, rise, rise + down)
         score.contact("seat", chair, "sit", end, rise)

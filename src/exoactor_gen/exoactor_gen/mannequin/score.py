@@ -35,11 +35,11 @@ ARM_SPEED = 4.2
 HEEL_OFF = 0.18
 """Walking forward, the heel leaves the floor this long before the toe, s."""
 
-NEAREST = {"chair": 0.02}
+NEAREST = {"chair": 0.02, "stool": 0.02}
 """How near the middle of the person may get to what an object covers of the floor, m; 0.2 for the others."""
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
-IDLE = (2.0, 9.0, 4.0, 16.0)
+IDLE = (2.0, 14.0, 4.0, 16.0)
 GUARD = (28.0, 8.0, 18.0, 112.0)
 """Fists before the chest."""
 

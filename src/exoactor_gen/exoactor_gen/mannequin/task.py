@@ -54,7 +54,9 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
             inside = target is not None and target.item.contains
             target_id = target.item.id if target else ""
             checks["placed", name] = Check(kind="in" if inside else "on", object=name, target=target_id)
-        elif kind == "push":
+        if kind in ("push", "kick") and ("near",) in checks and checks["near",].object == name:
+            del checks["near",]  # it is moved away
+        if kind == "push":
             slid = [event.after for event in obj.events if isinstance(event, Held) and event.slides]
             way = (slid[-1] - obj.start)[:2] if slid else None
             far = movement.distance if way is None else float(np.linalg.norm(way))
@@ -63,8 +65,6 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
                 place=None if way is None else (float(way[0]), float(way[1])),
             )  # fmt: skip
         elif kind == "kick":
-            if ("near",) in checks and checks["near",].object == name:
-                del checks["near",]  # it is kicked away
             checks["kicked", name] = Check(kind="kicked", object=name)
         elif kind in ("touch", "reach", "punch"):
             for side in sides_of(movement.side):
