@@ -25,6 +25,9 @@ class TrackingOptions(BaseOptions):
     position_gain: Annotated[float, Interval(ge=0.0, le=20.0), Unit("1/s")] = POSITION_GAIN
     """Feedback of the position error by the legs' odometry into the reference's velocity; 0 tracks open loop in
     position."""
+    reach: Literal["auto", "off"] = "auto"
+    """auto: the hands are led to where the objects that they are to touch are observed (topic objects), by 15 cm at
+    most; off: they follow the motion alone."""
     max_position_error: Annotated[float, Interval(ge=0.1, le=100.0), Unit("m")] = MAX_POSITION_ERROR
     """Distance of the robot from where the reference is, by the legs' odometry, from which it is damped."""
     max_speed_error: Annotated[float, Interval(ge=0.1, le=100.0), Unit("m/s")] = MAX_SPEED_ERROR

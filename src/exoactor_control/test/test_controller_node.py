@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,19 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from exoactor_control.rehearsal.verdict import KEY_VARIABLE, Verdicts
+from exoactor_core.contacts import Contact
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import standing_motion
-from exoactor_ros.conversions import robot_from_message, robot_to_message
+from exoactor_core.scene import everyday, joined
+from exoactor_core.task_checks import Check
+from exoactor_ros.conversions import robot_from_message, robot_to_message, set_interaction
 from exoactor_ros.heartbeat import Watch
 from exoactor_unitree.joystick import Button
 from ros_testing import Caller, finished, spinning, until, use_own_domain
@@ -56,7 +62,7 @@ class Graph:
             module,
             "--ros-args",
             "-r",
-            "__ns:=/exoactor",
+            f"__ns:={'/' if 'simulator' in module else '/exoactor'}",
             "-p",
             f"dds_domain:={self.domain}",
         ]
@@ -93,6 +99,40 @@ def waving(seconds=2.0):
     joints = motion.joint_pos.copy()
     joints[:, 22] -= 0.5 * (1 - np.cos(np.pi * np.linspace(0, 2, len(joints))))
     return RobotMotion(motion.fps, motion.root_pos, motion.root_quat_wxyz, joints)
+
+
+@pytest.mark.slow
+def test_hands_are_led_to_observed_objects_and_the_checks_say_what_became_of_them(graph, tmp_path):
+    def scene(y):
+        stand = everyday("stand", pos=(0.55, 0.3, 0.0), size=(0.2, 0.5, 0.7))
+        return joined([stand, everyday("box", pos=(0.55, y, 0.7), size=(0.1, 0.1, 0.1))])
+
+    scene(0.4).save(tmp_path / "scene.yaml")
+    graph.start("exoactor_sim.simulator", scene=str(tmp_path / "scene.yaml"), hands="fists")
+    graph.start("exoactor_control.nodes.controller_node")
+    touch = Contact(body="left_hand", object="box", kind="touch", start=1.5, end=2.0)
+    checks = (
+        Check(kind="stands", object="box"),
+        Check(kind="moved", object="box"),
+        Check(kind="touched", object="box"),
+    )
+    sent = goal(replace(standing_motion(2.5), object_contacts=(touch,)))
+    set_interaction(sent, Interaction(scene(0.3), checks=checks))
+    with spinning() as (node,):
+        result = Caller(node, TrackMotion, "track_motion").result(sent, 90)
+    metrics = json.loads(result.metrics_json)
+    assert metrics["success"], metrics["reason"]
+    (led,) = [note for note in metrics["notes"] if "led to the box" in note]
+    done = robot_from_message(result.motion)
+    turn = Rotation.from_quat(done.root_quat_wxyz[0], scalar_first=True).as_euler("ZYX")[0]
+    believed = done.root_pos[0] + Rotation.from_euler("z", turn).apply([0.55, 0.3, 0.0])  # from where the robot stood
+    beside = 100.0 * np.hypot(*(believed[:2] - [0.55, 0.4]))
+    assert beside > 2.0
+    assert float(led.split()[7]) == pytest.approx(beside, abs=2.0), led
+    assert [check["passed"] for check in metrics["checks"]] == [True, False, None]
+    assert metrics["task_success"] is False
+    assert result.error_code == TrackMotion.Result.TRACKING_FAILED
+    assert "The G1 moved as it should, but the task failed. The box was moved by" in result.error_msg
 
 
 def goal(motion):
@@ -258,6 +298,8 @@ SENDER = """
 import sys, threading, rclpy
 from exoactor_interfaces.action import TrackMotion
 from exoactor_core.robot import standing_motion
+from exoactor_core.scene import everyday, joined
+from exoactor_core.task_checks import Check
 from exoactor_ros.action_client import Client, call
 from exoactor_ros.conversions import robot_to_message
 from exoactor_ros.heartbeat import Watch

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.hand_reach import MAX_SHIFT, HandReach
+from exoactor_control.controller.hand_reach import CONFIRMED, MAX_SHIFT, MAX_SPEED, HandReach
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.contacts import Contact
 from exoactor_core.motion import RobotMotion
@@ -105,6 +105,34 @@ def test_an_observation_that_jumps_is_ignored_and_counted():
     hands.observe("bottle", pose(1.32, 0.2))
     assert hands.ignored == {"bottle": 1}
     np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.02, 0.0, 0.0], atol=6e-3)
+
+
+def test_an_object_that_stays_where_it_jumped_to_is_believed_there():
+    hands = reach()
+    hands.observe("bottle", pose(1.34, 0.2))  # an error at first
+    for _ in range(CONFIRMED - 1):
+        hands.observe("bottle", pose(0.32, 0.2))
+    hands.observe("bottle", pose(5.0, 0.2))  # nor do errors stop at one place
+    for _ in range(CONFIRMED):
+        hands.observe("bottle", pose(0.32, 0.2))
+    np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.02, 0.0, 0.0], atol=6e-3)
+    led, ignored = hands.notes
+    assert led.startswith("The hands were led to the bottle, 1.")
+    assert ignored == f"{2 * CONFIRMED - 1} observations of the bottle were ignored: it jumped by over 0.3 m."
+
+
+def test_the_correction_changes_slowly_whatever_is_observed():
+    hands, points = reach(start=4.0, end=4.5), []
+    for index in range(round(3.9 * POLICY_RATE)):
+        hands.observe("bottle", pose(0.3 + (0.14 if index % 25 < 12 else -0.14), 0.2))
+        points.append(hand_point(hands.corrected(index, standing(), STILL, AT_ORIGIN).joint_pos))
+    assert np.linalg.norm(np.diff(points, axis=0), axis=1).max() < 1.5 * MAX_SPEED / POLICY_RATE
+
+
+def test_what_is_not_observed_is_where_the_scene_has_it():
+    hands = reach()
+    np.testing.assert_allclose(hand_point(after(hands)), WANTED, atol=2e-3)
+    assert hands.notes == ["The bottle was not observed: the hands went to where the scene has it."]
 
 
 def test_the_correction_is_held_from_the_touch_on():

@@ -47,3 +47,17 @@ def resample_poses(
     old = np.arange(len(pos)) / fps
     new = np.minimum(np.arange(int(old[-1] * new_fps + 1e-6) + 1) / new_fps, old[-1])
     return poses_at(new, old, pos, quat, joints)
+
+
+def seen_from(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Poses (n, 7), m and w, x, y, z, in a frame (7,) that is given in the same frame as they are."""
+    turn = Rotation.from_quat(frame[3:], scalar_first=True).inv()
+    quats = turn * Rotation.from_quat(poses[:, 3:], scalar_first=True)
+    return np.concatenate([turn.apply(poses[:, :3] - frame[:3]), quats.as_quat(scalar_first=True)], axis=1)
+
+
+def seen_outside(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Poses (n, 7) that are given in a frame (7,), in the frame in which that is given: undoes `seen_from`."""
+    turn = Rotation.from_quat(frame[3:], scalar_first=True)
+    quats = turn * Rotation.from_quat(poses[:, 3:], scalar_first=True)
+    return np.concatenate([turn.apply(poses[:, :3]) + frame[:3], quats.as_quat(scalar_first=True)], axis=1)

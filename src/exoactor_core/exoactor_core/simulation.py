@@ -175,13 +175,6 @@ class Simulation:
         return greatest
 
 
-def seen_from(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Poses (n, 7), m and w, x, y, z, in a frame (7,) that is given in the same frame as they are."""
-    turn = Rotation.from_quat(frame[3:], scalar_first=True).inv()
-    quats = turn * Rotation.from_quat(poses[:, 3:], scalar_first=True)
-    return np.concatenate([turn.apply(poses[:, :3] - frame[:3]), quats.as_quat(scalar_first=True)], axis=1)
-
-
 class ObjectSensor:
     """Measures the poses of objects as a camera's tracker does: at its own rate, with noise, late, and not always.
 

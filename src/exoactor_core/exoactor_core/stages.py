@@ -195,9 +195,12 @@ class Tracking:
     """What became of the objects, from the motion's first frame until the robot stands again; None: there are none."""
 
     def require_success(self) -> None:
-        """Raise `TrackingFailed`, with this as its output, where the robot fell or strayed from the motion."""
+        """Raise `TrackingFailed`, with this as its output, where the robot failed at the motion, or at the task."""
         if self.metrics.get("success") is False:
             raise TrackingFailed(f"The G1 did not do it: {self.metrics.get('reason') or 'no reason given'}.", self)
+        failed = [check["sentence"] for check in self.metrics.get("checks", ()) if check["passed"] is False]
+        if failed:
+            raise TrackingFailed(f"The G1 moved as it should, but the task failed. {' '.join(failed)}", self)
 
 
 class Backend(Configurable):

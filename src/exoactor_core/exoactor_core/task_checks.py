@@ -80,6 +80,8 @@ class Rollout:
     """(T, 7) of the robot's pelvis."""
     forces: np.ndarray | None = None
     """(T, n, len(BODY_PARTS)) N, normal force of each body part on each object, mean over the frame; None: unknown."""
+    unobserved: frozenset[str] = frozenset()
+    """Ids of the objects of which it is not known where they ended."""
 
     def path(self, object_id: str) -> np.ndarray:
         """(T, 7) of an object, of the robot's pelvis where the id is empty; raises `BadInput` on an unknown id."""
@@ -91,7 +93,7 @@ class Rollout:
     def pressed(self, object_id: str, parts: Sequence[str]) -> np.ndarray:
         """(T,) N with which body parts press on an object."""
         if self.forces is None:
-            raise BadInput("The forces on the objects are not known.")
+            raise Unobserved("The forces on objects are not measured")
         chosen = [BODY_PARTS.index(part) for part in parts]
         return self.forces[:, self.scene.ids.index(object_id)][:, chosen].sum(axis=1)
 
@@ -101,8 +103,10 @@ class Result:
     """What came of a check."""
 
     check: Check
-    figure: float
-    passed: bool
+    figure: float | None
+    """None: not known."""
+    passed: bool | None
+    """None: not known."""
     sentence: str
 
     def data(self) -> dict[str, Any]:
@@ -111,13 +115,33 @@ class Result:
         return {**wanted, "figure": self.figure, "passed": self.passed, "sentence": self.sentence}
 
 
-def evaluate(checks: Sequence[Check], rollout: Rollout) -> list[Result]:
-    """Evaluate checks on what happened.
+class Unobserved(Exception):
+    """What a check asks about was not observed; the message is a clause."""
 
-    Raises `BadInput`: a check names an object that the scene lacks, lacks what its kind needs, or wants forces that
-    are not known.
+
+def evaluate(checks: Sequence[Check], rollout: Rollout) -> list[Result]:
+    """Evaluate checks on what happened; what was not observed is neither passed nor failed.
+
+    Raises `BadInput`: a check names an object that the scene lacks, or lacks what its kind needs.
     """
-    return [_evaluated(check, rollout) for check in checks]
+    results = []
+    for check in checks:
+        try:
+            lost = sorted({check.object, check.target} & rollout.unobserved)
+            if lost:
+                raise Unobserved(f"The {lost[0]} was not observed to the end")
+            results.append(_evaluated(check, rollout))
+        except Unobserved as error:
+            what = f"{check.kind.replace('_', ' ')}{f' ({check.object})' if check.object else ''}"
+            results.append(Result(check, None, None, f"{error}: whether the check '{what}' passed is not known."))
+    return results
+
+
+def task_metrics(results: Sequence[Result], success: bool) -> dict[str, Any]:
+    """``task_success`` and ``checks`` of a report, given whether the motion succeeded; None: not known."""
+    passed = [success, *(result.passed for result in results)]
+    task_success = False if False in passed else None if None in passed else True
+    return {"task_success": task_success, "checks": [result.data() for result in results]}
 
 
 def _evaluated(check: Check, rollout: Rollout) -> Result:

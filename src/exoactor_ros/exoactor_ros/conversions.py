@@ -144,6 +144,23 @@ def pose_from_message(message: Pose) -> np.ndarray:
     return np.array([p.x, p.y, p.z, q.w, q.x, q.y, q.z])
 
 
+def object_poses_from_message(message: msg.ObjectPoses) -> dict[str, np.ndarray]:
+    """Poses (7,), m and w, x, y, z, of objects by their ids.
+
+    Raises
+    ------
+    BadInput
+        There are not as many poses as ids, or one is not finite or has no orientation.
+    """
+    if len(message.ids) != len(message.poses):
+        raise BadInput(f"There are {len(message.ids)} ids of objects, but {len(message.poses)} poses.")
+    poses = {name: pose_from_message(pose) for name, pose in zip(message.ids, message.poses, strict=True)}
+    for name, pose in poses.items():
+        if not np.isfinite(pose).all() or abs(np.linalg.norm(pose[3:]) - 1.0) > 0.01:
+            raise BadInput(f"The pose of the {name} is not finite, or its quaternion not of unit length.")
+    return poses
+
+
 def _vector(kind: type, values: Sequence[float]) -> Any:
     x, y, z = (float(v) for v in values)
     return kind(x=x, y=y, z=z)

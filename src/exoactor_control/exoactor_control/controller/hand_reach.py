@@ -26,6 +26,10 @@ MAX_SHIFT, MAX_TURN = 0.15, 0.35
 """m and rad by which an object may be beside its place in the scene and still be reached for."""
 MAX_JUMP = 0.3
 """m between two observations of an object: what is farther is taken for another object, or an error."""
+CONFIRMED = 15
+"""Observations in a row after which an object is believed to be where it jumped to."""
+MAX_SPEED = 0.5
+"""m/s and rad/s with which a correction changes."""
 _LEAD, _RELEASE = 1.2, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
 _SMOOTHING = 0.1  # s, time constant: the body sways at about 0.5 Hz
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object
@@ -64,7 +68,9 @@ class HandReach:
     scene
         The objects as the motion has them.
 
-    Objects that are not observed, or no longer, count as where they were last seen, at first in the scene.
+    Objects that are not observed, or no longer, count as where they were last seen, at first in the scene. One that
+    jumps is ignored until it was seen there `CONFIRMED` times. Wherever it is, the correction is bounded, and changes
+    no faster than `MAX_SPEED`.
     """
 
     def __init__(self, reference: Reference, scene: Scene) -> None:
@@ -77,8 +83,10 @@ class HandReach:
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}
         """How many observations of each object were too far from the one before to be believed."""
+        self._elsewhere: dict[str, list[np.ndarray]] = {}  # of each object that jumped, what was observed since
         self._shift = np.zeros((len(self._touches), 3))
         self._moved = np.zeros(2)
+        self._led = np.zeros(len(self._touches))  # m by which motion and hand together were moved
         self._sway = np.zeros(3)
         self._model = pinocchio_model()
         self._data = self._model.createData()
@@ -93,10 +101,13 @@ class HandReach:
         """Take in an object's pose (7,), m and w, x, y, z, in the odometry's frame."""
         if object_id not in self._objects:
             return
-        before = self._observed.get(object_id)
-        if before is not None and np.linalg.norm(pose[:3] - before[:3]) > MAX_JUMP:
-            self.ignored[object_id] = self.ignored.get(object_id, 0) + 1
-            return
+        if _far(pose, self._observed.get(object_id, pose)):
+            seen = self._elsewhere.get(object_id, [])
+            self._elsewhere[object_id] = seen = [*([] if seen and _far(pose, seen[-1]) else seen), pose]
+            if len(seen) < CONFIRMED:
+                self.ignored[object_id] = self.ignored.get(object_id, 0) + 1
+                return
+        self._elsewhere.pop(object_id, None)
         self._observed[object_id] = pose
 
     def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
@@ -109,6 +120,20 @@ class HandReach:
             off = self._displacement(coming, to_odometry)[:2]
             self._moved = self._moved + (off - self._moved) / (_FOLLOWING * POLICY_RATE)
         return self._moved
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done about each object, one sentence each."""
+        notes = []
+        for name in self._objects:
+            led = max(float(self._led[k]) for k, touch in enumerate(self._touches) if touch.object == name)
+            if name not in self._observed:
+                notes.append(f"The {name} was not observed: the hands went to where the scene has it.")
+            else:
+                notes.append(f"The hands were led to the {name}, {100 * led:.1f} cm beside its place in the scene.")
+            if ignored := self.ignored.get(name):
+                notes.append(f"{ignored} observations of the {name} were ignored: it jumped by over {MAX_JUMP:g} m.")
+        return notes
 
     def corrected(self, index: int, frame: Frame, sway: np.ndarray, to_odometry: tuple[np.ndarray, float]) -> Frame:
         """The frame with the arms moved.
@@ -136,7 +161,9 @@ class HandReach:
         joints = frame.joint_pos.copy()
         for k, touch in acting:
             if index < touch.begin:
-                self._shift[k] = self._shift[k] + share * (self._displacement(touch, to_odometry) - self._shift[k])
+                step = share * (self._displacement(touch, to_odometry) - self._shift[k])
+                self._shift[k] = self._shift[k] + np.clip(step, -MAX_SPEED / POLICY_RATE, MAX_SPEED / POLICY_RATE)
+                self._led[k] = np.linalg.norm(self._moved + self._shift[k, :2])
             at = int(np.clip(index, 0, len(self._points[touch.hand]) - 1))
             point, rotation = self._target(touch, self._shift[k], at, to_odometry)
             arm = self._solve(touch.hand, q, point, rotation)
@@ -199,6 +226,10 @@ def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
     begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
     first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
     return _Touch(contact.body, contact.object, first, begin, end, last, scene[contact.object].pose)
+
+
+def _far(pose: np.ndarray, before: np.ndarray) -> bool:
+    return bool(np.linalg.norm(pose[:3] - before[:3]) > MAX_JUMP)
 
 
 def _yaw(quat_wxyz: np.ndarray) -> float:

@@ -340,6 +340,12 @@ class Controller:
             if self._last[0] is not None:
                 self._tracker.observe(object_id, pose, self._last[0])
 
+    @property
+    def reach_notes(self) -> list[str]:
+        """What was done about where the objects of the last motion were observed, one sentence each."""
+        reach = self._coming_additions.hand_reach
+        return [] if reach is None else reach.notes
+
     def fit_hands(self, fitted: Sequence[bool]) -> None:
         """Take in which hands, left and right, are Dex3-1: their weight is borne."""
         self._tracker.fit_hands(fitted)

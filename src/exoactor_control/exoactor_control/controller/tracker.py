@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.hand_forces import ArmFeedforward, HandForces, HandLoad, dex3_weights
 from exoactor_control.controller.hand_reach import HandReach
@@ -15,6 +14,7 @@ from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
 from exoactor_control.rotations import wrap
+from exoactor_core.arrays import seen_outside
 from exoactor_core.robot_state import RobotState
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
@@ -173,10 +173,8 @@ class Tracker:
         reach = self._additions.hand_reach
         if reach is None or not reach.follows(object_id):
             return
-        turn = Rotation.from_quat(state.quat_wxyz, scalar_first=True)
-        position = turn.apply(pose[:3]) + np.r_[self.odometry.position, self.odometry.height]
-        turned = turn * Rotation.from_quat(pose[3:], scalar_first=True)
-        reach.observe(object_id, np.r_[position, turned.as_quat(scalar_first=True)])
+        pelvis = np.r_[self.odometry.position, self.odometry.height, state.quat_wxyz]
+        reach.observe(object_id, seen_outside(pelvis, pose[None])[0])
 
     def _in_single_support(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
         """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""

@@ -8,28 +8,33 @@ from typing import Any
 
 import numpy as np
 from exoactor_interfaces.action import TrackMotion
+from exoactor_interfaces.msg import ObjectPoses
 from nav_msgs.msg import Odometry
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.time import Time
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from exoactor_control.nodes.approval import Approval
-from exoactor_control.nodes.robot_tracker import RobotTracker, kinematic_root
+from exoactor_control.nodes.robot_tracker import RobotTracker, kinematic_root, pelvis_in
 from exoactor_control.nodes.track_action import TRACK_ACTION, person_and_objects
 from exoactor_control.options import ControllerOptions
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
-from exoactor_core.errors import ExoActorError, RobotNotReady
+from exoactor_core.arrays import seen_from
+from exoactor_core.errors import BadInput, ExoActorError, RobotNotReady
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import Tracking
 from exoactor_ros import frame_prefix
-from exoactor_ros.conversions import joint_state_message, odometry_message
-from exoactor_ros.qos import STATE
+from exoactor_ros.conversions import joint_state_message, object_poses_from_message, odometry_message
+from exoactor_ros.qos import BEST_EFFORT, STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
 
+STALE_OBSERVATION = 0.5
+"""s."""
 _STOPPED = "The robot was stopped: the motion that waited for approval is refused."
 
 
@@ -49,6 +54,9 @@ class ControllerNode(StageNode):
     (`exoactor_control.rehearsal.verdict`), and once the operator has approved it: by the service approve, or "go" on
     the remote. In simulation a motion makes the robot stand up, unless it was stopped.
 
+    Listens to the topic objects (`ObjectPoses`, in the frame of a link, of a simulation's world too): the hands are led
+    to where objects are, and the checks of a task are evaluated. Poses older than `STALE_OBSERVATION` are left out.
+
     Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
     y stay 0; in simulation it is the truth, for display.
 
@@ -65,12 +73,14 @@ class ControllerNode(StageNode):
         )
         self.parameters.declare_options(ControllerOptions())
         self._loop: ControlProcess | None = None
+        self._tracker: RobotTracker | None = None
         self._key = take_key()
         self._approval = Approval()
         self._go = 0
         self._said = (True, "")
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
         self._odometry = self.create_publisher(Odometry, "odometry", STATE)
+        self.create_subscription(ObjectPoses, "objects", self._on_objects, BEST_EFFORT, callback_group=self._group)
         # Made at the start, not on activation: stop is obeyed in every state of the lifecycle.
         for name in ("stop", "damp", "stand", "zero_torque", "open_hands", "close_hands"):
             self.create_service(Trigger, name, self._service(name), callback_group=self._group)
@@ -94,7 +104,7 @@ class ControllerNode(StageNode):
             self.get_logger().error(str(error))
             self.heartbeat.say(False, str(error))
             return TransitionCallbackReturn.FAILURE
-        tracker = RobotTracker(loop, stands_up=simulated)
+        self._tracker = tracker = RobotTracker(loop, stands_up=simulated)
 
         def track(
             motion: RobotMotion,
@@ -143,7 +153,7 @@ class ControllerNode(StageNode):
     def _end_loop(self) -> None:
         if self._loop is not None:
             self._loop.close()
-            self._loop = None
+            self._loop = self._tracker = None
 
     def _service(self, what: str) -> Callable[[Any, Any], Any]:
         def serve(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -183,6 +193,24 @@ class ControllerNode(StageNode):
 
         self._approval.wait(timeout, lambda *what: progress(*what, awaiting_approval=True), check)
         check()
+
+    def _on_objects(self, message: ObjectPoses) -> None:
+        """Take in where objects are observed; what cannot be used is left out with a warning."""
+        loop, tracker = self._loop, self._tracker
+        report = loop.latest if loop is not None else None
+        if tracker is None or report is None or report.state is None:
+            return
+        try:
+            poses = object_poses_from_message(message)
+            age = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-9
+            if abs(age) > STALE_OBSERVATION:
+                raise BadInput(f"Their poses are {age:.1f} s old, more than {STALE_OBSERVATION:g} s.")
+            pelvis = pelvis_in(message.header.frame_id.removeprefix(frame_prefix(self)), report)
+        except BadInput as error:
+            self.get_logger().warning(f"Objects are not observed: {error}", throttle_duration_sec=5.0)
+            return
+        seen = seen_from(pelvis, np.array(list(poses.values())).reshape(-1, 7))
+        tracker.observe(dict(zip(poses, seen, strict=True)))
 
     def _publish(self) -> None:
         loop = self._loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -11,20 +12,26 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.state_machine import STOPPED, State, Status
 from exoactor_control.metrics import judged, odometry_error
-from exoactor_control.realtime.control_loop import ControlLoop, Sample
+from exoactor_control.realtime.control_loop import ControlLoop, Report, Sample
 from exoactor_control.realtime.control_process import ControlProcess
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
-from exoactor_core.errors import Cancelled, Missing, RobotNotReady, TrackingFailed
+from exoactor_core.arrays import seen_from, seen_outside
+from exoactor_core.errors import BadInput, Cancelled, Missing, RobotNotReady, TrackingFailed
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.robot import sole_points
+from exoactor_core.robot import link_poses, sole_points
 from exoactor_core.robot_state import RobotState
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Tracking, no_progress
+from exoactor_core.task_checks import Rollout, evaluate, task_metrics
+from exoactor_ros.conversions import WORLD
 
 _TRUTH = "simulation truth"
 _UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
 _GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
 _TICK = 0.02
+_STANDS_AFTER = 2.0  # s of standing after the motion until checks are evaluated, as in the rehearsal
+_OBSERVED_WITHIN = 1.0  # s before the end in which an object must have been observed for a check on it
 
 
 def kinematic_root(motion: RobotMotion) -> np.ndarray:
@@ -33,6 +40,27 @@ def kinematic_root(motion: RobotMotion) -> np.ndarray:
     root = np.zeros((len(motion), 3))
     root[:, 2] = -sole_points(at_origin)[..., 2].min(axis=(1, 2))
     return root
+
+
+def pelvis_in(frame: str, report: Report) -> np.ndarray:
+    """Pose (7,), m and w, x, y, z, of the pelvis in the world of a simulation, or in the frame of a link of the robot.
+
+    Raises
+    ------
+    BadInput
+        It is not known there.
+    """
+    if frame == WORLD and report.truth is not None:
+        return np.concatenate(report.truth)
+    if frame == WORLD or report.state is None:
+        raise BadInput(
+            "Where the robot is in the frame 'world' is not known: give the objects' poses in the frame of one of its "
+            "links, such as d435_link."
+        )
+    pose = RobotMotion(POLICY_RATE, np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]]), report.state.joint_pos[None])
+    position, rotation = (each[0, 0] for each in link_poses(pose, [frame]))
+    link = np.r_[position, Rotation.from_matrix(rotation).as_quat(scalar_first=True)]
+    return seen_from(link, np.array([[0.0, 0, 0, 1, 0, 0, 0]]))[0]
 
 
 class RobotTracker:
@@ -51,6 +79,7 @@ class RobotTracker:
     def __init__(self, loop: ControlLoop | ControlProcess, settle: float = 1.0, stands_up: bool = True) -> None:
         self._loop, self._stands_up = loop, stands_up
         self._settle = settle
+        self._record: _ObjectRecord | None = None
 
     def __call__(
         self,
@@ -61,14 +90,15 @@ class RobotTracker:
     ) -> Tracking:
         """Track a motion; ``human`` is the person's that it came from, whose hands the robot's follow if it has any.
 
-        ``interaction`` holds the objects that its contacts are with.
+        ``interaction`` holds the objects that its contacts are with, and what is to become of them.
 
         Returns
         -------
         Tracking
             What LowState says of the motion at 50 Hz (position from the simulation's truth where there is one, else
             from the legs' odometry), and the same report as a rehearsal's, with ``position_source``, the loop's
-            ``late_ms_p99`` and, against the truth, ``odometry_error``. A fall is reported, not raised.
+            ``late_ms_p99`` and, against the truth, ``odometry_error``. A fall is reported, not raised. With checks also
+            ``task_success`` and ``checks``, by where the objects were observed.
 
         Raises
         ------
@@ -88,11 +118,29 @@ class RobotTracker:
             self._make_stand(progress)
             self._loop.renew()
             shifted = self._loop.track(reference)
+            if interaction is not None:
+                self._record = _ObjectRecord(interaction.scene)
             self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
+            if interaction is not None and interaction.checks:
+                start = self._clock()
+                self._wait(lambda: self._clock() - start > _STANDS_AFTER, lambda: 1.0, "standing", progress)
         except Cancelled:
             self._loop.ask("end_motion")
             raise
-        return self._report(reference, [*reference.notes, *shifted])
+        finally:
+            record, self._record = self._record, None
+        tracking = self._report(reference, [*reference.notes, *shifted])
+        rollout = None if record is None else record.rollout(reference.motion)
+        if rollout is not None and interaction is not None and interaction.checks:
+            results = evaluate(interaction.checks, rollout)
+            tracking.metrics.update(task_metrics(results, tracking.metrics["success"]))
+        return replace(tracking, rollout=rollout)
+
+    def observe(self, poses: dict[str, np.ndarray]) -> None:
+        """Take in where objects are now, from any thread: by id (7,), m and w, x, y, z, in the frame of the pelvis."""
+        self._loop.observe(poses)
+        if (record := self._record) is not None:
+            record.observe(poses)
 
     @property
     def _status(self) -> Status:
@@ -150,7 +198,10 @@ class RobotTracker:
         """Until ``done``, or the controller gave up; raises `RobotNotReady` when somebody stopped it."""
         while not done():
             self._loop.renew()
-            status = self._status
+            report = self._loop.report()
+            status = report.status
+            if self._record is not None and self._loop.samples:
+                self._record.add(report)
             if status.fault:
                 return
             if self._loop.trouble:
@@ -182,13 +233,67 @@ class RobotTracker:
             "policy": report.status.policy,
             "inference_ms_mean": report.inference_ms,
             "band": report.band,
-            "notes": [*notes, *jumped],
+            "notes": [*notes, *jumped, *self._loop.reach_notes],
             "position_source": source,
             "late_ms_p99": self._loop.lateness_ms[1],
         }
         if source == _TRUTH:
             metrics["odometry_error"] = odometry_error(_path(samples), actual)
         return Tracking(actual, metrics)
+
+
+class _ObjectRecord:
+    """Where objects were observed while a motion was tracked, as is seen from the pelvis."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._times: list[float] = []  # s, on the robot's clock
+        self._pelvis: list[np.ndarray] = []
+        self._seen: dict[str, tuple[float, np.ndarray]] = {}  # when each object was last observed, and where
+        self._poses: list[dict[str, np.ndarray]] = []
+
+    def observe(self, poses: dict[str, np.ndarray]) -> None:
+        """Take in poses as `RobotTracker.observe` does, once the motion has begun."""
+        if self._pelvis:
+            outside = seen_outside(self._pelvis[-1], np.array(list(poses.values())).reshape(-1, 7))
+            self._seen.update({name: (self._times[-1], pose) for name, pose in zip(poses, outside, strict=True)})
+
+    def add(self, report: Report) -> None:
+        """Go on to the present moment."""
+        if report.state is not None:
+            self._times.append(1e-3 * report.state.tick)
+            self._pelvis.append(report.pelvis if report.truth is None else np.concatenate(report.truth))
+            self._poses.append({name: pose for name, (_, pose) in self._seen.items()})
+
+    def rollout(self, motion: RobotMotion) -> Rollout | None:
+        """All of it, in the frame of the motion; None where it never began.
+
+        Before an object was observed it counts as where it was at first, and one that never was as the scene has it.
+        """
+        if len(self._times) < 2:
+            return None
+        began, given = _on_floor(self._pelvis[0]), _on_floor(np.r_[motion.root_pos[0], motion.root_quat_wxyz[0]])
+        poses = np.tile(self._scene.poses, (len(self._times), 1, 1))
+        for k, thing in enumerate(self._scene.objects):
+            rows = [row[thing.id] for row in self._poses if thing.id in row]
+            if rows:
+                path = np.array([rows[0]] * (len(poses) - len(rows)) + rows)
+                poses[:, k] = seen_outside(given, seen_from(began, path))
+        roots = seen_outside(given, seen_from(began, np.array(self._pelvis)))
+        seconds = self._times[-1] - self._times[0]
+        unobserved = frozenset(
+            thing.id
+            for thing in self._scene.objects
+            if (thing.movable or thing.articulation)
+            and self._seen.get(thing.id, (-np.inf,))[0] < self._times[-1] - _OBSERVED_WITHIN
+        )
+        return Rollout(self._scene, (len(poses) - 1) / max(seconds, 1e-3), poses, roots, unobserved=unobserved)
+
+
+def _on_floor(pose: np.ndarray) -> np.ndarray:
+    """The place (7,) on the floor under a pose (7,) that faces as it does."""
+    yaw = Rotation.from_quat(pose[3:], scalar_first=True).as_euler("ZYX")[0]
+    return np.r_[pose[:2], 0.0, Rotation.from_euler("z", yaw).as_quat(scalar_first=True)]
 
 
 def _path(samples: list[Sample]) -> np.ndarray:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,7 @@ _ANSWER_WAIT = 0.8  # s for its answer; it comes within milliseconds once DDS ha
 # one arrives, and moves its own beat a little.
 _MARGIN = 3e-4  # s of the beat behind the arrival
 _LISTEN_EVERY = 25  # periods
+_OBSERVATIONS = 8  # of objects that wait for the loop, at most
 _GRIP_STEP = 0.05  # of a hand's way from open to closed in each 20 ms
 _NUDGE = 4e-5  # s that the beat moves by at most each time
 
@@ -97,6 +99,8 @@ class Report:
     """Of this report; a request's answer tells which reports began after it."""
     motion: int
     """Number given to the motion in `ControlLoop.track`."""
+    pelvis: np.ndarray
+    """(7,) m and w, x, y, z, by the legs' odometry and the IMU; while nothing is followed it stays where it was."""
     stops: int = 0
     """How often the robot was stopped so far."""
     samples: tuple[Sample, ...] = ()
@@ -150,6 +154,7 @@ class ControlLoop:
         self._grip: np.ndarray | None = None  # (2,) what the hands were commanded last; None: nothing yet
         self._wanted_grip: np.ndarray | None = None  # what they are asked for
         self._remote = Remote()
+        self._observations: deque[dict[str, np.ndarray]] = deque(maxlen=_OBSERVATIONS)
         self._period = 1.0 / rate
         self._state_timeout = state_timeout
         self._robot_clock = robot_clock
@@ -260,6 +265,15 @@ class ControlLoop:
             self.samples, self._reported, self._motion = [], 0, number
             self._tracked = time.monotonic()
         return notes
+
+    def observe(self, poses: dict[str, np.ndarray]) -> None:
+        """Take in where objects are now: by id (7,), m and w, x, y, z, in the frame of the pelvis."""
+        self._observations.append(poses)
+
+    @property
+    def reach_notes(self) -> list[str]:
+        """As `exoactor_control.controller.state_machine.Controller.reach_notes`."""
+        return self.controller.reach_notes
 
     def renew(self) -> None:
         """Say that whoever gave the motion is still there; once this was said, a motion goes on no longer without."""
@@ -497,6 +511,9 @@ class ControlLoop:
         command = controller.step(state, now, advance=False)
         if self.driving:
             self._write(command, damping=not command.kp.any() and bool(command.kd.all()))
+        while self._observations:
+            for name, pose in self._observations.popleft().items():
+                controller.observe(name, pose)
         long = controller.advance(state, now)
         index = controller.tracking_frame
         samples = self.samples  # another list when a motion is given
@@ -556,7 +573,7 @@ class ControlLoop:
     def _report(self, state: RobotState | None, samples: tuple[Sample, ...]) -> Report:
         self.reports += 1
         number = self.reports  # before anything is looked at
-        policy = self.controller.policy
+        policy, odometry = self.controller.policy, self.controller.odometry
         return Report(
             number=number,
             finished=self.controller.finished,
@@ -570,6 +587,9 @@ class ControlLoop:
             inference_ms=0.0 if policy is None else policy.inference_ms,
             band=policy is None,
             motion=self._motion,
+            pelvis=np.r_[
+                odometry.position, odometry.height, (1.0, 0.0, 0.0, 0.0) if state is None else state.quat_wxyz
+            ],
             stops=self._stops,
             samples=samples,
         )

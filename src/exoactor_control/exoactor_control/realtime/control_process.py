@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
+import numpy as np
+
 from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Safety
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN
@@ -64,6 +66,7 @@ class Settings:
     position_gain: float = POSITION_GAIN
     max_position_error: float = MAX_POSITION_ERROR
     max_speed_error: float = MAX_SPEED_ERROR
+    reach: str = "auto"
     rate: float = 500.0
     state_timeout: float = 0.05
     robot_clock: bool = False
@@ -84,6 +87,7 @@ def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
         settings.position_gain,
         max_position_error=settings.max_position_error,
         max_speed_error=settings.max_speed_error,
+        reach=settings.reach == "auto",
     )
     # not before: loading takes long, and is nothing to keep others waiting for
     if not take_priority(_PRIORITY):
@@ -225,6 +229,23 @@ class ControlProcess:
         self._motion, self.samples = self._motion + 1, []  # the first comes only when the blend-in is over
         return notes
 
+    def observe(self, poses: dict[str, np.ndarray]) -> None:
+        """As `ControlLoop.observe`; what the process has no time to take is left out."""
+        if not self._sending.acquire(blocking=False):
+            return
+        try:
+            if select.select([], [self._pipe], [], 0)[1]:
+                self._pipe.send((0, "observe", (poses,)))
+        except OSError:
+            pass  # it has ended, and whoever asks it for something is told so
+        finally:
+            self._sending.release()
+
+    @property
+    def reach_notes(self) -> list[str]:
+        """As `ControlLoop.reach_notes`."""
+        return self._call("reach_notes")
+
     def renew(self) -> None:
         """As `ControlLoop.renew`."""
         self._memory.motion_renewed = time.monotonic()
@@ -325,6 +346,9 @@ class _Server:
                     return
                 if what == "start":
                     self._serve(number, what, arguments)
+                elif what == "observe":  # waits for nothing, and has no answer
+                    if self._loop is not None:
+                        self._loop.observe(*arguments)
                 else:
                     threading.Thread(target=self._serve, args=(number, what, arguments), daemon=True).start()
         except (EOFError, OSError):

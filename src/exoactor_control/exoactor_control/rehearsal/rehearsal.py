@@ -24,6 +24,7 @@ from exoactor_control.reference.trajectory import (
     sampled_correction,
 )
 from exoactor_control.rehearsal.gate import Load, farthest, judge
+from exoactor_core.arrays import seen_from
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -31,9 +32,9 @@ from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_core.scene import Scene, perturbed
 from exoactor_core.scene_mjcf import check
-from exoactor_core.simulation import ObjectSensor, Simulation, seen_from
+from exoactor_core.simulation import ObjectSensor, Simulation
 from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress
-from exoactor_core.task_checks import Rollout, evaluate
+from exoactor_core.task_checks import Rollout, evaluate, task_metrics
 from exoactor_description import Hands, HandsOption, chosen_hands
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
@@ -284,6 +285,7 @@ class Rehearsal(Tracker):
             position_gain=self.options.position_gain,
             max_position_error=self.options.max_position_error,
             max_speed_error=self.options.max_speed_error,
+            reach=self.options.reach == "auto",
         )
         hands = chosen_hands(self.options.hands, scene is not None)
         controller.fit_hands([hands == "dex3"] * 2)
@@ -361,13 +363,18 @@ class Rehearsal(Tracker):
             "outer_loop": self.policy is not None and self.policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": [*reference.notes, *shifted, *([_CORRECTED] if corrected else []), *jumped],
+            "notes": [
+                *reference.notes,
+                *shifted,
+                *([_CORRECTED] if corrected else []),
+                *jumped,
+                *controller.reach_notes,
+            ],
         }
         rollout = objects.rollout()
         if rollout is not None and interaction is not None and interaction.checks:
             results = evaluate(interaction.checks, rollout)
-            metrics["task_success"] = metrics["success"] and all(result.passed for result in results)
-            metrics["checks"] = [result.data() for result in results]
+            metrics |= task_metrics(results, metrics["success"])
             metrics["refused"] += [f"The task fails. {result.sentence}" for result in results if not result.passed]
         return Tracking(actual, metrics, rollout=rollout)
 
@@ -432,8 +439,8 @@ class _ObjectRecord:
         """All of it; None where there are no objects, or the motion never began."""
         if self._robot.scene is None or not self._poses:
             return None
-        recorded = (np.array(each) for each in (self._poses, self._roots, self._forces))
-        return Rollout(self._robot.scene, POLICY_RATE, *recorded)
+        poses, roots, forces = (np.array(each) for each in (self._poses, self._roots, self._forces))
+        return Rollout(self._robot.scene, POLICY_RATE, poses, roots, forces)
 
 
 class SimulatedRobot(Simulation):
