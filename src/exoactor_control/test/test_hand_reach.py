@@ -117,7 +117,7 @@ def test_an_object_that_stays_where_it_jumped_to_is_believed_there():
         hands.observe("bottle", pose(0.32, 0.2))
     np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.02, 0.0, 0.0], atol=6e-3)
     led, ignored = hands.notes
-    assert led.startswith("The hands were led to the bottle, 1.")
+    assert led.startswith("The hands were led to the bottle, 2.0 cm")
     assert ignored == f"{2 * CONFIRMED - 1} observations of the bottle were ignored: it jumped by over 0.3 m."
 
 
