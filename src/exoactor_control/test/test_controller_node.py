@@ -181,7 +181,7 @@ def test_tracks_on_the_band_cancels_and_stops(graph):
         assert ask(node, "stand").success
         assert not ask(node, "zero_torque").success  # it would drop
         assert ask(node, "stop").success
-        assert ask(node, "simulator/reset").success
+        assert ask(node, "/simulator/reset").success
 
 
 def test_deactivation_gives_the_motors_back(graph):
