@@ -105,17 +105,33 @@ def test_corrections_are_tried_until_one_does(monkeypatch):
         seeds.append(seed)
         return corrected(motion, column=9, value=2.5 if seed == 0 else 0.01)  # left knee: first it falls
 
-    monkeypatch.setattr(module, "find_correction", two_corrections)
+    monkeypatch.setattr("exoactor_control.rehearsal.rehearsal.find_correction", two_corrections)
     done = Rehearsal().correct(standing_motion(1.0), tries=3)
     assert (seeds, done.metrics["success"]) == ([0, 1], True)
     assert done.corrected.correction[0, 9] == 0.01
+
+
+def test_a_motion_that_fails_is_tried_with_a_correction_and_one_that_does_not_is_not(monkeypatch):
+    tried = []
+
+    def unchanged(motion, *_, **__):
+        tried.append(motion)
+        return motion
+
+    monkeypatch.setattr("exoactor_control.rehearsal.rehearsal.find_correction", unchanged)
+    assert Rehearsal(correction_tries=1)(standing_motion(0.5)).metrics["success"]
+    assert not tried
+    fallen = corrected(standing_motion(1.0), column=9, value=2.5)
+    assert not Rehearsal(outer_loop="closed", correction_tries=1)(fallen).metrics["success"]
+    assert len(tried) == 1
 
 
 @needs_data
 @pytest.mark.slow
 def test_a_motion_that_fails_succeeds_with_its_guide():
     motion = mirror(RobotMotion.load(DATA / "motions" / "asap_kick_level2.npz"))
-    assert not Rehearsal()(motion).metrics["success"], "the test needs a motion at which the tracker fails"
+    plain = Rehearsal()(motion)
+    assert not plain.metrics["success"], "the test needs a motion at which the tracker fails"
     done = Rehearsal(correction_tries=1)(motion)
     assert done.metrics["success"]
     assert np.abs(done.corrected.correction).max() > 0.1

@@ -151,9 +151,14 @@ def _leaving(reference: RobotMotion, actual: RobotMotion, area: float) -> str:
     return f"It gets {away:.1f} m away from its start, more than {area:g} m." if away > area > 0.0 else ""
 
 
-def _straying(reference: RobotMotion, actual: RobotMotion) -> str:
+def strayed(reference: RobotMotion, actual: RobotMotion) -> np.ndarray:
+    """Return how far (T,) the pelvis is from where the motion has it, m along the floor."""
     n = min(len(reference), len(actual))
-    off = np.linalg.norm((actual.root_pos[:n] - reference.root_pos[:n])[:, :2], axis=1)
+    return np.linalg.norm((actual.root_pos[:n] - reference.root_pos[:n])[:, :2], axis=1)
+
+
+def _straying(reference: RobotMotion, actual: RobotMotion) -> str:
+    off = strayed(reference, actual)
     worst = int(off.argmax())
     if off[worst] <= STRAY:
         return ""

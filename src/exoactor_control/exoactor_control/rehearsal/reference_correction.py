@@ -91,7 +91,7 @@ def find_correction(
     """
     reference = prepare(motion)
     loaded = load_policy(policy, str(spec))
-    if loaded is None or not _like_twist2(loaded):
+    if loaded is None or not correctable(loaded):
         raise BadInput(
             f"No reference correction can be found for the policy {policy}: that takes TWIST2's observation and a "
             "network with a free batch size."
@@ -124,7 +124,8 @@ def _rank(worst: np.ndarray) -> tuple[int, float]:
     return int((worst[:, 0] > 1.0).sum()), float(worst.max())
 
 
-def _like_twist2(policy: Policy) -> bool:
+def correctable(policy: Policy) -> bool:
+    """Whether a correction can be found for a policy: it is fed what TWIST2 is, by a network of any batch size."""
     theirs = known_specs()["twist2"]
     alike = all(getattr(policy.spec, k) == getattr(theirs, k) for k in ("joint_order", "groups", "observation"))
     return alike and not any(isinstance(shape[0], int) for shape in policy.network.inputs.values())

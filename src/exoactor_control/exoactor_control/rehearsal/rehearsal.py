@@ -23,7 +23,8 @@ from exoactor_control.reference.trajectory import (
     prepare,
     sampled_correction,
 )
-from exoactor_control.rehearsal.gate import Load, farthest, judge
+from exoactor_control.rehearsal.gate import STRAY, Load, farthest, judge, strayed
+from exoactor_control.rehearsal.reference_correction import correctable, find_correction
 from exoactor_core.arrays import seen_from
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
@@ -92,7 +93,8 @@ class Rehearsal(Tracker):
         area: Annotated[float, Interval(ge=0.0, le=1000.0), Unit("m")] = 3.0
         """Distance that the pelvis may get from its start before the motion is refused for the robot; 0: any."""
         correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0
-        """Reference corrections that are tried for a motion that fails, minutes each; 0: none."""
+        """Reference corrections that are tried for a motion that fails or strays, by a policy that is fed what TWIST2
+        is, minutes each; 0: none."""
         hands: HandsOption = "auto"
         """Of the simulated robot: dex3, fists without motors, or auto: dex3 where there are objects, else fists."""
         variations: Annotated[int, Interval(ge=0, le=100)] = 5
@@ -123,7 +125,7 @@ class Rehearsal(Tracker):
         *,
         interaction: Interaction | None = None,
     ) -> Tracking:
-        """Track a motion; where it fails, and ``correction_tries`` asks for it, also with reference corrections.
+        """Track a motion; where it fails or strays, also with ``correction_tries`` reference corrections.
 
         ``human`` is the person's motion that it came from, for policies that follow people.
         ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
@@ -138,7 +140,8 @@ class Rehearsal(Tracker):
             repaired, its jumps lowered), ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``,
             ``commanded`` and ``done``: height in m of the lower sole, and ``seconds`` in the air),
             ``final_position_error`` and ``final_heading_error`` (once it stands again), ``odometry_error`` (m, of the
-            legs' odometry at the end of the path), ``farthest`` (m that it got from its start) and ``area`` (m that it
+            legs' odometry at the end of the path), ``strayed`` (m that it was at most from where the motion has it),
+            ``farthest`` (m that it got from its start) and ``area`` (m that it
             may), ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`),
             ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
             ``outer_loop`` (heading and position were fed back), ``band`` (the robot hung in a band),
@@ -174,9 +177,9 @@ class Rehearsal(Tracker):
                 motion, done = without, opened
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, rehearse)
-        if not done.metrics["success"] and self.options.correction_tries and self.policy is not None:
+        if self.options.correction_tries and not _keeps(done) and self.policy is not None and correctable(self.policy):
             again = self._correct(motion, self.options.correction_tries, progress, rehearse)
-            done = again if again.metrics["success"] else done
+            done = max(done, again, key=_quality)
         if interaction is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
             found = self._vary(done.corrected or motion, interaction.scene, physics, progress, rehearse)
             done = replace(done, metrics=done.metrics | found)
@@ -248,8 +251,6 @@ class Rehearsal(Tracker):
         progress: Progress,
         rehearse: Callable[[RobotMotion, Progress], Tracking],
     ) -> Tracking:
-        from exoactor_control.rehearsal.reference_correction import find_correction
-
         best: Tracking | None = None
         for seed in range(tries):
 
@@ -262,7 +263,7 @@ class Rehearsal(Tracker):
             done = rehearse(corrected, no_progress)
             if best is None or _quality(done) > _quality(best):
                 best = replace(done, corrected=corrected)
-            if _quality(best) == (True, True):
+            if all(_quality(best)):
                 break
         assert best is not None
         return best
@@ -355,6 +356,7 @@ class Rehearsal(Tracker):
             **final_error(reference.given or prepared, actual, robot.pose[:7]),
             "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
             "farthest": farthest(actual),
+            "strayed": float(strayed(prepared, actual).max()),
             "area": self.options.area,
             "refused": judge(prepared, actual, load, metrics, self.options.area),
             "torque_saturation": load.saturation,
@@ -405,8 +407,13 @@ def _rank(tracking: Tracking) -> tuple[bool, bool, bool]:
     return m["success"], m["commanded"]["success"], not m["fell"]
 
 
-def _quality(tracking: Tracking) -> tuple[bool, bool]:
-    return tracking.metrics["success"], not tracking.metrics["refused"]
+def _keeps(tracking: Tracking) -> bool:
+    """It succeeds by the motion as commanded, and the robot stays near where the motion has it."""
+    return tracking.metrics["commanded"]["success"] and tracking.metrics["strayed"] <= STRAY
+
+
+def _quality(tracking: Tracking) -> tuple[bool, bool, bool]:
+    return tracking.metrics["success"], _keeps(tracking), not tracking.metrics["refused"]
 
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:
