@@ -59,7 +59,7 @@ from scipy.spatial.transform import Rotation
 import exoactor_pose.estimator as stage
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
 from exoactor_core.errors import ExoActorError
-from exoactor_core.motion import HumanMotion
+from exoactor_core.motion import HUMAN_ARRAYS, HumanMotion
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_pose.detection.landmarks import Landmarks
@@ -396,8 +396,8 @@ class Stopwatch:
 
 def thinned(motion: HumanMotion, step: int) -> HumanMotion:
     """Every so-manieth frame."""
-    fields = {name: getattr(motion, name) for name in motion.frame_fields()}
-    return replace(motion, fps=motion.fps / step, **{k: None if v is None else v[::step] for k, v in fields.items()})
+    arrays = {name: getattr(motion, name)[::step] for name in HUMAN_ARRAYS}
+    return replace(motion, fps=motion.fps / step, **arrays)
 
 
 def measure(video: Video, truth: HumanMotion, note: dict[str, Any], height: float | None, body: BodyModel,

@@ -16,7 +16,7 @@ Videos of the shared data (its README names their sources); skipped, and said so
 - ``vault``: length of the path of a generated man whom the camera follows, about 4.8 m by the block, 1 m high.
 - ``accepted``: for every video whether there is a motion, or why not, and seconds per second of video.
 
-With --rehearse every accepted motion is retargeted and tracked by the G1 in MuJoCo.
+With --rehearse every accepted motion, of all stretches, is retargeted and tracked by the G1 in MuJoCo.
 
     .venv/bin/python bench/pose_real.py [--rehearse] [-s person_height=1.65]
 """
@@ -41,6 +41,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
 from exoactor_core.errors import ExoActorError
+from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Estimate, load_backend
 from exoactor_core.video import Video
 from exoactor_pose.detection.mediapipe_graphs import modules_folder, quiet_stderr
@@ -274,12 +275,12 @@ def vault(result: Result, body: BodyModel) -> dict[str, Any]:
     return {"about_m": VAULT_M, "found_m": found, "error": found / VAULT_M - 1}
 
 
-def rehearse(result: Result, policy: str) -> dict[str, Any]:
-    """Whether the G1 tracks the motion, and whether it falls."""
+def rehearse(motion: HumanMotion, policy: str) -> dict[str, Any]:
+    """Whether the G1 tracks a motion, and whether it falls."""
     from exoactor_control.rehearsal.rehearsal import Rehearsal
 
     try:
-        robot = load_backend("retarget", "trajectory_ik")(result.estimate.motion).motion
+        robot = load_backend("retarget", "trajectory_ik")(motion).motion
         metrics = Rehearsal(policy=policy, area=0.0)(robot).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "reason": str(error)}
@@ -321,7 +322,11 @@ def main(
     accepted = [name for name, result in results.items() if result.estimate]
     figures["accepted"] = {"share": len(accepted) / max(len(results), 1), **{k: r.summary for k, r in results.items()}}
     if rehearse_:
-        tracked = {name: rehearse(results[name], policy) for name in accepted}
+        tracked = {
+            f"{name} from {start:.1f} s": rehearse(motion, policy)
+            for name in accepted
+            for start, motion in results[name].estimate.motions
+        }
         count = max(len(tracked), 1)
         figures["rehearsal"] = {
             "success_share": sum(t["success"] for t in tracked.values()) / count,
