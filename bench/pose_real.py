@@ -325,7 +325,7 @@ def main(
         tracked = {
             f"{name} from {start:.1f} s": rehearse(motion, policy)
             for name in accepted
-            for start, motion in results[name].estimate.motions
+            for start, motion in results[name].estimate.stretches
         }
         count = max(len(tracked), 1)
         figures["rehearsal"] = {
