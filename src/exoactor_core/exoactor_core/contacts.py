@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exoactor_core.validation import validated
+from exoactor_core.validation import to_json, validated
 
 BodyPart = Literal[
     "left_hand", "right_hand", "left_foot", "right_foot", "left_knee", "right_knee",
@@ -49,15 +49,11 @@ class Contact(BaseModel):
         return self
 
 
-class _Contacts(RootModel[tuple[Contact, ...]]):
-    pass
-
-
 def contacts_json(contacts: Sequence[Contact]) -> str:
     """Contacts as JSON text."""
-    return _Contacts(tuple(contacts)).model_dump_json(exclude_none=True)
+    return to_json(tuple[Contact, ...], tuple(contacts))
 
 
 def contacts_of(text: str) -> tuple[Contact, ...]:
     """Read contacts from JSON text; raises `BadInput` where it holds none."""
-    return validated(_Contacts, text, "The list of contacts").root
+    return validated(tuple[Contact, ...], text, "The list of contacts")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import BODY_PARTS, BodyPart
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, SceneObject, Shape
-from exoactor_core.validation import validated
+from exoactor_core.validation import to_json, validated
 
 CheckKind = Literal[
     "in", "on", "at", "lifted", "moved", "turned", "opened", "touched", "kicked", "sat", "stands", "robot_near"
@@ -305,15 +305,11 @@ _FIGURES = {
 }  # fmt: skip
 
 
-class _Checks(RootModel[tuple[Check, ...]]):
-    pass
-
-
 def checks_json(checks: Sequence[Check]) -> str:
     """Checks as JSON text."""
-    return _Checks(tuple(checks)).model_dump_json(exclude_none=True)
+    return to_json(tuple[Check, ...], tuple(checks))
 
 
 def checks_of(text: str) -> tuple[Check, ...]:
     """Read checks from JSON text; raises `BadInput` where it holds none."""
-    return validated(_Checks, text, "The list of checks").root
+    return validated(tuple[Check, ...], text, "The list of checks")

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from exoactor_core.errors import BadInput
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_T = TypeVar("_T")
 
 
-def validated(kind: type[_Model], data: Mapping[str, Any] | str | bytes, name: str) -> _Model:
-    """Check data, or JSON text, against a model, turning what is wrong into one sentence that begins with ``name``.
+def to_json(kind: type[_T], value: _T) -> str:
+    """A value of a type as JSON text, without what is None."""
+    return TypeAdapter(kind).dump_json(value, exclude_none=True).decode()
+
+
+def validated(kind: type[_T], data: Mapping[str, Any] | str | bytes, name: str) -> _T:
+    """Check data, or JSON text, against a type, turning what is wrong into one sentence that begins with ``name``.
 
     Raises
     ------
@@ -22,8 +27,8 @@ def validated(kind: type[_Model], data: Mapping[str, Any] | str | bytes, name: s
     """
     try:
         if isinstance(data, str | bytes):
-            return kind.model_validate_json(data)
-        return kind.model_validate(data)
+            return TypeAdapter(kind).validate_json(data)
+        return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
         first, *others = error.errors(include_url=False)
         place = ".".join(str(part) for part in first["loc"])

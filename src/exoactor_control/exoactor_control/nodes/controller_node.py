@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -92,9 +91,8 @@ class ControllerNode(StageNode):
         """Start the control process: it loads the policy and looks for the robot, but sends nothing until asked to."""
         given = self.parameters.options(ControllerOptions)
         simulated = given.robot == "sim"
-        values = {f.name: getattr(given, f.name) for f in fields(Settings) if f.name in type(given).model_fields}
-        values["state_timeout"] = given.state_timeout or (0.5 if simulated else 0.05)
-        settings = Settings(**values, robot_clock=simulated)
+        timeout = given.state_timeout or (0.5 if simulated else 0.05)
+        settings = Settings(**given.model_dump() | {"state_timeout": timeout, "robot_clock": simulated})
         must_pass = not simulated and given.require_rehearsal
         must_be_approved = not simulated and not given.approve_robot_automatically
         try:

@@ -19,17 +19,15 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 import numpy as np
 
-from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, Safety
+from exoactor_control.controller.safety import Safety
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN
+from exoactor_control.options import ControllerOptions
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.policy.spec import SHIPPED
 from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Report, Sample
 from exoactor_control.realtime.watchdog import Memory, Watchdog, create_memory, open_memory, take_priority
 from exoactor_control.reference.trajectory import Reference
@@ -54,22 +52,12 @@ _PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above ever
 _SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the process is started with; `ControlLoop`, `load_policy` and `Controller` say what each means."""
+class Settings(ControllerOptions):
+    """What the process is started with."""
 
-    network_interface: str = "lo"
-    dds_domain: int = 1
-    policy: str = SHIPPED
-    policy_spec: str = ""
-    heading_gain: float = HEADING_GAIN
-    position_gain: float = POSITION_GAIN
-    max_position_error: float = MAX_POSITION_ERROR
-    max_speed_error: float = MAX_SPEED_ERROR
-    reach: str = "auto"
-    rate: float = 500.0
     state_timeout: float = 0.05
     robot_clock: bool = False
+    """As `ControlLoop`."""
 
 
 def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
@@ -135,7 +123,7 @@ class ControlProcess:
         self._reader.start()
         self._watchdog: Watchdog | None = None
         try:
-            self._call("start", asdict(settings), timeout=START_TIMEOUT)
+            self._call("start", settings.model_dump(), timeout=START_TIMEOUT)
             self._heard = time.monotonic()
             self._watchdog = Watchdog(
                 settings.network_interface,
