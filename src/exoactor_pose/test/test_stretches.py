@@ -143,6 +143,19 @@ def test_the_far_arm_of_somebody_seen_from_the_side_stays_as_fitted(body, far, r
     assert (wrists(body, rested)[0][60, 2] < 0.05) == rests
 
 
+@pytest.mark.parametrize(("left_x", "rests"), [(0.0, False), (100.0, True)])
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_arms_before_somebody_seen_from_behind_stay_as_fitted(body, left_x, rests, turns):
+    limbs = np.ones((FRAMES, 5))
+    limbs[:, 0] = 0.0
+    away = seen()
+    away.image[:, [11, 12, 23, 24], :2] = [[left_x, 0], [100 - left_x, 0], [50, 120], [50, 120]]
+    for _ in range(turns):  # who lies is no different
+        away.image[..., :2] = np.stack([-away.image[..., 1], away.image[..., 0]], axis=-1)
+    rested = with_resting_arms(motion(limb_confidence=limbs), away)
+    assert (wrists(body, rested)[0][60, 2] < 0.05) == rests
+
+
 def test_a_guessed_limb_is_named_with_its_times():
     limbs = np.ones((FRAMES, 5))
     limbs[30:90, 3] = 0.1
