@@ -163,6 +163,9 @@ def run(
     scene: SceneFile = None,
     output: Annotated[Path | None, output_folder("-o", "--output", help="Folder that takes the run folder.")] = None,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
+    tries: Annotated[
+        int, typer.Option(min=0, max=20, help="Tries with other videos where the rehearsal fails; not of a service.")
+    ] = 2,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
@@ -175,7 +178,7 @@ def run(
         stderr.print(f"Run folder: {folder.path}")
     with progress_bars(quiet=json_) as bars:
         try:
-            report = Pipeline(InProcess(backends.load), folder, bars, Report(task)).run(Task(request))
+            report = Pipeline(InProcess(backends.load), folder, bars, Report(task)).run(Task(request, tries=tries))
         except ExoActorError as error:
             error.figures = {"run_folder": str(folder.path), **error.figures}
             if demo and (folder.path / "rehearsal.npz").exists():

@@ -146,5 +146,6 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         value = report.get("metrics", {}).get(stage, {}).get(key)
         if value is not None:
             rows.append((name, form.format(value)))
+    rows += [(f"failed before in {one['failed_stage']}", one["reason"]) for one in report.get("tries", ())]
     rows += [("video", note) for note in report.get("metrics", {}).get("estimate", {}).get("notes", ())]
     return [verdict, *chain(f"  {name:<30}{value}" for name, value in rows)]

@@ -16,6 +16,9 @@ class TaskServerOptions(BaseOptions):
     """What the controller drives."""
     runs: str = ""
     """Folder that takes the run folders; empty: ~/.exoactor/runs."""
+    tries: Annotated[int, Interval(ge=0, le=20)] = 2
+    """How often a task is tried again, with another video of its plan, where its rehearsal fails or a stage before it;
+    never where a service makes the videos, which bills each."""
     server_timeout: Annotated[float, Interval(ge=0.0, le=86400.0), Unit("s")] = 10.0
     """Time until a stage node counts as absent."""
     silence_timeout: Annotated[float, Interval(ge=0.0, le=86400.0), Unit("s")] = 8.0

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import BadInput, ExoActorError, Refused, UnsafeMotion, user_error
+from exoactor_core.errors import BadInput, ExoActorError, Refused, TrackingFailed, UnsafeMotion, user_error
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import (
     Estimate,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Output = TypeVar("Output", Generation, Estimate, Retargeting, Tracking)
 Execute = Literal["rehearse", "sim", "robot"]
+_TRIED_AGAIN = (Refused, UnsafeMotion, TrackingFailed)  # not that a service is busy, or the robot not ready
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Task:
     request: GenerateRequest
     execute: Execute = "rehearse"
     """How far to go: the rehearsal, then the simulated robot behind DDS, or the real one."""
+    tries: int = 2
+    """How often it is tried again, with another video of its plan, where the rehearsal or a stage before it fails;
+    never where a service makes the videos, which bills each."""
     require_approval: bool = False
     """Somebody approves the motion after the rehearsal; a real robot always needs it."""
 
@@ -58,7 +62,9 @@ class Report:
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Quality figures per stage."""
     warnings: list[str] = field(default_factory=list)
-    """Why the motion must not go to the robot although the rehearsal succeeded, one sentence each."""
+    """Why the motion must not go to the robot although the rehearsal succeeded, or what the risk is; sentences."""
+    tries: list[dict[str, str]] = field(default_factory=list)
+    """``failed_stage`` and ``reason`` of the tries before the last."""
 
 
 class Stages(Protocol):
@@ -171,6 +177,7 @@ class Pipeline:
     def __init__(self, stages: Stages, folder: RunFolder, progress: Callable[[str], Progress], report: Report) -> None:
         self._stages, self._folder, self._progress, self._report = stages, folder, progress, report
         self._shown: Progress = no_progress  # of the stage in work
+        self._billed = False  # a service makes the videos
 
     def run(self, task: Task) -> Report:
         """Carry out a task.
@@ -194,19 +201,49 @@ class Pipeline:
         return report
 
     def _run(self, task: Task) -> None:
-        from exoactor_core.interaction import Interaction  # with SciPy, which the command line's help does without
-
-        stages, folder, request = self._stages, self._folder, task.request
+        stages, folder, report = self._stages, self._folder, self._report
         folder.save_task(
             {
-                "instruction": request.instruction,
+                "instruction": task.request.instruction,
                 "execute": task.execute,
                 "require_approval": task.require_approval,
             }
         )
-        generation = self._stage(
-            "generate", stages.generate, folder.save_generation, request, folder.save_plan, folder.save_job
-        )
+        request, failed, video = task.request, None, b""
+        while True:
+            generation = self._generated(request)
+            if failed is not None and generation.video.data == video:  # it would end as that did
+                report.failed_stage = report.tries.pop()["failed_stage"]
+                raise failed
+            try:
+                human, motion, rehearsal = self._rehearsed(generation)
+                self._require_fit(rehearsal, task.execute)
+                break
+            except Refused as error:
+                if len(report.tries) == task.tries or self._billed or type(error) not in _TRIED_AGAIN:
+                    raise
+                failed, video = error, generation.video.data
+            report.tries.append({"failed_stage": report.failed_stage, "reason": str(failed)})
+            self._shown(1.0, f"trying again: {failed}")
+            made = int(generation.metrics.get("videos_made", 1))
+            request = replace(request, attempt=request.attempt + made, plan=generation.plan or request.plan)
+        if task.execute != "rehearse":
+            motion = motion if rehearsal.corrected is None else rehearsal.corrected
+            interaction, verdict = generation.interaction, rehearsal.verdict
+            self._stage("track", stages.track, folder.save_tracking, motion, human, interaction, verdict)
+
+    def _generated(self, request: GenerateRequest) -> Generation:
+        def on_job(job: dict[str, Any]) -> None:
+            self._billed = True
+            self._folder.save_job(job)
+
+        folder = self._folder
+        return self._stage("generate", self._stages.generate, folder.save_generation, request, folder.save_plan, on_job)
+
+    def _rehearsed(self, generation: Generation) -> tuple[HumanMotion, RobotMotion, Tracking]:
+        from exoactor_core.interaction import Interaction  # with SciPy, which the command line's help does without
+
+        stages, folder = self._stages, self._folder
         human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
         interaction = generation.interaction
         motion = self._stage(
@@ -217,10 +254,7 @@ class Pipeline:
             interaction or Interaction(),
         ).motion
         rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human, interaction)
-        self._require_fit(rehearsal, task.execute)
-        if task.execute != "rehearse":
-            motion = motion if rehearsal.corrected is None else rehearsal.corrected
-            self._stage("track", stages.track, folder.save_tracking, motion, human, interaction, rehearsal.verdict)
+        return human, motion, rehearsal
 
     def _stage(
         self, name: str, work: Callable[..., Output], save: Callable[[Output], None], value: Any, *more: Any
@@ -240,7 +274,7 @@ class Pipeline:
                 self._save_nevertheless(lambda: save(output))
             raise
         finally:
-            report.seconds[name] = round(time.perf_counter() - start, 3)
+            report.seconds[name] = round(report.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
         report.metrics[name] = output.metrics
         save(output)
         return output
@@ -256,6 +290,8 @@ class Pipeline:
         for reason in reasons or []:
             self._report.warnings.append(reason)
             self._shown(1.0, f"not fit for the robot: {reason}")
+        if risk := rehearsal.metrics.get("risk"):
+            self._report.warnings.append(f"There is a risk: {risk}")
 
     def _save_nevertheless(self, save: Callable[[], None]) -> None:
         """Save what there is of a failed task; a disk that is full, too, does not hide why the task failed."""

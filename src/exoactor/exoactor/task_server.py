@@ -227,6 +227,7 @@ class _Task:
             scene_image=image_to_message(request.scene_image),
             plan_json=plan_to_message(request.plan),
             scene=scene_to_message(request.scene),
+            attempt=request.attempt,
         )
         generation: Generation = self._call("generate", goal, progress, _generation, on_feedback)
         progress(1.0, "video made")
@@ -358,7 +359,7 @@ class _Task:
             self._feedback(self.report.failed_stage, 0.0, f"no sign of life of '{late}' yet", period=1.0)
             time.sleep(TICK)
         asked = GenerateRequest(self.report.instruction, image, plan, scene=scene_from_message(request.scene))
-        return Task(asked, execute, request.require_approval)
+        return Task(asked, execute, self._parameter("tries"), request.require_approval)
 
     def _late(self, execute: str, after: str = "") -> str:
         """Name of a node of the stages after ``after`` whose sign of life is due; raises `Missing` where one is dead.
@@ -421,6 +422,8 @@ def approval_text(figures: dict[str, Any]) -> str:
     if figures.get("area"):
         parts.append(f"allowed are {figures['area']:g} m")
     reasons = figures.get("refused")
+    if figures.get("risk"):
+        parts.append(f"a risk: {figures['risk']}")
     parts.append(f"refused for the robot: {' '.join(reasons)}" if reasons else "nothing refused")
     return f"waiting for the approve service; in the rehearsal {', '.join(parts)}"
 

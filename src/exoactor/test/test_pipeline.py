@@ -8,7 +8,7 @@ import pytest
 from exoactor import cli
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import BadInput, Refused
+from exoactor_core.errors import BadInput, Refused, TrackingFailed
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import (
     Estimate,
@@ -102,6 +102,69 @@ def test_the_job_of_a_service_is_kept_while_it_works(tmp_path):
 
     with pytest.raises(Refused, match="No video"):
         run("wave", lambda stage: Service(), folder)
+
+
+class Tries:
+    """Stages whose rehearsals end as they are told to, one after the other; every video is another one."""
+
+    def __init__(self, *ends, video=None):
+        self.ends, self.video, self.requests = list(ends), video, []
+
+    def __call__(self, stage):
+        outputs = stage_outputs()
+
+        def generate(request, progress, on_plan, on_job):
+            self.requests.append(request)
+            level = np.full((16, 16, 3), 40 * len(self.requests), np.uint8)
+            video = self.video or Video.from_frames([level] * 3, 30.0)
+            return Generation(video, HUMAN, {"videos_made": 2}, {"actions": []})
+
+        def track(motion, progress, **options):
+            return Tracking(ROBOT, self.ends.pop(0))
+
+        return {"generate": generate, "track": track}.get(stage, lambda *_, **__: outputs[stage])
+
+
+FELL = {"success": False, "reason": "it fell"}
+DROPPED = {"success": True, "checks": [{"passed": False, "sentence": "The cup was lifted by 0 m."}]}
+
+
+def test_what_fails_in_rehearsal_is_tried_again_with_another_video(tmp_path):
+    load = Tries(FELL, DROPPED, {"success": True, "risk": "1 of 5 failed."})
+    report = run("wave", load, RunFolder.create("wave", tmp_path))
+    assert report.success
+    assert [request.attempt for request in load.requests] == [0, 2, 4]
+    assert load.requests[1].plan == {"actions": []}
+    assert [each["failed_stage"] for each in report.tries] == ["rehearse", "rehearse"]
+    assert "it fell" in report.tries[0]["reason"]
+    assert "the task failed. The cup was lifted by 0 m." in report.tries[1]["reason"]
+    assert report.warnings == ["There is a risk: 1 of 5 failed."]
+
+
+def test_tries_end(tmp_path):
+    load = Tries(FELL, FELL, DROPPED)
+    with pytest.raises(TrackingFailed, match="lifted"):
+        run("wave", load, RunFolder.create("wave", tmp_path))
+    assert len(load.requests) == 3
+
+
+def test_the_same_video_is_not_tried_again(tmp_path):
+    load, folder = Tries(FELL, video=VIDEO), RunFolder.create("wave", tmp_path)
+    with pytest.raises(TrackingFailed, match="it fell"):
+        run("wave", load, folder)
+    assert json.loads((folder.path / "report.json").read_text())["failed_stage"] == "rehearse"
+
+
+def test_videos_of_a_service_are_not_made_again(tmp_path):
+    def load(stage):
+        def submitted(request, progress, on_plan, on_job):
+            on_job({"job": "7"})
+            return stage_outputs()["generate"]
+
+        return submitted if stage == "generate" else Tries(FELL)(stage)
+
+    with pytest.raises(TrackingFailed, match="it fell"):
+        run("wave", load, RunFolder.create("wave", tmp_path))
 
 
 def test_a_failed_stage_keeps_what_there_was_and_says_why(tmp_path):

@@ -35,6 +35,7 @@ def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
         goal.instruction,
         image_from_message(goal.scene_image),
         plan_from_message(goal.plan_json),
+        goal.attempt,
         scene=scene_from_message(goal.scene),
     )
 
