@@ -190,7 +190,8 @@ def rviz_arguments(robot: str) -> list[str]:
     view = ["-d", str(share("config") / "exoactor.rviz")]
     if not robot:
         return view
-    topics = (*GLOBAL_TOPICS, "/exoactor/human/markers", "/exoactor/video/image/compressed")
+    shown = ("human/markers", "object_markers", "video/image/compressed")
+    topics = (*GLOBAL_TOPICS, *(f"/exoactor/{topic}" for topic in shown))
     rules = [v for topic in topics for v in ("-r", f"{topic}:=/{robot}{topic}")]
     return [*view, "-f", f"{robot}/world", "--ros-args", *rules]
 

@@ -133,6 +133,7 @@ def test_transforms_agree_with_pinocchio():
 
     from exoactor_core.motion import JOINT_NAMES
     from exoactor_core.robot import pinocchio_model
+    from exoactor_description import urdf_path
     from exoactor_ros.state_publisher import Skeleton
 
     q = np.random.default_rng(3).uniform(-0.5, 0.5, 29)
@@ -143,7 +144,7 @@ def test_transforms_agree_with_pinocchio():
         full[model.joints[model.getJointId(name)].idx_q] = angle
     pin.framesForwardKinematics(model, data, full)
 
-    skeleton = Skeleton("reference/")
+    skeleton = Skeleton(urdf_path().read_text(), "reference/")
     world = {"reference/pelvis": np.eye(4)}
     for t in skeleton.transforms(dict(zip(JOINT_NAMES, q, strict=True)), Time()):
         step = np.eye(4)
@@ -154,6 +155,40 @@ def test_transforms_agree_with_pinocchio():
     for link in ("left_wrist_yaw_link", "right_ankle_roll_link", "torso_link"):
         placed = data.oMf[model.getFrameId(link)].homogeneous
         np.testing.assert_allclose(world[f"reference/{link}"], placed, atol=1e-9, err_msg=link)
+
+
+@pytest.mark.ros
+def test_dex3_hands_are_shown_once_their_joints_are_heard():
+    pytest.importorskip("rclpy")
+    from builtin_interfaces.msg import Time
+    from sensor_msgs.msg import JointState
+    from std_msgs.msg import String
+    from tf2_msgs.msg import TFMessage
+
+    from exoactor_core.dex3 import FINGER_JOINTS
+    from exoactor_ros.conversions import joint_state_message
+    from exoactor_ros.qos import LATCHED, STATE
+    from exoactor_ros.state_publisher import StatePublisher
+    from ros_testing import spinning, until
+
+    with spinning(StatePublisher) as (_, node):
+        frames, descriptions = {}, []
+        node.create_subscription(
+            TFMessage, "/tf", lambda m: frames.update({t.child_frame_id: t for t in m.transforms}), 10
+        )
+        node.create_subscription(String, "/robot_description", lambda m: descriptions.append(m.data), LATCHED)
+        publisher = node.create_publisher(JointState, "/joint_states", STATE)
+        until(lambda: descriptions and "reference/left_rubber_hand" in frames)
+        assert "left_hand_palm_link" not in descriptions[-1]
+
+        def bent():
+            publisher.publish(joint_state_message([0.5] * 7, Time(), names=FINGER_JOINTS[0]))
+            finger = frames.get("left_hand_index_0_link")
+            return finger is not None and abs(finger.transform.rotation.w) < 0.999
+
+        until(bent)
+        until(lambda: "reference/right_hand_index_1_link" in frames)
+        assert "left_hand_palm_link" in descriptions[-1]
 
 
 @pytest.mark.ros

@@ -328,9 +328,14 @@ def plan_from_message(text: str) -> dict[str, Any] | None:
     return json_object(text, "The plan") if text.strip() else None
 
 
-def joint_state_message(joint_pos: np.ndarray, stamp: Time, joint_vel: np.ndarray | None = None) -> JointState:
-    """Joint angles (29,) rad, and optionally speeds (29,) rad/s, in Unitree's motor order."""
-    message = JointState(name=list(JOINT_NAMES), position=array("d", np.asarray(joint_pos, np.float64).tobytes()))
+def joint_state_message(
+    joint_pos: np.ndarray | Sequence[float],
+    stamp: Time,
+    joint_vel: np.ndarray | None = None,
+    names: Sequence[str] = JOINT_NAMES,
+) -> JointState:
+    """Joint angles (n,) rad, and optionally speeds (n,) rad/s, of the body in Unitree's motor order or of others."""
+    message = JointState(name=list(names), position=array("d", np.asarray(joint_pos, np.float64).tobytes()))
     message.header.stamp = stamp
     if joint_vel is not None:
         message.velocity = array("d", np.asarray(joint_vel, np.float64).tobytes())

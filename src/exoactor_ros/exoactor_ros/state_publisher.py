@@ -2,13 +2,14 @@
 
 Does what the standard robot_state_publisher does, for two robots of one description: the robot from /joint_states,
 and the reference from reference/joint_states, whose frames are called ``reference/<link>``. Their bases come from
-odometry and reference/odometry.
+odometry and reference/odometry. The description has Dex3 hands from when their joints are first heard.
 """
 
 from __future__ import annotations
 
 import time
 from typing import Any
+from xml.etree import ElementTree
 
 import pinocchio as pin
 from builtin_interfaces.msg import Time
@@ -19,14 +20,17 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
+from exoactor_core.dex3 import FINGER_JOINTS
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import STANDING, STANDING_HEIGHT, pinocchio_model
-from exoactor_description import urdf_path
+from exoactor_core.robot import STANDING, STANDING_HEIGHT
+from exoactor_description import Hands, description
 from exoactor_ros import NAMESPACE, frame_prefix
 from exoactor_ros.conversions import WORLD
 from exoactor_ros.heartbeat import Heartbeat
 from exoactor_ros.qos import BEST_EFFORT, LATCHED, STATE
 from exoactor_ros.spin import run
+
+_FINGERS = {joint for hand in FINGER_JOINTS for joint in hand}
 
 PUBLISH_RATE = 30.0
 """Transforms a second, at most."""
@@ -36,10 +40,10 @@ IDLE = 0.2
 
 
 class Skeleton:
-    """Turns joint angles into transforms from link to link; frames get a prefix."""
+    """Turns joint angles into transforms from link to link of a URDF; frames get a prefix."""
 
-    def __init__(self, prefix: str = "") -> None:
-        self._model = pinocchio_model()
+    def __init__(self, urdf: str, prefix: str = "") -> None:
+        self._model = pin.buildModelFromXML(urdf, pin.JointModelFreeFlyer())
         self._data = self._model.createData()
         frames = self._model.frames
         links = {i for i, frame in enumerate(frames) if frame.type == pin.FrameType.BODY}
@@ -54,7 +58,7 @@ class Skeleton:
     def transforms(self, angles: dict[str, float], stamp: Time) -> list[TransformStamped]:
         """Transforms of all joints at ``angles`` (rad by joint name; a missing one is zero)."""
         q = pin.neutral(self._model)
-        q[7:] = [angles.get(name, 0.0) for name in JOINT_NAMES]
+        q[7:] = [angles.get(name, 0.0) for name in list(self._model.names)[2:]]
         pin.framesForwardKinematics(self._model, self._data, q)
         poses = self._data.oMf
         for message, (link, parent) in zip(self._messages, self._pairs, strict=True):
@@ -76,18 +80,21 @@ class StatePublisher(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("robot_state_publisher", namespace=NAMESPACE, **node_options)
         self._description = self.create_publisher(String, "/robot_description", LATCHED)
-        self._description.publish(String(data=urdf_path().read_text()))
         self._tf = self.create_publisher(TFMessage, "/tf", STATE)
-        robot = frame_prefix(self)
-        for prefix, states, odometry in (
-            ("", "/joint_states", "odometry"),
-            ("reference/", "reference/joint_states", "reference/odometry"),
-        ):
-            self._follow(Skeleton(robot + prefix), robot + prefix, states, odometry, always=bool(prefix))
+        self._skeletons: dict[str, Skeleton] = {}
+        self._describe("fists")
+        self._follow("", "/joint_states", "odometry")
+        self._follow("reference/", "reference/joint_states", "reference/odometry")
         self._heartbeat = Heartbeat(self)
 
-    def _follow(self, skeleton: Skeleton, prefix: str, states: str, odometry: str, always: bool) -> None:
-        base = TransformStamped(child_frame_id=f"{prefix}pelvis")
+    def _describe(self, hands: Hands) -> None:
+        urdf = ElementTree.tostring(description(hands), encoding="unicode")
+        self._hands = hands
+        self._skeletons = {prefix: Skeleton(urdf, frame_prefix(self) + prefix) for prefix in ("", "reference/")}
+        self._description.publish(String(data=urdf))
+
+    def _follow(self, prefix: str, states: str, odometry: str) -> None:
+        base = TransformStamped(child_frame_id=f"{frame_prefix(self)}{prefix}pelvis")
         base.header.frame_id = frame_prefix(self) + WORLD
         base.transform.translation.z = STANDING_HEIGHT  # where nobody says how high the pelvis is
         angles = dict(zip(JOINT_NAMES, STANDING.tolist(), strict=True))
@@ -100,17 +107,19 @@ class StatePublisher(Node):
             base.transform.rotation = pose.orientation
 
         def on_joints(message: JointState) -> None:
-            nonlocal last, angles
+            nonlocal last
             now = time.monotonic()
+            angles.update(zip(message.name, message.position, strict=False))
+            if self._hands == "fists" and not _FINGERS.isdisjoint(message.name):
+                self._describe("dex3")
             if now - last < 1.0 / PUBLISH_RATE:
                 return
             last = now
-            angles = dict(zip(message.name, message.position, strict=False))
             publish(message.header.stamp)
 
         def publish(stamp: Time) -> None:
             base.header.stamp = stamp
-            self._tf.publish(TFMessage(transforms=[base, *skeleton.transforms(angles, stamp)]))
+            self._tf.publish(TFMessage(transforms=[base, *self._skeletons[prefix].transforms(angles, stamp)]))
 
         def keep() -> None:
             if time.monotonic() - last > IDLE:
@@ -118,7 +127,7 @@ class StatePublisher(Node):
 
         self.create_subscription(Odometry, odometry, on_base, BEST_EFFORT)
         self.create_subscription(JointState, states, on_joints, BEST_EFFORT)
-        if always:
+        if prefix:
             self.create_timer(IDLE, keep)
 
 

@@ -53,17 +53,15 @@ CLOSE_HANDS = """
 import sys, time
 import numpy as np
 from exoactor_unitree import sdk
-from exoactor_unitree.dex3 import Hands
+from exoactor_unitree.dex3 import Hands, hand_positions
 sdk.open_dds("lo", int(sys.argv[1]))
 hands = Hands()
-reader = sdk.RawReader(sdk.HAND_STATE_TOPICS[0], sdk.HandState_)
 q, end = [0.0] * 7, time.monotonic() + 40
 while q[3] > -1.0 and time.monotonic() < end:
     hands.listen()
     hands.move(np.zeros(2))
-    data = reader.take()
-    if data is not None:
-        q = [motor.q for motor in sdk.HandState_.deserialize(data).motor_state]
+    if hands.heard[0]:
+        q = hand_positions(hands.states[0])
     time.sleep(0.02)
 print(*q)
 """

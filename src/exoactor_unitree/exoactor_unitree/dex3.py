@@ -22,6 +22,11 @@ def hand_command(targets: np.ndarray) -> unitree.HandCmd_:
     return message
 
 
+def hand_positions(state: bytes) -> list[float]:
+    """Angles of the motors, rad, out of what a hand has said."""
+    return [motor.q for motor in unitree.HandState_.deserialize(state).motor_state]
+
+
 class Hands:
     """The Dex3 hands of the robot, where it has them; `exoactor_unitree.sdk.open_dds` comes first.
 
@@ -31,13 +36,17 @@ class Hands:
     def __init__(self) -> None:
         self._readers = [unitree.RawReader(topic, unitree.HandState_) for topic in unitree.HAND_STATE_TOPICS]
         self._writers = [unitree.Publisher(topic, unitree.HandCmd_) for topic in unitree.HAND_COMMAND_TOPICS]
-        self.heard = [False, False]
+        self.states: list[bytes | None] = [None, None]
+        """Left, right: the newest that the hand has said (see `hand_positions`)."""
+
+    @property
+    def heard(self) -> list[bool]:
         """Left, right: the hand has said something."""
+        return [state is not None for state in self.states]
 
     def listen(self) -> None:
-        """Notice the hands that speak."""
-        for i, reader in enumerate(self._readers):
-            self.heard[i] = self.heard[i] or reader.take() is not None
+        """Take in what the hands say."""
+        self.states = [reader.take() or state for reader, state in zip(self._readers, self.states, strict=True)]
 
     def move(self, openness: np.ndarray) -> None:
         """Send the hands that are there towards ``openness`` (2,), left and right in [0, 1]; call it at some 50 Hz."""

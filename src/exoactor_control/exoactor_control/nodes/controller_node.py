@@ -22,6 +22,7 @@ from exoactor_control.policy.policy import load_policy
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
 from exoactor_core.arrays import seen_from
+from exoactor_core.dex3 import FINGER_JOINTS
 from exoactor_core.errors import BadInput, ExoActorError, RobotNotReady
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -31,6 +32,7 @@ from exoactor_ros.conversions import joint_state_message, object_poses_from_mess
 from exoactor_ros.qos import BEST_EFFORT, STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
+from exoactor_unitree.dex3 import hand_positions
 
 STALE_OBSERVATION = 0.5
 """s."""
@@ -56,8 +58,8 @@ class ControllerNode(StageNode):
     Listens to the topic objects (`ObjectPoses`, in the frame of a link, of a simulation's world too): the hands are led
     to where objects are, and the checks of a task are evaluated. Poses older than `STALE_OBSERVATION` are left out.
 
-    Publishes /joint_states and odometry at 50 Hz. On a robot the odometry's height comes from the legs and its x and
-    y stay 0; in simulation it is the truth, for display.
+    Publishes /joint_states and odometry at 50 Hz, the joints of Dex3 hands that are heard at 10 Hz. On a robot the
+    odometry's height comes from the legs and its x and y stay 0; in simulation it is the truth, for display.
 
     ROS parameters: `ControllerOptions`; see `exoactor_control.controller.tracker.Tracker` for the gains.
     """
@@ -85,6 +87,7 @@ class ControllerNode(StageNode):
             self.create_service(Trigger, name, self._service(name), callback_group=self._group)
         self.create_service(Trigger, "approve", self._on_approve, callback_group=self._group)
         self.create_timer(0.02, self._publish)
+        self.create_timer(0.1, self._publish_fingers)
         self.create_timer(0.05, self._tell)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -226,6 +229,14 @@ class ControllerNode(StageNode):
             pose = RobotMotion(50.0, np.zeros((1, 3)), state.quat_wxyz[None], state.joint_pos[None])
             truth = kinematic_root(pose)[0], state.quat_wxyz
         self._odometry.publish(odometry_message(*truth, stamp, frame_prefix(self)))
+
+    def _publish_fingers(self) -> None:
+        """The joints of Dex3 hands, where they are heard."""
+        report = self._loop.latest if self._loop is not None else None
+        for joints, state in zip(FINGER_JOINTS, report.hands if report is not None else (), strict=False):
+            if state is not None and self.context.ok():
+                stamp = self.get_clock().now().to_msg()
+                self._joints.publish(joint_state_message(hand_positions(state), stamp, names=joints))
 
     def _tell(self) -> None:
         """Put the robot's and the controller's condition into the heartbeat, when it changes."""

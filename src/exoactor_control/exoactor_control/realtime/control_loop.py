@@ -101,6 +101,8 @@ class Report:
     """Number given to the motion in `ControlLoop.track`."""
     pelvis: np.ndarray
     """(7,) m and w, x, y, z, by the legs' odometry and the IMU; while nothing is followed it stays where it was."""
+    hands: tuple[bytes | None, ...] = (None, None)
+    """What the Dex3 hands, left and right, said last (see `exoactor_unitree.dex3.hand_positions`)."""
     stops: int = 0
     """How often the robot was stopped so far."""
     samples: tuple[Sample, ...] = ()
@@ -590,6 +592,7 @@ class ControlLoop:
             pelvis=np.r_[
                 odometry.position, odometry.height, (1.0, 0.0, 0.0, 0.0) if state is None else state.quat_wxyz
             ],
+            hands=tuple(self._hands.states),
             stops=self._stops,
             samples=samples,
         )
