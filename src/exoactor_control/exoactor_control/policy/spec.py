@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import yaml
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from exoactor_control.policy.observations import Observation
 from exoactor_control.reference.trajectory import POLICY_RATE
@@ -24,6 +25,9 @@ from exoactor_core.robot import EFFORT_LIMITS
 FOLDER = Path(__file__).parents[1] / "policies"
 SHIPPED = "exoactor"
 """Name of the policy that comes with this package."""
+
+
+_Numbers = Annotated[np.ndarray, BeforeValidator(lambda values: np.array(values, dtype=float))]
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class PolicySpec:
         Its numbers do not fit together: the message says which.
     """
 
+    __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra="ignore")
+
     name: str
     rate: float
     """Hz."""
@@ -58,15 +64,15 @@ class PolicySpec:
     """Names; the joints that are not among them hold the reference's positions."""
     groups: dict[str, list[dict[str, Any]]]
     observation: list[dict[str, Any]]
-    default_pose: np.ndarray
+    default_pose: _Numbers
     """(n,) rad."""
-    kp: np.ndarray
+    kp: _Numbers
     """(n,) N m/rad."""
-    kd: np.ndarray
+    kd: _Numbers
     """(n,) N m s/rad."""
-    effort_limits: np.ndarray
+    effort_limits: _Numbers
     """(n,) N m."""
-    action_scale: float | np.ndarray
+    action_scale: float | _Numbers
     """rad, one number or (n,): target = default_pose + action_scale * clip(action)."""
     action_clip: float
     encoder: Encoder | None = None
@@ -141,35 +147,8 @@ class PolicySpec:
     def read(cls, d: dict[str, Any]) -> PolicySpec:
         """Make one of the entries of a YAML file; raises `BadInput` for a lacking or wrong one."""
         with _as_bad_input():
-            encoder = d.get("encoder")
-            return cls(
-                name=str(d["name"]),
-                rate=float(d["rate"]),
-                input=tuple(int(n) for n in d["input"]),
-                output=tuple(int(n) for n in d["output"]),
-                joint_order=tuple(str(n) for n in d["joint_order"]),
-                groups={str(k): [_term(t) for t in v] for k, v in d["groups"].items()},
-                observation=list(d["observation"]),
-                **{name: np.array(d[name], dtype=float) for name in ("default_pose", "kp", "kd", "effort_limits")},
-                action_scale=np.array(d["action_scale"], dtype=float),
-                action_clip=float(d["action_clip"]),
-                single_support=bool(d.get("single_support", False)),
-                outer_loop=bool(d.get("outer_loop", True)),
-                inputs={str(k): list(v) for k, v in d.get("inputs", {}).items()},
-                feedback={str(k): str(v) for k, v in d.get("feedback", {}).items()},
-                step_input=str(d.get("step_input", "")),
-                max_steps=int(d.get("max_steps", 0)),
-                action_output=str(d.get("action_output", "")),
-                encoder=None
-                if encoder is None
-                else Encoder(
-                    file=str(encoder["file"]),
-                    input=tuple(int(n) for n in encoder["input"]),
-                    output=tuple(int(n) for n in encoder["output"]),
-                    observation=list(encoder["observation"]),
-                    mode=int(encoder.get("mode", 0)),
-                ),
-            )
+            groups = {name: [_term(term) for term in terms] for name, terms in d["groups"].items()}
+            return TypeAdapter(cls).validate_python(d | {"groups": groups})
 
     @classmethod
     def load(cls, path: str | Path) -> PolicySpec:
@@ -201,6 +180,11 @@ def _term(entry: str | dict[str, Any]) -> dict[str, Any]:
 def _as_bad_input() -> Iterator[None]:
     try:
         yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(str(part) for part in first["loc"])
+        what = f"there is no entry '{entry}'" if first["type"] == "missing" else f"{entry}: {first['msg']}"
+        raise BadInput(f"it is not a policy spec: {what}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"there is no entry {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
         raise BadInput(f"it is not a policy spec: {what}") from None
