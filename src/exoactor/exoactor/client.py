@@ -69,14 +69,10 @@ def send_task(
 
     Parameters
     ----------
-    instruction
-        The task in words.
     scene_image
         Bytes of a png or jpeg file.
-    execute
-        "rehearse", "sim" or "robot".
-    require_approval
-        Wait for the approve service after the rehearsal.
+    execute, require_approval
+        "rehearse", "sim" or "robot"; and whether the approve service is waited for after the rehearsal.
     on_feedback
         Called as the task proceeds, in another thread.
     wait
@@ -87,8 +83,6 @@ def send_task(
         The robot's, as the launch argument of that name.
     detach
         Return when the task is accepted, without its figures and run folder; the task goes on by itself.
-    scene
-        The objects that are there.
 
     Raises
     ------

@@ -30,30 +30,26 @@ def train(
 ) -> Metrics:
     """Train a tracker with ``policies/anchored.yaml``; it grows from the shipped one.
 
+    What is in ``output`` (``references/``, ``checkpoint.pt``, ``exoactor.onnx``) is kept: the same call again resumes a
+    training that was interrupted. Motions that the split tests or validates with are left out.
+
     Parameters
     ----------
-    output
-        Folder for the references (``references/``), ``checkpoint.pt`` and ``exoactor.onnx``. What is there is kept:
-        the same command again resumes a training that was interrupted.
     motions
-        Further robot motions (.npz), or folders of them. What the split tests or validates with is left out.
+        Robot motions (.npz), or folders of them.
     teachers
         Trackers with TWIST2's observation; a motion is imitated from the first that succeeds at it, ours before these.
     people
-        Recordings of people (.bvh, AMASS .npz) to be retargeted as well.
-    hours
-        Of generated references, at 50 Hz.
-    samples
-        Control steps in all, those before a checkpoint counted too.
-    seed
-        Of references and training.
+        Recordings of people (.bvh, AMASS .npz) to be retargeted.
+    hours, samples
+        Of generated references, and control steps of training, those before a checkpoint counted too.
     threads
         That step the physics and run the networks; also worker processes that make references.
 
     Returns
     -------
-    ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (number trained on), ``left_out`` (number held out by
-    the split), ``references`` (files and hours of each family).
+    ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (trained on), ``left_out`` (number), ``references``
+    (files and hours of each family).
 
     Raises
     ------

@@ -71,20 +71,10 @@ class Embodiment:
     def __call__(
         self, image: np.ndarray | None, tick: Tick = lambda: None, attempt: int = 0
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Do it.
+        """Turn the robot in an image of its scene, (H, W, 3) uint8 RGB, into a person.
 
-        Parameters
-        ----------
-        image
-            (H, W, 3) uint8 RGB, of the robot in its scene.
-        tick
-            Called while waiting.
-        attempt
-            Of the video, from 0; no two have a seed in common.
-
-        Returns
-        -------
-        The image with the person, of the same size, and what is to be known of it.
+        No two attempts (of the video, from 0) have a seed in common. Returns the image with the person, of the same
+        size, and what is to be known of it.
 
         Raises
         ------
@@ -166,16 +156,9 @@ def load_embodiment(embody: str, url: str = "", tries: int = 4, seed: int = 0, r
 
 
 def misfit(figures: list[Figure], place: Box, mask: np.ndarray) -> str:
-    """Why the people in an edited image are not one whole person where the robot was; empty where they are.
+    """Why the people in an edited image are not one whole person at the robot's place; empty where they are.
 
-    Parameters
-    ----------
-    figures
-        Who is in the edited image.
-    place
-        Where the robot was.
-    mask
-        (H, W) bool, what was changed.
+    ``mask`` (H, W) bool is what was changed.
     """
     if not figures:
         return "nobody is in the image"

@@ -70,21 +70,10 @@ class Template(BaseModel):
         return validated(cls, content, f"The prompt template {path}")
 
     def fill(self, plan: Plan, seconds: int, with_image: bool = False) -> Prompt:
-        """Say a plan.
+        """Say a plan in a video of so many seconds; what the plan leaves of it, the person stands still.
 
-        Parameters
-        ----------
-        plan
-            What the person does.
-        seconds
-            Length of the video; what the plan leaves of it, the person stands still.
-        with_image
-            The video begins with an image of the scene.
-
-        Raises
-        ------
-        BadInput
-            The template names a field that does not exist.
+        ``with_image``: the video begins with an image of the scene. Raises `BadInput`: the template names a field that
+        does not exist.
         """
         steps, begin = [], 0.0
         for action in plan.actions:
