@@ -48,6 +48,8 @@ class TaskResult:
     """Wall time per stage."""
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Quality figures per stage."""
+    tries: list[dict[str, str]] = field(default_factory=list)
+    """As `exoactor.pipeline.Report.tries`."""
 
     error_code: int = 0
     """The action's; 0 on success."""
@@ -151,7 +153,7 @@ def send_task(
 
 def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
     metrics = json.loads(result.metrics_json or "{}")
-    seconds = metrics.pop("seconds", {})
+    seconds, tries = metrics.pop("seconds", {}), metrics.pop("tries", [])
     code = result.error_code
     return TaskResult(
         instruction,
@@ -162,6 +164,7 @@ def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
         result.run_folder,
         seconds,
         metrics,
+        tries,
         code,
     )
 

@@ -183,7 +183,7 @@ class TaskServer(Node):
         if task.folder is not None:
             result.run_folder = str(task.folder.path)
         result.error_msg, result.failed_stage = report.reason, report.failed_stage
-        result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds})
+        result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds, "tries": report.tries})
         if self.context.ok():
             for warning in report.warnings:
                 self.get_logger().warning(warning)

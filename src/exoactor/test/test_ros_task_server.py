@@ -388,6 +388,7 @@ def test_whoever_approves_hears_the_rehearsals_figures():
     )
     assert approval_text({**figures, "refused": [FAR]}).endswith(f"refused for the robot: {FAR}")
     assert "no word of success" in approval_text({})
+    assert "a risk: 1 of 5 failed, refused" in approval_text({"risk": "1 of 5 failed", "refused": [FAR]})
 
 
 @pytest.mark.faults

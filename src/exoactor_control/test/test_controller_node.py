@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,23 +21,26 @@ pytest.importorskip("exoactor_interfaces.action")
 pytest.importorskip("exoactor_sim")
 
 from exoactor_interfaces.action import TrackMotion
+from exoactor_interfaces.msg import ObjectPoses
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from exoactor_control.nodes.controller_node import ControllerNode
 from exoactor_control.rehearsal.verdict import KEY_VARIABLE, Verdicts
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import FINGER_JOINTS
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
-from exoactor_core.robot import standing_motion
+from exoactor_core.robot import STANDING, standing_motion
 from exoactor_core.scene import everyday, joined
 from exoactor_core.task_checks import Check
-from exoactor_ros.conversions import robot_from_message, robot_to_message, set_interaction
+from exoactor_ros.conversions import pose_to_message, robot_from_message, robot_to_message, set_interaction
 from exoactor_ros.heartbeat import Watch
 from exoactor_unitree.joystick import Button
 from ros_testing import Caller, finished, spinning, until, use_own_domain
@@ -99,6 +103,31 @@ def waving(seconds=2.0):
     joints = motion.joint_pos.copy()
     joints[:, 22] -= 0.5 * (1 - np.cos(np.pi * np.linspace(0, 2, len(joints))))
     return RobotMotion(motion.fps, motion.root_pos, motion.root_quat_wxyz, joints)
+
+
+@pytest.mark.faults
+def test_observations_that_cannot_be_used_are_left_out():
+    taken = []
+    state = SimpleNamespace(joint_pos=STANDING)
+    with spinning(lambda **o: ControllerNode(parameter_overrides=[Parameter("autostart", value=False)], **o)) as nodes:
+        controller = nodes[0]
+        report = SimpleNamespace(state=state, truth=None, hands=())
+        controller._loop = SimpleNamespace(latest=report, trouble="", alarm="", close=lambda: None)
+        controller._tracker = SimpleNamespace(observe=taken.append)
+
+        def send(age=0.0, frame="d435_link", x=0.5):
+            now = nodes[-1].get_clock().now().nanoseconds - int(1e9 * age)
+            message = ObjectPoses(ids=["cup"], poses=[pose_to_message(np.array([x, 0, 0, 1, 0, 0, 0]))])
+            message.header.frame_id = frame
+            message.header.stamp.sec, message.header.stamp.nanosec = now // 10**9, now % 10**9
+            controller._on_objects(message)
+
+        for unusable in ({"age": 1.0}, {"age": -1.0}, {"frame": "world"}, {"frame": "kitchen"}, {"x": np.nan}):
+            send(**unusable)
+        assert taken == []
+        send()
+        controller._loop = None
+    assert np.linalg.norm(taken[0]["cup"][:3] - [0.55, 0.0, 0.2]) < 0.3  # ahead of the head, as seen from the pelvis
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("exoactor_interfaces.action")
 
 from exoactor_interfaces.action import EstimateMotion, TrackMotion
+from exoactor_interfaces.msg import ObjectPoses
 
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Busy, Cancelled
@@ -161,6 +162,21 @@ def test_a_scene_that_is_none_gets_a_sentence():
     message.objects[0].pose.position.x = float("nan")
     with pytest.raises(BadInput, match="finite"):
         convert.scene_from_message(message)
+
+
+def test_poses_of_objects_are_numbers_with_an_orientation():
+    message = ObjectPoses(ids=["cup"], poses=[convert.pose_to_message(np.array([1.0, 2, 3, 0, 0, 1, 0]))])
+    (pose,) = convert.object_poses_from_message(message).values()
+    assert pose.tolist() == [1, 2, 3, 0, 0, 1, 0]
+    message.poses[0].position.x = float("nan")
+    with pytest.raises(BadInput, match="The pose of the cup is not finite"):
+        convert.object_poses_from_message(message)
+    message.poses[0].position.x, message.poses[0].orientation.y = 1.0, 0.5
+    with pytest.raises(BadInput, match="not of unit length"):
+        convert.object_poses_from_message(message)
+    message.ids = ["cup", "box"]
+    with pytest.raises(BadInput, match="2 ids of objects, but 1 poses"):
+        convert.object_poses_from_message(message)
 
 
 def test_contacts_and_checks_belong_to_a_scene():
