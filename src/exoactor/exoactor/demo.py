@@ -132,6 +132,8 @@ REPORTED = (
     ("rehearse", "min_pelvis_height", "lowest pelvis, rehearsal", "{:.2f} m"),
     ("rehearse", "joint_error_mean", "joint error, rehearsal", "{:.3f} rad"),
     ("rehearse", "end_position_error", "end position error, rehearsal", "{:.2f} m"),
+    ("rehearse", "task_success", "task done, rehearsal", "{}"),
+    ("track", "task_success", "task done, tracking", "{}"),
     ("track", "min_pelvis_height", "lowest pelvis, tracking", "{:.2f} m"),
     ("track", "joint_error_mean", "joint error, tracking", "{:.3f} rad"),
 )
@@ -147,5 +149,6 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         if value is not None:
             rows.append((name, form.format(value)))
     rows += [(f"failed before in {one['failed_stage']}", one["reason"]) for one in report.get("tries", ())]
+    rows += [("warning", text) for text in report.get("warnings", ())]
     rows += [("video", note) for note in report.get("metrics", {}).get("estimate", {}).get("notes", ())]
     return [verdict, *chain(f"  {name:<30}{value}" for name, value in rows)]

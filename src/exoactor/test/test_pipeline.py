@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from exoactor import cli
+from exoactor.demo import report_lines
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, Refused, TrackingFailed
@@ -139,6 +140,9 @@ def test_what_fails_in_rehearsal_is_tried_again_with_another_video(tmp_path):
     assert "it fell" in report.tries[0]["reason"]
     assert "the task failed. The cup was lifted by 0 m." in report.tries[1]["reason"]
     assert report.warnings == ["There is a risk: 1 of 5 failed."]
+    shown = "\n".join(report_lines(vars(report)))
+    assert "failed before in rehearse     The G1 did not do it: it fell." in shown
+    assert "warning                       There is a risk: 1 of 5 failed." in shown
 
 
 def test_tries_end(tmp_path):
