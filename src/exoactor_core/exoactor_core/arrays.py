@@ -12,6 +12,12 @@ def true_runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
+def min_jerk(s: np.ndarray) -> np.ndarray:
+    """Minimum-jerk rise from 0 to 1 for s in [0, 1] (Flash & Hogan, 1985); its peak speed is 1.875."""
+    s = np.clip(s, 0.0, 1.0)
+    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+
+
 def interpolate(times: np.ndarray, known_times: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Linear interpolation of (K, N) at ``known_times`` (K,) to ``times`` (T,): (T, N); the ends are held."""
     return np.stack([np.interp(times, known_times, column) for column in values.T], axis=1)

@@ -21,7 +21,7 @@ from exoactor_control.reference.repair import (
     trim_outlier_ends,
 )
 from exoactor_control.rotations import from_roll_pitch_yaw
-from exoactor_core.arrays import interpolate, resample_poses
+from exoactor_core.arrays import interpolate, min_jerk, resample_poses
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
@@ -429,8 +429,7 @@ def _entry_time(
 def _ease(seconds: float) -> np.ndarray:
     """Minimum-jerk ramp in (0, 1) over ``seconds`` at `POLICY_RATE`, both ends left out."""
     n = max(int(seconds * POLICY_RATE), 1)
-    s = np.arange(1, n + 1) / (n + 1)
-    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+    return min_jerk(np.arange(1, n + 1) / (n + 1))
 
 
 _EASE_PEAK = 1.875  # of its slope, over the mean

@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import POLICY_RATE
+from exoactor_core.arrays import min_jerk
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import (
     JOINT_LIMITS,
@@ -78,7 +79,7 @@ class _Plan:
     def step(self, foot: int, to: np.ndarray, seconds: float, lift: float, height: float) -> None:
         """Move a foot to a place (3,)."""
         n = max(round(seconds * POLICY_RATE), 5)
-        s = _eased(np.arange(1, n + 1) / n)
+        s = min_jerk(np.arange(1, n + 1) / n)
         places = np.tile(self.feet, (n, 1, 1))
         places[:, foot] += s[:, None] * (to - self.feet[foot])
         lifts = np.zeros((n, 2))
@@ -103,10 +104,6 @@ class _Plan:
         self.flights.append((begin, begin + n))
         self.stand(0.15, -0.7 * crouch)
         self.stand(0.5, 0.0)
-
-
-def _eased(s: np.ndarray) -> np.ndarray:
-    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
 
 
 def _ahead(feet: np.ndarray, foot: int, forward: float, outward: float, turn: float) -> np.ndarray:

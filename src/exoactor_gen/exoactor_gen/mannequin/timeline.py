@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-
-def min_jerk(s: np.ndarray) -> np.ndarray:
-    """Minimum-jerk rise from 0 to 1 for s in [0, 1] (Flash & Hogan, 1985); its peak speed is 1.875."""
-    s = np.clip(s, 0.0, 1.0)
-    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+from exoactor_core.arrays import min_jerk
 
 
 def bump(s: np.ndarray) -> np.ndarray:

@@ -17,11 +17,12 @@ from scipy.linalg import solve_banded
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import min_jerk
 from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_gen.mannequin.objects import ObjectMotion, object_motion
 from exoactor_gen.mannequin.score import HEEL_OFF, SIDES, SOLE_CENTRE, Score, Seat, sign
-from exoactor_gen.mannequin.timeline import bump, min_jerk
+from exoactor_gen.mannequin.timeline import bump
 
 LEG_REACH = 0.985
 """Straightest leg, as a share of thigh plus shank."""

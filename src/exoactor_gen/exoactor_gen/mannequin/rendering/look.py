@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import mujoco
 import numpy as np
 
 Colour = Sequence[float]
@@ -106,3 +107,9 @@ class Look:
             (_WOODS if floor == "planks" else _STONES)[grain],
             Light(warmth, lamp, ambient, side, math.radians(height), shadow),
         )  # fmt: skip
+
+
+def add_shape(body: mujoco.MjsBody, kind: str, colour: Colour, **geometry: Any) -> None:
+    """Add a geom of a kind, such as "box", that only shows; ``geometry`` is as `MjsBody.add_geom` takes it."""
+    shape = getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}")
+    body.add_geom(type=shape, rgba=[*colour, 1.0], contype=0, conaffinity=0, **geometry)

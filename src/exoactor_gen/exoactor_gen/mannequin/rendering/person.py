@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from exoactor_core.body import BodyModel
-from exoactor_gen.mannequin.rendering.look import Colour, Look
+from exoactor_gen.mannequin.rendering.look import Colour, Look, add_shape
 
 
 class Person:
@@ -28,19 +28,14 @@ class Person:
     def ellipsoid(self, joint: str, centre: ArrayLike, half: tuple[float, float, float], colour: Colour) -> None:
         """An ellipsoid with half axes for a person of 1.70 m."""
         index = self.names.index(joint)
-        self.bodies[index].add_geom(
-            type=mujoco.mjtGeom.mjGEOM_ELLIPSOID, pos=np.asarray(centre) - self.rest[index],
-            size=np.array(half) * self.size, rgba=[*colour, 1.0], contype=0, conaffinity=0,
-        )  # fmt: skip
+        pos, size = np.asarray(centre) - self.rest[index], np.array(half) * self.size
+        add_shape(self.bodies[index], "ellipsoid", colour, pos=pos, size=size)
 
     def capsule(self, joint: str, start: np.ndarray, end: np.ndarray, radius: float, colour: Colour) -> None:
         """A round-ended stick."""
         index = self.names.index(joint)
         ends = np.concatenate([start - self.rest[index], end - self.rest[index]])
-        self.bodies[index].add_geom(
-            type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=ends, size=[radius * self.size, 0, 0], rgba=[*colour, 1.0],
-            contype=0, conaffinity=0,
-        )  # fmt: skip
+        add_shape(self.bodies[index], "capsule", colour, fromto=ends, size=[radius * self.size, 0, 0])
 
     def tube(self, joint: str, centres: np.ndarray, widths: np.ndarray, colour: Colour) -> None:
         """A smooth limb: ellipses (half widths across and front to back, (N, 2)) around centres (N, 3), round ends."""
@@ -53,9 +48,7 @@ class Person:
             userface=faces.ravel(),
             inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
         )
-        self.bodies[index].add_geom(
-            type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=[*colour, 1.0], contype=0, conaffinity=0
-        )
+        add_shape(self.bodies[index], "mesh", colour, meshname=name)
 
     def limb(self, joint: str, start: np.ndarray, end: np.ndarray, radii: ArrayLike, colour: Colour,
              back: ArrayLike | None = None) -> None:  # fmt: skip

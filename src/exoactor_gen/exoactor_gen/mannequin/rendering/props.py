@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from exoactor_gen.mannequin.objects import BACKREST, ObjectMotion, RoomObject
-from exoactor_gen.mannequin.rendering.look import Colour
+from exoactor_gen.mannequin.rendering.look import Colour, add_shape
 
 _WOODS = ((0.62, 0.44, 0.28), (0.48, 0.32, 0.20), (0.74, 0.60, 0.42), (0.86, 0.85, 0.82))
 _BRIGHT = ((0.16, 0.45, 0.30), (0.14, 0.32, 0.60), (0.74, 0.22, 0.16), (0.85, 0.62, 0.14))
@@ -38,27 +38,21 @@ def _solids(body: mujoco.MjsBody, obj: RoomObject, colour: Colour) -> None:
         if shape.kind in ("cylinder", "capsule"):
             size = np.array([size[0], size[2] - (size[0] if shape.kind == "capsule" else 0.0), 0.0])
         kind = "box" if shape.kind == "mesh" else shape.kind
-        body.add_geom(
-            type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}"), pos=np.array(shape.pos) - obj.underside,
-            quat=shape.quat_wxyz, size=size, rgba=[*colour, 1.0], contype=0, conaffinity=0,
-        )  # fmt: skip
+        add_shape(body, kind, colour, pos=np.array(shape.pos) - obj.underside, quat=shape.quat_wxyz, size=size)
 
 
 def _box(body: mujoco.MjsBody, low: ArrayLike, high: ArrayLike, colour: Colour) -> None:
     """A box between two corners."""
     low, high = np.asarray(low), np.asarray(high)
-    body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, pos=(low + high) / 2, size=(high - low) / 2, rgba=[*colour, 1.0],
-                  contype=0, conaffinity=0)  # fmt: skip
+    add_shape(body, "box", colour, pos=(low + high) / 2, size=(high - low) / 2)
 
 
 def _rod(body: mujoco.MjsBody, start: tuple, end: tuple, radius: float, colour: Colour) -> None:
-    body.add_geom(type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=[*start, *end], size=[radius, 0, 0], rgba=[*colour, 1.0],
-                  contype=0, conaffinity=0)  # fmt: skip
+    add_shape(body, "capsule", colour, fromto=[*start, *end], size=[radius, 0, 0])
 
 
 def _disc(body: mujoco.MjsBody, low: float, high: float, radius: float, colour: Colour) -> None:
-    body.add_geom(type=mujoco.mjtGeom.mjGEOM_CYLINDER, pos=[0, 0, (low + high) / 2], size=[radius, (high - low) / 2, 0],
-                  rgba=[*colour, 1.0], contype=0, conaffinity=0)  # fmt: skip
+    add_shape(body, "cylinder", colour, pos=[0, 0, (low + high) / 2], size=[radius, (high - low) / 2, 0])
 
 
 def _dark(colour: Colour, share: float = 0.6) -> Colour:
@@ -83,8 +77,8 @@ def _chair(body: mujoco.MjsBody, depth: float, width: float, height: float, colo
             foot = (sx * (x - 0.025), sy * (y - 0.025))
             _rod(body, (*foot, 0.018), (*foot, height - 0.04), 0.016, _dark(colour))
     for sy in (-1, 1):
-        _rod(body, (-x + 0.02, sy * (y - 0.025), height), (-x - 0.03, sy * (y - 0.025), height + BACKREST), 0.014,
-             _dark(colour))  # fmt: skip
+        low, high = (-x + 0.02, sy * (y - 0.025), height), (-x - 0.03, sy * (y - 0.025), height + BACKREST)
+        _rod(body, low, high, 0.014, _dark(colour))
     for up in (0.22, 0.36):
         lean = -x + 0.02 - 0.05 * up / BACKREST
         _box(body, (lean - 0.01, -y + 0.02, height + up - 0.035), (lean + 0.01, y - 0.02, height + up + 0.035), colour)
@@ -100,8 +94,7 @@ def _carton(body: mujoco.MjsBody, depth: float, width: float, height: float, col
 def _bottle(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
     r = depth / 2
     _disc(body, 0.0, 0.68 * height, r, colour)
-    body.add_geom(type=mujoco.mjtGeom.mjGEOM_ELLIPSOID, pos=[0, 0, 0.68 * height], size=[r, r, 0.16 * height],
-                  rgba=[*colour, 1.0], contype=0, conaffinity=0)  # fmt: skip
+    add_shape(body, "ellipsoid", colour, pos=[0, 0, 0.68 * height], size=[r, r, 0.16 * height])
     _rod(body, (0, 0, 0.75 * height), (0, 0, 0.94 * height), 0.013, colour)
     _disc(body, 0.93 * height, height, 0.017, (0.92, 0.92, 0.90))
     _disc(body, 0.25 * height, 0.50 * height, 1.01 * r, (0.92, 0.92, 0.90))
@@ -137,13 +130,12 @@ def _basket(body: mujoco.MjsBody, depth: float, width: float, height: float, col
             z = share * height - 0.008
             _rod(body, (radius * ax, radius * ay, z), (radius * bx, radius * by, z), 0.008, colour)
     for ax, ay in ring[:-1:2]:
-        _rod(body, (0.86 * r * ax, 0.86 * r * ay, 0.01), ((r - 0.008) * ax, (r - 0.008) * ay, height - 0.01), 0.006,
-             _dark(colour, 0.8))  # fmt: skip
+        low, high = (0.86 * r * ax, 0.86 * r * ay, 0.01), ((r - 0.008) * ax, (r - 0.008) * ay, height - 0.01)
+        _rod(body, low, high, 0.006, _dark(colour, 0.8))
 
 
 def _ball(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
-    body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, pos=[0, 0, height / 2], size=[height / 2, 0, 0],
-                  rgba=[*colour, 1.0], contype=0, conaffinity=0)  # fmt: skip
+    add_shape(body, "sphere", colour, pos=[0, 0, height / 2], size=[height / 2, 0, 0])
 
 
 def _broom(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
