@@ -305,6 +305,19 @@ def everyday(
     return validated(SceneObject, place | given, f"The {object_id or category}")
 
 
+def articulated(thing: SceneObject, value: float) -> SceneObject:
+    """An object turned or slid in its articulation to ``value``, rad or m, from where that is 0."""
+    joint = thing.articulation
+    if joint is None:
+        return thing
+    axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
+    if joint.kind == "slide":
+        return thing.at(np.r_[thing.pos + thing.rotation.apply(value * axis), thing.quat_wxyz])
+    turn = Rotation.from_rotvec(value * axis)
+    pos = thing.pos + thing.rotation.apply(np.array(joint.pos) - turn.apply(joint.pos))
+    return thing.at(np.r_[pos, (thing.rotation * turn).as_quat(scalar_first=True)])
+
+
 def joined(things: Sequence[SceneObject]) -> Scene:
     """A scene of objects; raises `BadInput` where two have the same id."""
     return validated(Scene, {"objects": tuple(things)}, "The scene")

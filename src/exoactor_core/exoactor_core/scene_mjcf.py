@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
 from exoactor_core.files import save_bytes
-from exoactor_core.scene import Articulation, Scene, SceneObject, Shape, joined
+from exoactor_core.scene import Articulation, Scene, SceneObject, Shape, articulated, joined
 
 OBJECT_BIT = 4
 """Contact bit of objects, beside bit 0, which the floor and the robot's parts meet."""
@@ -72,19 +72,6 @@ def _moves(thing: SceneObject) -> bool:
 
 def _initial(thing: SceneObject) -> float:
     return thing.articulation.initial if thing.articulation else 0.0
-
-
-def articulated(thing: SceneObject, value: float) -> SceneObject:
-    """An object turned or slid in its articulation to ``value``, rad or m, from where that is 0."""
-    joint = thing.articulation
-    if joint is None:
-        return thing
-    axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
-    if joint.kind == "slide":
-        return thing.at(np.r_[thing.pos + thing.rotation.apply(value * axis), thing.quat_wxyz])
-    turn = Rotation.from_rotvec(value * axis)
-    pos = thing.pos + thing.rotation.apply(np.array(joint.pos) - turn.apply(joint.pos))
-    return thing.at(np.r_[pos, (thing.rotation * turn).as_quat(scalar_first=True)])
 
 
 def _add(spec: mujoco.MjSpec, thing: SceneObject, name: str) -> None:

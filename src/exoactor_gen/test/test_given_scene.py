@@ -92,6 +92,54 @@ def test_who_sits_down_gets_before_the_seat_without_walking_through_it(body, bet
         assert np.linalg.norm(motion.transl[-1, :2] - motion.transl[0, :2]) < 1.2
 
 
+@pytest.mark.parametrize("task", ["walk around the chair to the basket", "walk to the basket past the chair"])
+@pytest.mark.parametrize("y", [-0.3, 0.05, 0.3])
+def test_the_way_to_something_leads_around_something(task, y):
+    scene = joined([everyday("chair", pos=(1.2, y, 0.0)), everyday("basket", pos=(2.6, 0.0, 0.0))])
+    made = Choreography.of_instruction(task, SIZE, scene)
+    past = np.array(made.score.past)
+    beside = past[np.argmin(np.abs(past[:, 0] - 1.2)), 1]
+    assert np.sign(beside - y) == np.sign(y)  # the chair is between the way and the straight one
+    assert made.score.objects["chair"].distance(past).min() > 0.3
+    assert [(c.kind, c.object) for c in made.interaction.checks[:2]] == [("stands", "chair"), ("robot_near", "basket")]
+
+
+@pytest.mark.parametrize("door", [None, (1.3, 0.0, 0.1), (1.3, 0.2, 3.1)])
+def test_a_door_is_pushed_open_and_walked_through(body, betas, door):
+    scene = None if door is None else joined([everyday("door", pos=(*door[:2], 0.0), yaw=door[2])])
+    made = Choreography.of_instruction("push the door open and walk through", SIZE, scene)
+    motion, objects = made.perform(betas, body, 30.0)
+    (contact,) = made.interaction.contacts
+    free_side = "right_hand" if door is None or door[2] < 1.0 else "left_hand"
+    assert (contact.body, contact.kind, contact.object) == (free_side, "push", "door")
+    turned = Rotation.from_matrix(objects[0].rotation[0].T @ objects[0].rotation[-1]).magnitude()
+    assert turned == pytest.approx(1.57)
+    assert (objects[0].position[-1] - objects[0].position[0])[0] > 0.3  # away from the person
+    for joint in (0, 15, 1, 2, 4, 5):
+        assert surface_distance(objects[0], body.joints(motion)[:, joint]).min() > 0.03
+    checks = [check for check in made.interaction.checks if check.kind != "stands"]
+    assert [check.kind for check in checks] == ["opened", "at"]
+    root = np.concatenate(
+        [motion.transl + body.rest_joints(betas)[0], np.tile([1.0, 0, 0, 0], (len(motion), 1))], axis=1
+    )
+    rollout = Rollout(made.scene, 30.0, poses(objects, made.scene), root)
+    for result in evaluate(checks, rollout):
+        assert result.passed, result.sentence
+    assert root[-1, 0] > made.scene["door"].pos[0] + 0.5
+
+
+def test_what_a_door_does_not_do():
+    def error(task, **given):
+        with pytest.raises(BadInput) as info:
+            Choreography.of_instruction(task, SIZE, joined([everyday("door", pos=(1.3, 0.0, 0.0), **given)]))
+        return str(info.value)
+
+    assert "is not open: say 'push the door open and walk through'" in error("walk through the door")
+    assert "has no upright hinge" in error("open the door", articulation=None)
+    hinge = everyday("door").articulation.model_copy(update={"limits": (-1.7, 0.0)})
+    assert "does not open away from the person" in error("open the door", articulation=hinge)
+
+
 def test_boxes_are_pushed_low_enough_not_to_tip():
     for size in ((0.25, 0.30, 0.25), (0.4, 0.4, 0.7)):
         scene = joined([everyday("box", pos=(1.0, 0.0, 0.0), size=size)])

@@ -261,7 +261,7 @@ def test_a_straight_walk_goes_past_what_is_in_the_way(body):
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        ("walk to the door", "no door to walk to"),
+        ("walk to the shelf", "no shelf to walk to"),
         ("pick up the chair", "cannot pick up the chair"),
         ("kick the table", "does not kick the table"),
         ("pick up the box and put it into the basket", "does not fit"),
@@ -273,7 +273,7 @@ def test_a_straight_walk_goes_past_what_is_in_the_way(body):
         ("push the bottle one metre", "fall off the table"),
         ("push the table, then walk to the chair, then put the box on the chair, then sit down", "box is on the chair"),
         ("point up at the chair", "does not stand that high"),
-        ("look at the door", "no door to look at"),
+        ("look at the shelf", "no shelf to look at"),
     ],
 )
 def test_what_cannot_be_done_with_objects(task, said):

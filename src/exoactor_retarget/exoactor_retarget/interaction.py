@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import BodyPart, Contact
 from exoactor_core.errors import Refused
-from exoactor_core.scene import Scene, SceneObject
+from exoactor_core.scene import Scene, SceneObject, articulated
 from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
@@ -57,6 +57,7 @@ _BEFORE_SEAT, _ON_SEAT = 0.13, 0.13  # m from the edge of a seat to the feet, an
 _SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
 _APART = 0.09  # m from the middle between two pushing hands to each
 _LOW = 0.5  # m over the floor: what is lower is pushed with palms of hands that hang down
+_OPEN, _SWING = 1.57, 3.0  # rad that a door is pushed open, and s that it swings
 _EDGE = 0.05  # m from the edge of a surface to where a hand touches it
 _KNEE = 0.06  # m from the middle of a knee to its front, with room
 _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
@@ -123,7 +124,8 @@ class InteractionTargets:
         times = np.arange(len(person)) / person.fps
         pace = np.ones(len(person))
         for contact in self.contacts:
-            for at in (contact.start, contact.end) if contact.kind in ("grasp", "push") else ():
+            slow = contact.kind in ("grasp", "push") and self.scene[contact.object].movable
+            for at in (contact.start, contact.end) if slow else ():
                 if at < times[-1] - 0.05:
                     pace[(times > at - _SLOWED[0]) & (times < at + _SLOWED[1])] = _SLOW
         pace = gaussian_filter1d(pace, 0.1 * person.fps, mode="nearest")
@@ -371,6 +373,8 @@ class InteractionTargets:
             if contact.pos_object is not None:
                 pos = np.array(contact.pos_object)
                 normal = _normal(thing, pos) if contact.normal_object is None else unit(np.array(contact.normal_object))
+                if contact.kind == "push":
+                    normal = _facing(thing, -forward, pos, contact.kind)[1]
             elif contact.kind == "grasp":
                 pos, normal = self._between_palms(thing, left if side == 0 else -left, middle)
             else:
@@ -488,7 +492,10 @@ class InteractionTargets:
                 for side in sides:
                     wrist = [model.bodies["hand"][side], model.bodies["wrist"][side]]
                     _allow(touch, near, k, wrist)
-                if contact.kind in ("grasp", "push") and thing.movable:
+                if contact.kind == "push" and thing.articulation:
+                    poses[:, k] = _swung(thing, its[0], times)
+                    touch[times >= contact.start, k] = True  # it gives way
+                elif contact.kind in ("grasp", "push") and thing.movable:
                     grip = np.mean([one.pos for one in its], axis=0)
                     natural = palms[:, sides].mean(axis=1)
                     way = self._carried if contact.kind == "grasp" else self._pushed
@@ -537,8 +544,10 @@ class InteractionTargets:
         Returns how far (T,) it is led, and how far it presses.
         """
         start, end, k = touch.contact.start, touch.contact.end, touch.side
-        turn = Rotation.from_quat(poses[:, touch.thing, 3:], scalar_first=True)
-        normal, surface = turn.apply(touch.normal), turn.apply(touch.pos) + poses[:, touch.thing, :3]
+        left = min(round(end * targets.fps), len(times) - 1)  # a door swings on by itself
+        path = poses[np.minimum(np.arange(len(times)), left), touch.thing]
+        turn = Rotation.from_quat(path[:, 3:], scalar_first=True)
+        normal, surface = turn.apply(touch.normal), turn.apply(touch.pos) + path[:, :3]
         turned = turn.as_matrix() @ touch.rotation
         kept = end >= times[-1] - 0.05  # to the end of the motion
 
@@ -686,6 +695,16 @@ def top_at(thing: SceneObject, point: np.ndarray) -> float:
         if (np.abs(local[:2]) <= half[:2]).all():
             tops.append(middle[2] + float(np.abs(turn.as_matrix()[2]) @ half))
     return max(tops, default=float(thing.corners[:, 2].max()))
+
+
+def _swung(thing: SceneObject, touch: Touch, times: np.ndarray) -> np.ndarray:
+    """Poses (T, 7) of a door or drawer that a hand pushes on, and lets swing."""
+    joint = thing.articulation
+    assert joint is not None
+    lever = np.cross(joint.axis, touch.pos - joint.pos) if joint.kind == "hinge" else np.array(joint.axis)
+    way = float(np.sign(-touch.normal @ lever))
+    opened = np.clip(joint.initial + way * _OPEN * stretched(times, touch.contact.start, _SWING), *joint.limits)
+    return np.array([articulated(thing, value).pose for value in opened])
 
 
 def _seat(thing: SceneObject) -> np.ndarray:

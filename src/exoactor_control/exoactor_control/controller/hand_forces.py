@@ -147,6 +147,8 @@ def _overlap(one: Contact, other: Contact) -> bool:
 def wanted_forces(contact: Contact, thing: SceneObject, hands: int) -> tuple[float, float]:
     """Normal force of one hand on an object that so many hands hold or push, and its share of the weight, N."""
     weight = thing.mass * _GRAVITY
+    if contact.kind == "push" and thing.articulation:  # a door swings by itself
+        return 0.0, 0.0
     if contact.kind == "push":
         return min(thing.friction * weight / hands, _MAX_PRESS), 0.0
     if hands == 1:  # held by fingers, which press on it by themselves

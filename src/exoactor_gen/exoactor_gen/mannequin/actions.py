@@ -10,7 +10,7 @@ from exoactor_gen.mannequin.objects import ONE_HANDED
 from exoactor_gen.plan import Action, Plan
 
 _SAY = {
-    "walk": "walks{way}{object}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{object}{much}",
+    "walk": "walks{way}{object}{at}{much}", "step": "steps{way}{much}", "turn": "turns on the spot{way}{object}{much}",
     "wave": "raises {hand} and waves{much}", "raise": "raises {arm}{way}{much}",
     "reach": "reaches{way} with {hand}{object}{at}", "point": "points{way} with {arm}{object}{at}",
     "squat": "squats down and stands up again{much}", "bow": "bows from the hips{much} and straightens up again",
@@ -19,7 +19,8 @@ _SAY = {
     "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{object}{much}",
     "look": "turns the head to look{way}{object}", "nod": "nods{much}",
     "march": "walks in place, lifting the feet{much}",
-    "push": "pushes{object}{at} forward{much} with {hand}", "hold": "holds{object}{at} with {hand}",
+    "push": "pushes{object}{at} forward{much} with {hand}",
+    "open": "pushes{object} open with {hand}", "hold": "holds{object}{at} with {hand}",
     "pick up": "bends down, picks up{object}{at} with {hand} and straightens up", "stand": "stands still",
     "touch": "lays {hand} on{object}{much}", "place": "puts{object} down{at} and lets go of it",
     "carry": "carries{object}{way}{much} with {hand}{at}", "sweep": "sweeps the floor with a broom{much}",
@@ -32,9 +33,9 @@ _WAY = {
 }
 _OBJECT = {
     "reach": " towards the ", "point": " at the ", "look": " at the ", "turn": " to face the ", "sit": " on the ",
-    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "hold"), " the "),
+    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "open", "hold"), " the "),
 }  # fmt: skip
-_AT = {"pick up": " from the ", "carry": " to the ", **dict.fromkeys(("touch", "hold"), " on the ")}
+_AT = {"pick up": " from the ", "carry": " to the ", "walk": " to the ", **dict.fromkeys(("touch", "hold"), " on the ")}
 _NO_OBJECT = {"sit": " as if on a chair", "pick up": " something"}
 
 
@@ -80,7 +81,16 @@ def describe(movement: Movement) -> str:
     at = _AT.get(kind, " in the " if within else " on the ") + place if place else ""
     if kind == "walk" and movement.object:
         past = f" on the {movement.side}" if movement.side else ""
-        obj, way = (f" around the {name}{past}" if way == "around" else f" up to the {name}"), ""
+        obj, way = (
+            (
+                f" around the {name}{past}"
+                if way == "around"
+                else f" through the {name}"
+                if movement.direction
+                else f" up to the {name}"
+            ),
+            "",
+        )
         much = ["in a full circle"] if movement.angle else much
     if kind == "walk" and movement.object == START:
         obj = " back to where it began"

@@ -43,6 +43,7 @@ _VERBS = {
     "look": "look glance",
     "nod": "nod",
     "push": "push shove slide",
+    "open": "open",
     "pick up": "pick grab grasp",
     "touch": "touch tap pat",
     "hold": "hold",
@@ -101,7 +102,7 @@ HAND_WORDS = _set("hand hands arm arms fist fists")
 FOOT_WORDS = _set("foot feet leg legs")
 HEAD_WORDS = _set("head gaze eyes")
 _PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist")
-HAND_KINDS = _set("wave raise reach point clap punch push touch carry hold place sweep") | {"pick up"}
+HAND_KINDS = _set("wave raise reach point clap punch push open touch carry hold place sweep") | {"pick up"}
 SIDE_FIRST = _set("wave raise kick punch")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
@@ -119,17 +120,18 @@ SYNONYM = {
 """Other names of what can be shown."""
 ON, TOWARDS = "on onto upon", "to towards toward"
 OBJECT_AFTER: dict[str, str] = {
-    "walk": TOWARDS, "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
+    "walk": f"{TOWARDS} through", "open": "-",
+    "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
     "sit": "on in onto", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
     "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
 }  # fmt: skip
 """By kind, the words after which stands what it is done to; '-': none."""
 AT_AFTER: dict[str, str] = {
     "reach": ON, "point": ON, "push": "on", "pick up": "on off from", "touch": "on", "hold": "on",
-    "place": f"{ON} in into inside", "carry": TOWARDS,
+    "place": f"{ON} in into inside", "carry": TOWARDS, "walk": TOWARDS,
 }  # fmt: skip
 """Likewise for what that stands on, or is brought to."""
-_PREPOSITIONS = _set(f"{ON} in into inside from off at for against around round past over {TOWARDS}")
+_PREPOSITIONS = _set(f"{ON} in into inside from off at for against around round past over through {TOWARDS}")
 _TAKE_AT = frozenset(kind for kind, details in KINDS.items() if "at" in details.takes)
 FUNCTION_WORDS = _PREPOSITIONS | _set("the a an your my his her its their that this with by of do does take make")
 """Where other words are not understood either, these need not be named."""
@@ -282,6 +284,9 @@ def normalised(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
     text = " ".join(text.split()).strip("\"'“”„« »")
     text = re.sub(r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " ", text)  # 'forty-five', '90-degree'
+    text = re.sub(r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1", text)  # 'push the door open'
+    text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
+    text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
     return re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text)
 
 

@@ -10,7 +10,7 @@ from exoactor_core.contacts import ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, gap_to, step_away, walk_along
 from exoactor_gen.mannequin.movement import Movement, category_of
-from exoactor_gen.mannequin.objects import BACKREST, FLESH, LOOSE, ONE_HANDED, Held, RoomObject
+from exoactor_gen.mannequin.objects import BACKREST, FLESH, LOOSE, ONE_HANDED, Held, Opened, RoomObject
 from exoactor_gen.mannequin.placement import FAR, is_known, object_named, objects_on, shown, spot_on
 from exoactor_gen.mannequin.score import LENGTH, SIDES, Score, sides_of, sign
 
@@ -26,6 +26,12 @@ BEFORE_BELLY = 0.175
 """From the middle of the pelvis to what is carried at least, m."""
 PUSHED = 0.22
 """How far an object is pushed at a time, m."""
+OPEN = 1.57
+"""rad that a door is pushed open."""
+DOOR_PUSH = 1.15
+"""m, height at which it is pushed."""
+SHOVE = 0.20
+"""m that the hand goes with it."""
 LOWEST_PUSH = 0.16
 """m over the floor, which hands get to and still push forward."""
 STILL_HELD = 1e6
@@ -138,6 +144,9 @@ def push(score: Score, movement: Movement) -> None:
     name = movement.name
     if name == "bag":
         raise BadInput("The mannequin does not push the bag, which is too heavy: it punches it.")
+    if category_of(name) == "door":
+        open_door(score, movement)
+        return
     sides = sides_of(movement.side, "right" if category_of(name) in ONE_HANDED else "both")
     free_hands(score, sides)
     new = name not in score.objects
@@ -170,6 +179,35 @@ def push(score: Score, movement: Movement) -> None:
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
         score.now += 0.1 + (movement.seconds or 0.2)
         let_go(score, sides, movement.pace, seconds, 0.07)
+
+
+def open_door(score: Score, movement: Movement) -> None:
+    """Shove the free side of a door's leaf with a hand, and wait until it has swung open."""
+    door = object_named(score, movement.name, gap_to(score, movement.name))
+    joint = door.item.articulation
+    if joint is None or joint.kind != "hinge" or abs(joint.axis[2]) < 0.9 * np.linalg.norm(joint.axis):
+        raise BadInput(f"The {door.name} has no upright hinge: it cannot be pushed open.")
+    approach(score, door, movement.pace)
+    ahead = score.ahead(1.0) - score.pose[:2]
+    hinge = door.scene_object.rotation.apply(joint.pos)[:2] + door.scene_object.pos[:2]
+    free = 0.5 * (door.pose[:2] - hinge)  # from the leaf's middle halfway to its free edge
+    aside = float(ahead[0] * free[1] - ahead[1] * free[0])
+    way = math.copysign(1.0, -aside * joint.axis[2])
+    if way * joint.limits[way > 0.0] < OPEN:
+        raise BadInput(f"The {door.name} does not open away from the person: it cannot be pushed open.")
+    side = movement.side if movement.side in SIDES else "left" if aside > 0.0 else "right"
+    free_hands(score, (side,))
+    leaf = max(door.item.shapes, key=lambda shape: float(np.prod(shape.size)))
+    point = np.append(door.pose[:2] + free - min(leaf.size[:2]) / 2.0 * ahead, DOOR_PUSH * score.size)
+    begin, reached = score.now, score.now + 1.3 / movement.pace
+    score.reach(side, "world", point - np.append(FLESH * ahead, 0.0), begin, reached)
+    score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
+    score.contact(f"{side}_hand", door, "push", reached, reached + 1.0, point)
+    score.reach(side, "world", point + np.append(SHOVE * score.scale * ahead, 0.0), reached, reached + 0.9)
+    door.events.append(Opened(reached, reached + 3.0, way * OPEN, door.turned(way * OPEN)))
+    score.now = reached + 1.0
+    let_go(score, (side,), movement.pace, 1.0, 0.0)
+    score.now = max(score.now, reached + 3.0)
 
 
 def _push_height(obj: RoomObject, yaw: float) -> float:

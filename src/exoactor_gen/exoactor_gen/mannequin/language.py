@@ -173,9 +173,7 @@ class _Reader:
             if kind == "take":
                 return Movement("pick up", direction="up")
             return Movement("place" if second else "push")
-        if kind == "pick up" and " up" in verb.text:
-            return Movement(kind, direction="up")
-        if kind == "pick up" and verb.text == "pickup":
+        if kind == "pick up" and (" up" in verb.text or verb.text == "pickup"):
             return Movement(kind, direction="up")
         if kind == "raise" and objects and _bare(objects[0]):
             return Movement("pick up")
@@ -309,8 +307,7 @@ class _Reader:
 
     def _object(self, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
-        kind, said = movement.kind, phrase.said
-        before = said.get("to") or said.get("preposition") or "-"
+        kind, said, before = movement.kind, phrase.said, phrase.said.get("to") or phrase.said.get("preposition") or "-"
         name = said.get("object", "")
         name = (name if name in self.objects else SYNONYM.get(name, name)) or self._meant(movement)
         if not name:
@@ -318,9 +315,12 @@ class _Reader:
         if kind == "sweep" and name == "floor" and before == "-":
             return movement
         if kind == "walk" and before in ("around", "round", "past"):
-            movement, before = _with(movement, "direction", "around", phrase), "to"
+            movement = replace(_with(movement, "direction", "around", phrase), object=None, at=movement.object)
+            before = "to"
         elif before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "face"):
             before = "to"
+        elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
+            movement = replace(movement, direction="forward" if before == "through" else None)
         if kind == "push" and movement.object and before in f"{TOWARDS} {ON} into".split():
             raise BadInput(
                 f"The mannequin pushes straight ahead: say how far, as in 'push the {movement.object} one metre'."
@@ -338,7 +338,7 @@ class _Reader:
         named = [n for a in self.movements for n in (a.object, a.at) if n not in (None, "floor", START)]
         taken = [a.object for a in self.movements if a.kind in ("pick up", "carry") and a.object]
         if movement.kind in ("place", "carry") and movement.object is None and taken:
-            return taken[-1]
+            named = taken
         named = [name for name in named if name != movement.object]
         return named[-1] if named else ""
 

@@ -22,6 +22,7 @@ _GAP = {
     "chair": 0.36,
     "broom": 0.30,
     "bag": 0.66,
+    "door": 0.50,
 }
 """From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
 

@@ -55,7 +55,7 @@ def _kind(directions: str, takes: str) -> Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "walk": _kind("forward backward left right around", "distance angle count side object"),
+    "walk": _kind("forward backward left right around", "distance angle count side object at"),
     "step": _kind("forward backward left right", "distance count side"),
     "turn": _kind("left right around", "angle object"),
     "wave": _kind("", "side count seconds"),
@@ -73,6 +73,7 @@ KINDS: dict[str, Kind] = {
     "nod": _kind("", "count seconds"),
     "march": _kind("", "count seconds"),
     "push": _kind("forward", "side count seconds distance object at"),
+    "open": _kind("forward", "side object"),
     "pick up": _kind("up", "side count object at"),
     "touch": _kind("", "side count seconds object at"),
     "hold": _kind("up", "side seconds object at"),
@@ -85,15 +86,16 @@ KINDS: dict[str, Kind] = {
 
 KNOWN = (
     "walk, step, march in place, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, "
-    "punch, look, nod, push, touch, pick up, hold, carry, place, sweep, stand or wait; objects to walk to or around, "
-    "to use, to point at and to sit on are a table, chair, bottle, cup, basket, box, ball and punching bag"
+    "punch, look, nod, push, push open, touch, pick up, hold, carry, place, sweep, stand or wait; objects to walk to, "
+    "around or through, to use, to point at and to sit on are a table, chair, bottle, cup, basket, box, ball, door and "
+    "punching bag"
 )
 
 FOOT_KINDS = frozenset(("kick", "walk", "step", "march"))
 """What is done with one foot, or begins with it."""
 START = "start"
 """Where the person began, as something to walk to."""
-SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag"))
+SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag", "door"))
 """What the mannequin can imagine in the room."""
 _SEATS = ("chair", "stool")
 
@@ -161,7 +163,7 @@ def check(movement: Movement) -> None:
             raise BadInput(f"'{movement.kind}' takes no {what} ({shown}): it takes {takes}.")
     if movement.kind == "turn" and movement.direction is None and movement.angle is None and movement.object is None:
         raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
-    if movement.kind in ("touch", "place", "carry", "hold") and movement.object is None:
+    if movement.kind in ("touch", "place", "carry", "hold", "open") and movement.object is None:
         raise BadInput(f"'{movement.kind}' needs an object: say for example '{movement.kind} the box'.")
     if movement.kind == "walk" and movement.angle and (movement.direction != "around" or movement.angle != 360.0):
         raise BadInput(
@@ -175,6 +177,7 @@ def check(movement: Movement) -> None:
             _refuse_detail(movement, f"'walk' {'around' if movement.object != START else 'to the start'}", "distance")
         if movement.direction != "around":
             _refuse_detail(movement, "'walk' to something", "side")
+            _refuse_detail(movement, "'walk' to something", "at")
     if movement.kind == "look" and movement.object:
         _refuse_detail(movement, "'look' at something", "angle")
     if movement.kind in ("wave", "clap", "nod", "sweep", "march") and movement.count and movement.seconds:

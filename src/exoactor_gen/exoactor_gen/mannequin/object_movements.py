@@ -13,6 +13,7 @@ from exoactor_gen.mannequin.handling import (
     free_hands,
     hold,
     let_go,
+    open_door,
     pick_up,
     place,
     push,
@@ -36,8 +37,8 @@ AIMED = 60.0
 """So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
 TOE = 0.13
 """From the middle of the sole to the tip of the shoe, m."""
-_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "touch", "sweep"}
-_SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": ""}
+_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "sweep"}
+_SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": "", "open": ""}
 """Actions that are not mimed."""
 
 
@@ -269,6 +270,6 @@ def _kick(score: Score, movement: Movement) -> None:
 
 _HANDLED = {
     "walk": walk_to, "turn": turn_to_face, "look": _look, "point": _point, "reach": touch, "touch": touch,
-    "push": push, "pick up": pick_up, "hold": hold, "place": place, "carry": carry, "sit": _sit,
+    "push": push, "open": open_door, "pick up": pick_up, "hold": hold, "place": place, "carry": carry, "sit": _sit,
     "sweep": _sweep, "kick": _kick, "punch": _punch,
 }  # fmt: skip

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.everyday import CHAIR_BACK
-from exoactor_core.scene import SceneObject, everyday
+from exoactor_core.scene import SceneObject, articulated, everyday
 from exoactor_gen.mannequin.movement import SHOWN
+from exoactor_gen.mannequin.timeline import min_jerk
 
 BROOM = "broom"
 """What the mannequin sweeps with; it is no object of the task."""
@@ -54,6 +55,18 @@ class Kicked:
     """(4,) where it comes to rest."""
 
 
+@dataclass(frozen=True)
+class Opened:
+    """It turns in its articulation, pushed open by a hand."""
+
+    begin: float
+    end: float
+    angle: float
+    """rad."""
+    after: np.ndarray
+    """(4,) where it is then."""
+
+
 @dataclass(eq=False)
 class RoomObject:
     """An object of the scene, and what happens to it."""
@@ -61,7 +74,7 @@ class RoomObject:
     item: SceneObject
     start: np.ndarray
     """(4,) x, y, z of its underside's middle in m, yaw in rad."""
-    events: list[Held | Kicked] = field(default_factory=list)
+    events: list[Held | Kicked | Opened] = field(default_factory=list)
 
     @classmethod
     def imagined(cls, kind: str, pose: np.ndarray) -> RoomObject:
@@ -78,6 +91,10 @@ class RoomObject:
     def at(self, pose: np.ndarray) -> RoomObject:
         """The same at another pose (4,)."""
         return RoomObject(self.item, pose)
+
+    def turned(self, angle: float) -> np.ndarray:
+        """(4,) its pose when it is turned in its articulation from the start, rad."""
+        return RoomObject.given(articulated(self.scene_object, angle)).start
 
     @property
     def kind(self) -> str:
@@ -196,6 +213,9 @@ def object_motion(
             begin = times[now][int(np.argmax(met))] if met.any() else event.begin
             s = np.clip((times[now] - begin) / (event.end - begin), 0.0, 1.0)
             place[now] = before + (1.0 - (1.0 - s) ** 3)[:, None] * (event.after - before)
+        elif isinstance(event, Opened):
+            angles = event.angle * min_jerk((times[now] - event.begin) / (event.end - event.begin))
+            place[now] = np.reshape([obj.turned(angle) for angle in angles], (-1, 4))
         elif obj.kind == BROOM:
             axis = hands[event.sides[0]] - hands[event.sides[1]]
             axis /= np.linalg.norm(axis, axis=1, keepdims=True)

@@ -16,6 +16,7 @@ from exoactor_gen.mannequin.language import found_in
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, RoomObject
 from exoactor_gen.mannequin.score import sides_of
+from exoactor_gen.mannequin.walking import BEHIND_DOOR
 from exoactor_gen.plan import Plan
 
 PUSH_TOLERANCE = 0.25
@@ -41,6 +42,12 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
         name, target = obj.item.id, objects.get(movement.at or "")
         if kind == "walk" and movement.direction == "around":
             checks["stands", name] = Check(kind="stands", object=name)
+            if target:
+                checks["near",] = Check(kind="robot_near", object=target.item.id)
+        elif kind == "walk" and movement.direction == "forward":
+            ahead = np.array([np.cos(obj.start[3]), np.sin(obj.start[3])])
+            x, y = obj.start[:2] + BEHIND_DOOR * np.sign(obj.start[:2] @ ahead) * ahead
+            checks["near",] = Check(kind="at", place=(float(x), float(y)), tolerance=0.5)
         elif kind == "walk":
             checks["near",] = Check(kind="robot_near", object=name)
         elif kind in ("pick up", "hold", "carry"):
@@ -56,7 +63,9 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
             checks["placed", name] = Check(kind="in" if inside else "on", object=name, target=target_id)
         if kind in ("push", "kick") and ("near",) in checks and checks["near",].object == name:
             del checks["near",]  # it is moved away
-        if kind == "push":
+        if kind == "open" or (kind == "push" and obj.item.articulation):
+            checks["opened", name] = Check(kind="opened", object=name)
+        elif kind == "push":
             slid = [event.after for event in obj.events if isinstance(event, Held) and event.slides]
             way = (slid[-1] - obj.start)[:2] if slid else None
             far = movement.distance if way is None else float(np.linalg.norm(way))

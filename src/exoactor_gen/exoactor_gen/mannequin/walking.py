@@ -16,12 +16,15 @@ from exoactor_gen.mannequin.locomotion import (
     turn_to,
     walk_along,
     walk_arc,
+    walk_route,
 )
-from exoactor_gen.mannequin.movement import Movement
-from exoactor_gen.mannequin.objects import RoomObject
+from exoactor_gen.mannequin.movement import Movement, category_of
+from exoactor_gen.mannequin.objects import Opened, RoomObject
 from exoactor_gen.mannequin.placement import FAR, object_named
 from exoactor_gen.mannequin.score import LENGTH, Score, other
 
+BEHIND, BEHIND_DOOR = 0.4, 0.7
+"""So far behind what is walked around stands what is walked to then, and goes who walks through a door, m."""
 CIRCLE = 0.9
 """Radius of the circle that is walked about nothing, m."""
 
@@ -31,12 +34,26 @@ def walk_to(score: Score, movement: Movement) -> None:
     if movement.direction == "around":
         walk_around(score, movement)
         return
+    if movement.direction == "forward" and category_of(movement.name) == "door":
+        walk_through(score, movement)
+        return
     if movement.direction in ("backward", "left", "right"):
         raise BadInput(f"The mannequin walks to the {movement.object} forward, not {movement.direction}.")
     obj = object_named(score, movement.name, (movement.distance or FAR) + gap_to(score, movement.name))
     if movement.object in score.held.values():
         raise BadInput(f"The person holds the {movement.object} and cannot walk to it.")
     approach(score, obj, movement.pace)
+
+
+def walk_through(score: Score, movement: Movement) -> None:
+    """Walk on through a door that stands open."""
+    door = object_named(score, movement.name, FAR)
+    if not any(isinstance(event, Opened) for event in door.events):
+        raise BadInput(f"The {door.name} is not open: say 'push the {door.name} open and walk through'.")
+    distance, bearing = bearing_of(score, door.start)
+    if abs(bearing) > 30.0:
+        score.turn(bearing, movement.pace)
+    score.walk_distance("forward", distance + BEHIND_DOOR, movement.pace)
 
 
 def walk_to_start(score: Score, movement: Movement) -> None:
@@ -56,6 +73,9 @@ def walk_to_start(score: Score, movement: Movement) -> None:
 def walk_around(score: Score, movement: Movement) -> None:
     """Walk past an object in an arc, and go on behind it in the same direction."""
     obj = object_named(score, movement.name, 0.75, "floor")
+    if movement.at in score.objects:
+        _walk_past_to(score, obj, score.objects[movement.at], movement)
+        return
     distance, _ = turn_to(score, obj, movement.pace, 8.0)
     if movement.angle:
         _circle(score, obj, -1.0 if movement.side == "right" else 1.0, movement.pace)
@@ -84,6 +104,20 @@ def walk_around(score: Score, movement: Movement) -> None:
         foot = other(foot)
     score.step(foot, movement.pace, roll=0.12)
     score.settle()
+    if movement.at:
+        approach(score, object_named(score, movement.at, BEHIND + gap_to(score, movement.at)), movement.pace)
+
+
+def _walk_past_to(score: Score, obj: RoomObject, goal: RoomObject, movement: Movement) -> None:
+    """Walk to a goal, an object being between the way and the straight line there."""
+    line = goal.pose[:2] - score.pose[:2]
+    yaw = math.atan2(line[1], line[0])
+    left = np.array([-math.sin(yaw), math.cos(yaw)])
+    far = math.copysign(1.0, float((obj.pose[:2] - score.pose[:2]) @ left))
+    s = {"left": 1.0, "right": -1.0}.get(movement.side or "", far)
+    beside = obj.pose[:2] + s * (obj.extent(yaw + math.pi / 2.0) + 0.36) * left
+    walk_route(score, beside, movement.pace, obj, past=True)
+    approach(score, goal, movement.pace)
 
 
 def _circle(score: Score, obj: RoomObject, s: float, pace: float) -> None:
