@@ -83,7 +83,7 @@ class Objects:
     def moved(self, index, to_odometry):
         return np.array([0.0, 0.05])
 
-    def corrected(self, index, frame, sway, to_odometry):
+    def corrected(self, index, frame, sway, to_odometry, joint_pos):
         return frame
 
 

@@ -25,10 +25,10 @@ from exoactor_retarget.relocation import heading_change, moved, steps_needed, wi
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import Targets, headed, lateral, smoothstep, unit
 
-_RAISE, _ADVANCE, _CLOSE = 1.3, 0.7, 0.5  # s of a hand to the body's front, to beside the object, and onto it
+_RAISE, _ADVANCE, _CLOSE = 1.3, 0.7, 0.7  # s of a hand to the body's front, to beside the object, and onto it
 APPROACH = _RAISE + _ADVANCE + _CLOSE
 _TAKE = 0.3  # s over which an object takes, and gives back, the lead of a hand
-_READY = 0.17, 0.06  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
+_READY = 0.17, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
 _READY_ASIDE = 0.10, 0.30  # m, likewise, to its own side
 _SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
@@ -44,6 +44,7 @@ _HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above 
 _PASSED = 1.1  # m, height of what an object is lifted over
 _BODY = 0.13  # m from the middle of the robot's pelvis to its front, with room
 _WIDEST, _NARROWEST = 0.46, 0.10  # m between two palms
+_OVER_RIM = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
 _PUT = 0.8  # m around a hand in which something to put an object on, or into, is looked for
 _ROOM = 0.33  # m from the middle of the robot to what it walks past
 _STOP = 0.45  # m: what is so near to where the robot stops is what it goes to
@@ -302,8 +303,9 @@ class InteractionTargets:
                 )
                 away = float(np.linalg.norm(local[:2] - inside)) - (0.25 if other.contains else 0.0)
                 at = other.rotation.apply([*inside, 0.0])[:2] + other.pos[:2]
-                top = other.pos[2] + (0.02 if other.contains else top_at(other, at) - other.pos[2])
-                candidates.append((away, np.array([*at, top - low])))
+                rim = other.corners[:, 2].max() + _OVER_RIM - thing.bounds[:, 2].mean()
+                height = max(other.pos[2] + 0.02 - low, rim) if other.contains else top_at(other, at) - low
+                candidates.append((away, np.array([*at, height])))
         away, goal = min(candidates, key=lambda c: c[0], default=(np.inf, np.zeros(3)))
         return goal if away < _PUT else np.array([*near[:2], -low])
 
@@ -560,14 +562,10 @@ class InteractionTargets:
         if not kept:
             pressed *= 1.0 - stretched(times, end - _PRESSED, _PRESSED)
         beside = surface + turn.apply(touch.retreat) + turned @ (self.model.palms[k] - touch.local)
-        raised, share = (
-            there(first, seconds)[:, None]
-            for first, seconds in (
-                (APPROACH, _RAISE),
-                (_CLOSE + _ADVANCE, _ADVANCE),
-            )
-        )
-        point = natural[:, k] + raised * (self._ready(touch, beside, targets, natural) - natural[:, k])
+        raised, share = there(APPROACH, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
+        ahead, up = there(APPROACH - 0.4 * _RAISE, 0.6 * _RAISE), there(APPROACH, 0.6 * _RAISE)  # not under an edge
+        way = self._ready(touch, beside, targets, natural) - natural[:, k]
+        point = natural[:, k] + np.column_stack([ahead, ahead, up]) * way
         point += share * (beside - point)
         point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
         own = Rotation.from_matrix(targets.hand_rot[:, k])

@@ -12,7 +12,7 @@ from exoactor_retarget.human import POINTS, TURNS, Posture
 from exoactor_retarget.targets import bridge, headed, smoothstep
 
 _STEP, _SWING = 0.5, 0.36  # s of a step that is put in, and of its foot in the air
-_LIFT = 0.08  # m
+_LIFT = 0.05  # m
 _SWAY = 0.03  # m towards the foot that stands
 _LONGEST_STEP = 0.22  # m
 _STRETCH = 0.12  # m by which a step of the person's is stretched at most

@@ -115,7 +115,7 @@ def test_what_is_put_down_stands_on_the_table(retarget):
     assert np.linalg.norm(np.diff(poses[:, 0, :3], axis=0), axis=1).max() * 50 < 2.0
     result = retarget(human, interaction=Interaction(scene, held("box", 2.8, end)))
     assert_sound(result)
-    assert result.motion.hands[-1].max() == 0.0
+    assert result.motion.hands[-1].max() < 0.1
 
 
 def test_a_bottle_goes_into_the_basket(retarget):
@@ -130,7 +130,7 @@ def test_a_bottle_goes_into_the_basket(retarget):
     planned = held("bottle", 5.2, 15.2, ("left",))
     _, poses, fields, _ = retarget.object_targets(human, Interaction(scene, planned))
     assert np.linalg.norm(poses[-1, 1, :2] - [1.2, 1.69]) < 0.1
-    assert poses[-1, 1, 2] < 0.05
+    assert poses[-1, 1, 2] == pytest.approx(0.26 + 0.05 - 0.11, abs=0.01)  # let go with its middle over the rim
     assert fields["hands"][:, 1].max() == 0.0
     with pytest.raises(Refused, match=r"bottle between its palms.*Dex3"):
         Retargeter(hands="fists").object_targets(human, Interaction(scene, planned))

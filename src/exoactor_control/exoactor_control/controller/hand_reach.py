@@ -8,6 +8,7 @@ whenever the body sways, and the body would answer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_control.rotations import about_z, wrap
 from exoactor_core.contacts import Contact
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses, pinocchio_model
-from exoactor_core.scene import Scene
+from exoactor_core.scene import Scene, SceneObject
 
 MAX_SHIFT, MAX_TURN = 0.15, 0.35
 """m and rad by which an object may be beside its place in the scene and still be reached for."""
@@ -30,9 +31,12 @@ CONFIRMED = 15
 """Observations in a row after which an object is believed to be where it jumped to."""
 MAX_SPEED = 0.5
 """m/s and rad/s with which a correction changes."""
-_LEAD, _RELEASE = 1.2, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
-_SMOOTHING = 0.1  # s, time constant: the body sways at about 0.5 Hz
+_LEAD, _RELEASE = 2.0, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
+_SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object
+_DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
+"""1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
+_CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _STEPS = 3  # of the inverse kinematics in a frame
 _DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.03, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
@@ -58,6 +62,17 @@ class _Touch:
         return s * s * (3.0 - 2.0 * s)
 
 
+@dataclass(frozen=True)
+class _Goal:
+    """What the motion is on its way to."""
+
+    object: str
+    until: int
+    """Frame from which the hand reaches for it, or over it."""
+    pose: np.ndarray
+    """(7,) of the object in the scene."""
+
+
 class HandReach:
     """Corrects the arms of a motion's frames.
 
@@ -79,7 +94,8 @@ class HandReach:
         positions, turns = link_poses(reference.motion, list(HAND_LINKS.values()))
         self._turns = dict(zip(HAND_LINKS, turns.swapaxes(0, 1), strict=True))
         self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
-        self._objects = {touch.object: touch.pose for touch in self._touches}
+        self._goals = sorted(self._find_goals(scene), key=lambda goal: goal.until)
+        self._objects = {goal.object: goal.pose for goal in self._goals}
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}
         """How many observations of each object were too far from the one before to be believed."""
@@ -92,6 +108,7 @@ class HandReach:
         self._data = self._model.createData()
         self._links = {hand: self._model.getFrameId(link) for hand, link in HAND_LINKS.items()}
         self._arms: dict[str, np.ndarray] = {}
+        self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
 
     def follows(self, object_id: str) -> bool:
         """Whether the motion's hands touch an object."""
@@ -110,14 +127,26 @@ class HandReach:
         self._elsewhere.pop(object_id, None)
         self._observed[object_id] = pose
 
+    def _find_goals(self, scene: Scene) -> Iterator[_Goal]:
+        for touch in self._touches:
+            yield _Goal(touch.object, touch.first, touch.pose)
+            points = self._points[touch.hand]
+            if touch.end < len(points):  # it is put down, onto or into what is under the hand
+                x, y = points[touch.end, :2]
+                under = [thing for thing in scene.objects if thing.id != touch.object and _covers(thing, x, y)]
+                if under:
+                    top = max(under, key=lambda thing: float(thing.corners[:, 2].max()))
+                    yield _Goal(top.id, touch.end - round(_LEAD * POLICY_RATE), top.pose)
+
     def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
-        """(2,) m by which the motion is moved to meet the next object that is touched, until the hand reaches for it.
+        """(2,) m by which the motion is moved to meet the object that it goes to next, until the hand reaches for it.
 
         ``index`` and ``to_odometry`` are as of `corrected`, the latter without what this returns.
         """
-        coming = next((touch for touch in self._touches if index < touch.begin), None)
-        if coming is not None and index < coming.first:
-            off = self._displacement(coming, to_odometry)[:2]
+        holding = any(touch.first <= index < touch.begin for touch in self._touches)
+        goal = next((goal for goal in self._goals if index < goal.until), None)
+        if goal is not None and not holding:
+            off = self._displacement(goal, to_odometry)[:2]
             self._moved = self._moved + (off - self._moved) / (_FOLLOWING * POLICY_RATE)
         return self._moved
 
@@ -125,7 +154,7 @@ class HandReach:
     def notes(self) -> list[str]:
         """What was done about each object, one sentence each."""
         notes = []
-        for name in self._objects:
+        for name in dict.fromkeys(touch.object for touch in self._touches):
             led = max(float(self._led[k]) for k, touch in enumerate(self._touches) if touch.object == name)
             if name not in self._observed:
                 notes.append(f"The {name} was not observed: the hands went to where the scene has it.")
@@ -135,7 +164,14 @@ class HandReach:
                 notes.append(f"{ignored} observations of the {name} were ignored: it jumped by over {MAX_JUMP:g} m.")
         return notes
 
-    def corrected(self, index: int, frame: Frame, sway: np.ndarray, to_odometry: tuple[np.ndarray, float]) -> Frame:
+    def corrected(
+        self,
+        index: int,
+        frame: Frame,
+        sway: np.ndarray,
+        to_odometry: tuple[np.ndarray, float],
+        joint_pos: np.ndarray,
+    ) -> Frame:
         """The frame with the arms moved.
 
         Parameters
@@ -148,6 +184,8 @@ class HandReach:
             (3,) m, m, rad: position and heading of the pelvis beyond the frame's, in the odometry's frame.
         to_odometry
             Where the motion's origin is in the odometry's frame, (2,) m, and how far it is turned, rad.
+        joint_pos
+            (29,) rad, measured.
         """
         acting = [(k, t) for k, t in enumerate(self._touches) if t.first <= index < t.last]
         if not acting or frame.position is None:
@@ -160,25 +198,29 @@ class HandReach:
         q = np.r_[position, Rotation.from_matrix(turn).as_quat(), frame.joint_pos]
         joints = frame.joint_pos.copy()
         for k, touch in acting:
-            if index < touch.begin:
-                step = share * (self._displacement(touch, to_odometry) - self._shift[k])
-                self._shift[k] = self._shift[k] + np.clip(step, -MAX_SPEED / POLICY_RATE, MAX_SPEED / POLICY_RATE)
+            if index < touch.begin - _CHASED * POLICY_RATE:
+                off = self._displacement(touch, to_odometry) - self._shift[k]
+                most = MAX_SPEED / POLICY_RATE
+                self._shift[k] = self._shift[k] + np.clip(off / (_OBJECT_SMOOTHING * POLICY_RATE), -most, most)
                 self._led[k] = np.linalg.norm(self._moved + self._shift[k, :2])
             at = int(np.clip(index, 0, len(self._points[touch.hand]) - 1))
             point, rotation = self._target(touch, self._shift[k], at, to_odometry)
-            arm = self._solve(touch.hand, q, point, rotation)
-            weight = touch.weight(index)
-            joints[ARMS[touch.hand]] = (1.0 - weight) * frame.joint_pos[ARMS[touch.hand]] + weight * arm
+            arm, its = self._solve(touch.hand, q, point, rotation), ARMS[touch.hand]
+            weight, droop = touch.weight(index), self._droop[touch.hand]
+            if index < touch.begin:
+                droop = np.clip(droop + _DROOP_GAIN / POLICY_RATE * (arm - joint_pos[its]), -_MAX_DROOP, _MAX_DROOP)
+                self._droop[touch.hand] = droop
+            joints[its] = (1.0 - weight) * frame.joint_pos[its] + weight * (arm + droop)
         return replace(frame, joint_pos=joints)
 
-    def _displacement(self, touch: _Touch, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
+    def _displacement(self, what: _Touch | _Goal, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
         """(3,) m, m, rad: of the object from where the scene has it, bounded, in the odometry's frame."""
-        observed = self._observed.get(touch.object)
+        observed = self._observed.get(what.object)
         if observed is None:
             return np.zeros(3)
         origin, yaw = to_odometry
-        expected = about_z(yaw) @ touch.pose[:3] + (*origin, 0.0)
-        turned = wrap(_yaw(observed[3:]) - _yaw(touch.pose[3:]) - yaw)
+        expected = about_z(yaw) @ what.pose[:3] + (*origin, 0.0)
+        turned = wrap(_yaw(observed[3:]) - _yaw(what.pose[3:]) - yaw)
         return np.r_[
             limited((observed - np.r_[expected, np.zeros(4)])[:2], MAX_SHIFT), np.clip(turned, -MAX_TURN, MAX_TURN)
         ]
@@ -230,6 +272,11 @@ def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
 
 def _far(pose: np.ndarray, before: np.ndarray) -> bool:
     return bool(np.linalg.norm(pose[:3] - before[:3]) > MAX_JUMP)
+
+
+def _covers(thing: SceneObject, x: float, y: float) -> bool:
+    low, high = thing.corners[:, :2].min(axis=0), thing.corners[:, :2].max(axis=0)
+    return bool(((x, y) > low).all() and ((x, y) < high).all())
 
 
 def _yaw(quat_wxyz: np.ndarray) -> float:

@@ -136,7 +136,7 @@ class Tracker:
             o = self.odometry
             sway = np.r_[o.position - self.reference_position, wrap(o.yaw - frame.yaw)]
             to_odometry = (self._origin + self._moved, self._yaw_offset)
-            frame = reach.corrected(now - trajectory.begin, frame, sway, to_odometry)
+            frame = reach.corrected(now - trajectory.begin, frame, sway, to_odometry, state.joint_pos)
         self._index += 1
         self.frame = frame
         if self.policy is None:
