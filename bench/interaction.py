@@ -94,6 +94,14 @@ def box_mass(rng: np.random.Generator) -> float:
     return float(rng.uniform(0.5, 2.0))
 
 
+def bottle_and_bin(rng: np.random.Generator) -> Scene:
+    table, edge = _table(rng)
+    stand = everyday("stand", pos=(rng.uniform(0.4, 0.9), 1.3, 0.0), size=(0.4, 0.4, 0.5))
+    return joined(
+        [table, everyday("bottle", pos=beyond(edge, 0.1, 0.2)), stand, everyday("bin", pos=(*stand.pos[:2], 0.5))]
+    )
+
+
 BOX = {"size": box_size, "mass": box_mass}
 TASKS = (
     Task("touch", "touch the bottle with your right hand"),
@@ -115,6 +123,22 @@ TASKS = (
     Task("door", "push the door open and walk through"),
     Task("round an obstacle", "walk around the chair to the basket"),
     Task("round an obstacle", "walk to the basket", obstacle),
+    *(  # the nine of ExoActor's paper, arXiv 2604.27711
+        Task("paper", instruction, scene)
+        for instruction, scene in (
+            ("walk to the bottle", on_table("bottle")),
+            ("walk to the basket", obstacle),
+            ("walk around the chair", on_floor("chair", 1.2)),
+            ("sweep the bottle off the table", on_table("bottle")),
+            ("sit down on the chair", on_floor("chair", 1.0)),
+            ("pick up the box and stand up", on_table("box", **BOX)),
+            ("pass under the bar", None),
+            ("step over the bar", None),
+            ("wipe the table", on_table("sponge")),
+            ("put the bottle into the basket", bottle_and_basket),
+            ("put the bottle into the bin", bottle_and_bin),
+        )
+    ),
 )
 
 

@@ -139,6 +139,14 @@ def test_a_scene_that_cannot_be_is_refused_before_it_is_simulated():
         Rehearsal(policy="pd")(standing_motion(1.0), interaction=floating)
 
 
+def test_what_is_too_heavy_or_out_of_reach_is_refused_before_it_is_simulated():
+    far = everyday("bag", pos=(5, 0, 0))
+    scene = joined([everyday("box", pos=(1, 0, 0), mass=3.5), far])
+    task = Interaction(scene, checks=(Check(kind="lifted", object="box"), Check(kind="touched", object="bag")))
+    with pytest.raises(BadInput, match=r"box weighs 3\.5 kg.* bag is out of reach: it is 4\.8 m away"):
+        Rehearsal(policy="pd")(standing_motion(1.0), interaction=task)
+
+
 def test_objects_far_away_leave_the_robot_as_it_is():
     far = joined([everyday("box", pos=(1.5, 0, 0))])
     plain = Rehearsal(policy="pd", hands="fists")(standing_motion(1.0))

@@ -196,6 +196,12 @@ def test_what_the_scene_lacks_or_has_twice(task, said):
         Choreography.of_instruction(task, SIZE, TWO_CUPS)
 
 
+def test_what_is_too_heavy_is_refused_with_its_weight():
+    scene = joined([everyday("box", pos=(1.0, 0.0, 0.0), mass=3.5)])
+    with pytest.raises(BadInput, match=r"The box weighs 3\.5 kg: 3 kg can be lifted"):
+        Choreography.of_instruction("pick up the box", SIZE, scene)
+
+
 def re_escape(text):
     return text.replace("?", r"\?")
 

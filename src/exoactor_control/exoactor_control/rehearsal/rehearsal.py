@@ -162,7 +162,9 @@ class Rehearsal(Tracker):
         """
         physics = disturbance or Disturbance()
         if interaction is not None:
-            check(interaction.scene, area=self.options.area)
+            lifted = [c.object for c in interaction.checks if c.kind == "lifted"]
+            reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
+            check(interaction.scene, lifted, reached, self.options.area)
 
         def rehearse(motion: RobotMotion, progress: Progress, physics: Disturbance = physics) -> Tracking:
             return self._rehearse(motion, progress, human, physics, start, interaction)

@@ -10,7 +10,7 @@ from exoactor_core.contacts import ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, gap_to, step_away, walk_along
 from exoactor_gen.mannequin.movement import Movement, category_of
-from exoactor_gen.mannequin.objects import BACKREST, FLESH, LOOSE, ONE_HANDED, Held, Opened, RoomObject
+from exoactor_gen.mannequin.objects import BACKREST, FLESH, LOOSE, MAX_CARRIED, ONE_HANDED, Held, Opened, RoomObject
 from exoactor_gen.mannequin.placement import FAR, is_known, object_named, objects_on, shown, spot_on
 from exoactor_gen.mannequin.score import LENGTH, SIDES, Score, sides_of, sign
 
@@ -253,6 +253,8 @@ def pick_up(score: Score, movement: Movement) -> None:
     """Take an object and lift it to where it is carried."""
     kind = category_of(movement.name)
     known = score.objects.get(movement.name)
+    if known and known.item.movable and known.item.mass > MAX_CARRIED:
+        raise BadInput(f"The {known.name} weighs {known.item.mass:g} kg: {MAX_CARRIED:g} kg can be lifted.")
     if not (known.loose if known else kind in LOOSE):
         raise BadInput(f"The mannequin cannot pick up the {movement.name}: it can pick up {', '.join(LOOSE)}.")
     sides = sides_of(movement.side, "right" if (known.one_handed if known else kind in ONE_HANDED) else "both")
