@@ -109,7 +109,7 @@ class MediapipeDetector:
             for complexity in wanted
         ]
         self.frames_by_model = dict.fromkeys((MODELS[k] for k in wanted), 0)
-        """How many frames' landmarks are of each model."""
+        """How often each model has placed landmarks."""
 
     def find_people(self, frames: list[np.ndarray]) -> list[list[Person]]:
         """The people in every frame."""

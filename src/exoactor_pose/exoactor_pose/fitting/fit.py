@@ -324,10 +324,7 @@ class _Problem:
 
     def _inertia(self, state: State) -> np.ndarray:
         """(T, 3) m, zero-moment point from the foot of the centre of mass, by its present acceleration."""
-        mass = np.concatenate([
-            self.skeleton.points(state.part(slice(k, k + CHUNK)), derivatives=False).mass
-            for k in range(0, self.frames, CHUNK)
-        ])  # fmt: skip
+        mass = self._points(state)[2]
         if self.frames < 3:
             return np.zeros_like(mass)
         smooth = gaussian_filter1d(mass, 0.08 * self.fps, axis=0, mode="nearest")
@@ -492,7 +489,7 @@ class _Problem:
             self.slide = slide
             if self.seen.camera_travels and not self.previous:
                 self._follow_camera()
-            self._descend(self._contacts(), count, report_step)
+            self._descend(contacts_of(self._soles(), self.fps), count, report_step)
         return self._result()
 
     def _descend(self, contacts: np.ndarray | None, iterations: int, report_step: Callable[[], None]) -> None:
@@ -543,21 +540,14 @@ class _Problem:
 
     def _soles(self) -> np.ndarray:
         """(T, 4, 3) m in the world."""
-        state = self.state
-        points = self._points()[0]
-        return points[:, LANDMARKS:] @ state.level().T + [0.0, 0.0, state.camera[2]]
+        return self._points(self.state)[0][:, LANDMARKS:] @ self.state.level().T + [0.0, 0.0, self.state.camera[2]]
 
-    def _points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Landmarks and soles (T, 37, 3), joints (T, 22, 3)."""
-        parts = [
-            self.skeleton.points(self.state.part(slice(k, k + CHUNK)), derivatives=False)
-            for k in range(0, self.frames, CHUNK)
-        ]
-        return np.concatenate([p.positions for p in parts]), np.concatenate([p.joints for p in parts])
-
-    def _contacts(self) -> np.ndarray:
-        """Contacts (T, 4) in [0, 1] of the present motion: low and slow sole points."""
-        return contacts_of(self._soles(), self.fps)
+    def _points(self, state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Landmarks and soles (T, 37, 3), joints (T, 22, 3), centre of mass (T, 3)."""
+        starts = range(0, self.frames, CHUNK)
+        parts = [self.skeleton.points(state.part(slice(k, k + CHUNK)), derivatives=False) for k in starts]
+        positions, joints, mass = zip(*((p.positions, p.joints, p.mass) for p in parts), strict=True)
+        return np.concatenate(positions), np.concatenate(joints), np.concatenate(mass)
 
     def _pixels(self, points: np.ndarray) -> np.ndarray:
         """(T, K, 2) of points (T, K, 3) in the frame of reference."""
@@ -567,8 +557,9 @@ class _Problem:
 
     def _result(self) -> Fit:
         seen, state = self.seen, self.state
-        contacts, soles = self._contacts(), self._soles()
-        positions, joints = self._points()
+        soles = self._soles()
+        contacts = contacts_of(soles, self.fps)
+        positions, joints, _ = self._points(state)
         camera = self.camera.tilted(state.level(), float(state.camera[2]))
         error = np.linalg.norm(self._pixels(positions[:, :LANDMARKS]) - seen.image[..., :2], axis=-1)
         reprojection = (error * self.trust).sum(1) / np.maximum(self.trust.sum(1), 1e-6)
