@@ -149,6 +149,8 @@ def test_understood(text, actions):
         ("push the chair to the table", "say how far"),
         ("push the box to the left", "cannot push 'left'"),
         ("put the box beside the table", "'beside'"),
+        ("pass under the bar", "'under' (the robot does not walk bent down)"),
+        ("wipe the table", "'wipe' (a hand rests where it touches something)"),
         ("throwing nothing, punch three times", "'throwing', 'nothing'"),
         ("walk 2", "no unit"),
         ("walk 100 metres", "out of range"),

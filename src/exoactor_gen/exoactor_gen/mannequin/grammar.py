@@ -26,7 +26,7 @@ def _set(text: str) -> frozenset[str]:
 
 
 _VERBS = {
-    "walk": "walk go come move stroll march advance",
+    "walk": "walk go come move stroll march advance pass",
     "step": "step",
     "turn": "turn rotate",
     "wave": "wave",
@@ -118,6 +118,13 @@ SYNONYM = {
     "ground": "floor",
 }
 """Other names of what can be shown."""
+NOT_DONE = {
+    **dict.fromkeys(("under", "underneath", "beneath", "below", "duck"), "the robot does not walk bent down"),
+    **dict.fromkeys(("wipe", "scrub", "rub", "clean"), "a hand rests where it touches something"),
+    **dict.fromkeys(("throw", "toss", "drop"), "a hand lets go of what stands"),
+    **dict.fromkeys(("climb", "jump", "hop"), "a foot of the mannequin stays on the floor"),
+}
+"""Words of what is not done, and why."""
 ON, TOWARDS = "on onto upon", "to towards toward"
 OBJECT_AFTER: dict[str, str] = {
     "walk": f"{TOWARDS} through", "open": "-",
@@ -311,7 +318,9 @@ def phrases_of(text: str, objects: frozenset[str] = frozenset()) -> Iterator[Phr
 
 
 def suggestion(word: str) -> str:
-    """What a misspelt word may have been."""
+    """What a misspelt word may have been, or why what it means is not done."""
+    if word in NOT_DONE:
+        return f" ({NOT_DONE[word]})"
     groups = (
         VERB_KIND,
         _OBJECTS,
