@@ -244,17 +244,15 @@ def _neutral_points() -> dict[str, np.ndarray]:
     return {name: STATURE * np.array(value, dtype=np.float64) for name, value in points.items()}
 
 
-# How the ten shape coefficients move the points; one unit is about one standard deviation.
-SHAPE_COMPONENTS: tuple[str, ...] = (
-    "stature", "leg length", "arm length", "girth", "shoulder width", "hip width", "foot length", "head size", "", "",
-)  # fmt: skip
-"""What betas 0-9 of the neutral body mean (SMPL-X's own components differ, except that the first is stature too)."""
-
 _LEG = ("hip", "knee", "ankle", "foot", "heel", "toe", "small_toe", "toe_tip")
 
 
 def _shape_offsets(points: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Change of a point per unit of each of the ten coefficients, (3, 10) m."""
+    """Change of a point per unit (about one standard deviation) of each of the ten shape coefficients, (3, 10) m.
+
+    They are stature, leg length, arm length, girth, shoulder width, hip width, foot length, head size, and two that do
+    nothing; SMPL-X's own differ, except that the first is stature too.
+    """
     p = points[name]
     side = np.sign(p[0])
     part = name.split("_", 1)[1] if side else name
