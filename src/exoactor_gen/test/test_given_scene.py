@@ -150,6 +150,11 @@ def test_boxes_are_pushed_low_enough_not_to_tip():
             assert 0.8 * z < 1.1 * size[0] / 2.0  # the torque of friction, and that of the weight about the far edge
 
 
+def test_an_imagined_box_is_pushed_without_squatting():
+    made = Choreography.of_instruction("push the box forward", SIZE)
+    assert [contact.pos_object[2] > 0.3 for contact in made.interaction.contacts] == [True, True]
+
+
 def test_checks_of_a_task():
     def kinds(task, scene=TWO_CUPS):
         made = Choreography.of_instruction(task, SIZE, scene)

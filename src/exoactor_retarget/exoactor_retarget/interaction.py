@@ -419,7 +419,7 @@ class InteractionTargets:
 
     def _touch(self, side: int, contact: Contact, pos: np.ndarray, normal: np.ndarray, forward: np.ndarray) -> Touch:
         thing = self.scene[contact.object]
-        low = contact.kind == "push" and thing.pos[2] + thing.rotation.apply(pos)[2] < _LOW
+        low = _pushed_low(contact, thing.pos[2] + thing.rotation.apply(pos)[2])
         palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7 or low
         out = 1.0 if side == 0 else -1.0
         fist = self.hands == "dex3" and not low
@@ -564,13 +564,14 @@ class InteractionTargets:
         beside = surface + turn.apply(touch.retreat) + turned @ (self.model.palms[k] - touch.local)
         raised, share = there(APPROACH, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
         ahead, up = there(APPROACH - 0.4 * _RAISE, 0.6 * _RAISE), there(APPROACH, 0.6 * _RAISE)  # not under an edge
-        way = self._ready(touch, beside, targets, natural) - natural[:, k]
+        low = _pushed_low(touch.contact, surface[0, 2])  # who bends down to it has the hands in front
+        way = 0.0 * beside if low else self._ready(touch, beside, targets, natural) - natural[:, k]
         point = natural[:, k] + np.column_stack([ahead, ahead, up]) * way
         point += share * (beside - point)
         point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
         own = Rotation.from_matrix(targets.hand_rot[:, k])
         towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
-        lead = there(APPROACH, _TAKE)
+        lead = there(_CLOSE + _ADVANCE if low else APPROACH, _TAKE)
         more = lead > holding[:, k]
         rotation[more, k] = towards.as_matrix()[more]
         pos[more, k], holding[more, k] = point[more], lead[more]
@@ -762,6 +763,10 @@ def _window(frames: int, first: int, last: int, margin: int) -> np.ndarray:
 def _allow(touch: np.ndarray, when: np.ndarray, thing: int, bodies: Sequence[int]) -> None:
     """Let bodies touch an object in frames (T,): writes into (T, n, B)."""
     touch[np.ix_(np.flatnonzero(when), np.array([thing]), np.array(bodies))] = True
+
+
+def _pushed_low(contact: Contact, height: float) -> bool:
+    return contact.kind == "push" and height < _LOW
 
 
 def _filled(contact: Contact, pos: np.ndarray, normal: np.ndarray) -> Contact:

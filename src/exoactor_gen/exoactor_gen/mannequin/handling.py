@@ -34,6 +34,8 @@ SHOVE = 0.20
 """m that the hand goes with it."""
 LOWEST_PUSH = 0.16
 """m over the floor, which hands get to and still push forward."""
+PUSHED_BOX = (0.4, 0.4, 0.65)
+"""m: who pushes a parcel on the floor squats behind it, and the G1 falls over backwards then."""
 STILL_HELD = 1e6
 """s, end of a contact whose end is not known yet."""
 _GRIP = {"bottle": 0.6, "cup": 0.9, "ball": 0.6, "basket": 0.85, "bin": 0.85}
@@ -156,6 +158,7 @@ def push(score: Score, movement: Movement) -> None:
         gap_to(score, name),
         movement.at or ("table" if score.imagines and name in ONE_HANDED else None),
         side=sides[0],
+        size=PUSHED_BOX if name == "box" else None,
     )
     if new and name == "chair":
         obj.start[3] += math.pi  # it is pushed by its back

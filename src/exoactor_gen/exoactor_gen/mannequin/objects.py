@@ -77,9 +77,9 @@ class RoomObject:
     events: list[Held | Kicked | Opened] = field(default_factory=list)
 
     @classmethod
-    def imagined(cls, kind: str, pose: np.ndarray) -> RoomObject:
-        """An everyday object, or the broom, at a pose (4,)."""
-        return cls(_broom() if kind == BROOM else everyday(kind), pose)
+    def imagined(cls, kind: str, pose: np.ndarray, size: tuple[float, ...] | None = None) -> RoomObject:
+        """An everyday object, of its usual size or another (3,) m, or the broom, at a pose (4,)."""
+        return cls(_broom() if kind == BROOM else everyday(kind, size=size), pose)
 
     @classmethod
     def given(cls, item: SceneObject) -> RoomObject:

@@ -33,11 +33,12 @@ def is_known(score: Score, name: str | None) -> bool:
 
 def object_named(
     score: Score, name: str, away: float, on: str | None = None, aside: float = 0.0, back: float = 0.0,
-    side: str | None = None,
+    side: str | None = None, size: tuple[float, ...] | None = None,
 ) -> RoomObject:  # fmt: skip
     """An object by name; if it is new, its edge stands ``away`` m from the person, ``aside`` degrees to the left.
 
-    ``on`` another object, it stands ``back`` m farther from the edge than needed, before the hand of a side.
+    It has its usual size, or that of (3,) m. ``on`` another object, it stands ``back`` m farther from the edge than
+    needed, before the hand of a side.
     """
     if name in score.objects:
         return score.objects[name]
@@ -57,7 +58,7 @@ def object_named(
         spot[:2] += score.ahead(back) - score.pose[:2]
         score.objects[name] = new.at(np.array([*spot, score.pose[2]]))
         return score.objects[name]
-    new = RoomObject.imagined(name, np.zeros(4))
+    new = RoomObject.imagined(name, np.zeros(4), size)
     for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
         yaw = score.pose[2] + turn + math.radians(aside)
         middle = score.pose[:2] + (away + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
