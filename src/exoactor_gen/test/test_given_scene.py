@@ -150,9 +150,9 @@ def test_boxes_are_pushed_low_enough_not_to_tip():
             assert 0.8 * z < 1.1 * size[0] / 2.0  # the torque of friction, and that of the weight about the far edge
 
 
-def test_an_imagined_box_is_pushed_without_squatting():
+def test_an_imagined_box_is_pushed_higher_than_a_parcel_can_be():
     made = Choreography.of_instruction("push the box forward", SIZE)
-    assert [contact.pos_object[2] > 0.3 for contact in made.interaction.contacts] == [True, True]
+    assert [contact.pos_object[2] > 0.2 for contact in made.interaction.contacts] == [True, True]
 
 
 def test_checks_of_a_task():
