@@ -56,7 +56,7 @@ def files(tmp_path):
     [
         ("generate wave --generator diffusers", "torch"),
         ("generate wave --generator kling --set generate.planner=local --set generate.planner_model=x", "regex"),
-        ("train-tracker -o out", "torch"),
+        ("train-tracker -o out", "onnx"),
         ("track motion.npz --policy policy.pt", "torch"),
         ("estimate hmr4d_results.pt", "torch"),
     ],
