@@ -242,12 +242,9 @@ def test_options_are_refused_once(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists()
 
 
-FILES = 150  # more than are done while a signal is on its way
-
-
 def in_a_process(tmp_path):
     """The command with two workers, its folder, and the file that lists its processes."""
-    for k in range(FILES):
+    for k in range(30):
         person().save(tmp_path / "in" / f"{k}.npz")
     out = tmp_path / "out"
     process = subprocess.Popen(
@@ -281,7 +278,7 @@ def test_ctrl_c_leaves_no_half_files(early, tmp_path):
     assert "Stopped:" in told
     assert "Traceback" not in told
     files = list(out.iterdir()) if out.exists() else []
-    assert (0 if early else 1) <= len(files) < FILES
+    assert (0 if early else 1) <= len(files) < 30
     assert all(len(load_robot(path)) > 50 for path in files)
 
 
@@ -294,6 +291,8 @@ def runs(pid):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_worker_outlives_the_command(how, tmp_path):
+    if how != signal.SIGKILL and signal.getsignal(how) == signal.SIG_IGN:
+        pytest.skip("the signal is ignored here, as under nohup, and so by what is started")
     process, out, children = in_a_process(tmp_path)
     wait_until(lambda: list(out.glob("[0-9]*.npz")))
     workers = children.read_text().split()
@@ -302,7 +301,7 @@ def test_no_worker_outlives_the_command(how, tmp_path):
     _, told = process.communicate(timeout=60)
     wait_until(lambda: not any(runs(pid) for pid in workers))
     assert not any(runs(pid) for pid in workers)
-    assert len(list(out.glob("[0-9]*.npz"))) < FILES
+    assert len(list(out.glob("[0-9]*.npz"))) < 30
     if how != signal.SIGKILL:
         assert process.returncode == Cancelled.exit_code
         assert "Stopped:" in told
