@@ -21,6 +21,9 @@ MAX_HEIGHT_ERROR = 0.25
 MAX_TURN_ERROR = 1.0
 """rad, of the pelvis."""
 
+STANDS_AFTER = 2.0
+"""s of standing after a motion, in simulation and on the robot, until it is judged what became of robot and objects."""
+
 JUDGED = ("pelvis", "left_ankle_roll_link", "right_ankle_roll_link", "left_wrist_yaw_link", "right_wrist_yaw_link")
 
 

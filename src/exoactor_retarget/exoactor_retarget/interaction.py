@@ -565,8 +565,8 @@ class InteractionTargets:
         raised, share = there(APPROACH, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
         ahead, up = there(APPROACH - 0.4 * _RAISE, 0.6 * _RAISE), there(APPROACH, 0.6 * _RAISE)  # not under an edge
         low = _pushed_low(touch.contact, surface[0, 2])  # who bends down to it has the hands in front
-        way = 0.0 * beside if low else self._ready(touch, beside, targets, natural) - natural[:, k]
-        point = natural[:, k] + np.column_stack([ahead, ahead, up]) * way
+        ready = natural[:, k] if low else self._ready(touch, beside, targets, natural)
+        point = natural[:, k] + np.column_stack([ahead, ahead, up]) * (ready - natural[:, k])
         point += share * (beside - point)
         point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
         own = Rotation.from_matrix(targets.hand_rot[:, k])

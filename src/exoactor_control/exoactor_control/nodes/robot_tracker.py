@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.state_machine import STOPPED, State, Status
-from exoactor_control.metrics import judged, odometry_error
+from exoactor_control.metrics import STANDS_AFTER, judged, odometry_error
 from exoactor_control.realtime.control_loop import ControlLoop, Report, Sample
 from exoactor_control.realtime.control_process import ControlProcess
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
@@ -30,7 +30,6 @@ _TRUTH = "simulation truth"
 _UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
 _GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
 _TICK = 0.02
-_STANDS_AFTER = 2.0  # s of standing after the motion until checks are evaluated, as in the rehearsal
 _OBSERVED_WITHIN = 1.0  # s before the end in which an object must have been observed for a check on it
 
 
@@ -123,7 +122,7 @@ class RobotTracker:
             self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
             if interaction is not None and interaction.checks:
                 start = self._clock()
-                self._wait(lambda: self._clock() - start > _STANDS_AFTER, lambda: 1.0, "standing", progress)
+                self._wait(lambda: self._clock() - start > STANDS_AFTER, lambda: 1.0, "standing", progress)
         except Cancelled:
             self._loop.ask("end_motion")
             raise

@@ -13,7 +13,7 @@ from annotated_types import Interval, Unit
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.metrics import final_error, judged, odometry_error
+from exoactor_control.metrics import STANDS_AFTER, final_error, judged, odometry_error
 from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.reference.trajectory import (
@@ -40,7 +40,6 @@ from exoactor_description import Hands, HandsOption, chosen_hands
 
 _COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
-_STANDS_AFTER = 2.0  # s of standing after the motion in which a fall still counts
 _PUSH = 0.2  # s
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
@@ -346,7 +345,7 @@ class Rehearsal(Tracker):
                 done_time = robot.time
             if fault_time is not None:
                 return robot.time - fault_time > _AFTER_FAULT
-            return done_time is not None and robot.time - done_time > _STANDS_AFTER
+            return done_time is not None and robot.time - done_time > STANDS_AFTER
 
         self._run(controller, robot, on_tick)
         fault = controller.status.fault

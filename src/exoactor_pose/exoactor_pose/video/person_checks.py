@@ -62,12 +62,9 @@ def whole_person(seen: Landmarks) -> Landmarks:
 
 def why_nobody(video: Video, detector: Detector, follower: Follower) -> str:
     """Why nobody was followed: a turned video, or a person that is not there."""
-    if follower.most:
+    if follower.most and follower.choice != "largest":
         most = "1 person is" if follower.most == 1 else f"{follower.most} people are"
-        if follower.choice != "largest":
-            return (
-                f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
-            )
+        return f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
     step = max(1, video.frame_count // 6)
     some = list(video.frames(step))
     for turns, words in ((2, "180 degrees"), (3, "90 degrees to the right"), (1, "90 degrees to the left")):
