@@ -9,9 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import Reference, only_lowers, stopping_path
-from exoactor_control.rotations import wrap
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import KEY_BODIES, forward_kinematics
+from exoactor_core.rotations import wrap, yaw_from_quat
 from exoactor_core.stages import Metrics
 
 FALLEN_HEIGHT = 0.4
@@ -29,9 +29,8 @@ JUDGED = ("pelvis", "left_ankle_roll_link", "right_ankle_roll_link", "left_wrist
 
 def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
     """Move and turn (about z) the reference so that its first frame stands where, and faces as, the actual one does."""
-    both = np.stack([actual.root_quat_wxyz[0], reference.root_quat_wxyz[0]])
-    yaw = Rotation.from_quat(both, scalar_first=True).as_euler("ZYX")[:, 0]
-    turn = Rotation.from_euler("z", yaw[0] - yaw[1])
+    yaw = yaw_from_quat(actual.root_quat_wxyz[0]) - yaw_from_quat(reference.root_quat_wxyz[0])
+    turn = Rotation.from_euler("z", yaw)
     pos = turn.apply(reference.root_pos - reference.root_pos[0])
     pos += [*actual.root_pos[0, :2], reference.root_pos[0, 2]]
     quat = (turn * Rotation.from_quat(reference.root_quat_wxyz, scalar_first=True)).as_quat(scalar_first=True)
@@ -97,7 +96,7 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
         ),
         "end_position_error": float(np.linalg.norm(actual.root_pos[-1, :2] - wanted.root_pos[-1, :2])),
         "path_length": float(np.linalg.norm(np.diff(wanted.root_pos[:, :2], axis=0), axis=1).sum()),
-        "end_heading_error": abs(float(wrap(actual_r[-1].as_euler("ZYX")[0] - wanted_r[-1].as_euler("ZYX")[0]))),
+        "end_heading_error": _heading_error(actual.root_quat_wxyz[-1], wanted.root_quat_wxyz[-1]),
     }
 
 
@@ -163,12 +162,14 @@ def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -
         pos, quat = (np.vstack(pair) for pair in arrays)
         reference = RobotMotion(reference.fps, pos, quat, np.vstack([reference.joint_pos, reference.joint_pos[-1]]))
     wanted = align(reference, actual)
-    quats = np.stack([pose[3:7], wanted.root_quat_wxyz[-1]])
-    yaw = Rotation.from_quat(quats, scalar_first=True).as_euler("ZYX")[:, 0]
     return {
         "final_position_error": float(np.linalg.norm(pose[:2] - wanted.root_pos[-1, :2])),
-        "final_heading_error": abs(float(wrap(yaw[0] - yaw[1]))),
+        "final_heading_error": _heading_error(pose[3:7], wanted.root_quat_wxyz[-1]),
     }
+
+
+def _heading_error(actual_quat: np.ndarray, wanted_quat: np.ndarray) -> float:
+    return abs(float(wrap(yaw_from_quat(actual_quat) - yaw_from_quat(wanted_quat))))
 
 
 def odometry_error(estimate: np.ndarray, actual: RobotMotion) -> float:

@@ -173,6 +173,11 @@ class SceneObject(_Posed):
         corners = np.array(np.meshgrid(*self.bounds.T)).reshape(3, -1).T
         return self.rotation.apply(corners) + self.pos
 
+    @property
+    def extent(self) -> np.ndarray:
+        """(2, 3) m, lowest and highest corner of what encloses `corners` along the world's axes."""
+        return np.array([self.corners.min(axis=0), self.corners.max(axis=0)])
+
     def at(self, pose: np.ndarray) -> SceneObject:
         """The same at another pose (7,)."""
         x, y, z, *quat = (float(v) for v in pose)

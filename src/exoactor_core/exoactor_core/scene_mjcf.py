@@ -399,8 +399,7 @@ def _not_lifted(thing: SceneObject) -> str:
 
 
 def _not_reached(scene: Scene, thing: SceneObject, area: float) -> str:
-    corners = thing.corners
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    low, high = thing.extent
     if low[2] > MAX_HEIGHT:
         return f"The {thing.id} is out of reach: it is {low[2]:.2f} m high, and hands reach up to {MAX_HEIGHT:g} m."
     away = float(np.linalg.norm(np.maximum(np.maximum(low[:2], -high[:2]), 0.0)))
@@ -408,11 +407,11 @@ def _not_reached(scene: Scene, thing: SceneObject, area: float) -> str:
         return f"The {thing.id} is out of reach: it is {away:.1f} m away, and the robot may go {area:g} m."
     for other in scene.objects:
         if other.supports and other.id != thing.id:
-            under = other.corners
-            from_edges = np.minimum(high - under.min(axis=0), under.max(axis=0) - low)[:2].min()
-            if low[2] >= under[:, 2].min() and from_edges - (high - low)[:2].min() > MAX_DEPTH:
+            under_low, under_high = other.extent
+            depth = np.minimum(high - under_low, under_high - low)[:2].min() - (high - low)[:2].min()
+            if low[2] >= under_low[2] and depth > MAX_DEPTH:
                 return (
-                    f"The {thing.id} is out of reach: it stands {from_edges - (high - low)[:2].min():.2f} m from the "
-                    f"edge of the {other.id}, and hands reach {MAX_DEPTH:g} m over it."
+                    f"The {thing.id} is out of reach: it stands {depth:.2f} m from the edge of the {other.id}, and "
+                    f"hands reach {MAX_DEPTH:g} m over it."
                 )
     return ""

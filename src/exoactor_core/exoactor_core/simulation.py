@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.dex3 import FINGER_JOINTS, HAND_MOTORS, hand_targets
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import OBJECT_PREFIX, mujoco_model
+from exoactor_core.robot import OBJECT_PREFIX, SENSORS, mujoco_model
 from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import initial_qpos
 from exoactor_description import Hands
@@ -57,6 +57,10 @@ class Simulation:
         self.scene = scene if scene is not None and len(scene) else None
         self.model = mujoco_model(timestep, self_collision=self_collision, visuals=False, hands=hands, scene=self.scene)
         self.data = mujoco.MjData(self.model)
+        self._pelvis, self._torso = (self.model.body(name).id for name in ("pelvis", "torso_link"))
+        self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
+        sensors = [self.model.sensor(name) for name in SENSORS["imu_in_pelvis"]]
+        self._imu = [slice(int(s.adr[0]), int(s.adr[0] + s.dim[0])) for s in sensors]
         self._qpos, self._dof = self._addresses(JOINT_NAMES)
         self._motors = slice(0, len(JOINT_NAMES))
         self.has_fingers = hands == "dex3"
@@ -71,7 +75,7 @@ class Simulation:
         self._objects = [self.model.body(OBJECT_PREFIX + i).id for i in self.scene.ids] if self.scene else []
         names = [self.model.body(b).name for b in self.model.geom_bodyid]
         ids = self.scene.ids if self.scene else ()
-        robot = self.model.body_rootid[self.model.geom_bodyid] == self.model.body("pelvis").id
+        robot = self.model.body_rootid[self.model.geom_bodyid] == self._pelvis
         self._part = np.array([BODY_PARTS.index(body_part(n)) if r else -1 for n, r in zip(names, robot, strict=True)])
         """(geoms,) index of the robot's body part, -1 of what is not the robot."""
         index = {OBJECT_PREFIX + object_id: k for k, object_id in enumerate(ids)}
@@ -104,9 +108,19 @@ class Simulation:
         return self.data.qvel[self._dof]
 
     @property
-    def root(self) -> np.ndarray:
-        """(7,) m and w, x, y, z of the pelvis in the world."""
-        return self.data.qpos[:7].copy()
+    def imu_quat_wxyz(self) -> np.ndarray:
+        """(4,) orientation of the pelvis' IMU in the world."""
+        return self.data.sensordata[self._imu[0]]
+
+    @property
+    def imu_gyro(self) -> np.ndarray:
+        """(3,) rad/s, in the IMU's frame."""
+        return self.data.sensordata[self._imu[1]]
+
+    @property
+    def imu_acc(self) -> np.ndarray:
+        """(3,) m/s^2, in the IMU's frame; +g upwards at rest."""
+        return self.data.sensordata[self._imu[2]]
 
     @property
     def torque(self) -> np.ndarray:

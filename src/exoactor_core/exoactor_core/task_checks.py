@@ -182,11 +182,6 @@ _SENTENCES = {
 }
 
 
-def _bounds(thing: SceneObject, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    corners = thing.at(pose).corners
-    return corners.min(axis=0), corners.max(axis=0)
-
-
 def _middle(thing: SceneObject, path: np.ndarray) -> np.ndarray:
     """(T, 3) m, the middle of the object."""
     turns = Rotation.from_quat(path[:, 3:], scalar_first=True)
@@ -208,10 +203,10 @@ def _outside(check: Check, rollout: Rollout) -> float:
 
 
 def _above(check: Check, rollout: Rollout) -> float:
-    low, _ = _bounds(rollout.scene[check.object], rollout.path(check.object)[-1])
+    low, _ = rollout.scene[check.object].at(rollout.path(check.object)[-1]).extent
     if not check.target:
         return abs(float(low[2]))
-    under_low, under_high = _bounds(rollout.scene[check.target], rollout.path(check.target)[-1])
+    under_low, under_high = rollout.scene[check.target].at(rollout.path(check.target)[-1]).extent
     middle = _place(rollout, check.object)[-1]
     beside = np.maximum(np.maximum(under_low - middle, middle - under_high), 0.0)[:2].max()
     return float(max(beside, abs(low[2] - _top_under(rollout, check, under_high[2]))))
@@ -223,7 +218,7 @@ def _top_under(rollout: Rollout, check: Check, top: float) -> float:
     A shelf has several, a chair's seat is lower than its back.
     """
     target = rollout.scene[check.target].at(rollout.path(check.target)[-1])
-    low, _ = _bounds(rollout.scene[check.object], rollout.path(check.object)[-1])
+    low, _ = rollout.scene[check.object].at(rollout.path(check.object)[-1]).extent
     tops = [_highest(target, shape) for shape in target.shapes]
     return min(tops, key=lambda height: abs(height - low[2]), default=top)
 
@@ -294,7 +289,7 @@ def _tilt(check: Check, rollout: Rollout) -> float:
 
 
 def _robot_away(check: Check, rollout: Rollout) -> float:
-    low, high = _bounds(rollout.scene[check.object], rollout.path(check.object)[-1])
+    low, high = rollout.scene[check.object].at(rollout.path(check.object)[-1]).extent
     here = rollout.root[-1, :2]
     return float(np.linalg.norm(np.maximum(np.maximum(low[:2] - here, here - high[:2]), 0.0)))
 

@@ -303,7 +303,7 @@ class InteractionTargets:
                 )
                 away = float(np.linalg.norm(local[:2] - inside)) - (0.25 if other.contains else 0.0)
                 at = other.rotation.apply([*inside, 0.0])[:2] + other.pos[:2]
-                rim = other.corners[:, 2].max() + _OVER_RIM - thing.bounds[:, 2].mean()
+                rim = other.extent[1, 2] + _OVER_RIM - thing.bounds[:, 2].mean()
                 height = max(other.pos[2] + 0.02 - low, rim) if other.contains else top_at(other, at) - low
                 candidates.append((away, np.array([*at, height])))
         away, goal = min(candidates, key=lambda c: c[0], default=(np.inf, np.zeros(3)))
@@ -342,7 +342,7 @@ class InteractionTargets:
         goals = {c.object for c in self.contacts}
         things = []
         for thing in self.scene.objects:
-            low, high = thing.corners[:, 2].min(), thing.corners[:, 2].max()
+            low, high = thing.corners[:, 2].min(), thing.extent[1, 2]
             if thing.id in goals or low > 1.2 or high < _TALL or any(_on(thing, other) for other in self.scene.objects):
                 continue
             corners = thing.corners[:, :2]
@@ -645,7 +645,7 @@ class InteractionTargets:
                 np.abs(local[:, :2] - other.bounds[:, :2].mean(axis=0))
                 < np.diff(other.bounds[:, :2], axis=0) / 2 + half
             )
-            top = other.corners[:, 2].max()
+            top = other.extent[1, 2]
             over = inside.all(axis=1) & (top < _PASSED)
             raised = np.maximum(raised, np.where(over, top + room - pos[:, 2] - low, 0.0))
         raised[: first + 1] = raised[last:] = 0.0
@@ -693,7 +693,7 @@ def top_at(thing: SceneObject, point: np.ndarray) -> float:
         half = np.array(shape.size) / 2.0
         if (np.abs(local[:2]) <= half[:2]).all():
             tops.append(middle[2] + float(np.abs(turn.as_matrix()[2]) @ half))
-    return max(tops, default=float(thing.corners[:, 2].max()))
+    return max(tops, default=float(thing.extent[1, 2]))
 
 
 def _swung(thing: SceneObject, touch: Touch, times: np.ndarray) -> np.ndarray:

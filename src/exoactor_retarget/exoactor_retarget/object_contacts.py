@@ -133,7 +133,7 @@ def _seen(paths: dict[str, np.ndarray], scene: Scene, fps: float) -> tuple[Conta
                     if speed[a:b].max() > _FAST and walks[hit] < _SLOW:
                         found.append(_contact(body, thing.id, "strike", hit, hit, fps))
         for a, b in near["seat"]:
-            top = thing.corners[:, 2].max()
+            top = thing.extent[1, 2]
             if thing.supports and paths["seat"][a:b, 2].min() < top + _NEAR:
                 found.append(_contact("seat", thing.id, "sit", a, b, fps))
         hands = [near["left_hand"], near["right_hand"]]

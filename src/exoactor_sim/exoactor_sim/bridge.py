@@ -9,7 +9,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.dex3 import HAND_MOTORS
-from exoactor_sim.world import NUM_JOINTS, MotorCommand, World
+from exoactor_core.robot_state import NUM_JOINTS
+from exoactor_sim.world import MotorCommand, World
 from exoactor_unitree import sdk as unitree
 from exoactor_unitree.wire import MOTOR_TIMEOUT, LowCmdBytes, LowStateBytes
 

@@ -94,7 +94,7 @@ def _object_markers(thing: SceneObject, frame: str, stamp: Time) -> list[Marker]
     name = Marker(ns=thing.id, id=len(parts), type=Marker.TEXT_VIEW_FACING, action=Marker.ADD, text=thing.id)
     name.header.frame_id, name.header.stamp = frame, stamp
     name.pose = pose_to_message(thing.pose)
-    name.pose.position = Point(x=thing.pos[0], y=thing.pos[1], z=float(thing.corners[:, 2].max()) + 0.06)
+    name.pose.position = Point(x=thing.pos[0], y=thing.pos[1], z=float(thing.extent[1, 2]) + 0.06)
     name.scale.z = 0.05
     name.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
     markers.append(name)

@@ -18,13 +18,12 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.motion import JOINT_NAMES
+from exoactor_core import robot_state
 from exoactor_core.robot import EFFORT_LIMITS, STANDING
+from exoactor_core.robot_state import NUM_JOINTS
 from exoactor_core.scene import Scene
 from exoactor_core.simulation import Simulation
 from exoactor_description import Hands
-
-NUM_JOINTS = len(JOINT_NAMES)
 
 # The hold stands in for a person or a gantry that steadies the robot until a controller takes over.
 _HOLD_KP, _HOLD_KD = 300.0, 6.0
@@ -37,19 +36,12 @@ FALLEN_HEIGHT = 0.4
 """m: a pelvis below this lies, the measure that trackers are commonly judged by."""
 
 
-@dataclass
-class MotorCommand:
-    """What the motors were last told: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel), where enabled.
-
-    Every array is (29,) in Unitree's motor order; rad, rad/s, N m.
-    """
+@dataclass(frozen=True)
+class MotorCommand(robot_state.MotorCommand):
+    """What the motors are commanded."""
 
     enabled: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS, dtype=bool))
-    q: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
-    dq: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
-    tau: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
-    kp: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
-    kd: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS))
+    """(29,) which of them follow it."""
 
     @property
     def limp(self) -> bool:
@@ -116,34 +108,15 @@ class World(Simulation):
         scene: Scene | None = None,
     ) -> None:
         super().__init__(timestep, hands, scene)
-        self._pelvis = self.model.body("pelvis").id
-        self._torso = self.model.body("torso_link").id
-        self._imu = {
-            kind: slice(s.adr[0], s.adr[0] + s.dim[0])
-            for kind, type_ in (
-                ("quat", mujoco.mjtSensor.mjSENS_FRAMEQUAT),
-                ("gyro", mujoco.mjtSensor.mjSENS_GYRO),
-                ("acc", mujoco.mjtSensor.mjSENS_ACCELEROMETER),
-            )
-            for s in [self._pelvis_sensor(type_)]
-        }
         self._command, self._commanded = MotorCommand(), 0.0
         self.pick_up_after = pick_up_after
-        self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
         self.band: Band | None = None
         self.reset()
         self.set_band(band)
 
-    def _pelvis_sensor(self, type_: mujoco.mjtSensor) -> mujoco._structs._MjModelSensorViews:
-        for i in range(self.model.nsensor):
-            site = self.model.sensor_objid[i]
-            if self.model.sensor_type[i] == type_ and self.model.site_bodyid[site] == self._pelvis:
-                return self.model.sensor(i)
-        raise RuntimeError(f"The robot model has no {type_} on its pelvis.")
-
     @property
     def command(self) -> MotorCommand:
-        """What the motors were last told, however long ago."""
+        """What the motors were commanded last, however long ago."""
         return self._command
 
     @command.setter
@@ -156,21 +129,6 @@ class World(Simulation):
     def commands_ceased(self) -> bool:
         """The motors have been under a command, and the last came longer than `COMMAND_TIMEOUT` ago."""
         return not self.held and self.data.time - self._commanded > COMMAND_TIMEOUT
-
-    @property
-    def imu_quat_wxyz(self) -> np.ndarray:
-        """(4,) orientation of the pelvis IMU in the world."""
-        return self.data.sensordata[self._imu["quat"]]
-
-    @property
-    def imu_gyro(self) -> np.ndarray:
-        """(3,) rad/s, IMU frame."""
-        return self.data.sensordata[self._imu["gyro"]]
-
-    @property
-    def imu_acc(self) -> np.ndarray:
-        """(3,) m/s^2, IMU frame; +g upwards at rest."""
-        return self.data.sensordata[self._imu["acc"]]
 
     # the truth, for metrics and display alone
 
@@ -238,8 +196,7 @@ class World(Simulation):
         if self.held:
             tau = _HOLD_KP * (STANDING - self.joint_pos) - _HOLD_KD * self.joint_vel
         else:
-            c = self.command
-            tau = c.enabled * (c.tau + c.kp * (c.q - self.joint_pos) + c.kd * (c.dq - self.joint_vel))
+            tau = self.command.enabled * self.command.torque(self.joint_pos, self.joint_vel)
         self.torque = np.clip(tau, -EFFORT_LIMITS, EFFORT_LIMITS)
         self.data.xfrc_applied[self._pelvis] = self._holding_wrench() if self.held else 0.0
         if self.band is not None:

@@ -18,9 +18,9 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.hand_forces import ARMS
 from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
-from exoactor_control.rotations import about_z, wrap
 from exoactor_core.contacts import Contact
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses, pinocchio_model
+from exoactor_core.rotations import about_z, wrap, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject
 
 MAX_SHIFT, MAX_TURN = 0.15, 0.35
@@ -135,7 +135,7 @@ class HandReach:
                 x, y = points[touch.end, :2]
                 under = [thing for thing in scene.objects if thing.id != touch.object and _covers(thing, x, y)]
                 if under:
-                    top = max(under, key=lambda thing: float(thing.corners[:, 2].max()))
+                    top = max(under, key=lambda thing: float(thing.extent[1, 2]))
                     yield _Goal(top.id, touch.end - round(_LEAD * POLICY_RATE), top.pose)
 
     def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
@@ -220,7 +220,7 @@ class HandReach:
             return np.zeros(3)
         origin, yaw = to_odometry
         expected = about_z(yaw) @ what.pose[:3] + (*origin, 0.0)
-        turned = wrap(_yaw(observed[3:]) - _yaw(what.pose[3:]) - yaw)
+        turned = wrap(float(yaw_from_quat(observed[3:]) - yaw_from_quat(what.pose[3:])) - yaw)
         return np.r_[
             limited((observed - np.r_[expected, np.zeros(4)])[:2], MAX_SHIFT), np.clip(turned, -MAX_TURN, MAX_TURN)
         ]
@@ -275,9 +275,5 @@ def _far(pose: np.ndarray, before: np.ndarray) -> bool:
 
 
 def _covers(thing: SceneObject, x: float, y: float) -> bool:
-    low, high = thing.corners[:, :2].min(axis=0), thing.corners[:, :2].max(axis=0)
+    low, high = thing.extent[:, :2]
     return bool(((x, y) > low).all() and ((x, y) < high).all())
-
-
-def _yaw(quat_wxyz: np.ndarray) -> float:
-    return float(Rotation.from_quat(quat_wxyz, scalar_first=True).as_euler("ZYX")[0])

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from exoactor_control.rotations import from_quat
 from exoactor_core.robot import Soles
 from exoactor_core.robot_state import RobotState
+from exoactor_core.rotations import from_quat, yaw_from_quat
 
 # These five were found on logs of motions tracked in MuJoCo; half or twice as much does little worse.
 _TOUCH = 0.0003
@@ -74,8 +74,7 @@ class Odometry:
             self.velocity, self.climb, self._speed = np.zeros(2), 0.0, np.zeros(2)
         self.height = -float(points[:, 2].min())
         self._points, self._weights, self._time = points, weights, state.time
-        w, x, y, z = state.quat_wxyz
-        self.yaw = float(np.arctan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z)))
+        self.yaw = float(yaw_from_quat(state.quat_wxyz))
 
     def _carried_on(self, by_legs: np.ndarray, state: RobotState, dt: float) -> np.ndarray:
         """(2,) m/s since the state before, ``dt`` s ago: by the accelerometer and, (2,) m/s, the legs."""

@@ -23,10 +23,10 @@ from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import POLICY_RATE
-from exoactor_control.rotations import about_z
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_model, sole_points
+from exoactor_core.rotations import about_z
 
 FEET = ("left", "right")
 _TIMESTEP = 0.002  # s

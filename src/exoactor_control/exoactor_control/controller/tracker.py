@@ -13,9 +13,9 @@ from exoactor_control.controller.odometry import Odometry, limited
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
-from exoactor_control.rotations import wrap
 from exoactor_core.arrays import seen_outside
 from exoactor_core.robot_state import RobotState
+from exoactor_core.rotations import wrap
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 """1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""

@@ -21,6 +21,7 @@ from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.robot import link_poses, sole_points
 from exoactor_core.robot_state import RobotState
+from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, Tracking, no_progress
 from exoactor_core.task_checks import Rollout, evaluate, task_metrics
@@ -291,7 +292,7 @@ class _ObjectRecord:
 
 def _on_floor(pose: np.ndarray) -> np.ndarray:
     """The place (7,) on the floor under a pose (7,) that faces as it does."""
-    yaw = Rotation.from_quat(pose[3:], scalar_first=True).as_euler("ZYX")[0]
+    yaw = yaw_from_quat(pose[3:])
     return np.r_[pose[:2], 0.0, Rotation.from_euler("z", yaw).as_quat(scalar_first=True)]
 
 

@@ -26,11 +26,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.human_keypoints import NUM_HUMAN_JOINTS, Human
-from exoactor_control.rotations import about_z, from_quat, from_yaw_roll_pitch
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import forward_kinematics, standing_motion
 from exoactor_core.robot_state import RobotState
+from exoactor_core.rotations import about_z, from_quat, from_yaw_roll_pitch
 
 if TYPE_CHECKING:
     from exoactor_control.reference.trajectory import Frame
@@ -56,11 +56,6 @@ Ahead = Callable[[int], "Frame"]
 """The reference's frame so many steps (of 20 ms) ahead; 0: the present one."""
 
 _WAIST = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
-
-
-def roll_pitch_yaw(quat_wxyz: np.ndarray) -> np.ndarray:
-    """Roll, pitch, yaw in rad, (..., 3), of R = Rz(yaw) Ry(pitch) Rx(roll)."""
-    return Rotation.from_quat(quat_wxyz, scalar_first=True).as_euler("ZYX")[..., ::-1]
 
 
 def _torso(pelvis: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from exoactor_control.policy import formats as readers
 from exoactor_control.policy.networks import Network, Shape, load_network
-from exoactor_control.policy.observations import HUMAN_TERMS, Ahead, Observation, roll_pitch_yaw
+from exoactor_control.policy.observations import HUMAN_TERMS, Ahead, Observation
 from exoactor_control.policy.spec import FOLDER, SHIPPED, PolicySpec, known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Frame
 from exoactor_core.errors import BadInput, Missing, Refused
@@ -22,7 +22,7 @@ from exoactor_core.robot_state import RobotState
 if TYPE_CHECKING:
     from exoactor_control.reference.trajectory import Reference
 
-__all__ = ["PD_KD", "PD_KP", "Policy", "PolicySpec", "known_specs", "load_policy", "roll_pitch_yaw"]
+__all__ = ["PD_KD", "PD_KP", "Policy", "PolicySpec", "known_specs", "load_policy"]
 
 NUM_JOINTS = len(JOINT_NAMES)
 

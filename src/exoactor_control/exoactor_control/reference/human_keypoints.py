@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from exoactor_control.rotations import about_z
 from exoactor_core.arrays import interpolate
 from exoactor_core.body import HUMAN_JOINT_NAMES, BodyModel
 from exoactor_core.motion import HumanMotion
+from exoactor_core.rotations import about_z
 
 NUM_HUMAN_JOINTS = 24
 _JOINTS = [*range(22), HUMAN_JOINT_NAMES.index("left_thumb3"), HUMAN_JOINT_NAMES.index("right_thumb3")]

@@ -20,11 +20,11 @@ from exoactor_control.reference.repair import (
     speeds,
     trim_outlier_ends,
 )
-from exoactor_control.rotations import from_roll_pitch_yaw
 from exoactor_core.arrays import interpolate, min_jerk, resample_poses
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
+from exoactor_core.rotations import from_roll_pitch_yaw, roll_pitch_yaw
 from exoactor_core.scene import Scene
 
 POLICY_RATE = 50.0
@@ -211,7 +211,7 @@ def lowered(motion: RobotMotion, share: float) -> np.ndarray:
     """
     pos = motion.root_pos.copy()
     pos[:, 2] -= (1.0 - share) * np.maximum(flight(motion) - LOW_FLIGHT, 0.0)
-    rpy = np.unwrap(Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
+    rpy = np.unwrap(roll_pitch_yaw(motion.root_quat_wxyz), axis=0)
     less, full = (
         Trajectory._from_poses(p, rpy, motion.joint_pos, 0, len(pos)).lin_vel_xy for p in (pos, motion.root_pos)
     )
@@ -323,7 +323,7 @@ class Trajectory:
             Of each blend, at least: where the way is long it takes longer, see `ENTRY_SPEED`.
         """
         m = reference.motion
-        rpy = np.unwrap(Rotation.from_quat(m.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, ::-1], axis=0)
+        rpy = np.unwrap(roll_pitch_yaw(m.root_quat_wxyz), axis=0)
 
         start_rpy = np.array([*present.roll_pitch, rpy[0, 2]])
         end_rpy = np.array([0.0, 0.0, rpy[-1, 2]])

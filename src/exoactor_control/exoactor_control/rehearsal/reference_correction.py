@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.tracker import turn
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.policy.networks import Network
-from exoactor_control.policy.policy import Policy, load_policy, roll_pitch_yaw
+from exoactor_control.policy.policy import Policy, load_policy
 from exoactor_control.policy.spec import SHIPPED, PolicySpec, known_specs
 from exoactor_control.reference.trajectory import (
     POLICY_RATE,
@@ -34,6 +34,7 @@ from exoactor_control.training.environment import PLAIN, Episode, Robots
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, STANDING_HEIGHT
+from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.stages import Progress, no_progress, sub_progress
 
 _STAND = 50  # frames of standing before the blend-in
@@ -284,7 +285,7 @@ class ParallelRollouts(Robots):
 
     def _lay(self) -> None:
         episode = self.episodes[0]
-        self._origin[:, 2] = roll_pitch_yaw(self.qpos[:, 3:7])[:, 2] - episode.yaw[self._begin]
+        self._origin[:, 2] = yaw_from_quat(self.qpos[:, 3:7]) - episode.yaw[self._begin]
         begin = episode.root_pos[self._begin, :2] - episode.root_pos[0, :2]
         self._origin[:, :2] = self.qpos[:, :2] - turn(self._origin[:, 2], np.tile(begin, (self.count, 1)))
 

@@ -29,8 +29,9 @@ from exoactor_core.arrays import seen_from
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.robot import JOINT_LIMITS, SENSORS, STANDING, STANDING_HEIGHT, sole_points
+from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, sole_points
 from exoactor_core.robot_state import MotorCommand, RobotState
+from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import Scene, perturbed
 from exoactor_core.scene_mjcf import check
 from exoactor_core.simulation import ObjectSensor, Simulation
@@ -472,8 +473,6 @@ class SimulatedRobot(Simulation):
         self.disturbance = disturbance
         self.pushed = False
         self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / _COMMAND_PERIOD) + 1)
-        self._pelvis = self.model.body("pelvis").id
-        self._torso = self.model.body("torso_link").id
         robot = self.model.body_rootid == self._pelvis
         self.model.body_mass[robot] *= 1.0 + disturbance.mass
         self.model.body_inertia[robot] *= 1.0 + disturbance.mass
@@ -481,7 +480,7 @@ class SimulatedRobot(Simulation):
         self.band = with_band
         self.load: Load | None = None
         """Counts what the motors bear, where it is wanted."""
-        yaw = float(Rotation.from_quat(start.root_quat_wxyz[0], scalar_first=True).as_euler("ZYX")[0])
+        yaw = float(yaw_from_quat(start.root_quat_wxyz[0]))
         self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
         """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
         self.data.qpos[:3] = self.anchor[0]
@@ -491,12 +490,6 @@ class SimulatedRobot(Simulation):
         self.data.qpos[2] -= float(sole_points(RobotMotion(POLICY_RATE, pos, quat, joints))[..., 2].min())
         mujoco.mj_forward(self.model, self.data)
         self._limits = self.model.actuator_ctrlrange[self._motors].T
-        self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
-        self._imu = [self._slice(name) for name in SENSORS["imu_in_pelvis"]]
-
-    def _slice(self, sensor: str) -> slice:
-        start = int(self.model.sensor(sensor).adr[0])
-        return slice(start, start + int(self.model.sensor(sensor).dim[0]))
 
     @property
     def time(self) -> float:
@@ -510,14 +503,13 @@ class SimulatedRobot(Simulation):
 
     def state(self) -> RobotState:
         """Return what LowState would say now."""
-        quat, gyro, accel = (self.data.sensordata[s].copy() for s in self._imu)
         return RobotState(
             time=self.time,
             joint_pos=self.joint_pos.copy(),
             joint_vel=self.joint_vel.copy(),
-            quat_wxyz=quat,
-            ang_vel=gyro,
-            accel=accel,
+            quat_wxyz=self.imu_quat_wxyz.copy(),
+            ang_vel=self.imu_gyro.copy(),
+            accel=self.imu_acc.copy(),
             torque=self.torque.copy(),
             tick=round(1e3 * self.time),
         )

@@ -15,12 +15,12 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
 from exoactor_control.metrics import JUDGED, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
-from exoactor_control.policy.observations import roll_pitch_yaw
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import MIMIC, Episode, Robots, Variation
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, forward_kinematics
+from exoactor_core.rotations import roll_pitch_yaw, yaw_from_quat
 
 AHEAD = np.array([5, 10, 25, 50])
 """Steps of 20 ms ahead at which the reference is seen."""
@@ -175,7 +175,7 @@ class AnchoredRobots(Robots):
         here = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
         # as the robot's own sensors tell it: roll and pitch with their noise
         tilt = seen[:, MIMIC + 3 : MIMIC + 5]
-        heading = roll_pitch_yaw(self.qpos[:, 3:7])[:, 2]
+        heading = yaw_from_quat(self.qpos[:, 3:7])
         robot = Rotation.from_euler("ZYX", np.column_stack([heading, tilt[:, 1], tilt[:, 0]])).as_matrix()
         angles = np.stack([yaw + self._origin[:, None, 2], mimic[..., 4], mimic[..., 3]], axis=-1)
         wanted = Rotation.from_euler("ZYX", angles.reshape(-1, 3)).as_matrix().reshape(n, len(steps), 3, 3)

@@ -17,9 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.safety import TARGET_SPEED
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, outer_loop_feedback, turn
-from exoactor_control.policy.policy import PolicySpec, roll_pitch_yaw
+from exoactor_control.policy.policy import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory
-from exoactor_control.rotations import wrap
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import (
     EFFORT_LIMITS,
@@ -30,6 +29,7 @@ from exoactor_core.robot import (
     as_servos,
     mujoco_model,
 )
+from exoactor_core.rotations import roll_pitch_yaw, wrap, yaw_from_quat
 
 HISTORY = 10
 STEP = 127
@@ -200,7 +200,7 @@ class Robots:
         self._push_left[i] = 0
         # The outer loop on heading and position is the deployed tracker's; its gains differ so that any will do.
         self.gains[i] = rng.uniform(0.0, _GAINS) if v.noise else (HEADING_GAIN, POSITION_GAIN, LEAN)
-        yaw = roll_pitch_yaw(qpos[None, 3:7])[0, 2]
+        yaw = yaw_from_quat(qpos[3:7])
         self._origin[i] = 0.0, 0.0, yaw - episode.yaw[0]
 
     def mimic(self) -> np.ndarray:
@@ -222,7 +222,7 @@ class Robots:
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Heading error (N,) rad and position error (N, 2) m in the robot's heading frame: how far it has to go."""
-        yaw = roll_pitch_yaw(self.qpos[:, 3:7])[:, 2]
+        yaw = yaw_from_quat(self.qpos[:, 3:7])
         yaw_error = wrap(self._now("yaw") + self._origin[:, 2] - yaw)
         moved = self._now("root_pos")[:, :2] - np.stack([e.root_pos[0, :2] for e in self.episodes])
         wanted = turn(self._origin[:, 2], moved) + self._origin[:, :2]

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.everyday import CHAIR_BACK
+from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import SceneObject, articulated, everyday
 from exoactor_gen.mannequin.movement import SHOWN
 from exoactor_gen.mannequin.timeline import min_jerk
@@ -86,7 +87,7 @@ class RoomObject:
         """An object of a scene where it is; where it is tilted, it counts as upright."""
         low, high = item.bounds
         x, y, z = item.rotation.apply([*(low + high)[:2] / 2.0, low[2]]) + item.pos
-        return cls(item, np.array([x, y, z, item.rotation.as_euler("ZYX")[0]]))
+        return cls(item, np.array([x, y, z, float(yaw_from_quat(item.quat_wxyz))]))
 
     def at(self, pose: np.ndarray) -> RoomObject:
         """The same at another pose (4,)."""
