@@ -1,6 +1,7 @@
-"""Policies with several inputs: tiny networks in the layouts of ProtoMotions, HoloMotion, MOSAIC and our own spec."""
+"""Policies with several inputs: tiny networks in the layouts of ProtoMotions, HoloMotion, MOSAIC, mjlab and our own."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -358,6 +359,71 @@ def test_mosaic_number_by_number(tmp_path, estimator):
         rows = [steps[max(0, k - i)] for i in range(history - 1, -1, -1)]
         names = ("command", "ori", "gyro", "pos", "vel", "last", *(("command", "gravity") if estimator else ()))
         np.testing.assert_allclose(kept[-1][0], np.concatenate([row[n] for n in names for row in rows]), atol=1e-5)
+
+
+MJLAB = {  # term: its history, clip and scale, as `mjlab.rl.exporter_utils` writes them
+    "command": ("0.000", "-inf;inf", "1.000"),
+    "motion_anchor_ori_b": ("0.000", "-inf;inf", "1.000"),
+    "base_lin_vel": ("0.000", "-inf;inf", "0.500;1.000;2.000"),
+    "base_ang_vel": ("3.000", "-0.500;0.500", "0.250"),
+    "joint_pos": ("2.000", "-inf;inf", "1.000"),
+    "actions": ("0.000", "-inf;inf", "1.000"),
+}
+
+
+def mjlab(path, outputs, **more):
+    """Write a tiny network as mjlab's tracking task exports it, with further inputs and outputs."""
+    shaped = zip(("history_length", "clip", "scale"), zip(*MJLAB.values(), strict=True), strict=True)
+    meta = isaac_metadata(
+        observation_names=",".join(MJLAB),
+        anchor_body_name="torso_link",
+        action_scale="0.250",  # of all joints alike
+        **{f"observation_terms_{key}": ",".join(values) for key, values in shaped},
+    )
+    inputs = {"obs": ([1, 58 + 6 + 3 + 9 + 58 + 29], TensorProto.FLOAT), **more}
+    return tiny_onnx(path, inputs, {"actions": ([1, 29], 0.2), **outputs}, metadata=meta)
+
+
+def test_mjlab_number_by_number(tmp_path):
+    policy = Policy.load(mjlab(tmp_path / "p.onnx", {}))
+    assert (policy.name, policy.spec.action_scale[0]) == ("mjlab", 0.25)
+    rng = np.random.default_rng(3)
+    t, steps, last = trajectory(rng), [], np.zeros(29)
+    for k, state in enumerate(robot_states(rng, 4)):
+        state = replace(state, lin_vel=rng.normal(size=3), position=np.zeros(3))
+        seen = policy.observe(state, t.frame(k))
+        wanted = torso(reference_pelvis(t, k).as_quat(scalar_first=True), t.joint_pos[k])
+        pelvis = Rotation.from_quat(state.quat_wxyz, scalar_first=True)
+        of_imu = pelvis.inv().apply(state.lin_vel) + np.cross(state.ang_vel, [0.04525, 0.0, -0.08339])
+        steps.append((0.25 * np.clip(state.ang_vel, -0.5, 0.5), state.joint_pos[ORDER] - POSE))
+        rows = [
+            t.joint_pos[k][ORDER],
+            t.joint_vel[k][ORDER],
+            (torso(state.quat_wxyz, state.joint_pos).inv() * wanted).as_matrix()[:, :2].ravel(),
+            of_imu * [0.5, 1.0, 2.0],
+            *[steps[max(0, k - i)][0] for i in (2, 1, 0)],
+            *[steps[max(0, k - i)][1] for i in (1, 0)],
+            last,
+        ]
+        np.testing.assert_allclose(seen, np.concatenate(rows), atol=1e-6)
+        policy.last_action = last = rng.normal(size=29)
+
+
+def test_the_state_of_a_recurrent_network_is_fed_back(tmp_path):
+    """By the names of rsl_rl's exporter, in any format; an input without its output stays unknown."""
+    state = {f"{gate}_in": ([1, 1, 4], TensorProto.FLOAT) for gate in "hc"}
+    policy = Policy.load(mjlab(tmp_path / "p.onnx", {f"{gate}_out": ([1, 1, 4], 0.5) for gate in "hc"}, **state))
+    kept = fed(policy)
+    rng = np.random.default_rng(3)
+    t = trajectory(rng)
+    for k, robot in enumerate(robot_states(rng, 3)):
+        policy.act(replace(robot, lin_vel=np.zeros(3), position=np.zeros(3)), t.frame(k))
+    assert kept[0][1] == {}
+    first, second = (inputs["h_in"] for _, inputs in kept[1:])
+    assert first.shape == (1, 1, 4)
+    assert not np.array_equal(first, second)
+    with pytest.raises(BadInput, match="must say what h_in, c_in take"):
+        Policy.load(mjlab(tmp_path / "p.onnx", {}, **state))
 
 
 def test_a_spec_of_our_own_describes_several_inputs(tmp_path):

@@ -117,18 +117,22 @@ def _position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarr
 
 def _torso_position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     def position(pelvis: np.ndarray, rotation: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
-        return pelvis + rotation @ about_z(joint_pos[_WAIST[0]]) @ _torso_offset()
+        return pelvis + rotation @ about_z(joint_pos[_WAIST[0]]) @ _offset("torso_link")
 
     robot, (wanted, here) = _pelvis(state), _places(state, frame)
     there = position(wanted, frame.rotation, frame.joint_pos)
     return (there - position(here, robot, state.joint_pos)) @ _torso(robot, state.joint_pos)
 
 
+def _imu_lin_vel(state: RobotState, *_: object) -> np.ndarray:
+    return state.lin_vel @ _pelvis(state) + np.cross(state.ang_vel, _offset("imu_in_pelvis"))
+
+
 @cache
-def _torso_offset() -> np.ndarray:
-    """(3,) m from the pelvis to the torso's origin, which lies where the waist's roll and pitch axes meet."""
-    pelvis, torso = forward_kinematics(standing_motion(), ("pelvis", "torso_link"))[0]
-    return torso - pelvis
+def _offset(link: str) -> np.ndarray:
+    """(3,) m from the pelvis to a link while standing; the torso's origin is where the waist's roll and pitch axes meet."""
+    pelvis, other = forward_kinematics(standing_motion(), ("pelvis", link))[0]
+    return other - pelvis
 
 
 # Each term: its width, and (robot state, reference frame, policy) -> (width,). Joints in the policy's order.
@@ -165,6 +169,7 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "human_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), _human(r).root)),
     # the robot
     "lin_vel": (3, lambda s, r, p: s.lin_vel @ _pelvis(s)),  # by its odometry
+    "imu_lin_vel": (3, _imu_lin_vel),  # of the IMU in the pelvis
     "ang_vel": (3, lambda s, r, p: s.ang_vel),
     "roll_pitch": (2, lambda s, r, p: _roll_pitch(s)),
     "gravity": (3, lambda s, r, p: -_pelvis(s)[2]),  # its direction in the pelvis frame

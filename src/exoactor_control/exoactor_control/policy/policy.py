@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +72,8 @@ class Policy:
             It is not a network, its spec is wrong, or its shapes do not fit it.
         """
         network = load_network(onnx_path)
-        candidates = readers.specs(network, spec)
+        state = _recurrent_state(network)
+        candidates = [replace(d, feedback=state | d.feedback) for d in readers.specs(network, spec)]
         for d in candidates:
             if _takes(network, d):
                 return cls(network, d, _load_encoder(network, d))
@@ -264,6 +266,12 @@ def _load_encoder(network: Network, d: PolicySpec) -> Network | None:
         needed = f"input {list(d.encoder.input)} ({terms}) and output {list(d.encoder.output)} ({d.name})"
         raise BadInput(f"The encoder {path} has {_shapes(encoder)}, but {needed} is needed.")
     return encoder
+
+
+def _recurrent_state(network: Network) -> dict[str, str]:
+    """Inputs and outputs of a recurrent network's state, as rsl_rl's exporter names them (h_in, h_out; c_in, c_out)."""
+    names = {name: f"{name.removesuffix('_in')}_out" for name in network.inputs if name.endswith("_in")}
+    return {name: output for name, output in names.items() if output in network.outputs}
 
 
 def _takes(network: Network, d: PolicySpec) -> bool:

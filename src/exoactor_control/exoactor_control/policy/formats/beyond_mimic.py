@@ -5,12 +5,16 @@ src/holosoma_inference) export trackers of one motion each, which the file holds
 row of the motion in the further outputs, and the action does not depend on it. MOSAIC (github.com/BAAI-Humanoid/MOSAIC,
 exporter.py; RobotBridge, deploy/envs/mosaic.py) exports general trackers with the same metadata; one with a velocity
 estimator takes the histories of the command and of the reference's gravity once more, after its named terms.
+
+mjlab (1.6, rl/exporter_utils.py and tasks/tracking) names the terms alike, and says more of each: history length (0:
+none), clip and scale, a term's several numbers parted by semicolons. Its linear velocity is that of the pelvis' IMU.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -67,12 +71,16 @@ def read(network: Network) -> PolicySpec:
         return _read_holosoma(meta)
     joints, entries = read_joints(meta, "observation_names", "anchor_body_name")
     names = _names(meta["observation_names"])
-    steps = [int(float(n)) for n in _names(meta.get("observation_history_lengths", ",".join("1" * len(names))))]
-    if len(steps) != len(names):
-        raise BadInput(f"its metadata name {len(names)} observation terms, but {len(steps)} history lengths")
+    by_mjlab = "observation_terms_history_length" in meta
+    steps = [
+        int(float(n))
+        for n in _of_terms(meta, f"observation_{'terms_history_length' if by_mjlab else 'history_lengths'}", names, "1")
+    ]
     if meta["anchor_body_name"] not in _ANCHORS:
         raise BadInput(f"its anchor is {meta['anchor_body_name']}, but {' or '.join(_ANCHORS)} is needed")
     anchor = _ANCHORS[meta["anchor_body_name"]]
+    if by_mjlab:
+        return _spec("mjlab", joints, names, steps, anchor, entries, _clips_and_scales(meta, names))
     spec = _spec("beyond_mimic" if holds_motion(network) else "mosaic", joints, names, steps, anchor, entries)
     takes = next(iter(network.inputs.values()))[-1]
     if "command" in names and spec.input[-1] < (takes if isinstance(takes, int) else 0):
@@ -82,6 +90,25 @@ def read(network: Network) -> PolicySpec:
         )
         return with_estimator if with_estimator.input[-1] == takes else spec
     return spec
+
+
+def _of_terms(meta: dict[str, str], key: str, terms: Sequence[str], default: str) -> tuple[str, ...]:
+    """What the metadata say of each observation term."""
+    values = _names(meta[key]) if key in meta else (default,) * len(terms)
+    if len(values) != len(terms):
+        raise BadInput(f"its metadata name {len(terms)} observation terms, but {len(values)} of {key}")
+    return values
+
+
+def _clips_and_scales(meta: dict[str, str], terms: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What mjlab does to each term before its history."""
+    clips = _of_terms(meta, "observation_terms_clip", terms, "-inf;inf")
+    scales = _of_terms(meta, "observation_terms_scale", terms, "1")
+    numbers = [[[float(v) for v in value.split(";")] for value in pair] for pair in zip(clips, scales, strict=True)]
+    return {
+        term: {"clip": clip, "scale": scale if len(scale) > 1 else scale[0]}
+        for term, (clip, scale) in zip(terms, numbers, strict=True)
+    }
 
 
 def read_joints(meta: dict[str, str], *needed: str) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
@@ -96,7 +123,10 @@ def read_joints(meta: dict[str, str], *needed: str) -> tuple[tuple[str, ...], di
         if name not in meta:
             raise BadInput(f"its metadata lack '{name}', which its exporter writes")
     numbers = {entry: np.array([float(v) for v in _names(meta[name])]) for entry, name in entries.items()}
-    return _names(meta["joint_names"]), numbers
+    joints = _names(meta["joint_names"])
+    if len(numbers["action_scale"]) == 1:
+        numbers["action_scale"] = np.full(len(joints), numbers["action_scale"][0])
+    return joints, numbers
 
 
 def _read_holosoma(meta: dict[str, str]) -> PolicySpec:
@@ -118,8 +148,13 @@ def _spec(
     steps: Sequence[int],
     anchor: str,
     entries: dict[str, np.ndarray],
+    shaped: dict[str, dict[str, Any]] | None = None,
 ) -> PolicySpec:
-    groups = {name: [{"term": t.replace("torso", anchor)} for t in group] for name, group in _GROUPS.items()}
+    known = _GROUPS if shaped is None else _GROUPS | {"base_lin_vel": ["imu_lin_vel"]}
+    groups = {
+        name: [{"term": t.replace("torso", anchor), **(shaped or {}).get(name, {})} for t in group]
+        for name, group in known.items()
+    }
     for term in terms:
         if term not in groups:
             raise BadInput(f"its term '{term}' is not known: known are {', '.join(groups)}")
