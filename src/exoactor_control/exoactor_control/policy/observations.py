@@ -130,7 +130,7 @@ def _imu_lin_vel(state: RobotState, *_: object) -> np.ndarray:
 
 @cache
 def _offset(link: str) -> np.ndarray:
-    """(3,) m from the pelvis to a link while standing; the torso's origin is where the waist's roll and pitch axes meet."""
+    """(3,) m from the pelvis to a link; the torso's origin is where the waist's roll and pitch axes meet."""
     pelvis, other = forward_kinematics(standing_motion(), ("pelvis", link))[0]
     return other - pelvis
 
