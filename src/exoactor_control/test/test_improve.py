@@ -153,6 +153,16 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert session.get_inputs()[0].shape[1] == OBSERVATION
 
 
+def test_a_motion_is_imitated_from_the_teacher_that_does_it_best(tmp_path):
+    worse = Student.from_onnx(FOLDER / "exoactor.onnx")
+    with torch.no_grad():  # the arms are held a little off, which costs reward but no fall
+        worse.net[-1].bias[15:] += 0.3
+    onnx.save(to_onnx(worse), str(tmp_path / "worse.onnx"))
+    paths = written(tmp_path / "data")
+    known = screen([tmp_path / "worse.onnx", FOLDER / "exoactor.onnx"], paths, LAYOUT, tmp_path / "t.json", threads=1)
+    assert set(known.values()) == {1}
+
+
 def test_a_motion_that_no_teacher_does_is_not_imitated(tmp_path):
     still = standing_motion(2.0)
     pos = still.root_pos + np.outer(np.maximum(0.0, 0.6 - 4.9 * (np.arange(101) / 50 - 1.0) ** 2), [0, 0, 1])

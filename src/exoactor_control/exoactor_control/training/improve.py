@@ -29,6 +29,7 @@ from exoactor_control.training.split import write_seen
 from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Labelled, Student, load_teacher, to_onnx
 from exoactor_core.errors import Missing
 from exoactor_core.files import atomic_path, save_bytes
+from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING
 from exoactor_core.stages import Progress, no_progress
 
@@ -52,8 +53,9 @@ class Settings:
     """Of Adam; the actor's falls, once rewards count, to what keeps its change near `change`."""
     change: float = 0.01
     """Kullback-Leibler divergence of the policy by an update."""
-    imitate_only: float = 6e5
-    """Samples before rewards count: the critic is learning meanwhile."""
+    imitate_only: float = 1e7
+    """Samples before rewards count: the critic is learning meanwhile. With 5,000 samples an update the gradient of the
+    reward is mostly noise: the rate at which the policy changes by `change` is then 1/50 of imitation's."""
     fade: float = 2e7
     """Samples in which the weight of imitation then falls to 1/e, down to `least`."""
     least: float = 0.05
@@ -127,49 +129,67 @@ def screen(
     paths: Sequence[Path],
     spec: PolicySpec,
     table: Path,
-    robots: int = 96,
+    motions: int = 96,
     threads: int = 2,
     progress: Progress = no_progress,
 ) -> dict[str, int]:
-    """Find the first teacher that does each motion, by the field's rule and keeping near its place.
+    """Find the teacher that does each motion best, by the reward on the nominal robot and on a disturbed one.
 
     Returns
     -------
-    File name -> index; -1: none does. Kept in ``table`` (JSON); motions that are in it are not tried again.
+    File name -> index; -1: all fail on the nominal robot. Kept in ``table`` (JSON); motions that are in it are not
+    tried again. So many ``motions`` are tried at once.
     """
     known = json.loads(table.read_text()) if table.exists() else {}
-    for begin in range(0, len(paths), robots):
-        wanted = [path for path in paths[begin : begin + robots] if path.name not in known]
-        for which, teacher in enumerate(teachers):
-            left = [path for path in wanted if known.get(path.name, -1) < 0]
-            known |= dict.fromkeys((path.name for path in left), -1)
-            done = _done_by(teacher, left, spec, threads) if left else []
-            known |= {name: which for name in done}
+    for begin in range(0, len(paths), motions):
+        wanted = [path for path in paths[begin : begin + motions] if path.name not in known]
         if wanted:
+            known |= _best_teachers(teachers, wanted, spec, threads)
             with atomic_path(table) as path:
                 path.write_text(json.dumps(known, indent=0))
-        progress(min(begin + robots, len(paths)) / len(paths), "Which motions the teachers do")
+        progress(min(begin + motions, len(paths)) / len(paths), "Which teacher does which motion best")
     return known
 
 
-def _done_by(teacher: Path, paths: Sequence[Path], spec: PolicySpec, threads: int) -> list[str]:
+def _best_teachers(teachers: Sequence[Path], paths: Sequence[Path], spec: PolicySpec, threads: int) -> dict[str, int]:
+    best = dict.fromkeys((path.name for path in paths), -1)
     try:
         motions = load_prepared(paths)
     except Missing:
-        return []
+        return best
+    returns = np.zeros(len(motions))
+    for which, teacher in enumerate(teachers):
+        nominal, disturbed = (_return(teacher, motions, spec, v, threads) for v in (PLAIN, Variation()))
+        total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
+        best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
+        returns = np.maximum(returns, total)
+    return best
+
+
+def _return(
+    teacher: Path, motions: dict[str, RobotMotion], spec: PolicySpec, variation: Variation, threads: int
+) -> np.ndarray:
+    """(M,) mean reward of a teacher over each motion; 0: it failed."""
     clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
     run = load_teacher(teacher, threads)
-    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, PLAIN, 0, threads, np.zeros((1, 29)), 0.0)
+    feedback = teacher_feedback([teacher])
+    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, variation, 0, threads, feedback, 0.0)
     doing = np.ones(len(clips), dtype=bool)
-    done = np.zeros(len(clips), dtype=bool)
+    total = np.zeros(len(clips))
     for _ in range(max(len(clip.episode) for clip in clips)):
-        _, _, failed, over = robots.step(run(robots.clean_now()))
-        done |= doing & over
+        _, reward, failed, over = robots.step(run(robots.clean_now()))
+        total[doing] += reward[doing] / np.array([len(clip.episode) for clip in clips])[doing]
+        total[doing & failed] = 0.0
         doing &= ~(failed | over)
         if not doing.any():
             break
         robots.begin_anew(failed | over)
-    return [name for name, ok in zip(motions, done, strict=True) if ok]
+    return total
+
+
+def teacher_feedback(teachers: Sequence[Path]) -> np.ndarray:
+    """(T, 29) share of each joint's error that is added to each teacher's command: 0 for trackers of ours."""
+    return np.stack([np.zeros(JOINTS) if Student.from_onnx(path) else TEACHER_FEEDBACK for path in teachers])
 
 
 class Improvement:
@@ -206,10 +226,11 @@ class Improvement:
         torch.set_num_threads(threads)
         self._rng = np.random.default_rng(seed)
         self._teachers = [load_teacher(path, threads) for path in teachers]
-        owns = [Student.from_onnx(path) for path in teachers]
-        self._own = np.array([own is not None for own in owns])
-        self._actor = Student(OBSERVATION, HIDDEN) if owns[0] is None else grown(owns[0], OBSERVATION, HIDDEN)
-        self._known = 0 if owns[0] is None else len(owns[0].mean)  # inputs whose spread is known
+        feedback = teacher_feedback(teachers)
+        self._own = np.asarray(~feedback.any(axis=1))
+        first = Student.from_onnx(teachers[0])
+        self._actor = Student(OBSERVATION, HIDDEN) if first is None else grown(first, OBSERVATION, HIDDEN)
+        self._known = 0 if first is None else len(first.mean)  # inputs whose spread is known
         self._average = Student(OBSERVATION, HIDDEN)
         self._critic = Student(OBSERVATION, (384, 192), 1)
         self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation))))
@@ -227,7 +248,6 @@ class Improvement:
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
         self._labelled = Labelled(s.buffer, OBSERVATION)
-        teacher_feedback = np.where(self._own[:, None], 0.0, TEACHER_FEEDBACK)
         self._robots = AnchoredRobots(
             s.robots,
             lambda _: clips.draw(self._rng),
@@ -235,7 +255,7 @@ class Improvement:
             variation or Variation(),
             seed + self.samples,
             threads,
-            teacher_feedback,
+            feedback,
         )
 
     def run(self, samples: float, progress: Progress = no_progress) -> None:
@@ -433,5 +453,7 @@ class Improvement:
         self._adam.load_state_dict(state["adam"])
         self.samples = state["samples"]
         self._rewarded = self.samples > self.settings.imitate_only
+        if not self._rewarded:
+            self._adam.param_groups[0]["lr"] = self.settings.rate
         known = state["failing"]
         self.clips.failing = np.array([known.get(name, 0.5) for name in self.clips.names])

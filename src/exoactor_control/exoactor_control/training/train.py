@@ -38,7 +38,7 @@ def train(
     motions
         Robot motions (.npz), or folders of them.
     teachers
-        Trackers with TWIST2's observation; a motion is imitated from the first that succeeds at it, ours before these.
+        Trackers with TWIST2's observation; a motion is imitated from the one, or ours, that does it best.
     people
         Recordings of people (.bvh, AMASS .npz) to be retargeted.
     hours, samples
