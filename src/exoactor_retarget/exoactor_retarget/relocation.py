@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -18,6 +20,16 @@ _LONGEST_STEP = 0.22  # m
 _STRETCH = 0.12  # m by which a step of the person's is stretched at most
 _WALKS = 0.2, 0.4  # m/s from which, and at which surely, the body turns to where it goes
 _TURN = 0.8  # rad to either side of where the person faces, at most
+
+
+class Stance(NamedTuple):
+    """Frames in which the robot's place is given by what it does."""
+
+    first: int
+    last: int
+    """Included."""
+    shift: np.ndarray
+    """(2,) m from where the person's scale puts the robot."""
 
 
 def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarray) -> Posture:
@@ -111,3 +123,32 @@ def with_steps(person: Posture, frame: int, count: int, way: np.ndarray) -> tupl
         arrays["contacts"][swing, 2 * k : 2 * k + 2] = 0.0
         sway[swing] += (-1.0 if k == 0 else 1.0) * _SWAY * bump[:, None] * left
     return replace(person, **arrays), gaussian_filter1d(sway, 0.08 * fps, axis=0, mode="nearest"), put
+
+
+def swing_count(stands: np.ndarray) -> int:
+    """How often a foot is set down in (T, 2)."""
+    return int((stands[1:] & ~stands[:-1]).sum())
+
+
+def standing_frame(person: Posture, stands: np.ndarray, first: int, last: int) -> int:
+    """A frame between two in which the person stands upright on both feet: the first after steps, or else the last."""
+    hips = person.at("hip").mean(axis=1)[first : max(first, last) + 1, 2]
+    both = stands[first : first + len(hips)].all(axis=1)
+    walked = 0 if both.all() else int(np.flatnonzero(~both)[-1])
+    upright = np.where(both, hips, 0.0)[walked:]
+    return first + walked + int(np.flatnonzero(upright >= 0.98 * upright.max())[0 if walked else -1])
+
+
+def along_steps(placed: list[Stance], stands: np.ndarray, person: Posture) -> np.ndarray:
+    """Shift (T, 2) m that goes from one stance to the next while the feet step, as fast as the body goes."""
+    middle = person.at("hip").mean(axis=1)[:, :2]
+    smooth = gaussian_filter1d(middle, 0.2 * person.fps, axis=0, mode="nearest")
+    speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1)
+    stepping = gaussian_filter1d((~stands).any(axis=1).astype(float), 0.08 * person.fps, mode="nearest")
+    done = np.cumsum(np.minimum(stepping * (speed + 0.1 / person.fps), 0.05))
+    shift = np.repeat(placed[-1].shift[None], len(middle), axis=0)
+    for (_, begin, before), (end, last, after) in pairwise(placed):
+        share = (done[begin : end + 1] - done[begin]) / max(done[end] - done[begin], 1e-9)
+        shift[begin : end + 1] = before + share[:, None] * (after - before)
+        shift[end : last + 1] = after
+    return shift

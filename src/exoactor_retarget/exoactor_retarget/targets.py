@@ -79,6 +79,24 @@ class Targets:
         part: dict[str, Any] = {name: v if v is None else v[frames] for name, v in values.items()}
         return Targets(fps=self.fps, **part)
 
+    def heading(self, model: Model, frame: int) -> float:
+        """Where the robot faces in a frame, rad."""
+        return float(lateral((self.pelvis_rot[frame] @ model.rest["pelvis"][0].T)[:, 1]))
+
+    def headings(self, model: Model) -> np.ndarray:
+        """Where (T,) it faces, rad."""
+        heading = lateral((self.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 1])
+        return gaussian_filter1d(np.unwrap(heading), 0.1 * self.fps, mode="nearest")
+
+    def natural_palms(self, model: Model) -> np.ndarray:
+        """Where (T, 2, 3) the robot's palms are as it imitates the person, m."""
+        wrist = (
+            model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
+            + model.upper_arm * self.upper_arm
+            + model.forearm * self.forearm
+        )
+        return wrist + np.einsum("tkij,kj->tki", self.hand_rot, model.palms - model.hand_points[:, 0])
+
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors (..., 3) of length 1."""
@@ -89,6 +107,18 @@ def smoothstep(x: np.ndarray) -> np.ndarray:
     """0 below 0, 1 above 1, and level at both."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3 - 2 * x)
+
+
+def ramp(times: np.ndarray, start: float, seconds: float) -> np.ndarray:
+    """0 before ``start``, 1 from ``seconds`` later on, smooth in between."""
+    return smoothstep((times - start) / max(seconds, 1e-3))
+
+
+def window(frames: int, first: int, last: int, margin: int) -> np.ndarray:
+    """(frames,) 1 from ``first`` to ``last``, going to 0 over ``margin`` frames on both sides."""
+    t = np.arange(frames)
+    away = np.maximum(np.maximum(first - t, t - last), 0)
+    return smoothstep(1.0 - away / max(margin, 1))
 
 
 def lateral(left_axis: np.ndarray) -> np.ndarray:

@@ -1,0 +1,197 @@
+"""Where and how hands touch an object: between palms, with fingers about it, or with a palm or knuckles on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.contacts import Contact
+from exoactor_core.errors import Refused
+from exoactor_core.scene import Scene, SceneObject
+from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.object_geometry import box_normal, facing_surface
+from exoactor_retarget.targets import Targets, headed, unit
+
+_PRESS = {"grasp": 0.02, "push": 0.02, "touch": 0.01, "support": 0.01}  # m that palms aim into an object
+_AWAY, _BEFORE = 0.10, 0.05  # m in front of the surface, and nearer to the body, is the point before the contact
+_WIDEST, _NARROWEST = 0.46, 0.10  # m between two palms
+_DEX3_PALM = 0.0415, 0.003  # m, the palm's link in that of the wrist, ahead and outward (Unitree's URDF)
+_DEX3_AXIS, _DEX3_GAP = 0.065, 0.017  # m, along the palm's link to the axis of what is held, and aside to its surface
+_DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0.03, 0.0])
+"""m, where a closed left hand touches what is beside it and ahead of it, in the link of the wrist."""
+_DEX3_WIDEST, _DEX3_AWAY, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
+_APART = 0.09  # m from the middle between two pushing hands to each
+_LOW = 0.5  # m over the floor: what is lower is pushed with palms of hands that hang down
+
+
+@dataclass(frozen=True)
+class HandContact:
+    """A hand on an object."""
+
+    side: int
+    index: int
+    """Index in the scene."""
+    contact: Contact
+    pos: np.ndarray
+    """(3,) m, where the object is touched, in its frame."""
+    normal: np.ndarray
+    """(3,) out of the object there, in its frame."""
+    rotation: np.ndarray
+    """(3, 3) of the hand's body in the object's frame."""
+    local: np.ndarray
+    """(3,) m, the point of the hand that hand_contacts, in its body."""
+    retreat: np.ndarray
+    """(3,) m, from there to the point before the contact, in the object's frame."""
+    press: float
+    """m that the hand aims into the object."""
+    fingers: bool = False
+    """They close about the object; otherwise it is a fist that hand_contacts it."""
+
+
+def contact_groups(contacts: Sequence[Contact]) -> list[list[Contact]]:
+    """Contacts that belong together: those of both hands with one object at a time."""
+    groups: list[list[Contact]] = []
+    for contact in sorted(contacts, key=lambda c: c.start):
+        for group in groups:
+            one = group[0]
+            same = one.object == contact.object and one.kind == contact.kind and contact.body.endswith("hand")
+            if same and one.body != contact.body and one.body.endswith("hand") and abs(one.start - contact.start) < 0.5:
+                group.append(contact)
+                break
+        else:
+            groups.append([contact])
+    return groups
+
+
+@dataclass(frozen=True)
+class HandContactPlanner:
+    """Plans where and how the hands touch the objects of a scene.
+
+    ``hands`` are "fists", which hold objects between the palms, or "dex3", one of which closes about what it holds.
+    """
+
+    model: Model
+    scene: Scene
+    hands: str
+
+    def plan(self, group: Sequence[Contact], targets: Targets, palms: np.ndarray) -> list[HandContact]:
+        """Where and how each hand of a group hand_contacts the object; ``palms`` (2, 3) m are where they would be."""
+        contact = group[0]
+        obj = self.scene[contact.object]
+        frame = min(round(contact.start * targets.fps), len(targets) - 1)
+        heading = targets.heading(self.model, frame)
+        to_object = obj.rotation.inv()
+        forward, left = (to_object.apply(v) for v in headed(np.array([heading]))[0].T[:2])
+        sides = [SIDES.index(c.body.split("_")[0]) for c in group]
+        near = to_object.apply(palms - np.array(obj.pos))
+        middle = near[sides].mean(axis=0)
+        hand_contacts = []
+        for contact, side in zip(group, sides, strict=True):
+            if contact.kind == "grasp" and len(group) == 1:
+                hand_contacts.append(self._finger_grasp(side, contact, forward))
+                continue
+            if contact.pos_object is not None:
+                pos = np.array(contact.pos_object)
+                normal = (
+                    box_normal(obj, pos) if contact.normal_object is None else unit(np.array(contact.normal_object))
+                )
+                if contact.kind == "push":
+                    normal = facing_surface(obj, -forward, pos, contact.kind)[1]
+            elif contact.kind == "grasp":
+                pos, normal = _between_palms(obj, left if side == 0 else -left, middle)
+            else:
+                pos, normal = facing_surface(obj, -forward, near[side], contact.kind)
+            hand_contacts.append(self._contact(side, contact, pos, normal, forward))
+        if len(hand_contacts) == 2 and contact.kind == "push":
+            middle = (hand_contacts[0].pos + hand_contacts[1].pos) / 2.0
+            wide = min(_APART, np.abs(np.diff(obj.bounds, axis=0)[0] @ np.abs(left)) / 2.0 - 0.03)
+            hand_contacts = [
+                self._contact(
+                    one.side, one.contact, middle + (wide if one.side == 0 else -wide) * left, one.normal, forward
+                )
+                for one in hand_contacts
+            ]
+        return hand_contacts
+
+    def _contact(
+        self, side: int, contact: Contact, pos: np.ndarray, normal: np.ndarray, forward: np.ndarray
+    ) -> HandContact:
+        obj = self.scene[contact.object]
+        low = pushed_low(contact, obj.pos[2] + obj.rotation.apply(pos)[2])
+        palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7 or low
+        out = 1.0 if side == 0 else -1.0
+        fist = self.hands == "dex3" and not low
+        if palm:
+            y = normal if side == 0 else -normal
+            x = forward - (forward @ y) * y
+            x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, -1.0 if low else 1.0]) - y[2] * y)
+            local = _DEX3_FIST * [1.0, out, 1.0] if fist else self.model.palms[side]
+        else:
+            x = -normal
+            up = np.array([0.0, 0.0, 1.0])
+            y = unit(np.cross(up, x))
+            local = _DEX3_KNUCKLES * [1.0, out, 1.0] if fist else self.model.fingertips[side]
+        rotation = np.stack([x, y, np.cross(x, y)], axis=1)
+        filled = _filled(contact, pos, normal)
+        index, press = self.scene.ids.index(contact.object), _PRESS[contact.kind]
+        return HandContact(side, index, filled, pos, normal, rotation, local, _AWAY * normal - _BEFORE * forward, press)
+
+    def _finger_grasp(self, side: int, contact: Contact, forward: np.ndarray) -> HandContact:
+        """A Dex3-1 hand about an object, from in front and a little from its own side, the thumb up."""
+        obj = self.scene[contact.object]
+        shape = max(obj.shapes, key=lambda s: float(np.prod(s.size)))
+        radius = min(shape.size[:2]) / 2.0
+        if radius > _DEX3_WIDEST / 2.0:
+            raise Refused(
+                f"The robot cannot close a hand about the {obj.category}: it is {200 * radius:.0f} cm wide, and "
+                f"{100 * _DEX3_WIDEST:.0f} cm can be held."
+            )
+        out = 1.0 if side == 0 else -1.0
+        x = Rotation.from_euler("z", -out * _DEX3_INWARD).apply(forward)
+        y = np.cross([0.0, 0.0, 1.0], x)
+        axis = np.array(shape.pos)
+        local = np.array([_DEX3_PALM[0] + _DEX3_AXIS, out * (_DEX3_PALM[1] - _DEX3_GAP - radius), 0.0])
+        filled = _filled(contact, axis + out * radius * y, out * y)
+        rotation = np.stack([x, y, np.cross(x, y)], axis=1)
+        retreat = -_DEX3_AWAY * x + 0.02 * out * y
+        return HandContact(
+            side, self.scene.ids.index(contact.object), filled, axis, out * y, rotation, local, retreat, 0.0, True
+        )
+
+
+def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a palm presses on the side of an object that lies ``outward`` (3,) of it, both in its frame."""
+    low, high = obj.bounds
+    middle = (low + high) / 2.0
+    shape = max(obj.shapes, key=lambda s: float(np.prod(s.size)))
+    middle[2] = np.clip(at[2], low[2] + 0.45 * (high[2] - low[2]), low[2] + 0.6 * (high[2] - low[2]))
+    if shape.kind in ("cylinder", "sphere", "capsule") and np.abs(shape.rotation.as_matrix()[2, 2]) > 0.9:
+        normal = unit(outward * [1.0, 1.0, 0.0])
+        half = shape.size[0] / 2.0
+        if shape.kind == "sphere":
+            middle[2] = shape.pos[2]
+        middle[:2] = shape.pos[:2]
+    else:
+        axis = int(np.argmax(np.abs(outward[:2])))
+        normal = np.eye(3)[axis] * np.sign(outward[axis])
+        half = (high - low)[axis] / 2.0
+    if not _NARROWEST <= 2.0 * half <= _WIDEST:
+        raise Refused(
+            f"The robot cannot hold the {obj.category} between its palms: it is {200 * half:.0f} cm wide there, "
+            f"and {100 * _NARROWEST:.0f} to {100 * _WIDEST:.0f} cm can be held. What is narrower takes Dex3 hands "
+            f"(retarget.hands=dex3)."
+        )
+    return middle + half * normal, normal
+
+
+def pushed_low(contact: Contact, height: float) -> bool:
+    """Whether a point at a height (m) over the floor is pushed with a hand that hangs down."""
+    return contact.kind == "push" and height < _LOW
+
+
+def _filled(contact: Contact, pos: np.ndarray, normal: np.ndarray) -> Contact:
+    at, out = ((float(v[0]), float(v[1]), float(v[2])) for v in (pos, normal))
+    return contact.model_copy(update={"pos_object": at, "normal_object": out})

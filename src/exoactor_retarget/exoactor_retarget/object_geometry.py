@@ -1,0 +1,66 @@
+"""Surfaces of a scene's objects: what is on top, what faces the robot, and what stands on what."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exoactor_core.scene import SceneObject
+from exoactor_retarget.targets import unit
+
+_EDGE = 0.05  # m from the edge of a surface to where a hand touches it
+
+
+def top_at(obj: SceneObject, point: np.ndarray) -> float:
+    """Height of an object's highest surface over a point (2,) of the floor; its own height where it has none there."""
+    tops = []
+    for shape in obj.shapes:
+        turn = obj.rotation * shape.rotation
+        middle = obj.rotation.apply(shape.pos) + obj.pos
+        local = turn.inv().apply([*(point - middle[:2]), 0.0])
+        half = np.array(shape.size) / 2.0
+        if (np.abs(local[:2]) <= half[:2]).all():
+            tops.append(middle[2] + float(np.abs(turn.as_matrix()[2]) @ half))
+    return max(tops, default=float(obj.extent[1, 2]))
+
+
+def seat_middle(obj: SceneObject) -> np.ndarray:
+    """(3,) middle of what is sat on: a chair's seat is in front of its back."""
+    middle = obj.corners.mean(axis=0)[:2]
+    return np.array([*middle, top_at(obj, middle)])
+
+
+def box_normal(obj: SceneObject, pos: np.ndarray) -> np.ndarray:
+    """(3,) out of the box around an object, at a point (3,) of it, in its frame."""
+    low, high = obj.bounds
+    share = (pos - (low + high) / 2.0) / np.maximum((high - low) / 2.0, 1e-6)
+    axis = int(np.argmax(np.abs(share)))
+    return np.eye(3)[axis] * np.sign(share[axis])
+
+
+def facing_surface(obj: SceneObject, towards: np.ndarray, at: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Point and normal of the surface that faces the robot, or of the top where the hand is above it."""
+    low, high = obj.bounds
+    edge = np.minimum(0.2 * (high - low), _EDGE)
+    pos = np.clip(at, low + edge, high - edge)
+    if kind == "support" or (kind == "touch" and obj.supports):
+        pos[2] = high[2]
+        return pos, np.array([0.0, 0.0, 1.0])
+    axis = int(np.argmax(np.abs(towards[:2])))
+    normal = np.eye(3)[axis] * np.sign(towards[axis])
+    pos[axis] = high[axis] if normal[axis] > 0 else low[axis]
+    shape = max(obj.shapes, key=lambda s: float(np.prod(s.size)))
+    if shape.kind in ("cylinder", "sphere", "capsule"):
+        normal = unit(towards * [1.0, 1.0, 0.0])
+        pos[:2] = np.array(shape.pos[:2]) + shape.size[0] / 2.0 * normal[:2]
+        if shape.kind == "sphere":
+            pos[2] = shape.pos[2]
+    return pos, normal
+
+
+def rests_on(obj: SceneObject, under: SceneObject) -> bool:
+    """Whether an object stands on, or in, another one."""
+    if obj.id == under.id or not (under.supports or under.contains):
+        return False
+    local = under.rotation.inv().apply(np.array(obj.pos) - np.array(under.pos))
+    low, high = under.bounds
+    return bool((local > low - 0.02).all() and (local < high + np.array([0.02, 0.02, 0.05])).all())

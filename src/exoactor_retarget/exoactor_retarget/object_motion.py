@@ -1,0 +1,141 @@
+"""How objects move with the hands: carried and put down, pushed, or swung about their hinges."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.contacts import Contact
+from exoactor_core.scene import Scene, SceneObject, articulated
+from exoactor_retarget.hand_contacts import HandContact
+from exoactor_retarget.object_geometry import top_at
+from exoactor_retarget.reaching import PRESS_TIME
+from exoactor_retarget.targets import Targets, ramp
+
+LIFT_AFTER = 0.6  # s after which what is taken is lifted
+PLACED_BEFORE = 0.45  # s before the end of a contact at which what is put down stands
+_CARRY, _LOWER = 1.0, 1.2  # s in which it gets to where the person would carry it, and from there to its place
+_LIFTED = 0.10  # m that it is lifted at least
+_HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
+_PASSED = 1.1  # m, height of what an object is lifted over
+_BODY = 0.13  # m from the middle of the robot's pelvis to its front, with room
+_OVER_RIM = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
+_PUT = 0.8  # m around a hand in which something to put an object on, or into, is looked for
+_OPEN, _SWING = 1.57, 3.0  # rad that a door is pushed open, and s that it swings
+
+
+def place_for(scene: Scene, obj: SceneObject, near: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Where (3,) an object's frame ends that hands let go of at a point (3,), its underside on what is there."""
+    half = obj.bounds[1, :2].max()
+    low = obj.bounds[0, 2]
+    candidates = []
+    for other in scene.objects:
+        if other.id == obj.id or not (other.supports or other.contains):
+            continue
+        for point in (near[:2], near[:2] + shift):
+            local = other.rotation.inv().apply([*(point - np.array(other.pos[:2])), 0.0])
+            least, most = other.bounds[:, :2] + np.array([[1.0], [-1.0]]) * (half + 0.02)
+            middle = other.bounds[:, :2].mean(axis=0)
+            inside = (
+                middle if other.contains else np.clip(local[:2], np.minimum(least, middle), np.maximum(most, middle))
+            )
+            away = float(np.linalg.norm(local[:2] - inside)) - (0.25 if other.contains else 0.0)
+            at = other.rotation.apply([*inside, 0.0])[:2] + other.pos[:2]
+            rim = other.extent[1, 2] + _OVER_RIM - obj.bounds[:, 2].mean()
+            height = max(other.pos[2] + 0.02 - low, rim) if other.contains else top_at(other, at) - low
+            candidates.append((away, np.array([*at, height])))
+    away, goal = min(candidates, key=lambda c: c[0], default=(np.inf, np.zeros(3)))
+    return goal if away < _PUT else np.array([*near[:2], -low])
+
+
+def carried(
+    scene: Scene,
+    contact: Contact,
+    rest: np.ndarray,
+    grip: np.ndarray,
+    natural: np.ndarray,
+    targets: Targets,
+    headings: np.ndarray,
+) -> np.ndarray:
+    """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
+    obj, t, fps = scene[contact.object], len(rest), targets.fps
+    times = np.arange(t) / fps
+    lifted, placed = contact.start + LIFT_AFTER, contact.end - PLACED_BEFORE
+    kept = contact.end >= times[-1] - 0.05
+    first = min(round(lifted * fps), t - 1)
+    last = t - 1 if kept else min(max(round(placed * fps), first + 1), t - 1)
+    long = max((last - first) / fps, 0.1)
+    base = Rotation.from_quat(rest[0, 3:], scalar_first=True)
+    turned = headings - headings[first]
+    turned[:first], turned[last:] = 0.0, turned[last]
+    rotation = Rotation.from_euler("z", turned[:, None]) * base
+    # away from the body, as far as the object is deep
+    forward = np.stack([np.cos(headings), np.sin(headings)], axis=1)
+    deep = float(np.abs(obj.bounds[:, :2]).max())
+    ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
+    hands = natural.copy()
+    hands[:, :2] += np.maximum(_BODY + deep - ahead, 0.0)[:, None] * forward
+    begin = base.apply(grip) + rest[0, :3]
+    hands[:, 2] = np.maximum(hands[:, 2], begin[2] + _LIFTED)
+    go = ramp(times, lifted, min(_CARRY, 0.5 * long))
+    center = (1.0 - go)[:, None] * begin + go[:, None] * hands
+    if not kept:
+        goal = place_for(scene, obj, hands[last], np.zeros(2))
+        over = goal + rotation[last].apply(grip) + [0.0, 0.0, _HOVER]
+        seconds = min(_LOWER, 0.5 * long)
+        come = ramp(times, last / fps - seconds, 0.75 * seconds)
+        center = (1.0 - come)[:, None] * center + come[:, None] * over
+        center[:, 2] -= _HOVER * ramp(times, last / fps - 0.3 * seconds, 0.3 * seconds)
+    pos = center - rotation.apply(grip)
+    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps)
+    out = rest.copy()
+    out[first:, :3], out[first:, 3:] = pos[first:], rotation[first:].as_quat(scalar_first=True)
+    out[last:] = out[last]
+    return out
+
+
+def _over_others(scene: Scene, obj: SceneObject, pos: np.ndarray, first: int, last: int, fps: float) -> np.ndarray:
+    """How much (T,) higher an object must be so that it passes over others, where it is lifted and not yet put."""
+    low, half = obj.bounds[0, 2], obj.bounds[1, :2].max()
+    raised = np.zeros(len(pos))
+    frames = np.arange(len(pos))
+    room = _OVER * np.minimum(ramp(frames / fps, first / fps, 0.4), ramp(-frames / fps, -last / fps, 0.4))
+    for other in scene.objects:
+        if other.id == obj.id or other.contains:
+            continue
+        local = other.rotation.inv().apply(np.column_stack([pos[:, :2], np.zeros(len(pos))]) - [*other.pos[:2], 0.0])
+        inside = (
+            np.abs(local[:, :2] - other.bounds[:, :2].mean(axis=0)) < np.diff(other.bounds[:, :2], axis=0) / 2 + half
+        )
+        top = other.extent[1, 2]
+        over = inside.all(axis=1) & (top < _PASSED)
+        raised = np.maximum(raised, np.where(over, top + room - pos[:, 2] - low, 0.0))
+    raised[: first + 1] = raised[last:] = 0.0
+    wide = maximum_filter1d(np.maximum(raised, 0.0), round(0.3 * fps) | 1)
+    return gaussian_filter1d(wide, 0.1 * fps, mode="nearest") * (room > 0) * np.minimum(room / _OVER * 2, 1.0)
+
+
+def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float) -> np.ndarray:
+    """Poses (T, 7) of an object that is pushed over what it stands on, as far as the hands would go."""
+    t = len(rest)
+    first, last = (min(round(s * fps), t - 1) for s in (contact.start + PRESS_TIME, contact.end))
+    way = natural[:, :2] - natural[first, :2]
+    forward = way[last] / max(float(np.linalg.norm(way[last])), 1e-6)
+    along = np.clip(np.maximum.accumulate(way @ forward), 0.0, None)
+    along = gaussian_filter1d(along, 0.1 * fps, mode="nearest")
+    along[:first], along[last:] = 0.0, along[last]
+    along[first:] -= along[first]
+    out = rest.copy()
+    out[:, :2] += along[:, None] * forward
+    return out
+
+
+def swung(obj: SceneObject, touch: HandContact, times: np.ndarray) -> np.ndarray:
+    """Poses (T, 7) of a door or drawer that a hand pushes on, and lets swing."""
+    joint = obj.articulation
+    assert joint is not None
+    lever = np.cross(joint.axis, touch.pos - joint.pos) if joint.kind == "hinge" else np.array(joint.axis)
+    way = float(np.sign(-touch.normal @ lever))
+    opened = np.clip(joint.initial + way * _OPEN * ramp(times, touch.contact.start, _SWING), *joint.limits)
+    return np.array([articulated(obj, value).pose for value in opened])

@@ -1,0 +1,75 @@
+"""The root path bent round objects that stand in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from exoactor_core.scene import Scene
+from exoactor_retarget.human import Posture
+from exoactor_retarget.object_geometry import rests_on
+from exoactor_retarget.relocation import Stance
+from exoactor_retarget.surroundings import Solids, solids_of
+from exoactor_retarget.targets import smoothstep, unit, window
+
+_ROOM = 0.33  # m from the middle of the robot to what it walks past
+_STOP = 0.45  # m: what is so near to where the robot stops is what it goes to
+_TALL = 0.06  # m: lower things are stepped over
+
+
+def past_obstacles(
+    person: Posture, shift: np.ndarray, placed: list[Stance], stands: np.ndarray, scene: Scene, goals: Set[str]
+) -> np.ndarray:
+    """The shift (T, 2) with what it takes to go round what stands in the way."""
+    path = person.at("hip").mean(axis=1)[:, :2]
+    stops = np.array([(path + shift)[frame] for first, last, _ in placed for frame in (first, last)])
+    solids = _obstacles(scene, goals, stops)
+    if solids is None:
+        return shift
+    free = np.ones(len(person))
+    for first, last, _ in placed:
+        free *= 1.0 - window(len(person), first, last, round(0.8 * person.fps))
+    walking = gaussian_filter1d((~stands).any(axis=1).astype(float), 0.3 * person.fps, mode="nearest")
+    free *= smoothstep(3.0 * walking)
+    extra = np.zeros_like(shift)
+    for _ in range(60):
+        at = path + shift + extra
+        push = np.zeros_like(at)
+        for k in range(len(solids)):
+            height = np.full(len(at), solids.pos[0, k, 2])
+            away, normal = solids.distance(k, np.column_stack([at, height]).T[None])
+            short = np.maximum(_ROOM - away[0], 0.0)
+            push += short[:, None] * _aside(normal[0, :2].T, path)
+        if np.abs(push).max() < 0.01:
+            break
+        extra += gaussian_filter1d(0.5 * push, 0.4 * person.fps, axis=0, mode="nearest") * free[:, None]
+    return shift + extra
+
+
+def _obstacles(scene: Scene, goals: Set[str], stops: np.ndarray) -> Solids | None:
+    """What stands on the floor, but for what the robot stops at (N, 2)."""
+    obstacles = []
+    for obj in scene.objects:
+        low, high = obj.corners[:, 2].min(), obj.extent[1, 2]
+        if obj.id in goals or low > 1.2 or high < _TALL or any(rests_on(obj, other) for other in scene.objects):
+            continue
+        corners = obj.corners[:, :2]
+        least, most = corners.min(axis=0), corners.max(axis=0)
+        if np.linalg.norm(stops - np.clip(stops, least, most), axis=1).min() > _STOP:
+            obstacles.append(obj)
+    if not obstacles:
+        return None
+    scene = Scene(objects=tuple(obstacles))
+    return solids_of(scene, scene.poses[None], np.zeros((1, len(obstacles), 0), dtype=bool))
+
+
+def _aside(normal: np.ndarray, path: np.ndarray) -> np.ndarray:
+    """Normals (T, 2) turned aside of the way (T, 2), so that what stands right on it is passed on one side."""
+    way = unit(np.gradient(path, axis=0))
+    left = np.stack([-way[:, 1], way[:, 0]], axis=1)
+    side = np.sum(normal * left, axis=1)
+    total = np.sign(np.sum(side)) or 1.0
+    against = np.abs(side) < 0.5
+    return np.where(against[:, None], 0.7 * total * left + 0.3 * normal, normal)

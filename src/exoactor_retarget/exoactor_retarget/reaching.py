@@ -1,0 +1,81 @@
+"""Hand trajectories: raised before the body, to beside an object, onto it, with it, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.scene import Scene
+from exoactor_retarget.hand_contacts import HandContact, pushed_low
+from exoactor_retarget.model import Model
+from exoactor_retarget.object_geometry import rests_on, top_at
+from exoactor_retarget.targets import Targets, headed, ramp
+
+_RAISE, _ADVANCE, _CLOSE = 1.3, 0.7, 0.7  # s of a hand to the body's front, to beside the object, and onto it
+_APPROACH = _RAISE + _ADVANCE + _CLOSE
+_TAKE = 0.3  # s over which an object takes, and gives back, the lead of a hand
+_READY = 0.17, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
+_READY_ASIDE = 0.10, 0.30  # m, likewise, to its own side
+PRESS_TIME = 0.4  # s in which hands press, and let go
+
+
+def lead_hand(
+    touch: HandContact,
+    poses: np.ndarray,
+    scene: Scene,
+    targets: Targets,
+    model: Model,
+    rotation: np.ndarray,
+    pos: np.ndarray,
+    holding: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lead a hand to the object, with it, and off it: writes into (T, 2, ...) arrays.
+
+    Returns how far (T,) it is led, and how far it presses.
+    """
+    times, natural = np.arange(len(targets)) / targets.fps, targets.natural_palms(model)
+    start, end, k = touch.contact.start, touch.contact.end, touch.side
+    left = min(round(end * targets.fps), len(times) - 1)  # a door swings on by itself
+    path = poses[np.minimum(np.arange(len(times)), left), touch.index]
+    turn = Rotation.from_quat(path[:, 3:], scalar_first=True)
+    normal, surface = turn.apply(touch.normal), turn.apply(touch.pos) + path[:, :3]
+    turned = turn.as_matrix() @ touch.rotation
+    kept = end >= times[-1] - 0.05  # to the end of the motion
+
+    def there(first: float, seconds: float) -> np.ndarray:
+        """(T,) 0 until so many s before the contact, 1 during it, and back as long after it."""
+        come = ramp(times, start - first, seconds)
+        return come if kept else come * (1.0 - ramp(times, end + first - seconds, seconds))
+
+    pressed = ramp(times, start, PRESS_TIME)
+    if not kept:
+        pressed *= 1.0 - ramp(times, end - PRESS_TIME, PRESS_TIME)
+    beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
+    raised, share = there(_APPROACH, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
+    ahead, up = there(_APPROACH - 0.4 * _RAISE, 0.6 * _RAISE), there(_APPROACH, 0.6 * _RAISE)  # not under an edge
+    low = pushed_low(touch.contact, surface[0, 2])  # who bends down to it has the hands in front
+    ready = natural[:, k] if low else _ready(touch, beside, scene, targets, model, natural)
+    point = natural[:, k] + np.column_stack([ahead, ahead, up]) * (ready - natural[:, k])
+    point += share * (beside - point)
+    point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
+    own = Rotation.from_matrix(targets.hand_rot[:, k])
+    towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
+    lead = there(_CLOSE + _ADVANCE if low else _APPROACH, _TAKE)
+    more = lead > holding[:, k]
+    rotation[more, k] = towards.as_matrix()[more]
+    pos[more, k], holding[more, k] = point[more], lead[more]
+    return lead, pressed
+
+
+def _ready(
+    touch: HandContact, beside: np.ndarray, scene: Scene, targets: Targets, model: Model, natural: np.ndarray
+) -> np.ndarray:
+    """Where (T, 3) a hand is raised to in front of the body, from where it advances to ``beside`` (T, 3)."""
+    pelvis, turn = targets.pelvis_pos, headed(targets.headings(model))
+    ahead, left = turn[:, :2, 0], turn[:, :2, 1]
+    out = 1.0 if touch.side == 0 else -1.0
+    aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_ASIDE)
+    obj = scene.objects[touch.index]
+    under = [top_at(other, np.array(obj.pos[:2])) for other in scene.objects if rests_on(obj, other)]
+    height = np.maximum(np.maximum(beside[:, 2], natural[:, touch.side, 2]), max(under, default=0.0) + _READY[1])
+    return np.column_stack([pelvis[:, :2] + _READY[0] * ahead + aside[:, None] * left, height])

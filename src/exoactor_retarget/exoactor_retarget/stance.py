@@ -1,0 +1,99 @@
+"""Where the robot stands for its own hands, feet and seat to meet the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from exoactor_core.contacts import Contact
+from exoactor_core.scene import Scene, SceneObject
+from exoactor_retarget.hand_contacts import HandContactPlanner, contact_groups
+from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.object_geometry import rests_on, seat_middle
+from exoactor_retarget.object_motion import LIFT_AFTER, PLACED_BEFORE, place_for
+from exoactor_retarget.relocation import Stance
+from exoactor_retarget.surroundings import solids_of
+from exoactor_retarget.targets import Targets, headed
+
+_BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
+_KNEE = 0.06  # m from the middle of a knee to its front, with room
+_FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
+_BACK = 0.3  # m that it stands back at most so that they have it
+
+
+def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: Targets) -> list[Stance]:
+    """First and last frames in which the robot must be shifted by (2,) m from where the person's scale puts it."""
+    model, scene = planner.model, planner.scene
+    fps, last = targets.fps, len(targets) - 1
+    palms = targets.natural_palms(model)
+    found: list[Stance] = []
+    for group in contact_groups(contacts):
+        contact = group[0]
+        obj = scene[contact.object]
+        begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
+        around = slice(max(0, begin - round(0.1 * fps)), min(last, begin + round(0.2 * fps)) + 1)
+        sides = [SIDES.index(c.body.split("_")[0]) for c in group if c.body.endswith("hand")]
+        if sides:
+            natural = palms[around, sides].mean(axis=(0, 1))
+            hand_contacts = planner.plan(group, targets, palms[begin])
+            point = obj.rotation.apply(np.mean([t.pos for t in hand_contacts], axis=0)) + obj.pos
+            shift = _clear(scene, obj, model, targets, begin, point[:2] - natural[:2])
+            if contact.kind == "grasp":
+                found.append(Stance(begin, min(begin + round(LIFT_AFTER * fps), last), shift))
+                if end < last - round(0.3 * fps):
+                    at = max(0, end - round(PLACED_BEFORE * fps))
+                    natural_end = palms[at, sides].mean(axis=0)
+                    goal = place_for(scene, obj, natural_end, found[-1].shift)
+                    held = goal[:2] + (point - np.array(obj.pos))[:2]
+                    found.append(Stance(at, end, held - natural_end[:2]))
+            else:
+                found.append(Stance(begin, begin if contact.kind == "push" else end, shift))
+        elif contact.body == "seat":
+            edge, ahead = seat_edge(obj, targets.heading(model, (begin + end) // 2))
+            feet = targets.foot_pos[begin : end + 1, :, :2].mean(axis=(0, 1))
+            found.append(Stance(begin, end, edge[:2] + _BEFORE_SEAT * ahead - feet))
+        elif contact.body.endswith("foot"):
+            side = SIDES.index(contact.body.split("_")[0])
+            toe = targets.foot_pos[begin, side] + targets.foot_rot[begin, side] @ toe_tip(model, side)
+            middle = obj.corners.mean(axis=0)
+            found.append(Stance(begin, end, middle[:2] - toe[:2]))
+    return sorted(found, key=lambda stance: stance.first)
+
+
+def _clear(scene: Scene, obj: SceneObject, model: Model, targets: Targets, begin: int, shift: np.ndarray) -> np.ndarray:
+    """The shift (2,) m, further back where knees or toes would be in the object, or in what it stands on."""
+    around = slice(max(0, begin - round(0.5 * targets.fps)), begin + round(LIFT_AFTER * targets.fps))
+    part = targets[around]
+    hips = part.pelvis_pos[:, None] + np.einsum("tij,kj->tki", part.pelvis_rot @ model.rest["pelvis"][0].T, model.hips)
+    knees = hips + np.linalg.norm(model.directions["thigh"][0]) * part.thigh
+    toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [toe_tip(model, 0), toe_tip(model, 1)])
+    turn = headed(np.array([targets.heading(model, begin)]))[0]
+    points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).transpose(1, 2, 0)
+    others = [obj, *(other for other in scene.objects if rests_on(obj, other))]
+    scene = Scene(objects=tuple(others))
+    poses = np.repeat(scene.poses[None], points.shape[-1], axis=0)
+    solids = solids_of(scene, poses, np.zeros((points.shape[-1], len(others), 0), dtype=bool))
+    facing = turn[:2, 0]
+    for back in np.arange(0.0, _BACK, 0.02):
+        at = points + np.array([*(shift - back * facing), 0.0])[:, None]
+        if all(solids.distance(k, at)[0].min() > _KNEE for k in range(len(solids))):
+            return shift - back * facing
+    return shift
+
+
+def seat_edge(obj: SceneObject, heading: float) -> tuple[np.ndarray, np.ndarray]:
+    """Middle (3,) of the edge of a seat that who sits in a frame has his knees over, and (2,) where he faces."""
+    ahead = np.array([np.cos(heading), np.sin(heading)])
+    middle = seat_middle(obj)
+    local = obj.rotation.inv().apply([*ahead, 0.0])[:2]
+    half = np.diff(obj.bounds[:, :2], axis=0)[0] / 2.0
+    deep = float(np.min(half / np.maximum(np.abs(local), 1e-6)))
+    return middle + np.array([*(deep * ahead), 0.0]), ahead
+
+
+def toe_tip(model: Model, side: int) -> np.ndarray:
+    """(3,) m, what a foot kicks with, in its body."""
+    sole = model.soles[side]
+    front = sole[sole[:, 0] > sole[:, 0].mean()].mean(axis=0)
+    return front + np.array([0.02, 0.0, 0.03])
