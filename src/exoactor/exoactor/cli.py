@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,7 @@ from exoactor_core.stages import (
     GenerateRequest,
     Generation,
     Generator,
+    Metrics,
     Stage,
     add_notes,
     backend_class,
@@ -170,8 +170,8 @@ def run(
     json_: Json = False,
 ) -> None:
     """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
-    task, content = read_task(task, plan)
-    request = GenerateRequest(task, None if image is None else read_image(image), content, scene=read_scene(scene))
+    request = read_request(task, plan, image, scene)
+    task = request.instruction
     backends = Backends(settings, policy, generate=generator)
     folder = RunFolder.create(task, output)
     if not json_:
@@ -215,9 +215,7 @@ def generate(
 ) -> None:
     """Imagine a task as a third-person video."""
     if resume is None:
-        task, content = read_task(task, plan)
-        request = GenerateRequest(task, None if image is None else read_image(image), content, scene=read_scene(scene))
-        backends = Backends(settings, generate=generator)
+        request, backends = read_request(task, plan, image, scene), Backends(settings, generate=generator)
     else:
         if task or plan or image or scene:
             raise BadInput(
@@ -417,6 +415,8 @@ def track(
 ) -> None:
     """Track a motion in headless MuJoCo, faster than real time."""
     from exoactor_core.formats import load_robot
+    from exoactor_core.render import render_motion
+    from exoactor_core.video import Video
     from exoactor_pose.importers import load_human
 
     motion, person = load_robot(robot, fps), None if human is None else load_human(human)
@@ -429,9 +429,15 @@ def track(
         if output is not None:
             save_or_rescue(result.motion.save, output)
         if video is not None:
-            write_motion_video(result.motion, motion, video, bars("video"))
-    failed = None if result.metrics["success"] else TrackingFailed(f"Tracking failed: {result.metrics['reason']}.")
-    print_metrics(result.metrics, json_, failed)
+            frames = render_motion(result.motion, ghost=motion, progress=bars("video"))
+            save_or_rescue(Video.from_frames(frames, 30.0).save, video)
+    _print_tracking(result.metrics, json_, "Tracking failed")
+
+
+def _print_tracking(metrics: Metrics, as_json: bool, failure: str) -> None:
+    """Print the figures of a tracked motion; raises `TrackingFailed` where it failed."""
+    failed = None if metrics["success"] else TrackingFailed(f"{failure}: {metrics['reason']}.")
+    print_metrics(metrics, as_json, failed)
 
 
 @app.command(epilog="Example: exoactor correct kick.npz -o kick_corrected.npz")
@@ -455,11 +461,7 @@ def correct(
         result = backends.load("track").correct(motion, tries, bars("correct"))
     add_notes(result.metrics, motion)
     save_or_rescue(result.corrected.save, output)
-    reason = result.metrics["reason"]
-    failed = (
-        None if result.metrics["success"] else TrackingFailed(f"Tracking fails with the correction, too: {reason}.")
-    )
-    print_metrics(result.metrics, json_, failed)
+    _print_tracking(result.metrics, json_, "Tracking fails with the correction, too")
 
 
 @app.command(epilog="Example: exoactor train-tracker -o training --motions my_motions --hours 2")
@@ -529,22 +531,17 @@ def send(
     if demo and detach:
         raise BadInput("--demo needs the end of the task, which --detach does not wait for: 'exoactor show' writes it.")
     os.environ.update(environment(network))
-    task, content = read_task(task, plan)
+    request = read_request(task, plan, image, scene)  # so that what is wrong with it is said here
     client = import_client()
-    scene_image = None
-    if image is not None:
-        read_image(image)  # so that a file that is no image is told here
-        scene_image = image.read_bytes()
-    objects = read_scene(scene)
     with progress_bars(json_) as bars:
         result = client.send_task(
-            task,
-            scene_image=scene_image,
-            scene=objects,
+            request.instruction,
+            scene_image=None if image is None else image.read_bytes(),
+            scene=request.scene,
             execute=execute,
             require_approval=approve,
             on_feedback=stage_bars(bars),
-            plan=content,
+            plan=request.plan,
             namespace=robot_name(namespace),
             detach=detach,
         )
@@ -649,6 +646,12 @@ def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]
     return task, content
 
 
+def read_request(task: str, plan: Path | None, image: Path | None, scene: Path | None) -> GenerateRequest:
+    """What a generator is asked for, out of the command line's files."""
+    instruction, content = read_task(task, plan)
+    return GenerateRequest(instruction, None if image is None else read_image(image), content, scene=read_scene(scene))
+
+
 def read_image(path: Path) -> Any:
     """Read an image as (H, W, 3) uint8 RGB."""
     if not path.is_file():
@@ -657,14 +660,6 @@ def read_image(path: Path) -> Any:
     if image is None:
         raise BadInput(f"{path} is not an image that can be read (png or jpeg).")
     return image
-
-
-def write_motion_video(motion: Any, reference: Any, path: Path, progress: Callable[[float, str], None]) -> None:
-    """Write the G1's motion, with the reference as a ghost, as a video."""
-    from exoactor_core.render import render_motion
-    from exoactor_core.video import Video
-
-    save_or_rescue(Video.from_frames(render_motion(motion, ghost=reference, progress=progress), 30.0).save, path)
 
 
 def main() -> None:

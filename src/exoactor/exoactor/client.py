@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,47 +109,29 @@ def send_task(
         kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"
         goal.scene_image = CompressedImage(format=kind, data=scene_image)
     with _spinning_node(namespace_of(namespace)) as node:
-        client = Client(node, ExecuteTask, "execute_task")
-        watch = Watch(node)
         cancel = threading.Event()
-        outcome: list[Any] = []
-
-        def work() -> None:
+        with ThreadPoolExecutor(1, "send") as pool:  # so that Ctrl-C interrupts this thread, and not the call
+            answer = pool.submit(
+                call,
+                Client(node, ExecuteTask, "execute_task"),
+                goal,
+                node=node,
+                server="task_server",
+                on_wait=lambda text: None,
+                on_feedback=lambda f: on_feedback(f.stage, f.fraction, f.text),
+                cancelled=cancel.is_set,
+                watch=Watch(node),
+                absent_after=wait,
+                lease=0.0 if detach else TASK_LEASE,
+                detach=detach,
+            )
             try:
-                outcome.append(
-                    call(
-                        client,
-                        goal,
-                        node=node,
-                        server="task_server",
-                        on_wait=lambda text: None,
-                        on_feedback=lambda f: on_feedback(f.stage, f.fraction, f.text),
-                        cancelled=cancel.is_set,
-                        watch=watch,
-                        absent_after=wait,
-                        lease=0.0 if detach else TASK_LEASE,
-                        detach=detach,
-                    )
-                )
-            except BaseException as error:
-                outcome.append(error)
-
-        worker = threading.Thread(target=work, name="send", daemon=True)
-        try:
-            worker.start()
-            while worker.is_alive():
-                worker.join(0.1)
-        except KeyboardInterrupt:
-            cancel.set()
-            worker.join(5.0)
-            if outcome and isinstance(outcome[0], ExoActorError):  # it may not have ended yet
-                raise outcome[0] from None
-            raise Cancelled("Cancelled.") from None
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    if detach:
-        return TaskResult(instruction, True, 0, "", "", "")
-    return _result(instruction, outcome[0])
+                result = answer.result()
+            except KeyboardInterrupt:
+                cancel.set()
+                error = answer.exception()
+                raise error if isinstance(error, ExoActorError) else Cancelled("Cancelled.") from None
+    return TaskResult(instruction, True, 0, "", "", "") if detach else _result(instruction, result)
 
 
 def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:

@@ -67,6 +67,18 @@ class Report:
     """``failed_stage`` and ``reason`` of the tries before the last."""
 
 
+@dataclass(frozen=True)
+class MotionContext:
+    """What comes with a robot's motion."""
+
+    human: HumanMotion
+    """From which it was retargeted."""
+    interaction: Interaction | None
+    """The objects around the robot, and what is to become of them."""
+    verdict: str = ""
+    """The rehearsal's, that the motion is fit for the robot."""
+
+
 class Stages(Protocol):
     """The stages, wherever they run. A `Refused` carries as ``output`` what a stage made nevertheless."""
 
@@ -79,19 +91,10 @@ class Stages(Protocol):
     def retarget(self, motion: HumanMotion, progress: Progress, interaction: Interaction | None) -> Retargeting:
         """Retarget the motion, to the objects of a task, which may have none; None: it is of no task."""
 
-    def rehearse(
-        self, motion: RobotMotion, progress: Progress, human: HumanMotion, interaction: Interaction | None
-    ) -> Tracking:
+    def rehearse(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """Track the motion in simulation; raises `TrackingFailed` where the robot fails, or the task with objects."""
 
-    def track(
-        self,
-        motion: RobotMotion,
-        progress: Progress,
-        human: HumanMotion,
-        interaction: Interaction | None,
-        verdict: str,
-    ) -> Tracking:
+    def track(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """Track the motion with the robot behind DDS; raises `TrackingFailed` where the robot fails."""
 
 
@@ -121,23 +124,14 @@ class InProcess:
         add_notes(output.metrics, motion)
         return output
 
-    def rehearse(
-        self, motion: RobotMotion, progress: Progress, human: HumanMotion, interaction: Interaction | None
-    ) -> Tracking:
+    def rehearse(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """As `Stages`."""
-        output: Tracking = self._load("track")(motion, progress, human=human, interaction=interaction)
+        output: Tracking = self._load("track")(motion, progress, human=context.human, interaction=context.interaction)
         add_notes(output.metrics, motion)
         output.require_success()
         return output
 
-    def track(
-        self,
-        motion: RobotMotion,
-        progress: Progress,
-        human: HumanMotion,
-        interaction: Interaction | None,
-        verdict: str,
-    ) -> Tracking:
+    def track(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """No robot is driven from here."""
         raise BadInput("A robot is driven by the graph alone: start it ('exoactor up') and send the task.")
 
@@ -202,13 +196,8 @@ class Pipeline:
 
     def _run(self, task: Task) -> None:
         stages, folder, report = self._stages, self._folder, self._report
-        folder.save_task(
-            {
-                "instruction": task.request.instruction,
-                "execute": task.execute,
-                "require_approval": task.require_approval,
-            }
-        )
+        asked = {"execute": task.execute, "require_approval": task.require_approval}
+        folder.save_task({"instruction": task.request.instruction} | asked)
         request, failed, video = task.request, None, b""
         while True:
             generation = self._generated(request)
@@ -216,7 +205,7 @@ class Pipeline:
                 report.failed_stage = report.tries.pop()["failed_stage"]
                 raise failed
             try:
-                human, motion, rehearsal = self._rehearsed(generation)
+                motion, context, rehearsal = self._rehearsed(generation)
                 self._require_fit(rehearsal, task.execute)
                 break
             except Refused as error:
@@ -228,9 +217,8 @@ class Pipeline:
             made = int(generation.metrics.get("videos_made", 1))
             request = replace(request, attempt=request.attempt + made, plan=generation.plan or request.plan)
         if task.execute != "rehearse":
-            motion = motion if rehearsal.corrected is None else rehearsal.corrected
-            interaction, verdict = generation.interaction, rehearsal.verdict
-            self._stage("track", stages.track, folder.save_tracking, motion, human, interaction, verdict)
+            context = replace(context, verdict=rehearsal.verdict)
+            self._stage("track", stages.track, folder.save_tracking, rehearsal.corrected or motion, context)
 
     def _generated(self, request: GenerateRequest) -> Generation:
         def on_job(job: dict[str, Any]) -> None:
@@ -240,21 +228,15 @@ class Pipeline:
         folder = self._folder
         return self._stage("generate", self._stages.generate, folder.save_generation, request, folder.save_plan, on_job)
 
-    def _rehearsed(self, generation: Generation) -> tuple[HumanMotion, RobotMotion, Tracking]:
+    def _rehearsed(self, generation: Generation) -> tuple[RobotMotion, MotionContext, Tracking]:
         from exoactor_core.interaction import Interaction  # with SciPy, which the command line's help does without
 
-        stages, folder = self._stages, self._folder
+        stages, folder, interaction = self._stages, self._folder, generation.interaction
         human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
-        interaction = generation.interaction
-        motion = self._stage(
-            "retarget",
-            stages.retarget,
-            lambda made: folder.save_robot(made.motion),
-            human,
-            interaction or Interaction(),
-        ).motion
-        rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, motion, human, interaction)
-        return human, motion, rehearsal
+        retargeted = self._stage("retarget", stages.retarget, folder.save_robot, human, interaction or Interaction())
+        context = MotionContext(human, interaction)
+        rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, retargeted.motion, context)
+        return retargeted.motion, context, rehearsal
 
     def _stage(
         self, name: str, work: Callable[..., Output], save: Callable[[Output], None], value: Any, *more: Any

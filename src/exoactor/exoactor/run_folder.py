@@ -11,8 +11,7 @@ import numpy as np
 
 from exoactor_core.errors import BadInput, reason
 from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
-from exoactor_core.motion import RobotMotion
-from exoactor_core.stages import Estimate, Generation, Tracking
+from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 
@@ -81,15 +80,15 @@ class RunFolder:
         if estimate.keypoints is not None and len(estimate.keypoints):
             save_npz(self.path / "keypoints.npz", keypoints=np.asarray(estimate.keypoints, np.float32))
 
-    def save_robot(self, motion: RobotMotion) -> None:
+    def save_robot(self, retargeting: Retargeting) -> None:
         """Write robot_motion.npz: the reference."""
-        motion.save(self.path / "robot_motion.npz")
+        retargeting.motion.save(self.path / "robot_motion.npz")
 
     def save_rehearsal(self, rehearsal: Tracking) -> None:
         """Write rehearsal.npz: what the robot did; and robot_motion.npz again where the reference was corrected."""
         rehearsal.motion.save(self.path / "rehearsal.npz")
         if rehearsal.corrected is not None:
-            self.save_robot(rehearsal.corrected)
+            rehearsal.corrected.save(self.path / "robot_motion.npz")
 
     def save_tracking(self, tracking: Tracking) -> None:
         """Write tracking.npz: what the robot behind DDS did."""

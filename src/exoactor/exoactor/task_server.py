@@ -9,20 +9,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from exoactor_interfaces.action import EstimateMotion, ExecuteTask, GenerateVideo, RetargetMotion, TrackMotion
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
 from exoactor.options import TaskServerOptions
-from exoactor.pipeline import Execute, Pipeline, Report, Task, instruction_of
+from exoactor.pipeline import Execute, MotionContext, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import BadInput, Busy, Cancelled, ExoActorError, Missing, Refused, error_of
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.files import json_object
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -41,8 +40,6 @@ from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
 from exoactor_ros.action_client import TICK, Client, call
 from exoactor_ros.conversions import (
-    end_goal,
-    failure,
     human_from_message,
     human_to_message,
     image_from_message,
@@ -62,21 +59,18 @@ from exoactor_ros.conversions import (
     video_to_message,
 )
 from exoactor_ros.heartbeat import PERIOD, Heartbeat, Watch
-from exoactor_ros.lease import MOTION_LEASE, Leases
+from exoactor_ros.lease import MOTION_LEASE
 from exoactor_ros.parameters import Parameters
 from exoactor_ros.qos import LATCHED
+from exoactor_ros.simple_action_server import SimpleActionServer
 from exoactor_ros.spin import run
-from exoactor_ros.stage_node import FEEDBACK_PERIOD, RESULT_KEPT
+from exoactor_ros.stage_node import FEEDBACK_PERIOD
 
 ERROR_BASE = 100
 STOP_WAIT = 2.0
 """s for the controller to answer a stop. It damps the robot within milliseconds; to ask whose the motors are may take
 a second."""
-EXECUTE: dict[int, Execute] = {
-    ExecuteTask.Goal.REHEARSE: "rehearse",
-    ExecuteTask.Goal.SIM: "sim",
-    ExecuteTask.Goal.ROBOT: "robot",
-}
+EXECUTE: dict[int, Execute] = {getattr(ExecuteTask.Goal, name.upper()): name for name in get_args(Execute)}
 
 STAGES: dict[str, tuple[str, str, type]] = {
     "generate": ("generator", "generate_video", GenerateVideo),
@@ -104,9 +98,6 @@ class TaskServer(Node):
         self.parameters = Parameters(self)
         self.parameters.declare_options(TaskServerOptions())
         group = ReentrantCallbackGroup()
-        self._busy = threading.Lock()
-        self._task_ended = threading.Event()  # set by ~/stop: the task in work is to end
-        self._leases = Leases(self)
         self._watch = Watch(self)
         self._preview = self.create_publisher(CompressedImage, "preview", LATCHED)
         self._heartbeat = Heartbeat(self)
@@ -115,15 +106,10 @@ class TaskServer(Node):
         }
         self._stop_client = self.create_client(Trigger, "stop", callback_group=group)
         self.create_service(Trigger, "~/stop", self._on_stop, callback_group=group)
-        self._server = ActionServer(
-            self,
-            ExecuteTask,
-            "execute_task",
-            self._execute,
-            callback_group=group,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
-            result_timeout=RESULT_KEPT,
+        self.action = SimpleActionServer(
+            self, ExecuteTask, "execute_task", ERROR_BASE, self._execute, lambda goal: goal.lease
         )
+        self.action.open()
         self.get_logger().info("Ready: execute_task.")
 
     def preview(self, video: Video) -> None:
@@ -135,19 +121,17 @@ class TaskServer(Node):
 
     def finish(self) -> None:
         """End the task in work, while the node still communicates."""
-        self._task_ended.set()
-        if self._busy.acquire(timeout=2.0):
-            self._busy.release()
+        self.action.end_goal()
 
     def destroy_node(self) -> None:
         """Leave the action, then go."""
-        self._server.destroy()
+        self.action.close()
         super().destroy_node()
 
     # --- services -----------------------------------------------------------------------------------------------
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._task_ended.set()
+        self.action.ending.set()
         done = threading.Event()
         future = self._stop_client.call_async(Trigger.Request())
         future.add_done_callback(lambda _: done.set())
@@ -160,45 +144,33 @@ class TaskServer(Node):
                 f"The controller does not answer within {STOP_WAIT:g} s: whether the robot was damped is not known. "
                 "Use its remote (L2 + B)."
             )
-        response.message += " The task was cancelled." if self._busy.locked() else " No task was in work."
+        response.message += " The task was cancelled." if self.action.busy else " No task was in work."
         return response
 
     # --- the task -----------------------------------------------------------------------------------------------
 
-    def _execute(self, goal: Any) -> ExecuteTask.Result:
-        task, result = _Task(self, goal), ExecuteTask.Result()
+    def _execute(self, goal: Any, result: ExecuteTask.Result, lease_expired: Callable[[], bool]) -> None:
+        self.action.ending.clear()
+        task = _Task(self, goal, lease_expired)
         report = task.report
         try:
-            if not self._busy.acquire(blocking=False):
-                raise Busy("The task server is busy with another task: wait for it or cancel it.")
-            try:
-                self._task_ended.clear()
-                with self._leases.watch(goal, goal.request.lease) as task.sender_gone:
-                    task.run()
-            finally:
-                self._busy.release()
-            result.error_code = result.NONE
-        except Exception as error:
-            result.error_code, report.reason = failure(self, ERROR_BASE, error, report.failed_stage or "task")
-        if task.folder is not None:
-            result.run_folder = str(task.folder.path)
-        result.error_msg, result.failed_stage = report.reason, report.failed_stage
-        result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds, "tries": report.tries})
-        if self.context.ok():
-            for warning in report.warnings:
+            task.run()
+        finally:
+            if task.folder is not None:
+                result.run_folder = str(task.folder.path)
+            result.failed_stage = report.failed_stage
+            result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds, "tries": report.tries})
+            for warning in report.warnings if self.context.ok() else ():
                 self.get_logger().warning(warning)
-            end_goal(goal, result)
-        return result
 
 
 class _Task:
     """One task; the pipeline's stages behind their actions."""
 
-    def __init__(self, server: TaskServer, goal: Any) -> None:
-        self._server, self._goal = server, goal
+    def __init__(self, server: TaskServer, goal: Any, lease_expired: Callable[[], bool]) -> None:
+        self._server, self._goal, self._lease_expired = server, goal, lease_expired
         self._last_feedback = ("", 0.0)
         self._execute: Execute = "rehearse"
-        self.sender_gone: Callable[[], bool] = lambda: False
         self.report = Report(goal.request.instruction)
         self.folder: RunFolder | None = None
 
@@ -254,22 +226,11 @@ class _Task:
         set_interaction(goal, interaction)
         return self._call("retarget", goal, progress, output)
 
-    def rehearse(
-        self, motion: RobotMotion, progress: Progress, human: HumanMotion, interaction: Interaction | None
-    ) -> Tracking:
+    def rehearse(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """As `exoactor.pipeline.Stages`."""
-        goal = TrackMotion.Goal(motion=robot_to_message(motion), human=human_to_message(human))
-        set_interaction(goal, interaction)
-        return self._call("rehearse", goal, progress, partial(_tracking, motion))
+        return self._call("rehearse", _track_goal(motion, context), progress, partial(_tracking, motion))
 
-    def track(
-        self,
-        motion: RobotMotion,
-        progress: Progress,
-        human: HumanMotion,
-        interaction: Interaction | None,
-        verdict: str,
-    ) -> Tracking:
+    def track(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """As `exoactor.pipeline.Stages`; whoever approves sees the figures of the rehearsal."""
 
         def on_feedback(feedback: TrackMotion.Feedback) -> None:
@@ -280,13 +241,8 @@ class _Task:
             else:
                 progress(feedback.fraction, feedback.text)
 
-        goal = TrackMotion.Goal(
-            motion=robot_to_message(motion),
-            human=human_to_message(human),
-            verdict=verdict,
-            require_approval=self._goal.request.require_approval,
-        )
-        set_interaction(goal, interaction)
+        goal = _track_goal(motion, context)
+        goal.require_approval = self._goal.request.require_approval
         return self._call("track", goal, progress, partial(_tracking, motion), on_feedback)
 
     def _call(
@@ -328,7 +284,7 @@ class _Task:
             raise error
         except ExoActorError:
             if self._cancelled():
-                gone = ": whoever sent it is gone or frozen" if self.sender_gone() else ""
+                gone = ": whoever sent it is gone or frozen" if self._lease_expired() else ""
                 raise Cancelled(f"The task was cancelled{gone}.") from None
             raise
 
@@ -387,16 +343,11 @@ class _Task:
         return self._server.parameters[name]
 
     def _cancelled(self) -> bool:
-        ended = self._server._task_ended.is_set() or not self._server.context.ok()
-        return ended or self._goal.is_cancel_requested or self.sender_gone()
+        ended = self._server.action.ending.is_set() or not self._server.context.ok()
+        return ended or self._goal.is_cancel_requested or self._lease_expired()
 
     def _feedback(
-        self,
-        stage: str,
-        fraction: float,
-        text: str,
-        period: float = FEEDBACK_PERIOD,
-        plan_json: str = "",
+        self, stage: str, fraction: float, text: str, period: float = FEEDBACK_PERIOD, plan_json: str = ""
     ) -> None:
         now = time.monotonic()
         last_stage, last_time = self._last_feedback
@@ -438,6 +389,14 @@ def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
         image_from_message(made.picture),
         interaction_from_message(made),
     )
+
+
+def _track_goal(motion: RobotMotion, context: MotionContext) -> TrackMotion.Goal:
+    goal = TrackMotion.Goal(
+        motion=robot_to_message(motion), human=human_to_message(context.human), verdict=context.verdict
+    )
+    set_interaction(goal, context.interaction)
+    return goal
 
 
 def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) -> Tracking:

@@ -6,6 +6,7 @@ from control_helpers import linear_onnx, standing_state
 
 from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.controller.tracker import MAX_TURN
+from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import Policy
 from exoactor_core.errors import Refused
 from exoactor_core.robot import JOINT_LIMITS, STANDING, standing_motion
@@ -18,7 +19,7 @@ class Bench:
     """A controller and a robot that follows nothing: the state is what the test says."""
 
     def __init__(self, policy=None, **options):
-        self.controller = Controller(policy, **options)
+        self.controller = Controller(policy, TrackingOptions(**options))
         self.now = 0.0
         self.state = standing_state()
 

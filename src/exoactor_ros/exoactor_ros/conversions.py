@@ -6,7 +6,6 @@ Large arrays go through ``array.array`` and numpy buffers, which is what rclpy c
 from __future__ import annotations
 
 import json
-import traceback
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,6 @@ from builtin_interfaces.msg import Time
 from exoactor_interfaces import msg
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, JointState
 from shape_msgs.msg import SolidPrimitive
 
@@ -60,11 +58,10 @@ def _arrays(message: Any, widths: dict[str, int], whose: str) -> dict[str, Any]:
     }
 
 
-def human_to_message(motion: HumanMotion | None, stamp: Time | None = None) -> msg.HumanMotion:
+def human_to_message(motion: HumanMotion | None) -> msg.HumanMotion:
     """A person's motion as a message; None gives one with no frames."""
     message = msg.HumanMotion()
     message.header.frame_id = WORLD
-    message.header.stamp = stamp or Time()
     if motion is not None:
         message.fps = motion.fps
         message.num_frames = len(motion)
@@ -93,11 +90,10 @@ def human_from_message(message: msg.HumanMotion) -> HumanMotion:
     return HumanMotion(fps=message.fps, betas=np.asarray(message.betas, np.float32), **fields)
 
 
-def robot_to_message(motion: RobotMotion, stamp: Time | None = None) -> msg.RobotMotion:
+def robot_to_message(motion: RobotMotion) -> msg.RobotMotion:
     """The G1's motion as a message."""
     message = msg.RobotMotion()
     message.header.frame_id = WORLD
-    message.header.stamp = stamp or Time()
     message.fps = motion.fps
     message.num_frames = len(motion)
     message.joint_names = list(motion.joint_names)
@@ -166,17 +162,19 @@ def _vector(kind: type, values: Sequence[float]) -> Any:
     return kind(x=x, y=y, z=z)
 
 
-def scene_to_message(scene: Scene | None, stamp: Time | None = None) -> msg.Scene:
+_PLAIN = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
+"""Fields that objects and their messages have alike."""
+
+
+def scene_to_message(scene: Scene | None) -> msg.Scene:
     """A scene as a message; None gives one with no objects."""
     message = msg.Scene(objects=[_object_to_message(thing) for thing in (scene.objects if scene else ())])
     message.header.frame_id = WORLD
-    message.header.stamp = stamp or Time()
     return message
 
 
 def _object_to_message(thing: SceneObject) -> msg.SceneObject:
-    plain = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
-    message = msg.SceneObject(pose=pose_to_message(thing.pose), **{name: getattr(thing, name) for name in plain})
+    message = msg.SceneObject(pose=pose_to_message(thing.pose), **{name: getattr(thing, name) for name in _PLAIN})
     for shape in thing.shapes:
         if shape.mesh:
             message.meshes = [*message.meshes, shape.mesh]
@@ -280,8 +278,7 @@ def _object_from_message(message: msg.SceneObject) -> dict[str, Any]:
             "damping": message.damping,
             "initial": message.initial,
         }
-    plain = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
-    return {name: getattr(message, name) for name in plain} | {
+    return {name: getattr(message, name) for name in _PLAIN} | {
         "shapes": shapes,
         "articulation": articulation,
         "color": [float(v) for v in message.color] or None,
@@ -294,11 +291,10 @@ def _pose_data(message: Pose) -> dict[str, list[float]]:
     return {"pos": pose[:3], "quat_wxyz": pose[3:]}
 
 
-def video_to_message(video: Video, stamp: Time | None = None) -> msg.Video:
+def video_to_message(video: Video) -> msg.Video:
     """A video as a message."""
     message = msg.Video(fps=video.fps, width=video.width, height=video.height)
     message.header.frame_id = "camera"
-    message.header.stamp = stamp or Time()
     message.data = array("B", video.data)
     message.intrinsics = array("d", video.intrinsics or ())
     return message
@@ -349,21 +345,18 @@ def odometry_message(
     message = Odometry(child_frame_id=prefix + child)
     message.header.frame_id = prefix + WORLD
     message.header.stamp = stamp
-    pose = message.pose.pose
-    pose.position.x, pose.position.y, pose.position.z = (float(v) for v in position)
-    q = pose.orientation
-    q.w, q.x, q.y, q.z = (float(v) for v in quat_wxyz)
+    message.pose.pose = pose_to_message(np.r_[position, quat_wxyz])
     return message
 
 
-def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0, frame_id: str = "camera") -> CompressedImage:
+def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0) -> CompressedImage:
     """An image, (H, W, 3) uint8 RGB, as a jpeg ``width`` px wide; 0: as it is."""
     if width:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     message = CompressedImage(format="jpeg", data=array("B", data.tobytes()))
-    message.header.frame_id = frame_id
+    message.header.frame_id = "camera"
     message.header.stamp = stamp
     return message
 
@@ -389,28 +382,6 @@ def image_from_message(message: CompressedImage) -> np.ndarray | None:
 def error_code(base: int, error: BaseException) -> int:
     """Error code of an action: its server's base (100 ... 500) plus the error's cause."""
     return base + (user_error(error) or Internal).code
-
-
-def failure(node: Node, base: int, error: Exception, what: str) -> tuple[int, str]:
-    """Error code and message of an action's result for an error, which is logged as that of ``what``."""
-    known = user_error(error)
-    if node.context.ok():  # else the process is ending, and nobody hears
-        if known:
-            node.get_logger().warning(f"{what}: {known}")
-        else:
-            node.get_logger().error("".join(traceback.format_exception(error)))
-    bug = f"Internal error in the {node.get_name()} ({type(error).__name__}: {error}); see its log."
-    return error_code(base, error), str(known or bug)
-
-
-def end_goal(goal: Any, result: Any) -> None:
-    """Give a goal the terminal state that its result's ``error_code`` stands for: the two never contradict."""
-    if result.error_code == result.NONE:
-        goal.succeed()
-    elif result.error_code == result.CANCELLED and goal.is_cancel_requested:
-        goal.canceled()
-    else:  # also what the node cancelled by itself: rcl has no state for it
-        goal.abort()
 
 
 def metrics_to_json(metrics: Metrics) -> str:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lifecycle_msgs.msg import State
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from exoactor_core.errors import Busy, Cancelled, Missing, Refused, user_error
+from exoactor_core.errors import Cancelled, Missing, Refused, user_error
 from exoactor_core.options import Configurable
 from exoactor_core.stages import Stage, Tracking, add_notes, backend_class, backend_names
 from exoactor_ros import NAMESPACE
-from exoactor_ros.conversions import end_goal, failure, metrics_to_json
+from exoactor_ros.conversions import metrics_to_json
 from exoactor_ros.heartbeat import Heartbeat
-from exoactor_ros.lease import Leases
 from exoactor_ros.parameters import Parameters
+from exoactor_ros.simple_action_server import SimpleActionServer
 
 FEEDBACK_PERIOD = 0.1
 """s between two feedback messages, at least."""
-
-RESULT_KEPT = 60
-"""s that a result is kept for a client that asks late."""
 
 
 class StageNode(LifecycleNode):
@@ -40,18 +36,14 @@ class StageNode(LifecycleNode):
         Entry-point group of the backends: "generate", "estimate", "retarget" or "track".
     backend
         Backend where the parameter ``backend`` says nothing else.
-    action_type, action_name
-        The action that is served.
-    error_base
-        First number of the action's error codes: 200 generate, 300 estimate, 400 retarget, 500 track.
+    action_type, action_name, error_base, lease
+        As for `SimpleActionServer`.
     to_input
         Goal message to the stage's input; may raise `BadInput`.
     fill
         Puts the stage's output into the result message.
     to_options
         Goal message to keyword arguments of the backend's call.
-    lease
-        Goal message to its lease in s (`exoactor_ros.lease`); 0: none.
 
     Notes
     -----
@@ -77,14 +69,10 @@ class StageNode(LifecycleNode):
     ) -> None:
         super().__init__(name, namespace=NAMESPACE, **node_options)
         self._stage, self._action_type, self._action_name = stage, action_type, action_name
-        self._error_base, self._to_input, self._fill = error_base, to_input, fill
-        self._to_options, self._lease = to_options, lease
+        self._to_input, self._fill, self._to_options = to_input, fill, to_options
         self._group = ReentrantCallbackGroup()
-        self._server: ActionServer | None = None
+        self._server = SimpleActionServer(self, action_type, action_name, error_base, self._execute, lease)
         self._backend: Callable[..., Any] | None = None
-        self._busy = threading.Lock()  # one goal at a time
-        self._leaving = threading.Event()  # set: the goal in work is to end
-        self._leases = Leases(self)
         self.heartbeat = Heartbeat(self, "not configured")
         self.parameters = Parameters(self, self._locked)
         self.parameters.declare("backend", backend, f"One of {', '.join(backend_names(stage))}.")
@@ -139,23 +127,14 @@ class StageNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the action server."""
-        self._leaving.clear()
-        self._server = ActionServer(
-            self,
-            self._action_type,
-            self._action_name,
-            self._execute,
-            callback_group=self._group,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
-            result_timeout=RESULT_KEPT,
-        )
+        self._server.open()
         self.heartbeat.say(True, "ready")
         self.get_logger().info(f"Ready: {self._action_name} with backend '{self.parameters['backend']}'.")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the goal in work and close the action server."""
-        self._close()
+        self._server.close()
         self.heartbeat.say(True, "configured, not active")
         return super().on_deactivate(state)
 
@@ -167,30 +146,19 @@ class StageNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close and let go of everything."""
-        self._close()
+        self._server.close()
         self._backend = None
         self.heartbeat.say(False, "shut down")
         return super().on_shutdown(state)
 
     def finish(self) -> None:
         """End the goal in work, while the node still communicates."""
-        self._end_goal()
+        self._server.end_goal()
 
     def destroy_node(self) -> None:
         """End the goal in work, then go."""
-        self._close()
+        self._server.close()
         super().destroy_node()
-
-    def _end_goal(self) -> None:
-        self._leaving.set()
-        if self._busy.acquire(timeout=2.0):  # the goal in work notices at its next progress
-            self._busy.release()
-
-    def _close(self) -> None:
-        self._end_goal()
-        if self._server is not None:
-            self._server.destroy()
-            self._server = None
 
     def options(self, name: str, kind: type[Configurable]) -> dict[str, Any]:
         """Declare the options of a backend as parameters ``<name>.<option>`` (once) and read them.
@@ -203,38 +171,23 @@ class StageNode(LifecycleNode):
 
     # --- the action ---------------------------------------------------------------------------------------------
 
-    def _execute(self, goal: Any) -> Any:
-        result = self._action_type.Result()
+    def _execute(self, goal: Any, result: Any, lease_expired: Callable[[], bool]) -> Callable[[], None]:
         try:
-            if not self._busy.acquire(blocking=False):
-                raise Busy(f"The {self.get_name()} is busy with another goal: wait for it or cancel it.")
-            try:
-                with self._leases.watch(goal, self._lease(goal.request)) as sender_gone:
-                    output = self._run(goal, sender_gone)
-                if isinstance(output, Tracking):
-                    output.require_success()
-                self._fill(result, output)
-                result.metrics_json = metrics_to_json(output.metrics)
-                result.error_code = result.NONE
-            finally:
-                self._busy.release()
-        except Exception as error:
-            result = self._action_type.Result()
-            if isinstance(error, Refused) and error.output is not None:  # for the user to look at
-                self._fill(result, error.output)
-                result.metrics_json = metrics_to_json(error.output.metrics)
-            result.error_code, result.error_msg = failure(self, self._error_base, error, self._action_name)
-            if self.context.ok():
-                end_goal(goal, result)
-            return result
-        end_goal(goal, result)
-        try:
-            self.on_output(output)
-        except Exception:  # showing it is not the job
-            self.get_logger().error(traceback.format_exc())
-        return result
+            output = self._run(goal, lease_expired)
+            if isinstance(output, Tracking):
+                output.require_success()
+        except Refused as error:
+            if error.output is not None:  # for the user to look at
+                self._fill_in(result, error.output)
+            raise
+        self._fill_in(result, output)
+        return partial(self.on_output, output)
 
-    def _run(self, goal: Any, sender_gone: Callable[[], bool]) -> Any:
+    def _fill_in(self, result: Any, output: Any) -> None:
+        self._fill(result, output)
+        result.metrics_json = metrics_to_json(output.metrics)
+
+    def _run(self, goal: Any, lease_expired: Callable[[], bool]) -> Any:
         last, done = -FEEDBACK_PERIOD, 0.0
 
         def tell(**fields: Any) -> None:
@@ -245,9 +198,9 @@ class StageNode(LifecycleNode):
             done = float(fraction)
             if goal.is_cancel_requested:
                 raise Cancelled("Cancelled.")
-            if sender_gone():
+            if lease_expired():
                 raise Cancelled("Cancelled: whoever sent the goal is gone or frozen.")
-            if self._leaving.is_set() or not self.context.ok():
+            if self._server.ending.is_set() or not self.context.ok():
                 raise Cancelled(f"The {self.get_name()} was stopped.")
             now = time.monotonic()
             if now - last >= FEEDBACK_PERIOD:

@@ -141,8 +141,7 @@ def test_lifecycle_by_hand():
         handle = caller.send(goal("long"))
         until(lambda: caller.feedback)
         assert to(Transition.TRANSITION_DEACTIVATE)  # ends the goal in work
-        assert node._busy.acquire(timeout=1)
-        node._busy.release()
+        until(lambda: not node._server.busy)
         until(lambda: not caller.client.server_is_ready())
         assert to(Transition.TRANSITION_CLEANUP)
         assert now() == State.PRIMARY_STATE_UNCONFIGURED

@@ -15,9 +15,10 @@ import numpy as np
 from exoactor_control.controller.hand_forces import HandForces
 from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry
-from exoactor_control.controller.safety import MAX_POSITION_ERROR, MAX_SPEED_ERROR, STALE, Safety
+from exoactor_control.controller.safety import STALE, Safety
 from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
-from exoactor_control.controller.tracker import HEADING_GAIN, POSITION_GAIN, Additions, Tracker
+from exoactor_control.controller.tracker import Additions, Tracker
+from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory, prepare
 from exoactor_core.errors import RobotNotReady
@@ -63,38 +64,26 @@ class Controller:
     Parameters
     ----------
     policy
-        The tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band.
-    heading_gain
-        1/s, how the heading error by the IMU is fed back into the reference's yaw rate; 0: not at all.
-    position_gain
-        1/s, how the position error by the legs' odometry is fed back into the reference's velocity; 0: not at all.
+        The tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band, and is not
+        damped for running away.
+    options
+        Gains of the outer loop, bounds of a runaway, and whether the hands are led to where objects are observed; not
+        the policy.
     blend
         Seconds from the present pose into a motion's first frame, and from its last frame to standing.
-    max_position_error, max_speed_error
-        m and m/s of position error and of speed beyond the reference's, by the robot's own odometry: beyond them it
-        runs away, and is damped. Not judged without a policy, in the band.
-    reach
-        Lead the hands to where objects are observed (see `exoactor_control.controller.hand_reach`).
 
     Every method may be called from any thread.
     """
 
     def __init__(
-        self,
-        policy: Policy | None = None,
-        heading_gain: float = HEADING_GAIN,
-        position_gain: float = POSITION_GAIN,
-        blend: float = 1.0,
-        max_position_error: float = MAX_POSITION_ERROR,
-        max_speed_error: float = MAX_SPEED_ERROR,
-        reach: bool = True,
+        self, policy: Policy | None = None, options: TrackingOptions | None = None, blend: float = 1.0
     ) -> None:
-        self.policy = policy
-        self.blend = blend
-        self._reach = reach
-        self._tracker = Tracker(policy, heading_gain, position_gain)
+        options = options or TrackingOptions()
+        self.policy, self.blend = policy, blend
+        self._reach = options.reach == "auto"
+        self._tracker = Tracker(policy, options.heading_gain, options.position_gain)
         effort_limits = None if policy is None else policy.effort_limits
-        self._safety = Safety(effort_limits, max_position_error, max_speed_error)
+        self._safety = Safety(effort_limits, options.max_position_error, options.max_speed_error)
         self._lock = threading.RLock()
         self._state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
@@ -211,26 +200,30 @@ class Controller:
             state, frame, halts = self._last[0], self._tracker.frame, self._halts
             assert state is not None  # it stands
         # What follows takes long: the loop goes on
-        single_support: tuple[SingleSupportRegulator, ...] = ()
-        notes: list[str] = []
-        if self.policy is not None and self.policy.single_support:
-            found = stands(reference.motion)
-            shifted, notes = shift_com(reference.motion, found)
-            reference = replace(reference, motion=shifted)
-            single_support = tuple(
-                SingleSupportRegulator(shifted, stand, self.policy.kp, self.policy.kd) for stand in found
-            )
-        additions = Additions(single_support)
-        if self.policy is not None and reference.scene is not None:
-            forces = HandForces(reference, reference.scene)
-            reach = HandReach(reference, reference.scene) if self._reach else None
-            additions = Additions(single_support, forces, reach)
+        reference, additions, notes = self._prepared(reference)
         coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)
         with self._lock:
             self._go_on_unless_halted(halts)
             self._coming, self._coming_additions = coming, additions
             self._done, self._ended = False, ""
         return notes
+
+    def _prepared(self, reference: Reference) -> tuple[Reference, Additions, list[str]]:
+        """The motion as it is tracked, what acts beside the policy, and what was done to it, one sentence each."""
+        policy, scene = self.policy, reference.scene
+        if policy is None:
+            return reference, Additions(), []
+        regulators: tuple[SingleSupportRegulator, ...] = ()
+        notes: list[str] = []
+        if policy.single_support:
+            found = stands(reference.motion)
+            motion, notes = shift_com(reference.motion, found)
+            reference = replace(reference, motion=motion)
+            regulators = tuple(SingleSupportRegulator(motion, stand, policy.kp, policy.kd) for stand in found)
+        if scene is None:
+            return reference, Additions(regulators), notes
+        reach = HandReach(reference, scene) if self._reach else None
+        return reference, Additions(regulators, HandForces(reference, scene), reach), notes
 
     # the loop
 

@@ -69,14 +69,7 @@ def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
         The policy cannot be loaded, or DDS not be joined.
     """
     policy = load_policy(settings.policy, settings.policy_spec)
-    controller = Controller(
-        policy,
-        settings.heading_gain,
-        settings.position_gain,
-        max_position_error=settings.max_position_error,
-        max_speed_error=settings.max_speed_error,
-        reach=settings.reach == "auto",
-    )
+    controller = Controller(policy, settings)
     # not before: loading takes long, and is nothing to keep others waiting for
     if not take_priority(_PRIORITY):
         log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")

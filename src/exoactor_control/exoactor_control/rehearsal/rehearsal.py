@@ -282,14 +282,7 @@ class Rehearsal(Tracker):
         scene = None if interaction is None else interaction.scene
         reference = prepare(motion, human, scene)
         prepared = reference.motion
-        controller = Controller(
-            self.policy,
-            heading_gain=self.options.heading_gain,
-            position_gain=self.options.position_gain,
-            max_position_error=self.options.max_position_error,
-            max_speed_error=self.options.max_speed_error,
-            reach=self.options.reach == "auto",
-        )
+        controller = Controller(self.policy, self.options)
         hands = chosen_hands(self.options.hands, scene is not None)
         controller.fit_hands([hands == "dex3"] * 2)
         band = self.policy is None
