@@ -111,7 +111,7 @@ def reach(process: ControlProcess, state: str) -> None:
     """Bring the robot into a state."""
     until(lambda: not process.trouble)
     if state == "not driven":
-        process.let_go()
+        process.release()
     elif state in ("zero torque", "damping"):
         process.ask("damp")
         process.ask(state.replace(" ", "_").replace("damping", "damp"))

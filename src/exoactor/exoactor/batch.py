@@ -37,10 +37,7 @@ class Converted:
 def plan(inputs: Sequence[Path], output: Path, format_: str) -> dict[Path, Path]:
     """Which file becomes which; the tree under an input folder is kept under the output folder.
 
-    Raises
-    ------
-    BadInput
-        There is nothing to convert, two files would become one, or an input would be overwritten.
+    Raises `BadInput`: there is nothing to convert, two files would become one, or an input would be overwritten.
     """
     files: dict[Path, Path] = {}
     for given in inputs:
@@ -70,12 +67,7 @@ def convert(
 ) -> Converted:
     """Retarget each file with a backend of `exoactor_core.stages`, at most ``jobs`` at a time.
 
-    Raises
-    ------
-    ExoActorError
-        The backend cannot be made with these options.
-    Cancelled
-        The user pressed Ctrl-C.
+    Raises `ExoActorError`: the backend cannot be made with these options; `Cancelled`: the user pressed Ctrl-C.
     """
     load_backend("retarget", backend, **options)  # what is wrong with it is told once, here
     result, total = Converted(), len(files)

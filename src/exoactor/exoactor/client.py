@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import rclpy
 from exoactor_interfaces.action import ExecuteTask
@@ -19,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
 
 from exoactor.graph import enclave
+from exoactor.pipeline import IN_METRICS, Execute, Report
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, error_of
 from exoactor_core.scene import Scene
 from exoactor_ros import namespace_of
@@ -28,32 +29,22 @@ from exoactor_ros.heartbeat import Watch
 from exoactor_ros.lease import TASK_LEASE
 from exoactor_ros.spin import spinning
 
-EXECUTE = {"rehearse": ExecuteTask.Goal.REHEARSE, "sim": ExecuteTask.Goal.SIM, "robot": ExecuteTask.Goal.ROBOT}
+EXECUTE = {name: getattr(ExecuteTask.Goal, name.upper()) for name in get_args(Execute)}
 
 OnFeedback = Callable[[str, float, str], None]
 """Called with stage, fraction of the stage in [0, 1], and text."""
 
 
 @dataclass
-class TaskResult:
-    """What came of a task."""
+class TaskResult(Report):
+    """What came of a task that was sent."""
 
-    instruction: str
-    success: bool
-    exit_code: int
-    failed_stage: str
-    reason: str
-    run_folder: str
+    run_folder: str = ""
     """On the task server's machine; empty when the task was refused at once."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time per stage."""
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Quality figures per stage."""
-    tries: list[dict[str, str]] = field(default_factory=list)
-    """As `exoactor.pipeline.Report.tries`."""
-
     error_code: int = 0
     """The action's; 0 on success."""
+    exit_code: int = 0
+    """Of a command that sent it."""
 
 
 def send_task(
@@ -131,24 +122,21 @@ def send_task(
                 cancel.set()
                 error = answer.exception()
                 raise error if isinstance(error, ExoActorError) else Cancelled("Cancelled.") from None
-    return TaskResult(instruction, True, 0, "", "", "") if detach else _result(instruction, result)
+    return TaskResult(instruction, True) if detach else _result(instruction, result)
 
 
 def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
-    metrics = json.loads(result.metrics_json or "{}")
-    seconds, tries = metrics.pop("seconds", {}), metrics.pop("tries", [])
-    code = result.error_code
+    metrics, code = json.loads(result.metrics_json or "{}"), result.error_code
     return TaskResult(
         instruction,
         code == result.NONE,
-        error_of(code, "").exit_code if code else 0,
         result.failed_stage,
         result.error_msg or (f"No reason was given (error {code}): see the log." if code else ""),
-        result.run_folder,
-        seconds,
-        metrics,
-        tries,
-        code,
+        **{name: metrics.pop(name) for name in IN_METRICS if name in metrics},
+        metrics=metrics,
+        run_folder=result.run_folder,
+        error_code=code,
+        exit_code=error_of(code, "").exit_code if code else 0,
     )
 
 

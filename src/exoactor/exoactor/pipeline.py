@@ -79,6 +79,10 @@ class MotionContext:
     """The rehearsal's, that the motion is fit for the robot."""
 
 
+IN_METRICS = ("seconds", "tries", "warnings")
+"""What of a report goes with its metrics in the result of the action execute_task."""
+
+
 class Stages(Protocol):
     """The stages, wherever they run. A `Refused` carries as ``output`` what a stage made nevertheless."""
 
@@ -137,13 +141,7 @@ class InProcess:
 
 
 def instruction_of(text: str, plan: dict[str, Any] | None) -> str:
-    """The instruction, which may be the plan's own.
-
-    Raises
-    ------
-    BadInput
-        There is neither an instruction nor a plan.
-    """
+    """The instruction, which may be the plan's own. Raises `BadInput`: there is neither an instruction nor a plan."""
     if text.strip():
         return text
     if plan is None:
@@ -174,13 +172,7 @@ class Pipeline:
         self._billed = False  # a service makes the videos
 
     def run(self, task: Task) -> Report:
-        """Carry out a task.
-
-        Raises
-        ------
-        ExoActorError
-            A stage failed; the report says which and why.
-        """
+        """Carry out a task. Raises `ExoActorError`: a stage failed; the report says which and why."""
         report, folder = self._report, self._folder
         try:
             self._run(task)

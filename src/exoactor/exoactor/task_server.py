@@ -19,7 +19,7 @@ from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
 from exoactor.options import TaskServerOptions
-from exoactor.pipeline import Execute, MotionContext, Pipeline, Report, Task, instruction_of
+from exoactor.pipeline import IN_METRICS, Execute, MotionContext, Pipeline, Report, Task, instruction_of
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.files import json_object
@@ -38,26 +38,8 @@ from exoactor_core.stages import (
 )
 from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
+from exoactor_ros import conversions as convert
 from exoactor_ros.action_client import TICK, Client, call
-from exoactor_ros.conversions import (
-    human_from_message,
-    human_to_message,
-    image_from_message,
-    image_to_message,
-    interaction_from_message,
-    jpeg_message,
-    metrics_to_json,
-    optional_human,
-    plan_from_message,
-    plan_to_message,
-    robot_from_message,
-    robot_to_message,
-    scene_from_message,
-    scene_to_message,
-    set_interaction,
-    video_from_message,
-    video_to_message,
-)
 from exoactor_ros.heartbeat import PERIOD, Heartbeat, Watch
 from exoactor_ros.lease import MOTION_LEASE
 from exoactor_ros.parameters import Parameters
@@ -117,7 +99,7 @@ class TaskServer(Node):
         middle = video.frame_count // 2
         image = next((frame for i, frame in enumerate(video.frames()) if i == middle), None)
         if image is not None:
-            self._preview.publish(jpeg_message(image, self.get_clock().now().to_msg(), width=320))
+            self._preview.publish(convert.jpeg_message(image, self.get_clock().now().to_msg(), width=320))
 
     def finish(self) -> None:
         """End the task in work, while the node still communicates."""
@@ -159,7 +141,8 @@ class TaskServer(Node):
             if task.folder is not None:
                 result.run_folder = str(task.folder.path)
             result.failed_stage = report.failed_stage
-            result.metrics_json = metrics_to_json({**report.metrics, "seconds": report.seconds, "tries": report.tries})
+            more = {name: getattr(report, name) for name in IN_METRICS}
+            result.metrics_json = convert.metrics_to_json(report.metrics | more)
             for warning in report.warnings if self.context.ok() else ():
                 self.get_logger().warning(warning)
 
@@ -196,9 +179,9 @@ class _Task:
 
         goal = GenerateVideo.Goal(
             instruction=request.instruction,
-            scene_image=image_to_message(request.scene_image),
-            plan_json=plan_to_message(request.plan),
-            scene=scene_to_message(request.scene),
+            scene_image=convert.image_to_message(request.scene_image),
+            plan_json=convert.plan_to_message(request.plan),
+            scene=convert.scene_to_message(request.scene),
             attempt=request.attempt,
         )
         generation: Generation = self._call("generate", goal, progress, _generation, on_feedback)
@@ -212,18 +195,18 @@ class _Task:
         def output(result: EstimateMotion.Result, metrics: Metrics) -> Estimate:
             keypoints = np.asarray(result.keypoints, np.float32)
             shown = keypoints.reshape(-1, 33, 3) if keypoints.size and keypoints.size % 99 == 0 else None
-            return Estimate(human_from_message(result.motion), shown, metrics)
+            return Estimate(convert.human_from_message(result.motion), shown, metrics)
 
-        return self._call("estimate", EstimateMotion.Goal(video=video_to_message(video)), progress, output)
+        return self._call("estimate", EstimateMotion.Goal(video=convert.video_to_message(video)), progress, output)
 
     def retarget(self, motion: HumanMotion, progress: Progress, interaction: Interaction | None) -> Retargeting:
         """As `exoactor.pipeline.Stages`."""
 
         def output(result: RetargetMotion.Result, metrics: Metrics) -> Retargeting:
-            return Retargeting(robot_from_message(result.motion), metrics)
+            return Retargeting(convert.robot_from_message(result.motion), metrics)
 
-        goal = RetargetMotion.Goal(motion=human_to_message(motion))
-        set_interaction(goal, interaction)
+        goal = RetargetMotion.Goal(motion=convert.human_to_message(motion))
+        convert.set_interaction(goal, interaction)
         return self._call("retarget", goal, progress, output)
 
     def rehearse(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
@@ -292,7 +275,7 @@ class _Task:
 
     def _check(self, request: ExecuteTask.Goal) -> Task:
         """What is asked for, after looking at what can be seen before anything is done."""
-        plan = plan_from_message(request.plan_json)
+        plan = convert.plan_from_message(request.plan_json)
         self.report.instruction = instruction_of(request.instruction, plan)
         if request.execute not in EXECUTE:
             raise BadInput(f"execute is {request.execute}, but 0 (rehearse), 1 (sim) or 2 (robot) is needed.")
@@ -303,7 +286,7 @@ class _Task:
             raise BadInput(
                 f"The task is for {wanted}, but this graph was started with robot:={robot}: start the other."
             )
-        image = image_from_message(request.scene_image)
+        image = convert.image_from_message(request.scene_image)
         for stage, (node, _, _) in STAGES.items():  # better now than after the stages before it
             sign = self._server._watch.sign(node)
             if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
@@ -314,7 +297,7 @@ class _Task:
                 raise Cancelled("The task was cancelled.")
             self._feedback(self.report.failed_stage, 0.0, f"no sign of life of '{late}' yet", period=1.0)
             time.sleep(TICK)
-        asked = GenerateRequest(self.report.instruction, image, plan, scene=scene_from_message(request.scene))
+        asked = GenerateRequest(self.report.instruction, image, plan, scene=convert.scene_from_message(request.scene))
         return Task(asked, execute, self._parameter("tries"), request.require_approval)
 
     def _late(self, execute: str, after: str = "") -> str:
@@ -381,32 +364,32 @@ def approval_text(figures: dict[str, Any]) -> str:
 
 def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
     return Generation(
-        video_from_message(made.video),
-        optional_human(made.truth),
+        convert.video_from_message(made.video),
+        convert.optional_human(made.truth),
         metrics,
-        plan_from_message(made.plan_json),
-        tuple(video_from_message(video) for video in made.others),
-        image_from_message(made.picture),
-        interaction_from_message(made),
+        convert.plan_from_message(made.plan_json),
+        tuple(convert.video_from_message(video) for video in made.others),
+        convert.image_from_message(made.picture),
+        convert.interaction_from_message(made),
     )
 
 
 def _track_goal(motion: RobotMotion, context: MotionContext) -> TrackMotion.Goal:
     goal = TrackMotion.Goal(
-        motion=robot_to_message(motion), human=human_to_message(context.human), verdict=context.verdict
+        motion=convert.robot_to_message(motion), human=convert.human_to_message(context.human), verdict=context.verdict
     )
-    set_interaction(goal, context.interaction)
+    convert.set_interaction(goal, context.interaction)
     return goal
 
 
 def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
     corrected = None
     if done.correction or done.open_loop:
-        message = robot_to_message(given)
+        message = convert.robot_to_message(given)
         message.correction = done.correction
-        correction = robot_from_message(message).correction
+        correction = convert.robot_from_message(message).correction
         corrected = replace(given, correction=correction, open_loop=done.open_loop)
-    return Tracking(robot_from_message(done.motion), metrics, corrected, done.verdict)
+    return Tracking(convert.robot_from_message(done.motion), metrics, corrected, done.verdict)
 
 
 def main() -> None:

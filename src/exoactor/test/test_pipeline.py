@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from exoactor import cli
+from exoactor import cli, inputs
 from exoactor.demo import report_lines
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
@@ -76,7 +76,7 @@ def test_a_run_keeps_every_output_and_the_report(tmp_path):
         "rehearsal.npz",
         "report.json",
     } <= files(folder)
-    np.testing.assert_array_equal(cli.read_image(folder.path / "picture.png"), np.full((16, 16, 3), (200, 0, 9)))
+    np.testing.assert_array_equal(inputs.read_image(folder.path / "picture.png"), np.full((16, 16, 3), (200, 0, 9)))
 
 
 def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):

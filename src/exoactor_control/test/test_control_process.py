@@ -46,7 +46,7 @@ def running(robot):
 def loop(robot, running):
     """The process, driving nothing, and a robot that is well."""
     robot.be(buttons=0, mode_pr=0, lean=0.0, intrude=False, stubborn=False, own="ai")
-    running.let_go()
+    running.release()
     time.sleep(0.3)
     return running
 
@@ -70,7 +70,7 @@ def test_nothing_is_sent_before_the_first_request_and_the_motors_go_back(robot, 
     assert (got["mode_pr"], got["mode_machine"], got["damping"]) == (0, 7, False)
     assert loop.report().status.state is State.STAND
 
-    loop.let_go()
+    loop.release()
     got = robot.be()
     assert got["damping"]
     assert got["mode"] == "ai"

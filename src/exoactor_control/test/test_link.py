@@ -134,7 +134,7 @@ def test_control_loop_stands_and_lets_down(link, simulator):
 @pytest.mark.faults
 def test_a_stop_that_the_loop_does_not_carry_out_is_no_success(link, simulator):
     loop = ControlLoop(link, Controller())
-    loop.driving = True
+    loop.motors.ours = True
     with pytest.raises(NoAnswer, match="has sent no damping within"):  # it has not been started
         loop.ask("stop")
 

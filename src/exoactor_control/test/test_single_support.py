@@ -58,7 +58,7 @@ def test_a_stand_is_shifted_over_its_foot_and_the_sole_is_level(motion):
     assert ("left", "right")[foot] in notes[0]
     body = module._Body(mujoco_model(visuals=False), foot)
     for i in range(first + 25, end - 25, 10):
-        body.place(shifted.root_quat_wxyz[i], shifted.joint_pos[i])
+        body.place(np.r_[shifted.root_quat_wxyz[i], shifted.joint_pos[i]])
         off = np.abs(body.over()[:2] - module._MIDDLE)
         assert (off < module._FREE + 0.003).all()
     soles = sole_points(shifted)[first + 25 : end - 25, foot, :, 2]
@@ -110,7 +110,7 @@ class Stander:
         for i in range(self.first, self.end - 20):
             target = self.motion.joint_pos[i]
             if regulated:
-                target = self.regulator.mixed(i, target, d.qpos[3:7], d.qpos[7:], d.qvel[3:6], d.qvel[6:])
+                target = self.regulator.mixed(i, target, d.qpos[3:], d.qvel[3:])
             d.ctrl[:] = target
             d.xfrc_applied[self.model.body("torso_link").id, 1] = push if 20 <= i - self.first < 30 else 0.0
             mujoco.mj_step(self.model, d, 10)
@@ -139,7 +139,7 @@ def test_what_cannot_be_held_is_the_policys():
     def mixed(index, leftward=0.0):
         joint_vel = np.zeros(29)
         joint_vel[[1, 5]] = leftward  # the left leg's rolls: what is above goes to the right
-        return stander.regulator.mixed(index, policys, d.qpos[3:7], d.qpos[7:], np.zeros(3), joint_vel)
+        return stander.regulator.mixed(index, policys, d.qpos[3:], np.r_[np.zeros(3), joint_vel])
 
     assert np.array_equal(mixed(stander.found[0][1] - 1), policys), "before the stand"
     shares = [np.abs(mixed(i) - policys).max() for _ in range(30)]

@@ -66,9 +66,9 @@ def no_progress(fraction: float, text: str) -> None:
     """Progress callback that does nothing."""
 
 
-def sub_progress(progress: Progress, begin: float, end: float) -> Progress:
-    """Report a part of the work as that share of the whole."""
-    return lambda fraction, text: progress(begin + (end - begin) * fraction, text)
+def sub_progress(progress: Progress, begin: float, end: float, note: str = "") -> Progress:
+    """Report a part of the work as that share of the whole; ``note`` follows each text."""
+    return lambda fraction, text: progress(begin + (end - begin) * fraction, f"{text}{note}")
 
 
 @dataclass(frozen=True)

@@ -77,15 +77,15 @@ class GeneratorNode(StageNode):
         """The backend and its judge."""
         return Judged(backend, Judge(**self.options("judge", Judge)))
 
-    def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
+    def more_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
         """The plan and the job of a video service go out as feedback, where the backend makes such."""
 
         def on_job(job: dict[str, Any]) -> None:
-            tell(text=f"The job is {job['job']}", job_json=json.dumps(job))
+            publish_feedback(text=f"The job is {job['job']}", job_json=json.dumps(job))
 
         def on_plan(plan: dict[str, Any]) -> None:
             steps = ", then ".join(action["description"] for action in plan["actions"])
-            tell(text=f"Plan: {steps}", plan_json=plan_to_message(plan))
+            publish_feedback(text=f"Plan: {steps}", plan_json=plan_to_message(plan))
 
         return {"on_plan": on_plan, "on_job": on_job}
 

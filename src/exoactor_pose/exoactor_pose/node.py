@@ -53,11 +53,13 @@ class PoseNode(StageNode):
         self._replay = Replay(self, self._publish, lambda: self._markers.get_subscription_count() > 0)
         self._parents: np.ndarray | None = None
 
-    def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
+    def more_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
         """Segments go out as feedback, where the backend streams."""
 
         def on_segment(segment: HumanMotion) -> None:
-            tell(text=f"{len(segment) / segment.fps:.1f} s more are finished", segment=human_to_message(segment))
+            publish_feedback(
+                text=f"{len(segment) / segment.fps:.1f} s more are finished", segment=human_to_message(segment)
+            )
 
         return {"on_segment": on_segment}
 

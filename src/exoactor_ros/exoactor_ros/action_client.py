@@ -184,7 +184,7 @@ def _wait_for_server(
 ) -> None:
     start = time.monotonic()
     pause = threading.Event()
-    told = 0.0
+    last_notice = 0.0
     while not client.server_is_ready():
         now = time.monotonic()
         sign = watch.sign(server)
@@ -196,7 +196,7 @@ def _wait_for_server(
             raise Missing(f"The node '{server}' is not there: start it ('exoactor up' starts all) and send again.")
         if cancelled() or not node.context.ok():
             raise Cancelled("Cancelled.")
-        if now - told > 1.0:
-            told = now
+        if now - last_notice > 1.0:
+            last_notice = now
             on_wait(f"waiting for '{server}'" + (f": {sign.text}" if sign else ""))
         pause.wait(TICK)

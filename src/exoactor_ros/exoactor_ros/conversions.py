@@ -79,10 +79,7 @@ def optional_human(message: msg.HumanMotion) -> HumanMotion | None:
 def human_from_message(message: msg.HumanMotion) -> HumanMotion:
     """A person's motion out of a message.
 
-    Raises
-    ------
-    BadInput
-        There are no frames, an array has the wrong length, or a number is not finite.
+    Raises `BadInput`: there are no frames, an array has the wrong length, or a number is not finite.
     """
     fields = _arrays(message, HUMAN_ARRAYS, "human")
     if fields["confidence"] is not None:
@@ -108,11 +105,8 @@ def robot_to_message(motion: RobotMotion) -> msg.RobotMotion:
 def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     """The G1's motion out of a message.
 
-    Raises
-    ------
-    BadInput
-        There are no frames, the joints are others, an array has the wrong length, a quaternion is not a unit
-        quaternion, or a number is not finite.
+    Raises `BadInput`: there are no frames, the joints are others, an array has the wrong length, a quaternion is not a
+    unit quaternion, or a number is not finite.
     """
     if len(message.joint_names) != len(JOINT_NAMES):
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
@@ -143,10 +137,7 @@ def pose_from_message(message: Pose) -> np.ndarray:
 def object_poses_from_message(message: msg.ObjectPoses) -> dict[str, np.ndarray]:
     """Poses (7,), m and w, x, y, z, of objects by their ids.
 
-    Raises
-    ------
-    BadInput
-        There are not as many poses as ids, or one is not finite or has no orientation.
+    Raises `BadInput`: there are not as many poses as ids, or one is not finite or has no orientation.
     """
     if len(message.ids) != len(message.poses):
         raise BadInput(f"There are {len(message.ids)} ids of objects, but {len(message.poses)} poses.")
@@ -168,14 +159,14 @@ _PLAIN = ("id", "category", "mass", "friction", "rolling_friction", "movable", "
 
 def scene_to_message(scene: Scene | None) -> msg.Scene:
     """A scene as a message; None gives one with no objects."""
-    message = msg.Scene(objects=[_object_to_message(thing) for thing in (scene.objects if scene else ())])
+    message = msg.Scene(objects=[_object_to_message(obj) for obj in (scene.objects if scene else ())])
     message.header.frame_id = WORLD
     return message
 
 
-def _object_to_message(thing: SceneObject) -> msg.SceneObject:
-    message = msg.SceneObject(pose=pose_to_message(thing.pose), **{name: getattr(thing, name) for name in _PLAIN})
-    for shape in thing.shapes:
+def _object_to_message(obj: SceneObject) -> msg.SceneObject:
+    message = msg.SceneObject(pose=pose_to_message(obj.pose), **{name: getattr(obj, name) for name in _PLAIN})
+    for shape in obj.shapes:
         if shape.mesh:
             message.meshes = [*message.meshes, shape.mesh]
             message.mesh_sizes = [*message.mesh_sizes, _vector(Vector3, shape.size)]
@@ -189,12 +180,12 @@ def _object_to_message(thing: SceneObject) -> msg.SceneObject:
                 SolidPrimitive(type=_PRIMITIVES[part.kind], dimensions=dimensions),
             ]
             message.primitive_poses = [*message.primitive_poses, pose_to_message(part.pose)]
-    if (joint := thing.articulation) is not None:
+    if (joint := obj.articulation) is not None:
         message.articulation = _ARTICULATIONS[joint.kind]
         message.axis, message.axis_point = _vector(Vector3, joint.axis), _vector(Point, joint.pos)
         message.lower, message.upper = joint.limits
         message.damping, message.initial = joint.damping, joint.initial
-    message.color = list(thing.color or ())
+    message.color = list(obj.color or ())
     return message
 
 
@@ -224,10 +215,7 @@ def set_interaction(message: Any, interaction: Interaction | None) -> None:
 def interaction_from_message(message: Any) -> Interaction | None:
     """The interaction of a message, as `set_interaction` puts it there; None where its scene has no objects.
 
-    Raises
-    ------
-    BadInput
-        The scene, the contacts or the checks are none, or they are of no scene.
+    Raises `BadInput`: the scene, the contacts or the checks are none, or they are of no scene.
     """
     scene = scene_from_message(message.scene)
     contacts = contacts_of(getattr(message, "contacts", "") or "[]")
@@ -247,7 +235,7 @@ def scene_from_message(message: msg.Scene) -> Scene | None:
     """
     if not message.objects:
         return None
-    return Scene.read({"objects": [_object_from_message(thing) for thing in message.objects]}, "The scene's message")
+    return Scene.read({"objects": [_object_from_message(obj) for obj in message.objects]}, "The scene's message")
 
 
 def _object_from_message(message: msg.SceneObject) -> dict[str, Any]:

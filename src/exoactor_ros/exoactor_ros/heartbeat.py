@@ -32,7 +32,7 @@ class Heartbeat:
         self._status.values = [KeyValue(key="instance", value=f"{socket.gethostname()}:{os.getpid()}")]
         node.create_timer(PERIOD, self._beat, callback_group=MutuallyExclusiveCallbackGroup())
 
-    def say(self, ok: bool, text: str) -> None:
+    def report(self, ok: bool, text: str) -> None:
         """Change what is said: ``ok`` False is an error that keeps the node from working."""
         self._status.level = DiagnosticStatus.OK if ok else DiagnosticStatus.ERROR
         self._status.message = text

@@ -86,8 +86,8 @@ class StageNode(LifecycleNode):
     def on_output(self, output: Any) -> None:
         """Show the output of a successful goal on topics; for subclasses."""
 
-    def more_options(self, tell: Callable[..., None]) -> dict[str, Any]:
-        """Keyword arguments of the backend for this goal; ``tell`` sends feedback with the fields given; subclasses."""
+    def more_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
+        """Keyword arguments of the backend for this goal; ``publish_feedback`` takes fields to send; for subclasses."""
         return {}
 
     # --- lifecycle ----------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class StageNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and load the backend."""
         name = self.parameters["backend"]
-        self.heartbeat.say(True, f"loading the backend '{name}'")
+        self.heartbeat.report(True, f"loading the backend '{name}'")
         try:
             backend = backend_class(self._stage, name)
             self._backend = self.prepared(backend(**self.options(name, backend)))
@@ -120,35 +120,35 @@ class StageNode(LifecycleNode):
                 self.get_logger().error(traceback.format_exc())
             reason = str(known) if known else f"the backend '{name}' failed to load: {error!r}"
             self.get_logger().error(reason)
-            self.heartbeat.say(False, reason)
+            self.heartbeat.report(False, reason)
             return TransitionCallbackReturn.FAILURE
-        self.heartbeat.say(True, "configured")
+        self.heartbeat.report(True, "configured")
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the action server."""
         self._server.open()
-        self.heartbeat.say(True, "ready")
+        self.heartbeat.report(True, "ready")
         self.get_logger().info(f"Ready: {self._action_name} with backend '{self.parameters['backend']}'.")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the goal in work and close the action server."""
         self._server.close()
-        self.heartbeat.say(True, "configured, not active")
+        self.heartbeat.report(True, "configured, not active")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the backend."""
         self._backend = None
-        self.heartbeat.say(True, "not configured")
+        self.heartbeat.report(True, "not configured")
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close and let go of everything."""
         self._server.close()
         self._backend = None
-        self.heartbeat.say(False, "shut down")
+        self.heartbeat.report(False, "shut down")
         return super().on_shutdown(state)
 
     def finish(self) -> None:
@@ -190,7 +190,7 @@ class StageNode(LifecycleNode):
     def _run(self, goal: Any, lease_expired: Callable[[], bool]) -> Any:
         last, done = -FEEDBACK_PERIOD, 0.0
 
-        def tell(**fields: Any) -> None:
+        def publish_feedback(**fields: Any) -> None:
             goal.publish_feedback(self._action_type.Feedback(fraction=done, **fields))
 
         def progress(fraction: float, text: str, **fields: Any) -> None:
@@ -205,12 +205,12 @@ class StageNode(LifecycleNode):
             now = time.monotonic()
             if now - last >= FEEDBACK_PERIOD:
                 last = now
-                tell(text=text, **fields)
+                publish_feedback(text=text, **fields)
 
         if self._backend is None:
             raise Missing(f"The {self.get_name()} is not configured.")
         progress(0.0, "starting")
-        options = self._to_options(goal.request) | self.more_options(tell)
+        options = self._to_options(goal.request) | self.more_options(publish_feedback)
         given = self._to_input(goal.request)
         output = self._backend(given, progress, **options)
         add_notes(output.metrics, given)

@@ -21,12 +21,8 @@ class Bridge:
     """Takes ``rt/lowcmd``, gives ``rt/lowstate`` and ``rt/sportmodestate`` (truth), answers the motion switcher.
 
     A LowCmd whose checksum is wrong is ignored and counted, as on the robot. So is one for the parallel motors of
-    ankles and waist (mode_pr 1), which are not simulated. Dex3 hands speak and listen on topics of their own.
-
-    Raises
-    ------
-    Missing, BadInput
-        As `exoactor_unitree.sdk.open_dds`.
+    ankles and waist (mode_pr 1), which are not simulated. Dex3 hands speak and listen on topics of their own. Raises
+    `Missing`, `BadInput`: as `exoactor_unitree.sdk.open_dds`.
     """
 
     def __init__(self, network_interface: str = "lo", domain: int = 1) -> None:
@@ -106,9 +102,6 @@ class Bridge:
         m.body_height = float(world.root_pos[2])
         m.imu_state.quaternion = world.root_quat_wxyz.tolist()
         self._truth_out.write(m)
-
-    def close(self) -> None:
-        """Leave the topics; there is no thread to end."""
 
 
 def _command_hand(world: World, hand: int, message: Any) -> None:

@@ -69,20 +69,20 @@ class ObjectTopics:
 def scene_markers(scene: Scene, poses: np.ndarray, frame: str, stamp: Time) -> MarkerArray:
     """Markers of objects at poses (n, 7), m and w, x, y, z, in a frame."""
     markers = []
-    for thing, pose in zip(scene.objects, poses, strict=True):
-        markers += _object_markers(thing.at(pose), frame, stamp)
+    for obj, pose in zip(scene.objects, poses, strict=True):
+        markers += _object_markers(obj.at(pose), frame, stamp)
     return MarkerArray(markers=markers)
 
 
-def _object_markers(thing: SceneObject, frame: str, stamp: Time) -> list[Marker]:
+def _object_markers(obj: SceneObject, frame: str, stamp: Time) -> list[Marker]:
     markers = []
-    red, green, blue = thing.color or (0.7, 0.6, 0.5)
-    parts = [part for shape in thing.shapes for part in without_capsules(shape)]
+    red, green, blue = obj.color or (0.7, 0.6, 0.5)
+    parts = [part for shape in obj.shapes for part in without_capsules(shape)]
     for k, part in enumerate(parts):
-        marker = Marker(ns=thing.id, id=k, type=_MARKERS[part.kind], action=Marker.ADD)
+        marker = Marker(ns=obj.id, id=k, type=_MARKERS[part.kind], action=Marker.ADD)
         marker.header.frame_id, marker.header.stamp = frame, stamp
-        pos = thing.pos + thing.rotation.apply(part.pos)
-        quat = (thing.rotation * part.rotation).as_quat(scalar_first=True)
+        pos = obj.pos + obj.rotation.apply(part.pos)
+        quat = (obj.rotation * part.rotation).as_quat(scalar_first=True)
         marker.pose = pose_to_message(np.r_[pos, quat])
         x, y, z = part.size
         marker.scale = Vector3(x=x, y=y, z=z)
@@ -91,10 +91,10 @@ def _object_markers(thing: SceneObject, frame: str, stamp: Time) -> list[Marker]
             marker.mesh_resource = f"file://{part.mesh}"
             marker.scale = Vector3(x=1.0, y=1.0, z=1.0)
         markers.append(marker)
-    name = Marker(ns=thing.id, id=len(parts), type=Marker.TEXT_VIEW_FACING, action=Marker.ADD, text=thing.id)
+    name = Marker(ns=obj.id, id=len(parts), type=Marker.TEXT_VIEW_FACING, action=Marker.ADD, text=obj.id)
     name.header.frame_id, name.header.stamp = frame, stamp
-    name.pose = pose_to_message(thing.pose)
-    name.pose.position = Point(x=thing.pos[0], y=thing.pos[1], z=float(thing.extent[1, 2]) + 0.06)
+    name.pose = pose_to_message(obj.pose)
+    name.pose.position = Point(x=obj.pos[0], y=obj.pos[1], z=float(obj.extent[1, 2]) + 0.06)
     name.scale.z = 0.05
     name.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
     markers.append(name)

@@ -117,7 +117,6 @@ def run(
                 slowed -= ahead
                 due -= ahead
     finally:
-        bridge.close()
         log.info(
             "Stopped after %.1f s; %d commands, %d with a wrong checksum, %.2f s slower than real time.",
             count / LOW_STATE_RATE,

@@ -10,6 +10,8 @@ import numpy as np
 from exoactor_core.dex3 import HAND_KD, HAND_KP, hand_targets
 from exoactor_unitree import sdk as unitree
 
+STEP = 0.05
+"""Share of a hand's way from open to closed that it is moved in 20 ms at most."""
 _WORKING, _TIMEOUT = 1 << 4, 1 << 7  # mode: bits 0-3 the motor, 4-6 how it works, 7 stop when no command comes for 1 s
 
 
@@ -39,6 +41,8 @@ class Hands:
         self.states: list[bytes | None] = [None, None]
         """Left, right: the newest that the hand has said (see `hand_positions`)."""
 
+        self._commanded: np.ndarray | None = None  # (2,) by `follow`; None: nothing yet
+
     @property
     def heard(self) -> list[bool]:
         """Left, right: the hand has said something."""
@@ -47,6 +51,12 @@ class Hands:
     def listen(self) -> None:
         """Take in what the hands say."""
         self.states = [reader.take() or state for reader, state in zip(self._readers, self.states, strict=True)]
+
+    def follow(self, openness: np.ndarray) -> None:
+        """As `move`, at the speed of hands: `STEP` of the way from open to closed a call."""
+        before = openness if self._commanded is None else self._commanded
+        self._commanded = before + np.clip(openness - before, -STEP, STEP)
+        self.move(self._commanded)
 
     def move(self, openness: np.ndarray) -> None:
         """Send the hands that are there towards ``openness`` (2,), left and right in [0, 1]; call it at some 50 Hz."""

@@ -16,6 +16,7 @@ from exoactor_unitree.joystick import pressed
 from exoactor_unitree.wire import LowCmdBytes, LowStateBytes
 
 _NUM = len(JOINT_NAMES)
+_TRUTH_AGE = 0.5  # s
 
 
 class RobotLink:
@@ -52,7 +53,6 @@ class RobotLink:
         self._others_in = unitree.RawReader(unitree.LOW_CMD_TOPIC, unitree.LowCmd_, ignore_own=True)
         self._truth_in = unitree.RawReader(unitree.TRUTH_TOPIC, unitree.SportModeState_)
         self._switcher = unitree.MotionSwitcherClient()
-        self._switching = threading.Lock()  # one question at a time
 
     # LowState
 
@@ -109,10 +109,7 @@ class RobotLink:
     def wait_for_state(self, timeout: float = 3.0, meanwhile: Callable[[], None] | None = None) -> None:
         """Return when a fresh LowState is there; ``meanwhile`` is called every 2 ms until then.
 
-        Raises
-        ------
-        Missing
-            None came within ``timeout`` seconds.
+        Raises `Missing`: none came within ``timeout`` seconds.
         """
         end = time.monotonic() + timeout
         while not self.age < 0.1:
@@ -133,10 +130,10 @@ class RobotLink:
                 meanwhile()
             self.wait(min(left, 0.1 if meanwhile is None else 0.002))
 
-    def truth(self, max_age: float = 0.5) -> tuple[np.ndarray, np.ndarray] | None:
+    def truth(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Pelvis position (3,) m and orientation (4,) wxyz that a simulator publishes, for metrics and display alone.
 
-        None on a robot, or when older than ``max_age`` s.
+        None on a robot, or when older than `_TRUTH_AGE`.
         """
         with self._lock:
             data = self._truth_in.take()
@@ -145,7 +142,7 @@ class RobotLink:
                 orientation = np.array(message.imu_state.quaternion)
                 self._truth = np.array(message.position), orientation, time.monotonic()
         truth = self._truth
-        return None if truth is None or time.monotonic() - truth[2] > max_age else truth[:2]
+        return None if truth is None or time.monotonic() - truth[2] > _TRUTH_AGE else truth[:2]
 
     # LowCmd
 
@@ -178,16 +175,12 @@ class RobotLink:
 
     def mode(self, timeout: float) -> str | None:
         """Return the name of the robot's own controller that is active now; '' when none is, None without an answer."""
-        with self._switching:
-            return self._switcher.check(timeout)
+        return self._switcher.check(timeout)
 
     def active_mode(self, timeout: float = 3.0) -> str:
         """Return the name of the robot's own controller that is active; '' when none is.
 
-        Raises
-        ------
-        Missing
-            The motion switcher does not answer within ``timeout`` seconds.
+        Raises `Missing`: the motion switcher does not answer within ``timeout`` seconds.
         """
         end = time.monotonic() + timeout
         while (active := self.mode(1.0)) is None:
@@ -200,17 +193,9 @@ class RobotLink:
         return active
 
     def release_motion_switcher(self, timeout: float = 5.0) -> str:
-        """Make the robot's own controller let go of the motors.
+        """Make the robot's own controller release the motors; return its name, '' when none was active.
 
-        Returns
-        -------
-        str
-            Name of the controller that was active; '' when none was.
-
-        Raises
-        ------
-        Missing
-            The service does not answer, or its controller does not let go, within ``timeout`` seconds.
+        Raises `Missing`: the service does not answer, or its controller does not let go, within ``timeout`` seconds.
         """
         end = time.monotonic() + timeout
         first = active = self.active_mode(timeout)
@@ -220,13 +205,11 @@ class RobotLink:
                     f"The robot's motion switcher does not release the controller '{active}' within {timeout:g} s: "
                     "put the robot in debug mode (L2 + R2)."
                 )
-            with self._switching:
-                self._switcher.release()
+            self._switcher.release()
             time.sleep(0.05)
             active = self.active_mode(timeout)
         return first
 
     def select_mode(self, name: str) -> bool:
         """Give the motors back to one of the robot's own controllers; False when it does not take them."""
-        with self._switching:
-            return self._switcher.select(name)
+        return self._switcher.select(name)

@@ -16,6 +16,7 @@ import os
 import re
 import socket
 import sys
+import threading
 import types
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -69,24 +70,6 @@ from unitree_sdk2py.idl.unitree_hg.msg.dds_ import HandCmd_, HandState_, LowCmd_
 from unitree_sdk2py.rpc.client import Client  # noqa: E402
 from unitree_sdk2py.rpc.server import Server  # noqa: E402
 
-__all__ = [
-    "HandCmd_",
-    "HandState_",
-    "LowCmd_",
-    "LowState_",
-    "MotionSwitcherClient",
-    "MotionSwitcherServer",
-    "Publisher",
-    "RawReader",
-    "SportModeState_",
-    "hand_cmd",
-    "hand_state",
-    "low_cmd",
-    "low_state",
-    "open_dds",
-    "sport_mode_state",
-]
-
 low_cmd: Callable[[], LowCmd_] = _default.unitree_hg_msg_dds__LowCmd_
 """A new unitree_hg LowCmd, all zeros."""
 
@@ -117,12 +100,8 @@ _participant: DomainParticipant | None = None
 def open_dds(network_interface: str, domain: int) -> None:
     """Join a DDS domain on a network interface; a process joins once and stays.
 
-    Raises
-    ------
-    BadInput
-        The domain number is out of range, or this process already joined another domain or interface.
-    Missing
-        There is no such network interface, or DDS cannot use it.
+    Raises `BadInput`: the domain number is out of range, or this process already joined another domain or interface;
+    `Missing`: there is no such network interface, or DDS cannot use it.
     """
     global _opened, _participant
     if not 0 <= domain <= 232:
@@ -246,6 +225,7 @@ class MotionSwitcherClient(Client):
         self._SetApiVerson(_SERVICE_VERSION)
         for api in (_CHECK_MODE, _SELECT_MODE, _RELEASE_MODE):
             self._RegistApi(api, 0)
+        self._asking = threading.Lock()  # one question at a time
 
     def check(self, timeout: float = 1.0) -> str | None:
         """Name of the active controller; '' when none is, None without an answer within ``timeout`` s."""
@@ -261,8 +241,8 @@ class MotionSwitcherClient(Client):
         return self._ask(_SELECT_MODE, json.dumps({"name": name}))[0] == 0
 
     def _ask(self, api: int, parameter: str = "{}", timeout: float = 1.0) -> tuple[int, str]:
-        self.SetTimeout(timeout)
-        with contextlib.redirect_stdout(io.StringIO()):
+        with self._asking, contextlib.redirect_stdout(io.StringIO()):
+            self.SetTimeout(timeout)
             return self._Call(api, parameter)
 
 

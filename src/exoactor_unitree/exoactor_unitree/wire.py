@@ -62,10 +62,7 @@ def _writable(data: bytes | bytearray) -> bytearray:
 class LowCmdBytes:
     """A LowCmd, its fields as views: all zeros, to be assigned to and `sealed`; or as it came, read-only.
 
-    Raises
-    ------
-    ValueError
-        The bytes are not a little-endian LowCmd.
+    Raises `ValueError`: the bytes are not a little-endian LowCmd.
     """
 
     def __init__(self, data: bytes | bytearray | None = None) -> None:
@@ -123,10 +120,7 @@ class LowCmdBytes:
 class LowStateBytes:
     """A LowState as it came, its fields as views; read-only unless given a bytearray.
 
-    Raises
-    ------
-    ValueError
-        The bytes are not a little-endian LowState.
+    Raises `ValueError`: the bytes are not a little-endian LowState.
     """
 
     def __init__(self, data: bytes | bytearray) -> None:

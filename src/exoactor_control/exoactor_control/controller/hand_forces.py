@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pinocchio as pin
 
+from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses, pinocchio_model
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses
 from exoactor_core.robot_state import RobotState
 from exoactor_core.scene import Scene, SceneObject
 
@@ -29,8 +29,6 @@ _FRICTION = 0.5
 """That is counted on, unless the object has less."""
 _MIN_PRESS, _MAX_PRESS = 10.0, 40.0
 """N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear on a lever of 12 cm."""
-ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
-"""Joints of the arm that carries a hand, in motor order."""
 _RAMP = round(0.4 * POLICY_RATE)
 """Frames over which a force comes and goes."""
 _MAX_OFFSET = 1.0
@@ -103,25 +101,18 @@ class ArmFeedforward:
     """
 
     def __init__(self, kp: np.ndarray) -> None:
-        self._kp = kp
-        self._model = pinocchio_model()
-        self._data = self._model.createData()
-        self._links = {hand: self._model.getFrameId(link) for hand, link in HAND_LINKS.items()}
+        self._kp, self._arms = kp, ArmKinematics()
 
     def offsets(self, state: RobotState, loads: Sequence[HandLoad]) -> np.ndarray:
         """(29,) rad to be added to the joint targets."""
         offsets = np.zeros(len(JOINT_NAMES))
-        if not loads:
-            return offsets
-        w, *xyz = state.quat_wxyz
-        pin.computeJointJacobians(self._model, self._data, np.r_[0.0, 0.0, 0.0, xyz, w, state.joint_pos])
+        q = np.r_[0.0, 0.0, 0.0, np.roll(state.quat_wxyz, -1), state.joint_pos]
         for each in loads:
-            link, arm = self._links[each.hand], ARMS[each.hand]
-            turn = pin.updateFramePlacement(self._model, self._data, link).rotation
-            jacobian = pin.getFrameJacobian(self._model, self._data, link, pin.LOCAL_WORLD_ALIGNED)[:, 6:]
-            force = turn @ each.press + (0.0, 0.0, each.load)
-            torque = jacobian.T @ np.r_[force, np.cross(turn @ each.point, force)]
-            offsets[arm] += (torque / self._kp)[arm]
+            arm = ARMS[each.hand]
+            pose, jacobian = self._arms(each.hand, q)
+            force = pose.rotation @ each.press + (0.0, 0.0, each.load)
+            torque = jacobian.T @ np.r_[force, np.cross(pose.rotation @ each.point, force)]
+            offsets[arm] += torque / self._kp[arm]
         return np.clip(offsets, -_MAX_OFFSET, _MAX_OFFSET)
 
 
@@ -130,11 +121,11 @@ def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
     for contact in contacts:
         if contact.kind not in ("grasp", "push") or contact.normal_object is None:
             continue
-        thing = scene[contact.object]
+        obj = scene[contact.object]
         begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
         together = sum(_overlap(contact, other) for other in contacts)
-        force, load = wanted_forces(contact, thing, together)
-        normal = thing.rotation.apply(contact.normal_object)
+        force, load = wanted_forces(contact, obj, together)
+        normal = obj.rotation.apply(contact.normal_object)
         yield _HandForce(
             contact.body, begin, end, _in_hand(reference.motion, contact.body, begin, -force * normal), load
         )
@@ -144,16 +135,16 @@ def _overlap(one: Contact, other: Contact) -> bool:
     return one.object == other.object and one.kind == other.kind and one.start < other.end and other.start < one.end
 
 
-def wanted_forces(contact: Contact, thing: SceneObject, hands: int) -> tuple[float, float]:
+def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float, float]:
     """Normal force of one hand on an object that so many hands hold or push, and its share of the weight, N."""
-    weight = thing.mass * _GRAVITY
-    if contact.kind == "push" and thing.articulation:  # a door swings by itself
+    weight = obj.mass * _GRAVITY
+    if contact.kind == "push" and obj.articulation:  # a door swings by itself
         return 0.0, 0.0
     if contact.kind == "push":
-        return min(thing.friction * weight / hands, _MAX_PRESS), 0.0
+        return min(obj.friction * weight / hands, _MAX_PRESS), 0.0
     if hands == 1:  # held by fingers, which press on it by themselves
         return 0.0, weight
-    press = _SAFETY_FACTOR * weight / hands / max(min(thing.friction, _FRICTION), 0.1)
+    press = _SAFETY_FACTOR * weight / hands / max(min(obj.friction, _FRICTION), 0.1)
     return float(np.clip(press, _MIN_PRESS, _MAX_PRESS)), weight / hands
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import pinocchio as pin
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.hand_forces import ARMS
+from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.contacts import Contact
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses, pinocchio_model
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject
 
@@ -104,9 +104,7 @@ class HandReach:
         self._moved = np.zeros(2)
         self._led = np.zeros(len(self._touches))  # m by which motion and hand together were moved
         self._sway = np.zeros(3)
-        self._model = pinocchio_model()
-        self._data = self._model.createData()
-        self._links = {hand: self._model.getFrameId(link) for hand, link in HAND_LINKS.items()}
+        self._kinematics = ArmKinematics()
         self._arms: dict[str, np.ndarray] = {}
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
 
@@ -133,9 +131,9 @@ class HandReach:
             points = self._points[touch.hand]
             if touch.end < len(points):  # it is put down, onto or into what is under the hand
                 x, y = points[touch.end, :2]
-                under = [thing for thing in scene.objects if thing.id != touch.object and _covers(thing, x, y)]
+                under = [obj for obj in scene.objects if obj.id != touch.object and _covers(obj, x, y)]
                 if under:
-                    top = max(under, key=lambda thing: float(thing.extent[1, 2]))
+                    top = max(under, key=lambda obj: float(obj.extent[1, 2]))
                     yield _Goal(top.id, touch.end - round(_LEAD * POLICY_RATE), top.pose)
 
     def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
@@ -238,17 +236,14 @@ class HandReach:
 
     def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """Joints (7,) of an arm by damped least squares, from those of the last frame on."""
-        arm, link = ARMS[hand], self._links[hand]
-        columns = slice(6 + arm.start, 6 + arm.stop)
+        arm = ARMS[hand]
         low, high = JOINT_LIMITS[arm].T
         wanted = q[7:][arm].copy()
         joints = self._arms.get(hand, wanted)
         q = q.copy()
         for _ in range(_STEPS):
             q[7:][arm] = joints
-            pin.computeJointJacobians(self._model, self._data, q)
-            pose = pin.updateFramePlacement(self._model, self._data, link)
-            jacobian = pin.getFrameJacobian(self._model, self._data, link, pin.LOCAL_WORLD_ALIGNED)[:, columns]
+            pose, jacobian = self._kinematics(hand, q)
             lever = pose.rotation @ HAND_POINT
             moves = jacobian[:3] - pin.skew(lever) @ jacobian[3:]
             turns = _TURN_WEIGHT * jacobian[3:]
@@ -274,6 +269,6 @@ def _far(pose: np.ndarray, before: np.ndarray) -> bool:
     return bool(np.linalg.norm(pose[:3] - before[:3]) > MAX_JUMP)
 
 
-def _covers(thing: SceneObject, x: float, y: float) -> bool:
-    low, high = thing.extent[:, :2]
+def _covers(obj: SceneObject, x: float, y: float) -> bool:
+    low, high = obj.extent[:, :2]
     return bool(((x, y) > low).all() and ((x, y) < high).all())

@@ -65,7 +65,7 @@ class Odometry:
             # Only points that bear at both times tell how far the pelvis went between them.
             both = np.sqrt(weights * self._weights) + 1e-12
             step = both @ (self._points - points) / both.sum()
-            self._speed = self._carried_on(step[:2] / dt, state, dt)
+            self._speed = self._filtered(step[:2] / dt, state, dt)
             share = min(dt / _SMOOTHING, 1.0)
             self.position = self.position + self._speed * dt
             self.velocity = self.velocity + share * (self._speed - self.velocity)
@@ -76,7 +76,7 @@ class Odometry:
         self._points, self._weights, self._time = points, weights, state.time
         self.yaw = float(yaw_from_quat(state.quat_wxyz))
 
-    def _carried_on(self, by_legs: np.ndarray, state: RobotState, dt: float) -> np.ndarray:
+    def _filtered(self, by_legs: np.ndarray, state: RobotState, dt: float) -> np.ndarray:
         """(2,) m/s since the state before, ``dt`` s ago: by the accelerometer and, (2,) m/s, the legs."""
         felt = float(np.linalg.norm(state.accel))
         if felt == 0.0:  # not measured

@@ -52,6 +52,7 @@ START_TILT, START_HEIGHT, START_SPIN = 0.5, 0.45, 2.0
 stands at 0.76; one that sits or lies with bent legs is lower) and rad/s of the pelvis. Chosen."""
 
 _MEASURED = ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "accel", "torque", "temperature")
+_NO_COMMAND = ("position", "in_motion", "human")  # of a reference's frame
 _LOWEST, _HIGHEST = (np.ascontiguousarray(limit) for limit in JOINT_LIMITS.T)
 
 
@@ -189,18 +190,8 @@ class Safety:
 
     def check_frame(self, frame: Frame) -> str:
         """Return why the reference is lost, one clause; empty when it is there."""
-        values = (
-            frame.lin_vel_xy,
-            frame.height,
-            frame.roll_pitch,
-            frame.yaw,
-            frame.yaw_rate,
-            frame.joint_pos,
-            frame.lin_vel_z,
-            frame.ang_vel_xy,
-            frame.joint_vel,
-        )
-        return "" if all(np.isfinite(v).all() for v in values) else "the reference holds a number that is not finite"
+        values = [np.ravel(value) for name, value in vars(frame).items() if name not in _NO_COMMAND]
+        return "" if _finite(*values) else "the reference holds a number that is not finite"
 
     def begin(self, joint_pos: np.ndarray, now: float) -> None:
         """Let the position targets set out from here: joints (29,) rad, ``now`` in s."""
@@ -213,13 +204,9 @@ class Safety:
         when); velocity targets stay inside the motors' speeds, gains inside `MAX_KP` and `MAX_KD`. What drives a joint
         on falls from `TAPER` of its greatest speed to nothing at that speed, beyond which it is only damped, and it
         would be gone at that speed if the joint reached it before the next command. Where the torque at the measured
-        position and velocity would still exceed the effort limit, the joint's gains and feed-forward are scaled down
-        to meet it.
-
-        Raises
-        ------
-        ValueError
-            The command, or the state, holds a number that is not finite, or not one for each motor.
+        position and velocity would still exceed the effort limit, the joint's gains and feed-forward are scaled down to
+        meet it. Raises `ValueError`: the command, or the state, holds a number that is not finite, or not one for each
+        motor.
         """
         values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
         if any(np.shape(v) != EFFORT_LIMITS.shape for v in values):

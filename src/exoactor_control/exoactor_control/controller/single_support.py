@@ -89,7 +89,7 @@ def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
     """The foot alone can carry the robot: its centre of mass is not far beside it."""
     body = _Body(robot_model(), foot)
     for i in range(first, end, _KNOT):
-        body.place(motion.root_quat_wxyz[i], motion.joint_pos[i])
+        body.place(np.r_[motion.root_quat_wxyz[i], motion.joint_pos[i]])
         if np.linalg.norm(body.over()[:2]) > _BESIDE:
             return False
     return True
@@ -122,9 +122,9 @@ def _shifted(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[Robo
         pose = joints[i].copy()
         for _ in range(3):  # the lean changes what makes the sole level, and that hardly changes the lean
             turned = _turned(lean[i], quat[i])
-            body.place(turned, pose)
+            body.place(np.r_[turned, pose])
             pose[ankle] = body.level_ankle()
-            body.place(turned, pose)
+            body.place(np.r_[turned, pose])
             over = about_z(-body.heading) @ body.over()
             off = over[:2] - np.clip(over[:2], _MIDDLE - _FREE, _MIDDLE + _FREE)
             lean[i] += about_z(body.heading) @ [off[1] / over[2], -off[0] / over[2], 0.0]
@@ -138,7 +138,7 @@ def _shifted(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[Robo
         centre = soles[i].mean(axis=0)
         pos[i] = centre + Rotation.from_rotvec(lean[i]).apply(pos[i] - centre)
         quat[i] = _turned(lean[i], quat[i])
-        body.place(quat[i], joints[i])
+        body.place(np.r_[quat[i], joints[i]])
         joints[i, ankle] += levelled[i] * (body.level_ankle() - joints[i, ankle])
     joints = np.clip(joints, *JOINT_LIMITS.T)
     shifted = replace(motion, root_pos=pos, root_quat_wxyz=quat, joint_pos=joints)
@@ -173,41 +173,32 @@ class SingleSupportRegulator:
         model = copy(robot_model())
         as_servos(model, kp, kd, EFFORT_LIMITS)
         self._body = _Body(model, foot)
-        frames = range(self._first, end)
-        self._poses = [self._body.on_floor(motion.root_quat_wxyz[i], motion.joint_pos[i])[0] for i in frames]
+        poses = np.hstack([motion.root_quat_wxyz, motion.joint_pos])[self._first : end]
+        self._poses = [self._body.on_floor(pose)[0] for pose in poses]
         self._share = 0.0
-        knots = np.unique(np.r_[np.arange(0, len(frames), _KNOT), len(frames) - 1])
+        knots = np.unique(np.r_[np.arange(0, len(poses), _KNOT), len(poses) - 1])
         linear = [self._linearised(self._poses[k], kp) for k in knots]
-        self._borne = _between(knots, np.array([borne for *_, borne in linear]))
+        self._gravity_offsets = _between(knots, np.array([offset for *_, offset in linear]))
         self._gains = _between(knots, np.array([_gain(a, b, cost, kp) for a, b, cost, _ in linear]))
 
-    def mixed(
-        self,
-        index: int,
-        target: np.ndarray,
-        quat_wxyz: np.ndarray,
-        joint_pos: np.ndarray,
-        ang_vel: np.ndarray,
-        joint_vel: np.ndarray,
-    ) -> np.ndarray:
+    def mixed(self, index: int, target: np.ndarray, pose: np.ndarray, speed: np.ndarray) -> np.ndarray:
         """Mix the policy's joint targets (29,) rad at a frame of the motion with the regulator's, frame after frame.
 
         The regulator fades in once the robot can be held, and out when it cannot any more: then the policy steps.
-
-        ``quat_wxyz`` (4,) and ``ang_vel`` (3,) rad/s are the pelvis', in its own frame; ``joint_pos`` (29,) rad and
-        ``joint_vel`` (29,) rad/s.
+        ``pose`` (33,) and ``speed`` (32,) are measured: the pelvis' quaternion w, x, y, z and angular velocity in its
+        own frame, rad/s, each followed by the joints', rad and rad/s.
         """
         i, body = index - self._first, self._body
         if not 0 <= i < len(self._poses):
             self._share = 0.0
             return target
         wanted = self._poses[i]
-        pose, speed = body.on_floor(quat_wxyz, joint_pos, ang_vel, joint_vel)
+        pose, speed = body.on_floor(pose, speed)
         can = self._can_be_held(pose, speed)
         self._share = float(np.clip(self._share + (1.0 / _TAKEN if can else -1.0 / _LOST) / POLICY_RATE, 0.0, 1.0))
         off = np.zeros(body.model.nv)
         mujoco.mj_differentiatePos(body.model, off, 1.0, wanted, pose)
-        held = wanted[7:] + self._borne[i] - self._gains[i] @ np.r_[off, speed]
+        held = wanted[7:] + self._gravity_offsets[i] - self._gains[i] @ np.r_[off, speed]
         share = min(self._share, (len(self._poses) - i) / POLICY_RATE / _FALL)
         return target + share * (held - target)
 
@@ -235,8 +226,8 @@ class SingleSupportRegulator:
             raise UnsafeMotion("The motion stands on one leg with another part of the robot below that foot.")
         # The floor is a little soft: as deep in it as bears the weight
         height = brentq(lambda z: inverse(z)[2], -_RAISED, _RAISED, xtol=1e-7)
-        borne = inverse(height)[6:] / kp
-        data.ctrl[:] = pose[7:] + borne
+        gravity_offset = inverse(height)[6:] / kp
+        data.ctrl[:] = pose[7:] + gravity_offset
         mujoco.mj_forward(model, data)
         nv, nu = model.nv, model.nu
         a, b = np.zeros((2 * nv, 2 * nv)), np.zeros((2 * nv, nu))
@@ -248,7 +239,7 @@ class SingleSupportRegulator:
         extrapolated = np.hstack([over, over / _FREQUENCY])
         allowed = np.r_[[_MOVED] * 3, [_TILTED] * 3, [_BENT] * nu, [np.inf] * 3, [_SPEED] * (3 + nu)]
         cost = extrapolated.T @ extrapolated + np.diag(allowed**-2.0)
-        return period_a, period_b, cost, borne
+        return period_a, period_b, cost, gravity_offset
 
 
 def _gain(a: np.ndarray, b: np.ndarray, cost: np.ndarray, kp: np.ndarray) -> np.ndarray:
@@ -290,16 +281,9 @@ class _Body:
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
 
-    def place(
-        self,
-        quat_wxyz: np.ndarray,
-        joint_pos: np.ndarray,
-        ang_vel: np.ndarray | None = None,
-        joint_vel: np.ndarray | None = None,
-    ) -> None:
-        """Set the pose, the pelvis at the origin, and the speeds; without them it is still."""
-        speed = 0.0 if ang_vel is None else np.r_[0.0, 0.0, 0.0, ang_vel, joint_vel]
-        self.set(np.r_[0.0, 0.0, 0.0, quat_wxyz, joint_pos], speed)
+    def place(self, pose: np.ndarray, speed: np.ndarray | None = None) -> None:
+        """Set the pelvis' quaternion and the joints (33,), the pelvis at the origin, and their speeds (32,)."""
+        self.set(np.r_[0.0, 0.0, 0.0, pose], 0.0 if speed is None else np.r_[0.0, 0.0, 0.0, speed])
 
     @property
     def heading(self) -> float:
@@ -323,22 +307,19 @@ class _Body:
         up = self.data.xmat[self._shank].reshape(3, 3)[2]
         return np.array([np.arctan2(up[0], up[2]), -np.arcsin(up[1])])
 
-    def on_floor(
-        self,
-        quat_wxyz: np.ndarray,
-        joint_pos: np.ndarray,
-        ang_vel: np.ndarray | None = None,
-        joint_vel: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """MuJoCo's position (36,) and velocity (35,) of a robot whose foot stands at the origin, its toes along x."""
-        self.place(quat_wxyz, joint_pos, ang_vel, joint_vel)
+    def on_floor(self, pose: np.ndarray, speed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """MuJoCo's position (36,) and velocity (35,) of a robot whose foot stands at the origin, its toes along x.
+
+        ``pose`` and ``speed`` are as of `place`.
+        """
+        self.place(pose, speed)
         turn = about_z(-self.heading)
         lowest = float((self.data.geom_xpos[self._sole, 2] - self._radius).mean())
         pos = -turn @ self.data.xpos[self._foot]
         pos[2] = -lowest
-        quat = _turned(np.array([0.0, 0.0, -self.heading]), quat_wxyz)
-        speed = np.zeros(6)
-        if ang_vel is not None:
+        quat = _turned(np.array([0.0, 0.0, -self.heading]), pose[:4])
+        foot = np.zeros(6)
+        if speed is not None:
             mujoco.mj_comVel(self.model, self.data)
-            mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_BODY, self._foot, speed, 0)
-        return np.r_[pos, quat, joint_pos], np.r_[-turn @ speed[3:], self.data.qvel[3:]]
+            mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_BODY, self._foot, foot, 0)
+        return np.r_[pos, quat, pose[4:]], np.r_[-turn @ foot[3:], self.data.qvel[3:]]

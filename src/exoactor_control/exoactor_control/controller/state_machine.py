@@ -128,14 +128,9 @@ class Controller:
     def stand(self, for_motion: bool = False) -> None:
         """Move to the standing pose and stay there; a motion that is running is ended. Clears a fault and a stop.
 
-        ``for_motion``: it is not the operator who asks for it, but a motion that is to begin.
-
-        Raises
-        ------
-        RobotNotReady
-            The robot was stopped, and it is for a motion; there is no fresh LowState, it is not fit to stand up from,
-            or the robot neither stands nor hangs in the band (see
-            `exoactor_control.controller.safety.Safety.check_start`).
+        ``for_motion``: it is not the operator who asks for it, but a motion that is to begin. Raises `RobotNotReady`:
+        the robot was stopped, and it is for a motion; there is no fresh LowState, it is not fit to stand up from, or
+        the robot neither stands nor hangs in the band (see `exoactor_control.controller.safety.Safety.check_start`).
         """
         with self._lock:
             (state, now), halts = self._last, self._halts

@@ -158,7 +158,10 @@ class Tracker:
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
         target = self.policy.act(seen, commanded, lambda steps: self._ahead(now + steps))
-        self.target = self._in_single_support(now - trajectory.begin, target, state)
+        pose, speed = np.r_[state.quat_wxyz, state.joint_pos], np.r_[state.ang_vel, state.joint_vel]
+        for regulator in self._additions.single_support:
+            target = regulator.mixed(now - trajectory.begin, target, pose, speed)
+        self.target = target
         forces = self._additions.hand_forces
         loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
         if loads:
@@ -175,12 +178,6 @@ class Tracker:
             return
         pelvis = np.r_[self.odometry.position, self.odometry.height, state.quat_wxyz]
         reach.observe(object_id, seen_outside(pelvis, pose[None])[0])
-
-    def _in_single_support(self, index: int, target: np.ndarray, state: RobotState) -> np.ndarray:
-        """Mix the policy's target (29,) with the regulator's, where the motion stands on one leg."""
-        for regulator in self._additions.single_support:
-            target = regulator.mixed(index, target, state.quat_wxyz, state.joint_pos, state.ang_vel, state.joint_vel)
-        return target
 
     def _align(self, index: int, yaw: float, position: np.ndarray) -> None:
         """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""

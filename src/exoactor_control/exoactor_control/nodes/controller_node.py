@@ -78,7 +78,7 @@ class ControllerNode(StageNode):
         self._key = take_key()
         self._approval = Approval()
         self._go = 0
-        self._said = (True, "")
+        self._health = (True, "")
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
         self._odometry = self.create_publisher(Odometry, "odometry", STATE)
         self.create_subscription(ObjectPoses, "objects", self._on_objects, BEST_EFFORT, callback_group=self._group)
@@ -88,7 +88,7 @@ class ControllerNode(StageNode):
         self.create_service(Trigger, "approve", self._on_approve, callback_group=self._group)
         self.create_timer(0.02, self._publish)
         self.create_timer(0.1, self._publish_fingers)
-        self.create_timer(0.05, self._tell)
+        self.create_timer(0.05, self._report_health)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control process: it loads the policy and looks for the robot, but sends nothing until asked to."""
@@ -103,7 +103,7 @@ class ControllerNode(StageNode):
             self._loop = loop = ControlProcess(settings)
         except ExoActorError as error:
             self.get_logger().error(str(error))
-            self.heartbeat.say(False, str(error))
+            self.heartbeat.report(False, str(error))
             return TransitionCallbackReturn.FAILURE
         self._tracker = tracker = RobotTracker(loop, stands_up=simulated)
 
@@ -122,7 +122,7 @@ class ControllerNode(StageNode):
             return tracker(motion, progress, human=human, interaction=interaction)
 
         self._backend = track
-        self._said = (True, "configured")
+        self._health = (True, "configured")
         return LifecycleNode.on_configure(self, state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -130,7 +130,7 @@ class ControllerNode(StageNode):
         done = super().on_deactivate(state)
         try:
             if self._loop is not None:
-                self._loop.let_go()
+                self._loop.release()
         except ExoActorError as error:
             self.get_logger().error(str(error))
         return done
@@ -238,7 +238,7 @@ class ControllerNode(StageNode):
                 stamp = self.get_clock().now().to_msg()
                 self._joints.publish(joint_state_message(hand_positions(state), stamp, names=joints))
 
-    def _tell(self) -> None:
+    def _report_health(self) -> None:
         """Put the robot's and the controller's condition into the heartbeat, when it changes."""
         loop = self._loop
         if loop is None:
@@ -249,10 +249,10 @@ class ControllerNode(StageNode):
             text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"
             text += f": {reason}" if (reason := status.fault if report.driving else report.holder) else ""
         # A robot that is not there yet does not keep the node from taking goals: they fail with the reason.
-        said = (not alarm, alarm or text)
-        if said != self._said:
-            self._said = said
-            self.heartbeat.say(*said)
+        health = (not alarm, alarm or text)
+        if health != self._health:
+            self._health = health
+            self.heartbeat.report(*health)
             if alarm:
                 self.get_logger().error(alarm)
 

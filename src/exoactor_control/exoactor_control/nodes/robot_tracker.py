@@ -30,6 +30,7 @@ from exoactor_ros.conversions import WORLD
 _TRUTH = "simulation truth"
 _UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
 _GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
+_SETTLE = 1.0  # s of standing before the motion
 _TICK = 0.02
 _OBSERVED_WITHIN = 1.0  # s before the end in which an object must have been observed for a check on it
 
@@ -45,10 +46,7 @@ def kinematic_root(motion: RobotMotion) -> np.ndarray:
 def pelvis_in(frame: str, report: Report) -> np.ndarray:
     """Pose (7,), m and w, x, y, z, of the pelvis in the world of a simulation, or in the frame of a link of the robot.
 
-    Raises
-    ------
-    BadInput
-        It is not known there.
+    Raises `BadInput`: it is not known there.
     """
     if frame == WORLD and report.truth is not None:
         return np.concatenate(report.truth)
@@ -70,15 +68,12 @@ class RobotTracker:
     ----------
     loop
         The running control loop, in this process or in one of its own.
-    settle
-        s of standing before the motion.
     stands_up
         A motion makes the robot stand up first, unless it was stopped; False: it must stand already.
     """
 
-    def __init__(self, loop: ControlLoop | ControlProcess, settle: float = 1.0, stands_up: bool = True) -> None:
+    def __init__(self, loop: ControlLoop | ControlProcess, stands_up: bool = True) -> None:
         self._loop, self._stands_up = loop, stands_up
-        self._settle = settle
         self._record: _ObjectRecord | None = None
 
     def __call__(
@@ -113,15 +108,16 @@ class RobotTracker:
         Cancelled
             ``progress`` said so; the robot stands.
         """
-        reference = prepare(motion, human, None if interaction is None else interaction.scene)
+        scene, checks = (None, ()) if interaction is None else (interaction.scene, interaction.checks)
+        reference = prepare(motion, human, scene)
         try:
             self._make_stand(progress)
             self._loop.renew()
             shifted = self._loop.track(reference)
-            if interaction is not None:
-                self._record = _ObjectRecord(interaction.scene)
+            if scene is not None:
+                self._record = _ObjectRecord(scene)
             self._wait(lambda: self._status.done, lambda: self._status.progress, "", progress)
-            if interaction is not None and interaction.checks:
+            if checks:
                 start = self._clock()
                 self._wait(lambda: self._clock() - start > STANDS_AFTER, lambda: 1.0, "standing", progress)
         except Cancelled:
@@ -131,8 +127,8 @@ class RobotTracker:
             record, self._record = self._record, None
         tracking = self._report(reference, [*reference.notes, *shifted])
         rollout = None if record is None else record.rollout(reference.motion)
-        if rollout is not None and interaction is not None and interaction.checks:
-            results = evaluate(interaction.checks, rollout)
+        if rollout is not None and checks:
+            results = evaluate(checks, rollout)
             tracking.metrics.update(task_metrics(results, tracking.metrics["success"]))
         return replace(tracking, rollout=rollout)
 
@@ -190,7 +186,7 @@ class RobotTracker:
         loop.ask("stand_for_motion")
         self._wait(lambda: loop.report().finished, lambda: 0.0, "standing up", progress)
         start = self._clock()
-        self._wait(lambda: self._clock() - start > self._settle, lambda: 0.0, "standing", progress)
+        self._wait(lambda: self._clock() - start > _SETTLE, lambda: 0.0, "standing", progress)
         if self._status.fault:
             raise RobotNotReady(f"The robot did not stand up: {self._status.fault}.")
 
@@ -274,18 +270,18 @@ class _ObjectRecord:
             return None
         began, given = _on_floor(self._pelvis[0]), _on_floor(np.r_[motion.root_pos[0], motion.root_quat_wxyz[0]])
         poses = np.tile(self._scene.poses, (len(self._times), 1, 1))
-        for k, thing in enumerate(self._scene.objects):
-            rows = [row[thing.id] for row in self._poses if thing.id in row]
+        for k, obj in enumerate(self._scene.objects):
+            rows = [row[obj.id] for row in self._poses if obj.id in row]
             if rows:
                 path = np.array([rows[0]] * (len(poses) - len(rows)) + rows)
                 poses[:, k] = seen_outside(given, seen_from(began, path))
         roots = seen_outside(given, seen_from(began, np.array(self._pelvis)))
         seconds = self._times[-1] - self._times[0]
         unobserved = frozenset(
-            thing.id
-            for thing in self._scene.objects
-            if (thing.movable or thing.articulation)
-            and self._seen.get(thing.id, (-np.inf,))[0] < self._times[-1] - _OBSERVED_WITHIN
+            obj.id
+            for obj in self._scene.objects
+            if (obj.movable or obj.articulation)
+            and self._seen.get(obj.id, (-np.inf,))[0] < self._times[-1] - _OBSERVED_WITHIN
         )
         return Rollout(self._scene, (len(poses) - 1) / max(seconds, 1e-3), poses, roots, unobserved=unobserved)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exoactor_control.controller.state_machine import Controller, State, Status
+from exoactor_control.realtime.motor_ownership import INTRUDER, MotorOwnership
 from exoactor_control.realtime.watchdog import Memory
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_control.rehearsal.gate import SATURATED
@@ -29,32 +30,25 @@ from exoactor_unitree.robot_link import RobotLink
 
 log = logging.getLogger("exoactor.control")
 
-LOST = 2.0
+STATE_LOST = 2.0
 """s without a LowState until the robot counts as gone: it may come back restarted, and is greeted anew."""
-ALONE = 0.25
-"""s without another controller's LowCmd until the motors count as free."""
-
-UNATTENDED = 0.7
+RENEWAL_TIMEOUT = 0.7
 """s that a motion goes on which nobody renews: its sender is frozen. With the time to notice it, less than a second."""
 
-DAMPED_WITHIN = 0.5
+DAMPING_TIMEOUT = 0.5
 """s for a stop's damping to be on the wire; else it has failed. It takes 2 ms where the computer has time for the loop.
 """
 
-_BRIDGED = 0.004  # s: LowState comes every 2 ms; the robot's clock is carried on no further than this
-_RELEASE_WAIT = 4.0  # s for the robot's own controller to let go
+_MAX_EXTRAPOLATION = 0.004  # s: LowState comes every 2 ms; the robot's clock is carried on no further than this
 _WRONG_MODE = "the robot measures its ankles and waist by their parallel motors (mode AB), not by pitch and roll (PR)"
-_INTRUDER = "another controller sends commands on rt/lowcmd"
-_LOOK_EVERY = 1.0  # s between two questions to the motion switcher, while nothing depends on an undisturbed loop
-_ANSWER_WAIT = 0.8  # s for its answer; it comes within milliseconds once DDS has found the robot
+_MONITOR_PERIOD = 1.0  # s between two questions to the motion switcher, while nothing depends on an undisturbed loop
 
 # The loop keeps in step with LowState, so that each command follows the newest one closely: now and then it looks when
 # one arrives, and moves its own beat a little.
 _MARGIN = 3e-4  # s of the beat behind the arrival
-_LISTEN_EVERY = 25  # periods
+_SYNC_PERIOD = 25  # periods
 _OBSERVATIONS = 8  # of objects that wait for the loop, at most
-_GRIP_STEP = 0.05  # of a hand's way from open to closed in each 20 ms
-_NUDGE = 4e-5  # s that the beat moves by at most each time
+_MAX_SYNC = 4e-5  # s that the beat moves by at most each time
 
 
 class NoAnswer(Missing):
@@ -113,7 +107,7 @@ class ControlLoop:
     """Steps a controller at a fixed rate while the robot is heard.
 
     Nothing is sent until the robot is first asked to stand, damp or let its motors go: only then are the motors taken
-    from the robot's own controller, which gets them back on `let_go` and `close`. Motors that nobody has, "stop" damps
+    from the robot's own controller, which gets them back on `release` and `close`. Motors that nobody has, "stop" damps
     too. A loop that has stood still for longer than ``state_timeout`` damps a robot that stands or moves.
 
     Parameters
@@ -144,17 +138,15 @@ class ControlLoop:
         self.link, self.controller = link, controller
         self.trouble = "not started"
         """Why the robot cannot be driven, one sentence; empty when it can."""
-        self._memory, self._driving = memory, False
-        self._mode: str | None = None  # of the robot's own controllers, when the motion switcher last answered
-        self._holder = ""
+        self._memory = memory
+        self.motors = MotorOwnership(link, controller.blind_damping, memory)
         self._damping_sent = threading.Event()
         self.samples: list[Sample] = []
         """One per frame of the motion now or last tracked."""
         self.on_report: Callable[[Report], None] | None = None
         """Called at some 50 Hz, from the loop's own thread, after a command has been sent."""
         self._hands = Hands()
-        self._grip: np.ndarray | None = None  # (2,) what the hands were commanded last; None: nothing yet
-        self._wanted_grip: np.ndarray | None = None  # what they are asked for
+        self._openness: np.ndarray | None = None  # (2,) that the hands are asked for; None: nothing yet
         self._remote = Remote()
         self._observations: deque[dict[str, np.ndarray]] = deque(maxlen=_OBSERVATIONS)
         self._period = 1.0 / rate
@@ -164,40 +156,23 @@ class ControlLoop:
         self._late, self._beats = np.zeros(5000), 0
         self._go = self._motion = self._reported = self._stops = self.reports = 0
         self._wrong_mode = 0  # steps in a row in which the robot measured in mode AB
-        self._own_mode = ""  # the robot's own controller, as it was found
         self._asking = threading.Lock()  # one request at a time
-        self._release = threading.Event()  # asks the loop's thread to stop sending
+        self._releasing = threading.Event()  # asks the loop's thread to stop sending
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
-        self._looker = threading.Thread(target=self._look, name="motion switcher", daemon=True)
+        self._monitor = threading.Thread(target=self._monitor_mode, name="motion switcher", daemon=True)
 
     def start(self) -> None:
         """Begin to look for the robot."""
         self._thread.start()
-        self._looker.start()
+        self._monitor.start()
 
     def close(self) -> None:
         """Damp the robot, give it back to its own controller, and end."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(8.0)
-        self.driving = False
-        self._give_back()
-
-    @property
-    def driving(self) -> bool:
-        """The motors are this controller's: commands are sent, and the watchdog sends damping where they cease."""
-        return self._driving
-
-    @driving.setter
-    def driving(self, value: bool) -> None:
-        memory = self._memory
-        if memory is not None:
-            if value and not self._driving:
-                memory.set_command(self.controller.blind_damping, self.link.mode_machine)
-                memory.control_beat = time.monotonic()
-            memory.armed = value
-        self._driving = value
+        self.motors.give_back()
 
     @property
     def lateness_ms(self) -> tuple[float, float]:
@@ -213,31 +188,24 @@ class ControlLoop:
         A motion that begins asks for "stand_for_motion" (refused after a stop), one that is cancelled for "end_motion".
         The first that needs the motors takes them from the robot's own controller; "stop" alone does not: it damps
         motors that are ours or that nobody has, since they may hold the last command of a controller that is gone.
-        "stop" and "damp" return when damping is on the wire.
-
-        Raises
-        ------
-        Missing
-            The robot is not heard (damping is sent nevertheless), its own controller does not let go, or there is no
-            watchdog.
-        RobotNotReady
-            The robot is not fit for it, its own controller has the motors, or another controller commands it ("stop" is
-            sent nevertheless).
+        "stop" and "damp" return when damping is on the wire. Raises `Missing`: the robot is not heard (damping is sent
+        nevertheless), its own controller does not let go, or there is no watchdog; `RobotNotReady`: the robot is not
+        fit for it, its own controller has the motors, or another controller commands it ("stop" is sent nevertheless).
         """
-        if what == "stop" or (what == "damp" and self.driving):
+        if what == "stop" or (what == "damp" and self.motors.ours):
             self._damp_now()  # waits for no other request
             return
         if what == "end_motion":
             self.controller.end_motion("it was cancelled")
             return
         if what in ("open_hands", "close_hands"):
-            if not self.driving:
+            if not self.motors.ours:
                 raise RobotNotReady("The hands are not moved before the robot is driven: let it stand first.")
             if not any(self._hands.heard):
                 raise Missing("No Dex3 hand is heard: the robot has none, or its service is off.")
-            self._wanted_grip = np.full(2, float(what == "open_hands"))
+            self._openness = np.full(2, float(what == "open_hands"))
             return
-        if what == "zero_torque" and not self.driving:
+        if what == "zero_torque" and not self.motors.ours:
             raise RobotNotReady(
                 "The motors are not this controller's, which cannot let go of them: damp the robot first."
             )
@@ -249,10 +217,10 @@ class ControlLoop:
                 self._require_watchdog()
             if stand and state is not None and state.mode_pr != 0:
                 raise RobotNotReady(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
-            if not self.driving:
+            if not self.motors.ours:
                 self._take_over(what)
-            elif stand and self._intruded:
-                raise RobotNotReady(f"The robot cannot stand up: {_INTRUDER}.")
+            elif stand and self.motors.intruded:
+                raise RobotNotReady(f"The robot cannot stand up: {INTRUDER}.")
             if self._stops != stops:
                 raise RobotNotReady("The robot was stopped meanwhile.")
             getattr(self.controller, what)()
@@ -281,22 +249,16 @@ class ControlLoop:
         """Say that whoever gave the motion is still there; once this was said, a motion goes on no longer without."""
         self._renewed = time.monotonic()
 
-    def _end_unattended(self) -> None:
+    def _end_unrenewed(self) -> None:
         """End a motion that is not renewed any more."""
         renewed = self._renewed if self._memory is None else max(self._renewed, self._memory.motion_renewed)
         if self.controller.state is not State.TRACK or not renewed:
             return
-        if time.monotonic() - max(renewed, self._tracked) > UNATTENDED:
+        if time.monotonic() - max(renewed, self._tracked) > RENEWAL_TIMEOUT:
             self._tracked = time.monotonic()  # once is enough
             log.error("The motion is ended, the robot stands: the controller's node does not renew it any more.")
             reason = "the controller's node was frozen"
             threading.Thread(target=self.controller.end_motion, args=(reason,), name="end", daemon=True).start()
-
-    @property
-    def _intruded(self) -> bool:
-        """Somebody else sends commands, who is not our watchdog."""
-        silence = self.link.silence
-        return silence < ALONE and (self._memory is None or time.monotonic() - self._memory.sent_time > 2.0 * ALONE)
 
     def _require_watchdog(self) -> None:
         if self._memory is not None and not self._memory.watched:
@@ -304,39 +266,38 @@ class ControlLoop:
 
     def _damp_now(self) -> None:
         self._halt()
-        if not self.driving:
-            if mode := self._ask_for_mode():
+        if not self.motors.ours:
+            if mode := self.motors.mode():
                 raise RobotNotReady(
                     f"Nothing was sent: the robot's own controller '{mode}' has the motors. "
                     "Damp it by the remote (L2 + B)."
                 )
-            self.driving = True
+            self.motors.ours = True
         self._await_damping()
-        if self.link.age > LOST:
+        if self.link.age > STATE_LOST:
             raise Missing(f"Damping is sent, but the robot is not heard. {self.trouble}")
-        if self._intruded:
-            raise RobotNotReady(f"Damping is sent, but {_INTRUDER}: end it.")
+        if self.motors.intruded:
+            raise RobotNotReady(f"Damping is sent, but {INTRUDER}: end it.")
 
     def _await_damping(self) -> None:
         self._damping_sent.clear()
-        if not self._damping_sent.wait(DAMPED_WITHIN):
-            raise NoAnswer(f"The control loop has sent no damping within {DAMPED_WITHIN:g} s.")
+        if not self._damping_sent.wait(DAMPING_TIMEOUT):
+            raise NoAnswer(f"The control loop has sent no damping within {DAMPING_TIMEOUT:g} s.")
 
     def _halt(self) -> None:
         self._stops += 1
         self.controller.stop()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Damp the robot, stop sending, and give the motors back to the robot's own controller."""
         with self._asking:
             self.controller.damp()
-            if self.driving and self._thread.is_alive():
-                self._release.set()
+            if self.motors.ours and self._thread.is_alive():
+                self._releasing.set()
                 end = time.monotonic() + 2.0
-                while self.driving and time.monotonic() < end:
+                while self.motors.ours and time.monotonic() < end:
                     time.sleep(0.005)
-            self.driving = False
-            self._give_back()
+            self.motors.give_back()
 
     def _take_over(self, what: str) -> None:
         if self.trouble:
@@ -344,60 +305,20 @@ class ControlLoop:
         if what in ("stand", "stand_for_motion"):  # would it be refused? If so, the other controller keeps the motors
             getattr(self.controller, what)()
         self.controller.damp()
-        if not self.link.active_mode(_RELEASE_WAIT) and self._intruded:
-            raise RobotNotReady(f"The robot cannot be driven: {_INTRUDER}.")
-        mode = self.link.release_motion_switcher(_RELEASE_WAIT)
-        end = time.monotonic() + 4.0 * ALONE
-        while self.link.silence < ALONE:
-            if time.monotonic() > end:
-                self._own_mode = mode
-                self._give_back()
-                raise RobotNotReady(f"The robot cannot be driven: {_INTRUDER}.")
-            time.sleep(0.01)
-        self._own_mode = mode
-        if self._memory is not None:
-            self._memory.own_mode = mode.encode()
-        log.info("The motors are ours%s.", f"; '{mode}' had them, and gets them back" if mode else "")
-        self.driving = True
+        self.motors.take()
 
-    def _give_back(self) -> None:
-        mode, self._own_mode = self._own_mode, ""
-        if self._memory is not None:
-            self._memory.own_mode = b""
-        if mode and not self.link.select_mode(mode):
-            log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
-
-    def _ask_for_mode(self) -> str | None:
-        """Name of the robot's own controller that has the motors; '' when none has, None when that was never known."""
-        answer = self.link.mode(_ANSWER_WAIT)
-        if answer is not None:
-            self._mode = answer
-        return self._mode
-
-    def _look(self) -> None:
+    def _monitor_mode(self) -> None:
         """Ask who has the motors, while they stand still or are not ours; where the robot's own has them, let go."""
-        while not self._stop.wait(_LOOK_EVERY):
-            if self.driving and self.controller.state in (State.STAND, State.TRACK):
+        while not self._stop.wait(_MONITOR_PERIOD):
+            if self.motors.ours and self.controller.state in (State.STAND, State.TRACK):
                 continue
             with self._asking:  # not while it is being made to let go
-                mode = self._ask_for_mode()
-                if mode and self.driving:
+                mode = self.motors.mode()
+                if mode and self.motors.ours:
                     log.warning("The robot's own controller '%s' has the motors now: nothing is sent any more.", mode)
                     self.controller.damp()
-                    self._own_mode, self.driving = "", False
-            state = self.link.read()
-            if self.driving:
-                self._holder = ""
-            elif mode:
-                self._holder = f"the robot's own controller '{mode}' has the motors"
-            elif self._intruded:
-                self._holder = _INTRUDER
-            elif state is not None and state.enabled:
-                self._holder = (
-                    "no controller has the motors, and they may hold the last command of one: stop damps them"
-                )
-            else:
-                self._holder = "the motors are free" if state is not None else ""
+                    self.motors.lose()
+            self.motors.look(mode)
 
     # the loop's thread
 
@@ -409,7 +330,7 @@ class ControlLoop:
         memory.control_beat = time.monotonic()
         if not memory.tripped:
             return ""
-        self._driving = True  # what it damps is ours
+        self.motors.taken_by_watchdog()
         return memory.reason.decode()
 
     def _write(self, command: MotorCommand, damping: bool) -> None:
@@ -426,7 +347,7 @@ class ControlLoop:
         def meanwhile() -> None:
             if reason := self._beat():
                 self.controller.trip(reason)
-            if self.driving:
+            if self.motors.ours:
                 self._write(MotorCommand(kd=self.controller.blind_damping), damping=True)
 
         self.link.wait_for_state(1.0, meanwhile)
@@ -437,7 +358,7 @@ class ControlLoop:
                 self._wait_for_robot()
             except ExoActorError as error:
                 self.trouble = str(error)
-                self._tell(self.link.read())
+                self._publish_report(self.link.read())
                 continue
             log.info("The robot is heard.")
             self.trouble = ""
@@ -462,33 +383,33 @@ class ControlLoop:
                 self.controller.trip(f"the control loop stood still for {1e3 * gap:.0f} ms")
             elif tripped:
                 self.controller.trip(tripped)
-            if state is None or now - state.time > LOST:
-                self.trouble = f"The robot is not heard any more: no LowState for {LOST:g} s."
+            if state is None or now - state.time > STATE_LOST:
+                self.trouble = f"The robot is not heard any more: no LowState for {STATE_LOST:g} s."
                 self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
                 return
-            self._end_unattended()
+            self._end_unrenewed()
             long = self._step(state, now)
             count += 1
             if not long and count - reported >= 1.0 / (POLICY_RATE * self._period):
                 reported = count
-                self._tell(state)
-            if self._release.is_set():
+                self._publish_report(state)
+            if self._releasing.is_set():
                 self._send_damping()
-                self.driving = False
-                self._release.clear()
-            due = self._wait(due, listen=count % _LISTEN_EVERY == 0 and not long)
+                self.motors.ours = False
+                self._releasing.clear()
+            due = self._wait(due, synchronise=count % _SYNC_PERIOD == 0 and not long)
         self.controller.damp()
         self._send_damping()
-        self.driving = False
+        self.motors.ours = False
 
-    def _wait(self, due: float, listen: bool) -> float:
+    def _wait(self, due: float, synchronise: bool) -> float:
         """Sleep until the next beat after ``due``; return when that is."""
         period = self._period
         due += period
-        if listen:
+        if synchronise:
             arrival = self.link.wait(max(0.0, due - time.monotonic()))
             off = 1.0 if arrival is None else (arrival + _MARGIN - due + 0.5 * period) % period - 0.5 * period
-            due += min(max(off, -_NUDGE), _NUDGE)
+            due += min(max(off, -_MAX_SYNC), _MAX_SYNC)
         ahead = due - time.monotonic()
         if ahead > 0:
             time.sleep(ahead)
@@ -501,17 +422,17 @@ class ControlLoop:
         age = received_now - state.time
         if self._robot_clock:
             state = replace(state, time=1e-3 * state.tick)
-            now = state.time + (age if age > self._state_timeout else min(age, _BRIDGED))
+            now = state.time + (age if age > self._state_timeout else min(age, _MAX_EXTRAPOLATION))
         elif age <= self._state_timeout:
             now = min(received_now, state.time + 0.04)  # inside the controller's own patience
         else:
             now = received_now
-        self._obey_remote(state.buttons)
+        self._handle_remote(state.buttons)
         controller = self.controller
-        if self.driving:
+        if self.motors.ours:
             self._guard(state)
         command = controller.step(state, now, advance=False)
-        if self.driving:
+        if self.motors.ours:
             self._write(command, damping=not command.kp.any() and bool(command.kd.all()))
         while self._observations:
             for name, pose in self._observations.popleft().items():
@@ -529,17 +450,17 @@ class ControlLoop:
         """Trip where another controller commands the motors too, or they measure in the wrong mode."""
         if self.controller.state in (State.ZERO_TORQUE, State.DAMPING):
             return
-        if self._intruded:
-            self.controller.trip(_INTRUDER)
+        if self.motors.intruded:
+            self.controller.trip(INTRUDER)
         self._wrong_mode = self._wrong_mode + 1 if state.mode_pr else 0
         if self._wrong_mode * self._period > 0.01:
             self.controller.trip(_WRONG_MODE)
 
-    def _obey_remote(self, buttons: int) -> None:
+    def _handle_remote(self, buttons: int) -> None:
         for request in self._remote.requests(buttons):
             if request == "go":
                 self._go += 1
-            elif request == "stop" or (request == "damp" and self.driving):
+            elif request == "stop" or (request == "damp" and self.motors.ours):
                 self._halt()  # in this very step
             elif not self._asking.locked():
                 threading.Thread(target=self._ask_for_remote, args=(request,), name="remote", daemon=True).start()
@@ -550,7 +471,7 @@ class ControlLoop:
         except ExoActorError as error:
             log.warning("The remote asked for '%s': %s", request, error)
 
-    def _tell(self, state: RobotState | None) -> None:
+    def _publish_report(self, state: RobotState | None) -> None:
         """Report, and move the hands: what can wait for a quiet moment."""
         self._hands.listen()
         self.controller.fit_hands(self._hands.heard)
@@ -562,11 +483,9 @@ class ControlLoop:
     def _move_hands(self) -> None:
         closure = self.controller.hand_closure
         if closure is not None:
-            self._wanted_grip = 1.0 - closure
-        if self.driving and self._wanted_grip is not None:
-            before = self._wanted_grip if self._grip is None else self._grip
-            self._grip = before + np.clip(self._wanted_grip - before, -_GRIP_STEP, _GRIP_STEP)
-            self._hands.move(self._grip)
+            self._openness = 1.0 - closure
+        if self.motors.ours and self._openness is not None:
+            self._hands.follow(self._openness)
 
     def report(self) -> Report:
         """Say how things are now."""
@@ -583,8 +502,8 @@ class ControlLoop:
             truth=self.link.truth(),
             status=self.controller.status,
             trouble=self.trouble,
-            driving=self.driving,
-            holder=self._holder,
+            driving=self.motors.ours,
+            holder=self.motors.holder,
             go=self._go,
             inference_ms=0.0 if policy is None else policy.inference_ms,
             band=policy is None,
@@ -599,6 +518,6 @@ class ControlLoop:
 
     def _send_damping(self) -> None:
         """Leave the motors damping, not in the last command."""
-        for _ in range(10 if self.driving else 0):
+        for _ in range(10 if self.motors.ours else 0):
             self.link.write(MotorCommand.damping())
             time.sleep(self._period)

@@ -63,10 +63,7 @@ class Settings(ControllerOptions):
 def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
     """Return the loop, not yet started; ``memory`` is shared with a watchdog.
 
-    Raises
-    ------
-    Missing, BadInput
-        The policy cannot be loaded, or DDS not be joined.
+    Raises `Missing`, `BadInput`: the policy cannot be loaded, or DDS not be joined.
     """
     policy = load_policy(settings.policy, settings.policy_spec)
     controller = Controller(policy, settings)
@@ -80,10 +77,7 @@ def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
 class ControlProcess:
     """A running `ControlLoop` in a process of its own.
 
-    Raises
-    ------
-    Missing, BadInput
-        As `make_loop`; or the process does not start.
+    Raises `Missing`, `BadInput`: as `make_loop`; or the process does not start.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -150,10 +144,7 @@ class ControlProcess:
     def report(self) -> Report:
         """Return the newest report; wait for one that knows of the last request.
 
-        Raises
-        ------
-        Missing
-            There is none within 5 s.
+        Raises `Missing`: there is none within 5 s.
         """
 
         def known() -> bool:
@@ -231,9 +222,9 @@ class ControlProcess:
         """As `ControlLoop.renew`."""
         self._memory.motion_renewed = time.monotonic()
 
-    def let_go(self) -> None:
-        """As `ControlLoop.let_go`."""
-        self._call("let_go")
+    def release(self) -> None:
+        """As `ControlLoop.release`."""
+        self._call("release")
 
     @property
     def lateness_ms(self) -> tuple[float, float]:

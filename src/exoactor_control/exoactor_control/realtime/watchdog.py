@@ -43,6 +43,7 @@ FROZEN = 2.0
 """s without a step after which a control process whose node is gone is killed."""
 PRIORITY = 21
 """Of SCHED_FIFO: one above the control loop's."""
+_ANSWER_WAIT = 1.0  # s
 _IDLE, _PERIOD = 5, 2  # ms between two looks; and between two commands
 _COMMAND_SIZE = len(LowCmdBytes().sealed())
 
@@ -145,27 +146,23 @@ class Watchdog:
                 raise Missing(self.trouble or f"The watchdog does not start within {timeout:g} s.")
             time.sleep(0.01)
 
-    def damp(self, timeout: float = 1.0) -> None:
+    def damp(self) -> None:
         """Have the watchdog damp the motors; return when a command of it is on the wire.
 
-        Raises
-        ------
-        RobotNotReady
-            The robot's own controller has the motors.
-        Missing
-            The watchdog does not answer within ``timeout`` s.
+        Raises `RobotNotReady`: the robot's own controller has the motors; `Missing`: the watchdog does not answer
+        within 1 s.
         """
         memory = self.memory
         sent = memory.sent
         memory.requests += 1
-        request, end = memory.requests, time.monotonic() + timeout
+        request, end = memory.requests, time.monotonic() + _ANSWER_WAIT
         while time.monotonic() < end:
             if memory.sent > sent:
                 return
             if memory.answered >= request and not memory.tripped:
                 raise RobotNotReady(f"Nothing was sent: {memory.reason.decode()}.")
             time.sleep(0.002)
-        raise Missing(f"The watchdog does not answer within {timeout:g} s: nothing damps the motors.")
+        raise Missing(f"The watchdog does not answer within {_ANSWER_WAIT:g} s: nothing damps the motors.")
 
     def close(self) -> None:
         """Let the watchdog end, once the control process has: it damps and gives back motors that are still ours."""

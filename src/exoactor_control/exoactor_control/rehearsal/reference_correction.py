@@ -40,6 +40,7 @@ from exoactor_core.stages import Progress, no_progress, sub_progress
 _STAND = 50  # frames of standing before the blend-in
 _HORIZON, _KNOT = 40, 5  # frames: how far is looked ahead, and between the variations' knots; they move on by one
 _SAMPLES, _ITERATIONS = 40, 4
+_ROUNDS = 3  # times that the horizon goes along the motion, at most
 _CALMER = 0.8  # spread of each iteration over that of the one before
 _TEMPERATURE = 0.1  # of the weights, over the middling sample's distance from the best
 _VARIANTS = ((0.0, 0), (0.07, 10), (-0.07, 5))
@@ -60,7 +61,6 @@ def find_correction(
     motion: RobotMotion,
     policy: str = SHIPPED,
     spec: str | Path = "",
-    rounds: int = 3,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> RobotMotion:
@@ -75,9 +75,6 @@ def find_correction(
         At any rate.
     policy, spec
         As for `exoactor_control.policy.policy.load_policy`; its observations must be TWIST2's.
-    rounds
-        Times that the horizon goes along the motion, at most; enough is when the robots keep well inside of what is
-        allowed.
     seed
         Of the variations.
     progress
@@ -101,10 +98,10 @@ def find_correction(
     here = reference.begin + np.arange(len(reference.motion)) / POLICY_RATE
     there = np.arange(len(motion)) / motion.fps - reference.begin
     best, least = motion.correction, search.worst()
-    for k in range(rounds):
+    for k in range(_ROUNDS):
         if least.max() < _ENOUGH:
             break
-        search.go(sub_progress(progress, k / rounds, (k + 1) / rounds))
+        search.go(sub_progress(progress, k / _ROUNDS, (k + 1) / _ROUNDS))
         # It is judged as it will be kept, at the motion's own rate: a correction for a hop may be lost by that
         kept = sampled_correction(search.correction, POLICY_RATE, there)
         search.correction[:] = sampled_correction(kept, motion.fps, here)
@@ -269,7 +266,7 @@ class ParallelRollouts(Robots):
         poses = []
         for now in range(corrections.shape[1]):
             if self.frame[0] == self._begin:  # the motion begins where the robot is: see `Tracker`
-                self._lay()
+                self._align()
             self.correction = np.repeat(corrections[:, now], len(_VARIANTS), axis=0)
             action = self._network.run(self.observe())[0].astype(float)
             states = self._simulate(action)
@@ -283,7 +280,7 @@ class ParallelRollouts(Robots):
         origins[:, :2] += turn(origins[:, 2], np.tile(begin, (self.count, 1)))
         return np.stack(poses, axis=1).reshape(*shape, -1, self.qpos.shape[1]), origins.reshape(*shape, 3)
 
-    def _lay(self) -> None:
+    def _align(self) -> None:
         episode = self.episodes[0]
         self._origin[:, 2] = yaw_from_quat(self.qpos[:, 3:7]) - episode.yaw[self._begin]
         begin = episode.root_pos[self._begin, :2] - episode.root_pos[0, :2]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
 
-import mujoco
 import numpy as np
 from annotated_types import Interval, Unit
-from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import STANDS_AFTER, final_error, judged, odometry_error
@@ -25,21 +22,19 @@ from exoactor_control.reference.trajectory import (
 )
 from exoactor_control.rehearsal.gate import STRAY, Load, farthest, judge, strayed
 from exoactor_control.rehearsal.reference_correction import correctable, find_correction
+from exoactor_control.rehearsal.simulated_robot import COMMAND_PERIOD, Disturbance, SimulatedRobot
 from exoactor_core.arrays import seen_from
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, sole_points
-from exoactor_core.robot_state import MotorCommand, RobotState
-from exoactor_core.rotations import yaw_from_quat
+from exoactor_core.robot import JOINT_LIMITS, STANDING
 from exoactor_core.scene import Scene, perturbed
 from exoactor_core.scene_mjcf import check
-from exoactor_core.simulation import ObjectSensor, Simulation
-from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress
+from exoactor_core.simulation import ObjectSensor
+from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress, sub_progress
 from exoactor_core.task_checks import Rollout, evaluate, task_metrics
-from exoactor_description import Hands, HandsOption, chosen_hands
+from exoactor_description import HandsOption, chosen_hands
 
-_COMMAND_PERIOD = 0.002  # s, as the robot is commanded
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _PUSH = 0.2  # s
 _SHARES = (0.75, 0.5, 0.25, 0.0)
@@ -50,34 +45,24 @@ _CORRECTED = "The policy was commanded with a reference correction (see exoactor
 
 
 @dataclass(frozen=True)
-class Disturbance:
-    """What is done to the simulated robot that its controller does not know of."""
+class _Conditions:
+    """Under which a motion is rehearsed: see `Rehearsal.__call__`."""
 
-    mass: float = 0.0
-    """Share that is added to every link's mass and inertia."""
-    delay: float = 0.0
-    """s by which commands reach the motors late."""
-    push: tuple[float, float] = (0.0, 0.0)
-    """N, horizontal force at the torso, in the world, for 0.2 s."""
-    push_time: float = 1.0
-    """s after the motion's first frame at which the push begins."""
-    scene: Scene | None = None
-    """The objects as they are; None: as they are believed to be."""
-    sensor: Callable[[], ObjectSensor] = ObjectSensor
-    """Makes what sees them."""
+    human: HumanMotion | None = None
+    disturbance: Disturbance = field(default_factory=Disturbance)
+    start: np.ndarray | None = None
+    interaction: Interaction | None = None
 
-
-class _Rehearse(Protocol):
-    def __call__(self, motion: RobotMotion, progress: Progress, physics: Disturbance = ...) -> Tracking: ...
+    @property
+    def scene(self) -> Scene | None:
+        """The objects as they are believed to be."""
+        return None if self.interaction is None else self.interaction.scene
 
 
 class Rehearsal(Tracker):
     """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors tell.
 
-    Raises
-    ------
-    BadInput, Missing
-        As `Policy.load`; or the time step does not divide 2 ms.
+    Raises `BadInput`, `Missing`: as `Policy.load`; or the time step does not divide 2 ms.
     """
 
     class Options(TrackingOptions):
@@ -105,10 +90,10 @@ class Rehearsal(Tracker):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         given = self.options
-        self._substeps = round(_COMMAND_PERIOD / given.timestep)
-        if abs(self._substeps * given.timestep - _COMMAND_PERIOD) > 1e-9:
+        self._substeps = round(COMMAND_PERIOD / given.timestep)
+        if abs(self._substeps * given.timestep - COMMAND_PERIOD) > 1e-9:
             raise BadInput(
-                f"The time step {given.timestep} s does not divide the command period of {_COMMAND_PERIOD} s."
+                f"The time step {given.timestep} s does not divide the command period of {COMMAND_PERIOD} s."
             )
         self.policy = load_policy(given.policy, given.policy_spec)
         """What tracks the motions; None: plain joint PD."""
@@ -134,24 +119,19 @@ class Rehearsal(Tracker):
         Returns
         -------
         Tracking
-            The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report:
-            `exoactor_control.metrics.score` by the motion as it was given, and ``commanded`` (``success``, ``fell``,
-            ``reason``, ``joint_error_mean`` and ``key_body_error_mean`` against the motion as it was commanded:
-            repaired, its jumps lowered), ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``,
-            ``commanded`` and ``done``: height in m of the lower sole, and ``seconds`` in the air),
-            ``final_position_error`` and ``final_heading_error`` (once it stands again), ``odometry_error`` (m, of the
-            legs' odometry at the end of the path), ``strayed`` (m that it was at most from where the motion has it),
-            ``farthest`` (m that it got from its start) and ``area`` (m that it
-            may), ``refused`` (why it must not go to a robot, see `exoactor_control.rehearsal.gate`),
-            ``torque_saturation`` (share of time in which a motor was at its limit), ``policy``, ``inference_ms_mean``,
-            ``outer_loop`` (heading and position were fed back), ``band`` (the robot hung in a band),
-            ``from_present_pose``, ``notes`` (what was done to the reference). A fall is reported, not raised. With
-            checks also ``task_success`` (all of them passed), ``checks`` (each with its ``figure``, ``passed`` and a
-            ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with objects that stand elsewhere and
-            are otherwise, see `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and
-            ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction made a failing motion
-            succeed, its jumps had to be lowered, or the outer loop is better left open, that motion so. A jump is
-            lowered step by step to the highest that the robot does.
+            The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report: as
+            `exoactor_control.metrics.judged` and `exoactor_control.metrics.final_error`, and ``odometry_error`` (m, of
+            the legs' odometry at the end of the path), ``strayed`` (m that it was at most from where the motion has
+            it), ``farthest`` (m that it got from its start) and ``area`` (m that it may), ``refused`` (why it must not
+            go to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor
+            was at its limit), ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back),
+            ``band`` (the robot hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A
+            fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
+            its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with
+            objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a
+            sentence where `RISK` of them failed, or empty). Where a correction made a failing motion succeed, its jumps
+            had to be lowered, step by step to the highest that the robot does, or the outer loop is better left open,
+            ``corrected`` is that motion.
 
         Raises
         ------
@@ -160,57 +140,48 @@ class Rehearsal(Tracker):
         RobotNotReady
             The robot cannot be made to stand up from ``start``.
         """
-        physics = disturbance or Disturbance()
+        conditions = _Conditions(human, disturbance or Disturbance(), start, interaction)
         if interaction is not None:
             lifted = [c.object for c in interaction.checks if c.kind == "lifted"]
             reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
             check(interaction.scene, lifted, reached, self.options.area)
-
-        def rehearse(motion: RobotMotion, progress: Progress, physics: Disturbance = physics) -> Tracking:
-            return self._rehearse(motion, progress, human, physics, start, interaction)
-
-        done = rehearse(motion, progress)
+        done = self._rehearse(motion, progress, conditions)
         if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
             without = replace(motion, open_loop=True)
-            opened = replace(rehearse(without, progress), corrected=without)
+            opened = replace(self._rehearse(without, progress, conditions), corrected=without)
             if _rank(opened) > _rank(done):
                 note = f"The outer loop on heading and position is left open: with it, {done.metrics['reason']}."
                 opened.metrics["notes"].append(note)
                 motion, done = without, opened
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
-            done = self._lowered(motion, done, progress, rehearse)
+            done = self._lowered(motion, done, progress, conditions)
         if self.options.correction_tries and not _keeps(done) and self.policy is not None and correctable(self.policy):
-            again = self._correct(motion, self.options.correction_tries, progress, rehearse)
+            again = self._correct(motion, self.options.correction_tries, progress, conditions)
             done = max(done, again, key=_quality)
         if interaction is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
-            found = self._vary(done.corrected or motion, interaction.scene, physics, progress, rehearse)
+            found = self._vary(done.corrected or motion, progress, conditions)
             done = replace(done, metrics=done.metrics | found)
         return done
 
-    def _vary(
-        self, motion: RobotMotion, scene: Scene, physics: Disturbance, progress: Progress, rehearse: _Rehearse
-    ) -> Metrics:
+    def _vary(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Metrics:
         """Rehearse a motion that succeeded with objects that are elsewhere and otherwise than believed."""
-        reasons, count = [], self.options.variations
+        disturbance, count, reasons = conditions.disturbance, self.options.variations, []
+        scene = disturbance.scene or conditions.scene
+        assert scene is not None  # the task has succeeded with it
         for k in range(count):
-
-            def share(fraction: float, text: str, k: int = k) -> None:
-                progress(
-                    (k + fraction) / self.options.variations, f"{text} (variation {k + 1} of {self.options.variations})"
-                )
-
-            otherwise = perturbed(physics.scene or scene, np.random.default_rng(k))
-            metrics = rehearse(motion, share, replace(physics, scene=otherwise)).metrics
+            otherwise = replace(disturbance, scene=perturbed(scene, np.random.default_rng(k)))
+            share = sub_progress(progress, k / count, (k + 1) / count, f" (variation {k + 1} of {count})")
+            metrics = self._rehearse(motion, share, replace(conditions, disturbance=otherwise)).metrics
             if metrics["refused"]:
                 reasons.append(metrics["refused"][0])
         failed = len(reasons)
-        told = f"{failed} of {count} rehearsals with objects that are a little elsewhere failed: {(*reasons, '')[0]}"
+        risk = f"{failed} of {count} rehearsals with objects that are a little elsewhere failed: {(*reasons, '')[0]}"
         return {
             "perturbed": {"rehearsals": count, "failed": failed, "reasons": reasons},
-            "risk": told if reasons and failed >= RISK * count else "",
+            "risk": risk if reasons and failed >= RISK * count else "",
         }
 
-    def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, rehearse: _Rehearse) -> Tracking:
+    def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
         """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is how it was with them whole.
 
         A motion at which the robot fails with its jumps taken out, too, is left so: it falls from less high.
@@ -222,47 +193,24 @@ class Rehearsal(Tracker):
             if not correction.any():
                 return done
             less = replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
-            done = replace(rehearse(less, progress), corrected=less)
+            done = replace(self._rehearse(less, progress, conditions), corrected=less)
             if done.metrics["commanded"]["success"]:
                 break
         return done
 
-    def correct(
-        self,
-        motion: RobotMotion,
-        tries: int = 3,
-        progress: Progress = no_progress,
-    ) -> Tracking:
-        """Rehearse a motion with reference corrections until one makes it fit for the robot.
+    def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
+        """Rehearse a motion with reference corrections until one makes it fit for the robot; return the best try.
 
-        Returns
-        -------
-        Tracking
-            Of the best; its ``corrected`` is the motion with the correction (`rehearsal.reference_correction`).
+        Its ``corrected`` is the motion with the correction (`exoactor_control.rehearsal.reference_correction`).
         """
+        return self._correct(motion, tries, progress, _Conditions())
 
-        def rehearse(motion: RobotMotion, progress: Progress) -> Tracking:
-            return self._rehearse(motion, progress, None, Disturbance(), None, None)
-
-        return self._correct(motion, tries, progress, rehearse)
-
-    def _correct(
-        self,
-        motion: RobotMotion,
-        tries: int,
-        progress: Progress,
-        rehearse: Callable[[RobotMotion, Progress], Tracking],
-    ) -> Tracking:
+    def _correct(self, motion: RobotMotion, tries: int, progress: Progress, conditions: _Conditions) -> Tracking:
         best: Tracking | None = None
         for seed in range(tries):
-
-            def share(fraction: float, text: str, seed: int = seed) -> None:
-                progress((seed + fraction) / tries, text)
-
-            corrected = find_correction(
-                motion, self.options.policy, self.options.policy_spec, seed=seed, progress=share
-            )
-            done = rehearse(corrected, no_progress)
+            share = sub_progress(progress, seed / tries, (seed + 1) / tries)
+            corrected = find_correction(motion, self.options.policy, self.options.policy_spec, seed, share)
+            done = self._rehearse(corrected, no_progress, conditions)
             if best is None or _quality(done) > _quality(best):
                 best = replace(done, corrected=corrected)
             if all(_quality(best)):
@@ -270,32 +218,18 @@ class Rehearsal(Tracker):
         assert best is not None
         return best
 
-    def _rehearse(
-        self,
-        motion: RobotMotion,
-        progress: Progress,
-        human: HumanMotion | None,
-        physics: Disturbance,
-        start: np.ndarray | None,
-        interaction: Interaction | None,
-    ) -> Tracking:
-        scene = None if interaction is None else interaction.scene
-        reference = prepare(motion, human, scene)
+    def _rehearse(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
+        scene, start, disturbance = conditions.scene, conditions.start, conditions.disturbance
+        reference = prepare(motion, conditions.human, scene)
         prepared = reference.motion
         controller = Controller(self.policy, self.options)
         hands = chosen_hands(self.options.hands, scene is not None)
         controller.fit_hands([hands == "dex3"] * 2)
         band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
-        really = physics.scene or scene
+        really = disturbance.scene or scene
         robot = SimulatedRobot(
-            self.options.timestep,
-            prepared,
-            band or start is not None,
-            physics,
-            pose,
-            scene=really,
-            hands=hands,
+            self.options.timestep, prepared, band or start is not None, disturbance, pose, scene=really, hands=hands
         )
 
         controller.step(robot.state(), robot.time)
@@ -309,7 +243,7 @@ class Rehearsal(Tracker):
 
         frames: list[np.ndarray] = []
         objects = _ObjectRecord(robot)
-        sensor = physics.sensor()
+        sensor = disturbance.sensor()
         estimates: list[np.ndarray] = []
         load = Load(controller.torque_limits)
         fault_time: float | None = None
@@ -360,29 +294,19 @@ class Rehearsal(Tracker):
             "outer_loop": self.policy is not None and self.policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
-            "notes": [
-                *reference.notes,
-                *shifted,
-                *([_CORRECTED] if corrected else []),
-                *jumped,
-                *controller.reach_notes,
-            ],
+            "notes": [*reference.notes, *shifted, *[_CORRECTED] * corrected, *jumped, *controller.reach_notes],
         }
         rollout = objects.rollout()
-        if rollout is not None and interaction is not None and interaction.checks:
-            results = evaluate(interaction.checks, rollout)
+        checks = () if conditions.interaction is None else conditions.interaction.checks
+        if rollout is not None and checks:
+            results = evaluate(checks, rollout)
             metrics |= task_metrics(results, metrics["success"])
             metrics["refused"] += [f"The task fails. {result.sentence}" for result in results if not result.passed]
         return Tracking(actual, metrics, rollout=rollout)
 
-    def _run(
-        self,
-        controller: Controller,
-        robot: SimulatedRobot,
-        on_tick: Callable[[], bool],
-    ) -> None:
+    def _run(self, controller: Controller, robot: SimulatedRobot, on_tick: Callable[[], bool]) -> None:
         """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
-        commands_per_tick = round(1.0 / POLICY_RATE / _COMMAND_PERIOD)
+        commands_per_tick = round(1.0 / POLICY_RATE / COMMAND_PERIOD)
         while True:
             for _ in range(commands_per_tick):
                 command = robot.delayed(controller.step(robot.state(), robot.time))
@@ -443,93 +367,3 @@ class _ObjectRecord:
             return None
         poses, roots, forces = (np.array(each) for each in (self._poses, self._roots, self._forces))
         return Rollout(self._robot.scene, POLICY_RATE, poses, roots, forces)
-
-
-class SimulatedRobot(Simulation):
-    """The robot in MuJoCo: sensors out, torques in.
-
-    Starts where the motion does, standing upright on its feet with the joints at ``joint_pos`` (29,) rad.
-    """
-
-    def __init__(
-        self,
-        timestep: float,
-        start: RobotMotion,
-        with_band: bool,
-        disturbance: Disturbance | None = None,
-        joint_pos: np.ndarray = STANDING,
-        scene: Scene | None = None,
-        hands: Hands = "fists",
-    ) -> None:
-        disturbance = disturbance or Disturbance()
-        super().__init__(timestep, hands, scene, self_collision=True)
-        self.disturbance = disturbance
-        self.pushed = False
-        self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / _COMMAND_PERIOD) + 1)
-        robot = self.model.body_rootid == self._pelvis
-        self.model.body_mass[robot] *= 1.0 + disturbance.mass
-        self.model.body_inertia[robot] *= 1.0 + disturbance.mass
-        mujoco.mj_setConst(self.model, self.data)
-        self.band = with_band
-        self.load: Load | None = None
-        """Counts what the motors bear, where it is wanted."""
-        yaw = float(yaw_from_quat(start.root_quat_wxyz[0]))
-        self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
-        """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
-        self.data.qpos[:3] = self.anchor[0]
-        self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
-        self.joint_pos = joint_pos
-        pos, quat, joints = np.split(self.pose[None], [3, 7], 1)
-        self.data.qpos[2] -= float(sole_points(RobotMotion(POLICY_RATE, pos, quat, joints))[..., 2].min())
-        mujoco.mj_forward(self.model, self.data)
-        self._limits = self.model.actuator_ctrlrange[self._motors].T
-
-    @property
-    def time(self) -> float:
-        """Simulated time, s."""
-        return float(self.data.time)
-
-    @property
-    def pose(self) -> np.ndarray:
-        """(36,) the truth, for metrics alone: position, quaternion w, x, y, z, joints."""
-        return np.r_[self.data.qpos[:7], self.joint_pos]
-
-    def state(self) -> RobotState:
-        """Return what LowState would say now."""
-        return RobotState(
-            time=self.time,
-            joint_pos=self.joint_pos.copy(),
-            joint_vel=self.joint_vel.copy(),
-            quat_wxyz=self.imu_quat_wxyz.copy(),
-            ang_vel=self.imu_gyro.copy(),
-            accel=self.imu_acc.copy(),
-            torque=self.torque.copy(),
-            tick=round(1e3 * self.time),
-        )
-
-    def delayed(self, command: MotorCommand) -> MotorCommand:
-        """Take a command; return the one that reaches the motors now."""
-        self._commands.append(command)
-        return self._commands[0]
-
-    def advance(self, torque: np.ndarray) -> None:
-        """One physics step; the motors clip to their own limits."""
-        if self.load is not None:
-            self.load.add(torque, self.joint_vel)
-        self.torque = np.clip(torque, *self._limits)
-        self.data.xfrc_applied[self._pelvis] = self._band() if self.band else 0.0
-        self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
-        mujoco.mj_step(self.model, self.data)
-        if self.load is not None:
-            self.load.press(self.self_contact_force(), self.model.opt.timestep)
-        if self.scene is not None:
-            self.count_contacts()
-
-    def _band(self) -> np.ndarray:
-        """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""
-        pos, rpy = self.anchor
-        turned = Rotation.from_quat(self.data.qpos[3:7], scalar_first=True)
-        error = (Rotation.from_euler("ZYX", rpy[::-1]) * turned.inv()).as_rotvec()
-        force = 4000.0 * (pos - self.data.qpos[:3]) - 400.0 * self.data.qvel[:3]
-        force[2] += 0.8 * self._weight
-        return np.r_[force, 400.0 * error - 20.0 * turned.apply(self.data.qvel[3:6])]

@@ -65,10 +65,7 @@ class Verdicts:
     ) -> None:
         """Return when the verdict is the rehearsal's on all of this, and not older than ``lifetime`` s.
 
-        Raises
-        ------
-        UnsafeMotion
-            It is not.
+        Raises `UnsafeMotion`: it is not.
         """
         if not self._key:
             raise UnsafeMotion(

@@ -100,10 +100,7 @@ def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
 def load_prepared(paths: Sequence[Path], progress: Progress = no_progress) -> dict[str, RobotMotion]:
     """Read robot motions and prepare them, by file name; those that cannot be tracked are left out.
 
-    Raises
-    ------
-    Missing
-        None is left.
+    Raises `Missing`: none is left.
     """
     motions = {}
     for k, path in enumerate(paths):

@@ -1,0 +1,37 @@
+"""The kinematics of the G1's arms, on one pinocchio model for all that moves them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pinocchio as pin
+
+from exoactor_core.robot import HAND_LINKS, pinocchio_model
+
+ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
+"""Joints of the arm that carries a hand, in motor order."""
+
+
+@cache
+def _model() -> pin.Model:
+    return pinocchio_model()
+
+
+class ArmKinematics:
+    """Where the hands' links are, pose after pose. Every thread needs its own."""
+
+    def __init__(self) -> None:
+        self._data = _model().createData()
+        self._links = {hand: _model().getFrameId(link) for hand, link in HAND_LINKS.items()}
+
+    def __call__(self, hand: str, q: np.ndarray) -> tuple[pin.SE3, np.ndarray]:
+        """Pose of a hand's link, and its Jacobian (6, 7) by the arm's joints, along the world's axes.
+
+        ``q`` (36,) is a configuration as of `exoactor_core.robot.configurations`.
+        """
+        link, arm = self._links[hand], ARMS[hand]
+        pin.computeJointJacobians(_model(), self._data, q)
+        pose = pin.updateFramePlacement(_model(), self._data, link)
+        jacobian = pin.getFrameJacobian(_model(), self._data, link, pin.LOCAL_WORLD_ALIGNED)
+        return pose, jacobian[:, 6 + arm.start : 6 + arm.stop]

@@ -1,0 +1,119 @@
+"""Whose the motors are: this controller's, the robot's own controller's, another's, or nobody's."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import numpy as np
+
+from exoactor_control.realtime.watchdog import Memory
+from exoactor_core.errors import RobotNotReady
+from exoactor_unitree.robot_link import RobotLink
+
+log = logging.getLogger("exoactor.control")
+
+INTRUDER = "another controller sends commands on rt/lowcmd"
+
+_ALONE = 0.25  # s without another controller's LowCmd until the motors count as free
+_RELEASE_WAIT = 4.0  # s for the robot's own controller to let go
+_ANSWER_WAIT = 0.8  # s for the motion switcher's answer; it comes within milliseconds once DDS has found the robot
+
+
+class MotorOwnership:
+    """Takes the motors from the robot's own controller, and gives them back.
+
+    Parameters
+    ----------
+    link
+        To the robot.
+    blind_damping
+        (29,) N m s/rad with which the watchdog damps.
+    memory
+        Shared with it; None: there is none.
+    """
+
+    def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: Memory | None) -> None:
+        self._link, self._blind_damping, self._memory = link, blind_damping, memory
+        self._ours = False
+        self._mode: str | None = None  # of the robot's own controllers, when the motion switcher last answered
+        self._own_mode = ""  # the robot's own controller, as it was found
+        self.holder = ""
+        """Who has the motors where they are not ours, one clause; empty: not known."""
+
+    @property
+    def ours(self) -> bool:
+        """Commands are sent, and the watchdog sends damping where they cease."""
+        return self._ours
+
+    @ours.setter
+    def ours(self, value: bool) -> None:
+        memory = self._memory
+        if memory is not None:
+            if value and not self._ours:
+                memory.set_command(self._blind_damping, self._link.mode_machine)
+                memory.control_beat = time.monotonic()
+            memory.armed = value
+        self._ours = value
+
+    def taken_by_watchdog(self) -> None:
+        """The watchdog damps the motors: they are ours."""
+        self._ours = True
+
+    @property
+    def intruded(self) -> bool:
+        """Somebody else sends commands, who is not our watchdog."""
+        silence = self._link.silence
+        return silence < _ALONE and (self._memory is None or time.monotonic() - self._memory.sent_time > 2.0 * _ALONE)
+
+    def mode(self) -> str | None:
+        """Name of the robot's own controller that has the motors; '' when none has, None when that was never known."""
+        answer = self._link.mode(_ANSWER_WAIT)
+        if answer is not None:
+            self._mode = answer
+        return self._mode
+
+    def take(self) -> None:
+        """Take the motors. Raises `RobotNotReady`, `Missing`: the robot's own controller, or another, keeps them."""
+        if not self._link.active_mode(_RELEASE_WAIT) and self.intruded:
+            raise RobotNotReady(f"The robot cannot be driven: {INTRUDER}.")
+        mode = self._link.release_motion_switcher(_RELEASE_WAIT)
+        end = time.monotonic() + 4.0 * _ALONE
+        while self._link.silence < _ALONE:
+            if time.monotonic() > end:
+                self._own_mode = mode
+                self.give_back()
+                raise RobotNotReady(f"The robot cannot be driven: {INTRUDER}.")
+            time.sleep(0.01)
+        self._own_mode = mode
+        if self._memory is not None:
+            self._memory.own_mode = mode.encode()
+        log.info("The motors are ours%s.", f"; '{mode}' had them, and gets them back" if mode else "")
+        self.ours = True
+
+    def give_back(self) -> None:
+        """Have the robot's own controller take the motors that it had."""
+        mode, self._own_mode = self._own_mode, ""
+        self.ours = False
+        if self._memory is not None:
+            self._memory.own_mode = b""
+        if mode and not self._link.select_mode(mode):
+            log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
+
+    def lose(self) -> None:
+        """Take in that the robot's own controller has them."""
+        self._own_mode, self.ours = "", False
+
+    def look(self, mode: str | None) -> None:
+        """Bring `holder` up to date; ``mode`` is what `mode` has just returned."""
+        state = self._link.read()
+        if self.ours:
+            self.holder = ""
+        elif mode:
+            self.holder = f"the robot's own controller '{mode}' has the motors"
+        elif self.intruded:
+            self.holder = INTRUDER
+        elif state is not None and state.enabled:
+            self.holder = "no controller has the motors, and they may hold the last command of one: stop damps them"
+        else:
+            self.holder = "the motors are free" if state is not None else ""

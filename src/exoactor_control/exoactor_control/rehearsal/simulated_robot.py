@@ -1,0 +1,132 @@
+"""The robot in MuJoCo that a rehearsal commands, and what is done to it that its controller does not know of."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from exoactor_control.reference.trajectory import POLICY_RATE
+from exoactor_control.rehearsal.gate import Load
+from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import STANDING, STANDING_HEIGHT, sole_points
+from exoactor_core.robot_state import MotorCommand, RobotState
+from exoactor_core.rotations import yaw_from_quat
+from exoactor_core.scene import Scene
+from exoactor_core.simulation import ObjectSensor, Simulation
+from exoactor_description import Hands
+
+COMMAND_PERIOD = 0.002
+"""s, as the robot is commanded."""
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What is done to the simulated robot that its controller does not know of."""
+
+    mass: float = 0.0
+    """Share that is added to every link's mass and inertia."""
+    delay: float = 0.0
+    """s by which commands reach the motors late."""
+    push: tuple[float, float] = (0.0, 0.0)
+    """N, horizontal force at the torso, in the world, for 0.2 s."""
+    push_time: float = 1.0
+    """s after the motion's first frame at which the push begins."""
+    scene: Scene | None = None
+    """The objects as they are; None: as they are believed to be."""
+    sensor: Callable[[], ObjectSensor] = ObjectSensor
+    """Makes what sees them."""
+
+
+class SimulatedRobot(Simulation):
+    """The robot in MuJoCo: sensors out, torques in.
+
+    Starts where the motion does, standing upright on its feet with the joints at ``joint_pos`` (29,) rad.
+    """
+
+    def __init__(
+        self,
+        timestep: float,
+        start: RobotMotion,
+        with_band: bool,
+        disturbance: Disturbance | None = None,
+        joint_pos: np.ndarray = STANDING,
+        scene: Scene | None = None,
+        hands: Hands = "fists",
+    ) -> None:
+        disturbance = disturbance or Disturbance()
+        super().__init__(timestep, hands, scene, self_collision=True)
+        self.disturbance = disturbance
+        self.pushed = False
+        self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / COMMAND_PERIOD) + 1)
+        robot = self.model.body_rootid == self._pelvis
+        self.model.body_mass[robot] *= 1.0 + disturbance.mass
+        self.model.body_inertia[robot] *= 1.0 + disturbance.mass
+        mujoco.mj_setConst(self.model, self.data)
+        self.band = with_band
+        self.load: Load | None = None
+        """Counts what the motors bear, where it is wanted."""
+        yaw = float(yaw_from_quat(start.root_quat_wxyz[0]))
+        self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
+        """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
+        self.data.qpos[:3] = self.anchor[0]
+        self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+        self.joint_pos = joint_pos
+        pos, quat, joints = np.split(self.pose[None], [3, 7], 1)
+        self.data.qpos[2] -= float(sole_points(RobotMotion(POLICY_RATE, pos, quat, joints))[..., 2].min())
+        mujoco.mj_forward(self.model, self.data)
+        self._limits = self.model.actuator_ctrlrange[self._motors].T
+
+    @property
+    def time(self) -> float:
+        """Simulated time, s."""
+        return float(self.data.time)
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(36,) the truth, for metrics alone: position, quaternion w, x, y, z, joints."""
+        return np.r_[self.data.qpos[:7], self.joint_pos]
+
+    def state(self) -> RobotState:
+        """Return what LowState would say now."""
+        return RobotState(
+            time=self.time,
+            joint_pos=self.joint_pos.copy(),
+            joint_vel=self.joint_vel.copy(),
+            quat_wxyz=self.imu_quat_wxyz.copy(),
+            ang_vel=self.imu_gyro.copy(),
+            accel=self.imu_acc.copy(),
+            torque=self.torque.copy(),
+            tick=round(1e3 * self.time),
+        )
+
+    def delayed(self, command: MotorCommand) -> MotorCommand:
+        """Take a command; return the one that reaches the motors now."""
+        self._commands.append(command)
+        return self._commands[0]
+
+    def advance(self, torque: np.ndarray) -> None:
+        """One physics step; the motors clip to their own limits."""
+        if self.load is not None:
+            self.load.add(torque, self.joint_vel)
+        self.torque = np.clip(torque, *self._limits)
+        self.data.xfrc_applied[self._pelvis] = self._band() if self.band else 0.0
+        self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
+        mujoco.mj_step(self.model, self.data)
+        if self.load is not None:
+            self.load.press(self.self_contact_force(), self.model.opt.timestep)
+        if self.scene is not None:
+            self.count_contacts()
+
+    def _band(self) -> np.ndarray:
+        """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""
+        pos, rpy = self.anchor
+        turned = Rotation.from_quat(self.data.qpos[3:7], scalar_first=True)
+        error = (Rotation.from_euler("ZYX", rpy[::-1]) * turned.inv()).as_rotvec()
+        force = 4000.0 * (pos - self.data.qpos[:3]) - 400.0 * self.data.qvel[:3]
+        force[2] += 0.8 * self._weight
+        return np.r_[force, 400.0 * error - 20.0 * turned.apply(self.data.qvel[3:6])]
