@@ -154,16 +154,8 @@ def instruction_of(text: str, plan: dict[str, Any] | None) -> str:
 class Pipeline:
     """Generates, estimates, retargets, rehearses, and tracks where it is asked for; keeps what each stage made.
 
-    Parameters
-    ----------
-    stages
-        Do the work.
-    folder
-        Takes every output as soon as it exists, and the report at the end, whatever happened.
-    progress
-        Gives the progress callback of a stage ("generate", "estimate", "retarget", "rehearse", "track").
-    report
-        Is filled in as the task proceeds.
+    ``stages`` do the work; ``progress`` gives the callback of a stage. ``folder`` takes every output as soon as it
+    exists, and at the end, whatever happened, the ``report``, which is filled in as the task proceeds.
     """
 
     def __init__(self, stages: Stages, folder: RunFolder, progress: Callable[[str], Progress], report: Report) -> None:

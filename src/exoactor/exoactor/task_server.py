@@ -67,12 +67,9 @@ STAGES: dict[str, tuple[str, str, type]] = {
 class TaskServer(Node):
     """Generate, estimate, retarget, rehearse, track; what needs approval waits for it in the controller.
 
-    Notes
-    -----
-    ROS parameters: the folder of the runs and the time-outs count from the next task or wait on; what decides whether
-    a real robot may move is fixed when the node starts.
-
-    Service: ``~/stop`` cancels the task and has the controller damp the robot; it succeeds when the controller says so.
+    ROS parameters: the folder of the runs and the time-outs count from the next task or wait on; what decides whether a
+    real robot may move is fixed when the node starts. The service ``~/stop`` cancels the task and has the controller
+    damp the robot; it succeeds when the controller says so.
     """
 
     def __init__(self, **node_options: Any) -> None:

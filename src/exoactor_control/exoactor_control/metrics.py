@@ -106,14 +106,9 @@ _COMMANDED = ("success", "fell", "reason", "joint_error_mean", "key_body_error_m
 def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: bool = False) -> tuple[Metrics, list[str]]:
     """`score` by the motion as it was given; beside it the figures by the motion as it was repaired.
 
-    Returns
-    -------
-    Metrics
-        As `score`, and ``commanded`` (some of it against the commanded motion: repaired, its jumps lowered),
-        ``repaired_by`` (see `Reference.repaired_by`), ``jump`` (``asked``, ``commanded``, ``done``: ``height`` in m of
-        the lower sole and ``seconds`` in the air).
-    list of str
-        A sentence on the jumps, if there are any.
+    Returns the metrics of `score`, with ``commanded`` (some of them against the commanded motion: repaired, its jumps
+    lowered), ``repaired_by`` (see `Reference.repaired_by`) and ``jump`` (``asked``, ``commanded``, ``done``: ``height``
+    in m of the lower sole and ``seconds`` in the air), and a sentence on the jumps, if there are any.
     """
     motion = commanded = reference.motion
     if motion.correction is not None and only_lowers(motion.correction):
@@ -144,17 +139,8 @@ def _jumped(jump: dict[str, dict[str, float]]) -> list[str]:
 def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -> Metrics:
     """How far the robot stands from where the motion should have ended, or come to a stop, once it has settled there.
 
-    Parameters
-    ----------
-    reference, actual
-        As `score`.
-    pose
-        (7,) the robot's last position (m) and orientation (w, x, y, z).
-
-    Returns
-    -------
-    Metrics
-        ``final_position_error`` (m, horizontal), ``final_heading_error`` (rad).
+    ``reference`` and ``actual`` are as of `score`; ``pose`` (7,) is the robot's last position (m) and orientation (w,
+    x, y, z). Returns ``final_position_error`` (m, horizontal) and ``final_heading_error`` (rad).
     """
     if len(path := stopping_path(reference)):
         stop = reference.root_pos[-1] + [*path[-1], 0.0]

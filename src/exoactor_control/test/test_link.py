@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from exoactor_control.controller.state_machine import Controller, State
-from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer
+from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Settings
 from exoactor_core.errors import Missing
 from exoactor_core.robot import STANDING
 from exoactor_core.robot_state import MotorCommand
@@ -116,7 +116,7 @@ def test_wrong_checksum_is_ignored_and_a_right_one_obeyed(link, simulator, monke
 
 def test_control_loop_stands_and_lets_down(link, simulator):
     controller = Controller()
-    loop = ControlLoop(link, controller, state_timeout=1.0, robot_clock=True)
+    loop = ControlLoop(link, controller, Settings(state_timeout=1.0, robot_clock=True))
     loop.start()
     try:
         until(lambda: not loop.trouble)
@@ -143,7 +143,7 @@ def test_a_stop_that_the_loop_does_not_carry_out_is_no_success(link, simulator):
 def test_silent_robot_is_noticed(link, simulator):
     """The simulator is held still: the loop damps, and drives again when the robot comes back."""
     controller = Controller()
-    loop = ControlLoop(link, controller, state_timeout=0.5, robot_clock=True)
+    loop = ControlLoop(link, controller, Settings(state_timeout=0.5, robot_clock=True))
     loop.start()
     try:
         until(lambda: not loop.trouble)

@@ -34,7 +34,7 @@ import sys, time
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 p = ControlProcess(Settings(dds_domain={DOMAIN}, policy='pd', state_timeout={FREEZE}, robot_clock=True))
 while p.trouble: time.sleep(0.01)
-p.ask('stand'); print(p.pid, p.watchdog_pid, flush=True); time.sleep(60)
+p.ask('stand'); print(p.pid, p._guard.pid, flush=True); time.sleep(60)
 """
 
 
@@ -149,7 +149,7 @@ def test_control_process_frozen_and_resumed(robot):
 def test_a_gap_of_its_own_is_no_time_to_go_on_from(robot):
     """The watchdog is frozen, too: the loop alone sees that it stood still."""
     with control(robot) as process:
-        os.kill(process.watchdog_pid, signal.SIGSTOP)
+        os.kill(process._guard.pid, signal.SIGSTOP)
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(FREEZE + 0.1)
         resumed = kill(process.pid, signal.SIGCONT)
@@ -159,7 +159,7 @@ def test_a_gap_of_its_own_is_no_time_to_go_on_from(robot):
 
 def test_watchdog_killed(robot, caplog):
     with control(robot, start="") as process:
-        before = process.watchdog_pid
+        before = process._guard.pid
         process._watchdog._start = lambda: time.sleep(0.5)  # not another one yet
         os.kill(before, signal.SIGKILL)
         until(lambda: "The watchdog has ended" in process.alarm)
@@ -170,14 +170,14 @@ def test_watchdog_killed(robot, caplog):
         assert robot.be()["mode"] == "ai"
         del process._watchdog._start
         until(lambda: not process.alarm)
-        assert process.watchdog_pid != before
+        assert process._guard.pid != before
         process.ask("stand")
         assert_damped(robot, kill(process.pid))
 
 
 def test_watchdog_frozen_is_replaced(robot):
     with control(robot) as process:
-        before = process.watchdog_pid
+        before = process._guard.pid
         os.kill(before, signal.SIGSTOP)
         until(lambda: "The watchdog does not answer" in process.alarm)
         until(lambda: not process.alarm)
@@ -188,13 +188,13 @@ def test_watchdog_frozen_is_replaced(robot):
 
 def test_control_process_and_watchdog_killed(robot):
     with control(robot) as process:
-        os.kill(process.watchdog_pid, signal.SIGKILL)
+        os.kill(process._guard.pid, signal.SIGKILL)
         assert_damped(robot, kill(process.pid), 5.0)  # by the next watchdog
 
 
 def test_control_process_killed_and_watchdog_frozen(robot):
     with control(robot) as process:
-        os.kill(process.watchdog_pid, signal.SIGSTOP)
+        os.kill(process._guard.pid, signal.SIGSTOP)
         assert_damped(robot, kill(process.pid), 8.0)  # by the next watchdog
 
 

@@ -80,22 +80,14 @@ def call(
 
     Parameters
     ----------
-    client
-        Client of the action.
-    goal
-        Goal message.
     node
-        The client's node, which other threads spin.
+        The client's, which other threads spin.
     server
-        Name of the node that serves it, as its heartbeats have it.
-    on_feedback
-        Called with each feedback message.
+        Name of the node that serves the action, as its heartbeats have it.
     on_wait
         Called with a text about once a second while the server is awaited.
     cancelled
         Asked all the time; True cancels the goal.
-    watch
-        The nodes' heartbeats.
     absent_after, dead_after
         Seconds without the server at the start, and without a sign of life of it later.
     lease

@@ -22,12 +22,7 @@ OptionsT = TypeVar("OptionsT", bound=BaseOptions)
 class Parameters:
     """Declares a node's parameters and checks every change of them.
 
-    Parameters
-    ----------
-    node
-        The node that has them.
-    locked
-        Returns why no parameter may be changed now, as a sentence; empty: they may.
+    ``locked`` returns why no parameter may be changed now, as a sentence; empty: they may.
     """
 
     def __init__(self, node: Node, locked: Callable[[], str] = lambda: "") -> None:

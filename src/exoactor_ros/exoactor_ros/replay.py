@@ -12,14 +12,7 @@ from rclpy.node import Node
 class Replay:
     """Calls ``publish`` with one frame after the other, and starts over at the end.
 
-    Parameters
-    ----------
-    node
-        Node whose executor calls.
-    publish
-        Publishes one frame.
-    watched
-        Says whether anyone looks; without a reader nothing is computed.
+    ``watched`` says whether anyone looks; without a reader nothing is computed.
     """
 
     def __init__(self, node: Node, publish: Callable[[Any], None], watched: Callable[[], bool] = lambda: True) -> None:

@@ -26,12 +26,7 @@ _MARKERS = {"box": Marker.CUBE, "sphere": Marker.SPHERE, "cylinder": Marker.CYLI
 class ObjectTopics:
     """Publishes ``objects`` (`ObjectPoses`) at the sensor's rate, and ``object_markers`` for RViz.
 
-    Parameters
-    ----------
-    node
-        The simulator's.
-    sensor
-        How the poses on ``objects`` differ from the truth.
+    The poses on ``objects`` differ from the truth as the ``sensor`` has them.
     """
 
     def __init__(self, node: Any, sensor: ObjectSensor) -> None:

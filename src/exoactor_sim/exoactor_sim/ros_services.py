@@ -19,18 +19,10 @@ from exoactor_sim.world import World
 def hosting_node(
     ros_args: list[str], defaults: SimulatorOptions, stop: threading.Event
 ) -> Iterator[tuple[SimulatorOptions, SimpleQueue[Callable[[World], None]], Callable[[World], None]]]:
-    """Spin the node ``simulator`` in a thread.
+    """Spin the node ``simulator`` in a thread; ``stop`` is set when ROS shuts down.
 
-    Yields the options after ROS parameters, the queue of requests, and what publishes the objects after every step.
-
-    Parameters
-    ----------
-    ros_args
-        From ``--ros-args`` on.
-    defaults
-        The options where no ROS parameter says otherwise.
-    stop
-        Set when ROS shuts down.
+    ``ros_args`` are those from ``--ros-args`` on. Yields the options after ROS parameters, the queue of requests, and
+    what publishes the objects after every step; ``defaults`` are the options where no ROS parameter says otherwise.
     """
     check_environment()
     try:

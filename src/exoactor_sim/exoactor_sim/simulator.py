@@ -46,26 +46,11 @@ def run(
     speed: float = 1.0,
     on_step: Callable[[World], None] | None = None,
 ) -> None:
-    """Simulate until ``stop`` is set.
+    """Simulate until ``stop`` is set, at most ``speed`` simulated seconds a second.
 
-    Parameters
-    ----------
-    options
-        Where DDS speaks, how the robot begins, and what is around it.
-    stop
-        Ends the simulation.
-    requests
-        Functions of the `World` that other threads want called between two steps.
-    speed
-        Simulated seconds per second, at most.
-    on_step
-        Called after every LowState.
-
-    Raises
-    ------
-    Missing, BadInput
-        As `exoactor_unitree.sdk.open_dds`; a library is missing; or the scene cannot be (see
-        `exoactor_core.scene_mjcf.check`).
+    ``requests`` are functions of the `World` that other threads want called between two steps; ``on_step`` is called
+    after every LowState. Raises `Missing`, `BadInput`: as `exoactor_unitree.sdk.open_dds`; a library is missing; or the
+    scene cannot be (see `exoactor_core.scene_mjcf.check`).
     """
     from exoactor_unitree import sdk as unitree
 

@@ -81,22 +81,10 @@ class Band:
 class World(Simulation):
     """The simulated G1, its floor, and the objects on it.
 
-    It begins standing and *held*: steadied at the pelvis with stiff joints, until the first command that is not
-    limp arrives. A robot that lies on the floor limp for ``pick_up_after`` seconds is set on its feet and held again,
-    as a person in a lab would do; None leaves it lying.
-
-    Parameters
-    ----------
-    timestep
-        Physics step, s. The explicit PD law needs 1 ms: at 5 ms damping gains of 5 on the arms ring.
-    band
-        Hang the robot in the elastic band.
-    pick_up_after
-        Seconds, or None.
-    hands
-        Dex3-1, or rubber hands.
-    scene
-        Objects; None: there are none.
+    It begins standing and *held*: steadied at the pelvis with stiff joints, until the first command that is not limp
+    arrives. A robot that lies on the floor limp for ``pick_up_after`` s is set on its feet and held again, as a person
+    in a lab would do; None leaves it lying. ``band``: it hangs in the elastic band. The explicit PD law needs a
+    ``timestep`` of 1 ms: at 5 ms damping gains of 5 on the arms ring.
     """
 
     def __init__(

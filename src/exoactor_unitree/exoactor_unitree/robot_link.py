@@ -23,18 +23,9 @@ class RobotLink:
     """Keeps the newest LowState and sends LowCmd.
 
     LowState is fetched when it is asked for: no thread of its own stands between the robot and the control loop.
-
-    Parameters
-    ----------
-    network_interface
-        ``lo`` for the simulator, the interface of the robot's cable for the robot.
-    domain
-        DDS domain: 1 for the simulator, 0 for the robot, by Unitree's habit.
-
-    Raises
-    ------
-    Missing, BadInput
-        As `exoactor_unitree.sdk.open_dds`.
+    ``network_interface`` is ``lo`` for the simulator, the interface of the robot's cable for the robot; ``domain`` by
+    Unitree's habit 1 for the simulator, 0 for the robot. Raises `Missing`, `BadInput`: as
+    `exoactor_unitree.sdk.open_dds`.
     """
 
     def __init__(self, network_interface: str = "lo", domain: int = 1) -> None:

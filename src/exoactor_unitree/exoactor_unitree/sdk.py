@@ -180,12 +180,7 @@ class Publisher:
 class RawReader:
     """The newest message of a topic as bytes, when asked: no thread, no Python object made of it.
 
-    Parameters
-    ----------
-    topic, message_type
-        What to listen to.
-    ignore_own
-        Do not hear what this process sends.
+    ``ignore_own``: do not hear what this process sends.
     """
 
     def __init__(self, topic: str, message_type: type, ignore_own: bool = False) -> None:

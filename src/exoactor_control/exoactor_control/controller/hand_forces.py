@@ -73,15 +73,7 @@ def dex3_weights(fitted: Sequence[bool]) -> list[HandLoad]:
 
 
 class HandForces:
-    """The forces of a motion's hands on what they hold or push, and to bear it.
-
-    Parameters
-    ----------
-    reference
-        The motion, with its contacts.
-    scene
-        The objects that they are with.
-    """
+    """The forces of a motion's hands on what they hold or push in a scene, and to bear it."""
 
     def __init__(self, reference: Reference, scene: Scene) -> None:
         self._forces = list(_forces(reference, scene))
@@ -92,13 +84,7 @@ class HandForces:
 
 
 class ArmFeedforward:
-    """Offsets of joint targets by which the arms' servos bear forces at the hands.
-
-    Parameters
-    ----------
-    kp
-        (29,) N m/rad, stiffness of the joints' servos.
-    """
+    """Offsets of joint targets by which servos of stiffness ``kp`` (29,) N m/rad bear forces at the hands."""
 
     def __init__(self, kp: np.ndarray) -> None:
         self._kp, self._arms = kp, ArmKinematics()

@@ -74,14 +74,7 @@ class _Goal:
 
 
 class HandReach:
-    """Corrects the arms of a motion's frames.
-
-    Parameters
-    ----------
-    reference
-        The motion, with its contacts.
-    scene
-        The objects as the motion has them.
+    """Corrects the arms of a motion's frames; ``scene`` holds the objects as the motion has them.
 
     Objects that are not observed, or no longer, count as where they were last seen, at first in the scene. One that
     jumps is ignored until it was seen there `CONFIRMED` times. Wherever it is, the correction is bounded, and changes
@@ -170,20 +163,11 @@ class HandReach:
         to_odometry: tuple[np.ndarray, float],
         joint_pos: np.ndarray,
     ) -> Frame:
-        """The frame with the arms moved.
+        """The frame, ``index`` of the motion, with the arms moved; ``frame`` is in the odometry's frame.
 
-        Parameters
-        ----------
-        index
-            Of the frame in the motion.
-        frame
-            In the odometry's frame.
-        sway
-            (3,) m, m, rad: position and heading of the pelvis beyond the frame's, in the odometry's frame.
-        to_odometry
-            Where the motion's origin is in the odometry's frame, (2,) m, and how far it is turned, rad.
-        joint_pos
-            (29,) rad, measured.
+        ``sway`` (3,) m, m, rad is the pelvis' position and heading beyond the frame's, in the odometry's frame, in
+        which ``to_odometry`` says where the motion's origin is, (2,) m, and how far it is turned, rad. ``joint_pos``
+        (29,) rad is measured.
         """
         acting = [(k, t) for k, t in enumerate(self._touches) if t.first <= index < t.last]
         if not acting or frame.position is None:

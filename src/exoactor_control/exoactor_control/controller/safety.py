@@ -59,12 +59,8 @@ _LOWEST, _HIGHEST = (np.ascontiguousarray(limit) for limit in JOINT_LIMITS.T)
 class Safety:
     """Guards a controller.
 
-    Parameters
-    ----------
-    effort_limits
-        (29,) N m that the policy asks to stay under; the motors' own limits hold in any case.
-    max_position_error, max_speed_error
-        m and m/s, bounds of a runaway: see `check_runaway`.
+    ``effort_limits`` (29,) N m are what the policy asks to stay under; the motors' own limits hold in any case.
+    ``max_position_error`` m and ``max_speed_error`` m/s are the bounds of `check_runaway`.
     """
 
     def __init__(

@@ -153,19 +153,9 @@ def _turned(by: np.ndarray, quat_wxyz: np.ndarray) -> np.ndarray:
 class SingleSupportRegulator:
     """The regulator of one stand.
 
-    Parameters
-    ----------
-    motion
-        At `POLICY_RATE`, after `shift_com`.
-    stand
-        One of its `stands`, as they were before `shift_com`.
-    kp, kd
-        (29,) of the motors, N m/rad and N m s/rad.
-
-    Raises
-    ------
-    UnsafeMotion
-        Something else than the foot is on the floor.
+    ``motion`` is at `POLICY_RATE`, after `shift_com`; ``stand`` one of its `stands`, as they were before. ``kp`` and
+    ``kd`` (29,) are the motors', N m/rad and N m s/rad. Raises `UnsafeMotion`: something else than the foot is on the
+    floor.
     """
 
     def __init__(self, motion: RobotMotion, stand: tuple[int, int, int], kp: np.ndarray, kd: np.ndarray) -> None:

@@ -59,20 +59,11 @@ class Status:
 
 
 class Controller:
-    """Decides what the motors are commanded, from LowState alone.
+    """Decides what the motors are commanded, from LowState alone. Every method may be called from any thread.
 
-    Parameters
-    ----------
-    policy
-        The tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band, and is not
-        damped for running away.
-    options
-        Gains of the outer loop, bounds of a runaway, and whether the hands are led to where objects are observed; not
-        the policy.
-    blend
-        Seconds from the present pose into a motion's first frame, and from its last frame to standing.
-
-    Every method may be called from any thread.
+    ``policy`` is the tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band, and
+    is not damped for running away. Of the ``options`` the outer loop's gains, a runaway's bounds and ``reach`` count.
+    ``blend`` s lead from the present pose into a motion's first frame, and from its last frame to standing.
     """
 
     def __init__(
@@ -175,14 +166,8 @@ class Controller:
     def track(self, motion: RobotMotion | Reference) -> list[str]:
         """Carry out a motion, then stand; return what was done to it beyond `prepare`, one sentence each.
 
-        Raises
-        ------
-        RobotNotReady
-            The robot does not stand.
-        UnsafeMotion
-            The motion is not fit to be tracked (see `exoactor_control.reference.trajectory.prepare`).
-        Refused
-            It lacks what the policy needs.
+        Raises `RobotNotReady`: the robot does not stand; `UnsafeMotion`: the motion is not fit to be tracked (see
+        `exoactor_control.reference.trajectory.prepare`); `Refused`: it lacks what the policy needs.
         """
         reference = motion if isinstance(motion, Reference) else prepare(motion)
         if self.policy is not None:
@@ -225,14 +210,9 @@ class Controller:
     def step(self, state: RobotState | None, now: float, advance: bool = True) -> MotorCommand:
         """Return the command for this moment, every limit kept.
 
-        Parameters
-        ----------
-        state
-            The newest LowState, None before the first.
-        now
-            s, on the clock of ``state.time``; call this often (the robot wants 500 Hz), the policy keeps its own rate.
-        advance
-            Call `advance` in between; False: the caller does, once the command is on its way.
+        ``state`` is the newest LowState, None before the first; ``now`` is in s on the clock of ``state.time``. Call
+        this often (the robot wants 500 Hz), the policy keeps its own rate. With ``advance`` False the caller calls
+        `advance` itself, once the command is on its way.
         """
         with self._lock:
             back = self._last[1] - now

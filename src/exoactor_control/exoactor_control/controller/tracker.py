@@ -45,22 +45,15 @@ class Additions:
 class Tracker:
     """Where the robot is in a trajectory, and the joint targets there.
 
-    Parameters
-    ----------
-    policy
-        None: the targets are the reference's own joint positions.
-    heading_gain
-        1/s; yaw rate added per radian of heading error by the IMU; less in a fast walk.
-    position_gain
-        1/s; velocity added per metre of position error by `exoactor_control.controller.odometry.Odometry`; 0: nothing
-        is done about the position.
+    Without a ``policy`` the targets are the reference's own joint positions. ``heading_gain`` 1/s is the yaw rate added
+    per rad of heading error by the IMU, less in a fast walk; ``position_gain`` 1/s the velocity added per m of position
+    error by `exoactor_control.controller.odometry.Odometry`. Neither is fed back around a policy that observes its own
+    position and heading, nor in a motion whose `RobotMotion.open_loop` is set.
 
-    Neither is fed back around a policy that observes its own position and heading, nor in a motion whose
-    `RobotMotion.open_loop` is set.
     The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
-    where the robot does and faces as it does.
-    The policy is commanded the trajectory's velocities and the feedback of both errors, in the frame of the robot's
-    heading, a lean towards its reference position, and the motion's reference correction, if it has one.
+    where the robot does and faces as it does. The policy is commanded the trajectory's velocities and the feedback of
+    both errors, in the frame of the robot's heading, a lean towards its reference position, and the motion's reference
+    correction, if it has one.
     """
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
@@ -272,21 +265,12 @@ def outer_loop_feedback(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feedback of heading and position error that is added to the policy's command; for one robot or for many.
 
-    Parameters
-    ----------
-    lin_vel_xy
-        (..., 2) m/s of the reference: a fast walk has less to spare than a slow one (TWIST2's); it would also be slowed
-        down by turning back the pelvis' sway.
-    behind
-        (..., 2) m from the robot to its reference position, in the frame of its heading.
-    yaw_error
-        (...) rad from the robot's heading to the one it should have.
-    heading_gain, position_gain, lean_gain
-        1/s (...), 1/s and rad/m (..., 1).
+    ``lin_vel_xy`` (..., 2) m/s is the reference's: a fast walk has less to spare than a slow one (TWIST2's); it would
+    also be slowed down by turning back the pelvis' sway. ``behind`` (..., 2) m leads from the robot to its reference
+    position, in the frame of its heading, ``yaw_error`` (...) rad from that heading to the one it should have.
+    ``heading_gain`` is (...) 1/s, ``position_gain`` and ``lean_gain`` are (..., 1) 1/s and rad/m.
 
-    Returns
-    -------
-    Velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
+    Returns velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
     """
     share = np.clip(1.5 - np.linalg.norm(lin_vel_xy, axis=-1, keepdims=True) / 0.8, 0.25, 1.0)
     velocity = share * limited(position_gain * behind, MAX_SPEED)

@@ -37,23 +37,11 @@ class Approval:
             self._decided.notify_all()
 
     def wait(self, timeout: float, progress: Progress, check: Callable[[], None]) -> None:
-        """Return when the motion is approved.
+        """Return when the motion is approved, within ``timeout`` s.
 
-        Parameters
-        ----------
-        timeout
-            s.
-        progress
-            Called with the share of the time that is over and a text, as a stage's; raises `Cancelled`.
-        check
-            Called all the time; raises when the motion may not begin any more.
-
-        Raises
-        ------
-        RobotNotReady
-            The wait was ended by `refuse`: the robot was stopped.
-        Refused
-            Nobody approved in time.
+        ``progress`` is called with the share of the time that is over and a text, as a stage's, and raises `Cancelled`;
+        ``check`` raises when the motion may not begin any more. Raises `RobotNotReady`: the wait was ended by `refuse`:
+        the robot was stopped; `Refused`: nobody approved in time.
         """
         start = time.monotonic()
         with self._decided:

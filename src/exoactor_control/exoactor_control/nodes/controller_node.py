@@ -24,8 +24,7 @@ from exoactor_control.rehearsal.verdict import Verdicts, take_key
 from exoactor_core.arrays import seen_from
 from exoactor_core.dex3 import FINGER_JOINTS
 from exoactor_core.errors import BadInput, ExoActorError, RobotNotReady
-from exoactor_core.interaction import Interaction
-from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Tracking
 from exoactor_ros import frame_prefix
 from exoactor_ros.conversions import joint_state_message, object_poses_from_message, odometry_message
@@ -108,18 +107,13 @@ class ControllerNode(StageNode):
         self._tracker = tracker = RobotTracker(loop, stands_up=simulated)
 
         def track(
-            motion: RobotMotion,
-            progress: Callable[..., None],
-            human: HumanMotion | None,
-            interaction: Interaction | None,
-            verdict: str,
-            require_approval: bool,
+            motion: RobotMotion, progress: Callable[..., None], verdict: str, require_approval: bool, **context: Any
         ) -> Tracking:
             if verdicts is not None:
-                verdicts.check(verdict, motion, human, given.verdict_lifetime, interaction)
+                verdicts.check(verdict, motion, lifetime=given.verdict_lifetime, **context)
             if must_be_approved or require_approval:
                 self._wait_for_approval(loop, tracker, given.approval_timeout, progress)
-            return tracker(motion, progress, human=human, interaction=interaction)
+            return tracker(motion, progress, **context)
 
         self._backend = track
         self._health = (True, "configured")

@@ -62,14 +62,9 @@ def pelvis_in(frame: str, report: Report) -> np.ndarray:
 
 
 class RobotTracker:
-    """Has the robot carry out a motion and stand again; call it as a stage backend.
+    """Has the robot behind a control loop carry out a motion and stand again; call it as a stage backend.
 
-    Parameters
-    ----------
-    loop
-        The running control loop, in this process or in one of its own.
-    stands_up
-        A motion makes the robot stand up first, unless it was stopped; False: it must stand already.
+    ``stands_up``: a motion makes the robot stand up first, unless it was stopped; False: it must stand already.
     """
 
     def __init__(self, loop: ControlLoop | ControlProcess, stands_up: bool = True) -> None:
@@ -85,28 +80,15 @@ class RobotTracker:
     ) -> Tracking:
         """Track a motion; ``human`` is the person's that it came from, whose hands the robot's follow if it has any.
 
-        ``interaction`` holds the objects that its contacts are with, and what is to become of them.
+        ``interaction`` holds the objects that its contacts are with, and what is to become of them. Returns what
+        LowState says of the motion at 50 Hz (position from the simulation's truth where there is one, else from the
+        legs' odometry), and the same report as a rehearsal's, with ``position_source``, the loop's ``late_ms_p99`` and,
+        against the truth, ``odometry_error``. A fall is reported, not raised. With checks also ``task_success`` and
+        ``checks``, by where the objects were observed.
 
-        Returns
-        -------
-        Tracking
-            What LowState says of the motion at 50 Hz (position from the simulation's truth where there is one, else
-            from the legs' odometry), and the same report as a rehearsal's, with ``position_source``, the loop's
-            ``late_ms_p99`` and, against the truth, ``odometry_error``. A fall is reported, not raised. With checks also
-            ``task_success`` and ``checks``, by where the objects were observed.
-
-        Raises
-        ------
-        Missing
-            The robot is not heard.
-        UnsafeMotion
-            The motion is not fit to be tracked.
-        RobotNotReady
-            The robot is not fit to stand, or was stopped.
-        TrackingFailed
-            The motion did not begin, or was ended.
-        Cancelled
-            ``progress`` said so; the robot stands.
+        Raises `Missing`: the robot is not heard; `UnsafeMotion`: the motion is not fit to be tracked; `RobotNotReady`:
+        the robot is not fit to stand, or was stopped; `TrackingFailed`: the motion did not begin, or was ended;
+        `Cancelled`: ``progress`` said so; the robot stands.
         """
         scene, checks = (None, ()) if interaction is None else (interaction.scene, interaction.checks)
         reference = prepare(motion, human, scene)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exoactor_control.controller.state_machine import Controller, State, Status
+from exoactor_control.options import ControllerOptions
 from exoactor_control.realtime.motor_ownership import INTRUDER, MotorOwnership
 from exoactor_control.realtime.watchdog import Memory
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
@@ -49,6 +50,16 @@ _MARGIN = 3e-4  # s of the beat behind the arrival
 _SYNC_PERIOD = 25  # periods
 _OBSERVATIONS = 8  # of objects that wait for the loop, at most
 _MAX_SYNC = 4e-5  # s that the beat moves by at most each time
+
+
+class Settings(ControllerOptions):
+    """What the loop is started with."""
+
+    state_timeout: float = 0.05
+    """s without a LowState until the controller damps the robot (it never waits less than its own 50 ms)."""
+    robot_clock: bool = False
+    """Count time in LowState's ticks, so that a simulation slower than real time is controlled in its own time; else on
+    this computer's clock."""
 
 
 class NoAnswer(Missing):
@@ -110,31 +121,14 @@ class ControlLoop:
     from the robot's own controller, which gets them back on `release` and `close`. Motors that nobody has, "stop" damps
     too. A loop that has stood still for longer than ``state_timeout`` damps a robot that stands or moves.
 
-    Parameters
-    ----------
-    link, controller
-        Robot and what drives it.
-    rate
-        Hz.
-    state_timeout
-        s without a LowState until the controller damps the robot (it never waits less than its own 50 ms).
-    robot_clock
-        Count time in LowState's ticks, so that a simulation slower than real time is controlled in its own time; else
-        on this computer's clock.
-    memory
-        Shared with a watchdog, without which the robot then neither stands up nor moves; None: there is none, as in
-        tests.
+    ``memory`` is shared with a watchdog, without which the robot then neither stands up nor moves; None: there is none,
+    as in tests.
     """
 
     def __init__(
-        self,
-        link: RobotLink,
-        controller: Controller,
-        rate: float = 500.0,
-        state_timeout: float = 0.05,
-        robot_clock: bool = False,
-        memory: Memory | None = None,
+        self, link: RobotLink, controller: Controller, settings: Settings | None = None, memory: Memory | None = None
     ) -> None:
+        settings = settings or Settings()
         self.link, self.controller = link, controller
         self.trouble = "not started"
         """Why the robot cannot be driven, one sentence; empty when it can."""
@@ -149,9 +143,8 @@ class ControlLoop:
         self._openness: np.ndarray | None = None  # (2,) that the hands are asked for; None: nothing yet
         self._remote = Remote()
         self._observations: deque[dict[str, np.ndarray]] = deque(maxlen=_OBSERVATIONS)
-        self._period = 1.0 / rate
-        self._state_timeout = state_timeout
-        self._robot_clock = robot_clock
+        self._period = 1.0 / settings.rate
+        self._state_timeout, self._robot_clock = settings.state_timeout, settings.robot_clock
         self._renewed = self._tracked = 0.0  # when the motion was last renewed, and when it was given
         self._late, self._beats = np.zeros(5000), 0
         self._go = self._motion = self._reported = self._stops = self.reports = 0

@@ -26,9 +26,8 @@ import numpy as np
 
 from exoactor_control.controller.safety import Safety
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.options import ControllerOptions
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Report, Sample
+from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Report, Sample, Settings
 from exoactor_control.realtime.watchdog import Memory, Watchdog, create_memory, open_memory, take_priority
 from exoactor_control.reference.trajectory import Reference
 from exoactor_core.errors import ExoActorError, Missing
@@ -52,14 +51,6 @@ _PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above ever
 _SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
 
 
-class Settings(ControllerOptions):
-    """What the process is started with."""
-
-    state_timeout: float = 0.05
-    robot_clock: bool = False
-    """As `ControlLoop`."""
-
-
 def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
     """Return the loop, not yet started; ``memory`` is shared with a watchdog.
 
@@ -71,7 +62,7 @@ def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
     if not take_priority(_PRIORITY):
         log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
     link = RobotLink(settings.network_interface, settings.dds_domain)
-    return ControlLoop(link, controller, settings.rate, settings.state_timeout, settings.robot_clock, memory)
+    return ControlLoop(link, controller, settings, memory)
 
 
 class ControlProcess:
@@ -172,11 +163,6 @@ class ControlProcess:
         if self._watchdog is None:
             raise Missing("The watchdog has not been started.")
         return self._watchdog
-
-    @property
-    def watchdog_pid(self) -> int:
-        """Process number of the watchdog."""
-        return self._guard.pid
 
     def ask(self, what: str) -> str:
         """As `ControlLoop.ask`; returns who damps the motors, one sentence, where "stop" or "damp" is asked for.

@@ -23,14 +23,7 @@ _ANSWER_WAIT = 0.8  # s for the motion switcher's answer; it comes within millis
 class MotorOwnership:
     """Takes the motors from the robot's own controller, and gives them back.
 
-    Parameters
-    ----------
-    link
-        To the robot.
-    blind_damping
-        (29,) N m s/rad with which the watchdog damps.
-    memory
-        Shared with it; None: there is none.
+    The watchdog, with which ``memory`` is shared (None: there is none), damps with ``blind_damping`` (29,) N m s/rad.
     """
 
     def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: Memory | None) -> None:

@@ -104,18 +104,9 @@ def open_memory(fd: int) -> Memory:
 class Watchdog:
     """The node's side: a watchdog process, and another when that one ends or freezes.
 
-    Parameters
-    ----------
-    network_interface, domain
-        Of Unitree's DDS.
-    timeout
-        s without a step of the control process until the motors are damped.
-    memory_fd
-        Of the shared memory.
-    control_fd
-        Read end of a pipe whose other end the control process alone has.
-    control_pid
-        Its process number.
+    ``network_interface`` and ``domain`` are of Unitree's DDS; the motors are damped after ``timeout`` s without a step
+    of the control process. ``memory_fd`` is the shared memory's, ``control_fd`` the read end of a pipe whose other end
+    the control process, of the number ``control_pid``, alone has.
     """
 
     def __init__(

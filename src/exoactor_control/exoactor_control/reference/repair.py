@@ -82,19 +82,9 @@ def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
 def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     """Level the motion, move it onto the floor z = 0, and let it begin there.
 
-    Returns
-    -------
-    motion
-        The motion, repaired.
-    dropped
-        So many frames at the beginning, in which its feet had not come to the floor yet.
-    notes
-        What was done, one sentence each.
-
-    Raises
-    ------
-    UnsafeMotion
-        Its floor leans too much, or it begins off the floor.
+    Returns the motion, repaired, how many frames at the beginning were dropped, in which its feet had not come to the
+    floor yet, and what was done, one sentence each. Raises `UnsafeMotion`: its floor leans too much, or it begins off
+    the floor.
     """
     notes: list[str] = []
     points = sole_points(motion)

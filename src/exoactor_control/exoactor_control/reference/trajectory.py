@@ -305,18 +305,9 @@ class Trajectory:
     def blended(cls, reference: Reference, joint_pos: np.ndarray, present: Frame, seconds: float) -> Trajectory:
         """Lead from the present pose into a motion, and from its end to standing.
 
-        A motion that ends in mid-stride is walked to a stop: see `stopping_path`.
-
-        Parameters
-        ----------
-        reference
-            The motion.
-        joint_pos
-            (29,) rad, measured now.
-        present
-            What was last commanded: its height and tilt are where the blend begins.
-        seconds
-            Of each blend, at least: where the way is long it takes longer, see `ENTRY_SPEED`.
+        A motion that ends in mid-stride is walked to a stop: see `stopping_path`. ``joint_pos`` (29,) rad is measured
+        now; ``present`` was last commanded: its height and tilt are where the blend begins. Each blend takes so many
+        ``seconds`` at least: longer where the way is long, see `ENTRY_SPEED`.
         """
         m = reference.motion
         rpy = np.unwrap(roll_pitch_yaw(m.root_quat_wxyz), axis=0)

@@ -76,14 +76,9 @@ class Load:
 def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metrics, area: float) -> list[str]:
     """Return why a rehearsed motion must not go to a robot, one sentence each; empty when it may.
 
-    Parameters
-    ----------
-    reference, actual, load
-        The motion as it was prepared, what the simulated robot did, and what its motors bore meanwhile.
-    report
-        `exoactor_control.metrics.score` of it.
-    area
-        How far in m the pelvis may get from where it starts; 0: anywhere.
+    ``reference`` is the motion as it was prepared, ``actual`` what the simulated robot did, ``load`` what its motors
+    bore meanwhile, and ``report`` `exoactor_control.metrics.score` of it. The pelvis may get ``area`` m from where it
+    starts; 0: anywhere.
     """
     found = [
         _failure(report, len(actual) < len(reference)),

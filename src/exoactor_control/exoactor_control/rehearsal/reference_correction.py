@@ -67,25 +67,12 @@ def find_correction(
     """Return the motion with a correction (a correction that it has already is where the search begins).
 
     Whether the correction helps is for the rehearsal to judge, against the motion itself. A motion at which the robot
-    keeps well within the bounds of success, and near its reference position, is returned unchanged.
+    keeps well within the bounds of success, and near its reference position, is returned unchanged. ``policy`` and
+    ``spec`` are as for `exoactor_control.policy.policy.load_policy`; the policy's observations must be TWIST2's.
+    ``seed`` is of the variations; ``progress`` is called every few seconds.
 
-    Parameters
-    ----------
-    motion
-        At any rate.
-    policy, spec
-        As for `exoactor_control.policy.policy.load_policy`; its observations must be TWIST2's.
-    seed
-        Of the variations.
-    progress
-        Called every few seconds.
-
-    Raises
-    ------
-    BadInput, Missing
-        The policy cannot be loaded, or is fed something else than TWIST2.
-    UnsafeMotion
-        The motion is not fit to be tracked.
+    Raises `BadInput`, `Missing`: the policy cannot be loaded, or is fed something else than TWIST2; `UnsafeMotion`: the
+    motion is not fit to be tracked.
     """
     reference = prepare(motion)
     loaded = load_policy(policy, str(spec))

@@ -34,14 +34,9 @@ def take_key() -> str:
 
 
 class Verdicts:
-    """Gives and checks verdicts.
+    """Gives and checks verdicts under the ``key`` of this launch; where it is empty none is given, and none is taken.
 
-    Parameters
-    ----------
-    key
-        Of this launch; empty: none is given, and none is taken.
-    policy
-        That tracks the motions; None: plain joint PD.
+    ``policy`` tracks the motions; None: plain joint PD.
     """
 
     def __init__(self, key: str, policy: Policy | None) -> None:
