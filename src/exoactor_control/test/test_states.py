@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from control_helpers import linear_onnx, standing_state
 
+from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.controller.tracker import MAX_TURN
-from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import Policy
 from exoactor_core.errors import Refused
 from exoactor_core.robot import JOINT_LIMITS, STANDING, standing_motion

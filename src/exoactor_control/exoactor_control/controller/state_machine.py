@@ -15,10 +15,10 @@ import numpy as np
 from exoactor_control.controller.hand_forces import HandForces
 from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry
+from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.safety import STALE, Safety
 from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
 from exoactor_control.controller.tracker import Additions, Tracker
-from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory, prepare
 from exoactor_core.errors import RobotNotReady

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Interval, Unit
 
+from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import STANDS_AFTER, final_error, judged, odometry_error
-from exoactor_control.options import TrackingOptions
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.reference.trajectory import (
     POLICY_RATE,
