@@ -34,6 +34,9 @@ What can be set of the backends and the nodes, as `exoactor options` prints it; 
 `scripts/generate_options.py`. An option of a backend is set on the command line with `--set STAGE.OPTION=VALUE`, such
 as `--set generate.camera=side`, and in the graph as the parameter `BACKEND.OPTION` of its stage's node, in a copy of
 `config/exoactor.yaml` (launch argument `params_file:=`) or with `ros2 param set`.
+
+Which G1 there is stands in the environment of every process: `EXOACTOR_ROBOT`, `g1` (29 joints, the default) or
+`g1_23dof`.
 """
 
 

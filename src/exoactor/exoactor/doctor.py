@@ -99,9 +99,9 @@ def _rendering() -> str:
 
 
 def _description() -> str:
-    from exoactor_core.robot import pinocchio_model
+    from exoactor_core.robot import LOCKED, ROBOT
 
-    return f"{pinocchio_model().nv - 6} joints"
+    return f"{ROBOT}, {(~LOCKED).sum()} joints"
 
 
 def _backend(stage: Stage, name: str) -> Check:

@@ -20,7 +20,7 @@ from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import OBJECT_BIT, add_objects
 from exoactor_core.urdf import attribute, child
-from exoactor_description import Hands, description, touching_links, urdf_path
+from exoactor_description import ROBOTS, Hands, description, robot, touching_links, urdf_path
 
 KEY_BODIES: tuple[str, ...] = (
     "pelvis",
@@ -45,14 +45,24 @@ def _constant(array: np.ndarray) -> np.ndarray:
     return array
 
 
-_PINOCCHIO: pin.Model = pin.buildModelFromUrdf(str(urdf_path()), pin.JointModelFreeFlyer())
+try:
+    ROBOT = robot()
+except ValueError as error:
+    raise BadInput(str(error)) from None
+MODE_MACHINE = ROBOTS[ROBOT]
+"""LowState.mode_machine of the G1 that there is."""
+
+_PINOCCHIO: pin.Model = pin.buildModelFromXML(ET.tostring(description(), "unicode"), pin.JointModelFreeFlyer())
 if tuple(_PINOCCHIO.names)[2:] != JOINT_NAMES:
     raise AssertionError("The URDF's joints are not in Unitree's motor order.")
 
 JOINT_LIMITS: np.ndarray = _constant(
     np.stack([_PINOCCHIO.lowerPositionLimit[7:], _PINOCCHIO.upperPositionLimit[7:]], axis=1)
 )
-"""(29, 2) lower and upper joint limits, rad."""
+"""(29, 2) lower and upper joint limits, rad; both zero where the joint is locked."""
+
+LOCKED: np.ndarray = _constant(JOINT_LIMITS[:, 0] == JOINT_LIMITS[:, 1])
+"""(29,) joints that the G1 that there is (`exoactor_description.robot`) does not have: no motor moves them."""
 
 EFFORT_LIMITS: np.ndarray = _constant(_PINOCCHIO.effortLimit[6:].copy())
 """(29,) greatest joint torques, N m."""
@@ -84,6 +94,8 @@ _PINOCCHIO.armature = np.r_[np.zeros(6), ARMATURE]
 # Passive joint friction as in Unitree's MJCF.
 _DAMPING = 0.05
 _FRICTION_LOSS = _constant(np.array([0.1 if "wrist" in name else 0.2 for name in JOINT_NAMES]))
+
+_RIGID = (0.005, 1.0)  # s and damping ratio of the constraints that lock joints
 
 _LEG = (-0.2, 0.0, 0.0, 0.4, -0.2, 0.0)
 STANDING: np.ndarray = _constant(
@@ -229,17 +241,19 @@ STANDING_HEIGHT: float = _standing_height()
 
 def _robot_spec(visuals: bool, hands: Hands) -> mujoco.MjSpec:
     """Read the URDF into MuJoCo: a free joint, shapes in groups, fixed links merged and kept as sites."""
-    robot = description(hands)
-    extension = ET.SubElement(robot, "mujoco")
+    root = description(hands)
+    for name in np.array(JOINT_NAMES)[LOCKED]:  # by constraints: MuJoCo takes no limits that are equal
+        next(joint for joint in root.iter("joint") if joint.get("name") == name).set("type", "continuous")
+    extension = ET.SubElement(root, "mujoco")
     ET.SubElement(extension, "compiler", fusestatic="true", discardvisual="false" if visuals else "true")
-    ET.SubElement(robot, "link", name="world")
-    joint = ET.SubElement(robot, "joint", name="floating_base_joint", type="floating")
+    ET.SubElement(root, "link", name="world")
+    joint = ET.SubElement(root, "joint", name="floating_base_joint", type="floating")
     ET.SubElement(joint, "parent", link="world")
     ET.SubElement(joint, "child", link="pelvis")
-    spec = mujoco.MjSpec.from_string(ET.tostring(robot, encoding="unicode"))
+    spec = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
     spec.fuse_static()  # now, not in compile, which keeps those bodies that anything refers to
     spec.compiler.fusestatic = False  # the fixed objects of a scene stay bodies
-    for fixed in robot.iter("joint"):
+    for fixed in root.iter("joint"):
         if fixed.get("type") == "fixed":
             _keep_as_site(spec, fixed)
     return spec
@@ -303,9 +317,9 @@ def mujoco_spec(
 ) -> mujoco.MjSpec:
     """G1 for MuJoCo: ``qpos`` is position, quaternion w, x, y, z, 29 joints; ``ctrl`` is the 29 joint torques, N m.
 
-    The actuators are torque motors named as the joints, in Unitree's motor order, limited to `EFFORT_LIMITS`; sensors
-    are those of `SENSORS`. Links that fixed joints carry are merged into their parents and kept as sites. Shapes that
-    only show are in group 1, shapes that collide in group 3.
+    The actuators are torque motors named as the joints, in Unitree's motor order, limited to `EFFORT_LIMITS` (without
+    effect on locked joints); sensors are those of `SENSORS`. Links that fixed joints carry are merged into their
+    parents and kept as sites. Shapes that only show are in group 1, shapes that collide in group 3.
 
     Parameters
     ----------
@@ -346,6 +360,10 @@ def mujoco_spec(
         motor.set_to_motor()
         motor.ctrllimited = True
         motor.ctrlrange = [-effort, effort]
+        if LOCKED[i]:
+            motor.gear = np.zeros(6)
+            lock = mujoco.mjtEq.mjEQ_JOINT
+            spec.add_equality(type=lock, objtype=mujoco.mjtObj.mjOBJ_JOINT, name1=name, solref=_RIGID)
     if hands == "dex3":
         _add_finger_servos(spec)
     kinds = (mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_ACCELEROMETER)

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput, reason
 from exoactor_core.urdf import attribute, child
-from exoactor_description import touching_links
+from exoactor_description import description, touching_links, urdf_path
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
         The file cannot be read, or is no such URDF.
     """
     try:
-        root = ET.parse(path).getroot()
+        root = description() if path == urdf_path() else ET.parse(path).getroot()
         touching = touching_links(Path(path))
     except OSError as error:
         raise BadInput(f"Cannot read the robot's description {path}: {reason(error)}.") from None

@@ -192,8 +192,8 @@ class Model:
 
     def _set_limits(self, limits: dict[str, Any]) -> None:
         d = self.description
-        self.lower = d.limits[:, 0] + limits["margin"]
-        self.upper = d.limits[:, 1] - limits["margin"]
+        margin = np.minimum(limits["margin"], 0.5 * np.ptp(d.limits, axis=1))  # none where a joint is locked
+        self.lower, self.upper = d.limits[:, 0] + margin, d.limits[:, 1] - margin
         for limb, joints in (("knee", self.knee), ("elbow", self.elbow)):
             for k, joint in enumerate(joints):
                 straight, sign = self.bends[limb][k]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.dex3 import HAND_MOTORS
+from exoactor_core.robot import MODE_MACHINE
 from exoactor_core.robot_state import NUM_JOINTS
 from exoactor_sim.world import MotorCommand, World
 from exoactor_unitree import sdk as unitree
@@ -82,7 +83,7 @@ class Bridge:
         m.motor_errors[:NUM_JOINTS] = MOTOR_TIMEOUT if world.commands_ceased else 0
         m.set_modes(np.broadcast_to(world.held | world.command.enabled, NUM_JOINTS))
         tick = int(world.data.time * 1000 + 0.5) & 0xFFFFFFFF
-        self._state_out.write_bytes(m.seal(unitree.MODE_MACHINE_29DOF, tick))
+        self._state_out.write_bytes(m.seal(MODE_MACHINE, tick))
 
     def send_hands(self, world: World) -> None:
         """Publish what the hands measure, where they have motors."""

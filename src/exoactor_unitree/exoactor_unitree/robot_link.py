@@ -10,6 +10,7 @@ import numpy as np
 
 from exoactor_core.errors import Missing
 from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.robot import LOCKED, MODE_MACHINE
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_unitree import sdk as unitree
 from exoactor_unitree.joystick import pressed
@@ -139,11 +140,11 @@ class RobotLink:
 
     @property
     def mode_machine(self) -> int:
-        """The robot's variant, as it says itself; before that the G1 with 29 joints."""
-        return unitree.MODE_MACHINE_29DOF if self._state is None else self._state.mode_machine
+        """The robot's variant, as it says itself; before that the one that there should be."""
+        return MODE_MACHINE if self._state is None else self._state.mode_machine
 
     def write(self, command: MotorCommand) -> None:
-        """Send a command for the 29 motors, with the robot's own mode_machine and the checksum.
+        """Send a command for the motors that there are, with the robot's own mode_machine and the checksum.
 
         Ankles and waist are commanded by pitch and roll (mode_pr 0), never by their parallel motors.
         """
@@ -151,7 +152,8 @@ class RobotLink:
         gains = out.gains[:_NUM]
         gains[:, 0], gains[:, 1], gains[:, 2] = command.q, command.dq, command.tau
         gains[:, 3], gains[:, 4] = command.kp, command.kd
-        out.set_modes(0, self.mode_machine, _NUM)
+        gains[LOCKED] = 0.0
+        out.set_modes(0, self.mode_machine, ~LOCKED)
         self._out.write_bytes(out.sealed())
 
     @property

@@ -34,9 +34,6 @@ HAND_COMMAND_TOPICS = ("rt/dex3/left/cmd", "rt/dex3/right/cmd")
 HAND_STATE_TOPICS = ("rt/dex3/left/state", "rt/dex3/right/state")
 """Of the Dex3 hands, left and right; the robot's own service speaks there when hands are fitted."""
 
-MODE_MACHINE_29DOF = 5
-"""LowState.mode_machine of the G1 with 29 joints."""
-
 
 def _import_sdk() -> None:
     """Import unitree_sdk2py, standing in for the ``b2`` module where the installed edition lacks it."""

@@ -93,11 +93,11 @@ class LowCmdBytes:
         """The checksum that came with it belongs to its content, padding counted as zeros."""
         return self._computed_crc() == self._words[-1]
 
-    def set_modes(self, mode_pr: int, mode_machine: int, enabled: int) -> None:
-        """Set the message's two mode bytes, and the mode of the first ``enabled`` motors to 1, of the others to 0."""
-        _writable(self._bytes)[4:7] = bytes((mode_pr, mode_machine, enabled > 0))
+    def set_modes(self, mode_pr: int, mode_machine: int, enabled: np.ndarray) -> None:
+        """Set the message's two mode bytes, and the modes of motors: 1 where they are ``enabled`` (N,), 0 elsewhere."""
+        _writable(self._bytes)[4:7] = bytes((mode_pr, mode_machine, bool(enabled[0])))
         self._modes[:] = 0
-        self._modes[: max(0, enabled - 1)] = 1
+        self._modes[: len(enabled) - 1] = enabled[1:]
 
     def sealed(self) -> bytearray:
         """Return the serialised message with its checksum; the next call changes it in place.

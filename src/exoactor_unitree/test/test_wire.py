@@ -35,7 +35,7 @@ def test_command_has_the_bytes_of_the_sdks_serialisation(seed):
     mine, theirs = LowCmdBytes(), unitree.low_cmd()
     for _ in range(2):  # the second message replaces the first in place
         mine.gains[:29] = values
-        mine.set_modes(seed % 2, seed, enabled)
+        mine.set_modes(seed % 2, seed, np.arange(29) < enabled)
         theirs.mode_pr, theirs.mode_machine = seed % 2, seed
         for i, (motor, row) in enumerate(zip(theirs.motor_cmd, values.tolist(), strict=False)):
             motor.mode = int(i < enabled)
@@ -123,7 +123,7 @@ def test_other_bytes_are_refused():
 def test_the_sdks_classes_read_what_is_written():
     command = LowCmdBytes()
     command.gains[7] = 0.5, 0.25, 1.0, 20.0, 2.0
-    command.set_modes(0, 9, 29)
+    command.set_modes(0, 9, np.ones(29, dtype=bool))
     read = unitree.LowCmd_.deserialize(bytes(command.sealed()))
     assert dataclasses.astuple(read.motor_cmd[7]) == (1, 0.5, 0.25, 1.0, 20.0, 2.0, 0)
     assert (read.mode_machine, read.motor_cmd[28].mode, read.motor_cmd[29].mode) == (9, 1, 0)

@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import Frame
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, VELOCITY_LIMITS, Soles
+from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, LOCKED, ROBOT, VELOCITY_LIMITS, Soles
 from exoactor_core.robot_state import MotorCommand, RobotState
+from exoactor_description import ROBOT_VARIABLE, ROBOTS
 
 STALE = 0.05
 """s; a LowState older than this (or from the future, or a clock that goes back) means that the robot is not heard."""
@@ -108,8 +109,11 @@ class Safety:
 
         It must stand upright or hang in the band: LowState cannot tell the two apart, nor the height over the floor.
         What is looked at: the pelvis is upright and does not spin (IMU), and the legs are below it, not folded (joint
-        encoders).
+        encoders). And it is the G1 that the stack is set up for, by its own word.
         """
+        says = {mode: name for name, mode in ROBOTS.items()}.get(state.mode_machine, ROBOT)
+        if says != ROBOT:
+            return f"it is a {says}, but this stack is set up for a {ROBOT}: set {ROBOT_VARIABLE}={says}"
         upright = _tilt(state.quat_wxyz, np.zeros(2))
         if upright > START_TILT:
             return f"it leans by {upright:.2f} rad, more than {START_TILT:g}: set it on its feet or hang it in the band"
@@ -231,8 +235,11 @@ class Safety:
         return _fade(command, state)
 
     def blind_damping(self, gain: float) -> np.ndarray:
-        """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one."""
-        return np.minimum(gain, self.effort_limits / VELOCITY_LIMITS)
+        """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one.
+
+        None for a joint that is locked.
+        """
+        return np.where(LOCKED, 0.0, np.minimum(gain, self.effort_limits / VELOCITY_LIMITS))
 
 
 def _fade(command: MotorCommand, state: RobotState) -> MotorCommand:

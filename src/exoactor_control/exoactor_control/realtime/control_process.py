@@ -32,9 +32,9 @@ from exoactor_control.realtime.watchdog import Memory, Watchdog, create_memory, 
 from exoactor_control.reference.trajectory import Reference
 from exoactor_core.errors import ExoActorError, Missing
 from exoactor_core.processes import block_signals
+from exoactor_core.robot import MODE_MACHINE
 from exoactor_core.robot_state import DAMPING_GAIN
 from exoactor_unitree.robot_link import RobotLink
-from exoactor_unitree.sdk import MODE_MACHINE_29DOF
 
 log = logging.getLogger("exoactor.control")
 
@@ -86,7 +86,7 @@ class ControlProcess:
         self._ended = False
         self._pipe, other = Pipe()
         self._memory_fd, self._memory = create_memory()
-        self._memory.set_command(Safety().blind_damping(DAMPING_GAIN), MODE_MACHINE_29DOF)
+        self._memory.set_command(Safety().blind_damping(DAMPING_GAIN), MODE_MACHINE)
         self._ending, alive = os.pipe()  # closed when the control process ends, which alone holds the other end
         fds = [other.fileno(), self._memory_fd, alive]
         with block_signals(signal.SIGINT):  # this process closes it in good order

@@ -28,7 +28,6 @@ from contextlib import suppress
 import numpy as np
 
 from exoactor_core.errors import ExoActorError, Missing, RobotNotReady
-from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.processes import block_signals
 from exoactor_unitree.wire import LowCmdBytes
 
@@ -80,8 +79,8 @@ class Memory(ctypes.Structure):
     def set_command(self, damping: np.ndarray, mode_machine: int) -> None:
         """Prepare the command: damping (29,) N m s/rad, and the robot's variant."""
         command = LowCmdBytes()
-        command.gains[: len(JOINT_NAMES), 4] = damping
-        command.set_modes(0, mode_machine, len(JOINT_NAMES))
+        command.gains[: len(damping), 4] = damping
+        command.set_modes(0, mode_machine, damping > 0.0)
         ctypes.memmove(ctypes.addressof(self) + Memory.command.offset, bytes(command.sealed()), _COMMAND_SIZE)
 
     def command_bytes(self) -> bytes:

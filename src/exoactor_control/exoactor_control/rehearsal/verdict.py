@@ -22,6 +22,7 @@ from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HUMAN_ARRAYS, ROBOT_ARRAYS, HumanMotion, RobotMotion
+from exoactor_core.robot import ROBOT
 from exoactor_core.task_checks import checks_json
 
 _SKEW = 5.0  # s by which the clocks of two computers may differ
@@ -115,8 +116,8 @@ def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
 
 def _policy_digest(policy: Policy | None) -> str:
     if policy is None:
-        return "pd"
-    content = hashlib.sha256()
+        return f"pd {ROBOT}"
+    content = hashlib.sha256(ROBOT.encode())
     for path in policy.files:
         content.update(hashlib.sha256(path.read_bytes()).digest())
     layout = json.dumps(asdict(policy.spec), default=lambda value: np.asarray(value).tolist(), sort_keys=True)
