@@ -1,7 +1,7 @@
-"""What the solver knows of a robot: its joint tree, masses, limits, soles and collision capsules, read from a URDF.
+"""What the solver knows of a robot: its joint tree, masses, limits, soles and collision capsules, by pinocchio.
 
 Links that fixed joints carry are merged into the link that moves. Body 0 is the floating base, body j + 1 is what
-joint j moves; joints stand in the file's order, parents first.
+joint j moves; joints stand in pinocchio's order, parents first.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import coal
 import numpy as np
-from scipy.spatial.transform import Rotation
+import pinocchio as pin
 
 from exoactor_core.errors import BadInput, reason
-from exoactor_core.urdf import attribute, child
 from exoactor_description import description, touching_links, urdf_path
 
 
@@ -75,15 +75,6 @@ class Description:
 _THICK = 0.02  # m: half the thickness from which the edges of a box count
 
 
-def _vector(element: ET.Element | None, key: str, default: str = "0 0 0") -> np.ndarray:
-    return np.array([float(v) for v in (default if element is None else element.get(key, default)).split()])
-
-
-def _placement(element: ET.Element) -> tuple[np.ndarray, np.ndarray]:
-    origin = element.find("origin")
-    return _vector(origin, "xyz"), Rotation.from_euler("xyz", _vector(origin, "rpy")).as_matrix()
-
-
 def _box_capsules(half: np.ndarray) -> list[tuple[np.ndarray, float]]:
     """Capsules along the longest edge that cover a box up to its corners: middle lines (2, 3) and radii."""
     long, wide, thin = np.argsort(-half, kind="stable")
@@ -106,20 +97,18 @@ def _box_capsules(half: np.ndarray) -> list[tuple[np.ndarray, float]]:
     return capsules
 
 
-def _shape(geometry: ET.Element) -> tuple[list[tuple[np.ndarray, float]], np.ndarray]:
+def _shape(geometry: coal.CollisionGeometry) -> tuple[list[tuple[np.ndarray, float]], np.ndarray]:
     """Capsules of a collision shape, and its lowest points, in the shape's frame."""
-    shape = geometry[0]
-    if shape.tag == "sphere":
-        radius = float(attribute(shape, "radius"))
-        return [(np.zeros((2, 3)), radius)], np.array([[0.0, 0.0, -radius]])
-    if shape.tag == "box":
-        half = _vector(shape, "size") / 2
+    if isinstance(geometry, coal.Sphere):
+        return [(np.zeros((2, 3)), geometry.radius)], np.array([[0.0, 0.0, -geometry.radius]])
+    if isinstance(geometry, coal.Box):
+        half = geometry.halfSide
         return _box_capsules(half), half * np.array([[-1.0, 1, -1], [-1, -1, -1], [1, 1, -1], [1, -1, -1]])
-    if shape.tag in ("cylinder", "capsule"):  # cylinders collide as capsules of their length (exoactor_core.robot)
-        radius, length = float(attribute(shape, "radius")), float(attribute(shape, "length"))
-        half_line = max(length / 2 - radius, 1e-4) if shape.tag == "cylinder" else length / 2
-        return [(np.array([[0, 0, -half_line], [0, 0, half_line]]), radius)], np.zeros((0, 3))
-    raise BadInput(f"A collision shape of the robot's description is a {shape.tag}: box, cylinder or sphere is needed.")
+    if isinstance(geometry, coal.Cylinder):  # they collide as capsules of their length (exoactor_core.robot)
+        half_line = max(geometry.halfLength - geometry.radius, 1e-4)
+        return [(np.array([[0, 0, -half_line], [0, 0, half_line]]), geometry.radius)], np.zeros((0, 3))
+    kind = type(geometry).__name__
+    raise BadInput(f"A collision shape of the robot's description is a {kind}: box, cylinder or sphere is needed.")
 
 
 def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
@@ -138,74 +127,51 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
         The file cannot be read, or is no such URDF.
     """
     try:
-        root = description() if path == urdf_path() else ET.parse(path).getroot()
+        own = Path(path) == urdf_path()
+        text = ET.tostring(description(), "unicode") if own else Path(path).read_text(encoding="utf-8")
         touching = touching_links(Path(path))
+        model = pin.buildModelFromXML(text, pin.JointModelFreeFlyer())
+        geometries = pin.buildGeomFromUrdfString(model, text, pin.GeometryType.COLLISION).geometryObjects
     except OSError as error:
         raise BadInput(f"Cannot read the robot's description {path}: {reason(error)}.") from None
-    except ET.ParseError as error:
-        raise BadInput(f"{path} is not a URDF: {error}.") from None
-    joints = {attribute(child(joint, "child"), "link"): joint for joint in root.findall("joint")}
-    elements = {attribute(link, "name"): link for link in root.findall("link")}
-    base = [name for name in elements if name not in joints]
-    if len(base) != 1:
-        raise BadInput(f"{path} is not a URDF of one tree: it has {len(base)} links without a joint.")
-    links = {base[0]: (0, np.zeros(3), np.eye(3))}
-    hinges: list[ET.Element] = []
-    placed: list[tuple[int, np.ndarray, np.ndarray]] = []
-    waiting = [joint for joint in root.findall("joint")]
-    while waiting:
-        ready = [joint for joint in waiting if attribute(child(joint, "parent"), "link") in links]
-        if not ready:
-            raise BadInput(f"{path} is not a URDF of one tree: a joint's parent is missing.")
-        joint = ready[0]
-        waiting.remove(joint)
-        body, pos, rot = links[attribute(child(joint, "parent"), "link")]
-        at, turned = _placement(joint)
-        pos, rot = pos + rot @ at, rot @ turned
-        if joint.get("type") != "fixed":
-            hinges.append(joint)
-            placed.append((body, pos, rot))
-            body, pos, rot = len(hinges), np.zeros(3), np.eye(3)
-        links[attribute(child(joint, "child"), "link")] = (body, pos, rot)
-
-    count = len(hinges) + 1
-    mass, moment = np.zeros(count), np.zeros((count, 3))
+    except ValueError as error:
+        raise BadInput(f"{path} is not a URDF of one tree: {reason(error)}.") from None
+    hinges = range(2, model.njoints)  # after the universe and the floating base
+    if any(model.nqs[j] != 1 for j in hinges):
+        raise BadInput(f"{path} has joints that are no hinges with limits.")
+    links = {
+        frame.name: (frame.parentJoint - 1, frame.placement.translation, frame.placement.rotation)
+        for frame in model.frames
+        if frame.type == pin.FrameType.BODY
+    }
     capsules: list[tuple[int, np.ndarray, float]] = []
     spheres: dict[int, list[np.ndarray]] = {}
     boxes: dict[int, list[np.ndarray]] = {}
     radius: dict[int, float] = {}
-    for name, (body, pos, rot) in links.items():
-        inertial = elements[name].find("inertial")
-        if inertial is not None:
-            own = float(attribute(child(inertial, "mass"), "value"))
-            mass[body] += own
-            moment[body] += own * (pos + rot @ _placement(inertial)[0])
-        for collision in elements[name].findall("collision"):
-            at, turned = _placement(collision)
-            at, turned = pos + rot @ at, rot @ turned
-            geometry = child(collision, "geometry")
-            shapes, lowest = _shape(geometry)
-            kind = geometry[0].tag
-            radius[body] = max(radius.get(body, 0.0), shapes[0][1] if kind == "sphere" else 0.0)
-            if kind in ("sphere", "box"):
-                (spheres if kind == "sphere" else boxes).setdefault(body, []).append(_lowest(lowest, at, turned, kind))
-            if not (name in feet and kind == "sphere"):
-                capsules += [(body, at + ends @ turned.T, radius) for ends, radius in shapes]
-    limit = [child(joint, "limit") for joint in hinges]
-    parent = np.array([p for p, _, _ in placed])
+    for item in geometries:
+        body, at, turned = item.parentJoint - 1, item.placement.translation, item.placement.rotation
+        shapes, lowest = _shape(item.geometry)
+        sphere = isinstance(item.geometry, coal.Sphere)
+        radius[body] = max(radius.get(body, 0.0), shapes[0][1] if sphere else 0.0)
+        if sphere:  # its lowest point stays below it
+            spheres.setdefault(body, []).append(at + lowest)
+        elif len(lowest):
+            boxes.setdefault(body, []).append(at + lowest @ turned.T)
+        if not (sphere and model.frames[item.parentFrame].name in feet):
+            capsules += [(body, at + ends @ turned.T, radius) for ends, radius in shapes]
     capsule_body = np.array([body for body, _, _ in capsules])
-    axis = np.array([_vector(joint.find("axis"), "xyz", "1 0 0") for joint in hinges])
+    positions, inertias = [model.idx_qs[j] for j in hinges], list(model.inertias)[1:]
     return Description(
-        joint_names=tuple(attribute(joint, "name") for joint in hinges),
-        parent=parent,
-        origin=np.array([p for _, p, _ in placed]),
-        turn=np.array([r for _, _, r in placed]),
-        axis=axis / np.linalg.norm(axis, axis=1, keepdims=True),
-        limits=np.array([[float(attribute(x, "lower")), float(attribute(x, "upper"))] for x in limit]),
-        speed=np.array([float(attribute(x, "velocity")) for x in limit]),
-        effort=np.array([float(attribute(x, "effort")) for x in limit]),
-        mass=mass,
-        center=moment / np.maximum(mass, 1e-12)[:, None],
+        joint_names=tuple(list(model.names)[2:]),
+        parent=np.array([model.parents[j] - 1 for j in hinges]),
+        origin=np.array([model.jointPlacements[j].translation for j in hinges]),
+        turn=np.array([model.jointPlacements[j].rotation for j in hinges]),
+        axis=np.array([_axis(model.joints[j]) for j in hinges]),
+        limits=np.stack([model.lowerPositionLimit, model.upperPositionLimit], axis=1)[positions],
+        speed=model.velocityLimit[6:].copy(),
+        effort=model.effortLimit[6:].copy(),
+        mass=np.array([inertia.mass for inertia in inertias]),
+        center=np.array([inertia.lever for inertia in inertias]),
         links=links,
         capsule_body=capsule_body,
         capsule_ends=np.array([ends for _, ends, _ in capsules]),
@@ -216,8 +182,11 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
     )
 
 
-def _lowest(points: np.ndarray, at: np.ndarray, turned: np.ndarray, kind: str) -> np.ndarray:
-    return at + points if kind == "sphere" else at + points @ turned.T  # a sphere's lowest point stays below it
+def _axis(joint: pin.JointModel) -> np.ndarray:
+    """(3,) axis of a hinge, in its frame."""
+    data = joint.createData()
+    joint.calc(data, np.zeros(joint.nq + joint.idx_q))
+    return np.ravel(data.S)[3:]
 
 
 def _pairs(body: np.ndarray, touching: list[set[int]]) -> np.ndarray:
