@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
+
+_Result = TypeVar("_Result")
 
 
 def hub_is_there() -> bool:
@@ -18,3 +22,16 @@ def hub_is_there() -> bool:
         return bool(getproxies()) or bool(socket.getaddrinfo(host, 443))
     except OSError:
         return False
+
+
+def local_first(get: Callable[..., _Result], of_hub: bool) -> _Result:
+    """What is on this machine or, for a name ``of_hub``, else what the hub has; raises as ``get`` does.
+
+    ``get`` takes the keyword ``local_files_only`` as the hub's clients do, and raises `OSError` where nothing is there.
+    """
+    try:
+        return get(local_files_only=True)
+    except OSError:
+        if not of_hub or not hub_is_there():
+            raise
+        return get(local_files_only=False)

@@ -215,8 +215,9 @@ def sole_points(motion: RobotMotion) -> np.ndarray:
     return np.array([soles.points(*pose) for pose in poses]).reshape(-1, 2, 4, 3)
 
 
-def standing_motion(duration: float = 0.0, fps: float = 50.0) -> RobotMotion:
+def standing_motion(duration: float = 0.0) -> RobotMotion:
     """Standing still at the origin, facing +x, soles at z = 0, for ``duration`` s."""
+    fps = 50.0
     frames = round(duration * fps) + 1
     return RobotMotion(
         fps=fps,

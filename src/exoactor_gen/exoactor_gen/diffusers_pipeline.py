@@ -11,18 +11,16 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx2
 
 from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed, reason
-from exoactor_core.hub import hub_is_there
+from exoactor_core.hub import local_first
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import BaseOptions
 from exoactor_gen.waiting import Tick, attended
 
-DTYPES = ("auto", "bfloat16", "float16", "float32")
-OFFLOADS = ("none", "model", "sequential")
 _Result = TypeVar("_Result")
 Step = Callable[[int], None]
 """Called with the number of denoising steps that are done."""
@@ -54,11 +52,11 @@ class PipelineOptions(BaseOptions):
     """Repository id on the Hugging Face hub, or folder that ``save_pretrained`` wrote."""
     revision: str = ""
     """Branch, tag or commit of the repository; empty: its main branch."""
-    dtype: str = "auto"
-    """bfloat16, float16 or float32; auto: bfloat16 on a GPU, else float32."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """auto: bfloat16 on a GPU, else float32."""
     device: str = "auto"
     """cuda, cpu or another of PyTorch's; auto: CUDA where it is there."""
-    offload: str = "none"
+    offload: Literal["none", "model", "sequential"] = "none"
     """What waits in main memory: none; model (parts that are not at work); sequential (every layer, slowest)."""
     tiling: bool = True
     """Decode images in tiles: less memory."""
@@ -72,7 +70,7 @@ class Pipeline:
     Raises
     ------
     BadInput
-        An option is none of these, or there is no pipeline.
+        An option does not fit the device, or there is no pipeline.
     Missing
         A library, the device or the model is not there.
     """
@@ -81,10 +79,6 @@ class Pipeline:
         model, dtype, offload = options.model, options.dtype, options.offload
         if not model.strip():
             raise BadInput("The option model is empty: give a repository id of the Hugging Face hub, or a folder.")
-        if dtype not in DTYPES:
-            raise BadInput(f"The dtype is {dtype}, but one of {', '.join(DTYPES)} is needed.")
-        if offload not in OFFLOADS:
-            raise BadInput(f"The option offload is {offload}, but one of {', '.join(OFFLOADS)} is needed.")
         self.library = library()
         import torch
 
@@ -233,12 +227,7 @@ class Pipeline:
         )
 
         try:
-            try:
-                return get(local_files_only=True)
-            except OSError:
-                if not self._of_hub or not hub_is_there():
-                    raise
-                return get(local_files_only=False)
+            return local_first(get, self._of_hub)
         except GatedRepoError:
             raise Missing(
                 f"The licence of {self.model} must be accepted first: at https://huggingface.co/{self.model}; then 'hf "

@@ -24,9 +24,12 @@ def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC)
 
 
-def jpeg(image: np.ndarray, size: tuple[int, int] | None = None, longest: int = 1920) -> bytes:
-    """Encode an image (H, W, 3) RGB, no side longer than ``longest``; to ``size``, width and height, it is cut."""
-    image = fitted(image, size) if size else _scaled(image, min(1.0, longest / max(image.shape[:2])))
+_LONGEST_SIDE = 1920  # px
+
+
+def jpeg(image: np.ndarray, size: tuple[int, int] | None = None) -> bytes:
+    """Encode an image (H, W, 3) RGB, no side longer than `_LONGEST_SIDE`; to ``size``, width and height, it is cut."""
+    image = fitted(image, size) if size else _scaled(image, min(1.0, _LONGEST_SIDE / max(image.shape[:2])))
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
 
 

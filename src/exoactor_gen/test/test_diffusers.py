@@ -23,7 +23,7 @@ TASK = "wave with your right hand"  # 5.06 s
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
-    monkeypatch.setattr(diffusion, "hub_is_there", lambda: False)
+    monkeypatch.setattr("exoactor_core.hub.hub_is_there", lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +346,7 @@ def test_what_the_hub_answers_is_a_sentence(tmp_path, monkeypatch, code, name, k
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        monkeypatch.setattr(diffusion, "hub_is_there", lambda: True)
+        monkeypatch.setattr("exoactor_core.hub.hub_is_there", lambda: True)
         monkeypatch.setattr(constants, "ENDPOINT", url)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
@@ -359,9 +359,9 @@ def test_what_the_hub_answers_is_a_sentence(tmp_path, monkeypatch, code, name, k
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"dtype": "int8"}, "dtype is int8"),
+        ({"dtype": "int8"}, "dtype is 'int8'"),
         ({"dtype": "float16"}, "CPUs do not"),
-        ({"offload": "disk"}, "offload is disk"),
+        ({"offload": "disk"}, "offload is 'disk'"),
         ({"offload": "model"}, "device is the CPU"),
         ({"steps": -1}, "option steps is -1"),
         ({"fps": 1e6}, "option fps"),

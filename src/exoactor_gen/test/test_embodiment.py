@@ -14,7 +14,6 @@ import pytest
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Figure, GenerateRequest, load_backend
-from exoactor_gen import diffusers_pipeline as diffusion
 from exoactor_gen import http_client as web
 from exoactor_gen.embodiment.editors import load_editor, working_size
 from exoactor_gen.embodiment.embodiment import (
@@ -32,7 +31,7 @@ KEY = "sk-very-secret-1234567890"
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    monkeypatch.setattr(diffusion, "hub_is_there", lambda: False)
+    monkeypatch.setattr("exoactor_core.hub.hub_is_there", lambda: False)
     monkeypatch.setattr(web, "FIRST_WAIT", 0.01)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "EXOACTOR_IMAGE_KEY"):

@@ -16,7 +16,7 @@ import numpy as np
 from annotated_types import Interval
 
 from exoactor_core.errors import BadInput, Missing, reason
-from exoactor_core.hub import hub_is_there
+from exoactor_core.hub import local_first
 from exoactor_core.optional import missing_extra
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.detectors import Detector, Pose
@@ -96,8 +96,6 @@ class VitposeDetector:
     def __init__(
         self, person_model: str, pose_model: str, min_confidence: float = 0.5, device: str = "auto", batch: int = 8
     ) -> None:
-        if batch < 1:
-            raise BadInput(f"batch is {batch}, but it must be 1 or more.")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         try:
@@ -182,12 +180,7 @@ def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
         return processors.from_pretrained(where, **options), models.from_pretrained(where, **options)
 
     try:
-        try:
-            return load(local_files_only=True)
-        except OSError:
-            if where != name or not hub_is_there():
-                raise
-            return load()
+        return local_first(load, where == name)
     except OSError as error:
         raise Missing(
             f"The model {name} cannot be loaded ({reason(error)}): connect to the network once, or name a folder "

@@ -189,7 +189,7 @@ def test_a_mixture_of_experts_loads(folders, tmp_path):
 
 
 def test_models_that_are_not_there_or_others(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("exoactor_pose.vitpose.hub_is_there", lambda: False)
+    monkeypatch.setattr("exoactor_core.hub.hub_is_there", lambda: False)
     with pytest.raises(Missing, match=r"nobody/none.*folder that holds it"):
         VitposeDetector("nobody/none", folders["body"])
     (tmp_path / "empty").mkdir()

@@ -9,38 +9,29 @@ from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
 
 _TIGHT = 0.98  # share of the limits aimed at, since the projection ends a little off
-_ROUNDS, _ROUNDS_STREAMING = 300, 100
+_ROUNDS = 300
 
 
-def _speed_only(joint: np.ndarray, most: np.ndarray, fixed: int) -> np.ndarray:
-    """Bound the change of each joint from frame to frame, for certain; looking both ways where no frames stay."""
+def _speed_only(joint: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Bound the change of each joint from frame to frame, for certain, looking both ways."""
     forth, back = joint.copy(), joint.copy()
     for t in range(1, len(joint)):
         forth[t] = forth[t - 1] + np.clip(joint[t] - forth[t - 1], -most, most)
         back[-1 - t] = back[-t] + np.clip(joint[-1 - t] - back[-t], -most, most)
-    return forth if fixed else 0.5 * (forth + back)
+    return 0.5 * (forth + back)
 
 
 def nearest_within(
-    joint: np.ndarray,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    speed: np.ndarray,
-    acceleration: np.ndarray,
-    fixed: int = 0,
+    joint: np.ndarray, lower: np.ndarray, upper: np.ndarray, speed: np.ndarray, acceleration: np.ndarray
 ) -> np.ndarray:
     """The trajectory (T, J) nearest to ``joint`` inside limits (J,) on values, first and second differences.
-
-    The first ``fixed`` frames stay.
 
     Alternating direction method of multipliers (Boyd et al. 2011): least squares with three splitting variables; the
     matrix is the same for all joints and rounds.
     """
     t = len(joint)
     if t < 3:
-        return np.clip(joint, lower, upper) if t < 2 else _speed_only(np.clip(joint, lower, upper), speed, fixed)
-    low, high = np.tile(lower, (t, 1)), np.tile(upper, (t, 1))
-    low[:fixed] = high[:fixed] = joint[:fixed]
+        return np.clip(joint, lower, upper) if t < 2 else _speed_only(np.clip(joint, lower, upper), speed)
     bands = np.zeros((3, t))
     bands[0] = 2.0  # the distance itself, and the values' limits
     bands[0, :-1] += 1
@@ -53,12 +44,12 @@ def nearest_within(
     bands[1, 1:-1] -= 2
     bands[2, :-2] += 1
     factor = cholesky_banded(bands, lower=True)
-    bounds = ((low, high), (-_TIGHT * speed, _TIGHT * speed), (-_TIGHT * acceleration, _TIGHT * acceleration))
+    bounds = ((lower, upper), (-_TIGHT * speed, _TIGHT * speed), (-_TIGHT * acceleration, _TIGHT * acceleration))
     width = (upper - lower, speed, acceleration)
     x = joint
     split = [joint, np.diff(joint, axis=0), np.diff(joint, 2, axis=0)]
     dual = [np.zeros_like(s) for s in split]
-    for round_ in range(_ROUNDS_STREAMING if fixed else _ROUNDS):
+    for round_ in range(_ROUNDS):
         off = 0.0
         for i, (least, most) in enumerate(bounds):
             value = x if i == 0 else np.diff(x, i, axis=0)
@@ -75,7 +66,7 @@ def nearest_within(
         right[1:-1] -= 2 * c
         right[:-2] += c
         x = cho_solve_banded((factor, True), right, check_finite=False)
-    return _speed_only(np.clip(x, low, high), speed, fixed)
+    return _speed_only(np.clip(x, lower, upper), speed)
 
 
 def limited(state: State, model: Model, fps: float, fixed: int = 0) -> State:

@@ -12,6 +12,11 @@ from exoactor_retarget.kinematics import State
 from exoactor_retarget.retargeter import Retargeter, robot_motion_of
 from exoactor_retarget.targets import Stand, make_targets, standing
 
+BLOCK = 0.1
+"""s of frames that come out at a time."""
+HISTORY = 1.0
+"""s of the person that are remembered, for contacts and the floor."""
+
 
 class StreamingRetargeter:
     """A window that moves along with the person; what has been given out is never changed.
@@ -24,25 +29,20 @@ class StreamingRetargeter:
     retargeter
         Its frame rate is that of the frames that come out.
     ahead
-        Seconds of the person that are seen beyond a frame before it comes out.
-    block
-        Seconds of frames that come out at a time: the delay is at most ``ahead + block``.
-    history
-        Seconds of the person that are remembered, for contacts and the floor.
+        Seconds of the person that are seen beyond a frame before it comes out; the delay is at most `BLOCK` s more.
 
     Raises
     ------
     BadInput
-        A duration is not positive.
+        ``ahead`` is not positive.
     """
 
-    def __init__(self, retargeter: Retargeter, *, ahead: float = 0.2, block: float = 0.1, history: float = 1.0):
-        for name, value in (("ahead", ahead), ("block", block), ("history", history)):
-            if not value > 0:
-                raise BadInput(f"The streaming retargeter's {name} is {value} s, but it must be positive.")
+    def __init__(self, retargeter: Retargeter, *, ahead: float = 0.2):
+        if not ahead > 0:
+            raise BadInput(f"The streaming retargeter's ahead is {ahead} s, but it must be positive.")
         self.retargeter = retargeter
         fps = retargeter.options.fps
-        self.ahead, self.block, self.history = (max(1, round(s * fps)) for s in (ahead, block, history))
+        self.ahead, self.block, self.history = (max(1, round(s * fps)) for s in (ahead, BLOCK, HISTORY))
         self._person: Posture | None = None
         self._first = 0  # source frame that the person begins with
         self._out = 0  # frames given out

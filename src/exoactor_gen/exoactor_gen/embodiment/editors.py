@@ -6,7 +6,7 @@ import base64
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class LocalEditor:
         from exoactor_gen.diffusers_pipeline import Pipeline, PipelineOptions
 
         torch = optional_import("torch", "An image editor on this machine")
-        offload = "model" if torch.cuda.is_available() else "none"
+        offload: Literal["model", "none"] = "model" if torch.cuda.is_available() else "none"
         self.pipeline = Pipeline(PipelineOptions(model=model, offload=offload))
         self.pipeline.edit_images()
 

@@ -109,9 +109,9 @@ class Choreography:
         return cls(movements_in(instruction, None, scene), size, scene, instruction=instruction)
 
     @classmethod
-    def of_plan(cls, plan: Plan, size: float = 1.0, scene: Scene | None = None) -> Choreography:
+    def of_plan(cls, plan: Plan) -> Choreography:
         """Choreograph a plan; raises `BadInput` where an action is nothing that the mannequin can do."""
-        return cls(movements_in("", plan, scene), size, scene, plan)
+        return cls(movements_in("", plan), plan=plan)
 
     @cached_property
     def plan(self) -> Plan:

@@ -184,12 +184,12 @@ def _understood(text: str) -> list[Action]:
     ]
 
 
-def verbatim(instruction: str, seconds: float = STEP_SECONDS) -> Plan:
+def verbatim(instruction: str) -> Plan:
     """Take the words as they stand: one action for each part between 'then', ';' and full stops.
 
     Raises `BadInput`: there are no words.
     """
-    actions = [action for part in _parts(instruction) for action in _in_own_words(part, seconds)]
+    actions = [action for part in _parts(instruction) for action in _in_own_words(part)]
     return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))
 
 
@@ -204,14 +204,14 @@ def _parts(instruction: str) -> list[str]:
     return parts
 
 
-def _in_own_words(text: str, seconds: float = STEP_SECONDS) -> list[Action]:
+def _in_own_words(text: str) -> list[Action]:
     room = 240 - len(OWN_WORDS)
     if len(text) > room:
         raise BadInput(
             f"A step of the instruction has {len(text)} characters, but {room} are the most: say it shorter."
         )
     verb = next(iter(re.findall(r"[a-z]{2,30}", text.lower())), "do")
-    return [Action(verb=verb, description=OWN_WORDS + text, seconds=seconds)]
+    return [Action(verb=verb, description=OWN_WORDS + text, seconds=STEP_SECONDS)]
 
 
 def messages(instruction: str, longest: float, image: dict[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -113,12 +113,8 @@ class CameraMotion:
         self._sampled.append(number)
         self._last = image, mask
 
-    def rotations(
-        self, start: int = 0, stop: int | None = None, explained: tuple[np.ndarray, np.ndarray] | None = None
-    ) -> tuple[np.ndarray | None, bool, tuple[str, ...]]:
+    def rotations(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray | None, bool, tuple[str, ...]]:
         """How the camera turned in the frames from ``start`` to before ``stop``.
-
-        ``explained`` is what the method of this name tells of them, where it was asked already: it takes time.
 
         Returns
         -------
@@ -132,13 +128,10 @@ class CameraMotion:
         """
         if len(self._samples(start, stop)) < 2:
             return None, False, ()
-        times, shares = explained or self.explained(start, stop)
+        times, shares = self.explained(start, stop)
         if not len(times):
-            return (
-                None,
-                False,
-                ("The background shows too little to tell whether the camera moves: it is taken as still.",),
-            )
+            note = "The background shows too little to tell whether the camera moves: it is taken as still."
+            return None, False, (note,)
         travels = bool((shares < MIN_EXPLAINED_SHARE).mean() > MIN_TRAVEL_SHARE)
         notes = _moves_along(times, shares, travels)
         turns = self.turns(start, stop)

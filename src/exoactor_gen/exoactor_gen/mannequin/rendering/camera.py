@@ -60,6 +60,9 @@ class Camera:
         return np.stack([cx + fx * x / z, cy + fy * y / z], axis=-1)
 
 
+_MARGIN = 0.14  # m of flesh around the joints
+
+
 def _at(azimuth: float, rise: float, distance: float, target: np.ndarray, width: int, height: int) -> Camera:
     away = np.array([math.cos(azimuth) * math.cos(rise), math.sin(azimuth) * math.cos(rise), math.sin(rise)])
     right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
@@ -67,9 +70,15 @@ def _at(azimuth: float, rise: float, distance: float, target: np.ndarray, width:
 
 
 def frame_person(
-    joints: np.ndarray, view: str, width: int, height: int, rng: np.random.Generator, margin: float = 0.14,
-    pan: bool = False, fps: float = 30.0, beside: np.ndarray | None = None,
-) -> Camera:  # fmt: skip
+    joints: np.ndarray,
+    view: str,
+    width: int,
+    height: int,
+    rng: np.random.Generator,
+    pan: bool = False,
+    fps: float = 30.0,
+    beside: np.ndarray | None = None,
+) -> Camera:
     """Place the nearest camera that sees every joint in every frame.
 
     Parameters
@@ -82,8 +91,6 @@ def frame_person(
         Image size in pixels.
     rng
         Moves the camera a little.
-    margin
-        Flesh around the joints, m.
     pan
         The camera turns after the person, and so may stand nearer.
     fps
@@ -100,7 +107,7 @@ def frame_person(
         raise BadInput(f"There is no camera '{view}': there are {', '.join(VIEWS)}.")
     azimuth = math.radians(VIEWS[view] + rng.uniform(-4.0, 4.0))
     rise = math.radians(rng.uniform(4.0, 8.0))
-    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * margin
+    corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * _MARGIN
     points = (joints[::2, _OUTER, None] + corners).reshape(len(joints[::2]), -1, 3)
     if beside is not None and not pan:
         points = np.concatenate([points, beside[::2]], axis=1)

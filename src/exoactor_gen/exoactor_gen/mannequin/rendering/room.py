@@ -115,7 +115,8 @@ def _plane(spec: mujoco.MjSpec, pos: np.ndarray, frame: np.ndarray, half: tuple,
 # --- textures, (N, N, 3) in [0, 1] ------------------------------------------------------------------------------------
 
 
-def _planks(colour: Colour, rng: np.random.Generator, size: int = 512, rows: int = 8) -> np.ndarray:
+def _planks(colour: Colour, rng: np.random.Generator) -> np.ndarray:
+    size, rows = 512, 8
     image = np.ones((size, size, 1)) * colour
     height = size // rows
     grain = np.repeat(rng.normal(size=(size, size // 16)), 16, axis=1)
