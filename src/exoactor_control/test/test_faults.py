@@ -155,18 +155,18 @@ def test_a_clock_that_goes_back_damps():
 
 
 def nan_reference(controller):
-    tracker = controller._tracker
+    tracker = controller.tracker
     tracker.trajectory = replace(tracker.trajectory, joint_pos=np.full_like(tracker.trajectory.joint_pos, np.nan))
 
 
 def inf_reference_tilt(controller):
-    tracker = controller._tracker
+    tracker = controller.tracker
     tilt = np.full_like(tracker.trajectory.roll_pitch_yaw, np.inf)
     tracker.trajectory = replace(tracker.trajectory, roll_pitch_yaw=tilt)
 
 
 def vanished_reference(controller):
-    controller._tracker.trajectory = None
+    controller.tracker.trajectory = None
 
 
 @pytest.mark.parametrize("lose", [nan_reference, inf_reference_tilt, vanished_reference])
@@ -226,7 +226,7 @@ def test_a_policy_that_fails_damps_within_20_ms(answer, reason):
 def test_a_robot_that_runs_away_is_damped(state, speed, within, reason):
     """By its own odometry, which is made to say so: the robot hangs in the band."""
     bench = Bench(SickPolicy()).reach(state)
-    odometry, after = bench.controller.odometry, bench.robot.time
+    odometry, after = bench.controller.tracker.odometry, bench.robot.time
 
     def run_away(robot):
         odometry.position = np.array([-speed * (robot.time - after), 0.0])

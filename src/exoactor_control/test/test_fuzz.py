@@ -99,7 +99,7 @@ def fuzz(policy, n, seed):
     now, driven, ticks = 0.0, 0, count(1)
     for i in range(n):
         now += dt[i]
-        if controller._state in (State.DAMPING, State.ZERO_TORQUE) and order[i] > 0.3:  # up again, and off
+        if controller.state in (State.DAMPING, State.ZERO_TORQUE) and order[i] > 0.3:  # up again, and off
             rows[i] = GOOD
             for _ in range(2):
                 controller.step(state_of(GOOD, now, next(ticks)), now)
@@ -110,7 +110,7 @@ def fuzz(policy, n, seed):
                 asked[i % 3]()
         command = controller.step(state_of(rows[i], now - age[i], next(ticks)), now)
         sent[i] = command.q, command.dq, command.kp, command.kd, command.tau
-        driven += controller._state is State.TRACK
+        driven += controller.state is State.TRACK
     return rows, sent, driven
 
 

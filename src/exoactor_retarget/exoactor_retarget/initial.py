@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from exoactor_core.rotations import wrap
 from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import Model, limb_frames
 from exoactor_retarget.targets import Targets
@@ -42,8 +43,7 @@ def _choices(
         for low, high in zip(lower, upper, strict=True)
     ]
     turns = 2 * np.pi * np.stack(np.meshgrid(*room, indexing="ij"), axis=-1).reshape(-1, 3)
-    wrapped = [(s + np.pi) % (2 * np.pi) - np.pi for s in solutions]
-    choices = np.concatenate([s[:, None] + turns for s in wrapped], axis=1)
+    choices = np.concatenate([wrap(s)[:, None] + turns for s in solutions], axis=1)
     outside = choices - np.clip(choices, lower, upper)
     return choices, 4.0 * np.sum(outside**2, axis=-1) + 1e-3 * np.sum(choices**2, axis=-1)
 

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import true_runs
+from exoactor_core.rotations import wrap
 from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
 from exoactor_retarget.human import BEARING, Posture
 from exoactor_retarget.kinematics import State, cross, log
@@ -206,7 +207,7 @@ def _planted(
     for a, b in true_runs(contact):
         if stand is not None and a < at < b:
             locked_pos[a:b, :2] = stand[0]
-            locked_yaw[a:b] = yaw[at] + (stand[1] - yaw[at] + np.pi) % (2 * np.pi) - np.pi
+            locked_yaw[a:b] = yaw[at] + wrap(stand[1] - yaw[at])
             continue
         trim = (b - a) // 5  # the foot still lands at the start, and already rolls off at the end
         locked_pos[a:b, :2] = _held(pos[a:b, :2], trim, _SLIDES, fps)

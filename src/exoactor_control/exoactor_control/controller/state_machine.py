@@ -6,7 +6,6 @@ ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK, and `Controller.stop` reaches DAMPIN
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,7 +13,6 @@ import numpy as np
 
 from exoactor_control.controller.hand_forces import HandForces
 from exoactor_control.controller.hand_reach import HandReach
-from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.safety import STALE, Safety
 from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
@@ -72,11 +70,11 @@ class Controller:
         options = options or TrackingOptions()
         self.policy, self.blend = policy, blend
         self._reach = options.reach == "auto"
-        self._tracker = Tracker(policy, options.heading_gain, options.position_gain)
+        self.tracker = Tracker(policy, options.heading_gain, options.position_gain)
         effort_limits = None if policy is None else policy.effort_limits
-        self._safety = Safety(effort_limits, options.max_position_error, options.max_speed_error)
+        self.safety = Safety(effort_limits, options.max_position_error, options.max_speed_error)
         self._lock = threading.RLock()
-        self._state = State.ZERO_TORQUE
+        self.state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
         self._coming_additions = Additions()
         self._halts = 0  # times that it went to damping
@@ -92,14 +90,14 @@ class Controller:
     def zero_torque(self) -> None:
         """Let go of the motors. Raises `RobotNotReady` where the robot stands or moves: it would drop."""
         with self._lock:
-            if self._state in (State.STAND, State.TRACK):
+            if self.state in (State.STAND, State.TRACK):
                 raise RobotNotReady("Zero torque would drop a robot that is on its feet: damp it first.")
-            self._state = State.ZERO_TORQUE
+            self.state = State.ZERO_TORQUE
 
     def damp(self) -> None:
         """Go to damping, from every state."""
         with self._lock:
-            self._state = State.DAMPING
+            self.state = State.DAMPING
             self._coming = None
             self._halts += 1
             self._done = False
@@ -127,15 +125,15 @@ class Controller:
             (state, now), halts = self._last, self._halts
             if for_motion and self._stopped:
                 raise RobotNotReady(STOPPED)
-            reason = self._safety.check_state(state, now)
-            if not reason and state is not None and self._state in (State.ZERO_TORQUE, State.DAMPING):
-                reason = self._safety.check_start(state)
+            reason = self.safety.check_state(state, now)
+            if not reason and state is not None and self.state in (State.ZERO_TORQUE, State.DAMPING):
+                reason = self.safety.check_start(state)
             if reason or state is None:
                 raise RobotNotReady(f"The robot cannot stand up: {reason}.")
         way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
             self._go_on_unless_halted(halts)
-            tracking = self._state is State.TRACK or self._coming is not None
+            tracking = self.state is State.TRACK or self._coming is not None
             self._ended = "the robot was asked to stand" if tracking else ""
             self._stopped = False
             self._fault, self._done, self._coming = "", False, None
@@ -151,11 +149,11 @@ class Controller:
             if self._coming is not None:
                 self._coming, self._ended = None, reason
             state, halts = self._last[0], self._halts
-            if state is None or self._state is not State.TRACK:
+            if state is None or self.state is not State.TRACK:
                 return
         way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
-            if self._halts == halts and self._state is State.TRACK:
+            if self._halts == halts and self.state is State.TRACK:
                 self._ended = reason
                 self._begin_stand(state, way)
 
@@ -173,11 +171,11 @@ class Controller:
         if self.policy is not None:
             self.policy.check(reference)
         with self._lock:
-            if self._state is not State.STAND:
+            if self.state is not State.STAND:
                 raise RobotNotReady(
-                    f"The robot is in the state '{self._state}': let it stand before it tracks a motion."
+                    f"The robot is in the state '{self.state}': let it stand before it tracks a motion."
                 )
-            state, frame, halts = self._last[0], self._tracker.frame, self._halts
+            state, frame, halts = self._last[0], self.tracker.frame, self._halts
             assert state is not None  # it stands
         # What follows takes long: the loop goes on
         reference, additions, notes = self._prepared(reference)
@@ -217,24 +215,24 @@ class Controller:
         with self._lock:
             back = self._last[1] - now
             self._last = (state, now)
-            sudden = self._safety.watch(state)
+            sudden = self.safety.watch(state)
             if back > STALE:
                 sudden = f"the clock went back by {1e3 * back:.0f} ms"
-            if self._state is State.ZERO_TORQUE:
+            if self.state is State.ZERO_TORQUE:
                 return MotorCommand()
-            if self._state is State.DAMPING:
+            if self.state is State.DAMPING:
                 return self._damping(state)
-            reason = self._safety.check_state(state, now, self._tracker.frame) or sudden
+            reason = self.safety.check_state(state, now, self.tracker.frame) or sudden
             if reason or state is None:
                 return self._fail(reason, state)
             if advance:
                 self.advance(state, now)
-                if self._state is State.DAMPING:
+                if self.state is State.DAMPING:
                     return self._damping(state)
-            target = self._tracker.target
-            command = MotorCommand(q=target, kp=self._tracker.kp, kd=self._tracker.kd)
+            target = self.tracker.target
+            command = MotorCommand(q=target, kp=self.tracker.kp, kd=self.tracker.kd)
             try:
-                return self._safety.limit(command, state, now)
+                return self.safety.limit(command, state, now)
             except ValueError as error:
                 return self._fail(str(error), state)
 
@@ -244,7 +242,7 @@ class Controller:
         This is the long part of a step: a loop that must send on the dot sends the command of `step` first.
         """
         with self._lock:
-            if state is None or self._state not in (State.STAND, State.TRACK):
+            if state is None or self.state not in (State.STAND, State.TRACK):
                 return False
             if self._coming is not None:
                 self._begin_track(state, self._coming)
@@ -258,31 +256,31 @@ class Controller:
 
     def _tick(self, state: RobotState) -> str:
         """Go on by one frame; returns why the robot must be damped, or nothing."""
-        if self._state is State.TRACK and self._tracker.finished and not self._tracker.settle():
+        if self.state is State.TRACK and self.tracker.finished and not self.tracker.settle():
             self._done = True
             self._begin_stand(state, Trajectory.standing(state.joint_pos, self.blend), keep_policy=True)
-        if self._tracker.trajectory is None:
+        if self.tracker.trajectory is None:
             return "there is no reference any more"
         try:
-            self._tracker.tick(state)
+            self.tracker.tick(state)
         except Exception as error:  # whatever a policy does, the motors hear of it in time
             return f"the policy failed: {type(error).__name__}: {error}"
-        frame, safety = self._tracker.frame, self._safety
+        frame, safety = self.tracker.frame, self.safety
         if reason := safety.check_frame(frame) or safety.check_height(state, frame):
             return reason
-        return "" if self.policy is None else safety.check_runaway(*self._tracker.runaway_errors)
+        return "" if self.policy is None else safety.check_runaway(*self.tracker.runaway_errors)
 
     def _begin_stand(self, state: RobotState, way: Trajectory, keep_policy: bool = False) -> None:
-        self._tracker.start(way, state, keep_policy, keep_position=self._done)
-        self._state = State.STAND
+        self.tracker.start(way, state, keep_policy, keep_position=self._done)
+        self.state = State.STAND
         self._next_tick = self._last[1]
         if not keep_policy:
-            self._safety.begin(state.joint_pos, self._last[1])
+            self.safety.begin(state.joint_pos, self._last[1])
 
     def _begin_track(self, state: RobotState, trajectory: Trajectory) -> None:
         self._coming = None
-        self._tracker.start(trajectory, state, keep_policy=True, additions=self._coming_additions)
-        self._state = State.TRACK
+        self.tracker.start(trajectory, state, keep_policy=True, additions=self._coming_additions)
+        self.state = State.TRACK
 
     def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:
         self.damp()
@@ -293,20 +291,20 @@ class Controller:
         """At once and in full: what was driven is let go of, and a ramp would only drive it longer."""
         command = MotorCommand.damping()
         try:
-            return command if state is None else self._safety.limit(command, state)
+            return command if state is None else self.safety.limit(command, state)
         except ValueError:  # the joints' speeds are not known
             return replace(command, kd=self.blind_damping)
 
     @property
     def blind_damping(self) -> np.ndarray:
         """(29,) N m s/rad with which joints whose speeds are not known are damped."""
-        return self._safety.blind_damping(DAMPING_GAIN)
+        return self.safety.blind_damping(DAMPING_GAIN)
 
     def observe(self, object_id: str, pose: np.ndarray) -> None:
         """Take in where an object is: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
         with self._lock:
             if self._last[0] is not None:
-                self._tracker.observe(object_id, pose, self._last[0])
+                self.tracker.observe(object_id, pose, self._last[0])
 
     @property
     def reach_notes(self) -> list[str]:
@@ -314,61 +312,32 @@ class Controller:
         reach = self._coming_additions.hand_reach
         return [] if reach is None else reach.notes
 
-    def fit_hands(self, fitted: Sequence[bool]) -> None:
-        """Take in which hands, left and right, are Dex3-1: their weight is borne."""
-        self._tracker.fit_hands(fitted)
-
     # reports
 
     @property
     def hand_closure(self) -> np.ndarray | None:
         """(2,) how far the motion wants the hands closed now, in [0, 1]; None: it does not say."""
-        index, trajectory = self.tracking_frame, self.trajectory
+        index, trajectory = self.tracking_frame, self.tracker.trajectory
         if index is None or trajectory is None or trajectory.hands is None:
             return None
         return trajectory.hands[min(max(index, 0), len(trajectory.hands) - 1)]
 
     @property
-    def state(self) -> State:
-        """Where the controller is."""
-        return self._state
-
-    @property
-    def finished(self) -> bool:
-        """What is being followed, a motion or the way to standing, has been commanded to its end."""
-        return self._tracker.finished
-
-    @property
     def tracking_frame(self) -> int | None:
         """Index of the motion's frame (at 50 Hz) commanded now; negative while blending in; None outside TRACK."""
-        return self._tracker.motion_index if self._state is State.TRACK else None
-
-    @property
-    def trajectory(self) -> Trajectory | None:
-        """What is being followed, blends included; None before the first stand."""
-        return self._tracker.trajectory
-
-    @property
-    def odometry(self) -> Odometry:
-        """Where the robot is by its own legs, as of the last tick."""
-        return self._tracker.odometry
-
-    @property
-    def torque_limits(self) -> np.ndarray:
-        """(29,) N m, what no command exceeds."""
-        return self._safety.effort_limits
+        return self.tracker.motion_index if self.state is State.TRACK else None
 
     @property
     def status(self) -> Status:
         """What the controller is doing now."""
         with self._lock:
             policy = "pd (elastic band)" if self.policy is None else self.policy.name
-            tracking = self._state is State.TRACK
-            progress = self._tracker.progress if tracking else float(self._done)
+            tracking = self.state is State.TRACK
+            progress = self.tracker.progress if tracking else float(self._done)
             text = {
                 State.ZERO_TORQUE: "Motors are free.",
                 State.DAMPING: f"Damping: {self._fault}." if self._fault else "Damping.",
                 State.STAND: f"Motion done, standing with {policy}." if self._done else f"Standing with {policy}.",
                 State.TRACK: f"Tracking with {policy}, {progress:.0%}.",
-            }[self._state]
-            return Status(self._state, text, progress, self._done, policy, self._fault, self._stopped, self._ended)
+            }[self.state]
+            return Status(self.state, text, progress, self._done, policy, self._fault, self._stopped, self._ended)

@@ -289,17 +289,8 @@ class _Part:
 class Observation:
     """Makes a network's input from the robot's state and the reference.
 
-    Parameters
-    ----------
-    groups, parts
-        As a spec gives them; see the module.
-    joints
-        Names of the policy's joints, in its order.
-
-    Raises
-    ------
-    BadInput
-        A term, a joint, a group or a number in them is wrong: the message says which.
+    ``groups`` and ``parts`` are as a spec gives them (see the module), ``joints`` the names of the policy's joints, in
+    its order. Raises `BadInput`: a term, a joint, a group or a number in them is wrong: the message says which.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ class Report:
     band: bool
     """There is no policy: the robot must hang in the band."""
     finished: bool
-    """`Controller.finished`."""
+    """`Tracker.finished`."""
     number: int
     """Of this report; a request's answer tells which reports began after it."""
     motion: int
@@ -434,7 +434,7 @@ class ControlLoop:
         index = controller.tracking_frame
         samples = self.samples  # another list when a motion is given
         if index is not None and index >= 0 and (not samples or index > samples[-1].index):
-            limits = SATURATED * controller.torque_limits
+            limits = SATURATED * controller.safety.effort_limits
             saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
             samples.append(Sample(index, state, self.link.truth(), saturated))
         return long
@@ -467,7 +467,7 @@ class ControlLoop:
     def _publish_report(self, state: RobotState | None) -> None:
         """Report, and move the hands: what can wait for a quiet moment."""
         self._hands.listen()
-        self.controller.fit_hands(self._hands.heard)
+        self.controller.tracker.fit_hands(self._hands.heard)
         self._move_hands()
         if self.on_report is not None:
             reported, self._reported = self._reported, len(self.samples)
@@ -487,10 +487,10 @@ class ControlLoop:
     def _report(self, state: RobotState | None, samples: tuple[Sample, ...]) -> Report:
         self.reports += 1
         number = self.reports  # before anything is looked at
-        policy, odometry = self.controller.policy, self.controller.odometry
+        policy, odometry = self.controller.policy, self.controller.tracker.odometry
         return Report(
             number=number,
-            finished=self.controller.finished,
+            finished=self.controller.tracker.finished,
             state=state,
             truth=self.link.truth(),
             status=self.controller.status,

@@ -189,15 +189,7 @@ class ControlProcess:
 
     def observe(self, poses: dict[str, np.ndarray]) -> None:
         """As `ControlLoop.observe`; what the process has no time to take is left out."""
-        if not self._sending.acquire(blocking=False):
-            return
-        try:
-            if select.select([], [self._pipe], [], 0)[1]:
-                self._pipe.send((0, "observe", (poses,)))
-        except OSError:
-            pass  # it has ended, and whoever asks it for something is told so
-        finally:
-            self._sending.release()
+        _offer(self._pipe, self._sending, (0, "observe", (poses,)))
 
     @property
     def reach_notes(self) -> list[str]:
@@ -344,16 +336,20 @@ class _Server:
             self._pipe.send((number, (value, error, reports)))
 
     def _report(self, report: Report) -> None:
-        """Send a report if that needs no waiting: the loop's thread calls this."""
-        if not self._sending.acquire(blocking=False):
-            return
-        try:
-            if select.select([], [self._pipe], [], 0)[1]:  # then there is room for many
-                self._pipe.send((0, report))
-        except OSError:
-            pass
-        finally:
-            self._sending.release()
+        _offer(self._pipe, self._sending, (0, report))
+
+
+def _offer(pipe: Connection, sending: threading.Lock, message: Any) -> None:
+    """Send a message if that needs no waiting; ``sending`` is held by whoever else sends."""
+    if not sending.acquire(blocking=False):
+        return
+    try:
+        if select.select([], [pipe], [], 0)[1]:  # then there is room for many
+            pipe.send(message)
+    except OSError:
+        pass  # the other end is gone, and whoever asks it for something is told so
+    finally:
+        sending.release()
 
 
 def _settle() -> None:

@@ -32,7 +32,7 @@ from exoactor_core.scene import Scene, perturbed
 from exoactor_core.scene_mjcf import check
 from exoactor_core.simulation import ObjectSensor
 from exoactor_core.stages import Metrics, Progress, Tracker, Tracking, no_progress, sub_progress
-from exoactor_core.task_checks import Rollout, evaluate, task_metrics
+from exoactor_core.task_checks import evaluate, task_metrics
 from exoactor_description import HandsOption, chosen_hands
 
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
@@ -224,7 +224,7 @@ class Rehearsal(Tracker):
         prepared = reference.motion
         controller = Controller(self.policy, self.options)
         hands = chosen_hands(self.options.hands, scene is not None)
-        controller.fit_hands([hands == "dex3"] * 2)
+        controller.tracker.fit_hands([hands == "dex3"] * 2)
         band = self.policy is None
         pose = STANDING if start is None else np.clip(start, *JOINT_LIMITS.T)
         really = disturbance.scene or scene
@@ -234,7 +234,7 @@ class Rehearsal(Tracker):
 
         controller.step(robot.state(), robot.time)
         controller.stand()
-        standing_up = controller.trajectory
+        standing_up = controller.tracker.trajectory
         upright = 0.0 if start is None or standing_up is None else len(standing_up) / POLICY_RATE
         self._run(controller, robot, lambda: robot.time >= upright)
         robot.band = band
@@ -242,10 +242,9 @@ class Rehearsal(Tracker):
         shifted = [] if controller.status.fault else controller.track(reference)
 
         frames: list[np.ndarray] = []
-        objects = _ObjectRecord(robot)
         sensor = disturbance.sensor()
         estimates: list[np.ndarray] = []
-        load = Load(controller.torque_limits)
+        load = Load(controller.safety.effort_limits)
         fault_time: float | None = None
         done_time: float | None = None
 
@@ -259,7 +258,7 @@ class Rehearsal(Tracker):
             in_motion = index is not None and 0 <= index < len(prepared)
             if in_motion or (status.fault and frames and len(frames) < len(prepared)):
                 frames.append(robot.pose)
-                estimates.append(controller.odometry.position)
+                estimates.append(controller.tracker.odometry.position)
             robot.load = load if in_motion else None
             closure = controller.hand_closure
             if closure is not None:
@@ -267,7 +266,7 @@ class Rehearsal(Tracker):
             if really is not None:
                 _observe(controller, robot, sensor)
             if frames:
-                objects.add()
+                robot.record_objects()
             progress(status.progress, f"Rehearsing: {status.text}")
             if status.done and done_time is None:
                 done_time = robot.time
@@ -296,7 +295,7 @@ class Rehearsal(Tracker):
             "from_present_pose": start is not None,
             "notes": [*reference.notes, *shifted, *[_CORRECTED] * corrected, *jumped, *controller.reach_notes],
         }
-        rollout = objects.rollout()
+        rollout = robot.rollout()
         checks = () if conditions.interaction is None else conditions.interaction.checks
         if rollout is not None and checks:
             results = evaluate(checks, rollout)
@@ -310,7 +309,7 @@ class Rehearsal(Tracker):
         while True:
             for _ in range(commands_per_tick):
                 command = robot.delayed(controller.step(robot.state(), robot.time))
-                trajectory, index = controller.trajectory, controller.tracking_frame
+                trajectory, index = controller.tracker.trajectory, controller.tracking_frame
                 if robot.band and trajectory is not None and index is not None:
                     i = trajectory.begin + index
                     robot.anchor = (trajectory.root_pos[i], trajectory.roll_pitch_yaw[i])
@@ -343,27 +342,3 @@ def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor
     for _, found in sensor.read(robot.time):
         for i, pose in found.items():
             controller.observe(robot.scene.ids[i], pose)
-
-
-class _ObjectRecord:
-    """What becomes of the objects around a simulated robot."""
-
-    def __init__(self, robot: SimulatedRobot) -> None:
-        self._robot = robot
-        self._poses: list[np.ndarray] = []
-        self._forces: list[np.ndarray] = []
-        self._roots: list[np.ndarray] = []
-
-    def add(self) -> None:
-        """Take the present moment in."""
-        if self._robot.scene is not None:
-            self._poses.append(self._robot.object_poses)
-            self._forces.append(self._robot.contact_forces())
-            self._roots.append(self._robot.pose[:7])
-
-    def rollout(self) -> Rollout | None:
-        """All of it; None where there are no objects, or the motion never began."""
-        if self._robot.scene is None or not self._poses:
-            return None
-        poses, roots, forces = (np.array(each) for each in (self._poses, self._roots, self._forces))
-        return Rollout(self._robot.scene, POLICY_RATE, poses, roots, forces)

@@ -18,6 +18,7 @@ from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import Scene
 from exoactor_core.simulation import ObjectSensor, Simulation
+from exoactor_core.task_checks import Rollout
 from exoactor_description import Hands
 
 COMMAND_PERIOD = 0.002
@@ -62,6 +63,7 @@ class SimulatedRobot(Simulation):
         super().__init__(timestep, hands, scene, self_collision=True)
         self.disturbance = disturbance
         self.pushed = False
+        self._recorded: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # object poses, pelvis, forces
         self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / COMMAND_PERIOD) + 1)
         robot = self.model.body_rootid == self._pelvis
         self.model.body_mass[robot] *= 1.0 + disturbance.mass
@@ -121,6 +123,18 @@ class SimulatedRobot(Simulation):
             self.load.press(self.self_contact_force(), self.model.opt.timestep)
         if self.scene is not None:
             self.count_contacts()
+
+    def record_objects(self) -> None:
+        """Take the present moment into `rollout`."""
+        if self.scene is not None:
+            self._recorded.append((self.object_poses, self.pose[:7], self.contact_forces()))
+
+    def rollout(self) -> Rollout | None:
+        """What became of the objects; None where there are none, or nothing was recorded."""
+        if self.scene is None or not self._recorded:
+            return None
+        poses, roots, forces = (np.array(each) for each in zip(*self._recorded, strict=True))
+        return Rollout(self.scene, POLICY_RATE, poses, roots, forces)
 
     def _band(self) -> np.ndarray:
         """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""

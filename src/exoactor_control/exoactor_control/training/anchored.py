@@ -59,16 +59,9 @@ class Clip:
 class AnchoredRobots(Robots):
     """`Robots` whose observations are `OBSERVATION` wide.
 
-    Parameters
-    ----------
-    count, spec, variation, seed, threads
-        As for `Robots`.
-    draw
-        Gives the next clip of robot i.
-    teacher_feedback
-        (teachers, 29) share of each joint's error that is added to each teacher's command.
-    mid_stride
-        Share of the episodes that begin somewhere in the motion, the robot as the reference is there.
+    ``draw`` gives the next clip of robot i; ``teacher_feedback`` (teachers, 29) is the share of each joint's error that
+    is added to each teacher's command; ``mid_stride`` the share of the episodes that begin somewhere in the motion, the
+    robot as the reference is there. The others are as for `Robots`.
     """
 
     def __init__(

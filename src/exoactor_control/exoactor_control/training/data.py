@@ -29,25 +29,11 @@ _RATES = (0.75, 1.35)
 def make_hours(
     hours: float, folder: Path, seed: int = 0, workers: int = os.cpu_count() or 1, progress: Progress = no_progress
 ) -> list[Path]:
-    """Make references until there are so many hours of them.
+    """Make references, in so many worker processes, until there are so many hours of them; return the files.
 
     Reference k is drawn from (seed, k) alone, whoever makes it and when: files that are there are kept, and one that
-    could not be made is not tried again (``<seed>_failed.json`` says why).
-
-    Parameters
-    ----------
-    hours
-        Of motion, all files together.
-    folder
-        Takes ``<family>_<seed>_<k>.npz``; the families are "task" and `whole_body.FAMILIES`.
-    seed
-        Of everything.
-    workers
-        Processes.
-
-    Returns
-    -------
-    The files.
+    could not be made is not tried again (``<seed>_failed.json`` says why). ``folder`` takes
+    ``<family>_<seed>_<k>.npz``; the families are "task" and `whole_body.FAMILIES`.
     """
     if hours <= 0 or workers < 1 or seed < 0:
         raise BadInput("Hours and workers must be positive, and the seed not negative.")

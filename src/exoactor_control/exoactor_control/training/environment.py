@@ -109,24 +109,11 @@ class Episode:
 
 
 class Robots:
-    """N robots.
+    """N simulated robots, each with an episode of its own.
 
-    Parameters
-    ----------
-    count
-        N.
-    draw
-        Gives the next episode of robot i.
-    spec
-        The policy's layout: default pose, gains, limits, action scale.
-    variation
-        Of the robots.
-    seed
-        Of everything that is drawn here.
-    threads
-        That step the physics.
-    teacher_feedback
-        (29,) share of each joint's error that is added to what the teacher is commanded.
+    ``draw`` gives the next episode of robot i, ``spec`` the policy's pose, gains, limits and action scale;
+    ``variation`` is of the robots, ``seed`` of everything that is drawn here; ``threads`` step the physics.
+    ``teacher_feedback`` (29,) is the share of each joint's error that is added to what the teacher is commanded.
     """
 
     def __init__(

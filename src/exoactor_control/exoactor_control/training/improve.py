@@ -195,17 +195,9 @@ def teacher_feedback(teachers: Sequence[Path]) -> np.ndarray:
 class Improvement:
     """The training; `run` it, and begin again where it stopped.
 
-    Parameters
-    ----------
-    teachers
-        ONNX files with TWIST2's layout. The first may be a tracker of ours, from which the student then grows.
-    spec
-        Of TWIST2's layout.
-    clips
-        The training set.
-    folder
-        Takes ``checkpoint.pt``, ``exoactor.onnx`` with its spec and ``log.csv``; a checkpoint that is there is
-        gone on from.
+    ``teachers`` are ONNX files with TWIST2's layout, of which ``spec`` is; the first may be a tracker of ours, from
+    which the student then grows. ``clips`` are the training set. ``folder`` takes ``checkpoint.pt``, ``exoactor.onnx``
+    with its spec and ``log.csv``; a checkpoint that is there is gone on from.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from exoactor_core.rotations import wrap
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array
@@ -162,7 +163,7 @@ def bends_in_space(world: np.ndarray) -> np.ndarray:
     rise = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], palm)
     reach = np.einsum("...fbk,...k->...fb", bones[..., :4, :, :], along)
     bends = np.zeros((*world.shape[:-2], 5, 3))
-    bends[..., :4, :] = _wrapped(np.diff(np.arctan2(rise, reach) * [0, 1, 1, 1], axis=-1))  # from the palm's plane on
+    bends[..., :4, :] = wrap(np.diff(np.arctan2(rise, reach) * [0, 1, 1, 1], axis=-1))  # from the palm's plane on
     # Fingers bend towards the palm: a hand that bends away from it was taken for its mirror image.
     bends[..., :4, :] *= np.where(bends[..., :4, :].sum(axis=(-1, -2), keepdims=True) < 0, -1.0, 1.0)
     bends[..., 4, 1:] = _angles(bones[..., 4, 1:-1, :], bones[..., 4, 2:, :])
@@ -186,10 +187,6 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 def _angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.arccos(np.clip(np.sum(_unit(a) * _unit(b), axis=-1), -1.0, 1.0))
-
-
-def _wrapped(angle: np.ndarray) -> np.ndarray:
-    return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 _FINGER_AXIS = np.array([0.0, 0.0, -1.0])
