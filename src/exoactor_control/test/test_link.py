@@ -65,7 +65,7 @@ def test_no_peer_is_told_in_one_sentence(link):
     assert link.read() is None
     assert link.age == float("inf")
     with pytest.raises(Missing, match="motion switcher does not answer"):
-        link.release_motion_switcher(0.1)
+        unitree.MotionSwitcherClient().release(0.1)
 
 
 def test_state_says_what_the_robot_says(link, simulator):
@@ -83,8 +83,9 @@ def test_state_says_what_the_robot_says(link, simulator):
 
 
 def test_motion_switcher_lets_go_once(link, simulator):
-    assert link.release_motion_switcher(10.0) == "ai"
-    assert link.release_motion_switcher(10.0) == ""
+    switcher = unitree.MotionSwitcherClient()
+    assert switcher.release(10.0) == "ai"
+    assert switcher.release(10.0) == ""
 
 
 def test_wrong_checksum_is_ignored_and_a_right_one_obeyed(link, simulator, monkeypatch):

@@ -44,7 +44,6 @@ class RobotLink:
         self._in = unitree.RawReader(unitree.LOW_STATE_TOPIC, unitree.LowState_)
         self._others_in = unitree.RawReader(unitree.LOW_CMD_TOPIC, unitree.LowCmd_, ignore_own=True)
         self._truth_in = unitree.RawReader(unitree.TRUTH_TOPIC, unitree.SportModeState_)
-        self._switcher = unitree.MotionSwitcherClient()
 
     # LowState
 
@@ -163,46 +162,3 @@ class RobotLink:
             if self._others_in.take() is not None:
                 self._other = time.monotonic()
         return time.monotonic() - self._other
-
-    # the robot's own controller
-
-    def mode(self, timeout: float) -> str | None:
-        """Return the name of the robot's own controller that is active now; '' when none is, None without an answer."""
-        return self._switcher.check(timeout)
-
-    def active_mode(self, timeout: float = 3.0) -> str:
-        """Return the name of the robot's own controller that is active; '' when none is.
-
-        Raises `Missing`: the motion switcher does not answer within ``timeout`` seconds.
-        """
-        end = time.monotonic() + timeout
-        while (active := self.mode(1.0)) is None:
-            if time.monotonic() > end:
-                raise Missing(
-                    f"The robot's motion switcher does not answer within {timeout:g} s: "
-                    "put the robot in debug mode (L2 + R2)."
-                )
-            time.sleep(0.05)
-        return active
-
-    def release_motion_switcher(self, timeout: float = 5.0) -> str:
-        """Make the robot's own controller release the motors; return its name, '' when none was active.
-
-        Raises `Missing`: the service does not answer, or its controller does not let go, within ``timeout`` seconds.
-        """
-        end = time.monotonic() + timeout
-        first = active = self.active_mode(timeout)
-        while active:
-            if time.monotonic() > end:
-                raise Missing(
-                    f"The robot's motion switcher does not release the controller '{active}' within {timeout:g} s: "
-                    "put the robot in debug mode (L2 + R2)."
-                )
-            self._switcher.release()
-            time.sleep(0.05)
-            active = self.active_mode(timeout)
-        return first
-
-    def select_mode(self, name: str) -> bool:
-        """Give the motors back to one of the robot's own controllers; False when it does not take them."""
-        return self._switcher.select(name)

@@ -17,6 +17,7 @@ import re
 import socket
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -207,6 +208,7 @@ class RawReader:
 _SERVICE = "motion_switcher"
 _SERVICE_VERSION = "1.0.0.1"
 _CHECK_MODE, _SELECT_MODE, _RELEASE_MODE = 1001, 1002, 1003
+_DEBUG_MODE = "put the robot in debug mode (L2 + R2)"
 
 
 class MotionSwitcherClient(Client):
@@ -224,9 +226,32 @@ class MotionSwitcherClient(Client):
         code, data = self._ask(_CHECK_MODE, timeout=timeout)
         return None if code != 0 else str(json.loads(data).get("name", ""))
 
-    def release(self) -> bool:
-        """Ask the active controller to let go; False when the service does not answer."""
-        return self._ask(_RELEASE_MODE)[0] == 0
+    def active(self, timeout: float) -> str:
+        """As `check`; raises `Missing`: the service does not answer within ``timeout`` s."""
+        end = time.monotonic() + timeout
+        while (name := self.check()) is None:
+            if time.monotonic() > end:
+                raise Missing(f"The robot's motion switcher does not answer within {timeout:g} s: {_DEBUG_MODE}.")
+            time.sleep(0.05)
+        return name
+
+    def release(self, timeout: float) -> str:
+        """Make the active controller release the motors; return its name, '' when none was active.
+
+        Raises `Missing`: the service does not answer, or its controller does not let go, within ``timeout`` s.
+        """
+        end = time.monotonic() + timeout
+        first = active = self.active(timeout)
+        while active:
+            if time.monotonic() > end:
+                raise Missing(
+                    f"The robot's motion switcher does not release the controller '{active}' within {timeout:g} s: "
+                    f"{_DEBUG_MODE}."
+                )
+            self._ask(_RELEASE_MODE)
+            time.sleep(0.05)
+            active = self.active(timeout)
+        return first
 
     def select(self, name: str) -> bool:
         """Ask a controller to take over; False when the service does not answer, or not agree."""

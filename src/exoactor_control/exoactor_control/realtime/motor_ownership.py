@@ -10,6 +10,7 @@ import numpy as np
 from exoactor_control.realtime.watchdog import Memory
 from exoactor_core.errors import RobotNotReady
 from exoactor_unitree.robot_link import RobotLink
+from exoactor_unitree.sdk import MotionSwitcherClient
 
 log = logging.getLogger("exoactor.control")
 
@@ -28,6 +29,7 @@ class MotorOwnership:
 
     def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: Memory | None) -> None:
         self._link, self._blind_damping, self._memory = link, blind_damping, memory
+        self._switcher = MotionSwitcherClient()
         self._ours = False
         self._mode: str | None = None  # of the robot's own controllers, when the motion switcher last answered
         self._own_mode = ""  # the robot's own controller, as it was found
@@ -61,16 +63,16 @@ class MotorOwnership:
 
     def mode(self) -> str | None:
         """Name of the robot's own controller that has the motors; '' when none has, None when that was never known."""
-        answer = self._link.mode(_ANSWER_WAIT)
+        answer = self._switcher.check(_ANSWER_WAIT)
         if answer is not None:
             self._mode = answer
         return self._mode
 
     def take(self) -> None:
         """Take the motors. Raises `RobotNotReady`, `Missing`: the robot's own controller, or another, keeps them."""
-        if not self._link.active_mode(_RELEASE_WAIT) and self.intruded:
+        if not self._switcher.active(_RELEASE_WAIT) and self.intruded:
             raise RobotNotReady(f"The robot cannot be driven: {INTRUDER}.")
-        mode = self._link.release_motion_switcher(_RELEASE_WAIT)
+        mode = self._switcher.release(_RELEASE_WAIT)
         end = time.monotonic() + 4.0 * _ALONE
         while self._link.silence < _ALONE:
             if time.monotonic() > end:
@@ -90,7 +92,7 @@ class MotorOwnership:
         self.ours = False
         if self._memory is not None:
             self._memory.own_mode = b""
-        if mode and not self._link.select_mode(mode):
+        if mode and not self._switcher.select(mode):
             log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
 
     def lose(self) -> None:
