@@ -1,4 +1,4 @@
-"""Many human motions to robot motions, in parallel: a bad file is told at the end and holds nothing up.
+"""Many human motions to robot motions, in parallel: a bad file is reported at the end and holds nothing up.
 
 Each file is converted by one of a few processes that load the retargeter once. Files are written atomically and whole;
 when the work is broken off, the files under way are dropped, and what is done stays.
@@ -69,7 +69,7 @@ def convert(
 
     Raises `ExoActorError`: the backend cannot be made with these options; `Cancelled`: the user pressed Ctrl-C.
     """
-    load_backend("retarget", backend, **options)  # what is wrong with it is told once, here
+    load_backend("retarget", backend, **options)  # here it fails once, not for every file
     result, total = Converted(), len(files)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores; numpy reads it as it is loaded
     context = multiprocessing.get_context("spawn")
@@ -77,7 +77,7 @@ def convert(
     pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (os.getpid(), backend, options, stopping))
     progress(0.0, f"0 of {total}")
     try:
-        with block_signals(signal.SIGINT):  # this process tells them
+        with block_signals(signal.SIGINT):  # this process stops them
             futures = {pool.submit(_convert, path, target): path for path, target in files.items()}
         for future in as_completed(futures):
             path = futures[future]

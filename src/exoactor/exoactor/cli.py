@@ -296,7 +296,7 @@ def retarget(
 
 
 def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, backends: Backends, as_json: bool) -> None:
-    """Fit many people's motions to the G1, into a folder; those that fail are told at the end."""
+    """Fit many people's motions to the G1, into a folder; those that fail are listed at the end."""
     from exoactor.batch import convert, plan
 
     files = plan(human, output, format_)

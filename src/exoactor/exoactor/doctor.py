@@ -55,7 +55,7 @@ def _check(name: str, probe: Callable[[], str], cure: str, needed: bool = False)
             return Check(name, True, needed, probe())
     except ExoActorError as error:
         return Check(name, False, needed, str(error))
-    except Exception as error:  # whatever a broken installation raises is what the user must be told
+    except Exception as error:  # whatever a broken installation raises is what the user has to see
         return Check(name, False, needed, f"{reason(error)}: {cure}")
 
 

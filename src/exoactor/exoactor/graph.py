@@ -27,7 +27,7 @@ class Argument:
 
 ARGUMENTS = (
     Argument("robot", "sim", "What the controller drives.", ("sim", "real")),
-    Argument("network_interface", "lo", "Interface that Unitree's DDS speaks on; the real robot's cable, e.g. eth0."),
+    Argument("network_interface", "lo", "Interface of Unitree's DDS; the real robot's cable, e.g. eth0."),
     Argument("dds_domain", "1", "DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot."),
     Argument("network", "localhost", "Who reaches the nodes: this machine, or the subnet.", ("localhost", "subnet")),
     Argument("namespace", "", "The robot's name where there are several, e.g. robot1; empty: the only one."),

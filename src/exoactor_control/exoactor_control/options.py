@@ -14,7 +14,7 @@ class ControllerOptions(TrackingOptions):
     """What the node ``controller`` drives, and what a motion needs before it is carried out."""
 
     network_interface: str = "lo"
-    """Interface that Unitree's DDS speaks on; the robot's cable, such as eth0."""
+    """Interface of Unitree's DDS; the robot's cable, such as eth0."""
     dds_domain: Annotated[int, Interval(ge=0, le=232)] = 1
     """DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot."""
     robot: Annotated[Literal["sim", "real"], ReadOnly()] = "sim"

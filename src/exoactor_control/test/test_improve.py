@@ -99,7 +99,7 @@ def test_a_robot_that_fell_begins_another_episode():
         if failed[0]:
             break
     assert failed[0]
-    many.begin_anew(failed)
+    many.restart(failed)
     assert many.frame[0] == 0
     assert many.qpos[0, 2] == pytest.approx(STANDING_HEIGHT)
 

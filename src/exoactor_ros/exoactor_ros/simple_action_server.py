@@ -113,7 +113,7 @@ class SimpleActionServer:
     def _failure(self, error: Exception) -> tuple[int, str]:
         """Error code and message for an error, which is logged."""
         known, node = user_error(error), self._node
-        if node.context.ok():  # else the process is ending, and nobody hears
+        if node.context.ok():  # else the process is ending, and nobody listens
             if known:
                 node.get_logger().warning(f"{self._name}: {known}")
             else:

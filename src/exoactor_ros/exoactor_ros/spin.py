@@ -33,9 +33,9 @@ class Finishing(Protocol):
 def run(factory: Callable[[], Node], threads: int = 4) -> None:
     """Build the node, spin it until SIGINT or SIGTERM, and leave without a traceback.
 
-    The signals are ours, not rclpy's, which would end the communication at once: a `Finishing` node first
-    ends the work that it has in hand and tells its clients. An `ExoActorError` while the node is built is told in one
-    line, and its exit code is the process's.
+    The signals are ours, not rclpy's, which would end the communication at once: a `Finishing` node first ends the work
+    that it has in hand and tells its clients. An `ExoActorError` while the node is built is printed in one line, and
+    its exit code is the process's.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

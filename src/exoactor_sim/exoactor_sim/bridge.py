@@ -22,7 +22,7 @@ class Bridge:
     """Takes ``rt/lowcmd``, gives ``rt/lowstate`` and ``rt/sportmodestate`` (truth), answers the motion switcher.
 
     A LowCmd whose checksum is wrong is ignored and counted, as on the robot. So is one for the parallel motors of
-    ankles and waist (mode_pr 1), which are not simulated. Dex3 hands speak and listen on topics of their own. Raises
+    ankles and waist (mode_pr 1), which are not simulated. Dex3 hands have topics of their own. Raises
     `Missing`, `BadInput`: as `exoactor_unitree.sdk.open_dds`.
     """
 

@@ -14,7 +14,7 @@ class SimulatorOptions(BaseOptions):
     """The simulated robot; read once, at the start."""
 
     network_interface: Annotated[str, ReadOnly()] = "lo"
-    """Interface that Unitree's DDS speaks on."""
+    """Interface of Unitree's DDS."""
     dds_domain: Annotated[int, Interval(ge=0, le=232), ReadOnly()] = 1
     """DDS domain of Unitree's topics; the real robot uses 0."""
     band: Annotated[bool, ReadOnly()] = False
@@ -22,7 +22,7 @@ class SimulatorOptions(BaseOptions):
     pick_up: Annotated[bool, ReadOnly()] = True
     """Set a robot that lies limp on the floor on its feet after 3 s."""
     hands: Annotated[HandsOption, ReadOnly()] = "auto"
-    """Of the robot: dex3, which speak and listen on Unitree's topics of their own, fists without motors, or auto: dex3
+    """Of the robot: dex3, behind Unitree's topics for them, fists without motors, or auto: dex3
     where there are objects, else fists."""
     scene: Annotated[str, ReadOnly()] = ""
     """Scene file (.yaml) with the objects; empty: there are none."""

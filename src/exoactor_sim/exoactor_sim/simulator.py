@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="A MuJoCo G1 behind Unitree's DDS topics. It stands, held, until a controller takes over.",
         epilog="example: simulator --network-interface lo --domain 1 --band",
     )
-    parser.add_argument("--network-interface", default="lo", help="where DDS speaks (default: lo)")
+    parser.add_argument("--network-interface", default="lo", help="of DDS (default: lo)")
     parser.add_argument("--domain", type=int, default=1, help="DDS domain (default: 1; the real robot uses 0)")
     parser.add_argument(
         "--band", action=argparse.BooleanOptionalAction, default=False, help="hang it in an elastic band"

@@ -33,7 +33,7 @@ TRUTH_TOPIC = "rt/sportmodestate"
 
 HAND_COMMAND_TOPICS = ("rt/dex3/left/cmd", "rt/dex3/right/cmd")
 HAND_STATE_TOPICS = ("rt/dex3/left/state", "rt/dex3/right/state")
-"""Of the Dex3 hands, left and right; the robot's own service speaks there when hands are fitted."""
+"""Of the Dex3 hands, left and right; the robot's own service publishes there when hands are fitted."""
 
 
 def _import_sdk() -> None:
@@ -108,7 +108,7 @@ def open_dds(network_interface: str, domain: int) -> None:
         return
     if _opened is not None:
         raise BadInput(
-            f"This process already speaks DDS on interface {_opened[0]}, domain {_opened[1]}: "
+            f"This process already uses DDS on interface {_opened[0]}, domain {_opened[1]}: "
             f"restart it to use interface {network_interface}, domain {domain}."
         )
     interfaces = [name for _, name in socket.if_nameindex()]

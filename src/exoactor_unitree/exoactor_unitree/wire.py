@@ -31,7 +31,7 @@ NUM_SLOTS = 35
 """Motor entries in a unitree_hg message; the G1 uses the first 29."""
 
 MOTOR_TIMEOUT = 0x40000000
-"""Bit of `LowStateBytes.motor_errors`: the motor hears no commands any more ("Motor determines that PC connection
+"""Bit of `LowStateBytes.motor_errors`: the motor receives no commands any more ("Motor determines that PC connection
 timeout" in Unitree's table of errors, support.unitree.com/home/en/G1_developer/common_istakes_and_definitions)."""
 
 _ENCODINGS = (b"\x00\x01", b"\x00\x07")  # little-endian plain CDR of either version: the same bytes for these types

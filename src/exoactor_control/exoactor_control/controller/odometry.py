@@ -1,4 +1,4 @@
-"""Where the robot has got to, by its own legs: what LowState tells of the pelvis' path over the floor.
+"""Where the robot is, by its own legs: what LowState says about the pelvis' path over the floor.
 
 The lowest points of the soles stand still on the floor while they bear the robot, so the pelvis moves against them as
 the leg joints and the IMU's orientation say; the floor is taken as level. Its speed is carried on by the accelerometer
@@ -29,13 +29,13 @@ _FREE = 4.0
 _SMOOTHING = 0.1
 """s, time constant of the reported velocity: the steps of the legs' estimate between contacts stay out of it."""
 _GAP = 0.2
-"""s without a state after which the estimate begins anew from where it was."""
+"""s without a state after which the estimate restarts from where it was."""
 
 
 class Odometry:
     """Position and velocity of the pelvis over the floor since the first state, heading by the IMU.
 
-    Give it states at 20 to 100 Hz; each takes less than 0.1 ms. The frame is the one in which the IMU tells the
+    Give it states at 20 to 100 Hz; each takes less than 0.1 ms. The frame is the one in which the IMU measures the
     heading, its origin is where the pelvis was in the first state.
     """
 

@@ -108,8 +108,8 @@ class Safety:
         """Return why the robot cannot be made to stand up from here, one clause; empty when it can.
 
         It must stand upright or hang in the band: LowState cannot tell the two apart, nor the height over the floor.
-        What is looked at: the pelvis is upright and does not spin (IMU), and the legs are below it, not folded (joint
-        encoders). And it is the G1 that the stack is set up for, by its own word.
+        Checked are: the pelvis is upright and does not spin (IMU), the legs are below it, not folded (joint encoders),
+        and it is the G1 that the stack is set up for, by its own word.
         """
         says = {mode: name for name, mode in ROBOTS.items()}.get(state.mode_machine, ROBOT)
         if says != ROBOT:
@@ -144,7 +144,7 @@ class Safety:
             return "LowState's IMU orientation is not a unit quaternion"
         for what, excess, unit in (
             ("hot", state.temperature - MAX_TEMPERATURE, "degrees over the limit"),
-            ("outside its limits", _outside(state.joint_pos) - MAX_OVERSHOOT, "rad more than is borne"),
+            ("outside its limits", _outside(state.joint_pos) - MAX_OVERSHOOT, "rad more than is allowed"),
             ("too fast", np.abs(state.joint_vel) - MAX_OVERSPEED * VELOCITY_LIMITS, "rad/s over the limit"),
         ):
             worst = int(np.argmax(excess))

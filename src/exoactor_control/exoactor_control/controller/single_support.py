@@ -4,9 +4,9 @@ A person's centre of mass is over the foot; the robot's, with the person's angle
 of a sole that is six wide, on an ankle that is not level. And trackers that were trained on walks and gestures do not
 stay on one foot: they hop. So, while a motion stands on one leg for longer than a kick takes, and the robot is where it
 can be held, the joints' targets come from a linear quadratic regulator about the motion, with the sole on the floor and
-gravity borne; the policy steps and hops the robot there, and has it back when it is pushed away. The regulator's cost
-is that of MuJoCo's tutorial on a humanoid that stands on one leg (github.com/google-deepmind/mujoco, python/LQR.ipynb):
-the centre of mass over the foot first of all.
+gravity compensated; the policy steps and hops the robot there, and has it back when it is pushed away. The regulator's
+cost is that of MuJoCo's tutorial on a humanoid that stands on one leg (github.com/google-deepmind/mujoco,
+python/LQR.ipynb): the centre of mass over the foot first of all.
 """
 
 from __future__ import annotations

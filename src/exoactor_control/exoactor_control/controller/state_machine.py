@@ -1,4 +1,4 @@
-"""The controller's states, and what they tell the motors: no DDS, no ROS, so that robot and rehearsal share it.
+"""The controller's states, and what they command the motors: no DDS, no ROS, so that robot and rehearsal share it.
 
 ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK, and `Controller.stop` reaches DAMPING from every state, as does every fault.
 """

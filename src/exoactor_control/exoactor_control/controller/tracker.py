@@ -161,7 +161,7 @@ class Tracker:
             self.target = self.target + self._arms.offsets(state, loads)
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
-        """Take in which hands, left and right, are Dex3-1: their weight is borne."""
+        """Take in which hands, left and right, are Dex3-1: their weight is compensated."""
         self._weights = dex3_weights(fitted)
 
     def observe(self, object_id: str, pose: np.ndarray, state: RobotState) -> None:

@@ -32,7 +32,7 @@ from exoactor_unitree.robot_link import RobotLink
 log = logging.getLogger("exoactor.control")
 
 STATE_LOST = 2.0
-"""s without a LowState until the robot counts as gone: it may come back restarted, and is greeted anew."""
+"""s without a LowState until the robot counts as gone: it may come back restarted, and is waited for again."""
 RENEWAL_TIMEOUT = 0.7
 """s that a motion goes on which nobody renews: its sender is frozen. With the time to notice it, less than a second."""
 

@@ -1,7 +1,7 @@
 """The control loop in a process of its own: no ROS executor, no garbage collection, no other thread's interpreter lock.
 
-`ControlProcess` starts it and speaks with it over a pipe; it offers what `ControlLoop` offers. The process lets the
-robot down and ends when its parent does, however that ends; when it is the one to end or freeze, a watchdog damps the
+`ControlProcess` starts it and talks to it over a pipe; it offers what `ControlLoop` offers. The process damps the
+robot and ends when its parent does, however that ends; when it is the one to end or freeze, a watchdog damps the
 robot (`exoactor_control.realtime.watchdog`). Where the system permits, it runs under SCHED_FIFO, ahead of everything
 that has no deadline (root, CAP_SYS_NICE, or an rtprio limit in /etc/security/limits.conf).
 """

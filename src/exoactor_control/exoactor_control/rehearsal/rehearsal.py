@@ -40,7 +40,7 @@ _PUSH = 0.2  # s
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
 RISK = 0.2
-"""Share of the rehearsals with perturbed objects from which their failing is told before approval."""
+"""Share of the rehearsals with perturbed objects from which the risk is reported before approval."""
 _CORRECTED = "The policy was commanded with a reference correction (see exoactor correct)."
 
 
@@ -182,7 +182,7 @@ class Rehearsal(Tracker):
         }
 
     def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is how it was with them whole.
+        """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is the rehearsal without that.
 
         A motion at which the robot fails with its jumps taken out, too, is left so: it falls from less high.
         """

@@ -197,7 +197,7 @@ class AnchoredRobots(Robots):
         over = ~failed & (self.frame >= [len(e) for e in self.episodes])
         return clean, reward, failed, over
 
-    def begin_anew(self, which: np.ndarray) -> None:
+    def restart(self, which: np.ndarray) -> None:
         """Let these robots (N,) begin another episode."""
         for i in np.flatnonzero(which):
             self.reset(int(i), self.draw(int(i)))

@@ -1,4 +1,4 @@
-"""Hours of references to train a tracker on, made by one command from a seed, gone on with where it stopped."""
+"""Hours of references to train a tracker on, made by one command from a seed, resumed where it stopped."""
 
 from __future__ import annotations
 

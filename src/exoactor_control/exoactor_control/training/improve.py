@@ -1,4 +1,4 @@
-"""Imitation where a teacher is right, and improvement beyond it: one loop, gone on with where it stopped.
+"""Imitation where a teacher is right, and improvement beyond it: one loop, resumed where it stopped.
 
 The student drives robots that are fed ``policies/anchored.yaml`` (`exoactor_control.training.anchored`). It is taught
 by DAgger on the motions that one of the teachers does (`screen` finds out which), and rewarded on all of them:
@@ -183,7 +183,7 @@ def _return(
         doing &= ~(failed | over)
         if not doing.any():
             break
-        robots.begin_anew(failed | over)
+        robots.restart(failed | over)
     return total
 
 
@@ -197,7 +197,7 @@ class Improvement:
 
     ``teachers`` are ONNX files with TWIST2's layout, of which ``spec`` is; the first may be a tracker of ours, from
     which the student then grows. ``clips`` are the training set. ``folder`` takes ``checkpoint.pt``, ``exoactor.onnx``
-    with its spec and ``log.csv``; a checkpoint that is there is gone on from.
+    with its spec and ``log.csv``; a checkpoint that is there is resumed.
     """
 
     def __init__(
@@ -279,7 +279,7 @@ class Improvement:
             seen.append(x[::4])
             action = self._act(torch.from_numpy(x)).numpy()
             *_, failed, over = self._robots.step(action)
-            self._robots.begin_anew(failed | over)
+            self._robots.restart(failed | over)
         sample = torch.from_numpy(np.concatenate(seen))
         for network in (self._actor, self._average):
             network.normalise_by(sample, self._known)
@@ -315,7 +315,7 @@ class Improvement:
             ends[k] = torch.from_numpy((failed | over).astype(np.float32))
             for i in np.flatnonzero(failed | over):
                 self.clips.report(robots.clips[i], bool(failed[i]))
-            robots.begin_anew(failed | over)
+            robots.restart(failed | over)
             fallen += int(failed.sum())
             raw += float(reward.mean())
         # The last value without remembering a step twice
