@@ -18,6 +18,7 @@ from exoactor_core.robot_state import MotorCommand
 pytest.importorskip("exoactor_unitree.sdk")
 pytest.importorskip("exoactor_sim")
 
+from exoactor_unitree import sdk as unitree
 from exoactor_unitree import wire
 from exoactor_unitree.robot_link import RobotLink
 
