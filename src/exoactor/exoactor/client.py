@@ -61,31 +61,15 @@ def send_task(
 ) -> TaskResult:
     """Send a task and wait for its end; a KeyboardInterrupt cancels it, and so does the end of this process.
 
-    Parameters
-    ----------
-    scene_image
-        Bytes of a png or jpeg file.
-    execute, require_approval
-        "rehearse", "sim" or "robot"; and whether the approve service is waited for after the rehearsal.
-    on_feedback
-        Called as the task proceeds, in another thread.
-    wait
-        Seconds until a missing task server is an error.
-    plan
-        Carried out instead of the instruction; a run folder's plan.json, edited or not.
-    namespace
-        The robot's, as the launch argument of that name.
-    detach
-        Return when the task is accepted, without its figures and run folder; the task goes on by itself.
+    ``scene_image`` holds the bytes of a png or jpeg file. ``execute`` is "rehearse", "sim" or "robot";
+    ``require_approval``: the approve service is waited for after the rehearsal. ``on_feedback`` is called as the task
+    proceeds, in another thread. A task server that is missing for ``wait`` s is an error. A ``plan`` (a run folder's
+    plan.json, edited or not) is carried out instead of the instruction. ``namespace`` is the robot's, as the launch
+    argument of that name. ``detach``: return when the task is accepted, without its figures and run folder; it goes on
+    by itself.
 
-    Raises
-    ------
-    BadInput
-        ``execute`` is none of the three.
-    Missing
-        There is no task server, or it died.
-    Cancelled
-        The user cancelled.
+    Raises `BadInput`: ``execute`` is none of the three; `Missing`: there is no task server, or it died; `Cancelled`:
+    the user cancelled.
     """
     if execute not in EXECUTE:
         raise BadInput(f"execute is '{execute}', but rehearse, sim or robot is needed.")
