@@ -173,9 +173,14 @@ def fit(points: np.ndarray, count: int, middle: bool, rng: np.random.Generator) 
                 begin[k, 1] = max(np.ptp(own[:, 1]) / 2 - begin[k, 6], 0.004)
         bounds = [(None, None)] * 6 + [(0.004, None)]
         found = minimize(
-            _cost, begin.ravel(), (points, space, weight, kind), "L-BFGS-B", True, bounds=bounds * count,
+            _cost,
+            begin.ravel(),
+            (points, space, weight, kind),
+            "L-BFGS-B",
+            True,
+            bounds=bounds * count,
             options={"maxiter": 300},
-        )  # fmt: skip
+        )
         if best is None or found.fun < best[0]:
             best = found.fun, found.x, kind
     ends, radius = _unpacked(*best[1:])

@@ -123,14 +123,19 @@ def wan(path: str, layers: int = 30) -> None:
     torch.manual_seed(0)
     parts = {
         "transformer": WanTransformer3DModel(
-            num_layers=layers, num_attention_heads=12, attention_head_dim=128, ffn_dim=8960, in_channels=16,
-            out_channels=16, text_dim=4096,
+            num_layers=layers,
+            num_attention_heads=12,
+            attention_head_dim=128,
+            ffn_dim=8960,
+            in_channels=16,
+            out_channels=16,
+            text_dim=4096,
         ),
         "vae": AutoencoderKLWan(),
         "text_encoder": UMT5EncoderModel(
             UMT5Config(vocab_size=8, d_model=4096, d_kv=64, d_ff=10240, num_heads=64, num_layers=1)
         ),
-    }  # fmt: skip
+    }
     parts = {name: part.to(torch.bfloat16) for name, part in parts.items()}
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     WanPipeline(**parts, tokenizer=tiny.words(), scheduler=scheduler).save_pretrained(path)

@@ -67,8 +67,15 @@ TABLE: tuple[_Row, ...] = (
 FRAMES: tuple[str, ...] = tuple(row.frame for row in TABLE)
 """The 14 frames that targets are given for."""
 
-_FIRST_POSE = {"hip_pitch": -0.57, "hip_roll": 0.3, "hip_yaw": 0.3, "knee": 0.8, "shoulder_pitch": -0.57,
-               "shoulder_roll": 0.87, "elbow": 0.57}  # fmt: skip
+_FIRST_POSE = {
+    "hip_pitch": -0.57,
+    "hip_roll": 0.3,
+    "hip_yaw": 0.3,
+    "knee": 0.8,
+    "shoulder_pitch": -0.57,
+    "shoulder_roll": 0.87,
+    "elbow": 0.57,
+}
 _MIRRORED = ("hip_roll", "hip_yaw", "shoulder_roll")
 
 

@@ -91,12 +91,23 @@ PLACES = (
 )
 """None of these sentences stands in a test or was tried while the estimator was made."""
 
-VIEWS = {"front": ("front", "front"), "three_quarter": ("three_quarter", "three_quarter_left"),
-         "side": ("side", "side_left"), "pan": ("side_left", "side")}  # fmt: skip
+VIEWS = {
+    "front": ("front", "front"),
+    "three_quarter": ("three_quarter", "three_quarter_left"),
+    "side": ("side", "side_left"),
+    "pan": ("side_left", "side"),
+}
 """The generator's cameras of each kind, in turn."""
 
-TARGETS = {"pa_mpjpe_mm": 45, "mpjpe_mm": 60, "path_error": 0.05, "foot_skate_mm": 10, "foot_height_mm": 10,
-           "jitter_ratio": 1.5, "contact_f1": 0.9}  # fmt: skip
+TARGETS = {
+    "pa_mpjpe_mm": 45,
+    "mpjpe_mm": 60,
+    "path_error": 0.05,
+    "foot_skate_mm": 10,
+    "foot_height_mm": 10,
+    "jitter_ratio": 1.5,
+    "contact_f1": 0.9,
+}
 """At most; contact_f1 at least."""
 HARD_TARGETS = TARGETS | {"pa_mpjpe_mm": 50, "mpjpe_mm": 75, "path_error": 0.08}
 EFFECTS = ("blur", "compression", "grain", "backlight", "pillar", "shake")
@@ -400,8 +411,9 @@ def thinned(motion: HumanMotion, step: int) -> HumanMotion:
     return replace(motion, fps=motion.fps / step, **arrays)
 
 
-def measure(video: Video, truth: HumanMotion, note: dict[str, Any], height: float | None, body: BodyModel,
-            watch: Stopwatch) -> dict[str, Any]:  # fmt: skip
+def measure(
+    video: Video, truth: HumanMotion, note: dict[str, Any], height: float | None, body: BodyModel, watch: Stopwatch
+) -> dict[str, Any]:
     """All figures of one clip; where it is refused, only the reason."""
     estimator = load_backend("estimate", "mediapipe", person_height=height or USUAL_HEIGHT)
     try:
@@ -440,8 +452,9 @@ def fit_cost(given: tuple, watch: Stopwatch) -> dict[str, Any]:
         count = round(seconds * seen.fps)
         k = np.arange(count) % (2 * len(seen) - 2)
         k = np.minimum(k, 2 * len(seen) - 2 - k)
-        arrays = {name: getattr(seen, name) for name in ("image", "world", "found", "hands", "hands_world",
-                                                         "camera_rotation")}  # fmt: skip
+        arrays = {
+            name: getattr(seen, name) for name in ("image", "world", "found", "hands", "hands_world", "camera_rotation")
+        }
         long = replace(seen, **{name: None if a is None else a[k] for name, a in arrays.items()})
         say(f"the fit of {seconds} s", end="\r")
         stage.fit(long, *rest[:-1] if callable(rest[-1]) else rest)

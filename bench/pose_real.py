@@ -96,12 +96,20 @@ def calibration(path: Path) -> list[CalibratedCamera]:
         turn = np.diag([1.0, -1.0, -1.0]) @ [[float(pose[f"r{a}{b}"]) for b in (1, 2, 3)] for a in (1, 2, 3)]
         place = np.array([float(pose[k]) for k in "xyz"]) / 1000
         fx, fy, cx, cy = (float(lens[k]) / 64 for k in ("focalLengthU", "focalLengthV", "centerPointU", "centerPointV"))
-        names = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2",
-                 "radialDistortion3")  # fmt: skip
-        cameras.append(CalibratedCamera(
-            np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), np.array([float(lens[k]) for k in names]),
-            np.concatenate([turn, -turn @ place[:, None]], axis=1),
-        ))  # fmt: skip
+        names = (
+            "radialDistortion1",
+            "radialDistortion2",
+            "tangentalDistortion1",
+            "tangentalDistortion2",
+            "radialDistortion3",
+        )
+        cameras.append(
+            CalibratedCamera(
+                np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
+                np.array([float(lens[k]) for k in names]),
+                np.concatenate([turn, -turn @ place[:, None]], axis=1),
+            )
+        )
     return cameras
 
 
@@ -115,19 +123,21 @@ def mediapipe_landmarks(video: Video, complexity: int) -> tuple[np.ndarray, np.n
             for frame in video.frames():
                 got = pose.process(frame)
                 points = [got.pose_landmarks, got.pose_world_landmarks]
-                found.append([
-                    np.full((33, 3), np.nan) if p is None else [(q.x, q.y, q.z) for q in p.landmark] for p in points
-                ])  # fmt: skip
+                found.append(
+                    [np.full((33, 3), np.nan) if p is None else [(q.x, q.y, q.z) for q in p.landmark] for p in points]
+                )
     both = np.array(found)
     return both[:, 0, :, :2] * [video.width, video.height], both[:, 1]
 
 
 def triangulate(cameras: list[CalibratedCamera], pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points (T, J, 3) m of their pixels (C, T, J, 2), and the error of each in px (C, T, J)."""
-    rays = np.stack([
-        cv2.undistortPoints(px.reshape(-1, 1, 2), c.intrinsics, c.distortion).reshape(px.shape)
-        for c, px in zip(cameras, pixels, strict=True)
-    ])  # fmt: skip
+    rays = np.stack(
+        [
+            cv2.undistortPoints(px.reshape(-1, 1, 2), c.intrinsics, c.distortion).reshape(px.shape)
+            for c, px in zip(cameras, pixels, strict=True)
+        ]
+    )
     projection = np.stack([c.projection for c in cameras])
     focal = np.array([c.intrinsics[0, 0] for c in cameras])[:, None, None]
     rows = rays[..., None] * projection[:, None, None, None, 2] - projection[:, None, None, :2]
@@ -263,8 +273,13 @@ def walker(result: Result, body: BodyModel) -> dict[str, Any]:
     height = np.percentile((heels - ears)[there, 1], 80)
     true = float(np.linalg.norm(hips[last] - hips[first]) * EYES_TO_HEEL * WALKER_STATURE_M / height)
     found = float(np.linalg.norm(root[last, :2] - root[first, :2]))
-    return {"from_s": numbers[first] / result.video.fps, "to_s": numbers[last] / result.video.fps,
-            "true_m": true, "found_m": found, "error": found / true - 1}  # fmt: skip
+    return {
+        "from_s": numbers[first] / result.video.fps,
+        "to_s": numbers[last] / result.video.fps,
+        "true_m": true,
+        "found_m": found,
+        "error": found / true - 1,
+    }
 
 
 def vault(result: Result, body: BodyModel) -> dict[str, Any]:

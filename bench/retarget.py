@@ -530,8 +530,11 @@ def bars(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
             bar(f"{kind}: key body error, mm", error, at_most, 5.0)
         bar(f"{kind}: joint speed at the start", ours["start_speed"], at_most, 1.0)
         for count in (
-            "over_speed_frames", "outside_limits_frames", "self_penetration_frames", "surface_penetration_frames",
-        ):  # fmt: skip
+            "over_speed_frames",
+            "outside_limits_frames",
+            "self_penetration_frames",
+            "surface_penetration_frames",
+        ):
             bar(f"{kind}: {count}", ours.get(count), at_most, 0)
     if "tracked" in report:
         bar("tracked: falls", report["tracked"]["ours"]["fell"], at_most, report["tracked"]["gmr"]["fell"])

@@ -29,11 +29,11 @@ from exoactor_core.motion import HumanMotion
 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 
-BODY_JOINT_NAMES: tuple[str, ...] = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-)  # fmt: skip
+_BODY_JOINTS = (
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot "
+    "neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist"
+)
+BODY_JOINT_NAMES = tuple(_BODY_JOINTS.split())
 """The 22 body joints, in SMPL-X's order."""
 
 HUMAN_JOINT_NAMES: tuple[str, ...] = (
@@ -43,11 +43,9 @@ HUMAN_JOINT_NAMES: tuple[str, ...] = (
 )
 """All 55 joints, in SMPL-X's order."""
 
-HUMAN_PARENTS = np.array(
-    [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15]
-    + [wrist if k == 0 else first + 3 * f + k - 1 for wrist, first in ((20, 25), (21, 40)) for f in range(5)
-       for k in range(3)]
-)  # fmt: skip
+_BODY_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15)
+_FINGER_PARENTS = (wrist if k % 3 == 0 else first + k - 1 for wrist, first in ((20, 25), (21, 40)) for k in range(15))
+HUMAN_PARENTS = np.array([*_BODY_PARENTS, *_FINGER_PARENTS])
 """(55,) parent of each joint; -1 for the pelvis."""
 
 NUM_VERTICES = 10475
@@ -334,11 +332,10 @@ def _holder(name: str) -> int:
     if name in HUMAN_JOINT_NAMES:
         return HUMAN_JOINT_NAMES.index(name)
     side, _, part = name.partition("_")
-    joint = {
-        "heel": f"{side}_ankle", "toe": f"{side}_foot", "small_toe": f"{side}_foot", "toe_tip": f"{side}_foot",
-        "ear": "head", "top": "head", "nose": "head",
-    }.get(part or side, f"{side}_{part}3")  # fmt: skip
-    return HUMAN_JOINT_NAMES.index(joint)
+    if name in ("head_top", "nose") or part == "ear":
+        return HUMAN_JOINT_NAMES.index("head")
+    joint = {"heel": "ankle", "toe": "foot", "small_toe": "foot", "toe_tip": "foot"}.get(part, f"{part}3")
+    return HUMAN_JOINT_NAMES.index(f"{side}_{joint}")
 
 
 def write_neutral_body(path: str | Path) -> None:

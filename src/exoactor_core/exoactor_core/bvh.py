@@ -125,7 +125,7 @@ def _scale(leg: float, unit: str | float) -> float:
         return float(unit)
     fitting = [u for u in _UNITS.values() if _HUMAN_LEG[0] <= u * leg <= _HUMAN_LEG[1]]
     if not fitting:
-        raise BadInput(f"The unit of length cannot be told: the legs are {leg:.3g} long in any common unit.")
+        raise BadInput(f"The unit of length cannot be determined: the legs are {leg:.3g} long in any common unit.")
     return min(fitting, key=lambda u: abs(u * leg - 0.83))
 
 
@@ -325,7 +325,7 @@ def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMo
         )
     up = _up(pos, table) or _up(rest[None], table)
     if not up:
-        raise BadInput("It cannot be told which way is up: neither the person nor the rest pose stands upright.")
+        raise BadInput("It cannot be determined which way is up: neither the person nor the rest pose stands upright.")
     to_z_up = _TO_Z_UP[up]
     frame = _rest_frame(rest, table)
     body = BodyModel.load()

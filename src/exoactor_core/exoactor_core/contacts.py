@@ -10,9 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from exoactor_core.validation import to_json, validated
 
 BodyPart = Literal[
-    "left_hand", "right_hand", "left_foot", "right_foot", "left_knee", "right_knee",
-    "left_forearm", "right_forearm", "seat", "back",
-]  # fmt: skip
+    "left_hand",
+    "right_hand",
+    "left_foot",
+    "right_foot",
+    "left_knee",
+    "right_knee",
+    "left_forearm",
+    "right_forearm",
+    "seat",
+    "back",
+]
 """A knee is the shank with it, the seat the pelvis with the thighs, the back the trunk with head and shoulders."""
 BODY_PARTS: tuple[str, ...] = get_args(BodyPart)
 

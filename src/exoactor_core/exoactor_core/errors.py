@@ -130,7 +130,7 @@ def user_error(error: ExoActorError | OSError) -> ExoActorError: ...
 @overload
 def user_error(error: BaseException) -> ExoActorError | None: ...
 def user_error(error: BaseException) -> ExoActorError | None:
-    """What the user is told of an error; None where it is a bug.
+    """The message that the user sees of an error; None where it is a bug.
 
     An `OSError` comes from the file system or the network: a full disk is no bug.
     """

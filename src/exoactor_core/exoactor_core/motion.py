@@ -17,16 +17,13 @@ from exoactor_core.contacts import Contact, contacts_json, contacts_of
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_npz, save_npz
 
-JOINT_NAMES: tuple[str, ...] = tuple(
-    f"{name}_joint"
-    for name in (
-        *(f"{s}_{j}" for s in ("left", "right") for j in
-          ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")),
-        "waist_yaw", "waist_roll", "waist_pitch",
-        *(f"{s}_{j}" for s in ("left", "right") for j in
-          ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw")),
-    )
-)  # fmt: skip
+_LEG = ["hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll"]
+_ARM = ["shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw"]
+JOINT_NAMES: tuple[str, ...] = (
+    *(f"{side}_{joint}_joint" for side in ("left", "right") for joint in _LEG),
+    *("waist_yaw_joint", "waist_roll_joint", "waist_pitch_joint"),
+    *(f"{side}_{joint}_joint" for side in ("left", "right") for joint in _ARM),
+)
 """The G1's 29 joints in Unitree's motor order."""
 CORRECTION_WIDTH = 6 + len(JOINT_NAMES)
 """Numbers of one frame of `RobotMotion.correction`."""

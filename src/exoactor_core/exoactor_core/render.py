@@ -173,7 +173,7 @@ def _shadow_casters(model: mujoco.MjModel) -> np.ndarray:
 def _add_shadow(scene: mujoco.MjvScene, model: mujoco.MjModel, data: mujoco.MjData, geoms: np.ndarray) -> None:
     """Cast the shadow of ``geoms`` on the floor by flattening them along the sun's rays.
 
-    MuJoCo's own shadow maps cost two more passes, the larger part of a picture's time where there is no GPU.
+    MuJoCo's own shadow maps cost two more passes, the larger part of an image's time where there is no GPU.
     """
     ray = model.light_dir[0] / model.light_dir[0, 2]
     flatten = np.eye(3) - np.outer(ray, [0.0, 0.0, 1.0 - 1e-5])  # a trace of height keeps the normals upward

@@ -193,7 +193,7 @@ class Scene(BaseModel):
 
     @model_validator(mode="after")
     def _ids_differ(self) -> Scene:
-        ids = [thing.id for thing in self.objects]
+        ids = [obj.id for obj in self.objects]
         twice = next((i for i in ids if ids.count(i) > 1), None)
         if twice:
             raise ValueError(f"two objects have the id '{twice}'")
@@ -205,18 +205,18 @@ class Scene(BaseModel):
     @property
     def ids(self) -> tuple[str, ...]:
         """Of the objects, in their order."""
-        return tuple(thing.id for thing in self.objects)
+        return tuple(obj.id for obj in self.objects)
 
     @property
     def poses(self) -> np.ndarray:
         """(n, 7) m and w, x, y, z of the objects in the world."""
-        return np.array([thing.pose for thing in self.objects]).reshape(-1, 7)
+        return np.array([obj.pose for obj in self.objects]).reshape(-1, 7)
 
     def __getitem__(self, object_id: str) -> SceneObject:
         """The object with an id; raises `BadInput` where there is none."""
-        for thing in self.objects:
-            if thing.id == object_id:
-                return thing
+        for obj in self.objects:
+            if obj.id == object_id:
+                return obj
         raise BadInput(f"The scene has no object '{object_id}': it has {', '.join(self.ids) or 'none'}.")
 
     def find(self, name: str) -> SceneObject:
@@ -232,12 +232,12 @@ class Scene(BaseModel):
         words = [w for w in re.findall(r"[a-z0-9]+", name.lower()) if w not in ("the", "a", "an", "this", "that")]
         if "_".join(words) in self.ids:
             return self["_".join(words)]
-        found = [thing for thing in self.objects if words and set(words) <= _words(thing)]
+        found = [obj for obj in self.objects if words and set(words) <= _words(obj)]
         if len(found) == 1:
             return found[0]
         if not found:
             raise BadInput(f"The scene has no '{' '.join(words) or name}': it has {', '.join(self.ids) or 'nothing'}.")
-        *others, last = (thing.id for thing in found)
+        *others, last = (obj.id for obj in found)
         raise BadInput(f"Which {' '.join(words)}? The scene has {', '.join(others)} and {last}: name one of them.")
 
     def data(self) -> dict[str, Any]:
@@ -268,18 +268,18 @@ class Scene(BaseModel):
             raise BadInput(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
         scene = cls.read(data, str(path))
         folder = Path(path).resolve().parent
-        return cls(objects=tuple(_with_meshes_in(folder, thing) for thing in scene.objects))
+        return cls(objects=tuple(_with_meshes_in(folder, obj) for obj in scene.objects))
 
 
-def _words(thing: SceneObject) -> set[str]:
-    return {*re.findall(r"[a-z0-9]+", thing.category), *thing.id.split("_")}
+def _words(obj: SceneObject) -> set[str]:
+    return {*re.findall(r"[a-z0-9]+", obj.category), *obj.id.split("_")}
 
 
-def _with_meshes_in(folder: Path, thing: SceneObject) -> SceneObject:
+def _with_meshes_in(folder: Path, obj: SceneObject) -> SceneObject:
     shapes = tuple(
-        shape.model_copy(update={"mesh": str(folder / shape.mesh)}) if shape.mesh else shape for shape in thing.shapes
+        shape.model_copy(update={"mesh": str(folder / shape.mesh)}) if shape.mesh else shape for shape in obj.shapes
     )
-    return thing.model_copy(update={"shapes": shapes})
+    return obj.model_copy(update={"shapes": shapes})
 
 
 def everyday(
@@ -310,22 +310,22 @@ def everyday(
     return validated(SceneObject, place | given, f"The {object_id or category}")
 
 
-def articulated(thing: SceneObject, value: float) -> SceneObject:
+def articulated(obj: SceneObject, value: float) -> SceneObject:
     """An object turned or slid in its articulation to ``value``, rad or m, from where that is 0."""
-    joint = thing.articulation
+    joint = obj.articulation
     if joint is None:
-        return thing
+        return obj
     axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
     if joint.kind == "slide":
-        return thing.at(np.r_[thing.pos + thing.rotation.apply(value * axis), thing.quat_wxyz])
+        return obj.at(np.r_[obj.pos + obj.rotation.apply(value * axis), obj.quat_wxyz])
     turn = Rotation.from_rotvec(value * axis)
-    pos = thing.pos + thing.rotation.apply(np.array(joint.pos) - turn.apply(joint.pos))
-    return thing.at(np.r_[pos, (thing.rotation * turn).as_quat(scalar_first=True)])
+    pos = obj.pos + obj.rotation.apply(np.array(joint.pos) - turn.apply(joint.pos))
+    return obj.at(np.r_[pos, (obj.rotation * turn).as_quat(scalar_first=True)])
 
 
-def joined(things: Sequence[SceneObject]) -> Scene:
+def joined(objects: Sequence[SceneObject]) -> Scene:
     """A scene of objects; raises `BadInput` where two have the same id."""
-    return validated(Scene, {"objects": tuple(things)}, "The scene")
+    return validated(Scene, {"objects": tuple(objects)}, "The scene")
 
 
 def perturbed(scene: Scene, rng: np.random.Generator) -> Scene:
@@ -333,17 +333,17 @@ def perturbed(scene: Scene, rng: np.random.Generator) -> Scene:
 
     The masses of all differ by up to 20 %, and their friction is anything from 0.5 to 1.2.
     """
-    return joined([_perturbed(thing, rng) for thing in scene.objects])
+    return joined([_perturbed(obj, rng) for obj in scene.objects])
 
 
-def _perturbed(thing: SceneObject, rng: np.random.Generator) -> SceneObject:
+def _perturbed(obj: SceneObject, rng: np.random.Generator) -> SceneObject:
     far, towards = 0.02 * math.sqrt(rng.random()), rng.uniform(-math.pi, math.pi)
     turn = math.radians(rng.uniform(-5.0, 5.0))
-    otherwise = thing.model_copy(
-        update={"mass": thing.mass * (1.0 + rng.uniform(-0.2, 0.2)), "friction": rng.uniform(0.5, 1.2)}
+    otherwise = obj.model_copy(
+        update={"mass": obj.mass * (1.0 + rng.uniform(-0.2, 0.2)), "friction": rng.uniform(0.5, 1.2)}
     )
-    if not thing.movable:
+    if not obj.movable:
         return otherwise
-    pos = thing.pos + far * np.array([math.cos(towards), math.sin(towards), 0.0])
-    quat = (Rotation.from_euler("z", turn) * thing.rotation).as_quat(scalar_first=True)
+    pos = obj.pos + far * np.array([math.cos(towards), math.sin(towards), 0.0])
+    quat = (Rotation.from_euler("z", turn) * obj.rotation).as_quat(scalar_first=True)
     return otherwise.at(np.r_[pos, quat])

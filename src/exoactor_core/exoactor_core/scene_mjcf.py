@@ -53,8 +53,8 @@ def add_objects(spec: mujoco.MjSpec, scene: Scene, prefix: str = "") -> None:
     An object's friction and contact dimension hold against everything but objects of higher friction. Keyframes of
     the model grow by the objects' own. Raises `BadInput`: a mesh is missing, cannot be read, or is open.
     """
-    for thing in scene.objects:
-        _add(spec, thing, prefix + thing.id)
+    for obj in scene.objects:
+        _add(spec, obj, prefix + obj.id)
     start = initial_qpos(scene)
     for key in spec.keys:
         key.qpos = [*key.qpos, *start]
@@ -62,38 +62,38 @@ def add_objects(spec: mujoco.MjSpec, scene: Scene, prefix: str = "") -> None:
 
 def initial_qpos(scene: Scene) -> np.ndarray:
     """Of the objects' joints, in the objects' order: 7 numbers of a movable one, 1 of an articulated one."""
-    parts = [thing.pose if thing.movable else [_initial(thing)] for thing in scene.objects if _moves(thing)]
+    parts = [obj.pose if obj.movable else [_initial(obj)] for obj in scene.objects if _moves(obj)]
     return np.concatenate([np.empty(0), *parts])
 
 
-def _moves(thing: SceneObject) -> bool:
-    return thing.movable or thing.articulation is not None
+def _moves(obj: SceneObject) -> bool:
+    return obj.movable or obj.articulation is not None
 
 
-def _initial(thing: SceneObject) -> float:
-    return thing.articulation.initial if thing.articulation else 0.0
+def _initial(obj: SceneObject) -> float:
+    return obj.articulation.initial if obj.articulation else 0.0
 
 
-def _add(spec: mujoco.MjSpec, thing: SceneObject, name: str) -> None:
-    start = articulated(thing, _initial(thing))
+def _add(spec: mujoco.MjSpec, obj: SceneObject, name: str) -> None:
+    start = articulated(obj, _initial(obj))
     body = spec.worldbody.add_body(name=name, pos=start.pos, quat=start.quat_wxyz)
-    if thing.movable:
+    if obj.movable:
         body.add_freejoint(name=name)
-    elif thing.articulation is not None:
-        _add_joint(body, thing.articulation, name, bool(spec.compiler.degree))
-    volumes = [_volume(shape) for shape in thing.shapes]
-    for k, (shape, volume) in enumerate(zip(thing.shapes, volumes, strict=True)):
+    elif obj.articulation is not None:
+        _add_joint(body, obj.articulation, name, bool(spec.compiler.degree))
+    volumes = [_volume(shape) for shape in obj.shapes]
+    for k, (shape, volume) in enumerate(zip(obj.shapes, volumes, strict=True)):
         geom = body.add_geom(name=f"{name}/{k}", type=_KINDS[shape.kind], pos=shape.pos, quat=shape.quat_wxyz)
         if shape.kind == "mesh":
             geom.meshname = _add_mesh(spec, shape, f"{name}/{k}")
         else:
             geom.size = _half_sizes(shape)
-        geom.mass = thing.mass * volume / sum(volumes)
+        geom.mass = obj.mass * volume / sum(volumes)
         geom.contype = geom.conaffinity = 1 | OBJECT_BIT
-        geom.condim = 6 if thing.rolling_friction else 4
-        geom.friction = [thing.friction, _TORSIONAL, thing.rolling_friction]
+        geom.condim = 6 if obj.rolling_friction else 4
+        geom.friction = [obj.friction, _TORSIONAL, obj.rolling_friction]
         geom.priority = 1
-        geom.rgba = [*(thing.color or (0.7, 0.6, 0.5)), 1.0]
+        geom.rgba = [*(obj.color or (0.7, 0.6, 0.5)), 1.0]
 
 
 def _add_joint(body: Any, joint: Articulation, name: str, in_degrees: bool) -> None:
@@ -178,9 +178,9 @@ def to_mjcf(scene: Scene, path: str | Path) -> None:
     """
     spec = _floor_spec()
     add_objects(spec, scene)
-    for thing in scene.objects:
-        kept = thing.model_dump(mode="json", include={"category", "supports", "contains"})
-        spec.add_text(name=_METADATA + thing.id, data=json.dumps(kept))
+    for obj in scene.objects:
+        kept = obj.model_dump(mode="json", include={"category", "supports", "contains"})
+        spec.add_text(name=_METADATA + obj.id, data=json.dumps(kept))
     spec.compile()
     save_bytes(path, spec.to_xml().encode())
 
@@ -210,12 +210,12 @@ def from_mjcf(path: str | Path) -> Scene:
     mujoco.mj_kinematics(model, data)
     texts = {text.name: text.data for text in spec.texts if text.name.startswith(_METADATA)}
     folder = Path(path).resolve().parent / spec.meshdir
-    things = [
+    objects = [
         _object(model, data, body, {mesh.name: folder / mesh.file for mesh in spec.meshes}, texts, str(path))
         for body in range(1, model.nbody)
         if _solid_geoms(model, body)
     ]
-    return joined(things)
+    return joined(objects)
 
 
 def _solid_geoms(model: mujoco.MjModel, body: int) -> list[int]:
@@ -261,7 +261,7 @@ def _object(
             }
     geoms = _solid_geoms(model, body)
     first = geoms[0]
-    thing = SceneObject.model_validate(
+    obj = SceneObject.model_validate(
         {
             "category": re.sub(r"[_0-9]+$", "", object_id) or object_id,
             **json.loads(texts.get(_METADATA + object_id, "{}")),
@@ -277,12 +277,12 @@ def _object(
             "color": np.clip(model.geom_rgba[first, :3], 0, 1).tolist(),
         }
     )
-    if thing.articulation is None:
-        return thing
+    if obj.articulation is None:
+        return obj
     # MuJoCo's pose is that at the start, ours that at 0.
-    back = thing.articulation.model_copy(update={"initial": 0.0})
-    there = articulated(thing.model_copy(update={"articulation": back}), -thing.articulation.initial)
-    return there.model_copy(update={"articulation": thing.articulation})
+    back = obj.articulation.model_copy(update={"initial": 0.0})
+    there = articulated(obj.model_copy(update={"articulation": back}), -obj.articulation.initial)
+    return there.model_copy(update={"articulation": obj.articulation})
 
 
 def _shape(model: mujoco.MjModel, geom: int, meshes: dict[str, Path], where: str) -> dict[str, Any]:
@@ -368,13 +368,13 @@ def _collisions(scene: Scene) -> list[str]:
                 found.append(f"The {names[0]} and the {names[1]} stand {100 * depth:.1f} cm in each other: move one.")
     if found:
         return found
-    for i, thing in enumerate(scene.objects):
-        if thing.movable:
+    for i, obj in enumerate(scene.objects):
+        if obj.movable:
             data.qpos[7 * i + 2] -= _GAP
             held = any(i + 1 in pair and depth > 0.5 * _GAP for pair, depth in _depths(model, data).items())
             data.qpos[7 * i + 2] += _GAP
             if not held:
-                found.append(f"The {thing.id} hangs in the air: put it on something, or set movable to false.")
+                found.append(f"The {obj.id} hangs in the air: put it on something, or set movable to false.")
     return found
 
 
@@ -390,28 +390,28 @@ def _depths(model: mujoco.MjModel, data: mujoco.MjData) -> dict[tuple[int, int],
     return deepest
 
 
-def _not_lifted(thing: SceneObject) -> str:
-    if not thing.movable:
-        return f"The {thing.id} is fixed: it cannot be lifted."
-    if thing.mass > MAX_LIFTED_MASS:
-        return f"The {thing.id} weighs {thing.mass:g} kg: the robot lifts {MAX_LIFTED_MASS:g} kg at most."
+def _not_lifted(obj: SceneObject) -> str:
+    if not obj.movable:
+        return f"The {obj.id} is fixed: it cannot be lifted."
+    if obj.mass > MAX_LIFTED_MASS:
+        return f"The {obj.id} weighs {obj.mass:g} kg: the robot lifts {MAX_LIFTED_MASS:g} kg at most."
     return ""
 
 
-def _not_reached(scene: Scene, thing: SceneObject, area: float) -> str:
-    low, high = thing.extent
+def _not_reached(scene: Scene, obj: SceneObject, area: float) -> str:
+    low, high = obj.extent
     if low[2] > MAX_HEIGHT:
-        return f"The {thing.id} is out of reach: it is {low[2]:.2f} m high, and hands reach up to {MAX_HEIGHT:g} m."
+        return f"The {obj.id} is out of reach: it is {low[2]:.2f} m high, and hands reach up to {MAX_HEIGHT:g} m."
     away = float(np.linalg.norm(np.maximum(np.maximum(low[:2], -high[:2]), 0.0)))
     if away > area + MAX_DEPTH and area > 0.0:
-        return f"The {thing.id} is out of reach: it is {away:.1f} m away, and the robot may go {area:g} m."
+        return f"The {obj.id} is out of reach: it is {away:.1f} m away, and the robot may go {area:g} m."
     for other in scene.objects:
-        if other.supports and other.id != thing.id:
+        if other.supports and other.id != obj.id:
             under_low, under_high = other.extent
             depth = np.minimum(high - under_low, under_high - low)[:2].min() - (high - low)[:2].min()
             if low[2] >= under_low[2] and depth > MAX_DEPTH:
                 return (
-                    f"The {thing.id} is out of reach: it stands {depth:.2f} m from the edge of the {other.id}, and "
+                    f"The {obj.id} is out of reach: it stands {depth:.2f} m from the edge of the {other.id}, and "
                     f"hands reach {MAX_DEPTH:g} m over it."
                 )
     return ""

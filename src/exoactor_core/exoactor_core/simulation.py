@@ -159,9 +159,9 @@ class Simulation:
         """Take the forces of this step into `contact_forces`."""
         self._steps += 1
         force = np.zeros(6)
-        for i, part, thing in self._touching():
+        for i, part, obj in self._touching():
             mujoco.mj_contactForce(self.model, self.data, i, force)
-            self._pressed[thing, part] += force[0]
+            self._pressed[obj, part] += force[0]
 
     def _touching(self) -> list[tuple[int, int, int]]:
         """Contacts between robot and objects: index, body part, object."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,19 +19,12 @@ CheckKind = Literal[
     "in", "on", "at", "lifted", "moved", "turned", "opened", "touched", "kicked", "sat", "stands", "robot_near"
 ]
 
-_USUAL = {
-    "in": (0.0, 0.01), "on": (0.0, 0.02), "at": (0.0, 0.10), "lifted": (0.05, 0.0), "moved": (0.10, 0.0),
-    "turned": (0.35, 0.0), "opened": (0.5, 0.0), "touched": (1.0, 0.0), "kicked": (0.20, 0.0), "sat": (100.0, 0.0),
-    "stands": (0.0, 0.35), "robot_near": (0.0, 0.6),
-}  # fmt: skip
-"""Amount and tolerance of a check that does not say."""
 _HELD = 0.3  # s for which an object is lifted, or sat on
 _STANDING_PELVIS = 0.6  # m, of a robot that stands upright
-_UNIT = {"turned": "rad", "touched": "N", "sat": "N", "stands": "rad"}
 
 
 class Check(BaseModel):
-    """One thing that a task is to bring about.
+    """One outcome that a task is to bring about.
 
     ======== =================================================== =======================
     kind     passed where                                        figure
@@ -145,47 +138,30 @@ def task_metrics(results: Sequence[Result], success: bool) -> dict[str, Any]:
 
 
 def _evaluated(check: Check, rollout: Rollout) -> Result:
-    usual_amount, usual_tolerance = _USUAL[check.kind]
-    amount = usual_amount if check.amount is None else check.amount
-    tolerance = usual_tolerance if check.tolerance is None else check.tolerance
+    kind = _KINDS[check.kind]
+    amount = kind.amount if check.amount is None else check.amount
+    tolerance = kind.tolerance if check.tolerance is None else check.tolerance
     if not check.object and check.kind not in ("stands", "at"):
         raise BadInput(f"The check '{check.kind}' needs an object.")
-    figure = _FIGURES[check.kind](check, rollout)
-    at_most = check.kind in ("in", "on", "at", "stands", "robot_near")
+    figure = kind.figure(check, rollout)
     if check.kind == "stands" and not check.object and rollout.root[-1, 2] < _STANDING_PELVIS:
         figure = max(figure, np.pi / 2)
     if check.kind == "kicked" and not rollout.pressed(check.object, ("left_foot", "right_foot")).any():
         figure = 0.0
-    passed = figure <= tolerance if at_most else figure >= amount - tolerance
-    unit = _UNIT.get(check.kind, "m")
+    passed = figure <= tolerance if kind.at_most else figure >= amount - tolerance
+    unit = kind.unit
     if check.kind == "opened" and (joint := rollout.scene[check.object].articulation) and joint.kind == "hinge":
         unit = "rad"
-    limit = f"at most {tolerance:.3g}" if at_most else f"at least {amount - tolerance:.3g}"
+    limit = f"at most {tolerance:.3g}" if kind.at_most else f"at least {amount - tolerance:.3g}"
     there = "its place" if check.place else f"the {check.target or 'floor'}"
-    said = _SENTENCES[check.kind].format(object=check.object or "robot", there=there, figure=f"{figure:.3g} {unit}")
+    said = kind.sentence.format(object=check.object or "robot", there=there, figure=f"{figure:.3g} {unit}")
     return Result(check, float(figure), bool(passed), f"{said}; {limit} {unit} is asked for.")
 
 
-_SENTENCES = {
-    "in": "The {object} is {figure} outside {there}",
-    "on": "The {object} is {figure} off {there}",
-    "at": "The {object} is {figure} from {there}",
-    "lifted": "The {object} was lifted by {figure}",
-    "moved": "The {object} was moved by {figure}",
-    "turned": "The {object} was turned by {figure}",
-    "opened": "The {object} was opened by {figure}",
-    "touched": "The {object} was touched with {figure}",
-    "kicked": "The {object} was kicked {figure} far",
-    "sat": "The {object} was sat on with {figure}",
-    "stands": "The {object} is {figure} off upright",
-    "robot_near": "The robot is {figure} from the {object}",
-}
-
-
-def _middle(thing: SceneObject, path: np.ndarray) -> np.ndarray:
+def _middle(obj: SceneObject, path: np.ndarray) -> np.ndarray:
     """(T, 3) m, the middle of the object."""
     turns = Rotation.from_quat(path[:, 3:], scalar_first=True)
-    return path[:, :3] + turns.apply(thing.bounds.mean(axis=0))
+    return path[:, :3] + turns.apply(obj.bounds.mean(axis=0))
 
 
 def _place(rollout: Rollout, object_id: str) -> np.ndarray:
@@ -223,10 +199,10 @@ def _top_under(rollout: Rollout, check: Check, top: float) -> float:
     return min(tops, key=lambda height: abs(height - low[2]), default=top)
 
 
-def _highest(thing: SceneObject, shape: Shape) -> float:
+def _highest(obj: SceneObject, shape: Shape) -> float:
     """Height in m of the top of one of its shapes."""
-    half = np.abs((thing.rotation * shape.rotation).as_matrix()[2]) @ shape.size / 2.0
-    return float(thing.pos[2] + thing.rotation.apply(shape.pos)[2] + half)
+    half = np.abs((obj.rotation * shape.rotation).as_matrix()[2]) @ shape.size / 2.0
+    return float(obj.pos[2] + obj.rotation.apply(shape.pos)[2] + half)
 
 
 def _from_place(check: Check, rollout: Rollout) -> float:
@@ -294,10 +270,38 @@ def _robot_away(check: Check, rollout: Rollout) -> float:
     return float(np.linalg.norm(np.maximum(np.maximum(low[:2] - here, here - high[:2]), 0.0)))
 
 
-_FIGURES = {
-    "in": _outside, "on": _above, "at": _from_place, "lifted": _risen, "moved": _shift, "turned": _turned,
-    "opened": _opened, "touched": _touched, "kicked": _shift, "sat": _sat, "stands": _tilt, "robot_near": _robot_away,
-}  # fmt: skip
+@dataclass(frozen=True)
+class _Kind:
+    """How a kind of check is evaluated."""
+
+    figure: Callable[[Check, Rollout], float]
+    sentence: str
+    amount: float = 0.0
+    """What the figure is at least, where the check does not say."""
+    tolerance: float = 0.0
+    """Likewise by how much it may be less; where it has no amount, what it is at most."""
+    unit: str = "m"
+
+    @property
+    def at_most(self) -> bool:
+        """Whether the figure is to be small."""
+        return not self.amount
+
+
+_KINDS: dict[CheckKind, _Kind] = {
+    "in": _Kind(_outside, "The {object} is {figure} outside {there}", tolerance=0.01),
+    "on": _Kind(_above, "The {object} is {figure} off {there}", tolerance=0.02),
+    "at": _Kind(_from_place, "The {object} is {figure} from {there}", tolerance=0.10),
+    "lifted": _Kind(_risen, "The {object} was lifted by {figure}", 0.05),
+    "moved": _Kind(_shift, "The {object} was moved by {figure}", 0.10),
+    "turned": _Kind(_turned, "The {object} was turned by {figure}", 0.35, unit="rad"),
+    "opened": _Kind(_opened, "The {object} was opened by {figure}", 0.5),
+    "touched": _Kind(_touched, "The {object} was touched with {figure}", 1.0, unit="N"),
+    "kicked": _Kind(_shift, "The {object} was kicked {figure} far", 0.20),
+    "sat": _Kind(_sat, "The {object} was sat on with {figure}", 100.0, unit="N"),
+    "stands": _Kind(_tilt, "The {object} is {figure} off upright", tolerance=0.35, unit="rad"),
+    "robot_near": _Kind(_robot_away, "The robot is {figure} from the {object}", tolerance=0.6),
+}
 
 
 def checks_json(checks: Sequence[Check]) -> str:

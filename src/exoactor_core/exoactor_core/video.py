@@ -134,7 +134,7 @@ class Video:
         Parameters
         ----------
         every
-            Give every so-manieth frame only, from the first on; the others are not converted, which saves time.
+            Give every n-th frame only, from the first on; the others are not converted, which saves time.
 
         Raises
         ------

@@ -188,8 +188,11 @@ def test_resample_robot_keeps_ends_and_does_not_flip():
 
 def test_joint_names_of_common_skeletons():
     mixamo = ["mixamorig:Hips", "mixamorig:Spine", "mixamorig:Neck", "mixamorig:Head"]
-    mixamo += [f"mixamorig:{s}{n}" for s in ("Left", "Right") for n in (
-        "Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase")]  # fmt: skip
+    mixamo += [
+        f"mixamorig:{s}{n}"
+        for s in ("Left", "Right")
+        for n in ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase")
+    ]
     table = joint_table(mixamo)
     assert mixamo[table["left_shoulder"]] == "mixamorig:LeftArm"
     assert mixamo[table["left_collar"]] == "mixamorig:LeftShoulder"
@@ -215,8 +218,12 @@ def test_bvh_gives_a_standing_person(name):
     table = joint_table(list(source.joint_names))
     pos = source.joint_positions()
     to_z_up = {"+z": np.eye(3), "+y": np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])}[str(source.world_up)]
-    for a, b in (("left_shoulder", "left_elbow"), ("right_elbow", "right_wrist"), ("left_hip", "left_knee"),
-                 ("right_knee", "right_ankle")):  # fmt: skip
+    for a, b in (
+        ("left_shoulder", "left_elbow"),
+        ("right_elbow", "right_wrist"),
+        ("left_hip", "left_knee"),
+        ("right_knee", "right_ankle"),
+    ):
         want = (pos[:, table[b]] - pos[:, table[a]]) @ to_z_up.T
         have = joints[:, index[b]] - joints[:, index[a]]
         cosine = np.sum(want * have, -1) / np.linalg.norm(want, axis=-1) / np.linalg.norm(have, axis=-1)

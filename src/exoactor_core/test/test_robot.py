@@ -50,8 +50,15 @@ def test_limits_are_constant_and_ordered():
 def test_armature_gives_beyondmimics_gains():
     # kp = armature (2 pi 10 Hz)^2: 40.18, 99.10, 28.50 (two 5020), 14.25, 16.78 N m/rad
     kp = dict(zip(JOINT_NAMES, robot.ARMATURE * (20 * np.pi) ** 2, strict=True))
-    expected = {"left_hip_pitch": 40.18, "left_knee": 99.10, "right_ankle_roll": 28.50, "waist_yaw": 40.18,
-                "waist_pitch": 28.50, "left_elbow": 14.25, "right_wrist_yaw": 16.78}  # fmt: skip
+    expected = {
+        "left_hip_pitch": 40.18,
+        "left_knee": 99.10,
+        "right_ankle_roll": 28.50,
+        "waist_yaw": 40.18,
+        "waist_pitch": 28.50,
+        "left_elbow": 14.25,
+        "right_wrist_yaw": 16.78,
+    }
     for joint, value in expected.items():
         assert kp[f"{joint}_joint"] == pytest.approx(value, abs=0.01)
 

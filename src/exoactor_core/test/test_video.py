@@ -192,9 +192,17 @@ def test_sound_alone_is_no_video():
 
 @pytest.mark.parametrize(
     "matrix",
-    [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0),
-     (0, -1, -1, 0)],
-)  # fmt: skip
+    [
+        (1, 0, 0, 1),
+        (0, 1, -1, 0),
+        (-1, 0, 0, -1),
+        (0, -1, 1, 0),
+        (-1, 0, 0, 1),
+        (1, 0, 0, -1),
+        (0, 1, 1, 0),
+        (0, -1, -1, 0),
+    ],
+)
 def test_all_eight_display_matrices(matrix):
     """The bright corner of the stored picture comes where (x, y) -> (a x + c y, b x + d y) takes it, y down."""
     a, b, c, d = matrix

@@ -53,7 +53,7 @@ def pause(seconds: float, tick: Tick) -> None:
 def attended(
     work: Callable[[Callable[[], None]], _Result], tick: Tick, patience: float = 0.0, limit: float = math.inf
 ) -> _Result:
-    """Do ``work`` in a thread while ``tick`` is called; when ``tick`` raises, the work is told to end.
+    """Do ``work`` in a thread while ``tick`` is called; when ``tick`` raises, the work is to end.
 
     Parameters
     ----------

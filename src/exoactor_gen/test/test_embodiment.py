@@ -322,9 +322,17 @@ def png(image):
 SCENE = np.zeros((48, 64, 3), np.uint8)
 MADE = np.full((40, 60, 3), (200, 30, 60), np.uint8)
 OPENAI = {"created": 1, "data": [{"b64_json": png(MADE)}], "usage": {"total_tokens": 100}}
-GEMINI = {"candidates": [{"content": {"role": "model", "parts": [
-    {"text": "Here it is."}, {"inlineData": {"mimeType": "image/png", "data": png(MADE)}}]},
-    "finishReason": "STOP"}]}  # fmt: skip
+GEMINI = {
+    "candidates": [
+        {
+            "content": {
+                "role": "model",
+                "parts": [{"text": "Here it is."}, {"inlineData": {"mimeType": "image/png", "data": png(MADE)}}],
+            },
+            "finishReason": "STOP",
+        }
+    ]
+}
 
 
 def test_openai(server):
@@ -364,8 +372,13 @@ def test_gemini(server):
     ("name", "status", "answer", "kind", "said"),
     [
         ("openai", 401, {"error": {"message": f"Incorrect API key: {KEY}"}}, Missing, "does not accept the key"),
-        ("openai", 400, {"error": {"message": "Your request was rejected by our safety system.",
-                                   "code": "moderation_blocked"}}, Refused, "refuses the content"),
+        (
+            "openai",
+            400,
+            {"error": {"message": "Your request was rejected by our safety system.", "code": "moderation_blocked"}},
+            Refused,
+            "refuses the content",
+        ),
         ("openai", 400, {"error": {"message": "Invalid size"}}, BadInput, "does not accept the request"),
         ("openai", 200, {"data": []}, Refused, "without an image"),
         ("openai", 200, {"data": [{"b64_json": "AAAA"}]}, Refused, "no image that can be read"),
@@ -376,7 +389,7 @@ def test_gemini(server):
         ("gemini", 200, {"candidates": [{"finishReason": "NO_IMAGE"}]}, Refused, "no image, NO_IMAGE"),
         ("gemini", 200, {}, Refused, "without an image"),
     ],
-)  # fmt: skip
+)
 def test_what_a_service_refuses_is_a_sentence(server, name, status, answer, kind, said):
     server.answers = [(status, answer)] * 5
     with pytest.raises(kind, match=said) as caught:
@@ -394,9 +407,20 @@ def test_a_generator_begins_with_the_person(server, robot, person, tmp_path):
     server.answers = [(200, {"data": [{"b64_json": png(robot)}]}), (200, {"data": [{"b64_json": png(person)}]})]
     heard = []
     made = load_backend(
-        "generate", "diffusers", model=tiny.saved("wan_i2v", tmp_path), steps=1, frames=5, fps=1.0, width=64, height=48,
-        planner="verbatim", device="cpu", embody="openai", embody_url=server.url, seed=3,
-    )(GenerateRequest("wave", robot), lambda fraction, text: heard.append(text))  # fmt: skip
+        "generate",
+        "diffusers",
+        model=tiny.saved("wan_i2v", tmp_path),
+        steps=1,
+        frames=5,
+        fps=1.0,
+        width=64,
+        height=48,
+        planner="verbatim",
+        device="cpu",
+        embody="openai",
+        embody_url=server.url,
+        seed=3,
+    )(GenerateRequest("wave", robot), lambda fraction, text: heard.append(text))
     record = made.metrics["embodiment"]
     assert (record["tries"], record["seed"]) == (2, 4)
     np.testing.assert_array_equal(made.image, person)

@@ -17,16 +17,25 @@ from exoactor_gen.mannequin.whole_body import stature
 from exoactor_gen.planning.planners import verbatim
 
 SIZE = ROBOT_STATURE / MEAN_STATURE
-TWO_CUPS = joined([
-    everyday("table", pos=(1.2, -0.5, 0.0), yaw=0.6), everyday("cup", "red_cup", pos=(0.82, -0.28, 0.74)),
-    everyday("cup", "blue_cup", pos=(1.18, -0.82, 0.74)), everyday("bin", pos=(-0.8, 1.2, 0.0)),
-    everyday("chair", pos=(-1.5, -0.8, 0.0), yaw=2.0), everyday("box", pos=(0.2, 1.6, 0.0)),
-])  # fmt: skip
+TWO_CUPS = joined(
+    [
+        everyday("table", pos=(1.2, -0.5, 0.0), yaw=0.6),
+        everyday("cup", "red_cup", pos=(0.82, -0.28, 0.74)),
+        everyday("cup", "blue_cup", pos=(1.18, -0.82, 0.74)),
+        everyday("bin", pos=(-0.8, 1.2, 0.0)),
+        everyday("chair", pos=(-1.5, -0.8, 0.0), yaw=2.0),
+        everyday("box", pos=(0.2, 1.6, 0.0)),
+    ]
+)
 TASKS = [
-    "pick up the red cup and put it into the bin", "pick up the box and put it on the table",
-    "walk to the chair, then sit down on it", "touch the blue cup with your left hand", "push the box half a metre",
-    "kick the box", "carry the red cup to the chair, then put it on the floor",
-]  # fmt: skip
+    "pick up the red cup and put it into the bin",
+    "pick up the box and put it on the table",
+    "walk to the chair, then sit down on it",
+    "touch the blue cup with your left hand",
+    "push the box half a metre",
+    "kick the box",
+    "carry the red cup to the chair, then put it on the floor",
+]
 
 
 @pytest.fixture(scope="module")

@@ -117,8 +117,16 @@ def found(value, status=200):
 
 def omni(fake, method, path, headers, body):
     if headers["x-goog-api-key"] != KEY:
-        return found({"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.",
-                                "status": "INVALID_ARGUMENT"}}, 400)  # fmt: skip
+        return found(
+            {
+                "error": {
+                    "code": 400,
+                    "message": "API key not valid. Please pass a valid API key.",
+                    "status": "INVALID_ARGUMENT",
+                }
+            },
+            400,
+        )
     if (method, path) == ("POST", "/interactions"):
         asked = json.loads(body)
         assert asked["background"] is True
@@ -168,17 +176,29 @@ def kling(fake, method, path, headers, body):
         fake.looks += 1
         task = {"id": "893", "status": "processing", "message": "", "outputs": []}
         if fake.looks > 1:
-            task |= {"status": "succeeded", "outputs": [
-                {"type": "video", "id": "1", "url": fake.url.replace("127.0.0.1", "localhost") + "/klingcdn/v.mp4"}],
-                "billing": [{"charge_type": "unit", "amount": "3.6", "package_type": "video"}]}  # fmt: skip
+            task |= {
+                "status": "succeeded",
+                "outputs": [
+                    {"type": "video", "id": "1", "url": fake.url.replace("127.0.0.1", "localhost") + "/klingcdn/v.mp4"}
+                ],
+                "billing": [{"charge_type": "unit", "amount": "3.6", "package_type": "video"}],
+            }
         return found({"code": 0, "message": "SUCCEED", "request_id": "r", "data": [task]})
     return (200, VIDEO) if path == "/klingcdn/v.mp4" else found({"code": 1203, "message": "no such task"}, 404)
 
 
 def sora(fake, method, path, headers, body):
     if headers["Authorization"] != f"Bearer {KEY}":
-        return found({"error": {"message": f"Incorrect API key provided: {headers.get('Authorization', '')[7:]}.",
-                                "type": "invalid_request_error", "code": "invalid_api_key"}}, 401)  # fmt: skip
+        return found(
+            {
+                "error": {
+                    "message": f"Incorrect API key provided: {headers.get('Authorization', '')[7:]}.",
+                    "type": "invalid_request_error",
+                    "code": "invalid_api_key",
+                }
+            },
+            401,
+        )
     job = {"id": "video_1", "object": "video", "model": "sora-2", "status": "queued", "progress": 0, "error": None}
     if (method, path) == ("POST", "/videos"):
         assert headers["Content-Type"].startswith("multipart/form-data")
@@ -199,8 +219,16 @@ def fal(fake, method, path, headers, body):
     if method == "POST":
         assert path in ("/alibaba/wan-3.0/text-to-video", "/alibaba/wan-3.0/image-to-video")
         assert 2 <= json.loads(body)["duration"] <= 30
-        return found({"request_id": "r1", "status": "IN_QUEUE", "response_url": base, "status_url": base + "/status",
-                      "cancel_url": base + "/cancel", "queue_position": 2})  # fmt: skip
+        return found(
+            {
+                "request_id": "r1",
+                "status": "IN_QUEUE",
+                "response_url": base,
+                "status_url": base + "/status",
+                "cancel_url": base + "/cancel",
+                "queue_position": 2,
+            }
+        )
     if path.endswith("/status"):
         fake.looks += 1
         if fake.looks < 2:
@@ -232,34 +260,69 @@ def replicate(fake, method, path, headers, body):
 
 SERVICES = {"omni": omni, "veo": veo, "kling": kling, "sora": sora, "fal": fal, "replicate": replicate}
 VARIABLES = {
-    "omni": "GEMINI_API_KEY", "veo": "GOOGLE_ACCESS_TOKEN", "kling": "KLING_API_KEY", "sora": "OPENAI_API_KEY",
-    "fal": "FAL_KEY", "replicate": "REPLICATE_API_TOKEN",
-}  # fmt: skip
+    "omni": "GEMINI_API_KEY",
+    "veo": "GOOGLE_ACCESS_TOKEN",
+    "kling": "KLING_API_KEY",
+    "sora": "OPENAI_API_KEY",
+    "fal": "FAL_KEY",
+    "replicate": "REPLICATE_API_TOKEN",
+}
 SUBMIT = {
-    "omni": "POST /interactions", "veo": "POST .*:predictLongRunning", "kling": "POST /text-to-video/.*",
-    "sora": "POST /videos", "fal": "POST /alibaba/.*", "replicate": "POST /models/.*",
-}  # fmt: skip
+    "omni": "POST /interactions",
+    "veo": "POST .*:predictLongRunning",
+    "kling": "POST /text-to-video/.*",
+    "sora": "POST /videos",
+    "fal": "POST /alibaba/.*",
+    "replicate": "POST /models/.*",
+}
 LOOK = {
-    "omni": "GET /interactions/.*", "veo": "POST .*:fetchPredictOperation", "kling": "GET /tasks.*",
-    "sora": "GET /videos/video_1", "fal": "GET .*/status", "replicate": "GET /predictions/.*",
-}  # fmt: skip
+    "omni": "GET /interactions/.*",
+    "veo": "POST .*:fetchPredictOperation",
+    "kling": "GET /tasks.*",
+    "sora": "GET /videos/video_1",
+    "fal": "GET .*/status",
+    "replicate": "GET /predictions/.*",
+}
 FILE = {  # Veo's comes with the look
-    "omni": "GET /files/.*", "veo": LOOK["veo"], "kling": "GET /klingcdn/.*", "sora": "GET .*/content",
-    "fal": "GET /media/.*", "replicate": "GET /delivery/.*",
-}  # fmt: skip
+    "omni": "GET /files/.*",
+    "veo": LOOK["veo"],
+    "kling": "GET /klingcdn/.*",
+    "sora": "GET .*/content",
+    "fal": "GET /media/.*",
+    "replicate": "GET /delivery/.*",
+}
 REFUSALS = {  # on a look, as each service words it
-    "omni": {"id": "x", "status": "completed", "steps": [
-        {"type": "model_output", "content": [{"type": "text", "text": "I cannot make this video."}]}]},
-    "veo": {"name": "n", "done": True, "response": {
-        "raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Veo could not: it shows a celebrity"]}},
-    "kling": {"code": 0, "data": [
-        {"id": "893", "status": "failed", "message": "Failure to pass the risk control system"}]},
-    "sora": {"id": "video_1", "status": "failed", "error": {
-        "code": "moderation_blocked", "message": "Your request was blocked by our moderation system."}},
-    "fal": {"detail": [{"loc": ["body", "prompt"], "msg": "The content was flagged by a content checker.",
-                        "type": "content_policy_violation"}], "status": "COMPLETED"},
+    "omni": {
+        "id": "x",
+        "status": "completed",
+        "steps": [{"type": "model_output", "content": [{"type": "text", "text": "I cannot make this video."}]}],
+    },
+    "veo": {
+        "name": "n",
+        "done": True,
+        "response": {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": ["Veo could not: it shows a celebrity"]},
+    },
+    "kling": {
+        "code": 0,
+        "data": [{"id": "893", "status": "failed", "message": "Failure to pass the risk control system"}],
+    },
+    "sora": {
+        "id": "video_1",
+        "status": "failed",
+        "error": {"code": "moderation_blocked", "message": "Your request was blocked by our moderation system."},
+    },
+    "fal": {
+        "detail": [
+            {
+                "loc": ["body", "prompt"],
+                "msg": "The content was flagged by a content checker.",
+                "type": "content_policy_violation",
+            }
+        ],
+        "status": "COMPLETED",
+    },
     "replicate": {"id": "gm3q", "status": "failed", "error": "The input or output was flagged as sensitive (E005)"},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -818,23 +881,38 @@ STRING, TRUE = {"type": "string"}, {"type": "boolean", "default": True}
 
 def test_any_model_of_fal_is_asked_in_its_own_fields(queue):
     asked, made = queue(
-        prompt={"type": "string", "maxLength": 2500}, negative_prompt=STRING, generate_audio=TRUE, enhance_prompt=TRUE,
-        duration={"type": "string", "enum": ["4s", "6s", "8s"], "default": "8s"}, cfg_scale={"type": "number"},
+        prompt={"type": "string", "maxLength": 2500},
+        negative_prompt=STRING,
+        generate_audio=TRUE,
+        enhance_prompt=TRUE,
+        duration={"type": "string", "enum": ["4s", "6s", "8s"], "default": "8s"},
+        cfg_scale={"type": "number"},
         aspect_ratio={"type": "string", "enum": ["16:9", "9:16"]},
         seed={"anyOf": [{"type": "integer"}, {"type": "null"}]},
-        resolution={"type": "string", "enum": ["768P", "1080P"], "default": "768P"}, options={"seed": 3},
-    )  # fmt: skip
+        resolution={"type": "string", "enum": ["768P", "1080P"], "default": "768P"},
+        options={"seed": 3},
+    )
     assert "raises the right hand and waves" in asked.pop("prompt")
     assert "watermark" in asked.pop("negative_prompt")
-    assert asked == {"duration": "6s", "aspect_ratio": "16:9", "resolution": "768P", "seed": 3,
-                     "generate_audio": False, "enhance_prompt": False}  # fmt: skip
+    assert asked == {
+        "duration": "6s",
+        "aspect_ratio": "16:9",
+        "resolution": "768P",
+        "seed": 3,
+        "generate_audio": False,
+        "enhance_prompt": False,
+    }
     assert made.metrics["seed"] == 3
     assert "watermark" not in made.metrics["prompt"]
 
 
 def test_a_model_that_begins_with_an_image_and_counts_frames(queue):
-    fields = {"prompt": STRING, "image_url": STRING, "fps": {"type": "integer", "default": 16},
-              "num_frames": {"type": "integer", "minimum": 17, "maximum": 101}}  # fmt: skip
+    fields = {
+        "prompt": STRING,
+        "image_url": STRING,
+        "fps": {"type": "integer", "default": 16},
+        "num_frames": {"type": "integer", "minimum": 17, "maximum": 101},
+    }
     asked, made = queue(scene=np.zeros((64, 64, 3), np.uint8), required=("prompt", "image_url"), **fields)
     assert asked["image_url"].startswith("data:image/jpeg;base64,")
     assert asked["num_frames"] == 81  # 5 s
@@ -852,8 +930,14 @@ def test_a_model_that_begins_with_an_image_and_counts_frames(queue):
 
 
 def test_any_model_of_replicate_is_asked_in_its_own_fields(one):
-    document = openapi("", ("prompt",), prompt=STRING, start_image=STRING, audio=TRUE,
-                       duration={"allOf": [{"$ref": "#/components/schemas/duration"}], "default": 5})  # fmt: skip
+    document = openapi(
+        "",
+        ("prompt",),
+        prompt=STRING,
+        start_image=STRING,
+        audio=TRUE,
+        duration={"allOf": [{"$ref": "#/components/schemas/duration"}], "default": 5},
+    )
 
     def service(fake, method, path, headers, body):
         if path == "/models/someone/model":

@@ -27,13 +27,21 @@ WALK = {
 }
 PLAN = {"instruction": "go there", "actions": [WALK]}
 TASKS = [
-    "walk forward two metres, then wave with your right hand", "turn left 90 degrees, then squat twice",
-    "sit down, wait for 3 seconds, then stand up", "kick the ball with your left foot", "pick up the box",
-    "walk around the box to the right", "walk to the table and put your right hand on it", "sweep the floor",
-    "pick up the bottle from the table, then carry it to the chair and place it on the floor", "sit down on the chair",
-    "raise your arms to the side, look left, then right", "turn around and push the door with both hands",
-    "point to the left, then bow", "clap five times, nod twice and stand still for two seconds",
-]  # fmt: skip
+    "walk forward two metres, then wave with your right hand",
+    "turn left 90 degrees, then squat twice",
+    "sit down, wait for 3 seconds, then stand up",
+    "kick the ball with your left foot",
+    "pick up the box",
+    "walk around the box to the right",
+    "walk to the table and put your right hand on it",
+    "sweep the floor",
+    "pick up the bottle from the table, then carry it to the chair and place it on the floor",
+    "sit down on the chair",
+    "raise your arms to the side, look left, then right",
+    "turn around and push the door with both hands",
+    "point to the left, then bow",
+    "clap five times, nod twice and stand still for two seconds",
+]
 
 
 # --- schema and file --------------------------------------------------------------------------------------------------
@@ -114,8 +122,16 @@ def test_schema_is_in_the_subset_of_structured_output():
 
     walk(schema())
     assert set(schema()["properties"]["actions"]["items"]["properties"]) == {
-        "verb", "description", "seconds", "side", "direction", "distance", "angle", "count", "objects",
-    }  # fmt: skip
+        "verb",
+        "description",
+        "seconds",
+        "side",
+        "direction",
+        "distance",
+        "angle",
+        "count",
+        "objects",
+    }
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -230,11 +246,17 @@ def test_prompt_says_what_motion_capture_needs():
     plan = plan_of("walk forward two metres, then kick the ball with your left foot")
     prompt = Template.load().fill(plan, 10)
     for words in (
-        "One continuous 10-second shot at real-time speed", "Exactly one adult", "whole body from head to soles",
-        "tripod 1.2 metres above the floor and never moves", "tight, plain sports clothing", "visible floor",
-        "The room holds only: ball.", "From 0.0 s to 4.1 s the person walks forward 2 metres.",
-        "kicks forward with the left foot", "Until the end at 10 s the person stands still",
-    ):  # fmt: skip
+        "One continuous 10-second shot at real-time speed",
+        "Exactly one adult",
+        "whole body from head to soles",
+        "tripod 1.2 metres above the floor and never moves",
+        "tight, plain sports clothing",
+        "visible floor",
+        "The room holds only: ball.",
+        "From 0.0 s to 4.1 s the person walks forward 2 metres.",
+        "kicks forward with the left foot",
+        "Until the end at 10 s the person stands still",
+    ):
         assert words in prompt.text
     assert "camera movement" in prompt.negative
     assert prompt.template == "capture 1"
@@ -373,9 +395,17 @@ def talker(tokenizer):
     from transformers import LlamaConfig
 
     return LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -46,14 +46,37 @@ def passed(motion, plan):
 
 
 ACTIONS = (
-    "walk forward 2 metres", "walk backward 1 metre", "walk to the left 1 metre", "take two steps to the right",
-    "turn left 90 degrees", "turn around", "wave with your right hand", "raise your left arm", "raise both arms",
-    "raise your right arm forward", "raise both arms to the side", "reach forward with your left hand",
-    "reach down with your right hand", "point to the left", "point up with your right hand", "squat", "bow 30 degrees",
-    "sit down and stand up", "kick with your left foot", "clap twice", "punch with your left fist", "push",
-    "push with your left hand", "pick up the box", "pick up the bottle from the table", "touch the table",
-    "sweep the floor", "walk around the box", "walk to the table", "carry the box 2 metres",
-)  # fmt: skip
+    "walk forward 2 metres",
+    "walk backward 1 metre",
+    "walk to the left 1 metre",
+    "take two steps to the right",
+    "turn left 90 degrees",
+    "turn around",
+    "wave with your right hand",
+    "raise your left arm",
+    "raise both arms",
+    "raise your right arm forward",
+    "raise both arms to the side",
+    "reach forward with your left hand",
+    "reach down with your right hand",
+    "point to the left",
+    "point up with your right hand",
+    "squat",
+    "bow 30 degrees",
+    "sit down and stand up",
+    "kick with your left foot",
+    "clap twice",
+    "punch with your left fist",
+    "push",
+    "push with your left hand",
+    "pick up the box",
+    "pick up the bottle from the table",
+    "touch the table",
+    "sweep the floor",
+    "walk around the box",
+    "walk to the table",
+    "carry the box 2 metres",
+)
 STILL = ("stand still for two seconds", "look left", "nod")
 
 

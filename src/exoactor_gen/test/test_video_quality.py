@@ -8,10 +8,20 @@ import pytest
 from exoactor_gen.video_judge.video_quality import VideoQualityLimits, check_video_quality
 
 GOOD = {
-    "seconds": 5.0, "cuts_s": [], "found_share": 1.0, "lost_s": [], "others_share": 0.0, "others_s": [],
-    "whole_share": 1.0, "partly_s": [], "alike_min": 0.96, "alike_min_s": 1.2, "camera_turn_deg": 0.0,
-    "camera_explained": 0.95, "camera_explained_s": 3.0,
-}  # fmt: skip
+    "seconds": 5.0,
+    "cuts_s": [],
+    "found_share": 1.0,
+    "lost_s": [],
+    "others_share": 0.0,
+    "others_s": [],
+    "whole_share": 1.0,
+    "partly_s": [],
+    "alike_min": 0.96,
+    "alike_min_s": 1.2,
+    "camera_turn_deg": 0.0,
+    "camera_explained": 0.95,
+    "camera_explained_s": 3.0,
+}
 
 
 def only(name, limits=None, **changed):

@@ -1,4 +1,4 @@
-"""How good an estimate is, frame by frame and as a whole, told without truth; and what is too bad to hand on."""
+"""How good an estimate is, frame by frame and as a whole, without ground truth; and what is too bad to hand on."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ LOOKAHEAD_SECONDS = 1.0
 OVERLAP_SECONDS = 0.5
 """s of settled motion that the fit goes on from."""
 HAND_HISTORY_SECONDS = 2.5
-"""s of landmarks before a segment from which hidden hands are told."""
+"""s of landmarks before a segment from which hidden hands are inferred."""
 CLOSED = "The stream is closed."
 
 

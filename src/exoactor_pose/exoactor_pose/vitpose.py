@@ -27,11 +27,8 @@ WHOLE_BODY_KEYPOINTS, BODY_KEYPOINTS = 133, 17
 FIRST_HAND_KEYPOINTS = (91, 112)
 """First keypoints of the left and the right hand; their 21 stand in MediaPipe's order."""
 _FACE = 23
-_COCO = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
+_PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_COCO = ("nose", *(f"{side}_{part}" for part in _PAIRED for side in ("left", "right")))
 _WHOLE = {
     "left_foot_index": 17, "left_heel": 19, "right_foot_index": 20, "right_heel": 22,
     "right_eye_outer": _FACE + 36, "right_eye_inner": _FACE + 39,
@@ -39,8 +36,11 @@ _WHOLE = {
     **{f"{side}_{part}": first + k for side, first in zip(("left", "right"), FIRST_HAND_KEYPOINTS, strict=True)
        for part, k in (("thumb", 2), ("index", 5), ("pinky", 17))},
 }  # fmt: skip
-_NEAREST = {"eye": "eye", "mouth": "eye", "thumb": "wrist", "index": "wrist", "pinky": "wrist", "heel": "ankle",
-            "foot": "ankle"}  # fmt: skip
+_NEAREST = {
+    **dict.fromkeys(("eye", "mouth"), "eye"),
+    **dict.fromkeys(("thumb", "index", "pinky"), "wrist"),
+    **dict.fromkeys(("heel", "foot"), "ankle"),
+}
 """Where COCO has no such point: the nearest one that it has."""
 WHOLE_BODY_EXPERT = 5
 """Of ViTPose++'s experts, one per data set, that for COCO-WholeBody; the first is COCO's."""

@@ -84,8 +84,17 @@ def all_gone(tmp_path):
 
 def test_result_progress_and_log(estimator, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/ours")
-    for name in ("OPENAI_API_KEY", "FAL_KEY", "REPLICATE_API_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password",
-                 "GOOGLE_APPLICATION_CREDENTIALS", "TOKENIZERS_PARALLELISM", "KEYBOARD", "MONKEY"):  # fmt: skip
+    for name in (
+        "OPENAI_API_KEY",
+        "FAL_KEY",
+        "REPLICATE_API_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "db_password",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "TOKENIZERS_PARALLELISM",
+        "KEYBOARD",
+        "MONKEY",
+    ):
         monkeypatch.setenv(f"T_{name}", "x")
     told = []
     estimate = estimator()(VIDEO, lambda share, text: told.append((share, text)))

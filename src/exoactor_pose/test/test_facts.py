@@ -70,8 +70,20 @@ def figure(shirt, trousers=BLUE, lean=0.0, light=1.0):
     """An image of somebody in plain clothes who leans to the side by an angle in rad, and the landmarks."""
     place = np.zeros((33, 3))
     place[:, 2] = 1.0
-    for k, x, y in ((11, 14, -60), (12, -14, -60), (23, 10, 0), (24, -10, 0), (13, 24, -30), (14, -24, -30),
-                    (15, 26, 0), (16, -26, 0), (25, 10, 40), (26, -10, 40), (27, 10, 80), (28, -10, 80)):  # fmt: skip
+    for k, x, y in (
+        (11, 14, -60),
+        (12, -14, -60),
+        (23, 10, 0),
+        (24, -10, 0),
+        (13, 24, -30),
+        (14, -24, -30),
+        (15, 26, 0),
+        (16, -26, 0),
+        (25, 10, 40),
+        (26, -10, 40),
+        (27, 10, 80),
+        (28, -10, 80),
+    ):
         turned = (x * np.cos(lean) - y * np.sin(lean), x * np.sin(lean) + y * np.cos(lean)) if y < 0 else (x, y)
         place[k, :2] = turned + np.array([120, 110])
     image = np.full((220, 240, 3), 128, np.uint8)

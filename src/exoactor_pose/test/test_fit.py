@@ -260,9 +260,12 @@ def test_derivatives_of_the_skeleton(body):
     rng, frames, h = np.random.default_rng(0), 3, 1e-6
     skeleton = Skeleton(body)
     state = State(
-        rng.normal(size=(frames, 3)), Rotation.random(frames, random_state=0).as_matrix(),
-        0.5 * rng.normal(size=(frames, POSE)), 0.3 * rng.normal(size=skeleton.shapes), np.zeros(CAMERA),
-    )  # fmt: skip
+        rng.normal(size=(frames, 3)),
+        Rotation.random(frames, random_state=0).as_matrix(),
+        0.5 * rng.normal(size=(frames, POSE)),
+        0.3 * rng.normal(size=skeleton.shapes),
+        np.zeros(CAMERA),
+    )
     points = skeleton.points(state)
     for k in range(VARIABLES + skeleton.shapes):
         step = h * np.eye(VARIABLES + skeleton.shapes + CAMERA)[k]
@@ -307,8 +310,9 @@ def test_banded_equations_are_solved_as_dense_ones():
     for t in range(frames - 3):
         for k in range(size):
             root = np.sqrt(weight[t, k])
-            dense({t + i: root * tap * np.eye(size)[k] for i, tap in enumerate(taps)}, np.zeros(common),
-                  root * bend[t, k])  # fmt: skip
+            dense(
+                {t + i: root * tap * np.eye(size)[k] for i, tap in enumerate(taps)}, np.zeros(common), root * bend[t, k]
+            )
     matrix = np.array(rows)
     step, shared = equations.solve(damping=0.0)
     wanted = np.linalg.lstsq(matrix[:, :-1], -matrix[:, -1], rcond=None)[0]

@@ -132,8 +132,13 @@ def test_sharpened_knuckles():
 
 def test_region_around_a_hand():
     body = np.zeros((33, 3))
-    for name, place in (("elbow", (100, 200)), ("wrist", (100, 140)), ("index", (103, 120)), ("pinky", (94, 120)),
-                        ("shoulder", (130, 200))):  # fmt: skip
+    for name, place in (
+        ("elbow", (100, 200)),
+        ("wrist", (100, 140)),
+        ("index", (103, 120)),
+        ("pinky", (94, 120)),
+        ("shoulder", (130, 200)),
+    ):
         body[LANDMARK_NAMES.index(f"left_{name}"), :2] = place
         body[LANDMARK_NAMES.index(f"right_{name}"), :2] = np.add(place, (80, 0))
     x, y, size, turn = hand_region(body, 0)

@@ -25,9 +25,14 @@ def standing(body, up=(1.0, 0.0, 0.0)):
     """A person who stands still on the floor, well seen."""
     root = Rotation.from_rotvec(np.pi / 2 * np.array(up))  # SMPL-X's y up to z up
     motion = HumanMotion(
-        FPS, np.zeros((FRAMES, 3)), np.tile(root.as_rotvec(), (FRAMES, 1)), np.zeros((FRAMES, 63)), np.zeros(10),
-        contacts=np.ones((FRAMES, 4)), confidence=np.full(FRAMES, 0.9),
-    )  # fmt: skip
+        FPS,
+        np.zeros((FRAMES, 3)),
+        np.tile(root.as_rotvec(), (FRAMES, 1)),
+        np.zeros((FRAMES, 63)),
+        np.zeros(10),
+        contacts=np.ones((FRAMES, 4)),
+        confidence=np.full(FRAMES, 0.9),
+    )
     return replace(motion, transl=motion.transl - [0, 0, body.foot_points(motion)[0, 0, 2]])
 
 
@@ -65,11 +70,16 @@ def test_figures_of_a_slide_a_float_and_a_sunken_foot(body):
         (lambda m, b: figures(b, m, reprojection=45.0), r"by 15 % of the person's height.*max_reprojection"),
         (lambda m, b: figures(b, replace(m, transl=m.transl + SLIDE)), "slide 40"),
         (lambda m, b: figures(b, replace(m, transl=m.transl + 0.02 * (np.arange(FRAMES) % 2)[:, None])), "jerks by"),
-        (lambda m, b: figures(b, replace(m, contacts=np.zeros((FRAMES, 4)),
-                                         transl=m.transl + np.arange(FRAMES)[:, None] * [0.5, 0, 0])), "at 15 m/s"),
+        (
+            lambda m, b: figures(
+                b,
+                replace(m, contacts=np.zeros((FRAMES, 4)), transl=m.transl + np.arange(FRAMES)[:, None] * [0.5, 0, 0]),
+            ),
+            "at 15 m/s",
+        ),
         (lambda m, b: figures(b, standing(b, up=(-1.0, 0, 0))), "upside down"),
     ],
-)  # fmt: skip
+)
 def test_a_poor_clip_has_its_reason(body, fault, said):
     assert re.search(said, faults(fault(standing(body), body), Limits()))
 

@@ -99,9 +99,11 @@ def write_gvhmr(folder, **change):
         "smpl_params_global": params,
         "smpl_params_incam": incam,
         "K_fullimg": torch.eye(3).repeat(FRAMES, 1, 1),
-        "net_outputs": {"model_output": {"pred_x": torch.zeros(1, FRAMES, 151), "static_conf_logits": logits},
-                        "pred_smpl_params_global": {k: v[None] for k, v in params.items()}},
-    }  # fmt: skip
+        "net_outputs": {
+            "model_output": {"pred_x": torch.zeros(1, FRAMES, 151), "static_conf_logits": logits},
+            "pred_smpl_params_global": {k: v[None] for k, v in params.items()},
+        },
+    }
     torch.save(pred, folder / "hmr4d_results.pt")
     return folder / "hmr4d_results.pt"
 
@@ -153,10 +155,14 @@ def write_tram(folder):
         "frame": torch.arange(FRAMES),
     }
     world = {
-        "pred_cam_R": f32(camera.as_matrix()), "pred_cam_T": f32(place),
-        "world_cam_R": f32(camera.as_matrix()), "world_cam_T": f32(place),
-        "img_focal": np.float64(900.0), "img_center": np.array([640.0, 360.0]), "spec_focal": np.float64(800.0),
-    }  # fmt: skip
+        "pred_cam_R": f32(camera.as_matrix()),
+        "pred_cam_T": f32(place),
+        "world_cam_R": f32(camera.as_matrix()),
+        "world_cam_T": f32(place),
+        "img_focal": np.float64(900.0),
+        "img_center": np.array([640.0, 360.0]),
+        "spec_focal": np.float64(800.0),
+    }
     (folder / "hps").mkdir()
     np.save(folder / "camera.npy", world)
     np.save(folder / "hps" / "hps_track_0.npy", track)
@@ -173,19 +179,26 @@ def write_prompthmr(folder):
 
     def person(rows):
         return {
-            "track_id": 1, "frames": rows, "bboxes": np.zeros((len(rows), 4)),
+            "track_id": 1,
+            "frames": rows,
+            "bboxes": np.zeros((len(rows), 4)),
             "smplx_cam": {"pose": pose[rows] * 0, "contact": contact[rows], "rotmat": np.zeros((len(rows), 55, 3, 3))},
-            "smplx_world": {"pose": f32(pose)[rows], "shape": f32(np.tile(BETAS, (len(rows), 1))),
-                            "trans": f32(pelvis - SMPL_PELVIS)[rows]},
-        }  # fmt: skip
+            "smplx_world": {
+                "pose": f32(pose)[rows],
+                "shape": f32(np.tile(BETAS, (len(rows), 1))),
+                "trans": f32(pelvis - SMPL_PELVIS)[rows],
+            },
+        }
 
     results = {
         "camera": {"pred_cam_R": np.tile(np.eye(3), (FRAMES, 1, 1)), "img_focal": np.float32(900)},
         "people": {1: person(seen), 2: person(np.arange(10))},
-        "timings": {}, "masks": np.zeros((FRAMES, 8, 8), bool), "has_tracks": True,
+        "timings": {},
+        "masks": np.zeros((FRAMES, 8, 8), bool),
+        "has_tracks": True,
         "contact_joint_ids": [7, 10, 8, 11, 20, 21],
         "camera_world": {"Rwc": np.tile(np.eye(3), (FRAMES, 1, 1)), "viz_scale": 2.0, "viz_center": [0.0, 0, 0.0]},
-    }  # fmt: skip
+    }
     joblib.dump(results, folder / "results.pkl")
     return folder / "results.pkl"
 
@@ -208,27 +221,45 @@ def write_phalp(folder, pitch=0.15):
         }
         name = f"outputs/_DEMO/walk/img/{t + 1:06d}.jpg"
         visuals[name] = {
-            "time": t, "shot": 0, "frame_path": name,
-            "tracked_ids": [1], "tracked_bbox": [np.zeros(4)], "tid": [1], "bbox": [np.zeros(4)],
-            "tracked_time": [0 if t != 50 else 2], "size": [[height, width]], "conf": [np.float32(0.9)],
-            "mask": [{"size": [256, 256], "counts": "PPP"}], "smpl": [smpl], "camera": [f32(where[t])],
-            "ava_action": {1: torch.zeros(1, 80)}, "label": {1: np.zeros((1, 80))},
-            "camera_bbox": [np.zeros(3, np.float32)], "3d_joints": [np.zeros((45, 3), np.float32)], "extra_data": [0],
-        }  # fmt: skip
+            "time": t,
+            "shot": 0,
+            "frame_path": name,
+            "tracked_ids": [1],
+            "tracked_bbox": [np.zeros(4)],
+            "tid": [1],
+            "bbox": [np.zeros(4)],
+            "tracked_time": [0 if t != 50 else 2],
+            "size": [[height, width]],
+            "conf": [np.float32(0.9)],
+            "mask": [{"size": [256, 256], "counts": "PPP"}],
+            "smpl": [smpl],
+            "camera": [f32(where[t])],
+            "ava_action": {1: torch.zeros(1, 80)},
+            "label": {1: np.zeros((1, 80))},
+            "camera_bbox": [np.zeros(3, np.float32)],
+            "3d_joints": [np.zeros((45, 3), np.float32)],
+            "extra_data": [0],
+        }
     joblib.dump(visuals, folder / "demo_walk.pkl", compress=3)
     return folder / "demo_walk.pkl"
 
 
 def write_amass(folder, width=156, key="mocap_framerate"):
     root, pelvis = z_up()
-    poses = {72: smpl_pose(root),
-             156: np.concatenate([root.as_rotvec(), KNOWN.body_pose, KNOWN.hand_pose], axis=1),
-             165: np.concatenate([root.as_rotvec(), KNOWN.body_pose, np.zeros((FRAMES, 9)), KNOWN.hand_pose], axis=1),
-             }[width]  # fmt: skip
+    poses = {
+        72: smpl_pose(root),
+        156: np.concatenate([root.as_rotvec(), KNOWN.body_pose, KNOWN.hand_pose], axis=1),
+        165: np.concatenate([root.as_rotvec(), KNOWN.body_pose, np.zeros((FRAMES, 9)), KNOWN.hand_pose], axis=1),
+    }[width]
     table = {
-        "trans": pelvis - SMPL_PELVIS, "gender": "neutral", key: np.float64(FPS), "betas": np.r_[BETAS, np.zeros(6)],
-        "dmpls": np.zeros((FRAMES, 8)), "poses": poses, "marker_labels": np.array(["LHIP", None], dtype=object),
-    }  # fmt: skip
+        "trans": pelvis - SMPL_PELVIS,
+        "gender": "neutral",
+        key: np.float64(FPS),
+        "betas": np.r_[BETAS, np.zeros(6)],
+        "dmpls": np.zeros((FRAMES, 8)),
+        "poses": poses,
+        "marker_labels": np.array(["LHIP", None], dtype=object),
+    }
     np.savez(folder / "walk_poses.npz", **table)
     return folder / "walk_poses.npz"
 
@@ -237,18 +268,30 @@ def write_amass_split(folder):
     """The later layout without ``poses``, as GMR and others expect it."""
     root, pelvis = z_up()
     np.savez(
-        folder / "walk_stageii.npz", trans=pelvis - SMPL_PELVIS, root_orient=root.as_rotvec(),
-        pose_body=KNOWN.body_pose, pose_hand=KNOWN.hand_pose, betas=BETAS, surface_model_type="smplx",
-        gender="neutral", mocap_frame_rate=FPS,
-    )  # fmt: skip
+        folder / "walk_stageii.npz",
+        trans=pelvis - SMPL_PELVIS,
+        root_orient=root.as_rotvec(),
+        pose_body=KNOWN.body_pose,
+        pose_hand=KNOWN.hand_pose,
+        betas=BETAS,
+        surface_model_type="smplx",
+        gender="neutral",
+        mocap_frame_rate=FPS,
+    )
     return folder / "walk_stageii.npz"
 
 
 WRITERS = {
-    "GVHMR": write_gvhmr, "GEM": write_gem, "WHAM": write_wham, "TRAM": write_tram, "PromptHMR": write_prompthmr,
-    "SMPL": lambda f: write_amass(f, 72), "SMPL-H": write_amass,
-    "SMPL-X": lambda f: write_amass(f, 165, "mocap_frame_rate"), "SMPL-X split": write_amass_split,
-}  # fmt: skip
+    "GVHMR": write_gvhmr,
+    "GEM": write_gem,
+    "WHAM": write_wham,
+    "TRAM": write_tram,
+    "PromptHMR": write_prompthmr,
+    "SMPL": lambda f: write_amass(f, 72),
+    "SMPL-H": write_amass,
+    "SMPL-X": lambda f: write_amass(f, 165, "mocap_frame_rate"),
+    "SMPL-X split": write_amass_split,
+}
 
 
 # --- what must come out ----------------------------------------------------------------------------------------------
@@ -371,14 +414,23 @@ _PARTS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist"
 # Each skeleton's names of the limbs' joints, of the spine up to the head, and joints that SMPL-X lacks by the joint
 # that they stand before ("<") or hang on (">").
 _SKELETONS = {
-    "CMU": ("UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "Hips LowerBack Spine Spine1 Neck Head",
-            "left_hip<LHipJoint right_hip<RHipJoint head<Neck1 left_wrist>LThumb left_wrist>LeftFingerBase"),
+    "CMU": (
+        "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
+        "Hips LowerBack Spine Spine1 Neck Head",
+        "left_hip<LHipJoint right_hip<RHipJoint head<Neck1 left_wrist>LThumb left_wrist>LeftFingerBase",
+    ),
     "LAFAN1": ("UpLeg Leg Foot Toe Shoulder Arm ForeArm Hand", "Hips Spine Spine1 Spine2 Neck Head", ""),
-    "Mixamo": ("UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand", "Hips Spine Spine1 Spine2 Neck Head",
-               "head>HeadTop_End left_wrist>LeftHandThumb1 right_wrist>RightHandIndex1 left_foot>LeftToe_End"),
-    "SOMA": ("Leg Shin Foot ToeBase Shoulder Arm ForeArm Hand", "Hips Spine1 Spine2 Chest Neck1 Head",
-             "head<Neck2 head>Jaw left_wrist>LeftHandThumb1 left_elbow>LeftForeArmTwist1 left_hip>LeftLegTwist1"),
-}  # fmt: skip
+    "Mixamo": (
+        "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
+        "Hips Spine Spine1 Spine2 Neck Head",
+        "head>HeadTop_End left_wrist>LeftHandThumb1 right_wrist>RightHandIndex1 left_foot>LeftToe_End",
+    ),
+    "SOMA": (
+        "Leg Shin Foot ToeBase Shoulder Arm ForeArm Hand",
+        "Hips Spine1 Spine2 Chest Neck1 Head",
+        "head<Neck2 head>Jaw left_wrist>LeftHandThumb1 left_elbow>LeftForeArmTwist1 left_hip>LeftLegTwist1",
+    ),
+}
 
 
 def bvh_joints(skeleton):

@@ -21,16 +21,29 @@ LABELS = {0: "person", 1: "bicycle"}
 def save_people(folder, kind="RTDetr", labels=LABELS):
     torch.manual_seed(1)
     sizes = dict(
-        encoder_hidden_dim=16, encoder_in_channels=[16, 16, 16], encoder_ffn_dim=16, d_model=16, num_queries=6,
-        decoder_in_channels=[16, 16, 16], decoder_ffn_dim=16, num_denoising=0, decoder_layers=2, encoder_layers=1,
-        decoder_attention_heads=2, encoder_attention_heads=2, id2label=labels,
+        encoder_hidden_dim=16,
+        encoder_in_channels=[16, 16, 16],
+        encoder_ffn_dim=16,
+        d_model=16,
+        num_queries=6,
+        decoder_in_channels=[16, 16, 16],
+        decoder_ffn_dim=16,
+        num_denoising=0,
+        decoder_layers=2,
+        encoder_layers=1,
+        decoder_attention_heads=2,
+        encoder_attention_heads=2,
+        id2label=labels,
         label2id={v: k for k, v in labels.items()},
-    )  # fmt: skip
+    )
     if kind == "RTDetr":
         backbone = transformers.RTDetrResNetConfig(
-            embedding_size=8, hidden_sizes=[8, 16, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
+            embedding_size=8,
+            hidden_sizes=[8, 16, 16, 16],
+            depths=[1, 1, 1, 1],
+            layer_type="basic",
             out_features=["stage2", "stage3", "stage4"],
-        )  # fmt: skip
+        )
         model = transformers.RTDetrForObjectDetection(transformers.RTDetrConfig(backbone_config=backbone, **sizes))
     else:
         model = transformers.DFineForObjectDetection(transformers.DFineConfig(**sizes))
@@ -46,9 +59,16 @@ def save_pose(folder, keypoints=133, experts=1, seeing=False):
     """A ViTPose; ``seeing``: made so that its heatmaps are high where the image is bright."""
     torch.manual_seed(2)
     backbone = transformers.VitPoseBackboneConfig(
-        image_size=list(POSE_SIZE.values()), patch_size=[16, 16], hidden_size=8, num_hidden_layers=1,
-        num_attention_heads=2, mlp_ratio=2, out_indices=[1], num_experts=experts, part_features=4 if experts > 1 else 0,
-    )  # fmt: skip
+        image_size=list(POSE_SIZE.values()),
+        patch_size=[16, 16],
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        mlp_ratio=2,
+        out_indices=[1],
+        num_experts=experts,
+        part_features=4 if experts > 1 else 0,
+    )
     model = transformers.VitPoseForPoseEstimation(
         transformers.VitPoseConfig(backbone_config=backbone, num_labels=keypoints, scale_factor=4)
     )

@@ -58,10 +58,10 @@ def find_contacts(person: Posture, scene: Scene, planned: Sequence[Contact] = ()
 
 def _distance(path: np.ndarray, scene: Scene, object_id: str) -> np.ndarray:
     """Distance (T,) m of a path from an object where it is at the start."""
-    thing = scene[object_id]
+    obj = scene[object_id]
     solids = _still(scene, len(path))
     first = sum(len(other.shapes) for other in scene.objects[: scene.ids.index(object_id)])
-    away = [solids.distance(k, path.T[None])[0][0] for k in range(first, first + len(thing.shapes))]
+    away = [solids.distance(k, path.T[None])[0][0] for k in range(first, first + len(obj.shapes))]
     return np.maximum(np.min(away, axis=0), 0.0)
 
 
@@ -120,32 +120,32 @@ def _seen(paths: dict[str, np.ndarray], scene: Scene, fps: float) -> tuple[Conta
     walks = np.linalg.norm(np.gradient(hips, axis=0), axis=1) * fps if len(hips) > 1 else np.zeros(1)
     shortest = round(_SHORTEST * fps)
     between = np.linalg.norm(paths["left_hand"] - paths["right_hand"], axis=1)
-    for thing in scene.objects:
+    for obj in scene.objects:
         near = {}
         for body, path in paths.items():
-            away = _distance(path, scene, thing.id)
+            away = _distance(path, scene, obj.id)
             smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
             speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
             near[body] = [(a, b) for a, b in true_runs((away < _NEAR) & (speed < _SLOW)) if b - a >= shortest]
-            if body.endswith("foot") and thing.movable:
+            if body.endswith("foot") and obj.movable:
                 for a, b in true_runs(away < _NEAR):
                     hit = a + int(np.argmin(away[a:b]))
                     if speed[a:b].max() > _FAST and walks[hit] < _SLOW:
-                        found.append(_contact(body, thing.id, "strike", hit, hit, fps))
+                        found.append(_contact(body, obj.id, "strike", hit, hit, fps))
         for a, b in near["seat"]:
-            top = thing.extent[1, 2]
-            if thing.supports and paths["seat"][a:b, 2].min() < top + _NEAR:
-                found.append(_contact("seat", thing.id, "sit", a, b, fps))
+            top = obj.extent[1, 2]
+            if obj.supports and paths["seat"][a:b, 2].min() < top + _NEAR:
+                found.append(_contact("seat", obj.id, "sit", a, b, fps))
         hands = [near["left_hand"], near["right_hand"]]
-        if thing.movable and hands[0] and hands[1]:
+        if obj.movable and hands[0] and hands[1]:
             a = max(hands[0][0][0], hands[1][0][0])
             if a < min(hands[0][0][1], hands[1][0][1]):
                 held = np.abs(between[a:] / between[a] - 1.0) < _BESIDE
                 b = a + (int(np.argmin(held)) if not held.all() else len(held) - 1)
-                found += [_contact(f"{side}_hand", thing.id, "grasp", a, b, fps) for side in ("left", "right")]
+                found += [_contact(f"{side}_hand", obj.id, "grasp", a, b, fps) for side in ("left", "right")]
                 continue
         for side, runs in zip(("left", "right"), hands, strict=True):
-            found += [_contact(f"{side}_hand", thing.id, "touch", a, b - 1, fps) for a, b in runs]
+            found += [_contact(f"{side}_hand", obj.id, "touch", a, b - 1, fps) for a, b in runs]
     return tuple(sorted(found, key=lambda c: c.start))
 
 

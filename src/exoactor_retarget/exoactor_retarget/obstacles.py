@@ -16,7 +16,7 @@ from exoactor_retarget.targets import smoothstep, unit, window
 
 _ROOM = 0.33  # m from the middle of the robot to what it walks past
 _STOP = 0.45  # m: what is so near to where the robot stops is what it goes to
-_TALL = 0.06  # m: lower things are stepped over
+_TALL = 0.06  # m: lower objects are stepped over
 
 
 def past_obstacles(

@@ -96,9 +96,9 @@ def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray) -> Solids:
     bodies of the robot may touch an object.
     """
     kind, half, pos, rot, which = [], [], [], [], []
-    for k, thing in enumerate(scene.objects):
+    for k, obj in enumerate(scene.objects):
         turn = Rotation.from_quat(poses[:, k, 3:], scalar_first=True)
-        for shape in thing.shapes:
+        for shape in obj.shapes:
             kind.append("box" if shape.kind == "mesh" else shape.kind)
             half.append(np.array(shape.size) / 2.0)
             pos.append(poses[:, k, :3] + turn.apply(shape.pos))

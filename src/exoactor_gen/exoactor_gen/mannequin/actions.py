@@ -126,10 +126,15 @@ def movements_of(plan: Plan) -> tuple[Movement, ...]:
             )
         takes = KINDS[action.verb].takes
         movement = Movement(
-            action.verb, action.side, action.direction, action.distance, action.angle, action.count,
+            action.verb,
+            action.side,
+            action.direction,
+            action.distance,
+            action.angle,
+            action.count,
             object=action.objects[0] if action.objects and "object" in takes else None,
             at=action.objects[1] if action.objects[1:] and "at" in takes else None,
-        )  # fmt: skip
+        )
         movements.append(movement)
     if any(movement.kind == "rise" for movement in movements):
         return settled(movements)

@@ -65,8 +65,15 @@ def _wave(score: Score, movement: Movement) -> None:
     _back_to_idle(score, sides, movement.pace, fingers=True)
 
 
-def _hold(score: Score, movement: Movement, poses: Mapping[str, tuple[float, ...]], trunk: tuple[float, float, float],
-          drop: float = 0.0, index: float | None = None, hold: float = 1.0) -> None:  # fmt: skip
+def _hold(
+    score: Score,
+    movement: Movement,
+    poses: Mapping[str, tuple[float, ...]],
+    trunk: tuple[float, float, float],
+    drop: float = 0.0,
+    index: float | None = None,
+    hold: float = 1.0,
+) -> None:
     """Move the arms (and trunk) to a pose, stay, and come back, as often as asked."""
     for _ in range(movement.count or 1):
         begin = score.now

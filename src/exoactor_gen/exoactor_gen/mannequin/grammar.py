@@ -80,11 +80,8 @@ VERB_KIND |= {
     **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
     **dict.fromkeys(("turn back",), "turn back"),
 }
-NOUN_KIND = {
-    **{noun + plural: kind for noun, kind in (("step", "step"), ("turn", "turn"), ("squat", "squat"), ("bow", "bow"),
-       ("clap", "clap"), ("kick", "kick"), ("wave", "wave"), ("nod", "nod")) for plural in ("", "s")},
-    "punch": "punch", "punches": "punch", "circle": "turn", "rotation": "turn", "rotations": "turn",
-}  # fmt: skip
+NOUN_KIND = {noun + end: noun for noun in _words("step turn squat bow clap kick wave nod") for end in ("", "s")}
+NOUN_KIND |= {"punch": "punch", "punches": "punch", **dict.fromkeys(("circle", "rotation", "rotations"), "turn")}
 """What one does so many of: 'three squats', 'a half turn'."""
 DIRECTION = {
     "forward": "forward forwards ahead front onward onwards",
@@ -168,9 +165,7 @@ UNITS: dict[str, dict[str, float]] = {
     "steps": dict.fromkeys(("step", "steps"), 1.0),
 }
 TIMES = {"once": 1, "twice": 2, "thrice": 3}
-PACE = {
-    "slowly": 0.75, "slow": 0.75, "gently": 0.75, "carefully": 0.75, "quickly": 1.1, "fast": 1.1, "quick": 1.1,
-}  # fmt: skip
+PACE = dict.fromkeys(_words("slowly slow gently carefully"), 0.75) | dict.fromkeys(_words("quickly fast quick"), 1.1)
 SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
     "walk": {"distance": 0.5},
     "turn": {"angle": 30.0},

@@ -122,9 +122,15 @@ class Mannequin(Generator):
         motion, objects = choreography.perform(betas, self.body, given.fps)
         view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
         camera = frame_person(
-            self.body.joints(motion), view, given.width, given.height, rng[1], pan=given.pan, fps=given.fps,
+            self.body.joints(motion),
+            view,
+            given.width,
+            given.height,
+            rng[1],
+            pan=given.pan,
+            fps=given.fps,
             beside=np.concatenate([corners(obj) for obj in objects], axis=1) if objects else None,
-        )  # fmt: skip
+        )
 
         def drawn() -> Iterator[np.ndarray]:
             for k, image in enumerate(render(motion, self.body, camera, look, rng[2], objects)):

@@ -32,9 +32,15 @@ def is_known(score: Score, name: str | None) -> bool:
 
 
 def object_named(
-    score: Score, name: str, away: float, on: str | None = None, aside: float = 0.0, back: float = 0.0,
-    side: str | None = None, size: tuple[float, ...] | None = None,
-) -> RoomObject:  # fmt: skip
+    score: Score,
+    name: str,
+    away: float,
+    on: str | None = None,
+    aside: float = 0.0,
+    back: float = 0.0,
+    side: str | None = None,
+    size: tuple[float, ...] | None = None,
+) -> RoomObject:
     """An object by name; if it is new, its edge stands ``away`` m from the person, ``aside`` degrees to the left.
 
     It has its usual size, or that of (3,) m. ``on`` another object, it stands ``back`` m farther from the edge than

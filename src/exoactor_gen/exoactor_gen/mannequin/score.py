@@ -161,8 +161,15 @@ class Score:
             return self.feet[side].value[:2]
         return (self.feet["left"].value[:2] + self.feet["right"].value[:2]) / 2.0
 
-    def step(self, side: str, pace: float, swing: float = 0.42, double: float = 0.16, clearance: float = 0.06,
-             roll: float = 0.0) -> None:  # fmt: skip
+    def step(
+        self,
+        side: str,
+        pace: float,
+        swing: float = 0.42,
+        double: float = 0.16,
+        clearance: float = 0.06,
+        roll: float = 0.0,
+    ) -> None:
         """Shift the weight to the other foot and put this one where the standing person of ``pose`` has it."""
         swing, double = swing / pace, double / pace
         lift = self.now + double

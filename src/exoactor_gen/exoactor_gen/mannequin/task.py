@@ -70,9 +70,12 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
             way = (slid[-1] - obj.start)[:2] if slid else None
             far = movement.distance if way is None else float(np.linalg.norm(way))
             checks["moved", name] = Check(
-                kind="moved", object=name, amount=far, tolerance=PUSH_TOLERANCE * far if far else None,
+                kind="moved",
+                object=name,
+                amount=far,
+                tolerance=PUSH_TOLERANCE * far if far else None,
                 place=None if way is None else (float(way[0]), float(way[1])),
-            )  # fmt: skip
+            )
         elif kind == "kick":
             checks["kicked", name] = Check(kind="kicked", object=name)
         elif kind in ("touch", "reach", "punch"):

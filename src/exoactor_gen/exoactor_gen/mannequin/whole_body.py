@@ -337,9 +337,14 @@ class Arm:
         self.rest = rest
 
     def close(
-        self, local: np.ndarray, turns: np.ndarray, pos: np.ndarray, root: np.ndarray, mass: np.ndarray,
+        self,
+        local: np.ndarray,
+        turns: np.ndarray,
+        pos: np.ndarray,
+        root: np.ndarray,
+        mass: np.ndarray,
         heading: np.ndarray,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write shoulder, elbow and wrist into ``local`` (T, 55, 3, 3), the posture without reaching.
 
         ``turns`` and ``pos`` are those of the posture with the pelvis at the origin, ``root`` (T, 3) its place, and
@@ -357,8 +362,12 @@ class Arm:
         self.target, share = hand, np.zeros(len(hand))
         for move in self.moves:
             rise = min_jerk((self.times - move.begin) / (move.end - move.begin))
-            point = {"world": move.point, "body": middle + facing @ move.point, "free": hand,
-                     "aim": self._aim(move.point)}[move.frame]  # fmt: skip
+            point = {
+                "world": move.point,
+                "body": middle + facing @ move.point,
+                "free": hand,
+                "aim": self._aim(move.point),
+            }[move.frame]
             self.target = self.target + rise[:, None] * (point - self.target)
             self.target = self.target + (move.lift * bump((self.times - move.begin) / (move.end - move.begin)))[
                 :, None

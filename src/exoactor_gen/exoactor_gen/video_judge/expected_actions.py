@@ -32,10 +32,15 @@ _VERBS = {
 UNCHECKED = ("moves", "still", "hands")
 """Of these, little is measured: that the body moves, that it stays, or that hands move."""
 _WAYS = {
-    "forward": "forward forwards ahead", "backward": "backward backwards", "left": "left", "right": "right",
-    "up": "up upward upwards overhead high", "down": "down downward downwards", "around": "around",
+    "forward": "forward forwards ahead",
+    "backward": "backward backwards",
+    "left": "left",
+    "right": "right",
+    "up": "up upward upwards overhead high",
+    "down": "down downward downwards",
+    "around": "around",
     "side": "side sides sideways",
-}  # fmt: skip
+}
 _TAKES = {
     "travel": "forward backward left right",
     "turn": "left right around",
@@ -142,10 +147,21 @@ def _expected(action: Mapping[str, Any], share: float, obj: bool, there: bool) -
     )  # to sit one goes to a seat, and turns its back to it
     travels = "travel" in also
     return ExpectedAction(
-        verb=verb, text=text, kind=kind, share=share, side=side if side in ("left", "right", "both") else None,
-        direction=direction if isinstance(direction, str) else None, distance=distance, count=count,
-        angle=_number(action, "angle"), object=obj, there=there, goes=free or travels,
-        turns=free or kind in ("turn", "still") or ("turn" in also and not head)
+        verb=verb,
+        text=text,
+        kind=kind,
+        share=share,
+        side=side if side in ("left", "right", "both") else None,
+        direction=direction if isinstance(direction, str) else None,
+        distance=distance,
+        count=count,
+        angle=_number(action, "angle"),
+        object=obj,
+        there=there,
+        goes=free or travels,
+        turns=free
+        or kind in ("turn", "still")
+        or ("turn" in also and not head)
         or (travels and not (distance or count)),
         own_words=text != described,
-    )  # fmt: skip
+    )

@@ -9,21 +9,23 @@ from typing import Any
 
 from exoactor_core.errors import BadInput
 
-_NAMES: dict[str, tuple[str, ...]] = {
-    "prompt": ("prompt", "text_prompt", "text"),
-    "negative": ("negative_prompt",),
-    "image": ("image_url", "start_image_url", "first_frame_url", "first_frame_image_url", "input_image_url", "image",
-                "start_image", "first_frame", "first_frame_image", "input_image", "image_urls", "images"),
-    "seconds": ("duration", "duration_seconds", "seconds", "video_length", "length"),
-    "frames": ("num_frames", "frames"),
-    "aspect": ("aspect_ratio",),
-    "resolution": ("resolution",),
-    "seed": ("seed",),
-}  # fmt: skip
+_NAMES: dict[str, str] = {
+    "prompt": "prompt text_prompt text",
+    "negative": "negative_prompt",
+    "image": "image_url start_image_url first_frame_url first_frame_image_url input_image_url image start_image "
+    "first_frame first_frame_image input_image image_urls images",
+    "seconds": "duration duration_seconds seconds video_length length",
+    "frames": "num_frames frames",
+    "aspect": "aspect_ratio",
+    "resolution": "resolution",
+    "seed": "seed",
+}
 """How the models of fal and Replicate call what we ask for, by their schemas; the first that a model has is meant."""
 _RATES = ("frames_per_second", "fps", "frame_rate")
-_OFF = ("enable_prompt_expansion", "enhance_prompt", "prompt_optimizer", "prompt_extend", "expand_prompt",
-        "generate_audio", "enable_audio", "audio")  # fmt: skip
+_OFF = (
+    *("enable_prompt_expansion", "enhance_prompt", "prompt_optimizer", "prompt_extend", "expand_prompt"),
+    *("generate_audio", "enable_audio", "audio"),
+)
 """What would change the prompt, or costs more and is not heard."""
 
 
@@ -54,8 +56,8 @@ class Inputs:
         self.fields = {name: _resolved(value, schemas) for name, value in schema["properties"].items()}
 
     def name(self, what: str) -> str:
-        """How the model calls something; empty where it takes no such thing."""
-        return next((name for name in _NAMES[what] if name in self.fields), "")
+        """How the model calls something; empty where it does not take it."""
+        return next((name for name in _NAMES[what].split() if name in self.fields), "")
 
     @property
     def longest_prompt(self) -> int | None:

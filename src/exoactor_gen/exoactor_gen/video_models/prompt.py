@@ -1,4 +1,4 @@
-"""From a plan to what a video model is told, by a template: the wording that lets the motion be read afterwards."""
+"""From a plan to a video model's prompt, by a template: the wording that lets the motion be read afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORT = SHIPPED.with_name("short.yaml")
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a video model is told."""
+    """The prompt of a video model."""
 
     text: str
     negative: str

@@ -26,14 +26,13 @@ _LIMB = {  # landmark: (joint that moves it, joint or sole point that it is meas
     "ankle": ("ankle", "ankle", (0.0, 0.0, 0.0)),
     "heel": ("ankle", "heel", (0.0, 0.025, 0.005)),
     "foot_index": ("foot", "toe", (0.005, 0.020, 0.0)),
-}  # fmt: skip
+}
 
 LANDMARK_NAMES: tuple[str, ...] = (
-    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
-    "left_ear", "right_ear", "left_mouth", "right_mouth",
-    *(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle",
-                                    "heel", "foot_index") for side in ("left", "right")),
-)  # fmt: skip
+    "nose",
+    *(f"{side}_{part}" for side in ("left", "right") for part in ("eye_inner", "eye", "eye_outer")),
+    *(f"{side}_{part}" for part in ("ear", "mouth", *_LIMB) for side in ("left", "right")),
+)
 """MediaPipe's 33 landmarks in its order."""
 
 _SOLE_ORDER = ("left_heel", "left_toe", "right_heel", "right_toe")
@@ -87,13 +86,12 @@ def _index(name: str) -> int:
     return LANDMARK_NAMES.index(name)
 
 
+_SEGMENTS = "shoulder-elbow elbow-wrist hip-knee knee-ankle heel-foot_index hip-shoulder ear-eye"
+_SIDE_SEGMENTS = [segment.split("-") for segment in _SEGMENTS.split()]
 SEGMENTS = np.array(
-    [(_index(f"{s}_{a}"), _index(f"{s}_{b}")) for s in ("left", "right") for a, b in (
-        ("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"), ("heel", "foot_index"),
-        ("hip", "shoulder"), ("ear", "eye"))]
-    + [(_index("right_shoulder"), _index("left_shoulder")), (_index("right_hip"), _index("left_hip")),
-       (_index("right_ear"), _index("left_ear"))]
-)  # fmt: skip
+    [(_index(f"{side}_{a}"), _index(f"{side}_{b}")) for side in ("left", "right") for a, b in _SIDE_SEGMENTS]
+    + [(_index(f"right_{part}"), _index(f"left_{part}")) for part in ("shoulder", "hip", "ear")]
+)
 """(S, 2) pairs of landmarks whose directions in space MediaPipe's world landmarks tell."""
 
 # Range of each left joint's axis-angle components (rad): comfortable ranges of an adult with some room, and the spread

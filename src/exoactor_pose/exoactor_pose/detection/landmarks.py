@@ -22,7 +22,7 @@ class Landmarks:
     image: np.ndarray
     """(T, 33, 3): x px, y px, visibility in [0, 1]; zeros where no person was found."""
     world: np.ndarray | None
-    """(T, 33, 3) m, about the middle of the hips; x right, y down, z away from the camera; None: no depth is told."""
+    """(T, 33, 3) m, about the middle of the hips; x right, y down, z away from the camera; None: no depth is known."""
     found: np.ndarray
     """(T,) bool."""
     hands: np.ndarray | None = None

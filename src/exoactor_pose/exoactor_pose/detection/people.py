@@ -20,7 +20,7 @@ SAME_PERSON_DISTANCE = 0.15
 SIDE_MARGIN, MIN_SIDE_WIDTH = 0.08, 0.2
 """Sizes of the person that are kept clear on both sides, and that somebody else takes at least."""
 MUCH_LARGER_RATIO = 1.5
-"""How many times the size of the person followed somebody must have to be told of."""
+"""How many times the size of the person followed somebody must have to be reported."""
 MAX_DISTANCE = 0.6
 """How far, in sizes of the person, the person may have got between two looks that are close in time."""
 MAX_HIP_SPEED = 5.0

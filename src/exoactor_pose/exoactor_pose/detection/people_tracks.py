@@ -1,4 +1,4 @@
-"""Who of the people in a video is the one to read, told by all of the video."""
+"""Who of the people in a video is the one to read, by all of the video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When feet touch the floor, told from how the soles move."""
+"""When feet touch the floor, by how the soles move."""
 
 from __future__ import annotations
 

@@ -368,10 +368,12 @@ class _Problem:
         weight = np.repeat(self.trust[frames] * weight / w.image**2, 2, axis=1)
         look = view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]
         add(
-            error.reshape(count, -1), (look @ by_variable[:, :LANDMARKS]).reshape(count, -1, VARIABLES),
+            error.reshape(count, -1),
+            (look @ by_variable[:, :LANDMARKS]).reshape(count, -1, VARIABLES),
             (look @ by_shape[:, :LANDMARKS]).reshape(count, -1, shapes),
-            {3: -(look @ travelled)[..., 0].reshape(count, -1)}, weight,
-        )  # fmt: skip
+            {3: -(look @ travelled)[..., 0].reshape(count, -1)},
+            weight,
+        )
 
         a, b = SEGMENTS.T
         segment = positions[:, b] - positions[:, a]
@@ -385,8 +387,10 @@ class _Problem:
         add(
             error.reshape(count, -1),
             (across @ (by_variable[:, b] - by_variable[:, a])).reshape(count, -1, VARIABLES),
-            (across @ (by_shape[:, b] - by_shape[:, a])).reshape(count, -1, shapes), {}, weight,
-        )  # fmt: skip
+            (across @ (by_shape[:, b] - by_shape[:, a])).reshape(count, -1, shapes),
+            {},
+            weight,
+        )
 
         up, tilts = _up(state.camera)
         soles = positions[:, LANDMARKS:]
@@ -408,9 +412,12 @@ class _Problem:
             weight = weight + contacts[frames] * touch / w.floor**2
         tilted = soles @ tilts.T
         add(
-            height, up @ by_variable[:, LANDMARKS:], up @ by_shape[:, LANDMARKS:],
-            {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0}, weight,
-        )  # fmt: skip
+            height,
+            up @ by_variable[:, LANDMARKS:],
+            up @ by_shape[:, LANDMARKS:],
+            {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0},
+            weight,
+        )
 
         if contacts is not None and sway is not None:
             # Balance: the zero-moment point lies among the sole points in contact; this tells the pitch, and where a
@@ -425,12 +432,12 @@ class _Problem:
             cost += float((share * loss).sum())
             turned = [-(lean @ t)[:, None] * up - (lean @ up)[:, None] * t for t in tilts]
             add(
-                error, flat @ (points.mass_by_variable[:count]
-                               - np.einsum("tk,tkxv->txv", part, by_variable[:, LANDMARKS:])),
+                error,
+                flat @ (points.mass_by_variable[:count] - np.einsum("tk,tkxv->txv", part, by_variable[:, LANDMARKS:])),
                 flat @ (points.mass_by_shape[:count] - np.einsum("tk,tkxv->txv", part, by_shape[:, LANDMARKS:])),
                 dict(enumerate(turned)),
                 np.repeat((share * weight / w.balance**2)[:, None], 3, axis=1),
-            )  # fmt: skip
+            )
 
         system = np.concatenate(rows, axis=1)
         system = np.swapaxes(system, 1, 2) @ system

@@ -47,7 +47,7 @@ class HandFinder:
     Parameters
     ----------
     every
-        Look in each so-manieth call only; in the others nothing is seen.
+        Look in every n-th call only; in the others nothing is seen.
     """
 
     def __init__(self, every: int = 1) -> None:
@@ -134,7 +134,7 @@ def finger_bends(image: np.ndarray, world: np.ndarray | None = None) -> np.ndarr
     image
         (..., 21, 3) landmarks in the image.
     world
-        (..., 21, 3) m, landmarks in space, where they are told.
+        (..., 21, 3) m, landmarks in space, where they are known.
 
     Returns
     -------

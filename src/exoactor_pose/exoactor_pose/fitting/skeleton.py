@@ -22,12 +22,13 @@ LANDMARKS = 33
 
 # The parts that one variable each moves: joints that share it, and the axes of it. The spine bends in its three joints
 # alike, the neck in its two; knees and elbows are hinges; collar bones do not turn about themselves.
+_LEG = {"hip": "xyz", "knee": "x", "ankle": "xyz", "foot": "x"}
+_ARM = {"collar": "yz", "shoulder": "xyz", "elbow": "y", "wrist": "xyz"}
 _PARTS = (
-    (("spine1", "spine2", "spine3"), "xyz"), (("neck", "head"), "xyz"),
-    *(((f"{side}_{joint}",), axes) for side in ("left", "right") for joint, axes in (
-        ("hip", "xyz"), ("knee", "x"), ("ankle", "xyz"), ("foot", "x"),
-        ("collar", "yz"), ("shoulder", "xyz"), ("elbow", "y"), ("wrist", "xyz"))),
-)  # fmt: skip
+    (("spine1", "spine2", "spine3"), "xyz"),
+    (("neck", "head"), "xyz"),
+    *(((f"{side}_{joint}",), axes) for side in ("left", "right") for joint, axes in (_LEG | _ARM).items()),
+)
 
 
 def _mixing() -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What is in a file: told from its first bytes, and read without running anything in it."""
+"""What is in a file: by its first bytes, and read without running anything in it."""
 
 from __future__ import annotations
 

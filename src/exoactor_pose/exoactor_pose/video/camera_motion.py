@@ -1,4 +1,4 @@
-"""How the camera turns during a video, told by the background.
+"""How the camera turns during a video, by the background.
 
 Corners of the background are followed from keyframes (Lucas and Kanade's optical flow on small grey images, the
 person masked out). A camera that stands still and turns moves every one of them, near or far, by K R K^-1, so two of
@@ -120,7 +120,7 @@ class CameraMotion:
         -------
         rotations
             (T, 3, 3) from the first of these frames' camera to each frame's camera (x right, y down, z ahead): a
-            direction d of the first is R d in the other. None: the camera stands still, or nothing can be told.
+            direction d of the first is R d in the other. None: the camera stands still, or it is unknown.
         travels
             Whether it moves along, besides, for more than a moment.
         notes

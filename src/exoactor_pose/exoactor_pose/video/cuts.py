@@ -45,7 +45,7 @@ MAX_GAP_SECONDS = 0.6
 """Nobody for longer than this breaks the motion. Between known ends, an acceleration unknown by 3.5 m/s^2 (the fit's
 spread) makes a position unknown by up to a t^2 / 16: 8 cm after 0.6 s, as much as the fit's own error."""
 REPORTED_GAP_SECONDS = 0.2
-"""Shorter empty stretches are not told."""
+"""Shorter empty stretches are not reported."""
 MIN_STRETCH_SECONDS = 1.0
 """A shorter stretch is no motion."""
 

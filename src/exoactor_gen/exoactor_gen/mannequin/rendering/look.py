@@ -63,7 +63,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Look:
-    """Everything about the picture that is not motion, body shape or camera."""
+    """Everything about the image that is not motion, body shape or camera."""
 
     skin: Colour
     hair: Colour
@@ -103,10 +103,18 @@ class Look:
         warmth, lamp, ambient, height, shadow = LIGHTS[light]
         side = math.radians(rng.uniform(-65.0, 65.0))
         return cls(
-            skin, hair, shirt, trousers, shoes, *CLOTHES[clothes], wall, *ROOMS[room], floor,
+            skin,
+            hair,
+            shirt,
+            trousers,
+            shoes,
+            *CLOTHES[clothes],
+            wall,
+            *ROOMS[room],
+            floor,
             (_WOODS if floor == "planks" else _STONES)[grain],
             Light(warmth, lamp, ambient, side, math.radians(height), shadow),
-        )  # fmt: skip
+        )
 
 
 def add_shape(body: mujoco.MjsBody, kind: str, colour: Colour, **geometry: Any) -> None:

@@ -50,8 +50,15 @@ class Person:
         )
         add_shape(self.bodies[index], "mesh", colour, meshname=name)
 
-    def limb(self, joint: str, start: np.ndarray, end: np.ndarray, radii: ArrayLike, colour: Colour,
-             back: ArrayLike | None = None) -> None:  # fmt: skip
+    def limb(
+        self,
+        joint: str,
+        start: np.ndarray,
+        end: np.ndarray,
+        radii: ArrayLike,
+        colour: Colour,
+        back: ArrayLike | None = None,
+    ) -> None:
         """A straight round tube with radii at equal distances; ``back`` moves its middle backwards."""
         radii = np.asarray(radii)
         share = np.linspace(0.0, 1.0, len(radii))[:, None]
@@ -60,8 +67,17 @@ class Person:
             centres[:, 2] -= np.array(back) * self.size
         self.tube(joint, centres, np.repeat(radii[:, None], 2, axis=1), colour)
 
-    def dressed(self, joint: str, start: np.ndarray, end: np.ndarray, radii: ArrayLike, cloth: Colour,
-                reach: float, thickness: float, back: ArrayLike | None = None) -> None:  # fmt: skip
+    def dressed(
+        self,
+        joint: str,
+        start: np.ndarray,
+        end: np.ndarray,
+        radii: ArrayLike,
+        cloth: Colour,
+        reach: float,
+        thickness: float,
+        back: ArrayLike | None = None,
+    ) -> None:
         """A limb whose bare radii are given, covered by cloth up to the share ``reach`` of it."""
         reach = float(np.clip(reach, 0.0, 1.0))
         radii = np.asarray(radii)
@@ -70,8 +86,8 @@ class Person:
         for low, high, colour, extra in ((0.0, reach, cloth, thickness), (reach, 1.0, self.look.skin, 0.0)):
             if high - low > 1e-6:
                 s = np.linspace(low, high, max(3, round((high - low) * len(radii))))
-                self.limb(joint, start + low * (end - start), start + high * (end - start),
-                          np.interp(s, at, radii) + extra, colour, np.interp(s, at, behind))  # fmt: skip
+                first, last = start + low * (end - start), start + high * (end - start)
+                self.limb(joint, first, last, np.interp(s, at, radii) + extra, colour, np.interp(s, at, behind))
 
     def build(self) -> None:
         """Add the whole person."""
@@ -142,8 +158,8 @@ class Person:
         self.dressed(
             f"{side}_hip", hip, knee, (0.085, 0.084, 0.076, 0.066, 0.057, 0.053), look.trousers, look.legs, 0.005
         )
-        self.dressed(f"{side}_knee", knee, ankle + up(0.015), (0.052, 0.054, 0.055, 0.050, 0.043, 0.039),
-                     look.trousers, look.legs - 1.0, 0.006, (0.0, 0.008, 0.012, 0.008, 0.002, 0.0))  # fmt: skip
+        calf, behind = (0.052, 0.054, 0.055, 0.050, 0.043, 0.039), (0.0, 0.008, 0.012, 0.008, 0.002, 0.0)
+        self.dressed(f"{side}_knee", knee, ankle + up(0.015), calf, look.trousers, look.legs - 1.0, 0.006, behind)
         # the shoe reaches from the heel to the toes; the soles are where the body model has them
         floor = float(heel[1])
         length = float(toe[2] - heel[2])
@@ -166,10 +182,9 @@ class Person:
         look, u = self.look, self.size
         collar, shoulder, elbow, wrist = (self.at(f"{side}_{n}") for n in ("collar", "shoulder", "elbow", "wrist"))
         self.limb(f"{side}_collar", collar, shoulder - [s * 0.012 * u, 0.008 * u, 0], (0.072, 0.068, 0.061), look.shirt)
-        self.dressed(f"{side}_shoulder", shoulder, elbow, (0.051, 0.052, 0.050, 0.047, 0.043, 0.039), look.shirt,
-                     look.sleeves, 0.008)  # fmt: skip
-        self.dressed(f"{side}_elbow", elbow, wrist, (0.039, 0.042, 0.040, 0.034, 0.029, 0.026), look.shirt,
-                     look.sleeves - 1.0, 0.008)  # fmt: skip
+        upper, fore = (0.051, 0.052, 0.050, 0.047, 0.043, 0.039), (0.039, 0.042, 0.040, 0.034, 0.029, 0.026)
+        self.dressed(f"{side}_shoulder", shoulder, elbow, upper, look.shirt, look.sleeves, 0.008)
+        self.dressed(f"{side}_elbow", elbow, wrist, fore, look.shirt, look.sleeves - 1.0, 0.008)
         # flat hand: palm down, thumb forward
         middle, pinky, index = (self.at(f"{side}_{n}1") for n in ("middle", "pinky", "index"))
         hand = f"{side}_wrist"

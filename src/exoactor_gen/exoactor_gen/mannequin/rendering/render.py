@@ -23,8 +23,15 @@ _SHADED = 0.45
 _MAX_GEOM = 4000
 
 
-def _model(body: BodyModel, motion: HumanMotion, joints: np.ndarray, camera: Camera, look: Look,
-           rng: np.random.Generator, objects: tuple[ObjectMotion, ...]) -> mujoco.MjModel:  # fmt: skip
+def _model(
+    body: BodyModel,
+    motion: HumanMotion,
+    joints: np.ndarray,
+    camera: Camera,
+    look: Look,
+    rng: np.random.Generator,
+    objects: tuple[ObjectMotion, ...],
+) -> mujoco.MjModel:
     spec = mujoco.MjSpec()
     spec.visual.global_.offwidth, spec.visual.global_.offheight = camera.width, camera.height
     spec.visual.quality.offsamples = 0  # smoothing edges would double the time
@@ -114,9 +121,13 @@ def _moving_part(view: _View, camera: Camera, shadow: _Shadow | None, parts: np.
 
 
 def render(
-    motion: HumanMotion, body: BodyModel, camera: Camera, look: Look, rng: np.random.Generator,
+    motion: HumanMotion,
+    body: BodyModel,
+    camera: Camera,
+    look: Look,
+    rng: np.random.Generator,
     objects: tuple[ObjectMotion, ...] = (),
-) -> Iterator[np.ndarray]:  # fmt: skip
+) -> Iterator[np.ndarray]:
     """Draw the person frame by frame: (H, W, 3) uint8 RGB.
 
     What stands still before a camera that stands still is drawn once, which saves a third of the time.

@@ -81,25 +81,34 @@ def _shine(spec: mujoco.MjSpec, camera: Camera, look: Look, target: np.ndarray) 
         [math.cos(azimuth) * math.cos(light.height), math.sin(azimuth) * math.cos(light.height), math.sin(light.height)]
     )
     spec.worldbody.add_light(
-        name="lamp", pos=target + 6.0 * away, dir=-away, castshadow=False,
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, diffuse=[light.lamp * c for c in light.colour],
-        specular=[0.12] * 3, ambient=[0.0] * 3,
-    )  # fmt: skip
+        name="lamp",
+        pos=target + 6.0 * away,
+        dir=-away,
+        castshadow=False,
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        diffuse=[light.lamp * c for c in light.colour],
+        specular=[0.12] * 3,
+        ambient=[0.0] * 3,
+    )
     spec.visual.headlight.ambient = [light.ambient * c for c in light.colour]
     spec.visual.headlight.diffuse = [0.22 * c for c in light.colour]
     spec.visual.headlight.specular = [0.0] * 3
 
 
 def _surface(spec: mujoco.MjSpec, name: str, image: np.ndarray, repeat: float = 0.0, emission: float = 0.0) -> None:
-    """Material ``name`` with a picture: ``repeat`` times a metre, or stretched once over the surface."""
+    """Material ``name`` with an image: ``repeat`` times a metre, or stretched once over the surface."""
     texture = spec.add_texture(
         name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=image.shape[1], height=image.shape[0], nchannel=3
     )
     texture.data = (255.0 * np.clip(image, 0.0, 1.0)).astype(np.uint8).tobytes()
     material = spec.add_material(
-        name=name, texrepeat=[repeat or 1.0] * 2, texuniform=repeat > 0, reflectance=0.0, specular=0.05,
+        name=name,
+        texrepeat=[repeat or 1.0] * 2,
+        texuniform=repeat > 0,
+        reflectance=0.0,
+        specular=0.05,
         emission=emission,
-    )  # fmt: skip
+    )
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
 
 
