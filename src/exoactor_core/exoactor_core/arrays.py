@@ -18,6 +18,12 @@ def min_jerk(s: np.ndarray) -> np.ndarray:
     return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
 
 
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, and level at both."""
+    x = np.clip(x, 0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
 def interpolate(times: np.ndarray, known_times: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Linear interpolation of (K, N) at ``known_times`` (K,) to ``times`` (T,): (T, N); the ends are held."""
     return np.stack([np.interp(times, known_times, column) for column in values.T], axis=1)

@@ -17,6 +17,7 @@ from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.files import read_text
 from exoactor_core.motion import HumanMotion
+from exoactor_core.rotations import FROM_Y_UP
 
 # Names by joint, without prefix ("mixamorig:"), side, case and punctuation; the first that exists is taken.
 # {s} is "left" or "right". Where a skeleton has an "Arm" joint, its "Shoulder" is the collar; where it has a "Shin", as
@@ -48,7 +49,7 @@ _HUMAN_LEG = (0.55, 1.15)  # m, hip to ankle, of anyone who may be meant
 # World axes of the file -> z up; y up goes to x forward for a person who faces +z.
 _TO_Z_UP = {
     "+z": np.eye(3),
-    "+y": np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]),
+    "+y": FROM_Y_UP,
     "-y": np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]),
     "-z": np.diag([1.0, -1, -1]),
     "+x": np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]),

@@ -35,6 +35,7 @@ from exoactor_core.arrays import continuous_quaternions, resample_poses
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_npz, read_text, save_bytes, save_npz
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.rotations import FROM_Y_UP
 from exoactor_core.unpickle import read_pickle
 
 ROBOT_FORMATS: dict[str, str] = {
@@ -108,7 +109,7 @@ def z_up(motion: RobotMotion) -> RobotMotion:
             "the G1 stands or lies along the y axis throughout, and which of both cannot be told: "
             "turn the motion so that z is up and the floor is at 0."
         )
-    turn = Rotation.from_matrix([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    turn = Rotation.from_matrix(FROM_Y_UP)
     note = "The G1 stands along the file's y axis: y was taken as up, and the motion turned so that z is up."
     quat = (turn * rotation).as_quat(scalar_first=True)
     quat = continuous_quaternions(quat)

@@ -12,6 +12,9 @@ from scipy.spatial.transform import Rotation
 
 _Angle = TypeVar("_Angle", float, np.ndarray)
 
+FROM_Y_UP = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""World with y up -> world with z up; +z, which SMPL-X's rest pose faces, becomes +x."""
+
 
 def wrap(angle: _Angle) -> _Angle:
     """Bring angles in rad into [-pi, pi)."""

@@ -76,5 +76,5 @@ def test_a_camera_that_turns_passes_a_little_lower_and_the_unknown_too():
 
 
 def test_limits_are_the_users():
-    assert only("camera", VideoQualityLimits(explained=0.0), camera_explained=0.1).passed
-    assert not only("whole body", VideoQualityLimits(whole=0.99), whole_share=0.95).passed
+    assert only("camera", VideoQualityLimits(min_explained=0.0), camera_explained=0.1).passed
+    assert not only("whole body", VideoQualityLimits(min_whole=0.99), whole_share=0.95).passed

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Refused
-from exoactor_core.options import BaseOptions, Share
+from exoactor_core.options import Share
 from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
@@ -40,7 +40,7 @@ class VideoEstimator(Estimator):
     The detector is a subclass's.
     """
 
-    class Options(BaseOptions):
+    class Options(Limits):
         """Those that do not depend on the detector."""
 
         body_model: str = ""
@@ -66,17 +66,6 @@ class VideoEstimator(Estimator):
         at the first cut or when the person is gone."""
         moving_camera: bool = True
         """Look in the background whether the camera turns; without, it is taken as still."""
-        min_quality: Share = Limits.confidence
-        """Least mean confidence of a motion that is handed on; below it no person is credibly there. A motion is split
-        around a moment that is far beyond one of the next limits."""
-        max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = Limits.reprojection
-        """Largest mean distance of the body from the landmarks, as a share of the person's height in view, likewise."""
-        max_skate: Annotated[float, Interval(ge=0.0, le=1e6), Unit("mm")] = Limits.skate
-        """Largest mean slide of standing feet per frame at 30 Hz, likewise."""
-        max_jerk: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s^3")] = Limits.jerk
-        """Largest mean jerk of the joints, likewise."""
-        max_speed: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s")] = Limits.speed
-        """Largest speed of the pelvis, likewise."""
 
     options: Options
 
@@ -87,9 +76,6 @@ class VideoEstimator(Estimator):
             raise BadInput(f"A person is not {given.person_height:g} m tall: give 0.5 to 2.5 m (or 0: left open).")
         self.body = BodyModel.load(given.body_model or None)
         self.person = Follower(given.person).choice
-        self.limits = Limits(
-            given.min_quality, given.max_reprojection, given.max_skate, given.max_jerk, given.max_speed
-        )
         self.weights = Weights(iterations=(given.iterations // 2, given.iterations - given.iterations // 2))
 
     @abstractmethod
@@ -153,7 +139,7 @@ class VideoEstimator(Estimator):
                 )
                 seen, result = follow(video, source, on_segment, progress)
                 self._check_found([seen])
-                stretches = [whole_stretch(seen, result, self.body, self.limits)]
+                stretches = [whole_stretch(seen, result, self.body, self.options)]
                 facts, notes, keypoints = seen.facts, seen.notes, _keypoints([seen], frame_step(video.fps))
             else:
                 found = detect(
@@ -218,7 +204,7 @@ class VideoEstimator(Estimator):
                 motion = replace(result.motion, hand_pose=hand_pose(landmarks))
                 return replace(result, motion=with_resting_arms(motion, result.seen or landmarks))
 
-            stretches += good_stretches(seen, fitted, self.body, self.limits, duration)
+            stretches += good_stretches(seen, fitted, self.body, self.options, duration)
             done += len(seen)
         return stretches
 

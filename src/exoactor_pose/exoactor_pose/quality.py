@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval, Unit
 from scipy.ndimage import uniform_filter1d
 
 from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
+from exoactor_core.options import BaseOptions, Share
 from exoactor_core.stages import Metrics
 
 PELVIS, HEAD, ANKLES = 0, 15, [7, 8]
@@ -17,21 +18,20 @@ LOCAL_SECONDS, LOCAL_FACTOR = 0.3, 3.0
 """Over so long a time a motion may be so many times as bad as a clip on average: kicks and jumps are brief."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a clip must keep to be handed on."""
+class Limits(BaseOptions):
+    """What a clip must keep to be handed on; a motion is split around a moment that is far beyond one of them."""
 
-    confidence: float = 0.45
-    """Least mean confidence in [0, 1] of the frames in which the person was found. Of people in real videos it is 0.69
-    and more, of things that a detector takes for people (flowers, motorcycles, lettering) 0.31 and less."""
-    reprojection: float = 0.07
-    """Largest mean distance of the body's landmarks from those seen, as a share of the person's height in view."""
-    skate: float = 15.0
-    """Largest mean slide of feet in contact, mm per frame at 30 frames per second."""
-    jerk: float = 150.0
-    """Largest mean jerk of the joints, m/s^3: dancing stays below 100."""
-    speed: float = 10.0
-    """Largest speed of the pelvis over 0.1 s, m/s: a sprinter's."""
+    min_quality: Share = 0.45
+    """Least mean confidence of a motion that is handed on; below it no person is credibly there: of people in real
+    videos it is 0.69 and more, of flowers, motorcycles or lettering that a detector takes for people 0.31 and less."""
+    max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07
+    """Largest mean distance of the body from the landmarks, as a share of the person's height in view."""
+    max_skate: Annotated[float, Interval(ge=0.0, le=1e6), Unit("mm")] = 15.0
+    """Largest mean slide of standing feet per frame at 30 Hz."""
+    max_jerk: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s^3")] = 150.0
+    """Largest mean jerk of the joints: dancing stays below 100."""
+    max_speed: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s")] = 10.0
+    """Largest speed of the pelvis over 0.1 s: a sprinter's."""
 
 
 def frame_figures(motion: HumanMotion, body: BodyModel, reprojection: np.ndarray) -> dict[str, np.ndarray]:
@@ -140,10 +140,10 @@ def faults(metrics: Metrics, limits: Limits, start_s: float = 0.0) -> str:
         Time in the video of its first frame.
     """
     m = metrics
-    if m["confidence_found_mean"] < limits.confidence:
+    if m["confidence_found_mean"] < limits.min_quality:
         return (
             "no person is credibly seen: the body explains what the detector found with a confidence of only "
-            f"{m['confidence_found_mean']:.2f}, less than min_quality, {limits.confidence:g}"
+            f"{m['confidence_found_mean']:.2f}, less than min_quality, {limits.min_quality:g}"
         )
     if m["head_down_share"] > 0.5:
         return "the head is below the feet most of the time, as in an image upside down"
@@ -151,22 +151,22 @@ def faults(metrics: Metrics, limits: Limits, start_s: float = 0.0) -> str:
     when = {name: f"most at {start_s + time:.1f} s" for name, time in worst.items()}
     poor = (
         (
-            m["reprojection_share"] > limits.reprojection,
+            m["reprojection_share"] > limits.max_reprojection,
             f"the body misses what was seen by {100 * m['reprojection_share']:.0f} % of the person's height, "
-            f"more than max_reprojection, {100 * limits.reprojection:g} %, {when['reprojection_px']}",
+            f"more than max_reprojection, {100 * limits.max_reprojection:g} %, {when['reprojection_px']}",
         ),
         (
-            m["foot_skate_mm_per_frame"] > limits.skate,
+            m["foot_skate_mm_per_frame"] > limits.max_skate,
             f"standing feet slide {m['foot_skate_mm_per_frame']:.0f} mm a frame, "
-            f"more than max_skate, {limits.skate:g}, {when['foot_skate_mm']}",
+            f"more than max_skate, {limits.max_skate:g}, {when['foot_skate_mm']}",
         ),
         (
-            m["jerk_mean"] > limits.jerk,
-            f"it jerks by {m['jerk_mean']:.0f} m/s^3, more than max_jerk, {limits.jerk:g}, {when['jerk']}",
+            m["jerk_mean"] > limits.max_jerk,
+            f"it jerks by {m['jerk_mean']:.0f} m/s^3, more than max_jerk, {limits.max_jerk:g}, {when['jerk']}",
         ),
         (
-            m["speed_max"] > limits.speed,
-            f"the person moves at {m['speed_max']:.0f} m/s, more than max_speed, {limits.speed:g}, {when['speed']}",
+            m["speed_max"] > limits.max_speed,
+            f"the person moves at {m['speed_max']:.0f} m/s, more than max_speed, {limits.max_speed:g}, {when['speed']}",
         ),
     )
     return "; ".join(reason for is_poor, reason in poor if is_poor)
@@ -183,11 +183,11 @@ def bad_frames(figures: dict[str, np.ndarray], limits: Limits, height_px: float,
         The person's height in view.
     """
     window = max(1, round(LOCAL_SECONDS * fps))
-    bad = figures["speed"] > limits.speed
+    bad = figures["speed"] > limits.max_speed
     for values, limit in (
-        (figures["reprojection_px"] / max(height_px, 1.0), limits.reprojection),
-        (figures["foot_skate_mm"], limits.skate),
-        (figures["jerk"], limits.jerk),
+        (figures["reprojection_px"] / max(height_px, 1.0), limits.max_reprojection),
+        (figures["foot_skate_mm"], limits.max_skate),
+        (figures["jerk"], limits.max_jerk),
     ):
         bad |= uniform_filter1d(values, window, mode="nearest") > LOCAL_FACTOR * limit
     return bad

@@ -87,7 +87,7 @@ def test_a_poor_clip_has_its_reason(body, fault, said):
 def test_every_reason_is_given(body):
     poor = figures(body, replace(standing(body), transl=standing(body).transl + SLIDE), reprojection=45.0)
     assert re.search(r"max_reprojection.*, most at .*max_skate", faults(poor, Limits()))
-    assert not faults(poor, Limits(reprojection=0.2, skate=50.0))
+    assert not faults(poor, Limits(max_reprojection=0.2, max_skate=50.0))
 
 
 def test_what_is_no_person_is_called_so_before_anything_else(body):

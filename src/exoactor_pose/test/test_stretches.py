@@ -79,7 +79,7 @@ def test_a_leap_that_stays_is_split_around(body):
 
 def test_what_is_bad_throughout_is_given_with_its_fault(body):
     fit = fitted(0.0)[0]
-    (poor,) = good_stretches(seen(np.arange(FRAMES) % 5 == 0), fit, body, Limits(confidence=0.95), FRAMES / FPS)
+    (poor,) = good_stretches(seen(np.arange(FRAMES) % 5 == 0), fit, body, Limits(min_quality=0.95), FRAMES / FPS)
     assert poor.fault.startswith("no person is credibly seen")
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from exoactor_core.arrays import true_runs
+from exoactor_core.arrays import smoothstep, true_runs
 from exoactor_retarget.human import POINTS, TURNS, Posture
-from exoactor_retarget.targets import bridge, headed, smoothstep
+from exoactor_retarget.targets import bridge, headed
 
 _STEP, _SWING = 0.5, 0.36  # s of a step that is put in, and of its foot in the air
 _LIFT = 0.05  # m

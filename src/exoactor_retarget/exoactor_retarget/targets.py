@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import true_runs
+from exoactor_core.arrays import smoothstep, true_runs
 from exoactor_core.rotations import wrap
 from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
 from exoactor_retarget.human import BEARING, Posture
@@ -102,12 +102,6 @@ class Targets:
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors (..., 3) of length 1."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
-
-
-def smoothstep(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, and level at both."""
-    x = np.clip(x, 0.0, 1.0)
-    return x * x * (3 - 2 * x)
 
 
 def ramp(times: np.ndarray, start: float, seconds: float) -> np.ndarray:

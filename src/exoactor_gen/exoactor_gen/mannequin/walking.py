@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from exoactor_core.arrays import smoothstep
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import (
     approach,
@@ -87,9 +88,7 @@ def walk_around(score: Score, movement: Movement) -> None:
     # past the corners at full width, then back onto the line
     x = np.linspace(0.0, distance + max(distance, deep + 0.7), 400)
     lead, tail = max(distance - deep, 0.3), max(x[-1] - distance - deep, 0.3)
-    rise = np.clip(x / lead, 0.0, 1.0)
-    fall = np.clip((x - distance - deep) / tail, 0.0, 1.0)
-    y = s * half * (_ease(rise) - _ease(fall))
+    y = s * half * (smoothstep(x / lead) - smoothstep((x - distance - deep) / tail))
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     count = math.ceil(along[-1] / (0.34 * score.scale))
     foot = "left" if s > 0.0 else "right"
@@ -157,7 +156,3 @@ def turn_to_face(score: Score, movement: Movement) -> None:
     way = {"right": -1.0, "around": 2.0}.get(movement.direction or "", 1.0)
     obj = object_named(score, movement.name, FAR + gap_to(score, movement.name), aside=way * (movement.angle or 90.0))
     turn_to(score, obj, movement.pace, 3.0)
-
-
-def _ease(s: np.ndarray) -> np.ndarray:
-    return s * s * (3.0 - 2.0 * s)

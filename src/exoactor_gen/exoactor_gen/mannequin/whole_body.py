@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.arrays import min_jerk
 from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
+from exoactor_core.rotations import FROM_Y_UP
 from exoactor_gen.mannequin.objects import ObjectMotion, object_motion
 from exoactor_gen.mannequin.score import HEEL_OFF, SIDES, SOLE_CENTRE, Score, Seat, sign
 from exoactor_gen.mannequin.timeline import bump
@@ -33,9 +34,6 @@ ARM_STRAIGHT, SOFT = 0.995, 0.008
 FINGER = 0.16
 """From the middle of the hand to a little beyond the tip of a straight finger, m."""
 GRAVITY = 9.81
-
-# SMPL-X rest frame (y up, facing +z) to the world (z up, facing +x).
-UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 _HIP, _KNEE, _ANKLE = {"left": 1, "right": 2}, {"left": 4, "right": 5}, {"left": 7, "right": 8}
 _SHOULDER, _ELBOW, _WRIST = {"left": 16, "right": 17}, {"left": 18, "right": 19}, {"left": 20, "right": 21}
@@ -132,7 +130,7 @@ def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
         contact[(s > 1e-9) & (s < 1.0 - 1e-9)] = 0.0
     yaw = place[:, 2]
     turn = _turned("z", yaw)
-    flat = turn @ UPRIGHT
+    flat = turn @ FROM_Y_UP
     foot = flat @ _turned("x", pitch)
     lowest = np.minimum((foot @ heel)[:, 2], (foot @ toe)[:, 2])
     ankle = np.empty((len(times), 3))
@@ -157,7 +155,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
 
     trunk, head = score.trunk.sample(times), score.head.sample(times)
     posture = np.tile(np.eye(3), (t, 55, 1, 1))
-    pelvis = _turned("z", heading) @ UPRIGHT @ _rot("x", trunk[:, 0] + 1.5)
+    pelvis = _turned("z", heading) @ FROM_Y_UP @ _rot("x", trunk[:, 0] + 1.5)
     turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn against the legs
     for joint in _SPINE:
         posture[:, joint] = _rot("y", turn / 3.0) @ _rot("x", trunk[:, 1] / 3.0)

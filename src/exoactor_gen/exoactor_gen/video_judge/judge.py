@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Refused
-from exoactor_core.options import BaseOptions, Configurable, Share
+from exoactor_core.options import Configurable, Share
 from exoactor_core.stages import (
     GenerateRequest,
     Generation,
@@ -65,7 +65,7 @@ class Verdict:
 class Judge(Configurable):
     """Has videos made of a request until one shows one whole person who does what the plan says."""
 
-    class Options(BaseOptions):
+    class Options(VideoQualityLimits):
         """How strict the judge is."""
 
         tries: Annotated[int, Interval(ge=0, le=20)] = 3
@@ -76,25 +76,12 @@ class Judge(Configurable):
         """What reads the motion for the judge: mediapipe, vitpose or external, with its own defaults."""
         fps: Annotated[float, Interval(ge=8.0, le=120.0), Unit("Hz")] = 10.0
         """Frame rate at which the judge looks."""
-        min_found: Share = VideoQualityLimits.found
-        """Least share of the frames in which the person is found."""
-        max_others: Share = VideoQualityLimits.others
-        """Largest share of the time in which others are in the image."""
-        min_whole: Share = VideoQualityLimits.whole
-        """Least share of the frames in which the whole body is in the image."""
-        min_alike: Share = VideoQualityLimits.similarity
-        """Least similarity of the person's colours to what was seen before."""
-        min_explained: Share = VideoQualityLimits.explained
-        """Least share of the background that a camera explains which stands still or turns; 0: it may move along."""
 
     options: Options
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         given = self.options
-        self.limits = VideoQualityLimits(
-            given.min_found, given.max_others, given.min_whole, given.min_alike, given.min_explained
-        )
         if given.tries:
             kind = backend_class("estimate", given.estimator)
             flat = {"hands": False} if "hands" in kind.Options.model_fields else {}  # fingers tell nothing
@@ -112,7 +99,7 @@ class Judge(Configurable):
         facts = seen.metrics.get("video", {})
         return Verdict(
             (
-                *check_video_quality(facts, self.limits),
+                *check_video_quality(facts, self.options),
                 *check_plan_adherence(seen.motion, plan or {}),
                 *_objects(plan or {}),
             )

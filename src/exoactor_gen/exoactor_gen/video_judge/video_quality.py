@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from exoactor_core.options import BaseOptions, Share
 from exoactor_gen.video_judge.check import Check
 
 STILL_CAMERA_DEG = 0.25
@@ -17,20 +17,20 @@ UNKNOWN_SCORE = 0.8
 MAX_LISTED_TIMES = 3
 
 
-@dataclass(frozen=True)
-class VideoQualityLimits:
+class VideoQualityLimits(BaseOptions):
     """What is asked of a video."""
 
-    found: float = 0.9
-    """Share of the frames in which the person must be found."""
-    others: float = 0.1
-    """Share of the time in which others of comparable size may be in the image."""
-    whole: float = 0.9
-    """Share of the frames with the person in which head, hands and feet must be in the image."""
-    similarity: float = 0.65
+    min_found: Share = 0.9
+    """Least share of the frames in which the person is found."""
+    max_others: Share = 0.1
+    """Largest share of the time in which others of comparable size are in the image."""
+    min_whole: Share = 0.9
+    """Least share of the frames with the person in which head, hands and feet are in the image."""
+    min_alike: Share = 0.65
     """Least similarity of the colours of the person's upper and lower half to what was seen of them before."""
-    explained: float = 0.75
-    """Share of the background that the camera's turning must explain, over a second; 0: it may move as it likes."""
+    min_explained: Share = 0.75
+    """Least share of the background over a second that a camera explains which stands still or turns; 0: it may move
+    along."""
 
 
 def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | None = None) -> list[Check]:
@@ -49,12 +49,12 @@ def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | N
 def _one_person(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     found, others = facts["found_share"], facts.get("others_share", 0.0)
     wrong = []
-    if found < limits.found:
+    if found < limits.min_found:
         wrong.append(
             f"The person is seen in {found:.0%} of the frames{_times(facts.get('lost_s'), ', but not ')}; "
-            f"{limits.found:.0%} are wanted."
+            f"{limits.min_found:.0%} are wanted."
         )
-    if others > limits.others:
+    if others > limits.max_others:
         wrong.append(
             f"Somebody else is in the image for {others:.0%} of the time{_times(facts.get('others_s'), ', ')}; "
             "one person is wanted."
@@ -65,9 +65,9 @@ def _one_person(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
 def _whole_body(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     whole = facts["whole_share"]
     text = f"Head, hands and feet are in the image in {whole:.0%} of the frames"
-    if whole >= limits.whole:
+    if whole >= limits.min_whole:
         return Check("whole body", whole, True, text + ".")
-    text += f"{_times(facts.get('partly_s'), ', but not ')}; {limits.whole:.0%} are wanted."
+    text += f"{_times(facts.get('partly_s'), ', but not ')}; {limits.min_whole:.0%} are wanted."
     return Check("whole body", whole, False, text)
 
 
@@ -85,7 +85,7 @@ def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     explained, turn = facts["camera_explained"], facts.get("camera_turn_deg") or 0.0
     if explained is None:
         return Check("camera", UNKNOWN_SCORE, True, "The background shows too little to tell whether the camera moves.")
-    if explained < limits.explained:
+    if explained < limits.min_explained:
         about = f" at about {facts['camera_explained_s']:.1f} s" if "camera_explained_s" in facts else ""
         return Check(
             "camera",
@@ -105,14 +105,14 @@ def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     similarity = facts["alike_min"]
     if similarity is None:
         return Check("identity", UNKNOWN_SCORE, True, "The person is seen too little to tell whether the looks change.")
-    if similarity >= limits.similarity:
+    if similarity >= limits.min_alike:
         return Check("identity", similarity, True, f"The person looks the same throughout: {similarity:.2f} at least.")
     when = f" at {facts['alike_min_s']:.1f} s" if "alike_min_s" in facts else ""
     return Check(
         "identity",
         similarity,
         False,
-        f"The person looks different{when}: {similarity:.2f} of the colours before; {limits.similarity:g} are wanted.",
+        f"The person looks different{when}: {similarity:.2f} of the colours before; {limits.min_alike:g} are wanted.",
     )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.errors import BadInput
-from exoactor_pose.importers.recording import FROM_Y_UP, Person, Recording, array, matrices, stature
+from exoactor_core.rotations import FROM_Y_UP
+from exoactor_pose.importers.recording import Person, Recording, array, matrices, stature
 
 FPS = 30.0
 _GROUPS = {"GVHMR": "smpl_params_global", "GEM": "body_params_global"}

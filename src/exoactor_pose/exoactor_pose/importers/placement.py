@@ -12,8 +12,9 @@ from exoactor_core.arrays import interpolate
 from exoactor_core.body import STATURE, BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
+from exoactor_core.rotations import FROM_Y_UP
 from exoactor_pose.fitting.contacts import contacts_of
-from exoactor_pose.importers.recording import FROM_Y_UP, Person
+from exoactor_pose.importers.recording import Person
 from exoactor_pose.origin import at_origin
 
 MAX_FLOOR_STEP = 0.12

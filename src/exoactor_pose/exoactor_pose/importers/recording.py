@@ -11,9 +11,6 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
 
-FROM_Y_UP = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-"""World with y up -> world with z up; +z, whither SMPL's rest pose faces, becomes +x."""
-
 
 @dataclass(frozen=True)
 class Person:

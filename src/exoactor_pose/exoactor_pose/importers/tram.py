@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.errors import BadInput
-from exoactor_pose.importers.recording import FROM_Y_UP, Person, Recording, array, axis_angles, frame_numbers, stature
+from exoactor_core.rotations import FROM_Y_UP
+from exoactor_pose.importers.recording import Person, Recording, array, axis_angles, frame_numbers, stature
 
 SMPL_PELVIS = np.array([-0.002, -0.235, 0.028])
 """Pelvis of SMPL's rest body from its origin, m, rounded: it turns with the camera, the person does not."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from exoactor_pose.importers.recording import FROM_Y_UP, Person, Recording, array, frame_numbers, matrices, stature
+from exoactor_core.rotations import FROM_Y_UP
+from exoactor_pose.importers.recording import Person, Recording, array, frame_numbers, matrices, stature
 
 
 def tool(data: Any) -> str:
