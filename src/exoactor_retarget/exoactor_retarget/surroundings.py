@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.scene import Scene
+from exoactor_core.solids import solid_distance
 from exoactor_retarget.description import Description
 from exoactor_retarget.kinematics import Poses
 
@@ -52,7 +53,7 @@ class Solids:
     """K convex solids, in T frames."""
 
     kind: tuple[str, ...]
-    """Of each: box, cylinder, sphere or capsule, the axes of cylinders and capsules being their z."""
+    """Of each: box, cylinder, sphere, capsule, or mesh, which counts as the box around it."""
     half: np.ndarray
     """(K, 3) m: half their extents."""
     pos: np.ndarray
@@ -72,20 +73,7 @@ class Solids:
         """Distances (N, T) of points (N, 3, T) from a solid, negative inside, and its normals (N, 3, T) there."""
         rot = self.rot[:, solid]
         local = np.einsum("tji,njt->nit", rot, points - self.pos[:, solid].T)
-        half, kind = self.half[solid], self.kind[solid]
-        if kind == "box":
-            away, normal = _from_box(local, half)
-        elif kind == "cylinder":
-            radial = np.linalg.norm(local[:, :2], axis=1)
-            flat = np.stack([radial, local[:, 2]], axis=1)
-            away, across = _from_box(flat, half[[0, 2]])
-            side = local[:, :2] / np.maximum(radial, 1e-9)[:, None]
-            normal = np.concatenate([side * across[:, :1], across[:, 1:]], axis=1)
-        else:  # a sphere, or a capsule about the nearest point of its middle line
-            line = np.maximum(half[2] - half[0], 0.0)
-            local = local - np.array([0.0, 0.0, 1.0])[:, None] * np.clip(local[:, 2:], -line, line)
-            length = np.linalg.norm(local, axis=1)
-            away, normal = length - half[0], local / np.maximum(length, 1e-9)[:, None]
+        away, normal = solid_distance(self.kind[solid], self.half[solid], local)
         return away, np.einsum("tij,njt->nit", rot, normal)
 
 
@@ -99,23 +87,12 @@ def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray) -> Solids:
     for k, obj in enumerate(scene.objects):
         turn = Rotation.from_quat(poses[:, k, 3:], scalar_first=True)
         for shape in obj.shapes:
-            kind.append("box" if shape.kind == "mesh" else shape.kind)
+            kind.append(shape.kind)
             half.append(np.array(shape.size) / 2.0)
             pos.append(poses[:, k, :3] + turn.apply(shape.pos))
             rot.append((turn * shape.rotation).as_matrix())
             which.append(k)
     return Solids(tuple(kind), np.array(half), np.stack(pos, axis=1), np.stack(rot, axis=1), touch[:, which])
-
-
-def _from_box(local: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (N, T) of points (N, D, T) from a box about the origin, negative inside, and normals (N, D, T)."""
-    beyond = np.abs(local) - half[:, None]
-    out = np.maximum(beyond, 0.0)
-    length = np.linalg.norm(out, axis=1)
-    inside = length < 1e-9
-    nearest = np.arange(local.shape[1])[:, None] == beyond.argmax(axis=1)[:, None]
-    normal = np.where(inside[:, None], nearest, out / np.maximum(length, 1e-9)[:, None])
-    return np.where(inside, beyond.max(axis=1), length), np.where(local < 0, -normal, normal)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.everyday import CHAIR_BACK
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import SceneObject, articulated, everyday
+from exoactor_core.solids import solid_distance
 from exoactor_gen.mannequin.movement import SHOWN
 from exoactor_gen.mannequin.timeline import min_jerk
 
@@ -257,24 +258,9 @@ def surface_distance(obj: ObjectMotion, points: np.ndarray) -> np.ndarray:
     local = np.einsum("tji,tj->ti", obj.rotation, points - obj.position) + obj.object.underside
     distances = []
     for shape in obj.object.item.shapes:
-        p, half = shape.rotation.inv().apply(local - shape.pos), np.array(shape.size) / 2.0
-        if shape.kind == "sphere":
-            distances.append(np.linalg.norm(p, axis=1) - half[0])
-        elif shape.kind == "capsule":
-            p[:, 2] -= np.clip(p[:, 2], half[0] - half[2], half[2] - half[0])
-            distances.append(np.linalg.norm(p, axis=1) - half[0])
-        elif shape.kind == "cylinder":
-            distances.append(
-                _outside(np.column_stack([np.hypot(p[:, 0], p[:, 1]) - half[0], np.abs(p[:, 2]) - half[2]]))
-            )
-        else:
-            distances.append(_outside(np.abs(p) - half))
+        points = shape.rotation.inv().apply(local - shape.pos)
+        distances.append(solid_distance(shape.kind, np.array(shape.size) / 2.0, points.T[None])[0][0])
     return np.min(distances, axis=0)
-
-
-def _outside(beyond: np.ndarray) -> np.ndarray:
-    """Distance from a box, negative inside, by how far points are beyond each pair of its sides, (T, N)."""
-    return np.linalg.norm(np.maximum(beyond, 0.0), axis=1) + np.minimum(beyond.max(axis=1), 0.0)
 
 
 def _broom() -> SceneObject:
