@@ -105,10 +105,7 @@ class Stages(Protocol):
 class InProcess:
     """The stages in this process; it ends with the rehearsal, since a robot is driven by the controller's node.
 
-    Parameters
-    ----------
-    load
-        Gives the backend of a stage ("generate", "estimate", "retarget", "track").
+    ``load`` gives the backend of a stage ("generate", "estimate", "retarget", "track").
     """
 
     def __init__(self, load: Callable[[Any], Callable[..., Any]]) -> None:

@@ -49,25 +49,15 @@ def errors(reference: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.
 def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bool = False) -> Metrics:
     """Compare what the robot did with the reference, frame by frame from the end of the blend-in.
 
-    Parameters
-    ----------
-    reference
-        The motion, T frames.
-    actual
-        At the same rate, at most T frames: fewer when it was broken off.
-    fault
-        Why the controller gave up, if it did.
-    band
-        The robot hung in a band, where it cannot choose its heading: its tilt is judged instead of its orientation.
+    ``actual`` is at the rate of the ``reference``, and as long at most: shorter when it was broken off. ``fault``: why
+    the controller gave up, if it did. ``band``: the robot hung in a band, where it cannot choose its heading: its tilt
+    is judged instead of its orientation.
 
-    Returns
-    -------
-    Metrics
-        ``success`` (to the last frame, pelvis, ankles and wrists within 0.25 m of the reference's heights and the
-        pelvis within 1 rad of its orientation), ``fell``, ``reason``, ``frames``, ``min_pelvis_height`` (m),
-        ``joint_error_mean`` (rad), ``key_body_error_mean`` (m, 14 bodies in the pelvis frame, as MPJPE is counted),
-        ``end_position_error`` (m, horizontal), ``path_length`` (m, of the reference, horizontal),
-        ``end_heading_error`` (rad).
+    Returns ``success`` (to the last frame, pelvis, ankles and wrists within 0.25 m of the reference's heights and the
+    pelvis within 1 rad of its orientation), ``fell``, ``reason``, ``frames``, ``min_pelvis_height`` (m),
+    ``joint_error_mean`` (rad), ``key_body_error_mean`` (m, 14 bodies in the pelvis frame, as MPJPE is counted),
+    ``end_position_error`` (m, horizontal), ``path_length`` (m, of the reference, horizontal) and ``end_heading_error``
+    (rad).
     """
     n = len(actual)
     wanted = align(reference, actual)

@@ -76,36 +76,18 @@ def call(
     lease: float = 0.0,
     detach: bool = False,
 ) -> Any:
-    """Send a goal, wait for its result and return it (whatever its error code).
+    """Send a goal, wait for its result and return it, whatever its error code; others spin the client's ``node``.
 
-    Parameters
-    ----------
-    node
-        The client's, which other threads spin.
-    server
-        Name of the node that serves the action, as its heartbeats have it.
-    on_wait
-        Called with a text about once a second while the server is awaited.
-    cancelled
-        Asked all the time; True cancels the goal.
-    absent_after, dead_after
-        Seconds without the server at the start, and without a sign of life of it later.
-    lease
-        s that the goal outlives this process when that dies or freezes (see `exoactor_ros.lease`); 0: the goal does not
-        depend on it. Only for actions whose goal has the field ``lease``.
-    detach
-        Return None as soon as the server has accepted the goal.
+    ``server`` names the node that serves the action, as its heartbeats have it; ``on_wait`` is called with a text about
+    once a second while it is awaited. ``cancelled`` is asked all the time; True cancels the goal. ``absent_after`` and
+    ``dead_after`` are the seconds without the server at the start, and without a sign of life of it later. The goal
+    outlives this process by ``lease`` s when that dies or freezes (see `exoactor_ros.lease`); 0: it does not depend on
+    it; only for actions whose goal has the field ``lease``. ``detach``: return None as soon as the server has accepted
+    the goal.
 
-    Raises
-    ------
-    Missing
-        The server is not there, says that it cannot work, or died.
-    Busy
-        The server rejected the goal.
-    Refused
-        It ended the goal without success and gave no error code.
-    Cancelled
-        ``cancelled`` said so, and the server ended its work or did not answer in time.
+    Raises `Missing`: the server is not there, says that it cannot work, or died; `Busy`: it rejected the goal;
+    `Refused`: it ended the goal without success and gave no error code; `Cancelled`: ``cancelled`` said so, and the
+    server ended its work or did not answer in time.
     """
     _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
     died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")

@@ -26,13 +26,7 @@ _FIRST = 3.0  # s for the first renewal: DDS may find the sender's topic later t
 
 
 class Leases:
-    """A server's side: hears the renewals of the goals in work.
-
-    Parameters
-    ----------
-    node
-        The node that serves the goals.
-    """
+    """A server's side: receives the renewals of the goals in work."""
 
     def __init__(self, node: Node) -> None:
         self._ends: dict[bytes, float] = {}  # s, monotonic clock, by the id of a goal in work

@@ -22,17 +22,10 @@ RESULT_KEPT = 60
 class SimpleActionServer:
     """Refuses a second goal as busy; an error of the work becomes the result's error code and message.
 
-    Parameters
-    ----------
-    node, action_type, action_name
-        As rclpy's ActionServer has them.
-    error_base
-        First number of the action's error codes: 100 execute_task, 200 generate, 300 estimate, 400 retarget, 500 track.
-    work
-        Called with the goal, the result to be filled in, and a function that says whether the goal's lease has expired;
-        what it returns is called once the client has its result.
-    lease
-        Goal message to its lease in s (`exoactor_ros.lease`); 0: none.
+    ``work`` is called with the goal, the result to be filled in, and a function that says whether the goal's lease has
+    expired; what it returns is called once the client has its result. ``error_base`` is the first number of the
+    action's error codes: 100 execute_task, 200 generate, 300 estimate, 400 retarget, 500 track. ``lease`` gives a goal
+    message's lease in s (`exoactor_ros.lease`); 0: none.
     """
 
     def __init__(

@@ -28,28 +28,14 @@ FEEDBACK_PERIOD = 0.1
 class StageNode(LifecycleNode):
     """A lifecycle node that serves one stage; configure loads the backend, activate opens the action server.
 
-    Parameters
-    ----------
-    name
-        Node name, in the namespace /exoactor.
-    stage
-        Entry-point group of the backends: "generate", "estimate", "retarget" or "track".
-    backend
-        Backend where the parameter ``backend`` says nothing else.
-    action_type, action_name, error_base, lease
-        As for `SimpleActionServer`.
-    to_input
-        Goal message to the stage's input; may raise `BadInput`.
-    fill
-        Puts the stage's output into the result message.
-    to_options
-        Goal message to keyword arguments of the backend's call.
+    ``stage`` is the backends' entry-point group, ``backend`` the one that is taken where the parameter ``backend`` says
+    nothing else. ``action_type``, ``action_name``, ``error_base`` and ``lease`` are as for `SimpleActionServer`.
+    ``to_input`` makes the stage's input of a goal message, and may raise `BadInput`; ``to_options`` keyword arguments
+    of the backend's call; ``fill`` puts the stage's output into the result message.
 
-    Notes
-    -----
     ROS parameters: ``backend``; ``autostart`` (true: configures and activates itself); and, for each option of the
-    backend, ``<backend>.<option>``. They are read when the node is configured, and a change is refused
-    while it is. Subclasses declare theirs with `parameters`.
+    backend, ``<backend>.<option>``. They are read when the node is configured, and a change is refused while it is.
+    Subclasses declare theirs with `parameters`.
     """
 
     def __init__(
