@@ -120,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="example: simulator --network-interface lo --domain 1 --band",
     )
     parser.add_argument("--network-interface", default="lo", help="of DDS (default: lo)")
-    parser.add_argument("--domain", type=int, default=1, help="DDS domain (default: 1; the real robot uses 0)")
+    parser.add_argument(
+        "--domain", type=int, dest="dds_domain", default=1, help="DDS domain (default: 1; the real robot uses 0)"
+    )
     parser.add_argument(
         "--band", action=argparse.BooleanOptionalAction, default=False, help="hang it in an elastic band"
     )
@@ -141,14 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        options = SimulatorOptions(
-            network_interface=given.network_interface,
-            dds_domain=given.domain,
-            band=given.band,
-            pick_up=given.pick_up,
-            hands=given.hands,
-            scene=given.scene,
-        )
+        options = SimulatorOptions(**{name: value for name, value in vars(given).items() if name != "speed"})
         if ros is None:
             run(options, stop, speed=given.speed)
         else:

@@ -112,33 +112,26 @@ class Rehearsal(Tracker):
     ) -> Tracking:
         """Track a motion; where it fails or strays, also with ``correction_tries`` reference corrections.
 
-        ``human`` is the person's motion that it came from, for policies that follow people.
-        ``start`` (29,) rad is the robot's present pose, from which it is made to stand up in the band first; None: it
-        stands already. ``interaction`` holds the objects around it, and what is to become of them.
+        ``human`` is the person's motion that it came from, for policies that follow people. ``start`` (29,) rad is the
+        robot's present pose, from which it is made to stand up in the band first; None: it stands already.
+        ``interaction`` holds the objects around it, and what is to become of them.
 
-        Returns
-        -------
-        Tracking
-            The simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the report: as
-            `exoactor_control.metrics.judged` and `exoactor_control.metrics.final_error`, and ``odometry_error`` (m, of
-            the legs' odometry at the end of the path), ``strayed`` (m that it was at most from where the motion has
-            it), ``farthest`` (m that it got from its start) and ``area`` (m that it may), ``refused`` (why it must not
-            go to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor
-            was at its limit), ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back),
-            ``band`` (the robot hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A
-            fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
-            its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with
-            objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a
-            sentence where `RISK` of them failed, or empty). Where a correction made a failing motion succeed, its jumps
-            had to be lowered, step by step to the highest that the robot does, or the outer loop is better left open,
-            ``corrected`` is that motion.
+        Returns the simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the
+        report: as `exoactor_control.metrics.judged` and `exoactor_control.metrics.final_error`, and ``odometry_error``
+        (m, of the legs' odometry at the end of the path), ``strayed`` (m that it was at most from where the motion has
+        it), ``farthest`` (m that it got from its start) and ``area`` (m that it may), ``refused`` (why it must not go
+        to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor was at
+        its limit), ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back), ``band``
+        (the robot hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A fall is
+        reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with its
+        ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with objects
+        as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a sentence
+        where `RISK` of them failed, or empty). Where a correction made a failing motion succeed, its jumps had to be
+        lowered, step by step to the highest that the robot does, or the outer loop is better left open, ``corrected``
+        is that motion.
 
-        Raises
-        ------
-        UnsafeMotion
-            The motion is not fit to be tracked.
-        RobotNotReady
-            The robot cannot be made to stand up from ``start``.
+        Raises `UnsafeMotion`: the motion is not fit to be tracked; `RobotNotReady`: the robot cannot be made to stand
+        up from ``start``.
         """
         conditions = _Conditions(human, disturbance or Disturbance(), start, interaction)
         if interaction is not None:

@@ -88,12 +88,8 @@ def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
 class Clips:
     """Motions of the training set, those drawn the more often at which the student fails.
 
-    Parameters
-    ----------
-    paths
-        Robot motions; those that cannot be tracked are left out.
-    teachers
-        File name -> index of the teacher that does it, -1: none; see `screen`. Jumps are imitated from none.
+    Of ``paths``, robot motions, those that cannot be tracked are left out. ``teachers`` has by file name the index of
+    the teacher that does it, -1: none; see `screen`. Jumps are imitated from none.
     """
 
     def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:

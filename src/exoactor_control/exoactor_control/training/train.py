@@ -31,30 +31,15 @@ def train(
     """Train a tracker with ``policies/anchored.yaml``; it grows from the shipped one.
 
     What is in ``output`` (``references/``, ``checkpoint.pt``, ``exoactor.onnx``) is kept: the same call again resumes a
-    training that was interrupted. Motions that the split tests or validates with are left out.
+    training that was interrupted. Motions that the split tests or validates with are left out. ``motions`` are robot
+    motions (.npz), or folders of them; ``people`` recordings (.bvh, AMASS .npz) to be retargeted. ``teachers`` are
+    trackers with TWIST2's observation; a motion is imitated from the one, or ours, that does it best. ``hours`` of
+    references are generated; ``samples`` are control steps of training, those before a checkpoint counted too.
+    ``threads`` step the physics and run the networks; so many processes make references.
 
-    Parameters
-    ----------
-    motions
-        Robot motions (.npz), or folders of them.
-    teachers
-        Trackers with TWIST2's observation; a motion is imitated from the one, or ours, that does it best.
-    people
-        Recordings of people (.bvh, AMASS .npz) to be retargeted.
-    hours, samples
-        Of generated references, and control steps of training, those before a checkpoint counted too.
-    threads
-        That step the physics and run the networks; also worker processes that make references.
-
-    Returns
-    -------
-    ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (trained on), ``left_out`` (number), ``references``
-    (files and hours of each family).
-
-    Raises
-    ------
-    BadInput, Missing
-        A teacher cannot be loaded or has another layout; there is no such motion; a number is out of range.
+    Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (trained on), ``left_out`` (number),
+    ``references`` (files and hours of each family). Raises `BadInput`, `Missing`: a teacher cannot be loaded or has
+    another layout; there is no such motion; a number is out of range.
     """
     files = [policy_file(str(teacher)) for teacher in (SHIPPED, *teachers)]
     for file in files:
