@@ -24,7 +24,7 @@ from exoactor_core.errors import BadInput, Cancelled, ExoActorError, error_of
 from exoactor_core.scene import Scene
 from exoactor_ros import namespace_of
 from exoactor_ros.action_client import Client, call
-from exoactor_ros.conversions import scene_to_message
+from exoactor_ros.conversions import plan_to_message, scene_to_message
 from exoactor_ros.heartbeat import Watch
 from exoactor_ros.lease import TASK_LEASE
 from exoactor_ros.spin import spinning
@@ -77,7 +77,7 @@ def send_task(
         instruction=instruction,
         execute=EXECUTE[execute],
         require_approval=require_approval,
-        plan_json="" if plan is None else json.dumps(plan),
+        plan_json=plan_to_message(plan),
         scene=scene_to_message(scene),
     )
     if scene_image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,7 +14,7 @@ from exoactor_control.reference.trajectory import prepare
 from exoactor_control.training.references import choreographed, random_task, retargeted
 from exoactor_control.training.whole_body import FAMILIES, whole_body
 from exoactor_core.errors import BadInput, ExoActorError
-from exoactor_core.files import save_bytes
+from exoactor_core.files import load_json, save_bytes, save_json
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Progress, load_backend, no_progress
 
@@ -39,7 +38,7 @@ def make_hours(
         raise BadInput("Hours and workers must be positive, and the seed not negative.")
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / f"{seed}_failed.json"
-    failed: dict[str, str] = json.loads(table.read_text()) if table.exists() else {}
+    failed: dict[str, str] = load_json(table) if table.exists() else {}
     made: dict[int, tuple[Path, float]] = {}
     seconds, k = 0.0, 0
     running: dict[Future[float], tuple[int, Path]] = {}
@@ -61,7 +60,7 @@ def make_hours(
                     seconds += made[number][1]
                 except ExoActorError as error:
                     failed[str(number)] = str(error)
-                    save_bytes(table, json.dumps(failed, indent=0).encode())
+                    save_json(table, failed)
             progress(min(seconds / (3600.0 * hours), 1.0), f"{seconds / 3600.0:.2f} h in {len(made)} references")
     # those of the lowest numbers that are enough, whichever came first
     paths, enough = [], 3600.0 * hours

@@ -8,7 +8,6 @@ imitation loss beside it, which fades.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from exoactor_control.training.references import load_prepared, mirror, varied
 from exoactor_control.training.split import write_seen
 from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Labelled, Student, load_teacher, to_onnx
 from exoactor_core.errors import Missing
-from exoactor_core.files import atomic_path, save_bytes
+from exoactor_core.files import atomic_path, load_json, save_bytes, save_json
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING
 from exoactor_core.stages import Progress, no_progress
@@ -136,13 +135,12 @@ def screen(
     File name -> index; -1: all fail on the nominal robot. Kept in ``table`` (JSON); motions that are in it are not
     tried again. So many ``motions`` are tried at once.
     """
-    known = json.loads(table.read_text()) if table.exists() else {}
+    known = load_json(table) if table.exists() else {}
     for begin in range(0, len(paths), motions):
         wanted = [path for path in paths[begin : begin + motions] if path.name not in known]
         if wanted:
             known |= _best_teachers(teachers, wanted, spec, threads)
-            with atomic_path(table) as path:
-                path.write_text(json.dumps(known, indent=0))
+            save_json(table, known)
         progress(min(begin + motions, len(paths)) / len(paths), "Which teacher does which motion best")
     return known
 

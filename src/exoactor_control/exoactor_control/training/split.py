@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from exoactor_core.files import save_bytes
+from exoactor_core.files import save_json
 
 PARTS = ("training", "validation", "test")
 
@@ -66,7 +66,7 @@ def was_seen(policy: Path, path: str | Path) -> bool | None:
 
 def write_seen(policy: Path, names: Iterable[str]) -> None:
     """Write down beside a tracker what it has seen."""
-    save_bytes(_beside(policy), (json.dumps(sorted(set(names)), indent=0) + "\n").encode())
+    save_json(_beside(policy), sorted(set(names)))
 
 
 def _beside(policy: Path) -> Path:
