@@ -9,14 +9,12 @@ from collections.abc import Callable
 import numpy as np
 
 from exoactor_core.errors import Missing
-from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import LOCKED, MODE_MACHINE
-from exoactor_core.robot_state import MotorCommand, RobotState
+from exoactor_core.robot_state import NUM_JOINTS, MotorCommand, RobotState
 from exoactor_unitree import sdk as unitree
 from exoactor_unitree.joystick import pressed
 from exoactor_unitree.wire import LowCmdBytes, LowStateBytes
 
-_NUM = len(JOINT_NAMES)
 _TRUTH_AGE = 0.5  # s
 
 
@@ -66,7 +64,7 @@ class RobotLink:
             lacking += ["its tick, the robot's clock, is 0"] * (message.tick == 0)
             self._reject(" and ".join(lacking))
             return
-        motors, imu = message.motors[:_NUM].astype(np.float64).T, message.imu.astype(np.float64)
+        motors, imu = message.motors[:NUM_JOINTS].astype(np.float64).T, message.imu.astype(np.float64)
         self._state = RobotState(
             time=time.monotonic(),
             joint_pos=motors[0],
@@ -75,12 +73,12 @@ class RobotLink:
             ang_vel=imu[4:7],
             accel=imu[7:10],
             torque=motors[3],
-            temperature=message.temperatures[:_NUM].max(axis=1).astype(np.float64),
+            temperature=message.temperatures[:NUM_JOINTS].max(axis=1).astype(np.float64),
             tick=message.tick,
             mode_machine=message.mode_machine,
             mode_pr=message.mode_pr,
             buttons=pressed(message.wireless_remote),
-            enabled=bool(message.modes[:_NUM].any()),
+            enabled=bool(message.modes[:NUM_JOINTS].any()),
         )
 
     def _reject(self, reason: str) -> None:
@@ -148,7 +146,7 @@ class RobotLink:
         Ankles and waist are commanded by pitch and roll (mode_pr 0), never by their parallel motors.
         """
         out = self._command
-        gains = out.gains[:_NUM]
+        gains = out.gains[:NUM_JOINTS]
         gains[:, 0], gains[:, 1], gains[:, 2] = command.q, command.dq, command.tau
         gains[:, 3], gains[:, 4] = command.kp, command.kd
         gains[LOCKED] = 0.0

@@ -114,7 +114,7 @@ class Safety:
         says = {mode: name for name, mode in ROBOTS.items()}.get(state.mode_machine, ROBOT)
         if says != ROBOT:
             return f"it is a {says}, but this stack is set up for a {ROBOT}: set {ROBOT_VARIABLE}={says}"
-        upright = _tilt(state.quat_wxyz, np.zeros(2))
+        upright = tilt_between(state.quat_wxyz)
         if upright > START_TILT:
             return f"it leans by {upright:.2f} rad, more than {START_TILT:g}: set it on its feet or hang it in the band"
         height = self._pelvis_height(state.quat_wxyz, state.joint_pos)
@@ -151,7 +151,7 @@ class Safety:
             if excess[worst] > 0.0:
                 return f"{JOINT_NAMES[worst]} is {what}, {excess[worst]:.2f} {unit}"
         if reference is not None:
-            tilt = _tilt(state.quat_wxyz, reference.roll_pitch)
+            tilt = tilt_between(state.quat_wxyz, reference.roll_pitch)
             if tilt > MAX_TILT:
                 return f"the robot tilts {tilt:.2f} rad away from the reference"
         return ""
@@ -272,8 +272,8 @@ def _clip(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float)
     return np.minimum(np.maximum(values, low), high)
 
 
-def _tilt(quat_wxyz: np.ndarray, roll_pitch: np.ndarray) -> float:
-    """Angle in rad between the world's up as the two orientations see it."""
+def tilt_between(quat_wxyz: np.ndarray, roll_pitch: np.ndarray | tuple[float, float] = (0.0, 0.0)) -> float:
+    """Angle in rad between the world's up as two orientations see it, the second by roll and pitch: by default upright."""
     w, x, y, z = quat_wxyz
     seen = np.array([2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z])
     roll, pitch = roll_pitch

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.odometry import Odometry
+from exoactor_control.controller.safety import START_TILT, tilt_between
 from exoactor_control.controller.state_machine import STOPPED, State, Status
 from exoactor_control.metrics import STANDS_AFTER, judged, odometry_error
 from exoactor_control.realtime.control_loop import ControlLoop, Report, Sample
@@ -28,7 +29,6 @@ from exoactor_core.task_checks import Rollout, evaluate, task_metrics
 from exoactor_ros.conversions import WORLD
 
 _TRUTH = "simulation truth"
-_UPRIGHT = 0.5  # rad, a robot that leans more is not asked to stand
 _GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
 _SETTLE = 1.0  # s of standing before the motion
 _TICK = 0.02
@@ -160,7 +160,7 @@ class RobotTracker:
         if loop.report().driving and self._status.state is State.STAND:
             return
         end = time.monotonic() + _GET_UP_WAIT
-        while (lean := self._lean()) > _UPRIGHT:
+        while (lean := tilt_between(self._state.quat_wxyz)) > START_TILT:
             if time.monotonic() > end:
                 raise RobotNotReady(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
             progress(0.0, "waiting for the robot to be set on its feet")
@@ -193,10 +193,6 @@ class RobotTracker:
 
     def _clock(self) -> float:
         return 1e-3 * self._state.tick
-
-    def _lean(self) -> float:
-        quat = self._state.quat_wxyz
-        return float(np.arccos(np.clip(Rotation.from_quat(quat, scalar_first=True).as_matrix()[2, 2], -1.0, 1.0)))
 
     def _report(self, reference: Reference, notes: list[str]) -> Tracking:
         report = self._loop.report()

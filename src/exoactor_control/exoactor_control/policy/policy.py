@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PD_KD", "PD_KP", "Policy", "PolicySpec", "known_specs", "load_policy"]
 
-NUM_JOINTS = len(JOINT_NAMES)
-
 # Gains of joints that no policy moves: stiff enough to carry the limbs, soft enough for a robot in a band. Legs, waist,
 # arms.
 _LEG_KP, _LEG_KD = (100.0, 100.0, 100.0, 150.0, 40.0, 40.0), (2.0, 2.0, 2.0, 4.0, 2.0, 2.0)
