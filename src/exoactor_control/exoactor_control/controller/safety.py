@@ -273,7 +273,7 @@ def _clip(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float)
 
 
 def tilt_between(quat_wxyz: np.ndarray, roll_pitch: np.ndarray | tuple[float, float] = (0.0, 0.0)) -> float:
-    """Angle in rad between the world's up as two orientations see it, the second by roll and pitch: by default upright."""
+    """Angle in rad between the world's up as two orientations see it; ``roll_pitch`` is upright by default."""
     w, x, y, z = quat_wxyz
     seen = np.array([2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z])
     roll, pitch = roll_pitch
