@@ -2,7 +2,9 @@
 
 Both are driven by the same controller, from standing, knowing only what LowState tells: every motion in a folder, and
 random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
-while they stand and while they walk, and both get heavier, lighter and later. Success is the field's rule
+while they stand and while they walk, get heavier, lighter and later, hold 2 kg in each hand, and go on tours of 60 s,
+on which they are punched every 5 s, standing and walking: for 0.08 s with up to 600 N (48 N s) at torso, pelvis or an
+arm, from any side. --only names what is run, such as --only tours --only loaded. Success is the field's rule
 (`exoactor_control.metrics`), by the motion as it was given; "as commanded" by what the repair left of it. Position and
 heading errors are those of the motion's last frame ("end") and of where the robot stands once it has stepped to its
 final position ("final"). The tasks' motions are kept in --output and used again; their seeds are none of those that
@@ -29,7 +31,10 @@ import typer
 from exoactor.cli import progress_bars
 from exoactor_control.policy.policy import policy_file
 from exoactor_control.reference.repair import LOW_FLIGHT
-from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
+from exoactor_control.reference.trajectory import POLICY_RATE, prepare
+from exoactor_control.rehearsal.gate import strayed
+from exoactor_control.rehearsal.rehearsal import Rehearsal
+from exoactor_control.rehearsal.simulated_robot import Disturbance, Push
 from exoactor_control.training.references import random_task
 from exoactor_control.training.split import PARTS, part_of, was_seen
 from exoactor_core.errors import BadInput, ExoActorError
@@ -37,10 +42,18 @@ from exoactor_core.interaction import Interaction
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import standing_motion
 from exoactor_core.stages import GenerateRequest, Progress, load_backend
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import parse
 
 FIRST_SEED = 9_000_000
 PUSH = 50.0  # N
-DELAY, MASS = 0.02, 0.1  # s, share
+DELAY, MASS, LOAD = 0.02, 0.1, 2.0  # s, share, kg
+PUNCH, PUNCH_TIME, SEGMENT = 600.0, 0.08, 5.0  # N at most, s, s of a tour between two punches
+_ARMS = ("left_shoulder_roll_link", "right_shoulder_roll_link", "left_elbow_link", "right_elbow_link")
+PUNCHED = ("torso_link", "pelvis", *_ARMS)
+TOUR = 60.0  # s
+SETS = ("tasks", "motions", "pushed_standing", "pushed_walking", "late_and_heavier_or_lighter", "loaded", "tours")
+OF_TASKS = {"tasks", "pushed_walking", "late_and_heavier_or_lighter", "loaded"}
 SHORTEST_PATH = 0.5  # m: under it a share of the path says nothing
 
 
@@ -57,6 +70,42 @@ def make_task(number: int, path: Path) -> str:
     return ""
 
 
+def make_tour(number: int, path: Path) -> str:
+    """Take a random tour of walks, turns and stands to the robot's motion."""
+    rng = np.random.default_rng(FIRST_SEED + number)
+    ways = ("forward", "forward", "backward", "to the left", "to the right")
+
+    def some() -> str:
+        way = ways[rng.integers(len(ways))]
+        far = rng.uniform(1.0, 2.0) if way == "forward" else rng.uniform(0.4, 0.8)
+        turn = f"turn {('left', 'right')[rng.integers(2)]} {rng.integers(3, 13) * 10} degrees"
+        return f"walk {way} {far:.1f} metres, {turn}, stand still for {rng.uniform(2.0, 4.0):.1f} seconds"
+
+    person = choreograph(parse(", ".join(some() for _ in range(9))), np.zeros(10))
+    motion = load_backend("retarget", "trajectory_ik")(person).motion
+    frames = round(TOUR * motion.fps)
+    if len(motion) < frames:
+        return f"it takes {len(motion) / motion.fps:.0f} s"
+    arrays = (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos)
+    RobotMotion(motion.fps, *(array[:frames] for array in arrays)).save(path)
+    return ""
+
+
+def punches(number: int) -> tuple[Push, ...]:
+    """The punches of a tour, one in each of its segments."""
+    rng = np.random.default_rng(FIRST_SEED + number)
+    return tuple(
+        Push(
+            (force * float(np.cos(angle)), force * float(np.sin(angle))),
+            float(start + rng.uniform(0.0, SEGMENT - 1.0)),
+            PUNCH_TIME,
+            PUNCHED[rng.integers(len(PUNCHED))],
+        )
+        for start in np.arange(0.0, TOUR, SEGMENT)
+        for force, angle in [(PUNCH * rng.uniform(0.25, 1.0), rng.uniform(-np.pi, np.pi))]
+    )
+
+
 def track(
     policy: str, path: Path | None, disturbance: Disturbance, loop: Literal["auto", "closed"], tries: int = 0
 ) -> dict[str, Any]:
@@ -64,7 +113,11 @@ def track(
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
         rehearsal = Rehearsal(policy=policy, outer_loop=loop, correction_tries=tries)
-        return rehearsal(motion, disturbance=disturbance).metrics
+        done = rehearsal(motion, disturbance=disturbance)
+        reference = prepare(motion).motion
+        off = strayed(reference, done.motion)
+        up = not done.metrics["fell"] and len(off) == len(reference)  # less: the controller gave up
+        return done.metrics | {"up": up, "strayed_mean": float(off.mean()), "seconds": len(off) / POLICY_RATE}
     except ExoActorError as error:
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
 
@@ -86,6 +139,7 @@ def of_path(rows: Sequence[dict[str, Any]], error: str) -> dict[str, Any] | None
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Figures of a set of rehearsals."""
     done = [row for row in rows if "frames" in row]
+    up, strays = [row for row in done if row["up"]], {"mean": "strayed_mean", "most": "strayed"}
     paths = [row for row in done if row["path_length"] > SHORTEST_PATH]
     heading, final = (np.degrees([row[f"{when}_heading_error"] for row in done]) for when in ("end", "final"))
     return {
@@ -93,6 +147,9 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "succeeded": sum(row["success"] for row in rows),
         "succeeded_as_commanded": sum(row.get("commanded", row)["success"] for row in rows),
         "fell": sum(row["fell"] for row in rows),
+        "still_up": len(up),
+        "seconds_up": mean_of(done, "seconds"),
+        "strayed_m_of_those_up": {key: mean_of(up, name) for key, name in strays.items()} if up else None,
         "outer_loop_opened": sum(not row["outer_loop"] for row in done),
         "jumps": jumps(done),
         "joint_error_rad": round(float(np.mean([row["joint_error_mean"] for row in done])), 4),
@@ -108,6 +165,10 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "inference_ms": round(float(np.mean([row["inference_ms_mean"] for row in done])), 3),
         "failures": {row["name"]: row["reason"] for row in rows if not row["success"]},
     }
+
+
+def mean_of(rows: Sequence[dict[str, Any]], key: str) -> float:
+    return round(float(np.mean([row[key] for row in rows])), 3)
 
 
 def jumps(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -156,42 +217,60 @@ def main(
     ] = None,
     most: Annotated[int, typer.Option(help="References of a family, the first by name, at most.")] = 10,
     outer_loop: Annotated[Literal["auto", "closed"], typer.Option(help="As the rehearsal's option.")] = "auto",
-    disturbed: Annotated[bool, typer.Option(help="Also push, delay, load.")] = True,
+    tours: Annotated[int, typer.Option(help="Tours with punches.")] = 4,
+    only: Annotated[list[str] | None, typer.Option(help=f"What is run, of {', '.join(SETS)} and the parts.")] = None,
     correction_tries: Annotated[int, typer.Option(help="Corrections that are tried for a motion that failed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     output.mkdir(parents=True, exist_ok=True)
+    chosen = set(only or (*SETS, *(parts or ("training", "validation"))))
+    if unknown := chosen - {*SETS, *PARTS}:
+        raise BadInput(f"There is no '{min(unknown)}' to run: there are {', '.join((*SETS, *PARTS))}.")
     with progress_bars() as bars, ProcessPoolExecutor(workers) as pool:
-        wanted = {k: output / f"{k:02d}.npz" for k in range(tasks)}
-        making = {pool.submit(make_task, k, path): k for k, path in wanted.items() if not path.exists()}
-        untold = {str(making[f]): f.result() for f in _finished(making, bars("tasks")) if f.result()}
-        made = [path for path in wanted.values() if path.exists()]
-
-        sets: dict[str, list[tuple[str, Path | None, Disturbance]]] = {
-            "tasks": [(p.stem, p, Disturbance()) for p in made]
-        }
+        wanted = {output / f"{k:02d}.npz": (make_task, k) for k in range(tasks if chosen & OF_TASKS else 0)}
+        wanted |= {output / f"tour_{k:02d}.npz": (make_tour, k) for k in range(tours if "tours" in chosen else 0)}
+        making = {pool.submit(make, k, path): path for path, (make, k) in wanted.items() if not path.exists()}
+        untold = {making[f].stem: f.result() for f in _finished(making, bars("tasks")) if f.result()}
+        made = [path for path, (make, _) in wanted.items() if path.exists() and make is make_task]
         given = [] if motions is None else sorted(motions.glob("*.npz"))
-        sets["motions"] = [(p.stem, p, Disturbance()) for p in given]
-        for part in parts or ["training", "validation"]:
-            sets[part] = [(p.stem, p, Disturbance()) for p in of_part(part, references or [], most)]
-        if disturbed:
-            pushes = [
-                (f"{angle} degrees", (PUSH * np.cos(np.radians(angle)), PUSH * np.sin(np.radians(angle))))
-                for angle in range(0, 360, 45)
-            ]
-            walks = [p for p in made if "walk forward" in p.with_suffix(".txt").read_text()][:5]
-            sets["pushed_standing"] = [(name, None, Disturbance(push=push)) for name, push in pushes]
-            sets["pushed_walking"] = [
-                (f"{p.stem} {name}", p, Disturbance(push=push, push_time=2.0)) for p in walks for name, push in pushes
-            ]
-            sets["late_and_heavier_or_lighter"] = [
+
+        pushes = [
+            (f"{angle} degrees", (PUSH * np.cos(np.radians(angle)), PUSH * np.sin(np.radians(angle))))
+            for angle in range(0, 360, 45)
+        ]
+        walks = [p for p in made if "walk forward" in p.with_suffix(".txt").read_text()][:5]
+        sets: dict[str, list[tuple[str, Path | None, Disturbance]]] = {
+            "tasks": [(p.stem, p, Disturbance()) for p in made],
+            "motions": [(p.stem, p, Disturbance()) for p in given],
+            "pushed_standing": [(name, None, Disturbance(pushes=(Push(push),))) for name, push in pushes],
+            "pushed_walking": [
+                (f"{p.stem} {name}", p, Disturbance(pushes=(Push(push, 2.0),))) for p in walks for name, push in pushes
+            ],
+            "late_and_heavier_or_lighter": [
                 (f"{p.stem} {mass:+.0%}", p, Disturbance(mass=mass, delay=DELAY))
                 for p in [*made, *given]
                 for mass in (-MASS, MASS)
-            ]
+            ],
+            "loaded": [(p.stem, p, Disturbance(load=LOAD)) for p in [*made, *given]],
+            "tours": [
+                (p.stem, p, Disturbance(pushes=punches(k)))
+                for p, (make, k) in wanted.items()
+                if make is make_tour and p.exists()
+            ],
+        }
+        sets |= {
+            part: [(p.stem, p, Disturbance()) for p in of_part(part, references or [], most)]
+            for part in chosen.intersection(PARTS)
+        }
+        sets = {which: rows for which, rows in sets.items() if which in chosen}
         runs: dict[Future[dict[str, Any]], tuple[str, str, str]] = {
-            pool.submit(track, str(file), path, disturbance, outer_loop): (who, which, name)
+            # on tours nothing is tried again, so that the better try is not taken
+            pool.submit(track, str(file), path, disturbance, "closed" if which == "tours" else outer_loop): (
+                who,
+                which,
+                name,
+            )
             for which, rows in sets.items()
             for name, path, disturbance in rows
             for who, file in (("ours", policy), ("teacher", teacher))
@@ -203,7 +282,7 @@ def main(
         again = {
             pool.submit(track, str(file), path, disturbance, outer_loop, correction_tries): (who, which, name)
             for which in ("tasks", "motions")
-            for name, path, disturbance in sets[which]
+            for name, path, disturbance in sets.get(which, ())
             for who, file in (("ours", policy), ("teacher", teacher))
             if correction_tries and not next(row for row in results[which, who] if row["name"] == name)["success"]
         }

@@ -7,7 +7,8 @@ from control_helpers import DATA, TWIST2, needs_data, walk_ahead
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.metrics import align, final_error, odometry_error, score
-from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal, SimulatedRobot
+from exoactor_control.rehearsal.rehearsal import Rehearsal
+from exoactor_control.rehearsal.simulated_robot import Disturbance, Push, SimulatedRobot
 from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
@@ -51,13 +52,21 @@ def test_the_band_leads_along_the_path_from_wherever_it_begins():
     assert tracking.metrics["end_heading_error"] < 0.2
 
 
-def test_a_push_and_more_mass_reach_the_robot():
-    plain, pushed, heavy = (
+def test_pushes_and_loads_reach_the_robot():
+    pushes = (Push((400.0, 0.0), 0.2), Push((0.0, -400.0), 0.6, 0.08, "pelvis"))
+    plain, pushed, heavy, loaded = (
         Rehearsal(policy="pd")(standing_motion(1.0), disturbance=disturbance).motion
-        for disturbance in (None, Disturbance(push=(400.0, 0.0), push_time=0.2), Disturbance(mass=1.0))
+        for disturbance in (None, Disturbance(pushes=pushes), Disturbance(mass=1.0), Disturbance(load=2.0))
     )
-    assert (pushed.root_pos - plain.root_pos)[:, 0].max() > 0.02
+    moved = (pushed.root_pos - plain.root_pos)[:, :2]
+    assert moved[:10].max() < 1e-3
+    assert moved[:30, 0].max() > 0.02
+    assert moved[30:, 1].min() < -0.01 < moved[:30, 1].min()
     assert np.abs(heavy.joint_pos - plain.joint_pos)[-1].max() > 0.01
+    sagged = (loaded.joint_pos - plain.joint_pos)[-1]
+    assert sagged[[18, 25]].min() > 0.01  # the elbows
+    robots = [SimulatedRobot(0.001, standing_motion(), False, Disturbance(load=load)) for load in (0.0, 2.0)]
+    assert np.ptp([robot.model.body_mass.sum() for robot in robots]) == pytest.approx(4.0)
 
 
 @pytest.mark.faults

@@ -36,7 +36,6 @@ from exoactor_core.task_checks import evaluate, task_metrics
 from exoactor_description import HandsOption, chosen_hands
 
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
-_PUSH = 0.2  # s
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
 RISK = 0.2
@@ -245,7 +244,7 @@ class Rehearsal(Tracker):
             nonlocal fault_time, done_time
             status = controller.status
             index = controller.tracking_frame
-            robot.pushed = index is not None and 0.0 <= index / POLICY_RATE - robot.disturbance.push_time < _PUSH
+            robot.motion_time = None if index is None else index / POLICY_RATE
             if status.fault and fault_time is None:
                 fault_time = robot.time
             in_motion = index is not None and 0 <= index < len(prepared)

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.rehearsal.gate import Load
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import STANDING, STANDING_HEIGHT, sole_points
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, STANDING_HEIGHT, sole_points
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import Scene
@@ -26,6 +26,19 @@ COMMAND_PERIOD = 0.002
 
 
 @dataclass(frozen=True)
+class Push:
+    """A horizontal force for a while."""
+
+    force: tuple[float, float]
+    """N, in the world."""
+    time: float = 1.0
+    """s after the motion's first frame at which it begins."""
+    seconds: float = 0.2
+    body: str = "torso_link"
+    """The link whose centre of mass it acts on."""
+
+
+@dataclass(frozen=True)
 class Disturbance:
     """What is done to the simulated robot that its controller does not know of."""
 
@@ -33,10 +46,9 @@ class Disturbance:
     """Share that is added to every link's mass and inertia."""
     delay: float = 0.0
     """s by which commands reach the motors late."""
-    push: tuple[float, float] = (0.0, 0.0)
-    """N, horizontal force at the torso, in the world, for 0.2 s."""
-    push_time: float = 1.0
-    """s after the motion's first frame at which the push begins."""
+    load: float = 0.0
+    """kg that each hand holds."""
+    pushes: tuple[Push, ...] = ()
     scene: Scene | None = None
     """The objects as they are; None: as they are believed to be."""
     sensor: Callable[[], ObjectSensor] = ObjectSensor
@@ -61,13 +73,16 @@ class SimulatedRobot(Simulation):
     ) -> None:
         disturbance = disturbance or Disturbance()
         super().__init__(timestep, hands, scene, self_collision=True)
-        self.disturbance = disturbance
-        self.pushed = False
         self._recorded: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # object poses, pelvis, forces
+        self.motion_time: float | None = None
+        """s after the motion's first frame, for the pushes; None: before it."""
+        self._pushes = [(push, self.model.body(push.body).id) for push in disturbance.pushes]
         self._commands: deque[MotorCommand] = deque(maxlen=round(disturbance.delay / COMMAND_PERIOD) + 1)
         robot = self.model.body_rootid == self._pelvis
         self.model.body_mass[robot] *= 1.0 + disturbance.mass
         self.model.body_inertia[robot] *= 1.0 + disturbance.mass
+        for link in HAND_LINKS.values():
+            self._load(self.model.body(link).id, disturbance.load)
         mujoco.mj_setConst(self.model, self.data)
         self.band = with_band
         self.load: Load | None = None
@@ -82,6 +97,15 @@ class SimulatedRobot(Simulation):
         self.data.qpos[2] -= float(sole_points(RobotMotion(POLICY_RATE, pos, quat, joints))[..., 2].min())
         mujoco.mj_forward(self.model, self.data)
         self._limits = self.model.actuator_ctrlrange[self._motors].T
+
+    def _load(self, hand: int, load: float) -> None:
+        """Put a point mass, kg, in a hand; its moment of inertia is taken alike about all axes."""
+        model = self.model
+        way = np.array(HAND_POINT) - model.body_ipos[hand]
+        share = load / (model.body_mass[hand] + load)
+        model.body_inertia[hand] += share * model.body_mass[hand] * (way @ way)
+        model.body_ipos[hand] += share * way
+        model.body_mass[hand] += load
 
     @property
     def time(self) -> float:
@@ -116,8 +140,12 @@ class SimulatedRobot(Simulation):
         if self.load is not None:
             self.load.add(torque, self.joint_vel)
         self.torque = np.clip(torque, *self._limits)
-        self.data.xfrc_applied[self._pelvis] = self._band() if self.band else 0.0
-        self.data.xfrc_applied[self._torso, :2] = self.disturbance.push if self.pushed else 0.0
+        self.data.xfrc_applied[:] = 0.0
+        if self.band:
+            self.data.xfrc_applied[self._pelvis] = self._band()
+        for push, body in self._pushes:
+            if self.motion_time is not None and 0.0 <= self.motion_time - push.time < push.seconds:
+                self.data.xfrc_applied[body, :2] += push.force
         mujoco.mj_step(self.model, self.data)
         if self.load is not None:
             self.load.press(self.self_contact_force(), self.model.opt.timestep)
