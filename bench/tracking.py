@@ -102,7 +102,7 @@ def punches(number: int) -> tuple[Push, ...]:
             PUNCHED[rng.integers(len(PUNCHED))],
         )
         for start in np.arange(0.0, TOUR, SEGMENT)
-        for force, angle in [(PUNCH * rng.uniform(0.25, 1.0), rng.uniform(-np.pi, np.pi))]
+        for force, angle in [(PUNCH * rng.uniform(), rng.uniform(-np.pi, np.pi))]
     )
 
 

@@ -204,6 +204,23 @@ def test_feet_in_the_air_over_the_hands_are_no_jump():
     np.testing.assert_allclose(np.diff(reference.motion.root_pos[:, 2]), np.diff(given[:, 2]), atol=0.002)
 
 
+def test_who_sits_on_the_floor_with_raised_feet_is_neither_levelled_nor_sunk():
+    """The feet tell where the floor is only while nothing is lower than they are: in the first and the last second."""
+    n = 600
+    down = np.clip(np.minimum(np.arange(n) - 10, n - 10 - np.arange(n)) / 40, 0.0, 1.0)
+    quat = Rotation.from_euler("y", -0.5 * down[:, None]).as_quat(scalar_first=True)
+    joints = np.tile(STANDING, (n, 1))
+    joints[:, [0, 6]] -= 1.6 * down[:, None]
+    joints[:, [4, 10]] += 0.2 * down[:, None]
+    pos = np.zeros((n, 3))
+    pos[:, 2] = np.maximum(-lowest(RobotMotion(FPS, pos, quat, joints)), 0.1)  # soles or seat on the floor
+    assert lowest(RobotMotion(FPS, pos, quat, joints))[n // 2] > 0.2
+    reference = prepared(pos, quat, joints)
+    assert not reference.notes
+    np.testing.assert_allclose(reference.motion.root_pos, pos, atol=1e-9)
+    assert not flight(reference.motion).any()
+
+
 def test_what_was_repaired_is_measured_and_the_motion_as_given_kept():
     pos, quat, joints = walking()
     pos[:, 2] += 0.08 + 0.09 * np.linspace(0, 1, N)

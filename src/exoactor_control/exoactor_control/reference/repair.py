@@ -7,6 +7,8 @@ is `exoactor_control.reference.trajectory.lowered`). Lengths in m, angles in rad
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.spatial.transform import Rotation
@@ -88,7 +90,7 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     """
     notes: list[str] = []
     points = sole_points(motion)
-    lean, turn = _lean(motion, points)
+    lean, turn = _lean(motion, points, _on_feet(motion, points))
     if lean > _MAX_LEAN:
         raise UnsafeMotion(f"The floor under the motion's feet leans by {lean:.2f} rad, more than {_MAX_LEAN:g}.")
     pos, quat = motion.root_pos, motion.root_quat_wxyz
@@ -96,9 +98,11 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
         notes.append(f"The motion was levelled: the floor under its feet leaned by {lean:.2f} rad.")
         pos = pos[0] + turn.apply(pos - pos[0])
         quat = (turn * Rotation.from_quat(quat, scalar_first=True)).as_quat(scalar_first=True)
-        points = sole_points(RobotMotion(motion.fps, pos, quat, motion.joint_pos))
+        motion = replace(motion, root_pos=pos, root_quat_wxyz=quat)
+        points = sole_points(motion)
+    on_feet = _on_feet(motion, points)
     lowest = points[..., 2].min(axis=(1, 2))
-    floor = _floor(lowest, motion.fps)
+    floor = _floor(_stood_on(lowest, on_feet), motion.fps)
     if np.ptp(floor) > 0.0:
         notes.append(
             f"The motion floated between {floor.min():+.3f} and {floor.max():+.3f} m: it was set on the floor."
@@ -110,7 +114,7 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     else:
         floor = np.zeros(len(motion))
     lowest = lowest - floor
-    on_floor = np.flatnonzero(np.abs(lowest[: int(ENDS * motion.fps) + 1]) < _MAX_START)
+    on_floor = np.flatnonzero((~on_feet | (np.abs(lowest) < _MAX_START))[: int(ENDS * motion.fps) + 1])
     if not len(on_floor):
         where = "above" if lowest[0] > 0 else "below"
         raise UnsafeMotion(f"The motion begins with its feet {abs(lowest[0]):.2f} m {where} the floor.")
@@ -137,7 +141,26 @@ def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
 
 def floor_level(motion: RobotMotion) -> float:
     """Height of the floor under a motion, m, one for all of it: most of the time a foot stands there."""
-    return float(np.percentile(sole_points(motion)[..., 2].min(axis=(1, 2)), 20))
+    points = sole_points(motion)
+    return float(np.percentile(_stood_on(points[..., 2].min(axis=(1, 2)), _on_feet(motion, points)), 20))
+
+
+def _lowest_other(motion: RobotMotion) -> np.ndarray:
+    """Height (T,) m that the lowest part of the robot but its feet may reach down to."""
+    heights = forward_kinematics(motion, tuple(_REACH))[..., 2]
+    return (heights - list(_REACH.values())).min(axis=1)
+
+
+def _on_feet(motion: RobotMotion, points: np.ndarray) -> np.ndarray:
+    """Frames (T,) in which nothing is lower than the soles, which tell where the floor is; all, if there are none."""
+    on_feet = points[..., 2].min(axis=(1, 2)) <= _lowest_other(motion)
+    return on_feet | (not on_feet.any())
+
+
+def _stood_on(lowest: np.ndarray, on_feet: np.ndarray) -> np.ndarray:
+    """Height (T,) of what is stood on, as between the frames around it while something else bears."""
+    at = np.flatnonzero(on_feet)
+    return np.interp(np.arange(len(lowest)), at, lowest[at])
 
 
 def flight(motion: RobotMotion) -> np.ndarray:
@@ -150,7 +173,7 @@ def flight(motion: RobotMotion) -> np.ndarray:
     height = np.zeros(len(lowest))
     if lowest.max() <= LOW_FLIGHT:
         return height
-    others = forward_kinematics(motion, tuple(_REACH))[..., 2] - np.array(list(_REACH.values()))
+    others = _lowest_other(motion)
     last = len(lowest) - 1
     for start, end in true_runs(lowest > LOW_FLIGHT):
         lands = (end - start) / motion.fps <= _LONGEST_FLIGHT and start > 0 and end <= last
@@ -164,7 +187,7 @@ def flight(motion: RobotMotion) -> np.ndarray:
     return height
 
 
-def _lean(motion: RobotMotion, points: np.ndarray) -> tuple[float, Rotation]:
+def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple[float, Rotation]:
     """Angle by which the floor under a motion leans, and the rotation that levels it.
 
     0 where the soles that rest lean every way, or hardly any foot is at rest. A floor leans under every step, and with
@@ -179,6 +202,7 @@ def _lean(motion: RobotMotion, points: np.ndarray) -> tuple[float, Rotation]:
     if len(points) < 2:
         return none
     rest = np.linalg.norm(np.gradient(points.mean(axis=2), 1.0 / motion.fps, axis=0), axis=-1) < _AT_REST
+    rest &= on_feet[:, None]
     if rest.mean() < 0.1:
         return none
     mean = normal[rest].mean(axis=0)
