@@ -234,6 +234,30 @@ def test_legs_that_swap_by_way_of_a_lost_frame_are_undone(body):
     assert mended.image[lost, 27, 2] < 0.2  # and the frame between counts little
 
 
+def test_legs_that_swap_below_the_hips_are_undone_and_the_hips_stay(body):
+    clean = seen_by(Camera(520, 520, 320, 240, pitch=0.1, height=1.4), body, walk_on_the_spot(body), noise_px=1.0)
+    image, world = clean.image.copy(), clean.world.copy()
+    left, swapped = np.arange(25, 33, 2), slice(15, 35)
+    for points in (image, world):
+        points[swapped, left], points[swapped, left + 1] = points[swapped, left + 1], points[swapped, left].copy()
+    mended, _ = fix_left_right_swaps(replace(clean, image=image, world=world))
+    np.testing.assert_array_equal(mended.image, clean.image)
+    np.testing.assert_array_equal(mended.world, clean.world)
+
+
+def test_legs_that_cross_in_a_mess_stay_on_the_side_of_their_hips(body):
+    """Nothing but the pelvis, turned against the shoulders, tells that legs go on swapped from where they met."""
+    clean = seen_by(Camera(520, 520, 320, 240, pitch=0.1, height=1.4), body, walk_on_the_spot(body), noise_px=1.0)
+    clean = clean.part(0, 46)
+    image, world = clean.image.copy(), clean.world.copy()
+    left, swapped, lost = np.arange(25, 33, 2), slice(30, 32), 32
+    for points in (image, world):
+        points[swapped, left], points[swapped, left + 1] = points[swapped, left + 1], points[swapped, left].copy()
+        points[lost, left] = points[lost, left + 1] = 0.5 * (points[lost, left] + points[lost, left + 1])
+    mended, _ = fix_left_right_swaps(replace(clean, image=image, world=world))
+    np.testing.assert_array_equal(mended.image[lost + 1 :], clean.image[lost + 1 :])
+
+
 def test_a_picture_without_depth_is_enough(body, fitted):
     truth, _, seen, _ = fitted
     result = fit(replace(seen, world=None), Camera(520, 520, 320, 240), body)

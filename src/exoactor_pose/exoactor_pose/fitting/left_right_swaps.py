@@ -15,12 +15,15 @@ from exoactor_pose.detection.landmarks import Landmarks
 
 _SWAP_COST, _MIRROR_COST = (0.005, 0.25), (0.01, 0.1)
 """Costs of a frame read otherwise than the detector did, and of a change of reading; m of second differences."""
+_TWIST_COST = 0.1
+"""Cost of a frame in which the hips face the other way than the shoulders, m: a spine twists by far less."""
 
 _LOST = 0.8
 """Detour of six points of the limbs, m, that one frame makes where they are lost."""
 
 _ARMS, _LEGS = (np.arange(11, 23, 2), np.arange(23, 33, 2))
 """The left ones; the right ones follow each."""
+_HIPS = [23, 24]
 _TELLING = {"arms": (11, 13, 15), "legs": (23, 25, 27)}
 _LIMBS = tuple((a + s, b + s, c + s) for a, b, c in ((11, 13, 15), (23, 25, 27)) for s in (0, 1))
 """Shoulder, elbow, wrist or hip, knee, ankle."""
@@ -42,6 +45,7 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
     changed = np.zeros(len(seen), dtype=bool)
 
     scale = _metres_per_pixel(image[frames])
+    # The arms first: legs then go with the shoulders, wherever motion alone does not tell, as where they cross.
     for left, telling in ((_ARMS, _TELLING["arms"]), (_LEGS, _TELLING["legs"])):
         pairs = np.array([(k, k + 1) for k in telling]).ravel()
         features = [image[frames][:, pairs, :2] * scale]
@@ -52,11 +56,15 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
         kept = _kept(readings)
         lost = np.setdiff1d(frames, frames[kept])
         image[lost[:, None], np.concatenate([left, left + 1]), 2] *= 0.1
-        swapped = frames[kept][_choose(readings[kept], frames[kept], _SWAP_COST)]
+        twist = np.zeros(len(seen)) if left is _ARMS or world is None else _twist(world)
+        against = _TWIST_COST * np.stack([-twist, twist], axis=1).clip(min=0.0)
+        swapped = frames[kept][_choose(readings[kept], frames[kept], _SWAP_COST, against[frames[kept]])]
         changed[swapped] = True
+        both, other = np.concatenate([left, left + 1]), np.concatenate([left + 1, left])
         for points in (image,) if world is None else (image, world):
-            both, other = np.concatenate([left, left + 1]), np.concatenate([left + 1, left])
+            hips = points[np.ix_(swapped[twist[swapped] > 0], _HIPS)]  # they were on their own side
             points[np.ix_(swapped, both)] = points[np.ix_(swapped, other)]
+            points[np.ix_(swapped[twist[swapped] > 0], _HIPS)] = hips
 
     if world is not None:
         for joints in _LIMBS:
@@ -76,6 +84,13 @@ def _metres_per_pixel(image: np.ndarray) -> float:
     """Rough size of a pixel at the person: the trunk from shoulders to hips is half a metre long."""
     trunk = image[:, [11, 12], :2].mean(1) - image[:, [23, 24], :2].mean(1)
     return 0.5 / max(float(np.percentile(np.linalg.norm(trunk, axis=1), 80)), 1.0)
+
+
+def _twist(world: np.ndarray) -> np.ndarray:
+    """Cosine (T,) of the angle between the ways from the right to the left hip and shoulder, of points (T, 33, 3) m."""
+    hips, shoulders = (world[:, k] - world[:, k + 1] for k in (23, 11))
+    lengths = np.linalg.norm(hips, axis=1) * np.linalg.norm(shoulders, axis=1)
+    return np.sum(hips * shoulders, axis=1) / np.maximum(lengths, 1e-9)
 
 
 def _kept(readings: np.ndarray) -> np.ndarray:
@@ -100,18 +115,24 @@ def _kept(readings: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _choose(readings: np.ndarray, frames: np.ndarray, cost: tuple[float, float]) -> np.ndarray:
-    """Where the second of two readings (F, 2, K, D) m of the frames numbered ``frames`` is the likelier: (F,) bool."""
+def _choose(
+    readings: np.ndarray, frames: np.ndarray, cost: tuple[float, float], against: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Where the second of two readings (F, 2, K, D) m of the frames numbered ``frames`` is the likelier: (F,) bool.
+
+    ``against`` (F, 2) m is what else each costs.
+    """
     count, (other, change) = len(readings), cost
+    own = np.broadcast_to(against + np.array([[0.0, other]]), (count, 2))
+    changed = change * np.array([[0.0, 1.0], [1.0, 0.0]])
     a, b, c = readings[:-2], readings[1:-1], readings[2:]
     bend = a[:, :, None, None] - 2 * b[:, None, :, None] + c[:, None, None, :]
     way = c[:, None] - b[:, :, None]  # counts too: where limbs are lost for a frame, they bend whatever the reading
     costs = np.linalg.norm(bend, axis=-1).sum(-1)  # (F - 2, first, second, third)
     costs += 0.5 * np.linalg.norm(way, axis=-1).sum(-1)[:, None]
     costs[frames[2:] - frames[:-2] > 5] = 0.0  # nothing is known over a gap
-    costs += [0.0, other]
-    costs += change * np.array([[0.0, 1.0], [1.0, 0.0]])
-    total = np.array([[0.0, other + change], [other + change, 2 * other]])
+    costs += own[2:, None, None] + changed
+    total = own[0][:, None] + own[1] + changed
     came_from = np.empty((count - 2, 2, 2), dtype=np.int8)
     for k in range(count - 2):
         ways = total[:, :, None] + costs[k]
