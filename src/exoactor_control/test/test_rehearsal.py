@@ -7,12 +7,12 @@ from control_helpers import DATA, TWIST2, needs_data, walk_ahead
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.metrics import align, final_error, odometry_error, score
-from exoactor_control.rehearsal.rehearsal import Rehearsal
+from exoactor_control.rehearsal.rehearsal import Rehearsal, _Conditions
 from exoactor_control.rehearsal.simulated_robot import Disturbance, Push, SimulatedRobot
 from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
-from exoactor_core.stages import Tracking, load_backend
+from exoactor_core.stages import Tracking, load_backend, no_progress
 
 REPORT = {
     "success", "fell", "reason", "frames", "min_pelvis_height", "joint_error_mean", "key_body_error_mean",
@@ -119,6 +119,22 @@ def test_a_jump_that_is_too_high_is_lowered_and_judged_as_it_was_given():
     again = Rehearsal()(tracking.corrected).metrics  # what is sent to the robot is what was rehearsed
     assert again["commanded"]["success"]
     assert again["jump"]["commanded"] == m["jump"]["commanded"]
+
+
+def test_jumps_that_the_robot_does_not_fail_at_are_left_whole(monkeypatch):
+    still = standing_motion(2.5)
+    pos = still.root_pos.copy()
+    pos[:, 2] += np.maximum(0.0, 0.5 - 4.9 * (np.arange(len(still)) / 50 - 1.2) ** 2)
+
+    def tracking(fell):
+        return Tracking(still, {"success": False, "commanded": {"success": False}, "fell": fell})
+
+    motion = RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos)
+    rehearsal = Rehearsal()
+    for fell_whole, fell_lowered, whole in ((False, True, True), (True, True, False), (True, False, False)):
+        monkeypatch.setattr(rehearsal, "_rehearse", lambda *_, fell=fell_lowered: tracking(fell))
+        done = tracking(fell_whole)
+        assert (rehearsal._lowered(motion, done, no_progress, _Conditions()) is done) == whole
 
 
 def test_a_low_pelvis_near_a_low_reference_has_not_fallen():

@@ -176,8 +176,10 @@ class Rehearsal(Tracker):
     def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
         """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is the rehearsal without that.
 
-        A motion at which the robot fails with its jumps taken out, too, is left so: it falls from less high.
+        A motion at which the robot fails with its jumps taken out, too, is left so (it falls from less high), unless it
+        falls at that and not at the whole: then the jumps are not what it fails at.
         """
+        whole = done
         reference = prepare(motion)
         times = np.arange(len(motion)) / motion.fps - reference.begin
         for share in _SHARES:
@@ -188,7 +190,7 @@ class Rehearsal(Tracker):
             done = replace(self._rehearse(less, progress, conditions), corrected=less)
             if done.metrics["commanded"]["success"]:
                 break
-        return done
+        return max(done, whole, key=_rank)
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
         """Rehearse a motion with reference corrections until one makes it fit for the robot; return the best try.
