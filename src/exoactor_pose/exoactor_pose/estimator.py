@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Refused
-from exoactor_core.options import Share
+from exoactor_core.options import BaseOptions, Share
 from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
@@ -34,38 +34,42 @@ HEIGHT_STD = 0.09
 """m, standard deviation of adults' statures, women and men together (ANSUR II, 2012)."""
 
 
+class VideoOptions(BaseOptions):
+    """How the person in a video is followed and fitted."""
+
+    body_model: str = ""
+    """SMPL-X npz of the licensed model; empty: the project's own neutral body."""
+    person_height: Annotated[float, Interval(ge=0.0, le=2.5), Unit("m")] = 0.0
+    """Stature of the person, 0.5 or more; it sets the scale of the motion, since an image cannot show it. 0: what
+    the video states, else 1.7."""
+    fov_deg: Annotated[float, Interval(ge=5.0, le=150.0), Unit("degrees")] = 55.0
+    """Field of view along the image's longer side that is assumed where the video does not state its camera."""
+    min_confidence: Share = 0.5
+    """Detection confidence below which a frame counts as empty."""
+    min_found: Share = 0.5
+    """Share of frames in which the person must be found."""
+    iterations: Annotated[int, Interval(ge=2, le=1000)] = 24
+    """Steps of the fit at most; it ends before when nothing changes any more."""
+    person: str = "largest"
+    """Whom to follow where there are several: largest, or the person's number counted from the left, from 0."""
+    max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0), Unit("s")] = 120.0
+    """Length of video that is taken."""
+    streaming: bool = False
+    """Give the motion out in segments, each within two seconds of video, while the rest is still being looked at; a
+    segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
+    at the first cut or when the person is gone."""
+    moving_camera: bool = True
+    """Look in the background whether the camera turns; without, it is taken as still."""
+
+
 class VideoEstimator(Estimator):
     """Video -> Estimate, for one person on a flat floor.
 
     The detector is a subclass's.
     """
 
-    class Options(Limits):
+    class Options(Limits, VideoOptions):
         """Those that do not depend on the detector."""
-
-        body_model: str = ""
-        """SMPL-X npz of the licensed model; empty: the project's own neutral body."""
-        person_height: Annotated[float, Interval(ge=0.0, le=2.5), Unit("m")] = 0.0
-        """Stature of the person, 0.5 or more; it sets the scale of the motion, since an image cannot show it. 0: what
-        the video states, else 1.7."""
-        fov_deg: Annotated[float, Interval(ge=5.0, le=150.0), Unit("degrees")] = 55.0
-        """Field of view along the image's longer side that is assumed where the video does not state its camera."""
-        min_confidence: Share = 0.5
-        """Detection confidence below which a frame counts as empty."""
-        min_found: Share = 0.5
-        """Share of frames in which the person must be found."""
-        iterations: Annotated[int, Interval(ge=2, le=1000)] = 24
-        """Steps of the fit at most; it ends before when nothing changes any more."""
-        person: str = "largest"
-        """Whom to follow where there are several: largest, or the person's number counted from the left, from 0."""
-        max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0), Unit("s")] = 120.0
-        """Length of video that is taken."""
-        streaming: bool = False
-        """Give the motion out in segments, each within two seconds of video, while the rest is still being looked at; a
-        segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
-        at the first cut or when the person is gone."""
-        moving_camera: bool = True
-        """Look in the background whether the camera turns; without, it is taken as still."""
 
     options: Options
 
