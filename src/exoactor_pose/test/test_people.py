@@ -239,6 +239,16 @@ def test_cuts_in_pictures():
     assert [k for k, seed in enumerate([0] * 5 + [1] * 5 + [2] * 5) if found(room(seed=seed))] == [5, 10]
 
 
+def test_cuts_in_large_grainy_pictures():
+    rng, found = np.random.default_rng(0), CutFinder()
+    large = [cv2.resize(room(seed=seed), None, fx=6, fy=6) for seed in (0, 1)]
+    grain = rng.integers(0, 60, (*large[0].shape, 4), dtype=np.uint8)
+    told = [
+        found(cv2.add(large[seed], np.ascontiguousarray(grain[..., k % 4]))) for k, seed in enumerate([0] * 4 + [1] * 4)
+    ]
+    assert told == [0, 0, 0, 0, CERTAIN_CUT, 0, 0, 0]
+
+
 def test_light_and_flashes_are_told_from_another_scene():
     found = CutFinder()
     warm = (room() * [0.9, 0.5, 0.3]).astype(np.uint8)
