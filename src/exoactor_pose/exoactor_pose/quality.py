@@ -25,8 +25,8 @@ class Limits(BaseOptions):
     """Least mean confidence of a motion that is handed on; below it no person is credibly there: of people in real
     videos it is 0.69 and more, of flowers, motorcycles or lettering that a detector takes for people 0.31 and less."""
     max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07
-    """Largest mean distance of the body from the landmarks, as a share of the person's height in view. A motion is split
-    around a moment that is far beyond this, or one of the next limits."""
+    """Largest mean distance of the body from the landmarks, as a share of the person's height in view. A motion is
+    split around a moment that is far beyond this, or one of the next limits."""
     max_skate: Annotated[float, Interval(ge=0.0, le=1e6), Unit("mm")] = 15.0
     """Largest mean slide of standing feet per frame at 30 Hz."""
     max_jerk: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s^3")] = 150.0
