@@ -19,6 +19,7 @@ from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.contacts import Contact
+from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject
@@ -32,6 +33,7 @@ CONFIRMED = 15
 MAX_SPEED = 0.5
 """m/s and rad/s with which a correction changes."""
 _LEAD, _RELEASE = 2.0, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
+_RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms does not get where it should stand
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
@@ -89,6 +91,8 @@ class HandReach:
         self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
         self._goals = sorted(self._find_goals(scene), key=lambda goal: goal.until)
         self._objects = {goal.object: goal.pose for goal in self._goals}
+        self.stances = frozenset(_standing_frame(reference.motion, goal.until - round(_RAISE * POLICY_RATE)) for goal in self._goals)
+        """Frames of the motion at which the robot must stand in its place, since it reaches for an object next."""
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}
         """How many observations of each object were too far from the one before to be believed."""
@@ -247,6 +251,13 @@ def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
     begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
     first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
     return _Touch(contact.body, contact.object, first, begin, end, last, scene[contact.object].pose)
+
+
+def _standing_frame(motion: RobotMotion, before: int) -> int:
+    """The last frame before another in which both feet stand."""
+    stand = np.ones(len(motion), dtype=bool) if motion.contacts is None else (motion.contacts > 0.5).all(axis=1)
+    frames = np.flatnonzero(stand[: max(before, 1)])
+    return int(frames[-1]) if len(frames) else 0
 
 
 def _far(pose: np.ndarray, before: np.ndarray) -> bool:

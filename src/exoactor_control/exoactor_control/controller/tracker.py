@@ -12,7 +12,7 @@ from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry, limited
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
-from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Step, Trajectory, steps
 from exoactor_core.arrays import seen_outside
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import wrap
@@ -24,10 +24,11 @@ MAX_SPEED = 0.5  # m/s of position correction
 # A velocity command alone has little effect where the reference's legs contradict it; a lean has.
 LEAN, MAX_LEAN = 0.4, 0.13  # rad of lean per m of position error; rad
 
-# Steps on the spot after a motion, to where it should have ended
-_NEAR, _FACING = 0.08, 0.1  # m, rad: nearer than this the robot stays
-_STEPS = 4  # between looking where the robot has got to
+# Steps to where the robot should stand, before its hands reach for an object and after a motion
+_NEAR, _NEAR_OBJECT, _FACING = 0.08, 0.03, 0.1  # m, m before an object, rad: nearer than this the robot stays
+_STEPS, _LONGEST = 4, 0.07  # between looking where the robot has got to; m of each
 _ROUNDS = 4
+_MAX_OVERSHOOT = 0.12  # m by which the next steps aim beyond, because those before fell short
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ class Tracker:
         self.reference_position = np.zeros(2)
         """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
-        self._rounds = 0  # of steps on the spot
+        self._steps: list[Step] = []
+        """Frames of the steps still to be taken before the trajectory goes on."""
+        self._rounds = 0  # of these
+        self._overshoot = np.zeros(2)  # m, ahead and left, that they aim beyond where they are to end
         self._additions = Additions()
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
         self._moved = np.zeros(2)  # of the origin, to where objects are observed
@@ -104,7 +108,8 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._rounds, self._additions, self._moved = 0, additions or Additions(), np.zeros(2)
+        self._steps, self._rounds, self._overshoot = [], 0, np.zeros(2)
+        self._additions, self._moved = additions or Additions(), np.zeros(2)
         self._align(0, yaw, position)
 
     @property
@@ -122,7 +127,9 @@ class Tracker:
             self._moved = reach.moved(now - trajectory.begin, (self._origin, self._yaw_offset))
         elif now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
             self._align(now, self.odometry.yaw, self.odometry.position)
-        frame = self._ahead(now)
+        if reach is not None and now - trajectory.begin in reach.stances and not self._steps:
+            self._rounds = self._rounds if self._step_to_place(_NEAR_OBJECT) else 0
+        frame = self._ahead(0)
         assert frame.position is not None  # _ahead gives it
         self.reference_position = frame.position[:2]
         if reach is not None:
@@ -130,11 +137,16 @@ class Tracker:
             sway = np.r_[o.position - self.reference_position, wrap(o.yaw - frame.yaw)]
             to_odometry = (self._origin + self._moved, self._yaw_offset)
             frame = reach.corrected(now - trajectory.begin, frame, sway, to_odometry, state.joint_pos)
-        self._index += 1
         self.frame = frame
-        if self.policy is None:
-            self.target = frame.joint_pos
-            return
+        self.target = frame.joint_pos if self.policy is None else self._act(self.policy, frame, state)
+        if self._steps:
+            self._steps.pop(0)
+        else:
+            self._index += 1
+
+    def _act(self, policy: Policy, frame: Frame, state: RobotState) -> np.ndarray:
+        """The policy's joint targets (29,), with what acts beside it."""
+        trajectory, now = self._current, self._index
         heading_gain, position_gain = (0.0, 0.0) if trajectory.open_loop else (self.heading_gain, self.position_gain)
         # position error, in the frame of the robot's heading
         behind = turn(-self.odometry.yaw, self.reference_position - self.odometry.position)
@@ -150,15 +162,13 @@ class Tracker:
         ).corrected(trajectory.correction_at(now))
         o = self.odometry
         seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
-        target = self.policy.act(seen, commanded, lambda steps: self._ahead(now + steps))
+        target = policy.act(seen, commanded, self._ahead)
         pose, speed = np.r_[state.quat_wxyz, state.joint_pos], np.r_[state.ang_vel, state.joint_vel]
         for regulator in self._additions.single_support:
             target = regulator.mixed(now - trajectory.begin, target, pose, speed)
-        self.target = target
         forces = self._additions.hand_forces
         loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
-        if loads:
-            self.target = self.target + self._arms.offsets(state, loads)
+        return target + self._arms.offsets(state, loads) if loads else target
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
         """Take in which hands, left and right, are Dex3-1: their weight is compensated."""
@@ -179,31 +189,52 @@ class Tracker:
         self.reference_position = position
 
     def settle(self) -> bool:
-        """After a trajectory's end: add steps on the spot if they bring the robot to where it should stand.
+        """After a trajectory's end: take steps if they bring the robot to where it should stand."""
+        return self._step_to_place(_NEAR)
 
-        A robot on its two feet cannot move on; with steps under it, the corrections carry it.
+    def _step_to_place(self, near: float) -> bool:
+        """Take steps if the robot is farther than so many metres from where it should stand.
+
+        A robot on its two feet cannot move on.
         """
         keeps_position = self._observes_position or self.position_gain
         if self.policy is None or not keeps_position or self._current.open_loop or self._rounds == _ROUNDS:
             return False
-        off = float(np.linalg.norm(self.reference_position - self.odometry.position))
-        turned = abs(wrap(self.frame.yaw - self.odometry.yaw))
-        if off < _NEAR and turned < _FACING:
+        goal = self._ahead(0)
+        assert goal.position is not None  # _ahead gives it
+        off = turn(-goal.yaw, goal.position[:2] - self.odometry.position)
+        if np.linalg.norm(off) < near and abs(wrap(goal.yaw - self.odometry.yaw)) < _FACING:
             return False
-        self.trajectory = _with_steps(self._current)
+        if self._rounds:
+            self._overshoot = limited(self._overshoot + off, _MAX_OVERSHOOT)
+        self._steps = steps(_STEPS, limited(off + self._overshoot, _STEPS * _LONGEST))
         self._rounds += 1
         return True
 
-    def _ahead(self, index: int) -> Frame:
-        """Frame of the trajectory, its heading by the robot's IMU, its position in the odometry's frame."""
+    def _ahead(self, ticks: int) -> Frame:
+        """The frame so many ticks from now, its heading by the robot's IMU, its position in the odometry's frame."""
         trajectory = self._current
+        index = self._index + max(ticks - len(self._steps), 0)
         frame = trajectory.frame(index).turned(self._yaw_offset)
         position = (
             self._origin
             + self._moved
             + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
         )
-        return replace(frame, position=np.r_[position, frame.height])
+        frame = replace(frame, position=np.r_[position, frame.height])
+        if ticks >= len(self._steps):
+            return frame
+        step = self._steps[ticks]
+        return replace(
+            frame,
+            lin_vel_xy=step.lin_vel_xy,
+            lin_vel_z=0.0,
+            yaw_rate=0.0,
+            ang_vel_xy=np.zeros(2),
+            joint_pos=frame.joint_pos + step.joint_pos,
+            joint_vel=step.joint_vel,
+            position=np.r_[position + turn(frame.yaw, self._overshoot - step.left), frame.height],
+        )
 
     @property
     def runaway_errors(self) -> tuple[float, float]:
@@ -215,7 +246,7 @@ class Tracker:
     @property
     def finished(self) -> bool:
         """The trajectory has been commanded to its end."""
-        return self.trajectory is not None and self._index >= len(self.trajectory)
+        return self.trajectory is not None and self._index >= len(self.trajectory) and not self._steps
 
     @property
     def progress(self) -> float:
@@ -226,27 +257,6 @@ class Tracker:
     def motion_index(self) -> int:
         """Index of the commanded frame in the motion itself, negative in the blend-in."""
         return 0 if self.trajectory is None else max(self._index - 1, 0) - self.trajectory.begin
-
-
-def _with_steps(trajectory: Trajectory) -> Trajectory:
-    """Append `_STEPS` steps on the spot, the legs by turns; they begin and end with standing."""
-    joints = trajectory.joint_pos[-1] + steps_on_the_spot(_STEPS)
-    still = np.zeros(len(joints))
-
-    def append(values: np.ndarray, more: np.ndarray) -> np.ndarray:
-        return np.concatenate([values, np.broadcast_to(more, (len(joints), *values.shape[1:]))])
-
-    return replace(
-        trajectory,
-        lin_vel_xy=append(trajectory.lin_vel_xy, np.zeros(2)),
-        root_pos=append(trajectory.root_pos, trajectory.root_pos[-1]),
-        roll_pitch_yaw=append(trajectory.roll_pitch_yaw, trajectory.roll_pitch_yaw[-1]),
-        yaw_rate=append(trajectory.yaw_rate, still),
-        joint_pos=append(trajectory.joint_pos, joints),
-        lin_vel_z=append(trajectory.lin_vel_z, still),
-        ang_vel_xy=append(trajectory.ang_vel_xy, np.zeros(2)),
-        joint_vel=append(trajectory.joint_vel, np.gradient(joints, 1.0 / POLICY_RATE, axis=0)),
-    )
 
 
 def turn(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:

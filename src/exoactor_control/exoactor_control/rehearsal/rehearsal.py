@@ -250,7 +250,7 @@ class Rehearsal(Tracker):
             if status.fault and fault_time is None:
                 fault_time = robot.time
             in_motion = index is not None and 0 <= index < len(prepared)
-            if in_motion or (status.fault and frames and len(frames) < len(prepared)):
+            if (in_motion and index == len(frames)) or (status.fault and frames and len(frames) < len(prepared)):
                 frames.append(robot.pose)
                 estimates.append(controller.tracker.odometry.position)
             robot.load = load if in_motion else None
