@@ -25,8 +25,10 @@ _PUT = 0.8  # m around a hand in which something to put an object on, or into, i
 _OPEN, _SWING = 1.57, 3.0  # rad that a door is pushed open, and s that it swings
 
 
-def place_for(scene: Scene, obj: SceneObject, near: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Where (3,) an object's frame ends that hands let go of at a point (3,), its underside on what is there."""
+def place_for(
+    scene: Scene, obj: SceneObject, near: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, list[SceneObject]]:
+    """Where (3,) an object's frame ends that hands let go of at a point (3,), and what is under it, if not the floor."""
     half = obj.bounds[1, :2].max()
     low = obj.bounds[0, 2]
     candidates = []
@@ -44,9 +46,9 @@ def place_for(scene: Scene, obj: SceneObject, near: np.ndarray, shift: np.ndarra
             at = other.rotation.apply([*inside, 0.0])[:2] + other.pos[:2]
             rim = other.extent[1, 2] + _OVER_RIM - obj.bounds[:, 2].mean()
             height = max(other.pos[2] + 0.02 - low, rim) if other.contains else top_at(other, at) - low
-            candidates.append((away, np.array([*at, height])))
-    away, goal = min(candidates, key=lambda c: c[0], default=(np.inf, np.zeros(3)))
-    return goal if away < _PUT else np.array([*near[:2], -low])
+            candidates.append((away, np.array([*at, height]), [other]))
+    away, goal, under = min(candidates, key=lambda c: c[0], default=(np.inf, np.zeros(3), []))
+    return (goal, under) if away < _PUT else (np.array([*near[:2], -low]), [])
 
 
 def carried(
@@ -81,7 +83,7 @@ def carried(
     go = ramp(times, lifted, min(_CARRY, 0.5 * long))
     center = (1.0 - go)[:, None] * begin + go[:, None] * hands
     if not kept:
-        goal = place_for(scene, obj, hands[last], np.zeros(2))
+        goal, _ = place_for(scene, obj, hands[last], np.zeros(2))
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, _HOVER]
         seconds = min(_LOWER, 0.5 * long)
         come = ramp(times, last / fps - seconds, 0.75 * seconds)

@@ -17,6 +17,7 @@ from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, headed
 
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
+_AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
 _KNEE = 0.06  # m from the middle of a knee to its front, with room
 _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
 _BACK = 0.3  # m that it stands back at most so that they have it
@@ -38,15 +39,17 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
             natural = palms[around, sides].mean(axis=(0, 1))
             hand_contacts = planner.plan(group, targets, palms[begin])
             point = obj.rotation.apply(np.mean([t.pos for t in hand_contacts], axis=0)) + obj.pos
-            shift = _clear(scene, obj, model, targets, begin, point[:2] - natural[:2])
+            ahead = _within_reach(targets, model, begin, natural, sides)
+            shift = _clear(scene, [obj], model, targets, begin, point[:2] - ahead)
             if contact.kind == "grasp":
                 found.append(Stance(begin, min(begin + round(LIFT_AFTER * fps), last), shift))
                 if end < last - round(0.3 * fps):
                     at = max(0, end - round(PLACED_BEFORE * fps))
                     natural_end = palms[at, sides].mean(axis=0)
-                    goal = place_for(scene, obj, natural_end, found[-1].shift)
+                    goal, under = place_for(scene, obj, natural_end, found[-1].shift)
                     held = goal[:2] + (point - np.array(obj.pos))[:2]
-                    found.append(Stance(at, end, held - natural_end[:2]))
+                    shift = held - _within_reach(targets, model, at, natural_end, sides)
+                    found.append(Stance(at, end, _clear(scene, under, model, targets, at, shift)))
             else:
                 found.append(Stance(begin, begin if contact.kind == "push" else end, shift))
         elif contact.body == "seat":
@@ -61,8 +64,20 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
     return sorted(found, key=lambda stance: stance.first)
 
 
-def _clear(scene: Scene, obj: SceneObject, model: Model, targets: Targets, begin: int, shift: np.ndarray) -> np.ndarray:
-    """The shift (2,) m, further back where knees or toes would be in the object, or in what it stands on."""
+def _within_reach(
+    targets: Targets, model: Model, frame: int, palms: np.ndarray, sides: Sequence[int]
+) -> np.ndarray:
+    """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease."""
+    turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
+    ahead, left, up = turn.T @ (palms - pelvis)
+    out = _ASIDE if sides == [0] else tuple(-aside for aside in reversed(_ASIDE)) if sides == [1] else (-0.05, 0.05)
+    return (pelvis + turn @ [max(ahead, _AHEAD), np.clip(left, *out), up])[:2]
+
+
+def _clear(
+    scene: Scene, near: Sequence[SceneObject], model: Model, targets: Targets, begin: int, shift: np.ndarray
+) -> np.ndarray:
+    """The shift (2,) m, further back where knees or toes would be in objects, or in what they stand on."""
     around = slice(max(0, begin - round(0.5 * targets.fps)), begin + round(LIFT_AFTER * targets.fps))
     part = targets[around]
     hips = part.pelvis_pos[:, None] + np.einsum("tij,kj->tki", part.pelvis_rot @ model.rest["pelvis"][0].T, model.hips)
@@ -70,7 +85,9 @@ def _clear(scene: Scene, obj: SceneObject, model: Model, targets: Targets, begin
     toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [toe_tip(model, 0), toe_tip(model, 1)])
     turn = headed(np.array([targets.heading(model, begin)]))[0]
     points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).transpose(1, 2, 0)
-    others = [obj, *(other for other in scene.objects if rests_on(obj, other))]
+    others = [*near, *(other for obj in near for other in scene.objects if rests_on(obj, other))]
+    if not others:
+        return shift
     scene = Scene(objects=tuple(others))
     poses = np.repeat(scene.poses[None], points.shape[-1], axis=0)
     solids = solids_of(scene, poses, np.zeros((points.shape[-1], len(others), 0), dtype=bool))

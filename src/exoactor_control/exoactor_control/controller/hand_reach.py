@@ -55,6 +55,8 @@ class _Touch:
     last: int
     pose: np.ndarray
     """(7,) of the object in the scene."""
+    holds: bool
+    """The hand takes the object with it."""
 
     def weight(self, frame: int) -> float:
         """Share of the correction, in [0, 1]."""
@@ -126,7 +128,7 @@ class HandReach:
         for touch in self._touches:
             yield _Goal(touch.object, touch.first, touch.pose)
             points = self._points[touch.hand]
-            if touch.end < len(points):  # it is put down, onto or into what is under the hand
+            if touch.holds and touch.end < len(points):  # it is put down, onto or into what is under the hand
                 x, y = points[touch.end, :2]
                 under = [obj for obj in scene.objects if obj.id != touch.object and _covers(obj, x, y)]
                 if under:
@@ -250,7 +252,8 @@ class HandReach:
 def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
     begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
     first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
-    return _Touch(contact.body, contact.object, first, begin, end, last, scene[contact.object].pose)
+    pose, holds = scene[contact.object].pose, contact.kind == "grasp"
+    return _Touch(contact.body, contact.object, first, begin, end, last, pose, holds)
 
 
 def _standing_frame(motion: RobotMotion, before: int) -> int:
