@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from exoactor_control.controller.foot_placement import FootPlacement
 from exoactor_control.controller.hand_forces import ArmFeedforward, HandForces, HandLoad, dex3_weights
 from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.odometry import Odometry, limited
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
-from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Step, Trajectory, steps
+from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
 from exoactor_core.arrays import seen_outside
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import wrap
@@ -24,11 +25,11 @@ MAX_SPEED = 0.5  # m/s of position correction
 # A velocity command alone has little effect where the reference's legs contradict it; a lean has.
 LEAN, MAX_LEAN = 0.4, 0.13  # rad of lean per m of position error; rad
 
-# Steps to where the robot should stand, before its hands reach for an object and after a motion
+# Steps on the spot to where the robot should stand, before its hands reach for an object and after a motion
 _NEAR, _NEAR_OBJECT, _FACING = 0.08, 0.03, 0.1  # m, m before an object, rad: nearer than this the robot stays
-_STEPS, _LONGEST = 4, 0.07  # between looking where the robot has got to; m of each
+_STEPS = 4  # between looking where the robot has got to
 _ROUNDS = 4
-_MAX_OVERSHOOT = 0.12  # m by which the next steps aim beyond, because those before fell short
+_BENT = 0.02  # rad of a knee from which its foot is in the air
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,11 @@ class Tracker:
         self.reference_position = np.zeros(2)
         """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
-        self._steps: list[Step] = []
-        """Frames of the steps still to be taken before the trajectory goes on."""
+        self._steps: list[tuple[np.ndarray, np.ndarray]] = []
+        """On the spot, still to be taken before the trajectory goes on: what each frame adds to the joints (29,) rad, and
+        to their speeds."""
+        self._placement = FootPlacement()
         self._rounds = 0  # of these
-        self._overshoot = np.zeros(2)  # m, ahead and left, that they aim beyond where they are to end
         self._additions = Additions()
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
         self._moved = np.zeros(2)  # of the origin, to where objects are observed
@@ -108,7 +110,7 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._steps, self._rounds, self._overshoot = [], 0, np.zeros(2)
+        self._steps, self._rounds, self._placement = [], 0, FootPlacement()
         self._additions, self._moved = additions or Additions(), np.zeros(2)
         self._align(0, yaw, position)
 
@@ -154,6 +156,10 @@ class Tracker:
         velocity, lean, turning = outer_loop_feedback(
             frame.lin_vel_xy, behind if position_gain else np.zeros(2), yaw_error, heading_gain, position_gain
         )
+        if position_gain and (self._additions.hand_reach is not None or self._steps):
+            joints, on = self._placement.update(self._swings(), behind)
+            frame = replace(frame, joint_pos=frame.joint_pos + joints)
+            velocity = velocity + on
         commanded = replace(
             frame,
             lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
@@ -205,9 +211,8 @@ class Tracker:
         off = turn(-goal.yaw, goal.position[:2] - self.odometry.position)
         if np.linalg.norm(off) < near and abs(wrap(goal.yaw - self.odometry.yaw)) < _FACING:
             return False
-        if self._rounds:
-            self._overshoot = limited(self._overshoot + off, _MAX_OVERSHOOT)
-        self._steps = steps(_STEPS, limited(off + self._overshoot, _STEPS * _LONGEST))
+        joints = steps_on_the_spot(_STEPS, 0 if off[1] > 0.0 else 1)
+        self._steps = list(zip(joints, np.gradient(joints, 1.0 / POLICY_RATE, axis=0), strict=True))
         self._rounds += 1
         return True
 
@@ -224,17 +229,16 @@ class Tracker:
         frame = replace(frame, position=np.r_[position, frame.height])
         if ticks >= len(self._steps):
             return frame
-        step = self._steps[ticks]
-        return replace(
-            frame,
-            lin_vel_xy=step.lin_vel_xy,
-            lin_vel_z=0.0,
-            yaw_rate=0.0,
-            ang_vel_xy=np.zeros(2),
-            joint_pos=frame.joint_pos + step.joint_pos,
-            joint_vel=step.joint_vel,
-            position=np.r_[position + turn(frame.yaw, self._overshoot - step.left), frame.height],
-        )
+        joints, speeds = self._steps[ticks]
+        still = {"lin_vel_xy": np.zeros(2), "lin_vel_z": 0.0, "yaw_rate": 0.0, "ang_vel_xy": np.zeros(2)}
+        return replace(frame, joint_pos=frame.joint_pos + joints, joint_vel=speeds, **still)
+
+    def _swings(self) -> np.ndarray:
+        """(2,) which feet the reference has in the air now."""
+        if self._steps:
+            return self._steps[0][0][[3, 9]] > _BENT
+        contacts, index = self._current.contacts, self._index - self._current.begin
+        return contacts[index] < 0.5 if contacts is not None and 0 <= index < len(contacts) else np.zeros(2, dtype=bool)
 
     @property
     def runaway_errors(self) -> tuple[float, float]:

@@ -38,9 +38,8 @@ _MOVING_END, _STOP = 0.3, 1.0
 """m/s of the pelvis in a motion's last frames from which it is walked to a stop instead of stood still at once, and s
 that this takes. Found on clips that were cut out of walks in mid-stride."""
 STEP = 0.5
-"""s of a step."""
+"""s of a step on the spot."""
 _LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
-_LEG = 0.75  # m from the hips to the soles of who stands
 _NO_CORRECTION = np.zeros(CORRECTION_WIDTH)
 
 
@@ -263,6 +262,8 @@ class Trajectory:
     """(end - begin, 35) the motion's correction; None: there is none."""
     hands: np.ndarray | None = None
     """(end - begin, 2) how far the hands are closed, in [0, 1]; None: not known."""
+    contacts: np.ndarray | None = None
+    """(end - begin, 2) as `RobotMotion.contacts`."""
     open_loop: bool = False
     """As `RobotMotion.open_loop`."""
 
@@ -333,7 +334,7 @@ class Trajectory:
         out_pos[:, 2] += out * (STANDING_HEIGHT - m.root_pos[-1, 2])
         if len(path):
             out_pos[:, :2] += path[np.minimum(np.arange(len(out)), len(path) - 1)]
-            out_joints[: len(path)] += [step.joint_pos for step in steps(2, np.zeros(2), _raised_leg(m))]
+            out_joints[: len(path)] += steps_on_the_spot(2, _raised_leg(m))
         return cls._from_poses(
             np.concatenate([lead_pos, m.root_pos, out_pos]),
             np.concatenate([lead_rpy, rpy, out_rpy]),
@@ -343,6 +344,7 @@ class Trajectory:
             human=reference.human,
             correction=m.correction,
             hands=reference.hands,
+            contacts=m.contacts,
             open_loop=m.open_loop,
         )
 
@@ -391,42 +393,15 @@ def _raised_leg(motion: RobotMotion) -> int:
     return int(sole_points(last)[0, :, :, 2].min(axis=1).argmax())
 
 
-@dataclass(frozen=True)
-class Step:
-    """What a frame of steps adds to the frame of who stands."""
-
-    joint_pos: np.ndarray
-    """(29,) rad."""
-    joint_vel: np.ndarray
-    """(29,) rad/s."""
-    lin_vel_xy: np.ndarray
-    """(2,) m/s of the pelvis, in the frame of its heading."""
-    left: np.ndarray
-    """(2,) m that it has yet to go, in this frame."""
-
-
-def steps(count: int, way: np.ndarray, first: int | None = None) -> list[Step]:
-    """Frames of so many steps, the legs by turns, which bring who stands on both feet on by (2,) m ahead and left.
-
-    ``first``: 0 left, 1 right; None: the one on the side of the way.
-    """
+def steps_on_the_spot(count: int, first: int = 0) -> np.ndarray:
+    """Return what so many steps add to the joints (T, 29) rad, the legs by turns; ``first``: 0 left, 1 right."""
     n = round(STEP * POLICY_RATE)
-    first = (0 if way[1] > 0.0 else 1) if first is None else first
-    times = np.arange(1, count * n + 1)
-    share = min_jerk(times / (count * n))  # of the way that the pelvis has gone
+    bend = _LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
     joints = np.zeros((count * n, len(STANDING)))
-    pairs = max(count // 2, 1)
-    for leg in range(2):
-        turns = [step for step in range(count) if (first + step) % 2 == leg]
-        swing = np.clip(times[:, None] / n - np.array(turns), 0.0, 1.0)
-        bend = _LIFT * (np.sin(np.pi * swing) ** 2).sum(axis=1)
-        ahead, aside = np.outer(min_jerk(swing).sum(axis=1) / pairs - share, way).T / _LEG  # of the foot, rad
-        hip_pitch, hip_roll, knee, ankle_pitch, ankle_roll = 6 * leg + np.array([0, 1, 3, 4, 5])
-        joints[:, [hip_pitch, knee, ankle_pitch]] = np.outer(bend, [-1.0, 2.0, -1.0]) + np.outer(ahead, [-1.0, 0.0, 1.0])
-        joints[:, [hip_roll, ankle_roll]] = np.outer(aside, [1.0, -1.0])
-    speeds = np.gradient(joints, 1.0 / POLICY_RATE, axis=0)
-    velocity = np.outer(np.gradient(share) * POLICY_RATE, way)
-    return [Step(*rows) for rows in zip(joints, speeds, velocity, np.outer(1.0 - share, way), strict=True)]
+    for step in range(count):
+        now, leg = slice(step * n, (step + 1) * n), 6 * ((first + step) % 2)
+        joints[now, [leg, leg + 3, leg + 4]] += np.outer(bend, [-1.0, 2.0, -1.0])
+    return joints
 
 
 def _entry_time(

@@ -1,0 +1,59 @@
+"""Feet that are set down where the robot gets to its reference position.
+
+A velocity that is commanded to a tracker does little where the reference's legs contradict it. So every foot that the
+reference swings is set down beside where the reference has it, by the position error at lift-off; the pelvis follows
+between both feet.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exoactor_control.controller.odometry import limited
+from exoactor_control.reference.trajectory import POLICY_RATE
+from exoactor_core.arrays import min_jerk
+from exoactor_core.motion import JOINT_NAMES
+
+_GAIN = 0.7  # of the position error, by each step
+_LONGEST = 0.08  # m that a step is longer, or shorter, at most
+_SWING = 0.36  # s in which a foot gets there
+_BODY = 0.15  # s, time constant with which the pelvis follows
+_LEG = 0.75  # m from the hips to the soles of who stands
+
+
+class FootPlacement:
+    """Displacements of the feet from where the reference has them."""
+
+    def __init__(self) -> None:
+        self._feet, self._start, self._goal = np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 2))  # m, ahead and left
+        self._body = np.zeros(2)
+        self._airborne = np.zeros(2)  # ticks since each foot was lifted; 0: it stands
+
+    def update(self, swings: np.ndarray, behind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take in one tick.
+
+        Parameters
+        ----------
+        swings
+            (2,) which feet, left and right, the reference has in the air.
+        behind
+            (2,) m from the robot to its reference position, in the frame of its heading.
+
+        Returns
+        -------
+        What is added to the joints (29,) rad, and to the velocity of the pelvis (2,) m/s, in the frame of its heading.
+        """
+        for k in np.flatnonzero(swings):
+            if not self._airborne[k]:
+                self._start[k] = self._feet[k]
+                self._goal[k] = self._feet[1 - k] + limited(_GAIN * behind, _LONGEST)
+            share = min_jerk(np.clip((self._airborne[k] + 1.0) / (_SWING * POLICY_RATE), 0.0, 1.0))
+            self._feet[k] = self._start[k] + share * (self._goal[k] - self._start[k])
+        self._airborne = np.where(swings, self._airborne + 1.0, 0.0)
+        step = (self._feet.mean(axis=0) - self._body) / (_BODY * POLICY_RATE)
+        self._body = self._body + step
+        joints = np.zeros(len(JOINT_NAMES))
+        for k, (ahead, left) in enumerate((self._feet - self._body) / _LEG):
+            hip_pitch, hip_roll, ankle_pitch, ankle_roll = 6 * k + np.array([0, 1, 4, 5])
+            joints[[hip_pitch, ankle_pitch, hip_roll, ankle_roll]] = -ahead, ahead, left, -left
+        return joints, step * POLICY_RATE
