@@ -20,6 +20,7 @@ _LIFTED = 0.10  # m that it is lifted at least
 _HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
 _PASSED = 1.1  # m, height of what an object is lifted over
 _BODY = 0.13  # m from the middle of the robot's pelvis to its front, with room
+_CARRIED = 0.10  # m farther than that, at most, that an object is carried before it
 _OVER_RIM = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
 _PUT = 0.8  # m around a hand in which something to put an object on, or into, is looked for
 _OPEN, _SWING = 1.57, 3.0  # rad that a door is pushed open, and s that it swings
@@ -72,12 +73,13 @@ def carried(
     turned = headings - headings[first]
     turned[:first], turned[last:] = 0.0, turned[last]
     rotation = Rotation.from_euler("z", turned[:, None]) * base
-    # away from the body, as far as the object is deep
+    # away from the body, as far as the object is deep, and not so far that the weight pulls the robot forward
     forward = np.stack([np.cos(headings), np.sin(headings)], axis=1)
     deep = float(np.abs(obj.bounds[:, :2]).max())
     ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
     hands = natural.copy()
-    hands[:, :2] += np.maximum(_BODY + deep - ahead, 0.0)[:, None] * forward
+    near = _BODY + deep
+    hands[:, :2] += (np.clip(ahead, near, near + _CARRIED) - ahead)[:, None] * forward
     begin = base.apply(grip) + rest[0, :3]
     hands[:, 2] = np.maximum(hands[:, 2], begin[2] + _LIFTED)
     go = ramp(times, lifted, min(_CARRY, 0.5 * long))

@@ -64,9 +64,7 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
     return sorted(found, key=lambda stance: stance.first)
 
 
-def _within_reach(
-    targets: Targets, model: Model, frame: int, palms: np.ndarray, sides: Sequence[int]
-) -> np.ndarray:
+def _within_reach(targets: Targets, model: Model, frame: int, palms: np.ndarray, sides: Sequence[int]) -> np.ndarray:
     """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease."""
     turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
     ahead, left, up = turn.T @ (palms - pelvis)

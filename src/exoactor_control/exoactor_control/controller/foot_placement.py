@@ -14,7 +14,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.arrays import min_jerk
 from exoactor_core.motion import JOINT_NAMES
 
-_GAIN = 0.7  # of the position error, by each step
+_GAIN = 1.0  # of the position error, by each step
 _LONGEST = 0.08  # m that a step is longer, or shorter, at most
 _SWING = 0.36  # s in which a foot gets there
 _BODY = 0.15  # s, time constant with which the pelvis follows

@@ -93,7 +93,9 @@ class HandReach:
         self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
         self._goals = sorted(self._find_goals(scene), key=lambda goal: goal.until)
         self._objects = {goal.object: goal.pose for goal in self._goals}
-        self.stances = frozenset(_standing_frame(reference.motion, goal.until - round(_RAISE * POLICY_RATE)) for goal in self._goals)
+        self.stances = frozenset(
+            _standing_frame(reference.motion, goal.until - round(_RAISE * POLICY_RATE)) for goal in self._goals
+        )
         """Frames of the motion at which the robot must stand in its place, since it reaches for an object next."""
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}

@@ -26,7 +26,7 @@ MAX_SPEED = 0.5  # m/s of position correction
 LEAN, MAX_LEAN = 0.4, 0.13  # rad of lean per m of position error; rad
 
 # Steps on the spot to where the robot should stand, before its hands reach for an object and after a motion
-_NEAR, _NEAR_OBJECT, _FACING = 0.08, 0.03, 0.1  # m, m before an object, rad: nearer than this the robot stays
+_NEAR, _NEAR_OBJECT, _FACING = 0.08, 0.05, 0.1  # m, m before an object, rad: nearer than this the robot stays
 _STEPS = 4  # between looking where the robot has got to
 _ROUNDS = 4
 _BENT = 0.02  # rad of a knee from which its foot is in the air
@@ -156,7 +156,7 @@ class Tracker:
         velocity, lean, turning = outer_loop_feedback(
             frame.lin_vel_xy, behind if position_gain else np.zeros(2), yaw_error, heading_gain, position_gain
         )
-        if position_gain and (self._additions.hand_reach is not None or self._steps):
+        if position_gain and self._additions.hand_reach is not None:
             joints, on = self._placement.update(self._swings(), behind)
             frame = replace(frame, joint_pos=frame.joint_pos + joints)
             velocity = velocity + on
@@ -238,7 +238,10 @@ class Tracker:
         if self._steps:
             return self._steps[0][0][[3, 9]] > _BENT
         contacts, index = self._current.contacts, self._index - self._current.begin
-        return contacts[index] < 0.5 if contacts is not None and 0 <= index < len(contacts) else np.zeros(2, dtype=bool)
+        stands = (
+            contacts[index] > 0.5 if contacts is not None and 0 <= index < len(contacts) else np.ones(2, dtype=bool)
+        )
+        return ~stands & stands[::-1]  # who slides, or jumps, sets no foot down
 
     @property
     def runaway_errors(self) -> tuple[float, float]:
