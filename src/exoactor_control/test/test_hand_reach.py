@@ -88,6 +88,13 @@ def test_with_an_object_in_the_hand_the_motion_follows_what_it_is_put_on():
     np.testing.assert_allclose(moved, [-0.05, 0.02], atol=3e-3)
 
 
+def test_the_robot_stands_in_its_place_before_the_hand_is_raised_and_before_it_puts_something_down():
+    stand = everyday("stand", pos=(*WANTED[:2], 0.0))
+    (touched,) = reach(scene=[stand], kind="touch", start=4.0, end=4.5).stances
+    assert 0.5 * POLICY_RATE < touched < 2.0 * POLICY_RATE
+    assert len(reach(scene=[stand], kind="grasp", start=0.5, end=4.5).stances) == 2
+
+
 def test_an_arm_that_droops_is_raised():
     hands = reach()
     droop = np.zeros(29)

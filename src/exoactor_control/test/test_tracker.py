@@ -80,6 +80,8 @@ def test_what_the_way_into_the_motion_moved_is_let_be():
 class Objects:
     """Stands where hands are led to objects, which are 5 cm to the left of where the motion has them."""
 
+    stances = frozenset()
+
     def moved(self, index, to_odometry):
         return np.array([0.0, 0.05])
 
@@ -92,6 +94,29 @@ def test_a_motion_with_objects_stays_where_they_are():
     walk.robot_yaw = 0.3
     assert walk.go(0.5).yaw_rate == pytest.approx(-0.3)
     np.testing.assert_allclose(walk.tracker.reference_position, [0.0, 0.05], atol=1e-9)
+
+
+def test_before_a_reach_the_motion_waits_while_the_robot_steps_to_its_place():
+    def indices(off):
+        hands = Objects()
+        hands.stances, hands.moved = frozenset([50]), lambda index, to_odometry: np.array([0.0, off])
+        walk = Walk(heading_gain=1.0, speed=0.0, additions=Additions(hand_reach=hands))
+        found, lifted = [], []
+        for _ in range(round(50 * 11.0)):
+            command = walk.go(0.02)
+            found.append(walk.tracker.motion_index)
+            lifted.append(command.joint_pos[[3, 9]].max() - STANDING[3] > 0.3)
+        return np.array(found), np.array(lifted)
+
+    index, lifted = indices(0.12)
+    waits = np.flatnonzero(index == 49)
+    assert len(waits) == 1 + 4 * 100  # four rounds at most, of 2 s
+    assert lifted[waits].any()
+    assert not np.delete(lifted, waits).any()
+    assert index.max() > 60
+    index, lifted = indices(0.02)
+    assert (index == 49).sum() == 1
+    assert not lifted.any()
 
 
 @pytest.mark.parametrize("robot_yaw", [0.0, 1.2])

@@ -29,7 +29,7 @@ _OPEN, _SWING = 1.57, 3.0  # rad that a door is pushed open, and s that it swing
 def place_for(
     scene: Scene, obj: SceneObject, near: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, list[SceneObject]]:
-    """Where (3,) an object's frame ends that hands let go of at a point (3,), and what is under it, if not the floor."""
+    """Where (3,) an object's frame ends that hands let go of at a point (3,), and what is under it but the floor."""
     half = obj.bounds[1, :2].max()
     low = obj.bounds[0, 2]
     candidates = []

@@ -18,6 +18,7 @@ from exoactor_retarget.targets import Targets, headed
 
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
 _AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
+_BETWEEN = 0.05  # m from there to the middle of both hands
 _KNEE = 0.06  # m from the middle of a knee to its front, with room
 _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
 _BACK = 0.3  # m that it stands back at most so that they have it
@@ -68,8 +69,8 @@ def _within_reach(targets: Targets, model: Model, frame: int, palms: np.ndarray,
     """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease."""
     turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
     ahead, left, up = turn.T @ (palms - pelvis)
-    out = _ASIDE if sides == [0] else tuple(-aside for aside in reversed(_ASIDE)) if sides == [1] else (-0.05, 0.05)
-    return (pelvis + turn @ [max(ahead, _AHEAD), np.clip(left, *out), up])[:2]
+    low, high = (-_BETWEEN, _BETWEEN) if len(sides) == 2 else _ASIDE if sides[0] == 0 else (-_ASIDE[1], -_ASIDE[0])
+    return (pelvis + turn @ [max(float(ahead), _AHEAD), np.clip(float(left), low, high), up])[:2]
 
 
 def _clear(

@@ -9,9 +9,12 @@ from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
+from exoactor_retarget.hand_contacts import HandContactPlanner
 from exoactor_retarget.human import posture, resample
 from exoactor_retarget.object_contacts import find_contacts
+from exoactor_retarget.object_motion import carried
 from exoactor_retarget.retargeter import Retargeter
+from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
 
 language = pytest.importorskip("exoactor_gen.mannequin.language")
@@ -134,6 +137,40 @@ def test_a_bottle_goes_into_the_basket(retarget):
     assert fields["hands"][:, 1].max() == 0.0
     with pytest.raises(Refused, match=r"bottle between its palms.*Dex3"):
         Retargeter(hands="fists").object_targets(human, Interaction(scene, planned))
+
+
+def test_what_is_carried_is_held_near_the_body(retarget):
+    human = person_doing("pick up the bottle with your left hand and carry it two metres")
+    bottle = everyday("bottle", "bottle", (0.6, 0.2, 0.76))
+    targets = retarget.targets(human)
+    far = targets.pelvis_pos + np.array([0.6, 0.2, 0.1])
+    contact = held("bottle", 2.0, len(targets) / targets.fps, ("left",))[0]
+    rest = np.repeat(bottle.pose[None], len(targets), axis=0)
+    headings = np.zeros(len(targets))
+    poses = carried(Scene(objects=(bottle,)), contact, rest, np.zeros(3), far, targets, headings)
+    assert poses[-1, 0] - targets.pelvis_pos[-1, 0] < 0.30
+
+
+@pytest.mark.parametrize("aside", [0.0, 0.35])  # as an estimate may have the arm
+def test_what_is_put_into_a_basket_is_let_go_of_before_the_robot_and_clear_of_the_stand(retarget, aside):
+    human = person_doing("walk to the table, pick up the bottle with your left hand and put it into the basket")
+    stand = everyday("stand", "stand", (1.2, 1.68, 0.0), size=(0.4, 0.4, 0.6))
+    basket = everyday("basket", "basket", (1.2, 1.68, 0.6))
+    scene = Scene(objects=(everyday("bottle", "bottle", (1.595, 0.28, 0.76)), stand, basket))
+    targets = retarget.targets(human, task=True)
+    model = retarget.model
+    turned = Rotation.from_euler("z", np.arcsin(aside / 0.4))
+    arms = {name: getattr(targets, name).copy() for name in ("upper_arm", "forearm")}
+    for arm in arms.values():
+        arm[:, 0] = turned.apply(arm[:, 0])
+    targets = replace(targets, **arms)
+    contacts = held("bottle", 5.2, 15.2, ("left",))
+    placing = stances(HandContactPlanner(model, scene, "dex3"), contacts, targets)[-1]
+    pelvis = targets.pelvis_pos[placing.first, :2] + placing.shift
+    heading = targets.heading(model, placing.first)
+    away = Rotation.from_euler("z", -heading).apply([*(np.array([1.2, 1.68]) - pelvis), 0.0])
+    assert -0.02 < away[1] < 0.22
+    assert away[0] > 0.2 + 0.2  # the stand's half depth, and room for knees and toes
 
 
 def test_sitting_down_is_on_the_seat(retarget):

@@ -43,7 +43,7 @@ class FootPlacement:
         -------
         What is added to the joints (29,) rad, and to the velocity of the pelvis (2,) m/s, in the frame of its heading.
         """
-        for k in np.flatnonzero(swings):
+        for k in (foot for foot in range(2) if swings[foot]):
             if not self._airborne[k]:
                 self._start[k] = self._feet[k]
                 self._goal[k] = self._feet[1 - k] + limited(_GAIN * behind, _LONGEST)

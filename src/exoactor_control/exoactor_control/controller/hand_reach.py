@@ -260,8 +260,8 @@ def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
 
 def _standing_frame(motion: RobotMotion, before: int) -> int:
     """The last frame before another in which both feet stand."""
-    stand = np.ones(len(motion), dtype=bool) if motion.contacts is None else (motion.contacts > 0.5).all(axis=1)
-    frames = np.flatnonzero(stand[: max(before, 1)])
+    contacts = np.ones((len(motion), 2)) if motion.contacts is None else motion.contacts
+    frames = np.flatnonzero(contacts[: max(before, 1)].min(axis=1) > 0.5)
     return int(frames[-1]) if len(frames) else 0
 
 

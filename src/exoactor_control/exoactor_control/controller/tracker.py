@@ -78,8 +78,7 @@ class Tracker:
         """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
         self._index = 0
         self._steps: list[tuple[np.ndarray, np.ndarray]] = []
-        """On the spot, still to be taken before the trajectory goes on: what each frame adds to the joints (29,) rad, and
-        to their speeds."""
+        """On the spot, still to be taken before the trajectory goes on: what each frame adds to joints and speeds."""
         self._placement = FootPlacement()
         self._rounds = 0  # of these
         self._additions = Additions()
@@ -230,8 +229,8 @@ class Tracker:
         if ticks >= len(self._steps):
             return frame
         joints, speeds = self._steps[ticks]
-        still = {"lin_vel_xy": np.zeros(2), "lin_vel_z": 0.0, "yaw_rate": 0.0, "ang_vel_xy": np.zeros(2)}
-        return replace(frame, joint_pos=frame.joint_pos + joints, joint_vel=speeds, **still)
+        still = replace(frame, lin_vel_xy=np.zeros(2), lin_vel_z=0.0, yaw_rate=0.0, ang_vel_xy=np.zeros(2))
+        return replace(still, joint_pos=frame.joint_pos + joints, joint_vel=speeds)
 
     def _swings(self) -> np.ndarray:
         """(2,) which feet the reference has in the air now."""
