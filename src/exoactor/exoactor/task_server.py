@@ -381,11 +381,13 @@ def _track_goal(motion: RobotMotion, context: MotionContext) -> TrackMotion.Goal
 
 def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
     corrected = None
-    if done.correction or done.open_loop:
+    if done.correction or done.open_loop or done.alternative_policy:
         message = convert.robot_to_message(given)
         message.correction = done.correction
         correction = convert.robot_from_message(message).correction
-        corrected = replace(given, correction=correction, open_loop=done.open_loop)
+        corrected = replace(
+            given, correction=correction, open_loop=done.open_loop, alternative_policy=done.alternative_policy
+        )
     return Tracking(convert.robot_from_message(done.motion), metrics, corrected, done.verdict)
 
 

@@ -289,23 +289,30 @@ def test_twist2_on_every_shared_motion(capsys):
     assert np.mean([m["end_heading_error"] for m in rows.values()]) < 0.15
 
 
-class TestOuterLoop:
-    """Where the rehearsal is better without the outer loop it stays open, and that goes with the motion."""
+FAILED, FELL, DONE = (False, False, False), (False, False, True), (True, True, False)
+"""Success, success by the commanded motion, and fell."""
+
+
+class TestOtherWays:
+    """What fails is rehearsed with the policy's alternative and with the outer loop open; the best goes on."""
 
     MOTION = standing_motion(0.5)
 
-    def rehearsed(self, monkeypatch, closed, opened, **options):
-        """Rehearse with these outcomes with and without the loop: success, and by the commanded motion, and fell."""
+    def rehearsed(self, monkeypatch, itself, alternative=FAILED, opened=FAILED, strayed=0.0, **options):
+        """Rehearse with these outcomes; what was tried is the motions' (alternative_policy, open_loop)."""
         tried = []
 
         def rehearse(self, motion, progress, *_):
-            tried.append(motion.open_loop)
-            success, commanded, fell = opened if motion.open_loop else closed
+            tried.append((motion.alternative_policy, motion.open_loop))
+            outcome = opened if motion.open_loop else alternative if motion.alternative_policy else itself
+            success, commanded, fell = outcome
             m = {
                 "success": success,
                 "commanded": {"success": commanded},
                 "fell": fell,
-                "reason": "it fell",
+                "strayed": 0.0 if motion.alternative_policy else strayed,
+                "reason": "" if success else "it fell",
+                "refused": ["It strays."],
                 "notes": [],
             }
             return Tracking(motion, m)
@@ -313,34 +320,51 @@ class TestOuterLoop:
         monkeypatch.setattr(Rehearsal, "_rehearse", rehearse)
         return Rehearsal(**options)(self.MOTION), tried
 
-    def test_it_is_left_open_where_that_is_better(self, monkeypatch):
-        done, tried = self.rehearsed(monkeypatch, (False, False, True), (True, True, False))
-        assert tried == [False, True]
+    def test_the_alternative_tracks_what_it_does_better(self, monkeypatch):
+        done, tried = self.rehearsed(monkeypatch, FELL, alternative=DONE)
+        assert tried == [(False, False), (True, False)]
+        assert done.metrics["success"]
+        assert done.corrected.alternative_policy
+        assert any("exoactor_generalist" in note and "it fell" in note for note in done.metrics["notes"])
+
+    def test_and_what_it_strays_less_from(self, monkeypatch):
+        done, _ = self.rehearsed(monkeypatch, DONE, alternative=DONE, strayed=1.5)
+        assert done.corrected.alternative_policy
+        assert any("It strays." in note for note in done.metrics["notes"])
+
+    def test_the_outer_loop_is_left_open_where_that_is_better(self, monkeypatch):
+        done, tried = self.rehearsed(monkeypatch, FELL, alternative=FELL, opened=DONE)
+        assert tried == [(False, False), (True, False), (False, True)]
         assert done.metrics["success"]
         assert done.corrected.open_loop
+        assert not done.corrected.alternative_policy
         assert any("outer loop" in note and "it fell" in note for note in done.metrics["notes"])
 
-    @pytest.mark.parametrize("opened", [(False, False, True), (False, False, False)])
-    def test_it_stays_closed_where_that_is_no_better(self, monkeypatch, opened):
-        done, _ = self.rehearsed(monkeypatch, (False, False, False), opened)
+    @pytest.mark.parametrize("other", [FELL, FAILED])
+    def test_all_stays_as_it_is_where_that_is_no_better(self, monkeypatch, other):
+        done, _ = self.rehearsed(monkeypatch, FAILED, other, other)
         assert done.corrected is None
 
-    def test_a_motion_that_succeeds_is_not_tried_without(self, monkeypatch):
-        _, tried = self.rehearsed(monkeypatch, (True, True, False), (True, True, False))
-        assert tried == [False]
+    def test_a_motion_that_succeeds_is_not_tried_otherwise(self, monkeypatch):
+        _, tried = self.rehearsed(monkeypatch, DONE, DONE, DONE)
+        assert tried == [(False, False)]
 
     @pytest.mark.parametrize("options", [{"outer_loop": "closed"}, {"heading_gain": 0.0, "position_gain": 0.0}])
-    def test_nor_where_there_is_nothing_to_choose(self, monkeypatch, options):
-        _, tried = self.rehearsed(monkeypatch, (False, False, True), (True, True, False), **options)
-        assert tried == [False]
+    def test_nor_where_there_is_no_loop_to_open(self, monkeypatch, options):
+        _, tried = self.rehearsed(monkeypatch, FELL, FELL, DONE, **options)
+        assert not any(opened for _, opened in tried)
 
-    def test_the_report_says_whether_it_was_closed(self):
-        assert Rehearsal()(self.MOTION).metrics["outer_loop"]
-        assert not Rehearsal()(replace(self.MOTION, open_loop=True)).metrics["outer_loop"]
+    def test_the_report_says_what_tracked_it_and_whether_the_loop_was_closed(self):
+        rehearsal = Rehearsal()
+        metrics = rehearsal(self.MOTION).metrics
+        assert (metrics["policy"], metrics["outer_loop"]) == ("exoactor", True)
+        metrics = rehearsal(replace(self.MOTION, alternative_policy=True, open_loop=True)).metrics
+        assert (metrics["policy"], metrics["outer_loop"]) == ("exoactor_generalist", False)
 
 
 def test_a_robot_that_falls_after_the_motion_has_failed():
     rehearsal = Rehearsal(settle=0.0)
+    rehearsal.policy.alternative = None
     act = rehearsal.policy.act
     bent = STANDING.copy()
     bent[[3, 9]] += 1.5

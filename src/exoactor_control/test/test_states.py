@@ -1,4 +1,5 @@
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.controller.tracker import MAX_TURN
 from exoactor_control.policy.policy import Policy
-from exoactor_core.errors import Refused
+from exoactor_control.policy.spec import PolicySpec
+from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.robot import JOINT_LIMITS, STANDING, standing_motion
 from exoactor_core.robot_state import DAMPING_GAIN
 
@@ -261,3 +263,54 @@ def test_a_motion_that_is_ended_leaves_the_robot_standing_and_says_why():
         bench.controller.end_motion("cancelled")
         bench.step()
         assert bench.controller.status.state is state
+
+
+class TestAlternativePolicy:
+    """A motion that the rehearsal gives to the policy's alternative is tracked by it; the next one by the policy."""
+
+    MOTION = replace(standing_motion(0.5), alternative_policy=True)
+
+    def bench(self, tmp_path):
+        for name in ("one.onnx", "other.onnx"):
+            linear_onnx(tmp_path / name)
+        (tmp_path / "one.yaml").write_text("base: twist2\nname: one\nalternative: other.onnx\n")
+        (tmp_path / "other.yaml").write_text("base: twist2\nname: other\n")
+        return Bench(Policy.load(tmp_path / "one.onnx"))
+
+    def test_it_takes_over_from_the_present_command_until_the_next_motion(self, tmp_path):
+        bench = self.bench(tmp_path).standing()
+        command = bench.step().q
+        other = bench.controller.policy.alternative
+        other.reset = Mock(wraps=other.reset)
+        bench.controller.track(self.MOTION)
+        bench.step(0.1)
+        assert bench.controller.status.policy == "other"
+        np.testing.assert_allclose(other.reset.call_args.args[0], command, atol=0.1)
+        bench.step(5.0)
+        status = bench.controller.status
+        assert (status.state, status.done, status.policy) == (State.STAND, True, "other")
+        bench.controller.track(standing_motion(0.5))
+        bench.step(0.1)
+        assert bench.controller.status.policy == "one"
+
+    def test_after_damping_the_policy_itself_stands(self, tmp_path):
+        bench = self.bench(tmp_path).standing()
+        bench.controller.track(self.MOTION)
+        bench.step(0.1)
+        bench.controller.damp()
+        assert bench.standing().controller.status.policy == "one"
+
+    def test_a_policy_without_one_refuses_such_a_motion(self, tmp_path):
+        bench = Bench(Policy.load(linear_onnx(tmp_path / "p.onnx"))).standing()
+        with pytest.raises(Refused, match="alternative"):
+            bench.controller.track(self.MOTION)
+
+    def test_its_file_and_gains_must_fit(self, tmp_path):
+        self.bench(tmp_path)
+        spec = PolicySpec.load(tmp_path / "other.yaml")
+        (tmp_path / "other.yaml").write_text(f"base: twist2\nname: other\nkp: {(2.0 * spec.kp).tolist()}\n")
+        with pytest.raises(BadInput, match="differ in kp"):
+            Policy.load(tmp_path / "one.onnx")
+        (tmp_path / "other.onnx").unlink()
+        with pytest.raises(Missing, match=r"other\.onnx"):
+            Policy.load(tmp_path / "one.onnx")

@@ -192,6 +192,8 @@ class RobotMotion:
     open_loop: bool = False
     """The tracker's outer loop on heading and position stays open: the rehearsal found the motion to succeed without it
     alone."""
+    alternative_policy: bool = False
+    """The policy's alternative tracks it: the rehearsal found that the policy itself does less well."""
     hands: np.ndarray | None = None
     """(T, 2) how far the left and the right hand are closed, in [0, 1]; None: not known."""
     object_contacts: tuple[Contact, ...] = ()
@@ -255,6 +257,7 @@ class RobotMotion:
             joint_pos=self.joint_pos,
             joint_vel=self.joint_vel,
             open_loop=self.open_loop,
+            alternative_policy=self.alternative_policy,
             **optional,
         )
 
@@ -277,6 +280,7 @@ class RobotMotion:
                 contacts=data.get("contacts"),
                 correction=data.get("correction"),
                 open_loop=bool(data.get("open_loop", False)),
+                alternative_policy=bool(data.get("alternative_policy", False)),
                 hands=data.get("hands"),
                 object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),

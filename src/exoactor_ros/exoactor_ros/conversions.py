@@ -98,7 +98,7 @@ def robot_to_message(motion: RobotMotion) -> msg.RobotMotion:
         setattr(message, name, floats(getattr(motion, name)))
     if motion.object_contacts:
         message.object_contacts = contacts_json(motion.object_contacts)
-    message.open_loop = motion.open_loop
+    message.open_loop, message.alternative_policy = motion.open_loop, motion.alternative_policy
     return message
 
 
@@ -114,7 +114,12 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     contacts = contacts_of(message.object_contacts or "[]")
     names = tuple(message.joint_names)
     return RobotMotion(
-        fps=message.fps, joint_names=names, object_contacts=contacts, open_loop=message.open_loop, **fields
+        fps=message.fps,
+        joint_names=names,
+        object_contacts=contacts,
+        open_loop=message.open_loop,
+        alternative_policy=message.alternative_policy,
+        **fields,
     )
 
 

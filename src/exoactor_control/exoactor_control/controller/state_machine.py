@@ -19,7 +19,7 @@ from exoactor_control.controller.single_support import SingleSupportRegulator, r
 from exoactor_control.controller.tracker import Additions, Tracker
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory, prepare
-from exoactor_core.errors import RobotNotReady
+from exoactor_core.errors import Refused, RobotNotReady
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot_state import DAMPING_GAIN, MotorCommand, RobotState
 
@@ -77,6 +77,7 @@ class Controller:
         self.state = State.ZERO_TORQUE
         self._coming: Trajectory | None = None  # to begin with at the next step
         self._coming_additions = Additions()
+        self._coming_policy = policy
         self._halts = 0  # times that it went to damping
         self._fault = self._ended = ""
         self._stopped = self._done = False
@@ -168,8 +169,9 @@ class Controller:
         `exoactor_control.reference.trajectory.prepare`); `Refused`: it lacks what the policy needs.
         """
         reference = motion if isinstance(motion, Reference) else prepare(motion)
-        if self.policy is not None:
-            self.policy.check(reference)
+        policy = self._chosen_policy(reference.motion)
+        if policy is not None:
+            policy.check(reference)
         with self._lock:
             if self.state is not State.STAND:
                 raise RobotNotReady(
@@ -178,17 +180,24 @@ class Controller:
             state, frame, halts = self._last[0], self.tracker.frame, self._halts
             assert state is not None  # it stands
         # What follows takes long: the loop goes on
-        reference, additions, notes = self._prepared(reference)
+        reference, additions, notes = self._prepared(reference, policy)
         coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)
         with self._lock:
             self._go_on_unless_halted(halts)
-            self._coming, self._coming_additions = coming, additions
+            self._coming, self._coming_additions, self._coming_policy = coming, additions, policy
             self._done, self._ended = False, ""
         return notes
 
-    def _prepared(self, reference: Reference) -> tuple[Reference, Additions, list[str]]:
+    def _chosen_policy(self, motion: RobotMotion) -> Policy | None:
+        if self.policy is None or not motion.alternative_policy:
+            return self.policy
+        if self.policy.alternative is None:
+            raise Refused(f"The motion is to be tracked with an alternative that the policy {self.policy.name} lacks.")
+        return self.policy.alternative
+
+    def _prepared(self, reference: Reference, policy: Policy | None) -> tuple[Reference, Additions, list[str]]:
         """The motion as it is tracked, what acts beside the policy, and what was done to it, one sentence each."""
-        policy, scene = self.policy, reference.scene
+        scene = reference.scene
         if policy is None:
             return reference, Additions(), []
         regulators: tuple[SingleSupportRegulator, ...] = ()
@@ -279,7 +288,8 @@ class Controller:
 
     def _begin_track(self, state: RobotState, trajectory: Trajectory) -> None:
         self._coming = None
-        self.tracker.start(trajectory, state, keep_policy=True, additions=self._coming_additions)
+        additions, policy = self._coming_additions, self._coming_policy
+        self.tracker.start(trajectory, state, keep_policy=True, additions=additions, policy=policy)
         self.state = State.TRACK
 
     def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:
@@ -331,7 +341,7 @@ class Controller:
     def status(self) -> Status:
         """What the controller is doing now."""
         with self._lock:
-            policy = "pd (elastic band)" if self.policy is None else self.policy.name
+            policy = "pd (elastic band)" if self.tracker.policy is None else self.tracker.policy.name
             tracking = self.state is State.TRACK
             progress = self.tracker.progress if tracking else float(self._done)
             text = {

@@ -59,7 +59,7 @@ class Tracker:
     """
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
-        self.policy = policy
+        self.policy = self._first_policy = policy
         self._observes_position = policy is not None and not policy.outer_loop
         if self._observes_position:
             heading_gain = position_gain = 0.0
@@ -92,17 +92,24 @@ class Tracker:
         keep_policy: bool,
         keep_position: bool = False,
         additions: Additions | None = None,
+        policy: Policy | None = None,
     ) -> None:
         """Begin a trajectory now.
 
         ``keep_policy``: the policy runs on, its history stays. ``keep_position``: the trajectory begins where the robot
         should be after the one before, and faces as it should, rather than where it is; not after one whose outer loop
-        was open. ``additions`` act beside the policy.
+        was open. ``additions`` act beside the policy. ``policy`` takes over now; None: the present one goes on, or the
+        one that the tracker was made with where ``keep_policy`` is False.
         """
         self.odometry.update(state)
         keep_position = keep_position and not (self.trajectory is not None and self.trajectory.open_loop)
-        if self.policy is not None and not keep_policy:
-            self.policy.reset()
+        if not keep_policy:
+            self.policy = self._first_policy
+            if self.policy is not None:
+                self.policy.reset()
+        elif policy is not None and policy is not self.policy:
+            self.policy = policy
+            policy.reset(self.target)
         yaw, position = (
             (self.frame.yaw, self.reference_position) if keep_position else (self.odometry.yaw, self.odometry.position)
         )

@@ -19,8 +19,10 @@ from exoactor_ros.conversions import (
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     result.motion = robot_to_message(tracking.motion)
     result.verdict = tracking.verdict
-    if tracking.corrected is not None:
-        result.correction, result.open_loop = floats(tracking.corrected.correction), tracking.corrected.open_loop
+    corrected = tracking.corrected
+    if corrected is not None:
+        result.correction = floats(corrected.correction)
+        result.open_loop, result.alternative_policy = corrected.open_loop, corrected.alternative_policy
 
 
 def person_and_objects(goal: TrackMotion.Goal) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Policy:
         d = spec
         self.spec = d
         self.network, self._encoder = network, encoder
+        self.alternative: Policy | None = None
+        """As `PolicySpec.alternative`."""
         self.default_pose = d.default_pose
         self.order = np.array([JOINT_NAMES.index(name) for name in d.joint_order])
         """(n,) motor index of each of the policy's joints."""
@@ -68,7 +70,9 @@ class Policy:
         candidates = [replace(d, feedback=state | d.feedback) for d in readers.specs(network, spec)]
         for d in candidates:
             if _takes(network, d):
-                return cls(network, d, _load_encoder(network, d))
+                policy = cls(network, d, _load_encoder(network, d))
+                policy.alternative = _load_alternative(policy)
+                return policy
         needed = " or ".join(
             f"input {list(d.input)}{_parts(d) if len(candidates) == 1 else ''} and output {list(d.output)} ({d.name})"
             for d in candidates
@@ -84,8 +88,9 @@ class Policy:
 
     @property
     def files(self) -> list[Path]:
-        """The network's file, and its encoder's where it has one."""
-        return [network.path for network in (self.network, self._encoder) if network is not None]
+        """The network's file, its encoder's where it has one, and those of its alternative."""
+        own = [network.path for network in (self.network, self._encoder) if network is not None]
+        return own if self.alternative is None else [*own, *self.alternative.files]
 
     @property
     def kp(self) -> np.ndarray:
@@ -140,9 +145,12 @@ class Policy:
         """Mean time of an inference, ms; 0 before the first."""
         return 1e3 * self._seconds / max(self._count, 1)
 
-    def reset(self) -> None:
-        """Forget the history, as at the start of an episode."""
+    def reset(self, target: np.ndarray | None = None) -> None:
+        """Forget the history, as at the start of an episode; ``target`` (29,) rad is what was commanded last."""
+        d = self.spec
         self.last_action = np.zeros(len(self.order))
+        if target is not None:
+            self.last_action = (target[self.order] - d.default_pose) / d.action_scale
         self.mode = 0
         self.token = np.zeros(0 if self.spec.encoder is None else self.spec.encoder.output[-1])
         self.present = STANDING_FRAME
@@ -258,6 +266,19 @@ def _load_encoder(network: Network, d: PolicySpec) -> Network | None:
         needed = f"input {list(d.encoder.input)} ({terms}) and output {list(d.encoder.output)} ({d.name})"
         raise BadInput(f"The encoder {path} has {_shapes(encoder)}, but {needed} is needed.")
     return encoder
+
+
+def _load_alternative(policy: Policy) -> Policy | None:
+    if not policy.spec.alternative:
+        return None
+    path = policy.network.path.with_name(policy.spec.alternative)
+    if not path.is_file():
+        raise Missing(f"The policy {policy.network.path} needs its alternative, but there is no file {path}.")
+    alternative = Policy.load(path)
+    for name in ("kp", "kd", "effort_limits"):
+        if not np.array_equal(getattr(policy, name), getattr(alternative, name)):
+            raise BadInput(f"The policy {policy.network.path} and its alternative {alternative.name} differ in {name}.")
+    return alternative
 
 
 def _recurrent_state(network: Network) -> dict[str, str]:

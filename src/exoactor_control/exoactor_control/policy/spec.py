@@ -87,6 +87,9 @@ class PolicySpec:
     """Steps after which count and feedback start anew; 0: never."""
     action_output: str = ""
     """Name of the output that is the action; empty: the first."""
+    alternative: str = ""
+    """File beside this one, of a policy with the same gains and limits, with which the rehearsal tries what this one
+    does not do well; empty: none."""
 
     def __post_init__(self) -> None:
         self._check_joints()

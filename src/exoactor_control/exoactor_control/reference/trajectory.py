@@ -193,6 +193,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     placed = replace(
         placed,
         open_loop=motion.open_loop,
+        alternative_policy=motion.alternative_policy,
         correction=_resampled(motion, motion.correction, times),
         object_contacts=motion.object_contacts,
         hands=_resampled(motion, motion.hands, times),

@@ -126,8 +126,8 @@ class Rehearsal(Tracker):
         ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with objects
         as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a sentence
         where `RISK` of them failed, or empty). Where a correction made a failing motion succeed, its jumps had to be
-        lowered, step by step to the highest that the robot does, or the outer loop is better left open, ``corrected``
-        is that motion.
+        lowered, step by step to the highest that the robot does, the policy's alternative does better, or the outer
+        loop is better left open, ``corrected`` is that motion.
 
         Raises `UnsafeMotion`: the motion is not fit to be tracked; `RobotNotReady`: the robot cannot be made to stand
         up from ``start``.
@@ -138,22 +138,40 @@ class Rehearsal(Tracker):
             reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
             check(interaction.scene, lifted, reached, self.options.area)
         done = self._rehearse(motion, progress, conditions)
-        if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
-            without = replace(motion, open_loop=True)
-            opened = replace(self._rehearse(without, progress, conditions), corrected=without)
-            if _rank(opened) > _rank(done):
-                note = f"The outer loop on heading and position is left open: with it, {done.metrics['reason']}."
-                opened.metrics["notes"].append(note)
-                motion, done = without, opened
+        given = motion
+        if self.policy is not None and self.policy.alternative is not None and not _fit(done):
+            note = f"The policy {self.policy.alternative.name} tracks it, which does better than {self.policy.name}"
+            motion, done = self._better(
+                motion, done, replace(motion, alternative_policy=True), note, progress, conditions
+            )
+        if self._may_open_loop and not done.metrics["success"]:
+            note = "The outer loop on heading and position is left open, which is better than closed"
+            motion, done = self._better(motion, done, replace(motion, open_loop=True), note, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
         if self.options.correction_tries and not _keeps(done) and self.policy is not None and correctable(self.policy):
-            again = self._correct(motion, self.options.correction_tries, progress, conditions)
+            again = self._correct(given, self.options.correction_tries, progress, conditions)
             done = max(done, again, key=_quality)
         if interaction is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
             found = self._vary(done.corrected or motion, progress, conditions)
             done = replace(done, metrics=done.metrics | found)
         return done
+
+    def _better(
+        self,
+        motion: RobotMotion,
+        done: Tracking,
+        other: RobotMotion,
+        note: str,
+        progress: Progress,
+        conditions: _Conditions,
+    ) -> tuple[RobotMotion, Tracking]:
+        """Rehearse a motion the other way, too; return the better one and its rehearsal."""
+        again = replace(self._rehearse(other, progress, conditions), corrected=other)
+        if _rank(again) <= _rank(done):
+            return motion, done
+        again.metrics["notes"].append(f"{note}: {done.metrics['reason'] or ' '.join(done.metrics['refused'])}")
+        return other, again
 
     def _vary(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Metrics:
         """Rehearse a motion that succeeded with objects that are elsewhere and otherwise than believed."""
@@ -269,7 +287,7 @@ class Rehearsal(Tracker):
             return done_time is not None and robot.time - done_time > STANDS_AFTER
 
         self._run(controller, robot, on_tick)
-        fault = controller.status.fault
+        fault, policy = controller.status.fault, controller.tracker.policy
         poses = np.array(frames or [robot.pose])
         actual = RobotMotion(POLICY_RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics, jumped = judged(reference, actual, fault)
@@ -283,8 +301,8 @@ class Rehearsal(Tracker):
             "refused": judge(prepared, actual, load, metrics, self.options.area),
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
-            "inference_ms_mean": 0.0 if self.policy is None else self.policy.inference_ms,
-            "outer_loop": self.policy is not None and self.policy.outer_loop and not motion.open_loop,
+            "inference_ms_mean": 0.0 if policy is None else policy.inference_ms,
+            "outer_loop": policy is not None and policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
             "notes": [*reference.notes, *shifted, *[_CORRECTED] * corrected, *jumped, *controller.reach_notes],
@@ -313,10 +331,15 @@ class Rehearsal(Tracker):
                 return
 
 
-def _rank(tracking: Tracking) -> tuple[bool, bool, bool]:
-    """By the field's rule against the motion as given, then as commanded; then a robot that stands before a fallen."""
+def _rank(tracking: Tracking) -> tuple[bool, bool, bool, bool, bool]:
+    """By the task, the field's rule against the motion as given, then as commanded, the place, and standing."""
     m = tracking.metrics
-    return m["success"], m["commanded"]["success"], not m["fell"]
+    return m.get("task_success", True), m["success"], m["commanded"]["success"], _keeps(tracking), not m["fell"]
+
+
+def _fit(tracking: Tracking) -> bool:
+    """Neither the motion nor the task failed, and the robot stays near where the motion has it."""
+    return tracking.metrics.get("task_success", True) and tracking.metrics["success"] and _keeps(tracking)
 
 
 def _keeps(tracking: Tracking) -> bool:

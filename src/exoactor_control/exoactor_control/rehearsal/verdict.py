@@ -100,8 +100,8 @@ def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
     """Every number of a motion, as messages carry them (float32), with the arrays' shapes, and its contacts."""
     if motion is None:
         return b"none;"
-    open_loop = isinstance(motion, RobotMotion) and motion.open_loop
-    parts = [f"{type(motion).__name__} {motion.fps!r} {open_loop};".encode()]
+    how = (motion.open_loop, motion.alternative_policy) if isinstance(motion, RobotMotion) else ()
+    parts = [f"{type(motion).__name__} {motion.fps!r} {how};".encode()]
     for name in _ARRAYS[type(motion)]:
         value = getattr(motion, name)
         array = None if value is None else np.ascontiguousarray(value, np.float32)

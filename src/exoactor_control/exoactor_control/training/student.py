@@ -75,11 +75,11 @@ def _onnx_name(name: str) -> str:
 
 
 def to_onnx(student: Student) -> onnx.ModelProto:
-    """Write a student as ONNX: ``input`` (batch, inputs) -> ``output`` (batch, 29), opset 13."""
+    """Write a student as ONNX: ``input`` (batch, inputs) -> ``output`` (batch, 29), opset 13, weights in float16."""
     nodes, weights = [], []
 
-    def constant(name: str, value: torch.Tensor) -> str:
-        weights.append(numpy_helper.from_array(value.detach().numpy().astype(np.float32), name))
+    def constant(name: str, value: torch.Tensor, kept_as: type = np.float32) -> str:
+        weights.append(numpy_helper.from_array(value.detach().numpy().astype(kept_as), name))
         return name
 
     nodes.append(helper.make_node("Sub", ["input", constant("mean", student.mean)], ["centred"]))
@@ -90,7 +90,9 @@ def to_onnx(student: Student) -> onnx.ModelProto:
     for k, layer in enumerate(student.net):
         y = "output" if k == len(student.net) - 1 else f"x{k + 1}"
         if isinstance(layer, nn.Linear):
-            inputs = [x, constant(f"weight{k}", layer.weight), constant(f"bias{k}", layer.bias)]
+            weight = constant(f"weight{k}", layer.weight, np.float16)
+            nodes.append(helper.make_node("Cast", [weight], [f"{weight}_float32"], to=TensorProto.FLOAT))
+            inputs = [x, f"{weight}_float32", constant(f"bias{k}", layer.bias)]
             nodes.append(helper.make_node("Gemm", inputs, [y], transB=1))
         else:
             nodes.append(helper.make_node("Elu", [x], [y]))

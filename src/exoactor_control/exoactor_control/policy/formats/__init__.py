@@ -23,7 +23,7 @@ def specs(network: Network, given: str | Path | None = None) -> tuple[PolicySpec
         if beyond_mimic.is_one(network):
             with in_file(network.path):
                 return (beyond_mimic.read(network),)
-        return tuple(d for name, d in known.items() if name != SHIPPED)
+        return tuple(d for name, d in known.items() if not name.startswith(SHIPPED))
     if str(given) in known:
         return (known[str(given)],)
     data = load_yaml(given)
