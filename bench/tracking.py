@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -151,6 +152,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "seconds_up": mean_of(done, "seconds"),
         "strayed_m_of_those_up": {key: mean_of(up, name) for key, name in strays.items()} if up else None,
         "outer_loop_opened": sum(not row["outer_loop"] for row in done),
+        "tracked_by": dict(Counter(row["policy"] for row in done)),
         "jumps": jumps(done),
         "joint_error_rad": round(float(np.mean([row["joint_error_mean"] for row in done])), 4),
         "key_body_error_mm": round(1e3 * float(np.mean([row["key_body_error_mean"] for row in done])), 1),

@@ -69,6 +69,13 @@ def test_pushes_and_loads_reach_the_robot():
     assert np.ptp([robot.model.body_mass.sum() for robot in robots]) == pytest.approx(4.0)
 
 
+def without_alternative(**options):
+    """Rehearse with the policy itself alone."""
+    rehearsal = Rehearsal(**options)
+    rehearsal.policy.alternative = None
+    return rehearsal
+
+
 @pytest.mark.faults
 def test_a_robot_that_runs_away_ends_the_rehearsal(monkeypatch):
     """A steady pull at the pelvis, after which the robot runs backwards as long as it can."""
@@ -79,12 +86,12 @@ def test_a_robot_that_runs_away_ends_the_rehearsal(monkeypatch):
         advance(robot, torque)
 
     monkeypatch.setattr(SimulatedRobot, "advance", pulled)
-    tracking = Rehearsal(max_position_error=1.0)(standing_motion(8.0))
+    tracking = without_alternative(max_position_error=1.0)(standing_motion(8.0))
     assert not tracking.metrics["success"]
     assert "the robot ran away: it is 1.0" in tracking.metrics["reason"]
     assert "m from the reference, more than 1" in tracking.metrics["reason"]
     assert len(tracking.motion) < 5.0 * 50
-    tracking = Rehearsal(max_speed_error=0.5)(standing_motion(8.0))
+    tracking = without_alternative(max_speed_error=0.5)(standing_motion(8.0))
     assert "m/s faster than the reference, more than 0.5" in tracking.metrics["reason"]
 
 
@@ -363,8 +370,7 @@ class TestOtherWays:
 
 
 def test_a_robot_that_falls_after_the_motion_has_failed():
-    rehearsal = Rehearsal(settle=0.0)
-    rehearsal.policy.alternative = None
+    rehearsal = without_alternative(settle=0.0)
     act = rehearsal.policy.act
     bent = STANDING.copy()
     bent[[3, 9]] += 1.5

@@ -109,7 +109,7 @@ class Tracker:
                 self.policy.reset()
         elif policy is not None and policy is not self.policy:
             self.policy = policy
-            policy.reset(self.target)
+            policy.reset()
         yaw, position = (
             (self.frame.yaw, self.reference_position) if keep_position else (self.odometry.yaw, self.odometry.position)
         )

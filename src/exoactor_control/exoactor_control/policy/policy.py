@@ -145,12 +145,9 @@ class Policy:
         """Mean time of an inference, ms; 0 before the first."""
         return 1e3 * self._seconds / max(self._count, 1)
 
-    def reset(self, target: np.ndarray | None = None) -> None:
-        """Forget the history, as at the start of an episode; ``target`` (29,) rad is what was commanded last."""
-        d = self.spec
+    def reset(self) -> None:
+        """Forget the history, as at the start of an episode."""
         self.last_action = np.zeros(len(self.order))
-        if target is not None:
-            self.last_action = (target[self.order] - d.default_pose) / d.action_scale
         self.mode = 0
         self.token = np.zeros(0 if self.spec.encoder is None else self.spec.encoder.output[-1])
         self.present = STANDING_FRAME
