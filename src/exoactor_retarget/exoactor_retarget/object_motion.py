@@ -69,7 +69,7 @@ def carried(
     first = min(round(lifted * fps), t - 1)
     last = t - 1 if kept else min(max(round(placed * fps), first + 1), t - 1)
     long = max((last - first) / fps, 0.1)
-    base = Rotation.from_quat(rest[0, 3:], scalar_first=True)
+    base = Rotation.from_quat(rest[first, 3:], scalar_first=True)
     turned = headings - headings[first]
     turned[:first], turned[last:] = 0.0, turned[last]
     rotation = Rotation.from_euler("z", turned[:, None]) * base
@@ -80,7 +80,7 @@ def carried(
     hands = natural.copy()
     near = _BODY + deep
     hands[:, :2] += (np.clip(ahead, near, near + _CARRIED) - ahead)[:, None] * forward
-    begin = base.apply(grip) + rest[0, :3]
+    begin = base.apply(grip) + rest[first, :3]
     hands[:, 2] = np.maximum(hands[:, 2], begin[2] + _LIFTED)
     go = ramp(times, lifted, min(_CARRY, 0.5 * long))
     center = (1.0 - go)[:, None] * begin + go[:, None] * hands

@@ -151,6 +151,18 @@ def test_what_is_carried_is_held_near_the_body(retarget):
     assert poses[-1, 0] - targets.pelvis_pos[-1, 0] < 0.30
 
 
+def test_what_was_put_down_before_is_carried_on_from_there(retarget):
+    human = person_doing("pick up the bottle with your left hand and carry it two metres")
+    bottle = everyday("bottle", "bottle", (0.6, 0.2, 0.76))
+    targets = retarget.targets(human)
+    contact = held("bottle", 2.0, len(targets) / targets.fps, ("left",))[0]
+    rest = np.repeat(bottle.pose[None], len(targets), axis=0)
+    rest[round(targets.fps) :, 1] += 0.5  # put down elsewhere after a second
+    natural = targets.pelvis_pos + np.array([0.3, 0.2, 0.1])
+    poses = carried(Scene(objects=(bottle,)), contact, rest, np.zeros(3), natural, targets, np.zeros(len(targets)))
+    assert np.abs(np.diff(poses[round(1.5 * targets.fps) :, :3], axis=0)).max() < 0.1
+
+
 @pytest.mark.parametrize("aside", [0.0, 0.35])  # as an estimate may have the arm
 def test_what_is_put_into_a_basket_is_let_go_of_before_the_robot_and_clear_of_the_stand(retarget, aside):
     human = person_doing("walk to the table, pick up the bottle with your left hand and put it into the basket")
