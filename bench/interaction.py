@@ -147,7 +147,12 @@ def rehearsed(motion: RobotMotion, generation: Generation, really: Scene | None)
     disturbance = Disturbance(scene=really) if really is not None else None
     metrics = rehearsal(motion, disturbance=disturbance, interaction=generation.interaction).metrics
     failed = [check["sentence"] for check in metrics["checks"] if not check["passed"]]
-    return {"success": bool(metrics["task_success"]), "fell": bool(metrics["fell"]), "reasons": failed}
+    return {
+        "success": bool(metrics["task_success"]),
+        "fell": bool(metrics["fell"]),
+        "reasons": failed,
+        "contact_errors": metrics["contact_errors"],
+    }
 
 
 def figures(number: int, perturbations: int, video: bool) -> dict[str, Any]:
@@ -167,7 +172,6 @@ def figures(number: int, perturbations: int, video: bool) -> dict[str, Any]:
         retargeting = retarget(human, interaction=generation.interaction)
     except ExoActorError as error:
         return result | {"refused": str(error)}
-    result["contact_error"] = retargeting.metrics.get("contact_error_mean")
     for name, motion in (("ours", retargeting.motion), ("baseline", replace(plain, object_contacts=()))):
         runs = []
         for k in range(perturbations + 1):
@@ -182,10 +186,14 @@ def figures(number: int, perturbations: int, video: bool) -> dict[str, Any]:
 
 def summary(results: list[dict[str, Any]], name: str) -> dict[str, Any]:
     runs = [run for result in results for run in result.get(name, [{"success": False, "fell": False}])]
+    off = [error for run in runs for error in run.get("contact_errors", [])]
     return {
         "runs": len(runs),
         "success": round(float(np.mean([run["success"] for run in runs])), 3),
         "no_fall": round(float(np.mean([not run["fell"] for run in runs])), 3),
+        "hand_error_m": {"mean": round(float(np.mean(off)), 3), "p90": round(float(np.quantile(off, 0.9)), 3)}
+        if off
+        else None,
     }
 
 

@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import Reference, only_lowers, stopping_path
+from exoactor_core.arrays import seen_from
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import KEY_BODIES, forward_kinematics
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, KEY_BODIES, forward_kinematics, link_poses
 from exoactor_core.rotations import wrap, yaw_from_quat
 from exoactor_core.stages import Metrics
 
@@ -175,3 +176,34 @@ def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
     """Key bodies in the pelvis frame, (T, B, 3) m."""
     relative = forward_kinematics(motion, KEY_BODIES) - motion.root_pos[:, None]
     return np.einsum("tji,tbj->tbi", rotation.as_matrix(), relative)
+
+
+def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarray) -> list[float]:
+    """How far each hand is from its place on each object, as it first touches it: m, in the object's frame.
+
+    ``actual`` and the objects' poses (T, n, 7), in the scene's order, are in step with the reference, where the objects
+    stand as in the scene until then.
+    """
+    scene, found = reference.scene, []
+    assert scene is not None
+    of_hands = [contact for contact in reference.motion.object_contacts if contact.body in HAND_LINKS]
+    first = {(c.body, c.object): c for c in sorted(of_hands, key=lambda c: c.start, reverse=True)}
+    for contact in first.values():
+        k = reference.frame_at(contact.start)
+        if k >= len(actual):
+            continue
+        places = [
+            seen_from(obj, _hand(motion, k, contact.body)[None])[0, :3]
+            for motion, obj in (
+                (reference.motion, scene[contact.object].pose),
+                (actual, objects[k, scene.ids.index(contact.object)]),
+            )
+        ]
+        found.append(float(np.linalg.norm(places[1] - places[0])))
+    return found
+
+
+def _hand(motion: RobotMotion, frame: int, hand: str) -> np.ndarray:
+    """Pose (7,) of the middle of a hand; its orientation is not worked out."""
+    positions, turns = link_poses(motion, [HAND_LINKS[hand]])
+    return np.r_[positions[frame, 0] + turns[frame, 0] @ HAND_POINT, 1.0, 0.0, 0.0, 0.0]

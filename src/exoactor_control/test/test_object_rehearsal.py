@@ -9,6 +9,8 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import least_squares
 
+from exoactor_control.metrics import contact_errors
+from exoactor_control.reference.trajectory import prepare
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import GRASP_POINT
@@ -155,6 +157,18 @@ def test_objects_far_away_leave_the_robot_as_it_is():
     )
     np.testing.assert_allclose(beside.motion.joint_pos, plain.motion.joint_pos, atol=0.01)
     np.testing.assert_allclose(beside.motion.root_pos, plain.motion.root_pos, atol=0.01)
+
+
+def test_hands_are_measured_from_their_places_on_what_they_touch():
+    scene, still = bottle_on_a_table(1.0), standing_motion(1.0)
+    touch = Contact(body="left_hand", object="bottle", kind="touch", start=0.5, end=0.8)
+    again = touch.model_copy(update={"start": 0.9, "end": 1.0})
+    reference = prepare(replace(still, object_contacts=(touch, again)), scene=scene)
+    moved = replace(reference.motion, root_pos=reference.motion.root_pos + np.array([0.1, 0.0, 0.0]))
+    poses = np.tile([o.pose for o in scene.objects], (len(moved), 1, 1))
+    assert contact_errors(reference, moved, poses) == pytest.approx([0.1])
+    poses[..., 0] += 0.1  # hand and object together
+    assert contact_errors(reference, moved, poses) == pytest.approx([0.0], abs=1e-9)
 
 
 def test_two_fists_lift_a_box_by_friction():

@@ -11,7 +11,7 @@ from annotated_types import Interval, Unit
 
 from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.metrics import STANDS_AFTER, final_error, judged, odometry_error
+from exoactor_control.metrics import STANDS_AFTER, contact_errors, final_error, judged, odometry_error
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.reference.trajectory import (
     POLICY_RATE,
@@ -121,7 +121,8 @@ class Rehearsal(Tracker):
         it), ``farthest`` (m that it got from its start) and ``area`` (m that it may), ``refused`` (why it must not go
         to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor was at
         its limit), ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back), ``band``
-        (the robot hung in a band), ``from_present_pose``, ``notes`` (what was done to the reference). A fall is
+        (the robot hung in a band), ``from_present_pose``, ``contact_errors`` (see
+        `exoactor_control.metrics.contact_errors`), ``notes`` (what was done to the reference). A fall is
         reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with its
         ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with objects
         as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a sentence
@@ -254,6 +255,7 @@ class Rehearsal(Tracker):
         shifted = [] if controller.status.fault else controller.track(reference)
 
         frames: list[np.ndarray] = []
+        objects: list[np.ndarray] = []
         sensor = disturbance.sensor()
         estimates: list[np.ndarray] = []
         load = Load(controller.safety.effort_limits)
@@ -270,6 +272,7 @@ class Rehearsal(Tracker):
             in_motion = index is not None and 0 <= index < len(prepared)
             if (in_motion and index == len(frames)) or (status.fault and frames and len(frames) < len(prepared)):
                 frames.append(robot.pose)
+                objects.append(robot.object_poses)
                 estimates.append(controller.tracker.odometry.position)
             robot.load = load if in_motion else None
             closure = controller.hand_closure
@@ -305,6 +308,7 @@ class Rehearsal(Tracker):
             "outer_loop": policy is not None and policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
+            "contact_errors": [] if scene is None else contact_errors(reference, actual, np.array(objects)),
             "notes": [*reference.notes, *shifted, *[_CORRECTED] * corrected, *jumped, *controller.reach_notes],
         }
         rollout = robot.rollout()
