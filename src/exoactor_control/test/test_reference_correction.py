@@ -130,9 +130,11 @@ def test_a_motion_that_fails_is_tried_with_a_correction_and_one_that_does_not_is
 @pytest.mark.slow
 def test_a_motion_that_fails_succeeds_with_its_guide():
     motion = mirror(RobotMotion.load(DATA / "motions" / "asap_kick_level2.npz"))
-    plain = Rehearsal()(motion)
+    rehearsals = [Rehearsal(), Rehearsal(correction_tries=1)]
+    for rehearsal in rehearsals:
+        rehearsal.policy.alternative = None
+    plain, done = (rehearsal(motion) for rehearsal in rehearsals)
     assert not plain.metrics["success"], "the test needs a motion at which the tracker fails"
-    done = Rehearsal(correction_tries=1)(motion)
     assert done.metrics["success"]
     assert np.abs(done.corrected.correction).max() > 0.1
     assert np.array_equal(done.corrected.joint_pos, motion.joint_pos), "the motion itself is as it was"

@@ -10,7 +10,7 @@ from exoactor_control.metrics import align, final_error, odometry_error, score
 from exoactor_control.rehearsal.rehearsal import Rehearsal, _Conditions
 from exoactor_control.rehearsal.simulated_robot import Disturbance, Push, SimulatedRobot
 from exoactor_core.errors import BadInput, Cancelled, Missing
-from exoactor_core.motion import RobotMotion
+from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
 from exoactor_core.stages import Tracking, load_backend, no_progress
 
@@ -351,6 +351,12 @@ class TestOtherWays:
     def test_all_stays_as_it_is_where_that_is_no_better(self, monkeypatch, other):
         done, _ = self.rehearsed(monkeypatch, FAILED, other, other)
         assert done.corrected is None
+
+    def test_a_correction_was_found_for_the_policy_itself(self, monkeypatch):
+        correction = np.zeros((len(self.MOTION), CORRECTION_WIDTH))
+        monkeypatch.setattr(self, "MOTION", replace(self.MOTION, correction=correction))
+        _, tried = self.rehearsed(monkeypatch, FELL, alternative=DONE)
+        assert (True, False) not in tried
 
     def test_a_motion_that_succeeds_is_not_tried_otherwise(self, monkeypatch):
         _, tried = self.rehearsed(monkeypatch, DONE, DONE, DONE)

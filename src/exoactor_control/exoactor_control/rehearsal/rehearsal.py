@@ -139,9 +139,10 @@ class Rehearsal(Tracker):
             reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
             check(interaction.scene, lifted, reached, self.options.area)
         done = self._rehearse(motion, progress, conditions)
-        given = motion
-        if self.policy is not None and self.policy.alternative is not None and not _fit(done):
-            note = f"The policy {self.policy.alternative.name} tracks it, which does better than {self.policy.name}"
+        given, alternative = motion, None if self.policy is None else self.policy.alternative
+        # a correction was found for one policy
+        if self.policy is not None and alternative is not None and motion.correction is None and not _fit(done):
+            note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
             motion, done = self._better(
                 motion, done, replace(motion, alternative_policy=True), note, progress, conditions
             )
