@@ -9,7 +9,7 @@ imitation loss beside it, which fades.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,16 @@ from exoactor_control.training.split import write_seen
 from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Labelled, Student, load_teacher, to_onnx
 from exoactor_core.errors import Missing
 from exoactor_core.files import atomic_path, load_json, save_bytes, save_json
-from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING
 from exoactor_core.stages import Progress, no_progress
 
 HIDDEN = (768, 384, 192)
 _SEEN = ("asap_*", "kimodo_*", "task_*", "twist2_*")
 """By the tracker from which the student grows."""
+
+
+Teacher = Callable[[np.ndarray], np.ndarray]
+"""Observations (N, M) -> raw actions (N, 29)."""
 
 
 @dataclass(frozen=True)
@@ -136,24 +139,31 @@ def screen(
     tried again. So many ``motions`` are tried at once.
     """
     known = load_json(table) if table.exists() else {}
+    runs = [load_teacher(teacher, threads) for teacher in teachers]
+    feedback = teacher_feedback(teachers)
     for begin in range(0, len(paths), motions):
         wanted = [path for path in paths[begin : begin + motions] if path.name not in known]
         if wanted:
-            known |= _best_teachers(teachers, wanted, spec, threads)
+            known |= _best_teachers(runs, feedback, wanted, spec, threads)
             save_json(table, known)
         progress(min(begin + motions, len(paths)) / len(paths), "Which teacher does which motion best")
     return known
 
 
-def _best_teachers(teachers: Sequence[Path], paths: Sequence[Path], spec: PolicySpec, threads: int) -> dict[str, int]:
+def _best_teachers(
+    runs: Sequence[Teacher], feedback: np.ndarray, paths: Sequence[Path], spec: PolicySpec, threads: int
+) -> dict[str, int]:
     best = dict.fromkeys((path.name for path in paths), -1)
     try:
         motions = load_prepared(paths)
     except Missing:
         return best
     returns = np.zeros(len(motions))
-    for which, teacher in enumerate(teachers):
-        nominal, disturbed = (_return(teacher, motions, spec, v, threads) for v in (PLAIN, Variation()))
+    clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
+    for which, run in enumerate(runs):
+        nominal, disturbed = (
+            _return(run, feedback[which], clips, spec, variation, threads) for variation in (PLAIN, Variation())
+        )
         total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
         best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
         returns = np.maximum(returns, total)
@@ -161,18 +171,16 @@ def _best_teachers(teachers: Sequence[Path], paths: Sequence[Path], spec: Policy
 
 
 def _return(
-    teacher: Path, motions: dict[str, RobotMotion], spec: PolicySpec, variation: Variation, threads: int
+    run: Teacher, feedback: np.ndarray, clips: Sequence[Clip], spec: PolicySpec, variation: Variation, threads: int
 ) -> np.ndarray:
-    """(M,) mean reward of a teacher over each motion; 0: it failed."""
-    clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
-    run = load_teacher(teacher, threads)
-    feedback = teacher_feedback([teacher])
-    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, variation, 0, threads, feedback, 0.0)
+    """(M,) mean reward of a teacher over each clip; 0: it failed."""
+    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, variation, 0, threads, feedback[None], 0.0)
+    frames = np.array([len(clip.episode) for clip in clips])
     doing = np.ones(len(clips), dtype=bool)
     total = np.zeros(len(clips))
-    for _ in range(max(len(clip.episode) for clip in clips)):
+    for _ in range(frames.max()):
         _, reward, failed, over = robots.step(run(robots.clean_now()))
-        total[doing] += reward[doing] / np.array([len(clip.episode) for clip in clips])[doing]
+        total[doing] += reward[doing] / frames[doing]
         total[doing & failed] = 0.0
         doing &= ~(failed | over)
         if not doing.any():
