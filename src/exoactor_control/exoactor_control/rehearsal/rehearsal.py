@@ -140,13 +140,13 @@ class Rehearsal(Tracker):
             check(interaction.scene, lifted, reached, self.options.area)
         done = self._rehearse(motion, progress, conditions)
         given, alternative = motion, None if self.policy is None else self.policy.alternative
-        # a correction was found for one policy
-        if self.policy is not None and alternative is not None and motion.correction is None and not _fit(done):
+        may_change = motion.correction is None and not motion.alternative_policy  # a correction is for one policy
+        if self.policy is not None and alternative is not None and may_change and not _fit(done):
             note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
             motion, done = self._better(
                 motion, done, replace(motion, alternative_policy=True), note, progress, conditions
             )
-        if self._may_open_loop and not done.metrics["success"]:
+        if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
             note = "The outer loop on heading and position is left open, which is better than closed"
             motion, done = self._better(motion, done, replace(motion, open_loop=True), note, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
