@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import Reference, only_lowers, stopping_path
-from exoactor_core.arrays import seen_from
+from exoactor_core.arrays import points_seen_from
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, KEY_BODIES, forward_kinematics, link_poses
 from exoactor_core.rotations import wrap, yaw_from_quat
@@ -184,26 +184,24 @@ def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarra
     ``actual`` and the objects' poses (T, n, 7), in the scene's order, are in step with the reference, where the objects
     stand as in the scene until then.
     """
-    scene, found = reference.scene, []
+    scene = reference.scene
     assert scene is not None
     of_hands = [contact for contact in reference.motion.object_contacts if contact.body in HAND_LINKS]
     first = {(c.body, c.object): c for c in sorted(of_hands, key=lambda c: c.start, reverse=True)}
+    if not first:
+        return []
+    wanted, done = _hand_points(reference.motion), _hand_points(actual)
+    found = []
     for contact in first.values():
-        k = reference.frame_at(contact.start)
-        if k >= len(actual):
-            continue
-        places = [
-            seen_from(obj, _hand(motion, k, contact.body)[None])[0, :3]
-            for motion, obj in (
-                (reference.motion, scene[contact.object].pose),
-                (actual, objects[k, scene.ids.index(contact.object)]),
-            )
-        ]
-        found.append(float(np.linalg.norm(places[1] - places[0])))
+        k, hand = reference.frame_at(contact.start), list(HAND_LINKS).index(contact.body)
+        if k < len(actual):
+            obj, its = scene[contact.object].pose, objects[k, scene.ids.index(contact.object)]
+            off = points_seen_from(its, done[k, hand]) - points_seen_from(obj, wanted[k, hand])
+            found.append(float(np.linalg.norm(off)))
     return found
 
 
-def _hand(motion: RobotMotion, frame: int, hand: str) -> np.ndarray:
-    """Pose (7,) of the middle of a hand; its orientation is not worked out."""
-    positions, turns = link_poses(motion, [HAND_LINKS[hand]])
-    return np.r_[positions[frame, 0] + turns[frame, 0] @ HAND_POINT, 1.0, 0.0, 0.0, 0.0]
+def _hand_points(motion: RobotMotion) -> np.ndarray:
+    """(T, 2, 3) m, the middles of the hands."""
+    positions, turns = link_poses(motion, list(HAND_LINKS.values()))
+    return positions + turns @ HAND_POINT

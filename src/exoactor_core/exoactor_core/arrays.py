@@ -68,6 +68,11 @@ def seen_from(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
     return np.concatenate([turn.apply(poses[:, :3] - frame[:3]), quats.as_quat(scalar_first=True)], axis=1)
 
 
+def points_seen_from(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (3,) or (n, 3) m in a frame (7,) that is given in the same frame as they are."""
+    return Rotation.from_quat(frame[3:], scalar_first=True).inv().apply(points - frame[:3])
+
+
 def seen_outside(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
     """Poses (n, 7) that are given in a frame (7,), in the frame in which that is given: undoes `seen_from`."""
     turn = Rotation.from_quat(frame[3:], scalar_first=True)

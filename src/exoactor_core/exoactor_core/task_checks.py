@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import points_seen_from
 from exoactor_core.contacts import BODY_PARTS, BodyPart
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, SceneObject, Shape
@@ -173,7 +174,7 @@ def _place(rollout: Rollout, object_id: str) -> np.ndarray:
 def _outside(check: Check, rollout: Rollout) -> float:
     target = rollout.scene[check.target]
     pose = rollout.path(check.target)[-1]
-    point = Rotation.from_quat(pose[3:], scalar_first=True).inv().apply(_place(rollout, check.object)[-1] - pose[:3])
+    point = points_seen_from(pose, _place(rollout, check.object)[-1])
     low, high = target.bounds
     return float(np.maximum(np.maximum(low - point, point - high), 0.0).max())
 
