@@ -138,7 +138,7 @@ class SimulatedRobot(Simulation):
     def advance(self, torque: np.ndarray) -> None:
         """One physics step; the motors clip to their own limits."""
         if self.load is not None:
-            self.load.add(torque, self.joint_vel)
+            self.load.add(torque, self.joint_vel, float(np.linalg.norm(self.data.qvel[:3])))
         self.torque = np.clip(torque, *self._limits)
         self.data.xfrc_applied[:] = 0.0
         if self.band:
