@@ -404,15 +404,18 @@ def train_tracker(
     hours: Annotated[float, typer.Option(help="Hours of generated references.")] = 10.0,
     samples: Annotated[float, typer.Option(help="Control steps of training in all.")] = 1e8,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu: MuJoCo in threads; cuda: MuJoCo Warp on a GPU.")] = "cpu",
     json_: Json = False,
 ) -> None:
-    """Train a tracker that grows from the shipped one, in MuJoCo on the CPU."""
+    """Train a tracker that grows from the shipped one, in MuJoCo."""
     try:
         from exoactor_control.training.train import train
     except ImportError as error:
         raise missing_extra("Training", error.name or "a library", error) from None
     with progress_bars(json_) as bars:
-        result = train(output, motions or [], teacher or [], people or [], hours, samples, seed, progress=bars("train"))
+        result = train(
+            output, motions or [], teacher or [], people or [], hours, samples, seed, device, progress=bars("train")
+        )
     print_metrics(result, json_)
 
 

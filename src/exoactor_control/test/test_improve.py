@@ -18,17 +18,17 @@ from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Tra
 from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
 from exoactor_control.training.data import family_of, make_hours
 from exoactor_control.training.environment import PLAIN, Episode, Variation
-from exoactor_control.training.improve import Clips, Improvement, Settings, grown, screen
+from exoactor_control.training.improve import ClipQueue, Clips, Improvement, Settings, grown, screen
 from exoactor_control.training.split import part_of, seen_by, was_seen
 from exoactor_control.training.student import Student, to_onnx
 from exoactor_control.training.whole_body import FAMILIES, whole_body
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, STANDING_HEIGHT, sole_points, standing_motion
 from exoactor_core.robot_state import RobotState
 
 LAYOUT = known_specs()["twist2"]
-TINY = Settings(robots=4, ticks=6, batch=12, buffer=200, imitate_only=0.0)
+TINY = Settings(robots=4, ticks=6, batches=2, buffer=200, imitate_only=0.0)
 
 
 def trajectory():
@@ -151,6 +151,38 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert "walk_0_0.npz" in seen_by(tmp_path / "run" / "exoactor.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "run" / "exoactor.onnx"))
     assert session.get_inputs()[0].shape[1] == OBSERVATION
+
+
+@pytest.mark.slow  # Warp compiles its kernels
+def test_training_goes_on_with_the_physics_of_a_gpu(tmp_path):
+    pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed: make extras")
+    paths = written(tmp_path / "data")
+    teachers, known = [FOLDER / "exoactor.onnx"], dict.fromkeys((path.name for path in paths), 0)
+    for settings, samples in ((TINY, 24), (replace(TINY, physics="cpu"), 72)):
+        training = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path, settings=settings, threads=1)
+        training.run(samples)
+    assert training.samples == 72
+    assert np.isfinite(np.genfromtxt(tmp_path / "log.csv", delimiter=",", skip_header=1)).all()
+
+
+def test_a_gpu_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    clips = Clips(written(tmp_path / "data"), {})
+    with pytest.raises(Missing, match="no NVIDIA GPU"):
+        Improvement([FOLDER / "exoactor.onnx"], LAYOUT, clips, tmp_path, settings=replace(TINY, device="cuda"))
+
+
+def test_clips_that_other_processes_draw_are_those_of_the_training(tmp_path):
+    clips = Clips(written(tmp_path / "data"), {"walk_0_0.npz": 0})
+    queue = ClipQueue(clips, np.random.default_rng(0), 1, 8)
+    drawn = [queue.draw() for _ in range(8)]
+    queue.close()
+    rng = np.random.default_rng(0)
+    for clip in drawn:
+        k, seed = clips.choose(rng), int(rng.integers(2**63))
+        np.testing.assert_array_equal(clip.episode.mimic, clips.make(k, np.random.default_rng(seed)).episode.mimic)
+        assert clip.teacher == (clips.teacher[k] if k >= 0 else 0)
+    assert len({clip.motion for clip in drawn}) > 1
 
 
 def test_a_motion_is_imitated_from_the_teacher_that_does_it_best(tmp_path):

@@ -74,6 +74,7 @@ class AnchoredRobots(Robots):
         threads: int,
         teacher_feedback: np.ndarray,
         mid_stride: float = 0.5,
+        warp_device: str = "",
     ) -> None:
         self._teacher_gains, self._mid_stride = np.vstack([teacher_feedback, np.zeros(29)]), mid_stride
         self.clips: list[Clip] = []
@@ -86,7 +87,7 @@ class AnchoredRobots(Robots):
             self.clips[i : i + 1] = [draw(i)]  # the first ones come in order
             return self.clips[i].episode
 
-        super().__init__(count, episode, spec, variation, seed, threads, 0.0)
+        super().__init__(count, episode, spec, variation, seed, threads, 0.0, warp_device)
 
     @property
     def teachers(self) -> np.ndarray:
@@ -105,6 +106,7 @@ class AnchoredRobots(Robots):
         hands = [self._base.body(f"{side}_wrist_yaw_link").id for side in ("left", "right")]
         load = rng.uniform(0.0, 2.0, 2) * (rng.uniform(size=2) < 0.25) if much else np.zeros(2)
         self._models[i].body_mass[hands] += load
+        self._physics.changed(i)
         if self.clips[i].motion >= 0 and rng.uniform() < self._mid_stride:
             self._begin_at(i, int(rng.integers(0, max(len(episode) - 50, 1))))
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import mujoco
-import mujoco.rollout
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -19,6 +18,7 @@ from exoactor_control.controller.safety import TARGET_SPEED
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, outer_loop_feedback, turn
 from exoactor_control.policy.policy import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory
+from exoactor_control.training.physics import Physics, ThreadedPhysics, WarpPhysics
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import (
     EFFORT_LIMITS,
@@ -40,7 +40,6 @@ _TIMESTEP = 0.002
 _SUBSTEPS = round(1.0 / POLICY_RATE / _TIMESTEP)
 _RAMP = TARGET_SPEED * VELOCITY_LIMITS * _TIMESTEP * np.arange(1, _SUBSTEPS + 1)[:, None]
 """(10, 29) rad that a target has moved at most after each physics step."""
-_CONTROL = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_XFRC_APPLIED)
 _ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
 _GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and position: 1/s, 1/s, rad/m
 
@@ -112,8 +111,9 @@ class Robots:
     """N simulated robots, each with an episode of its own.
 
     ``draw`` gives the next episode of robot i, ``spec`` the policy's pose, gains, limits and action scale;
-    ``variation`` is of the robots, ``seed`` of everything that is drawn here; ``threads`` step the physics.
-    ``teacher_feedback`` (29,) is the share of each joint's error that is added to what the teacher is commanded.
+    ``variation`` is of the robots, ``seed`` of everything that is drawn here; ``threads`` step the physics, or MuJoCo
+    Warp on ``warp_device`` does. ``teacher_feedback`` (29,) is the share of each joint's error that is added to what
+    the teacher is commanded.
     """
 
     def __init__(
@@ -125,6 +125,7 @@ class Robots:
         seed: int = 0,
         threads: int = 2,
         teacher_feedback: np.ndarray | float = 0.0,
+        warp_device: str = "",
     ) -> None:
         self._teacher_feedback = teacher_feedback
         self.count, self.draw, self.spec, self.variation = count, draw, spec, variation
@@ -132,9 +133,13 @@ class Robots:
         self._base = mujoco_model(_TIMESTEP, visuals=False)
         as_servos(self._base, spec.kp, spec.kd, np.minimum(spec.effort_limits, EFFORT_LIMITS))
         self._base.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
-        self._models = [mujoco.MjModel.__copy__(self._base) for _ in range(count)]
-        self._data = [mujoco.MjData(self._base) for _ in range(threads)]
-        self._rollout = mujoco.rollout.Rollout(nthread=threads)
+        self._physics: Physics = (
+            WarpPhysics(self._base, count, _SUBSTEPS, warp_device)
+            if warp_device
+            else ThreadedPhysics(self._base, count, threads)
+        )
+        self._models = self._physics.models
+        self._data = mujoco.MjData(self._base)
         self._state = np.zeros((count, mujoco.mj_stateSize(self._base, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
         self._force = np.zeros((count, self._base.nbody, 6))
         self._torso = self._base.body("torso_link").id
@@ -165,12 +170,13 @@ class Robots:
         scale = 1.0 + v.mass * (rng.uniform(-1, 1) + 0.3 * rng.uniform(-1, 1, base.nbody)) / 1.3
         model.body_mass[:] = base.body_mass * scale
         model.body_inertia[:] = base.body_inertia * scale[:, None]
-        mujoco.mj_setConst(model, self._data[0])
+        mujoco.mj_setConst(model, self._data)
         strength = 1.0 + v.strength * rng.uniform(-1, 1, base.nu)
         model.actuator_gainprm[:, 0] = base.actuator_gainprm[:, 0] * strength
         model.actuator_biasprm[:, 1:3] = base.actuator_biasprm[:, 1:3] * strength[:, None]
         model.actuator_forcerange[:] = base.actuator_forcerange * strength[:, None]
         model.geom_friction[:, 0] = base.geom_friction[:, 0] * rng.uniform(*v.friction)
+        self._physics.changed(i)
         noise = v.noise * rng.uniform(0, 1)
         qpos, qvel = self.qpos[i], self.qvel[i]
         qpos[:3] = 0.0, 0.0, STANDING_HEIGHT
@@ -273,10 +279,7 @@ class Robots:
         sent = np.clip(target[:, None], last - _RAMP, last + _RAMP)
         late = np.arange(_SUBSTEPS) + _SUBSTEPS - self._delay[:, None]
         control = np.take_along_axis(np.concatenate([self._targets, sent], axis=1), late[..., None], axis=1)
-        force = np.broadcast_to(self._force.reshape(self.count, 1, -1), (self.count, _SUBSTEPS, self._force[0].size))
-        states, _ = self._rollout.rollout(
-            self._models, self._data, self._state, np.concatenate([control, force], axis=2), control_spec=_CONTROL
-        )
+        states = self._physics.simulate(self._state, control, self._force)
         self._targets = sent
         return states
 

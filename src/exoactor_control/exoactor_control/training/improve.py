@@ -8,8 +8,11 @@ imitation loss beside it, which fades.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +47,16 @@ Teacher = Callable[[np.ndarray], np.ndarray]
 class Settings:
     """How the student learns."""
 
+    device: str = "cpu"
+    """Of PyTorch, where the networks are."""
+    physics: str = ""
+    """Device of MuJoCo Warp, which then steps the physics; empty: MuJoCo in threads."""
     robots: int = 192
     ticks: int = 24
     """Control steps of every robot between updates."""
     epochs: int = 3
-    batch: int = 1152
+    batches: int = 4
+    """Into which what was seen between two updates is divided."""
     buffer: int = 150_000
     """Labelled samples kept for imitation, the newest."""
     rate: float = 2e-4
@@ -69,6 +77,9 @@ class Settings:
     """Of the exploration, in the network's units, at the beginning."""
     average: float = 0.999
     """Of the weights' moving average, which is what is exported."""
+
+
+ON_GPU = Settings(device="cuda", physics="cuda", robots=4096, batches=16, buffer=600_000)
 
 
 def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
@@ -95,6 +106,7 @@ class Clips:
     """
 
     def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
+        self.source = paths, teachers
         motions = load_prepared(paths)
         self.names, self._motions = list(motions), list(motions.values())
         # The field's rule lets a teacher pass that stays on the floor in a low jump
@@ -106,11 +118,20 @@ class Clips:
 
     def draw(self, rng: np.random.Generator) -> Clip:
         """Draw an episode: standing, a blend, a motion or a part of it, a blend, standing."""
+        return self.make(self.choose(rng), rng)
+
+    def choose(self, rng: np.random.Generator) -> int:
+        """Draw the index of a motion; -1: only standing."""
         if rng.uniform() < 0.04:
+            return -1
+        weight = 0.15 + np.clip(self.failing, 0.0, 1.0)
+        return int(rng.choice(len(weight), p=weight / weight.sum()))
+
+    def make(self, k: int, rng: np.random.Generator) -> Clip:
+        """Draw an episode of motion k."""
+        if k < 0:
             still = Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), int(rng.integers(100, 250)))
             return Clip.of(still, -1, 0)
-        weight = 0.15 + np.clip(self.failing, 0.0, 1.0)
-        k = int(rng.choice(len(weight), p=weight / weight.sum()))
         motion = self._motions[k]
         motion = varied(mirror(motion) if rng.uniform() < 0.5 else motion, self._motions, rng)
         blend = rng.uniform(0.6, 1.5)
@@ -120,6 +141,41 @@ class Clips:
         """Take note of an episode's end."""
         if clip.motion >= 0:
             self.failing[clip.motion] += 0.1 * (failed - self.failing[clip.motion])
+
+
+class ClipQueue:
+    """Clips that other processes draw ahead: thousands of robots on a GPU take them faster than one process draws."""
+
+    def __init__(self, clips: Clips, rng: np.random.Generator, processes: int, ahead: int) -> None:
+        self._clips, self._rng = clips, rng
+        context = multiprocessing.get_context("forkserver")
+        self._pool = ProcessPoolExecutor(processes, context, _load_clips, clips.source)
+        self._drawn = deque(self._next() for _ in range(ahead))
+
+    def _next(self) -> Future[Clip]:
+        return self._pool.submit(_make_clip, self._clips.choose(self._rng), int(self._rng.integers(2**63)))
+
+    def draw(self) -> Clip:
+        """Take the oldest, and have another one drawn."""
+        self._drawn.append(self._next())
+        return self._drawn.popleft().result()
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+_clips: Clips
+"""Of a process of `ClipQueue`."""
+
+
+def _load_clips(paths: Sequence[Path], teachers: dict[str, int]) -> None:
+    global _clips
+    _clips = Clips(paths, teachers)
+
+
+def _make_clip(k: int, seed: int) -> Clip:
+    return _clips.make(k, np.random.default_rng(seed))
 
 
 def screen(
@@ -216,6 +272,8 @@ class Improvement:
         self.settings = s = settings or Settings()
         self.folder, self.clips = folder, clips
         folder.mkdir(parents=True, exist_ok=True)
+        if s.device == "cuda" and not torch.cuda.is_available():
+            raise Missing("PyTorch finds no NVIDIA GPU: train with --device cpu, or install PyTorch's CUDA build.")
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         self._rng = np.random.default_rng(seed)
@@ -225,9 +283,10 @@ class Improvement:
         first = Student.from_onnx(teachers[0])
         self._actor = Student(OBSERVATION, HIDDEN) if first is None else grown(first, OBSERVATION, HIDDEN)
         self._known = 0 if first is None else len(first.mean)  # inputs whose spread is known
-        self._average = Student(OBSERVATION, HIDDEN)
-        self._critic = Student(OBSERVATION, (384, 192), 1)
-        self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation))))
+        self._actor.to(s.device)
+        self._average = Student(OBSERVATION, HIDDEN).to(s.device)
+        self._critic = Student(OBSERVATION, (384, 192), 1).to(s.device)
+        self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation)), device=s.device))
         self._parameters = [*self._actor.parameters(), *self._critic.parameters(), self._log_std]
         self._adam = torch.optim.Adam(
             [
@@ -242,14 +301,17 @@ class Improvement:
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
         self._labelled = Labelled(s.buffer, OBSERVATION)
+        self._queue = ClipQueue(clips, self._rng, threads, s.robots // 4) if s.physics else None
+        queue = self._queue
         self._robots = AnchoredRobots(
             s.robots,
-            lambda _: clips.draw(self._rng),
+            (lambda _: clips.draw(self._rng)) if queue is None else (lambda _: queue.draw()),
             spec,
             variation or Variation(),
             seed + self.samples,
             threads,
             feedback,
+            warp_device=s.physics,
         )
 
     def run(self, samples: float, progress: Progress = no_progress) -> None:
@@ -272,6 +334,8 @@ class Improvement:
                     saved = time.monotonic()
         finally:
             self.save()
+            if self._queue:
+                self._queue.close()
 
     def _measure(self) -> None:
         """Spread of the inputs, from a while under the student as it begins."""
@@ -279,17 +343,21 @@ class Improvement:
         for _ in range(100):
             x = self._robots.observe()
             seen.append(x[::4])
-            action = self._act(torch.from_numpy(x)).numpy()
+            action = self._act(self._tensor(x)).numpy(force=True)
             *_, failed, over = self._robots.step(action)
             self._robots.restart(failed | over)
-        sample = torch.from_numpy(np.concatenate(seen))
+        sample = self._tensor(np.concatenate(seen))
         for network in (self._actor, self._average):
             network.normalise_by(sample, self._known)
         self._critic.normalise_by(sample)
 
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.settings.device)
+
     def _act(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            return self._actor(x) + self._log_std.exp() * torch.randn(len(x), JOINTS)
+            mean = self._actor(x)
+            return mean + self._log_std.exp() * torch.randn_like(mean)
 
     def _value(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -298,23 +366,22 @@ class Improvement:
     def _roll(self) -> dict[str, torch.Tensor | float]:
         s, robots = self.settings, self._robots
         n, t = s.robots, s.ticks
-        seen = torch.zeros(t, n, OBSERVATION)
-        actions = torch.zeros(t, n, JOINTS)
-        values, rewards, ends = torch.zeros(t + 1, n), torch.zeros(t, n), torch.zeros(t, n)
+        seen, actions, values, rewards, ends = (
+            torch.zeros(*shape, device=s.device)
+            for shape in ((t, n, OBSERVATION), (t, n, JOINTS), (t + 1, n), (t, n), (t, n))
+        )
         fallen, raw = 0, 0.0
         for k in range(t):
             x = robots.observe()
-            seen[k] = torch.from_numpy(x)
+            seen[k] = self._tensor(x)
             values[k] = self._value(seen[k])
             actions[k] = self._act(seen[k])
             teachers, now = robots.teachers, robots.clean_now()
-            clean, reward, failed, over = robots.step(actions[k].numpy())
+            clean, reward, failed, over = robots.step(actions[k].numpy(force=True))
             self._keep(x, teachers, now, clean)
             # An episode that is over might go on for ever: what comes is worth what it was worth
-            rewards[k] = torch.from_numpy((1.0 - s.discount) * reward) + s.discount * values[k] * torch.from_numpy(
-                over.astype(np.float32)
-            )
-            ends[k] = torch.from_numpy((failed | over).astype(np.float32))
+            rewards[k] = self._tensor((1.0 - s.discount) * reward) + s.discount * values[k] * self._tensor(over)
+            ends[k] = self._tensor(failed | over)
             for i in np.flatnonzero(failed | over):
                 self.clips.report(robots.clips[i], bool(failed[i]))
             robots.restart(failed | over)
@@ -322,9 +389,9 @@ class Improvement:
             raw += float(reward.mean())
         # The last value without remembering a step twice
         history = robots._history.copy()
-        values[t] = self._value(torch.from_numpy(robots.observe()))
+        values[t] = self._value(self._tensor(robots.observe()))
         robots._history = history
-        advantage, last = torch.zeros(t, n), torch.zeros(n)
+        advantage, last = torch.zeros_like(rewards), torch.zeros_like(rewards[0])
         for k in range(t - 1, -1, -1):
             going = 1.0 - ends[k]
             delta = rewards[k] + s.discount * values[k + 1] * going - values[k]
@@ -359,16 +426,17 @@ class Improvement:
         imitation = max(s.least, float(np.exp(-max(0.0, self.samples - s.imitate_only) / s.fade)))
         sums = np.zeros(4)
         steps, stop = 0, False
+        batch_size = len(seen) // s.batches
         actor = self._adam.param_groups[0]
         if rewarded and not self._rewarded:
             actor["lr"] = 0.05 * s.rate
         self._rewarded = rewarded
         for _ in range(s.epochs):
-            for rows in torch.randperm(len(seen)).split(s.batch):
+            for rows in torch.randperm(len(seen), device=s.device).split(batch_size):
                 value = self._critic(seen[rows])[:, 0]
                 of_value = nn.functional.mse_loss(value, batch["returns"][rows])
                 loss = of_value
-                of_policy, kl = torch.zeros(()), torch.zeros(())
+                of_policy, kl, of_teacher = torch.zeros(3)
                 if rewarded and not stop:
                     now = self._log_probability(self._actor(seen[rows]), actions[rows])
                     ratio = (now - before[rows]).exp()
@@ -383,9 +451,8 @@ class Improvement:
                         actor["lr"] = max(actor["lr"] / 1.5, 1e-6)
                     elif steps and float(kl) < 0.5 * s.change:
                         actor["lr"] = min(actor["lr"] * 1.1, s.rate)
-                of_teacher = torch.zeros(())
-                if len(self._labelled) > s.batch:
-                    of_teacher = self._labelled.loss(self._actor, s.batch, self._rng)
+                if len(self._labelled) > batch_size:
+                    of_teacher = self._labelled.loss(self._actor, batch_size, self._rng)
                     loss = loss + 2.0 * imitation * of_teacher
                 self._adam.zero_grad(set_to_none=True)
                 loss.backward()
@@ -438,7 +505,7 @@ class Improvement:
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location=self.settings.device, weights_only=True)
         self._actor.load_state_dict(state["actor"])
         self._average.load_state_dict(state["average"])
         self._critic.load_state_dict(state["critic"])

@@ -79,7 +79,7 @@ def to_onnx(student: Student) -> onnx.ModelProto:
     nodes, weights = [], []
 
     def constant(name: str, value: torch.Tensor, kept_as: type = np.float32) -> str:
-        weights.append(numpy_helper.from_array(value.detach().numpy().astype(kept_as), name))
+        weights.append(numpy_helper.from_array(value.numpy(force=True).astype(kept_as), name))
         return name
 
     nodes.append(helper.make_node("Sub", ["input", constant("mean", student.mean)], ["centred"]))
@@ -138,10 +138,7 @@ class Labelled:
     def loss(self, student: Student, count: int, rng: np.random.Generator) -> torch.Tensor:
         """Huber loss of the student's actions in a random batch; the legs' count twice."""
         rows = rng.integers(0, len(self), count)
-        error = nn.functional.smooth_l1_loss(
-            student(torch.from_numpy(self._observations[rows].astype(np.float32))),
-            torch.from_numpy(self._actions[rows]),
-            reduction="none",
-            beta=0.5,
-        )
-        return (_LEG_WEIGHT * error).mean()
+        device = student.mean.device
+        seen, wanted = (torch.from_numpy(a[rows]).to(device) for a in (self._observations, self._actions))
+        error = nn.functional.smooth_l1_loss(student(seen.float()), wanted, reduction="none", beta=0.5)
+        return (_LEG_WEIGHT.to(device) * error).mean()

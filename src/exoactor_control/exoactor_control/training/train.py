@@ -9,7 +9,7 @@ from pathlib import Path
 from exoactor_control.policy.policy import Policy, policy_file
 from exoactor_control.policy.spec import SHIPPED, known_specs
 from exoactor_control.training import data
-from exoactor_control.training.improve import Clips, Improvement, screen
+from exoactor_control.training.improve import ON_GPU, Clips, Improvement, Settings, screen
 from exoactor_control.training.split import part_of
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import Metrics, Progress, no_progress, sub_progress
@@ -25,6 +25,7 @@ def train(
     hours: float = 10.0,
     samples: float = 1e8,
     seed: int = 1,
+    device: str = "cpu",
     threads: int = os.cpu_count() or 1,
     progress: Progress = no_progress,
 ) -> Metrics:
@@ -35,11 +36,12 @@ def train(
     motions (.npz), or folders of them; ``people`` recordings (.bvh, AMASS .npz) to be retargeted. ``teachers`` are
     trackers with TWIST2's observation; a motion is imitated from the one, or ours, that does it best. ``hours`` of
     references are generated; ``samples`` are control steps of training, those before a checkpoint counted too.
-    ``threads`` step the physics and run the networks; so many processes make references.
+    On the ``device`` "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", ``threads`` do. So
+    many processes make references.
 
     Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (trained on), ``left_out`` (number),
     ``references`` (files and hours of each family). Raises `BadInput`, `Missing`: a teacher cannot be loaded or has
-    another layout; there is no such motion; a number is out of range.
+    another layout; there is no such motion or device; a number is out of range.
     """
     files = [policy_file(str(teacher)) for teacher in (SHIPPED, *teachers)]
     for file in files:
@@ -47,6 +49,8 @@ def train(
     given = [file for path in motions for file in _files(Path(path))]
     if samples <= 0 or threads < 1:
         raise BadInput("A training needs a positive number of samples and at least one thread.")
+    if device not in ("cpu", "cuda"):
+        raise BadInput(f"The device {device} is none of cpu, cuda.")
     folder = Path(output) / "references"
     made = [
         *data.from_people(people, folder, sub_progress(progress, 0.0, 0.05)),
@@ -57,7 +61,8 @@ def train(
     spec = known_specs()[TEACHER_LAYOUT]
     table = Path(output) / "teachers.json"
     known = screen(files, paths, spec, table, threads=threads, progress=sub_progress(progress, 0.2, 0.25))
-    training = Improvement(files, spec, Clips(paths, known), Path(output), seed, threads=threads)
+    settings = Settings() if device == "cpu" else ON_GPU
+    training = Improvement(files, spec, Clips(paths, known), Path(output), seed, settings, threads=threads)
     training.run(samples, sub_progress(progress, 0.25, 1.0))
     return {
         "tracker": str(Path(output) / "exoactor.onnx"),
