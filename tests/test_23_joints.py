@@ -38,7 +38,7 @@ def test_the_description_is_unitrees():
             joints = {joint.get("name"): joint for joint in description(hands).iter("joint")}
             limits = [joints[name].find("limit").get(end) for name in LOCKED for end in ("lower", "upper")]
             assert not np.array(limits, dtype=float).any()
-        model = robot.mujoco_model(visuals=False)
+        model = robot.mujoco_spec(visuals=False).compile()
         assert abs(model.body("pelvis").subtreemass[0] - 32.107) < 0.01  # the masses of g1_23dof_rev_1_0.urdf added up
         assert (model.nq, model.nu) == (36, 29)  # arrays are as those of the other G1
 

@@ -380,14 +380,11 @@ def _track_goal(motion: RobotMotion, context: MotionContext) -> TrackMotion.Goal
 
 
 def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
-    corrected = None
-    if done.correction or done.open_loop or done.alternative_policy:
+    corrected, execution = None, convert.execution_from_message(done)
+    if done.correction or any(execution.values()):
         message = convert.robot_to_message(given)
         message.correction = done.correction
-        correction = convert.robot_from_message(message).correction
-        corrected = replace(
-            given, correction=correction, open_loop=done.open_loop, alternative_policy=done.alternative_policy
-        )
+        corrected = replace(given, correction=convert.robot_from_message(message).correction, **execution)
     return Tracking(convert.robot_from_message(done.motion), metrics, corrected, done.verdict)
 
 

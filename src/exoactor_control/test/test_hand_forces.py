@@ -8,7 +8,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, link_poses, mujoco_model, standing_motion
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, link_poses, mujoco_spec, standing_motion
 from exoactor_core.robot_state import RobotState
 from exoactor_core.scene import everyday, joined
 
@@ -121,7 +121,7 @@ def test_times_are_of_the_motion_as_it_was_given():
 def test_the_weight_of_dex3_hands_is_that_of_the_descriptions():
     masses, moments = [], []
     for hands in ("fists", "dex3"):
-        model = mujoco_model(hands=hands)
+        model = mujoco_spec(hands=hands).compile()
         data = mujoco.MjData(model)
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)

@@ -15,9 +15,9 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import FOLDER, known_specs
 from exoactor_control.reference.repair import flight
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory, prepare
-from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
+from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots, Clip
 from exoactor_control.training.data import family_of, make_hours
-from exoactor_control.training.environment import PLAIN, Episode, Variation
+from exoactor_control.training.environment import NOMINAL, Episode, Variation
 from exoactor_control.training.improve import ClipQueue, Clips, Improvement, Settings, grown, screen
 from exoactor_control.training.split import part_of, seen_by, was_seen
 from exoactor_control.training.student import Student, to_onnx
@@ -39,13 +39,13 @@ def clip(i=0, teacher=0):
     return Clip.of(Episode.from_trajectory(trajectory()), i, teacher)
 
 
-def robots(count=1, variation=PLAIN, mid_stride=0.0):
+def robots(count=1, variation=NOMINAL, mid_stride=0.0):
     return AnchoredRobots(count, clip, LAYOUT, variation, 0, 1, np.zeros((1, 29)), mid_stride)
 
 
 def test_the_robots_observe_what_the_deployed_tracker_feeds_its_policy(tmp_path):
     """Number by number, over more steps than the history has, the robot having strayed and turned."""
-    onnx.save(to_onnx(Student(OBSERVATION, (8,))), str(tmp_path / "p.onnx"))
+    onnx.save(to_onnx(Student(OBSERVATION_WIDTH, (8,))), str(tmp_path / "p.onnx"))
     policy = Policy.load(tmp_path / "p.onnx", "anchored")
     fed = []
     policy.network.run = lambda x: (fed.append(x), [np.zeros(29, np.float32)])[1]
@@ -117,8 +117,8 @@ def test_a_student_that_grew_does_what_it_did():
     torch.manual_seed(0)
     old = Student()
     old.mean.normal_()
-    new = grown(old, OBSERVATION, (768, 384, 192))
-    x = torch.randn(5, OBSERVATION)
+    new = grown(old, OBSERVATION_WIDTH, (768, 384, 192))
+    x = torch.randn(5, OBSERVATION_WIDTH)
     torch.testing.assert_close(new(x), old(x[:, : len(old.mean)]), atol=1e-5, rtol=1e-4)
 
 
@@ -150,7 +150,7 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert (tracker.heading_gain, tracker.position_gain) == (0.0, 0.0)  # it sees its place itself
     assert "walk_0_0.npz" in seen_by(tmp_path / "run" / "exoactor.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "run" / "exoactor.onnx"))
-    assert session.get_inputs()[0].shape[1] == OBSERVATION
+    assert session.get_inputs()[0].shape[1] == OBSERVATION_WIDTH
 
 
 @pytest.mark.slow  # Warp compiles its kernels

@@ -18,7 +18,7 @@ from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_control.training.references import mirror
 from exoactor_core.errors import Refused
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import EFFORT_LIMITS, STANDING, as_servos, mujoco_model, sole_points, standing_motion
+from exoactor_core.robot import EFFORT_LIMITS, STANDING, as_servos, mujoco_spec, sole_points, standing_motion
 
 
 def raising(seconds=3.0, knee=1.2, hip=-0.8):
@@ -56,11 +56,11 @@ def test_a_stand_is_shifted_over_its_foot_and_the_sole_is_level(motion):
     shifted, notes = shift_com(replace(motion, joint_pos=tilted), found)
     assert "lean up to 0." in notes[0]
     assert ("left", "right")[foot] in notes[0]
-    body = module._Body(mujoco_model(visuals=False), foot)
+    body = module._Body(mujoco_spec(visuals=False).compile(), foot)
     for i in range(first + 25, end - 25, 10):
         body.place(np.r_[shifted.root_quat_wxyz[i], shifted.joint_pos[i]])
-        off = np.abs(body.over()[:2] - module._MIDDLE)
-        assert (off < module._FREE + 0.003).all()
+        off = np.abs(body.over()[:2] - module._COM_TARGET)
+        assert (off < module._COM_TOLERANCE + 0.003).all()
     soles = sole_points(shifted)[first + 25 : end - 25, foot, :, 2]
     assert np.ptp(soles, axis=1).max() < 0.002
     before = sole_points(motion)[:, foot, :, 2].min(axis=1)
@@ -79,7 +79,7 @@ def test_doubling_solves_the_riccati_equation():
     rng = np.random.default_rng(0)
     a, b = np.eye(70) + 0.02 * rng.normal(size=(70, 70)), 0.1 * rng.normal(size=(70, 29))
     cost, kp = np.diag(rng.uniform(0.1, 2.0, 70)), rng.uniform(5.0, 100.0, 29)
-    effort = np.diag((kp / (module._EFFORT * EFFORT_LIMITS)) ** 2)
+    effort = np.diag((kp / (module._TORQUE_SHARE * EFFORT_LIMITS)) ** 2)
     p = solve_discrete_are(a, b, cost, effort)
     expected = np.linalg.solve(effort + b.T @ p @ b, b.T @ p @ a)
     np.testing.assert_allclose(module._gain(a, b, cost, kp), expected, atol=1e-6)
@@ -93,7 +93,7 @@ class Stander:
         ((_, first, self.end),) = self.found = stands(motion)
         motion, _ = shift_com(motion, self.found)
         self.motion, self.first = motion, first + 40
-        self.model = mujoco_model(visuals=False)
+        self.model = mujoco_spec(visuals=False).compile()
         as_servos(self.model, policy.kp, policy.kd, EFFORT_LIMITS)
         self.model.body_mass *= 1.0 + mass
         self.model.body_inertia *= 1.0 + mass

@@ -14,7 +14,7 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
-from exoactor_control.training.environment import OBSERVATION, PLAIN, Episode, Robots, Variation
+from exoactor_control.training.environment import NOMINAL, OBSERVATION_WIDTH, Episode, Robots, Variation
 from exoactor_control.training.improve import Clips
 from exoactor_control.training.references import mirror, random_task
 from exoactor_control.training.student import Student, to_onnx
@@ -91,7 +91,7 @@ def test_a_correction_is_mirrored_as_what_it_is_added_to():
 def test_the_simulated_robots_observe_what_the_deployed_policy_does(tmp_path):
     """Number by number over some steps, histories and last actions among them."""
     given = [episode()]
-    robots = Robots(1, lambda i: given[0], LAYOUT, PLAIN, seed=2, threads=1)
+    robots = Robots(1, lambda i: given[0], LAYOUT, NOMINAL, seed=2, threads=1)
     robots.gains[:] = 0.0
     path = tmp_path / "p.onnx"
     import onnx
@@ -113,7 +113,7 @@ def test_the_simulated_robots_observe_what_the_deployed_policy_does(tmp_path):
 @pytest.mark.parametrize("delay", [0, 5])
 def test_the_simulated_robots_move_as_the_rehearsed_one_does(delay):
     """Targets that jump leave the controller spread over the time in which the joint could follow."""
-    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
+    robots = Robots(1, lambda i: episode(), LAYOUT, NOMINAL, seed=2, threads=1)
     robots._delay[:] = delay
     robot = SimulatedRobot(0.002, standing_motion(), False, Disturbance(delay=0.002 * delay))
     robot.data.qpos[:], robot.data.qvel[:] = robots.qpos[0], robots.qvel[0]
@@ -134,20 +134,20 @@ def test_the_simulated_robots_move_as_the_rehearsed_one_does(delay):
 
 
 def test_a_late_action_is_labelled_by_the_state_in_which_it_takes_effect():
-    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
+    robots = Robots(1, lambda i: episode(), LAYOUT, NOMINAL, seed=2, threads=1)
     robots._delay[:] = 5
     seen = robots.observe()
     clean = robots.advance(np.full((1, 29), 0.5))
     moved = slice(35 + 5, 35 + 5 + 29)
     assert np.abs(clean - seen)[0, moved].max() > 1e-6
-    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1)
+    robots = Robots(1, lambda i: episode(), LAYOUT, NOMINAL, seed=2, threads=1)
     seen = robots.observe()
     clean = robots.advance(np.full((1, 29), 0.5))
     np.testing.assert_allclose(clean, seen, atol=1e-6)
 
 
 def test_the_teachers_command_feeds_the_joints_errors_back():
-    robots = Robots(1, lambda i: episode(), LAYOUT, PLAIN, seed=2, threads=1, teacher_feedback=0.5)
+    robots = Robots(1, lambda i: episode(), LAYOUT, NOMINAL, seed=2, threads=1, teacher_feedback=0.5)
     robots.qpos[0, 7] += 0.2
     error = (robots.clean_now() - robots.observe())[0, 6:35]
     np.testing.assert_allclose(error, np.r_[-0.1, np.zeros(28)], atol=1e-6)
@@ -167,9 +167,9 @@ def test_the_exported_network_is_the_student(tmp_path):
     with torch.no_grad():  # the weights are kept in float16
         for layer in student.net[::2]:
             layer.weight.copy_(layer.weight.half())
-    student.mean[:] = torch.randn(OBSERVATION)
-    student.std[:] = torch.rand(OBSERVATION) + 0.5
-    x = torch.randn(3, OBSERVATION)
+    student.mean[:] = torch.randn(OBSERVATION_WIDTH)
+    student.std[:] = torch.rand(OBSERVATION_WIDTH) + 0.5
+    x = torch.randn(3, OBSERVATION_WIDTH)
     onnx.save(to_onnx(student), str(tmp_path / "s.onnx"))
     session = onnxruntime.InferenceSession(str(tmp_path / "s.onnx"))
     np.testing.assert_allclose(session.run(None, {"input": x.numpy()})[0], student(x).detach().numpy(), atol=1e-4)

@@ -24,6 +24,29 @@ def smoothstep(x: np.ndarray) -> np.ndarray:
     return x * x * (3.0 - 2.0 * x)
 
 
+def sustained(values: np.ndarray, frames: int) -> np.ndarray:
+    """Greatest of values (T, ...) that last for so many frames; for all of them where there are fewer."""
+    width = min(len(values), max(1, frames))
+    return np.lib.stride_tricks.sliding_window_view(values, width, axis=0).min(axis=-1).max(axis=0)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., D) of length 1."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def perpendicular(vectors: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Directions (..., D) of the components of vectors that are perpendicular to axes (..., D)."""
+    along = unit(axes)
+    return unit(vectors - along * np.sum(along * vectors, axis=-1, keepdims=True))
+
+
+def frames_along(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rotations (..., 3, 3) whose first column is along x (..., 3), and whose second is as near to y as it can be."""
+    first, second = unit(x), perpendicular(y, x)
+    return np.stack([first, second, np.cross(first, second)], axis=-1)
+
+
 def interpolate(times: np.ndarray, known_times: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Linear interpolation of (K, N) at ``known_times`` (K,) to ``times`` (T,): (T, N); the ends are held."""
     return np.stack([np.interp(times, known_times, column) for column in values.T], axis=1)

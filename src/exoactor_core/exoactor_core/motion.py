@@ -30,6 +30,8 @@ CORRECTION_WIDTH = 6 + len(JOINT_NAMES)
 _ROBOT_OPTIONAL = {"contacts": 2, "correction": CORRECTION_WIDTH, "hands": 2}
 ROBOT_ARRAYS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": len(JOINT_NAMES), **_ROBOT_OPTIONAL}
 """Arrays of a robot motion that have a row a frame, and their widths."""
+EXECUTION_FLAGS = ("open_loop", "alternative_policy")
+"""Fields of a robot motion by which the rehearsal says how it is to be carried out."""
 
 
 def _checked(what: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -243,6 +245,11 @@ class RobotMotion:
         """(T, 29) rad/s, by central differences."""
         return np.gradient(self.joint_pos, axis=0) * self.fps if len(self) > 1 else np.zeros_like(self.joint_pos)
 
+    @property
+    def execution(self) -> dict[str, Any]:
+        """Its `EXECUTION_FLAGS`, by name."""
+        return {name: getattr(self, name) for name in EXECUTION_FLAGS}
+
     def save(self, path: str | Path) -> None:
         """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
         optional = {name: getattr(self, name) for name in _ROBOT_OPTIONAL if getattr(self, name) is not None}
@@ -256,8 +263,7 @@ class RobotMotion:
             root_quat_wxyz=self.root_quat_wxyz,
             joint_pos=self.joint_pos,
             joint_vel=self.joint_vel,
-            open_loop=self.open_loop,
-            alternative_policy=self.alternative_policy,
+            **self.execution,
             **optional,
         )
 
@@ -279,11 +285,10 @@ class RobotMotion:
                 joint_pos=data["joint_pos"],
                 contacts=data.get("contacts"),
                 correction=data.get("correction"),
-                open_loop=bool(data.get("open_loop", False)),
-                alternative_policy=bool(data.get("alternative_policy", False)),
                 hands=data.get("hands"),
                 object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
+                **{name: bool(data.get(name, False)) for name in EXECUTION_FLAGS},  # type: ignore[arg-type]
             )
         except BadInput as error:
             raise BadInput(f"{path}: {error}") from None

@@ -1,4 +1,4 @@
-"""Pictures of the G1 in motion, drawn off screen by MuJoCo."""
+"""Images of the G1 in motion, rendered off screen by MuJoCo."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import cv2
 import mujoco
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import poses_at
 from exoactor_core.motion import RobotMotion
 from exoactor_core.offscreen import OffscreenRenderer
 from exoactor_core.robot import mujoco_spec, set_state
+from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.stages import Progress, no_progress
 
 _GHOST_RGBA = (0.25, 0.6, 1.0, 0.28)
@@ -31,15 +31,13 @@ def render_motion(
     width: int = 480,
     height: int = 480,
     fps: float = 30.0,
-    follow: bool = True,
     ghost: RobotMotion | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[np.ndarray]:
     """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``; poses between frames are interpolated.
 
-    The camera stands in front of the robot, to its left, keeps its direction, and follows the pelvis smoothly;
-    with ``follow`` False it stands still and sees the whole path. A second motion, such as the reference, is drawn
-    translucent at the same times (``ghost``); it holds its last pose.
+    The camera stands in front of the robot, to its left, keeps its direction, and follows the pelvis smoothly. A second
+    motion, such as the reference, is drawn translucent at the same times (``ghost``); it holds its last pose.
 
     Raises
     ------
@@ -53,10 +51,10 @@ def render_motion(
     reference = None if ghost is None else _sampled(ghost, times)
     model = _scene(width, height, with_ghost=ghost is not None)
     data = mujoco.MjData(model)
-    heading = _heading(shown)
+    heading = float(np.degrees(yaw_from_quat(shown.root_quat_wxyz[0])))
     model.light_dir[0] = _sun_direction(heading)
     casters = _shadow_casters(model)
-    cameras = _cameras(shown, times, heading, width / height, follow)
+    cameras = _cameras(shown, times, heading, width / height)
     buffer = model.vis.global_
     with OffscreenRenderer(model, buffer.offwidth, buffer.offheight, 2 * model.ngeom + 100) as renderer:
         for i in range(len(times)):
@@ -80,37 +78,21 @@ def _sampled(motion: RobotMotion, times: np.ndarray) -> RobotMotion:
     return RobotMotion(motion.fps, *poses)
 
 
-def _heading(motion: RobotMotion) -> float:
-    """Direction in which the robot faces at first, degrees from x."""
-    ahead = Rotation.from_quat(motion.root_quat_wxyz[0], scalar_first=True).apply([1.0, 0.0, 0.0])
-    return float(np.degrees(np.arctan2(ahead[1], ahead[0])))
-
-
 def _sun_direction(heading: float) -> np.ndarray:
     angle = np.radians(heading + _SUN_FROM)
     direction = np.array([-0.5 * np.cos(angle), -0.5 * np.sin(angle), -1.0])
     return direction / np.linalg.norm(direction)
 
 
-def _cameras(
-    motion: RobotMotion, times: np.ndarray, heading: float, aspect: float, follow: bool
-) -> Iterator[mujoco.MjvCamera]:
+def _cameras(motion: RobotMotion, times: np.ndarray, heading: float, aspect: float) -> Iterator[mujoco.MjvCamera]:
     camera = mujoco.MjvCamera()
     camera.type = mujoco.mjtCamera.mjCAMERA_FREE
     camera.azimuth = heading + 180.0 + _VIEW_FROM
     camera.elevation = -12.0
     half_view = np.tan(np.radians(_FIELD_OF_VIEW / 2)) * min(1.0, aspect)
-    path = motion.root_pos[:, :2]
-    if follow:
-        step = times[1] if len(times) > 1 else 1.0
-        lookat = gaussian_filter1d(path, _CAMERA_SMOOTHING / step, axis=0, mode="nearest")
-        reach = 0.78
-    else:
-        centre = (path.min(axis=0) + path.max(axis=0)) / 2
-        lookat = np.broadcast_to(centre, path.shape)
-        reach = 0.78 + np.linalg.norm(path - centre, axis=1).max()
-    camera.distance = reach / half_view
-    for x, y in lookat:
+    camera.distance = 0.78 / half_view
+    step = times[1] if len(times) > 1 else 1.0
+    for x, y in gaussian_filter1d(motion.root_pos[:, :2], _CAMERA_SMOOTHING / step, axis=0, mode="nearest"):
         camera.lookat[:] = x, y, 0.66
         yield camera
 

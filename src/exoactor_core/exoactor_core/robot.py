@@ -405,21 +405,6 @@ def _add_finger_servos(spec: mujoco.MjSpec) -> None:
             servo.forcerange = [-effort, effort]
 
 
-def mujoco_model(
-    timestep: float = 0.002,
-    floor: bool = True,
-    *,
-    self_collision: bool = False,
-    visuals: bool = True,
-    hands: Hands = "fists",
-    scene: Scene | None = None,
-) -> mujoco.MjModel:
-    """Compile `mujoco_spec` with the same arguments."""
-    return mujoco_spec(
-        timestep, floor, self_collision=self_collision, visuals=visuals, hands=hands, scene=scene
-    ).compile()
-
-
 def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.ndarray) -> None:
     """Make a model's torque motors position servos: kp (q - joint_pos) - kd joint_vel, within limits (29,) N m."""
     model.actuator_gainprm[:, 0] = kp
@@ -440,7 +425,7 @@ def set_state(data: mujoco.MjData, motion: RobotMotion, frame: int, start: int =
 
 @lru_cache(maxsize=1)
 def _collision_model() -> mujoco.MjModel:
-    return mujoco_model(floor=False, self_collision=True, visuals=False)
+    return mujoco_spec(floor=False, self_collision=True, visuals=False).compile()
 
 
 def self_collision_depth(motion: RobotMotion) -> tuple[np.ndarray, list[tuple[str, str] | None]]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import yaml
 from annotated_types import Len
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, TypeAdapter, field_validator, model_validator
 from scipy.spatial.transform import Rotation
 
@@ -56,6 +57,10 @@ class _Posed(BaseModel):
     def pose(self) -> np.ndarray:
         """(7,) position in m and orientation w, x, y, z in the outer frame."""
         return np.array([*self.pos, *self.quat_wxyz])
+
+    def local(self, points: ArrayLike) -> np.ndarray:
+        """Points (3,) or (n, 3) m of the outer frame in the own one."""
+        return self.rotation.inv().apply(np.asarray(points) - self.pos)
 
 
 class Shape(_Posed):
@@ -111,6 +116,11 @@ class Articulation(BaseModel):
         if np.linalg.norm(self.axis) < 1e-6:
             raise ValueError("the axis has no direction")
         return self
+
+    @property
+    def direction(self) -> np.ndarray:
+        """(3,) the axis, of unit length."""
+        return np.array(self.axis) / np.linalg.norm(self.axis)
 
 
 class SceneObject(_Posed):
@@ -315,10 +325,9 @@ def articulated(obj: SceneObject, value: float) -> SceneObject:
     joint = obj.articulation
     if joint is None:
         return obj
-    axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
     if joint.kind == "slide":
-        return obj.at(np.r_[obj.pos + obj.rotation.apply(value * axis), obj.quat_wxyz])
-    turn = Rotation.from_rotvec(value * axis)
+        return obj.at(np.r_[obj.pos + obj.rotation.apply(value * joint.direction), obj.quat_wxyz])
+    turn = Rotation.from_rotvec(value * joint.direction)
     pos = obj.pos + obj.rotation.apply(np.array(joint.pos) - turn.apply(joint.pos))
     return obj.at(np.r_[pos, (obj.rotation * turn).as_quat(scalar_first=True)])
 

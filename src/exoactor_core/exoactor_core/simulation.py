@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.dex3 import FINGER_JOINTS, HAND_MOTORS, hand_targets
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import OBJECT_PREFIX, SENSORS, mujoco_model
+from exoactor_core.robot import OBJECT_PREFIX, SENSORS, mujoco_spec
 from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import initial_qpos
 from exoactor_description import Hands
@@ -55,7 +55,9 @@ class Simulation:
         self, timestep: float, hands: Hands = "fists", scene: Scene | None = None, self_collision: bool = False
     ) -> None:
         self.scene = scene if scene is not None and len(scene) else None
-        self.model = mujoco_model(timestep, self_collision=self_collision, visuals=False, hands=hands, scene=self.scene)
+        self.model = mujoco_spec(
+            timestep, self_collision=self_collision, visuals=False, hands=hands, scene=self.scene
+        ).compile()
         self.data = mujoco.MjData(self.model)
         self._pelvis, self._torso = (self.model.body(name).id for name in ("pelvis", "torso_link"))
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import points_seen_from
+from exoactor_core.arrays import points_seen_from, sustained
 from exoactor_core.contacts import BODY_PARTS, BodyPart
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, SceneObject, Shape
@@ -83,6 +83,10 @@ class Rollout:
             return self.root
         self.scene[object_id]
         return self.poses[:, self.scene.ids.index(object_id)]
+
+    def final(self, object_id: str) -> SceneObject:
+        """An object where it ends."""
+        return self.scene[object_id].at(self.path(object_id)[-1])
 
     def pressed(self, object_id: str, parts: Sequence[str]) -> np.ndarray:
         """(T,) N with which body parts press on an object."""
@@ -172,35 +176,27 @@ def _place(rollout: Rollout, object_id: str) -> np.ndarray:
 
 
 def _outside(check: Check, rollout: Rollout) -> float:
-    target = rollout.scene[check.target]
-    pose = rollout.path(check.target)[-1]
-    point = points_seen_from(pose, _place(rollout, check.object)[-1])
-    low, high = target.bounds
-    return float(np.maximum(np.maximum(low - point, point - high), 0.0).max())
+    target = rollout.final(check.target)
+    point = points_seen_from(target.pose, _place(rollout, check.object)[-1])
+    return float(_beyond(point, target.bounds).max())
+
+
+def _beyond(point: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """How far a point (D,) m is outside its bounds (2, D) m along each axis."""
+    return np.maximum(np.maximum(bounds[0] - point, point - bounds[1]), 0.0)
 
 
 def _above(check: Check, rollout: Rollout) -> float:
-    low, _ = rollout.scene[check.object].at(rollout.path(check.object)[-1]).extent
+    low, _ = rollout.final(check.object).extent
     if not check.target:
         return abs(float(low[2]))
-    under_low, under_high = rollout.scene[check.target].at(rollout.path(check.target)[-1]).extent
-    middle = _place(rollout, check.object)[-1]
-    beside = np.maximum(np.maximum(under_low - middle, middle - under_high), 0.0)[:2].max()
-    return float(max(beside, abs(low[2] - _top_under(rollout, check, under_high[2]))))
+    target = rollout.final(check.target)
+    beside = _beyond(_place(rollout, check.object)[-1], target.extent)[:2].max()
+    # a shelf has several surfaces, and a chair's seat is lower than its back: it stands on the nearest
+    return float(max(beside, min(abs(low[2] - _top(target, shape)) for shape in target.shapes)))
 
 
-def _top_under(rollout: Rollout, check: Check, top: float) -> float:
-    """Height in m of the surface of the target that the object may stand on: the highest that is not above it.
-
-    A shelf has several, a chair's seat is lower than its back.
-    """
-    target = rollout.scene[check.target].at(rollout.path(check.target)[-1])
-    low, _ = rollout.scene[check.object].at(rollout.path(check.object)[-1]).extent
-    tops = [_highest(target, shape) for shape in target.shapes]
-    return min(tops, key=lambda height: abs(height - low[2]), default=top)
-
-
-def _highest(obj: SceneObject, shape: Shape) -> float:
+def _top(obj: SceneObject, shape: Shape) -> float:
     """Height in m of the top of one of its shapes."""
     half = np.abs((obj.rotation * shape.rotation).as_matrix()[2]) @ shape.size / 2.0
     return float(obj.pos[2] + obj.rotation.apply(shape.pos)[2] + half)
@@ -216,13 +212,7 @@ def _from_place(check: Check, rollout: Rollout) -> float:
 
 def _risen(check: Check, rollout: Rollout) -> float:
     height = _place(rollout, check.object)[:, 2]
-    return _sustained(height - height[0], rollout.fps)
-
-
-def _sustained(values: np.ndarray, fps: float) -> float:
-    """The greatest value that is kept for `_HELD` s."""
-    width = min(len(values), max(1, round(_HELD * fps)))
-    return float(np.lib.stride_tricks.sliding_window_view(values, width).min(axis=1).max())
+    return float(sustained(height - height[0], round(_HELD * rollout.fps)))
 
 
 def _shift(check: Check, rollout: Rollout) -> float:
@@ -243,11 +233,10 @@ def _opened(check: Check, rollout: Rollout) -> float:
     if joint is None:
         raise BadInput(f"The {check.object} cannot be opened: it has no articulation.")
     first, last = rollout.path(check.object)[[0, -1]]
-    axis = np.array(joint.axis) / np.linalg.norm(joint.axis)
     turn = Rotation.from_quat(first[3:], scalar_first=True)
     if joint.kind == "slide":
-        return float(abs(turn.apply(axis) @ (last[:3] - first[:3])))
-    return float(abs((turn.inv() * Rotation.from_quat(last[3:], scalar_first=True)).as_rotvec() @ axis))
+        return float(abs(turn.apply(joint.direction) @ (last[:3] - first[:3])))
+    return float(abs((turn.inv() * Rotation.from_quat(last[3:], scalar_first=True)).as_rotvec() @ joint.direction))
 
 
 def _touched(check: Check, rollout: Rollout) -> float:
@@ -255,7 +244,7 @@ def _touched(check: Check, rollout: Rollout) -> float:
 
 
 def _sat(check: Check, rollout: Rollout) -> float:
-    return _sustained(rollout.pressed(check.object, ("seat",)), rollout.fps)
+    return float(sustained(rollout.pressed(check.object, ("seat",)), round(_HELD * rollout.fps)))
 
 
 def _tilt(check: Check, rollout: Rollout) -> float:
@@ -266,9 +255,7 @@ def _tilt(check: Check, rollout: Rollout) -> float:
 
 
 def _robot_away(check: Check, rollout: Rollout) -> float:
-    low, high = rollout.scene[check.object].at(rollout.path(check.object)[-1]).extent
-    here = rollout.root[-1, :2]
-    return float(np.linalg.norm(np.maximum(np.maximum(low[:2] - here, here - high[:2]), 0.0)))
+    return float(np.linalg.norm(_beyond(rollout.root[-1, :2], rollout.final(check.object).extent[:, :2])))
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,9 @@ def column_of_robot(frame):
     return np.argwhere(frame.max(axis=2) < 50)[:, 1].mean()
 
 
-def test_camera_follows_the_robot_or_stands_still():
-    def moved(**options):
-        first, *_, last = render_motion(walk_straight(), width=128, height=128, fps=1.0, **options)
-        return abs(column_of_robot(first) - column_of_robot(last))
-
-    assert moved() < 8
-    assert moved(follow=False) > 20
+def test_camera_follows_the_robot():
+    first, *_, last = render_motion(walk_straight(), width=128, height=128, fps=1.0)
+    assert abs(column_of_robot(first) - column_of_robot(last)) < 8
 
 
 def test_mujoco_may_be_imported_first():

@@ -14,7 +14,7 @@ KD = np.array([2, 2, 2, 4, 2, 2] * 2 + [4] * 3 + [5, 5, 5, 5, 0.2, 0.2, 0.2] * 2
 
 @pytest.fixture(scope="module")
 def model():
-    return robot.mujoco_model()
+    return robot.mujoco_spec().compile()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_mujoco_layout(model):
 
 @pytest.mark.parametrize("visuals", [True, False])
 def test_mujoco_and_pinocchio_agree(random_motion, visuals):
-    model = robot.mujoco_model(visuals=visuals)
+    model = robot.mujoco_spec(visuals=visuals).compile()
     data = mujoco.MjData(model)
     reference = robot.pinocchio_model()
     reference_data = reference.createData()
@@ -190,7 +190,7 @@ def test_self_collision_keeps_legs_apart_in_simulation():
     motion = one_frame(left_hip_roll=-0.3, right_hip_roll=0.3)
     counts = {}
     for on in (False, True):
-        model = robot.mujoco_model(floor=False, self_collision=on)
+        model = robot.mujoco_spec(floor=False, self_collision=on).compile()
         data = mujoco.MjData(model)
         robot.set_state(data, motion, 0)
         mujoco.mj_forward(model, data)

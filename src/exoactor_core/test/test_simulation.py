@@ -9,7 +9,7 @@ from exoactor_core.arrays import seen_from, seen_outside
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.dex3 import FINGER_JOINTS, GRASP_POINT, HAND_LIMITS
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import STANDING, STANDING_HEIGHT, mujoco_model
+from exoactor_core.robot import STANDING, STANDING_HEIGHT, mujoco_spec
 from exoactor_core.scene import everyday, joined
 from exoactor_core.simulation import ObjectSensor, Simulation, body_part
 
@@ -133,7 +133,7 @@ def test_forces_are_told_by_body_part():
 
 def test_every_link_is_a_part_of_the_body():
     for hands in ("fists", "dex3"):
-        model = mujoco_model(hands=hands)
+        model = mujoco_spec(hands=hands).compile()
         parts = {body_part(model.body(b).name) for b in range(1, model.nbody)}
         assert parts == set(BODY_PARTS)
     assert STANDING_HEIGHT > 0.7

@@ -9,11 +9,11 @@ from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, everyday, joined
 from exoactor_core.stages import GenerateRequest
 from exoactor_core.task_checks import Rollout, evaluate
-from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, plan_of
+from exoactor_gen.mannequin.choreography import Choreography, plan_of
 from exoactor_gen.mannequin.mannequin import ROBOT_STATURE, Mannequin
 from exoactor_gen.mannequin.objects import surface_distance
 from exoactor_gen.mannequin.task import checks_of, interaction_of
-from exoactor_gen.mannequin.whole_body import stature
+from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
 from exoactor_gen.planning.planners import verbatim
 
 SIZE = ROBOT_STATURE / MEAN_STATURE

@@ -10,7 +10,7 @@ import pytest
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import GenerateRequest
 from exoactor_gen import http_client as web
-from exoactor_gen.mannequin.actions import describe
+from exoactor_gen.mannequin.actions import describe, movements_of
 from exoactor_gen.mannequin.choreography import Choreography, plan_of
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.movement import KINDS
@@ -134,12 +134,16 @@ def test_schema_is_in_the_subset_of_structured_output():
     }
 
 
+def choreographed(plan):
+    return Choreography(movements_of(plan), plan=plan)
+
+
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_mannequin_does_the_same_by_words_and_by_plan(task):
-    assert tuple(Choreography.of_plan(plan_of(task)).movements) == parse(task)
+    assert tuple(choreographed(plan_of(task)).movements) == parse(task)
 
 
 def test_changed_times_change_the_mannequins_stay_or_pace():
@@ -150,16 +154,16 @@ def test_changed_times_change_the_mannequins_stay_or_pace():
                 "actions": tuple(a.model_copy(update={"seconds": round(factor * a.seconds, 2)}) for a in plan.actions)
             }
         )
-        done = Choreography.of_plan(changed).seconds
+        done = choreographed(changed).seconds
         assert done == pytest.approx([a.seconds for a in changed.actions], abs=0.35)
 
 
 def test_what_the_mannequin_cannot_do():
     plan = Plan.read({**PLAN, "actions": [WALK, {**WALK, "verb": "juggle"}]})
     with pytest.raises(BadInput, match="step 2 of the plan, 'juggle': it knows walk"):
-        Choreography.of_plan(plan)
+        choreographed(plan)
     with pytest.raises(BadInput, match="takes no angle"):
-        Choreography.of_plan(Plan.read({**PLAN, "actions": [{**WALK, "angle": 90}]}))
+        choreographed(Plan.read({**PLAN, "actions": [{**WALK, "angle": 90}]}))
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, choreograph
+from exoactor_gen.mannequin.choreography import Choreography, choreograph
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.objects import Held, ObjectMotion, RoomObject, corners, surface_distance
 from exoactor_gen.mannequin.score import Score
 from exoactor_gen.mannequin.task import checks_of
-from exoactor_gen.mannequin.whole_body import stature
+from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
 
 TASKS = [
     "walk around the box",

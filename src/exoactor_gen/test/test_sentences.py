@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.actions import movements_of
 from exoactor_gen.mannequin.choreography import Choreography, choreograph, plan_of
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.movement import Movement
@@ -218,7 +219,8 @@ REFUSED: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("text", "actions"), MEANT, ids=lambda v: v if isinstance(v, str) else "")
 def test_understood_as_meant(text, actions):
     assert parse(text) == tuple(actions)
-    by_plan = Choreography.of_plan(plan_of(text)).movements
+    plan = plan_of(text)
+    by_plan = Choreography(movements_of(plan), plan=plan).movements
     assert [replace(a, seconds=None, pace=1.0) for a in by_plan] == [
         replace(a, seconds=None, pace=1.0) for a in actions
     ]

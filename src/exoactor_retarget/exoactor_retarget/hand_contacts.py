@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import unit
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import Refused
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_geometry import box_normal, facing_surface
-from exoactor_retarget.targets import Targets, headed, unit
+from exoactor_retarget.targets import Targets, headed
 
 _PRESS = {"grasp": 0.02, "push": 0.02, "touch": 0.01, "support": 0.01}  # m that palms aim into an object
 _AWAY, _BEFORE = 0.10, 0.05  # m in front of the surface, and nearer to the body, is the point before the contact
@@ -86,7 +87,7 @@ class HandContactPlanner:
         to_object = obj.rotation.inv()
         forward, left = (to_object.apply(v) for v in headed(np.array([heading]))[0].T[:2])
         sides = [SIDES.index(c.body.split("_")[0]) for c in group]
-        near = to_object.apply(palms - np.array(obj.pos))
+        near = obj.local(palms)
         middle = near[sides].mean(axis=0)
         hand_contacts = []
         for contact, side in zip(group, sides, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from exoactor_core.arrays import unit
 from exoactor_core.rotations import wrap
 from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import Model, limb_frames
@@ -141,7 +142,6 @@ def _leg(way: np.ndarray, left: np.ndarray, upper: float, lower: float) -> tuple
     length = np.clip(np.linalg.norm(way, axis=1), abs(upper - lower) + 1e-6, upper + lower)
     bend = np.pi - np.arccos(np.clip((upper**2 + lower**2 - length**2) / (2 * upper * lower), -1.0, 1.0))
     ahead = np.arctan2(lower * np.sin(bend), upper + lower * np.cos(bend))[:, None]  # of the thigh before the way
-    down = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    forward = cross(left, -down, axis=-1)
-    forward /= np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-6)
+    down = unit(way)
+    forward = unit(cross(left, -down, axis=-1))
     return np.cos(ahead) * down + np.sin(ahead) * forward, bend

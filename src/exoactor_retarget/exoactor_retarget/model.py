@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from exoactor_core.arrays import unit
 from exoactor_core.errors import BadInput
 from exoactor_description import urdf_path
 from exoactor_retarget.description import read_urdf
@@ -19,8 +20,7 @@ _ROTOR = 0.004  # kg m^2: inertia of a small geared motor, which bounds the acce
 
 def limb_frames(along: np.ndarray, side: np.ndarray) -> np.ndarray:
     """Frames (..., 3, 3) of a limb: z against it, x towards ``side``."""
-    x = side - np.sum(side * along, axis=-1, keepdims=True) * along
-    x = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
+    x = unit(side - np.sum(side * along, axis=-1, keepdims=True) * along)
     return np.stack([x, cross(-along, x, axis=-1), -along], axis=-1)
 
 

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from exoactor_core.arrays import true_runs
+from exoactor_core.arrays import true_runs, unit
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene
 from exoactor_retarget.human import Posture
 from exoactor_retarget.surroundings import Solids, solids_of
-from exoactor_retarget.targets import unit
 
 _EARLY, _LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
 _SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest

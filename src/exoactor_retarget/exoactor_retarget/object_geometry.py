@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from exoactor_core.arrays import unit
 from exoactor_core.scene import SceneObject
-from exoactor_retarget.targets import unit
 
 _EDGE = 0.05  # m from the edge of a surface to where a hand touches it
 
@@ -61,6 +61,6 @@ def rests_on(obj: SceneObject, under: SceneObject) -> bool:
     """Whether an object stands on, or in, another one."""
     if obj.id == under.id or not (under.supports or under.contains):
         return False
-    local = under.rotation.inv().apply(np.array(obj.pos) - np.array(under.pos))
+    local = under.local(obj.pos)
     low, high = under.bounds
     return bool((local > low - 0.02).all() and (local < high + np.array([0.02, 0.02, 0.05])).all())

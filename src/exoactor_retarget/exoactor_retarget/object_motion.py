@@ -37,7 +37,7 @@ def place_for(
         if other.id == obj.id or not (other.supports or other.contains):
             continue
         for point in (near[:2], near[:2] + shift):
-            local = other.rotation.inv().apply([*(point - np.array(other.pos[:2])), 0.0])
+            local = other.local([*point, other.pos[2]])
             least, most = other.bounds[:, :2] + np.array([[1.0], [-1.0]]) * (half + 0.02)
             middle = other.bounds[:, :2].mean(axis=0)
             inside = (
@@ -108,7 +108,7 @@ def _over_others(scene: Scene, obj: SceneObject, pos: np.ndarray, first: int, la
     for other in scene.objects:
         if other.id == obj.id or other.contains:
             continue
-        local = other.rotation.inv().apply(np.column_stack([pos[:, :2], np.zeros(len(pos))]) - [*other.pos[:2], 0.0])
+        local = other.local(np.column_stack([pos[:, :2], np.full(len(pos), other.pos[2])]))
         inside = (
             np.abs(local[:, :2] - other.bounds[:, :2].mean(axis=0)) < np.diff(other.bounds[:, :2], axis=0) / 2 + half
         )

@@ -7,13 +7,13 @@ from collections.abc import Set
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from exoactor_core.arrays import smoothstep
+from exoactor_core.arrays import smoothstep, unit
 from exoactor_core.scene import Scene
 from exoactor_retarget.human import Posture
 from exoactor_retarget.object_geometry import rests_on
 from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import Solids, solids_of
-from exoactor_retarget.targets import unit, window
+from exoactor_retarget.targets import window
 
 _ROOM = 0.33  # m from the middle of the robot to what it walks past
 _STOP = 0.45  # m: what is so near to where the robot stops is what it goes to

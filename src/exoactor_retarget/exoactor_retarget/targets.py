@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import smoothstep, true_runs
+from exoactor_core.arrays import smoothstep, true_runs, unit
 from exoactor_core.rotations import wrap
 from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
 from exoactor_retarget.human import BEARING, Posture
@@ -97,11 +97,6 @@ class Targets:
             + model.forearm * self.forearm
         )
         return wrist + np.einsum("tkij,kj->tki", self.hand_rot, model.palms - model.hand_points[:, 0])
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (..., 3) of length 1."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def ramp(times: np.ndarray, start: float, seconds: float) -> np.ndarray:

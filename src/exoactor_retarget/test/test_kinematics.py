@@ -68,7 +68,7 @@ def test_jacobians_are_derivatives(model):
 
 
 def test_pairs_are_those_that_the_simulation_lets_collide(model):
-    judge = robot.mujoco_model(floor=False, self_collision=True, visuals=False)
+    judge = robot.mujoco_spec(floor=False, self_collision=True, visuals=False).compile()
     name = {model.description.body(judge.body(i).name): judge.body(i).name for i in range(1, judge.nbody)}
     ours = {frozenset(name[b] for b in model.description.capsule_body[pair]) for pair in model.description.pairs}
     out = {frozenset(judge.body(b).name for b in (int(s) >> 16, int(s) & 0xFFFF)) for s in judge.exclude_signature}

@@ -24,7 +24,7 @@ from exoactor_core.contacts import contacts_json, contacts_of
 from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
 from exoactor_core.interaction import Interaction
-from exoactor_core.motion import HUMAN_ARRAYS, JOINT_NAMES, ROBOT_ARRAYS, HumanMotion, RobotMotion
+from exoactor_core.motion import EXECUTION_FLAGS, HUMAN_ARRAYS, JOINT_NAMES, ROBOT_ARRAYS, HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.stages import Metrics
 from exoactor_core.task_checks import checks_json, checks_of
@@ -98,8 +98,19 @@ def robot_to_message(motion: RobotMotion) -> msg.RobotMotion:
         setattr(message, name, floats(getattr(motion, name)))
     if motion.object_contacts:
         message.object_contacts = contacts_json(motion.object_contacts)
-    message.open_loop, message.alternative_policy = motion.open_loop, motion.alternative_policy
+    set_execution(message, motion)
     return message
+
+
+def set_execution(message: Any, motion: RobotMotion) -> None:
+    """Put into a message, which has fields of these names, how a motion is to be carried out."""
+    for name, value in motion.execution.items():
+        setattr(message, name, value)
+
+
+def execution_from_message(message: Any) -> dict[str, Any]:
+    """How a motion is to be carried out, as `set_execution` puts it there."""
+    return {name: getattr(message, name) for name in EXECUTION_FLAGS}
 
 
 def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
@@ -117,8 +128,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
         fps=message.fps,
         joint_names=names,
         object_contacts=contacts,
-        open_loop=message.open_loop,
-        alternative_policy=message.alternative_policy,
+        **execution_from_message(message),
         **fields,
     )
 

@@ -14,11 +14,11 @@ from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.arrays import min_jerk
 from exoactor_core.motion import JOINT_NAMES
 
-_GAIN = 1.0  # of the position error, by each step
-_LONGEST = 0.08  # m that a step is longer, or shorter, at most
-_SWING = 0.36  # s in which a foot gets there
-_BODY = 0.15  # s, time constant with which the pelvis follows
-_LEG = 0.75  # m from the hips to the soles of who stands
+_POSITION_GAIN = 1.0  # of the position error, by each step
+_MAX_STEP_CHANGE = 0.08  # m that a step is longer, or shorter, at most
+_SWING_SECONDS = 0.36  # s in which a foot gets there
+_PELVIS_TIME_CONSTANT = 0.15  # s, time constant with which the pelvis follows
+_LEG_LENGTH = 0.75  # m from the hips to the soles of who stands
 
 
 class FootPlacement:
@@ -46,14 +46,14 @@ class FootPlacement:
         for k in (foot for foot in range(2) if swings[foot]):
             if not self._airborne[k]:
                 self._start[k] = self._feet[k]
-                self._goal[k] = self._feet[1 - k] + limited(_GAIN * behind, _LONGEST)
-            share = min_jerk(np.clip((self._airborne[k] + 1.0) / (_SWING * POLICY_RATE), 0.0, 1.0))
+                self._goal[k] = self._feet[1 - k] + limited(_POSITION_GAIN * behind, _MAX_STEP_CHANGE)
+            share = min_jerk(np.clip((self._airborne[k] + 1.0) / (_SWING_SECONDS * POLICY_RATE), 0.0, 1.0))
             self._feet[k] = self._start[k] + share * (self._goal[k] - self._start[k])
         self._airborne = np.where(swings, self._airborne + 1.0, 0.0)
-        step = (self._feet.mean(axis=0) - self._body) / (_BODY * POLICY_RATE)
+        step = (self._feet.mean(axis=0) - self._body) / (_PELVIS_TIME_CONSTANT * POLICY_RATE)
         self._body = self._body + step
         joints = np.zeros(len(JOINT_NAMES))
-        for k, (ahead, left) in enumerate((self._feet - self._body) / _LEG):
+        for k, (ahead, left) in enumerate((self._feet - self._body) / _LEG_LENGTH):
             hip_pitch, hip_roll, ankle_pitch, ankle_roll = 6 * k + np.array([0, 1, 4, 5])
             joints[[hip_pitch, ankle_pitch, hip_roll, ankle_roll]] = -ahead, ahead, left, -left
         return joints, step * POLICY_RATE

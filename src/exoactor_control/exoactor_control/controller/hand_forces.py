@@ -15,6 +15,7 @@ import numpy as np
 
 from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
+from exoactor_core.constants import GRAVITY
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -22,7 +23,6 @@ from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses
 from exoactor_core.robot_state import RobotState
 from exoactor_core.scene import Scene, SceneObject
 
-_GRAVITY = 9.81  # m/s^2
 _SAFETY_FACTOR = 2.5
 """On the normal force that friction needs at rest: the body sways, and hands touch at points that slip and turn."""
 _FRICTION = 0.5
@@ -69,7 +69,7 @@ class HandLoad:
 def dex3_weights(fitted: Sequence[bool]) -> list[HandLoad]:
     """The weights of the Dex3 hands that are fitted, left and right, over that of the rubber hands of the training."""
     hands = (hand for hand, there in zip(HAND_LINKS, fitted, strict=True) if there)
-    return [HandLoad(hand, np.zeros(3), EXTRA_MASS * _GRAVITY, EXTRA_MASS_POINT) for hand in hands]
+    return [HandLoad(hand, np.zeros(3), EXTRA_MASS * GRAVITY, EXTRA_MASS_POINT) for hand in hands]
 
 
 class HandForces:
@@ -123,7 +123,7 @@ def _overlap(one: Contact, other: Contact) -> bool:
 
 def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float, float]:
     """Normal force of one hand on an object that so many hands hold or push, and its share of the weight, N."""
-    weight = obj.mass * _GRAVITY
+    weight = obj.mass * GRAVITY
     if contact.kind == "push" and obj.articulation:  # a door swings by itself
         return 0.0, 0.0
     if contact.kind == "push":

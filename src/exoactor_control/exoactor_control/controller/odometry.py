@@ -16,19 +16,19 @@ from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, yaw_from_quat
 
 # These five were found on logs of motions tracked in MuJoCo; half or twice as much does little worse.
-_TOUCH = 0.0003
+_CONTACT_HEIGHT = 0.0003
 """m: how much higher than the lowest a point of the soles may be and still count (by exp(-1)) as one that bears."""
-_TRUST = 0.017
+_LEGS_TIME_CONSTANT = 0.017
 """s, time constant with which the speed is drawn to what the legs say."""
-_SLIP = 0.3
+_MAX_INNOVATION = 0.3
 """m/s: a difference between the two that is larger counts as this much."""
-_SHOCK = 5.0
+_MAX_ACCELERATION = 5.0
 """m/s^2: horizontal accelerations beyond are shocks of a foot's coming down, over before the next state."""
-_FREE = 4.0
+_FREE_FALL_ACCELERATION = 4.0
 """m/s^2: an accelerometer that feels less than this is in free fall."""
-_SMOOTHING = 0.1
+_VELOCITY_TIME_CONSTANT = 0.1
 """s, time constant of the reported velocity: the steps of the legs' estimate between contacts stay out of it."""
-_GAP = 0.2
+_MAX_GAP_SECONDS = 0.2
 """s without a state after which the estimate restarts from where it was."""
 
 
@@ -60,13 +60,13 @@ class Odometry:
         if dt <= 0.0:
             return
         points = self._soles.points(state.quat_wxyz, state.joint_pos).reshape(8, 3)
-        weights = np.exp((points[:, 2].min() - points[:, 2]) / _TOUCH)
-        if dt < _GAP:
+        weights = np.exp((points[:, 2].min() - points[:, 2]) / _CONTACT_HEIGHT)
+        if dt < _MAX_GAP_SECONDS:
             # Only points that bear at both times tell how far the pelvis went between them.
             both = np.sqrt(weights * self._weights) + 1e-12
             step = both @ (self._points - points) / both.sum()
             self._speed = self._filtered(step[:2] / dt, state, dt)
-            share = min(dt / _SMOOTHING, 1.0)
+            share = min(dt / _VELOCITY_TIME_CONSTANT, 1.0)
             self.position = self.position + self._speed * dt
             self.velocity = self.velocity + share * (self._speed - self.velocity)
             self.climb += share * (step[2] / dt - self.climb)
@@ -82,9 +82,9 @@ class Odometry:
         if felt == 0.0:  # not measured
             return by_legs
         acceleration = (from_quat(state.quat_wxyz) @ state.accel)[:2]
-        speed = self._speed + limited(acceleration, _SHOCK) * dt
-        trust = 0.0 if felt < _FREE else 1.0 - np.exp(-dt / _TRUST)
-        return speed + trust * limited(by_legs - speed, _SLIP)
+        speed = self._speed + limited(acceleration, _MAX_ACCELERATION) * dt
+        trust = 0.0 if felt < _FREE_FALL_ACCELERATION else 1.0 - np.exp(-dt / _LEGS_TIME_CONSTANT)
+        return speed + trust * limited(by_legs - speed, _MAX_INNOVATION)
 
 
 def limited(vector: np.ndarray, limit: float) -> np.ndarray:

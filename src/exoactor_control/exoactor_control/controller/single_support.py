@@ -23,51 +23,52 @@ from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import POLICY_RATE
+from exoactor_core.arrays import true_runs
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_model, sole_points
+from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_spec, sole_points
 from exoactor_core.rotations import about_z
 
 FEET = ("left", "right")
 _TIMESTEP = 0.002  # s
 _PERIOD = round(1.0 / POLICY_RATE / _TIMESTEP)  # of them between targets
 
-_RAISED = 0.05
+_MIN_FOOT_HEIGHT = 0.05
 """m that the other foot is off the floor."""
-_HELD = 2.5
+_MIN_STAND_SECONDS = 2.5
 """s for which, at least; kicks, which the trackers do by themselves, take 2 at most."""
-_STILL = 0.15
+_MAX_FOOT_TRAVEL = 0.15
 """m that the foot which carries may wander meanwhile: as it does in motions that were estimated, but not in hops."""
-_BESIDE = 0.2
+_MAX_COM_OFFSET = 0.2
 """m that the centre of mass may be beside the foot before something else must be carrying, a chair or a table."""
 
 # From here on: found in simulation on two stands of 4 and 6 s and their mirror images, on robots 10 % lighter and
 # heavier, commands 20 ms late
-_MIDDLE, _FREE = np.array([0.02, 0.0]), np.array([0.015, 0.003])
+_COM_TARGET, _COM_TOLERANCE = np.array([0.02, 0.0]), np.array([0.015, 0.003])
 """m from the ankle, forward and to the left: where the centre of mass belongs, and how far from there it is left."""
-_LEVELLED = 0.15
+_LEAN_SMOOTHING_SECONDS = 0.15
 """s, deviation of the Gaussian over which the lean comes and goes."""
-_CAPTURED = np.array([0.08, 0.03])
+_CAPTURE_REGION = np.array([0.08, 0.03])
 """m from the middle within which the extrapolated centre of mass must be for the regulator to hold the robot."""
-_TAKEN, _LOST, _FALL = 0.4, 0.1, 0.2
+_TAKE_OVER_SECONDS, _GIVE_BACK_SECONDS, _END_SECONDS = 0.4, 0.1, 0.2
 """s in which the regulator takes the robot over when it can, and gives it back when it cannot, and at the end."""
-_OFF, _MOVED, _TILTED, _BENT, _SPEED = 0.1, 1.0, 0.2, 1.0, 5.0
+_COM_SCALE, _PELVIS_SCALE, _TILT_SCALE, _JOINT_SCALE, _JOINT_SPEED_SCALE = 0.1, 1.0, 0.2, 1.0, 5.0
 """The regulator's costs are squares of shares of these: m of the centre of mass, m and rad of the pelvis, rad and rad/s
 of the joints."""
-_EFFORT = 1.0 / 3.0
+_TORQUE_SHARE = 1.0 / 3.0
 """Share of a motor's greatest torque by which a target that is moved costs as much."""
-_FREQUENCY = 3.6
+_PENDULUM_FREQUENCY = 3.6
 """1/s of the pendulum that the G1 on one leg is. Its centre of mass is extrapolated by its speed over this (A. L. Hof,
 "The 'extrapolated center of mass' concept suggests a simple control of balance in walking", Human Movement Science 27,
 2008)."""
-_KNOT = 10
+_KNOT_FRAMES = 10
 """Frames between two linearisations."""
 
 
 @cache
 def robot_model() -> mujoco.MjModel:
     """The G1's; it is not to be changed. To read it holds the interpreter's lock for 0.1 s: do it in time."""
-    return mujoco_model(_TIMESTEP, visuals=False)
+    return mujoco_spec(_TIMESTEP, visuals=False).compile()
 
 
 def stands(motion: RobotMotion) -> list[tuple[int, int, int]]:
@@ -76,10 +77,9 @@ def stands(motion: RobotMotion) -> list[tuple[int, int, int]]:
     low, middle = soles[..., 2].min(axis=2), soles.mean(axis=2)
     found = []
     for foot in (0, 1):
-        edges = np.diff(np.r_[False, low[:, 1 - foot] - low[:, foot] > _RAISED, False].astype(int))
-        for first, end in zip(np.flatnonzero(edges > 0).tolist(), np.flatnonzero(edges < 0).tolist(), strict=True):
-            long = (end - first) / motion.fps >= _HELD
-            still = np.ptp(middle[first:end, foot, :2], axis=0).max() < _STILL
+        for first, end in true_runs(low[:, 1 - foot] - low[:, foot] > _MIN_FOOT_HEIGHT):
+            long = (end - first) / motion.fps >= _MIN_STAND_SECONDS
+            still = np.ptp(middle[first:end, foot, :2], axis=0).max() < _MAX_FOOT_TRAVEL
             if long and still and _carries(motion, foot, first, end):
                 found.append((foot, first, end))
     return sorted(found, key=lambda stand: stand[1])
@@ -88,9 +88,9 @@ def stands(motion: RobotMotion) -> list[tuple[int, int, int]]:
 def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
     """The foot alone can carry the robot: its centre of mass is not far beside it."""
     body = _Body(robot_model(), foot)
-    for i in range(first, end, _KNOT):
+    for i in range(first, end, _KNOT_FRAMES):
         body.place(np.r_[motion.root_quat_wxyz[i], motion.joint_pos[i]])
-        if np.linalg.norm(body.over()[:2]) > _BESIDE:
+        if np.linalg.norm(body.over()[:2]) > _MAX_COM_OFFSET:
             return False
     return True
 
@@ -126,9 +126,9 @@ def _shifted(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[Robo
             pose[ankle] = body.level_ankle()
             body.place(np.r_[turned, pose])
             over = about_z(-body.heading) @ body.over()
-            off = over[:2] - np.clip(over[:2], _MIDDLE - _FREE, _MIDDLE + _FREE)
+            off = over[:2] - np.clip(over[:2], _COM_TARGET - _COM_TOLERANCE, _COM_TARGET + _COM_TOLERANCE)
             lean[i] += about_z(body.heading) @ [off[1] / over[2], -off[0] / over[2], 0.0]
-    spread = _LEVELLED * motion.fps
+    spread = _LEAN_SMOOTHING_SECONDS * motion.fps
     lean = gaussian_filter1d(lean, spread, axis=0, mode="nearest")
     inside = np.zeros(len(motion))
     inside[first:end] = 1.0
@@ -166,7 +166,7 @@ class SingleSupportRegulator:
         poses = np.hstack([motion.root_quat_wxyz, motion.joint_pos])[self._first : end]
         self._poses = [self._body.on_floor(pose)[0] for pose in poses]
         self._share = 0.0
-        knots = np.unique(np.r_[np.arange(0, len(poses), _KNOT), len(poses) - 1])
+        knots = np.unique(np.r_[np.arange(0, len(poses), _KNOT_FRAMES), len(poses) - 1])
         linear = [self._linearised(self._poses[k], kp) for k in knots]
         self._gravity_offsets = _between(knots, np.array([offset for *_, offset in linear]))
         self._gains = _between(knots, np.array([_gain(a, b, cost, kp) for a, b, cost, _ in linear]))
@@ -185,19 +185,20 @@ class SingleSupportRegulator:
         wanted = self._poses[i]
         pose, speed = body.on_floor(pose, speed)
         can = self._can_be_held(pose, speed)
-        self._share = float(np.clip(self._share + (1.0 / _TAKEN if can else -1.0 / _LOST) / POLICY_RATE, 0.0, 1.0))
+        rate = 1.0 / _TAKE_OVER_SECONDS if can else -1.0 / _GIVE_BACK_SECONDS
+        self._share = float(np.clip(self._share + rate / POLICY_RATE, 0.0, 1.0))
         off = np.zeros(body.model.nv)
         mujoco.mj_differentiatePos(body.model, off, 1.0, wanted, pose)
         held = wanted[7:] + self._gravity_offsets[i] - self._gains[i] @ np.r_[off, speed]
-        share = min(self._share, (len(self._poses) - i) / POLICY_RATE / _FALL)
+        share = min(self._share, (len(self._poses) - i) / POLICY_RATE / _END_SECONDS)
         return target + share * (held - target)
 
     def _can_be_held(self, pose: np.ndarray, speed: np.ndarray) -> bool:
         """The extrapolated centre of mass is over the sole."""
         body = self._body
         body.set(pose, speed)
-        over = body.over()[:2] + body.over_jacobian() @ speed / _FREQUENCY
-        return bool(np.all(np.abs(over - _MIDDLE) < _CAPTURED))
+        over = body.over()[:2] + body.over_jacobian() @ speed / _PENDULUM_FREQUENCY
+        return bool(np.all(np.abs(over - _COM_TARGET) < _CAPTURE_REGION))
 
     def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and (29,) rad that bear gravity."""
@@ -212,10 +213,10 @@ class SingleSupportRegulator:
             mujoco.mj_inverse(model, data)
             return data.qfrc_inverse.copy()
 
-        if inverse(_RAISED)[2] <= 0.0:
+        if inverse(_MIN_FOOT_HEIGHT)[2] <= 0.0:
             raise UnsafeMotion("The motion stands on one leg with another part of the robot below that foot.")
         # The floor is a little soft: as deep in it as bears the weight
-        height = brentq(lambda z: inverse(z)[2], -_RAISED, _RAISED, xtol=1e-7)
+        height = brentq(lambda z: inverse(z)[2], -_MIN_FOOT_HEIGHT, _MIN_FOOT_HEIGHT, xtol=1e-7)
         gravity_offset = inverse(height)[6:] / kp
         data.ctrl[:] = pose[7:] + gravity_offset
         mujoco.mj_forward(model, data)
@@ -225,9 +226,10 @@ class SingleSupportRegulator:
         period_a, period_b = np.eye(2 * nv), np.zeros_like(b)
         for _ in range(_PERIOD):
             period_a, period_b = a @ period_a, a @ period_b + b
-        over = body.over_jacobian() / _OFF
-        extrapolated = np.hstack([over, over / _FREQUENCY])
-        allowed = np.r_[[_MOVED] * 3, [_TILTED] * 3, [_BENT] * nu, [np.inf] * 3, [_SPEED] * (3 + nu)]
+        over = body.over_jacobian() / _COM_SCALE
+        extrapolated = np.hstack([over, over / _PENDULUM_FREQUENCY])
+        scales = [[_PELVIS_SCALE] * 3, [_TILT_SCALE] * 3, [_JOINT_SCALE] * nu]
+        allowed = np.concatenate([*scales, [np.inf] * 3, [_JOINT_SPEED_SCALE] * (3 + nu)])
         cost = extrapolated.T @ extrapolated + np.diag(allowed**-2.0)
         return period_a, period_b, cost, gravity_offset
 
@@ -239,7 +241,7 @@ def _gain(a: np.ndarray, b: np.ndarray, cost: np.ndarray, kp: np.ndarray) -> np.
     algorithms for periodic discrete-time algebraic Riccati equations", 2004): a tenth of the time of
     `scipy.linalg.solve_discrete_are`, which holds the interpreter's lock all along, and the control loop up.
     """
-    effort = np.diag((kp / (_EFFORT * EFFORT_LIMITS)) ** 2)
+    effort = np.diag((kp / (_TORQUE_SHARE * EFFORT_LIMITS)) ** 2)
     f, g, h = a, b @ np.linalg.solve(effort, b.T), cost
     for _ in range(30):
         w = f @ np.linalg.inv(np.eye(len(f)) + g @ h)

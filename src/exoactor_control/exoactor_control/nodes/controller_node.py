@@ -33,7 +33,7 @@ from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
 from exoactor_unitree.dex3 import hand_positions
 
-STALE_OBSERVATION = 0.5
+MAX_OBSERVATION_AGE = 0.5
 """s."""
 _STOPPED = "The robot was stopped: the motion that waited for approval is refused."
 
@@ -55,7 +55,7 @@ class ControllerNode(StageNode):
     the remote. In simulation a motion makes the robot stand up, unless it was stopped.
 
     Listens to the topic objects (`ObjectPoses`, in the frame of a link, of a simulation's world too): the hands are led
-    to where objects are, and the checks of a task are evaluated. Poses older than `STALE_OBSERVATION` are left out.
+    to where objects are, and the checks of a task are evaluated. Poses older than `MAX_OBSERVATION_AGE` are left out.
 
     Publishes /joint_states and odometry at 50 Hz, the joints of Dex3 hands that are heard at 10 Hz. On a robot the
     odometry's height comes from the legs and its x and y stay 0; in simulation it is the truth, for display.
@@ -198,8 +198,8 @@ class ControllerNode(StageNode):
         try:
             poses = object_poses_from_message(message)
             age = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-9
-            if abs(age) > STALE_OBSERVATION:
-                raise BadInput(f"Their poses are {age:.1f} s old, more than {STALE_OBSERVATION:g} s.")
+            if abs(age) > MAX_OBSERVATION_AGE:
+                raise BadInput(f"Their poses are {age:.1f} s old, more than {MAX_OBSERVATION_AGE:g} s.")
             pelvis = pelvis_in(message.header.frame_id.removeprefix(frame_prefix(self)), report)
         except BadInput as error:
             self.get_logger().warning(f"Objects are not observed: {error}", throttle_duration_sec=5.0)

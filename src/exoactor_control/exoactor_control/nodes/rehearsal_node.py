@@ -20,7 +20,7 @@ from exoactor_ros.qos import STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
 
-_FRESH = 1.0  # s; an older pose of the robot is not its present one
+_MAX_POSE_AGE = 1.0  # s; an older pose of the robot is not its present one
 
 
 class RehearsalNode(StageNode):
@@ -72,7 +72,7 @@ class RehearsalNode(StageNode):
         if self._pose is None:
             return None
         positions, received = self._pose
-        fresh = time.monotonic() - received < _FRESH and bool(np.isfinite(positions).all())
+        fresh = time.monotonic() - received < _MAX_POSE_AGE and bool(np.isfinite(positions).all())
         return positions if fresh else None
 
 

@@ -29,10 +29,10 @@ from exoactor_core.task_checks import Rollout, evaluate, task_metrics
 from exoactor_ros.conversions import WORLD
 
 _TRUTH = "simulation truth"
-_GET_UP_WAIT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
-_SETTLE = 1.0  # s of standing before the motion
+_GET_UP_TIMEOUT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
+_SETTLE_SECONDS = 1.0  # s of standing before the motion
 _TICK = 0.02
-_OBSERVED_WITHIN = 1.0  # s before the end in which an object must have been observed for a check on it
+_OBSERVED_SECONDS = 1.0  # s before the end in which an object must have been observed for a check on it
 
 
 def kinematic_root(motion: RobotMotion) -> np.ndarray:
@@ -159,7 +159,7 @@ class RobotTracker:
         self.check()
         if loop.report().driving and self._status.state is State.STAND:
             return
-        end = time.monotonic() + _GET_UP_WAIT
+        end = time.monotonic() + _GET_UP_TIMEOUT
         while (lean := tilt_between(self._state.quat_wxyz)) > START_TILT:
             if time.monotonic() > end:
                 raise RobotNotReady(f"The robot lies or leans by {lean:.2f} rad: set it on its feet first.")
@@ -168,7 +168,7 @@ class RobotTracker:
         loop.ask("stand_for_motion")
         self._wait(lambda: loop.report().finished, lambda: 0.0, "standing up", progress)
         start = self._clock()
-        self._wait(lambda: self._clock() - start > _SETTLE, lambda: 0.0, "standing", progress)
+        self._wait(lambda: self._clock() - start > _SETTLE_SECONDS, lambda: 0.0, "standing", progress)
         if self._status.fault:
             raise RobotNotReady(f"The robot did not stand up: {self._status.fault}.")
 
@@ -259,7 +259,7 @@ class _ObjectRecord:
             obj.id
             for obj in self._scene.objects
             if (obj.movable or obj.articulation)
-            and self._seen.get(obj.id, (-np.inf,))[0] < self._times[-1] - _OBSERVED_WITHIN
+            and self._seen.get(obj.id, (-np.inf,))[0] < self._times[-1] - _OBSERVED_SECONDS
         )
         return Rollout(self._scene, (len(poses) - 1) / max(seconds, 1e-3), poses, roots, unobserved=unobserved)
 

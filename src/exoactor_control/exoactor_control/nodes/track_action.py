@@ -13,6 +13,7 @@ from exoactor_ros.conversions import (
     optional_human,
     robot_from_message,
     robot_to_message,
+    set_execution,
 )
 
 
@@ -22,7 +23,7 @@ def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     corrected = tracking.corrected
     if corrected is not None:
         result.correction = floats(corrected.correction)
-        result.open_loop, result.alternative_policy = corrected.open_loop, corrected.alternative_policy
+        set_execution(result, corrected)
 
 
 def person_and_objects(goal: TrackMotion.Goal) -> dict[str, Any]:

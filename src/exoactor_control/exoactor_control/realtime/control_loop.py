@@ -22,7 +22,7 @@ from exoactor_control.options import ControllerOptions
 from exoactor_control.realtime.motor_ownership import INTRUDER, MotorOwnership
 from exoactor_control.realtime.watchdog import Memory
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
-from exoactor_control.rehearsal.gate import SATURATED
+from exoactor_control.rehearsal.gate import SATURATION_THRESHOLD
 from exoactor_core.errors import ExoActorError, Missing, RobotNotReady
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_unitree.dex3 import Hands
@@ -434,7 +434,7 @@ class ControlLoop:
         index = controller.tracking_frame
         samples = self.samples  # another list when a motion is given
         if index is not None and index >= 0 and (not samples or index > samples[-1].index):
-            limits = SATURATED * controller.safety.effort_limits
+            limits = SATURATION_THRESHOLD * controller.safety.effort_limits
             saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
             samples.append(Sample(index, state, self.link.truth(), saturated))
         return long

@@ -44,7 +44,7 @@ STOP_TIMEOUT = 1.0
 """s for the control process to answer a stop; then the watchdog damps the robot."""
 CLAIM_TIMEOUT = 3.0
 """s for that where the motors are not ours, and the robot is asked first whose they are."""
-SILENT = 3.0
+SILENCE_TIMEOUT = 3.0
 """s without a report, of which there are 50 a second (one, while the robot is not heard), until something is wrong."""
 _ENDED = "The control process has ended: configure the controller anew."
 _PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above everything ordinary
@@ -123,8 +123,8 @@ class ControlProcess:
         """Why the robot cannot be driven, one sentence; empty when it can."""
         if self._ended:
             return _ENDED
-        if time.monotonic() - self._heard > SILENT:
-            return f"The control process has not reported for {SILENT:g} s."
+        if time.monotonic() - self._heard > SILENCE_TIMEOUT:
+            return f"The control process has not reported for {SILENCE_TIMEOUT:g} s."
         return self.latest.trouble if self.latest is not None else "The control process has just begun."
 
     @property
@@ -154,7 +154,7 @@ class ControlProcess:
             sending = time.monotonic() - memory.sent_time < 0.5
             who = "The watchdog damps the motors" if sending else "Nothing damps the motors"
             return f"{who}: {memory.reason.decode()}."
-        if self._ended or time.monotonic() - self._heard > SILENT:
+        if self._ended or time.monotonic() - self._heard > SILENCE_TIMEOUT:
             return self.trouble
         return self._guard.trouble
 
@@ -221,7 +221,7 @@ class ControlProcess:
     # the pipe
 
     def _call(self, what: str, *arguments: Any, timeout: float = 20.0) -> Any:
-        if time.monotonic() - self._heard > SILENT:
+        if time.monotonic() - self._heard > SILENCE_TIMEOUT:
             timeout = min(timeout, STOP_TIMEOUT)
         number = next(self._numbers)
         # Another thread may be sending a motion that a frozen process does not take.

@@ -16,9 +16,9 @@ log = logging.getLogger("exoactor.control")
 
 INTRUDER = "another controller sends commands on rt/lowcmd"
 
-_ALONE = 0.25  # s without another controller's LowCmd until the motors count as free
-_RELEASE_WAIT = 4.0  # s for the robot's own controller to let go
-_ANSWER_WAIT = 0.8  # s for the motion switcher's answer; it comes within milliseconds once DDS has found the robot
+_SILENCE_SECONDS = 0.25  # s without another controller's LowCmd until the motors count as free
+_RELEASE_TIMEOUT = 4.0  # s for the robot's own controller to let go
+_ANSWER_TIMEOUT = 0.8  # s for the motion switcher's answer; it comes within milliseconds once DDS has found the robot
 
 
 class MotorOwnership:
@@ -58,23 +58,23 @@ class MotorOwnership:
     @property
     def intruded(self) -> bool:
         """Somebody else sends commands, who is not our watchdog."""
-        silence = self._link.silence
-        return silence < _ALONE and (self._memory is None or time.monotonic() - self._memory.sent_time > 2.0 * _ALONE)
+        by_watchdog = self._memory is not None and time.monotonic() - self._memory.sent_time <= 2.0 * _SILENCE_SECONDS
+        return self._link.silence < _SILENCE_SECONDS and not by_watchdog
 
     def mode(self) -> str | None:
         """Name of the robot's own controller that has the motors; '' when none has, None when that was never known."""
-        answer = self._switcher.check(_ANSWER_WAIT)
+        answer = self._switcher.check(_ANSWER_TIMEOUT)
         if answer is not None:
             self._mode = answer
         return self._mode
 
     def take(self) -> None:
         """Take the motors. Raises `RobotNotReady`, `Missing`: the robot's own controller, or another, keeps them."""
-        if not self._switcher.active(_RELEASE_WAIT) and self.intruded:
+        if not self._switcher.active(_RELEASE_TIMEOUT) and self.intruded:
             raise RobotNotReady(f"The robot cannot be driven: {INTRUDER}.")
-        mode = self._switcher.release(_RELEASE_WAIT)
-        end = time.monotonic() + 4.0 * _ALONE
-        while self._link.silence < _ALONE:
+        mode = self._switcher.release(_RELEASE_TIMEOUT)
+        end = time.monotonic() + 4.0 * _SILENCE_SECONDS
+        while self._link.silence < _SILENCE_SECONDS:
             if time.monotonic() > end:
                 self._own_mode = mode
                 self.give_back()

@@ -7,8 +7,8 @@ Three processes watch each other: the controller's node, the control process and
 - when the control process, frozen or starved, has begun no step for `timeout`, and until it damps the motors itself,
 - when the node asks for it, since the control process did not answer a stop.
 
-It outlives both: with node and control process gone, it damps the motors for `LAST_DAMPING` and gives them back to the
-robot's own controller. The node starts another when it ends or freezes (`Watchdog`).
+It outlives both: with node and control process gone, it damps the motors for `LAST_DAMPING_SECONDS` and gives them back
+to the robot's own controller. The node starts another when it ends or freezes (`Watchdog`).
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from exoactor_unitree.wire import LowCmdBytes
 
 log = logging.getLogger("exoactor.control")
 
-LAST_DAMPING = 3.0
+LAST_DAMPING_SECONDS = 3.0
 """s that the motors are damped after the last of the other processes has gone; then they go back. Chosen: a G1 that is
 damped while it stands is down by then."""
-SILENT = 1.0
+SILENCE_TIMEOUT = 1.0
 """s without a sign of the watchdog after which it counts as frozen, and is replaced."""
-FROZEN = 2.0
+FROZEN_TIMEOUT = 2.0
 """s without a step after which a control process whose node is gone is killed."""
 PRIORITY = 21
 """Of SCHED_FIFO: one above the control loop's."""
-_ANSWER_WAIT = 1.0  # s
-_IDLE, _PERIOD = 5, 2  # ms between two looks; and between two commands
+_ANSWER_TIMEOUT = 1.0  # s
+_IDLE_PERIOD_MS, _COMMAND_PERIOD_MS = 5, 2  # ms between two looks; and between two commands
 _COMMAND_SIZE = len(LowCmdBytes().sealed())
 
 
@@ -74,7 +74,7 @@ class Memory(ctypes.Structure):
     @property
     def watched(self) -> bool:
         """There is a watchdog, and it is not frozen."""
-        return time.monotonic() - self.watchdog_beat < SILENT
+        return time.monotonic() - self.watchdog_beat < SILENCE_TIMEOUT
 
     def set_command(self, damping: np.ndarray, mode_machine: int) -> None:
         """Prepare the command: damping (29,) N m s/rad, and the robot's variant."""
@@ -145,21 +145,21 @@ class Watchdog:
         memory = self.memory
         sent = memory.sent
         memory.requests += 1
-        request, end = memory.requests, time.monotonic() + _ANSWER_WAIT
+        request, end = memory.requests, time.monotonic() + _ANSWER_TIMEOUT
         while time.monotonic() < end:
             if memory.sent > sent:
                 return
             if memory.answered >= request and not memory.tripped:
                 raise RobotNotReady(f"Nothing was sent: {memory.reason.decode()}.")
             time.sleep(0.002)
-        raise Missing(f"The watchdog does not answer within {_ANSWER_WAIT:g} s: nothing damps the motors.")
+        raise Missing(f"The watchdog does not answer within {_ANSWER_TIMEOUT:g} s: nothing damps the motors.")
 
     def close(self) -> None:
         """Let the watchdog end, once the control process has: it damps and gives back motors that are still ours."""
         self._closing.set()
         self._thread.join()
         self._leave()
-        end = time.monotonic() + LAST_DAMPING + 5.0
+        end = time.monotonic() + LAST_DAMPING_SECONDS + 5.0
         while self._process.poll() is None and (self.memory.watched or self.memory.armed) and time.monotonic() < end:
             time.sleep(0.01)
         if self._process.poll() is None:
@@ -225,7 +225,7 @@ class _Guard:
             poller.register(fd, select.POLLIN)
         gone: set[int] = set()
         while True:
-            for fd, _ in poller.poll(_PERIOD if memory.tripped else _IDLE):
+            for fd, _ in poller.poll(_COMMAND_PERIOD_MS if memory.tripped else _IDLE_PERIOD_MS):
                 poller.unregister(fd)
                 gone.add(fd)
             now = memory.watchdog_beat = time.monotonic()
@@ -238,13 +238,13 @@ class _Guard:
             if node not in gone:
                 continue
             if control not in gone:
-                if now - memory.control_beat > FROZEN:
+                if now - memory.control_beat > FROZEN_TIMEOUT:
                     log.error("The control process is frozen and its node gone: it is killed.")
                     with suppress(ProcessLookupError):
                         os.kill(self._control_pid, signal.SIGKILL)
             elif not memory.armed:
                 return
-            elif memory.tripped and now - self._since > LAST_DAMPING:
+            elif memory.tripped and now - self._since > LAST_DAMPING_SECONDS:
                 self._give_back()
                 return
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, grey_opening
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import true_runs
+from exoactor_core.arrays import true_runs, unit
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, forward_kinematics, sole_points
@@ -25,29 +25,29 @@ MAX_SPEED = 6.0
 """m/s of the pelvis."""
 MAX_TURN = 12.0
 """rad/s of the pelvis."""
-ENDS = 0.5
+END_SECONDS = 0.5
 """s at the beginning and at the end in which broken frames are dropped rather than refused."""
 
 # At the ends a jump is broken already when it is this many times what 95 % of the motion stays under, and more than:
-_OUTLIER = 3.0
+_OUTLIER_FACTOR = 3.0
 _JUMP_SPEED, _JUMP_TURN, _JUMP_JOINTS = 1.0, 2.0, 0.25  # m/s, rad/s, share of the motors' greatest speed
 
-_TOLERANCE = 0.01  # m, soles off the floor by less are left alone
-_FLOAT = 0.025  # m that the floor may wander before it is followed
+_HEIGHT_TOLERANCE = 0.01  # m, soles off the floor by less are left alone
+_MIN_FLOAT = 0.025  # m that the floor may wander before it is followed
 _MAX_FLOAT = 0.10  # m that it may wander at any pace: the estimates in use do by 0.09, a stair is 0.15 or more
 _SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: so slowly nobody climbs stairs
 _LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down again
 LOW_FLIGHT = 0.05
 """m that both soles may be off the floor at any time: runs stay under it, jumps do not."""
-_IN_THE_AIR = 0.02  # m that both soles are off the floor in flight
+_MIN_FLIGHT_HEIGHT = 0.02  # m that both soles are off the floor in flight
 _LIMBS = {"wrist_yaw": 0.22, "elbow": 0.1, "shoulder_roll": 0.12, "knee": 0.1}
 _REACH = {f"{side}_{limb}_link": reach for limb, reach in _LIMBS.items() for side in ("left", "right")} | {
     "pelvis": 0.18
 }
 """m from a link's origin to where it or what hangs on it (the hand, the seat) may bear on the floor, at most."""
-_AT_REST = 0.15  # m/s of a sole that carries
-_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled
-_MAX_START = 0.10  # m that the soles may be off the floor in the first frame
+_MAX_RESTING_SPEED = 0.15  # m/s of a sole that carries
+_MIN_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled
+_MAX_START_HEIGHT = 0.10  # m that the soles may be off the floor in the first frame
 
 
 def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -61,7 +61,7 @@ def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) ->
 
 
 def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
-    """First frame, and one past the last, of what lies between jumps within `ENDS` of the beginning and the end."""
+    """First frame, and one past the last, of what lies between jumps within `END_SECONDS` of both ends."""
     n = len(motion)
     if n < 3:
         return 0, n
@@ -73,9 +73,9 @@ def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
         (turn, MAX_TURN, _JUMP_TURN),
         (share, 1.0, _JUMP_JOINTS),
     ):
-        jumps |= value > min(limit, max(least, _OUTLIER * float(np.percentile(value, 95))))
+        jumps |= value > min(limit, max(least, _OUTLIER_FACTOR * float(np.percentile(value, 95))))
     at = np.flatnonzero(jumps)
-    span = min(ENDS * motion.fps, n / 3)
+    span = min(END_SECONDS * motion.fps, n / 3)
     start, end = at[at < span], at[at >= n - 1 - span]
     # An iterative solver's cold start decays over two more frames.
     return int(start[-1]) + 3 if len(start) else 0, int(end[0]) + 1 if len(end) else n
@@ -94,7 +94,7 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
     if lean > _MAX_LEAN:
         raise UnsafeMotion(f"The floor under the motion's feet leans by {lean:.2f} rad, more than {_MAX_LEAN:g}.")
     pos, quat = motion.root_pos, motion.root_quat_wxyz
-    if lean > _LEAN:
+    if lean > _MIN_LEAN:
         notes.append(f"The motion was levelled: the floor under its feet leaned by {lean:.2f} rad.")
         pos = pos[0] + turn.apply(pos - pos[0])
         quat = (turn * Rotation.from_quat(quat, scalar_first=True)).as_quat(scalar_first=True)
@@ -107,14 +107,14 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
         notes.append(
             f"The motion floated between {floor.min():+.3f} and {floor.max():+.3f} m: it was set on the floor."
         )
-    elif abs(floor[0]) > _TOLERANCE:
+    elif abs(floor[0]) > _HEIGHT_TOLERANCE:
         notes.append(
             f"The motion was moved {'down' if floor[0] > 0 else 'up'} by {abs(floor[0]):.3f} m onto the floor."
         )
     else:
         floor = np.zeros(len(motion))
     lowest = lowest - floor
-    on_floor = np.flatnonzero((~on_feet | (np.abs(lowest) < _MAX_START))[: int(ENDS * motion.fps) + 1])
+    on_floor = np.flatnonzero((~on_feet | (np.abs(lowest) < _MAX_START_HEIGHT))[: int(END_SECONDS * motion.fps) + 1])
     if not len(on_floor):
         where = "above" if lowest[0] > 0 else "below"
         raise UnsafeMotion(f"The motion begins with its feet {abs(lowest[0]):.2f} m {where} the floor.")
@@ -133,7 +133,7 @@ def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
     flight = min(int(_LONGEST_FLIGHT * fps), len(lowest))
     floor = gaussian_filter1d(grey_opening(lowest, (flight,), mode="nearest"), 0.2 * fps, mode="nearest")
     wandered = float(np.ptp(floor))
-    if len(floor) < 2 or wandered <= _FLOAT:
+    if len(floor) < 2 or wandered <= _MIN_FLOAT:
         return level
     slow = np.abs(np.diff(floor)).max() * fps <= _SLOW_FLOAT and wandered <= _MAX_SLOW_FLOAT
     return floor if slow or wandered <= _MAX_FLOAT else level
@@ -179,9 +179,9 @@ def flight(motion: RobotMotion) -> np.ndarray:
         lands = (end - start) / motion.fps <= _LONGEST_FLIGHT and start > 0 and end <= last
         if not lands or others[start:end].min() <= 0.0:
             continue
-        while start > 0 and lowest[start - 1] > _IN_THE_AIR:
+        while start > 0 and lowest[start - 1] > _MIN_FLIGHT_HEIGHT:
             start -= 1
-        while end < last and lowest[end] > _IN_THE_AIR:
+        while end < last and lowest[end] > _MIN_FLIGHT_HEIGHT:
             end += 1
         height[start:end] = lowest[start:end]
     return height
@@ -196,12 +196,11 @@ def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple
     heel, toe = points[:, :, :2], points[:, :, 2:]
     forward = toe.mean(axis=2) - heel.mean(axis=2)
     leftward = points[:, :, [0, 2]].mean(axis=2) - points[:, :, [1, 3]].mean(axis=2)
-    normal = np.cross(forward, leftward)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    normal = unit(np.cross(forward, leftward))
     none = 0.0, Rotation.identity()
     if len(points) < 2:
         return none
-    rest = np.linalg.norm(np.gradient(points.mean(axis=2), 1.0 / motion.fps, axis=0), axis=-1) < _AT_REST
+    rest = np.linalg.norm(np.gradient(points.mean(axis=2), 1.0 / motion.fps, axis=0), axis=-1) < _MAX_RESTING_SPEED
     rest &= on_feet[:, None]
     if rest.mean() < 0.1:
         return none
@@ -213,13 +212,13 @@ def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple
     axis = np.cross(up, [0.0, 0.0, 1.0])
     angle = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
     turn = Rotation.from_rotvec(angle * axis / max(float(np.linalg.norm(axis)), 1e-9))
-    if angle > _LEAN:
+    if angle > _MIN_LEAN:
         # by how much of it each sole, and the pelvis while a sole rests, lean the same way
         way = up - [0.0, 0.0, up[2]]
         way /= max(float(np.linalg.norm(way)), 1e-9)
         soles = np.arctan2(normal[rest] @ way, normal[rest][:, 2])
         pelvis = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()[rest.any(axis=1), :, 2]
         pelvis = np.arctan2(pelvis @ way, pelvis[:, 2])
-        if min(np.percentile(soles, 10), 2.0 * np.percentile(pelvis, 10)) < _LEAN:
+        if min(np.percentile(soles, 10), 2.0 * np.percentile(pelvis, 10)) < _MIN_LEAN:
             return none
     return angle, turn

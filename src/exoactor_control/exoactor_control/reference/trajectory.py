@@ -34,12 +34,12 @@ ENTRY_SPEED, ENTRY_TILT_SPEED, ENTRY_RISE = 1.5, 0.75, 0.3
 """rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height that no blend exceeds. Chosen: slow enough to step
 back from; the motors reach 20 rad/s and more."""
 _MIN_FRAMES = 5  # at 50 Hz
-_MOVING_END, _STOP = 0.3, 1.0
+_MIN_MOVING_SPEED, _STOP_SECONDS = 0.3, 1.0
 """m/s of the pelvis in a motion's last frames from which it is walked to a stop instead of stood still at once, and s
 that this takes. Found on clips that were cut out of walks in mid-stride."""
-STEP = 0.5
+_STEP_SECONDS = 0.5
 """s of a step on the spot."""
-_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
+_STEP_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
 _NO_CORRECTION = np.zeros(CORRECTION_WIDTH)
 
 
@@ -192,8 +192,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     given = RobotMotion(POLICY_RATE, on_floor[dropped:], quat[dropped:], untouched.joint_pos[dropped:])
     placed = replace(
         placed,
-        open_loop=motion.open_loop,
-        alternative_policy=motion.alternative_policy,
+        **motion.execution,
         correction=_resampled(motion, motion.correction, times),
         object_contacts=motion.object_contacts,
         hands=_resampled(motion, motion.hands, times),
@@ -322,7 +321,11 @@ class Trajectory:
         path = stopping_path(m)
         out = _ease(
             _entry_time(
-                max(seconds, _STOP) if len(path) else seconds, m.joint_pos[-1], STANDING, rpy[-1] - end_rpy, rise[1]
+                max(seconds, _STOP_SECONDS) if len(path) else seconds,
+                m.joint_pos[-1],
+                STANDING,
+                rpy[-1] - end_rpy,
+                rise[1],
             )
         )
         lead_rpy = start_rpy + s[:, None] * (rpy[0] - start_rpy)
@@ -383,9 +386,9 @@ def stopping_path(motion: RobotMotion) -> np.ndarray:
     """
     n = min(6, len(motion) - 1)
     velocity = (motion.root_pos[-1, :2] - motion.root_pos[-1 - n, :2]) * POLICY_RATE / max(n, 1)
-    if np.linalg.norm(velocity) < _MOVING_END:
+    if np.linalg.norm(velocity) < _MIN_MOVING_SPEED:
         return np.zeros((0, 2))
-    return np.outer(np.cumsum(1.0 - _ease(_STOP)) / POLICY_RATE, velocity)
+    return np.outer(np.cumsum(1.0 - _ease(_STOP_SECONDS)) / POLICY_RATE, velocity)
 
 
 def _raised_leg(motion: RobotMotion) -> int:
@@ -396,8 +399,8 @@ def _raised_leg(motion: RobotMotion) -> int:
 
 def steps_on_the_spot(count: int, first: int = 0) -> np.ndarray:
     """Return what so many steps add to the joints (T, 29) rad, the legs by turns; ``first``: 0 left, 1 right."""
-    n = round(STEP * POLICY_RATE)
-    bend = _LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
+    n = round(_STEP_SECONDS * POLICY_RATE)
+    bend = _STEP_LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
     joints = np.zeros((count * n, len(STANDING)))
     for step in range(count):
         now, leg = slice(step * n, (step + 1) * n), 6 * ((first + step) % 2)

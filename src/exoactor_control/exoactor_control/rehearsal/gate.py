@@ -21,19 +21,19 @@ COLLISION_FORCE = 50.0
 """N with which links may press on each other: twice an arm's weight. In the rehearsal's physics they hardly overlap."""
 COLLISION_TIME = 0.1
 """s of either, all together."""
-SATURATED = 0.95
+SATURATION_THRESHOLD = 0.95
 """Share of its torque limit from which a motor counts as saturated."""
-SATURATION = 0.2
+MAX_SATURATION = 0.2
 """Share of the time in which any one motor may be saturated."""
 PELVIS_SPEED = 3.0
 """m/s; the G1 walks at 2."""
-STRAY = 1.0
+MAX_STRAY = 1.0
 """m that the pelvis may be from where the motion has it: who saves itself from a fall by running is not where it should
 be, though its posture is."""
 FLOOR_STEP = 0.03
 """m that a foot may rest off the floor when the other is no lower; what the repair of a reference leaves of it."""
-_REST = 0.15  # m/s of a foot that carries
-_LONG_REST, _HIGH_RESTS = 0.5, 0.3  # s at one go, and s all together twice as far off the floor (quick feet on stairs)
+_MAX_RESTING_SPEED = 0.15  # m/s of a foot that carries
+_LONG_REST_SECONDS, _HIGH_RESTS_SECONDS = 0.5, 0.3  # at one go; all together twice as far off the floor (stairs)
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Load:
 
     def add(self, torque: np.ndarray, joint_vel: np.ndarray, pelvis_speed: float = 0.0) -> None:
         """One step: torques (29,) N m as commanded, joint velocities (29,) rad/s, the pelvis' speed, m/s."""
-        high = np.abs(torque) >= SATURATED * self.torque_limits
+        high = np.abs(torque) >= SATURATION_THRESHOLD * self.torque_limits
         self.steps += 1
         self.saturated += high
         self.any_saturated += bool(high.any())
@@ -122,9 +122,11 @@ def _collision(actual: RobotMotion, load: Load) -> str:
 def _saturation(load: Load) -> str:
     share = load.saturated / max(1, load.steps)
     worst = int(share.argmax())
-    if share[worst] <= SATURATION:
+    if share[worst] <= MAX_SATURATION:
         return ""
-    return f"{JOINT_NAMES[worst]} is at its torque limit {share[worst]:.0%} of the time, more than {SATURATION:.0%}."
+    return (
+        f"{JOINT_NAMES[worst]} is at its torque limit {share[worst]:.0%} of the time, more than {MAX_SATURATION:.0%}."
+    )
 
 
 def _speed(load: Load) -> str:
@@ -158,9 +160,11 @@ def strayed(reference: RobotMotion, actual: RobotMotion) -> np.ndarray:
 def _straying(reference: RobotMotion, actual: RobotMotion) -> str:
     off = strayed(reference, actual)
     worst = int(off.argmax())
-    if off[worst] <= STRAY:
+    if off[worst] <= MAX_STRAY:
         return ""
-    return f"It is {off[worst]:.1f} m from where it should be at {worst / reference.fps:.1f} s, more than {STRAY:g} m."
+    return (
+        f"It is {off[worst]:.1f} m from where it should be at {worst / reference.fps:.1f} s, more than {MAX_STRAY:g} m."
+    )
 
 
 def _off_floor(reference: RobotMotion) -> str:
@@ -170,12 +174,12 @@ def _off_floor(reference: RobotMotion) -> str:
     if len(reference) < 2:
         return ""
     moving = np.linalg.norm(np.gradient(soles.mean(axis=2), 1.0 / reference.fps, axis=0), axis=-1)
-    rest = (moving < _REST).any(axis=1)
+    rest = (moving < _MAX_RESTING_SPEED).any(axis=1)
     for height, where in ((lowest, "above"), (-lowest, "below")):
         start, length = _longest(rest & (height > FLOOR_STEP))
         high = rest & (height > 2.0 * FLOOR_STEP)
-        if length / reference.fps > _LONG_REST or high.sum() / reference.fps > _HIGH_RESTS:
-            start = start if length / reference.fps > _LONG_REST else int(high.argmax())
+        if length / reference.fps > _LONG_REST_SECONDS or high.sum() / reference.fps > _HIGH_RESTS_SECONDS:
+            start = start if length / reference.fps > _LONG_REST_SECONDS else int(high.argmax())
             return (
                 f"A foot rests {100 * height[rest].max():.0f} cm {where} the floor from {start / reference.fps:.1f} s "
                 f"on, more than {100 * FLOOR_STEP:g} cm: the motion needs a step that is not there."

@@ -30,31 +30,31 @@ from exoactor_control.reference.trajectory import (
     prepare,
     sampled_correction,
 )
-from exoactor_control.training.environment import PLAIN, Episode, Robots
+from exoactor_control.training.environment import NOMINAL, Episode, Robots
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, STANDING_HEIGHT
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.stages import Progress, no_progress, sub_progress
 
-_STAND = 50  # frames of standing before the blend-in
-_HORIZON, _KNOT = 40, 5  # frames: how far is looked ahead, and between the variations' knots; they move on by one
+_STANDING_FRAMES = 50  # frames of standing before the blend-in
+_HORIZON_FRAMES, _KNOT_FRAMES = 40, 5  # looked ahead, and between the variations' knots, which move on by one
 _SAMPLES, _ITERATIONS = 40, 4
-_ROUNDS = 3  # times that the horizon goes along the motion, at most
-_CALMER = 0.8  # spread of each iteration over that of the one before
+_MAX_ROUNDS = 3  # times that the horizon goes along the motion, at most
+_SPREAD_DECAY = 0.8  # spread of each iteration over that of the one before
 _TEMPERATURE = 0.1  # of the weights, over the middling sample's distance from the best
 _VARIANTS = ((0.0, 0), (0.07, 10), (-0.07, 5))
 """Robots on which each variation is tried: share of added mass, and delay in physics steps of 2 ms."""
 _SPREAD = np.r_[0.3, 0.3, 0.05, 0.08, 0.08, 0.5, np.full(15, 0.15), np.full(14, 0.1)]
 """(35,) of the variations, m/s, m, rad, rad/s."""
-_NEAR = 0.6
+_NEAR_SHARE = 0.6
 """Share of what is allowed up to which nothing is varied."""
-_ENOUGH = 0.8
+_GOOD_SHARE = 0.8
 """Share of it inside of which a correction is a good one."""
-_FALLEN = 0.4  # m that the pelvis has sunk under the reference's
+_FALLEN_DEPTH = 0.4  # m that the pelvis has sunk under the reference's
 _MAX_POSITION_ERROR = 0.4
 """m of position error beyond which a motion was not done well, though the field's rule does not judge it."""
-_FADE = 10  # frames in which the correction falls to 1/e past the horizon
+_FADE_FRAMES = 10  # frames in which the correction falls to 1/e past the horizon
 
 
 def find_correction(
@@ -85,10 +85,10 @@ def find_correction(
     here = reference.begin + np.arange(len(reference.motion)) / POLICY_RATE
     there = np.arange(len(motion)) / motion.fps - reference.begin
     best, least = motion.correction, search.worst()
-    for k in range(_ROUNDS):
-        if least.max() < _ENOUGH:
+    for k in range(_MAX_ROUNDS):
+        if least.max() < _GOOD_SHARE:
             break
-        search.go(sub_progress(progress, k / _ROUNDS, (k + 1) / _ROUNDS))
+        search.go(sub_progress(progress, k / _MAX_ROUNDS, (k + 1) / _MAX_ROUNDS))
         # It is judged as it will be kept, at the motion's own rate: a correction for a hop may be lost by that
         kept = sampled_correction(search.correction, POLICY_RATE, there)
         search.correction[:] = sampled_correction(kept, motion.fps, here)
@@ -121,7 +121,8 @@ class _Search:
 
     def __init__(self, reference: Reference, network: Network, spec: PolicySpec, rng: np.random.Generator) -> None:
         trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 1.0)
-        episode, self._begin = Episode.from_trajectory(trajectory, _STAND), _STAND + trajectory.begin
+        episode = Episode.from_trajectory(trajectory, _STANDING_FRAMES)
+        self._begin = _STANDING_FRAMES + trajectory.begin
         self._motion, self._rng = reference.motion, rng
         self._few = ParallelRollouts(1, network, spec, episode, self._begin)
         self._many = ParallelRollouts(_SAMPLES, network, spec, episode, self._begin)
@@ -130,8 +131,8 @@ class _Search:
         """(T, 35)."""
         self._few.run(np.zeros((1, self._begin, CORRECTION_WIDTH)))
         self._start = self._few.state
-        knots = np.arange(0, _HORIZON + _KNOT, _KNOT)
-        self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON))  # the first knot stays
+        knots = np.arange(0, _HORIZON_FRAMES + _KNOT_FRAMES, _KNOT_FRAMES)
+        self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON_FRAMES))  # the first knot stays
         self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is the less certain
 
     def worst(self) -> np.ndarray:
@@ -142,27 +143,27 @@ class _Search:
     def go(self, progress: Progress) -> None:
         """Once along the motion, or until the robot as it is falls."""
         self._few.state = self._start
-        for at in range(0, len(self._motion), _KNOT):
+        for at in range(0, len(self._motion), _KNOT_FRAMES):
             here = self._few.state
-            ahead = min(at + _HORIZON, len(self._motion))
+            ahead = min(at + _HORIZON_FRAMES, len(self._motion))
             before = self.correction[ahead - 1].copy()
             progress(
                 at / len(self._motion),
                 f"Seeking a correction: {at / POLICY_RATE:.1f} of {self._motion.duration:.1f} s.",
             )
-            if self._shares(*self._few.run(self.correction[None, at:ahead]), at).max() > _NEAR:
+            if self._shares(*self._few.run(self.correction[None, at:ahead]), at).max() > _NEAR_SHARE:
                 # All of them, even where fewer would do: only just inside, other robots than the rollouts fail
                 for k in range(_ITERATIONS):
-                    self._improve(at, here, _CALMER**k)
+                    self._improve(at, here, _SPREAD_DECAY**k)
             beyond = np.arange(1, len(self.correction) - ahead + 1)[:, None]
-            self.correction[ahead:] += (self.correction[ahead - 1] - before) * np.exp(-beyond / _FADE)
+            self.correction[ahead:] += (self.correction[ahead - 1] - before) * np.exp(-beyond / _FADE_FRAMES)
             self._few.state = here
-            *_, sunk = self._errors(*self._few.run(self.correction[None, at : at + _KNOT]), at)
-            if sunk[0, 0].max() > _FALLEN:
+            *_, sunk = self._errors(*self._few.run(self.correction[None, at : at + _KNOT_FRAMES]), at)
+            if sunk[0, 0].max() > _FALLEN_DEPTH:
                 return
 
     def _improve(self, at: int, here: dict[str, np.ndarray], spread: float) -> None:
-        steps = min(_HORIZON, len(self._motion) - at)
+        steps = min(_HORIZON_FRAMES, len(self._motion) - at)
         now = self.correction[at : at + steps]
         change = (
             self._rng.normal(size=(_SAMPLES, self._spline.shape[1], CORRECTION_WIDTH)) * spread * _SPREAD * self._growth
@@ -208,8 +209,9 @@ class _Search:
 
 
 def _penalty(share: np.ndarray) -> np.ndarray:
-    """Cost of an error that is so large a share of what success allows: steep from `_NEAR` on."""
-    return 0.1 * share**2 + 8.0 * np.maximum(share - _NEAR, 0.0) ** 2 + 60.0 * np.maximum(share - 0.9, 0.0) ** 2
+    """Cost of an error that is so large a share of what success allows: steep from `_NEAR_SHARE` on."""
+    near, over = (np.maximum(share - start, 0.0) for start in (_NEAR_SHARE, 0.9))
+    return 0.1 * share**2 + 8.0 * near**2 + 60.0 * over**2
 
 
 class ParallelRollouts(Robots):
@@ -219,7 +221,7 @@ class ParallelRollouts(Robots):
 
     def __init__(self, samples: int, network: Network, spec: PolicySpec, episode: Episode, begin: int) -> None:
         self._network, self._begin, self._samples = network, begin, samples
-        super().__init__(samples * len(_VARIANTS), lambda _: episode, spec, PLAIN)
+        super().__init__(samples * len(_VARIANTS), lambda _: episode, spec, NOMINAL)
 
     def reset(self, i: int, episode: Episode) -> None:
         """Let robot i stand at the beginning, as its variant is."""

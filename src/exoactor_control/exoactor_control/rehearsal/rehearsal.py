@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Interval, Unit
@@ -20,7 +20,7 @@ from exoactor_control.reference.trajectory import (
     prepare,
     sampled_correction,
 )
-from exoactor_control.rehearsal.gate import STRAY, Load, farthest, judge, strayed
+from exoactor_control.rehearsal.gate import MAX_STRAY, Load, farthest, judge, strayed
 from exoactor_control.rehearsal.reference_correction import correctable, find_correction
 from exoactor_control.rehearsal.simulated_robot import COMMAND_PERIOD, Disturbance, SimulatedRobot
 from exoactor_core.arrays import seen_from
@@ -141,7 +141,7 @@ class Rehearsal(Tracker):
         done = self._rehearse(motion, progress, conditions)
         given, alternative = motion, None if self.policy is None else self.policy.alternative
         may_change = motion.correction is None and not motion.alternative_policy  # a correction is for one policy
-        if self.policy is not None and alternative is not None and may_change and not _fit(done):
+        if self.policy is not None and alternative is not None and may_change and not all(_outcome(done)[:4]):
             note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
             motion, done = self._better(
                 motion, done, replace(motion, alternative_policy=True), note, progress, conditions
@@ -151,9 +151,9 @@ class Rehearsal(Tracker):
             motion, done = self._better(motion, done, replace(motion, open_loop=True), note, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
-        if self.options.correction_tries and not _keeps(done) and self.policy is not None and correctable(self.policy):
-            again = self._correct(given, self.options.correction_tries, progress, conditions)
-            done = max(done, again, key=_quality)
+        tries = 0 if _outcome(done).near else self.options.correction_tries
+        if tries and self.policy is not None and correctable(self.policy):
+            done = max(done, self._correct(given, tries, progress, conditions), key=_outcome)
         if interaction is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
             found = self._vary(done.corrected or motion, progress, conditions)
             done = replace(done, metrics=done.metrics | found)
@@ -170,7 +170,7 @@ class Rehearsal(Tracker):
     ) -> tuple[RobotMotion, Tracking]:
         """Rehearse a motion the other way, too; return the better one and its rehearsal."""
         again = replace(self._rehearse(other, progress, conditions), corrected=other)
-        if _rank(again) <= _rank(done):
+        if _outcome(again) <= _outcome(done):
             return motion, done
         again.metrics["notes"].append(f"{note}: {done.metrics['reason'] or ' '.join(done.metrics['refused'])}")
         return other, again
@@ -210,7 +210,7 @@ class Rehearsal(Tracker):
             done = replace(self._rehearse(less, progress, conditions), corrected=less)
             if done.metrics["commanded"]["success"]:
                 break
-        return max(done, whole, key=_rank)
+        return max(done, whole, key=_outcome)
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
         """Rehearse a motion with reference corrections until one makes it fit for the robot; return the best try.
@@ -225,9 +225,9 @@ class Rehearsal(Tracker):
             share = sub_progress(progress, seed / tries, (seed + 1) / tries)
             corrected = find_correction(motion, self.options.policy, self.options.policy_spec, seed, share)
             done = self._rehearse(corrected, no_progress, conditions)
-            if best is None or _quality(done) > _quality(best):
+            if best is None or _outcome(done) > _outcome(best):
                 best = replace(done, corrected=corrected)
-            if all(_quality(best)):
+            if all(_outcome(best)):
                 break
         assert best is not None
         return best
@@ -336,24 +336,22 @@ class Rehearsal(Tracker):
                 return
 
 
-def _rank(tracking: Tracking) -> tuple[bool, bool, bool, bool, bool]:
-    """By the task, the field's rule against the motion as given, then as commanded, the place, and standing."""
+class _Outcome(NamedTuple):
+    """How a rehearsal went, the most important first: the better of two is the greater."""
+
+    task: bool
+    motion: bool  # by the field's rule, as given
+    commanded: bool  # likewise, as commanded
+    near: bool  # as commanded, and the robot stayed near where the motion has it
+    stands: bool
+    allowed: bool  # by the gate
+
+
+def _outcome(tracking: Tracking) -> _Outcome:
     m = tracking.metrics
-    return m.get("task_success", True), m["success"], m["commanded"]["success"], _keeps(tracking), not m["fell"]
-
-
-def _fit(tracking: Tracking) -> bool:
-    """Neither the motion nor the task failed, and the robot stays near where the motion has it."""
-    return tracking.metrics.get("task_success", True) and tracking.metrics["success"] and _keeps(tracking)
-
-
-def _keeps(tracking: Tracking) -> bool:
-    """It succeeds by the motion as commanded, and the robot stays near where the motion has it."""
-    return tracking.metrics["commanded"]["success"] and tracking.metrics["strayed"] <= STRAY
-
-
-def _quality(tracking: Tracking) -> tuple[bool, bool, bool]:
-    return tracking.metrics["success"], _keeps(tracking), not tracking.metrics["refused"]
+    commanded = m["commanded"]["success"]
+    near = commanded and m["strayed"] <= MAX_STRAY
+    return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], not m["refused"])
 
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:

@@ -100,7 +100,7 @@ def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
     """Every number of a motion, as messages carry them (float32), with the arrays' shapes, and its contacts."""
     if motion is None:
         return b"none;"
-    how = (motion.open_loop, motion.alternative_policy) if isinstance(motion, RobotMotion) else ()
+    how = (*motion.execution.values(),) if isinstance(motion, RobotMotion) else ()
     parts = [f"{type(motion).__name__} {motion.fps!r} {how};".encode()]
     for name in _ARRAYS[type(motion)]:
         value = getattr(motion, name)

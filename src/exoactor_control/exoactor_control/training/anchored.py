@@ -17,22 +17,22 @@ from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAI
 from exoactor_control.metrics import JUDGED, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE
-from exoactor_control.training.environment import MIMIC, Episode, Robots, Variation
+from exoactor_control.training.environment import MIMIC_WIDTH, Episode, Robots, Variation
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, forward_kinematics
 from exoactor_core.rotations import roll_pitch_yaw, yaw_from_quat
 
-AHEAD = np.array([5, 10, 25, 50])
+LOOKAHEAD_STEPS = np.array([5, 10, 25, 50])
 """Steps of 20 ms ahead at which the reference is seen."""
-ANCHOR = 9
-OBSERVATION = 1432 + ANCHOR + len(AHEAD) * (MIMIC + ANCHOR)
-_MAX_PLACE = 1.5
+ANCHOR_WIDTH = 9
+OBSERVATION_WIDTH = 1432 + ANCHOR_WIDTH + len(LOOKAHEAD_STEPS) * (MIMIC_WIDTH + ANCHOR_WIDTH)
+_MAX_OFFSET = 1.5
 """m, as the layout clips it."""
-_LOST = 1.0
+_MAX_DISTANCE = 1.0
 """m from its place at which an episode is over: nothing is learnt so far away."""
-_BODY = 0.1
+_BODY_SCALE = 0.1
 """m, scale of the reward for the judged bodies; the others' are in `reward`."""
-_CONTROLLED = (HEADING_GAIN, POSITION_GAIN, LEAN)
+_OUTER_LOOP_GAINS = (HEADING_GAIN, POSITION_GAIN, LEAN)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Clip:
 
 
 class AnchoredRobots(Robots):
-    """`Robots` whose observations are `OBSERVATION` wide.
+    """`Robots` whose observations are `OBSERVATION_WIDTH` wide.
 
     ``draw`` gives the next clip of robot i; ``teacher_feedback`` (teachers, 29) is the share of each joint's error that
     is added to each teacher's command; ``mid_stride`` the share of the episodes that begin somewhere in the motion, the
@@ -98,7 +98,7 @@ class AnchoredRobots(Robots):
         """Let robot i begin an episode, another robot than before."""
         super().reset(i, episode)
         rng, much = self.rng, float(self.variation.noise > 0.0)
-        self.gains[i] = _CONTROLLED
+        self.gains[i] = _OUTER_LOOP_GAINS
         self._teacher_feedback = self._teacher_gains[self.teachers]
         self.wander[i], self._previous[i] = 0.0, 0.0
         self._scale[i] = much * 0.05 * rng.uniform(-1.0, 1.0, 2)
@@ -158,7 +158,7 @@ class AnchoredRobots(Robots):
 
     def _ahead(self, seen: np.ndarray) -> np.ndarray:
         """(N, 185) where the reference is from the robot, now and ahead."""
-        n, steps = self.count, np.r_[0, AHEAD]
+        n, steps = self.count, np.r_[0, LOOKAHEAD_STEPS]
         index = [np.minimum(t + steps, len(c.episode) - 1) for c, t in zip(self.clips, self.frame, strict=True)]
         mimic, pos, yaw = (
             np.stack([getattr(c.episode, what)[k] for c, k in zip(self.clips, index, strict=True)])
@@ -169,13 +169,13 @@ class AnchoredRobots(Robots):
         noise = 0.005 * self.rng.normal(size=(n, 3)) if self.variation.noise else np.zeros((n, 3))
         here = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
         # as the robot's own sensors tell it: roll and pitch with their noise
-        tilt = seen[:, MIMIC + 3 : MIMIC + 5]
+        tilt = seen[:, MIMIC_WIDTH + 3 : MIMIC_WIDTH + 5]
         heading = yaw_from_quat(self.qpos[:, 3:7])
         robot = Rotation.from_euler("ZYX", np.column_stack([heading, tilt[:, 1], tilt[:, 0]])).as_matrix()
         angles = np.stack([yaw + self._origin[:, None, 2], mimic[..., 4], mimic[..., 3]], axis=-1)
         wanted = Rotation.from_euler("ZYX", angles.reshape(-1, 3)).as_matrix().reshape(n, len(steps), 3, 3)
         error = np.concatenate([there, pos[..., 2:]], axis=-1) - here[:, None]
-        place = np.clip(np.einsum("nki,nij->nkj", error, robot), -_MAX_PLACE, _MAX_PLACE) * (1.0, 1.0, 0.0)
+        place = np.clip(np.einsum("nki,nij->nkj", error, robot), -_MAX_OFFSET, _MAX_OFFSET) * (1.0, 1.0, 0.0)
         turned = np.einsum("nji,nkjl->nkil", robot, wanted)[..., :2].reshape(n, len(steps), 6)
         anchor = np.concatenate([place, turned], axis=-1)
         later = np.concatenate([mimic[:, 1:], anchor[:, 1:]], axis=-1)
@@ -223,7 +223,7 @@ class AnchoredRobots(Robots):
         height = np.abs(is_ - wanted)[..., 2]
         place = np.linalg.norm((is_ - wanted)[:, 0, :2], axis=-1)
         local = (is_ - is_[:, :1]) - (wanted - wanted[:, :1])
-        failed = (height > MAX_HEIGHT_ERROR).any(axis=1) | (turned > MAX_TURN_ERROR) | (place > _LOST) | ~finite
+        failed = (height > MAX_HEIGHT_ERROR).any(axis=1) | (turned > MAX_TURN_ERROR) | (place > _MAX_DISTANCE) | ~finite
 
         def kernel(square: np.ndarray, scale: float) -> np.ndarray:
             return np.exp(-square / scale**2)
@@ -231,7 +231,7 @@ class AnchoredRobots(Robots):
         change = ((self.last_action - self._previous) ** 2).mean(axis=1)
         reward = (
             1.0 * kernel(((joints - qpos[:, 7:]) ** 2).mean(axis=1), 0.2)
-            + 1.0 * kernel((local**2).sum(axis=-1).mean(axis=1), _BODY)
+            + 1.0 * kernel((local**2).sum(axis=-1).mean(axis=1), _BODY_SCALE)
             + 1.0 * kernel((height**2).max(axis=1), 0.12)
             + 0.5 * kernel(turned**2, 0.3)
             + 0.7 * kernel(place**2, 0.25)

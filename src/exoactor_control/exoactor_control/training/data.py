@@ -18,10 +18,10 @@ from exoactor_core.files import load_json, save_bytes, save_json
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Progress, load_backend, no_progress
 
-_TASKS = 0.4
+_TASK_SHARE = 0.4
 """Share of random tasks of the generator; the rest are random whole-body references."""
-_OF_FAMILIES = {"walk": 4.0, "crouch": 2.0, "hop": 1.0, "jump": 1.0, "mixed": 2.0, "lunge": 0.5, "kick": 0.5}
-_RATES = (0.75, 1.35)
+_FAMILY_WEIGHTS = {"walk": 4.0, "crouch": 2.0, "hop": 1.0, "jump": 1.0, "mixed": 2.0, "lunge": 0.5, "kick": 0.5}
+_SPEED_RANGE = (0.75, 1.35)
 """Speed of a random task against the generator's."""
 
 
@@ -74,9 +74,9 @@ def make_hours(
 def family_of(seed: int, k: int) -> str:
     """Family of reference k."""
     rng = np.random.default_rng([seed, k])
-    if rng.uniform() < _TASKS:
+    if rng.uniform() < _TASK_SHARE:
         return "task"
-    weights = np.array([_OF_FAMILIES[name] for name in FAMILIES])
+    weights = np.array([_FAMILY_WEIGHTS[name] for name in FAMILIES])
     return list(FAMILIES)[rng.choice(len(weights), p=weights / weights.sum())]
 
 
@@ -87,7 +87,7 @@ def _make(seed: int, k: int, path: Path) -> float:
     if family == "task":
         task = random_task(rng)
         person = choreographed(task, seed=int(rng.integers(2**31)), stature=float(rng.uniform(1.45, 2.05)))
-        motion = retargeted(person, float(rng.uniform(*_RATES)))
+        motion = retargeted(person, float(rng.uniform(*_SPEED_RANGE)))
         save_bytes(path.with_suffix(".txt"), (task + "\n").encode())
     else:
         motion = whole_body(family, rng, float(rng.uniform(5.0, 14.0)))

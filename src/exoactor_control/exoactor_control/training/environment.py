@@ -27,21 +27,21 @@ from exoactor_core.robot import (
     STANDING_HEIGHT,
     VELOCITY_LIMITS,
     as_servos,
-    mujoco_model,
+    mujoco_spec,
 )
 from exoactor_core.rotations import roll_pitch_yaw, wrap, yaw_from_quat
 
-HISTORY = 10
-STEP = 127
+HISTORY_STEPS = 10
+STEP_WIDTH = 127
 """Numbers of one step: mimic 35 and proprioception 92."""
-MIMIC = 35
-OBSERVATION = STEP * (HISTORY + 1) + MIMIC
+MIMIC_WIDTH = 35
+OBSERVATION_WIDTH = STEP_WIDTH * (HISTORY_STEPS + 1) + MIMIC_WIDTH
 _TIMESTEP = 0.002
 _SUBSTEPS = round(1.0 / POLICY_RATE / _TIMESTEP)
 _RAMP = TARGET_SPEED * VELOCITY_LIMITS * _TIMESTEP * np.arange(1, _SUBSTEPS + 1)[:, None]
 """(10, 29) rad that a target has moved at most after each physics step."""
 _ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
-_GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and position: 1/s, 1/s, rad/m
+_MAX_GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and position: 1/s, 1/s, rad/m
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Variation:
     """Of the sensors, times 0.01 rad, 0.05 rad/s of the gyroscope and 0.2 rad/s of the joints."""
 
 
-PLAIN = Variation(0.0, 0.0, (1.0, 1.0), 0, 0.0, 0.0, 0.0)
+NOMINAL = Variation(0.0, 0.0, (1.0, 1.0), 0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Robots:
         count: int,
         draw: Callable[[int], Episode],
         spec: PolicySpec,
-        variation: Variation = PLAIN,
+        variation: Variation = NOMINAL,
         seed: int = 0,
         threads: int = 2,
         teacher_feedback: np.ndarray | float = 0.0,
@@ -130,7 +130,7 @@ class Robots:
         self._teacher_feedback = teacher_feedback
         self.count, self.draw, self.spec, self.variation = count, draw, spec, variation
         self.rng = np.random.default_rng(seed)
-        self._base = mujoco_model(_TIMESTEP, visuals=False)
+        self._base = mujoco_spec(_TIMESTEP, visuals=False).compile()
         as_servos(self._base, spec.kp, spec.kd, np.minimum(spec.effort_limits, EFFORT_LIMITS))
         self._base.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
         self._physics: Physics = (
@@ -146,8 +146,8 @@ class Robots:
         self.episodes = [draw(i) for i in range(count)]
         self.frame = np.zeros(count, int)
         """(N,) index of the frame that is commanded next."""
-        self._history = np.zeros((count, HISTORY, STEP), np.float32)
-        self._clean_history = np.zeros((count, HISTORY, STEP), np.float32)
+        self._history = np.zeros((count, HISTORY_STEPS, STEP_WIDTH), np.float32)
+        self._clean_history = np.zeros((count, HISTORY_STEPS, STEP_WIDTH), np.float32)
         self.last_action = np.zeros((count, len(JOINT_NAMES)))
         self.correction: np.ndarray | float = 0.0
         """(N, 35) reference correction that is added to the robots' commands."""
@@ -192,7 +192,7 @@ class Robots:
         self._delay[i] = rng.integers(0, v.delay + 1)
         self._push_left[i] = 0
         # The outer loop on heading and position is the deployed tracker's; its gains differ so that any will do.
-        self.gains[i] = rng.uniform(0.0, _GAINS) if v.noise else (HEADING_GAIN, POSITION_GAIN, LEAN)
+        self.gains[i] = rng.uniform(0.0, _MAX_GAINS) if v.noise else (HEADING_GAIN, POSITION_GAIN, LEAN)
         yaw = yaw_from_quat(qpos[3:7])
         self._origin[i] = 0.0, 0.0, yaw - episode.yaw[0]
 
@@ -303,7 +303,7 @@ class Robots:
 
 
 def _with_history(step: np.ndarray, history: np.ndarray) -> np.ndarray:
-    return np.concatenate([step, history.reshape(len(step), -1), step[:, :MIMIC]], axis=1)
+    return np.concatenate([step, history.reshape(len(step), -1), step[:, :MIMIC_WIDTH]], axis=1)
 
 
 def _remember(step: np.ndarray, history: np.ndarray) -> None:

@@ -24,8 +24,8 @@ from torch import nn
 from exoactor_control.policy.spec import FOLDER, PolicySpec
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory
-from exoactor_control.training.anchored import OBSERVATION, AnchoredRobots, Clip
-from exoactor_control.training.environment import PLAIN, Episode, Variation
+from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots, Clip
+from exoactor_control.training.environment import NOMINAL, Episode, Variation
 from exoactor_control.training.references import load_prepared, mirror, varied
 from exoactor_control.training.split import write_seen
 from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Labelled, Student, load_teacher, to_onnx
@@ -218,7 +218,7 @@ def _best_teachers(
     clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
     for which, run in enumerate(runs):
         nominal, disturbed = (
-            _return(run, feedback[which], clips, spec, variation, threads) for variation in (PLAIN, Variation())
+            _return(run, feedback[which], clips, spec, variation, threads) for variation in (NOMINAL, Variation())
         )
         total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
         best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
@@ -281,11 +281,11 @@ class Improvement:
         feedback = teacher_feedback(teachers)
         self._own = np.asarray(~feedback.any(axis=1))
         first = Student.from_onnx(teachers[0])
-        self._actor = Student(OBSERVATION, HIDDEN) if first is None else grown(first, OBSERVATION, HIDDEN)
+        self._actor = Student(OBSERVATION_WIDTH, HIDDEN) if first is None else grown(first, OBSERVATION_WIDTH, HIDDEN)
         self._known = 0 if first is None else len(first.mean)  # inputs whose spread is known
         self._actor.to(s.device)
-        self._average = Student(OBSERVATION, HIDDEN).to(s.device)
-        self._critic = Student(OBSERVATION, (384, 192), 1).to(s.device)
+        self._average = Student(OBSERVATION_WIDTH, HIDDEN).to(s.device)
+        self._critic = Student(OBSERVATION_WIDTH, (384, 192), 1).to(s.device)
         self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation)), device=s.device))
         self._parameters = [*self._actor.parameters(), *self._critic.parameters(), self._log_std]
         self._adam = torch.optim.Adam(
@@ -300,7 +300,7 @@ class Improvement:
         self._resume()
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
-        self._labelled = Labelled(s.buffer, OBSERVATION)
+        self._labelled = Labelled(s.buffer, OBSERVATION_WIDTH)
         self._queue = ClipQueue(clips, self._rng, threads, s.robots // 4) if s.physics else None
         queue = self._queue
         self._robots = AnchoredRobots(
@@ -368,7 +368,7 @@ class Improvement:
         n, t = s.robots, s.ticks
         seen, actions, values, rewards, ends = (
             torch.zeros(*shape, device=s.device)
-            for shape in ((t, n, OBSERVATION), (t, n, JOINTS), (t + 1, n), (t, n), (t, n))
+            for shape in ((t, n, OBSERVATION_WIDTH), (t, n, JOINTS), (t + 1, n), (t, n), (t, n))
         )
         fallen, raw = 0, 0.0
         for k in range(t):

@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from exoactor_control.training.environment import OBSERVATION
+from exoactor_control.training.environment import OBSERVATION_WIDTH
 
 JOINTS = 29
 TEACHER_FEEDBACK = np.r_[np.full(12, 0.4), np.full(17, 0.6)]
@@ -26,7 +26,7 @@ class Student(nn.Module):
     """Observation (N, ``inputs``) -> raw action (N, ``outputs``)."""
 
     def __init__(
-        self, inputs: int = OBSERVATION, hidden: Sequence[int] = (512, 256, 128), outputs: int = JOINTS
+        self, inputs: int = OBSERVATION_WIDTH, hidden: Sequence[int] = (512, 256, 128), outputs: int = JOINTS
     ) -> None:
         super().__init__()
         self.mean: torch.Tensor

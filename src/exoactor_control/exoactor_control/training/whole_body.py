@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.arrays import min_jerk
+from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import (
     JOINT_LIMITS,
@@ -31,10 +32,9 @@ from exoactor_core.robot import (
     standing_motion,
 )
 
-_GRAVITY = 9.81
-_FREQUENCY = 3.6  # 1/s of the pendulum
+_PENDULUM_FREQUENCY = 3.6  # 1/s of the pendulum
 _HALF_WIDTH = 0.118  # m from the middle to a foot, standing
-_FASTEST = 8.0  # rad/s of a leg's joint
+_MAX_JOINT_SPEED = 8.0  # rad/s of a leg's joint
 _PLACE_FIRST = np.r_[1.0, 1.0, 1.0, 0.2, 0.2, 0.2]  # weights of a foot's place, m, and of how it is turned, rad
 _FEET = ("left_ankle_roll_link", "right_ankle_roll_link")
 _LEGS = (slice(0, 6), slice(6, 12))
@@ -90,7 +90,7 @@ class _Plan:
         """Jump with both feet, m high, by x, y m and yaw rad in the frame of the feet."""
         self.stand(0.45, -crouch)
         self.stand(0.12, 0.0)
-        air = 2.0 * np.sqrt(2.0 * height / _GRAVITY)
+        air = 2.0 * np.sqrt(2.0 * height / GRAVITY)
         n = max(round(air * POLICY_RATE), 2)
         t = np.arange(1, n + 1) / n
         rise = 4.0 * height * t * (1.0 - t)
@@ -237,7 +237,7 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
 def _pendulum(bears: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
     """Path (T, 2) m of the centre of mass over a zero moment point; at constant speed in flight."""
     n = round(1.5 * POLICY_RATE)
-    kernel = np.exp(-_FREQUENCY * np.abs(np.arange(-n, n + 1)) / POLICY_RATE)
+    kernel = np.exp(-_PENDULUM_FREQUENCY * np.abs(np.arange(-n, n + 1)) / POLICY_RATE)
     padded = np.concatenate([np.repeat(bears[:1], n, axis=0), bears, np.repeat(bears[-1:], n, axis=0)])
     path = np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
     for begin, end in flights:
@@ -290,7 +290,7 @@ def _feet_at(poses: RobotMotion, feet: list[list[pin.SE3]], before: np.ndarray) 
     model, ids = _model()
     data = model.createData()
     joints = poses.joint_pos.copy()
-    legs, fastest = before.copy(), _FASTEST / poses.fps
+    legs, fastest = before.copy(), _MAX_JOINT_SPEED / poses.fps
     for i, q in enumerate(configurations(poses)):
         q[7:19] = legs[:12]
         low, high = np.maximum(legs - fastest, JOINT_LIMITS[:, 0]), np.minimum(legs + fastest, JOINT_LIMITS[:, 1])

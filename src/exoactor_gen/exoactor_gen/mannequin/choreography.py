@@ -28,15 +28,13 @@ from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.score import STAND, Score
 from exoactor_gen.mannequin.task import checks_of
-from exoactor_gen.mannequin.whole_body import solve, stature
+from exoactor_gen.mannequin.whole_body import MEAN_STATURE, solve, stature
 from exoactor_gen.plan import Plan
 
 FPS = 30.0
 PAUSE = 0.15
 """Seconds between two actions."""
 MAX_SECONDS = 120.0
-MEAN_STATURE = 1.70
-"""m, of the person for whom the lengths in this package are given."""
 _TIME_TOLERANCE = 0.3
 """s that an action may take more or less than planned before its pace is changed."""
 _PACES = (0.6, 1.3)
@@ -107,11 +105,6 @@ class Choreography:
     def of_instruction(cls, instruction: str, size: float = 1.0, scene: Scene | None = None) -> Choreography:
         """Read and choreograph an instruction; raises `BadInput` as `plan_of`."""
         return cls(movements_in(instruction, None, scene), size, scene, instruction=instruction)
-
-    @classmethod
-    def of_plan(cls, plan: Plan) -> Choreography:
-        """Choreograph a plan; raises `BadInput` where an action is nothing that the mannequin can do."""
-        return cls(movements_in("", plan), plan=plan)
 
     @cached_property
     def plan(self) -> Plan:

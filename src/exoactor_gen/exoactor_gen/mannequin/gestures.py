@@ -42,12 +42,11 @@ def _stand(score: Score, movement: Movement) -> None:
     score.now += movement.seconds or 1.0
 
 
-def _back_to_idle(score: Score, sides: tuple[str, ...], pace: float, fingers: bool = False) -> None:
+def _back_to_idle(score: Score, sides: tuple[str, ...], pace: float) -> None:
     end = score.now
     for side in sides:
         end = max(end, score.arm(side, IDLE, 0.9 / pace))
-        if fingers:
-            score.fingers[side].move(score.now, score.now + 0.5, score.fingers[side].start)
+        score.fingers[side].move(score.now, score.now + 0.5, score.fingers[side].start)
     score.trunk.move(score.now, end, [0, 0, 0])
     score.now = end
 
@@ -62,7 +61,7 @@ def _wave(score: Score, movement: Movement) -> None:
     score.now = max(score.arm(side, ready, 1.0 / movement.pace) for side in sides)
     for k in range(2 * swings):
         score.now = max(score.arm(side, out if k % 2 == 0 else in_, half) for side in sides)
-    _back_to_idle(score, sides, movement.pace, fingers=True)
+    _back_to_idle(score, sides, movement.pace)
 
 
 def _hold(
@@ -85,7 +84,7 @@ def _hold(
             score.fingers[side].move(begin, begin + 0.6, curl)
         score.now = arrive + (movement.seconds or hold)
         score.drop.move(score.now, score.now + (arrive - begin), [0.0])
-        _back_to_idle(score, tuple(poses), movement.pace, fingers=True)
+        _back_to_idle(score, tuple(poses), movement.pace)
 
 
 def _raise(score: Score, movement: Movement) -> None:
@@ -126,9 +125,14 @@ def _extend(score: Score, movement: Movement) -> None:
 
 
 def _squat(score: Score, movement: Movement) -> None:
-    _go_down(
-        score, movement, 1.15, (78.0, 4.0, 0.0, 12.0), drop=0.34 * score.scale, trunk=(24.0, 12.0), head=-14.0, hold=0.3
-    )
+    arms = (78.0, 4.0, 0.0, 12.0)
+    _go_down(score, movement, 1.15, arms, trunk=(24.0, 12.0), head=-14.0, hold=0.3, drop=0.34 * score.scale)
+
+
+def _bow(score: Score, movement: Movement) -> None:
+    angle = movement.angle or 45.0
+    arms = (14.0 + 0.3 * angle, 10.0, 4.0, 14.0)
+    _go_down(score, movement, max(1.0, angle / 45.0), arms, trunk=(0.62 * angle, 0.38 * angle), head=8.0, hold=0.6)
 
 
 def _go_down(
@@ -136,12 +140,12 @@ def _go_down(
     movement: Movement,
     seconds: float,
     arms: tuple[float, ...],
-    drop: float,
     trunk: tuple[float, float],
     head: float,
     hold: float,
+    drop: float = 0.0,
 ) -> None:
-    """Bend the knees with the arms before one, and rise again."""
+    """Bend the trunk, and the knees by ``drop`` m, and rise again."""
     down = seconds / movement.pace
     for _ in range(movement.count or 1):
         begin, end = score.now, score.now + down
@@ -157,24 +161,6 @@ def _go_down(
         score.drop.move(begin, begin + down, [0.0])
         score.trunk.move(begin, begin + down, [0.0, 0.0, 0.0])
         score.head.move(begin, begin + down, [0.0, 0.0])
-        score.now = end + 0.1
-
-
-def _bow(score: Score, movement: Movement) -> None:
-    angle = movement.angle or 45.0
-    down = max(1.0, angle / 45.0) / movement.pace
-    for _ in range(movement.count or 1):
-        begin, end = score.now, score.now + down
-        score.trunk.move(begin, end, [0.62 * angle, 0.38 * angle, 0.0])
-        score.head.move(begin, end, [0.0, 8.0])
-        for side in SIDES:
-            score.arm(side, (14.0 + 0.3 * angle, 10.0, 4.0, 14.0), down)
-        begin = end + (movement.seconds or 0.6)
-        end = begin + down
-        score.trunk.move(begin, end, [0.0, 0.0, 0.0])
-        score.head.move(begin, end, [0.0, 0.0])
-        for side in SIDES:
-            score.arm(side, IDLE, down, at=begin)
         score.now = end + 0.1
 
 
@@ -202,7 +188,7 @@ def _clap(score: Score, movement: Movement) -> None:
     for _ in range(claps):
         for pose in (together, apart):
             score.now = max(score.arm(side, pose, half) for side in SIDES)
-    _back_to_idle(score, SIDES, movement.pace, fingers=True)
+    _back_to_idle(score, SIDES, movement.pace)
 
 
 def _punch(score: Score, movement: Movement) -> None:
@@ -220,7 +206,7 @@ def _punch(score: Score, movement: Movement) -> None:
             end = score.arm(side, GUARD, 0.6 / movement.pace, at=hit + 0.08)
             score.trunk.move(hit + 0.08, end, [0.0, 0.0, 0.0])
             score.now = end + 0.08
-    _back_to_idle(score, sides, movement.pace, fingers=True)
+    _back_to_idle(score, sides, movement.pace)
 
 
 def _push(score: Score, movement: Movement) -> None:
@@ -235,7 +221,7 @@ def _push(score: Score, movement: Movement) -> None:
         score.trunk.move(begin, end, [5.0, 6.0, 0.0])
         score.now = end + (movement.seconds or 0.6)
         score.trunk.move(score.now, score.now + 0.8, [0.0, 0.0, 0.0])
-    _back_to_idle(score, sides, movement.pace, fingers=True)
+    _back_to_idle(score, sides, movement.pace)
 
 
 def _pick_up(score: Score, movement: Movement) -> None:
@@ -258,7 +244,7 @@ def _pick_up(score: Score, movement: Movement) -> None:
         score.trunk.move(begin, end, [0.0, 0.0, 0.0])
         score.head.move(begin, end, [0.0, 0.0])
         score.now = end + 0.8
-        _back_to_idle(score, sides, movement.pace, fingers=True)
+        _back_to_idle(score, sides, movement.pace)
 
 
 def _look(score: Score, movement: Movement) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import dijkstra
 
 from exoactor_core.errors import BadInput
+from exoactor_core.rotations import wrap
 from exoactor_gen.mannequin.objects import TALL, RoomObject
 from exoactor_gen.mannequin.score import Score, other
 
@@ -36,7 +37,7 @@ def bearing_of(score: Score, point: np.ndarray) -> tuple[float, float]:
     """Distance in m, and degrees to the left, of a point of the floor."""
     dx, dy = point[:2] - score.pose[:2]
     angle = math.atan2(dy, dx) - score.pose[2]
-    return math.hypot(dx, dy), math.degrees((angle + math.pi) % (2.0 * math.pi) - math.pi)
+    return math.hypot(dx, dy), math.degrees(wrap(angle))
 
 
 def turn_to(score: Score, obj: RoomObject, pace: float, beyond: float) -> tuple[float, float]:
@@ -57,7 +58,7 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
         point, yaw = _stand_before(score, obj, support)
         if np.linalg.norm(point - score.pose[:2]) > 0.06:
             walk_route(score, point, pace, support)
-        turn = math.degrees((yaw - score.pose[2] + math.pi) % (2.0 * math.pi) - math.pi)
+        turn = math.degrees(wrap(yaw - score.pose[2]))
         if abs(turn) > 3.0:
             score.turn(turn, pace)
         return

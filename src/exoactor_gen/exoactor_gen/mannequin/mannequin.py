@@ -14,13 +14,13 @@ from exoactor_core.motion import HumanMotion
 from exoactor_core.options import BaseOptions, OneOf, Seed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_gen.mannequin.choreography import MEAN_STATURE, Choreography, choreograph, movements_in
+from exoactor_gen.mannequin.choreography import Choreography, choreograph, movements_in
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.movement import uses_objects
 from exoactor_gen.mannequin.objects import corners
 from exoactor_gen.mannequin.rendering.camera import VIEWS, frame_person
 from exoactor_gen.mannequin.rendering.look import CLOTHES, LIGHTS, ROOMS, Look
-from exoactor_gen.mannequin.whole_body import stature
+from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
 from exoactor_gen.plan import Plan
 
 ROBOT_STATURE = 1.32

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import min_jerk, unit
 from exoactor_core.everyday import CHAIR_BACK
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import SceneObject, articulated, everyday
 from exoactor_core.solids import solid_distance
 from exoactor_gen.mannequin.movement import SHOWN
-from exoactor_gen.mannequin.timeline import min_jerk
 
 BROOM = "broom"
 """What the mannequin sweeps with; it is no object of the task."""
@@ -219,8 +219,7 @@ def object_motion(
             angles = event.angle * min_jerk((times[now] - event.begin) / (event.end - event.begin))
             place[now] = np.reshape([obj.turned(angle) for angle in angles], (-1, 4))
         elif obj.kind == BROOM:
-            axis = hands[event.sides[0]] - hands[event.sides[1]]
-            axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+            axis = unit(hands[event.sides[0]] - hands[event.sides[1]])
             first = int(np.argmax(now))
             along = float((hands[event.sides[0]][first] - before[0][:3]) @ axis[first])
             place[now, :3] = (hands[event.sides[0]] - along * axis)[now]
@@ -258,7 +257,7 @@ def surface_distance(obj: ObjectMotion, points: np.ndarray) -> np.ndarray:
     local = np.einsum("tji,tj->ti", obj.rotation, points - obj.position) + obj.object.underside
     distances = []
     for shape in obj.object.item.shapes:
-        points = shape.rotation.inv().apply(local - shape.pos)
+        points = shape.local(local)
         distances.append(solid_distance(shape.kind, np.array(shape.size) / 2.0, points.T[None])[0][0])
     return np.min(distances, axis=0)
 

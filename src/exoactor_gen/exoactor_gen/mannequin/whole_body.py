@@ -17,8 +17,9 @@ from scipy.linalg import solve_banded
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import min_jerk
+from exoactor_core.arrays import frames_along, min_jerk, perpendicular, unit
 from exoactor_core.body import BodyModel
+from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
 from exoactor_core.rotations import FROM_Y_UP
 from exoactor_gen.mannequin.objects import ObjectMotion, object_motion
@@ -33,7 +34,8 @@ ARM_STRAIGHT, SOFT = 0.995, 0.008
 """Straightest arm of all, and how early it slows down, m."""
 FINGER = 0.16
 """From the middle of the hand to a little beyond the tip of a straight finger, m."""
-GRAVITY = 9.81
+MEAN_STATURE = 1.70
+"""m, of the person for whom the lengths in this package are given."""
 
 _HIP, _KNEE, _ANKLE = {"left": 1, "right": 2}, {"left": 4, "right": 5}, {"left": 7, "right": 8}
 _SHOULDER, _ELBOW, _WRIST = {"left": 16, "right": 17}, {"left": 18, "right": 19}, {"left": 20, "right": 21}
@@ -100,15 +102,8 @@ def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarra
     bend = np.arctan2(b, a) + np.arccos(np.clip(wanted / math.hypot(a, b), -1.0, 1.0))
     knee = _turned("x", bend)
     reach = thigh + knee @ shank
-
-    def frame(along: np.ndarray, hinge: np.ndarray) -> np.ndarray:
-        e1 = along / np.linalg.norm(along, axis=1, keepdims=True)
-        e2 = hinge - e1 * np.sum(e1 * hinge, axis=1, keepdims=True)
-        e2 /= np.linalg.norm(e2, axis=1, keepdims=True)
-        return np.stack([e1, e2, np.cross(e1, e2)], axis=2)
-
-    at_rest = frame(reach, np.broadcast_to([1.0, 0.0, 0.0], reach.shape))
-    upper = frame(target, left_way) @ at_rest.transpose(0, 2, 1)
+    at_rest = frames_along(reach, np.broadcast_to([1.0, 0.0, 0.0], reach.shape))
+    upper = frames_along(target, left_way) @ at_rest.transpose(0, 2, 1)
     return upper, upper @ knee
 
 
@@ -366,10 +361,9 @@ class Arm:
                 "free": hand,
                 "aim": self._aim(move.point),
             }[move.frame]
+            lift = move.lift * bump((self.times - move.begin) / (move.end - move.begin))
             self.target = self.target + rise[:, None] * (point - self.target)
-            self.target = self.target + (move.lift * bump((self.times - move.begin) / (move.end - move.begin)))[
-                :, None
-            ] * [0.0, 0.0, 1.0]
+            self.target = self.target + lift[:, None] * [0.0, 0.0, 1.0]
             share = share + rise * ((move.frame != "free") - share)
         way = self.target - self.shoulder
         distance = np.linalg.norm(way, axis=1)
@@ -378,11 +372,9 @@ class Arm:
         # an arm that comes to its end straightens softly
         soft = SOFT * share + 1e-4
         distance = longest - soft * np.logaddexp(0.0, (longest - distance) / soft)
-        own = elbow - self.shoulder
-        own -= way * (np.sum(own * way, axis=1) / np.sum(way * way, axis=1))[:, None]
-        natural = facing @ np.array([-0.45, 0.60 * s, -0.45])
-        natural -= way * (np.sum(natural * way, axis=1) / np.sum(way * way, axis=1))[:, None]
-        pole = (1.0 - share)[:, None] * _unit(own) + share[:, None] * _unit(natural)
+        own = perpendicular(elbow - self.shoulder, way)
+        natural = perpendicular(facing @ np.array([-0.45, 0.60 * s, -0.45]), way)
+        pole = (1.0 - share)[:, None] * own + share[:, None] * natural
         # the elbow's angle, about y
         u = self.upper
         a, b = u[0] * lower[:, 0] + u[2] * lower[:, 2], u[0] * lower[:, 2] - u[2] * lower[:, 0]
@@ -390,7 +382,7 @@ class Arm:
         bend = np.arctan2(b, a) - s * np.arccos(np.clip(wanted / np.hypot(a, b), -1.0, 1.0))
         hinge = _turned("y", bend)
         reach = u + np.einsum("tij,tj->ti", hinge, lower)
-        upper = _frame(way, pole) @ _frame(reach, np.broadcast_to(u, reach.shape)).transpose(0, 2, 1)
+        upper = frames_along(way, pole) @ frames_along(reach, np.broadcast_to(u, reach.shape)).transpose(0, 2, 1)
         used = share > 1e-9
         local[used, _SHOULDER[side]] = (chest.transpose(0, 2, 1) @ upper)[used]
         local[used, _ELBOW[side]] = hinge[used]
@@ -407,7 +399,7 @@ class Arm:
     def _lay(self, forearm: np.ndarray, facing: np.ndarray) -> None:
         """Turn the wrist so that the palm faces the floor, as far as the score wants it."""
         along = forearm[:, :, 0] * self.sign * [1.0, 1.0, 0.0] + 0.3 * facing[:, :, 0]
-        fingers, up = _unit(along), np.broadcast_to([0.0, 0.0, 1.0], along.shape)
+        fingers, up = unit(along), np.broadcast_to([0.0, 0.0, 1.0], along.shape)
         flat = np.stack([self.sign * fingers, up, np.cross(self.sign * fingers, up)], axis=2)
         turn = Rotation.from_matrix(forearm.transpose(0, 2, 1) @ flat).as_rotvec()
         self.wrist = Rotation.from_rotvec(self.flat[:, None] * turn).as_matrix()
@@ -430,14 +422,3 @@ class Arm:
                 share = share - min_jerk((self.times - after.begin) / (after.end - after.begin))
             out += share * float(need[there].max(initial=0.0))
         return out
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.linalg.norm(v, axis=-1, keepdims=True)
-
-
-def _frame(along: np.ndarray, towards: np.ndarray) -> np.ndarray:
-    """Frames (T, 3, 3): x along the first, y near the second."""
-    x = _unit(along)
-    y = _unit(towards - x * np.sum(x * towards, axis=1, keepdims=True))
-    return np.stack([x, y, np.cross(x, y)], axis=2)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from exoactor_core.arrays import sustained
 from exoactor_gen.video_judge.expected_actions import ExpectedAction
 from exoactor_gen.video_judge.motion_features import FEATURE_RATE, SIDES, MotionFeatures
 
@@ -67,8 +68,7 @@ def _near(seen: float, expected: float, factor: float, slack: float) -> float:
 
 def _held(x: np.ndarray, seconds: float) -> np.ndarray:
     """Highest values (2,) of (N, 2) that last so long."""
-    n = min(len(x), max(1, round(seconds * FEATURE_RATE)))
-    return np.lib.stride_tricks.sliding_window_view(x, n, axis=0).min(axis=-1).max(axis=0)
+    return sustained(x, round(seconds * FEATURE_RATE))
 
 
 def _of_side(figure: np.ndarray, expected: ExpectedAction, name: str, margin: float = SIDE_MARGIN) -> float:

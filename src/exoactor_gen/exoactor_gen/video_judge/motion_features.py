@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exoactor_core.arrays import interpolate
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
 from exoactor_core.motion import HumanMotion
 
@@ -73,8 +74,7 @@ def measure_motion(motion: HumanMotion, body: BodyModel) -> MotionFeatures:
     at = np.linspace(0.0, len(motion) - 1.0, count)
 
     def sampled(values: np.ndarray) -> np.ndarray:
-        columns = values.reshape(len(values), -1).T
-        x = np.stack([np.interp(at, np.arange(len(values)), column) for column in columns], axis=1)
+        x = interpolate(at, np.arange(len(values)), values.reshape(len(values), -1))
         x = np.concatenate([x[:1], x, x[-1:]])
         return (0.25 * x[:-2] + 0.5 * x[1:-1] + 0.25 * x[2:]).reshape(count, *values.shape[1:])
 

@@ -23,6 +23,7 @@ from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
 from exoactor_core.body import BodyModel
+from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Progress, no_progress
 from exoactor_pose.detection.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
@@ -36,7 +37,6 @@ from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.limbs import limb_confidence
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Points, Skeleton, State
 
-GRAVITY = 9.81
 USUAL_HEIGHT = 1.70
 """m, of a person whose stature is not known."""
 STANDING, AIRBORNE = 0.03, 0.12

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from exoactor_core.arrays import frames_along, unit
 from exoactor_core.rotations import wrap
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
@@ -175,18 +176,11 @@ def _palm(points: np.ndarray) -> np.ndarray:
 
     The last leaves the left hand through the palm and the right hand through its back.
     """
-    along = _unit(points[..., 9, :] - points[..., 0, :])
-    across = points[..., 5, :] - points[..., 17, :]
-    across = _unit(across - along * np.sum(along * across, axis=-1, keepdims=True))
-    return np.stack([along, across, np.cross(along, across)], axis=-1)
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+    return frames_along(points[..., 9, :] - points[..., 0, :], points[..., 5, :] - points[..., 17, :])
 
 
 def _angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.arccos(np.clip(np.sum(_unit(a) * _unit(b), axis=-1), -1.0, 1.0))
+    return np.arccos(np.clip(np.sum(unit(a) * unit(b), axis=-1), -1.0, 1.0))
 
 
 _FINGER_AXIS = np.array([0.0, 0.0, -1.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import frames_along, perpendicular, unit
 from exoactor_core.body import BODY_JOINT_NAMES
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 
@@ -12,14 +13,9 @@ _L = {name: k for k, name in enumerate(LANDMARK_NAMES)}
 _J = {name: k for k, name in enumerate(BODY_JOINT_NAMES)}
 
 
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
-
-
 def _frame(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Rotations (T, 3, 3) whose y column is ``y`` and whose x column is nearest to ``x``."""
-    y = _unit(y)
-    x = _unit(x - y * np.sum(x * y, axis=-1, keepdims=True))
+    x, y = perpendicular(x, y), unit(y)
     return np.stack([x, y, np.cross(x, y)], axis=-1)
 
 
@@ -41,8 +37,8 @@ def _limb(
     -------
     (T, 3, 3) rotation of the upper joint and (T, 3) axis-angle of the hinge.
     """
-    u = _unit(np.einsum("tji,tj->ti", base, upper))
-    f = _unit(np.einsum("tji,tj->ti", base, lower))
+    u = unit(np.einsum("tji,tj->ti", base, upper))
+    f = unit(np.einsum("tji,tj->ti", base, lower))
     # Shortest swing; where the limb is straight, the hinge axis is what that swing makes of it.
     axis = np.cross(np.broadcast_to(rest, u.shape), u)
     sine, cosine = np.linalg.norm(axis, axis=-1), u @ rest
@@ -53,9 +49,8 @@ def _limb(
     swung = swing.apply(hinge)
     swung = np.where((np.sum(swung * turn, -1) < -0.5 * bend)[:, None] & (bend > 0.5)[:, None], 0, swung)
     h = turn + straight * (1 - np.minimum(bend, 1))[:, None] * swung + 1e-6 * swing.apply(hinge)
-    h = _unit(h - u * np.sum(h * u, -1, keepdims=True))
     rest_frame = np.stack([rest, hinge, np.cross(rest, hinge)], axis=-1)
-    rotation = np.stack([u, h, np.cross(u, h)], axis=-1) @ rest_frame.T
+    rotation = frames_along(u, h) @ rest_frame.T
     angle = np.arctan2(bend, np.sum(u * f, -1))
     return rotation, angle[:, None] * hinge
 

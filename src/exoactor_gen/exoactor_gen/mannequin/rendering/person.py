@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from exoactor_core.body import BodyModel
 from exoactor_gen.mannequin.rendering.look import Colour, Look, add_shape
+from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
 
 
 class Person:
@@ -17,7 +18,7 @@ class Person:
         self.spec = spec
         self.rest, self.names, self.look = body.rest_joints(betas), list(body.joint_names), look
         self.sole = body.rest_foot_points(betas)
-        self.size = float((self.rest[15, 1] - self.sole[0, 1]) / 0.9 / 1.70)
+        self.size = stature(body, betas) / MEAN_STATURE
         self.girth = 1.0 + 0.08 * float(betas[3])  # what this coefficient means in the project's own body
         self.bodies = [spec.worldbody.add_body(name=name, mocap=True) for name in body.joint_names]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import mujoco
 import numpy as np
@@ -62,20 +62,21 @@ def _dark(colour: Colour, share: float = 0.6) -> Colour:
 def _table(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
     x, y = depth / 2, width / 2
     _box(body, (-x, -y, height - 0.035), (x, y, height), colour)
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            foot = (sx * (x - 0.04), sy * (y - 0.04))
-            _rod(body, (*foot, 0.02), (*foot, height - 0.04), 0.017, _dark(colour))
+    _legs(body, x - 0.04, y - 0.04, (0.02, height - 0.04), 0.017, _dark(colour))
+
+
+def _legs(
+    body: mujoco.MjsBody, x: float, y: float, heights: tuple[float, float], radius: float, colour: Colour
+) -> None:
+    for foot in product((-x, x), (-y, y)):
+        _rod(body, (*foot, heights[0]), (*foot, heights[1]), radius, colour)
 
 
 def _chair(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
     """Its back is at the rear: the person who sits looks along x."""
     x, y = depth / 2, width / 2
     _box(body, (-x, -y, height - 0.04), (x, y, height), colour)
-    for sx in (-1, 1):
-        for sy in (-1, 1):
-            foot = (sx * (x - 0.025), sy * (y - 0.025))
-            _rod(body, (*foot, 0.018), (*foot, height - 0.04), 0.016, _dark(colour))
+    _legs(body, x - 0.025, y - 0.025, (0.018, height - 0.04), 0.016, _dark(colour))
     for sy in (-1, 1):
         low, high = (-x + 0.02, sy * (y - 0.025), height), (-x - 0.03, sy * (y - 0.025), height + BACKREST)
         _rod(body, low, high, 0.014, _dark(colour))

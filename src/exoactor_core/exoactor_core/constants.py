@@ -1,0 +1,4 @@
+"""Physical constants."""
+
+GRAVITY = 9.81
+"""m/s^2, also MuJoCo's."""
