@@ -36,8 +36,9 @@ def test_dex3_hands_are_heard_and_do_as_they_are_commanded(tmp_path):
     (tmp_path / "scene.yaml").write_text("objects:\n- {id: box, category: box, pos: [1.5, 0, 0]}\n")
     process = subprocess.Popen(
         [*SIMULATOR, "--domain", DOMAIN, "--band", "--scene", str(tmp_path / "scene.yaml")],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         while "elastic band" not in (line := process.stderr.readline()):
             assert line, "the simulator did not start"

@@ -351,7 +351,7 @@ def _outcome(tracking: Tracking) -> _Outcome:
     m = tracking.metrics
     commanded = m["commanded"]["success"]
     near = commanded and m["strayed"] <= MAX_STRAY
-    return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], not m["refused"])
+    return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], not m.get("refused"))
 
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Refused
-from exoactor_core.options import Configurable, Share
+from exoactor_core.options import BaseOptions, Configurable, Share
 from exoactor_core.stages import (
     GenerateRequest,
     Generation,
@@ -62,20 +62,24 @@ class Verdict:
         return {"score": round(self.score, 3), "passed": self.passed, "unchecked": self.unchecked, "checks": checks}
 
 
+class AttemptOptions(BaseOptions):
+    """How many videos are made, and how they are looked at."""
+
+    tries: Annotated[int, Interval(ge=0, le=20)] = 3
+    """Videos that are made of a request at most; 0: videos are not judged."""
+    good_enough: Share = 0.0
+    """Score from which a video that passes is taken at once; 1 has all of them made and takes the best."""
+    estimator: str = "mediapipe"
+    """What reads the motion for the judge: mediapipe, vitpose or external, with its own defaults."""
+    fps: Annotated[float, Interval(ge=8.0, le=120.0), Unit("Hz")] = 10.0
+    """Frame rate at which the judge looks."""
+
+
 class Judge(Configurable):
     """Judges whether a video shows one whole person who does what the plan says."""
 
-    class Options(VideoQualityLimits):
-        """How many videos are made, how they are looked at, and how strict the judge is."""
-
-        tries: Annotated[int, Interval(ge=0, le=20)] = 3
-        """Videos that are made of a request at most; 0: videos are not judged."""
-        good_enough: Share = 0.0
-        """Score from which a video that passes is taken at once; 1 has all of them made and takes the best."""
-        estimator: str = "mediapipe"
-        """What reads the motion for the judge: mediapipe, vitpose or external, with its own defaults."""
-        fps: Annotated[float, Interval(ge=8.0, le=120.0), Unit("Hz")] = 10.0
-        """Frame rate at which the judge looks."""
+    class Options(VideoQualityLimits, AttemptOptions):
+        """How strict the judge is."""
 
     options: Options
 
