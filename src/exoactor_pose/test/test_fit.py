@@ -88,6 +88,26 @@ def test_fit_recovers_a_motion_from_its_own_landmarks(body, fitted):
     assert result.reprojection.mean() < 5
 
 
+def test_hips_are_marked_beside_and_below_their_joints(body):
+    carriers, offsets = landmark_points(body, np.zeros(10))
+    rest = body.rest_joints(np.zeros(10))
+    left, right = rest[carriers[23:25]] + offsets[23:25] - rest[1:3]
+    np.testing.assert_allclose(left, [0.022, -0.015, 0.007], atol=1e-9)
+    np.testing.assert_allclose(right, [-0.022, -0.015, 0.007], atol=1e-9)
+
+
+def test_short_legs_are_told_from_a_long_trunk(body):
+    """Legs shorter by two standard deviations, the second coefficient of the neutral body."""
+    truth = squat_and_wave(body)
+    betas = np.zeros(10)
+    betas[1] = -2.0
+    soles = [body.foot_points(replace(truth, betas=b))[0, 0] for b in (truth.betas, betas)]
+    truth = replace(truth, betas=betas, transl=truth.transl + soles[0] - soles[1])
+    seen = seen_by(Camera(520, 520, 320, 240, pitch=0.12, height=1.5), body, truth, noise_px=2.0)
+    result = fit(seen, Camera(520, 520, 320, 240), body)
+    assert abs(result.motion.betas[1] - betas[1]) < 0.25
+
+
 def test_fit_stands_on_the_floor(body, fitted):
     _, _, _, result = fitted
     motion = result.motion

@@ -82,7 +82,7 @@ class Weights:
     """m."""
     travel: float = 0.3
     """Of the scale of the camera's path."""
-    shape: float = 0.6
+    shape: float = 1.0
     """Of the other shape coefficients: SMPL-X counts them in standard deviations."""
     prior_frames: int = 15
     """The priors of what is common to all frames count once in so many, since a detector's errors last."""
