@@ -3,7 +3,7 @@ import pytest
 from control_helpers import DATA, needs_data
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.trajectory import STANDING_FRAME, Trajectory, prepare, stopping_path
+from exoactor_control.reference.trajectory import STANDING_FRAME, Trajectory, prepare, starting_path, stopping_path
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
@@ -83,6 +83,43 @@ def test_a_motion_that_ends_in_mid_stride_is_walked_to_a_stop(raised, first):
     assert bent[37].argmax() == 1 - first // 6
     np.testing.assert_allclose(trajectory.joint_pos[-1], STANDING, atol=1e-3)
     assert len(stopping_path(motion(speed=0.2))) == 0
+
+
+@pytest.mark.parametrize(("raised", "last"), [(3, 0), (9, 6)])
+def test_a_motion_that_begins_in_mid_stride_is_walked_into(raised, last):
+    """The pelvis gets faster over a second, the legs step by turns, the raised one last."""
+    joints = np.tile(STANDING, (100, 1))
+    joints[:50, raised] += np.linspace(0.2, 0.0, 50)
+    joints[:50, [raised - 3, raised + 1]] -= np.linspace(0.1, 0.0, 50)[:, None]
+    reference = prepare(changed(motion(speed=1.0), joint_pos=joints))
+    trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 0.4)
+    assert trajectory.begin == 50
+    way = trajectory.root_pos[: trajectory.begin + 1, 0]
+    speed = np.diff(way) * 50
+    assert speed[0] < 0.02
+    assert (np.diff(speed) > 0.0).all()
+    assert speed[-1] == pytest.approx(1.0, abs=0.02)
+    assert way[-1] - way[0] == pytest.approx(0.5, abs=0.02)
+    bent = trajectory.joint_pos[: trajectory.begin, [3, 9]] - STANDING[3]
+    assert bent[12].argmax() == 1 - last // 6
+    assert bent[37].argmax() == last // 6
+    np.testing.assert_allclose(trajectory.joint_pos[0], STANDING, atol=1e-3)
+    assert len(starting_path(motion(speed=0.2))) == 0
+
+
+def test_a_motion_begins_and_ends_on_both_feet_if_it_can():
+    """A foot that comes down within half a second is let come down; one that stays up is what the motion is about."""
+    joints, bend = np.tile(STANDING, (100, 1)), np.array([-0.5, 1.0, -0.5])
+    raised = joints.copy()
+    raised[:, [0, 3, 4]] += bend
+    joints[:20, [0, 3, 4]] += np.outer(np.linspace(1.0, 0.0, 20), bend)
+    joints[90:, [0, 3, 4]] += np.outer(np.linspace(0.0, 1.0, 10), bend)
+    reference = prepare(changed(motion(), joint_pos=joints))
+    feet = sole_points(reference.motion)[..., 2].min(axis=2)
+    assert feet[[0, -1]].max() < 0.05
+    assert 0.1 < reference.begin < 0.4
+    assert [note[:9] for note in reference.notes if "dropped" in note] == ["The first", "The last "]
+    assert len(prepare(changed(motion(), joint_pos=raised)).motion) == 100
 
 
 @pytest.mark.parametrize("offset", [0.08, -0.05])

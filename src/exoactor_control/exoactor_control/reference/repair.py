@@ -48,6 +48,7 @@ _REACH = {f"{side}_{limb}_link": reach for limb, reach in _LIMBS.items() for sid
 _MAX_RESTING_SPEED = 0.15  # m/s of a sole that carries
 _MIN_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled
 _MAX_START_HEIGHT = 0.10  # m that the soles may be off the floor in the first frame
+_RAISED_HEIGHT = 0.05  # m off the floor from which a foot is raised: the robot would blend into a stand on the other
 
 
 def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -81,12 +82,12 @@ def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
     return int(start[-1]) + 3 if len(start) else 0, int(end[0]) + 1 if len(end) else n
 
 
-def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
-    """Level the motion, move it onto the floor z = 0, and let it begin there.
+def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, slice, list[str]]:
+    """Level the motion, move it onto the floor z = 0, and let it begin and end there, on both feet if it can.
 
-    Returns the motion, repaired, how many frames at the beginning were dropped, in which its feet had not come to the
-    floor yet, and what was done, one sentence each. Raises `UnsafeMotion`: its floor leans too much, or it begins off
-    the floor.
+    Returns the motion, repaired; the frames that it consists of, without those within `END_SECONDS` in which its feet are not
+    on the floor, or one of them is raised and comes down; and what was done, one sentence each. Raises `UnsafeMotion`:
+    its floor leans too much, or it begins off the floor.
     """
     notes: list[str] = []
     points = sole_points(motion)
@@ -113,17 +114,25 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, int, list[str]]:
         )
     else:
         floor = np.zeros(len(motion))
-    lowest = lowest - floor
-    on_floor = np.flatnonzero((~on_feet | (np.abs(lowest) < _MAX_START_HEIGHT))[: int(END_SECONDS * motion.fps) + 1])
+    feet = points[..., 2].min(axis=2) - floor[:, None]
+    lowest, span = feet.min(axis=1), int(min(END_SECONDS * motion.fps, len(motion) / 3)) + 1
+    on_both = np.flatnonzero(~on_feet | (np.abs(feet) < _RAISED_HEIGHT).all(axis=1))
+    on_floor = np.flatnonzero((~on_feet | (np.abs(lowest) < _MAX_START_HEIGHT))[:span])
     if not len(on_floor):
         where = "above" if lowest[0] > 0 else "below"
         raise UnsafeMotion(f"The motion begins with its feet {abs(lowest[0]):.2f} m {where} the floor.")
-    first = int(on_floor[0])
-    if first:
-        notes.append(f"The first {first / motion.fps:.2f} s were dropped: the feet were not on the floor.")
+    first, last = int(on_floor[0]), len(motion) - 1
+    if len(on_both) and on_both[0] < span:
+        first = int(on_both[0])
+    if len(on_both) and on_both[-1] > max(first, last - span):
+        last = int(on_both[-1])
+    for which, count in (("first", first), ("last", len(motion) - 1 - last)):
+        if count:
+            notes.append(f"The {which} {count / motion.fps:.2f} s were dropped: the feet were not on the floor.")
+    frames = slice(first, last + 1)
     pos = np.column_stack([pos[:, :2], pos[:, 2] - floor])
-    contacts = None if motion.contacts is None else motion.contacts[first:]
-    return RobotMotion(motion.fps, pos[first:], quat[first:], motion.joint_pos[first:], contacts), first, notes
+    contacts = None if motion.contacts is None else motion.contacts[frames]
+    return RobotMotion(motion.fps, pos[frames], quat[frames], motion.joint_pos[frames], contacts), frames, notes
 
 
 def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:

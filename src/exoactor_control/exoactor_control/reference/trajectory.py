@@ -185,11 +185,11 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     untouched = RobotMotion(POLICY_RATE, pos, quat, joints)
     joints = np.clip(joints, low, high)
     contacts = _resampled(motion, motion.contacts, first / motion.fps + np.arange(len(pos)) / POLICY_RATE)
-    placed, dropped, done = set_on_floor(RobotMotion(POLICY_RATE, pos, quat, joints, contacts))
-    times = first / motion.fps + np.arange(dropped, len(pos)) / POLICY_RATE
+    placed, frames, done = set_on_floor(RobotMotion(POLICY_RATE, pos, quat, joints, contacts))
+    times = first / motion.fps + np.arange(len(pos))[frames] / POLICY_RATE
     person = None if human is None else Human.sample(human, times)
     on_floor = pos - [0.0, 0.0, floor_level(untouched)]
-    given = RobotMotion(POLICY_RATE, on_floor[dropped:], quat[dropped:], untouched.joint_pos[dropped:])
+    given = RobotMotion(POLICY_RATE, on_floor[frames], quat[frames], untouched.joint_pos[frames])
     placed = replace(
         placed,
         **motion.execution,
@@ -307,9 +307,10 @@ class Trajectory:
     def blended(cls, reference: Reference, joint_pos: np.ndarray, present: Frame, seconds: float) -> Trajectory:
         """Lead from the present pose into a motion, and from its end to standing.
 
-        A motion that ends in mid-stride is walked to a stop: see `stopping_path`. ``joint_pos`` (29,) rad is measured
-        now; ``present`` was last commanded: its height and tilt are where the blend begins. Each blend takes so many
-        ``seconds`` at least: longer where the way is long, see `ENTRY_SPEED`.
+        A motion that begins or ends in mid-stride is walked into, and walked to a stop: see `starting_path` and
+        `stopping_path`. ``joint_pos`` (29,) rad is measured now; ``present`` was last commanded: its height and tilt
+        are where the blend begins. Each blend takes so many ``seconds`` at least: longer where the way is long, see
+        `ENTRY_SPEED`.
         """
         m = reference.motion
         rpy = np.unwrap(roll_pitch_yaw(m.root_quat_wxyz), axis=0)
@@ -317,8 +318,16 @@ class Trajectory:
         start_rpy = np.array([*present.roll_pitch, rpy[0, 2]])
         end_rpy = np.array([0.0, 0.0, rpy[-1, 2]])
         rise = m.root_pos[[0, -1], 2] - [present.height, STANDING_HEIGHT]
-        s = _ease(_entry_time(seconds, joint_pos, m.joint_pos[0], rpy[0] - start_rpy, rise[0]))
-        path = stopping_path(m)
+        way, path = starting_path(m), stopping_path(m)
+        s = _ease(
+            _entry_time(
+                max(seconds, _STOP_SECONDS) if len(way) else seconds,
+                joint_pos,
+                m.joint_pos[0],
+                rpy[0] - start_rpy,
+                rise[0],
+            )
+        )
         out = _ease(
             _entry_time(
                 max(seconds, _STOP_SECONDS) if len(path) else seconds,
@@ -332,13 +341,16 @@ class Trajectory:
         lead_joints = joint_pos + s[:, None] * (m.joint_pos[0] - joint_pos)
         lead_pos = np.tile(m.root_pos[0], (len(s), 1))
         lead_pos[:, 2] = present.height + s * (m.root_pos[0, 2] - present.height)
+        if len(way):
+            lead_pos[:, :2] += way[np.maximum(np.arange(len(s)) - len(s) + len(way), 0)]
+            lead_joints[-len(way) :] += steps_on_the_spot(2, _raised_leg(m, 0))[::-1]
         out_rpy = rpy[-1] + out[:, None] * (end_rpy - rpy[-1])
         out_joints = m.joint_pos[-1] + out[:, None] * (STANDING - m.joint_pos[-1])
         out_pos = np.tile(m.root_pos[-1], (len(out), 1))
         out_pos[:, 2] += out * (STANDING_HEIGHT - m.root_pos[-1, 2])
         if len(path):
             out_pos[:, :2] += path[np.minimum(np.arange(len(out)), len(path) - 1)]
-            out_joints[: len(path)] += steps_on_the_spot(2, _raised_leg(m))
+            out_joints[: len(path)] += steps_on_the_spot(2, _raised_leg(m, -1))
         return cls._from_poses(
             np.concatenate([lead_pos, m.root_pos, out_pos]),
             np.concatenate([lead_rpy, rpy, out_rpy]),
@@ -391,10 +403,20 @@ def stopping_path(motion: RobotMotion) -> np.ndarray:
     return np.outer(np.cumsum(1.0 - _ease(_STOP_SECONDS)) / POLICY_RATE, velocity)
 
 
-def _raised_leg(motion: RobotMotion) -> int:
-    """The leg (0: left, 1: right) whose sole is the higher in the last frame."""
-    last = RobotMotion(POLICY_RATE, motion.root_pos[-1:], motion.root_quat_wxyz[-1:], motion.joint_pos[-1:])
-    return int(sole_points(last)[0, :, :, 2].min(axis=1).argmax())
+def starting_path(motion: RobotMotion) -> np.ndarray:
+    """Return the way (T, 2) m on which the pelvis comes from standing to a motion at `POLICY_RATE`, to its first frame.
+
+    (0, 2) where it stands still at the beginning, or nearly so.
+    """
+    backward = replace(motion, root_pos=motion.root_pos[::-1])
+    return stopping_path(backward)[::-1]
+
+
+def _raised_leg(motion: RobotMotion, frame: int) -> int:
+    """The leg (0: left, 1: right) whose sole is the higher in a frame."""
+    at = [frame]
+    pose = RobotMotion(POLICY_RATE, motion.root_pos[at], motion.root_quat_wxyz[at], motion.joint_pos[at])
+    return int(sole_points(pose)[0, :, :, 2].min(axis=1).argmax())
 
 
 def steps_on_the_spot(count: int, first: int = 0) -> np.ndarray:
