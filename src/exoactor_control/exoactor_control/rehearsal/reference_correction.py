@@ -229,7 +229,7 @@ class ParallelRollouts(Robots):
         mass, self._delay[i] = _VARIANTS[i % len(_VARIANTS)]
         model, base = self._models[i], self._base
         model.body_mass[:], model.body_inertia[:] = base.body_mass * (1.0 + mass), base.body_inertia * (1.0 + mass)
-        mujoco.mj_setConst(model, self._data[0])
+        mujoco.mj_setConst(model, self._data)
         self.qpos[i] = np.r_[0.0, 0.0, STANDING_HEIGHT, 1.0, 0.0, 0.0, 0.0, STANDING]
         self._state[i] = np.r_[0.0, self.qpos[i], self.qvel[i]]
         self._origin[i] = 0.0, 0.0, -episode.yaw[0]
