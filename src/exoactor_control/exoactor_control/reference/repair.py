@@ -85,9 +85,9 @@ def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
 def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, slice, list[str]]:
     """Level the motion, move it onto the floor z = 0, and let it begin and end there, on both feet if it can.
 
-    Returns the motion, repaired; the frames that it consists of, without those within `END_SECONDS` in which its feet are not
-    on the floor, or one of them is raised and comes down; and what was done, one sentence each. Raises `UnsafeMotion`:
-    its floor leans too much, or it begins off the floor.
+    Returns the motion, repaired; the frames that it consists of, without those within `END_SECONDS` in which its feet
+    are not on the floor, or one of them is raised and comes down; and what was done, one sentence each. Raises
+    `UnsafeMotion`: its floor leans too much, or it begins off the floor.
     """
     notes: list[str] = []
     points = sole_points(motion)
