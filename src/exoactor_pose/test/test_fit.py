@@ -88,6 +88,27 @@ def test_fit_recovers_a_motion_from_its_own_landmarks(body, fitted):
     assert result.reprojection.mean() < 5
 
 
+@pytest.mark.parametrize("rate", [30.0, 65.0])
+def test_a_foot_that_pivots_turns_about_its_toe(body, rate):
+    """A second's turn on the left foot, the heel down, the right knee raised."""
+    frames = 60
+    t = np.arange(frames) / FPS
+    pose = np.zeros((frames, 63))
+    pose[:, [JOINT["left_shoulder"] + 2, JOINT["right_shoulder"] + 2]] = -1.25, 1.25
+    pose[:, [JOINT["right_hip"], JOINT["right_knee"]]] = -1.0, 1.3
+    turn = np.radians(rate) * np.clip(t - 0.5, 0, 1)
+    root = Rotation.from_euler("z", (turn - np.pi / 2 - 0.5)[:, None]) * Rotation.from_euler("x", np.pi / 2)
+    motion = HumanMotion(FPS, np.zeros((frames, 3)), root.as_rotvec(), pose, np.zeros(10))
+    truth = replace(motion, transl=np.array([4.0, 0.2, 0.0]) - body.foot_points(motion)[:, 1])
+    camera = Camera(520, 520, 320, 240, pitch=0.12, height=1.5)
+    result = fit(seen_by(camera, body, truth, noise_px=2.0), Camera(520, 520, 320, 240), body)
+    heel, toe = np.moveaxis(body.foot_points(result.motion)[:, :2, :2], 1, 0)
+    yaw = np.unwrap(np.arctan2(*(toe - heel).T[::-1]))
+    assert np.abs(yaw - yaw[0] - turn).max() < np.radians(6)
+    assert np.linalg.norm(np.ptp(toe, axis=0)) < 0.01
+    assert result.motion.contacts[:, 1].min() > 0.5
+
+
 def test_hips_are_marked_beside_and_below_their_joints(body):
     carriers, offsets = landmark_points(body, np.zeros(10))
     rest = body.rest_joints(np.zeros(10))

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from exoactor_core.arrays import true_runs
+
+PIVOT_RATE, PIVOT_ANGLE = 0.3, 0.15
+"""rad/s about the vertical, and rad in one go, from which on a foot on the floor pivots: slower and less is noise."""
 
 
 def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
@@ -18,3 +23,23 @@ def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
     slow = 1 / (1 + np.exp(-(0.40 - speed) / 0.08))
     size = 2 * round(0.05 * fps) + 1
     return median_filter(low * slow, size=(size, 1), mode="nearest")
+
+
+def fixed_points(soles: np.ndarray, contacts: np.ndarray, fps: float) -> np.ndarray:
+    """Which sole points in contact stay where they are, (T, 4) in [0, 1] as the contacts.
+
+    Of a foot that pivots it is the heel or the toe alone, whichever moves less; the other one slides around it.
+    """
+    fixed = contacts.copy()
+    for foot in (slice(0, 2), slice(2, 4)):
+        heel, toe = soles[:, foot, :2].swapaxes(0, 1)
+        yaw = np.unwrap(np.arctan2(*(toe - heel).T[::-1]))
+        for a, b in true_runs(contacts[:, foot].min(axis=1) > 0.5):
+            if b - a < 3:
+                continue
+            rate = np.gradient(gaussian_filter1d(yaw[a:b], 0.1 * fps, mode="nearest")) * fps
+            for c, d in true_runs(np.abs(rate) > PIVOT_RATE):
+                if abs(rate[c:d].sum()) > PIVOT_ANGLE * fps:
+                    moved = np.linalg.norm(soles[a + d - 1, foot] - soles[a + c, foot], axis=-1)
+                    fixed[a + c : a + d, foot.start + int(moved.argmax())] = 0.0
+    return fixed

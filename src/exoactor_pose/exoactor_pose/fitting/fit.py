@@ -30,7 +30,7 @@ from exoactor_pose.detection.anatomy import LANDMARK_TRUST, SEGMENTS, joint_rang
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.contacts import contacts_of
+from exoactor_pose.fitting.contacts import contacts_of, fixed_points
 from exoactor_pose.fitting.initial import continuous, initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
@@ -197,6 +197,7 @@ class _Problem:
         focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
         self.rays = (seen.image[..., :2] - centre) / focal
         self.travel = np.zeros((self.frames, 3))
+        self.fixed = np.zeros((self.frames, 4))
         self._looks = max(1.0, self.frames / w.prior_frames)
         self.previous = previous
         self._start()
@@ -270,7 +271,7 @@ class _Problem:
             points = self.skeleton.points(state.part(ahead))
             cost += self._seen(state, points, slice(start, stop), contacts, sway, equations)
             if contacts is not None:
-                cost += self._planted(points, ahead, contacts, equations)
+                cost += self._planted(points, ahead, self.fixed, equations)
         if self.previous:
             equations.hold(self.previous.settled)
         return cost, equations
@@ -448,8 +449,8 @@ class _Problem:
         equations.common_gradient += system[:, VARIABLES:-1, -1].sum(0)
         return cost
 
-    def _planted(self, points: Points, frames: slice, contacts: np.ndarray, equations: Banded) -> float:
-        """Sole points in contact stay where they are from frame to frame."""
+    def _planted(self, points: Points, frames: slice, fixed: np.ndarray, equations: Banded) -> float:
+        """Fixed sole points stay where they are from frame to frame."""
         pairs = frames.stop - frames.start - 1
         if pairs < 1:
             return 0.0
@@ -457,7 +458,7 @@ class _Problem:
         slide = self.slide / self.fps
         soles = points.positions[:, LANDMARKS:]
         moved = soles[1:] - soles[:-1]
-        both = np.minimum(contacts[here], contacts[ahead])
+        both = np.minimum(fixed[here], fixed[ahead])
         loss, weight = _huber(np.linalg.norm(moved, axis=-1) / slide)
         scale = np.sqrt(np.repeat(both * weight / slide**2, 3, axis=1))[..., None]
         flat = (pairs, 12, -1)
@@ -496,7 +497,10 @@ class _Problem:
             self.slide = slide
             if self.seen.camera_travels and not self.previous:
                 self._follow_camera()
-            self._descend(contacts_of(self._soles(), self.fps), count, report_step)
+            soles = self._soles()
+            contacts = contacts_of(soles, self.fps)
+            self.fixed = fixed_points(soles, contacts, self.fps)
+            self._descend(contacts, count, report_step)
         return self._result()
 
     def _descend(self, contacts: np.ndarray | None, iterations: int, report_step: Callable[[], None]) -> None:
