@@ -117,7 +117,8 @@ def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
     from exoactor_ros.conversions import robot_to_message
     from ros_testing import finished, spinning, until, use_own_domain
 
-    command = [sys.executable, "-m", "exoactor_control.nodes.controller_node", "--ros-args", "-r", "__ns:=/exoactor"]
+    command = [sys.executable, "-m", "exoactor_core.entry", "exoactor_control.nodes.controller_node"]
+    command += ["--ros-args", "-r", "__ns:=/exoactor"]
     command += ["-p", f"dds_domain:={domain}", "-p", "robot:=real", "-p", f"policy:='{policy}'"]
     command += ["-p", "require_rehearsal:=false", "--log-level", "error"]
     node = subprocess.Popen(command, env={**os.environ, **use_own_domain()})

@@ -391,7 +391,3 @@ def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) ->
 def main() -> None:
     """Entry point of the node."""
     run(TaskServer, threads=6)
-
-
-if __name__ == "__main__":
-    main()

@@ -52,6 +52,6 @@ def json_object(extra: str, example: str) -> dict[str, Any]:
     return read
 
 
-def shifted(seed: int, attempt: int) -> int:
+def attempt_seed(seed: int, attempt: int) -> int:
     """The seed of the attempt that has this number; services and PyTorch take 31 bits."""
     return (seed + attempt) % 2**31

@@ -222,7 +222,7 @@ def test_a_local_pipeline_edits(name, tmp_path, monkeypatch):
     import tiny_pipelines as tiny
     from exoactor_gen.embodiment import editors
 
-    monkeypatch.setattr(editors, "AREA", 64 * 64)
+    monkeypatch.setattr(editors, "IMAGE_AREA", 64 * 64)
     edit = load_editor(tiny.saved(name, tmp_path))
     scene = tiny.image()
     ticks = []
@@ -258,7 +258,7 @@ def test_a_distilled_pipeline_edits_in_few_steps(tmp_path, monkeypatch):
     import tiny_pipelines as tiny
     from exoactor_gen.embodiment import editors
 
-    monkeypatch.setattr(editors, "AREA", 64 * 64)
+    monkeypatch.setattr(editors, "IMAGE_AREA", 64 * 64)
     edit = load_editor(tiny.saved("klein", tmp_path))
     steps = []
     pipe = edit.pipeline.load()

@@ -328,7 +328,7 @@ REFUSALS = {  # on a look, as each service words it
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(web, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(hosted, "SHORTEST_POLL", 0.01)
+    monkeypatch.setattr(hosted, "MIN_POLL_SECONDS", 0.01)
     for name in VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
@@ -548,7 +548,7 @@ def test_failed_download_names_the_job(service):
     if service.name == "veo":  # it delivers the video in the answer
         videos = [{"bytesBase64Encoded": base64.b64encode(b"junk").decode()}]
         junk = {"json": {"done": True, "response": {"videos": videos}}}
-    for _ in range(hosted.DOWNLOADS):
+    for _ in range(hosted.MAX_DOWNLOADS):
         service.fail(FILE[service.name], **junk)
     assert "The job was" in refuses(service, Refused, "no video that can be read")
 
@@ -977,7 +977,7 @@ def test_budget(monkeypatch):
 
 def test_job_that_says_it_is_complete_for_ever_is_not_asked_without_pause(one, monkeypatch):
     fake = one("fal")
-    monkeypatch.setattr(hosted, "SHORTEST_POLL", 0.2)
+    monkeypatch.setattr(hosted, "MIN_POLL_SECONDS", 0.2)
     for _ in range(100):
         fake.fail("GET .*/requests/r1(/status)?", json={"status": "COMPLETED"})
     refuses(fake, Refused, "not done after 1 s, and its job was cancelled", timeout=1.0)

@@ -473,7 +473,7 @@ def test_even_a_random_model_writes_a_plan(tiny, monkeypatch):
     pytest.importorskip("transformers")
     from exoactor_gen.planning import local_planner
 
-    monkeypatch.setattr(local_planner, "LONGEST", 4000)
+    monkeypatch.setattr(local_planner, "MAX_TOKENS", 4000)
     plan = load_planner("local", str(tiny))("wave", None, 8.0, lambda: None)
     assert Plan.read(plan.data()) == plan
     assert plan.planner == str(tiny)
@@ -482,7 +482,7 @@ def test_even_a_random_model_writes_a_plan(tiny, monkeypatch):
 def test_local_model_that_takes_images_is_shown_the_scene(seeing, monkeypatch):
     from exoactor_gen.planning import local_planner
 
-    monkeypatch.setattr(local_planner, "LONGEST", 4)  # tokens are no plan yet: three tries
+    monkeypatch.setattr(local_planner, "MAX_TOKENS", 4)  # tokens are no plan yet: three tries
     planner, shown = load_planner("local", str(seeing)), []
     planner.model.model.vision_tower.register_forward_pre_hook(
         lambda module, args, kwargs: shown.append(1), with_kwargs=True
@@ -496,7 +496,7 @@ def test_local_model_that_takes_images_is_shown_the_scene(seeing, monkeypatch):
 def test_model_that_does_not_come_to_an_end(tiny, monkeypatch):
     from exoactor_gen.planning import local_planner
 
-    monkeypatch.setattr(local_planner, "LONGEST", 8)
+    monkeypatch.setattr(local_planner, "MAX_TOKENS", 8)
     with pytest.raises(Refused, match=r"gave no valid plan in 3 tries. The answer is not valid: Invalid JSON"):
         load_planner("local", str(tiny))("wave", None, 8.0, lambda: None)
 

@@ -98,7 +98,3 @@ def skeleton(joints: np.ndarray, parents: np.ndarray) -> MarkerArray:
 def main() -> None:
     """Entry point of the node."""
     run(PoseNode)
-
-
-if __name__ == "__main__":
-    main()

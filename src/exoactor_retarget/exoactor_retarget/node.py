@@ -71,7 +71,3 @@ class RetargetNode(StageNode):
 def main() -> None:
     """Entry point of the node."""
     run(RetargetNode)
-
-
-if __name__ == "__main__":
-    main()

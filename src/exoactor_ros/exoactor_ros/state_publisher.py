@@ -134,7 +134,3 @@ class StatePublisher(Node):
 def main() -> None:
     """Entry point of the node."""
     run(StatePublisher, threads=2)
-
-
-if __name__ == "__main__":
-    main()

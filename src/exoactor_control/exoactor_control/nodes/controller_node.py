@@ -254,7 +254,3 @@ class ControllerNode(StageNode):
 def main() -> None:
     """Entry point of the node."""
     run(ControllerNode, threads=6)
-
-
-if __name__ == "__main__":
-    main()

@@ -79,7 +79,3 @@ class RehearsalNode(StageNode):
 def main() -> None:
     """Entry point of the node."""
     run(RehearsalNode)
-
-
-if __name__ == "__main__":
-    main()

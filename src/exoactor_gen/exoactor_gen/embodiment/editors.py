@@ -21,9 +21,9 @@ Edit = Callable[[np.ndarray, str, str, int, Tick], np.ndarray]
 """Called with an image (H, W, 3) uint8 RGB, what to change, what to avoid, a seed, and what is called while waiting;
 returns the changed image, of any size."""
 
-AREA = 1024**2
+IMAGE_AREA = 1024**2
 """px that editing models are made for."""
-DISTILLED = 4
+DISTILLED_STEPS = 4
 """Steps of models that say of themselves that they need few (FLUX.2 klein, by its README); diffusers takes 50."""
 _TIMEOUT = 300.0
 """s until a service that does not answer is given up."""
@@ -50,9 +50,9 @@ def load_editor(name: str, url: str = "") -> Edit:
 
 
 def working_size(image: np.ndarray, step: int) -> tuple[int, int]:
-    """Width and height, px, in the image's shape with `AREA`, multiples of ``step``."""
+    """Width and height, px, in the image's shape with `IMAGE_AREA`, multiples of ``step``."""
     height, width = image.shape[:2]
-    scale = math.sqrt(AREA / (width * height))
+    scale = math.sqrt(IMAGE_AREA / (width * height))
     return tuple(max(step, step * round(scale * side / step)) for side in (width, height))
 
 
@@ -77,7 +77,7 @@ class LocalEditor:
         pipeline = self.pipeline
         pipeline.load(tick)
         width, height = working_size(image, 32)
-        few = {"num_inference_steps": DISTILLED} if pipeline.config.get("is_distilled") else {}
+        few = {"num_inference_steps": DISTILLED_STEPS} if pipeline.config.get("is_distilled") else {}
         result = pipeline.run(
             tick,
             lambda done: None,
@@ -88,7 +88,7 @@ class LocalEditor:
             width=width,
             height=height,
             generator=pipeline.torch.Generator("cpu").manual_seed(seed),
-            max_area=AREA,
+            max_area=IMAGE_AREA,
             _auto_resize=False,  # FLUX Kontext would choose another shape
             output_type="np",
             **few,

@@ -15,7 +15,7 @@ from exoactor_core.errors import BadInput, Refused
 from exoactor_core.stages import Figure, load_backend
 from exoactor_gen.embodiment.editors import Edit, LocalEditor, load_editor
 from exoactor_gen.image import fitted
-from exoactor_gen.options import shifted
+from exoactor_gen.options import attempt_seed
 from exoactor_gen.waiting import Tick
 
 Box = tuple[float, float, float, float]
@@ -29,13 +29,13 @@ PROMPT = (
     "else in the picture stays exactly as it is: room, things, light, shadows, camera."
 )
 NEGATIVE = "robot, a second person, cropped body, other camera view, changed room, loose clothes, text, watermark"
-OVERLAP = 0.4
+MIN_OVERLAP = 0.4
 """Intersection over union of the robot's and the person's boxes, at least."""
-HEIGHTS = 0.75, 1.35
+HEIGHT_RATIOS = 0.75, 1.35
 """The person's height over the robot's, px, from and to."""
-TOUCHED = 0.15
+MIN_CHANGED_SHARE = 0.15
 """Share of the robot's box that must have changed; else the robot is still there, which looks like a person."""
-REST = 0.4
+MAX_CHANGED_BACKGROUND = 0.4
 """Share of the image besides that may have changed."""
 
 
@@ -92,7 +92,7 @@ class Embodiment:
         try:
             for number in range(self.tries):
                 tick()
-                seed = shifted(self.seed, attempt * self.tries + number)
+                seed = attempt_seed(self.seed, attempt * self.tries + number)
                 edited = self.edit(image, PROMPT, NEGATIVE, seed, tick)
                 edited = fitted(edited, (image.shape[1], image.shape[0]))
                 figures = self.find(edited)
@@ -167,16 +167,16 @@ def misfit(figures: list[Figure], place: Box, mask: np.ndarray) -> str:
     if not figures[0].whole:
         return "the person is not seen from head to feet"
     shared, ratio = overlap(figures[0].box, place), _height(figures[0].box) / max(_height(place), 1.0)
-    if not HEIGHTS[0] <= ratio <= HEIGHTS[1]:
+    if not HEIGHT_RATIOS[0] <= ratio <= HEIGHT_RATIOS[1]:
         return f"the person is {ratio:.2f} times as tall as the robot"
-    if shared < OVERLAP:
+    if shared < MIN_OVERLAP:
         return f"the person stands elsewhere (boxes overlap by {shared:.2f})"
     left, top, right, bottom = (round(v) for v in place)
-    if mask[top:bottom, left:right].mean() < TOUCHED:
+    if mask[top:bottom, left:right].mean() < MIN_CHANGED_SHARE:
         return "the robot is still there"
     rest = mask.copy()
     rest[top:bottom, left:right] = False
-    if rest.mean() > REST:
+    if rest.mean() > MAX_CHANGED_BACKGROUND:
         return f"the rest of the image was changed too ({rest.mean():.0%} of it)"
     return ""
 

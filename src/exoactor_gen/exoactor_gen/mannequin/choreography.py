@@ -26,13 +26,13 @@ from exoactor_gen.mannequin.language import found_in, parse
 from exoactor_gen.mannequin.movement import KINDS, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
-from exoactor_gen.mannequin.score import STAND, Score
+from exoactor_gen.mannequin.score import STAND_SECONDS, Score
 from exoactor_gen.mannequin.task import checks_of
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, solve, stature
 from exoactor_gen.plan import Plan
 
 FPS = 30.0
-PAUSE = 0.15
+PAUSE_SECONDS = 0.15
 """Seconds between two actions."""
 MAX_SECONDS = 120.0
 _TIME_TOLERANCE = 0.3
@@ -128,7 +128,7 @@ class Choreography:
         if scene is None:
             return None
         for obj in objects.values():  # what is held in the end
-            self.score.end_contacts(obj, self.score.now + STAND)
+            self.score.end_contacts(obj, self.score.now + STAND_SECONDS)
         contacts = tuple(sorted(self.score.contacts, key=lambda contact: contact.start))
         return Interaction(scene, contacts, checks_of(self.movements, objects))
 
@@ -161,7 +161,7 @@ class Choreography:
         if self.score.now > MAX_SECONDS:
             raise BadInput(f"The instruction takes longer than {MAX_SECONDS:g} s: give it in parts.")
         score = copy.copy(self.score)
-        score.now += STAND
+        score.now += STAND_SECONDS
         return solve(score, body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64)), fps)
 
     def _timed(self, movement: Movement, seconds: float) -> Movement:
@@ -194,4 +194,4 @@ def choreograph(
 def _write(score: Score, movement: Movement) -> None:
     if not handle(score, movement):
         GESTURES[movement.kind](score, movement)
-    score.now += PAUSE
+    score.now += PAUSE_SECONDS

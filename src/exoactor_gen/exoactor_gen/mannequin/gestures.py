@@ -6,19 +6,19 @@ import math
 from collections.abc import Callable, Mapping
 
 from exoactor_gen.mannequin.movement import Movement
-from exoactor_gen.mannequin.score import GUARD, IDLE, LENGTH, SIDES, STEP, Score, other, sides_of, sign
+from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, SIDES, USUAL_STEP, Score, other, sides_of, sign
 
 
 def _travel(score: Score, movement: Movement) -> None:
     """Walk or step."""
     way = movement.direction or "forward"
-    longest = score.scale * STEP[way]
+    longest = score.scale * MAX_STEP[way]
     if movement.distance:
         count = movement.count or max(1, math.ceil(movement.distance / longest - 1e-9))
         length = movement.distance / count
     else:
         count = movement.count or (1 if movement.kind == "step" else 4)
-        length = score.scale * LENGTH[way]
+        length = score.scale * USUAL_STEP[way]
     score.walk(way, count, length, movement.pace, movement.side or "right")
 
 

@@ -10,44 +10,53 @@ from exoactor_core.contacts import ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, gap_to, step_away, walk_along
 from exoactor_gen.mannequin.movement import Movement, category_of
-from exoactor_gen.mannequin.objects import BACKREST, FLESH, LOOSE, MAX_CARRIED, ONE_HANDED, Held, Opened, RoomObject
-from exoactor_gen.mannequin.placement import FAR, is_known, object_named, objects_on, shown, spot_on
-from exoactor_gen.mannequin.score import LENGTH, SIDES, Score, sides_of, sign
+from exoactor_gen.mannequin.objects import (
+    BACKREST,
+    LOOSE,
+    MAX_CARRIED,
+    ONE_HANDED,
+    PALM_DEPTH,
+    Held,
+    Opened,
+    RoomObject,
+)
+from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_known, object_named, objects_on, shown, spot_on
+from exoactor_gen.mannequin.score import SIDES, USUAL_STEP, Score, sides_of, sign
 
 EASY_REACH = 0.45
 """From the middle of the person to what a hand gets to upright, m."""
-TRUNK = 0.45
+TRUNK_LENGTH = 0.45
 """From the hips to the shoulders, m."""
 PELVIS_HEIGHT = 0.93
 """Of who stands, m."""
-LIFTED, HIGHEST = 0.12, 0.36
+MIN_LIFT, MAX_CARRY_HEIGHT = 0.12, 0.36
 """How much higher than where it was taken something is carried at least, and highest over the pelvis, m."""
-BEFORE_BELLY = 0.175
+MIN_CARRY_DISTANCE = 0.175
 """From the middle of the pelvis to what is carried at least, m."""
-PUSHED = 0.22
+PUSH_LENGTH = 0.22
 """How far an object is pushed at a time, m."""
-OPEN = 1.57
+OPEN_ANGLE = 1.57
 """rad that a door is pushed open."""
-DOOR_PUSH = 1.15
+DOOR_PUSH_HEIGHT = 1.15
 """m, height at which it is pushed."""
-SHOVE = 0.20
+SHOVE_LENGTH = 0.20
 """m that the hand goes with it."""
-LOWEST_PUSH = 0.16
+MIN_PUSH_HEIGHT = 0.16
 """m over the floor, which hands get to and still push forward."""
-PUSHED_BOX = (0.4, 0.4, 0.65)
+PUSHED_BOX_SIZE = (0.4, 0.4, 0.65)
 """m: who pushes a parcel on the floor squats behind it, and the G1 falls over backwards then."""
 STILL_HELD = 1e6
 """s, end of a contact whose end is not known yet."""
 _GRIP = {"bottle": 0.6, "cup": 0.9, "ball": 0.6, "basket": 0.85, "bin": 0.85}
 """How far up hands hold it, as a share of its height."""
-CARRIED = {2: (0.36, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
+CARRY_POSITIONS = {2: (0.36, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
 """By the number of hands, where they carry it: ahead, outward and up from the middle of the pelvis, m."""
 
 
 def lean(score: Score, point: np.ndarray, begin: float, end: float) -> None:
     """Bend for a hand to get to a point, m: over to what is far, and to the floor with the knees too."""
     away = float(np.linalg.norm(point[:2] - score.pose[:2])) - EASY_REACH * score.scale
-    over = math.degrees(math.asin(min(0.6, max(0.0, away) / (TRUNK * score.size))))
+    over = math.degrees(math.asin(min(0.6, max(0.0, away) / (TRUNK_LENGTH * score.size))))
     height = float(point[2])
     low = _lowness(score, height)
     score.drop.move(begin, end, [0.38 * low * score.scale])
@@ -120,13 +129,13 @@ def _lay_on(
     if push and obj.item.supports:
         inside = 0.03
     elif push:
-        top, inside = obj.pose[2] + _push_height(obj, yaw) - FLESH, -FLESH
+        top, inside = obj.pose[2] + _push_height(obj, yaw) - PALM_DEPTH, -PALM_DEPTH
     if obj.kind == "chair" and math.cos(yaw - obj.pose[3]) > 0.7:  # its back is in front
         top, inside = top + BACKREST, -0.01
     wide = min(0.19, obj.extent(yaw + math.pi / 2.0) * 0.6)
     if obj.round:
         wide = 0.04 * (len(sides) - 1)
-    points = {side: np.array([*score.ahead(edge + inside, wide * sign(side)), top + FLESH]) for side in sides}
+    points = {side: np.array([*score.ahead(edge + inside, wide * sign(side)), top + PALM_DEPTH]) for side in sides}
     if grasp:
         points = {side: obj.pose[:3] + _grasp(obj, side, yaw) for side in sides}
     height = float(points[sides[0]][2])
@@ -158,11 +167,11 @@ def push(score: Score, movement: Movement) -> None:
         gap_to(score, name),
         movement.at or ("table" if score.imagines and name in ONE_HANDED else None),
         side=sides[0],
-        size=PUSHED_BOX if name == "box" else None,
+        size=PUSHED_BOX_SIZE if name == "box" else None,
     )
     if new and name == "chair":
         obj.start[3] += math.pi  # it is pushed by its back
-    longest = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSHED * score.scale
+    longest = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSH_LENGTH * score.scale
     strokes = max(movement.count or 1, math.ceil((movement.distance or 0.0) / longest - 1e-9))
     length = movement.distance / strokes if movement.distance else longest
     for _ in range(strokes):
@@ -196,18 +205,18 @@ def open_door(score: Score, movement: Movement) -> None:
     free = 0.5 * (door.pose[:2] - hinge)  # from the leaf's middle halfway to its free edge
     aside = float(ahead[0] * free[1] - ahead[1] * free[0])
     way = math.copysign(1.0, -aside * joint.axis[2])
-    if way * joint.limits[way > 0.0] < OPEN:
+    if way * joint.limits[way > 0.0] < OPEN_ANGLE:
         raise BadInput(f"The {door.name} does not open away from the person: it cannot be pushed open.")
     side = movement.side if movement.side in SIDES else "left" if aside > 0.0 else "right"
     free_hands(score, (side,))
     leaf = max(door.item.shapes, key=lambda shape: float(np.prod(shape.size)))
-    point = np.append(door.pose[:2] + free - min(leaf.size[:2]) / 2.0 * ahead, DOOR_PUSH * score.size)
+    point = np.append(door.pose[:2] + free - min(leaf.size[:2]) / 2.0 * ahead, DOOR_PUSH_HEIGHT * score.size)
     begin, reached = score.now, score.now + 1.3 / movement.pace
-    score.reach(side, "world", point - np.append(FLESH * ahead, 0.0), begin, reached)
+    score.reach(side, "world", point - np.append(PALM_DEPTH * ahead, 0.0), begin, reached)
     score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
     score.contact(f"{side}_hand", door, "push", reached, reached + 1.0, point)
-    score.reach(side, "world", point + np.append(SHOVE * score.scale * ahead, 0.0), reached, reached + 0.9)
-    door.events.append(Opened(reached, reached + 3.0, way * OPEN, door.turned(way * OPEN)))
+    score.reach(side, "world", point + np.append(SHOVE_LENGTH * score.scale * ahead, 0.0), reached, reached + 0.9)
+    door.events.append(Opened(reached, reached + 3.0, way * OPEN_ANGLE, door.turned(way * OPEN_ANGLE)))
     score.now = reached + 1.0
     let_go(score, (side,), movement.pace, 1.0, 0.0)
     score.now = max(score.now, reached + 3.0)
@@ -216,7 +225,7 @@ def open_door(score: Score, movement: Movement) -> None:
 def _push_height(obj: RoomObject, yaw: float) -> float:
     """How far up an object is pushed so that it slides rather than tips, m."""
     tips = obj.extent(yaw) / max(obj.item.friction, 0.1)
-    return float(min(max(tips, LOWEST_PUSH), (0.5 if obj.round else 0.65) * obj.size[2]))
+    return float(min(max(tips, MIN_PUSH_HEIGHT), (0.5 if obj.round else 0.65) * obj.size[2]))
 
 
 def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject]) -> None:
@@ -248,7 +257,7 @@ def _grip_height(obj: RoomObject) -> float:
 def _grasp(obj: RoomObject, side: str, yaw: float) -> np.ndarray:
     """(3,) from the middle of an object's underside to a hand that holds it."""
     s = sign(side)
-    out = obj.edge(yaw + math.pi / 2.0) + FLESH
+    out = obj.edge(yaw + math.pi / 2.0) + PALM_DEPTH
     return np.array([-s * out * math.sin(yaw), s * out * math.cos(yaw), _grip_height(obj)])
 
 
@@ -279,11 +288,11 @@ def pick_up(score: Score, movement: Movement) -> None:
         hold = end + 0.35
         _plan_contacts(score, obj, sides, "grasp", hold, STILL_HELD)
         score.now = hold + bend_seconds(score, height, movement.pace)
-        ahead, out, up = score.scale * np.array(CARRIED[len(sides)])
-        ahead = max(ahead, obj.extent(yaw) + BEFORE_BELLY * score.scale)
-        up = max(up, min(height + LIFTED - PELVIS_HEIGHT * score.size, HIGHEST * score.size))
+        ahead, out, up = score.scale * np.array(CARRY_POSITIONS[len(sides)])
+        ahead = max(ahead, obj.extent(yaw) + MIN_CARRY_DISTANCE * score.scale)
+        up = max(up, min(height + MIN_LIFT - PELVIS_HEIGHT * score.size, MAX_CARRY_HEIGHT * score.size))
         for side in sides:
-            out = obj.edge(yaw + math.pi / 2.0) + FLESH if len(sides) == 2 else out
+            out = obj.edge(yaw + math.pi / 2.0) + PALM_DEPTH if len(sides) == 2 else out
             carried = [ahead, sign(side) * out, up]
             score.reach(side, "body", carried, hold, hold + 0.85 * (score.now - hold))  # arms lead
             score.held[side] = movement.name
@@ -343,7 +352,7 @@ def place(score: Score, movement: Movement) -> None:
 def _support(score: Score, name: str) -> RoomObject:
     if not is_known(score, name):
         raise BadInput(f"Nothing can be put on the {name}: the mannequin's room can have {shown()}.")
-    return object_named(score, name, gap_to(score, name) + (FAR if name not in score.objects else 0.0))
+    return object_named(score, name, gap_to(score, name) + (WALK_DISTANCE if name not in score.objects else 0.0))
 
 
 def carry(score: Score, movement: Movement) -> None:
@@ -355,7 +364,7 @@ def carry(score: Score, movement: Movement) -> None:
     elif movement.at:
         approach(score, _support(score, movement.at), movement.pace)
     else:
-        walk_along(score, "forward", movement.distance or 4 * LENGTH["forward"], movement.pace)
+        walk_along(score, "forward", movement.distance or 4 * USUAL_STEP["forward"], movement.pace)
 
 
 def free_hands(score: Score, sides: tuple[str, ...]) -> None:

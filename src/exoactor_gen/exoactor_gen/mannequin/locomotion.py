@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from exoactor_core.errors import BadInput
 from exoactor_core.rotations import wrap
-from exoactor_gen.mannequin.objects import TALL, RoomObject
+from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
 from exoactor_gen.mannequin.score import Score, other
 
 _GAP = {
@@ -109,7 +109,7 @@ def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None) ->
     others = [t for n, t in score.objects.items() if t is not goal and n not in score.held.values()]
     if goal is not None and goal.kind == "table":
         others = [t for t in others if t.pose[2] < 0.1]
-    room = [(t, 0.34 if t.size[2] > TALL else 0.24) for t in others]  # hands hang beside what is tall
+    room = [(t, 0.34 if t.size[2] > TALL_HEIGHT else 0.24) for t in others]  # hands hang beside what is tall
     path = np.asarray(points)
     return all(np.all(t.distance(path) > min(away, t.distance(score.pose) - 1e-6)) for t, away in room)
 

@@ -23,19 +23,19 @@ from exoactor_gen.mannequin.handling import (
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, turn_to, walk_along, walk_route
 from exoactor_gen.mannequin.movement import START, Movement
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
-from exoactor_gen.mannequin.placement import FAR, is_free, is_known, object_named, objects_on, shown
+from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
 from exoactor_gen.mannequin.score import GUARD, IDLE, SIDES, Score, Seat, sides_of, sign
 from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circle, walk_past, walk_to, walk_to_start
 
-SEATED = 0.26
+SEAT_DISTANCE = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
-BESIDE = 0.38
+SEAT_CLEARANCE = 0.38
 """From the edge of a seat to the middle of the person who stands before it, m."""
-FIST = 0.05
+FIST_LENGTH = 0.05
 """From the middle of the hand to the knuckles of a fist, m."""
-AIMED = 60.0
+MAX_AIM_ANGLE = 60.0
 """So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
-TOE = 0.13
+TOE_LENGTH = 0.13
 """From the middle of the sole to the tip of the shoe, m."""
 _NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "sweep"}
 _SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": "", "open": ""}
@@ -69,15 +69,15 @@ def _seen(score: Score, movement: Movement) -> tuple[RoomObject, float, float]:
     if movement.direction == "up":
         raise BadInput(f"The {movement.object} does not stand that high: leave 'up' out.")
     aside = {"left": 45.0, "right": -45.0}.get(movement.direction or "", 0.0)
-    obj = object_named(score, movement.name, FAR, movement.at, aside)
-    return obj, *turn_to(score, obj, movement.pace, AIMED)
+    obj = object_named(score, movement.name, WALK_DISTANCE, movement.at, aside)
+    return obj, *turn_to(score, obj, movement.pace, MAX_AIM_ANGLE)
 
 
 def _gaze(score: Score, obj: RoomObject, begin: float, end: float) -> None:
     distance, bearing = bearing_of(score, obj.pose)
     middle = obj.pose[2] + obj.size[2] / 2.0
     down = math.degrees(math.atan2(1.5 - middle, distance))
-    score.head.move(begin, end, [np.clip(bearing, -AIMED, AIMED), min(down, 38.0)])
+    score.head.move(begin, end, [np.clip(bearing, -MAX_AIM_ANGLE, MAX_AIM_ANGLE), min(down, 38.0)])
 
 
 def _look(score: Score, movement: Movement) -> None:
@@ -120,7 +120,7 @@ def _punch(score: Score, movement: Movement) -> None:
     for _ in range(movement.count or 1):
         for side in sides:
             hit, leave, end = score.now + np.array([0.5, 0.75, 1.35]) / movement.pace
-            fist = [*score.ahead(edge - FIST, 0.05 * sign(side)), 1.30 * score.size]
+            fist = [*score.ahead(edge - FIST_LENGTH, 0.05 * sign(side)), 1.30 * score.size]
             score.reach(side, "world", fist, score.now, hit)
             score.contact(f"{side}_hand", bag, "strike", hit, leave, fist)
             score.reach(side, "free", np.zeros(3), leave, end)
@@ -147,7 +147,7 @@ def _chair(score: Score, name: str | None, seat: float) -> RoomObject:
 
 def _sit(score: Score, movement: Movement) -> None:
     """Sit down on a chair and rise again; one that was pushed away shows its back, and is walked around."""
-    seat = SEATED * score.scale
+    seat = SEAT_DISTANCE * score.scale
     chair = _chair(score, movement.object, seat)
     if objects_on(score, chair):
         raise BadInput(f"The person cannot sit down: the {objects_on(score, chair)[0].name} is on the {chair.name}.")
@@ -162,7 +162,7 @@ def _sit(score: Score, movement: Movement) -> None:
     elif not score.imagines and abs(turn) < 10.0 and 0.0 < ahead < 0.6 and abs(aside) < 0.06:
         score.walk_distance("backward", ahead - seat, movement.pace)  # the person stands before it already
     elif not score.imagines:
-        before = (chair.extent(faces) + BESIDE) * np.array([math.cos(faces), math.sin(faces)])
+        before = (chair.extent(faces) + SEAT_CLEARANCE) * np.array([math.cos(faces), math.sin(faces)])
         walk_route(score, chair.pose[:2] + before, movement.pace, chair, past=True)
         score.turn(math.remainder(bearing_of(score, chair.pose)[1] - 180.0, 360.0), movement.pace)
         score.walk_distance("backward", bearing_of(score, chair.pose)[0] - seat, movement.pace)
@@ -258,7 +258,7 @@ def _kick(score: Score, movement: Movement) -> None:
             ):
                 raise BadInput(f"The {name} stands where the foot would kick: go elsewhere first.")
         ahead = np.array([math.cos(score.pose[2]), math.sin(score.pose[2])])
-        front = float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE
+        front = float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE_LENGTH
         ways = (-0.14, 0.10, 18.0, 0.50), (max(front, 0.05) + 0.14, 0.09, -6.0, 0.62), (0.03, 0.08, 4.0, 0.60)
         begin, end = score.swing_foot(side, ways, movement.pace)[1]
         score.contact(f"{side}_foot", obj, "strike", begin, end)

@@ -22,13 +22,13 @@ MAX_CARRIED = 3.0
 """kg that hands carry."""
 ONE_HANDED_WIDTH = 0.105
 """m, of what one hand takes."""
-TALL = 0.4
+TALL_HEIGHT = 0.4
 """m, height of what reaches up to the hands of who stands beside it."""
 BACKREST = CHAIR_BACK
 """How far the back of the chair rises above its seat, m."""
-TOECAP = 0.015
+TOECAP_LENGTH = 0.015
 """The shoe reaches so far beyond the tip of the sole, m."""
-FLESH = 0.02
+PALM_DEPTH = 0.02
 """From the middle of the hand to what the palm lies on, m."""
 
 
@@ -211,7 +211,7 @@ def object_motion(
         if isinstance(event, Kicked):
             still = obj.at(before[0])
             stands = ObjectMotion(still, before[:, :3], Rotation.from_euler("z", before[:, 3:]).as_matrix())
-            met = surface_distance(stands, toes[event.side][now]) < TOECAP
+            met = surface_distance(stands, toes[event.side][now]) < TOECAP_LENGTH
             begin = times[now][int(np.argmax(met))] if met.any() else event.begin
             s = np.clip((times[now] - begin) / (event.end - begin), 0.0, 1.0)
             place[now] = before + (1.0 - (1.0 - s) ** 3)[:, None] * (event.after - before)

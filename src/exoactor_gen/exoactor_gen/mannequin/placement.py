@@ -17,7 +17,7 @@ from exoactor_gen.mannequin.movement import SHOWN
 from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
 from exoactor_gen.mannequin.score import Score, sign
 
-FAR = 1.2
+WALK_DISTANCE = 1.2
 """So far ahead stands what is walked to, m."""
 
 

@@ -16,13 +16,13 @@ from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
 
 SIDES = ("left", "right")
-STAND = 0.7
+STAND_SECONDS = 0.7
 """Seconds of standing at the start and at the end."""
-STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
+MAX_STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
 """Longest step, m."""
-LENGTH = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}
+USUAL_STEP = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}
 """Step of whom no distance is given, m."""
-TURN_STEP = 30.0
+MAX_TURN_STEP = 30.0
 """Largest turn per step, degrees."""
 SHORTEST_ADULT = 1.5 / 1.7
 """Size of the shortest person who moves as far as everybody else does."""
@@ -32,10 +32,10 @@ SOLE_CENTRE = 0.045
 """From the ankle forward to the point of the sole that carries the weight, m."""
 ARM_SPEED = 4.2
 """Peak speed that arm moves are stretched to, rad/s."""
-HEEL_OFF = 0.18
+HEEL_OFF_SECONDS = 0.18
 """Walking forward, the heel leaves the floor this long before the toe, s."""
 
-NEAREST = {"chair": 0.02, "stool": 0.02}
+CLEARANCE = {"chair": 0.02, "stool": 0.02}
 """How near the middle of the person may get to what an object covers of the floor, m; 0.2 for the others."""
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
@@ -94,7 +94,7 @@ def _centre(pose: ArrayLike, side: str, scale: float = 1.0) -> np.ndarray:
 class Score:
     """Tracks that the actions write; ``now`` is where the next action begins."""
 
-    now: float = STAND
+    now: float = STAND_SECONDS
     size: float = 1.0
     """Of the person, as a share of 1.70 m."""
     imagines: bool = True
@@ -179,7 +179,7 @@ class Score:
         self.swings[side].append((lift, self.now, self.scale * clearance, roll))
         self.past.append(self.pose[:2].copy())
         for name, obj in self.objects.items():
-            if name not in self.held.values() and obj.distance(self.pose) < self.scale * NEAREST.get(obj.kind, 0.2):
+            if name not in self.held.values() and obj.distance(self.pose) < self.scale * CLEARANCE.get(obj.kind, 0.2):
                 raise BadInput(f"The way leads through the {obj.name}: go around it, or turn first.")
 
     def swing_foot(
@@ -228,12 +228,12 @@ class Score:
 
     def walk_distance(self, way: str, distance: float, pace: float = 1.0) -> None:
         """Walk a distance in as many steps as it takes."""
-        count = max(1, math.ceil(distance / (self.scale * STEP[way]) - 1e-9))
+        count = max(1, math.ceil(distance / (self.scale * MAX_STEP[way]) - 1e-9))
         self.walk(way, count, distance / count, pace)
 
     def turn(self, degrees: float, pace: float = 1.0) -> None:
         """Turn on the spot, to the left if positive: the inner foot opens, the outer one closes."""
-        count = max(1, math.ceil(abs(degrees) / TURN_STEP - 1e-9))
+        count = max(1, math.ceil(abs(degrees) / MAX_TURN_STEP - 1e-9))
         inner = "left" if degrees > 0.0 else "right"
         for _ in range(count):
             self.pose[2] += math.radians(degrees / count)

@@ -16,7 +16,7 @@ from exoactor_gen.mannequin.language import found_in
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, RoomObject
 from exoactor_gen.mannequin.score import sides_of
-from exoactor_gen.mannequin.walking import BEHIND_DOOR
+from exoactor_gen.mannequin.walking import BEHIND_DOOR_DISTANCE
 from exoactor_gen.plan import Plan
 
 PUSH_TOLERANCE = 0.25
@@ -46,7 +46,7 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
                 checks["near",] = Check(kind="robot_near", object=target.item.id)
         elif kind == "walk" and movement.direction == "forward":
             ahead = np.array([np.cos(obj.start[3]), np.sin(obj.start[3])])
-            x, y = obj.start[:2] + BEHIND_DOOR * np.sign(obj.start[:2] @ ahead) * ahead
+            x, y = obj.start[:2] + BEHIND_DOOR_DISTANCE * np.sign(obj.start[:2] @ ahead) * ahead
             checks["near",] = Check(kind="at", place=(float(x), float(y)), tolerance=0.5)
         elif kind == "walk":
             checks["near",] = Check(kind="robot_near", object=name)

@@ -21,12 +21,12 @@ from exoactor_gen.mannequin.locomotion import (
 )
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import Opened, RoomObject
-from exoactor_gen.mannequin.placement import FAR, object_named
-from exoactor_gen.mannequin.score import LENGTH, Score, other
+from exoactor_gen.mannequin.placement import WALK_DISTANCE, object_named
+from exoactor_gen.mannequin.score import USUAL_STEP, Score, other
 
-BEHIND, BEHIND_DOOR = 0.4, 0.7
+BEHIND_DISTANCE, BEHIND_DOOR_DISTANCE = 0.4, 0.7
 """So far behind what is walked around stands what is walked to then, and goes who walks through a door, m."""
-CIRCLE = 0.9
+CIRCLE_RADIUS = 0.9
 """Radius of the circle that is walked about nothing, m."""
 
 
@@ -40,7 +40,7 @@ def walk_to(score: Score, movement: Movement) -> None:
         return
     if movement.direction in ("backward", "left", "right"):
         raise BadInput(f"The mannequin walks to the {movement.object} forward, not {movement.direction}.")
-    obj = object_named(score, movement.name, (movement.distance or FAR) + gap_to(score, movement.name))
+    obj = object_named(score, movement.name, (movement.distance or WALK_DISTANCE) + gap_to(score, movement.name))
     if movement.object in score.held.values():
         raise BadInput(f"The person holds the {movement.object} and cannot walk to it.")
     approach(score, obj, movement.pace)
@@ -48,13 +48,13 @@ def walk_to(score: Score, movement: Movement) -> None:
 
 def walk_through(score: Score, movement: Movement) -> None:
     """Walk on through a door that stands open."""
-    door = object_named(score, movement.name, FAR)
+    door = object_named(score, movement.name, WALK_DISTANCE)
     if not any(isinstance(event, Opened) for event in door.events):
         raise BadInput(f"The {door.name} is not open: say 'push the {door.name} open and walk through'.")
     distance, bearing = bearing_of(score, door.start)
     if abs(bearing) > 30.0:
         score.turn(bearing, movement.pace)
-    score.walk_distance("forward", distance + BEHIND_DOOR, movement.pace)
+    score.walk_distance("forward", distance + BEHIND_DOOR_DISTANCE, movement.pace)
 
 
 def walk_to_start(score: Score, movement: Movement) -> None:
@@ -104,7 +104,7 @@ def walk_around(score: Score, movement: Movement) -> None:
     score.step(foot, movement.pace, roll=0.12)
     score.settle()
     if movement.at:
-        approach(score, object_named(score, movement.at, BEHIND + gap_to(score, movement.at)), movement.pace)
+        approach(score, object_named(score, movement.at, BEHIND_DISTANCE + gap_to(score, movement.at)), movement.pace)
 
 
 def _walk_past_to(score: Score, obj: RoomObject, goal: RoomObject, movement: Movement) -> None:
@@ -134,17 +134,18 @@ def _circle(score: Score, obj: RoomObject, s: float, pace: float) -> None:
 def walk_circle(score: Score, movement: Movement) -> None:
     """Walk a circle about nothing, to the left if not asked otherwise, and end where it began."""
     s = 1.0 if movement.side == "right" else -1.0
-    middle = score.ahead(0.0, -s * CIRCLE)
+    middle = score.ahead(0.0, -s * CIRCLE_RADIUS)
     around = score.pose[2] + np.linspace(0.0, 2.0 * math.pi, 24)
-    if not is_clear(score, [middle + CIRCLE * np.array([math.cos(a), math.sin(a)]) for a in around]):
-        raise BadInput(f"Objects stand where the person would walk a circle of {CIRCLE:g} m: go elsewhere first.")
-    walk_arc(score, middle, CIRCLE, s, movement.pace)
+    if not is_clear(score, [middle + CIRCLE_RADIUS * np.array([math.cos(a), math.sin(a)]) for a in around]):
+        raise BadInput("Objects stand where the person would walk the circle: go elsewhere first.")
+    walk_arc(score, middle, CIRCLE_RADIUS, s, movement.pace)
 
 
 def walk_past(score: Score, movement: Movement) -> bool:
     """Walk past what stands in the way; False: nothing does."""
     way = movement.direction or "forward"
-    length = movement.distance or (movement.count or (1 if movement.kind == "step" else 4)) * score.scale * LENGTH[way]
+    count = movement.count or (1 if movement.kind == "step" else 4)
+    length = movement.distance or count * score.scale * USUAL_STEP[way]
     if not detour_width(score, way, length):
         return False
     walk_along(score, way, length, movement.pace)
@@ -154,5 +155,6 @@ def walk_past(score: Score, movement: Movement) -> bool:
 def turn_to_face(score: Score, movement: Movement) -> None:
     """Turn to an object; one that is new stands aside."""
     way = {"right": -1.0, "around": 2.0}.get(movement.direction or "", 1.0)
-    obj = object_named(score, movement.name, FAR + gap_to(score, movement.name), aside=way * (movement.angle or 90.0))
+    away = WALK_DISTANCE + gap_to(score, movement.name)
+    obj = object_named(score, movement.name, away, aside=way * (movement.angle or 90.0))
     turn_to(score, obj, movement.pace, 3.0)

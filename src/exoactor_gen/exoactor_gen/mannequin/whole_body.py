@@ -23,16 +23,16 @@ from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
 from exoactor_core.rotations import FROM_Y_UP
 from exoactor_gen.mannequin.objects import ObjectMotion, object_motion
-from exoactor_gen.mannequin.score import HEEL_OFF, SIDES, SOLE_CENTRE, Score, Seat, sign
+from exoactor_gen.mannequin.score import HEEL_OFF_SECONDS, SIDES, SOLE_CENTRE, Score, Seat, sign
 from exoactor_gen.mannequin.timeline import bump
 
 LEG_REACH = 0.985
 """Straightest leg, as a share of thigh plus shank."""
 ARM_REACH = 0.96
 """The body goes down until an arm need not be straighter to reach its point, likewise."""
-ARM_STRAIGHT, SOFT = 0.995, 0.008
+ARM_STRAIGHT, SOFT_LENGTH = 0.995, 0.008
 """Straightest arm of all, and how early it slows down, m."""
-FINGER = 0.16
+FINGER_LENGTH = 0.16
 """From the middle of the hand to a little beyond the tip of a straight finger, m."""
 MEAN_STATURE = 1.70
 """m, of the person for whom the lengths in this package are given."""
@@ -119,9 +119,9 @@ def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
         s = (times - begin) / (end - begin)
         clear = clear + clearance * bump(s)
         if roll:  # the heel leaves before the toe, and lands first
-            pitch += roll * bump((times - begin + HEEL_OFF) / (HEEL_OFF + 0.28))
+            pitch += roll * bump((times - begin + HEEL_OFF_SECONDS) / (HEEL_OFF_SECONDS + 0.28))
             pitch -= 0.5 * roll * bump((s - 0.4) / 0.6)
-            contact[(times > begin - HEEL_OFF + 1e-9) & (s <= 1e-9), 0] = 0.0
+            contact[(times > begin - HEEL_OFF_SECONDS + 1e-9) & (s <= 1e-9), 0] = 0.0
         contact[(s > 1e-9) & (s < 1.0 - 1e-9)] = 0.0
     yaw = place[:, 2]
     turn = _turned("z", yaw)
@@ -370,7 +370,7 @@ class Arm:
         lower = self.fore + self.wrist @ self.palm
         longest = ARM_STRAIGHT * (np.linalg.norm(self.upper) + np.linalg.norm(lower, axis=1))
         # an arm that comes to its end straightens softly
-        soft = SOFT * share + 1e-4
+        soft = SOFT_LENGTH * share + 1e-4
         distance = longest - soft * np.logaddexp(0.0, (longest - distance) / soft)
         own = perpendicular(elbow - self.shoulder, way)
         natural = perpendicular(facing @ np.array([-0.45, 0.60 * s, -0.45]), way)
@@ -394,7 +394,7 @@ class Arm:
         way = point - self.shoulder
         away = np.linalg.norm(way, axis=1, keepdims=True)
         straight = ARM_REACH * (np.linalg.norm(self.upper) + np.linalg.norm(self.fore + self.palm))
-        return self.shoulder + way / away * np.minimum(straight, away - FINGER)
+        return self.shoulder + way / away * np.minimum(straight, away - FINGER_LENGTH)
 
     def _lay(self, forearm: np.ndarray, facing: np.ndarray) -> None:
         """Turn the wrist so that the palm faces the floor, as far as the score wants it."""

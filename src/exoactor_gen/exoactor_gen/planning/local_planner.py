@@ -27,14 +27,14 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from exoactor_core.errors import BadInput, Missing, ServiceFailed
 from exoactor_core.validation import validated
 from exoactor_gen.plan import Draft, Plan
-from exoactor_gen.planning.planners import TRIES, messages
+from exoactor_gen.planning.planners import MAX_TRIES, messages
 from exoactor_gen.waiting import Tick
 
-LONGEST = 1500
+MAX_TOKENS = 1500
 """Tokens of an answer, at most."""
-_CHOICES = 20
+_MAX_CHOICES = 20
 """Tokens that are left to choose from at each step, at most, and"""
-_UNLIKELY = 10.0
+_MAX_LOGIT_GAP = 10.0
 """how much smaller the logit of one may be than that of the likeliest."""
 
 
@@ -92,13 +92,13 @@ class LocalChat:
         given = tokens.to(self.model.device)
         start = given["input_ids"].shape[1]
         wrong = ""
-        for attempt in range(TRIES):
+        for attempt in range(MAX_TRIES):
             torch.manual_seed(attempt)
             out = self.model.generate(
                 **given,
-                max_new_tokens=LONGEST,
+                max_new_tokens=MAX_TOKENS,
                 do_sample=attempt > 0,  # the first answer is the likeliest one
-                logits_processor=[_Shaped(self.tokenizer, self.shape, start, _CHOICES if attempt else 1, tick)],
+                logits_processor=[_Shaped(self.tokenizer, self.shape, start, _MAX_CHOICES if attempt else 1, tick)],
                 eos_token_id=self.tokenizer.eos_token_id,
                 pad_token_id=self.tokenizer.eos_token_id,
             )
@@ -108,7 +108,7 @@ class LocalChat:
                 return Plan(instruction=instruction, planner=self.name, actions=draft.actions)
             except BadInput as error:
                 wrong = str(error)
-        raise ServiceFailed(f"The language model {self.name} gave no valid plan in {TRIES} tries. {wrong}")
+        raise ServiceFailed(f"The language model {self.name} gave no valid plan in {MAX_TRIES} tries. {wrong}")
 
 
 class _Shaped(LogitsProcessor):
@@ -125,7 +125,7 @@ class _Shaped(LogitsProcessor):
         allowed: list[int] = []
         order = [] if self.shape.fullmatch(text) else torch.argsort(scores[0], descending=True).tolist()
         for token in order:
-            if len(allowed) == self.choices or (allowed and scores[0, token] < scores[0, allowed[0]] - _UNLIKELY):
+            if len(allowed) == self.choices or (allowed and scores[0, token] < scores[0, allowed[0]] - _MAX_LOGIT_GAP):
                 break
             longer = "" if token in self.special else self._text([*written, token])
             if len(longer) > len(text) and self.shape.fullmatch(longer, partial=True):

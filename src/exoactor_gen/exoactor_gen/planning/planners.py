@@ -29,18 +29,18 @@ Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
 """Called with the instruction, an image of the scene (H, W, 3) RGB or None, the most seconds that it may take, and
 what is called while waiting."""
 
-TRIES = 3
+MAX_TRIES = 3
 """How often a language model is asked for a valid plan."""
-LONGEST = 300.0
+ENDPOINT_TIMEOUT = 300.0
 """s until an endpoint that does not answer is given up."""
 OPENAI = "https://api.openai.com/v1"
 
-STEP_SECONDS, SHORTEST_STEP = 4.0, 1.5
+STEP_SECONDS, MIN_STEP_SECONDS = 4.0, 1.5
 """s that a step in its own words is given, and the least where the video has to be shorter."""
 PERSON_PACE = 0.75
 """Share of the mannequin's time, which is as slow as a robot, that a person takes."""
-OWN_WORDS = "does this: "
-MOST_STEPS = 24
+VERBATIM_PREFIX = "does this: "
+MAX_STEPS = 24
 _NOT_ALONE = r"\b(?:not|never|no|\w+n['’]t|without|stop|or|if|unless|until|while|before|after|instead|but)\b"
 """Words that may change what both sides of an 'and' mean: such a step stays whole."""
 
@@ -138,13 +138,13 @@ def auto(instruction: str, longest: float) -> Plan:
     """
     steps = [_understood(step) or _in_own_words(step) for step in _steps(instruction)]
     actions = [action for step in steps for action in step]
-    free = [a for a in actions if a.description.startswith(OWN_WORDS)]
+    free = [a for a in actions if a.description.startswith(VERBATIM_PREFIX)]
     if free:
         left = (longest - sum(a.seconds for a in actions if a not in free)) / len(free)
-        each = math.floor(100 * min(STEP_SECONDS, max(SHORTEST_STEP, left))) / 100
+        each = math.floor(100 * min(STEP_SECONDS, max(MIN_STEP_SECONDS, left))) / 100
         actions = [a.model_copy(update={"seconds": each}) if a in free else a for a in actions]
-    if len(actions) > MOST_STEPS:
-        raise BadInput(f"The instruction has {len(actions)} steps, but {MOST_STEPS} are the most: give it in parts.")
+    if len(actions) > MAX_STEPS:
+        raise BadInput(f"The instruction has {len(actions)} steps, but {MAX_STEPS} are the most: give it in parts.")
     return Plan(instruction=instruction, planner="auto", actions=tuple(actions))
 
 
@@ -199,19 +199,19 @@ def _parts(instruction: str) -> list[str]:
     parts = [part.strip(" ,") for part in parts if re.search(r"\w\w", part)]
     if not parts:
         raise BadInput("The instruction is empty: say what to do.")
-    if len(parts) > MOST_STEPS:
-        raise BadInput(f"The instruction has {len(parts)} steps, but {MOST_STEPS} are the most: give it in parts.")
+    if len(parts) > MAX_STEPS:
+        raise BadInput(f"The instruction has {len(parts)} steps, but {MAX_STEPS} are the most: give it in parts.")
     return parts
 
 
 def _in_own_words(text: str) -> list[Action]:
-    room = 240 - len(OWN_WORDS)
+    room = 240 - len(VERBATIM_PREFIX)
     if len(text) > room:
         raise BadInput(
             f"A step of the instruction has {len(text)} characters, but {room} are the most: say it shorter."
         )
     verb = next(iter(re.findall(r"[a-z]{2,30}", text.lower())), "do")
-    return [Action(verb=verb, description=OWN_WORDS + text, seconds=STEP_SECONDS)]
+    return [Action(verb=verb, description=VERBATIM_PREFIX + text, seconds=STEP_SECONDS)]
 
 
 def messages(instruction: str, longest: float, image: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -257,10 +257,10 @@ class Endpoint:
         talk = messages(instruction, longest, shown)
         form = {"type": "json_schema", "json_schema": {"name": "plan", "strict": True, "schema": schema()}}
         wrong = ""
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             body = {"model": self.model, "messages": talk, "response_format": form}
             question = Request("chat/completions", "POST", json=body, harmless=True)
-            answer = self.web.fetch_json(question, tick, time.monotonic() + LONGEST)
+            answer = self.web.fetch_json(question, tick, time.monotonic() + ENDPOINT_TIMEOUT)
             content = _content(answer)
             try:
                 draft = validated(Draft, _json_in(content), "The answer")
@@ -272,7 +272,7 @@ class Endpoint:
                 {"role": "assistant", "content": content},
                 {"role": "user", "content": f"{wrong} Give the whole plan again, as JSON."},
             ]
-        raise ServiceFailed(f"The language model {self.model} gave no valid plan in {TRIES} tries. {wrong}")
+        raise ServiceFailed(f"The language model {self.model} gave no valid plan in {MAX_TRIES} tries. {wrong}")
 
 
 def _content(answer: Any) -> str:

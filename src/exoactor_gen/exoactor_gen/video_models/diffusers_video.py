@@ -17,13 +17,13 @@ from exoactor_gen.embodiment.editors import LocalEditor
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.image import fitted
 from exoactor_gen.mannequin.task import interaction_of
-from exoactor_gen.options import VideoModelOptions, json_object, shifted
+from exoactor_gen.options import VideoModelOptions, attempt_seed, json_object
 from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.prompt import SHORT, Prompt, Template
 from exoactor_gen.waiting import ElapsedProgress
 
-DEFAULT = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
+DEFAULT_MODEL = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
 """Apache-2.0, text and image to video with the same weights, on one GPU."""
 _SIBLINGS = {
     "LTXPipeline": "LTXImageToVideoPipeline",
@@ -31,19 +31,19 @@ _SIBLINGS = {
     "WanPipeline": "WanImageToVideoPipeline",
 }
 """Pipelines without and with an image that share their weights; Wan's only where one model was trained for both."""
-_RATES = {
+_FRAME_RATES = {
     "CogVideoX": 8, "ConsisID": 8, "EasyAnimate": 8, "StableVideo": 7, "Allegro": 15, "Wan": 16, "AnyFlow": 16,
     "ChronoEdit": 16, "Sana": 16, "Cosmos2": 16, "HunyuanVideoFramepack": 30, "HunyuanVideo": 24, "Mochi": 30,
     "Cosmos": 30, "AnimateDiff": 8, "Latte": 8,
 }  # fmt: skip
 """Frames a second that pipelines were trained for, by the beginning of their names, where the pipeline does not say it:
 from the examples in diffusers' documentation of each; HunyuanVideo's from its own README. Others: 24."""
-_FRAMES = {"Mochi": 163, "Allegro": 88}
+_MAX_FRAMES = {"Mochi": 163, "Allegro": 88}
 """The most frames, where the pipeline does not say it: from their own READMEs."""
 
 
 @dataclass(frozen=True)
-class Made:
+class NativeFormat:
     """What a model was made for, which is what it does best."""
 
     width: int
@@ -53,11 +53,11 @@ class Made:
     fps: float
 
 
-def made_for(pipeline: Pipeline) -> Made:
+def native_format(pipeline: Pipeline) -> NativeFormat:
     """What a pipeline's model was made for, by what the pipeline is called with and what its parts state."""
     name, takes = pipeline.kind.__name__, pipeline.takes
     width, height, frames = takes.get("width") or 0, takes.get("height") or 0, takes.get(_frames_argument(pipeline))
-    fps = next((value for start, value in _RATES.items() if name.startswith(start)), 24.0)
+    fps = next((value for start, value in _FRAME_RATES.items() if name.startswith(start)), 24.0)
     fps = next((takes[n] for n in ("frame_rate", "fps") if isinstance(takes.get(n), int | float)), fps)
     if name.startswith("Wan") and pipeline.config.get("expand_timesteps"):  # Wan 2.2 with 5B, as its README has it
         width, height, frames, fps = 1280, 704, 121, 24.0
@@ -65,8 +65,8 @@ def made_for(pipeline: Pipeline) -> Made:
         part = pipeline.part("transformer")
         width, height = 8 * part.get("sample_width", 90), 8 * part.get("sample_height", 60)
         frames, fps = part.get("sample_frames", 49), 16.0 if part.get("patch_size_t") else 8.0  # 1.5 or the first
-    frames = next((value for start, value in _FRAMES.items() if name.startswith(start)), frames)
-    return Made(width, height, frames or 121, float(fps))
+    frames = next((value for start, value in _MAX_FRAMES.items() if name.startswith(start)), frames)
+    return NativeFormat(width, height, frames or 121, float(fps))
 
 
 def _frames_argument(pipeline: Pipeline) -> str:
@@ -95,7 +95,7 @@ def frames_for(seconds: float, fps: float, step: int, most: int) -> int:
     return min(rest + step * max(1, steps), most)
 
 
-def size_for(made: Made, wanted: tuple[int, int], image: np.ndarray | None, step: int) -> tuple[int, int]:
+def size_for(made: NativeFormat, wanted: tuple[int, int], image: np.ndarray | None, step: int) -> tuple[int, int]:
     """Width and height, px, multiples of ``step``, for an image of the scene (H, W, 3), if there is one.
 
     As ``wanted`` (0: not said), else as large as the model was made for and in the image's shape.
@@ -122,7 +122,7 @@ class DiffusersVideo(Generator):
     class Options(VideoModelOptions, PipelineOptions):
         """0 and empty: what the pipeline does by itself, or what its model was made for."""
 
-        model: str = DEFAULT
+        model: str = DEFAULT_MODEL
         """Repository id on the Hugging Face hub, or folder, of a text-to-video or image-to-video pipeline of diffusers:
         Wan, LTX, CogVideoX, HunyuanVideo, Cosmos, Mochi, SkyReels, Kandinsky and others."""
         steps: Annotated[int, Interval(ge=0, le=1000)] = 0
@@ -171,7 +171,7 @@ class DiffusersVideo(Generator):
         unknown = set(self.extra) - set(self.pipeline.takes)
         if unknown:
             raise BadInput(f"The option extra names {min(unknown)}, which {self.pipeline.kind.__name__} does not take.")
-        self._made = made_for(self.pipeline)
+        self._native = native_format(self.pipeline)
         self.embody = load_embodiment(given.embody, given.embody_url, given.embody_tries, given.seed, given.robot)
 
     @classmethod
@@ -188,8 +188,8 @@ class DiffusersVideo(Generator):
         from huggingface_hub import try_to_load_from_cache
 
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-        there = isinstance(try_to_load_from_cache(DEFAULT, "model_index.json"), str)
-        weights = f"{DEFAULT} is downloaded" if there else f"{DEFAULT} is downloaded at first use"
+        there = isinstance(try_to_load_from_cache(DEFAULT_MODEL, "model_index.json"), str)
+        weights = f"{DEFAULT_MODEL} is downloaded" if there else f"{DEFAULT_MODEL} is downloaded at first use"
         return f"diffusers {version}, {torch.cuda.get_device_name(0)} with {memory:.0f} GiB; {weights}"
 
     def __call__(
@@ -212,7 +212,7 @@ class DiffusersVideo(Generator):
         """
         status = ElapsedProgress(progress)
         tick = status.tick
-        pipeline, made = self.pipeline, self._made
+        pipeline, made = self.pipeline, self._native
         notes: list[str] = []
         fps = self.options.fps or made.fps
         most = self.options.frames or made.frames
@@ -245,7 +245,7 @@ class DiffusersVideo(Generator):
         steps = self.options.steps or next(
             (v for n, v in pipeline.takes.items() if n == "num_inference_steps" and v), 50
         )
-        seed = shifted(self.options.seed, request.attempt)
+        seed = attempt_seed(self.options.seed, request.attempt)
         arguments = self._arguments(prompt, image, seed, frames, fps, width, height)
         status.set(0.1, f"Step 0 of {steps}")
 

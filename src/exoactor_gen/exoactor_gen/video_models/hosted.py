@@ -19,7 +19,7 @@ from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.http_client import HttpClient, Request, refusal
 from exoactor_gen.mannequin.task import interaction_of
-from exoactor_gen.options import VideoModelOptions, json_object, shifted
+from exoactor_gen.options import VideoModelOptions, attempt_seed, json_object
 from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.inputs import Inputs
@@ -27,11 +27,11 @@ from exoactor_gen.video_models.jobs import Job, JobDone, JobRecord, JobRunning, 
 from exoactor_gen.video_models.prompt import Template
 from exoactor_gen.waiting import ElapsedProgress, Tick, pause
 
-DOWNLOADS = 3
+MAX_DOWNLOADS = 3
 """How often a video is fetched that arrives damaged."""
-DOWNLOAD_LIMIT = 600.0
+DOWNLOAD_TIMEOUT = 600.0
 """s that the download of one video takes at most."""
-SHORTEST_POLL = 1.0
+MIN_POLL_SECONDS = 1.0
 """s between two requests for the state of a job, whatever the service says."""
 
 
@@ -93,7 +93,7 @@ class Hosted(Generator):
             raise Missing(self.needs_url)
         self.extra = json_object(given.extra, '{"guidance_scale": 4}')
         self.base_url = given.base_url or self.home
-        self.poll_interval = max(given.poll, SHORTEST_POLL)
+        self.poll_interval = max(given.poll, MIN_POLL_SECONDS)
         self._check_seconds(self.lengths)
         key = self.key(self.base_url)
         self.web = HttpClient(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
@@ -211,7 +211,7 @@ class Hosted(Generator):
         if self.embody:
             status.set(0.0, "Turning the robot into a person")
             image, embodied = self.embody(image, tick, request.attempt)
-        seed = shifted(self.options.seed, request.attempt)
+        seed = attempt_seed(self.options.seed, request.attempt)
         video_request = VideoRequest(
             prompt, model, self.options.aspect, self.options.resolution, seed, image, self.extra, inputs
         )
@@ -308,13 +308,13 @@ class Hosted(Generator):
                     f"{self.title} was not done after {self.options.timeout:g} s, and its job was cancelled: set the "
                     "option timeout higher, or try later."
                 )
-            pause(SHORTEST_POLL if state.at_once else self.poll_interval, status.tick)
+            pause(MIN_POLL_SECONDS if state.at_once else self.poll_interval, status.tick)
 
     def _download(self, done: JobDone, tick: Tick) -> tuple[Video, int]:
         """Fetch the video and decode it once, so that damage shows here; returns it and its number of frames."""
         wrong = ""
-        for _ in range(DOWNLOADS):
-            data = done.data or self.web.fetch(Request(done.url, limit=DOWNLOAD_LIMIT), tick)
+        for _ in range(MAX_DOWNLOADS):
+            data = done.data or self.web.fetch(Request(done.url, limit=DOWNLOAD_TIMEOUT), tick)
             try:
                 video, frames = Video.from_bytes(data), 0
                 for _ in video.frames():

@@ -21,9 +21,9 @@ BEYOND_SECONDS = 0.75
 """How long before the first sighting and after the last somebody may be looked for."""
 LOOK_SECONDS = 0.5
 """How long a single sighting counts."""
-MAX_WAY = 2.0
+MAX_PATH_HEIGHTS = 2.0
 """Heights of way that count: two make somebody three times as prominent."""
-CLEARLY = 1.2
+MIN_PROMINENCE_RATIO = 1.2
 """So many times as prominent as the person followed must somebody be to be followed instead."""
 
 
@@ -63,7 +63,7 @@ class Track:
         first, last = self.sightings[0], self.sightings[-1]
         way = float(np.linalg.norm(last.centre - first.centre)) / max(last.height, 1.0)
         size = float(np.mean([seen.height * seen.whole for seen in self.sightings]))
-        return size * (last.time - first.time + LOOK_SECONDS) * (1.0 + min(way, MAX_WAY))
+        return size * (last.time - first.time + LOOK_SECONDS) * (1.0 + min(way, MAX_PATH_HEIGHTS))
 
     def distance(self, centre: np.ndarray, time: float) -> float:
         """Heights from the track to somebody found at (2,) px at a time, s; infinite where it cannot be the same."""
@@ -134,7 +134,7 @@ class Sightings:
             tracks = [track for track in self.tracks if track.shot == shot]
             followed = max(tracks, key=lambda t: sum(seen.followed for seen in t.sightings))
             most = max(tracks, key=lambda t: t.prominence)
-            best[shot] = most if most.prominence > CLEARLY * followed.prominence else followed
+            best[shot] = most if most.prominence > MIN_PROMINENCE_RATIO * followed.prominence else followed
         return best
 
     def most_prominent(self, people: list[Person], shot: int, time: float) -> list[Person]:
