@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from math import acos, sqrt
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -55,6 +55,20 @@ stands at 0.76; one that sits or lies with bent legs is lower) and rad/s of the 
 _MEASURED = ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "accel", "torque", "temperature")
 _NO_COMMAND = ("position", "in_motion", "human")  # of a reference's frame
 _LOWEST, _HIGHEST = (np.ascontiguousarray(limit) for limit in JOINT_LIMITS.T)
+_FINITE = np.finfo(float).max
+_MEASURED_MAX = np.concatenate(
+    [
+        _HIGHEST + MAX_OVERSHOOT,
+        MAX_OVERSPEED * VELOCITY_LIMITS,
+        np.full(4 + 3 + 3 + len(EFFORT_LIMITS), _FINITE),
+        np.full(len(EFFORT_LIMITS), MAX_TEMPERATURE),
+    ]
+)
+"""Of `_MEASURED`, one after the other; `_MEASURED_MIN` likewise."""
+_MEASURED_MIN = np.concatenate([_LOWEST - MAX_OVERSHOOT, -_MEASURED_MAX[29:-29], np.full(len(EFFORT_LIMITS), -_FINITE)])
+_COMMAND_MAX = np.stack([VELOCITY_LIMITS, *np.full((2, 29), [[MAX_KP], [MAX_KD]]), EFFORT_LIMITS])
+"""(4, 29) of dq, kp, kd and tau; `_COMMAND_MIN` likewise."""
+_COMMAND_MIN = _COMMAND_MAX * [[-1.0], [0.0], [0.0], [-1.0]]
 
 
 class Safety:
@@ -94,12 +108,12 @@ class Safety:
             elapsed = 0.0
         moved = np.abs(state.joint_pos - before.joint_pos)
         excess = moved - (MAX_OVERSPEED * VELOCITY_LIMITS * (elapsed + TICK) + ENCODER_SLACK)
-        worst = int(np.argmax(excess))
+        worst = int(excess.argmax())
         if excess[worst] > 0.0:
             return f"{JOINT_NAMES[worst]}'s encoder jumped by {moved[worst]:.2f} rad in {1e3 * elapsed:.0f} ms"
         load = np.abs(state.torque) / EFFORT_LIMITS
-        self._overload = np.where(load > MAX_OVERLOAD, self._overload + elapsed, 0.0)
-        worst = int(np.argmax(self._overload))
+        self._overload = (self._overload + elapsed) * (load > MAX_OVERLOAD)
+        worst = int(self._overload.argmax())
         if self._overload[worst] >= OVERLOAD_TIME:
             return f"{JOINT_NAMES[worst]} bears {load[worst]:.1f} times its greatest torque"
         return ""
@@ -137,19 +151,11 @@ class Safety:
             return f"the last LowState is {1e3 * (now - state.time):.0f} ms old"
         if state.time - now > STALE:
             return f"the last LowState is dated {1e3 * (state.time - now):.0f} ms ahead"
-        if not _finite(*(getattr(state, name) for name in _MEASURED)):
-            name = next(name for name in _MEASURED if not _finite(getattr(state, name)))
-            return f"LowState's {name} holds a number that is not finite"
-        if abs(np.linalg.norm(state.quat_wxyz) - 1.0) > 0.05:
+        measured = np.concatenate([getattr(state, name) for name in _MEASURED])
+        if not ((measured >= _MEASURED_MIN) & (measured <= _MEASURED_MAX)).all():
+            return _out_of_bounds(state)
+        if abs(sqrt(state.quat_wxyz @ state.quat_wxyz) - 1.0) > 0.05:
             return "LowState's IMU orientation is not a unit quaternion"
-        for what, excess, unit in (
-            ("hot", state.temperature - MAX_TEMPERATURE, "degrees over the limit"),
-            ("outside its limits", _outside(state.joint_pos) - MAX_OVERSHOOT, "rad more than is allowed"),
-            ("too fast", np.abs(state.joint_vel) - MAX_OVERSPEED * VELOCITY_LIMITS, "rad/s over the limit"),
-        ):
-            worst = int(np.argmax(excess))
-            if excess[worst] > 0.0:
-                return f"{JOINT_NAMES[worst]} is {what}, {excess[worst]:.2f} {unit}"
         if reference is not None:
             tilt = tilt_between(state.quat_wxyz, reference.roll_pitch)
             if tilt > MAX_TILT:
@@ -209,11 +215,15 @@ class Safety:
         motor.
         """
         values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
-        if any(np.shape(v) != EFFORT_LIMITS.shape for v in values):
+        try:
+            numbers = np.array(values, dtype=float)
+        except ValueError:  # of different shapes
+            numbers = np.empty(0)
+        if numbers.shape != (len(values), len(EFFORT_LIMITS)):
             raise ValueError(f"a command that is not {len(EFFORT_LIMITS)} numbers was held back")
-        if not _finite(*values):
+        if not np.isfinite(numbers).all():
             raise ValueError("a command with a number that is not finite was held back")
-        q = command.q
+        q, *_, pos, vel = numbers
         if now is not None and self._target is not None:
             last, then = self._target
             step = TARGET_SPEED * VELOCITY_LIMITS * max(0.0, now - then)
@@ -221,18 +231,19 @@ class Safety:
         q = _clip(q, _LOWEST, _HIGHEST)
         if now is not None:
             self._target = q, now
-        kp, kd = _clip(command.kp, 0.0, MAX_KP), _clip(command.kd, 0.0, MAX_KD)
-        dq = _clip(command.dq, -VELOCITY_LIMITS, VELOCITY_LIMITS)
-        tau = _clip(command.tau, -EFFORT_LIMITS, EFFORT_LIMITS)
-        drive = kp * (q - state.joint_pos) + kd * dq + tau
-        room = _clip((1.0 - np.abs(state.joint_vel) / VELOCITY_LIMITS) / (1.0 - TAPER), 0.0, 1.0)
-        room = np.where(drive * state.joint_vel > 0.0, room, 1.0)
-        make = type(command)
-        command = make(q=q, dq=room * dq, kp=room * kp, kd=kd, tau=room * tau)
-        torque = np.abs(command.torque(state.joint_pos, state.joint_vel))
-        scale = np.minimum(1.0, self.effort_limits / np.maximum(torque, 1e-9))
-        command = make(q=q, dq=command.dq, kp=scale * command.kp, kd=scale * command.kd, tau=scale * command.tau)
-        return _fade(command, state)
+        dq, kp, kd, tau = _clip(numbers[1:5], _COMMAND_MIN, _COMMAND_MAX)
+        off = q - pos
+        if (np.abs(vel) > TAPER * VELOCITY_LIMITS).any():
+            room = _clip((1.0 - np.abs(vel) / VELOCITY_LIMITS) / (1.0 - TAPER), 0.0, 1.0)
+            room = np.where((kp * off + kd * dq + tau) * vel > 0.0, room, 1.0)
+            dq, kp, tau = room * dq, room * kp, room * tau
+        torque = tau + kp * off + kd * (dq - vel)
+        if (np.abs(torque) > self.effort_limits).any():
+            scale = np.minimum(1.0, self.effort_limits / np.maximum(np.abs(torque), 1e-9))
+            kp, kd, tau = scale * kp, scale * kd, scale * tau
+            torque = tau + kp * off + kd * (dq - vel)
+        dq, kd = _fade(torque, dq, kd, vel)
+        return type(command)(q=q, dq=dq, kp=kp, kd=kd, tau=tau)
 
     def blind_damping(self, gain: float) -> np.ndarray:
         """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one.
@@ -242,20 +253,34 @@ class Safety:
         return np.where(LOCKED, 0.0, np.minimum(gain, self.effort_limits / VELOCITY_LIMITS))
 
 
-def _fade(command: MotorCommand, state: RobotState) -> MotorCommand:
-    """Have the torque be gone at the joint's greatest speed, should the joint reach that before the next command.
+def _fade(torque: np.ndarray, dq: np.ndarray, kd: np.ndarray, vel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``dq`` and ``kd`` by which the torque is gone at the joint's greatest speed, reached before the next command.
 
     Where the command's own damping is too weak for that, more damping about a velocity target that leaves the torque
     at the measured velocity as it is.
     """
-    v = state.joint_vel
-    torque = command.torque(state.joint_pos, v)
-    room = VELOCITY_LIMITS - np.sign(torque) * v
-    slow = np.abs(v) < VELOCITY_LIMITS
-    kd = np.where(slow, np.maximum(command.kd, np.abs(torque) / np.where(slow, room, 1.0)), command.kd)
-    kd = np.minimum(kd, np.maximum(command.kd, MAX_KD))
-    share = command.kd / np.maximum(kd, 1e-9)
-    return replace(command, kd=kd, dq=np.where(kd > command.kd, v + share * (command.dq - v), command.dq))
+    room = np.where(np.abs(vel) < VELOCITY_LIMITS, VELOCITY_LIMITS - np.sign(torque) * vel, np.inf)
+    needed = np.abs(torque) / room
+    if (needed <= kd).all():
+        return dq, kd
+    more = np.minimum(np.maximum(kd, needed), np.maximum(kd, MAX_KD))
+    share = kd / np.maximum(more, 1e-9)
+    return np.where(more > kd, vel + share * (dq - vel), dq), more
+
+
+def _out_of_bounds(state: RobotState) -> str:
+    """What is measured outside its bounds, one clause."""
+    for name in _MEASURED:
+        if not _finite(getattr(state, name)):
+            return f"LowState's {name} holds a number that is not finite"
+    excesses = (
+        ("hot", state.temperature - MAX_TEMPERATURE, "degrees over the limit"),
+        ("outside its limits", _outside(state.joint_pos) - MAX_OVERSHOOT, "rad more than is allowed"),
+        ("too fast", np.abs(state.joint_vel) - MAX_OVERSPEED * VELOCITY_LIMITS, "rad/s over the limit"),
+    )
+    what, excess, unit = max(excesses, key=lambda each: each[1].max() > 0.0)
+    worst = int(excess.argmax())
+    return f"{JOINT_NAMES[worst]} is {what}, {excess[worst]:.2f} {unit}"
 
 
 def _outside(joint_pos: np.ndarray) -> np.ndarray:
@@ -274,8 +299,9 @@ def _clip(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float)
 
 def tilt_between(quat_wxyz: np.ndarray, roll_pitch: np.ndarray | tuple[float, float] = (0.0, 0.0)) -> float:
     """Angle in rad between the world's up as two orientations see it; ``roll_pitch`` is upright by default."""
-    w, x, y, z = quat_wxyz
-    seen = np.array([2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z])
-    roll, pitch = roll_pitch
-    wanted = np.array([-np.sin(pitch), np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch)])
-    return float(np.arccos(np.clip(seen @ wanted / np.linalg.norm(seen), -1.0, 1.0)))
+    w, x, y, z = map(float, quat_wxyz)
+    (sin_roll, sin_pitch), (cos_roll, cos_pitch) = np.sin(roll_pitch).tolist(), np.cos(roll_pitch).tolist()
+    seen = 2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z
+    wanted = -sin_pitch, sin_roll * cos_pitch, cos_roll * cos_pitch
+    cosine = sum(a * b for a, b in zip(seen, wanted, strict=True)) / max(sqrt(sum(a * a for a in seen)), 1e-9)
+    return acos(min(max(cosine, -1.0), 1.0))
