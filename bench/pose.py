@@ -1,4 +1,4 @@
-"""How exact is the estimated motion? 60 generated clips against a truth that the estimator never sees.
+"""How exact is the estimated motion? 68 generated clips against a truth that the estimator never sees.
 
 The easy half: 20 tasks, each seen by two of four cameras (front, three-quarter, side, and one that turns slowly after
 the person: ten clips each), every clip with another body, other clothes, another room and light. In every second clip
@@ -6,6 +6,8 @@ the estimator is told the person's height; in the others it takes the usual one.
 
 The hard half: the same 20 tasks once more, of which nothing is told, seen by cameras with fields of view of 30 to 90
 degrees and rolled by up to 15, some of them upright, at 24, 25, 30 and 60 frames per second, with two `EFFECTS` each.
+And eight clips more of it: a camera on a dolly beside the person, one that goes around the person, children of 1.25 m,
+whom no image tells from adults, and tall people of 2 m.
 Prints one JSON object, and a table on stderr.
 
 Per clip, over SMPL-X's 22 body joints, after one turn about the vertical and one shift that puts the starts together
@@ -99,6 +101,10 @@ VIEWS = {
 }
 """The generator's cameras of each kind, in turn."""
 
+MOVING = ("dolly", "orbit")
+ORBIT_DEG = 25.0
+"""By so much a camera goes around the person in a clip."""
+
 TARGETS = {
     "pa_mpjpe_mm": 45,
     "mpjpe_mm": 60,
@@ -128,10 +134,12 @@ class Spec:
     number: int
     task: str
     camera: str
-    """One of `VIEWS`."""
+    """One of `VIEWS`, or of `MOVING`."""
     view: str
     height_given: bool
     hard: bool = False
+    stature: float = 0.0
+    """m; 0: by the seed."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -141,6 +149,7 @@ class Spec:
             return common
         k = self.number
         return common | {
+            "stature": self.stature,
             "width": (640, 480)[k % 3 == 1],
             "height": (480, 640)[k % 3 == 1],
             "fps": (24, 30, 25, 60)[k % 4],
@@ -165,7 +174,7 @@ class Spec:
         """What is kept beside the clip."""
         return {
             "task": self.task,
-            **self.options,
+            **{k: v for k, v in self.options.items() if k != "stature"},  # the clip tells its own
             **({**self.lens, "effects": list(self.effects)} if self.hard else {}),
         }
 
@@ -187,11 +196,21 @@ def plan() -> list[Spec]:
 
 
 def plan_hard() -> list[Spec]:
-    """The 20 hard clips: every task once, five of each camera."""
+    """The 28 hard clips: every task once, five of each camera; and eight more."""
     cameras = list(VIEWS)
-    return [
+    specs = [
         Spec(40 + k, task, cameras[k % 4], VIEWS[cameras[k % 4]][k // 4 % 2], False, hard=True)
         for k, task in enumerate(WALKS + PLACES)
+    ]
+    more = (
+        *((WALKS[k], "dolly", "side", 0.0) for k in (0, 7)),
+        *((task, "orbit", "front", 0.0) for task in (WALKS[6], PLACES[2])),
+        *((task, "side", "side_left", 1.25) for task in (WALKS[3], PLACES[0])),
+        *((task, "side", "side_left", 2.0) for task in (WALKS[3], PLACES[0])),
+    )
+    return specs + [
+        Spec(60 + k, task, camera, view, False, hard=True, stature=stature)
+        for k, (task, camera, view, stature) in enumerate(more)
     ]
 
 
@@ -200,6 +219,7 @@ def render(spec: Spec) -> Any:
     generate = load_backend("generate", "mannequin", **spec.options)
     if not spec.hard:
         return generate(GenerateRequest(spec.task))
+    from exoactor_gen.mannequin import mannequin
     from exoactor_gen.mannequin.rendering import camera, render
 
     width, height = (spec.options[k] for k in ("width", "height"))
@@ -211,9 +231,31 @@ def render(spec: Spec) -> Any:
         return replace(made, rotation=made.rotation @ roll)
 
     lenses = (patch.object(module, "FIELD_OF_VIEW", upright) for module in (camera, render))
-    with patch.object(camera, "_at", rolled), next(lenses), next(lenses):
+
+    def moving(joints: np.ndarray, *given: Any, **options: Any) -> camera.Camera:
+        return moved(camera.frame_person(joints, *given, **options), joints, spec)
+
+    with (
+        patch.object(camera, "_at", rolled),
+        next(lenses),
+        next(lenses),
+        patch.object(mannequin, "frame_person", moving),
+    ):
         made = generate(GenerateRequest(spec.task))
     return replace(made, video=Video.from_frames(spoilt(spec, made.video), made.video.fps))
+
+
+def moved(camera: Any, joints: np.ndarray, spec: Spec) -> Any:
+    """A still camera that goes beside the person instead, or around the middle of the person's way."""
+    path = gaussian_filter1d(joints[:, 0], 0.5 * spec.options["fps"], axis=0, mode="nearest") * [1.0, 1.0, 0.0]
+    if spec.camera == "dolly":
+        return replace(camera, path=path - path[0])
+    if spec.camera == "orbit":
+        angle = np.radians(ORBIT_DEG) * np.linspace(0.0, 1.0, len(joints))
+        away = (camera.position - path.mean(axis=0)) * [1.0, 1.0, 0.0]
+        turned = Rotation.from_rotvec(angle[:, None] * [0.0, 0.0, 1.0]).apply(away)
+        return replace(camera, pan=angle, path=turned - away)
+    return camera
 
 
 def spoilt(spec: Spec, video: Video) -> Iterator[np.ndarray]:
@@ -549,13 +591,15 @@ def main(
     groups: dict[str, dict[str, Any]] = {}
     for name in ("easy", "hard"):
         groups[name] = mean_figures([r for r in results if r["half"] == name])
-        for camera in VIEWS:
+        for camera in (*VIEWS, *MOVING):
             groups[f"{name}, {camera}"] = mean_figures(
                 [r for r in results if (r["half"], r["camera"]) == (name, camera)]
             )
     for given in (True, False):
         chosen = [r for r in results if r["half"] == "easy" and r["height_given"] == given]
         groups["easy, height given" if given else "easy, usual height"] = mean_figures(chosen)
+    for size in ("1.250", "2.000"):
+        groups[f"hard, {size} m"] = mean_figures([r for r in results if (r["half"], r["stature_m"]) == ("hard", size)])
     for effect in EFFECTS:
         groups[f"hard, {effect}"] = mean_figures([r for r in results if effect in r.get("effects", ())])
     groups = {name: figures for name, figures in groups.items() if figures["clips"]}

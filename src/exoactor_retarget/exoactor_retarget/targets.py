@@ -23,7 +23,7 @@ _ARM = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], [[0.0, 0, 1], [0, -1, 0],
 
 # A foot in contact that moves further than this really slides (m, scaled) or pivots (rad); it is let go of where it is
 # faster than this (m/s, rad/s).
-_SLIDES, _PIVOTS = 0.10, 0.6
+_SLIDES, _PIVOTS = 0.10, 0.25
 _SLIDING, _PIVOTING = 0.05, 0.5
 _UPRIGHT = 0.5  # vertical share of a sole's normal from which it can stand
 

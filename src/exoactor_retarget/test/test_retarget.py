@@ -409,6 +409,19 @@ def test_streaming_refuses_what_does_not_fit(retarget):
     assert len(streaming.finish()) == 2
 
 
+@pytest.mark.parametrize("degrees", [6.0, 30.0])
+def test_a_foot_turns_on_the_floor_with_the_person_but_not_with_noise(retarget, degrees):
+    turn = np.radians(degrees)
+    human = standing(90, heading=turn * np.clip(np.arange(90) / 30 - 1.0, 0.0, 1.0))
+    left = np.ones(4) * [1, 1, 0, 0]
+    toe = BodyModel.load().foot_points(human)[:, 1] * [1, 1, 0]
+    motion = retarget(replace(human, transl=human.transl - toe, contacts=np.tile(left, (90, 1)))).motion
+    soles = robot.sole_points(motion)[:, 0, :, :2]
+    way = soles[:, 2:].mean(axis=1) - soles[:, :2].mean(axis=1)
+    yaw = np.arctan2(way[:, 1], way[:, 0])
+    assert np.ptp(yaw) == pytest.approx(turn if degrees > 10 else 0.0, abs=np.radians(4))
+
+
 def test_standing_feet_stay_where_they_are_while_the_person_drifts(retarget):
     human = standing(frames=150)
     drift = np.linspace(0, 0.09, 150)[:, None] * [1.0, 0.5, 0.0]

@@ -38,13 +38,20 @@ class Camera:
     width: int
     height: int
     pan: np.ndarray | None = None
-    """(T,) rad to the left that the camera has turned by in each frame; None: it stands still."""
+    """(T,) rad to the left that the camera has turned by in each frame; None: it does not turn."""
+    path: np.ndarray | None = None
+    """(T, 3) m that it has moved by in each frame; None: it stays where it is."""
 
     @property
     def rotations(self) -> np.ndarray:
-        """(T, 3, 3), or (1, 3, 3) for a still camera, from camera to world."""
+        """(T, 3, 3), or (1, 3, 3) for a camera that does not turn, from camera to world."""
         pan = np.zeros(1) if self.pan is None else self.pan
         return Rotation.from_rotvec(pan[:, None] * [0.0, 0.0, 1.0]).as_matrix() @ self.rotation
+
+    @property
+    def positions(self) -> np.ndarray:
+        """(T, 3), or (1, 3) for a camera that stays where it is, m in the world."""
+        return self.position + (np.zeros((1, 3)) if self.path is None else self.path)
 
     @property
     def intrinsics(self) -> tuple[float, float, float, float]:
@@ -55,7 +62,7 @@ class Camera:
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels (T, N, 2) of world points (T, N, 3); points behind the camera are NaN."""
         fx, fy, cx, cy = self.intrinsics
-        x, y, z = np.moveaxis((points - self.position) @ self.rotations, -1, 0)
+        x, y, z = np.moveaxis((points - self.positions[:, None]) @ self.rotations, -1, 0)
         z = np.where(z > 0.05, z, np.nan)
         return np.stack([cx + fx * x / z, cy + fy * y / z], axis=-1)
 

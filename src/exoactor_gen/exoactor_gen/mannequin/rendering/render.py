@@ -157,19 +157,21 @@ def render(
     shadow = _Shadow(model, look) if look.light.shadow else None
     turns = np.broadcast_to(camera.rotations, (len(motion), 3, 3)) * [1.0, -1.0, -1.0]  # MuJoCo's y is up, z backward
     views = Rotation.from_matrix(turns).as_quat(scalar_first=True)
+    places = np.broadcast_to(camera.positions, (len(motion), 3))
     whole = (0, 0, camera.width, camera.height)
+    moving = camera.pan is not None or camera.path is not None
     with OffscreenRenderer(model, camera.width, camera.height, _MAX_GEOM) as renderer:
         view = _View(model, renderer)
         moves = np.ptp(pos, axis=0).any(axis=1) | np.ptp(quat, axis=0).any(axis=1)
         moves[: len(body.joint_names)] = True
         parts = np.flatnonzero(np.concatenate([[False], moves])[model.geom_bodyid])
-        model.cam_quat[0] = views[0]
+        model.cam_quat[0], model.cam_pos[0] = views[0], places[0]
         view.place(np.where(moves[:, None], 1e4, pos[0]), quat[0])
         still = view.draw(shadow, whole).copy()  # without what moves
         for frame in range(len(motion)):
-            model.cam_quat[0] = views[frame]
+            model.cam_quat[0], model.cam_pos[0] = views[frame], places[frame]
             view.place(pos[frame], quat[frame])
-            part = _moving_part(view, camera, shadow, parts) if camera.pan is None else whole
+            part = whole if moving else _moving_part(view, camera, shadow, parts)
             left, top, right, bottom = part
             image = still.copy()
             image[top:bottom, left:right] = view.draw(shadow, part)

@@ -33,8 +33,8 @@ def furnish(spec: mujoco.MjSpec, joints: np.ndarray, camera: Camera, look: Look,
     middle = np.array([*(low + high) / 2.0, 0.0])
     _surface(spec, "floor", _FLOORS[look.floor](look.ground, rng), repeat=1.0 / _FLOOR_SIZE[look.floor])
     _plane(spec, middle, np.eye(3), (60.0, 60.0), "floor")
-    low = np.minimum(low - rng.uniform(1.2, 2.4, 2), camera.position[:2] - 0.5)
-    high = np.maximum(high + rng.uniform(1.2, 2.4, 2), camera.position[:2] + 0.5)
+    low = np.minimum(low - rng.uniform(1.2, 2.4, 2), camera.positions.min(axis=0)[:2] - 0.5)
+    high = np.maximum(high + rng.uniform(1.2, 2.4, 2), camera.positions.max(axis=0)[:2] + 0.5)
     if look.covering != "paint":
         _surface(spec, "covering", _COVERINGS[look.covering](look.wall, rng), repeat=1.0)
     for k in range(2 if look.hung else 0):
