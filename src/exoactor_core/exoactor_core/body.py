@@ -80,16 +80,6 @@ class BodyModel:
     """(4, 3, B)."""
     joint_names: tuple[str, ...] = HUMAN_JOINT_NAMES
 
-    @property
-    def parents(self) -> np.ndarray:
-        """(55,) parent of each joint; -1 for the pelvis."""
-        return HUMAN_PARENTS
-
-    @property
-    def num_betas(self) -> int:
-        """Number of shape coefficients in use."""
-        return self.joint_shapedirs.shape[-1]
-
     @classmethod
     def load(cls, path: str | Path | None = None) -> BodyModel:
         """Read a body.
@@ -132,14 +122,7 @@ class BodyModel:
         ).reshape(t * 55, 3)
         local = Rotation.from_rotvec(pose).as_matrix().reshape(t, 55, 3, 3)
         rest = self.rest_joints(motion.betas)
-        rot = np.empty((t, 55, 3, 3))
-        pos = np.empty((t, 55, 3))
-        rot[:, 0], pos[:, 0] = local[:, 0], motion.transl + rest[0]
-        for joint in range(1, 55):
-            parent = HUMAN_PARENTS[joint]
-            rot[:, joint] = rot[:, parent] @ local[:, joint]
-            pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
-        return rot, pos
+        return joint_transforms(local, motion.transl + rest[0], rest)
 
     def joints(self, motion: HumanMotion) -> np.ndarray:
         """World positions of the joints, (T, 55, 3) m."""
@@ -155,6 +138,20 @@ class BodyModel:
         joints = [joint for _, joint in _SOLE]
         local = self.rest_foot_points(motion.betas) - self.rest_joints(motion.betas)[joints]
         return pos[:, joints] + np.einsum("tkij,kj->tki", rot[:, joints], local)
+
+
+def joint_transforms(local: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """World rotations (T, 55, 3, 3) and positions (T, 55, 3) of the joints.
+
+    They follow from the rotations ``local`` (T, 55, 3, 3) of each in its parent, the pelvis' in the world, the position
+    of the ``pelvis`` (T, 3), and the joints at ``rest`` (55, 3).
+    """
+    rot, pos = local.copy(), np.empty(local.shape[:3])
+    pos[:, 0] = pelvis
+    for joint, parent in enumerate(HUMAN_PARENTS[1:], 1):
+        rot[:, joint] = rot[:, parent] @ local[:, joint]
+        pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
+    return rot, pos
 
 
 def _shaped(template: np.ndarray, shapedirs: np.ndarray, betas: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from exoactor_core.body import BodyModel
+from exoactor_core.body import HUMAN_PARENTS, BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Estimate
 from exoactor_ros import frame_prefix
@@ -51,7 +51,6 @@ class PoseNode(StageNode):
         )
         self._markers = self.create_publisher(MarkerArray, "human/markers", LATCHED)
         self._replay = Replay(self, self._publish, lambda: self._markers.get_subscription_count() > 0)
-        self._parents: np.ndarray | None = None
 
     def more_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
         """Segments go out as feedback, where the backend streams."""
@@ -65,29 +64,28 @@ class PoseNode(StageNode):
 
     def on_output(self, output: Estimate) -> None:
         """Show the motion from now on."""
-        body = BodyModel.load()
-        self._parents = np.asarray(body.parents)[:BODY_JOINTS]
         step = max(1, round(output.motion.fps / SHOWN_FPS))
-        positions = body.joints(output.motion)[::step, :BODY_JOINTS]
+        positions = BodyModel.load().joints(output.motion)[::step, :BODY_JOINTS]
         self._publish(positions[0])
         self._replay.show(lambda: positions, output.motion.fps / step)
 
     def _publish(self, joints: np.ndarray) -> None:
-        assert self._parents is not None  # set before the first motion is shown
         stamp = self.get_clock().now().to_msg()
-        array = skeleton(joints, self._parents)
+        array = skeleton(joints)
         for marker in array.markers:
             marker.header.stamp = stamp
             marker.header.frame_id = frame_prefix(self) + WORLD
         self._markers.publish(array)
 
 
-def skeleton(joints: np.ndarray, parents: np.ndarray) -> MarkerArray:
-    """Bones and joints, (J, 3) m in the world with parents (J,), as two markers."""
+def skeleton(joints: np.ndarray) -> MarkerArray:
+    """Bones and joints, the first of a body, (J, 3) m in the world, as two markers."""
     points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in joints]
     bones = Marker(ns="human", id=0, type=Marker.LINE_LIST, color=BONE)
     bones.scale.x = 0.03
-    bones.points = [points[j] for child, parent in enumerate(parents) if parent >= 0 for j in (parent, child)]
+    bones.points = [
+        points[j] for child, parent in enumerate(HUMAN_PARENTS[: len(joints)]) if parent >= 0 for j in (parent, child)
+    ]
     dots = Marker(ns="human", id=1, type=Marker.SPHERE_LIST, color=JOINT, points=points)
     dots.scale.x = dots.scale.y = dots.scale.z = 0.05
     for marker in (bones, dots):

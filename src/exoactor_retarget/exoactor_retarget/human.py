@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import continuous_quaternions
-from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_retarget.model import SIDES
 
@@ -96,7 +96,7 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
     rot, pos = np.empty((count, t, 3, 3)), np.empty((count, t, 3))
     rot[0], pos[0] = local[0], motion.transl + rest[0]
     for joint in range(1, count):
-        parent = body.parents[joint]
+        parent = HUMAN_PARENTS[joint]
         np.matmul(rot[parent], local[joint], out=rot[joint])
         pos[joint] = pos[parent] + rot[parent] @ (rest[joint] - rest[parent])
     holders = [index[f"{s}_{name}"] for s in SIDES for name in ("ankle", "foot")]

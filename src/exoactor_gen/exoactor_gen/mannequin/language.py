@@ -152,11 +152,10 @@ class _Reader:
             self.movements.append(Movement("rise"))
         if kind == "look around":
             self.movements += [Movement("look", direction="left"), Movement("look", direction="right")]
-            kind = "look"
             if details:
                 raise _unfit(verb.text, details[0])
             return
-        self._fill(self._opened(kind, verb, details), details, verb)
+        self.movements.append(self._filled(self._opened(kind, verb, details), details, verb))
 
     def _opened(self, kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
         """The bare movement of a verb, which may depend on what follows it."""
@@ -227,16 +226,12 @@ class _Reader:
             return
         if clause.separator == "," or all(p.sort == "pace" for p in clause.phrases):
             try:  # 'walk forward, two metres'
-                done = self._filled(last, clause.phrases, verb)
-                self.movements[-1] = done
+                self.movements[-1] = self._filled(last, clause.phrases, verb)
                 return
             except BadInput:
                 pass
         again = last.at if last.kind == "place" and clause.phrases[0].sort == "object" else None
-        self._fill(Movement(last.kind, at=again), clause.phrases, verb)
-
-    def _fill(self, movement: Movement, details: list[Phrase], verb: Phrase) -> None:
-        self.movements.append(self._filled(movement, details, verb))
+        self.movements.append(self._filled(Movement(last.kind, at=again), clause.phrases, verb))
 
     def _filled(self, movement: Movement, details: list[Phrase], verb: Phrase) -> Movement:
         """The movement with its details."""

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import frames_along, min_jerk, perpendicular, unit
-from exoactor_core.body import BodyModel
+from exoactor_core.body import BodyModel, joint_transforms
 from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
 from exoactor_core.rotations import FROM_Y_UP
@@ -150,7 +150,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
 
     trunk, head = score.trunk.sample(times), score.head.sample(times)
     posture = np.tile(np.eye(3), (t, 55, 1, 1))
-    pelvis = _turned("z", heading) @ FROM_Y_UP @ _rot("x", trunk[:, 0] + 1.5)
+    posture[:, 0] = pelvis = _turned("z", heading) @ FROM_Y_UP @ _rot("x", trunk[:, 0] + 1.5)
     turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn against the legs
     for joint in _SPINE:
         posture[:, joint] = _rot("y", turn / 3.0) @ _rot("x", trunk[:, 1] / 3.0)
@@ -174,7 +174,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
             posture[:, first + 13 + k] = _rot("y", s * 0.6 * thumb)
 
     # upper body with the pelvis at the origin; it changes only where hands must be somewhere
-    turns, pos = _upper_body(posture, pelvis, rest, body.parents)
+    turns, pos = joint_transforms(posture, np.zeros((t, 3)), rest)
     local = posture
     height = float(np.mean([feet[s][0][0, 2] for s in SIDES]))
     length = {s: _bones(rest, s) for s in SIDES}
@@ -190,7 +190,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
             local = posture.copy()
             for reach in reaching.values():
                 reach.close(local, turns, pos, root, mass, heading)
-            turns, pos = _upper_body(local, pelvis, rest, body.parents)
+            turns, pos = joint_transforms(local, np.zeros((t, 3)), rest)
         if attempt:
             below = [arm.lowering(root, lower) for arm in reaching.values()] + [np.zeros(t)]
             lower = np.max(below, axis=0)
@@ -249,19 +249,6 @@ def stature(body: BodyModel, betas: np.ndarray) -> float:
 
 def _bones(rest: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
     return rest[_KNEE[side]] - rest[_HIP[side]], rest[_ANKLE[side]] - rest[_KNEE[side]]
-
-
-def _upper_body(
-    local: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, parents: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """World rotations (T, 55, 3, 3), positions (T, 55, 3) with the pelvis at the origin; not yet of the legs."""
-    rot, pos = np.empty_like(local), np.zeros(local.shape[:3])
-    rot[:, 0] = pelvis
-    for joint in range(1, 55):
-        parent = parents[joint]
-        rot[:, joint] = rot[:, parent] @ local[:, joint]
-        pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
-    return rot, pos
 
 
 def _upper_mass(pos: np.ndarray) -> tuple[float, np.ndarray]:

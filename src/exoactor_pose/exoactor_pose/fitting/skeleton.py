@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
 from exoactor_pose.detection.anatomy import JOINT_MASSES, SOLE_JOINTS, landmark_points
 
 BODY_JOINTS = len(BODY_JOINT_NAMES)
@@ -119,7 +119,7 @@ class Skeleton:
     """Joints, landmarks and soles of a body, as functions of `State`."""
 
     def __init__(self, body: BodyModel, shapes: int = 10) -> None:
-        self.shapes = min(shapes, body.num_betas)
+        self.shapes = min(shapes, body.joint_shapedirs.shape[-1])
         eye = np.eye(self.shapes)
 
         def linear(function: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ class Skeleton:
         self._rest = linear(lambda b: body.rest_joints(b)[:BODY_JOINTS])
         self._offsets = linear(offsets)
         self._carriers = np.concatenate([landmark_points(body, np.zeros(self.shapes))[0], SOLE_JOINTS])
-        self._parents = body.parents[:BODY_JOINTS]
+        self._parents = HUMAN_PARENTS[:BODY_JOINTS]
         below = np.eye(BODY_JOINTS, dtype=bool)  # [j, k]: joint k moves with joint j
         for joint in range(BODY_JOINTS - 1, 0, -1):
             below[self._parents[joint]] |= below[joint]
