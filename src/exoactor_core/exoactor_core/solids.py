@@ -27,8 +27,10 @@ def _box_distance(half: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.
     """As `solid_distance`, of a box with half extents (D,) from points (N, D, T)."""
     beyond = np.abs(points) - half[:, None]
     out = np.maximum(beyond, 0.0)
-    length = np.linalg.norm(out, axis=1)
-    inside = length < 1e-9
-    nearest = np.arange(points.shape[1])[:, None] == beyond.argmax(axis=1)[:, None]
-    normal = np.where(inside[:, None], nearest, out / np.maximum(length, 1e-9)[:, None])
-    return np.where(inside, beyond.max(axis=1), length), np.where(points < 0, -normal, normal)
+    away = np.linalg.norm(out, axis=1)
+    normal = out / np.maximum(away, 1e-9)[:, None]
+    point, frame = np.nonzero(away < 1e-9)  # inside: out by the nearest face
+    depths = beyond[point, :, frame]
+    away[point, frame] = depths.max(axis=1)
+    normal[point, :, frame] = np.arange(len(half)) == depths.argmax(axis=1)[:, None]
+    return away, np.where(points < 0, -normal, normal)
