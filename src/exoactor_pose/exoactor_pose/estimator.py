@@ -182,6 +182,7 @@ class VideoEstimator(Estimator):
             "rejected_s": [[*_rounded(stretch), stretch.fault] for stretch in stretches if stretch.fault],
             "notes": [
                 *notes,
+                *_camera(best.fit),
                 *_coverage(best, stretches, video.duration),
                 *guessed_limbs(best.motion, best.seconds[0]),
             ],
@@ -239,6 +240,13 @@ def _rounded(stretch: Stretch) -> list[float]:
 def _fault(stretch: Stretch) -> str:
     start, stop = stretch.seconds
     return f"from {start:.1f} s to {stop:.1f} s {stretch.fault}"
+
+
+def _camera(found: Fit) -> list[str]:
+    """A sentence on a camera that only seemed to turn."""
+    if found.seen is None or not found.seen.camera_travels or found.seen.camera_rotation is not None:
+        return []
+    return ["The camera is taken to move along without turning: so the person's motion is the likelier."]
 
 
 def _coverage(best: Stretch, stretches: list[Stretch], duration: float) -> list[str]:

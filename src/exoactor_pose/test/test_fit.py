@@ -176,6 +176,25 @@ def test_a_person_is_where_the_feet_stand_before_a_camera_that_travels(body, tra
     assert (np.linalg.norm(sway[:, :2], axis=-1).max() < 0.08) == travels
 
 
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_camera_that_travels_turns_where_the_persons_motion_says_so(body, turns):
+    """Its background passes by as if it turned by 40 degrees; with ``turns`` it does."""
+    truth = squat_and_wave(body)
+    angle = np.radians(40.0) * np.linspace(0.0, 1.0, len(truth))
+    rotation = Rotation.from_euler("y", -angle[:, None]).as_matrix()  # to the left, in the camera's axes
+    camera = Camera(520, 520, 320, 240, pitch=0.0, height=1.5)
+    seen = seen_by(camera, body, truth)
+    if turns:
+        rays = np.concatenate([(seen.image[..., :2] - [320, 240]) / 520, np.ones((len(truth), 33, 1))], axis=-1)
+        rays = np.einsum("tij,tkj->tki", rotation, rays)
+        seen.image[..., :2] = 520 * rays[..., :2] / rays[..., 2:] + [320, 240]
+        seen = replace(seen, world=np.einsum("tij,tkj->tki", rotation, seen.world))
+    result = fit(replace(seen, camera_travels=True, camera_rotation=rotation), Camera(520, 520, 320, 240), body)
+    assert (result.seen.camera_rotation is not None) == turns
+    sway = turned_to_start(body, result.motion)[:, 0] - turned_to_start(body, truth)[:, 0]
+    assert np.linalg.norm(sway[:, :2], axis=-1).max() < 0.1
+
+
 def test_the_assumed_field_of_view_is_that_of_the_longer_side():
     upright, across = Camera.guess(1080, 1920, 55.0), Camera.guess(1920, 1080, 55.0)
     assert upright.fx == across.fx

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from exoactor_core.body import BodyModel
 from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
-from exoactor_core.stages import Progress, no_progress
+from exoactor_core.stages import Progress, no_progress, sub_progress
 from exoactor_pose.detection.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.banded import Banded
@@ -119,7 +119,9 @@ class Fit:
     swapped_frames: int = 0
     """Frames in which left and right, or near and far, were set right."""
     seen: Landmarks | None = None
-    """The landmarks, set right."""
+    """The landmarks, set right; without the camera's turn where the motion is a likelier one without it."""
+    cost: float = 0.0
+    """What the fit has left of its terms."""
 
 
 def fit(
@@ -145,9 +147,17 @@ def fit(
         The earlier fit of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
     """
     seen, swapped_frames = fix_left_right_swaps(seen)
+    readings = [seen]
+    if seen.camera_travels and seen.camera_rotation is not None and not previous:
+        # A background that passes by looks much like one before which the camera turns; the person's motion tells.
+        readings.append(replace(seen, camera_rotation=None))
+    found: list[Fit] = []
     with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
-        found = _Problem(seen, camera, body, person_height, weights or Weights(), previous).solve(progress)
-    return replace(found, swapped_frames=swapped_frames, seen=seen)
+        for reading in readings:
+            share = sub_progress(progress, len(found) / len(readings), (len(found) + 1) / len(readings))
+            result = _Problem(reading, camera, body, person_height, weights or Weights(), previous).solve(share)
+            found.append(replace(result, swapped_frames=swapped_frames, seen=reading))
+    return min(found, key=lambda result: result.cost)
 
 
 def _huber(x: np.ndarray, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -198,6 +208,7 @@ class _Problem:
         self.rays = (seen.image[..., :2] - centre) / focal
         self.travel = np.zeros((self.frames, 3))
         self.fixed = np.zeros((self.frames, 4))
+        self.cost = np.inf
         self._looks = max(1.0, self.frames / w.prior_frames)
         self.previous = previous
         self._start()
@@ -513,7 +524,7 @@ class _Problem:
             now, system = self._equations(state, contacts)
             if now < cost:
                 settled = cost - now < 1e-4 * now
-                self.state, cost, equations = state, now, system
+                self.state, self.cost, cost, equations = state, now, now, system
                 damping = max(damping / 5, 1e-6)
                 if settled or not left:
                     break
@@ -601,7 +612,8 @@ class _Problem:
             limb_confidence=limb_confidence(seen, error, height_px),
         )
         in_view = float(np.median(height_px[seen.found]))
-        return Fit(motion, camera, np.where(seen.found, reprojection, 0.0), state, origin, in_view)
+        reprojection = np.where(seen.found, reprojection, 0.0)
+        return Fit(motion, camera, reprojection, state, origin, in_view, cost=self.cost)
 
 
 def _up(camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
