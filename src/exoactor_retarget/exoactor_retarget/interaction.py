@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from exoactor_core.contacts import BodyPart, Contact
 from exoactor_core.scene import Scene
 from exoactor_retarget.contacts import foot_contacts
+from exoactor_retarget.footsteps import wanders, with_footsteps
 from exoactor_retarget.hand_contacts import HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
@@ -38,6 +39,7 @@ from exoactor_retarget.targets import Targets, window
 _SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
 _SLOWED = 1.0, 0.3
+_CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
 _ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
 _SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
@@ -67,9 +69,14 @@ class InteractionTargets:
                 self.contacts.append(one.model_copy(update={"body": other}))
 
     def slowed(self, person: Posture) -> Posture:
-        """The person, who takes longer to reach for objects and to put them down; the contacts' times follow."""
+        """The person, who takes longer to reach for objects and to put them down; the contacts' times follow.
+
+        So does who turns on feet that are not seen to step, and is given steps.
+        """
         times = np.arange(len(person)) / person.fps
-        pace = np.ones(len(person))
+        of_hands = all(contact.body.endswith("hand") for contact in self.contacts)
+        goes = wanders(person) & of_hands  # feet that touch objects are left as they are
+        pace = np.where(goes, _CAREFUL, 1.0)
         for contact in self.contacts:
             slow = contact.kind in ("grasp", "push") and self.scene[contact.object].movable
             for at in (contact.start, contact.end) if slow else ():
@@ -79,7 +86,9 @@ class InteractionTargets:
         late = np.r_[0.0, np.cumsum(pace[:-1])] / person.fps
         self._retime(lambda t: float(np.interp(t, times, late)))
         new = np.arange(int(late[-1] * person.fps + 1e-6) + 1) / person.fps
-        return person if len(new) == len(person) else at_times(person, np.interp(new, late, times), person.fps)
+        if len(new) != len(person):
+            person = at_times(person, np.interp(new, late, times), person.fps)
+        return with_footsteps(person) if goes.any() else person
 
     def relocated(self, person: Posture, targets: Targets) -> tuple[Posture, list[str]]:
         """The person moved to where the robot's hands, feet and seat meet the objects; sentences on what was done.

@@ -5,17 +5,20 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from exoactor_core import robot
+from exoactor_core.arrays import true_runs
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
+from exoactor_retarget.footsteps import with_footsteps
 from exoactor_retarget.hand_contacts import HandContactPlanner
-from exoactor_retarget.human import posture, resample
+from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.object_motion import carried
 from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
+from exoactor_retarget.targets import headed
 
 language = pytest.importorskip("exoactor_gen.mannequin.language")
 choreographer = pytest.importorskip("exoactor_gen.mannequin.choreography")
@@ -277,3 +280,37 @@ def test_distances_from_solids_grow_along_their_normals(kind):
     outside = away[:, 0] > 0
     on_surface, _ = solid.distance(0, points - away[:, None] * normal)
     assert np.abs(on_surface[outside]).max() < 1e-9
+
+
+def pivoting(person):
+    """As an estimate may have a person who turns: on both feet, which creep along with the body."""
+    hips = person.at("hip")
+    middle, left = hips.mean(axis=1), hips[:, 0] - hips[:, 1]
+    turn = headed(np.arctan2(-left[:, 0], left[:, 1]))
+    on_floor = [1.0, 1.0, 0.0]
+
+    def along(points):
+        local = np.einsum("ji,...j->...i", turn[0], points[0] - middle[0] * on_floor)
+        return middle[:, None] * on_floor + np.einsum("tij,nj->tni", turn, local)
+
+    points, foot = person.points.copy(), POINTS.index("foot")
+    points[:, foot] = along(points[:, foot])
+    return replace(person, points=points, soles=along(person.soles), contacts=np.ones((len(person), 4)))
+
+
+def test_who_turns_on_feet_that_do_not_step_is_given_steps(retarget):
+    person = retarget._person(person_doing("turn left"))
+    assert with_footsteps(person) is person
+    stepped = with_footsteps(pivoting(person))
+    stands = stepped.contacts[:, ::2] > 0.5
+    assert stands.any(axis=1).all()
+    feet = stepped.at("foot")
+    for k in range(2):
+        runs = true_runs(stands[:, k])
+        assert 3 <= len(runs) <= 7
+        assert all(np.ptp(feet[a:b, k], axis=0).max() == 0.0 for a, b in runs)
+    toes = stepped.soles[:, 1::2] - stepped.soles[:, ::2]
+    turned = np.unwrap(np.arctan2(toes[..., 1], toes[..., 0]), axis=0)
+    np.testing.assert_allclose(turned[-1] - turned[0], np.pi / 2, atol=0.15)
+    hips = stepped.at("hip").mean(axis=1)[:, :2]
+    assert np.linalg.norm(hips - feet[..., :2].mean(axis=1), axis=1).max() < 0.12

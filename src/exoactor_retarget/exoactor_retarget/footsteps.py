@@ -1,0 +1,138 @@
+"""Footsteps for a body that goes, or turns, on feet that do not step as they must.
+
+In an estimate of a person who turns both feet often stay on the floor and pivot with the body, as no robot's can.
+Such a person's feet are set down anew, one after the other, where the body is when they carry it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from exoactor_core.arrays import min_jerk, true_runs
+from exoactor_retarget.contacts import foot_contacts, without_short
+from exoactor_retarget.human import POINTS, TURNS, Posture
+from exoactor_retarget.targets import headed
+
+STEP, SWING = 0.7, 0.44
+"""s of a step, and of its foot in the air."""
+LIFT, SWAY = 0.05, 0.045
+"""m that the foot is raised, and that the body sways to the one that stands."""
+_GOES_ON = 0.5  # s of standing still that do not end a walk
+_TWISTS, _ENDS = 0.7, 0.15  # rad by which a body turns at most over a foot that stands, and of a turn's slow ends
+_NEAR, _LEVER = 0.03, 0.15  # m that a foot may be beside its place after a walk, and m for each rad that it is turned
+_SMOOTH = 0.3  # s
+
+
+def with_footsteps(person: Posture) -> Posture:
+    """The motion, its feet set down anew if somewhere they do not step as they must; else as it is.
+
+    There the body goes where it went, smoothly and upright, and sways to the foot that stands.
+    """
+    goes = wanders(person)
+    if not goes.any():
+        return person
+    fps, feet, heading = person.fps, person.at("foot"), headings(person, _SMOOTH)
+    base = gaussian_filter1d(feet[..., :2].mean(axis=1), _SMOOTH * fps, axis=0, mode="nearest")
+    across = headed(heading)[:, :2, :2]
+    still = ~goes if not goes.all() else goes
+    apart = np.median(-np.einsum("ti,ti->t", across[:, :, 1], np.diff(feet[..., :2], axis=1)[:, 0])[still])
+    under = base[:, None] + 0.5 * apart * np.stack([across[:, :, 1], -across[:, :, 1]], axis=1)
+    yaw = np.repeat(heading[:, None, None], 2, axis=1)
+    places, lift = _walk(np.concatenate([under, yaw], axis=2), goes, fps)
+    return _on_feet(person, places, lift, goes, base, heading, int(np.argmax(still)))
+
+
+def wanders(person: Posture) -> np.ndarray:
+    """Frames (T,) in which it goes or turns on feet that cannot be relied on; none if they can everywhere.
+
+    They cannot where the body turns farther than a foot under it can.
+    """
+    stands, heading = foot_contacts(person.contacts, person.fps, 0.08), headings(person, 0.2)
+    bad = np.zeros(len(person), dtype=bool)
+    for first, end in (run for k in range(2) for run in true_runs(stands[:, k])):
+        least, most = (first + at for at in sorted((heading[first:end].argmin(), heading[first:end].argmax())))
+        turned = np.abs(heading[least : most + 1] - heading[[least, most], None])
+        if turned.max() > _TWISTS:
+            bad[least : most + 1] |= (turned > _ENDS).all(axis=0)
+    return without_short(bad | ~stands.all(axis=1), round(_GOES_ON * person.fps)) if bad.any() else bad
+
+
+def headings(person: Posture, smoothing: float) -> np.ndarray:
+    """Where (T,) the hips face, rad, smoothed over so many s."""
+    left = -np.diff(person.at("hip"), axis=1)[:, 0]
+    heading = np.unwrap(np.arctan2(-left[:, 0], left[:, 1]))
+    return gaussian_filter1d(heading, smoothing * person.fps, mode="nearest")
+
+
+def _walk(under: np.ndarray, goes: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the feet are, x, y and yaw (T, 2, 3), and how far (T, 2) m they are lifted.
+
+    ``under`` (T, 2, 3) is where they would be under the body, which goes in frames (T,). Each foot is set down where
+    that will be in the middle of its stand; they step until they stand right.
+    """
+    long, air = round(STEP * fps), round(SWING * fps)
+    ahead = air + (2 * long - air) // 2
+    share = min_jerk((np.arange(air) + 1.0) / air)[:, None]
+    bump = LIFT * np.sin(np.pi * (np.arange(air) + 0.5) / air) ** 2
+    places, lift = np.repeat(under[:1], len(under), axis=0), np.zeros(under.shape[:2])
+    now, swung = 0, -1
+    while now + long < len(under):
+        goal, feet = under[min(now + ahead, len(under) - 1)], places[now]
+        off = np.linalg.norm((goal - feet) * [1.0, 1.0, _LEVER], axis=1)
+        if not goes[now : now + long].any() and (swung < 0 or off.max() < _NEAR):
+            now, swung = now + 1, -1
+            continue
+        swung = 1 - swung if swung >= 0 else int(off.argmax())
+        places[now : now + air, swung] += share * (goal[swung] - feet[swung])
+        places[now + air :, swung] = goal[swung]
+        lift[now : now + air, swung] = bump
+        now += long
+    return places, lift
+
+
+def _upright(turns: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Rotations (T, 3, 3) that take a part of the body upright, whose y axis goes up it, by a share (T,) of the way."""
+    up = turns[:, :, 1]
+    axis = np.cross(up, [0.0, 0.0, 1.0])
+    sine = np.linalg.norm(axis, axis=1)
+    angle = share * np.arctan2(sine, up[:, 2])
+    return Rotation.from_rotvec(axis * (angle / np.maximum(sine, 1e-9))[:, None]).as_matrix()
+
+
+def _on_feet(
+    person: Posture,
+    places: np.ndarray,
+    lift: np.ndarray,
+    goes: np.ndarray,
+    base: np.ndarray,
+    heading: np.ndarray,
+    flat: int,
+) -> Posture:
+    """The person with feet as of `_walk`, flat as in a frame, the body over ``base`` (T, 2) facing (T,) rad."""
+    fps, foot = person.fps, POINTS.index("foot")
+    points, soles, turns = (v.copy() for v in (person.points, person.soles, person.turns))
+    moving = gaussian_filter1d(goes.astype(float), 0.2 * fps, mode="nearest")
+    hips = person.at("hip").mean(axis=1)
+    turn = headed(moving * (heading - headings(person, 0.02)))
+    upper = turn @ _upright(person.turn("torso"), moving)
+    points = hips[:, None, None] + np.einsum("tij,tnkj->tnki", upper, points - hips[:, None, None])
+    turns = upper[:, None] @ turns
+    turns[:, TURNS.index("pelvis")] = turn @ _upright(person.turn("pelvis"), moving) @ person.turn("pelvis")
+    rough = hips[:, :2] - base
+    calm = gaussian_filter1d(rough, _SMOOTH * fps, axis=0, mode="nearest") - rough
+    left = np.stack([-np.sin(heading), np.cos(heading)], axis=1)
+    sway = SWAY / LIFT * gaussian_filter1d(lift[:, 1] - lift[:, 0], 0.08 * fps, mode="nearest")[:, None] * left
+    points[..., :2] += (moving[:, None] * calm + sway)[:, None, None]
+    for k, side in enumerate(("left", "right")):
+        which, its = TURNS.index(f"{side}_foot"), slice(2 * k, 2 * k + 2)
+        ankle, way = person.points[flat, foot, k], person.soles[flat, 2 * k + 1] - person.soles[flat, 2 * k]
+        turn = headed(places[:, k, 2] - np.arctan2(way[1], way[0]))
+        points[:, foot, k] = np.column_stack([places[:, k, :2], ankle[2] + lift[:, k]])
+        turns[:, which] = turn @ person.turns[flat, which]
+        soles[:, its] = points[:, foot, k, None] + np.einsum("tij,kj->tki", turn, person.soles[flat, its] - ankle)
+    contacts = np.repeat(lift == 0.0, 2, axis=1).astype(float)
+    return replace(person, points=points, soles=soles, turns=turns, contacts=contacts)
