@@ -14,9 +14,9 @@ STILL = np.zeros(3)
 BEFORE = round(1.0 * POLICY_RATE)  # a frame just before the contact
 
 
-def reach(scene=(), **contact) -> HandReach:
+def reach(scene=(), seconds=5.0, **contact) -> HandReach:
     """For a motion that stands, its left hand on a bottle from 1 s to 3 s."""
-    motion = standing_motion(5.0)
+    motion = standing_motion(seconds)
     values = {"body": "left_hand", "object": "bottle", "kind": "touch", "start": 1.0, "end": 3.0} | contact
     motion = RobotMotion(
         motion.fps,
@@ -86,6 +86,15 @@ def test_with_an_object_in_the_hand_the_motion_follows_what_it_is_put_on():
     for index in range(round(0.6 * POLICY_RATE), round(2.4 * POLICY_RATE)):
         moved = hands.moved(index, AT_ORIGIN)
     np.testing.assert_allclose(moved, [-0.05, 0.02], atol=3e-3)
+
+
+def test_who_has_just_taken_an_object_is_not_moved_at_once():
+    stand = everyday("stand", pos=(*WANTED[:2], 0.0))
+    hands = reach(scene=[stand], seconds=20.0, kind="grasp", start=0.5, end=19.5)
+    hands.observe("stand", pose(WANTED[0] - 0.10, WANTED[1], 0.0))
+    path = np.array([hands.moved(i, AT_ORIGIN) for i in range(round(0.6 * POLICY_RATE), round(17.4 * POLICY_RATE))])
+    assert abs(path[round(1.0 * POLICY_RATE), 0]) < 0.02
+    np.testing.assert_allclose(path[-1], [-0.10, 0.0], atol=3e-3)
 
 
 def test_the_robot_stands_in_its_place_before_the_hand_is_raised_and_before_it_puts_something_down():

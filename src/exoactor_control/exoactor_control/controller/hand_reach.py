@@ -35,7 +35,7 @@ MAX_SPEED = 0.5
 _LEAD, _RELEASE = 2.0, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
 _RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms does not get where it should stand
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
-_FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object
+_FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 """1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
@@ -146,7 +146,10 @@ class HandReach:
         goal = next((goal for goal in self._goals if index < goal.until), None)
         if goal is not None and not holding:
             off = self._displacement(goal, to_odometry)[:2]
-            self._moved = self._moved + (off - self._moved) / (_FOLLOWING * POLICY_RATE)
+            ticks = _FOLLOWING * POLICY_RATE
+            if goal is not self._goals[0]:  # it still stands before the one before, and goes over on the way
+                ticks = max(ticks, 0.5 * (goal.until - index))
+            self._moved = self._moved + (off - self._moved) / ticks
         return self._moved
 
     @property
