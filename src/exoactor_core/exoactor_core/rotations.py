@@ -23,7 +23,8 @@ def wrap(angle: _Angle) -> _Angle:
 
 def yaw_from_quat(quat_wxyz: ArrayLike) -> np.ndarray:
     """Heading in rad, (...), of orientations (..., 4): the yaw of `roll_pitch_yaw`."""
-    w, x, y, z = np.moveaxis(np.asarray(quat_wxyz), -1, 0)
+    quat = np.asarray(quat_wxyz)
+    w, x, y, z = (quat[..., i] for i in range(4))
     return np.arctan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 

@@ -25,13 +25,13 @@ class ArmKinematics:
         self._data = _model().createData()
         self._links = {hand: _model().getFrameId(link) for hand, link in HAND_LINKS.items()}
 
-    def __call__(self, hand: str, q: np.ndarray) -> tuple[pin.SE3, np.ndarray]:
-        """Pose of a hand's link, and its Jacobian (6, 7) by the arm's joints, along the world's axes.
-
-        ``q`` (36,) is a configuration as of `exoactor_core.robot.configurations`.
-        """
-        link, arm = self._links[hand], ARMS[hand]
+    def update(self, q: np.ndarray) -> None:
+        """Take a configuration (36,) as of `exoactor_core.robot.configurations`."""
         pin.computeJointJacobians(_model(), self._data, q)
+
+    def hand(self, hand: str) -> tuple[pin.SE3, np.ndarray]:
+        """Pose of a hand's link, and its Jacobian (6, 7) by the arm's joints, along the world's axes."""
+        link, arm = self._links[hand], ARMS[hand]
         pose = pin.updateFramePlacement(_model(), self._data, link)
         jacobian = pin.getFrameJacobian(_model(), self._data, link, pin.LOCAL_WORLD_ALIGNED)
         return pose, jacobian[:, 6 + arm.start : 6 + arm.stop]

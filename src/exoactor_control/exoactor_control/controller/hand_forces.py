@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pinocchio as pin
 
 from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
@@ -92,12 +93,13 @@ class ArmFeedforward:
     def offsets(self, state: RobotState, loads: Sequence[HandLoad]) -> np.ndarray:
         """(29,) rad to be added to the joint targets."""
         offsets = np.zeros(len(JOINT_NAMES))
-        q = np.r_[0.0, 0.0, 0.0, np.roll(state.quat_wxyz, -1), state.joint_pos]
+        self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
         for each in loads:
             arm = ARMS[each.hand]
-            pose, jacobian = self._arms(each.hand, q)
+            pose, jacobian = self._arms.hand(each.hand)
             force = pose.rotation @ each.press + (0.0, 0.0, each.load)
-            torque = jacobian.T @ np.r_[force, np.cross(pose.rotation @ each.point, force)]
+            lever = pose.rotation @ each.point
+            torque = jacobian.T @ np.concatenate([force, pin.skew(lever) @ force])
             offsets[arm] += torque / self._kp[arm]
         return np.clip(offsets, -_MAX_OFFSET, _MAX_OFFSET)
 

@@ -187,8 +187,8 @@ class HandReach:
         if not any(touch.begin <= index < touch.end for _, touch in acting):
             self._sway = self._sway + share * (sway - self._sway)
         turn = about_z(float(self._sway[2])) @ frame.rotation
-        position = frame.position + np.r_[self._sway[:2], 0.0]
-        q = np.r_[position, Rotation.from_matrix(turn).as_quat(), frame.joint_pos]
+        position = frame.position + np.array([*self._sway[:2], 0.0])
+        q = np.concatenate([position, Rotation.from_matrix(turn).as_quat(), frame.joint_pos])
         joints = frame.joint_pos.copy()
         for k, touch in acting:
             if index < touch.begin - _CHASED * POLICY_RATE:
@@ -214,9 +214,8 @@ class HandReach:
         origin, yaw = to_odometry
         expected = about_z(yaw) @ what.pose[:3] + (*origin, 0.0)
         turned = wrap(float(yaw_from_quat(observed[3:]) - yaw_from_quat(what.pose[3:])) - yaw)
-        return np.r_[
-            limited((observed - np.r_[expected, np.zeros(4)])[:2], MAX_SHIFT), np.clip(turned, -MAX_TURN, MAX_TURN)
-        ]
+        shift = limited(observed[:2] - expected[:2], MAX_SHIFT)
+        return np.array([*shift, min(max(turned, -MAX_TURN), MAX_TURN)])
 
     def _target(
         self, touch: _Touch, shift: np.ndarray, at: int, to_odometry: tuple[np.ndarray, float]
@@ -238,15 +237,18 @@ class HandReach:
         q = q.copy()
         for _ in range(_STEPS):
             q[7:][arm] = joints
-            pose, jacobian = self._kinematics(hand, q)
+            self._kinematics.update(q)
+            pose, jacobian = self._kinematics.hand(hand)
             lever = pose.rotation @ HAND_POINT
             moves = jacobian[:3] - pin.skew(lever) @ jacobian[3:]
             turns = _TURN_WEIGHT * jacobian[3:]
-            error = np.r_[
-                point - pose.translation - lever,
-                _TURN_WEIGHT * pin.log3(rotation @ pose.rotation.T),
-                _REST * (wanted - joints),
-            ]
+            error = np.concatenate(
+                [
+                    point - pose.translation - lever,
+                    _TURN_WEIGHT * pin.log3(rotation @ pose.rotation.T),
+                    _REST * (wanted - joints),
+                ]
+            )
             a = np.vstack([moves, turns, _REST * np.eye(7)])
             step = np.linalg.solve(a.T @ a + _DAMPING * np.eye(7), a.T @ error)
             joints = np.clip(joints + np.clip(step, -_MAX_STEP, _MAX_STEP), low + _MARGIN, high - _MARGIN)

@@ -142,7 +142,7 @@ class Tracker:
         self.reference_position = frame.position[:2]
         if reach is not None:
             o = self.odometry
-            sway = np.r_[o.position - self.reference_position, wrap(o.yaw - frame.yaw)]
+            sway = np.array([*(o.position - self.reference_position), wrap(o.yaw - frame.yaw)])
             to_odometry = (self._origin + self._moved, self._yaw_offset)
             frame = reach.corrected(now - trajectory.begin, frame, sway, to_odometry, state.joint_pos)
         self.frame = frame
@@ -173,10 +173,11 @@ class Tracker:
             yaw_rate=frame.yaw_rate + float(turning),
         ).corrected(trajectory.correction_at(now))
         o = self.odometry
-        seen = replace(state, position=np.r_[o.position, o.height], lin_vel=np.r_[o.velocity, o.climb])
+        position, velocity = np.array([*o.position, o.height]), np.array([*o.velocity, o.climb])
+        seen = replace(state, position=position, lin_vel=velocity)
         target = policy.act(seen, commanded, self._ahead)
-        pose, speed = np.r_[state.quat_wxyz, state.joint_pos], np.r_[state.ang_vel, state.joint_vel]
         for regulator in self._additions.single_support:
+            pose, speed = np.r_[state.quat_wxyz, state.joint_pos], np.r_[state.ang_vel, state.joint_vel]
             target = regulator.mixed(now - trajectory.begin, target, pose, speed)
         forces = self._additions.hand_forces
         loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
@@ -191,7 +192,7 @@ class Tracker:
         reach = self._additions.hand_reach
         if reach is None or not reach.follows(object_id):
             return
-        pelvis = np.r_[self.odometry.position, self.odometry.height, state.quat_wxyz]
+        pelvis = np.array([*self.odometry.position, self.odometry.height, *state.quat_wxyz])
         reach.observe(object_id, seen_outside(pelvis, pose[None])[0])
 
     def _align(self, index: int, yaw: float, position: np.ndarray) -> None:
@@ -232,7 +233,7 @@ class Tracker:
             + self._moved
             + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
         )
-        frame = replace(frame, position=np.r_[position, frame.height])
+        frame = replace(frame, position=np.array([*position, frame.height]))
         if ticks >= len(self._steps):
             return frame
         joints, speeds = self._steps[ticks]

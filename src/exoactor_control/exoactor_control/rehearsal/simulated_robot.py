@@ -115,7 +115,7 @@ class SimulatedRobot(Simulation):
     @property
     def pose(self) -> np.ndarray:
         """(36,) the truth, for metrics alone: position, quaternion w, x, y, z, joints."""
-        return np.r_[self.data.qpos[:7], self.joint_pos]
+        return np.concatenate([self.data.qpos[:7], self.joint_pos])
 
     def state(self) -> RobotState:
         """Return what LowState would say now."""
