@@ -135,11 +135,12 @@ def near_solids(probes: Probes, poses: Poses, solids: Solids | None, margin: flo
     near = (probes.heights(poses, ends).min(axis=1) < margin) | (probes.foot[ends] >= 0)
     found = [np.stack([ends[near], np.full(near.sum(), FLOOR)], axis=1)]
     if solids is not None:
-        everything = np.arange(len(probes.body))
-        middle = probes.middles(poses, everything)
-        for k in range(len(solids)):
-            away = solids.distance(k, middle)[0].min(axis=1) - probes.radius
-            found.append(np.stack([np.flatnonzero(away < margin), np.full((away < margin).sum(), k)], axis=1))
+        middle = probes.middles(poses, np.arange(len(probes.body)))
+        for k, half in enumerate(solids.half):
+            from_middle = np.linalg.norm(middle - solids.pos[:, k].T, axis=1).min(axis=1)
+            which = np.flatnonzero(from_middle < np.linalg.norm(half) + probes.radius + margin)
+            away = solids.distance(k, middle[which])[0].min(axis=1) - probes.radius[which]
+            found.append(np.stack([which, np.full(len(which), k)], axis=1)[away < margin])
     return np.concatenate(found)
 
 
