@@ -23,6 +23,7 @@ from exoactor_core.contacts import Vector
 
 _BOARD = 0.03  # m, thickness of boards
 _LEG = 0.05  # m, of furniture
+_RAIL = 0.03  # m, of bars
 _WALL = 0.008  # m, of baskets and bins
 
 Shapes = tuple[dict[str, Any], ...]
@@ -100,6 +101,14 @@ def _door(x: float, y: float, z: float) -> Shapes:
         for i in (-1, 1)
     )
     return (leaf, *handles)
+
+
+def _bar(x: float, y: float, z: float) -> Shapes:
+    """A rail on two posts, whose feet are ``x`` deep."""
+    rail = _shape("box", (_RAIL, y, _RAIL), (0, 0, z - _RAIL / 2))
+    posts = (_shape("box", (_RAIL, _RAIL, z - _RAIL), (0, i * (y - _RAIL) / 2, (z - _RAIL) / 2)) for i in (-1, 1))
+    feet = (_shape("box", (x, _RAIL, 0.02), (0, i * (y - _RAIL) / 2, 0.01)) for i in (-1, 1))
+    return (rail, *posts, *feet)
 
 
 def _drawer(x: float, y: float, z: float) -> Shapes:
@@ -181,6 +190,9 @@ EVERYDAY: dict[str, Everyday] = {
     ),
     "drawer": Everyday((0.45, 0.40, 0.15), 3.0, 0.5, _drawer, "of a kitchen cabinet", movable=False, contains=True),
     "cone": Everyday((0.29, 0.29, 0.50), 1.2, 0.7, _cone, "EN 13422: 500 mm high", color=(0.95, 0.4, 0.1)),
+    "bar": Everyday(
+        (0.30, 1.20, 0.08), 0.4, 0.7, _bar, "a rail on posts, low to be stepped over", color=(0.9, 0.75, 0.1)
+    ),
     "bag": Everyday((0.30, 0.30, 1.50), 30.0, 0.7, _cylinder, "a punching bag", movable=False),
     "wall": Everyday((0.10, 2.00, 2.00), 100.0, 0.6, _box, "a partition", movable=False),
     "mark": Everyday((0.10, 0.10, 0.004), 0.1, 0.6, _box, "a sticker", movable=False, color=(0.9, 0.1, 0.1)),

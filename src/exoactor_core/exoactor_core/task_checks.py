@@ -17,7 +17,7 @@ from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.validation import to_json, validated
 
 CheckKind = Literal[
-    "in", "on", "at", "lifted", "moved", "turned", "opened", "touched", "kicked", "sat", "stands", "robot_near"
+    "in", "on", "at", "lifted", "moved", "turned", "opened", "touched", "wiped", "kicked", "sat", "stands", "robot_near"
 ]
 
 _HELD = 0.3  # s for which an object is lifted, or sat on
@@ -38,6 +38,7 @@ class Check(BaseModel):
     turned   it ends turned ``amount`` rad about the vertical    rad
     opened   its articulation ends ``amount`` further            rad or m
     touched  a body part pressed on it with ``amount`` N         N, over 20 ms
+    wiped    hands pressed on it for ``amount`` s in all  s, with 1 N or more
     kicked   a foot touched it, and it moved ``amount`` m        m
     sat      the seat pressed on it with ``amount`` N for 0.3 s  N
     stands   it, or the robot, ends within ``tolerance`` upright rad
@@ -243,6 +244,10 @@ def _touched(check: Check, rollout: Rollout) -> float:
     return float(rollout.pressed(check.object, (check.body,) if check.body else BODY_PARTS).max())
 
 
+def _wiped(check: Check, rollout: Rollout) -> float:
+    return float((rollout.pressed(check.object, ("left_hand", "right_hand")) >= 1.0).sum() / rollout.fps)
+
+
 def _sat(check: Check, rollout: Rollout) -> float:
     return float(sustained(rollout.pressed(check.object, ("seat",)), round(_HELD * rollout.fps)))
 
@@ -285,6 +290,7 @@ _KINDS: dict[CheckKind, _Kind] = {
     "turned": _Kind(_turned, "The {object} was turned by {figure}", 0.35, unit="rad"),
     "opened": _Kind(_opened, "The {object} was opened by {figure}", 0.5),
     "touched": _Kind(_touched, "The {object} was touched with {figure}", 1.0, unit="N"),
+    "wiped": _Kind(_wiped, "The {object} was wiped for {figure}", 2.0, unit="s"),
     "kicked": _Kind(_shift, "The {object} was kicked {figure} far", 0.20),
     "sat": _Kind(_sat, "The {object} was sat on with {figure}", 100.0, unit="N"),
     "stands": _Kind(_tilt, "The {object} is {figure} off upright", tolerance=0.35, unit="rad"),

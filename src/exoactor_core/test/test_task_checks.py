@@ -69,6 +69,11 @@ FLOOR = {"kind": "on", "object": "bottle"}
             {"force": [("bottle", "right_hand", 3, 1)]},
         ),
         (
+            {"kind": "wiped", "object": "table", "amount": 0.5},
+            {"force": [("table", "left_hand", 3, 25)]},
+            {"force": [("table", "left_foot", 3, 25)]},
+        ),
+        (
             {"kind": "kicked", "object": "bottle"},
             {"bottle": (1.5, 0, 0, 0), "force": [("bottle", "left_foot", 3, 1)]},
             {"bottle": (1.5, 0, 0, 0), "force": [("bottle", "left_hand", 3, 1)]},

@@ -14,7 +14,7 @@ from exoactor_core.errors import BadInput, reason
 from exoactor_core.validation import validated
 
 Side = Literal["left", "right", "both"]
-Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around"]
+Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under"]
 
 
 class Action(BaseModel):

@@ -24,8 +24,10 @@ _DEX3_AXIS, _DEX3_GAP = 0.065, 0.017  # m, along the palm's link to the axis of 
 _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0.03, 0.0])
 """m, where a closed left hand touches what is beside it and ahead of it, in the link of the wrist."""
 _DEX3_WIDEST, _DEX3_AWAY, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
+_DRAWN = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
 _APART = 0.09  # m from the middle between two pushing hands to each
-_LOW = 0.5  # m over the floor: what is lower is pushed with palms of hands that hang down
+LOW = 0.5
+"""m over the floor: who touches what is lower bends down, the hands in front, and pushes with hanging palms."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,13 @@ class HandContactPlanner:
     scene: Scene
     hands: str
 
-    def plan(self, group: Sequence[Contact], targets: Targets, palms: np.ndarray) -> list[HandContact]:
-        """Where and how each hand of a group hand_contacts the object; ``palms`` (2, 3) m are where they would be."""
+    def plan(self, group: Sequence[Contact], targets: Targets, natural: np.ndarray) -> list[HandContact]:
+        """Where and how each hand of a group touches the object; ``natural`` (T, 2, 3) m are where palms would be."""
         contact = group[0]
         obj = self.scene[contact.object]
         frame = min(round(contact.start * targets.fps), len(targets) - 1)
-        heading = targets.heading(self.model, frame)
+        last = min(round(contact.end * targets.fps), len(targets) - 1)
+        heading, palms = targets.heading(self.model, frame), natural[frame]
         to_object = obj.rotation.inv()
         forward, left = (to_object.apply(v) for v in headed(np.array([heading]))[0].T[:2])
         sides = [SIDES.index(c.body.split("_")[0]) for c in group]
@@ -100,7 +103,9 @@ class HandContactPlanner:
                     box_normal(obj, pos) if contact.normal_object is None else unit(np.array(contact.normal_object))
                 )
                 if contact.kind == "push":
-                    normal = facing_surface(obj, -forward, pos, contact.kind)[1]
+                    way = to_object.apply(natural[last, side] - natural[frame, side]) * [1.0, 1.0, 0.0]
+                    drawn = way @ forward < -_DRAWN  # towards the robot, with the palm
+                    normal = -unit(way) if drawn else facing_surface(obj, -forward, pos, contact.kind)[1]
             elif contact.kind == "grasp":
                 pos, normal = _between_palms(obj, left if side == 0 else -left, middle)
             else:
@@ -122,7 +127,8 @@ class HandContactPlanner:
     ) -> HandContact:
         obj = self.scene[contact.object]
         low = pushed_low(contact, obj.pos[2] + obj.rotation.apply(pos)[2])
-        palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7 or low
+        drawn = contact.kind == "push" and normal @ forward > 0.3
+        palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7 or low or drawn
         out = 1.0 if side == 0 else -1.0
         fist = self.hands == "dex3" and not low
         if palm:
@@ -190,7 +196,7 @@ def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tup
 
 def pushed_low(contact: Contact, height: float) -> bool:
     """Whether a point at a height (m) over the floor is pushed with a hand that hangs down."""
-    return contact.kind == "push" and height < _LOW
+    return contact.kind == "push" and height < LOW
 
 
 def _filled(contact: Contact, pos: np.ndarray, normal: np.ndarray) -> Contact:

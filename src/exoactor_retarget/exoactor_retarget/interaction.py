@@ -167,7 +167,7 @@ class InteractionTargets:
             near = window(t, begin, end, round(0.5 * fps)) > 0
             if contact.body.endswith("hand"):
                 sides = [SIDES.index(c.body.split("_")[0]) for c in group]
-                its = self._hands.plan(group, targets, palms[begin])
+                its = self._hands.plan(group, targets, palms)
                 hand_contacts += its
                 contacts += [one.contact for one in its]
                 for side in sides:

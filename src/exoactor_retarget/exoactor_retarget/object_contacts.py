@@ -21,6 +21,8 @@ from exoactor_retarget.surroundings import Solids, solids_of
 _EARLY, _LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
 _SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest
 _SAME = 0.03  # m further away than the nearest that still counts as there
+_DRAWN = 0.05  # m nearer to the hips at which the hand ends that draws an object
+_RESTS = 0.15  # m/s of a hand that is there
 _NEAR = 0.15  # m at which a part touches an object without a plan
 _SHORTEST = 0.25  # s, likewise
 _PALM = 0.09  # m from the wrist to the middle of the palm
@@ -87,11 +89,15 @@ def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: fl
         low = np.flatnonzero(path[around, 2] < path[around, 2].min() + _SAME)
         start, stop = around.start + int(low[0]), around.start + int(low[-1])
     else:
-        start = around.start + int(np.flatnonzero(away[around] < away[around].min() + _SAME)[0])
+        near = away[around] < away[around].min() + _SAME
+        rests = near & (speed[around] < _RESTS)  # who bends down has the hands there before the body is down
+        start = around.start + int(np.argmax(rests if rests.any() else near))
         if contact.kind in ("grasp", "push"):  # it ends where the hand is far out and slow, before it comes back
             around = slice(max(start + 1, end - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
             frames = np.arange(around.start, around.stop)
-            out = np.linalg.norm((path - hips)[around, :2], axis=1) - 0.3 * speed[around]
+            reach = np.linalg.norm((path - hips)[:, :2], axis=1)
+            drawn = contact.kind == "push" and reach[end] < reach[start] - _DRAWN  # towards the body
+            out = (-reach if drawn else reach)[around] - 0.3 * speed[around]
             stop = int(frames[(out - 0.02 * np.abs(frames - end) / fps).argmax()]) if len(frames) else end
         else:
             around = slice(start, min(last, end + round(_LATE * fps)) + 1)

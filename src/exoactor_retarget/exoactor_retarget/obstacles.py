@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import smoothstep, unit
-from exoactor_core.scene import Scene
+from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_retarget.human import Posture
 from exoactor_retarget.object_geometry import rests_on
 from exoactor_retarget.relocation import Stance
@@ -17,7 +17,7 @@ from exoactor_retarget.targets import window
 
 _ROOM = 0.33  # m from the middle of the robot to what it walks past
 _STOP = 0.45  # m: what is so near to where the robot stops is what it goes to
-_TALL = 0.06  # m: lower objects are stepped over
+_TALL, _HIGH = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
 
 
 def past_obstacles(
@@ -53,17 +53,24 @@ def _obstacles(scene: Scene, goals: Set[str], stops: np.ndarray) -> Solids | Non
     """What stands on the floor, but for what the robot stops at (N, 2)."""
     obstacles = []
     for obj in scene.objects:
-        low, high = obj.corners[:, 2].min(), obj.extent[1, 2]
-        if obj.id in goals or low > 1.2 or high < _TALL or any(rests_on(obj, other) for other in scene.objects):
+        shapes = tuple(shape for shape in obj.shapes if _in_the_way(obj, shape))
+        if obj.id in goals or not shapes or any(rests_on(obj, other) for other in scene.objects):
             continue
         corners = obj.corners[:, :2]
         least, most = corners.min(axis=0), corners.max(axis=0)
         if np.linalg.norm(stops - np.clip(stops, least, most), axis=1).min() > _STOP:
-            obstacles.append(obj)
+            obstacles.append(obj.model_copy(update={"shapes": shapes}))
     if not obstacles:
         return None
     scene = Scene(objects=tuple(obstacles))
     return solids_of(scene, scene.poses[None], np.zeros((1, len(obstacles), 0), dtype=bool))
+
+
+def _in_the_way(obj: SceneObject, shape: Shape) -> bool:
+    """Whether a shape of an object is neither stepped over nor walked under."""
+    middle = obj.pos[2] + obj.rotation.apply(shape.pos)[2]
+    half = np.abs((obj.rotation * shape.rotation).as_matrix()[2]) @ shape.size / 2.0
+    return bool(middle + half >= _TALL and middle - half <= _HIGH)
 
 
 def _aside(normal: np.ndarray, path: np.ndarray) -> np.ndarray:

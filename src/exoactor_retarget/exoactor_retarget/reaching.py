@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.scene import Scene
-from exoactor_retarget.hand_contacts import HandContact, pushed_low
+from exoactor_retarget.hand_contacts import LOW, HandContact
 from exoactor_retarget.model import Model
 from exoactor_retarget.object_geometry import rests_on, top_at
 from exoactor_retarget.targets import Targets, headed, ramp
@@ -39,6 +39,8 @@ def lead_hand(
     path = poses[np.minimum(np.arange(len(times)), left), touch.index]
     turn = Rotation.from_quat(path[:, 3:], scalar_first=True)
     normal, surface = turn.apply(touch.normal), turn.apply(touch.pos) + path[:, :3]
+    if touch.contact.kind == "support" and not scene.objects[touch.index].movable:
+        surface += _along(natural[:, k], normal, round(start * targets.fps), left)
     turned = turn.as_matrix() @ touch.rotation
     kept = end >= times[-1] - 0.05  # to the end of the motion
 
@@ -53,7 +55,7 @@ def lead_hand(
     beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
     raised, share = there(_APPROACH, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
     ahead, up = there(_APPROACH - 0.4 * _RAISE, 0.6 * _RAISE), there(_APPROACH, 0.6 * _RAISE)  # not under an edge
-    low = pushed_low(touch.contact, surface[0, 2])  # who bends down to it has the hands in front
+    low = surface[0, 2] < LOW  # who bends down to it has the hands in front
     ready = natural[:, k] if low else _ready(touch, beside, scene, targets, model, natural)
     point = natural[:, k] + np.column_stack([ahead, ahead, up]) * (ready - natural[:, k])
     point += share * (beside - point)
@@ -65,6 +67,13 @@ def lead_hand(
     rotation[more, k] = towards.as_matrix()[more]
     pos[more, k], holding[more, k] = point[more], lead[more]
     return lead, pressed
+
+
+def _along(palm: np.ndarray, normal: np.ndarray, first: int, last: int) -> np.ndarray:
+    """How far (T, 3) m a palm (T, 3) is moved along a surface with normals (T, 3) while it is there."""
+    frames = np.clip(np.arange(len(palm)), min(first, last), last)
+    way = palm[frames] - palm[frames[0]]
+    return way - np.sum(way * normal, axis=1, keepdims=True) * normal
 
 
 def _ready(

@@ -38,7 +38,7 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
         sides = [SIDES.index(c.body.split("_")[0]) for c in group if c.body.endswith("hand")]
         if sides:
             natural = palms[around, sides].mean(axis=(0, 1))
-            hand_contacts = planner.plan(group, targets, palms[begin])
+            hand_contacts = planner.plan(group, targets, palms)
             point = obj.rotation.apply(np.mean([t.pos for t in hand_contacts], axis=0)) + obj.pos
             ahead = _within_reach(targets, model, begin, natural, sides)
             shift = _clear(scene, [obj], model, targets, begin, point[:2] - ahead)

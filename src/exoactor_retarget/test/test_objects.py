@@ -92,6 +92,18 @@ def test_a_box_is_taken_where_it_is(retarget, off):
     assert moved > np.linalg.norm(off) - 0.1
 
 
+def test_a_box_on_the_floor_is_taken_once_the_body_is_down(retarget):
+    plan = choreographer.Choreography.of_instruction("pick up the box from the floor")
+    human, _ = plan.perform(np.zeros(10))
+    person = resample(posture(human, retarget.body, retarget.mapping["human"]), 50.0)
+    contact, *_ = find_contacts(person, plan.scene, plan.interaction.contacts)
+    hips = person.at("hip")[..., 2].mean(axis=1)
+    assert hips[round(contact.start * 50.0)] < hips.min() + 0.05
+    motion = retarget(human, interaction=plan.interaction).motion
+    taken = round(motion.object_contacts[0].start * motion.fps)
+    assert motion.root_pos[:taken, 2].min() > motion.root_pos[taken, 2] - 0.05  # the hands do not pull it down before
+
+
 def test_hands_come_over_the_edge_of_a_table_once_the_robot_has_settled_before_it(retarget):
     human = person_doing("walk to the table and pick up the box")
     table = everyday("table", "table", (1.82, 0.0, 0.0), size=(0.6, 1.1, 0.76))
@@ -102,7 +114,7 @@ def test_hands_come_over_the_edge_of_a_table_once_the_robot_has_settled_before_i
     links, turns = robot.link_poses(motion, list(robot.HAND_LINKS.values()))
     hands = (links + turns @ robot.HAND_POINT)[:begin]
     assert hands[hands[..., 0] > edge - 0.06, 2].min() > 0.80
-    assert motion.root_pos[:begin, 0].max() < edge - 0.28
+    assert motion.root_pos[:begin, 0].max() < edge - 0.22
     lifted = (motion.contacts[:begin, :2] < 0.5).any(axis=1)
     still = np.linalg.norm(np.gradient(motion.root_pos[:begin, :2], axis=0), axis=1) * motion.fps < 0.2
     steps = np.flatnonzero(np.diff((lifted & still).astype(int)) > 0)
@@ -208,6 +220,30 @@ def test_walking_goes_round_what_stands_in_the_way(retarget):
     beside = np.abs(result.motion.root_pos[:, 0] - 1.5) < half
     assert np.abs(result.motion.root_pos[beside, 1] - 0.05).min() > half + 0.1
     np.testing.assert_allclose(result.motion.root_pos[-1, :2] - result.motion.root_pos[0, :2], [3.0, 0.0], atol=0.15)
+
+
+@pytest.mark.parametrize("task", ["step over the bar", "pass under the bar"])
+def test_a_bar_is_walked_over_or_under_and_not_round(retarget, task):
+    plan = choreographer.Choreography.of_instruction(task, 0.78)
+    human, _ = plan.perform(np.zeros(10))
+    result = retarget(human, interaction=plan.interaction)
+    assert result.metrics["object_depth_max"] < 2.0
+    assert np.abs(result.motion.root_pos[:, 1]).max() < 0.1
+    assert result.motion.root_pos[-1, 0] > plan.scene["bar"].pos[0] + 0.5
+
+
+def test_a_hand_that_wipes_goes_along_the_surface(retarget):
+    scene = Scene(objects=(everyday("table", "table", (0.7, 0.0, 0.0)),))
+    plan = choreographer.Choreography.of_instruction("wipe the table", 0.78, scene)
+    human, _ = plan.perform(np.zeros(10))
+    result = retarget(human, interaction=plan.interaction)
+    assert_sound(result)
+    (contact,) = result.motion.object_contacts
+    rubs = slice(round(contact.start * 50) + 20, round(contact.end * 50) - 20)
+    positions, turns = robot.link_poses(result.motion, [robot.HAND_LINKS[contact.body]])
+    hand = (positions + turns @ robot.HAND_POINT)[rubs, 0]
+    assert np.ptp(hand[:, 1]) > 0.12
+    assert np.ptp(hand[:, 2]) < 0.02
 
 
 def test_a_kick_goes_through_the_ball(retarget):

@@ -107,7 +107,7 @@ class ArmFeedforward:
 def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
     contacts = [c for c in reference.motion.object_contacts if c.body in HAND_LINKS and c.object]
     for contact in contacts:
-        if contact.kind not in ("grasp", "push") or contact.normal_object is None:
+        if contact.kind not in ("grasp", "push", "support") or contact.normal_object is None:
             continue
         obj = scene[contact.object]
         begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
@@ -126,6 +126,8 @@ def _overlap(one: Contact, other: Contact) -> bool:
 def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float, float]:
     """Normal force of one hand on an object that so many hands hold or push, and its share of the weight, N."""
     weight = obj.mass * GRAVITY
+    if contact.kind == "support":
+        return _MIN_PRESS, 0.0
     if contact.kind == "push" and obj.articulation:  # a door swings by itself
         return 0.0, 0.0
     if contact.kind == "push":

@@ -23,7 +23,8 @@ _SAY = {
     "open": "pushes{object} open with {hand}", "hold": "holds{object}{at} with {hand}",
     "pick up": "bends down, picks up{object}{at} with {hand} and straightens up", "stand": "stands still",
     "touch": "lays {hand} on{object}{much}", "place": "puts{object} down{at} and lets go of it",
-    "carry": "carries{object}{way}{much} with {hand}{at}", "sweep": "sweeps the floor with a broom{much}",
+    "carry": "carries{object}{way}{much} with {hand}{at}", "sweep": "sweeps{object}{at}{much}",
+    "wipe": "wipes{object} with {hand}{much}",
 }  # fmt: skip
 _WAY = {
     "left": " to the left",
@@ -33,10 +34,16 @@ _WAY = {
 }
 _OBJECT = {
     "reach": " towards the ", "point": " at the ", "look": " at the ", "turn": " to face the ", "sit": " on the ",
-    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "open", "hold"), " the "),
+    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "open", "hold", "sweep", "wipe"), " the "),
 }  # fmt: skip
-_AT = {"pick up": " from the ", "carry": " to the ", "walk": " to the ", **dict.fromkeys(("touch", "hold"), " on the ")}
-_NO_OBJECT = {"sit": " as if on a chair", "pick up": " something"}
+_AT = {
+    "pick up": " from the ",
+    "sweep": " off the ",
+    "carry": " to the ",
+    "walk": " to the ",
+    **dict.fromkeys(("touch", "hold"), " on the "),
+}
+_NO_OBJECT = {"sit": " as if on a chair", "pick up": " something", "sweep": " the floor with a broom"}
 
 
 def action_of(movement: Movement, seconds: float) -> Action:
@@ -85,7 +92,7 @@ def describe(movement: Movement) -> str:
             (
                 f" around the {name}{past}"
                 if way == "around"
-                else f" through the {name}"
+                else f" {movement.direction if way in ('over', 'under') else 'through'} the {name}"
                 if movement.direction
                 else f" up to the {name}"
             ),

@@ -50,6 +50,7 @@ _VERBS = {
     "place": "put place set lay",
     "carry": "carry bring",
     "sweep": "sweep mop",
+    "wipe": "wipe scrub rub clean",
     "stand": "stand wait stay pause stop",
     "approach": "approach",
     "avoid": "avoid",
@@ -99,25 +100,24 @@ HAND_WORDS = _set("hand hands arm arms fist fists")
 FOOT_WORDS = _set("foot feet leg legs")
 HEAD_WORDS = _set("head gaze eyes")
 _PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist")
-HAND_KINDS = _set("wave raise reach point clap punch push open touch carry hold place sweep") | {"pick up"}
+HAND_KINDS = _set("wave raise reach point clap punch push open touch carry hold place sweep wipe") | {"pick up"}
 SIDE_FIRST = _set("wave raise kick punch")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
-_OBJECTS = SHOWN | _set("object thing something wall door shelf button handle bar target floor ground")
+_OBJECTS = SHOWN | _set("object thing something wall door shelf button handle target floor ground")
 SYNONYM = {
     **dict.fromkeys(("desk",), "table"),
     **dict.fromkeys(("crate", "carton", "obstacle", "package", "parcel", "cube"), "box"),
     **dict.fromkeys(("seat", "stool"), "chair"),
     **dict.fromkeys(("mug", "glass"), "cup"),
     **dict.fromkeys(("bin", "bucket"), "basket"),
+    **dict.fromkeys(("hurdle", "pole", "beam"), "bar"),
     **dict.fromkeys(("punching bag", "sandbag"), "bag"),
     "football": "ball",
     "ground": "floor",
 }
 """Other names of what can be shown."""
 NOT_DONE = {
-    **dict.fromkeys(("under", "underneath", "beneath", "below", "duck"), "the robot does not walk bent down"),
-    **dict.fromkeys(("wipe", "scrub", "rub", "clean"), "a hand rests where it touches something"),
     **dict.fromkeys(("throw", "toss", "drop"), "a hand lets go of what stands"),
     **dict.fromkeys(("climb", "jump", "hop"), "a foot of the mannequin stays on the floor"),
 }
@@ -128,14 +128,17 @@ OBJECT_AFTER: dict[str, str] = {
     "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
     "sit": "on in onto", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
     "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
+    "sweep": "-", "wipe": "-",
 }  # fmt: skip
 """By kind, the words after which stands what it is done to; '-': none."""
 AT_AFTER: dict[str, str] = {
     "reach": ON, "point": ON, "push": "on", "pick up": "on off from", "touch": "on", "hold": "on",
-    "place": f"{ON} in into inside", "carry": TOWARDS, "walk": TOWARDS,
+    "place": f"{ON} in into inside", "carry": TOWARDS, "walk": TOWARDS, "sweep": "off from",
 }  # fmt: skip
 """Likewise for what that stands on, or is brought to."""
-_PREPOSITIONS = _set(f"{ON} in into inside from off at for against around round past over through {TOWARDS}")
+UNDER = ("under", "underneath", "beneath", "below")
+_BEFORE_OBJECTS = f"{ON} in into inside from off at for against around round past over through {TOWARDS}"
+_PREPOSITIONS = _set(_BEFORE_OBJECTS).union(UNDER)
 _TAKE_AT = frozenset(kind for kind, details in KINDS.items() if "at" in details.takes)
 FUNCTION_WORDS = _PREPOSITIONS | _set("the a an your my his her its their that this with by of do does take make")
 """Where other words are not understood either, these need not be named."""

@@ -45,6 +45,8 @@ MIN_PUSH_HEIGHT = 0.16
 """m over the floor, which hands get to and still push forward."""
 PUSHED_BOX_SIZE = (0.4, 0.4, 0.65)
 """m: who pushes a parcel on the floor squats behind it, and the G1 falls over backwards then."""
+WIPE_STROKE = 0.22, 0.09
+"""To the side of the person to the middle of what a hand wipes, and from there to both sides, m."""
 STILL_HELD = 1e6
 """s, end of a contact whose end is not known yet."""
 _GRIP = {"bottle": 0.6, "cup": 0.9, "ball": 0.6, "basket": 0.85, "bin": 0.85}
@@ -191,6 +193,67 @@ def push(score: Score, movement: Movement) -> None:
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
         score.now += 0.1 + (movement.seconds or 0.2)
         let_go(score, sides, movement.pace, seconds, 0.07)
+
+
+def wipe(score: Score, movement: Movement) -> None:
+    """Lay a hand on a table, where it is emptiest, and rub from side to side."""
+    table = object_named(score, movement.name, gap_to(score, movement.name))
+    if not table.item.supports or table.loose:
+        raise BadInput(f"The mannequin does not wipe the {table.name}: it wipes what things stand on.")
+    approach(score, table, movement.pace)
+    edge = float(np.linalg.norm(table.pose[:2] - score.pose[:2])) - table.extent(score.pose[2])
+    aside, half = score.scale * np.array(WIPE_STROKE)
+
+    def spot(side: str, way: float = 0.0) -> np.ndarray:
+        left = sign(side) * aside + way * half
+        return np.array([*score.ahead(edge + 0.12, left), table.pose[2] + table.size[2] + PALM_DEPTH])
+
+    def room(side: str) -> float:
+        return min((float(obj.distance(spot(side))) for obj in objects_on(score, table)), default=1.0)
+
+    side = movement.side if movement.side in SIDES else max(("right", "left"), key=room)
+    begin, score.now = score.now, score.now + bend_seconds(score, spot(side)[2], movement.pace)
+    score.reach(side, "world", spot(side), begin, score.now, lift=0.07)
+    score.palms[side].move(begin + 0.3, score.now, [1.0])
+    score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
+    lean(score, spot(side), begin, score.now)
+    rubs = score.now + 0.3
+    strokes = movement.count or max(3, round((movement.seconds or 0.0) * movement.pace / 1.6))
+    score.now = rubs
+    for way in (*(1.0, -1.0) * strokes, 0.0):
+        score.reach(side, "world", spot(side, way), score.now, score.now + 0.8 / movement.pace)
+        score.now += 0.8 / movement.pace
+    score.contact(f"{side}_hand", table, "support", rubs - 0.3, score.now, spot(side))
+    let_go(score, (side,), movement.pace, 1.2 / movement.pace, 0.10)
+
+
+def sweep_off(score: Score, movement: Movement) -> None:
+    """Draw an object off the near edge of what it stands on, with a hand behind it."""
+    side = "left" if movement.side == "left" else "right"
+    obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at or "table", side=side)
+    if not obj.one_handed:
+        raise BadInput(f"The mannequin does not sweep the {obj.name} off: it sweeps what one hand takes.")
+    under = next((t for t in score.objects.values() if t is not obj and obj in objects_on(score, t)), None)
+    if under is None:
+        raise BadInput(f"The {obj.name} stands on nothing that it could be swept off.")
+    approach(score, obj, movement.pace)
+    ahead, left = (score.ahead(*way) - score.pose[:2] for way in ((1.0, 0.0), (0.0, 1.0)))
+    away = float((obj.pose[:2] - score.pose[:2]) @ ahead)
+    edge = float(np.linalg.norm(under.pose[:2] - score.pose[:2])) - under.extent(score.pose[2])
+    way = (-ahead + sign(side) * -left) / math.sqrt(2.0)  # towards the person, and inward
+    far = (away - edge + 0.08) * math.sqrt(2.0)
+    height = obj.pose[2] + 0.6 * obj.size[2]
+    behind = np.append(obj.pose[:2] - (obj.extent(score.pose[2]) + PALM_DEPTH) * way, height)
+    begin, score.now = score.now, score.now + bend_seconds(score, height, movement.pace)
+    score.reach(side, "world", behind, begin, score.now, lift=0.15)
+    score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
+    lean(score, behind, begin, score.now)
+    meets, score.now = score.now, score.now + 0.2 + 1.0 / movement.pace
+    score.contact(f"{side}_hand", obj, "push", meets, score.now, behind)
+    score.reach(side, "world", behind + np.append(far * way, 0.0), meets + 0.2, score.now)
+    landed = np.array([*(obj.pose[:2] + far * way), 0.0, obj.pose[3]])
+    obj.events.append(Held(meets + 0.2, score.now, (side,), landed, slides=True))
+    let_go(score, (side,), movement.pace, 1.2 / movement.pace, 0.05)
 
 
 def open_door(score: Score, movement: Movement) -> None:

@@ -32,6 +32,7 @@ from exoactor_gen.mannequin.grammar import (
     SYNONYM,
     TIMES,
     TOWARDS,
+    UNDER,
     UNITS,
     VERB_KIND,
     Clause,
@@ -307,11 +308,15 @@ class _Reader:
         name = (name if name in self.objects else SYNONYM.get(name, name)) or self._meant(movement)
         if not name:
             raise _unfit(verb.text, phrase)
-        if kind == "sweep" and name == "floor" and before == "-":
+        if kind == "sweep" and name == "floor" and before == "-" and movement.object is None:
             return movement
         if kind == "walk" and before in ("around", "round", "past"):
             movement = replace(_with(movement, "direction", "around", phrase), object=None, at=movement.object)
             before = "to"
+        elif kind in ("walk", "step") and before in ("over", *UNDER):
+            way = "over" if before == "over" else "under"
+            kind, before = "walk", "to"
+            movement = replace(_with(movement, "direction", way, phrase), kind=kind)
         elif before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "face"):
             before = "to"
         elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it

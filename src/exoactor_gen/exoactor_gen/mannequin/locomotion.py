@@ -24,6 +24,7 @@ _GAP = {
     "broom": 0.30,
     "bag": 0.66,
     "door": 0.50,
+    "bar": 0.35,
 }
 """From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
 

@@ -20,7 +20,7 @@ class Movement:
     side: Side | None = None
     """'left', 'right' or 'both': which hand, arm or foot."""
     direction: Direction | None = None
-    """'forward', 'backward', 'left', 'right', 'up', 'down', 'side' or 'around'."""
+    """'forward', 'backward', 'left', 'right', 'up', 'down', 'side', 'around', 'over' or 'under'."""
     distance: float | None = None
     """Metres."""
     angle: float | None = None
@@ -55,7 +55,7 @@ def _kind(directions: str, takes: str) -> Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "walk": _kind("forward backward left right around", "distance angle count side object at"),
+    "walk": _kind("forward backward left right around over under", "distance angle count side object at"),
     "step": _kind("forward backward left right", "distance count side"),
     "turn": _kind("left right around", "angle object"),
     "wave": _kind("", "side count seconds"),
@@ -79,23 +79,24 @@ KINDS: dict[str, Kind] = {
     "hold": _kind("up", "side seconds object at"),
     "place": _kind("down", "side object at"),
     "carry": _kind("forward", "side distance object at"),
-    "sweep": _kind("", "count seconds"),
+    "sweep": _kind("", "side count seconds object at"),
+    "wipe": _kind("", "side count seconds object"),
     "stand": _kind("", "seconds"),
 }
 """What the mannequin can do, and the details that each takes."""
 
 KNOWN = (
     "walk, step, march in place, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, "
-    "punch, look, nod, push, push open, touch, pick up, hold, carry, place, sweep, stand or wait; objects to walk to, "
-    "around or through, to use, to point at and to sit on are a table, chair, bottle, cup, basket, box, ball, door and "
-    "punching bag"
+    "punch, look, nod, push, push open, touch, pick up, hold, carry, place, sweep, wipe, stand or wait; objects to "
+    "walk to, around, over, under or through, to use, to point at and to sit on are a table, chair, bottle, cup, "
+    "basket, box, ball, door, bar and punching bag"
 )
 
 FOOT_KINDS = frozenset(("kick", "walk", "step", "march"))
 """What is done with one foot, or begins with it."""
 START = "start"
 """Where the person began, as something to walk to."""
-SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag", "door"))
+SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag", "bar", "door"))
 """What the mannequin can imagine in the room."""
 _SEATS = ("chair", "stool")
 
@@ -163,7 +164,7 @@ def check(movement: Movement) -> None:
             raise BadInput(f"'{movement.kind}' takes no {what} ({shown}): it takes {takes}.")
     if movement.kind == "turn" and movement.direction is None and movement.angle is None and movement.object is None:
         raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
-    if movement.kind in ("touch", "place", "carry", "hold", "open") and movement.object is None:
+    if movement.kind in ("touch", "place", "carry", "hold", "open", "wipe") and movement.object is None:
         raise BadInput(f"'{movement.kind}' needs an object: say for example '{movement.kind} the box'.")
     if movement.kind == "walk" and movement.angle and (movement.direction != "around" or movement.angle != 360.0):
         raise BadInput(
@@ -171,6 +172,9 @@ def check(movement: Movement) -> None:
         )
     if movement.kind == "walk" and movement.direction == "around" and movement.object is None and not movement.angle:
         raise BadInput("'walk around' needs an object: say for example 'walk around the box'.")
+    if movement.direction in ("over", "under") and category_of(movement.object or "nothing") != "bar":
+        what = f"the {movement.object}" if movement.object else "nothing"
+        raise BadInput(f"The mannequin does not walk {movement.direction} {what}: it does with a bar.")
     if movement.kind == "walk" and (movement.object or movement.direction == "around"):
         _refuse_detail(movement, "'walk' to something, around it or in a circle", "count")
         if movement.direction == "around" or movement.object == START:
@@ -180,7 +184,7 @@ def check(movement: Movement) -> None:
             _refuse_detail(movement, "'walk' to something", "at")
     if movement.kind == "look" and movement.object:
         _refuse_detail(movement, "'look' at something", "angle")
-    if movement.kind in ("wave", "clap", "nod", "sweep", "march") and movement.count and movement.seconds:
+    if movement.kind in ("wave", "clap", "nod", "sweep", "wipe", "march") and movement.count and movement.seconds:
         raise BadInput(
             f"'{movement.kind}' was given {movement.count} times and {movement.seconds:g} seconds: say one of them."
         )

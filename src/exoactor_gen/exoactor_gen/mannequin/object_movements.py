@@ -18,7 +18,9 @@ from exoactor_gen.mannequin.handling import (
     place,
     push,
     straighten,
+    sweep_off,
     touch,
+    wipe,
 )
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, turn_to, walk_along, walk_route
 from exoactor_gen.mannequin.movement import START, Movement
@@ -37,8 +39,8 @@ MAX_AIM_ANGLE = 60.0
 """So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
 TOE_LENGTH = 0.13
 """From the middle of the sole to the tip of the shoe, m."""
-_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "sweep"}
-_SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": "", "open": ""}
+_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "sweep", "wipe"}
+_SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": "", "open": "", "wipe": ""}
 """Actions that are not mimed."""
 
 
@@ -195,7 +197,10 @@ def _sit(score: Score, movement: Movement) -> None:
 
 
 def _sweep(score: Score, movement: Movement) -> None:
-    """Take the broom in both hands, draw it over the floor from side to side, and stand it up again."""
+    """Sweep something off what it stands on, or the floor: take the broom in both hands, draw it, stand it up again."""
+    if movement.object:
+        sweep_off(score, movement)
+        return
     broom = object_named(score, "broom", gap_to(score, "broom"))
     approach(score, broom, movement.pace)
     begin, end = score.now, score.now + 1.2 / movement.pace
@@ -271,5 +276,5 @@ def _kick(score: Score, movement: Movement) -> None:
 _HANDLED = {
     "walk": walk_to, "turn": turn_to_face, "look": _look, "point": _point, "reach": touch, "touch": touch,
     "push": push, "open": open_door, "pick up": pick_up, "hold": hold, "place": place, "carry": carry, "sit": _sit,
-    "sweep": _sweep, "kick": _kick, "punch": _punch,
+    "sweep": _sweep, "wipe": wipe, "kick": _kick, "punch": _punch,
 }  # fmt: skip

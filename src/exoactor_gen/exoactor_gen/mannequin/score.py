@@ -35,7 +35,7 @@ ARM_SPEED = 4.2
 HEEL_OFF_SECONDS = 0.18
 """Walking forward, the heel leaves the floor this long before the toe, s."""
 
-CLEARANCE = {"chair": 0.02, "stool": 0.02}
+CLEARANCE = {"chair": 0.02, "stool": 0.02, "bar": 0.0}
 """How near the middle of the person may get to what an object covers of the floor, m; 0.2 for the others."""
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.

@@ -16,7 +16,7 @@ from exoactor_gen.mannequin.language import found_in
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, RoomObject
 from exoactor_gen.mannequin.score import sides_of
-from exoactor_gen.mannequin.walking import BEHIND_DOOR_DISTANCE
+from exoactor_gen.mannequin.walking import BEHIND_BAR_DISTANCE, BEHIND_DOOR_DISTANCE
 from exoactor_gen.plan import Plan
 
 PUSH_TOLERANCE = 0.25
@@ -44,10 +44,15 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
             checks["stands", name] = Check(kind="stands", object=name)
             if target:
                 checks["near",] = Check(kind="robot_near", object=target.item.id)
-        elif kind == "walk" and movement.direction == "forward":
+        elif kind == "walk" and movement.direction in ("forward", "over", "under"):
             ahead = np.array([np.cos(obj.start[3]), np.sin(obj.start[3])])
-            x, y = obj.start[:2] + BEHIND_DOOR_DISTANCE * np.sign(obj.start[:2] @ ahead) * ahead
+            behind = BEHIND_DOOR_DISTANCE if movement.direction == "forward" else BEHIND_BAR_DISTANCE
+            x, y = obj.start[:2] + behind * np.sign(obj.start[:2] @ ahead) * ahead
             checks["near",] = Check(kind="at", place=(float(x), float(y)), tolerance=0.5)
+            if movement.direction != "forward":
+                checks["stands", name] = Check(kind="stands", object=name)
+                here = float(obj.start[0]), float(obj.start[1])
+                checks["stays", name] = Check(kind="at", object=name, place=here)
         elif kind == "walk":
             checks["near",] = Check(kind="robot_near", object=name)
         elif kind in ("pick up", "hold", "carry"):
@@ -76,6 +81,10 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
                 tolerance=PUSH_TOLERANCE * far if far else None,
                 place=None if way is None else (float(way[0]), float(way[1])),
             )
+        elif kind == "sweep":
+            checks["placed", name] = Check(kind="on", object=name)
+        elif kind == "wipe":
+            checks["wiped", name] = Check(kind="wiped", object=name)
         elif kind == "kick":
             checks["kicked", name] = Check(kind="kicked", object=name)
         elif kind in ("touch", "reach", "punch"):

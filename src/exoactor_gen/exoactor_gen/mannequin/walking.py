@@ -8,6 +8,7 @@ import numpy as np
 
 from exoactor_core.arrays import smoothstep
 from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.handling import straighten
 from exoactor_gen.mannequin.locomotion import (
     approach,
     bearing_of,
@@ -23,9 +24,20 @@ from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import Opened, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, object_named
 from exoactor_gen.mannequin.score import USUAL_STEP, Score, other
+from exoactor_gen.mannequin.whole_body import MEAN_STATURE
 
 BEHIND_DISTANCE, BEHIND_DOOR_DISTANCE = 0.4, 0.7
 """So far behind what is walked around stands what is walked to then, and goes who walks through a door, m."""
+GATE_SIZE = (0.3, 1.2, 1.24)
+"""m, of a bar that is imagined to be walked under."""
+MAX_STEP_HEIGHT, MAX_DUCK = 0.12, 0.30
+"""m: what is stepped over at most, and by how much the head is lowered."""
+STEP_OVER_DISTANCE = 0.24
+"""From the middle of the foot that steps over a bar to the middle of the bar, before and after, m."""
+HEADROOM, BACK_LENGTH = 0.05, 0.80
+"""m: above who walks under something, and from the hips to the top of the head."""
+BEHIND_BAR_DISTANCE = 0.7
+"""From a bar to where who walks over or under it ends, m."""
 CIRCLE_RADIUS = 0.9
 """Radius of the circle that is walked about nothing, m."""
 
@@ -34,6 +46,9 @@ def walk_to(score: Score, movement: Movement) -> None:
     """Walk to an object, or around it."""
     if movement.direction == "around":
         walk_around(score, movement)
+        return
+    if movement.direction in ("over", "under"):
+        walk_across(score, movement)
         return
     if movement.direction == "forward" and category_of(movement.name) == "door":
         walk_through(score, movement)
@@ -55,6 +70,38 @@ def walk_through(score: Score, movement: Movement) -> None:
     if abs(bearing) > 30.0:
         score.turn(bearing, movement.pace)
     score.walk_distance("forward", distance + BEHIND_DOOR_DISTANCE, movement.pace)
+
+
+def walk_across(score: Score, movement: Movement) -> None:
+    """Step over a bar that lies low, or walk bent under one that is as high as the shoulders."""
+    over = movement.direction == "over"
+    bar = object_named(score, movement.name, WALK_DISTANCE, size=None if over else GATE_SIZE)
+    approach(score, bar, movement.pace)
+    rail = max(bar.item.shapes, key=lambda shape: shape.size[1])
+    low, high = bar.pose[2] - bar.underside[2] + rail.pos[2] + np.array([-0.5, 0.5]) * rail.size[2]
+    away, _ = bearing_of(score, bar.pose)
+    if over:
+        if high > MAX_STEP_HEIGHT:
+            raise BadInput(f"The {bar.name} is {high:.2f} m high: {MAX_STEP_HEIGHT:g} m can be stepped over.")
+        short = STEP_OVER_DISTANCE * score.scale
+        score.walk_distance("forward", away - short, movement.pace)
+        score.pose[:2] = score.ahead(2.0 * short)
+        for side in ("right", "left"):
+            score.step(side, movement.pace, swing=0.6, double=0.3, clearance=(high + 0.15) / score.scale)
+        score.settle()
+        past = short
+    else:
+        duck = MEAN_STATURE * score.size + HEADROOM - low
+        if duck > MAX_DUCK:
+            raise BadInput(f"The {bar.name} is {low:.2f} m over the floor: that is too low to walk under.")
+        bent = math.degrees(math.acos(1.0 - 0.5 * max(duck, 0.0) / (BACK_LENGTH * score.size)))
+        score.drop.move(score.now, score.now + 1.0, [0.5 * max(duck, 0.0)])
+        score.trunk.move(score.now, score.now + 1.0, [0.4 * bent, 0.6 * bent, 0.0])
+        score.now, past = score.now + 1.0, BEHIND_DISTANCE
+        score.walk_distance("forward", away + past, movement.pace)
+        straighten(score, score.now, score.now + 1.0)
+        score.now += 1.0
+    score.walk_distance("forward", BEHIND_BAR_DISTANCE - past, movement.pace)
 
 
 def walk_to_start(score: Score, movement: Movement) -> None:
