@@ -191,7 +191,7 @@ EVERYDAY: dict[str, Everyday] = {
     "drawer": Everyday((0.45, 0.40, 0.15), 3.0, 0.5, _drawer, "of a kitchen cabinet", movable=False, contains=True),
     "cone": Everyday((0.29, 0.29, 0.50), 1.2, 0.7, _cone, "EN 13422: 500 mm high", color=(0.95, 0.4, 0.1)),
     "bar": Everyday(
-        (0.30, 1.20, 0.08), 0.4, 0.7, _bar, "a rail on posts, low to be stepped over", color=(0.9, 0.75, 0.1)
+        (0.30, 1.20, 0.05), 0.4, 0.7, _bar, "a rail on posts, low to be stepped over", color=(0.9, 0.75, 0.1)
     ),
     "bag": Everyday((0.30, 0.30, 1.50), 30.0, 0.7, _cylinder, "a punching bag", movable=False),
     "wall": Everyday((0.10, 2.00, 2.00), 100.0, 0.6, _box, "a partition", movable=False),

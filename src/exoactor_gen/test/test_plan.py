@@ -190,7 +190,7 @@ def test_every_kind_of_action_has_a_description():
             more = {
                 "turn": " left",
                 "look": " left",
-                **dict.fromkeys(("touch", "place", "carry", "hold", "open"), " the box"),
+                **dict.fromkeys(("touch", "place", "carry", "hold", "open", "wipe"), " the box"),
             }
             assert describe(parse(kind + more.get(kind, ""))[0])
 
