@@ -228,7 +228,7 @@ def test_a_bar_is_walked_over_or_under_and_not_round(retarget, task):
     human, _ = plan.perform(np.zeros(10))
     result = retarget(human, interaction=plan.interaction)
     assert result.metrics["object_depth_max"] < 2.0
-    assert np.abs(result.motion.root_pos[:, 1]).max() < 0.1
+    assert np.abs(result.motion.root_pos[:, 1]).max() < 0.15
     assert result.motion.root_pos[-1, 0] > plan.scene["bar"].pos[0] + 0.5
 
 

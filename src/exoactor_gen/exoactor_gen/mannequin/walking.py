@@ -32,7 +32,7 @@ GATE_SIZE = (0.3, 1.2, 1.24)
 """m, of a bar that is imagined to be walked under."""
 MAX_STEP_HEIGHT, MAX_DUCK = 0.12, 0.30
 """m: what is stepped over at most, and by how much the head is lowered."""
-STEP_OVER_DISTANCE = 0.24
+STEP_OVER_DISTANCE = 0.20
 """From the middle of the foot that steps over a bar to the middle of the bar, before and after, m."""
 HEADROOM, BACK_LENGTH = 0.05, 0.80
 """m: above who walks under something, and from the hips to the top of the head."""
@@ -87,7 +87,7 @@ def walk_across(score: Score, movement: Movement) -> None:
         score.walk_distance("forward", away - short, movement.pace)
         score.pose[:2] = score.ahead(2.0 * short)
         for side in ("right", "left"):
-            score.step(side, movement.pace, swing=0.6, double=0.3, clearance=(high + 0.15) / score.scale)
+            score.step(side, movement.pace, swing=0.8, double=0.3, clearance=(high + 0.15) / score.scale)
         score.settle()
         past = short
     else:
