@@ -90,7 +90,8 @@ def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: fl
         start, stop = around.start + int(low[0]), around.start + int(low[-1])
     else:
         near = away[around] < away[around].min() + _SAME
-        rests = near & (speed[around] < _RESTS)  # who bends down has the hands there before the body is down
+        # who bends down has the hands there before the body is down
+        rests = near & (speed[around] < _RESTS) & (contact.kind == "grasp")
         start = around.start + int(np.argmax(rests if rests.any() else near))
         if contact.kind in ("grasp", "push"):  # it ends where the hand is far out and slow, before it comes back
             around = slice(max(start + 1, end - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
