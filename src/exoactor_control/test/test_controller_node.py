@@ -63,6 +63,7 @@ class Graph:
         command = [
             sys.executable,
             "-m",
+            "exoactor_core.entry",
             module,
             "--ros-args",
             "-r",

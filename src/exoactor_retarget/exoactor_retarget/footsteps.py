@@ -1,4 +1,4 @@
-"""Footsteps for a body that goes, or turns, on feet that do not step as they must.
+"""Footsteps for a body that walks or turns on feet that do not step.
 
 In an estimate of a person who turns both feet often stay on the floor and pivot with the body, as no robot's can.
 Such a person's feet are set down anew, one after the other, where the body is when they carry it.
@@ -32,7 +32,7 @@ def with_footsteps(person: Posture) -> Posture:
 
     There the body goes where it went, smoothly and upright, and sways to the foot that stands.
     """
-    goes = wanders(person)
+    goes = unreliable_walks(person)
     if not goes.any():
         return person
     fps, feet, heading = person.fps, person.at("foot"), headings(person, _SMOOTH)
@@ -46,11 +46,8 @@ def with_footsteps(person: Posture) -> Posture:
     return _on_feet(person, places, lift, goes, base, heading, int(np.argmax(still)))
 
 
-def wanders(person: Posture) -> np.ndarray:
-    """Frames (T,) in which it goes or turns on feet that cannot be relied on; none if they can everywhere.
-
-    They cannot where the body turns farther than a foot under it can.
-    """
+def unreliable_walks(person: Posture) -> np.ndarray:
+    """Frames (T,) of all walks and turns, if in any the body turns farther than a standing foot can; else none."""
     stands, heading = foot_contacts(person.contacts, person.fps, 0.08), headings(person, 0.2)
     bad = np.zeros(len(person), dtype=bool)
     for first, end in (run for k in range(2) for run in true_runs(stands[:, k])):

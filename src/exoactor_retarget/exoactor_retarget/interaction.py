@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from exoactor_core.contacts import BodyPart, Contact
 from exoactor_core.scene import Scene
 from exoactor_retarget.contacts import foot_contacts
-from exoactor_retarget.footsteps import wanders, with_footsteps
+from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
@@ -75,7 +75,7 @@ class InteractionTargets:
         """
         times = np.arange(len(person)) / person.fps
         of_hands = all(contact.body.endswith("hand") for contact in self.contacts)
-        goes = wanders(person) & of_hands  # feet that touch objects are left as they are
+        goes = unreliable_walks(person) & of_hands  # feet that touch objects are left as they are
         pace = np.where(goes, _CAREFUL, 1.0)
         for contact in self.contacts:
             slow = contact.kind in ("grasp", "push") and self.scene[contact.object].movable
