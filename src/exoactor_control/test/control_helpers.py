@@ -7,12 +7,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from exoactor_control.reference import trajectory
 from exoactor_control.training.whole_body import _ahead, _followed, _Plan
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING
@@ -21,6 +24,11 @@ from exoactor_core.robot_state import RobotState
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 TWIST2 = DATA / "policies" / "twist2_1017_20k.onnx"
 needs_data = pytest.mark.skipif(not TWIST2.is_file(), reason=f"the test data is not in {DATA} (set EXOACTOR_DATA)")
+
+
+def no_lead_in() -> Any:
+    """Within it, motions that begin in mid-stride are not walked into: they are at full speed at once."""
+    return patch.object(trajectory, "starting_path", return_value=np.zeros((0, 2)))
 
 
 def linear_onnx(path, inputs=1432, outputs=29, weight=None, bias=None):

@@ -2,17 +2,15 @@
 
 import json
 from dataclasses import replace
-from unittest.mock import patch
 
 import numpy as np
 import onnx
 import pytest
 import yaml
-from control_helpers import DATA, standing_state
+from control_helpers import DATA, no_lead_in, standing_state
 from onnx import TensorProto, helper, numpy_helper
 from scipy.spatial.transform import Rotation
 
-import exoactor_control.reference.trajectory as reference_trajectory
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.controller.tracker import Tracker
 from exoactor_control.policy import policy as policy_module
@@ -457,7 +455,7 @@ def test_the_tracker_tells_where_the_robot_is(tmp_path):
         50.0, walk.root_pos + np.c_[np.arange(n) / 50, np.zeros((n, 2))], walk.root_quat_wxyz, walk.joint_pos
     )
     tracker = Tracker(policy, 0.0, 0.0)
-    with patch.object(reference_trajectory, "starting_path", return_value=np.zeros((0, 2))):  # at full speed at once
+    with no_lead_in():
         trajectory = Trajectory.blended(Reference(walk, ()), STANDING, STANDING_FRAME, 0.02)
     tracker.start(trajectory, standing_state(), False)
     for i in range(51):  # the reference walks off, the robot stands still

@@ -1,14 +1,12 @@
 """The outer loop: what the policy is commanded when position or heading are off."""
 
 from dataclasses import replace
-from unittest.mock import patch
 
 import numpy as np
 import pytest
-from control_helpers import DATA, TWIST2, needs_data, standing_state
+from control_helpers import DATA, TWIST2, needs_data, no_lead_in, standing_state
 from scipy.spatial.transform import Rotation
 
-import exoactor_control.reference.trajectory as reference_trajectory
 from exoactor_control.controller.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Additions, Tracker, turn
 from exoactor_control.reference.trajectory import Trajectory, prepare
 from exoactor_control.rehearsal.rehearsal import Rehearsal
@@ -44,7 +42,7 @@ class Walk:
         self.robot_yaw, self.joints = robot_yaw, STANDING
         reference = prepare(RobotMotion(50.0, pos, quat, motion.joint_pos))
         present = self.tracker.frame
-        with patch.object(reference_trajectory, "starting_path", return_value=np.zeros((0, 2))):  # at once
+        with no_lead_in():
             trajectory = Trajectory.blended(reference, STANDING, present, 0.1)
         self.tracker.start(trajectory, self.state(), keep_policy=True, additions=additions)
 

@@ -319,24 +319,9 @@ class Trajectory:
         end_rpy = np.array([0.0, 0.0, rpy[-1, 2]])
         rise = m.root_pos[[0, -1], 2] - [present.height, STANDING_HEIGHT]
         way, path = starting_path(m), stopping_path(m)
-        s = _ease(
-            _entry_time(
-                max(seconds, _STOP_SECONDS) if len(way) else seconds,
-                joint_pos,
-                m.joint_pos[0],
-                rpy[0] - start_rpy,
-                rise[0],
-            )
-        )
-        out = _ease(
-            _entry_time(
-                max(seconds, _STOP_SECONDS) if len(path) else seconds,
-                m.joint_pos[-1],
-                STANDING,
-                rpy[-1] - end_rpy,
-                rise[1],
-            )
-        )
+        entry, leaving = (max(seconds, _STOP_SECONDS) if len(walked) else seconds for walked in (way, path))
+        s = _ease(_entry_time(entry, joint_pos, m.joint_pos[0], rpy[0] - start_rpy, rise[0]))
+        out = _ease(_entry_time(leaving, m.joint_pos[-1], STANDING, rpy[-1] - end_rpy, rise[1]))
         lead_rpy = start_rpy + s[:, None] * (rpy[0] - start_rpy)
         lead_joints = joint_pos + s[:, None] * (m.joint_pos[0] - joint_pos)
         lead_pos = np.tile(m.root_pos[0], (len(s), 1))

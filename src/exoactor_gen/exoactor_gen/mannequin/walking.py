@@ -184,7 +184,8 @@ def walk_circle(score: Score, movement: Movement) -> None:
     middle = score.ahead(0.0, -s * CIRCLE_RADIUS)
     around = score.pose[2] + np.linspace(0.0, 2.0 * math.pi, 24)
     if not is_clear(score, [middle + CIRCLE_RADIUS * np.array([math.cos(a), math.sin(a)]) for a in around]):
-        raise BadInput("Objects stand where the person would walk the circle: go elsewhere first.")
+        where = f"where the person would walk a circle of {CIRCLE_RADIUS:g} m"
+        raise BadInput(f"Objects stand {where}: go elsewhere first.")
     walk_arc(score, middle, CIRCLE_RADIUS, s, movement.pace)
 
 
