@@ -14,7 +14,10 @@ TASKS = [
     "turn left 90 degrees", "turn right 200 degrees", "wave", "wave both hands slowly", "raise both arms",
     "raise your arms to the side", "reach down", "reach up", "reach left with your right hand", "point right",
     "squat twice", "bow 70 degrees", "sit down and stand up", "kick twice", "kick with your left foot", "clap",
-    "punch three times", "punch with both hands", "look left, then up", "nod", "push", "pick up the box",
+    "lunge twice", "lunge slowly with your left leg", "stand on one leg", "lift your left knee", "dance", "salute",
+    "high five with your left hand", "cross your arms", "put your hands on your hips", "put both hands on your head",
+    "shrug", "cheer", "flap your arms", "knock", "shake your head", "punch three times", "punch with both hands",
+    "look left, then up", "nod", "push", "pick up the box",
     "turn left 90 degrees, then walk one metre, then wave with your left hand and squat",
 ]  # fmt: skip
 SHAPES = [np.zeros(10), np.array([1.0, 0.5, -0.5, 0.3, 0.5, 0.5, 1.0, 0, 0, 0])]

@@ -66,6 +66,13 @@ ACTIONS = (
     "sit down and stand up",
     "kick with your left foot",
     "clap twice",
+    "lift your left knee twice",
+    "lunge",
+    "salute",
+    "cross your arms",
+    "shrug",
+    "cheer",
+    "dance",
     "punch with your left fist",
     "push",
     "push with your left hand",
@@ -77,7 +84,7 @@ ACTIONS = (
     "walk to the table",
     "carry the box 2 metres",
 )
-STILL = ("stand still for two seconds", "look left", "nod")
+STILL = ("stand still for two seconds", "look left", "nod", "shake your head", "put your hands on your hips")
 
 
 @pytest.mark.parametrize("instruction", ACTIONS + STILL)

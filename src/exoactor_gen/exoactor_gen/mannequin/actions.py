@@ -18,7 +18,13 @@ _SAY = {
     "kick": "kicks forward with {foot}{object}{much}",
     "clap": "claps both hands in front of the chest{much}", "punch": "punches forward with {fist}{object}{much}",
     "look": "turns the head to look{way}{object}", "nod": "nods{much}",
-    "march": "walks in place, lifting the feet{much}",
+    "march": "walks in place, lifting the feet{much}", "dance": "dances in place{much}",
+    "lift knee": "lifts the {side} knee and lowers it again{much}", "lunge": "lunges forward with {foot}{much}",
+    "salute": "salutes with {hand}{much}", "high five": "holds {hand} up for a high five{much}",
+    "cross arms": "crosses the arms in front of the chest{much}", "shrug": "shrugs with open hands{much}",
+    "hands on hips": "holds {hand} on the hips{much}", "hands on head": "holds {hand} on the head{much}",
+    "shake head": "shakes the head{much}", "cheer": "cheers with both arms up{much}",
+    "flap": "flaps both arms like wings{much}", "knock": "knocks in the air with {fist}{much}",
     "push": "pushes{object}{at} forward{much} with {hand}",
     "open": "pushes{object} open with {hand}", "hold": "holds{object}{at} with {hand}",
     "pick up": "bends down, picks up{object}{at} with {hand} and straightens up", "stand": "stands still",
@@ -64,7 +70,10 @@ def action_of(movement: Movement, seconds: float) -> Action:
 def describe(movement: Movement) -> str:
     """Say in English what the person does: 'walks forward 2 metres'."""
     kind = movement.kind
-    two = kind in ("push", "pick up", "hold", "carry") and category_of(movement.object or "") not in ONE_HANDED
+    two = (
+        kind in ("push", "pick up", "hold", "carry", "hands on hips", "hands on head")
+        and category_of(movement.object or "") not in ONE_HANDED
+    )
     side = movement.side or ("both" if two else "right")
     if kind in ("reach", "point") and not movement.side and movement.direction == "left":
         side = "left"
@@ -110,6 +119,7 @@ def describe(movement: Movement) -> str:
         object=obj,
         at=at,
         stay=stay,
+        side=side,
         **limbs,
     )
     text = re.sub(r" 1 (metre|degree|second|step)s\b", r" 1 \1", text).replace(" 1 times", " once")

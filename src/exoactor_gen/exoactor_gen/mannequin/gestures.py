@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from exoactor_gen.mannequin.movement import Movement
 from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, SIDES, USUAL_STEP, Score, other, sides_of, sign
@@ -51,17 +54,61 @@ def _back_to_idle(score: Score, sides: tuple[str, ...], pace: float) -> None:
     score.now = end
 
 
-def _wave(score: Score, movement: Movement) -> None:
-    sides = sides_of(movement.side)
-    half = 0.34 / movement.pace
-    swings = movement.count or max(1, round((movement.seconds or 3.0) / (2 * half)))
-    ready, out, in_ = (8.0, 68.0, -88.0, 92.0), (8.0, 68.0, -88.0, 68.0), (8.0, 68.0, -88.0, 112.0)
+@dataclass(frozen=True)
+class Repeated:
+    """Arms that go to a pose, through a cycle of poses as often as asked, and back."""
+
+    ready: tuple[float, ...]
+    cycle: tuple[tuple[float, ...], ...]
+    step_seconds: float
+    """From one pose of the cycle to the next."""
+    seconds: float = 2.0
+    """How long it goes on where it is not said."""
+    side: str = "right"
+    curl: float = 4.0
+    """Of the fingers, degrees."""
+
+
+_OVERHEAD = (163.0, 6.0, 0.0, 8.0)
+REPEATED = {
+    "wave": Repeated(
+        (8.0, 68.0, -88.0, 92.0), ((8.0, 68.0, -88.0, 68.0), (8.0, 68.0, -88.0, 112.0)), 0.34, seconds=3.0
+    ),
+    "clap": Repeated((42.0, 4.0, 2.0, 72.0), ((42.0, 0.0, 29.0, 72.0), (42.0, 4.0, 2.0, 72.0)), 0.26, side="both"),
+    "knock": Repeated((62.0, 6.0, 10.0, 88.0), ((68.0, 4.0, 10.0, 58.0), (62.0, 6.0, 10.0, 88.0)), 0.26, curl=78.0),
+    "cheer": Repeated(_OVERHEAD, ((128.0, 20.0, 0.0, 62.0), _OVERHEAD), 0.4, side="both", curl=78.0),
+    "flap": Repeated((0.0, 72.0, 0.0, 20.0), ((0.0, 30.0, 0.0, 20.0), (0.0, 72.0, 0.0, 20.0)), 0.4, side="both"),
+}
+"""Gestures of the arms that repeat something."""
+HELD: dict[str, dict[str, tuple[float, ...]]] = {
+    "salute": dict.fromkeys(SIDES, (102.0, 57.0, 42.0, 134.0)),
+    "high five": dict.fromkeys(SIDES, (100.0, 17.0, 15.0, 76.0)),
+    "cross arms": {"left": (36.0, 8.0, 66.0, 104.0), "right": (24.0, 8.0, 66.0, 104.0)},
+    "hands on hips": dict.fromkeys(SIDES, (-21.0, 46.0, 46.0, 103.0)),
+    "hands on head": dict.fromkeys(SIDES, (172.0, 36.0, 87.0, 98.0)),
+    "shrug": dict.fromkeys(SIDES, (1.0, 12.0, -40.0, 102.0)),
+}
+"""Poses that arms are held in, by side."""
+NODS = {"nod": ((0.0, 22.0), (0.0, 0.0)), "shake head": ((25.0, 0.0), (-25.0, 0.0))}
+"""Cycles of the head: turn to the left, pitch down; degrees."""
+
+
+def _repeat(score: Score, movement: Movement) -> None:
+    what = REPEATED[movement.kind]
+    sides = sides_of(movement.side, what.side)
+    step = what.step_seconds / movement.pace
+    count = movement.count or max(1, round((movement.seconds or what.seconds) / (len(what.cycle) * step)))
     for side in sides:
-        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
-    score.now = max(score.arm(side, ready, 1.0 / movement.pace) for side in sides)
-    for k in range(2 * swings):
-        score.now = max(score.arm(side, out if k % 2 == 0 else in_, half) for side in sides)
+        score.fingers[side].move(score.now, score.now + 0.5, [what.curl, what.curl])
+    score.now = max(score.arm(side, what.ready, 1.0 / movement.pace) for side in sides)
+    for pose in what.cycle * count:
+        score.now = max(score.arm(side, pose, step) for side in sides)
     _back_to_idle(score, sides, movement.pace)
+
+
+def _hold_arms(score: Score, movement: Movement) -> None:
+    sides = sides_of(movement.side, "right" if movement.kind in ("salute", "high five") else "both")
+    _hold(score, movement, {side: HELD[movement.kind][side] for side in sides}, (0.0, 0.0, 0.0), hold=1.5)
 
 
 def _hold(
@@ -178,16 +225,46 @@ def _kick(score: Score, movement: Movement) -> None:
     score.settle(0.7)
 
 
-def _clap(score: Score, movement: Movement) -> None:
-    apart, together = (42.0, 4.0, 2.0, 72.0), (42.0, 0.0, 29.0, 72.0)
-    half = 0.26 / movement.pace
-    claps = movement.count or max(1, round((movement.seconds or 2.0) / (2 * half)))
-    for side in SIDES:
-        score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
-    score.now = max(score.arm(side, apart, 0.8 / movement.pace) for side in SIDES)
-    for _ in range(claps):
-        for pose in (together, apart):
-            score.now = max(score.arm(side, pose, half) for side in SIDES)
+def _lift_knee(score: Score, movement: Movement) -> None:
+    """Weight onto the other foot, the knee up, and down again; the arms go out for balance."""
+    side = movement.side if movement.side in SIDES else "right"
+    k = score.scale
+    for s in SIDES:
+        score.arm(s, (10.0, 34.0, 4.0, 20.0), 0.8)
+    up, stay = (k * 0.16, k * 0.24, 12.0), movement.pace * (movement.seconds or 0.6)
+    score.swing_foot(side, ((*up, 0.8), (*up, stay), (0.0, k * 0.05, 0.0, 0.6)) * (movement.count or 1), movement.pace)
+    for s in SIDES:
+        score.arm(s, IDLE, 0.8, at=score.now - 0.3)
+    score.settle(0.7)
+
+
+def _lunge(score: Score, movement: Movement) -> None:
+    """A long step forward, down, up, and the foot back to where it was."""
+    side = movement.side if movement.side in SIDES else "right"
+    home = score.pose.copy()
+    for _ in range(movement.count or 1):
+        score.pose[:2] = score.ahead(0.42 * score.scale)
+        score.step(side, movement.pace, swing=0.6)
+        score.settle(0.6)
+        for depth in (0.10 * score.scale, 0.0):
+            score.drop.move(score.now, score.now + 0.9 / movement.pace, [depth])
+            score.now += 0.9 / movement.pace + 0.3
+        score.pose[:2] = home[:2]
+        score.step(side, movement.pace, swing=0.6, double=0.4)
+        score.settle()
+
+
+def _dance(score: Score, movement: Movement) -> None:
+    """Steps in place to a beat, the arms swinging up in turn, the shoulders turning along."""
+    beat = 0.6 / movement.pace
+    for k in range(max(4, round((movement.seconds or 6.0) / beat))):
+        side = SIDES[k % 2]
+        begin = score.now
+        score.step(side, movement.pace, swing=0.42, double=0.18, clearance=0.12)
+        for s in SIDES:
+            score.arm(s, (62.0, 26.0, 20.0, 84.0) if s == side else (18.0, 22.0, 10.0, 60.0), beat, at=begin)
+        score.trunk.move(begin, score.now, [0.0, 0.0, 10.0 * sign(side)])
+    score.settle()
     _back_to_idle(score, SIDES, movement.pace)
 
 
@@ -265,16 +342,18 @@ def _look(score: Score, movement: Movement) -> None:
 
 
 def _nod(score: Score, movement: Movement) -> None:
+    cycle = NODS[movement.kind]
     half = 0.35 / movement.pace
-    for _ in range(movement.count or max(1, round((movement.seconds or 1.5) / (2 * half)))):
-        for pitch in (22.0, 0.0):
-            score.head.move(score.now, score.now + half, [0.0, pitch])
+    count = movement.count or max(1, round((movement.seconds or 1.5) / (len(cycle) * half)))
+    for pose in (*cycle * count, (0.0, 0.0)):
+        if np.any(score.head.value != pose):
+            score.head.move(score.now, score.now + half, pose)
             score.now += half
 
 
 GESTURES: dict[str, Callable[[Score, Movement], None]] = {
-    "walk": _travel, "step": _travel, "turn": _turn, "stand": _stand, "wave": _wave, "raise": _raise,
-    "reach": _extend, "point": _extend, "squat": _squat, "bow": _bow, "kick": _kick, "clap": _clap,
-    "punch": _punch, "push": _push, "pick up": _pick_up, "look": _look, "nod": _nod,
-    "march": _march,
+    "walk": _travel, "step": _travel, "turn": _turn, "stand": _stand, "raise": _raise,
+    "reach": _extend, "point": _extend, "squat": _squat, "bow": _bow, "kick": _kick, "lift knee": _lift_knee,
+    "lunge": _lunge, "punch": _punch, "push": _push, "pick up": _pick_up, "look": _look, "march": _march,
+    "dance": _dance, **dict.fromkeys(NODS, _nod), **dict.fromkeys(REPEATED, _repeat), **dict.fromkeys(HELD, _hold_arms),
 }  # fmt: skip

@@ -27,7 +27,7 @@ def _set(text: str) -> frozenset[str]:
 
 _VERBS = {
     "walk": "walk go come move stroll march advance pass",
-    "step": "step",
+    "step": "step sidestep",
     "turn": "turn rotate",
     "wave": "wave",
     "raise": "raise lift",
@@ -42,6 +42,16 @@ _VERBS = {
     "punch": "punch jab hit",
     "look": "look glance",
     "nod": "nod",
+    "shake head": "shake",
+    "dance": "dance",
+    "lunge": "lunge",
+    "salute": "salute",
+    "cross arms": "cross fold",
+    "shrug": "shrug",
+    "cheer": "cheer celebrate rejoice",
+    "flap": "flap",
+    "knock": "knock",
+    "lift knee": "balance",
     "push": "push shove slide",
     "open": "open",
     "pick up": "pick grab grasp",
@@ -80,8 +90,13 @@ VERB_KIND |= {
     **dict.fromkeys(("look around", "look all around"), "look around"),
     **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
     **dict.fromkeys(("turn back",), "turn back"),
+    **dict.fromkeys(("high five", "give a high five", "give high fives"), "high five"),
 }
-NOUN_KIND = {noun + end: noun for noun in _words("step turn squat bow clap kick wave nod") for end in ("", "s")}
+NOUN_KIND = {
+    noun + end: noun
+    for noun in _words("step turn squat bow clap kick wave nod lunge dance salute shrug")
+    for end in ("", "s")
+}
 NOUN_KIND |= {"punch": "punch", "punches": "punch", **dict.fromkeys(("circle", "rotation", "rotations"), "turn")}
 """What one does so many of: 'three squats', 'a half turn'."""
 DIRECTION = {
@@ -99,8 +114,10 @@ DIRECTION = {word: name for name, words in DIRECTION.items() for word in words.s
 HAND_WORDS = _set("hand hands arm arms fist fists")
 FOOT_WORDS = _set("foot feet leg legs")
 HEAD_WORDS = _set("head gaze eyes")
-_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist")
-HAND_KINDS = _set("wave raise reach point clap punch push open touch carry hold place sweep wipe") | {"pick up"}
+_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist shoulders")
+HAND_KINDS = _set("wave raise reach point clap punch push open touch carry hold place sweep wipe salute knock") | {
+    "pick up", "high five", "hands on hips", "hands on head",
+}  # fmt: skip
 SIDE_FIRST = _set("wave raise kick punch")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
@@ -119,7 +136,8 @@ SYNONYM = {
 """Other names of what can be shown."""
 NOT_DONE = {
     **dict.fromkeys(("throw", "toss", "drop"), "a hand lets go of what stands"),
-    **dict.fromkeys(("climb", "jump", "hop"), "a foot of the mannequin stays on the floor"),
+    **dict.fromkeys(("climb", "jump", "hop", "run", "jog"), "a foot of the mannequin stays on the floor"),
+    **dict.fromkeys(("kneel", "crawl", "lie"), "the mannequin stays on its feet"),
 }
 """Words of what is not done, and why."""
 ON, TOWARDS = "on onto upon", "to towards toward"
@@ -176,7 +194,9 @@ SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
     "look": {"angle": 20.0},
 }
 """What 'a bit' is."""
-POSES = _set("squat bow raise reach point sit look")
+POSES = _set("squat bow raise reach point sit look salute") | {
+    "lift knee", "high five", "cross arms", "hands on hips", "hands on head",
+}  # fmt: skip
 """What can be held."""
 
 
@@ -220,6 +240,9 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                     r"(?:start|starting (?:point|position|place)|beginning|origin)"
                     r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
             ("in place", r"(?:in place|on the spot)\b"),
+            ("away", r"away\b(?! from\b)"),
+            ("on one leg", rf"on (?:one|{DETERMINER}(?P<side>left|right)) (?:leg|foot)\b"),
+            ("own body", rf"(?:on|onto|to|behind) {DETERMINER}(?P<body>hips?|waist|head)\b"),
             ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
                        r"|one) (?:full |whole )?circle"
                        r"|all(?: the way)?)(?= (?:around|round)\b)"),

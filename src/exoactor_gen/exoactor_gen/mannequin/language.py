@@ -45,6 +45,11 @@ from exoactor_gen.mannequin.grammar import (
 from exoactor_gen.mannequin.movement import FOOT_KINDS, KINDS, KNOWN, START, Movement, settled
 
 _RANGES = {"distance": (0.05, 20.0), "angle": (1.0, 720.0), "count": (1, 30), "seconds": (0.2, 60.0)}
+_NAMED_PARTS = frozenset(
+    (("squat", "knee"), ("squat", "knees"), ("bow", "waist"), ("shrug", "shoulders"), ("cross arms", "arms"),
+     ("cheer", "arms"), ("cheer", "hands"), ("flap", "arms"), ("flap", "hands"))
+)  # fmt: skip
+"""Body parts that may be named with a kind, and say nothing more."""
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
 
 
@@ -140,6 +145,9 @@ class _Reader:
             )
         details = [*pending, *(p for p in clause.phrases if p is not verb or p.sort == "deed")]
         kind = NOUN_KIND[verb.said.get("noun", "turn")] if verb.sort == "deed" else VERB_KIND[verb.text]
+        if kind == "walk" and any(p.sort == "away" for p in details):
+            self.movements.append(Movement("turn", direction="around"))
+            details = [p for p in details if p.sort != "away"]
         if kind == "return":
             kind, details = "walk", details or [Phrase(START, "return")]
         if kind in ("hold", "stand") and self._stays(verb, details):
@@ -165,6 +173,11 @@ class _Reader:
         second = objects[1].said if len(objects) > 1 else {}
         if kind in ("walk", "step") and any(p.sort == "in place" for p in details):
             return Movement("march")
+        if kind == "step" and verb.text.startswith("side"):
+            return Movement("step", direction="side")
+        body = next((p.said["body"] for p in details if p.sort == "own body"), "")
+        if kind == "place" and limbs and body:
+            return Movement("hands on head" if body == "head" else "hands on hips")
         if kind == "place" and limbs and not limbs[0].text.startswith(("with", "using")):
             return Movement("touch" if objects else "raise")
         if kind == "take" or (kind == "walk" and verb.text.startswith("mov") and objects and _bare(objects[0])):
@@ -177,9 +190,11 @@ class _Reader:
             return Movement(kind, direction="up")
         if kind == "raise" and objects and _bare(objects[0]):
             return Movement("pick up")
-        bent = next((p for p in details if p.said.get("part") in ("knee", "knees")), None)
-        if kind == "bow" and bent:
+        parts = {p.said.get("part") for p in details}
+        if kind == "bow" and parts & {"knee", "knees"}:
             return Movement("squat")
+        if (kind == "raise" and parts & {"knee", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
+            return Movement("lift knee") if kind in ("raise", "stand", "lift knee") else Movement(kind)
         if kind == "turn" and any(p.said.get("part") in HEAD_WORDS for p in details):
             return Movement("look")
         return {
@@ -269,6 +284,8 @@ class _Reader:
             return _with(movement, "direction", "up", phrase)
         elif sort == "circle" and kind == "walk":
             return replace(_with(movement, "direction", "around", phrase), angle=360.0)
+        elif sort == "on one leg" and kind == "lift knee":
+            return _with(movement, "side", "left" if phrase.said.get("side") == "right" else "right", phrase)
         elif sort == "circle" and kind == "turn":
             return _with(movement, "angle", 360.0, phrase)
         elif sort == START and kind == "walk" and movement.object is None:
@@ -276,7 +293,8 @@ class _Reader:
         elif sort == "there" and kind == "place" and self._goal():
             return _with(movement, "at", self._goal(), phrase)
         elif (
-            (sort == "again" and any(a.kind == kind for a in self.movements))
+            (sort == "again" and (kind == "rise" or any(a.kind == kind for a in self.movements)))
+            or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
             or (sort == "in place" and kind in ("march", "turn"))
             or (sort == "everyone" and kind == "wave")
             or (sort == "broom" and kind == "sweep")
@@ -442,10 +460,12 @@ def _limb(movement: Movement, phrase: Phrase) -> Movement:
     part = said.get("part", "hand" if kind in HAND_KINDS else "foot")
     side = "both" if "both" in said else said.get("side") or said.get("only")
     plural = part in ("hands", "arms", "fists")
-    if part in HEAD_WORDS and kind in ("look", "nod") and side is None:
+    if part in HEAD_WORDS and kind in ("look", "nod", "shake head") and side is None:
         return movement
-    if (part in ("knee", "knees") and kind == "squat") or (part == "waist" and kind == "bow"):
+    if (kind, part) in _NAMED_PARTS and side in (None, "both"):
         return movement
+    if part == "knee" and kind == "lift knee":
+        part = "leg"
     if not (part in HAND_WORDS and kind in HAND_KINDS) and not (part in FOOT_WORDS and kind in FOOT_KINDS):
         raise BadInput(
             f"The mannequin cannot {kind} with '{part}': other backends can do more (see 'exoactor doctor')."

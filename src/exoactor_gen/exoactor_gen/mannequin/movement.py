@@ -72,6 +72,19 @@ KINDS: dict[str, Kind] = {
     "look": _kind("left right up down forward", "angle seconds count object"),
     "nod": _kind("", "count seconds"),
     "march": _kind("", "count seconds"),
+    "dance": _kind("", "seconds"),
+    "lift knee": _kind("up", "side count seconds"),
+    "lunge": _kind("forward", "side count"),
+    "salute": _kind("", "side count seconds"),
+    "high five": _kind("", "side count seconds"),
+    "cross arms": _kind("", "count seconds"),
+    "hands on hips": _kind("", "side count seconds"),
+    "hands on head": _kind("", "side count seconds"),
+    "shrug": _kind("", "count seconds"),
+    "shake head": _kind("", "count seconds"),
+    "cheer": _kind("up", "count seconds"),
+    "flap": _kind("", "count seconds"),
+    "knock": _kind("", "side count seconds"),
     "push": _kind("forward", "side count seconds distance object at"),
     "open": _kind("forward", "side object"),
     "pick up": _kind("up", "side count object at"),
@@ -86,14 +99,17 @@ KINDS: dict[str, Kind] = {
 """What the mannequin can do, and the details that each takes."""
 
 KNOWN = (
-    "walk, step, march in place, turn, wave, raise, reach, point, squat, bow, sit down and stand up, kick, clap, "
-    "punch, look, nod, push, push open, touch, pick up, hold, carry, place, sweep, wipe, stand or wait; objects to "
-    "walk to, around, over, under or through, to use, to point at and to sit on are a table, chair, bottle, cup, "
-    "basket, box, ball, door, bar and punching bag"
+    "walk, step, march in place, dance, turn, wave, raise, reach, point, salute, high five, knock, cross the arms, "
+    "hands on the hips or the head, shrug, cheer, flap, squat, bow, lunge, lift a knee, sit down and stand up, kick, "
+    "clap, punch, look, nod, shake the head, push, push open, touch, pick up, hold, carry, place, sweep, wipe, stand "
+    "or wait; objects to walk to, around, over, under or through, to use, to point at and to sit on are a table, "
+    "chair, bottle, cup, basket, box, ball, door, bar and punching bag"
 )
 
-FOOT_KINDS = frozenset(("kick", "walk", "step", "march"))
+FOOT_KINDS = frozenset(("kick", "walk", "step", "march", "lunge", "lift knee"))
 """What is done with one foot, or begins with it."""
+_REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march"))
+"""What goes on for so long, or is done so often."""
 START = "start"
 """Where the person began, as something to walk to."""
 SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag", "bar", "door"))
@@ -184,7 +200,7 @@ def check(movement: Movement) -> None:
             _refuse_detail(movement, "'walk' to something", "at")
     if movement.kind == "look" and movement.object:
         _refuse_detail(movement, "'look' at something", "angle")
-    if movement.kind in ("wave", "clap", "nod", "sweep", "wipe", "march") and movement.count and movement.seconds:
+    if movement.kind in _REPEATING and movement.count and movement.seconds:
         raise BadInput(
             f"'{movement.kind}' was given {movement.count} times and {movement.seconds:g} seconds: say one of them."
         )

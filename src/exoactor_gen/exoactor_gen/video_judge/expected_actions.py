@@ -22,7 +22,8 @@ _VERBS = {
     "bow": "bow",
     "bend": "bend stoop lean",
     "take": "pick take grab grasp touch place put lay set tap pat",
-    "hands": "sweep wipe throw toss catch pour open close pull drag gesture stir mop brush",
+    "hands": "sweep wipe throw toss catch pour open close pull drag gesture stir mop brush salute cheer flap "
+    "knock shrug cross",
     "stand": "stand wait stay pause remain",
     "still": "look nod face hold glance watch gaze smile speak talk say listen think see breathe rise",
     "unspecified": "return relax recover reset finish end start begin prepare continue repeat adjust rest",
@@ -123,7 +124,9 @@ def _expected(action: Mapping[str, Any], share: float, obj: bool, there: bool) -
     arm, leg, head = (re.search(rf"\b{part}s?\b", said) for part in ("(?:hand|arm)", "(?:leg|foot|knee)", "head"))
     if kind == "raise" and (leg or obj):
         kind = "kick" if leg else "take"
-    elif (kind in ("raise", "turn", "bow", "bend") and head and not arm) or (kind == "stand" and "up" in words):
+    elif (kind in ("raise", "turn", "bow", "bend", "moves") and head and not arm) or (
+        kind == "stand" and "up" in words
+    ):
         kind = "still"  # 'turns the head', 'stands up again'
     side, direction = action.get("side"), action.get("direction")
     limb = re.search(rf"\b(left|right|both) {_LIMB}", said)
