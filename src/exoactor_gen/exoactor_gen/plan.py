@@ -34,6 +34,11 @@ class Action(BaseModel):
     distance: float | None = Field(default=None, gt=0.0, lt=100.0, description="Metres.")
     angle: float | None = Field(default=None, gt=0.0, lt=1000.0, description="Degrees, of a turn or a bow.")
     count: int | None = Field(default=None, ge=1, lt=100, description="How often, or how many steps.")
+    meanwhile: str | None = Field(
+        default=None,
+        max_length=120,
+        description="A gesture at the same time, as an instruction, such as 'wave'; described too.",
+    )
     objects: tuple[str, ...] = Field(
         default=(), max_length=6, description="Objects that are touched or walked to or around."
     )

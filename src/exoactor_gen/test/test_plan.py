@@ -130,6 +130,7 @@ def test_schema_is_in_the_subset_of_structured_output():
         "distance",
         "angle",
         "count",
+        "meanwhile",
         "objects",
     }
 

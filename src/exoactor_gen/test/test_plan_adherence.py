@@ -238,6 +238,9 @@ def test_what_cannot_be_seen_is_open(act):
     assert (check.passed, check.open) == (False, False)
     (check,) = check_plan_adherence(*act("wave with your right hand"))
     assert not check.open
+    (check,) = check_plan_adherence(*act("walk forward two metres while waving"))
+    assert check.passed
+    assert check.text.endswith("; whether the person does 'waving' at the same time was not checked.")
 
 
 def test_walking_in_place_is_no_walking(act):

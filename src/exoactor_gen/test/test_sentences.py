@@ -153,6 +153,13 @@ MEANT: list[tuple[str, list[Movement]]] = [
         [do("wave"), do("turn", direction="around"), do("walk")],
     ),
     ("sit down and then stand up again", [do("sit", direction="down")]),
+    # at the same time
+    (
+        "walk forward two metres while waving with your left hand",
+        [do("walk", direction="forward", distance=2.0, meanwhile="waving with your left hand")],
+    ),
+    ("wave while marching in place, then bow", [do("march", meanwhile="wave"), do("bow")]),
+    ("while turning left, nod twice", [do("turn", direction="left", meanwhile="nod twice")]),
 ]
 
 REFUSED: list[tuple[str, str]] = [
@@ -229,6 +236,11 @@ REFUSED: list[tuple[str, str]] = [
     ("raise both legs", "both feet"),
     ("put your hands on your hips and hold them there", "them"),
     ("run forward", "run"),
+    ("while walking", "walking"),
+    ("walk while squatting", "squatting"),
+    ("nod while waving", "waving"),
+    ("walk forward while waving and nodding", "nodding"),
+    ("walk forward while pointing at the chair", "chair"),
     ("kneel on the floor", "kneel"),
     ("walk away from the table", "away"),
     ("walk 1.5.2 metres", "1.5.2"),
@@ -299,6 +311,24 @@ def test_back_at_the_start():
         path = _path(text)
         assert np.linalg.norm(path - path[0], axis=1).max() > 0.9
         assert np.linalg.norm(path[-1] - path[0]) < 0.15
+
+
+def test_a_gesture_meanwhile_leaves_the_feet_as_they_are():
+    alone, waving = (
+        Choreography.of_instruction(f"walk forward two metres{more}").perform(np.zeros(10))[0]
+        for more in ("", " while waving")
+    )
+    n = min(len(alone), len(waving))
+    assert np.abs(alone.transl[:n] - waving.transl[:n])[:, :2].max() < 0.08  # the arm shifts the centre of mass
+    assert np.abs(alone.contacts[:n] - waving.contacts[:n]).max() == 0.0
+    raised = np.linalg.norm(alone.body_pose[:n] - waving.body_pose[:n], axis=1)
+    assert raised[n // 2] > 1.0
+    assert len(waving) - len(alone) < 30
+
+
+def test_hands_that_hold_something_make_no_gesture():
+    with pytest.raises(BadInput, match="hold the bottle"):
+        Choreography.of_instruction("pick up the bottle, then walk forward while waving")
 
 
 def test_marching_in_place_stays_in_place():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.language import gesture_of
 from exoactor_gen.mannequin.movement import KINDS, START, Movement, category_of, check, settled
 from exoactor_gen.mannequin.objects import ONE_HANDED
 from exoactor_gen.plan import Action, Plan
@@ -63,6 +64,7 @@ def action_of(movement: Movement, seconds: float) -> Action:
         distance=movement.distance,
         angle=movement.angle,
         count=movement.count,
+        meanwhile=movement.meanwhile,
         objects=tuple(name for name in (movement.object, movement.at) if name),
     )
 
@@ -123,6 +125,8 @@ def describe(movement: Movement) -> str:
         **limbs,
     )
     text = re.sub(r" 1 (metre|degree|second|step)s\b", r" 1 \1", text).replace(" 1 times", " once")
+    if movement.meanwhile:
+        stay += f" and at the same time {describe(gesture_of(movement.meanwhile))}"
     pace = "" if movement.pace == 1.0 else " slowly" if movement.pace < 1.0 else " quickly"
     return text + pace + (stay if stay not in text else "")
 
@@ -151,7 +155,10 @@ def movements_of(plan: Plan) -> tuple[Movement, ...]:
             action.count,
             object=action.objects[0] if action.objects and "object" in takes else None,
             at=action.objects[1] if action.objects[1:] and "at" in takes else None,
+            meanwhile=action.meanwhile,
         )
+        if action.meanwhile:
+            gesture_of(action.meanwhile)
         movements.append(movement)
     if any(movement.kind == "rise" for movement in movements):
         return settled(movements)

@@ -22,7 +22,7 @@ from exoactor_core.scene import Scene, joined
 from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
-from exoactor_gen.mannequin.language import found_in, parse
+from exoactor_gen.mannequin.language import found_in, gesture_of, parse
 from exoactor_gen.mannequin.movement import KINDS, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
@@ -98,7 +98,7 @@ class Choreography:
         """That each movement takes, the pause after it included."""
         timed = plan is not None and len(movements) == len(plan.actions)  # not where several actions are one movement
         for k, movement in enumerate(movements):
-            self.add(self._timed(movement, plan.actions[k].seconds) if plan and timed else movement)
+            self.add(_timed(self.score, movement, plan.actions[k].seconds) if plan and timed else movement)
         self._plan, self._instruction = plan, instruction
 
     @classmethod
@@ -164,24 +164,6 @@ class Choreography:
         score.now += STAND_SECONDS
         return solve(score, body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64)), fps)
 
-    def _timed(self, movement: Movement, seconds: float) -> Movement:
-        """The movement so that it takes about so long after those before it."""
-
-        def lasts(movement: Movement) -> float:
-            score = copy.deepcopy(self.score)
-            _write(score, movement)
-            return score.now - self.score.now
-
-        natural = lasts(movement)
-        if abs(natural - seconds) <= _TIME_TOLERANCE:
-            return movement
-        if "seconds" in KINDS[movement.kind].takes and (movement.count or 1) == 1:
-            stay = seconds - (lasts(replace(movement, seconds=1.0)) - 1.0)
-            tries = [replace(movement, seconds=max(0.2, round(stay + more, 2))) for more in (0.0, -0.3, 0.3)]
-            return min(tries, key=lambda a: abs(lasts(a) - seconds))  # a wave lasts whole swings
-        slowest, fastest = _PACES
-        return replace(movement, pace=min(fastest, max(slowest, natural / seconds)))
-
 
 def choreograph(
     movements: Sequence[Movement], betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
@@ -192,6 +174,35 @@ def choreograph(
 
 
 def _write(score: Score, movement: Movement) -> None:
+    begin = score.now
     if not handle(score, movement):
         GESTURES[movement.kind](score, movement)
     score.now += PAUSE_SECONDS
+    if movement.meanwhile:
+        if score.held:
+            raise BadInput(f"'{movement.meanwhile}' while the hands hold the {', '.join(set(score.held.values()))}.")
+        gesture, end = gesture_of(movement.meanwhile), score.now
+        score.now = begin
+        if not (gesture.count or gesture.seconds):
+            gesture = _timed(score, gesture, end - begin)
+        _write(score, gesture)
+        score.now = max(score.now, end)
+
+
+def _timed(score: Score, movement: Movement, seconds: float) -> Movement:
+    """The movement so that it takes about so long after what the score has."""
+
+    def lasts(movement: Movement) -> float:
+        trial = copy.deepcopy(score)
+        _write(trial, movement)
+        return trial.now - score.now
+
+    natural = lasts(movement)
+    if abs(natural - seconds) <= _TIME_TOLERANCE:
+        return movement
+    if "seconds" in KINDS[movement.kind].takes and (movement.count or 1) == 1:
+        stay = seconds - (lasts(replace(movement, seconds=1.0)) - 1.0)
+        tries = [replace(movement, seconds=max(0.2, round(stay + more, 2))) for more in (0.0, -0.3, 0.3)]
+        return min(tries, key=lambda a: abs(lasts(a) - seconds))  # a wave lasts whole swings
+    slowest, fastest = _PACES
+    return replace(movement, pace=min(fastest, max(slowest, natural / seconds)))

@@ -228,6 +228,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
     return {
         name: re.compile(pattern)
         for name, pattern in (
+            ("while", r"(?:(?:and )?at the same time|while|whilst)\b"),
             ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
                           r"|after (?:that|this)\b) ?)+"),
             ("polite", r"(?:please|kindly)\b"),
@@ -302,6 +303,11 @@ class Clause:
     phrases: list[Phrase] = field(default_factory=list)
 
     @property
+    def text(self) -> str:
+        """Its words."""
+        return " ".join(p.text for p in self.phrases)
+
+    @property
     def verbs(self) -> list[Phrase]:
         """What names a movement."""
         return [p for p in self.phrases if p.sort in ("verb", "deed")]
@@ -332,7 +338,7 @@ def phrases_of(text: str, objects: frozenset[str] = frozenset()) -> Iterator[Phr
             found, sort = _WORD.match(text, at), "unknown"
             assert found  # any character is a word
             yield Phrase(sort, found[0])
-        opening = sort in ("separator", "polite") or (opening and sort == "opening")
+        opening = sort in ("separator", "while", "polite") or (opening and sort == "opening")
         at = found.end()
         while text[at : at + 1] == " ":
             at += 1

@@ -42,7 +42,16 @@ from exoactor_gen.mannequin.grammar import (
     quantity,
     suggestion,
 )
-from exoactor_gen.mannequin.movement import FOOT_KINDS, KINDS, KNOWN, START, Movement, settled
+from exoactor_gen.mannequin.movement import (
+    FOOT_KINDS,
+    GESTURES_MEANWHILE,
+    KINDS,
+    KNOWN,
+    MOVES_FEET,
+    START,
+    Movement,
+    settled,
+)
 
 _RANGES = {"distance": (0.05, 20.0), "angle": (1.0, 720.0), "count": (1, 30), "seconds": (0.2, 60.0)}
 _NAMED_PARTS = frozenset(
@@ -50,6 +59,10 @@ _NAMED_PARTS = frozenset(
      ("cheer", "arms"), ("cheer", "hands"), ("flap", "arms"), ("flap", "hands"))
 )  # fmt: skip
 """Body parts that may be named with a kind, and say nothing more."""
+_MEANWHILE = (
+    "while it walks, steps, turns or marches, it can do one gesture without an object: "
+    f"{', '.join(sorted(GESTURES_MEANWHILE))}"
+)
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
 
 
@@ -72,12 +85,21 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
         raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or unknown)
     clauses = [Clause("")]
     for phrase in phrases:
-        if phrase.sort == "separator":
-            clauses.append(Clause(phrase.text))
+        if phrase.sort in ("separator", "while"):
+            clauses.append(Clause(phrase.text if phrase.sort == "separator" else "while"))
         else:
             clauses[-1].phrases.append(phrase)
     movements = _Reader([c for c in clauses if c.phrases], objects).read()
     return movements if scene is None else found_in(scene, movements)
+
+
+def gesture_of(text: str) -> Movement:
+    """Read a gesture that is done meanwhile; raises `BadInput` as `parse`, or where it is more than a gesture."""
+    movements = parse(text)
+    gesture = movements[0]
+    if len(movements) > 1 or gesture.object or gesture.kind not in GESTURES_MEANWHILE:
+        raise BadInput(f"The mannequin does not do '{text}' while it does something else: {_MEANWHILE}.")
+    return gesture
 
 
 def _not_understood(words: Sequence[str]) -> BadInput:
@@ -118,6 +140,16 @@ class _Reader:
             if clause.verbs:
                 self._act(clause, pending)
                 pending = []
+                before = self.clauses[k - 1] if k else None
+                if before and (clause.separator == "while" or (k == 1 and before.separator == "while")):
+                    self._join(before, clause)
+                elif clause.separator == "while" and not (after and after.verbs):
+                    raise BadInput(f"Something goes on while '{clause.text}': say what, as in 'walk while waving'.")
+                elif before and before.separator == "while" and clause.verbs[0].text.endswith("ing"):
+                    raise BadInput(
+                        f"'{clause.verbs[0].text}' may be meant to be at the same time or afterwards: say 'then', or "
+                        "one gesture only."
+                    )
             elif not self.movements or (
                 after
                 and after.verbs
@@ -165,6 +197,19 @@ class _Reader:
                 raise _unfit(verb.text, details[0])
             return
         self.movements.append(self._filled(self._opened(kind, verb, details), details, verb))
+
+    def _join(self, before: Clause, clause: Clause) -> None:
+        """Make one movement of the last two, which are done at the same time."""
+        if len(self.movements) < 2 or not before.verbs:
+            raise BadInput(f"Say in one part what goes on while '{clause.text}', as in 'walk 2 m while waving'.")
+        first, second = self.movements[-2:]
+        if second.kind in MOVES_FEET:
+            feet, gesture, text = second, first, before.text
+        else:
+            feet, gesture, text = first, second, clause.text
+        if feet.kind not in MOVES_FEET or gesture_of(text) != gesture:
+            raise BadInput(f"'{before.text}' and '{clause.text}' are not done at the same time: {_MEANWHILE}.")
+        self.movements[-2:] = [replace(feet, meanwhile=text)]
 
     def _opened(self, kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
         """The bare movement of a verb, which may depend on what follows it."""

@@ -34,6 +34,8 @@ class Movement:
     """What it is done to, such as 'ball'. Those in `SHOWN` stand in the room, others are mimed."""
     at: str | None = None
     """What the object is put on or into, taken from, or carried to; 'floor' too."""
+    meanwhile: str | None = None
+    """A gesture at the same time, as an instruction."""
 
     @property
     def name(self) -> str:
@@ -108,6 +110,12 @@ KNOWN = (
 
 FOOT_KINDS = frozenset(("kick", "walk", "step", "march", "lunge", "lift knee"))
 """What is done with one foot, or begins with it."""
+MOVES_FEET = frozenset(("walk", "step", "turn", "march"))
+"""What moves the feet alone, so that a gesture can be done meanwhile."""
+GESTURES_MEANWHILE = frozenset(
+    ("wave", "raise", "point", "clap", "punch", "look", "nod", "shake head", "salute", "high five", "knock", "cheer")
+) | {"cross arms", "hands on hips", "hands on head", "shrug", "flap"}
+"""What moves arms or head alone."""
 _REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march"))
 """What goes on for so long, or is done so often."""
 START = "start"

@@ -89,6 +89,8 @@ class ExpectedAction:
     """The person may go elsewhere: it is expected, or there is an object to go to."""
     turns: bool
     """The person may turn."""
+    meanwhile: str = ""
+    """A gesture at the same time, which is not measured."""
     own_words: bool = False
     """The planner took the words as they stand, and what measures them knows one of them at most."""
 
@@ -166,5 +168,6 @@ def _expected(action: Mapping[str, Any], share: float, obj: bool, there: bool) -
         or kind in ("turn", "still")
         or ("turn" in also and not head)
         or (travels and not (distance or count)),
+        meanwhile=str(action.get("meanwhile") or ""),
         own_words=text != described,
     )

@@ -66,7 +66,9 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
         passed = bool(score >= PASS_SCORE)
         wanted = "" if passed else f", but the plan is: {expected.text}"
         when = f"From {begin / FEATURE_RATE:.1f} to {end / FEATURE_RATE:.1f} s"
-        unchecked = expected.text if expected.kind in UNCHECKED or expected.own_words else ""
+        unchecked = f"does '{expected.meanwhile}' at the same time" if expected.meanwhile else ""
+        if expected.kind in UNCHECKED or expected.own_words:
+            unchecked = expected.text
         more = f"; whether the person {unchecked} was not checked" if unchecked and passed else ""
         checks.append(
             Check(expected.verb, round(float(score), 3), passed, f"{when} the person {text}{wanted}{more}.", unchecked)
