@@ -6,14 +6,14 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
 from exoactor_core.motion import HumanMotion
-from exoactor_pose.detection.anatomy import landmark_points
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES, landmark_points
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.fit import Weights, fit
 from exoactor_pose.fitting.initial import initial_pose
-from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
+from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps
 from exoactor_pose.fitting.skeleton import CAMERA, POSE, VARIABLES, Skeleton, State
 
 FPS = 30.0
@@ -262,6 +262,27 @@ def walk_on_the_spot(body, frames=60):
     root = Rotation.from_euler("z", np.radians(-20)) * Rotation.from_euler("x", np.pi / 2)
     transl = np.tile([4.0, 0.0, 0.9 + 0.35], (frames, 1))
     return HumanMotion(FPS, transl, np.tile(root.as_rotvec(), (frames, 1)), pose, np.zeros(10))
+
+
+def test_front_and_back_are_told_by_the_motion(body):
+    """A body that faces the other way for a while is turned back; one that turns round is left as it is."""
+    camera, truth = Camera(520, 520, 320, 240, pitch=0.1, height=1.4), walk_on_the_spot(body)
+    clean = seen_by(camera, body, truth, noise_px=1.0)
+    assert fix_front_back_flips(clean)[1] == 0
+    image, world = clean.image.copy(), clean.world.copy()
+    sides = {"left": "right", "right": "left"}
+    names = [name.split("_", 1) for name in LANDMARK_NAMES]
+    other = [LANDMARK_NAMES.index("_".join([sides.get(first, first), *rest])) for first, *rest in names]
+    flipped = slice(35, 60)
+    image[flipped], world[flipped] = image[flipped][:, other], world[flipped][:, other] * [1.0, 1.0, -1.0]
+    mended = fit(replace(clean, image=image, world=world), camera, body)
+    assert mended.swapped_frames == 25
+    np.testing.assert_array_equal(mended.seen.image, clean.image)
+    np.testing.assert_allclose(mended.seen.world, clean.world)
+    yaw = Rotation.from_euler("z", np.linspace(0.0, np.pi, len(truth))[:, None])
+    orient = (yaw * Rotation.from_rotvec(truth.global_orient)).as_rotvec()
+    turning = seen_by(camera, body, replace(truth, global_orient=orient), noise_px=1.0)
+    np.testing.assert_array_equal(fit(turning, camera, body).seen.image, turning.image)
 
 
 def test_swapped_legs_and_mirrored_forearms_are_undone(body):

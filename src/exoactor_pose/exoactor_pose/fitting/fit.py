@@ -32,7 +32,7 @@ from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of, fixed_points
 from exoactor_pose.fitting.initial import continuous, initial_pose
-from exoactor_pose.fitting.left_right_swaps import fix_left_right_swaps
+from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.limbs import limb_confidence
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Points, Skeleton, State
@@ -146,14 +146,18 @@ def fit(
     previous
         The earlier fit of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
     """
-    seen, swapped_frames = fix_left_right_swaps(seen)
-    readings = [seen]
+    # Where evidence of the single frames does not tell, the person's motion does: the likelier one counts.
+    turned, turned_frames = fix_front_back_flips(seen)
+    readings = [fix_left_right_swaps(seen)]
+    if turned_frames:
+        turned, swapped_frames = fix_left_right_swaps(turned)
+        readings.append((turned, turned_frames + swapped_frames))
     if seen.camera_travels and seen.camera_rotation is not None and not previous:
-        # A background that passes by looks much like one before which the camera turns; the person's motion tells.
-        readings.append(replace(seen, camera_rotation=None))
+        # A background that passes by looks much like one before which the camera turns.
+        readings += [(replace(reading, camera_rotation=None), count) for reading, count in readings]
     found: list[Fit] = []
     with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
-        for reading in readings:
+        for reading, swapped_frames in readings:
             share = sub_progress(progress, len(found) / len(readings), (len(found) + 1) / len(readings))
             result = _Problem(reading, camera, body, person_height, weights or Weights(), previous).solve(share)
             found.append(replace(result, swapped_frames=swapped_frames, seen=reading))

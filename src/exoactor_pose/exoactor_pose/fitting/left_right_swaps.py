@@ -1,6 +1,6 @@
-"""Undo what detectors mix up for some frames: left and right limbs, and limbs mirrored towards or away from the camera.
+"""Undo what detectors mix up for some frames: front and back, left and right limbs, and limbs mirrored in depth.
 
-Both are choices between two readings of every frame. The readings are chosen together, by dynamic programming over
+All are choices between two readings of every frame. The readings are chosen together, by dynamic programming over
 the frames (Viterbi), so that the limbs accelerate least; a reading other than the detector's own must pay for itself.
 """
 
@@ -11,9 +11,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
 
-_SWAP_COST, _MIRROR_COST = (0.005, 0.25), (0.01, 0.1)
+_FLIP_COST, _SWAP_COST, _MIRROR_COST = (0.01, 0.5), (0.005, 0.25), (0.01, 0.1)
 """Costs of a frame read otherwise than the detector did, and of a change of reading; m of second differences."""
 _TWIST_COST = 0.1
 """Cost of a frame in which the hips face the other way than the shoulders, m: a spine twists by far less."""
@@ -21,14 +22,51 @@ _TWIST_COST = 0.1
 _LOST = 0.8
 """Detour of six points of the limbs, m, that one frame makes where they are lost."""
 
+
+def _other_side(name: str) -> str:
+    side, _, part = name.partition("_")
+    return {"left": f"right_{part}", "right": f"left_{part}"}.get(side, name)
+
+
 _ARMS, _LEGS = (np.arange(11, 23, 2), np.arange(23, 33, 2))
 """The left ones; the right ones follow each."""
 _HIPS = [23, 24]
+_MIRRORED = np.array([LANDMARK_NAMES.index(_other_side(name)) for name in LANDMARK_NAMES])
+"""The landmark on the other side, of each."""
+_LIMB_POINTS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
+"""Shoulders, elbows, wrists, hips, knees, ankles."""
 _TELLING = {"arms": (11, 13, 15), "legs": (23, 25, 27)}
 _LIMBS = tuple((a + s, b + s, c + s) for a, b, c in ((11, 13, 15), (23, 25, 27)) for s in (0, 1))
 """Shoulder, elbow, wrist or hip, knee, ankle."""
 _ENDS = {15: (17, 19, 21), 16: (18, 20, 22), 27: (29, 31), 28: (30, 32)}
 """What moves with a wrist or an ankle."""
+
+
+def fix_front_back_flips(seen: Landmarks) -> tuple[Landmarks, int]:
+    """Landmarks of a body that faces one way where the detector turns it by half from one frame to the next.
+
+    An image tells a body hardly from the one that faces the other way, its depth mirrored. Which of the two readings is
+    right for a whole clip is left open, and a body that turns slowly through the view from the side may be read as one
+    that turns back: so the result is a second reading, not a correction.
+
+    Returns
+    -------
+    The landmarks, and in how many frames the body is read as facing the other way.
+    """
+    frames = np.flatnonzero(seen.found)
+    if len(frames) < 5 or seen.world is None:
+        return seen, 0
+    image, world = seen.image.copy(), seen.world.copy()
+    scale = _metres_per_pixel(image[frames])
+    own, other = (
+        np.concatenate([image[frames][:, points, :2] * scale, depth * world[frames][:, points]], axis=-1)
+        for points, depth in ((_LIMB_POINTS, [1.0, 1.0, 1.0]), (_MIRRORED[_LIMB_POINTS], [1.0, 1.0, -1.0]))
+    )
+    readings = np.stack([own, other], axis=1)
+    kept = _kept(readings, 2 * _LOST)
+    flipped = frames[kept][_choose(readings[kept], frames[kept], _FLIP_COST)]
+    image[flipped], world[flipped] = image[flipped][:, _MIRRORED], world[flipped][:, _MIRRORED] * [1.0, 1.0, -1.0]
+    return replace(seen, image=image, world=world), len(flipped)
 
 
 def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
@@ -93,7 +131,7 @@ def _twist(world: np.ndarray) -> np.ndarray:
     return np.sum(hips * shoulders, axis=1) / np.maximum(lengths, 1e-9)
 
 
-def _kept(readings: np.ndarray) -> np.ndarray:
+def _kept(readings: np.ndarray, lost: float = _LOST) -> np.ndarray:
     """Indices of the frames left of (F, 2, K, D) without those in which the limbs are lost.
 
     That is where the limbs leave their way, however read, and come back at once: detectors do so on their way from one
@@ -108,7 +146,7 @@ def _kept(readings: np.ndarray) -> np.ndarray:
         r = readings[kept]
         detour = np.zeros(len(kept))
         detour[1:-1] = way(r[:-2], r[1:-1]) + way(r[1:-1], r[2:]) - way(r[:-2], r[2:])
-        peak = (detour >= np.roll(detour, 1)) & (detour >= np.roll(detour, -1)) & (detour > _LOST)
+        peak = (detour >= np.roll(detour, 1)) & (detour >= np.roll(detour, -1)) & (detour > lost)
         if not peak.any():
             break
         kept = kept[~peak]
