@@ -225,7 +225,7 @@ def estimate(name: str, options: dict[str, Any]) -> Result:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     summary |= {"wall_per_second": round(wall / video.duration, 3), "cpu_per_second": round(cpu / video.duration, 3)}
     if got:
-        metrics = {k: v for k, v in got.metrics.items() if k.startswith(("camera_", "frames_by_model")) or k == "notes"}
+        metrics = {k: v for k, v in got.metrics.items() if k.startswith("camera_") or k in ("landmark_model", "notes")}
         summary |= {"seconds": round(len(got.motion) / got.motion.fps, 2), "of": round(video.duration, 2), **metrics}
     say(f"{name}: {summary.get('reason') or summary.get('notes') or 'accepted'}")
     return Result(video, got, summary)

@@ -188,7 +188,7 @@ class VideoEstimator(Estimator):
             ],
         }
         if isinstance(detector, MediapipeDetector):
-            metrics["frames_by_model"] = detector.frames_by_model
+            metrics |= {"landmark_model": detector.model, "notes": [*metrics["notes"], *detector.notes]}
         if facts:
             metrics["video"] = facts
         motions = tuple((stretch.seconds[0], stretch.motion) for stretch in good)
@@ -270,8 +270,7 @@ class MediapipeEstimator(VideoEstimator):
         """Those of MediaPipe, too."""
 
         model_complexity: Annotated[Literal["auto", "0", "1", "2"], BeforeValidator(str)] = "auto"
-        """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: full, and heavy, if it is installed, where full is
-        unsure (at the start, people who are small or hardly visible, sudden turns)."""
+        """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: heavy, or full where heavy is not installed."""
         hands: bool = True
         """Look for the hands' landmarks too, for fingers and wrists; without, hands are flat."""
 

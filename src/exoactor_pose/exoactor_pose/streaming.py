@@ -18,7 +18,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import OnSegment, Progress, no_progress
 from exoactor_core.video import Video
-from exoactor_pose.detection.detectors import Detector, Pose
+from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, PreviousFit, Weights, fit
@@ -36,6 +36,8 @@ OVERLAP_SECONDS = 0.5
 """s of settled motion that the fit goes on from."""
 HAND_HISTORY_SECONDS = 2.5
 """s of landmarks before a segment from which hidden hands are inferred."""
+MAX_FRAMES_TOGETHER = 2
+"""Frames that are looked at together, at most: each delays what comes before."""
 CLOSED = "The stream is closed."
 
 
@@ -94,8 +96,11 @@ class MotionStream:
         """Number of the frame that the motion starts with, the first in which the person was found."""
         self.ended = ""
         """Why the stream ended before its last frame, or `CLOSED`; empty: it has not."""
-        self.last: Fit | None = None
-        """The fit of the last segment's frames."""
+        self.fits: list[Fit] = []
+        """Those of the segments that the last call returned."""
+        self._together = min(detector.batch, MAX_FRAMES_TOGETHER)
+        self._waiting: list[np.ndarray] = []  # frames that the tracker has not taken yet
+        self._last: Fit | None = None  # of the last segment's frames
         self._received = 0  # frames
         self._settled = 0  # number of the frame up to which the motion is out
         self._previous: PreviousFit | None = None  # from `_first` on
@@ -103,7 +108,7 @@ class MotionStream:
     @property
     def delay(self) -> int:
         """How many frames come after a frame before its motion is out, at most."""
-        return self.hop + self.ahead - 1
+        return self.hop + self.ahead + self._together - 2
 
     @property
     def _first(self) -> int:
@@ -112,17 +117,31 @@ class MotionStream:
 
     def push(self, frame: np.ndarray) -> list[HumanMotion]:
         """Take the next frame, (H, W, 3) uint8 RGB, and return the segments that are finished with it, none or one."""
-        if self.ended:
-            return []
-        self.tracker([frame])
-        if self.tracker.changed[-1] and self.start is not None:
+        self.fits = []
+        self._waiting.append(frame)
+        return [] if self.ended or len(self._waiting) < self._together else self._take()
+
+    def _take(self) -> list[HumanMotion]:
+        """Have the waiting frames looked at, and return the segments that are finished with them."""
+        self.tracker(self._waiting)
+        segments = []
+        for _ in self._waiting:
+            if not self.ended:
+                segments += self._next()
+        self._waiting = []
+        return segments
+
+    def _next(self) -> list[HumanMotion]:
+        """Go on by one frame that the tracker has taken."""
+        number = self._received - self.tracker.first
+        if self.tracker.changed[number] and self.start is not None:
             return self._end("the video is cut")
         self._received += 1
-        visible = [pose is not None for pose in self.tracker.poses[-self.lost :]]
+        visible = [pose is not None for pose in self.tracker.poses[max(0, number + 1 - self.lost) : number + 1]]
         if self.start is None and visible[-1]:
             self.start = self._settled = self._received - 1
         elif not any(visible) and self._previous is None:  # nobody yet, or only for a moment
-            self.tracker.drop(len(self.tracker.poses))
+            self.tracker.drop(number + 1)
             self.start = None
         elif not any(visible) and len(visible) == self.lost:
             return self._end("nobody is there any more")
@@ -138,9 +157,11 @@ class MotionStream:
         BadInput
             Nobody was found in any frame.
         """
+        self.fits = []
+        segments = self._take() if self._waiting and not self.ended else []
         if self.start is None:
             raise BadInput(f"Nobody was found in {self._received} frames: use a video that shows one whole person.")
-        return [] if self.ended else self._end()
+        return segments if self.ended else segments + self._end()
 
     def _end(self, reason: str = "") -> list[HumanMotion]:
         """Give out what is left, up to the last frame in which the person was found."""
@@ -162,14 +183,14 @@ class MotionStream:
                 seen = replace(seen, camera_rotation=turns[seen.start - start :])
         first = self._first
         window = with_hand_landmarks(seen).part(first, self._received)
-        if self.last is not None and self.last.seen is not None:  # which is the left leg is settled too
-            window = _with_head(self.last.seen.part(first, self._settled), window)
+        if self._last is not None and self._last.seen is not None:  # which is the left leg is settled too
+            window = _with_head(self._last.seen.part(first, self._settled), window)
         previous = self._previous and replace(self._previous, state=self._previous.state.part(slice(len(window))))
         result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous)
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
         motion = with_resting_arms(motion, result.seen or window)
-        self.last = replace(
+        self._last = replace(
             result,
             motion=motion.part(new.start, new.stop),
             reprojection=result.reprojection[new],
@@ -179,7 +200,8 @@ class MotionStream:
         state = result.state.part(slice(self._first - first, None))
         self._previous = PreviousFit(state, stop - self._first, result.origin)
         self.tracker.drop(max(0, stop - self.past - self.tracker.first))
-        return [self.last.motion]
+        self.fits.append(self._last)
+        return [self._last.motion]
 
 
 def _with_head(head: Landmarks, seen: Landmarks) -> Landmarks:
@@ -216,13 +238,11 @@ def follow(
     -------
     What was seen in the frames of the motion, and the motion as one fit.
     """
-    poses: list[Pose | None] = []
     fits: list[Fit] = []
 
     def send(segments: list[HumanMotion]) -> None:
+        fits.extend(source.fits)
         for segment in segments:
-            if source.last is not None:
-                fits.append(source.last)
             if on_segment is not None:
                 on_segment(segment)
 
@@ -233,18 +253,19 @@ def follow(
             send(source.push(frame))
             if source.ended:
                 break
-            poses.append(source.tracker.poses[-1] if source.tracker.poses else None)
             progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
         send(source.close())
     motion = HumanMotion.joined([each.motion for each in fits])
     start = source.start or 0
-    poses = poses[start : start + len(motion)]
+    ends = start + np.cumsum([len(each.motion) for each in fits])
+    seen = [(each.seen, end - len(each.motion), end) for each, end in zip(fits, ends, strict=True)]
+    parts = [window.part(first, end) for window, first, end in seen if window is not None]
     landmarks = Landmarks(
         source.fps,
         *source.size,
-        np.array([np.zeros((33, 3)) if pose is None else pose.image for pose in poses]),
+        np.concatenate([part.image for part in parts]),
         None,
-        np.array([pose is not None for pose in poses]),
+        np.concatenate([part.found for part in parts]),
         start=start,
         notes=(*source.tracker.follower.notes, *([source.ended] if source.ended != CLOSED else [])),
     )

@@ -125,37 +125,40 @@ def test_models_that_are_not_there(monkeypatch, tmp_path):
         MediapipeDetector(model_complexity=7)
 
 
-def test_auto_takes_the_heavy_model_where_full_is_unsure():
-    """The graphs are stood in for: each gives landmarks that say which one it is."""
-    detector = object.__new__(MediapipeDetector)
-    detector.frames_by_model = {"full": 0, "heavy": 0}
-    facing, ran = [1.0], []
+def test_auto_is_the_heavy_model_where_it_is_installed(monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr(detectors, "model_file", lambda complexity: tmp_path / f"{detectors.MODELS[complexity]}.tflite")
+    monkeypatch.setattr(detectors, "Graph", lambda *given, side=None, **named: opened.append(side))
+    for model in ("full", "heavy"):
+        (tmp_path / f"{model}.tflite").touch()
+        detector = MediapipeDetector("auto")
+        assert (detector.model, len(detector.notes)) == (model, model == "full")
+    assert opened == [None, {"MODEL_COMPLEXITY": 1}, None, {"MODEL_COMPLEXITY": 2}]
 
-    def run(graph, frame, region, track):
-        ran.append(graph)
-        image, world = np.ones((33, 3)), np.zeros((33, 3))
-        world[[11, 23], 0] = facing[0] if graph == 0 else 1.0  # of the left side; full mixes up front and back
-        return detectors.Pose(image, world, person=detectors._person(track.next(track.value, detectors._across(world))))
 
-    detector._run = run
-    person = detectors._person(detectors._Track(np.array([[100.0, 100.0], [100.0, -100.0]])))
+@pytest.mark.parametrize(("speed", "looks"), [(1.0, [2, 4, 6]), (20.0, [2, 1, 4, 3, 6, 5])])
+def test_landmarks_between_two_frames_are_interpolated_where_the_person_hardly_moves(monkeypatch, speed, looks):
+    """The graph is stood in for: a person of 200 px, ``speed`` px further to the right in every frame."""
+    detector, looked = object.__new__(MediapipeDetector), []
 
-    def follow(frames):
-        nonlocal person
-        ran.clear()
-        for _ in range(frames):
-            person = detector._landmarks_of(None, person).person
-        return list(ran)
+    def graph(frame, region):
+        looked.append(int(frame[0, 0, 0]))
+        image, x = np.ones((33, 4)), looked[-1] * speed / 400
+        image[:, 0] = x
+        ends = np.array([[x, 0.5, 0.0, 1.0], [x, 0.25, 0.0, 1.0]])
+        return {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
 
-    start = detectors.HEAVY_FRAMES
-    assert follow(start) == [1] * start
-    assert follow(5) == [0] * 5
-    facing[0] = -1.0
-    assert follow(3) == [0, 1, 1, 1]
-    assert follow(start - 2) == [1] * (start - 2)
-    facing[0] = 1.0
-    assert follow(2) == [0, 0]
-    assert detector.frames_by_model == {"full": 7, "heavy": 2 * start + 1}
+    detector._landmark_graph = graph
+    monkeypatch.setattr(detectors, "landmark_array", lambda packet: packet)
+    frames = [np.full((400, 400, 3), k, np.uint8) for k in range(7)]
+    person = detectors._person(detectors._Track(np.array([[0.0, 200.0], [0.0, 100.0]])))
+    poses = detector.find_landmarks(frames[:1], [person])
+    for k in (1, 3, 5):
+        poses += detector.find_landmarks(frames[k : k + 2], [poses[-1].person] * 2)
+    assert looked == [0, *looks]
+    assert np.allclose([pose.image[5, 0] for pose in poses], speed * np.arange(7))
+    assert np.allclose([pose.world[5, 0] for pose in poses], speed / 400 * np.arange(7))
+    assert poses[4].person.centre[0] < poses[5].person.centre[0] < poses[6].person.centre[0]
 
 
 def test_standard_error_stays_quiet():

@@ -55,9 +55,8 @@ def sidling(body, frames):
 class Told:
     """A detector that is told what there is to see in each frame (its first pixel is the frame's number)."""
 
-    batch = 1
-
-    def __init__(self, body, motion, noise_px=1.5):
+    def __init__(self, body, motion, noise_px=1.5, batch=1):
+        self.batch = batch
         rotations, joints = body.transforms(motion)
         carriers, places = landmark_points(body, motion.betas)
         points = joints[:, carriers] + np.einsum("tkij,kj->tki", rotations[:, carriers], places)
@@ -114,9 +113,10 @@ def steps(body, motion):
     return np.linalg.norm(np.diff(joints, n=2, axis=0), axis=-1).max(axis=1) * FPS
 
 
-def test_segments_are_continuous_and_near_the_whole_fit(body):
+@pytest.mark.parametrize("batch", [1, 2])
+def test_segments_are_continuous_and_near_the_whole_fit(body, batch):
     truth = sidling(body, 150)
-    detector = Told(body, truth)
+    detector = Told(body, truth, batch=batch)
     source, segments, when = run(body, detector, 150)
     done = np.cumsum([len(s) for s in segments])
     assert done[-1] == 150
@@ -124,7 +124,7 @@ def test_segments_are_continuous_and_near_the_whole_fit(body):
     # a frame's motion is out when `delay` more have come
     first = np.concatenate([[0], done[:-1]])
     assert (np.array(when) - 1 - first <= source.delay).all()
-    assert source.delay == 29
+    assert source.delay == 28 + batch
     motion = HumanMotion.joined(segments)
     assert all(np.array_equal(s.betas, segments[0].betas) for s in segments)
     changes, seams = steps(body, motion), done[:-1]
@@ -159,8 +159,9 @@ def test_a_long_stream_needs_no_more_memory_than_a_short_one(body):
     assert used[count] - used[count // 4] < 200_000  # bytes, for 45 s
 
 
-def test_the_stream_begins_with_the_person_and_bridges_gaps(body):
-    detector = Told(body, sidling(body, 100))
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_stream_begins_with_the_person_and_bridges_gaps(body, batch):
+    detector = Told(body, sidling(body, 100), batch=batch)
     detector.hidden[[*range(7), 8, *range(40, 48)]] = True
     source, segments, _ = run(body, detector, 100)
     assert source.start == 7
@@ -170,8 +171,9 @@ def test_the_stream_begins_with_the_person_and_bridges_gaps(body):
     assert steps(body, motion).max() < 1.2
 
 
-def test_the_stream_ends_when_the_person_is_gone(body):
-    detector = Told(body, sidling(body, 100))
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_stream_ends_when_the_person_is_gone(body, batch):
+    detector = Told(body, sidling(body, 100), batch=batch)
     detector.hidden[50:] = True
     source, segments, _ = run(body, detector, 100)
     assert "ends at 3.3 s: nobody is there" in source.ended
@@ -187,21 +189,22 @@ def test_the_motion_ends_when_the_person_was_seen_last(body, hidden):
     assert len(HumanMotion.joined(segments)) == 60 - hidden
 
 
-def test_the_stream_ends_at_a_cut(body):
-    detector = Told(body, sidling(body, 60))
+@pytest.mark.parametrize(("batch", "cut"), [(1, 40), (2, 40), (2, 41)])
+def test_the_stream_ends_at_a_cut(body, batch, cut):
+    detector = Told(body, sidling(body, 60), batch=batch)
     source, done = stream(body, detector), 0
     for number, frame in enumerate(detector.frames(60)):
-        shown = frame if number < 40 else np.where(np.arange(3) == 0, 250, 0).astype(np.uint8) + 0 * frame
+        shown = frame if number < cut else np.where(np.arange(3) == 0, 250, 0).astype(np.uint8) + 0 * frame
         shown[0, 0] = frame[0, 0]
         done += sum(len(s) for s in source.push(shown))
     assert "ends at 2.7 s: the video is cut" in source.ended
-    assert done == 40
+    assert done == cut
     assert source.close() == []
 
 
 def test_short_streams(body):
-    for count in (1, 4):
-        _, segments, when = run(body, Told(body, sidling(body, count)), count)
+    for count, batch in ((1, 1), (4, 1), (1, 2), (5, 2)):
+        _, segments, when = run(body, Told(body, sidling(body, count), batch=batch), count)
         assert [len(s) for s in segments] == [count]
         assert when == [count]
     detector = Told(body, sidling(body, 5))

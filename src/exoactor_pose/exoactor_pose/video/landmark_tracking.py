@@ -111,15 +111,16 @@ class Tracker:
         first = self.first + len(self.poses)
         changed = [self._cuts(frame) for frame in frames]
         often = COMPANY_SEARCH_SECONDS if len(self._crowd) > 1 else SEARCH_SECONDS
-        looking = self._next is None or any(changed) or first - self._people_searched >= often * self.fps
+        unsearched = first + len(frames) - 1 - self._people_searched
+        looking = self._next is None or any(changed) or unsearched >= often * self.fps
         people: Sequence[list[Person] | None] = self.detector.find_people(frames) if looking else [None] * len(frames)
         numbers = range(first, first + len(frames))
         chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
         poses = self._find_landmarks(frames, chosen)
-        if not looking and poses[0] is None:  # lost: look again at once (a detector that tracks takes one frame)
+        if not looking and None in poses:  # lost: look again at once
             self._next = None
             people = self.detector.find_people(frames)
-            chosen = [self._pick(first, frames[0], people[0], 0)]
+            chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
             poses = self._find_landmarks(frames, chosen)
         for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
             self._take_note(number, frame, people[number - first], person, pose)
