@@ -111,13 +111,18 @@ class MediapipeDetector:
     def find_landmarks(self, frames: list[np.ndarray], people: list[Person]) -> list[Pose | None]:
         """The landmarks of one person in every frame; None where they do not fit.
 
-        Of two frames, the first's are interpolated where the person followed hardly moves.
+        Of two frames, the first's are interpolated while the person followed hardly moves.
         """
-        if len(frames) != 2 or people[0] is not people[1]:
-            return [self._landmarks_of(frame, person) for frame, person in zip(frames, people, strict=True)]
-        pose = self._landmarks_of(frames[1], people[1], frames_since=2)
-        between = None if pose is None else _between(people[0], pose)
-        return [between or self._landmarks_of(frames[0], people[0]), pose]
+        person = people[0]
+        if len(frames) != 2 or person is not people[1]:
+            return [self._landmarks_of(frame, each) for frame, each in zip(frames, people, strict=True)]
+        if not person.region[1].fast:
+            after = self._landmarks_of(frames[1], person, frames_since=2)
+            if after is not None and (between := _between(person, after)) is not None:
+                return [between, _slow(after)]
+        first = self._landmarks_of(frames[0], person)
+        second = None if first is None or first.person is None else self._landmarks_of(frames[1], first.person)
+        return [first, second if second is None or _between(person, second) is None else _slow(second)]
 
     def close(self) -> None:
         """End the graphs' threads."""
@@ -162,6 +167,12 @@ def _between(person: Person, after: Pose) -> Pose | None:
     return Pose((track.image + after.image) / 2, (track.world + after.world) / 2, person=somebody)
 
 
+def _slow(pose: Pose) -> Pose:
+    """The same, of somebody who hardly moves."""
+    assert pose.person is not None  # the detector gives it
+    return replace(pose, person=_person(replace(pose.person.region[1], fast=False)))
+
+
 @dataclass(frozen=True)
 class _Track:
     """Two points, px, held still while they hardly move: a region that trembles makes the landmarks tremble.
@@ -172,6 +183,8 @@ class _Track:
 
     value: np.ndarray
     speed: float | np.ndarray = 0.0
+    fast: bool = True
+    """Whether the person moves too quickly for landmarks to be interpolated."""
     image: np.ndarray | None = None
     world: np.ndarray | None = None
     """Landmarks in this frame, as in `Pose`."""
@@ -182,7 +195,7 @@ class _Track:
         length = max(2 * float(np.linalg.norm(value[1] - value[0])), 1.0)
         speed = self.speed + _smoothing_factor(1.0, rate) * ((value - self.value) * rate / length - self.speed)
         factor = _smoothing_factor(0.01 + 10.0 * np.abs(speed), rate)
-        return replace(self, value=self.value + factor * (value - self.value), speed=speed)
+        return replace(self, value=self.value + factor * (value - self.value), speed=speed, fast=True)
 
 
 def _smoothing_factor(cutoff: float | np.ndarray, rate: float) -> float | np.ndarray:
