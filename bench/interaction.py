@@ -4,8 +4,9 @@ Every task is an instruction, for half of them with a scene that random numbers 
 that the generator imagines. It goes through the whole pipeline; with --no-video the estimator is left out and the
 person's motion is the generator's own. "Ours" retargets to the objects and leads and presses the hands; the baseline
 retargets the person's motion alone, and its controller knows of no objects. Both are rehearsed with the objects as they
-are believed to be and with perturbed ones (`exoactor_core.scene.perturbed`), and judged by the same checks. What is
-refused on the way is a failure, with its sentence.
+are believed to be and with perturbed ones (`exoactor_core.scene.perturbed`), and judged by the same checks. A success
+is what the robot would be allowed to do: all checks pass, and the safety gate does not refuse it. What is refused on
+the way is a failure, with its sentence.
 
     .venv/bin/python bench/interaction.py --each 4
 """
@@ -13,7 +14,7 @@ refused on the way is a failure, with its sentence.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -24,11 +25,12 @@ import typer
 from exoactor.cli import progress_bars
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_core.errors import ExoActorError
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, everyday, joined, perturbed
-from exoactor_core.stages import GenerateRequest, Generation, load_backend
+from exoactor_core.stages import GenerateRequest, load_backend
 
-FIRST_SEED = 7_000_000  # nothing was chosen by these
+REPORTED_SEED = 7_000_000  # nothing was chosen by these
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Task:
     instruction: str
     scene: Callable[[np.random.Generator], Scene] | None = None
     """Lays it out; None: the generator imagines it."""
+    moved: bool = False
+    """All objects are moved by 1 m after the video was made."""
+    metres: float = 0.0
+    """That the instruction says are to be walked; 0: none."""
 
 
 def _table(rng: np.random.Generator, ahead: float = 1.0) -> tuple[Any, np.ndarray]:
@@ -81,6 +87,13 @@ def bottle_and_basket(rng: np.random.Generator) -> Scene:
     return joined([table, bottle, stand, basket])
 
 
+def box_and_stand(rng: np.random.Generator) -> Scene:
+    table, edge = _table(rng)
+    box = everyday("box", pos=beyond(edge, 0.15, 0.0), size=box_size(rng), mass=box_mass(rng))
+    stand = everyday("stand", pos=(edge[0] - 0.3, 2.0, 0.0), size=(0.5, 0.5, rng.uniform(0.6, 0.75)))
+    return joined([table, box, stand])
+
+
 def obstacle(rng: np.random.Generator) -> Scene:
     chair = everyday("chair", pos=(1.0 + rng.uniform(0, 0.2), rng.uniform(-0.15, 0.15), 0.0))
     return joined([chair, everyday("basket", pos=(2.3, rng.uniform(-0.3, 0.3), 0.0))])
@@ -100,6 +113,17 @@ def bottle_and_bin(rng: np.random.Generator) -> Scene:
     return joined(
         [table, everyday("bottle", pos=beyond(edge, 0.1, 0.2)), stand, everyday("bin", pos=(*stand.pos[:2], 0.5))]
     )
+
+
+def elsewhere(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The objects 1 m away, together, not where the robot starts."""
+    while True:
+        angle = rng.uniform(-np.pi, np.pi)
+        shift = np.array([np.cos(angle), np.sin(angle), 0.0])
+        moved = joined([obj.at(np.r_[obj.pos + shift, obj.quat_wxyz]) for obj in scene.objects])
+        corners = np.concatenate([obj.corners[:, :2] for obj in moved.objects])
+        if corners[:, 0].min() > 0.4 or np.abs(corners[:, 1]).min() > 0.6:
+            return moved
 
 
 BOX = {"size": box_size, "mass": box_mass}
@@ -139,26 +163,39 @@ TASKS = (
             ("put the bottle into the bin", bottle_and_bin),
         )
     ),
+    Task("carry a box", "pick up the box, carry it to the stand and put it on the stand", box_and_stand),
+    Task("object moved", "walk to the table and pick up the box", on_table("box", **BOX), moved=True),
+    Task(
+        "object moved", "walk to the table and pick up the bottle with your left hand", on_table("bottle"), moved=True
+    ),
+    Task("object moved", "pick up the box from the floor", on_floor("box", 1.0, **BOX), moved=True),
+    Task("distance", "walk forward two metres", metres=2.0),
+    Task("distance", "walk one metre backward", metres=1.0),
+    Task("distance", "walk one and a half metres to the left", metres=1.5),
 )
 
 
-def rehearsed(motion: RobotMotion, generation: Generation, really: Scene | None) -> dict[str, Any]:
-    rehearsal = Rehearsal(variations=0)
+def rehearsed(motion: RobotMotion, interaction: Interaction, really: Scene | None) -> dict[str, Any]:
     disturbance = Disturbance(scene=really) if really is not None else None
-    metrics = rehearsal(motion, disturbance=disturbance, interaction=generation.interaction).metrics
-    failed = [check["sentence"] for check in metrics["checks"] if not check["passed"]]
+    tracking = Rehearsal(variations=0)(
+        motion, disturbance=disturbance, interaction=interaction if interaction.scene else None
+    )
+    metrics, path = tracking.metrics, tracking.motion.root_pos
+    passed = bool(metrics.get("task_success", metrics["success"]))
     return {
-        "success": bool(metrics["task_success"]),
+        "success": passed and not metrics["refused"],
+        "gate_alone": passed and bool(metrics["refused"]),
         "fell": bool(metrics["fell"]),
-        "reasons": failed,
+        "reasons": [*([metrics["reason"]] if metrics["reason"] else []), *metrics["refused"]],
         "contact_errors": metrics["contact_errors"],
+        "walked": float(np.linalg.norm((path[-1] - path[0])[:2])),
     }
 
 
-def figures(number: int, perturbations: int, video: bool) -> dict[str, Any]:
+def figures(number: int, first_seed: int, perturbations: int, video: bool) -> dict[str, Any]:
     """One task: what came of it, ours and the baseline's, unperturbed first."""
     task = TASKS[number % len(TASKS)]
-    seed = FIRST_SEED + number
+    seed = first_seed + number
     scene = task.scene(np.random.default_rng(seed)) if task.scene else None
     result: dict[str, Any] = {"kind": task.kind, "instruction": task.instruction, "seed": seed, "given": bool(scene)}
     try:
@@ -167,33 +204,43 @@ def figures(number: int, perturbations: int, video: bool) -> dict[str, Any]:
         if video:
             human = load_backend("estimate", "mediapipe")(generation.video).motion
         assert human is not None  # the mannequin tells it
+        interaction = generation.interaction
+        if task.moved:
+            interaction = replace(interaction, scene=elsewhere(interaction.scene, np.random.default_rng(seed)))
         retarget = load_backend("retarget", "trajectory_ik")
         plain = retarget(human).motion
-        retargeting = retarget(human, interaction=generation.interaction)
+        retargeting = retarget(human, interaction=interaction)
     except ExoActorError as error:
         return result | {"refused": str(error)}
     for name, motion in (("ours", retargeting.motion), ("baseline", replace(plain, object_contacts=()))):
         runs = []
         for k in range(perturbations + 1):
-            really = perturbed(generation.interaction.scene, np.random.default_rng([seed, k])) if k else None
+            really = perturbed(interaction.scene, np.random.default_rng([seed, k])) if k else None
             try:
-                runs.append(rehearsed(motion, generation, really))
+                runs.append(rehearsed(motion, interaction, really))
             except ExoActorError as error:
                 runs.append({"success": False, "fell": False, "reasons": [str(error)]})
+        for run in runs if task.metres else ():
+            run["distance_error"] = abs(run.get("walked", 0.0) / task.metres - 1.0)
         result[name] = runs
     return result
 
 
+def distribution(values: Sequence[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    return {"mean": round(float(np.mean(values)), 3), "p90": round(float(np.quantile(values, 0.9)), 3)}
+
+
 def summary(results: list[dict[str, Any]], name: str) -> dict[str, Any]:
     runs = [run for result in results for run in result.get(name, [{"success": False, "fell": False}])]
-    off = [error for run in runs for error in run.get("contact_errors", [])]
     return {
         "runs": len(runs),
         "success": round(float(np.mean([run["success"] for run in runs])), 3),
+        "refused_by_gate_alone": round(float(np.mean([run.get("gate_alone", False) for run in runs])), 3),
         "no_fall": round(float(np.mean([not run["fell"] for run in runs])), 3),
-        "hand_error_m": {"mean": round(float(np.mean(off)), 3), "p90": round(float(np.quantile(off, 0.9)), 3)}
-        if off
-        else None,
+        "hand_error_m": distribution([error for run in runs for error in run.get("contact_errors", [])]),
+        "distance_error": distribution([run["distance_error"] for run in runs if "distance_error" in run]),
     }
 
 
@@ -202,6 +249,7 @@ def main(
     perturbations: Annotated[int, typer.Option(help="Perturbed rehearsals of each.")] = 5,
     video: Annotated[bool, typer.Option(help="Read the person's motion from the video.")] = True,
     only: Annotated[str, typer.Option(help="Kind of the tasks; empty: all.")] = "",
+    first_seed: Annotated[int, typer.Option(help="Of development: anything small.")] = REPORTED_SEED,
     jobs: int = 2,
 ) -> None:
     """Carry out all tasks."""
@@ -209,7 +257,7 @@ def main(
     results = []
     with ProcessPoolExecutor(jobs) as pool, progress_bars() as bars:
         progress = bars("tasks")
-        futures = [pool.submit(figures, number, perturbations, video) for number in chosen]
+        futures = [pool.submit(figures, number, first_seed, perturbations, video) for number in chosen]
         for future in as_completed(futures):
             results.append(future.result())
             progress(len(results) / len(futures), f"{len(results)} of {len(futures)}: {results[-1]['instruction']}")

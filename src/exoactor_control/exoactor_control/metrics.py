@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import Reference, only_lowers, stopping_path
 from exoactor_core.arrays import points_seen_from
+from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, KEY_BODIES, forward_kinematics, link_poses
 from exoactor_core.rotations import wrap, yaw_from_quat
@@ -24,6 +25,8 @@ MAX_TURN_ERROR = 1.0
 
 STANDS_AFTER = 2.0
 """s of standing after a motion, in simulation and on the robot, until it is judged what became of robot and objects."""
+
+_REACHING = 1.0  # s before a contact in which a hand is on its last way to the object
 
 JUDGED = ("pelvis", "left_ankle_roll_link", "right_ankle_roll_link", "left_wrist_yaw_link", "right_wrist_yaw_link")
 
@@ -178,11 +181,12 @@ def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
     return np.einsum("tji,tbj->tbi", rotation.as_matrix(), relative)
 
 
-def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarray) -> list[float]:
-    """How far each hand is from its place on each object, as it first touches it: m, in the object's frame.
+def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarray, forces: np.ndarray) -> list[float]:
+    """How far each hand is from its place on each object as it first touches it: m, in the object's frame.
 
-    ``actual`` and the objects' poses (T, n, 7), in the scene's order, are in step with the reference, where the objects
-    stand as in the scene until then.
+    ``actual``, the objects' poses (T, n, 7) and the forces of body parts on them (T, n, len(BODY_PARTS)) N, in the
+    scene's order, are in step with the reference, where the objects stand as in the scene until then. A hand that does
+    not touch its object, or long before it reaches for it, is where it is when it should touch it.
     """
     scene = reference.scene
     assert scene is not None
@@ -193,10 +197,13 @@ def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarra
     wanted, done = _hand_points(reference.motion), _hand_points(actual)
     found = []
     for contact in first.values():
-        k, hand = reference.frame_at(contact.start), list(HAND_LINKS).index(contact.body)
+        planned, hand = reference.frame_at(contact.start), list(HAND_LINKS).index(contact.body)
+        obj, its = scene[contact.object].pose, objects[:, scene.ids.index(contact.object)]
+        reaches = slice(max(0, planned - round(_REACHING * actual.fps)), reference.frame_at(contact.end) + 1)
+        touched = forces[reaches, scene.ids.index(contact.object), BODY_PARTS.index(contact.body)] > 0.0
+        k = reaches.start + int(touched.argmax()) if touched.any() else planned
         if k < len(actual):
-            obj, its = scene[contact.object].pose, objects[k, scene.ids.index(contact.object)]
-            off = points_seen_from(its, done[k, hand]) - points_seen_from(obj, wanted[k, hand])
+            off = points_seen_from(its[k], done[k, hand]) - points_seen_from(obj, wanted[planned, hand])
             found.append(float(np.linalg.norm(off)))
     return found
 

@@ -10,7 +10,7 @@ from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, STANDING_HEIGH
 from exoactor_core.scene import everyday, joined
 
 AT_ORIGIN = (np.zeros(2), 0.0)
-STILL = np.zeros(3)
+STILL = np.zeros(6)
 BEFORE = round(1.0 * POLICY_RATE)  # a frame just before the contact
 
 
@@ -122,8 +122,28 @@ def test_other_joints_stay():
 
 
 def test_the_body_that_sways_is_made_up_for():
-    joints = after(reach(), sway=(-0.03, 0.02, 0.05))
+    joints = after(reach(), sway=(-0.03, 0.02, 0.0, 0.0, 0.0, 0.05))
     np.testing.assert_allclose(hand_point(joints, (-0.03, 0.02), 0.05), WANTED, atol=6e-3)
+
+
+def test_the_body_that_is_lower_and_bent_more_is_made_up_for_also_while_the_hand_holds():
+    hands = reach()
+    posture = (0.0, 0.0, -0.03, 0.0, 0.10, 0.0)
+    for last in (BEFORE, round(2.5 * POLICY_RATE)):
+        joints = after(hands, sway=posture, last=last)
+        quat = Rotation.from_rotvec(posture[3:]).as_quat(scalar_first=True)
+        body = RobotMotion(50.0, np.array([[0.0, 0.0, STANDING_HEIGHT - 0.03]]), quat[None], joints[None])
+        positions, rotations = link_poses(body, [HAND_LINKS["left_hand"]])
+        np.testing.assert_allclose(positions[0, 0] + rotations[0, 0] @ HAND_POINT, WANTED, atol=8e-3)
+
+
+def test_a_waist_that_is_bent_more_is_made_up_for():
+    hands, joints = reach(), STANDING.copy()
+    measured = STANDING.copy()
+    measured[14] += 0.1
+    for index in range(BEFORE + 1):
+        joints = hands.corrected(index, standing(), STILL, AT_ORIGIN, np.r_[measured[:15], joints[15:]]).joint_pos
+    np.testing.assert_allclose(hand_point(np.r_[measured[:15], joints[15:]]), WANTED, atol=8e-3)
 
 
 @pytest.mark.faults
@@ -179,7 +199,7 @@ def test_the_correction_is_held_from_the_touch_on():
     hands.observe("bottle", pose(0.34, 0.2))
     touching = after(hands)
     hands.observe("bottle", pose(0.4, 0.3))
-    held = after(hands, sway=(0.05, 0.05, 0.0), last=round(2.5 * POLICY_RATE))
+    held = after(hands, sway=(0.05, 0.05, 0.0, 0.0, 0.0, 0.05), last=round(2.5 * POLICY_RATE))
     np.testing.assert_allclose(held, touching, atol=5e-3)
 
 

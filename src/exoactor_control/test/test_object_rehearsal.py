@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 from exoactor_control.metrics import contact_errors
 from exoactor_control.reference.trajectory import prepare
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
-from exoactor_core.contacts import Contact
+from exoactor_core.contacts import BODY_PARTS, Contact
 from exoactor_core.dex3 import GRASP_POINT
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
@@ -166,9 +166,14 @@ def test_hands_are_measured_from_their_places_on_what_they_touch():
     reference = prepare(replace(still, object_contacts=(touch, again)), scene=scene)
     moved = replace(reference.motion, root_pos=reference.motion.root_pos + np.array([0.1, 0.0, 0.0]))
     poses = np.tile([o.pose for o in scene.objects], (len(moved), 1, 1))
-    assert contact_errors(reference, moved, poses) == pytest.approx([0.1])
+    forces = np.zeros((*poses.shape[:2], len(BODY_PARTS)))
+    assert contact_errors(reference, moved, poses, forces) == pytest.approx([0.1])
     poses[..., 0] += 0.1  # hand and object together
-    assert contact_errors(reference, moved, poses) == pytest.approx([0.0], abs=1e-9)
+    assert contact_errors(reference, moved, poses, forces) == pytest.approx([0.0], abs=1e-9)
+    late = reference.frame_at(0.7)
+    moved.root_pos[late:, 1] += 0.02
+    forces[late:, scene.ids.index("bottle"), BODY_PARTS.index("left_hand")] = 1.0
+    assert contact_errors(reference, moved, poses, forces) == pytest.approx([0.02])
 
 
 def test_two_fists_lift_a_box_by_friction():

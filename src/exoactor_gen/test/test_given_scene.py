@@ -269,3 +269,13 @@ def test_a_plan_of_another_generator_implies_checks_too():
     assert interaction_of(verbatim("juggle"), scene).checks == ()
     pushed = interaction_of(plan_of("push the bottle"), scene).checks[0]
     assert (pushed.kind, pushed.amount, pushed.place) == ("moved", None, None)
+
+
+def test_who_carries_something_away_from_a_table_turns_rather_than_sidestepping_round_it(betas):
+    table = everyday("table", pos=(1.5, 0.0, 0.0))
+    scene = joined([table, everyday("box", pos=(1.35, 0.0, table.extent[1, 2]))])
+    plan = Choreography.of_instruction("pick up the box, carry it two metres and put it down", SIZE, scene)
+    human, _ = plan.perform(betas)
+    end = human.transl[-1]
+    assert end[0] < 1.2  # to the side, not past the table
+    assert np.linalg.norm(end[:2]) > 1.5

@@ -26,6 +26,7 @@ _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0
 _DEX3_WIDEST, _DEX3_AWAY, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
 _DRAWN = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
 _APART = 0.09  # m from the middle between two pushing hands to each
+_UNDER_TOP = 0.06  # m from there to the top of what stands low
 LOW = 0.5
 """m over the floor: who touches what is lower bends down, the hands in front, and pushes with hanging palms."""
 
@@ -110,6 +111,8 @@ class HandContactPlanner:
                 pos, normal = _between_palms(obj, left if side == 0 else -left, middle)
             else:
                 pos, normal = facing_surface(obj, -forward, near[side], contact.kind)
+            if contact.kind == "grasp" and obj.pos[2] + pos[2] < LOW:  # as high as it can be: who bends down bends less
+                pos[2] = max(pos[2], obj.bounds[1, 2] - _UNDER_TOP)
             hand_contacts.append(self._contact(side, contact, pos, normal, forward))
         if len(hand_contacts) == 2 and contact.kind == "push":
             middle = (hand_contacts[0].pos + hand_contacts[1].pos) / 2.0

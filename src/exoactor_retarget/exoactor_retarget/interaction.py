@@ -17,7 +17,7 @@ from exoactor_core.contacts import BodyPart, Contact
 from exoactor_core.scene import Scene
 from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
-from exoactor_retarget.hand_contacts import HandContact, HandContactPlanner, contact_groups
+from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_motion import carried, pushed, swung
@@ -39,9 +39,11 @@ from exoactor_retarget.targets import Targets, window
 _SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
 _SLOWED = 1.0, 0.3
+_BENT = 2.0  # s, likewise before who bends down takes or leaves something, and after taking it
 _CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
 _ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
 _SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
+_LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -81,7 +83,9 @@ class InteractionTargets:
             slow = contact.kind in ("grasp", "push") and self.scene[contact.object].movable
             for at in (contact.start, contact.end) if slow else ():
                 if at < times[-1] - 0.05:
-                    pace[(times > at - _SLOWED[0]) & (times < at + _SLOWED[1])] = _SLOW
+                    low = person.at("wrist")[round(at * person.fps), :, 2].min() < LOW
+                    before, after = (_BENT, _BENT if at == contact.start else _SLOWED[1]) if low else _SLOWED
+                    pace[(times > at - before) & (times < at + after)] = _SLOW
         pace = gaussian_filter1d(pace, 0.1 * person.fps, mode="nearest")
         late = np.r_[0.0, np.cumsum(pace[:-1])] / person.fps
         self._retime(lambda t: float(np.interp(t, times, late)))
@@ -89,6 +93,15 @@ class InteractionTargets:
         if len(new) != len(person):
             person = at_times(person, np.interp(new, late, times), person.fps)
         return with_footsteps(person) if goes.any() else person
+
+    def not_too_low(self, targets: Targets) -> Targets:
+        """With the pelvis no lower than trackers get while hands work; what sits or kneels is left as it is."""
+        if not any(contact.body.endswith("hand") for contact in self.contacts):
+            return targets
+        short = np.maximum(_LOWEST - targets.pelvis_pos[:, 2], 0.0) * np.isinf(targets.bearing).all(axis=1)
+        pelvis_pos = targets.pelvis_pos.copy()
+        pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
+        return replace(targets, pelvis_pos=pelvis_pos)
 
     def relocated(self, person: Posture, targets: Targets) -> tuple[Posture, list[str]]:
         """The person moved to where the robot's hands, feet and seat meet the objects; sentences on what was done.
@@ -117,7 +130,7 @@ class InteractionTargets:
                 after, late = at / person.fps, frames / person.fps
                 self._retime(lambda t, after=after, late=late: t + late if t > after else t)  # type: ignore[misc]
                 first, last, put_in = first + frames, last + frames, put_in + frames
-                share = min(1.0, 0.12 * swings / distance) if swings else 0.0
+                share = min(1.0, 0.12 * swings / max(distance, 1e-6))
                 if share:
                     placed.append(Stance(at, at, before + share * way))
                 placed.append(Stance(at + frames, at + frames, wanted))
@@ -180,8 +193,7 @@ class InteractionTargets:
                     grip = np.mean([one.pos for one in its], axis=0)
                     natural = palms[:, sides].mean(axis=1)
                     if contact.kind == "grasp":
-                        headings = targets.headings(model)
-                        poses[:, k] = carried(self.scene, contact, poses[:, k], grip, natural, targets, headings)
+                        poses[:, k] = carried(self.scene, contact, poses[:, k], grip, natural, targets, model)
                     else:
                         poses[:, k] = pushed(poses[:, k], contact, natural, fps)
                 continue

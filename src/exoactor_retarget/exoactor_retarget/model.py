@@ -151,6 +151,9 @@ class Model:
         """Coordinates of the arms; the others are the body's."""
         self.of_arm = np.array([bool(set(chain(b)) & set(arms)) for b in range(len(self.description.mass))])
         """(B,) whether a body is part of an arm."""
+        legs = sorted(j for k in range(2) for j in (*self.hip[k], self.knee[k], *self.ankle[k]))
+        self.of_leg = np.array([bool(set(chain(b)) & set(legs)) for b in range(len(self.description.mass))])
+        """(B,) whether a body is part of a leg."""
         self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
 
     @property

@@ -6,21 +6,27 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject, articulated
 from exoactor_retarget.hand_contacts import HandContact
+from exoactor_retarget.model import Model
 from exoactor_retarget.object_geometry import top_at
 from exoactor_retarget.reaching import PRESS_TIME
 from exoactor_retarget.targets import Targets, ramp
 
 LIFT_AFTER = 0.6  # s after which what is taken is lifted
 PLACED_BEFORE = 0.45  # s before the end of a contact at which what is put down stands
-_CARRY, _LOWER = 1.0, 1.2  # s in which it gets to where the person would carry it, and from there to its place
+_CARRY, _LOWER = 1.0, 1.8  # s in which it gets to where the person would carry it, and from there to its place
 _LIFTED = 0.10  # m that it is lifted at least
+_BENDS = 4.0  # s before something stands from which the person may bend down with it
 _HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
 _PASSED = 1.1  # m, height of what an object is lifted over
 _BODY = 0.13  # m from the middle of the robot's pelvis to its front, with room
 _CARRIED = 0.10  # m farther than that, at most, that an object is carried before it
+KNEE = 0.06
+"""m from the middle of a knee to its front, with room."""
+_OVER_KNEES = 0.15  # m over the knees from which what is carried has room
 _OVER_RIM = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
 _PUT = 0.8  # m around a hand in which something to put an object on, or into, is looked for
 _OPEN, _SWING = 1.57, 3.0  # rad that a door is pushed open, and s that it swings
@@ -59,10 +65,11 @@ def carried(
     grip: np.ndarray,
     natural: np.ndarray,
     targets: Targets,
-    headings: np.ndarray,
+    model: Model,
 ) -> np.ndarray:
     """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
     obj, t, fps = scene[contact.object], len(rest), targets.fps
+    headings = targets.headings(model)
     times = np.arange(t) / fps
     lifted, placed = contact.start + LIFT_AFTER, contact.end - PLACED_BEFORE
     kept = contact.end >= times[-1] - 0.05
@@ -78,19 +85,33 @@ def carried(
     deep = float(np.abs(obj.bounds[:, :2]).max())
     ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
     hands = natural.copy()
-    near = _BODY + deep
+    # who bends down with it has it before the knees
+    knees = targets.knees(model)
+    below = hands[:, 2] - grip[2] + obj.bounds[0, 2] - knees[..., 2].max(axis=1)
+    knees_ahead = np.einsum("tkj,tj->tk", (knees - targets.pelvis_pos[:, None])[..., :2], forward).max(axis=1)
+    share = gaussian_filter1d(smoothstep(1.0 - below / _OVER_KNEES), 0.1 * fps, mode="nearest")
+    near = deep + _BODY + share * np.maximum(knees_ahead + KNEE - _BODY, 0.0)
     hands[:, :2] += (np.clip(ahead, near, near + _CARRIED) - ahead)[:, None] * forward
     begin = base.apply(grip) + rest[first, :3]
-    hands[:, 2] = np.maximum(hands[:, 2], begin[2] + _LIFTED)
+    rise = np.maximum(begin[2] + _LIFTED - hands[:, 2], 0.0)
+    over = np.zeros(3)
+    if not kept:
+        goal, under = place_for(scene, obj, hands[last], np.zeros(2))
+        rims = [other.extent[1, 2] + _OVER - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
+        hover = max([_HOVER, *rims])
+        over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]
+        bends = max(first, last - round(_BENDS * fps))  # who bends down to put it down takes it along
+        rise[bends:] = np.minimum(rise[bends:], rise[bends])
+        if rims:
+            rise[bends:] = np.maximum(over[2] - hands[bends:, 2], rise[bends:])
+    hands[:, 2] += rise
     go = ramp(times, lifted, min(_CARRY, 0.5 * long))
     center = (1.0 - go)[:, None] * begin + go[:, None] * hands
     if not kept:
-        goal, _ = place_for(scene, obj, hands[last], np.zeros(2))
-        over = goal + rotation[last].apply(grip) + [0.0, 0.0, _HOVER]
         seconds = min(_LOWER, 0.5 * long)
         come = ramp(times, last / fps - seconds, 0.75 * seconds)
         center = (1.0 - come)[:, None] * center + come[:, None] * over
-        center[:, 2] -= _HOVER * ramp(times, last / fps - 0.3 * seconds, 0.3 * seconds)
+        center[:, 2] -= hover * ramp(times, last / fps - 0.3 * seconds, 0.3 * seconds)
     pos = center - rotation.apply(grip)
     pos[:, 2] += _over_others(scene, obj, pos, first, last, fps)
     out = rest.copy()

@@ -16,6 +16,7 @@ _APPROACH = _RAISE + _ADVANCE + _CLOSE
 _TAKE = 0.3  # s over which an object takes, and gives back, the lead of a hand
 _READY = 0.17, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
 _READY_ASIDE = 0.10, 0.30  # m, likewise, to its own side
+_LEVEL, _STEEP, _STEEPEST = 0.7, 0.3, 1.1  # m over the floor from, and to, which fingers point down, by so many rad
 PRESS_TIME = 0.4  # s in which hands press, and let go
 
 
@@ -42,6 +43,9 @@ def lead_hand(
     if touch.contact.kind == "support" and not scene.objects[touch.index].movable:
         surface += _along(natural[:, k], normal, round(start * targets.fps), left)
     turned = turn.as_matrix() @ touch.rotation
+    if touch.contact.kind == "grasp" and not touch.fingers:  # an arm that hangs reaches lower, and the trunk bends less
+        steep = _STEEPEST * np.clip((_LEVEL - surface[:, 2]) / (_LEVEL - _STEEP), 0.0, 1.0)
+        turned = turned @ Rotation.from_euler("y", steep[:, None]).as_matrix()
     kept = end >= times[-1] - 0.05  # to the end of the motion
 
     def there(first: float, seconds: float) -> np.ndarray:
@@ -55,14 +59,16 @@ def lead_hand(
     beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
     raised, share = there(_APPROACH, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
     ahead, up = there(_APPROACH - 0.4 * _RAISE, 0.6 * _RAISE), there(_APPROACH, 0.6 * _RAISE)  # not under an edge
-    low = surface[0, 2] < LOW  # who bends down to it has the hands in front
-    ready = natural[:, k] if low else _ready(touch, beside, scene, targets, model, natural)
+    before = times < 0.5 * (start + end)
+    low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
+    over = np.where(before, *(_ready_height(touch, pose, scene) for pose in (path[0], path[left])))
+    ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))
     point = natural[:, k] + np.column_stack([ahead, ahead, up]) * (ready - natural[:, k])
     point += share * (beside - point)
     point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
     own = Rotation.from_matrix(targets.hand_rot[:, k])
     towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
-    lead = there(_CLOSE + _ADVANCE if low else _APPROACH, _TAKE)
+    lead = np.where(low, there(_CLOSE + _ADVANCE, _TAKE), there(_APPROACH, _TAKE))
     more = lead > holding[:, k]
     rotation[more, k] = towards.as_matrix()[more]
     pos[more, k], holding[more, k] = point[more], lead[more]
@@ -76,15 +82,20 @@ def _along(palm: np.ndarray, normal: np.ndarray, first: int, last: int) -> np.nd
     return way - np.sum(way * normal, axis=1, keepdims=True) * normal
 
 
+def _ready_height(touch: HandContact, pose: np.ndarray, scene: Scene) -> float:
+    """Height to which a hand is raised before it reaches over what an object with a pose (7,) stands on, m."""
+    obj = scene.objects[touch.index].at(pose)
+    under = [top_at(other, np.array(obj.pos[:2])) for other in scene.objects if rests_on(obj, other)]
+    return max(under, default=0.0) + _READY[1]
+
+
 def _ready(
-    touch: HandContact, beside: np.ndarray, scene: Scene, targets: Targets, model: Model, natural: np.ndarray
+    touch: HandContact, beside: np.ndarray, over: np.ndarray, targets: Targets, model: Model, natural: np.ndarray
 ) -> np.ndarray:
-    """Where (T, 3) a hand is raised to in front of the body, from where it advances to ``beside`` (T, 3)."""
+    """Where (T, 3) a hand is raised to before the body, ``over`` (T,) m, to advance to ``beside`` (T, 3)."""
     pelvis, turn = targets.pelvis_pos, headed(targets.headings(model))
     ahead, left = turn[:, :2, 0], turn[:, :2, 1]
     out = 1.0 if touch.side == 0 else -1.0
     aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_ASIDE)
-    obj = scene.objects[touch.index]
-    under = [top_at(other, np.array(obj.pos[:2])) for other in scene.objects if rests_on(obj, other)]
-    height = np.maximum(np.maximum(beside[:, 2], natural[:, touch.side, 2]), max(under, default=0.0) + _READY[1])
+    height = np.maximum(np.maximum(beside[:, 2], natural[:, touch.side, 2]), over)
     return np.column_stack([pelvis[:, :2] + _READY[0] * ahead + aside[:, None] * left, height])

@@ -48,6 +48,8 @@ _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are w
 _LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
 _LED = 5.0  # times that clearance and planted feet count for where there are objects
 _DISTANCE = 0.01  # m that is kept from objects
+_ARMS_OFF_LEGS, _TRUNK_OFF_LEGS = 0.035, 0.012  # m that they keep from the legs among objects, bent down
+_BENT = 0.6  # m: who has the pelvis lower bends down
 _SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
 
@@ -69,6 +71,8 @@ class _Watched:
 
     pairs: np.ndarray
     """(P, 2) capsules of the robot."""
+    apart: np.ndarray
+    """(P,) m that is kept between them."""
     around: np.ndarray
     """(Q, 2) probes, and solids or the floor."""
     clearance: np.ndarray
@@ -282,10 +286,15 @@ class Solver:
         solids = None if targets.solids is None else targets.solids[sampled]
         around = near_solids(model.probes, poses, solids, _LOOK_AROUND)
         pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _LOOK)
+        apart = np.full(len(pairs), float(self.mapping["limits"]["clearance"]))
+        if solids is not None and (targets.pelvis_pos[:, 2] < _BENT).any():
+            ends = model.description.capsule_body[pairs]
+            legs = model.of_leg[ends].any(axis=1) & ~(model.of_leg[ends] | (ends == model.pelvis)).all(axis=1)
+            apart[legs] = np.where(model.of_arm[ends[legs]].any(axis=1), _ARMS_OFF_LEGS, _TRUNK_OFF_LEGS)
         floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_DISTANCE, _FLOOR_DISTANCE)
         on_floor, weights = around[:, 1] == FLOOR, self.mapping["weights"]
         weight = np.where(on_floor, weights["floor"], weights["objects"])
-        return _Watched(pairs, around, np.where(on_floor, floor, _DISTANCE), weight)
+        return _Watched(pairs, apart, around, np.where(on_floor, floor, _DISTANCE), weight)
 
     def _weights(self, led: bool) -> dict[str, Any]:
         """Of the terms; with objects, which pull the stronger, what must hold counts for more."""
@@ -315,7 +324,7 @@ class Solver:
             cost += np.sum(term.weight * term.residual**2, axis=1)
         near = distances(model.description, poses, watched.pairs) if len(watched.pairs) else None
         if near is not None:
-            short = np.maximum(self.mapping["limits"]["clearance"] - near.distance, 0.0)
+            short = np.maximum(watched.apart[:, None] - near.distance, 0.0)
             cost += weights["clearance"] * np.sum(short**2, axis=0)
         clear = clearances(model.probes, poses, watched.around, targets.solids, targets.contact)
         cost += watched.weight @ np.maximum(watched.clearance[:, None] - clear.distance, 0.0) ** 2
@@ -345,10 +354,8 @@ class Solver:
         model, watched = self.model, point.watched
         found = [terms.clear_of_solids(model, point.poses, point.clear, watched.clearance, watched.weight, block)]
         if point.near is not None:
-            limits = self.mapping["limits"]
-            found.append(
-                terms.parts_apart(model, point.poses, point.near, limits, self._weights(point.led)["clearance"], block)
-            )
+            weight = self._weights(point.led)["clearance"]
+            found.append(terms.parts_apart(model, point.poses, point.near, watched.apart, weight, block))
         return reduce(terms.Gaps.join, found)
 
     def _between(self, state: State, stretch: np.ndarray, fps: float) -> Joins:

@@ -11,7 +11,7 @@ from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import HandContactPlanner, contact_groups
 from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_geometry import rests_on, seat_middle
-from exoactor_retarget.object_motion import LIFT_AFTER, PLACED_BEFORE, place_for
+from exoactor_retarget.object_motion import KNEE, LIFT_AFTER, PLACED_BEFORE, place_for
 from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, headed
@@ -19,7 +19,6 @@ from exoactor_retarget.targets import Targets, headed
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
 _AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
 _BETWEEN = 0.05  # m from there to the middle of both hands
-_KNEE = 0.06  # m from the middle of a knee to its front, with room
 _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
 _BACK = 0.3  # m that it stands back at most so that they have it
 
@@ -79,8 +78,8 @@ def _clear(
     """The shift (2,) m, further back where knees or toes would be in objects, or in what they stand on."""
     around = slice(max(0, begin - round(0.5 * targets.fps)), begin + round(LIFT_AFTER * targets.fps))
     part = targets[around]
+    knees = part.knees(model)
     hips = part.pelvis_pos[:, None] + np.einsum("tij,kj->tki", part.pelvis_rot @ model.rest["pelvis"][0].T, model.hips)
-    knees = hips + np.linalg.norm(model.directions["thigh"][0]) * part.thigh
     toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [toe_tip(model, 0), toe_tip(model, 1)])
     turn = headed(np.array([targets.heading(model, begin)]))[0]
     points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).transpose(1, 2, 0)
@@ -93,7 +92,7 @@ def _clear(
     facing = turn[:2, 0]
     for back in np.arange(0.0, _BACK, 0.02):
         at = points + np.array([*(shift - back * facing), 0.0])[:, None]
-        if all(solids.distance(k, at)[0].min() > _KNEE for k in range(len(solids))):
+        if all(solids.distance(k, at)[0].min() > KNEE for k in range(len(solids))):
             return shift - back * facing
     return shift
 

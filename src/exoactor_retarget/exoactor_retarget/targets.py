@@ -89,6 +89,19 @@ class Targets:
         heading = lateral((self.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 1])
         return gaussian_filter1d(np.unwrap(heading), 0.1 * self.fps, mode="nearest")
 
+    def knees(self, model: Model) -> np.ndarray:
+        """Where (T, 2, 3) the robot's knees are, bent as the person's, m."""
+        hips = np.einsum("tij,kj->tki", self.pelvis_rot @ model.rest["pelvis"][0].T, model.hips)
+        hips += self.pelvis_pos[:, None]
+        thigh, shank = (float(np.linalg.norm(model.directions[part][0])) for part in ("thigh", "shank"))
+        way = self.foot_pos - hips
+        far = np.linalg.norm(way, axis=-1, keepdims=True)
+        along = way / np.maximum(far, 1e-6)
+        far = np.clip(far, abs(thigh - shank) + 1e-3, thigh + shank)
+        down = (far**2 + thigh**2 - shank**2) / (2.0 * far)
+        bend = unit(self.thigh - np.sum(self.thigh * along, axis=-1, keepdims=True) * along)
+        return hips + down * along + np.sqrt(np.maximum(thigh**2 - down**2, 0.0)) * bend
+
     def natural_palms(self, model: Model) -> np.ndarray:
         """Where (T, 2, 3) the robot's palms are as it imitates the person, m."""
         wrist = (

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from exoactor_core.arrays import smoothstep
 from exoactor_retarget.collision import Distances
 from exoactor_retarget.human import BEARING
 from exoactor_retarget.kinematics import Poses, cross, log
@@ -24,6 +25,8 @@ from exoactor_retarget.targets import Targets
 
 _BENT, _STRETCHED = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
 _GUIDED = 0.01  # how much the person's arm still says where an object leads the hand
+_SUNK = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
+_UPRIGHT, _DEEP = 0.6, 0.1  # m: height of a pelvis that does not crouch, and how much lower one does
 _LEANS = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
 LOOK = 0.02  # m: what is not as near as this beyond its limit is not looked at in a step
 
@@ -111,8 +114,11 @@ def _turn(model: Model, poses: Poses, body: int, wanted: np.ndarray, weight: Any
 
 
 def pelvis_position(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """The root path."""
-    residual, weight = targets.pelvis_pos - poses.pos[0].T, np.array(weights["pelvis_position"])
+    """The root path; hands that are led do not pull it down farther than the person crouches."""
+    residual = targets.pelvis_pos - poses.pos[0].T
+    weight = np.tile(np.array(weights["pelvis_position"]), (len(targets), 1))
+    crouches = smoothstep((_UPRIGHT - targets.pelvis_pos[:, 2]) / _DEEP) * targets.holding.max(axis=1)
+    weight[:, 2] *= np.where(residual[:, 2] > 0.0, 1.0 + (_SUNK - 1.0) * crouches, 1.0)
     return Term(residual, weight, lambda: model.kinematics.point_jacobian(poses, 0, poses.pos[0], model.body_block))
 
 
@@ -318,19 +324,19 @@ def _rows(
 
 
 def parts_apart(
-    model: Model, poses: Poses, near: Distances, limits: dict[str, Any], weight: float, block: np.ndarray
+    model: Model, poses: Poses, near: Distances, apart: np.ndarray, weight: float, block: np.ndarray
 ) -> Gaps:
-    """Parts of the robot that are near each other.
+    """Parts of the robot that are near each other; they are to be ``apart`` (P,) m.
 
     A pair with a part of an arm is the arms' affair, the others are the body's.
     """
     bodies = model.description.capsule_body[near.pairs]
     its = model.of_arm[bodies].any(axis=1) == (block is model.arms_block)
-    frame, pair = np.nonzero(((near.distance < limits["clearance"] + LOOK) & its[:, None]).T)
+    frame, pair = np.nonzero(((near.distance < apart[:, None] + LOOK) & its[:, None]).T)
     normal, first, second = (a[pair, :, frame].T for a in (near.normal, near.first, near.second))
     row = _rows(model, poses, bodies[pair, 1], second, normal, frame, block)
     row -= _rows(model, poses, bodies[pair, 0], first, normal, frame, block)
-    return Gaps(frame, limits["clearance"] - near.distance[pair, frame], row, np.full(len(frame), float(weight)))
+    return Gaps(frame, apart[pair] - near.distance[pair, frame], row, np.full(len(frame), float(weight)))
 
 
 def clear_of_solids(

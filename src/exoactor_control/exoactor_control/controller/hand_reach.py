@@ -2,8 +2,9 @@
 
 The robot sways, does not stand where the motion has it, and objects are beside where the scene has them. Until a hand
 touches its object, the arm follows the motion as seen from the object's observed pose, by inverse kinematics from where
-the pelvis is. From the touch on the correction is held: an arm that went on correcting would pull at what is held
-whenever the body sways, and the body would answer.
+pelvis and torso are. From the touch on the correction is held: an arm that went on correcting would pull at what is
+held whenever the body sways, and the body would answer. Only how much higher and more upright the body is than the
+motion has it, as trackers are that do not crouch as low, is made up for all along, and slowly.
 """
 
 from __future__ import annotations
@@ -35,12 +36,15 @@ MAX_SPEED = 0.5
 _LEAD, _RELEASE = 2.0, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
 _RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms does not get where it should stand
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
+_POSTURE_SMOOTHING = 0.5  # s, likewise, of height and tilts, which answer to the arms
+_WAIST = slice(12, 15)  # joints yaw, roll, pitch, in motor order
+_POSTURE = [2, 3, 4, 7, 8]  # of the sway: the pelvis' height and tilt, the waist's
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 """1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _STEPS = 3  # of the inverse kinematics in a frame
-_DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.03, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
+_DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
 _MARGIN = 0.02  # rad from the joints' limits
 
@@ -104,7 +108,7 @@ class HandReach:
         self._shift = np.zeros((len(self._touches), 3))
         self._moved = np.zeros(2)
         self._led = np.zeros(len(self._touches))  # m by which motion and hand together were moved
-        self._sway = np.zeros(3)
+        self._sway = np.zeros(9)  # m, rad, rad: position and rotation vector of the pelvis, joints of the waist
         self._kinematics = ArmKinematics()
         self._arms: dict[str, np.ndarray] = {}
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
@@ -176,19 +180,21 @@ class HandReach:
     ) -> Frame:
         """The frame, ``index`` of the motion, with the arms moved; ``frame`` is in the odometry's frame.
 
-        ``sway`` (3,) m, m, rad is the pelvis' position and heading beyond the frame's, in the odometry's frame, in
-        which ``to_odometry`` says where the motion's origin is, (2,) m, and how far it is turned, rad. ``joint_pos``
-        (29,) rad is measured.
+        ``sway`` (6,) m, rad is how far the pelvis is from the frame's, and the rotation vector from its orientation, in
+        the odometry's frame, in which ``to_odometry`` says where the motion's origin is, (2,) m, and how far it is
+        turned, rad. ``joint_pos`` (29,) rad is measured.
         """
         acting = [(k, t) for k, t in enumerate(self._touches) if t.first <= index < t.last]
         if not acting or frame.position is None:
             return frame
-        share = 1.0 / (_SMOOTHING * POLICY_RATE)
-        if not any(touch.begin <= index < touch.end for _, touch in acting):
-            self._sway = self._sway + share * (sway - self._sway)
-        turn = about_z(float(self._sway[2])) @ frame.rotation
-        position = frame.position + np.array([*self._sway[:2], 0.0])
-        q = np.concatenate([position, Rotation.from_matrix(turn).as_quat(), frame.joint_pos])
+        touching = any(touch.begin <= index < touch.end for _, touch in acting)
+        share = np.full(9, 0.0 if touching else 1.0 / _SMOOTHING)
+        share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
+        now = np.concatenate([sway, (joint_pos - frame.joint_pos)[_WAIST]])
+        self._sway = self._sway + share / POLICY_RATE * (now - self._sway)
+        turn = Rotation.from_rotvec(self._sway[3:6]) * Rotation.from_matrix(frame.rotation)
+        q = np.concatenate([frame.position + self._sway[:3], turn.as_quat(), frame.joint_pos])
+        q[7:][_WAIST] += self._sway[6:]
         joints = frame.joint_pos.copy()
         for k, touch in acting:
             if index < touch.begin - _CHASED * POLICY_RATE:

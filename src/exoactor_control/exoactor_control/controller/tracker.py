@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.foot_placement import FootPlacement
 from exoactor_control.controller.hand_forces import ArmFeedforward, HandForces, HandLoad, dex3_weights
@@ -16,7 +17,7 @@ from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
 from exoactor_core.arrays import seen_outside
 from exoactor_core.robot_state import RobotState
-from exoactor_core.rotations import wrap
+from exoactor_core.rotations import from_quat, wrap
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 """1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""
@@ -142,7 +143,8 @@ class Tracker:
         self.reference_position = frame.position[:2]
         if reach is not None:
             o = self.odometry
-            sway = np.array([*(o.position - self.reference_position), wrap(o.yaw - frame.yaw)])
+            turned = Rotation.from_matrix(from_quat(state.quat_wxyz) @ frame.rotation.T).as_rotvec()
+            sway = np.array([*(o.position - self.reference_position), o.height - frame.height, *turned])
             to_odometry = (self._origin + self._moved, self._yaw_offset)
             frame = reach.corrected(now - trajectory.begin, frame, sway, to_odometry, state.joint_pos)
         self.frame = frame

@@ -256,7 +256,7 @@ class Rehearsal(Tracker):
         shifted = [] if controller.status.fault else controller.track(reference)
 
         frames: list[np.ndarray] = []
-        objects: list[np.ndarray] = []
+        recorded: list[int] = []  # of the objects' rollout, in step with the frames
         sensor = disturbance.sensor()
         estimates: list[np.ndarray] = []
         load = Load(controller.safety.effort_limits)
@@ -273,7 +273,7 @@ class Rehearsal(Tracker):
             in_motion = index is not None and 0 <= index < len(prepared)
             if (in_motion and index == len(frames)) or (status.fault and frames and len(frames) < len(prepared)):
                 frames.append(robot.pose)
-                objects.append(robot.object_poses)
+                recorded.append(robot.recorded)
                 estimates.append(controller.tracker.odometry.position)
             robot.load = load if in_motion else None
             closure = controller.hand_closure
@@ -292,6 +292,7 @@ class Rehearsal(Tracker):
 
         self._run(controller, robot, on_tick)
         fault, policy = controller.status.fault, controller.tracker.policy
+        rollout = robot.rollout()
         poses = np.array(frames or [robot.pose])
         actual = RobotMotion(POLICY_RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics, jumped = judged(reference, actual, fault)
@@ -309,10 +310,11 @@ class Rehearsal(Tracker):
             "outer_loop": policy is not None and policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
-            "contact_errors": [] if scene is None else contact_errors(reference, actual, np.array(objects)),
+            "contact_errors": []
+            if scene is None or rollout is None or rollout.forces is None
+            else contact_errors(reference, actual, rollout.poses[recorded], rollout.forces[recorded]),
             "notes": [*reference.notes, *shifted, *[_CORRECTED] * corrected, *jumped, *controller.reach_notes],
         }
-        rollout = robot.rollout()
         checks = () if conditions.interaction is None else conditions.interaction.checks
         if rollout is not None and checks:
             results = evaluate(checks, rollout)

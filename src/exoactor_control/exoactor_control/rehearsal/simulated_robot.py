@@ -157,6 +157,11 @@ class SimulatedRobot(Simulation):
         if self.scene is not None:
             self._recorded.append((self.object_poses, self.pose[:7], self.contact_forces()))
 
+    @property
+    def recorded(self) -> int:
+        """How many moments were recorded."""
+        return len(self._recorded)
+
     def rollout(self) -> Rollout | None:
         """What became of the objects; None where there are none, or nothing was recorded."""
         if self.scene is None or not self._recorded:

@@ -8,7 +8,7 @@ import numpy as np
 
 from exoactor_core.contacts import ContactKind
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.locomotion import approach, gap_to, step_away, walk_along
+from exoactor_gen.mannequin.locomotion import approach, gap_to, is_clear, step_away, walk_along
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import (
     BACKREST,
@@ -419,7 +419,7 @@ def _support(score: Score, name: str) -> RoomObject:
 
 
 def carry(score: Score, movement: Movement) -> None:
-    """Bring an object to another one, or walk straight on with it."""
+    """Bring an object to another one, or walk with it: straight on, or the first way that is free."""
     if movement.object not in score.held.values():
         pick_up(score, Movement("pick up", object=movement.object, side=movement.side, pace=movement.pace))
     if movement.at == "floor":
@@ -427,7 +427,15 @@ def carry(score: Score, movement: Movement) -> None:
     elif movement.at:
         approach(score, _support(score, movement.at), movement.pace)
     else:
-        walk_along(score, "forward", movement.distance or 4 * USUAL_STEP["forward"], movement.pace)
+        distance = movement.distance or 4 * USUAL_STEP["forward"]
+        way = np.linspace(0.0, distance, math.ceil(distance / 0.05) + 1)
+        for turn in (0.0, 90.0, -90.0, 180.0):  # not sideways past the table from which it was taken
+            c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+            if is_clear(score, [score.ahead(c * x, s * x) for x in way]):
+                if turn:
+                    score.turn(turn, movement.pace)
+                break
+        walk_along(score, "forward", distance, movement.pace)
 
 
 def free_hands(score: Score, sides: tuple[str, ...]) -> None:
