@@ -106,13 +106,14 @@ def run(
     """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
     request = read_request(task, plan, image, scene)
     task = request.instruction
-    backends = Backends(settings, policy, generate=generator)
+    stages = InProcess(Backends(settings, policy, generate=generator).load)
+    stages.load()
     folder = RunFolder.create(task, output)
     if not json_:
         stderr.print(f"Run folder: {folder.path}")
     with progress_bars(quiet=json_) as bars:
         try:
-            report = Pipeline(InProcess(backends.load), folder, bars, Report(task)).run(Task(request, tries=tries))
+            report = Pipeline(stages, folder, bars, Report(task)).run(Task(request, tries=tries))
         except ExoActorError as error:
             error.figures = {"run_folder": str(folder.path), **error.figures}
             if demo and (folder.path / "rehearsal.npz").exists():

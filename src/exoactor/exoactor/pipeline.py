@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from exoactor.run_folder import RunFolder
@@ -105,11 +106,16 @@ class Stages(Protocol):
 class InProcess:
     """The stages in this process; it ends with the rehearsal, since a robot is driven by the controller's node.
 
-    ``load`` gives the backend of a stage ("generate", "estimate", "retarget", "track").
+    ``load`` gives the backend of a stage ("generate", "estimate", "retarget", "track"); it is called once for each.
     """
 
     def __init__(self, load: Callable[[Any], Callable[..., Any]]) -> None:
-        self._load = load
+        self._load = cache(load)
+
+    def load(self) -> None:
+        """Load every backend: what is wrong with a policy or an option is said before the video takes its minutes."""
+        for stage in ("generate", "estimate", "retarget", "track"):
+            self._load(stage)
 
     def generate(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan, on_job: OnJob) -> Generation:
         """As `Stages`."""

@@ -85,8 +85,8 @@ class Veo(Hosted):
     title = "Veo"
     home = ""
     needs_url = (
-        "Veo is asked in your own project of Google Cloud: set the option base_url to its address, as the README has "
-        "it, and GOOGLE_ACCESS_TOKEN in the environment (from gcloud auth print-access-token)."
+        "Veo is asked in your own project of Google Cloud: set the option base_url to its address, as "
+        "docs/generators.md has it, and GOOGLE_ACCESS_TOKEN in the environment (from gcloud auth print-access-token)."
     )
     key_name = "GOOGLE_ACCESS_TOKEN"
     key_from = "from gcloud auth print-access-token"
