@@ -175,11 +175,9 @@ TASKS = (
 )
 
 
-def rehearsed(motion: RobotMotion, interaction: Interaction, really: Scene | None) -> dict[str, Any]:
+def rehearsed(motion: RobotMotion, interaction: Interaction | None, really: Scene | None) -> dict[str, Any]:
     disturbance = Disturbance(scene=really) if really is not None else None
-    tracking = Rehearsal(variations=0)(
-        motion, disturbance=disturbance, interaction=interaction if interaction.scene else None
-    )
+    tracking = Rehearsal(variations=0)(motion, disturbance=disturbance, interaction=interaction)
     metrics, path = tracking.metrics, tracking.motion.root_pos
     passed = bool(metrics.get("task_success", metrics["success"]))
     return {
@@ -205,17 +203,17 @@ def figures(number: int, first_seed: int, perturbations: int, video: bool) -> di
             human = load_backend("estimate", "mediapipe")(generation.video).motion
         assert human is not None  # the mannequin tells it
         interaction = generation.interaction
-        if task.moved:
+        if task.moved and interaction is not None:
             interaction = replace(interaction, scene=elsewhere(interaction.scene, np.random.default_rng(seed)))
         retarget = load_backend("retarget", "trajectory_ik")
         plain = retarget(human).motion
-        retargeting = retarget(human, interaction=interaction)
+        retargeting = retarget(human, interaction=interaction or Interaction())  # as the pipeline
     except ExoActorError as error:
         return result | {"refused": str(error)}
     for name, motion in (("ours", retargeting.motion), ("baseline", replace(plain, object_contacts=()))):
         runs = []
         for k in range(perturbations + 1):
-            really = perturbed(interaction.scene, np.random.default_rng([seed, k])) if k else None
+            really = perturbed(interaction.scene, np.random.default_rng([seed, k])) if k and interaction else None
             try:
                 runs.append(rehearsed(motion, interaction, really))
             except ExoActorError as error:
