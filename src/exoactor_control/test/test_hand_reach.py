@@ -126,15 +126,18 @@ def test_the_body_that_sways_is_made_up_for():
     np.testing.assert_allclose(hand_point(joints, (-0.03, 0.02), 0.05), WANTED, atol=6e-3)
 
 
-def test_the_body_that_is_lower_and_bent_more_is_made_up_for_also_while_the_hand_holds():
+def test_the_body_that_is_lower_and_bent_more_is_made_up_for_until_one_hand_holds():
     hands = reach()
     posture = (0.0, 0.0, -0.03, 0.0, 0.10, 0.0)
-    for last in (BEFORE, round(2.5 * POLICY_RATE)):
-        joints = after(hands, sway=posture, last=last)
-        quat = Rotation.from_rotvec(posture[3:]).as_quat(scalar_first=True)
-        body = RobotMotion(50.0, np.array([[0.0, 0.0, STANDING_HEIGHT - 0.03]]), quat[None], joints[None])
-        positions, rotations = link_poses(body, [HAND_LINKS["left_hand"]])
-        np.testing.assert_allclose(positions[0, 0] + rotations[0, 0] @ HAND_POINT, WANTED, atol=8e-3)
+    joints = after(hands, sway=posture)
+    quat = Rotation.from_rotvec(posture[3:]).as_quat(scalar_first=True)
+    body = RobotMotion(50.0, np.array([[0.0, 0.0, STANDING_HEIGHT - 0.03]]), quat[None], joints[None])
+    positions, rotations = link_poses(body, [HAND_LINKS["left_hand"]])
+    np.testing.assert_allclose(positions[0, 0] + rotations[0, 0] @ HAND_POINT, WANTED, atol=8e-3)
+    for last in (2.0, 2.9):  # the load of a stretched arm bends the body, too
+        holding = after(hands, sway=posture, last=round(last * POLICY_RATE))
+    assert np.abs(joints - STANDING).max() > 0.1
+    np.testing.assert_allclose(holding, STANDING, atol=0.03)
 
 
 def test_a_waist_that_is_bent_more_is_made_up_for():

@@ -3,8 +3,9 @@
 The robot sways, does not stand where the motion has it, and objects are beside where the scene has them. Until a hand
 touches its object, the arm follows the motion as seen from the object's observed pose, by inverse kinematics from where
 pelvis and torso are. From the touch on the correction is held: an arm that went on correcting would pull at what is
-held whenever the body sways, and the body would answer. Only how much higher and more upright the body is than the
-motion has it, as trackers are that do not crouch as low, is made up for all along, and slowly.
+held whenever the body sways, and the body would answer. How much higher and more upright the body is than the motion
+has it, as trackers are that do not crouch as low, is made up for slowly, and while two hands hold something, too: one
+arm that is stretched out with a load bends the body, and would be drawn back for that.
 """
 
 from __future__ import annotations
@@ -187,10 +188,12 @@ class HandReach:
         acting = [(k, t) for k, t in enumerate(self._touches) if t.first <= index < t.last]
         if not acting or frame.position is None:
             return frame
-        touching = any(touch.begin <= index < touch.end for _, touch in acting)
+        touching = sum(touch.begin <= index < touch.end for _, touch in acting)
         share = np.full(9, 0.0 if touching else 1.0 / _SMOOTHING)
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
         now = np.concatenate([sway, (joint_pos - frame.joint_pos)[_WAIST]])
+        if touching == 1:
+            now[_POSTURE] = 0.0  # the arm's load bends the body
         self._sway = self._sway + share / POLICY_RATE * (now - self._sway)
         turn = Rotation.from_rotvec(self._sway[3:6]) * Rotation.from_matrix(frame.rotation)
         q = np.concatenate([frame.position + self._sway[:3], turn.as_quat(), frame.joint_pos])
