@@ -146,13 +146,16 @@ class Model:
         self.shoulder = [rest(chain(elbow)[:-1], self.waist) for elbow in b["elbow"]]
         self.elbow = [chain(elbow)[-1] for elbow in b["elbow"]]
         self.wrist = [rest(chain(b["hand"][k]), chain(b["elbow"][k])) for k in range(2)]
+
+        def has_any(joints: list[int]) -> np.ndarray:
+            return np.array([bool(set(chain(b)) & set(joints)) for b in range(len(self.description.mass))])
+
         arms = sorted(j for k in range(2) for j in (*self.shoulder[k], self.elbow[k], *self.wrist[k]))
         self.arms_block = ROOT + np.array(arms)
         """Coordinates of the arms; the others are the body's."""
-        self.of_arm = np.array([bool(set(chain(b)) & set(arms)) for b in range(len(self.description.mass))])
+        self.of_arm = has_any(arms)
         """(B,) whether a body is part of an arm."""
-        legs = sorted(j for k in range(2) for j in (*self.hip[k], self.knee[k], *self.ankle[k]))
-        self.of_leg = np.array([bool(set(chain(b)) & set(legs)) for b in range(len(self.description.mass))])
+        self.of_leg = has_any([j for k in range(2) for j in (*self.hip[k], self.knee[k], *self.ankle[k])])
         """(B,) whether a body is part of a leg."""
         self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
 

@@ -78,8 +78,7 @@ def _clear(
     """The shift (2,) m, further back where knees or toes would be in objects, or in what they stand on."""
     around = slice(max(0, begin - round(0.5 * targets.fps)), begin + round(LIFT_AFTER * targets.fps))
     part = targets[around]
-    knees = part.knees(model)
-    hips = part.pelvis_pos[:, None] + np.einsum("tij,kj->tki", part.pelvis_rot @ model.rest["pelvis"][0].T, model.hips)
+    knees, hips = part.knees(model), part.hips(model)
     toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [toe_tip(model, 0), toe_tip(model, 1)])
     turn = headed(np.array([targets.heading(model, begin)]))[0]
     points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).transpose(1, 2, 0)

@@ -89,10 +89,14 @@ class Targets:
         heading = lateral((self.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 1])
         return gaussian_filter1d(np.unwrap(heading), 0.1 * self.fps, mode="nearest")
 
+    def hips(self, model: Model) -> np.ndarray:
+        """Where (T, 2, 3) the robot's hips are, m."""
+        turned = self.pelvis_rot @ model.rest["pelvis"][0].T
+        return self.pelvis_pos[:, None] + np.einsum("tij,kj->tki", turned, model.hips)
+
     def knees(self, model: Model) -> np.ndarray:
         """Where (T, 2, 3) the robot's knees are, bent as the person's, m."""
-        hips = np.einsum("tij,kj->tki", self.pelvis_rot @ model.rest["pelvis"][0].T, model.hips)
-        hips += self.pelvis_pos[:, None]
+        hips = self.hips(model)
         thigh, shank = (float(np.linalg.norm(model.directions[part][0])) for part in ("thigh", "shank"))
         way = self.foot_pos - hips
         far = np.linalg.norm(way, axis=-1, keepdims=True)
