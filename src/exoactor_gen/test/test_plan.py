@@ -108,6 +108,12 @@ def test_missing_file(tmp_path):
         Plan.load(tmp_path / "none.json")
 
 
+def test_a_gesture_meanwhile_is_for_feet_that_walk():
+    actions = [{"verb": "squat", "description": "squats and waves", "seconds": 3.0, "meanwhile": "wave"}]
+    with pytest.raises(BadInput, match="'squat' and 'wave' are not done at the same time"):
+        movements_of(Plan.read({"instruction": "squat", "actions": actions}))
+
+
 def test_schema_is_in_the_subset_of_structured_output():
     def walk(value):
         assert {"$ref", "$defs", "default", "minLength", "maximum", "title"}.isdisjoint(value)

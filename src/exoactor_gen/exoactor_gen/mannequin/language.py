@@ -207,7 +207,7 @@ class _Reader:
             feet, gesture, text = second, first, before.text
         else:
             feet, gesture, text = first, second, clause.text
-        if feet.kind not in MOVES_FEET or gesture_of(text) != gesture:
+        if gesture_of(text) != gesture:
             raise BadInput(f"'{before.text}' and '{clause.text}' are not done at the same time: {_MEANWHILE}.")
         self.movements[-2:] = [replace(feet, meanwhile=text)]
 

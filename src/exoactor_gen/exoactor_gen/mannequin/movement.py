@@ -212,6 +212,9 @@ def check(movement: Movement) -> None:
         raise BadInput(
             f"'{movement.kind}' was given {movement.count} times and {movement.seconds:g} seconds: say one of them."
         )
+    if movement.meanwhile and movement.kind not in MOVES_FEET:
+        feet = ", ".join(sorted(MOVES_FEET))
+        raise BadInput(f"'{movement.kind}' and '{movement.meanwhile}' are not done at the same time: {feet} can be.")
     if movement.kind in ("stand", "hold") and movement.pace != 1.0:
         raise BadInput(f"'{movement.kind}' takes no pace ({'slowly' if movement.pace < 1.0 else 'quickly'}).")
     if movement.kind == "sit" and movement.object and category_of(movement.object) not in _SEATS:
