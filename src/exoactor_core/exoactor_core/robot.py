@@ -119,6 +119,7 @@ OBJECT_PREFIX = "object/"
 
 # Contact bits: the floor meets bit 0, the robot meets itself on bit 1.
 _FLOOR_BIT, _SELF_BIT = 1, 2
+_FINGERS = [joint.replace("_joint", "_link") for hand in FINGER_JOINTS for joint in hand]
 
 
 # --- pinocchio ---
@@ -275,7 +276,6 @@ def _keep_as_site(spec: mujoco.MjSpec, fixed: ET.Element) -> None:
 
 
 def _set_contacts(spec: mujoco.MjSpec, self_collision: bool, objects: bool) -> None:
-    fingers = {joint.replace("_joint", "_link") for hand in FINGER_JOINTS for joint in hand}
     for geom in spec.geoms:
         if geom.contype == 0 and geom.conaffinity == 0:  # a visual
             geom.group = 1
@@ -291,18 +291,18 @@ def _set_contacts(spec: mujoco.MjSpec, self_collision: bool, objects: bool) -> N
         # A foot meets the floor with its four spheres alone, and other bodies with the rest.
         geom.contype = 0
         geom.conaffinity = _FLOOR_BIT if sole or not foot else 0
-        finger = geom.parent.name in fingers
-        if self_collision and not sole and not finger:
-            geom.contype = _SELF_BIT
+        if self_collision and not sole:
+            geom.contype = 0 if geom.parent.name in _FINGERS else _SELF_BIT  # no finger meets a finger
             geom.conaffinity |= _SELF_BIT
         if objects:
             geom.conaffinity |= OBJECT_BIT
 
 
 def _exclude_touching(spec: mujoco.MjSpec) -> None:
-    """Exclude the pairs of links that the SRDF names."""
+    """Exclude the pairs of links that the SRDF names, and fingers with their own palm."""
     bodies = {body.name for body in spec.bodies}
-    for pair in sorted(sorted(pair) for pair in touching_links(urdf_path())):
+    fingers = [(f"{finger.partition('_')[0]}_wrist_yaw_link", finger) for finger in _FINGERS]
+    for pair in sorted(sorted(pair) for pair in [*touching_links(urdf_path()), *fingers]):
         if bodies.issuperset(pair):  # others are merged into what carries them, whose pairs are named themselves
             spec.add_exclude(bodyname1=pair[0], bodyname2=pair[1])
 
@@ -334,8 +334,8 @@ def mujoco_spec(
         Keep the shapes that only show (costs a little time a step).
     hands
         With "dex3", ``qpos`` has the joints of each hand after those of its arm, and 14 position servos with the gains
-        that the project sends (`exoactor_core.dex3.FINGER_JOINTS`) follow the 29 motors. Fingers meet floor and
-        objects, not the robot itself.
+        that the project sends (`exoactor_core.dex3.FINGER_JOINTS`) follow the 29 motors. Fingers meet all but each
+        other and their own palm.
     scene
         Objects beside the robot, their bodies and joints named `OBJECT_PREFIX` and their id. Their contacts have
         elliptic friction cones, so that what is held does not creep.
@@ -423,13 +423,19 @@ def set_state(data: mujoco.MjData, motion: RobotMotion, frame: int, start: int =
     )
 
 
-@lru_cache(maxsize=1)
-def _collision_model() -> mujoco.MjModel:
-    return mujoco_spec(floor=False, self_collision=True, visuals=False).compile()
+@lru_cache(maxsize=2)
+def _collision_model(hands: Hands) -> mujoco.MjModel:
+    spec = mujoco_spec(floor=False, self_collision=True, visuals=False, hands=hands)
+    for geom in spec.geoms:
+        if geom.parent.name in _FINGERS:
+            geom.conaffinity = 0
+    return spec.compile()
 
 
-def self_collision_depth(motion: RobotMotion) -> tuple[np.ndarray, list[tuple[str, str] | None]]:
-    """How deep the robot's parts stand in each other, by the URDF's collision shapes.
+def self_collision_depth(
+    motion: RobotMotion, hands: Hands = "fists"
+) -> tuple[np.ndarray, list[tuple[str, str] | None]]:
+    """How deep the robot's parts stand in each other, by the URDF's collision shapes; fingers, which give way, aside.
 
     Returns
     -------
@@ -438,12 +444,14 @@ def self_collision_depth(motion: RobotMotion) -> tuple[np.ndarray, list[tuple[st
     pairs
         The two bodies of the greatest penetration, for each frame; None where there is none.
     """
-    model = _collision_model()
+    model = _collision_model(hands)
     data = mujoco.MjData(model)
+    joints = [int(model.joint(name).qposadr[0]) for name in JOINT_NAMES]
     depth = np.zeros(len(motion))
     pairs: list[tuple[str, str] | None] = [None] * len(motion)
     for t in range(len(motion)):
-        set_state(data, motion, t)
+        data.qpos[:3], data.qpos[3:7] = motion.root_pos[t], motion.root_quat_wxyz[t]
+        data.qpos[joints] = motion.joint_pos[t]
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         mujoco.mj_collision(model, data)

@@ -4,6 +4,7 @@ import pinocchio as pin
 import pytest
 
 from exoactor_core import robot
+from exoactor_core.dex3 import FINGER_JOINTS, hand_targets
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 
@@ -175,6 +176,36 @@ def test_self_collision_names_the_pair():
     depth, pairs = robot.self_collision_depth(crossed)
     assert depth[0] > 0.01
     assert all(a.startswith("left") and b.startswith("right") for a, b in pairs)
+
+
+def test_self_collision_is_that_of_the_hands_that_are_worn():
+    """Where a rubber hand would reach into a thigh, the shorter palm of a Dex3 does not; its fingers give way."""
+    bent = one_frame(right_shoulder_pitch=0.16, right_shoulder_roll=-0.26, right_shoulder_yaw=0.49, right_elbow=1.0)
+    assert robot.self_collision_depth(bent)[0][0] > 0.01
+    assert robot.self_collision_depth(bent, "dex3")[0][0] < 0.002
+
+
+def test_fingers_meet_the_body():
+    model = robot.mujoco_spec(floor=False, self_collision=True, hands="dex3").compile()
+    data = mujoco.MjData(model)
+    fingers = {joint.replace("_joint", "_link") for hand in FINGER_JOINTS for joint in hand}
+
+    def met():
+        mujoco.mj_forward(model, data)
+        pairs = [{model.body(model.geom_bodyid[g]).name for g in pair} for pair in data.contact.geom]
+        return [pair - fingers for pair in pairs if pair & fingers]
+
+    mujoco.mj_resetDataKeyframe(model, data, 0)
+    assert met() == []
+    for hand, closed in zip(FINGER_JOINTS, hand_targets(np.zeros(2)), strict=True):
+        for name, value in zip(hand, closed, strict=True):
+            data.joint(name).qpos = value
+    assert met() == []
+    for name, value in {"pitch": 0.16, "roll": -0.26, "yaw": 0.49}.items():
+        data.joint(f"right_shoulder_{name}_joint").qpos = value
+    data.joint("right_elbow_joint").qpos = 1.0
+    assert met()
+    assert all(len(other) == 1 and "hip" in str(other) for other in met())
 
 
 def test_each_joint_alone_moves_freely_near_standing():

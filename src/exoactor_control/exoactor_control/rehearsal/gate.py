@@ -14,6 +14,7 @@ from exoactor_core.arrays import true_runs
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, self_collision_depth, sole_points
 from exoactor_core.stages import Metrics
+from exoactor_description import Hands
 
 COLLISION_DEPTH = 0.02
 """m that links may overlap by the URDF's shapes: about what two of them stand out of the surfaces."""
@@ -76,16 +77,18 @@ class Load:
         return self.any_saturated / max(1, self.steps)
 
 
-def judge(reference: RobotMotion, actual: RobotMotion, load: Load, report: Metrics, area: float) -> list[str]:
+def judge(
+    reference: RobotMotion, actual: RobotMotion, load: Load, report: Metrics, area: float, hands: Hands = "fists"
+) -> list[str]:
     """Return why a rehearsed motion must not go to a robot, one sentence each; empty when it may.
 
     ``reference`` is the motion as it was prepared, ``actual`` what the simulated robot did, ``load`` what it bore
     meanwhile, and ``report`` `exoactor_control.metrics.score` of it. The pelvis may get ``area`` m from where it
-    starts; 0: anywhere.
+    starts; 0: anywhere. ``hands`` are those that it wears.
     """
     found = [
         _failure(report, len(actual) < len(reference)),
-        _collision(actual, load),
+        _collision(actual, load, hands),
         _saturation(load),
         _speed(load),
         _leaving(reference, actual, area),
@@ -101,8 +104,8 @@ def _failure(report: Metrics, aborted: bool) -> str:
     return f"The motion was aborted: {report['reason']}." if aborted else ""
 
 
-def _collision(actual: RobotMotion, load: Load) -> str:
-    depth, pairs = self_collision_depth(actual)
+def _collision(actual: RobotMotion, load: Load, hands: Hands) -> str:
+    depth, pairs = self_collision_depth(actual, hands)
     deep = depth > COLLISION_DEPTH
     if deep.sum() / actual.fps <= COLLISION_TIME:
         if load.pressed <= COLLISION_TIME:

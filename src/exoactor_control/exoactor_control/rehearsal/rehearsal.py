@@ -303,7 +303,7 @@ class Rehearsal(Tracker):
             "farthest": farthest(actual),
             "strayed": float(strayed(prepared, actual).max()),
             "area": self.options.area,
-            "refused": judge(prepared, actual, load, metrics, self.options.area),
+            "refused": judge(prepared, actual, load, metrics, self.options.area, hands),
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if policy is None else policy.inference_ms,
