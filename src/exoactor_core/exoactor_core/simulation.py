@@ -47,17 +47,11 @@ class Simulation:
         Rubber hands or Dex3-1.
     scene
         Objects; None: an empty floor.
-    self_collision
-        As `exoactor_core.robot.mujoco_spec`.
     """
 
-    def __init__(
-        self, timestep: float, hands: Hands = "fists", scene: Scene | None = None, self_collision: bool = False
-    ) -> None:
+    def __init__(self, timestep: float, hands: Hands = "fists", scene: Scene | None = None) -> None:
         self.scene = scene if scene is not None and len(scene) else None
-        self.model = mujoco_spec(
-            timestep, self_collision=self_collision, visuals=False, hands=hands, scene=self.scene
-        ).compile()
+        self.model = mujoco_spec(timestep, self_collision=True, visuals=False, hands=hands, scene=self.scene).compile()
         self.data = mujoco.MjData(self.model)
         self._pelvis, self._torso = (self.model.body(name).id for name in ("pelvis", "torso_link"))
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])

@@ -115,7 +115,7 @@ def test_joints_keep_their_order_with_hands_between_the_arms():
 def test_forces_are_told_by_body_part():
     """A chair under the pelvis of a robot in the air bears its weight."""
     scene = joined([everyday("stand", pos=(0, 0, 0), size=(0.3, 0.3, 1.0))])
-    simulation = Simulation(0.002, scene=scene, self_collision=True)
+    simulation = Simulation(0.002, scene=scene)
     mujoco.mj_resetDataKeyframe(simulation.model, simulation.data, 0)
     simulation.data.qpos[2] = 1.2
     for step in range(500):
@@ -129,6 +129,16 @@ def test_forces_are_told_by_body_part():
     assert forces[0, BODY_PARTS.index("seat")] > 200.0
     assert forces[0].sum() == pytest.approx(35 * 9.81, rel=0.4)
     assert not simulation.contact_forces().any()
+
+
+def test_links_stop_each_other():
+    simulation = Simulation(0.002)
+    pose = STANDING.copy()
+    pose[[JOINT_NAMES.index(f"{side}_hip_roll_joint") for side in ("left", "right")]] = -0.4, 0.4
+    simulation.joint_pos = pose
+    simulation.data.qpos[2] = 2.0
+    mujoco.mj_forward(simulation.model, simulation.data)
+    assert simulation.self_contact_force() > 0.0
 
 
 def test_every_link_is_a_part_of_the_body():

@@ -72,7 +72,7 @@ class SimulatedRobot(Simulation):
         hands: Hands = "fists",
     ) -> None:
         disturbance = disturbance or Disturbance()
-        super().__init__(timestep, hands, scene, self_collision=True)
+        super().__init__(timestep, hands, scene)
         self._recorded: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # object poses, pelvis, forces
         self.motion_time: float | None = None
         """s after the motion's first frame, for the pushes; None: before it."""
