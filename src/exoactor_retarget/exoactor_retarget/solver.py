@@ -48,8 +48,7 @@ _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are w
 _LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
 _LED = 5.0  # times that clearance and planted feet count for where there are objects
 _DISTANCE = 0.01  # m that is kept from objects
-_ARMS_OFF_LEGS, _TRUNK_OFF_LEGS = 0.035, 0.012  # m that they keep from the legs among objects, bent down
-_BENT = 0.6  # m: who has the pelvis lower bends down
+_ARMS_OFF_LEGS, _TRUNK_OFF_LEGS = 0.035, 0.012  # m that they keep from the legs among objects
 _SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
 
@@ -287,7 +286,7 @@ class Solver:
         around = near_solids(model.probes, poses, solids, _LOOK_AROUND)
         pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _LOOK)
         apart = np.full(len(pairs), float(self.mapping["limits"]["clearance"]))
-        if solids is not None and (targets.pelvis_pos[:, 2] < _BENT).any():
+        if solids is not None:
             ends = model.description.capsule_body[pairs]
             legs = model.of_leg[ends].any(axis=1) & ~(model.of_leg[ends] | (ends == model.pelvis)).all(axis=1)
             apart[legs] = np.where(model.of_arm[ends[legs]].any(axis=1), _ARMS_OFF_LEGS, _TRUNK_OFF_LEGS)
