@@ -78,12 +78,15 @@ def test_self_collision():
 def test_links_that_press_on_each_other():
     bore = load()
     for _ in range(45):
-        bore.press(80.0, 0.002)
-    bore.press(30.0, 1.0)
+        bore.press(80.0, ("left_knee_link", "right_knee_link"), 0.002)
+    bore.press(30.0, ("left_elbow_link", "torso_link"), 1.0)
     assert refused(STILL, bore=bore) == []
-    bore.press(120.0, 0.02)
+    bore.press(120.0, ("right_hip_roll_link", "right_wrist_yaw_link"), 0.02)
     (reason,) = refused(STILL, bore=bore)
-    assert reason.startswith("Self-collision: contact force between links up to 120 N, and over 50 N for 0.1 s")
+    assert reason == (
+        "Self-collision: contact forces over 50 N for 0.1 s, up to 120 N between right_hip_roll_link and "
+        "right_wrist_yaw_link."
+    )
 
 
 def test_links_stop_each_other_in_a_rehearsal():

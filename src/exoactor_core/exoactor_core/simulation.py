@@ -175,14 +175,18 @@ class Simulation:
         self._pressed, self._steps = np.zeros_like(self._pressed), 0
         return mean
 
-    def self_contact_force(self) -> float:
-        """Greatest normal force, N, of a link on another now."""
+    def self_contact(self) -> tuple[float, tuple[str, str] | None]:
+        """Greatest normal force, N, of a link on another now, and which two; 0 and None: none touches another."""
         geoms = self.data.contact.geom
-        force, greatest = np.zeros(6), 0.0
+        force, greatest, pair = np.zeros(6), 0.0, None
         for i in np.flatnonzero((self._part[geoms] >= 0).all(axis=1)) if len(geoms) else ():
             mujoco.mj_contactForce(self.model, self.data, int(i), force)
-            greatest = max(greatest, float(force[0]))
-        return greatest
+            if force[0] > greatest:
+                greatest, pair = float(force[0]), geoms[i]
+        if pair is None:
+            return 0.0, None
+        one, other = sorted(self.model.body(self.model.geom_bodyid[geom]).name for geom in pair)
+        return greatest, (one, other)
 
 
 class ObjectSensor:

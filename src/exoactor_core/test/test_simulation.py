@@ -138,7 +138,10 @@ def test_links_stop_each_other():
     simulation.joint_pos = pose
     simulation.data.qpos[2] = 2.0
     mujoco.mj_forward(simulation.model, simulation.data)
-    assert simulation.self_contact_force() > 0.0
+    force, pair = simulation.self_contact()
+    assert force > 0.0
+    assert pair is not None
+    assert all(link.startswith(side) for link, side in zip(pair, ("left", "right"), strict=True))
 
 
 def test_every_link_is_a_part_of_the_body():

@@ -56,11 +56,14 @@ class Load:
     """s in which links pressed on each other with more than `COLLISION_FORCE`."""
     greatest_force: float = 0.0
     """N, of a link on another."""
+    pressing: tuple[str, str] | None = None
+    """Those two."""
 
-    def press(self, force: float, duration: float) -> None:
-        """The greatest force (N) of a link on another, for a duration (s)."""
+    def press(self, force: float, pair: tuple[str, str] | None, duration: float) -> None:
+        """The greatest force (N) of a link on another, and which two they are, for a duration (s)."""
         self.pressed += duration * (force > COLLISION_FORCE)
-        self.greatest_force = max(self.greatest_force, force)
+        if force > self.greatest_force:
+            self.greatest_force, self.pressing = force, pair
 
     def add(self, torque: np.ndarray, joint_vel: np.ndarray, pelvis_speed: float = 0.0) -> None:
         """One step: torques (29,) N m as commanded, joint velocities (29,) rad/s, the pelvis' speed, m/s."""
@@ -110,9 +113,10 @@ def _collision(actual: RobotMotion, load: Load, hands: Hands) -> str:
     if deep.sum() / actual.fps <= COLLISION_TIME:
         if load.pressed <= COLLISION_TIME:
             return ""
+        one, other = load.pressing or ("", "")
         return (
-            f"Self-collision: contact force between links up to {load.greatest_force:.0f} N, and over "
-            f"{COLLISION_FORCE:g} N for {load.pressed:.1f} s."
+            f"Self-collision: contact forces over {COLLISION_FORCE:g} N for {load.pressed:.1f} s, up to "
+            f"{load.greatest_force:.0f} N between {one} and {other}."
         )
     worst = int(depth.argmax())
     one, other = pairs[worst] or ("", "")

@@ -148,7 +148,7 @@ class SimulatedRobot(Simulation):
                 self.data.xfrc_applied[body, :2] += push.force
         mujoco.mj_step(self.model, self.data)
         if self.load is not None:
-            self.load.press(self.self_contact_force(), self.model.opt.timestep)
+            self.load.press(*self.self_contact(), self.model.opt.timestep)
         if self.scene is not None:
             self.count_contacts()
 
