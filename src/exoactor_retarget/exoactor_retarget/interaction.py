@@ -20,7 +20,7 @@ from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
-from exoactor_retarget.object_motion import carried, pushed, swung
+from exoactor_retarget.object_motion import carried, pushed, swung, within_reach
 from exoactor_retarget.obstacles import past_obstacles
 from exoactor_retarget.reaching import lead_hand
 from exoactor_retarget.relocation import (
@@ -181,15 +181,16 @@ class InteractionTargets:
             if contact.body.endswith("hand"):
                 sides = [SIDES.index(c.body.split("_")[0]) for c in group]
                 its = self._hands.plan(group, targets, palms)
+                if contact.kind == "push" and obj.articulation:
+                    poses[:, k] = swung(obj, its[0], times)
+                    touch[times >= contact.start, k] = True  # it gives way
+                    its = [within_reach(one, poses[:, k], targets, model) for one in its]
                 hand_contacts += its
                 contacts += [one.contact for one in its]
                 for side in sides:
                     wrist = [model.bodies["hand"][side], model.bodies["wrist"][side]]
                     _allow(touch, near, k, wrist)
-                if contact.kind == "push" and obj.articulation:
-                    poses[:, k] = swung(obj, its[0], times)
-                    touch[times >= contact.start, k] = True  # it gives way
-                elif contact.kind in ("grasp", "push") and obj.movable:
+                if contact.kind in ("grasp", "push") and obj.movable:
                     grip = np.mean([one.pos for one in its], axis=0)
                     natural = palms[:, sides].mean(axis=1)
                     if contact.kind == "grasp":

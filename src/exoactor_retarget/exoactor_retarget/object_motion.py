@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.spatial.transform import Rotation
@@ -29,7 +31,7 @@ KNEE = 0.06
 _OVER_KNEES = 0.15  # m over the knees from which what is carried has room
 _OVER_RIM = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
 _PUT = 0.8  # m around a hand in which something to put an object on, or into, is looked for
-_OPEN, _SWING = 1.57, 3.0  # rad that a door is pushed open, and s that it swings
+_OPEN, _SWING = 1.57, 1.6  # rad that a door is pushed open, and s that it swings
 
 
 def place_for(
@@ -164,3 +166,18 @@ def swung(obj: SceneObject, touch: HandContact, times: np.ndarray) -> np.ndarray
     way = float(np.sign(-touch.normal @ lever))
     opened = np.clip(joint.initial + way * _OPEN * ramp(times, touch.contact.start, _SWING), *joint.limits)
     return np.array([articulated(obj, value).pose for value in opened])
+
+
+def within_reach(touch: HandContact, poses: np.ndarray, targets: Targets, model: Model) -> HandContact:
+    """A hand's contact with what swings away with ``poses`` (T, 7), ended before the trunk would have to go after it.
+
+    Who leans on a door that gives way falls through it.
+    """
+    times = np.arange(len(targets)) / targets.fps
+    point = poses[:, :3] + Rotation.from_quat(poses[:, 3:], scalar_first=True).apply(touch.pos)
+    shoulder = model.shoulders(targets.pelvis_pos, targets.pelvis_rot, targets.torso_rot)[:, touch.side]
+    hand = float(np.linalg.norm(touch.local - model.hand_points[touch.side, 0]))
+    far = np.linalg.norm(point - shoulder, axis=1) > model.upper_arm + model.forearm + hand
+    late = times[far & (times > touch.contact.start + PRESS_TIME)]
+    end = min([touch.contact.end, *late])
+    return replace(touch, contact=touch.contact.model_copy(update={"end": end}))

@@ -39,7 +39,7 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
             natural = palms[around, sides].mean(axis=(0, 1))
             hand_contacts = planner.plan(group, targets, palms)
             point = obj.rotation.apply(np.mean([t.pos for t in hand_contacts], axis=0)) + obj.pos
-            ahead = _within_reach(targets, model, begin, natural, sides)
+            ahead = _within_reach(targets, model, begin, natural, sides, nearest=obj.articulation is not None)
             shift = _clear(scene, [obj], model, targets, begin, point[:2] - ahead)
             if contact.kind == "grasp":
                 found.append(Stance(begin, min(begin + round(LIFT_AFTER * fps), last), shift))
@@ -64,12 +64,17 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
     return sorted(found, key=lambda stance: stance.first)
 
 
-def _within_reach(targets: Targets, model: Model, frame: int, palms: np.ndarray, sides: Sequence[int]) -> np.ndarray:
-    """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease."""
+def _within_reach(
+    targets: Targets, model: Model, frame: int, palms: np.ndarray, sides: Sequence[int], nearest: bool = False
+) -> np.ndarray:
+    """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease.
+
+    ``nearest``: as near to the body as that, so that the arm is not stretched yet when what it pushes gives way.
+    """
     turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
     ahead, left, up = turn.T @ (palms - pelvis)
     low, high = (-_BETWEEN, _BETWEEN) if len(sides) == 2 else _ASIDE if sides[0] == 0 else (-_ASIDE[1], -_ASIDE[0])
-    return (pelvis + turn @ [max(float(ahead), _AHEAD), np.clip(float(left), low, high), up])[:2]
+    return (pelvis + turn @ [_AHEAD if nearest else max(float(ahead), _AHEAD), np.clip(float(left), low, high), up])[:2]
 
 
 def _clear(

@@ -274,6 +274,19 @@ def test_a_hand_that_wipes_goes_along_the_surface(retarget):
     assert np.ptp(hand[:, 2]) < 0.02
 
 
+def test_a_door_is_shoved_within_the_arm_s_reach(retarget):
+    scene = Scene(objects=(everyday("door", "door", (0.6, 0.0, 0.0)),))
+    plan = choreographer.Choreography.of_instruction("push the door open and walk through", 1.0, scene)
+    human, _ = plan.perform(np.zeros(10))
+    result = retarget(human, interaction=plan.interaction)
+    (contact,) = result.motion.object_contacts
+    pushes = slice(round(contact.start * 50), round((contact.end + 1.0) * 50))
+    _, turns = robot.link_poses(result.motion, ["torso_link"])
+    assert np.arccos(turns[pushes, 0, 2, 2]).max() < 0.25  # who leans on it falls through as it gives way
+    hand = robot.forward_kinematics(result.motion, [robot.HAND_LINKS[contact.body]])[pushes, 0]
+    assert np.ptp(hand[:, 0]) > 0.08
+
+
 def test_a_kick_goes_through_the_ball(retarget):
     human = person_doing("walk to the ball and kick it")
     ball = everyday("ball", "ball", (1.75, 0.1, 0.0))
