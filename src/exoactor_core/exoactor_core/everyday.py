@@ -200,6 +200,28 @@ EVERYDAY: dict[str, Everyday] = {
 """By category. Masses and sizes without a norm are middling ones of a household."""
 
 
+COLORS: dict[str, Vector] = {
+    "red": (0.80, 0.10, 0.10),
+    "orange": (0.95, 0.50, 0.10),
+    "yellow": (0.95, 0.85, 0.15),
+    "green": (0.15, 0.60, 0.20),
+    "blue": (0.15, 0.35, 0.85),
+    "purple": (0.50, 0.20, 0.65),
+    "pink": (0.95, 0.55, 0.70),
+    "brown": (0.45, 0.30, 0.15),
+    "black": (0.08, 0.08, 0.08),
+    "white": (0.95, 0.95, 0.95),
+    "grey": (0.50, 0.50, 0.50),
+    "gray": (0.50, 0.50, 0.50),
+}
+"""Red, green, blue in [0, 1] of what is called so."""
+
+
+def color_name(color: Sequence[float]) -> str:
+    """The name in `COLORS` that is nearest to red, green, blue in [0, 1]."""
+    return min(COLORS, key=lambda name: math.dist(COLORS[name], color))
+
+
 def _articulation(category: str, size: Sequence[float]) -> dict[str, Any] | None:
     if category == "door":  # the hinge on its left
         pos = [0.0, size[1] / 2, 0.0]

@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import Vector
 from exoactor_core.errors import BadInput
-from exoactor_core.everyday import EVERYDAY, usual
+from exoactor_core.everyday import COLORS, EVERYDAY, color_name, usual
 from exoactor_core.files import read_text, save_bytes
 from exoactor_core.validation import validated
 
@@ -232,7 +232,8 @@ class Scene(BaseModel):
     def find(self, name: str) -> SceneObject:
         """The object that words mean: an id, or a category with or without what tells it from others in its id.
 
-        "the cup", "red cup" and "red_cup" all find the object red_cup, where it is the only cup.
+        "the cup", "red cup" and "red_cup" all find the object red_cup, where it is the only cup; "red cup" also finds
+        the only cup whose ``color`` is red.
 
         Raises
         ------
@@ -282,7 +283,11 @@ class Scene(BaseModel):
 
 
 def _words(obj: SceneObject) -> set[str]:
-    return {*re.findall(r"[a-z0-9]+", obj.category), *obj.id.split("_")}
+    """By which an object is called: those of its id and category, and its colour where these say none."""
+    words = {*re.findall(r"[a-z0-9]+", obj.category), *obj.id.split("_")}
+    if obj.color and not words & COLORS.keys():
+        words.add(color_name(obj.color))
+    return words
 
 
 def _with_meshes_in(folder: Path, obj: SceneObject) -> SceneObject:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from exoactor_core.errors import BadInput
-from exoactor_core.everyday import EVERYDAY
+from exoactor_core.everyday import COLORS, EVERYDAY
 from exoactor_core.scene import Scene, everyday, joined
 from exoactor_core.scene_mjcf import add_objects, articulated, check, from_mjcf, initial_qpos, to_mjcf
 
@@ -120,6 +120,16 @@ def test_objects_are_found_by_what_they_are_called():
         scene.find("the cup")
     with pytest.raises(BadInput, match="has no 'bottle': it has table, red_cup, blue_cup"):
         scene.find("the bottle")
+
+
+def test_an_object_is_found_by_its_colour_unless_its_name_says_one():
+    red, blue = (everyday("cup", name, color=COLORS[color]) for name, color in (("mug", "red"), ("blue_cup", "red")))
+    scene = joined([red, blue, everyday("bottle")])
+    assert scene.find("the red cup").id == "mug"
+    assert scene.find("blue cup").id == "blue_cup"
+    assert scene.find("blue bottle").id == "bottle"  # as everyday bottles are drawn
+    with pytest.raises(BadInput, match="has no 'green cup'"):
+        scene.find("green cup")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
+from exoactor_core.scene_mjcf import check
 from exoactor_gen.mannequin.choreography import Choreography, choreograph
 from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.mannequin import ROBOT_STATURE
 from exoactor_gen.mannequin.objects import Held, ObjectMotion, RoomObject, corners, surface_distance
 from exoactor_gen.mannequin.score import Score
 from exoactor_gen.mannequin.task import checks_of
@@ -321,3 +323,16 @@ def test_what_is_kicked_away_need_not_stay_near():
     choreography = Choreography(parse("walk to the ball and kick it with your left foot"), 1.0)
     checks = checks_of(choreography.movements, choreography.score.objects)
     assert [check.kind for check in checks] == ["kicked", "stands"]
+
+
+@pytest.mark.parametrize("task", ["put the red cup into the blue basket", "put the cup and the bottle on the table"])
+def test_what_is_imagined_stands_apart(task):
+    scene = Choreography.of_instruction(task, ROBOT_STATURE / MEAN_STATURE).scene
+    check(scene)
+
+
+def test_two_objects_are_taken_with_two_hands():
+    choreography = Choreography.of_instruction("pick up the red cup and the blue cup", ROBOT_STATURE / MEAN_STATURE)
+    assert choreography.score.held == {"right": "red_cup", "left": "blue_cup"}
+    assert [action.side for action in choreography.plan.actions] == [None, "left"]
+    check(choreography.scene)

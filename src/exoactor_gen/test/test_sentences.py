@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from exoactor_core.errors import BadInput
+from exoactor_core.everyday import COLORS
 from exoactor_gen.mannequin.actions import movements_of
 from exoactor_gen.mannequin.choreography import Choreography, choreograph, plan_of
 from exoactor_gen.mannequin.language import parse
@@ -114,10 +115,6 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("point at the chair with your left hand", [do("point", object="chair", side="left")]),
     ("walk to the table and back", [do("walk", object="table"), do("walk", object="start")]),
     ("walk to the table and come back", [do("walk", object="table"), do("walk", object="start")]),
-    (
-        "pick up the bottle and the cup",
-        [do("pick up", direction="up", object="bottle"), do("pick up", object="cup")],
-    ),
     ("put the ball on the floor", [do("place", object="ball", at="floor")]),
     ("carry the box two metres forward", [do("carry", object="box", distance=2.0, direction="forward")]),
     ("carry the box with one hand", [do("carry", object="box", side="right")]),
@@ -159,6 +156,43 @@ MEANT: list[tuple[str, list[Movement]]] = [
         [do("walk", direction="forward", distance=2.0, meanwhile="waving with your left hand")],
     ),
     ("wave while marching in place, then bow", [do("march", meanwhile="wave"), do("bow")]),
+    (
+        "walk forward two metres and wave at the same time, then bow",
+        [do("walk", direction="forward", distance=2.0, meanwhile="wave"), do("bow")],
+    ),
+    (
+        "walk two steps and wave with the left hand while walking",
+        [do("walk", count=2, meanwhile="wave with the left hand")],
+    ),
+    # colours, and who was meant
+    ("pick up the red ball", [do("pick up", direction="up", object="red_ball")]),
+    (
+        "take the red mug and put the cup into the blue basket",
+        [do("pick up", direction="up", object="red_cup"), do("place", object="red_cup", at="blue_basket")],
+    ),
+    ("stack the red box on the blue box", [do("place", object="red_box", at="blue_box")]),
+    ("walk around the orange box", [do("walk", direction="around", object="orange_box")]),
+    ("hi robot, wave at me!", [do("wave")]),
+    ("bow to the audience, thank you", [do("bow")]),
+    # what is said once for several
+    ("put the cup and the bottle on the table", [do("place", object=o, at="table") for o in ("cup", "bottle")]),
+    ("turn right 90 degrees, then 45 degrees", [do("turn", direction="right", angle=a) for a in (90.0, 45.0)]),
+    ("raise your left arm, then your right", [do("raise", side="left"), do("raise", side="right")]),
+    ("raise your right hand and lower it", [do("raise", side="right")]),
+    ("raise your hand and keep it up for two seconds", [do("raise", seconds=2.0)]),
+    ("hold up your left hand", [do("raise", side="left", direction="up")]),
+    ("keep your hands on your hips for 2 seconds", [do("hands on hips", side="both", seconds=2.0)]),
+    ("spread your arms", [do("raise", side="both", direction="side")]),
+    ("stretch your arms out to the sides", [do("raise", side="both", direction="side")]),
+    # turns, ways, units
+    ("spin around twice", [do("turn", direction="around", angle=720.0)]),
+    ("spin 90 degrees to the left", [do("turn", direction="left", angle=90.0)]),
+    ("do a 360", [do("turn", angle=360.0)]),
+    ("rotate clockwise by a quarter turn", [do("turn", direction="right", angle=90.0)]),
+    ("do 5 slow squats", [do("squat", count=5, pace=0.75)]),
+    ("back up one metre", [do("walk", direction="backward", distance=1.0)]),
+    ("walk 500 mm, then a yard", [do("walk", distance=0.5), do("walk", distance=0.9144)]),
+    ("throw a punch", [do("punch")]),
     ("while turning left, nod twice", [do("turn", direction="left", meanwhile="nod twice")]),
 ]
 
@@ -203,7 +237,8 @@ REFUSED: list[tuple[str, str]] = [
     ("push the box left", "left"),
     ("turn the box", "box"),
     ("walk home", "home"),
-    ("wave at me", "me"),
+    ("wave and nod at the same time", "same time"),
+    ("walk at the same time", "same time"),
     ("carry the box onto the table", "onto"),
     ("pick up the ball and the box and put them on the table", "them"),
     ("walk in circles", "circles"),
@@ -221,7 +256,13 @@ REFUSED: list[tuple[str, str]] = [
     ("look at the ball on the table", "on the table"),
     ("walk between the table and the chair", "between"),
     ("walk behind the chair", "behind"),
-    ("pick up the red ball", "red"),
+    ("push the green button", "green"),
+    ("take the red cup, walk to the blue cup and touch the cup", "Which cup"),
+    ("put the ball into the box", "into the box"),
+    ("walk to the left of the table", "'of the table'"),
+    ("raise your left arm and lower your right arm", "left and right"),
+    ("walk two metres for 5 seconds", "2 metres and 5 seconds"),
+    ("walk to the table for 5 seconds", "5"),
     ("pick up two balls", "balls"),
     ("put the cup on the table next to the bottle", "next"),
     ("bring me the bottle", "me"),
@@ -329,6 +370,31 @@ def test_a_gesture_meanwhile_leaves_the_feet_as_they_are():
 def test_hands_that_hold_something_make_no_gesture():
     with pytest.raises(BadInput, match="hold the bottle"):
         Choreography.of_instruction("pick up the bottle, then walk forward while waving")
+
+
+def test_a_walk_for_seconds_takes_as_many_steps_as_fit():
+    for text in ("walk forward for 6 seconds", "slowly walk backward for 6 seconds", "step left for 6 seconds"):
+        (walk,) = plan_of(text).actions
+        assert walk.seconds == pytest.approx(6.0, abs=0.7)
+        assert walk.count > 2
+    (walk,) = plan_of("walk for 6 seconds while waving").actions
+    assert walk.count > 2
+    assert walk.meanwhile == "waving"
+
+
+def test_a_colour_is_that_of_the_object():
+    scene = Choreography.of_instruction("put the red cup into the blue basket").scene
+    colors = {obj.id: (obj.category, obj.color) for obj in scene.objects}
+    assert colors["red_cup"] == ("cup", COLORS["red"])
+    assert colors["blue_basket"] == ("basket", COLORS["blue"])
+
+
+def test_an_adjective_in_a_plan_that_no_object_can_have_is_refused():
+    plan = plan_of("walk to the red table")
+    named = plan.actions[0].model_copy(update={"objects": ("wooden table",)})
+    movements = movements_of(plan.model_copy(update={"actions": (named,)}))
+    with pytest.raises(BadInput, match="wooden_table"):
+        Choreography(movements)
 
 
 def test_marching_in_place_stays_in_place():

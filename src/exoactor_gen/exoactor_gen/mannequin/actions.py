@@ -84,6 +84,8 @@ def describe(movement: Movement) -> str:
         for name, plural in (("hand", "hands"), ("arm", "arms"), ("fist", "fists"), ("foot", "feet"))
     }
     way = movement.direction or {"walk": "forward", "step": "forward", "reach": "forward", "point": "forward"}.get(kind)
+    if kind == "turn" and movement.angle and way == "around":
+        way = None
     much = [
         f"{movement.distance:g} metres" if movement.distance else "",
         f"{movement.angle:g} degrees" if movement.angle else "",
@@ -141,6 +143,7 @@ def movements_of(plan: Plan) -> tuple[Movement, ...]:
     """
     movements = []
     for number, action in enumerate(plan.actions, 1):
+        objects = [name.replace(" ", "_") for name in action.objects]  # 'red cup' of other planners
         if action.verb not in KINDS:
             raise BadInput(
                 f"The mannequin cannot do step {number} of the plan, '{action.verb}': it knows {', '.join(KINDS)}."
@@ -153,8 +156,8 @@ def movements_of(plan: Plan) -> tuple[Movement, ...]:
             action.distance,
             action.angle,
             action.count,
-            object=action.objects[0] if action.objects and "object" in takes else None,
-            at=action.objects[1] if action.objects[1:] and "at" in takes else None,
+            object=objects[0] if objects and "object" in takes else None,
+            at=objects[1] if objects[1:] and "at" in takes else None,
             meanwhile=action.meanwhile,
         )
         if action.meanwhile:

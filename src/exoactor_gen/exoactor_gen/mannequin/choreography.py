@@ -23,7 +23,7 @@ from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.language import found_in, gesture_of, parse
-from exoactor_gen.mannequin.movement import KINDS, Movement
+from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.score import STAND_SECONDS, Score
@@ -135,7 +135,13 @@ class Choreography:
     def add(self, movement: Movement) -> None:
         """Go on with a movement; raises `BadInput` where it cannot be done."""
         begin = self.score.now
+        if movement.kind in ("walk", "step") and movement.seconds:
+            movement = _counted(self.score, movement, movement.seconds)
         _write(self.score, movement)
+        if movement.kind == "pick up" and [s for s, held in self.score.held.items() if held == movement.object] == [
+            "left"
+        ]:
+            movement = replace(movement, side="left")  # the other hand holds something
         self.movements.append(movement)
         self.seconds.append(self.score.now - begin)
 
@@ -189,18 +195,29 @@ def _write(score: Score, movement: Movement) -> None:
         score.now = max(score.now, end)
 
 
+def _lasts(score: Score, movement: Movement) -> float:
+    """How long a movement takes after what the score has, s."""
+    trial = copy.deepcopy(score)
+    _write(trial, movement)
+    return trial.now - score.now
+
+
+def _counted(score: Score, movement: Movement, seconds: float) -> Movement:
+    """A walk in as many steps as take about so long."""
+    one, two = (_lasts(score, replace(movement, count=n, seconds=None, meanwhile=None)) for n in (1, 2))
+    return replace(movement, count=max(1, 1 + round((seconds - one) / (two - one))), seconds=None)
+
+
 def _timed(score: Score, movement: Movement, seconds: float) -> Movement:
     """The movement so that it takes about so long after what the score has."""
 
     def lasts(movement: Movement) -> float:
-        trial = copy.deepcopy(score)
-        _write(trial, movement)
-        return trial.now - score.now
+        return _lasts(score, movement)
 
     natural = lasts(movement)
     if abs(natural - seconds) <= _TIME_TOLERANCE:
         return movement
-    if "seconds" in KINDS[movement.kind].takes and (movement.count or 1) == 1:
+    if "seconds" in KINDS[movement.kind].takes and (movement.count or 1) == 1 and movement.kind not in MOVES_FEET:
         stay = seconds - (lasts(replace(movement, seconds=1.0)) - 1.0)
         tries = [replace(movement, seconds=max(0.2, round(stay + more, 2))) for more in (0.0, -0.3, 0.3)]
         return min(tries, key=lambda a: abs(lasts(a) - seconds))  # a wave lasts whole swings

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+from exoactor_core.everyday import COLORS
 from exoactor_gen.mannequin.movement import KINDS, SHOWN, START
 
 
@@ -29,8 +30,11 @@ _VERBS = {
     "walk": "walk go come move stroll march advance pass",
     "step": "step sidestep",
     "turn": "turn rotate",
+    "spin": "spin whirl",
     "wave": "wave",
     "raise": "raise lift",
+    "spread": "spread",
+    "lower": "lower",
     "reach": "reach stretch",
     "point": "point",
     "squat": "squat crouch",
@@ -56,8 +60,8 @@ _VERBS = {
     "open": "open",
     "pick up": "pick grab grasp",
     "touch": "touch tap pat",
-    "hold": "hold",
-    "place": "put place set lay",
+    "hold": "hold keep",
+    "place": "put place set lay stack",
     "carry": "carry bring",
     "sweep": "sweep mop",
     "wipe": "wipe scrub rub clean",
@@ -89,15 +93,21 @@ VERB_KIND |= {
     **dict.fromkeys(("take a look", "have a look"), "look"),
     **dict.fromkeys(("look around", "look all around"), "look around"),
     **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
-    **dict.fromkeys(("turn back",), "turn back"),
-    **dict.fromkeys(("high five", "give a high five", "give high fives"), "high five"),
+    "turn back": "turn back",
+    "back up": "back up",
+    **dict.fromkeys(("throw a punch", "throw punches"), "punch"),
+    **dict.fromkeys(("high five", "give a high five", "give me a high five", "give high fives"), "high five"),
 }
 NOUN_KIND = {
     noun + end: noun
     for noun in _words("step turn squat bow clap kick wave nod lunge dance salute shrug")
     for end in ("", "s")
 }
-NOUN_KIND |= {"punch": "punch", "punches": "punch", **dict.fromkeys(("circle", "rotation", "rotations"), "turn")}
+NOUN_KIND |= {
+    "punch": "punch",
+    "punches": "punch",
+    **dict.fromkeys(_words("circle rotation rotations spin spins"), "turn"),
+}
 """What one does so many of: 'three squats', 'a half turn'."""
 DIRECTION = {
     "forward": "forward forwards ahead front onward onwards",
@@ -134,10 +144,15 @@ SYNONYM = {
     "ground": "floor",
 }
 """Other names of what can be shown."""
-NOT_DONE = {
-    **dict.fromkeys(("throw", "toss", "drop"), "a hand lets go of what stands"),
-    **dict.fromkeys(("climb", "jump", "hop", "run", "jog"), "a foot of the mannequin stays on the floor"),
-    **dict.fromkeys(("kneel", "crawl", "lie"), "the mannequin stays on its feet"),
+_NOT_DONE = {
+    "throw toss drop": "a hand lets go only of what stands",
+    "give": "nothing is handed over: say 'hold it' or 'put it on the table'",
+    "climb jump hop run jog leap skip": "one foot stays on the floor",
+    "kneel crawl lie": "the mannequin stays on its feet",
+    "pull drag": "things are pushed or carried",
+}
+NOT_DONE = {form: why for words, why in _NOT_DONE.items() for word in words.split() for form in _forms(word)} | {
+    unit: "say 'slowly' or 'quickly'" for unit in ("m/s", "km/h", "mph")
 }
 """Words of what is not done, and why."""
 ON, TOWARDS = "on onto upon", "to towards toward"
@@ -173,6 +188,8 @@ UNITS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
         **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
         **dict.fromkeys(("inch", "inches"), 0.0254),
+        **dict.fromkeys(("yd", "yard", "yards"), 0.9144),
+        **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
     },
     "angle": {
         **dict.fromkeys(("degree", "degrees", "deg", "°"), 1.0),
@@ -225,13 +242,15 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
     ``objects`` are names of objects besides those that are always known.
     """
     named = _either({*_OBJECTS, *SYNONYM, *objects})
+    color = f"(?:{_either(COLORS)} )?"
+    coloured = _either({*SHOWN, *(word for word, kind in SYNONYM.items() if kind in SHOWN), *objects})
     return {
         name: re.compile(pattern)
         for name, pattern in (
-            ("while", r"(?:(?:and )?at the same time|while|whilst)\b"),
+            ("while", r"(?:(?:and )?(?:at the same time|simultaneously)|while|whilst)\b"),
             ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
                           r"|after (?:that|this)\b) ?)+"),
-            ("polite", r"(?:please|kindly)\b"),
+            ("polite", rf"(?:(?:please|kindly|thanks|thank you)|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
             ("opening", rf"(?:(?:can|could|would|will) (?:you|{_WHO})|i(?:'d like| would like| want) (?:you|{_WHO}) to"
                         rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to"
                         rf"| by)?(?= [a-z])"
@@ -247,9 +266,10 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
                        r"|one) (?:full |whole )?circle"
                        r"|all(?: the way)?)(?= (?:around|round)\b)"),
-            ("everyone", r"(?:to|at) (?:everyone|everybody|someone|somebody|(?:the )?people|the audience)\b"),
+            ("everyone", r"(?:to|at) (?:everyone|everybody|someone|somebody|(?:the )?people|the audience|me|us)\b"),
             ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
-                     rf"|gives?) )?(?:(?P<number>{_QUANTITY}) (?:full )?(?P<noun>{_either(NOUN_KIND)})"
+                     rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:full |(?P<pace>slow|quick|fast) )?"
+                     rf"(?P<noun>{_either(NOUN_KIND)})"
                      r"|an? (?P<way>left|right) turn)\b"),
             ("verb", rf"{_either(VERB_KIND)}\b"),
             ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
@@ -262,16 +282,18 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
                      rf"|the )?left|both(?: of)?"
                      rf"(?: your| the)?)|(?P<side>left|right|one))? ?\b(?P<part>{_either(_PARTS)})\b"
-                     r"|with (?:the|your|his|her|its) (?P<only>left|right)\b"),
+                     rf"|(?:with (?:the|your|his|her|its)|your|his|her|its) (?P<only>left|right)\b"
+                     rf"(?! {color}{named}\b)"),
             ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
             ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
                           rf"|sides?)(?: hand)?(?: side)?\b"
                           rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
-                          rf"(?! to\b| towards?\b| it\b| {DETERMINER}{named}\b)"
+                          rf"(?! to\b| towards?\b| it\b| {DETERMINER}{color}{named}\b)"
                           rf"|(?P<straight>straight)\b(?! to\b)"),
             ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
                       rf"|(?P<preposition>{_either(_PREPOSITIONS)}) )?"
-                      rf"(?:{DETERMINER}(?P<object>{named})|(?P<it>it))\b"),
+                      rf"(?:{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
+                      rf"(?P<object>{named})|(?P<it>it))\b"),
             ("there", r"there\b"),
             ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
         )
@@ -321,6 +343,7 @@ def normalised(text: str) -> str:
     text = re.sub(r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1", text)  # 'push the door open'
     text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
     text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
+    text = re.sub(r"\b(?:do|make) an? (90|180|270|360)\b", r"turn \1", text)
     return re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text)
 
 
@@ -348,10 +371,11 @@ def suggestion(word: str) -> str:
     """What a misspelt word may have been, or why what it means is not done."""
     if word in NOT_DONE:
         return f" ({NOT_DONE[word]})"
-    groups = (
+    groups: tuple[Iterable[str], ...] = (
         VERB_KIND,
         _OBJECTS,
         SYNONYM,
+        COLORS,
         DIRECTION,
         *UNITS.values(),
         _NUMBER,
@@ -361,7 +385,10 @@ def suggestion(word: str) -> str:
         PACE,
         TIMES,
     )
-    alike = [w for group in groups for w in group if w[0] == word[0] and abs(len(w) - len(word)) < 2 and w != word]
+    words = list(dict.fromkeys(w for group in groups for w in group))
+    if word in words:  # known, but not there
+        return ""
+    alike = [w for w in words if w[0] == word[0] and abs(len(w) - len(word)) < 2]
     return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, alike, 1, 0.75))
 
 

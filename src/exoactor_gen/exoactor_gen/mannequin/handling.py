@@ -20,7 +20,7 @@ from exoactor_gen.mannequin.objects import (
     Opened,
     RoomObject,
 )
-from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_known, object_named, objects_on, shown, spot_on
+from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_known, object_named, objects_on, shown, spot_on, table_of
 from exoactor_gen.mannequin.score import SIDES, USUAL_STEP, Score, sides_of, sign
 
 EASY_REACH = 0.45
@@ -101,8 +101,10 @@ def touch(score: Score, movement: Movement) -> None:
     on = movement.at
     if on is None and movement.kind == "reach" and score.imagines and category_of(movement.name) in ONE_HANDED:
         low = movement.direction == "down" and score.low_reach
-        on = "floor" if low else None if movement.direction else "table"
-    back = 0.14 if movement.kind == "reach" and on == "table" else 0.0  # the arm is to be seen going there
+        on = "floor" if low else None if movement.direction else table_of(score)
+    back = (
+        0.14 if movement.kind == "reach" and category_of(on or "") == "table" else 0.0
+    )  # the arm is to be seen going there
     obj = object_named(score, movement.name, gap_to(score, movement.name), on, back=back, side=sides[0])
     approach(score, obj, movement.pace)
     for _ in range(movement.count or 1):
@@ -154,24 +156,24 @@ def _lay_on(
 
 def push(score: Score, movement: Movement) -> None:
     """Lay hands on an object and slide it on, with what stands on it; then go after it, as often as it takes."""
-    name = movement.name
-    if name == "bag":
+    name, kind = movement.name, category_of(movement.name)
+    if kind == "bag":
         raise BadInput("The mannequin does not push the bag, which is too heavy: it punches it.")
-    if category_of(name) == "door":
+    if kind == "door":
         open_door(score, movement)
         return
-    sides = sides_of(movement.side, "right" if category_of(name) in ONE_HANDED else "both")
+    sides = sides_of(movement.side, "right" if kind in ONE_HANDED else "both")
     free_hands(score, sides)
     new = name not in score.objects
     obj = object_named(
         score,
         name,
         gap_to(score, name),
-        movement.at or ("table" if score.imagines and name in ONE_HANDED else None),
+        movement.at or (table_of(score) if score.imagines and kind in ONE_HANDED else None),
         side=sides[0],
-        size=PUSHED_BOX_SIZE if name == "box" else None,
+        size=PUSHED_BOX_SIZE if kind == "box" else None,
     )
-    if new and name == "chair":
+    if new and kind == "chair":
         obj.start[3] += math.pi  # it is pushed by its back
     longest = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSH_LENGTH * score.scale
     strokes = max(movement.count or 1, math.ceil((movement.distance or 0.0) / longest - 1e-9))
@@ -230,7 +232,7 @@ def wipe(score: Score, movement: Movement) -> None:
 def sweep_off(score: Score, movement: Movement) -> None:
     """Draw an object off the near edge of what it stands on, with a hand behind it."""
     side = "left" if movement.side == "left" else "right"
-    obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at or "table", side=side)
+    obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at or table_of(score), side=side)
     if not obj.one_handed:
         raise BadInput(f"The mannequin does not sweep the {obj.name} off: it sweeps what one hand takes.")
     under = next((t for t in score.objects.values() if t is not obj and obj in objects_on(score, t)), None)
@@ -332,7 +334,8 @@ def pick_up(score: Score, movement: Movement) -> None:
         raise BadInput(f"The {known.name} weighs {known.item.mass:g} kg: {MAX_CARRIED:g} kg can be lifted.")
     if not (known.loose if known else kind in LOOSE):
         raise BadInput(f"The mannequin cannot pick up the {movement.name}: it can pick up {', '.join(LOOSE)}.")
-    sides = sides_of(movement.side, "right" if (known.one_handed if known else kind in ONE_HANDED) else "both")
+    free = "left" if "right" in score.held and "left" not in score.held else "right"
+    sides = sides_of(movement.side, free if (known.one_handed if known else kind in ONE_HANDED) else "both")
     free_hands(score, sides)
     obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at, side=sides[0])
     for _ in range(movement.count or 1):
@@ -371,7 +374,8 @@ def place(score: Score, movement: Movement) -> None:
     if name not in score.held.values():
         if not is_known(score, name):
             raise BadInput(f"The person holds no {name or 'object'} that could be put down: say what to pick up first.")
-        below = "stand" if score.low_reach and name in ONE_HANDED else "floor" if movement.at == "table" else None
+        on_stand = score.low_reach and category_of(name) in ONE_HANDED
+        below = "stand" if on_stand else "floor" if category_of(movement.at or "") == "table" else None
         pick_up(score, Movement("pick up", object=name, side=movement.side, at=below, pace=movement.pace))
     obj = score.objects[name]
     sides = tuple(side for side in SIDES if score.held.get(side) == name)

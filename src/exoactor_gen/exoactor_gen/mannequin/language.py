@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from exoactor_core.errors import BadInput
+from exoactor_core.everyday import EVERYDAY
 from exoactor_core.scene import Scene
 from exoactor_gen.mannequin.grammar import (
     AT_AFTER,
@@ -50,6 +51,7 @@ from exoactor_gen.mannequin.movement import (
     MOVES_FEET,
     START,
     Movement,
+    category_of,
     settled,
 )
 
@@ -59,6 +61,8 @@ _NAMED_PARTS = frozenset(
      ("cheer", "arms"), ("cheer", "hands"), ("flap", "arms"), ("flap", "hands"))
 )  # fmt: skip
 """Body parts that may be named with a kind, and say nothing more."""
+_TO_PEOPLE = frozenset(("wave", "bow", "nod", "salute", "cheer", "clap", "high five"))
+"""What is done to people, who are taken to stand in front."""
 _MEANWHILE = (
     "while it walks, steps, turns or marches, it can do one gesture without an object: "
     f"{', '.join(sorted(GESTURES_MEANWHILE))}"
@@ -82,15 +86,29 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
     phrases = [p for p in phrases_of(text, objects) if p.sort not in ("polite", "opening")]
     unknown = [p.text for p in phrases if p.sort == "unknown"]
     if unknown:
-        raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or unknown)
+        following = [" ".join(q.text for q in phrases[k : k + 2]) for k, p in enumerate(phrases) if p.sort == "unknown"]
+        raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
     clauses = [Clause("")]
     for phrase in phrases:
         if phrase.sort in ("separator", "while"):
             clauses.append(Clause(phrase.text if phrase.sort == "separator" else "while"))
         else:
             clauses[-1].phrases.append(phrase)
-    movements = _Reader([c for c in clauses if c.phrases], objects).read()
+    movements = _Reader(_joined(clauses), objects, scene).read()
     return movements if scene is None else found_in(scene, movements)
+
+
+def _joined(clauses: Sequence[Clause]) -> list[Clause]:
+    """The clauses that say something; 'at the same time' after two of them joins them."""
+    said: list[Clause] = []
+    for clause in clauses:
+        if clause.phrases:
+            said.append(clause)
+        elif clause.separator == "while":
+            if len(said) < 2:
+                raise BadInput("Two things are to be done at the same time: say both, as in 'walk while waving'.")
+            said[-1].separator = "while"
+    return said
 
 
 def gesture_of(text: str) -> Movement:
@@ -128,8 +146,10 @@ def _names(scene: Scene) -> frozenset[str]:
 class _Reader:
     """Makes movements of clauses. Each phrase of a clause is used for its movement, or refused by name."""
 
-    def __init__(self, clauses: list[Clause], objects: frozenset[str] = frozenset()) -> None:
-        self.clauses, self.objects = clauses, objects
+    def __init__(
+        self, clauses: list[Clause], objects: frozenset[str] = frozenset(), scene: Scene | None = None
+    ) -> None:
+        self.clauses, self.objects, self.scene = clauses, objects, scene
         self.movements: list[Movement] = []
 
     def read(self) -> tuple[Movement, ...]:
@@ -168,7 +188,7 @@ class _Reader:
         verb, *more = clause.verbs
         if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
             kind = NOUN_KIND[more[0].said.get("noun", "turn")]
-            if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} == {"walk", "step"}:
+            if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} in ({"walk", "step"}, {"spin", "turn"}):
                 more = more[1:]
         if more:
             raise BadInput(
@@ -182,7 +202,9 @@ class _Reader:
             details = [p for p in details if p.sort != "away"]
         if kind == "return":
             kind, details = "walk", details or [Phrase(START, "return")]
-        if kind in ("hold", "stand") and self._stays(verb, details):
+        if (kind in ("hold", "stand") and self._stays(verb, details)) or (
+            kind == "lower" and self._lowers(verb, details)
+        ):
             return
         if (
             kind == "stand"
@@ -203,6 +225,9 @@ class _Reader:
         if len(self.movements) < 2 or not before.verbs:
             raise BadInput(f"Say in one part what goes on while '{clause.text}', as in 'walk 2 m while waving'.")
         first, second = self.movements[-2:]
+        walked = self.movements[-3:-2]
+        if before.separator == "and" and len(clause.phrases) == 1 and [a.kind for a in walked] == [second.kind]:
+            second = self.movements.pop(-3)  # 'walk two metres and wave while walking' walks once
         if second.kind in MOVES_FEET:
             feet, gesture, text = second, first, before.text
         else:
@@ -221,9 +246,9 @@ class _Reader:
         if kind == "step" and verb.text.startswith("side"):
             return Movement("step", direction="side")
         body = next((p.said["body"] for p in details if p.sort == "own body"), "")
-        if kind == "place" and limbs and body:
+        if kind in ("place", "hold") and limbs and body:
             return Movement("hands on head" if body == "head" else "hands on hips")
-        if kind == "place" and limbs and not limbs[0].text.startswith(("with", "using")):
+        if kind in ("place", "hold") and limbs and not limbs[0].text.startswith(("with", "using")):
             return Movement("touch" if objects else "raise")
         if kind == "take" or (kind == "walk" and verb.text.startswith("mov") and objects and _bare(objects[0])):
             if "to" in second:
@@ -242,17 +267,29 @@ class _Reader:
             return Movement("lift knee") if kind in ("raise", "stand", "lift knee") else Movement(kind)
         if kind == "turn" and any(p.said.get("part") in HEAD_WORDS for p in details):
             return Movement("look")
+        if kind == "reach" and limbs and any(p.said.get("aside", "").startswith("side") for p in details):
+            return Movement("raise")
+        if kind == "spin" and any(p.sort == "deed" or p.said.get("unit") in UNITS["angle"] for p in details):
+            return Movement("turn")
         return {
             "approach": Movement("walk"),
             "avoid": Movement("walk", direction="around"),
             "face": Movement("turn"),
             "turn back": Movement("turn", direction="around"),
+            "spin": Movement("turn", angle=360.0),
+            "back up": Movement("walk", direction="backward"),
+            "spread": Movement("raise", direction="side"),
         }.get(kind) or Movement(kind)
 
     def _stays(self, verb: Phrase, details: list[Phrase]) -> bool:
         """Read 'stay there for 3 seconds' and 'hold it for 3 seconds' as part of the pose before; False: it is not."""
         last = self.movements[-1] if self.movements else None
-        if last is None or last.kind not in POSES or last.object not in (None, "chair") or verb.text == "stop":
+        if (
+            last is None
+            or last.kind not in POSES
+            or category_of(last.object or "chair") != "chair"
+            or verb.text == "stop"
+        ):
             return False
         pronoun = [
             p for p in details if p.sort == "there" or "it" in p.said or p.sort == "direction" or p.sort == "limb"
@@ -268,7 +305,8 @@ class _Reader:
                 "upright, with the arms down; say for example 'for 3 seconds'."
             )
         for phrase in pronoun:
-            if phrase.sort == "direction" and phrase.said.get("way") != last.direction and last.kind != "squat":
+            ways = (last.direction, None if last.direction else "up" if last.kind == "raise" else None)
+            if phrase.sort == "direction" and phrase.said.get("way") not in ways and last.kind != "squat":
                 raise _unfit(verb.text, phrase)
             if phrase.sort == "limb" and phrase.said.get("part") not in HAND_WORDS:
                 raise _unfit(verb.text, phrase)
@@ -276,6 +314,17 @@ class _Reader:
             if phrase.sort != "amount" or phrase.said.get("unit") not in UNITS["seconds"]:
                 raise _unfit(verb.text, phrase)
             self.movements[-1] = _amount(self.movements[-1], phrase)
+        return True
+
+    def _lowers(self, verb: Phrase, details: list[Phrase]) -> bool:
+        """Read 'and lower it', which what is raised does by itself; raises `BadInput` where nothing is raised."""
+        last = self.movements[-1] if self.movements else Movement(verb.text)
+        limbs = [p for p in details if p.sort == "limb"]
+        others = [p for p in details if p.sort != "limb" and "it" not in p.said]
+        if last.kind not in ("raise", "reach", "point", "lift knee"):
+            raise BadInput(f"Nothing is raised when '{verb.text}' is said: every gesture ends with the arms down.")
+        if others or self._filled(last, limbs, verb) != last:
+            raise _unfit(verb.text, (others or limbs)[0])
         return True
 
     def _go_on(self, clause: Clause) -> None:
@@ -291,8 +340,18 @@ class _Reader:
                 return
             except BadInput:
                 pass
-        again = last.at if last.kind == "place" and clause.phrases[0].sort == "object" else None
-        self.movements.append(self._filled(Movement(last.kind, at=again), clause.phrases, verb))
+        if all(p.sort in ("amount", "number") for p in clause.phrases):  # 'turn right 90 degrees, then 45 degrees'
+            bare = replace(last, distance=None, angle=None, count=None, seconds=None)
+        else:
+            bare = Movement(
+                last.kind, at=last.at if last.kind == "place" and clause.phrases[0].sort == "object" else None
+            )
+        self.movements.append(self._filled(bare, clause.phrases, verb))
+        at, k = self.movements[-1].at, len(self.movements) - 2
+        while at and k >= 0 and (one := self.movements[k]).kind == last.kind and one.at is None and one.object:
+            if one.direction == "down":
+                break
+            self.movements[k], k = replace(one, at=at), k - 1  # 'put the cup and the ball on it'
 
     def _filled(self, movement: Movement, details: list[Phrase], verb: Phrase) -> Movement:
         """The movement with its details."""
@@ -300,6 +359,8 @@ class _Reader:
         clockwise = any(p.said.get("way", "").endswith("clockwise") for p in details)
         for phrase in sorted(details, key=lambda p: p.sort == "slight"):
             movement = self._detail(movement, phrase, verb, amounts)
+        if movement.kind == "turn" and movement.angle and movement.count:
+            movement = replace(movement, angle=_in_range("angle", movement.angle * movement.count), count=None)
         if clockwise and movement.direction == "around" and movement.object and movement.side:
             movement = replace(
                 movement, side="left" if movement.side == "right" else "right"
@@ -341,7 +402,7 @@ class _Reader:
             (sort == "again" and (kind == "rise" or any(a.kind == kind for a in self.movements)))
             or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
             or (sort == "in place" and kind in ("march", "turn"))
-            or (sort == "everyone" and kind == "wave")
+            or (sort == "everyone" and kind in _TO_PEOPLE)
             or (sort == "broom" and kind == "sweep")
             or (sort in ("moment", "there") and kind == "stand")
         ):
@@ -368,9 +429,11 @@ class _Reader:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
         kind, said, before = movement.kind, phrase.said, phrase.said.get("to") or phrase.said.get("preposition") or "-"
         name = said.get("object", "")
-        name = (name if name in self.objects else SYNONYM.get(name, name)) or self._meant(movement)
+        name = self._called(name, said.get("color")) or self._meant(movement)
         if not name:
             raise _unfit(verb.text, phrase)
+        if kind == "place" and before in ("in", "into", "inside") and not self._contains(name):
+            raise BadInput(f"Nothing can be put into the {name.replace('_', ' ')}: say 'on', or name a basket.")
         if kind == "sweep" and name == "floor" and before == "-" and movement.object is None:
             return movement
         if kind == "walk" and before in ("around", "round", "past"):
@@ -395,6 +458,25 @@ class _Reader:
         if movement.at and movement.object is None and before == "-":
             return replace(movement, object=name)
         raise _unfit(verb.text, phrase)
+
+    def _called(self, name: str, color: str | None) -> str:
+        """The name of an object: of the scene's, or a category with its colour, as in 'red_cup'."""
+        name = name if name in self.objects else SYNONYM.get(name, name)
+        if color:
+            return f"{color}_{name}"
+        if self.scene is not None:
+            return name
+        named = {n for a in self.movements for n in (a.object, a.at) if n and category_of(n) == name}
+        if len(named) > 1 and name not in named:
+            raise BadInput(f"Which {name}? {' and '.join(sorted(named)).replace('_', ' ')} were named: say the colour.")
+        return name if name in named or not named else named.pop()
+
+    def _contains(self, name: str) -> bool:
+        """Whether something can be put into an object, or it is not known."""
+        if self.scene is not None:
+            return self.scene.find(name).contains
+        category = category_of(name)
+        return category not in EVERYDAY or EVERYDAY[category].contains
 
     def _meant(self, movement: Movement) -> str:
         """What 'it' is: for hands that hold something this, else what was named last."""
@@ -438,7 +520,9 @@ def _with(movement: Movement, name: str, value: Any, phrase: Phrase) -> Movement
     if name == "direction" and kind in ("walk", "step", "raise") and "side" in (old, value):
         return replace(movement, direction=value if value != "side" else old or value)  # 'sideways to the left'
     if name == "direction" and old and old != value:
-        raise BadInput(f"'{kind} {old}' and '{value}' contradict each other: join them with 'then'.")
+        raise BadInput(
+            f"'{kind.removesuffix(' up')} {old}' and '{value}' contradict each other: join them with 'then'."
+        )
     if name == "pace" and old != 1.0 and old != value:
         raise _unfit(kind, phrase)
     if name not in ("pace", "direction") and old is not None and old != value:
@@ -477,6 +561,8 @@ def _deed(movement: Movement, phrase: Phrase) -> Movement:
     if "way" in phrase.said:
         return _with(movement, "direction", phrase.said["way"], phrase)
     number, noun = phrase.said["number"], phrase.said["noun"]
+    if "pace" in phrase.said:
+        movement = _with(movement, "pace", PACE[phrase.said["pace"]], phrase)
     value, kind = quantity(number), NOUN_KIND[noun]
     if kind == "turn" and movement.kind == "turn":
         if number in ("a", "an") and noun == "turn":

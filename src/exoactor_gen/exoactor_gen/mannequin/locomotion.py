@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from exoactor_core.errors import BadInput
 from exoactor_core.rotations import wrap
+from exoactor_gen.mannequin.movement import category_of
 from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
 from exoactor_gen.mannequin.score import Score, other
 
@@ -29,8 +30,9 @@ _GAP = {
 """From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
 
 
-def gap_to(score: Score, kind: str) -> float:
+def gap_to(score: Score, name: str) -> float:
     """From the middle of the person who uses it to the edge of an object, m; a whole arm is as long as one is tall."""
+    kind = category_of(name)
     return _GAP.get(kind, 0.31) * (score.size if kind == "bag" else score.scale)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from exoactor_core.errors import BadInput
-from exoactor_core.everyday import EVERYDAY
+from exoactor_core.everyday import COLORS, EVERYDAY
 from exoactor_gen.plan import Direction, Side
 
 
@@ -57,8 +57,8 @@ def _kind(directions: str, takes: str) -> Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "walk": _kind("forward backward left right around over under", "distance angle count side object at"),
-    "step": _kind("forward backward left right", "distance count side"),
+    "walk": _kind("forward backward left right around over under", "distance angle count seconds side object at"),
+    "step": _kind("forward backward left right", "distance count seconds side"),
     "turn": _kind("left right around", "angle object"),
     "wave": _kind("", "side count seconds"),
     "raise": _kind("up forward side", "side count seconds"),
@@ -128,6 +128,12 @@ _SEATS = ("chair", "stool")
 def category_of(name: str) -> str:
     """The everyday category in a name or id, such as cup in red_cup; the name itself where there is none."""
     return next((word for word in re.split(r"[ _]", name) if word in EVERYDAY), name)
+
+
+def color_of(name: str) -> str | None:
+    """The colour in a name such as red_cup; None where it is none, or says more."""
+    color = name.removesuffix(f"_{category_of(name)}")
+    return color if color in COLORS else None
 
 
 def uses_objects(movements: Sequence[Movement]) -> bool:
@@ -200,7 +206,8 @@ def check(movement: Movement) -> None:
         what = f"the {movement.object}" if movement.object else "nothing"
         raise BadInput(f"The mannequin does not walk {movement.direction} {what}: it does with a bar.")
     if movement.kind == "walk" and (movement.object or movement.direction == "around"):
-        _refuse_detail(movement, "'walk' to something, around it or in a circle", "count")
+        for name in ("count", "seconds"):
+            _refuse_detail(movement, "'walk' to something, around it or in a circle", name)
         if movement.direction == "around" or movement.object == START:
             _refuse_detail(movement, f"'walk' {'around' if movement.object != START else 'to the start'}", "distance")
         if movement.direction != "around":
@@ -208,10 +215,12 @@ def check(movement: Movement) -> None:
             _refuse_detail(movement, "'walk' to something", "at")
     if movement.kind == "look" and movement.object:
         _refuse_detail(movement, "'look' at something", "angle")
-    if movement.kind in _REPEATING and movement.count and movement.seconds:
-        raise BadInput(
-            f"'{movement.kind}' was given {movement.count} times and {movement.seconds:g} seconds: say one of them."
-        )
+    often = f"{movement.count} times" if movement.count else ""
+    far = f"{movement.distance:g} metres" if movement.distance else ""
+    if movement.seconds and (
+        (movement.kind in _REPEATING and often) or (movement.kind in ("walk", "step") and (often or far))
+    ):
+        raise BadInput(f"'{movement.kind}' was given {far or often} and {movement.seconds:g} seconds: say one of them.")
     if movement.meanwhile and movement.kind not in MOVES_FEET:
         feet = ", ".join(sorted(MOVES_FEET))
         raise BadInput(f"'{movement.kind}' and '{movement.meanwhile}' are not done at the same time: {feet} can be.")

@@ -23,7 +23,7 @@ from exoactor_gen.mannequin.handling import (
     wipe,
 )
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, turn_to, walk_along, walk_route
-from exoactor_gen.mannequin.movement import START, Movement
+from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
 from exoactor_gen.mannequin.score import GUARD, IDLE, SIDES, Score, Seat, sides_of, sign
@@ -110,9 +110,9 @@ def _point(score: Score, movement: Movement) -> None:
 
 def _punch(score: Score, movement: Movement) -> None:
     """From the guard to the surface of the bag and back."""
-    if movement.object != "bag":
+    if category_of(movement.name) != "bag":
         raise BadInput(f"The mannequin does not punch the {movement.object}: it punches a punching bag.")
-    bag = object_named(score, "bag", gap_to(score, "bag"))
+    bag = object_named(score, movement.name, gap_to(score, "bag"))
     approach(score, bag, movement.pace)
     sides = sides_of(movement.side)
     for side in sides:

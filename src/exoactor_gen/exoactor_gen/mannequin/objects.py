@@ -10,11 +10,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import min_jerk, unit
-from exoactor_core.everyday import CHAIR_BACK
+from exoactor_core.everyday import CHAIR_BACK, COLORS
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import SceneObject, articulated, everyday
 from exoactor_core.solids import solid_distance
-from exoactor_gen.mannequin.movement import SHOWN
+from exoactor_gen.mannequin.movement import SHOWN, category_of, color_of
 
 BROOM = "broom"
 """What the mannequin sweeps with; it is no object of the task."""
@@ -79,9 +79,12 @@ class RoomObject:
     events: list[Held | Kicked | Opened] = field(default_factory=list)
 
     @classmethod
-    def imagined(cls, kind: str, pose: np.ndarray, size: tuple[float, ...] | None = None) -> RoomObject:
-        """An everyday object, of its usual size or another (3,) m, or the broom, at a pose (4,)."""
-        return cls(_broom() if kind == BROOM else everyday(kind, size=size), pose)
+    def imagined(cls, name: str, pose: np.ndarray, size: tuple[float, ...] | None = None) -> RoomObject:
+        """An everyday object such as cup or red_cup, of its usual size or (3,) m, or the broom, at a pose (4,)."""
+        if name == BROOM:
+            return cls(_broom(), pose)
+        given: dict[str, Any] = {"color": COLORS[color]} if (color := color_of(name)) else {}
+        return cls(everyday(category_of(name), name, size=size, **given), pose)
 
     @classmethod
     def given(cls, item: SceneObject) -> RoomObject:

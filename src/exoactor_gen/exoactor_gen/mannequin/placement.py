@@ -7,13 +7,13 @@ in another direction, and the person turns to it.
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to
-from exoactor_gen.mannequin.movement import SHOWN
+from exoactor_gen.mannequin.movement import SHOWN, category_of, color_of
 from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
 from exoactor_gen.mannequin.score import Score, sign
 
@@ -28,7 +28,14 @@ def shown() -> str:
 
 def is_known(score: Score, name: str | None) -> bool:
     """Whether an object is in the room, or can be imagined there."""
-    return name in score.objects or (score.imagines and name in (*SHOWN, BROOM))
+    if name is None or name in score.objects or not score.imagines:
+        return name in score.objects
+    return name in (*SHOWN, BROOM) or (category_of(name) in SHOWN and color_of(name) is not None)
+
+
+def table_of(score: Score) -> str:
+    """The name of the table in the room, or of the one that can be imagined there."""
+    return next((name for name, obj in score.objects.items() if obj.kind == "table"), "table")
 
 
 def object_named(
@@ -48,16 +55,20 @@ def object_named(
     """
     if name in score.objects:
         return score.objects[name]
-    if not (is_known(score, name) or (score.imagines and name == "stand")):
+    kind = category_of(name)
+    if not (is_known(score, name) or (score.imagines and kind == "stand")):
         raise BadInput(f"The scene has no {name}: it has {', '.join(score.objects) or 'nothing'}.")
-    if on is None and (name == "cup" or (name in LOOSE and away < 0.5 and at_table(score))):
-        on = "table"
-    if on is None and score.low_reach and (name == "basket" or name in ONE_HANDED):
+    if on is None and (kind == "cup" or (kind in LOOSE and away < 0.5 and at_table(score))):
+        on = table_of(score)
+    if on is None and score.low_reach and (kind == "basket" or kind in ONE_HANDED):
         on = "stand"
+    if on == "stand" and on in score.objects:  # each object has a stand of its own
+        on = next(stand for n in count(2) if (stand := f"stand_{n}") not in score.objects)
     if on and on != "floor":
-        if not (is_known(score, on) or on == "stand"):
+        on_stand = category_of(on) == "stand"
+        if not (is_known(score, on) or on_stand):
             raise BadInput(f"Nothing can be on the {on}: the mannequin's room can have {shown()}.")
-        under = object_named(score, on, away if on == "stand" else gap_to(score, on))
+        under = object_named(score, on, away if on_stand else gap_to(score, on))
         approach(score, under, 1.0)
         new = RoomObject.imagined(name, np.zeros(4))
         spot = spot_on(score, under, new, side)
@@ -68,7 +79,7 @@ def object_named(
     for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
         yaw = score.pose[2] + turn + math.radians(aside)
         middle = score.pose[:2] + (away + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
-        facing = yaw + math.pi if name == "chair" else yaw  # its seat faces one
+        facing = yaw + math.pi if kind == "chair" else yaw  # its seat faces one
         new = new.at(np.array([*middle, 0.0, facing]))
         if is_free(score, new):
             break
@@ -80,7 +91,7 @@ def object_named(
 
 def at_table(score: Score) -> bool:
     """Whether the person stands at the table."""
-    table = score.objects.get("table")
+    table = score.objects.get(table_of(score))
     if table is None:
         return False
     distance, bearing = bearing_of(score, table.pose)

@@ -94,7 +94,7 @@ class Template(BaseModel):
             actions=" ".join(steps),
             seconds=seconds,
             camera_height=f"{self.camera_height:g}",
-            objects=", ".join(name for name in plan.objects if name != START),
+            objects=", ".join(name.replace("_", " ") for name in plan.objects if name != START),
         )
         negative = " ".join(self.negative.split()).rstrip(".")
         return Prompt(" ".join(text.split()), negative, seconds, f"{self.name} {self.version}")
