@@ -12,15 +12,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     python_requires=">=3.11,<3.13",
-    install_requires=[
-        "exoactor_core",
-        "numpy",
-        "typer",
-        "rich",
-        "pyyaml",
-        "pydantic",
-        "annotated-types",
-    ],
+    install_requires=["exoactor_core", "numpy", "typer", "rich", "pyyaml", "pydantic", "annotated-types"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -28,9 +20,6 @@ setup(
         (f"share/{package_name}/config", glob("config/*")),
     ],
     entry_points={
-        "console_scripts": [
-            "exoactor = exoactor_core.entry:exoactor",
-            "task_server = exoactor_core.entry:task_server",
-        ],
+        "console_scripts": ["exoactor = exoactor_core.entry:exoactor", "task_server = exoactor_core.entry:task_server"]
     },
 )

@@ -18,12 +18,7 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
-        "console_scripts": [
-            "controller = exoactor_core.entry:controller",
-            "rehearsal = exoactor_core.entry:rehearsal",
-        ],
-        "exoactor.track": [
-            "mujoco = exoactor_control.rehearsal.rehearsal:Rehearsal",
-        ],
+        "console_scripts": ["controller = exoactor_core.entry:controller", "rehearsal = exoactor_core.entry:rehearsal"],
+        "exoactor.track": ["mujoco = exoactor_control.rehearsal.rehearsal:Rehearsal"],
     },
 )

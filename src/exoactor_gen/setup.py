@@ -18,9 +18,7 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
-        "console_scripts": [
-            "generator = exoactor_core.entry:generator",
-        ],
+        "console_scripts": ["generator = exoactor_core.entry:generator"],
         "exoactor.generate": [
             "mannequin = exoactor_gen.mannequin.mannequin:Mannequin",
             "file = exoactor_gen.video_models.file:FilePlayer",

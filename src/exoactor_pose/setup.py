@@ -18,17 +18,13 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
-        "console_scripts": [
-            "pose_estimator = exoactor_core.entry:pose_estimator",
-        ],
+        "console_scripts": ["pose_estimator = exoactor_core.entry:pose_estimator"],
         "exoactor.estimate": [
             "mediapipe = exoactor_pose.estimator:MediapipeEstimator",
             "external = exoactor_pose.external:ExternalEstimator",
             "file = exoactor_pose.file:FileReader",
             "vitpose = exoactor_pose.vitpose:VitposeEstimator",
         ],
-        "exoactor.people": [
-            "mediapipe = exoactor_pose.detection.figures:MediapipePeople",
-        ],
+        "exoactor.people": ["mediapipe = exoactor_pose.detection.figures:MediapipePeople"],
     },
 )

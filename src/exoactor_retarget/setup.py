@@ -18,11 +18,7 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     entry_points={
-        "console_scripts": [
-            "retargeter = exoactor_core.entry:retargeter",
-        ],
-        "exoactor.retarget": [
-            "trajectory_ik = exoactor_retarget.retargeter:Retargeter",
-        ],
+        "console_scripts": ["retargeter = exoactor_core.entry:retargeter"],
+        "exoactor.retarget": ["trajectory_ik = exoactor_retarget.retargeter:Retargeter"],
     },
 )

@@ -12,16 +12,10 @@ setup(
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
     package_data={package_name: ["py.typed"]},
     python_requires=">=3.11,<3.13",
-    install_requires=[
-        "exoactor_core",
-    ],
+    install_requires=["exoactor_core"],
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
-    entry_points={
-        "console_scripts": [
-            "robot_state_publisher = exoactor_core.entry:state_publisher",
-        ],
-    },
+    entry_points={"console_scripts": ["robot_state_publisher = exoactor_core.entry:state_publisher"]},
 )

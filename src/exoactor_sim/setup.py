@@ -17,9 +17,5 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
-    entry_points={
-        "console_scripts": [
-            "simulator = exoactor_core.entry:simulator",
-        ],
-    },
+    entry_points={"console_scripts": ["simulator = exoactor_core.entry:simulator"]},
 )

@@ -26,12 +26,7 @@ from exoactor_core.optional import missing_extra
 from exoactor_core.options import allowed, description
 from exoactor_core.stages import GenerateRequest, Generation, Metrics, add_notes, backend_class
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the figures, or the error, as one JSON object.")]
 
@@ -502,10 +497,7 @@ def import_client() -> Any:
 
 
 @app.command(epilog="Example: exoactor show ~/.exoactor/runs/20260101T120000-squat-twice")
-def show(
-    folder: Annotated[Path, typer.Argument(help="Run folder.")],
-    json_: Json = False,
-) -> None:
+def show(folder: Annotated[Path, typer.Argument(help="Run folder.")], json_: Json = False) -> None:
     """Write a run folder's demo.mp4: video, skeleton, retargeted G1 and tracked G1 side by side."""
     if not folder.is_dir():
         raise BadInput(f"There is no run folder {folder}.")

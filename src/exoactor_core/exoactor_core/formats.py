@@ -38,12 +38,7 @@ from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.rotations import FROM_Y_UP
 from exoactor_core.unpickle import read_pickle
 
-ROBOT_FORMATS: dict[str, str] = {
-    "npz": ".npz",
-    "gmr": ".pkl",
-    "csv": ".csv",
-    "beyondmimic": ".beyondmimic.npz",
-}
+ROBOT_FORMATS: dict[str, str] = {"npz": ".npz", "gmr": ".pkl", "csv": ".csv", "beyondmimic": ".beyondmimic.npz"}
 """Endings of the formats of robot motions, by name."""
 
 LAFAN1_FPS = 30.0

@@ -298,11 +298,7 @@ def _with_meshes_in(folder: Path, obj: SceneObject) -> SceneObject:
 
 
 def everyday(
-    category: str,
-    object_id: str = "",
-    pos: Sequence[float] = (0.0, 0.0, 0.0),
-    yaw: float = 0.0,
-    **given: Any,
+    category: str, object_id: str = "", pos: Sequence[float] = (0.0, 0.0, 0.0), yaw: float = 0.0, **given: Any
 ) -> SceneObject:
     """Make an object of a category of `exoactor_core.everyday.EVERYDAY`.
 

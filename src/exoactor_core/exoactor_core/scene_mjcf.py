@@ -224,12 +224,7 @@ def _solid_geoms(model: mujoco.MjModel, body: int) -> list[int]:
 
 
 def _object(
-    model: mujoco.MjModel,
-    data: mujoco.MjData,
-    body: int,
-    meshes: dict[str, Path],
-    texts: dict[str, str],
-    file: str,
+    model: mujoco.MjModel, data: mujoco.MjData, body: int, meshes: dict[str, Path], texts: dict[str, str], file: str
 ) -> SceneObject:
     name = model.body(body).name
     object_id = re.sub(r"[^a-z0-9_]", "_", name.lower()) or f"object_{body}"

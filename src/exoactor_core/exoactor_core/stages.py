@@ -255,11 +255,7 @@ class Retargeter(Backend, ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        motion: HumanMotion,
-        progress: Progress = no_progress,
-        *,
-        interaction: Interaction | None = None,
+        self, motion: HumanMotion, progress: Progress = no_progress, *, interaction: Interaction | None = None
     ) -> Retargeting:
         """Retarget the motion, to the objects of a task, which may have none; None: it is of no task."""
 

@@ -132,11 +132,7 @@ class Retargeter(stages.Retargeter):
         return state
 
     def __call__(
-        self,
-        motion: HumanMotion,
-        progress: Progress = no_progress,
-        *,
-        interaction: Interaction | None = None,
+        self, motion: HumanMotion, progress: Progress = no_progress, *, interaction: Interaction | None = None
     ) -> Retargeting:
         """Retarget a motion.
 

@@ -125,11 +125,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     contacts = contacts_of(message.object_contacts or "[]")
     names = tuple(message.joint_names)
     return RobotMotion(
-        fps=message.fps,
-        joint_names=names,
-        object_contacts=contacts,
-        **execution_from_message(message),
-        **fields,
+        fps=message.fps, joint_names=names, object_contacts=contacts, **execution_from_message(message), **fields
     )
 
 

@@ -172,12 +172,7 @@ class HandReach:
         return notes
 
     def corrected(
-        self,
-        index: int,
-        frame: Frame,
-        sway: np.ndarray,
-        to_odometry: tuple[np.ndarray, float],
-        joint_pos: np.ndarray,
+        self, index: int, frame: Frame, sway: np.ndarray, to_odometry: tuple[np.ndarray, float], joint_pos: np.ndarray
     ) -> Frame:
         """The frame, ``index`` of the motion, with the arms moved; ``frame`` is in the odometry's frame.
 

@@ -32,13 +32,7 @@ class RehearsalNode(StageNode):
     """
 
     def __init__(self, **node_options: Any) -> None:
-        super().__init__(
-            "rehearsal",
-            backend="mujoco",
-            action_name="rehearse_motion",
-            **TRACK_ACTION,
-            **node_options,
-        )
+        super().__init__("rehearsal", backend="mujoco", action_name="rehearse_motion", **TRACK_ACTION, **node_options)
         self._pose: tuple[np.ndarray, float] | None = None
         self._key = take_key()
         self.create_subscription(JointState, "/joint_states", self._on_joints, STATE, callback_group=self._group)
@@ -50,10 +44,7 @@ class RehearsalNode(StageNode):
         verdicts = Verdicts(self._key, backend.policy)
 
         def rehearse_from_here(
-            motion: RobotMotion,
-            progress: Progress,
-            human: HumanMotion | None,
-            interaction: Interaction | None = None,
+            motion: RobotMotion, progress: Progress, human: HumanMotion | None, interaction: Interaction | None = None
         ) -> Tracking:
             tracking = backend(motion, progress, human, start=self._present(), interaction=interaction)
             if tracking.metrics["refused"]:

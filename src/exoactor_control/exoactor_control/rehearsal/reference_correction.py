@@ -58,11 +58,7 @@ _FADE_FRAMES = 10  # frames in which the correction falls to 1/e past the horizo
 
 
 def find_correction(
-    motion: RobotMotion,
-    policy: str = SHIPPED,
-    spec: str | Path = "",
-    seed: int = 0,
-    progress: Progress = no_progress,
+    motion: RobotMotion, policy: str = SHIPPED, spec: str | Path = "", seed: int = 0, progress: Progress = no_progress
 ) -> RobotMotion:
     """Return the motion with a correction (a correction that it has already is where the search begins).
 

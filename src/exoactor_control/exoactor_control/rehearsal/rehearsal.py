@@ -13,13 +13,7 @@ from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import STANDS_AFTER, contact_errors, final_error, judged, odometry_error
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.reference.trajectory import (
-    POLICY_RATE,
-    lowered,
-    only_lowers,
-    prepare,
-    sampled_correction,
-)
+from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
 from exoactor_control.rehearsal.gate import MAX_STRAY, Load, farthest, judge, strayed
 from exoactor_control.rehearsal.reference_correction import correctable, find_correction
 from exoactor_control.rehearsal.simulated_robot import COMMAND_PERIOD, Disturbance, SimulatedRobot

@@ -259,12 +259,7 @@ class Hosted(Generator):
             raise type(error)(f"{error} The job was {job.id} of {self.title}.") from None
         status.set(1.0, f"{frames} frames from {self.title}")
         status.tick()
-        figures = {
-            "seconds": frames / video.fps,
-            "frames": frames,
-            "waited": round(status.seconds, 1),
-            **done.notes,
-        }
+        figures = {"seconds": frames / video.fps, "frames": frames, "waited": round(status.seconds, 1), **done.notes}
         interaction = interaction_of(Plan.read(record.plan), request.scene) if request.scene else None
         metrics = record.metrics | figures
         return Generation(video, None, metrics, record.plan, image=image, interaction=interaction)
