@@ -157,10 +157,7 @@ def read_only(tmp_path):
 def command(monkeypatch, capsys, inputs):
     """Calls the command line in a folder, which is HOME, too; returns the exit code and the two outputs."""
 
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-
     def call(folder, name, *outputs):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
         for variable in ("ROS_LOG_DIR", "ROS_HOME"):
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setenv("HOME", str(folder))
