@@ -18,7 +18,7 @@ def min_jerk(s: np.ndarray) -> np.ndarray:
     return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
 
 
-def smoothstep(x: np.ndarray) -> np.ndarray:
+def smoothstep(x: np.ndarray | float) -> np.ndarray:
     """0 below 0, 1 above 1, and level at both."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, in_file
 from exoactor_core.files import read_text
 from exoactor_core.motion import HumanMotion
 from exoactor_core.rotations import FROM_Y_UP
@@ -138,10 +138,8 @@ def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
     """
     path = Path(path)
     text, notes = read_text(path)
-    try:
+    with in_file(path):
         return _human(_parse(text), unit, notes)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ action, and its ``exit_code`` the command line's. docs/troubleshooting.md has th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar, overload
 
@@ -123,6 +124,19 @@ def reason(error: BaseException) -> str:
     """
     lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:300].rstrip(" .:")
+
+
+@contextmanager
+def in_file(path: object, kind: str = "") -> Iterator[None]:
+    """Put a file's name before what is wrong with its content; with a ``kind`` also of numbers that make none."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+    except (TypeError, ValueError) as error:
+        if not kind:
+            raise
+        raise BadInput(f"{path} is not a {kind}: {error}.") from None
 
 
 @overload

@@ -6,8 +6,7 @@ Robot motions:
 ``.npz``                  ours (`RobotMotion.save`)
 ``.pkl``                  GMR's pickle: fps, root_pos, root_rot (x, y, z, w), dof_pos; also TWIST2's
 ``.csv``                  Unitree's retargeted LAFAN1: root position, quaternion x, y, z, w, 29 joints, or as a
-                          header names them;
-                          30 frames per second; BeyondMimic's csv_to_npz reads the same
+                          header names them; 30 frames per second; BeyondMimic's csv_to_npz reads the same
 ``.beyondmimic.npz``      BeyondMimic's: fps, joint_pos, joint_vel, body_*_w in Isaac Lab's order; 50 frames per
                           second, since its trainer plays a frame every 20 ms whatever the file says
 ========================  ===================================================================================
@@ -32,7 +31,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import continuous_quaternions, resample_poses
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, in_file
 from exoactor_core.files import load_npz, read_text, save_bytes, save_npz
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.rotations import FROM_Y_UP
@@ -74,10 +73,8 @@ def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
         motion = load_csv(path, fps)
     else:
         raise BadInput(f"{path} is not a robot motion that can be read: its name must end in .npz, .pkl or .csv.")
-    try:
+    with in_file(path):
         return z_up(motion)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
 
 
 def z_up(motion: RobotMotion) -> RobotMotion:
@@ -184,15 +181,11 @@ def save_gmr(motion: RobotMotion, path: str | Path) -> None:
 def _robot_motion(
     path: Path, fps: Any, root_pos: Any, quat_xyzw: Any, joint_pos: Any, notes: tuple[str, ...] = ()
 ) -> RobotMotion:
-    try:
+    with in_file(path, "robot motion"):
         quat = np.asarray(quat_xyzw, dtype=np.float64)
         if quat.ndim != 2 or quat.shape[1] != 4:
             raise BadInput(f"The root rotations have shape {quat.shape}, but (T, 4) is needed.")
-        return RobotMotion(float(fps), root_pos, quat[:, [3, 0, 1, 2]], joint_pos, notes=tuple(notes))
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{path} is not a robot motion: {error}.") from None
+        return RobotMotion(float(fps), root_pos, quat[:, [3, 0, 1, 2]], joint_pos, notes=notes)
 
 
 # --- csv --------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.contacts import Contact, contacts_json, contacts_of
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, in_file
 from exoactor_core.files import load_npz, save_npz
 
 _LEG = ["hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll"]
@@ -155,7 +155,7 @@ class HumanMotion:
             The file cannot be read, lacks a key, or holds a wrong shape or a number that is not finite.
         """
         data = load_npz(path, required=("mocap_frame_rate", "trans", "root_orient", "pose_body", "betas"))
-        try:
+        with in_file(path, "human motion"):
             return cls(
                 fps=float(data["mocap_frame_rate"]),
                 transl=data["trans"],
@@ -167,10 +167,6 @@ class HumanMotion:
                 confidence=data.get("confidence"),
                 limb_confidence=data.get("limb_confidence"),
             )
-        except BadInput as error:
-            raise BadInput(f"{path}: {error}") from None
-        except (TypeError, ValueError) as error:
-            raise BadInput(f"{path} is not a human motion: {error}.") from None
 
 
 @dataclass(frozen=True)
@@ -277,7 +273,7 @@ class RobotMotion:
             The file cannot be read, lacks a key, or holds a wrong shape, joint order, quaternion or number.
         """
         data = load_npz(path, required=("fps", "joint_names", "root_pos", "root_quat_wxyz", "joint_pos"))
-        try:
+        with in_file(path, "robot motion"):
             return cls(
                 fps=float(data["fps"]),
                 root_pos=data["root_pos"],
@@ -290,7 +286,3 @@ class RobotMotion:
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
                 **{name: bool(data.get(name, False)) for name in EXECUTION_FLAGS},  # type: ignore[arg-type]
             )
-        except BadInput as error:
-            raise BadInput(f"{path}: {error}") from None
-        except (TypeError, ValueError) as error:
-            raise BadInput(f"{path} is not a robot motion: {error}.") from None

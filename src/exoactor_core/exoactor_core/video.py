@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -164,6 +164,20 @@ class Video:
         there, stated = self._length
         if stated - there > max(0.5, 0.02 * stated):
             raise BadInput(f"The video breaks off after {there:.1f} of {stated:.1f} s: the file is not complete.")
+
+    def check(self, tick: Callable[[int], None]) -> int:
+        """Decode it once, so that damage shows; returns its number of frames, with which ``tick`` is called meanwhile.
+
+        Raises
+        ------
+        BadInput
+            As `frames`.
+        """
+        count = 0
+        for count, _ in enumerate(self.frames(), 1):
+            if count % 10 == 0:
+                tick(count)
+        return count
 
     @cached_property
     def frame_count(self) -> int:

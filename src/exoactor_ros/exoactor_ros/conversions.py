@@ -177,20 +177,13 @@ def scene_to_message(scene: Scene | None) -> msg.Scene:
 
 def _object_to_message(obj: SceneObject) -> msg.SceneObject:
     message = msg.SceneObject(pose=pose_to_message(obj.pose), **{name: getattr(obj, name) for name in _PLAIN})
-    for shape in obj.shapes:
-        if shape.mesh:
-            message.meshes = [*message.meshes, shape.mesh]
-            message.mesh_sizes = [*message.mesh_sizes, _vector(Vector3, shape.size)]
-            message.mesh_poses = [*message.mesh_poses, pose_to_message(shape.pose)]
-            continue
-        for part in without_capsules(shape):
-            x, y, z = part.size
-            dimensions = {"box": [x, y, z], "sphere": [x / 2], "cylinder": [z, x / 2]}[part.kind]
-            message.primitives = [
-                *message.primitives,
-                SolidPrimitive(type=_PRIMITIVES[part.kind], dimensions=dimensions),
-            ]
-            message.primitive_poses = [*message.primitive_poses, pose_to_message(part.pose)]
+    meshes = [shape for shape in obj.shapes if shape.mesh]
+    message.meshes = [shape.mesh for shape in meshes]
+    message.mesh_sizes = [_vector(Vector3, shape.size) for shape in meshes]
+    message.mesh_poses = [pose_to_message(shape.pose) for shape in meshes]
+    parts = [part for shape in obj.shapes if not shape.mesh for part in without_capsules(shape)]
+    message.primitives = [_primitive(part) for part in parts]
+    message.primitive_poses = [pose_to_message(part.pose) for part in parts]
     if (joint := obj.articulation) is not None:
         message.articulation = _ARTICULATIONS[joint.kind]
         message.axis, message.axis_point = _vector(Vector3, joint.axis), _vector(Point, joint.pos)
@@ -198,6 +191,12 @@ def _object_to_message(obj: SceneObject) -> msg.SceneObject:
         message.damping, message.initial = joint.damping, joint.initial
     message.color = list(obj.color or ())
     return message
+
+
+def _primitive(shape: Shape) -> SolidPrimitive:
+    x, y, z = shape.size
+    dimensions = {"box": [x, y, z], "sphere": [x / 2], "cylinder": [z, x / 2]}[shape.kind]
+    return SolidPrimitive(type=_PRIMITIVES[shape.kind], dimensions=dimensions)
 
 
 def without_capsules(shape: Shape) -> tuple[Shape, ...]:
@@ -353,8 +352,7 @@ def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0) -> CompressedIm
     if width:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    message = CompressedImage(format="jpeg", data=array("B", data.tobytes()))
+    message = CompressedImage(format="jpeg", data=array("B", encoded(image, ".jpg")))
     message.header.frame_id = "camera"
     message.header.stamp = stamp
     return message

@@ -16,9 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exoactor_core.errors import ExoActorError
+from exoactor_core.options import description
 from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import check
 from exoactor_description import chosen_hands
@@ -119,20 +120,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="A MuJoCo G1 behind Unitree's DDS topics. It stands, held, until a controller takes over.",
         epilog="example: simulator --network-interface lo --domain 1 --band",
     )
-    parser.add_argument("--network-interface", default="lo", help="of DDS (default: lo)")
-    parser.add_argument(
-        "--domain", type=int, dest="dds_domain", default=1, help="DDS domain (default: 1; the real robot uses 0)"
-    )
-    parser.add_argument(
-        "--band", action=argparse.BooleanOptionalAction, default=False, help="hang it in an elastic band"
-    )
-    parser.add_argument(
-        "--pick-up", action=argparse.BooleanOptionalAction, default=True, help="set a limp fallen robot on its feet"
-    )
-    parser.add_argument(
-        "--hands", choices=("auto", "dex3", "fists"), default="auto", help="its hands (default: dex3 with a scene)"
-    )
-    parser.add_argument("--scene", default="", metavar="FILE", help="objects around it (.yaml)")
+    for name, field in SimulatorOptions.model_fields.items():
+        flags = ["--domain"] if name == "dds_domain" else [f"--{name.replace('_', '-')}"]
+        kind: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if field.annotation is bool else {}
+        parser.add_argument(*flags, dest=name, default=field.default, help=description(field), **kind)
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)")
     own, ros = (argv, None) if "--ros-args" not in argv else (argv[: (i := argv.index("--ros-args"))], argv[i:])
     given = parser.parse_args(own)

@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
+from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import Contact
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses
@@ -67,8 +68,7 @@ class _Touch:
         """Share of the correction, in [0, 1]."""
         come = (frame - self.first) / (0.5 * _LEAD * POLICY_RATE)
         gone = (self.last - frame) / max(self.last - self.end, 1)
-        s = float(np.clip(min(come, gone), 0.0, 1.0))
-        return s * s * (3.0 - 2.0 * s)
+        return float(smoothstep(min(come, gone)))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import MIMIC_WIDTH, Episode, Robots, Variation
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, forward_kinematics
-from exoactor_core.rotations import roll_pitch_yaw, yaw_from_quat
+from exoactor_core.rotations import yaw_from_quat
 
 LOOKAHEAD_STEPS = np.array([5, 10, 25, 50])
 """Steps of 20 ms ahead at which the reference is seen."""
@@ -133,21 +133,9 @@ class AnchoredRobots(Robots):
         d = self.spec
         self.last_action[i] = (e.mimic[t, 6:] - d.default_pose) / d.action_scale
         self._previous[i] = self.last_action[i]
-        step = self._one_step(i)
-        self._history[i] = self._clean_history[i] = step
-
-    def _one_step(self, i: int) -> np.ndarray:
-        gyro, tilt = self.qvel[i : i + 1, 3:6], roll_pitch_yaw(self.qpos[i : i + 1, 3:7])[:, :2]
-        last, self.last_action = self.last_action, self.last_action[i : i + 1]
-        step = self._step(
-            self.clips[i].episode.mimic[self.frame[i]][None],
-            gyro,
-            tilt,
-            self.qpos[i : i + 1, 7:],
-            self.qvel[i : i + 1, 6:],
-        )
-        self.last_action = last
-        return step[0]
+        this = slice(i, i + 1)
+        step = self._step(e.mimic[t][None], self._sensed(this), self.last_action[this])
+        self._history[i] = self._clean_history[i] = step[0]
 
     def observe(self) -> np.ndarray:
         """What the robots' sensors and odometry give and the reference, (N, 1617); the step is remembered."""

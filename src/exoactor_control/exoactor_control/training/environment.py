@@ -227,7 +227,7 @@ class Robots:
         if self.variation.noise:
             spread = self.variation.noise * np.array([0.05, 0.01, 0.01, 0.2])
             parts = [p + s * self.rng.normal(size=p.shape) for p, s in zip(parts, spread, strict=True)]
-        step = self._step(self.mimic(), *parts)
+        step = self._step(self.mimic(), parts, self.last_action)
         observation = _with_history(step, self._history)
         _remember(step, self._history)
         return observation
@@ -239,17 +239,17 @@ class Robots:
     def _clean_step(self) -> np.ndarray:
         mimic = self.mimic()
         mimic[:, 6:] += self._teacher_feedback * (mimic[:, 6:] - self.qpos[:, 7:])
-        return self._step(mimic, *self._sensed())
+        return self._step(mimic, self._sensed(), self.last_action)
 
-    def _sensed(self) -> list[np.ndarray]:
-        return [self.qvel[:, 3:6], roll_pitch_yaw(self.qpos[:, 3:7])[:, :2], self.qpos[:, 7:], self.qvel[:, 6:]]
+    def _sensed(self, which: slice = slice(None)) -> list[np.ndarray]:
+        qpos, qvel = self.qpos[which], self.qvel[which]
+        return [qvel[:, 3:6], roll_pitch_yaw(qpos[:, 3:7])[:, :2], qpos[:, 7:], qvel[:, 6:]]
 
-    def _step(
-        self, mimic: np.ndarray, gyro: np.ndarray, tilt: np.ndarray, pos: np.ndarray, vel: np.ndarray
-    ) -> np.ndarray:
+    def _step(self, mimic: np.ndarray, sensed: list[np.ndarray], last_action: np.ndarray) -> np.ndarray:
+        gyro, tilt, pos, vel = sensed
         vel = 0.05 * vel
         vel[:, _ANKLES] = 0.0
-        step = [mimic, 0.25 * gyro, tilt, pos - self.spec.default_pose, vel, self.last_action]
+        step = [mimic, 0.25 * gyro, tilt, pos - self.spec.default_pose, vel, last_action]
         return np.concatenate(step, axis=1).astype(np.float32)
 
     def advance(self, action: np.ndarray) -> np.ndarray:

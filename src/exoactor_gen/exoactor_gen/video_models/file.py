@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, in_file
 from exoactor_core.interaction import Interaction
 from exoactor_core.options import BaseOptions
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
@@ -44,14 +44,8 @@ class FilePlayer(Generator):
             raise BadInput(f"There is no video file {path}: set the generator's option path to one.")
         progress(0.0, f"Reading {path.name}")
         video = Video.load(path)
-        count = 0
-        try:
-            for _ in video.frames():
-                count += 1
-                if count % 10 == 0:
-                    progress(min(0.99, count / max(1, video.frame_count)), f"Reading frame {count}")
-        except BadInput as error:
-            raise BadInput(f"{path}: {error}") from None
+        with in_file(path):
+            count = video.check(lambda n: progress(min(0.99, n / max(1, video.frame_count)), f"Reading frame {n}"))
         progress(1.0, f"{count} frames read")
         note = "the instruction is not used by this backend"
         if request.scene_image is not None:

@@ -311,12 +311,8 @@ class Hosted(Generator):
         for _ in range(MAX_DOWNLOADS):
             data = done.data or self.web.fetch(Request(done.url, limit=DOWNLOAD_TIMEOUT), tick)
             try:
-                video, frames = Video.from_bytes(data), 0
-                for _ in video.frames():
-                    frames += 1
-                    if frames % 10 == 0:
-                        tick()
-                return video, frames
+                video = Video.from_bytes(data)
+                return video, video.check(lambda _: tick())
             except BadInput as error:
                 wrong = str(error)
             if done.data:
