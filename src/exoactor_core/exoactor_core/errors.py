@@ -95,19 +95,7 @@ class RobotNotReady(Refused):
 
 
 CAUSES: dict[int, type[ExoActorError]] = {
-    cause.code: cause
-    for cause in (
-        Internal,
-        BadInput,
-        Missing,
-        Refused,
-        Cancelled,
-        UnsafeMotion,
-        TrackingFailed,
-        Busy,
-        ServiceFailed,
-        RobotNotReady,
-    )
+    cause.code: cause for cause in (*ExoActorError.__subclasses__(), *Refused.__subclasses__())
 }
 """Class of each code."""
 

@@ -113,24 +113,13 @@ def _scene(width: int, height: int, with_ghost: bool) -> mujoco.MjModel:
     look.headlight.diffuse = [0.25, 0.25, 0.25]
     look.headlight.specular = [0.1, 0.1, 0.1]
     look.rgba.haze = [0.80, 0.85, 0.90, 1.0]
-    spec.add_texture(
-        name="sky",
-        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=[0.78, 0.85, 0.92],
-        rgb2=[0.35, 0.47, 0.62],
-        width=256,
-        height=256,
-    )
-    spec.add_texture(
-        name="tiles",
-        type=mujoco.mjtTexture.mjTEXTURE_2D,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        rgb1=[0.60, 0.63, 0.66],
-        rgb2=[0.50, 0.53, 0.57],
-        width=256,
-        height=256,
-    )
+    sky, plane = mujoco.mjtTexture.mjTEXTURE_SKYBOX, mujoco.mjtTexture.mjTEXTURE_2D
+    gradient, checker = mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, mujoco.mjtBuiltin.mjBUILTIN_CHECKER
+    for name, kind, builtin, one, other in (
+        ("sky", sky, gradient, [0.78, 0.85, 0.92], [0.35, 0.47, 0.62]),
+        ("tiles", plane, checker, [0.60, 0.63, 0.66], [0.50, 0.53, 0.57]),
+    ):
+        spec.add_texture(name=name, type=kind, builtin=builtin, rgb1=one, rgb2=other, width=256, height=256)
     tiles = spec.add_material(name="tiles", texrepeat=[1, 1], texuniform=True, specular=0.1, shininess=0.1)
     tiles.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "tiles"
     spec.worldbody.add_geom(
