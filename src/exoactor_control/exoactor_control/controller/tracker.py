@@ -61,7 +61,7 @@ class Tracker:
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
         self.policy = self._first_policy = policy
-        self._observes_position = policy is not None and not policy.spec.outer_loop
+        self._observes_position = policy is not None and not policy.outer_loop
         if self._observes_position:
             heading_gain = position_gain = 0.0
         self.heading_gain, self.position_gain = heading_gain, position_gain
@@ -137,7 +137,7 @@ class Tracker:
         elif now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
             self._align(now, self.odometry.yaw, self.odometry.position)
         if reach is not None and now - trajectory.begin in reach.stances and not self._steps:
-            self._rounds = self._rounds if self._step_to_place(_NEAR_OBJECT) else 0
+            self._rounds = self._rounds if self.settle(_NEAR_OBJECT) else 0
         frame = self._ahead(0)
         assert frame.position is not None  # _ahead gives it
         self.reference_position = frame.position[:2]
@@ -203,14 +203,10 @@ class Tracker:
         self._origin = position - turn(self._yaw_offset, self._current.root_pos[index, :2])
         self.reference_position = position
 
-    def settle(self) -> bool:
-        """After a trajectory's end: take steps if they bring the robot to where it should stand."""
-        return self._step_to_place(_NEAR)
+    def settle(self, near: float = _NEAR) -> bool:
+        """Take steps if the robot is farther than ``near`` m from where it should stand; says whether it takes any.
 
-    def _step_to_place(self, near: float) -> bool:
-        """Take steps if the robot is farther than so many metres from where it should stand.
-
-        A robot on its two feet cannot move on.
+        After a trajectory's end, or before its hands reach: a robot on its two feet cannot move on.
         """
         keeps_position = self._observes_position or self.position_gain
         if self.policy is None or not keeps_position or self._current.open_loop or self._rounds == _ROUNDS:

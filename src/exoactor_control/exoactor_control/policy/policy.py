@@ -108,6 +108,16 @@ class Policy:
         return self._to_motors(self.spec.effort_limits, EFFORT_LIMITS)
 
     @property
+    def single_support(self) -> bool:
+        """As `PolicySpec.single_support`."""
+        return self.spec.single_support
+
+    @property
+    def outer_loop(self) -> bool:
+        """As `PolicySpec.outer_loop`."""
+        return self.spec.outer_loop
+
+    @property
     def horizon(self) -> int:
         """Steps that it looks ahead in the reference."""
         return max(observation.horizon for observation in self._observations)

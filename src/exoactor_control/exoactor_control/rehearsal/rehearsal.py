@@ -90,9 +90,7 @@ class Rehearsal(Tracker):
             )
         self.policy = load_policy(given.policy, given.policy_spec)
         """What tracks the motions; None: plain joint PD."""
-        closed = (
-            self.policy is not None and self.policy.spec.outer_loop and bool(given.heading_gain or given.position_gain)
-        )
+        closed = self.policy is not None and self.policy.outer_loop and bool(given.heading_gain or given.position_gain)
         self._may_open_loop = closed and given.outer_loop == "auto"
 
     def __call__(
@@ -303,7 +301,7 @@ class Rehearsal(Tracker):
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if policy is None else policy.inference_ms,
-            "outer_loop": policy is not None and policy.spec.outer_loop and not motion.open_loop,
+            "outer_loop": policy is not None and policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
             "contact_errors": []
