@@ -37,6 +37,7 @@ _MIN_FRAMES = 5  # at 50 Hz
 _MIN_MOVING_SPEED, _STOP_SECONDS = 0.3, 1.0
 """m/s of the pelvis in a motion's last frames from which it is walked to a stop instead of stood still at once, and s
 that this takes. Found on clips that were cut out of walks in mid-stride."""
+_EASE_PEAK = 1.875  # of the slope of `_ease`, over the mean
 _STEP_SECONDS = 0.5
 """s of a step on the spot."""
 _STEP_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
@@ -431,6 +432,3 @@ def _ease(seconds: float) -> np.ndarray:
     """Minimum-jerk ramp in (0, 1) over ``seconds`` at `POLICY_RATE`, both ends left out."""
     n = max(int(seconds * POLICY_RATE), 1)
     return min_jerk(np.arange(1, n + 1) / (n + 1))
-
-
-_EASE_PEAK = 1.875  # of its slope, over the mean

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """One object that was looked at."""
+    """One finding."""
 
     name: str
     score: float

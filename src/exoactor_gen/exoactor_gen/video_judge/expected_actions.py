@@ -144,12 +144,7 @@ def _expected(action: Mapping[str, Any], share: float, obj: bool, there: bool) -
     distance, count = _number(action, "distance"), _number(action, "count")
     if kind == "travel" and not _FAST.isdisjoint(words):
         distance = None
-    free = obj or kind in (
-        "sit",
-        "hands",
-        "moves",
-        "unspecified",
-    )  # to sit one goes to a seat, and turns its back to it
+    free = obj or kind in ("sit", "hands", "moves", "unspecified")  # one goes to a seat, and turns the back to it
     travels = "travel" in also
     return ExpectedAction(
         verb=verb,

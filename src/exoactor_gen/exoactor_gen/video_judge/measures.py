@@ -46,6 +46,8 @@ GRADES: dict[str, tuple[float, float]] = {
     "turned away": (30.0, 70.0),  # degrees; headings are estimated to 15
 }
 """For figures that are measured: at which the score is 0, and at which it is 1; reversed for what must not be."""
+STEP_LENGTH = 0.35
+"""Length of a step, m: careful ones backwards are 0.25, brisk ones 0.7."""
 SIDE_MARGIN = 0.15
 """Arm lengths, m and the like that the planned arm or foot must do more than the other."""
 
@@ -102,18 +104,13 @@ def _travel(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
         return 1.0, text
     if expected.object:
         short = min(1.0, gone / expected.distance) if expected.distance else 1.0
-        return min(
-            _grade(gone, "going"), _near(short, 1.0, DISTANCE_FACTOR**2, 0.0)
-        ), text  # only a guess of the planner
+        near = _near(short, 1.0, DISTANCE_FACTOR**2, 0.0)  # the distance is only a guess of the planner
+        return min(_grade(gone, "going"), near), text
     if expected.distance:
         return _near(gone, expected.distance, DISTANCE_FACTOR, 0.1), text
     if expected.count or expected.verb == "step":
         return _near(gone, STEP_LENGTH * (expected.count or 1.0), DISTANCE_FACTOR**2, 0.1), text
     return _grade(gone, "going"), text
-
-
-STEP_LENGTH = 0.35
-"""Length of a step, m: careful ones backwards are 0.25, brisk ones 0.7."""
 
 
 def _turn(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
@@ -169,7 +166,7 @@ def _reach(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 
 def _wave(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    """The hand's to and fro is not expected for: the wrist may stay."""
+    """The hand's to and fro is not looked for: the wrist may stay."""
     score, text = _up(seen, expected, "waving")
     return score * _of_side(_held(seen.forearm, 0.2), expected, "upright"), text
 
