@@ -119,12 +119,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="simulator",
         description="A MuJoCo G1 behind Unitree's DDS topics. It stands, held, until a controller takes over.",
         epilog="example: simulator --network-interface lo --domain 1 --band",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for name, field in SimulatorOptions.model_fields.items():
         flags = ["--domain"] if name == "dds_domain" else [f"--{name.replace('_', '-')}"]
         kind: dict[str, Any] = {"action": argparse.BooleanOptionalAction} if field.annotation is bool else {}
         parser.add_argument(*flags, dest=name, default=field.default, help=description(field), **kind)
-    parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)")
+    parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second")
     own, ros = (argv, None) if "--ros-args" not in argv else (argv[: (i := argv.index("--ros-args"))], argv[i:])
     given = parser.parse_args(own)
     logging.basicConfig(format="[simulator] %(message)s")
