@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from exoactor import __version__, console
 from exoactor.console import print_json, print_metrics, print_report, progress_bars, stage_bars, stderr, stdout
@@ -105,7 +106,7 @@ def run(
     stages.load()
     folder = RunFolder.create(task, output)
     if not json_:
-        stderr.print(f"Run folder: {folder.path}")
+        stderr.print(f"Run folder: {folder.path}", soft_wrap=True)
     with progress_bars(quiet=json_) as bars:
         try:
             report = Pipeline(stages, folder, bars, Report(task)).run(Task(request, tries=tries))
@@ -171,7 +172,7 @@ def generate(
     except Refused as error:
         if error.output is not None:
             save_or_rescue(partial(save_generation, error.output), output)
-            stderr.print(f"The refused video is kept to look at: {output}", markup=False, soft_wrap=True)
+            stderr.print(f"The refused video is kept to look at: {output}", soft_wrap=True)
             print_metrics(error.output.metrics, json_, error)
         raise
     save_or_rescue(partial(save_generation, generation), output)
@@ -306,7 +307,7 @@ def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, back
         stdout.print(f"{len(result.done)} of {len(files)} motions are in {output}.", soft_wrap=True)
         for path, metrics in sorted(result.done.items()):
             for note in metrics.get("notes", ()):
-                stdout.print(f"  {path}: {note}", soft_wrap=True, markup=False)
+                stdout.print(f"  {path}: {note}", soft_wrap=True)
     elif not result.failed:
         print_json(figures)
     if result.failed:
@@ -455,13 +456,15 @@ def send(
     request = read_request(task, plan, image, scene)  # so that what is wrong with it is said here
     client = import_client()
     with progress_bars(json_) as bars:
+        on_feedback = stage_bars(bars)
         result = client.send_task(
             request.instruction,
             scene_image=None if image is None else image.read_bytes(),
             scene=request.scene,
             execute=execute,
             require_approval=approve,
-            on_feedback=stage_bars(bars),
+            on_feedback=on_feedback,
+            on_wait=lambda text: on_feedback("wait", 0.0, text),
             plan=request.plan,
             namespace=robot_name(namespace),
             detach=detach,
@@ -520,8 +523,8 @@ def doctor(json_: Json = False) -> None:
     if not json_:
         table = Table(box=None, show_header=False, pad_edge=False)
         for check in results:
-            mark = "[green]ok[/]" if check.ok else ("[red]missing[/]" if check.needed else "[yellow]absent[/]")
-            table.add_row(mark, check.name, check.detail)
+            mark = ("ok", "green") if check.ok else ("missing", "red") if check.needed else ("absent", "yellow")
+            table.add_row(Text(*mark), check.name, check.detail)
         stdout.print(table)
     if any(c.needed and not c.ok for c in results):
         error = Missing("Something that every run needs is missing: see above.")
@@ -553,7 +556,7 @@ def options_(
     table = Table("option", "default", "values", "meaning", box=None, pad_edge=False)
     for name, field in fields.items():
         table.add_row(name, str(field.default), allowed(field), description(field))
-    stdout.print(table, markup=False)
+    stdout.print(table)
 
 
 def main() -> None:

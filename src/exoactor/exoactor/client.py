@@ -58,15 +58,16 @@ def send_task(
     namespace: str = "",
     detach: bool = False,
     scene: Scene | None = None,
+    on_wait: Callable[[str], None] = lambda text: None,
 ) -> TaskResult:
     """Send a task and wait for its end; a KeyboardInterrupt cancels it, and so does the end of this process.
 
     ``scene_image`` holds the bytes of a png or jpeg file. ``execute`` is "rehearse", "sim" or "robot";
     ``require_approval``: the approve service is waited for after the rehearsal. ``on_feedback`` is called as the task
-    proceeds, in another thread. A task server that is missing for ``wait`` s is an error. A ``plan`` (a run folder's
-    plan.json, edited or not) is carried out instead of the instruction. ``namespace`` is the robot's, as the launch
-    argument of that name. ``detach``: return when the task is accepted, without its figures and run folder; it goes on
-    by itself.
+    proceeds, and ``on_wait`` with a text once a second while the task server is missing, both in another thread; for
+    ``wait`` s it may be. A ``plan`` (a run folder's plan.json, edited or not) is carried out instead of the
+    instruction. ``namespace`` is the robot's, as the launch argument of that name. ``detach``: return when the task is
+    accepted, without its figures and run folder; it goes on by itself.
 
     Raises `BadInput`: ``execute`` is none of the three; `Missing`: there is no task server, or it died; `Cancelled`:
     the user cancelled.
@@ -92,7 +93,7 @@ def send_task(
                 goal,
                 node=node,
                 server="task_server",
-                on_wait=lambda text: None,
+                on_wait=on_wait,
                 on_feedback=lambda f: on_feedback(f.stage, f.fraction, f.text),
                 cancelled=cancel.is_set,
                 watch=Watch(node),

@@ -18,8 +18,8 @@ from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Internal, u
 from exoactor_core.processes import sigterm_as_ctrl_c
 from exoactor_core.stages import no_progress
 
-stderr = Console(stderr=True, highlight=False)
-stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False, markup=False)  # paths and sentences may hold brackets
+stdout = Console(highlight=False, markup=False)
 _json_output: TextIO | None = None  # None: sys.stdout
 
 
@@ -58,7 +58,7 @@ def _run(app: typer.Typer, as_json: bool) -> int:
             )
             if not isinstance(raised, ExoActorError) and os.environ.get("EXOACTOR_DEBUG"):
                 raise
-    stderr.print(f"exoactor: {error}", markup=False, soft_wrap=True)
+    stderr.print(f"exoactor: {error}", soft_wrap=True)
     if as_json:
         with suppress(OSError):  # standard output may be what failed
             print_json({**error.figures, "error": str(error), "exit_code": error.exit_code})

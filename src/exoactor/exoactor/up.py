@@ -166,7 +166,12 @@ def demo(task: str, arguments: Sequence[str], client: Any) -> int:
                 show(stage, fraction, text)
 
             result = client.send_task(
-                task, execute="sim", on_feedback=on_feedback, wait=60.0, namespace=values["namespace"]
+                task,
+                execute="sim",
+                on_feedback=on_feedback,
+                wait=60.0,
+                namespace=values["namespace"],
+                on_wait=partial(on_feedback, "wait", 0.0),
             )
         if not result.run_folder:
             say(result.reason)

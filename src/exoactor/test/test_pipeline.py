@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from exoactor import cli, inputs
+from exoactor.console import print_report
 from exoactor.demo import report_lines
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
@@ -253,6 +254,12 @@ def test_a_plan_is_written_beside_the_video_and_read_again(monkeypatch, capsys, 
     code, out = run_cli(monkeypatch, capsys, *given)
     assert code == 0, out.err
     assert json.loads(out.out)["plan"].startswith("claps both hands in front of the chest once (")
+
+
+def test_paths_are_printed_whole_on_one_line_with_their_brackets(capsys, tmp_path):
+    folder = tmp_path / ("[bold]" + 40 * "ä b") / "run"
+    print_report(folder, {"success": True})
+    assert f"Run folder: {folder}\n" in capsys.readouterr().out
 
 
 def test_the_options_of_a_backend_are_listed(monkeypatch, capsys):

@@ -471,8 +471,10 @@ def test_client(graph):
         assert seen[0][0] == "generate"
         failed = client.send_task("fall")
         assert (failed.success, failed.exit_code, failed.failed_stage) == (False, Refused.exit_code, "rehearse")
+    waits: list[str] = []
     with pytest.raises(Missing, match="task_server"):
-        client.send_task("wave", wait=0.5)
+        client.send_task("wave", wait=2.5, on_wait=waits.append)
+    assert waits[0] == "waiting for 'task_server'"
 
 
 def test_a_full_disk_in_the_middle_of_a_task_is_an_error(graph, tmp_path, monkeypatch):

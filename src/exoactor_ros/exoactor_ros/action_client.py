@@ -158,7 +158,7 @@ def _wait_for_server(
 ) -> None:
     start = time.monotonic()
     pause = threading.Event()
-    last_notice = 0.0
+    last_notice = start
     while not client.server_is_ready():
         now = time.monotonic()
         sign = watch.sign(server)
