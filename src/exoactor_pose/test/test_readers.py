@@ -555,6 +555,9 @@ def test_unknown_files_name_what_is_understood(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("a.txt", "hello")
     assert not recognises(tmp_path / "other.zip")
+    (tmp_path / "empty.npz").touch()
+    with pytest.raises(BadInput, match=r"empty\.npz is empty"):
+        read(tmp_path / "empty.npz")
     with pytest.raises(BadInput, match="There is no file"):
         read(tmp_path / "none.pt")
     with pytest.raises(BadInput, match="set its option path"):

@@ -63,6 +63,8 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
     path = Path(path)
     if not path.exists():
         raise BadInput(f"There is no file {path}.")
+    if path.is_file() and not path.stat().st_size:
+        raise BadInput(f"{path} is empty.")
     kind = contents.kind(path)
     if kind == "bvh":
         source = load_bvh(path)
