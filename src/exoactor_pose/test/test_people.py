@@ -7,10 +7,11 @@ import pytest
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
-from exoactor_pose.detection.detectors import MediapipeDetector
+from exoactor_pose.detection.detectors import MediapipeDetector, Pose
 from exoactor_pose.detection.people import Follower, Person, bhattacharyya, colour_histogram
 from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video.cuts import CERTAIN_CUT, POSSIBLE_CUT, CutFinder, find_stretches
+from exoactor_pose.video.landmark_tracking import Tracker
 from exoactor_pose.video.landmark_tracking import detect as detect_all
 
 FPS = 15.0
@@ -425,6 +426,34 @@ def test_a_picture_and_ten_minutes_are_refused(detector):
     long = Video.from_frames((image for _ in range(1200)), 2)
     with pytest.raises(BadInput, match="lasts 600 s, but at most 120 s are read"):
         detect(long, detector)
+
+
+def test_others_are_looked_for_in_one_frame_of_a_batch_and_take_over_at_once(monkeypatch):
+    image = np.zeros((64, 64, 3), np.uint8)
+    followed, other = (Person(np.array([x, 32.0]), 60.0) for x in (20.0, 44.0))
+    looks, placed = [], []
+
+    class Steady:
+        batch = 2
+
+        def find_people(self, frames):
+            looks.append(len(frames))
+            return [[followed, other] for _ in frames]
+
+        def find_landmarks(self, frames, people):
+            placed.append(people)
+            wide = np.linspace(0.0, 64.0, 99).reshape(33, 3)  # no room beside
+            return [Pose(wide, person=person) for person in people]
+
+    tracker = Tracker(Steady(), 20.0, "0")
+    tracker([image] * 2)
+    assert looks == [2], "whoever is not followed yet may be in any frame"
+    monkeypatch.setattr(tracker.follower, "better_match", lambda *_: other)
+    for _ in range(2):
+        tracker([image] * 2)
+    tracker.close()
+    assert looks == [2, 1]
+    assert placed[-1] == [other, other]
 
 
 def test_frames_are_not_piled_up(clips, detector):

@@ -112,12 +112,14 @@ class Tracker:
         changed = [self._cuts(frame) for frame in frames]
         often = COMPANY_SEARCH_SECONDS if len(self._crowd) > 1 else SEARCH_SECONDS
         unsearched = first + len(frames) - 1 - self._people_searched
-        looking = self._next is None or any(changed) or unsearched >= often * self.fps
-        people: Sequence[list[Person] | None] = self.detector.find_people(frames) if looking else [None] * len(frames)
+        lost = self._next is None or any(changed)
+        searched = len(frames) if lost else int(unsearched >= often * self.fps)
+        found = self.detector.find_people(frames[:searched]) if searched else []
+        people: Sequence[list[Person] | None] = [*found, *[None] * (len(frames) - searched)]
         numbers = range(first, first + len(frames))
         chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
         poses = self._find_landmarks(frames, chosen)
-        if not looking and None in poses:  # lost: look again at once
+        if not lost and None in poses:  # lost just now: look again at once
             self._next = None
             people = self.detector.find_people(frames)
             chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
@@ -186,7 +188,7 @@ class Tracker:
                 self.follower.update(frame, person, number / self.fps, self._alone(person))
         elif (other := self.follower.better_match(frame, people)) is not None:
             self._leave_out(searched, number)
-            person = other
+            person = self._next = other
         self._company = has_company(people, person)
         return person
 
