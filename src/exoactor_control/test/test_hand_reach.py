@@ -206,6 +206,35 @@ def test_the_correction_is_held_from_the_touch_on():
     np.testing.assert_allclose(held, touching, atol=5e-3)
 
 
+def test_what_is_round_is_not_seen_to_turn():
+    hands = reach()
+    hands.observe("bottle", pose(0.3, 0.2, yaw=0.3))
+    np.testing.assert_allclose(hand_point(after(hands)), WANTED, atol=2e-3)
+
+
+def carried_to(stand, sway=STILL, last=7.3) -> np.ndarray:
+    """(3,) m, the left hand as it puts a bottle on a stand at a place (2,) and yaw; the bottle was 4 cm beside."""
+    hands = reach(scene=[everyday("stand", pos=(*WANTED[:2], 0.0))], seconds=10.0, kind="grasp", start=1.0, end=8.0)
+    hands.observe("bottle", pose(0.34, 0.2))
+    frame, joints = standing(), STANDING
+    hands.observe("stand", stand)
+    for index in range(round(last * POLICY_RATE)):
+        now = sway if index > 5.5 * POLICY_RATE else STILL
+        joints = hands.corrected(index, frame, np.asarray(now), AT_ORIGIN, joints).joint_pos
+    return hand_point(joints, sway[:2])
+
+
+def test_what_is_carried_goes_over_to_the_correction_of_what_it_is_put_on():
+    here = WANTED[:2]
+    np.testing.assert_allclose(carried_to(pose(*here, 0.0), last=1.5) - WANTED, [0.04, 0.0, 0.0], atol=8e-3)
+    np.testing.assert_allclose(carried_to(pose(*here, 0.0)), WANTED, atol=8e-3)
+    np.testing.assert_allclose(carried_to(pose(*(here + 0.03), 0.0)) - WANTED, [0.03, 0.03, 0.0], atol=1.6e-2)
+
+
+def test_a_body_that_stands_beside_its_place_is_made_up_for_before_something_is_put_down():
+    np.testing.assert_allclose(carried_to(pose(*WANTED[:2], 0.0), sway=(0.04, -0.03, 0, 0, 0, 0)), WANTED, atol=1.2e-2)
+
+
 def test_an_unknown_object_is_none_of_its_business():
     hands = reach()
     hands.observe("cup", pose(0.5, 0.2))

@@ -188,6 +188,16 @@ class SceneObject(_Posed):
         """(2, 3) m, lowest and highest corner of what encloses `corners` along the world's axes."""
         return np.array([self.corners.min(axis=0), self.corners.max(axis=0)])
 
+    @property
+    def is_round(self) -> bool:
+        """Whether it is the same however it is turned about its z axis."""
+        return all(
+            np.hypot(*shape.pos[:2]) < 1e-6
+            and (shape.kind == "sphere" or (shape.size[0] == shape.size[1] and shape.kind in ("cylinder", "capsule")))
+            and (shape.kind == "sphere" or abs(shape.rotation.as_matrix()[2, 2]) > 1.0 - 1e-6)
+            for shape in self.shapes
+        )
+
     def at(self, pose: np.ndarray) -> SceneObject:
         """The same at another pose (7,)."""
         x, y, z, *quat = (float(v) for v in pose)

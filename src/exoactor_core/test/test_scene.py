@@ -58,6 +58,11 @@ def test_a_scene_comes_back_from_its_file(tmp_path):
     assert Scene.load(tmp_path / "scene.yaml") == scene
 
 
+@pytest.mark.parametrize("category", ["bottle", "cup", "ball", "basket", "box"])
+def test_what_looks_the_same_from_all_sides_is_round(category):
+    assert everyday(category).is_round == (category in ("bottle", "cup", "ball"))
+
+
 def test_an_object_without_shapes_is_an_everyday_one_with_what_else_is_given(tmp_path):
     table = {"id": "desk", "category": "table", "size": [1, 2, 0.5], "friction": 0.2}
     (desk,) = Scene.load(write(tmp_path, {"objects": [table]})).objects

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import BodyPart, Contact
 from exoactor_core.scene import Scene
 from exoactor_retarget.contacts import foot_contacts
@@ -20,7 +21,7 @@ from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
-from exoactor_retarget.object_motion import carried, pushed, swung, within_reach
+from exoactor_retarget.object_motion import carried, place_for, pushed, swung, within_reach
 from exoactor_retarget.obstacles import past_obstacles
 from exoactor_retarget.reaching import lead_hand
 from exoactor_retarget.relocation import (
@@ -43,6 +44,8 @@ _BENT = 2.0  # s, likewise before who bends down takes or leaves something, and 
 _CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
 _ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
 _SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
+_STOOPS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, and from here as the person
+_AROUND = 3.0  # s before and after a grasp in which the body crouches no further than that
 _LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
 
@@ -95,13 +98,27 @@ class InteractionTargets:
         return with_footsteps(person) if goes.any() else person
 
     def not_too_low(self, targets: Targets) -> Targets:
-        """With the pelvis no lower than trackers get while hands work; what sits or kneels is left as it is."""
+        """With the pelvis no lower than hands need it and trackers get; what sits or kneels is left as it is."""
         if not any(contact.body.endswith("hand") for contact in self.contacts):
             return targets
-        short = np.maximum(_LOWEST - targets.pelvis_pos[:, 2], 0.0) * np.isinf(targets.bearing).all(axis=1)
-        pelvis_pos = targets.pelvis_pos.copy()
-        pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
+        fps, pelvis_pos = targets.fps, targets.pelvis_pos.copy()
+        times, palms = np.arange(len(targets)) / fps, targets.natural_palms(self.model)
+        lowest, stands = np.full(len(targets), _LOWEST), float(np.percentile(pelvis_pos[:, 2], 90))
+        for contact in self.contacts:
+            if self._hands.hands == "fists" or contact.kind != "grasp" or self._both(contact):
+                continue
+            obj, end = self.scene[contact.object], min(round(contact.end * fps), len(targets) - 1)
+            put, _ = place_for(self.scene, obj, palms[end, SIDES.index(contact.body.split("_")[0])], np.zeros(2))
+            works = np.where(times < 0.5 * (contact.start + contact.end), obj.pos[2], put[2]) + obj.bounds[:, 2].mean()
+            bends = smoothstep((_STOOPS[0] - works) / (_STOOPS[0] - _STOOPS[1]))
+            around = (times > contact.start - _AROUND) & (times < contact.end + _AROUND)
+            lowest = np.where(around, np.maximum(lowest, stands - bends * (stands - _LOWEST)), lowest)
+        short = np.maximum(lowest - pelvis_pos[:, 2], 0.0) * np.isinf(targets.bearing).all(axis=1)
+        pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * fps, mode="nearest")
         return replace(targets, pelvis_pos=pelvis_pos)
+
+    def _both(self, contact: Contact) -> bool:
+        return any(len(group) > 1 for group in contact_groups(self.contacts) if contact in group)
 
     def relocated(self, person: Posture, targets: Targets) -> tuple[Posture, list[str]]:
         """The person moved to where the robot's hands, feet and seat meet the objects; sentences on what was done.
@@ -193,6 +210,8 @@ class InteractionTargets:
                 if contact.kind in ("grasp", "push") and obj.movable:
                     grip = np.mean([one.pos for one in its], axis=0)
                     natural = palms[:, sides].mean(axis=1)
+                    if its[0].fingers and end < t - 1:
+                        natural = targets.level_palms(model)[:, sides[0]]
                     if contact.kind == "grasp":
                         poses[:, k] = carried(self.scene, contact, poses[:, k], grip, natural, targets, model)
                     else:

@@ -92,20 +92,28 @@ def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: fl
         near = away[around] < away[around].min() + _SAME
         # who bends down has the hands there before the body is down
         rests = near & (speed[around] < _RESTS) & (contact.kind == "grasp")
-        start = around.start + int(np.argmax(rests if rests.any() else near))
-        if contact.kind in ("grasp", "push"):  # it ends where the hand is far out and slow, before it comes back
+        reach = np.linalg.norm((path - hips)[:, :2], axis=1)
+        if contact.kind == "grasp" and not rests.any():  # an estimate is beside, and may be nearest on its way back
+            start = _far_out(reach, speed, begin, around, fps)
+        else:
+            start = around.start + int(np.argmax(rests if rests.any() else near))
+        if contact.kind in ("grasp", "push"):  # it ends before the hand comes back
             around = slice(max(start + 1, end - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
-            frames = np.arange(around.start, around.stop)
-            reach = np.linalg.norm((path - hips)[:, :2], axis=1)
             drawn = contact.kind == "push" and reach[end] < reach[start] - _DRAWN  # towards the body
-            out = (-reach if drawn else reach)[around] - 0.3 * speed[around]
-            stop = int(frames[(out - 0.02 * np.abs(frames - end) / fps).argmax()]) if len(frames) else end
+            stop = _far_out(-reach if drawn else reach, speed, end, around, fps)
         else:
             around = slice(start, min(last, end + round(_LATE * fps)) + 1)
             stop = around.start + int(np.flatnonzero(away[around] < away[start] + 2 * _SAME)[-1])
     if end >= last - 0.3 * fps and contact.kind == "grasp":
         stop = last  # it is held to the end
     return contact.model_copy(update={"start": start / fps, "end": max(start, stop) / fps})
+
+
+def _far_out(reach: np.ndarray, speed: np.ndarray, planned: int, around: slice, fps: float) -> int:
+    """The frame in which a hand is far out and slow, near the planned one, which counts where there is no other."""
+    frames = np.arange(around.start, around.stop)
+    out = reach[around] - 0.3 * speed[around] - 0.02 * np.abs(frames - planned) / fps
+    return int(frames[out.argmax()]) if len(frames) else planned
 
 
 def _together(contacts: Sequence[Contact]) -> tuple[Contact, ...]:

@@ -23,6 +23,7 @@ _CARRY, _LOWER = 1.0, 1.8  # s in which it gets to where the person would carry 
 _LIFTED = 0.10  # m that it is lifted at least
 _BENDS = 4.0  # s before something stands from which the person may bend down with it
 _HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
+_OVER_SIDE = 0.08  # m above the rim of what it is put into: it hangs lower, and askew, in a real hand
 _PASSED = 1.1  # m, height of what an object is lifted over
 _BODY = 0.13  # m from the middle of the robot's pelvis to its front, with room
 _CARRIED = 0.10  # m farther than that, at most, that an object is carried before it
@@ -99,7 +100,7 @@ def carried(
     over = np.zeros(3)
     if not kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2))
-        rims = [other.extent[1, 2] + _OVER - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
+        rims = [other.extent[1, 2] + _OVER_SIDE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
         hover = max([_HOVER, *rims])
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]
         bends = max(first, last - round(_BENDS * fps))  # who bends down to put it down takes it along

@@ -63,7 +63,8 @@ def lead_hand(
     low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
     over = np.where(before, *(_ready_height(touch, pose, scene) for pose in (path[0], path[left])))
     ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))
-    point = natural[:, k] + np.column_stack([ahead, ahead, up]) * (ready - natural[:, k])
+    home = natural[:, k] - _ahead(natural[:, k] - ready, targets, model)  # it is raised before it reaches
+    point = home + np.column_stack([ahead, ahead, up]) * (ready - home)
     point += share * (beside - point)
     point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
     own = Rotation.from_matrix(targets.hand_rot[:, k])
@@ -73,6 +74,12 @@ def lead_hand(
     rotation[more, k] = towards.as_matrix()[more]
     pos[more, k], holding[more, k] = point[more], lead[more]
     return lead, pressed
+
+
+def _ahead(way: np.ndarray, targets: Targets, model: Model) -> np.ndarray:
+    """The part (T, 3) of ways (T, 3) that goes ahead, where it does."""
+    facing = headed(targets.headings(model))[:, :, 0]
+    return np.maximum(np.sum(way * facing, axis=1), 0.0)[:, None] * facing
 
 
 def _along(palm: np.ndarray, normal: np.ndarray, first: int, last: int) -> np.ndarray:

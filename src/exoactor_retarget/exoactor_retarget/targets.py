@@ -115,6 +115,13 @@ class Targets:
         )
         return wrist + np.einsum("tkij,kj->tki", self.hand_rot, model.palms - model.hand_points[:, 0])
 
+    def level_palms(self, model: Model) -> np.ndarray:
+        """Where (T, 2, 3) they are with hanging upper arms and forearms that are level and point ahead, m."""
+        ahead = model.forearm + (model.palms - model.hand_points[:, 0])[:, 0]
+        way = np.stack([ahead, [0.0, 0.0], [-model.upper_arm] * 2], axis=1)
+        shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
+        return shoulders + np.einsum("tij,kj->tki", headed(self.headings(model)), way)
+
 
 def ramp(times: np.ndarray, start: float, seconds: float) -> np.ndarray:
     """0 before ``start``, 1 from ``seconds`` later on, smooth in between."""

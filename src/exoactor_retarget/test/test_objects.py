@@ -13,6 +13,7 @@ from exoactor_core.scene import Scene, everyday
 from exoactor_retarget.footsteps import with_footsteps
 from exoactor_retarget.hand_contacts import HandContactPlanner
 from exoactor_retarget.human import POINTS, posture, resample
+from exoactor_retarget.interaction import InteractionTargets
 from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.object_motion import carried
 from exoactor_retarget.retargeter import Retargeter
@@ -328,6 +329,58 @@ def test_contacts_are_found_in_an_estimate_that_is_off(retarget):
     for contacts in (off, seen):
         assert abs(contacts[0].start - truth[0].start) < 0.4
         assert contacts[0].end == pytest.approx(truth[0].end, abs=0.3)
+
+
+def bottle_task(retarget):
+    plan = choreographer.Choreography.of_instruction(
+        "walk to the table, pick up the bottle with your left hand and put it into the basket"
+    )
+    human, _ = plan.perform(np.zeros(10))
+    return plan, human
+
+
+def test_a_hand_that_passes_an_object_on_its_way_back_has_taken_it_where_it_was_far_out(retarget):
+    plan, human = bottle_task(retarget)
+    person = resample(posture(human, retarget.body, retarget.mapping["human"]), 50.0)
+    (planned,) = plan.interaction.contacts
+    (truth,) = find_contacts(person, plan.scene, [planned])
+    bottle = plan.scene["bottle"]
+    nearer = bottle.at(bottle.pose - np.array([0.16, 0.02, -0.08, 0.0, 0.0, 0.0, 0.0]))
+    others = [nearer if obj.id == "bottle" else obj for obj in plan.scene.objects]
+    (found,) = find_contacts(person, Scene(objects=tuple(others)), [planned])
+    assert truth.start - 0.1 < found.start < planned.start + 0.1
+
+
+def test_the_robot_does_not_crouch_for_what_one_hand_reaches_standing(retarget):
+    plan, human = bottle_task(retarget)
+    stand = everyday("stand", "stand", (1.2, 1.68, 0.0), size=(0.4, 0.4, 0.6))
+    basket = everyday("basket", "basket", (1.2, 1.68, 0.6))
+    scene = Scene(objects=(plan.scene["table"], plan.scene["bottle"], stand, basket))
+    motion = retarget(human, interaction=replace(plan.interaction, scene=scene)).motion
+    assert motion.root_pos[:, 2].min() > 0.7  # the person puts the bottle down with bent knees
+
+
+def test_one_hand_carries_with_a_level_forearm_however_the_person_holds_it(retarget):
+    plan, human = bottle_task(retarget)
+    (contact,) = plan.interaction.contacts
+    targets = retarget.targets(human, True)
+    targets = replace(targets, forearm=np.broadcast_to([0.0, 0.0, 1.0], targets.forearm.shape))
+    led, *_ = InteractionTargets(retarget.model, plan.scene, [contact], "dex3").targets(targets)
+    carries = slice(round((contact.start + 2.0) * led.fps), round((contact.end - 4.5) * led.fps))
+    assert led.palm_pos[carries, 0, 2].max() < 1.0  # the shoulder is at 1.06 m
+
+
+def test_a_hand_that_is_led_does_not_reach_out_before_it_is_raised(retarget):
+    plan, human = bottle_task(retarget)
+    (contact,) = plan.interaction.contacts
+    late = contact.model_copy(update={"start": contact.start + 1.0})
+    targets, *_ = InteractionTargets(retarget.model, plan.scene, [late], "dex3").targets(retarget.targets(human, True))
+    times = np.arange(len(targets)) / targets.fps
+    led = (targets.holding[:, 0] > 0.99) & (times < late.start - 1.5)
+    facing = headed(targets.headings(retarget.model))[led, :, 0]
+    ahead = np.sum((targets.palm_pos[led, 0] - targets.pelvis_pos[led]) * facing, axis=1)
+    assert led.any()
+    assert ahead.max() < 0.2
 
 
 def test_what_cannot_be_done_is_refused(retarget):

@@ -3,7 +3,8 @@
 The robot sways, does not stand where the motion has it, and objects are beside where the scene has them. Until a hand
 touches its object, the arm follows the motion as seen from the object's observed pose, by inverse kinematics from where
 pelvis and torso are. From the touch on the correction is held: an arm that went on correcting would pull at what is
-held whenever the body sways, and the body would answer. How much higher and more upright the body is than the motion
+held whenever the body sways, and the body would answer. What is carried goes over to the correction of what it is put
+on, or into, on the way there. How much higher and more upright the body is than the motion
 has it, as trackers are that do not crouch as low, is made up for slowly, and while two hands hold something, too: one
 arm that is stretched out with a load bends the body, and would be drawn back for that.
 """
@@ -21,7 +22,6 @@ from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.arrays import smoothstep
-from exoactor_core.contacts import Contact
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
@@ -44,31 +44,12 @@ _POSTURE = [2, 3, 4, 7, 8]  # of the sway: the pelvis' height and tilt, the wais
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 """1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
+_LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _STEPS = 3  # of the inverse kinematics in a frame
 _DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
 _MARGIN = 0.02  # rad from the joints' limits
-
-
-@dataclass(frozen=True)
-class _Touch:
-    hand: str
-    object: str
-    first: int
-    begin: int
-    end: int
-    last: int
-    pose: np.ndarray
-    """(7,) of the object in the scene."""
-    holds: bool
-    """The hand takes the object with it."""
-
-    def weight(self, frame: int) -> float:
-        """Share of the correction, in [0, 1]."""
-        come = (frame - self.first) / (0.5 * _LEAD * POLICY_RATE)
-        gone = (self.last - frame) / max(self.last - self.end, 1)
-        return float(smoothstep(min(come, gone)))
 
 
 @dataclass(frozen=True)
@@ -80,6 +61,31 @@ class _Goal:
     """Frame from which the hand reaches for it, or over it."""
     pose: np.ndarray
     """(7,) of the object in the scene."""
+    turns: bool
+    """It is seen whether it is turned about the vertical: it is not round."""
+
+
+@dataclass(frozen=True)
+class _Touch:
+    hand: str
+    goal: _Goal
+    """The object."""
+    first: int
+    begin: int
+    end: int
+    last: int
+    holds: bool
+    """The hand takes the object with it."""
+    place: _Goal | None
+    """What the object is put on, or into."""
+    pivot: np.ndarray
+    """(T, 3) m, about which the hands are turned: what they hold, or the object in the scene."""
+
+    def weight(self, frame: int) -> float:
+        """Share of the correction, in [0, 1]."""
+        come = (frame - self.first) / (0.5 * _LEAD * POLICY_RATE)
+        gone = (self.last - frame) / max(self.last - self.end, 1)
+        return float(smoothstep(min(come, gone)))
 
 
 class HandReach:
@@ -91,12 +97,12 @@ class HandReach:
     """
 
     def __init__(self, reference: Reference, scene: Scene) -> None:
-        self._touches = [_touch(reference, c, scene) for c in reference.motion.object_contacts if c.body in HAND_LINKS]
-        self._touches.sort(key=lambda touch: touch.begin)
         positions, turns = link_poses(reference.motion, list(HAND_LINKS.values()))
         self._turns = dict(zip(HAND_LINKS, turns.swapaxes(0, 1), strict=True))
         self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
-        self._goals = sorted(self._find_goals(scene), key=lambda goal: goal.until)
+        self._touches = sorted(_touches(reference, scene, self._points), key=lambda touch: touch.begin)
+        places = [touch.place for touch in self._touches if touch.place is not None]
+        self._goals = sorted([*(t.goal for t in self._touches), *places], key=lambda goal: goal.until)
         self._objects = {goal.object: goal.pose for goal in self._goals}
         self.stances = frozenset(
             _standing_frame(reference.motion, goal.until - round(_RAISE * POLICY_RATE)) for goal in self._goals
@@ -131,17 +137,6 @@ class HandReach:
         self._elsewhere.pop(object_id, None)
         self._observed[object_id] = pose
 
-    def _find_goals(self, scene: Scene) -> Iterator[_Goal]:
-        for touch in self._touches:
-            yield _Goal(touch.object, touch.first, touch.pose)
-            points = self._points[touch.hand]
-            if touch.holds and touch.end < len(points):  # it is put down, onto or into what is under the hand
-                x, y = points[touch.end, :2]
-                under = [obj for obj in scene.objects if obj.id != touch.object and _covers(obj, x, y)]
-                if under:
-                    top = max(under, key=lambda obj: float(obj.extent[1, 2]))
-                    yield _Goal(top.id, touch.end - round(_LEAD * POLICY_RATE), top.pose)
-
     def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
         """(2,) m by which the motion is moved to meet the object that it goes to next, until the hand reaches for it.
 
@@ -161,8 +156,8 @@ class HandReach:
     def notes(self) -> list[str]:
         """What was done about each object, one sentence each."""
         notes = []
-        for name in dict.fromkeys(touch.object for touch in self._touches):
-            led = max(float(self._led[k]) for k, touch in enumerate(self._touches) if touch.object == name)
+        for name in dict.fromkeys(touch.goal.object for touch in self._touches):
+            led = max(float(self._led[k]) for k, touch in enumerate(self._touches) if touch.goal.object == name)
             if name not in self._observed:
                 notes.append(f"The {name} was not observed: the hands went to where the scene has it.")
             else:
@@ -184,7 +179,8 @@ class HandReach:
         if not acting or frame.position is None:
             return frame
         touching = sum(touch.begin <= index < touch.end for _, touch in acting)
-        share = np.full(9, 0.0 if touching else 1.0 / _SMOOTHING)
+        places = all(t.place is not None and t.place.until <= index < t.end - _CHASED * POLICY_RATE for _, t in acting)
+        share = np.full(9, (1.0 / _POSTURE_SMOOTHING if places else 0.0) if touching else 1.0 / _SMOOTHING)
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
         now = np.concatenate([sway, (joint_pos - frame.joint_pos)[_WAIST]])
         if touching == 1:
@@ -195,12 +191,8 @@ class HandReach:
         q[7:][_WAIST] += self._sway[6:]
         joints = frame.joint_pos.copy()
         for k, touch in acting:
-            if index < touch.begin - _CHASED * POLICY_RATE:
-                off = self._displacement(touch, to_odometry) - self._shift[k]
-                most = MAX_SPEED / POLICY_RATE
-                self._shift[k] = self._shift[k] + np.clip(off / (_OBJECT_SMOOTHING * POLICY_RATE), -most, most)
-                self._led[k] = np.linalg.norm(self._moved + self._shift[k, :2])
             at = int(np.clip(index, 0, len(self._points[touch.hand]) - 1))
+            self._follow(k, index, at, to_odometry)
             point, rotation = self._target(touch, self._shift[k], at, to_odometry)
             arm, its = self._solve(touch.hand, q, point, rotation), ARMS[touch.hand]
             weight, droop = touch.weight(index), self._droop[touch.hand]
@@ -210,24 +202,42 @@ class HandReach:
             joints[its] = (1.0 - weight) * frame.joint_pos[its] + weight * (arm + droop)
         return replace(frame, joint_pos=joints)
 
-    def _displacement(self, what: _Touch | _Goal, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
+    def _follow(self, k: int, index: int, at: int, to_odometry: tuple[np.ndarray, float]) -> None:
+        """Take the correction of a touch on to that of what the hand is on its way to; between them it is held."""
+        touch, ticks, chased = self._touches[k], _OBJECT_SMOOTHING * POLICY_RATE, _CHASED * POLICY_RATE
+        if index < touch.begin - chased:
+            goal = touch.goal
+        elif touch.place is not None and touch.begin + _LIFTED * POLICY_RATE < index < touch.place.until:
+            goal = touch.place
+            ticks = max(_FOLLOWING * POLICY_RATE, 0.5 * (goal.until - index))
+        else:
+            return
+        off = self._displacement(goal, to_odometry)
+        lever = about_z(to_odometry[1]) @ (touch.pivot[at] - goal.pose[:3])
+        off[:2] += (about_z(float(off[2])) @ lever - lever)[:2]
+        most = MAX_SPEED / POLICY_RATE
+        self._shift[k] = self._shift[k] + np.clip((off - self._shift[k]) / ticks, -most, most)
+        if goal is touch.goal:
+            self._led[k] = np.linalg.norm(self._moved + self._shift[k, :2])
+
+    def _displacement(self, what: _Goal, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
         """(3,) m, m, rad: of the object from where the scene has it, bounded, in the odometry's frame."""
         observed = self._observed.get(what.object)
         if observed is None:
             return np.zeros(3)
         origin, yaw = to_odometry
         expected = about_z(yaw) @ what.pose[:3] + (*origin, 0.0)
-        turned = wrap(float(yaw_from_quat(observed[3:]) - yaw_from_quat(what.pose[3:])) - yaw)
+        turned = wrap(float(yaw_from_quat(observed[3:]) - yaw_from_quat(what.pose[3:])) - yaw) if what.turns else 0.0
         shift = limited(observed[:2] - expected[:2], MAX_SHIFT)
         return np.array([*shift, min(max(turned, -MAX_TURN), MAX_TURN)])
 
     def _target(
         self, touch: _Touch, shift: np.ndarray, at: int, to_odometry: tuple[np.ndarray, float]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Position (3,) and orientation (3, 3) of a hand in the odometry's frame, moved with its object."""
+        """Position (3,) and orientation (3, 3) of a hand in the odometry's frame, moved by a correction (3,)."""
         origin, yaw = to_odometry
         placed = about_z(yaw)
-        middle = placed @ touch.pose[:3] + (*origin, 0.0)
+        middle = placed @ touch.pivot[at] + (*origin, 0.0)
         point = placed @ self._points[touch.hand][at] + (*origin, 0.0)
         turned = about_z(float(shift[2]))
         return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[touch.hand][at]
@@ -260,11 +270,46 @@ class HandReach:
         return joints
 
 
-def _touch(reference: Reference, contact: Contact, scene: Scene) -> _Touch:
-    begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
-    first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
-    pose, holds = scene[contact.object].pose, contact.kind == "grasp"
-    return _Touch(contact.body, contact.object, first, begin, end, last, pose, holds)
+def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) -> Iterator[_Touch]:
+    """The hands' contacts; ``points`` (T, 3) m are where each hand is."""
+    contacts = [contact for contact in reference.motion.object_contacts if contact.body in HAND_LINKS]
+    for contact in contacts:
+        begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
+        first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
+        goal, holds = _goal(scene[contact.object], first), contact.kind == "grasp"
+        if not holds:
+            yield _Touch(
+                contact.body,
+                goal,
+                first,
+                begin,
+                end,
+                last,
+                holds,
+                None,
+                np.broadcast_to(goal.pose[:3], (len(points[contact.body]), 3)),
+            )
+            continue
+        both = {
+            c.body for c in contacts if c.object == contact.object and c.start < contact.end and contact.start < c.end
+        }
+        pivot = np.mean([points[hand] for hand in both], axis=0)
+        under = [
+            obj
+            for obj in scene.objects
+            if obj.id != contact.object and _covers(obj, *pivot[min(end, len(pivot) - 1), :2])
+        ]
+        put = under and end < len(pivot)
+        place = (
+            _goal(max(under, key=lambda obj: float(obj.extent[1, 2])), end - round(_LEAD * POLICY_RATE))
+            if put
+            else None
+        )
+        yield _Touch(contact.body, goal, first, begin, end, last, holds, place, pivot)
+
+
+def _goal(obj: SceneObject, until: int) -> _Goal:
+    return _Goal(obj.id, until, obj.pose, not obj.is_round)
 
 
 def _standing_frame(motion: RobotMotion, before: int) -> int:
