@@ -23,7 +23,7 @@ from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_motion import carried, place_for, pushed, swung, within_reach
 from exoactor_retarget.obstacles import past_obstacles
-from exoactor_retarget.reaching import lead_hand
+from exoactor_retarget.reaching import LEAD_TIME, lead_hand
 from exoactor_retarget.relocation import (
     along_steps,
     heading_change,
@@ -76,7 +76,8 @@ class InteractionTargets:
     def slowed(self, person: Posture) -> Posture:
         """The person, who takes longer to reach for objects and to put them down; the contacts' times follow.
 
-        So does who turns on feet that are not seen to step, and is given steps.
+        Before a contact early on the person waits, so that hands are raised to it from where they are. Who turns on
+        feet that are not seen to step is slowed down, too, and given steps.
         """
         times = np.arange(len(person)) / person.fps
         of_hands = all(contact.body.endswith("hand") for contact in self.contacts)
@@ -91,6 +92,8 @@ class InteractionTargets:
                     pace[(times > at - before) & (times < at + after)] = _SLOW
         pace = gaussian_filter1d(pace, 0.1 * person.fps, mode="nearest")
         late = np.r_[0.0, np.cumsum(pace[:-1])] / person.fps
+        reached = [np.interp(c.start, times, late) for c in self.contacts if c.body.endswith("hand")]
+        late += max(0.0, LEAD_TIME - min(reached, default=np.inf))
         self._retime(lambda t: float(np.interp(t, times, late)))
         new = np.arange(int(late[-1] * person.fps + 1e-6) + 1) / person.fps
         if len(new) != len(person):

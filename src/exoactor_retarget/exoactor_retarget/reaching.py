@@ -12,7 +12,8 @@ from exoactor_retarget.object_geometry import rests_on, top_at
 from exoactor_retarget.targets import Targets, headed, ramp
 
 _RAISE, _ADVANCE, _CLOSE = 1.3, 0.7, 0.7  # s of a hand to the body's front, to beside the object, and onto it
-_APPROACH = _RAISE + _ADVANCE + _CLOSE
+LEAD_TIME = _RAISE + _ADVANCE + _CLOSE
+"""s before a contact from which a hand is led to it."""
 _TAKE = 0.3  # s over which an object takes, and gives back, the lead of a hand
 _READY = 0.17, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
 _READY_ASIDE = 0.10, 0.30  # m, likewise, to its own side
@@ -57,8 +58,8 @@ def lead_hand(
     if not kept:
         pressed *= 1.0 - ramp(times, end - PRESS_TIME, PRESS_TIME)
     beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
-    raised, share = there(_APPROACH, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
-    ahead, up = there(_APPROACH - 0.4 * _RAISE, 0.6 * _RAISE), there(_APPROACH, 0.6 * _RAISE)  # not under an edge
+    raised, share = there(LEAD_TIME, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
+    ahead, up = there(LEAD_TIME - 0.4 * _RAISE, 0.6 * _RAISE), there(LEAD_TIME, 0.6 * _RAISE)  # not under an edge
     before = times < 0.5 * (start + end)
     low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
     over = np.where(before, *(_ready_height(touch, pose, scene) for pose in (path[0], path[left])))
@@ -69,7 +70,7 @@ def lead_hand(
     point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
     own = Rotation.from_matrix(targets.hand_rot[:, k])
     towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
-    lead = np.where(low, there(_CLOSE + _ADVANCE, _TAKE), there(_APPROACH, _TAKE))
+    lead = np.where(low, there(_CLOSE + _ADVANCE, _TAKE), there(LEAD_TIME, _TAKE))
     more = lead > holding[:, k]
     rotation[more, k] = towards.as_matrix()[more]
     pos[more, k], holding[more, k] = point[more], lead[more]

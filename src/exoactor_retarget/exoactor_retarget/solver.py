@@ -48,7 +48,7 @@ _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are w
 _LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
 _LED = 5.0  # times that clearance and planted feet count for where there are objects
 _DISTANCE = 0.01  # m that is kept from objects
-_ARMS_OFF_LEGS, _TRUNK_OFF_LEGS = 0.035, 0.012  # m that they keep from the legs among objects
+_APART = 0.035  # m between arms, trunk and legs among objects: who reaches or bends is some cm beside the motion
 _SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
 
@@ -289,7 +289,7 @@ class Solver:
         if solids is not None:
             ends = model.description.capsule_body[pairs]
             legs = model.of_leg[ends].any(axis=1) & ~(model.of_leg[ends] | (ends == model.pelvis)).all(axis=1)
-            apart[legs] = np.where(model.of_arm[ends[legs]].any(axis=1), _ARMS_OFF_LEGS, _TRUNK_OFF_LEGS)
+            apart[legs | (model.of_arm[ends].sum(axis=1) == 1)] = _APART
         floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_DISTANCE, _FLOOR_DISTANCE)
         on_floor, weights = around[:, 1] == FLOOR, self.mapping["weights"]
         weight = np.where(on_floor, weights["floor"], weights["objects"])

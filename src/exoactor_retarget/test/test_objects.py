@@ -10,12 +10,15 @@ from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
+from exoactor_retarget.collision import distances
 from exoactor_retarget.footsteps import with_footsteps
 from exoactor_retarget.hand_contacts import HandContactPlanner
 from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets
+from exoactor_retarget.kinematics import State
 from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.object_motion import carried
+from exoactor_retarget.reaching import LEAD_TIME
 from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
@@ -309,6 +312,32 @@ def test_a_touch_meets_the_surface(retarget):
     )
     assert_sound(result)
     assert result.metrics["palm_error_p90"] < 20.0
+
+
+def test_before_an_early_contact_the_hand_is_raised_from_where_it_is(retarget):
+    scene = Scene(objects=(everyday("table", "table", (0.75, 0.0, 0.0), size=(0.6, 1.1, 0.76)),))
+    person = person_doing("touch the table")
+    result = retarget(person, interaction=Interaction(scene, held("table", 1.2, 2.4, ("right",), "touch")))
+    assert_sound(result)
+    motion = result.motion
+    hand, alone = (
+        robot.forward_kinematics(each, ["right_wrist_yaw_link"])[0, 0] - each.root_pos[0]
+        for each in (motion, retarget(person).motion)
+    )
+    assert np.linalg.norm(hand - alone) < 0.05
+    assert motion.object_contacts[0].start >= LEAD_TIME
+
+
+def test_arms_trunk_and_legs_keep_apart_among_objects(retarget):
+    interaction = Interaction(Scene(objects=(box_at(0.5),)), held("box", 2.8, 5.6))
+    motion = retarget(person_doing("pick up the box from the floor"), interaction=interaction).motion
+    model = retarget.model
+    turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
+    poses = model.kinematics.poses(State(motion.root_pos, turns, motion.joint_pos))
+    bodies = model.description.capsule_body[model.description.pairs]
+    legs = model.of_leg[bodies].any(axis=1) & ~(model.of_leg[bodies] | (bodies == model.pelvis)).all(axis=1)
+    apart = model.description.pairs[legs | (model.of_arm[bodies].sum(axis=1) == 1)]
+    assert np.quantile(distances(model.description, poses, apart).distance.min(axis=0), 0.1) > 0.025
 
 
 def test_contacts_are_found_in_an_estimate_that_is_off(retarget):
