@@ -15,7 +15,7 @@ _RAISE, _ADVANCE, _CLOSE = 1.3, 0.7, 0.7  # s of a hand to the body's front, to 
 LEAD_TIME = _RAISE + _ADVANCE + _CLOSE
 """s before a contact from which a hand is led to it."""
 _TAKE = 0.3  # s over which an object takes, and gives back, the lead of a hand
-_READY = 0.17, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
+_READY = 0.22, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
 _READY_ASIDE = 0.10, 0.30  # m, likewise, to its own side
 _LEVEL, _STEEP, _STEEPEST = 0.7, 0.3, 1.1  # m over the floor from, and to, which fingers point down, by so many rad
 PRESS_TIME = 0.4  # s in which hands press, and let go
