@@ -409,7 +409,7 @@ def test_a_hand_that_is_led_does_not_reach_out_before_it_is_raised(retarget):
     facing = headed(targets.headings(retarget.model))[led, :, 0]
     ahead = np.sum((targets.palm_pos[led, 0] - targets.pelvis_pos[led]) * facing, axis=1)
     assert led.any()
-    assert ahead.max() < 0.2
+    assert ahead.max() < 0.25  # where it is raised to; the person reaches farther
 
 
 def test_what_cannot_be_done_is_refused(retarget):
