@@ -4,9 +4,9 @@ The robot sways, does not stand where the motion has it, and objects are beside 
 touches its object, the arm follows the motion as seen from the object's observed pose, by inverse kinematics from where
 pelvis and torso are. From the touch on the correction is held: an arm that went on correcting would pull at what is
 held whenever the body sways, and the body would answer. What is carried goes over to the correction of what it is put
-on, or into, on the way there. How much higher and more upright the body is than the motion
-has it, as trackers are that do not crouch as low, is made up for slowly, and while two hands hold something, too: one
-arm that is stretched out with a load bends the body, and would be drawn back for that.
+on, or into, on the way there. How much higher and more upright the body is than the motion has it, as trackers are that
+do not crouch as low, is made up for slowly, and while two hands hold something, too: one arm that is stretched out with
+a load bends the body, and would be drawn back for that.
 """
 
 from __future__ import annotations
@@ -276,35 +276,17 @@ def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) 
     for contact in contacts:
         begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
         first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
-        goal, holds = _goal(scene[contact.object], first), contact.kind == "grasp"
-        if not holds:
-            yield _Touch(
-                contact.body,
-                goal,
-                first,
-                begin,
-                end,
-                last,
-                holds,
-                None,
-                np.broadcast_to(goal.pose[:3], (len(points[contact.body]), 3)),
-            )
-            continue
-        both = {
-            c.body for c in contacts if c.object == contact.object and c.start < contact.end and contact.start < c.end
-        }
-        pivot = np.mean([points[hand] for hand in both], axis=0)
-        under = [
-            obj
-            for obj in scene.objects
-            if obj.id != contact.object and _covers(obj, *pivot[min(end, len(pivot) - 1), :2])
-        ]
-        put = under and end < len(pivot)
-        place = (
-            _goal(max(under, key=lambda obj: float(obj.extent[1, 2])), end - round(_LEAD * POLICY_RATE))
-            if put
-            else None
-        )
+        goal, place, holds = _goal(scene[contact.object], first), None, contact.kind == "grasp"
+        pivot = np.broadcast_to(goal.pose[:3], points[contact.body].shape)
+        if holds:
+            same = [c for c in contacts if c.object == contact.object]
+            hands = {c.body for c in same if c.start < contact.end and contact.start < c.end}
+            pivot = np.mean([points[hand] for hand in hands], axis=0)
+            x, y = pivot[min(end, len(pivot) - 1), :2]
+            under = [obj for obj in scene.objects if obj.id != contact.object and _covers(obj, x, y)]
+            if under and end < len(pivot):
+                highest = max(under, key=lambda obj: float(obj.extent[1, 2]))
+                place = _goal(highest, end - round(_LEAD * POLICY_RATE))
         yield _Touch(contact.body, goal, first, begin, end, last, holds, place, pivot)
 
 
