@@ -107,6 +107,12 @@ def test_who_sits_down_gets_before_the_seat_without_walking_through_it(body, bet
         assert np.linalg.norm(motion.transl[-1, :2] - motion.transl[0, :2]) < 1.2
 
 
+def test_who_walks_around_something_far_ends_just_behind_it():
+    scene = Scene(objects=(everyday("chair", pos=(2.0, 0.0, 0.0)),))
+    human, _ = Choreography.of_instruction("walk around the chair", SIZE, scene).perform(np.zeros(10))
+    assert 2.5 < human.transl[-1, 0] < 3.4
+
+
 @pytest.mark.parametrize("task", ["walk around the chair to the basket", "walk to the basket past the chair"])
 @pytest.mark.parametrize("y", [-0.3, 0.05, 0.3])
 def test_the_way_to_something_leads_around_something(task, y):

@@ -133,8 +133,8 @@ def walk_around(score: Score, movement: Movement) -> None:
     deep = obj.extent(start[2]) + 0.30
     s = -1.0 if movement.side == "right" else 1.0
     # past the corners at full width, then back onto the line
-    x = np.linspace(0.0, distance + max(distance, deep + 0.7), 400)
-    lead, tail = max(distance - deep, 0.3), max(x[-1] - distance - deep, 0.3)
+    lead, tail = max(distance - deep, 0.3), 0.7
+    x = np.linspace(0.0, distance + deep + tail, 400)
     y = s * half * (smoothstep(x / lead) - smoothstep((x - distance - deep) / tail))
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     count = math.ceil(along[-1] / (0.34 * score.scale))
