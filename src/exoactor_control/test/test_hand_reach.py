@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from exoactor_control.controller.arms import ARMS
 from exoactor_control.controller.hand_reach import CONFIRMED, MAX_SHIFT, MAX_SPEED, HandReach
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.contacts import Contact
@@ -67,6 +70,15 @@ def test_the_hand_follows_an_object_that_was_moved():
     hands = reach()
     hands.observe("bottle", pose(0.34, 0.17))
     np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.04, -0.03, 0.0], atol=6e-3)
+
+
+def test_an_arm_comes_back_from_another_branch_of_solutions():
+    hands, arm = reach(), ARMS["left_hand"]
+    hands.observe("bottle", pose(0.3, 0.2))
+    folded = STANDING.copy()
+    folded[arm] = [2.64, 2.06, -0.21, 1.33, -0.01, 0.09, 0.92]
+    after(hands, frame=replace(standing(), joint_pos=folded))
+    np.testing.assert_allclose(after(hands)[arm], STANDING[arm], atol=0.4)
 
 
 def test_the_whole_motion_follows_the_object_until_the_hand_reaches_for_it():

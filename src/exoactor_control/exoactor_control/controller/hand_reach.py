@@ -49,6 +49,7 @@ _CHASED = 0.4  # s before a contact from which an object is not followed any mor
 _STEPS = 3  # of the inverse kinematics in a frame
 _DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
+_MAX_CORRECTION = 1.0  # rad from the motion's joints: beyond is another branch of solutions, where an arm gets stuck
 _MARGIN = 0.02  # rad from the joints' limits
 
 
@@ -245,8 +246,9 @@ class HandReach:
     def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """Joints (7,) of an arm by damped least squares, from those of the last frame on."""
         arm = ARMS[hand]
-        low, high = JOINT_LIMITS[arm].T
         wanted = q[7:][arm].copy()
+        low = np.maximum(JOINT_LIMITS[arm, 0] + _MARGIN, wanted - _MAX_CORRECTION)
+        high = np.minimum(JOINT_LIMITS[arm, 1] - _MARGIN, wanted + _MAX_CORRECTION)
         joints = self._arms.get(hand, wanted)
         q = q.copy()
         for _ in range(_STEPS):
@@ -265,7 +267,7 @@ class HandReach:
             )
             a = np.vstack([moves, turns, _REST * np.eye(7)])
             step = np.linalg.solve(a.T @ a + _DAMPING * np.eye(7), a.T @ error)
-            joints = np.clip(joints + np.clip(step, -_MAX_STEP, _MAX_STEP), low + _MARGIN, high - _MARGIN)
+            joints = np.clip(joints + np.clip(step, -_MAX_STEP, _MAX_STEP), low, high)
         self._arms[hand] = joints
         return joints
 
