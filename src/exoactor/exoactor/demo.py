@@ -13,6 +13,7 @@ import numpy as np
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
 
@@ -44,7 +45,8 @@ def write_demo(folder: RunFolder, progress: Progress = no_progress) -> Path:
         file = next((path / f"{name}.npz" for name in files if (path / f"{name}.npz").is_file()), None)
         if file is not None:
             title += " (rehearsal)" if file.stem == "rehearsal" else ""
-            panels.append(_titled(_robot_frames(RobotMotion.load(file)), title))
+            objects = folder.objects() if file.stem == "rehearsal" else None
+            panels.append(_titled(_robot_frames(RobotMotion.load(file), objects), title))
     count = max(1, round(video.duration * FPS))
     out = path / "demo.mp4"
     Video.from_frames(_side_by_side(panels, count, progress), FPS).save(out)
@@ -96,10 +98,10 @@ def draw_skeleton(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     return image
 
 
-def _robot_frames(motion: RobotMotion) -> Iterator[np.ndarray]:
+def _robot_frames(motion: RobotMotion, objects: tuple[Scene, np.ndarray] | None) -> Iterator[np.ndarray]:
     from exoactor_core.render import render_motion
 
-    return render_motion(motion, width=PANEL, height=PANEL, fps=FPS)
+    return render_motion(motion, width=PANEL, height=PANEL, fps=FPS, objects=objects)
 
 
 def _fitted(frame: np.ndarray) -> np.ndarray:

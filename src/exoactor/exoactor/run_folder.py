@@ -11,6 +11,7 @@ import numpy as np
 
 from exoactor_core.errors import BadInput, reason
 from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
+from exoactor_core.scene import Scene
 from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
@@ -85,8 +86,13 @@ class RunFolder:
         retargeting.motion.save(self.path / "robot_motion.npz")
 
     def save_rehearsal(self, rehearsal: Tracking) -> None:
-        """Write rehearsal.npz: what the robot did; and robot_motion.npz again where the reference was corrected."""
+        """Write rehearsal.npz: what the robot did, and objects.npz: where the objects were meanwhile.
+
+        And robot_motion.npz again where the reference was corrected.
+        """
         rehearsal.motion.save(self.path / "rehearsal.npz")
+        if rehearsal.object_poses is not None:
+            save_npz(self.path / "objects.npz", poses=rehearsal.object_poses)
         if rehearsal.corrected is not None:
             rehearsal.corrected.save(self.path / "robot_motion.npz")
 
@@ -102,3 +108,10 @@ class RunFolder:
         """The 2D landmarks (T, 33, 3) where the folder has them."""
         path = self.path / "keypoints.npz"
         return load_npz(path, required=("keypoints",))["keypoints"] if path.is_file() else None
+
+    def objects(self) -> tuple[Scene, np.ndarray] | None:
+        """The scene and where its objects were in each frame of the rehearsal (T, n, 7), where the folder has them."""
+        scene, poses = self.path / "scene.yaml", self.path / "objects.npz"
+        if not (scene.is_file() and poses.is_file()):
+            return None
+        return Scene.load(scene), load_npz(poses, required=("poses",))["poses"]

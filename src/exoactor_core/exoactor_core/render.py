@@ -12,8 +12,10 @@ from scipy.ndimage import gaussian_filter1d
 from exoactor_core.arrays import poses_at
 from exoactor_core.motion import RobotMotion
 from exoactor_core.offscreen import OffscreenRenderer
-from exoactor_core.robot import mujoco_spec, set_state
+from exoactor_core.robot import OBJECT_PREFIX, mujoco_spec, set_state
 from exoactor_core.rotations import yaw_from_quat
+from exoactor_core.scene import Scene
+from exoactor_core.scene_mjcf import add_objects
 from exoactor_core.stages import Progress, no_progress
 
 _GHOST_RGBA = (0.25, 0.6, 1.0, 0.28)
@@ -32,12 +34,14 @@ def render_motion(
     height: int = 480,
     fps: float = 30.0,
     ghost: RobotMotion | None = None,
+    objects: tuple[Scene, np.ndarray] | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[np.ndarray]:
     """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``; poses between frames are interpolated.
 
     The camera stands in front of the robot, to its left, keeps its direction, and follows the pelvis smoothly. A second
     motion, such as the reference, is drawn translucent at the same times (``ghost``); it holds its last pose.
+    ``objects`` are a scene and the poses (T, n, 7) of its objects in the motion's frames, m and w, x, y, z.
 
     Raises
     ------
@@ -49,7 +53,8 @@ def render_motion(
     times = np.arange(int(motion.duration * fps + 1e-6) + 1) / fps
     shown = _sampled(motion, times)
     reference = None if ghost is None else _sampled(ghost, times)
-    model = _scene(width, height, with_ghost=ghost is not None)
+    model = _scene(width, height, ghost is not None, None if objects is None else objects[0])
+    frames = np.minimum(np.rint(times * motion.fps).astype(int), len(motion) - 1)
     data = mujoco.MjData(model)
     heading = float(np.degrees(yaw_from_quat(shown.root_quat_wxyz[0])))
     model.light_dir[0] = _sun_direction(heading)
@@ -61,6 +66,9 @@ def render_motion(
             set_state(data, shown, i)
             if reference is not None:
                 set_state(data, reference, i, start=36)
+            if objects is not None:
+                poses = objects[1][frames[i]].ravel()
+                data.qpos[len(data.qpos) - len(poses) :] = poses
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)  # lights and cameras need it
             mujoco.mj_camlight(model, data)
@@ -97,13 +105,16 @@ def _cameras(motion: RobotMotion, times: np.ndarray, heading: float, aspect: flo
         yield camera
 
 
-def _scene(width: int, height: int, with_ghost: bool) -> mujoco.MjModel:
+def _scene(width: int, height: int, with_ghost: bool, objects: Scene | None) -> mujoco.MjModel:
     spec = mujoco_spec(floor=False)
     if with_ghost:
         second = mujoco_spec(floor=False)
         for geom in second.geoms:
             geom.rgba = _GHOST_RGBA
         spec.attach(second, prefix="ghost_", frame=spec.worldbody.add_frame())
+    if objects is not None:  # each where its pose says, whatever it is fixed to
+        free = {"movable": True, "articulation": None}
+        add_objects(spec, Scene(objects=tuple(obj.model_copy(update=free) for obj in objects.objects)), OBJECT_PREFIX)
     look = spec.visual
     look.global_.offwidth, look.global_.offheight = (round(_OVERSAMPLING * n) for n in (width, height))
     look.global_.fovy = _FIELD_OF_VIEW

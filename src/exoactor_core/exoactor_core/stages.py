@@ -193,6 +193,8 @@ class Tracking:
     """The rehearsal node's, that this motion is fit for the robot, signed; empty: it is not, or it was no rehearsal."""
     rollout: Rollout | None = None
     """What became of the objects, from the motion's first frame until the robot stands again; None: there are none."""
+    object_poses: np.ndarray | None = None
+    """(T, n, 7) of these objects in each frame of the motion, m and w, x, y, z."""
 
     def require_success(self) -> None:
         """Raise `TrackingFailed`, with this as its output, where the robot failed at the motion, or at the task."""

@@ -9,6 +9,7 @@ from exoactor_core import robot
 from exoactor_core.errors import Cancelled
 from exoactor_core.motion import RobotMotion
 from exoactor_core.render import render_motion
+from exoactor_core.scene import Scene, everyday
 
 
 def walk_straight(seconds=1.0, speed=1.0):
@@ -32,6 +33,19 @@ def test_pictures_show_the_robot():
     middle = frames[0][20:110, 50:110].reshape(-1, 3).astype(int)
     assert (middle.min(axis=1) > 170).any(), "nothing white"
     assert (middle.max(axis=1) < 60).any(), "nothing dark"
+
+
+def test_objects_are_drawn_where_they_are():
+    motion = robot.standing_motion(0.1)
+    scene = Scene(objects=(everyday("ball", pos=(0.5, 0.0, 0.3), color=(1.0, 0.0, 0.0)),))
+    moved = np.repeat(scene.poses[None], len(motion), axis=0)
+    moved[-1, :, 2] += 0.4
+
+    def row_of_ball(frame):
+        return np.argwhere((frame[..., 0] > 120) & (frame[..., 1] < 60))[:, 0].mean()
+
+    first, *_, last = render_motion(motion, width=160, height=160, objects=(scene, moved))
+    assert row_of_ball(last) < row_of_ball(first) - 15
 
 
 def column_of_robot(frame):

@@ -314,7 +314,8 @@ class Rehearsal(Tracker):
             results = evaluate(checks, rollout)
             metrics |= task_metrics(results, metrics["success"])
             metrics["refused"] += [f"The task fails. {result.sentence}" for result in results if not result.passed]
-        return Tracking(actual, metrics, rollout=rollout)
+        object_poses = None if rollout is None else rollout.poses[recorded or [0]]
+        return Tracking(actual, metrics, rollout=rollout, object_poses=object_poses)
 
     def _run(self, controller: Controller, robot: SimulatedRobot, on_tick: Callable[[], bool]) -> None:
         """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
