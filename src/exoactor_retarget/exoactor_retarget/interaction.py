@@ -107,8 +107,8 @@ class InteractionTargets:
         fps, pelvis_pos = targets.fps, targets.pelvis_pos.copy()
         times, palms = np.arange(len(targets)) / fps, targets.natural_palms(self.model)
         lowest, stands = np.full(len(targets), _LOWEST), float(np.percentile(pelvis_pos[:, 2], 90))
-        for contact in self.contacts:
-            if self._hands.hands == "fists" or contact.kind != "grasp" or self._both(contact):
+        for contact, *others in contact_groups(self.contacts):
+            if contact.kind != "grasp" or others:  # fists hold with both hands
                 continue
             obj, end = self.scene[contact.object], min(round(contact.end * fps), len(targets) - 1)
             put, _ = place_for(self.scene, obj, palms[end, SIDES.index(contact.body.split("_")[0])], np.zeros(2))
@@ -119,9 +119,6 @@ class InteractionTargets:
         short = np.maximum(lowest - pelvis_pos[:, 2], 0.0) * np.isinf(targets.bearing).all(axis=1)
         pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * fps, mode="nearest")
         return replace(targets, pelvis_pos=pelvis_pos)
-
-    def _both(self, contact: Contact) -> bool:
-        return any(len(group) > 1 for group in contact_groups(self.contacts) if contact in group)
 
     def relocated(self, person: Posture, targets: Targets) -> tuple[Posture, list[str]]:
         """The person moved to where the robot's hands, feet and seat meet the objects; sentences on what was done.

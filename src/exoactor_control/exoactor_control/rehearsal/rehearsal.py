@@ -287,6 +287,7 @@ class Rehearsal(Tracker):
         self._run(controller, robot, on_tick)
         fault, policy = controller.status.fault, controller.tracker.policy
         rollout = robot.rollout()
+        object_poses = None if rollout is None else rollout.poses[recorded]
         poses = np.array(frames or [robot.pose])
         actual = RobotMotion(POLICY_RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics, jumped = judged(reference, actual, fault)
@@ -305,8 +306,8 @@ class Rehearsal(Tracker):
             "band": band,
             "from_present_pose": start is not None,
             "contact_errors": []
-            if scene is None or rollout is None or rollout.forces is None
-            else contact_errors(reference, actual, rollout.poses[recorded], rollout.forces[recorded]),
+            if scene is None or object_poses is None or rollout is None or rollout.forces is None
+            else contact_errors(reference, actual, object_poses, rollout.forces[recorded]),
             "notes": [*reference.notes, *shifted, *[_CORRECTED] * corrected, *jumped, *controller.reach_notes],
         }
         checks = () if conditions.interaction is None else conditions.interaction.checks
@@ -314,7 +315,6 @@ class Rehearsal(Tracker):
             results = evaluate(checks, rollout)
             metrics |= task_metrics(results, metrics["success"])
             metrics["refused"] += [f"The task fails. {result.sentence}" for result in results if not result.passed]
-        object_poses = None if rollout is None else rollout.poses[recorded or [0]]
         return Tracking(actual, metrics, rollout=rollout, object_poses=object_poses)
 
     def _run(self, controller: Controller, robot: SimulatedRobot, on_tick: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -138,10 +138,9 @@ class Choreography:
         if movement.kind in ("walk", "step") and movement.seconds:
             movement = _counted(self.score, movement, movement.seconds)
         _write(self.score, movement)
-        if movement.kind == "pick up" and [s for s, held in self.score.held.items() if held == movement.object] == [
-            "left"
-        ]:
-            movement = replace(movement, side="left")  # the other hand holds something
+        holding = [side for side, held in self.score.held.items() if held == movement.object]
+        if movement.kind == "pick up" and holding == ["left"]:  # the other hand holds something
+            movement = replace(movement, side="left")
         self.movements.append(movement)
         self.seconds.append(self.score.now - begin)
 
@@ -210,10 +209,7 @@ def _counted(score: Score, movement: Movement, seconds: float) -> Movement:
 
 def _timed(score: Score, movement: Movement, seconds: float) -> Movement:
     """The movement so that it takes about so long after what the score has."""
-
-    def lasts(movement: Movement) -> float:
-        return _lasts(score, movement)
-
+    lasts = partial(_lasts, score)
     natural = lasts(movement)
     if abs(natural - seconds) <= _TIME_TOLERANCE:
         return movement

@@ -102,9 +102,8 @@ def touch(score: Score, movement: Movement) -> None:
     if on is None and movement.kind == "reach" and score.imagines and category_of(movement.name) in ONE_HANDED:
         low = movement.direction == "down" and score.low_reach
         on = "floor" if low else None if movement.direction else table_of(score)
-    back = (
-        0.14 if movement.kind == "reach" and category_of(on or "") == "table" else 0.0
-    )  # the arm is to be seen going there
+    to_table = movement.kind == "reach" and category_of(on or "") == "table"
+    back = 0.14 if to_table else 0.0  # the arm is to be seen going there
     obj = object_named(score, movement.name, gap_to(score, movement.name), on, back=back, side=sides[0])
     approach(score, obj, movement.pace)
     for _ in range(movement.count or 1):
