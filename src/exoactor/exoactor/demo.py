@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise, repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,9 +13,11 @@ import numpy as np
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
-from exoactor_core.scene import Scene
 from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
+
+if TYPE_CHECKING:
+    from exoactor_core.scene import Scene
 
 PANEL = 480
 """Height of every panel, px."""

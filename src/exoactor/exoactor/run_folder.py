@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from exoactor_core.errors import BadInput, reason
 from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_or_rescue
-from exoactor_core.scene import Scene
 from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
+
+if TYPE_CHECKING:
+    from exoactor_core.scene import Scene
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 
@@ -111,6 +113,8 @@ class RunFolder:
 
     def objects(self) -> tuple[Scene, np.ndarray] | None:
         """The scene and where its objects were in each frame of the rehearsal (T, n, 7), where the folder has them."""
+        from exoactor_core.scene import Scene  # brings scipy, which the command line's help does without
+
         scene, poses = self.path / "scene.yaml", self.path / "objects.npz"
         if not (scene.is_file() and poses.is_file()):
             return None
