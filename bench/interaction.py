@@ -6,7 +6,8 @@ person's motion is the generator's own. "Ours" retargets to the objects and lead
 retargets the person's motion alone, and its controller knows of no objects. Both are rehearsed with the objects as they
 are believed to be and with perturbed ones (`exoactor_core.scene.perturbed`), and judged by the same checks. A success
 is what the robot would be allowed to do: all checks pass, and the safety gate does not refuse it. What is refused on
-the way is a failure, with its sentence.
+the way is a failure, with its sentence. Both are tried again with another video, as the pipeline does (`--tries`),
+before they are perturbed; "at_first_try" is without.
 
     .venv/bin/python bench/interaction.py --each 4
 """
@@ -31,6 +32,8 @@ from exoactor_core.scene import Scene, everyday, joined, perturbed
 from exoactor_core.stages import GenerateRequest, load_backend
 
 REPORTED_SEED = 7_000_000  # nothing was chosen by these
+Motions = dict[str, RobotMotion]
+"""Ours and the baseline's."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,10 @@ TASKS = (
 
 def rehearsed(motion: RobotMotion, interaction: Interaction | None, really: Scene | None) -> dict[str, Any]:
     disturbance = Disturbance(scene=really) if really is not None else None
-    tracking = Rehearsal(variations=0)(motion, disturbance=disturbance, interaction=interaction)
+    try:
+        tracking = Rehearsal(variations=0)(motion, disturbance=disturbance, interaction=interaction)
+    except ExoActorError as error:
+        return {"success": False, "fell": False, "reasons": [str(error)]}
     metrics, path = tracking.metrics, tracking.motion.root_pos
     passed = bool(metrics.get("task_success", metrics["success"]))
     return {
@@ -190,38 +196,49 @@ def rehearsed(motion: RobotMotion, interaction: Interaction | None, really: Scen
     }
 
 
-def figures(number: int, first_seed: int, perturbations: int, video: bool) -> dict[str, Any]:
+def retargeted(task: Task, request: GenerateRequest, seed: int, video: bool) -> tuple[Motions, Interaction | None]:
+    """The robot's motion, ours and the baseline's, and the objects as they are believed to be."""
+    generation = load_backend("generate", "mannequin", seed=seed)(request)
+    human: HumanMotion | None = generation.truth
+    if video:
+        human = load_backend("estimate", "mediapipe")(generation.video).motion
+    assert human is not None  # the mannequin tells it
+    interaction = generation.interaction
+    if task.moved and interaction is not None:
+        interaction = replace(interaction, scene=elsewhere(interaction.scene, np.random.default_rng(seed)))
+    retarget = load_backend("retarget", "trajectory_ik")
+    ours = retarget(human, interaction=interaction or Interaction()).motion  # as the pipeline
+    return {"ours": ours, "baseline": replace(retarget(human).motion, object_contacts=())}, interaction
+
+
+def figures(number: int, first_seed: int, tries: int, perturbations: int, video: bool) -> dict[str, Any]:
     """One task: what came of it, ours and the baseline's, unperturbed first."""
     task = TASKS[number % len(TASKS)]
     seed = first_seed + number
     scene = task.scene(np.random.default_rng(seed)) if task.scene else None
     result: dict[str, Any] = {"kind": task.kind, "instruction": task.instruction, "seed": seed, "given": bool(scene)}
-    try:
-        generation = load_backend("generate", "mannequin", seed=seed)(GenerateRequest(task.instruction, scene=scene))
-        human: HumanMotion | None = generation.truth
-        if video:
-            human = load_backend("estimate", "mediapipe")(generation.video).motion
-        assert human is not None  # the mannequin tells it
-        interaction = generation.interaction
-        if task.moved and interaction is not None:
-            interaction = replace(interaction, scene=elsewhere(interaction.scene, np.random.default_rng(seed)))
-        retarget = load_backend("retarget", "trajectory_ik")
-        plain = retarget(human).motion
-        retargeting = retarget(human, interaction=interaction or Interaction())  # as the pipeline
-    except ExoActorError as error:
-        return result | {"refused": str(error)}
-    for name, motion in (("ours", retargeting.motion), ("baseline", replace(plain, object_contacts=()))):
-        runs = []
-        for k in range(perturbations + 1):
-            really = perturbed(interaction.scene, np.random.default_rng([seed, k])) if k and interaction else None
-            try:
-                runs.append(rehearsed(motion, interaction, really))
-            except ExoActorError as error:
-                runs.append({"success": False, "fell": False, "reasons": [str(error)]})
-        for run in runs if task.metres else ():
+    runs: dict[str, list[dict[str, Any]]] = {}
+    last: dict[str, tuple[RobotMotion, Interaction | None]] = {}
+    for attempt in range(1 + tries):
+        request = GenerateRequest(task.instruction, scene=scene, attempt=attempt)
+        try:
+            motions, interaction = retargeted(task, request, seed, video)
+        except ExoActorError as error:
+            result.setdefault("refused", []).append(str(error))
+            continue
+        for name, motion in motions.items():
+            if not (name in runs and runs[name][0]["success"]):
+                runs[name] = [rehearsed(motion, interaction, None) | {"attempt": attempt}]
+                last[name] = motion, interaction
+        if all(run[0]["success"] for run in runs.values()):
+            break
+    for name, (motion, interaction) in last.items():
+        for k in range(1, perturbations + 1):
+            really = perturbed(interaction.scene, np.random.default_rng([seed, k])) if interaction else None
+            runs[name].append(rehearsed(motion, interaction, really))
+        for run in runs[name] if task.metres else ():
             run["distance_error"] = abs(run.get("walked", 0.0) / task.metres - 1.0)
-        result[name] = runs
-    return result
+    return result | runs
 
 
 def distribution(values: Sequence[float]) -> dict[str, float] | None:
@@ -231,10 +248,13 @@ def distribution(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def summary(results: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    runs = [run for result in results for run in result.get(name, [{"success": False, "fell": False}])]
+    failed = [{"success": False, "fell": False}]
+    runs = [run for result in results for run in result.get(name, failed)]
+    firsts = [result.get(name, failed)[0] for result in results]
     return {
         "runs": len(runs),
         "success": round(float(np.mean([run["success"] for run in runs])), 3),
+        "at_first_try": round(float(np.mean([run["success"] and not run["attempt"] for run in firsts])), 3),
         "refused_by_gate_alone": round(float(np.mean([run.get("gate_alone", False) for run in runs])), 3),
         "no_fall": round(float(np.mean([not run["fell"] for run in runs])), 3),
         "hand_error_m": distribution([error for run in runs for error in run.get("contact_errors", [])]),
@@ -244,6 +264,7 @@ def summary(results: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 def main(
     each: Annotated[int, typer.Option(help="Seeds of every task.")] = 4,
+    tries: Annotated[int, typer.Option(help="Further videos of a task that failed.")] = 2,
     perturbations: Annotated[int, typer.Option(help="Perturbed rehearsals of each.")] = 5,
     video: Annotated[bool, typer.Option(help="Read the person's motion from the video.")] = True,
     only: Annotated[str, typer.Option(help="Kind of the tasks; empty: all.")] = "",
@@ -255,7 +276,7 @@ def main(
     results = []
     with ProcessPoolExecutor(jobs) as pool, progress_bars() as bars:
         progress = bars("tasks")
-        futures = [pool.submit(figures, number, first_seed, perturbations, video) for number in chosen]
+        futures = [pool.submit(figures, number, first_seed, tries, perturbations, video) for number in chosen]
         for future in as_completed(futures):
             results.append(future.result())
             progress(len(results) / len(futures), f"{len(results)} of {len(futures)}: {results[-1]['instruction']}")
