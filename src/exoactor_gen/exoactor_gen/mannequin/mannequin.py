@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from exoactor_gen.mannequin.movement import uses_objects
 from exoactor_gen.mannequin.objects import corners
 from exoactor_gen.mannequin.rendering.camera import VIEWS, frame_person
 from exoactor_gen.mannequin.rendering.look import CLOTHES, LIGHTS, ROOMS, Look
+from exoactor_gen.mannequin.rendering.visibility import clear_view
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
 from exoactor_gen.plan import Plan
 
@@ -38,9 +40,10 @@ class Mannequin(Generator):
         seed: Seed = 0
         """Chooses whatever the other options leave open, and small changes of the camera; a request's attempt is
         added."""
-        camera: Annotated[str, OneOf(("", *VIEWS))] = "three_quarter"
+        camera: Annotated[str, OneOf(("auto", "", *VIEWS))] = "auto"
         """Where the camera stands, seen from the person: in front, to its right (with _left to its left) or behind it;
-        empty: one of them by the seed."""
+        auto: three_quarter, and in tasks with objects the side from which the person is seen best; empty: one of them
+        by the seed."""
         pan: bool = False
         """The camera turns after the person, instead of standing so far off that it sees the whole way."""
         stature: Annotated[float, Interval(ge=0.0, le=2.1), Unit("m")] = 0.0
@@ -120,17 +123,23 @@ class Mannequin(Generator):
             on_plan(plan.data())
         look = Look.draw(rng[0], given.clothes, given.room, given.light)
         motion, objects = choreography.perform(betas, self.body, given.fps)
-        view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
-        camera = frame_person(
+        interaction = choreography.interaction
+        place = partial(
+            frame_person,
             self.body.joints(motion),
-            view,
-            given.width,
-            given.height,
-            rng[1],
+            width=given.width,
+            height=given.height,
+            rng=[seed, 1],
             pan=given.pan,
             fps=given.fps,
             beside=np.concatenate([corners(obj) for obj in objects], axis=1) if objects else None,
         )
+        view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
+        if view == "auto":
+            view = "three_quarter"
+            if interaction is not None:
+                view = clear_view(place, self.body.joints(motion), objects, interaction.contacts)
+        camera = place(view)
 
         def drawn() -> Iterator[np.ndarray]:
             for k, image in enumerate(render(motion, self.body, camera, look, rng[2], objects)):
@@ -154,7 +163,7 @@ class Mannequin(Generator):
             metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left of the first frame
         if scene:
             metrics["note"] = scene
-        return Generation(video, motion, metrics, plan.data(), interaction=choreography.interaction)
+        return Generation(video, motion, metrics, plan.data(), interaction=interaction)
 
     def motion(self, instruction: str) -> HumanMotion:
         """What the person in the video would do, without drawing it: quick, for making many references.

@@ -256,13 +256,14 @@ def corners(obj: ObjectMotion) -> np.ndarray:
 
 
 def surface_distance(obj: ObjectMotion, points: np.ndarray) -> np.ndarray:
-    """From points (T, 3) to the surface of an object, m; negative inside. A mesh counts as the box around it."""
-    local = np.einsum("tji,tj->ti", obj.rotation, points - obj.position) + obj.object.underside
+    """From points (T, ..., 3) to the surface of an object, m; negative inside. A mesh counts as the box around it."""
+    flat = points.reshape(len(points), -1, 3)
+    local = np.einsum("tji,tnj->tni", obj.rotation, flat - obj.position[:, None]) + obj.object.underside
     distances = []
     for shape in obj.object.item.shapes:
-        points = shape.local(local)
-        distances.append(solid_distance(shape.kind, np.array(shape.size) / 2.0, points.T[None])[0][0])
-    return np.min(distances, axis=0)
+        inside = shape.local(local.reshape(-1, 3))
+        distances.append(solid_distance(shape.kind, np.array(shape.size) / 2.0, inside.T[None])[0][0])
+    return np.min(distances, axis=0).reshape(points.shape[:-1])
 
 
 def _broom() -> SceneObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,7 +82,7 @@ def frame_person(
     view: str,
     width: int,
     height: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator | Sequence[int],
     pan: bool = False,
     fps: float = 30.0,
     beside: np.ndarray | None = None,
@@ -97,7 +98,7 @@ def frame_person(
     width, height
         Image size in pixels.
     rng
-        Moves the camera a little.
+        Moves the camera a little; or its seed.
     pan
         The camera turns after the person, and so may stand nearer.
     fps
@@ -112,6 +113,7 @@ def frame_person(
     """
     if view not in VIEWS:
         raise BadInput(f"There is no camera '{view}': there are {', '.join(VIEWS)}.")
+    rng = np.random.default_rng(rng)
     azimuth = math.radians(VIEWS[view] + rng.uniform(-4.0, 4.0))
     rise = math.radians(rng.uniform(4.0, 8.0))
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float) * _MARGIN

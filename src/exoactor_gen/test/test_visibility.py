@@ -1,0 +1,45 @@
+"""The camera of a task with objects: beside the person, where nothing stands in the way."""
+
+import numpy as np
+import pytest
+
+from exoactor_core.body import BodyModel
+from exoactor_core.scene import everyday, joined
+from exoactor_core.stages import GenerateRequest, load_backend
+from exoactor_gen.mannequin.choreography import Choreography
+from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.rendering.camera import frame_person
+from exoactor_gen.mannequin.rendering.visibility import hidden_share
+
+
+def _view(task, *others):
+    scene = joined([everyday("ball", pos=(0.6, 0.0, 0.0)), *others])
+    made = load_backend("generate", "mannequin", width=64, height=64, fps=10)(GenerateRequest(task, scene=scene))
+    return made.metrics["camera"]
+
+
+def test_a_box_in_front_hides_the_legs_from_there_alone():
+    body = BodyModel.load()
+    motion, objects = Choreography(parse("push the box")).perform(np.zeros(10), body, 10.0)
+    joints = body.joints(motion)
+    share = {
+        view: hidden_share(frame_person(joints, view, 640, 480, [0]), joints[:, :22], objects)
+        for view in ("front", "back")
+    }
+    assert share["front"] > 0.3
+    assert share["back"] == 0.0
+
+
+@pytest.mark.parametrize(("foot", "view"), [("left", "side_left"), ("right", "side")])
+def test_the_side_that_acts_is_looked_at(foot, view):
+    assert _view(f"kick the ball with your {foot} foot") == view
+
+
+def test_what_stands_beside_the_person_is_avoided():
+    wall = everyday("box", pos=(0.3, -1.2, 0.0), size=(2.0, 0.3, 1.6))
+    assert _view("kick the ball with your right foot", wall) == "side_left"
+
+
+def test_without_objects_the_person_is_seen_from_ahead():
+    made = load_backend("generate", "mannequin", width=64, height=64, fps=10)(GenerateRequest("nod once"))
+    assert made.metrics["camera"] == "three_quarter"
