@@ -260,9 +260,8 @@ class ParallelRollouts(Robots):
             self.frame += 1
             poses.append(self.qpos)
         shape = (self._samples, len(_VARIANTS))
-        begin = self.episodes[0].root_pos[self._begin, :2] - self.episodes[0].root_pos[0, :2]
-        origins = self._origin.copy()
-        origins[:, :2] += turn(origins[:, 2], np.tile(begin, (self.count, 1)))
+        begin = self._in_world(np.tile(self.episodes[0].root_pos[self._begin], (self.count, 1, 1)))[:, 0]
+        origins = np.column_stack([begin[:, :2], self._origin[:, 2]])
         return np.stack(poses, axis=1).reshape(*shape, -1, self.qpos.shape[1]), origins.reshape(*shape, 3)
 
     def _align(self) -> None:

@@ -152,8 +152,6 @@ class AnchoredRobots(Robots):
             np.stack([getattr(c.episode, what)[k] for c, k in zip(self.clips, index, strict=True)])
             for what in ("mimic", "root_pos", "yaw")
         )
-        first = np.stack([c.episode.root_pos[0, :2] for c in self.clips])
-        there = turn(self._origin[:, None, 2], pos[..., :2] - first[:, None]) + self._origin[:, None, :2]
         noise = 0.005 * self.rng.normal(size=(n, 3)) if self.variation.noise else np.zeros((n, 3))
         here = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
         # as the robot's own sensors tell it: roll and pitch with their noise
@@ -162,7 +160,7 @@ class AnchoredRobots(Robots):
         robot = Rotation.from_euler("ZYX", np.column_stack([heading, tilt[:, 1], tilt[:, 0]])).as_matrix()
         angles = np.stack([yaw + self._origin[:, None, 2], mimic[..., 4], mimic[..., 3]], axis=-1)
         wanted = Rotation.from_euler("ZYX", angles.reshape(-1, 3)).as_matrix().reshape(n, len(steps), 3, 3)
-        error = np.concatenate([there, pos[..., 2:]], axis=-1) - here[:, None]
+        error = self._in_world(pos) - here[:, None]
         place = np.clip(np.einsum("nki,nij->nkj", error, robot), -_MAX_OFFSET, _MAX_OFFSET) * (1.0, 1.0, 0.0)
         turned = np.einsum("nji,nkjl->nkil", robot, wanted)[..., :2].reshape(n, len(steps), 6)
         anchor = np.concatenate([place, turned], axis=-1)
@@ -194,23 +192,19 @@ class AnchoredRobots(Robots):
 
     def _judge(self) -> tuple[np.ndarray, np.ndarray]:
         """Reward (N,) of a step, and which robots (N,) failed by the field's rule or are lost."""
-        at = [min(t, len(c.episode) - 1) for c, t in zip(self.clips, self.frame, strict=True)]
-        bodies = np.stack([c.bodies[t] for c, t in zip(self.clips, at, strict=True)])
-        first = np.stack([c.episode.root_pos[0, :2] for c in self.clips])
-        rpy = np.stack([[*c.episode.mimic[t, 3:5], c.episode.yaw[t]] for c, t in zip(self.clips, at, strict=True)])
-        joints = np.stack([c.episode.mimic[t, 6:] for c, t in zip(self.clips, at, strict=True)])
-        rpy[:, 2] += self._origin[:, 2]
-        wanted = bodies.copy()
-        wanted[..., :2] = turn(self._origin[:, None, 2], bodies[..., :2] - first[:, None]) + self._origin[:, None, :2]
+        mimic, yaw = self._now("mimic"), self._now("yaw")
+        rpy, joints = np.column_stack([mimic[:, 3:5], yaw + self._origin[:, 2]]), mimic[:, 6:]
+        bodies = [c.bodies[min(t, len(c.episode) - 1)] for c, t in zip(self.clips, self.frame, strict=True)]
+        wanted = self._in_world(np.stack(bodies))
         with np.errstate(invalid="ignore"):
             finite = np.asarray(np.isfinite(self.qpos).all(axis=1))
         qpos = np.where(finite[:, None], self.qpos, np.r_[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, STANDING])
-        is_ = forward_kinematics(RobotMotion(POLICY_RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), JUDGED)
+        actual = forward_kinematics(RobotMotion(POLICY_RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), JUDGED)
         rotation = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
         turned = np.asarray((rotation.inv() * Rotation.from_euler("ZYX", rpy[:, ::-1])).magnitude())
-        height = np.abs(is_ - wanted)[..., 2]
-        place = np.linalg.norm((is_ - wanted)[:, 0, :2], axis=-1)
-        local = (is_ - is_[:, :1]) - (wanted - wanted[:, :1])
+        height = np.abs(actual - wanted)[..., 2]
+        place = np.linalg.norm((actual - wanted)[:, 0, :2], axis=-1)
+        local = (actual - actual[:, :1]) - (wanted - wanted[:, :1])
         failed = (height > MAX_HEIGHT_ERROR).any(axis=1) | (turned > MAX_TURN_ERROR) | (place > _MAX_DISTANCE) | ~finite
 
         def kernel(square: np.ndarray, scale: float) -> np.ndarray:

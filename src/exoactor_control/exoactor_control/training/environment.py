@@ -156,7 +156,7 @@ class Robots:
         self._push_left = np.zeros(count, int)
         self.gains = np.zeros((count, 3))
         """(N, 3) of the outer loop: 1/s of heading, 1/s of position, rad/m of the lean towards it."""
-        self._origin = np.zeros((count, 3))  # x, y, yaw of the trajectory's frame in the world
+        self._origin = np.zeros((count, 3))  # x, y, yaw in the world of the trajectory's first position
         self.qpos = np.zeros((count, self._base.nq))
         self.qvel = np.zeros((count, self._base.nv))
         for i, episode in enumerate(self.episodes):
@@ -193,8 +193,7 @@ class Robots:
         self._push_left[i] = 0
         # The outer loop on heading and position is the deployed tracker's; its gains differ so that any will do.
         self.gains[i] = rng.uniform(0.0, _MAX_GAINS) if v.noise else (HEADING_GAIN, POSITION_GAIN, LEAN)
-        yaw = yaw_from_quat(qpos[3:7])
-        self._origin[i] = 0.0, 0.0, yaw - episode.yaw[0]
+        self._origin[i] = 0.0, 0.0, yaw_from_quat(qpos[3:7]) - episode.yaw[0]
 
     def mimic(self) -> np.ndarray:
         """(N, 35) the robots' present commands, the feedback of heading and position included."""
@@ -213,12 +212,17 @@ class Robots:
         """(N, ...) one of the episodes' arrays at their present frames; past the end, their last ones."""
         return np.stack([getattr(e, what)[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)])
 
+    def _in_world(self, positions: np.ndarray) -> np.ndarray:
+        """Positions (N, k, 3) m of the robots' trajectories, in the world."""
+        first, origin = np.stack([e.root_pos[:1, :2] for e in self.episodes]), self._origin[:, None]
+        on_ground = turn(origin[..., 2], positions[..., :2] - first) + origin[..., :2]
+        return np.concatenate([on_ground, positions[..., 2:]], axis=-1)
+
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Heading error (N,) rad and position error (N, 2) m in the robot's heading frame: how far it has to go."""
         yaw = yaw_from_quat(self.qpos[:, 3:7])
         yaw_error = wrap(self._now("yaw") + self._origin[:, 2] - yaw)
-        moved = self._now("root_pos")[:, :2] - np.stack([e.root_pos[0, :2] for e in self.episodes])
-        wanted = turn(self._origin[:, 2], moved) + self._origin[:, :2]
+        wanted = self._in_world(self._now("root_pos")[:, None])[:, 0, :2]
         return yaw_error, turn(-yaw, wanted - self.qpos[:, :2])
 
     def observe(self) -> np.ndarray:
