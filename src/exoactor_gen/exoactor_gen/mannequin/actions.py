@@ -72,11 +72,7 @@ def action_of(movement: Movement, seconds: float) -> Action:
 def describe(movement: Movement) -> str:
     """Say in English what the person does: 'walks forward 2 metres'."""
     kind = movement.kind
-    two = (
-        kind in ("push", "pick up", "hold", "carry", "hands on hips", "hands on head")
-        and category_of(movement.object or "") not in ONE_HANDED
-    )
-    side = movement.side or ("both" if two else "right")
+    side = movement.side or ("right" if category_of(movement.object or "") in ONE_HANDED else KINDS[kind].side)
     if kind in ("reach", "point") and not movement.side and movement.direction == "left":
         side = "left"
     limbs = {

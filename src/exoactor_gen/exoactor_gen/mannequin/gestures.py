@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exoactor_gen.mannequin.movement import Movement
+from exoactor_gen.mannequin.movement import KINDS, Movement
 from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, SIDES, USUAL_STEP, Score, other, sides_of, sign
+
+
+def _sides(movement: Movement) -> tuple[str, ...]:
+    return sides_of(movement.side, KINDS[movement.kind].side)
 
 
 def _travel(score: Score, movement: Movement) -> None:
@@ -64,7 +68,6 @@ class Repeated:
     """From one pose of the cycle to the next."""
     seconds: float = 2.0
     """How long it goes on where it is not said."""
-    side: str = "right"
     curl: float = 4.0
     """Of the fingers, degrees."""
 
@@ -74,10 +77,10 @@ REPEATED = {
     "wave": Repeated(
         (8.0, 68.0, -88.0, 92.0), ((8.0, 68.0, -88.0, 68.0), (8.0, 68.0, -88.0, 112.0)), 0.34, seconds=3.0
     ),
-    "clap": Repeated((42.0, 4.0, 2.0, 72.0), ((42.0, 0.0, 29.0, 72.0), (42.0, 4.0, 2.0, 72.0)), 0.26, side="both"),
+    "clap": Repeated((42.0, 4.0, 2.0, 72.0), ((42.0, 0.0, 29.0, 72.0), (42.0, 4.0, 2.0, 72.0)), 0.26),
     "knock": Repeated((62.0, 6.0, 10.0, 88.0), ((68.0, 4.0, 10.0, 58.0), (62.0, 6.0, 10.0, 88.0)), 0.26, curl=78.0),
-    "cheer": Repeated(_OVERHEAD, ((128.0, 20.0, 0.0, 62.0), _OVERHEAD), 0.4, side="both", curl=78.0),
-    "flap": Repeated((0.0, 72.0, 0.0, 20.0), ((0.0, 30.0, 0.0, 20.0), (0.0, 72.0, 0.0, 20.0)), 0.4, side="both"),
+    "cheer": Repeated(_OVERHEAD, ((128.0, 20.0, 0.0, 62.0), _OVERHEAD), 0.4, curl=78.0),
+    "flap": Repeated((0.0, 72.0, 0.0, 20.0), ((0.0, 30.0, 0.0, 20.0), (0.0, 72.0, 0.0, 20.0)), 0.4),
 }
 """Gestures of the arms that repeat something."""
 HELD: dict[str, dict[str, tuple[float, ...]]] = {
@@ -95,7 +98,7 @@ NODS = {"nod": ((0.0, 22.0), (0.0, 0.0)), "shake head": ((25.0, 0.0), (-25.0, 0.
 
 def _repeat(score: Score, movement: Movement) -> None:
     what = REPEATED[movement.kind]
-    sides = sides_of(movement.side, what.side)
+    sides = _sides(movement)
     step = what.step_seconds / movement.pace
     count = movement.count or max(1, round((movement.seconds or what.seconds) / (len(what.cycle) * step)))
     for side in sides:
@@ -107,8 +110,8 @@ def _repeat(score: Score, movement: Movement) -> None:
 
 
 def _hold_arms(score: Score, movement: Movement) -> None:
-    sides = sides_of(movement.side, "right" if movement.kind in ("salute", "high five") else "both")
-    _hold(score, movement, {side: HELD[movement.kind][side] for side in sides}, (0.0, 0.0, 0.0), hold=1.5)
+    poses = {side: HELD[movement.kind][side] for side in _sides(movement)}
+    _hold(score, movement, poses, (0.0, 0.0, 0.0), hold=1.5)
 
 
 def _hold(
@@ -137,7 +140,7 @@ def _hold(
 def _raise(score: Score, movement: Movement) -> None:
     pose = {"up": (163.0, 6.0, 0.0, 8.0), "forward": (90.0, 2.0, 0.0, 6.0), "side": (0.0, 88.0, 0.0, 6.0)}
     target = pose[movement.direction or "up"]
-    _hold(score, movement, dict.fromkeys(sides_of(movement.side), target), (0.0, 0.0, 0.0))
+    _hold(score, movement, dict.fromkeys(_sides(movement), target), (0.0, 0.0, 0.0))
 
 
 def _extend(score: Score, movement: Movement) -> None:
@@ -270,7 +273,7 @@ def _dance(score: Score, movement: Movement) -> None:
 
 def _punch(score: Score, movement: Movement) -> None:
     reach = (82.0, 2.0, 8.0, 8.0)
-    sides = sides_of(movement.side)
+    sides = _sides(movement)
     for side in sides:
         score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
     score.now = max(score.arm(side, GUARD, 0.8 / movement.pace) for side in sides)
@@ -287,7 +290,7 @@ def _punch(score: Score, movement: Movement) -> None:
 
 
 def _push(score: Score, movement: Movement) -> None:
-    sides = sides_of(movement.side, "both")
+    sides = _sides(movement)
     ready, reach = (16.0, 12.0, 6.0, 105.0), (78.0, 5.0, 4.0, 14.0)
     for side in sides:
         score.fingers[side].move(score.now, score.now + 0.5, [4.0, 4.0])
@@ -302,7 +305,7 @@ def _push(score: Score, movement: Movement) -> None:
 
 
 def _pick_up(score: Score, movement: Movement) -> None:
-    sides = sides_of(movement.side, "both")
+    sides = _sides(movement)
     down = 1.5 / movement.pace
     for _ in range(movement.count or 1):
         begin, end = score.now, score.now + down

@@ -46,14 +46,15 @@ class Movement:
 
 @dataclass(frozen=True)
 class Kind:
-    """Which directions and details a movement takes."""
+    """Which directions and details a movement takes, and the side that does it where none is given."""
 
     directions: frozenset[str] = frozenset()
     takes: frozenset[str] = frozenset()
+    side: Side = "right"
 
 
-def _kind(directions: str, takes: str) -> Kind:
-    return Kind(frozenset(directions.split()), frozenset(takes.split()))
+def _kind(directions: str, takes: str, side: Side = "right") -> Kind:
+    return Kind(frozenset(directions.split()), frozenset(takes.split()), side)
 
 
 KINDS: dict[str, Kind] = {
@@ -69,7 +70,7 @@ KINDS: dict[str, Kind] = {
     "sit": _kind("down", "count seconds object"),
     "rise": _kind("up", ""),
     "kick": _kind("forward", "side count object"),
-    "clap": _kind("", "count seconds"),
+    "clap": _kind("", "count seconds", "both"),
     "punch": _kind("forward", "side count object"),
     "look": _kind("left right up down forward", "angle seconds count object"),
     "nod": _kind("", "count seconds"),
@@ -79,21 +80,21 @@ KINDS: dict[str, Kind] = {
     "lunge": _kind("forward", "side count"),
     "salute": _kind("", "side count seconds"),
     "high five": _kind("", "side count seconds"),
-    "cross arms": _kind("", "count seconds"),
-    "hands on hips": _kind("", "side count seconds"),
-    "hands on head": _kind("", "side count seconds"),
-    "shrug": _kind("", "count seconds"),
+    "cross arms": _kind("", "count seconds", "both"),
+    "hands on hips": _kind("", "side count seconds", "both"),
+    "hands on head": _kind("", "side count seconds", "both"),
+    "shrug": _kind("", "count seconds", "both"),
     "shake head": _kind("", "count seconds"),
-    "cheer": _kind("up", "count seconds"),
-    "flap": _kind("", "count seconds"),
+    "cheer": _kind("up", "count seconds", "both"),
+    "flap": _kind("", "count seconds", "both"),
     "knock": _kind("", "side count seconds"),
-    "push": _kind("forward", "side count seconds distance object at"),
+    "push": _kind("forward", "side count seconds distance object at", "both"),
     "open": _kind("forward", "side object"),
-    "pick up": _kind("up", "side count object at"),
+    "pick up": _kind("up", "side count object at", "both"),
     "touch": _kind("", "side count seconds object at"),
-    "hold": _kind("up", "side seconds object at"),
+    "hold": _kind("up", "side seconds object at", "both"),
     "place": _kind("down", "side object at"),
-    "carry": _kind("forward", "side distance object at"),
+    "carry": _kind("forward", "side distance object at", "both"),
     "sweep": _kind("", "side count seconds object at"),
     "wipe": _kind("", "side count seconds object"),
     "stand": _kind("", "seconds"),
