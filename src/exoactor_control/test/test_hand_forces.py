@@ -38,9 +38,15 @@ def box_between_the_hands(mass: float = 1.0, yaw: float = 0.0, kind: str = "gras
 def state(quat_wxyz=(1.0, 0.0, 0.0, 0.0)) -> RobotState:
     zeros = np.zeros(29)
     return RobotState(
-        time=0.0, joint_pos=STANDING.copy(), joint_vel=zeros, quat_wxyz=np.array(quat_wxyz), ang_vel=np.zeros(3),
-        accel=np.array([0.0, 0.0, 9.81]), torque=zeros, tick=0,
-    )  # fmt: skip
+        time=0.0,
+        joint_pos=STANDING.copy(),
+        joint_vel=zeros,
+        quat_wxyz=np.array(quat_wxyz),
+        ang_vel=np.zeros(3),
+        accel=np.array([0.0, 0.0, 9.81]),
+        torque=zeros,
+        tick=0,
+    )
 
 
 def hand_point(joint_pos: np.ndarray, hand: str) -> np.ndarray:

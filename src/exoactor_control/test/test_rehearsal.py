@@ -15,9 +15,20 @@ from exoactor_core.robot import STANDING, sole_points, standing_motion
 from exoactor_core.stages import Tracking, load_backend, no_progress
 
 REPORT = {
-    "success", "fell", "reason", "frames", "min_pelvis_height", "joint_error_mean", "key_body_error_mean",
-    "end_position_error", "path_length", "end_heading_error", "torque_saturation", "policy", "inference_ms_mean",
-}  # fmt: skip
+    "success",
+    "fell",
+    "reason",
+    "frames",
+    "min_pelvis_height",
+    "joint_error_mean",
+    "key_body_error_mean",
+    "end_position_error",
+    "path_length",
+    "end_heading_error",
+    "torque_saturation",
+    "policy",
+    "inference_ms_mean",
+}
 
 
 def test_standing_in_the_band_without_a_policy():

@@ -355,8 +355,25 @@ def _nod(score: Score, movement: Movement) -> None:
 
 
 GESTURES: dict[str, Callable[[Score, Movement], None]] = {
-    "walk": _travel, "step": _travel, "turn": _turn, "stand": _stand, "raise": _raise,
-    "reach": _extend, "point": _extend, "squat": _squat, "bow": _bow, "kick": _kick, "lift knee": _lift_knee,
-    "lunge": _lunge, "punch": _punch, "push": _push, "pick up": _pick_up, "look": _look, "march": _march,
-    "dance": _dance, **dict.fromkeys(NODS, _nod), **dict.fromkeys(REPEATED, _repeat), **dict.fromkeys(HELD, _hold_arms),
-}  # fmt: skip
+    "walk": _travel,
+    "step": _travel,
+    "turn": _turn,
+    "stand": _stand,
+    "raise": _raise,
+    "reach": _extend,
+    "point": _extend,
+    "squat": _squat,
+    "bow": _bow,
+    "kick": _kick,
+    "lift knee": _lift_knee,
+    "lunge": _lunge,
+    "punch": _punch,
+    "push": _push,
+    "pick up": _pick_up,
+    "look": _look,
+    "march": _march,
+    "dance": _dance,
+    **dict.fromkeys(NODS, _nod),
+    **dict.fromkeys(REPEATED, _repeat),
+    **dict.fromkeys(HELD, _hold_arms),
+}

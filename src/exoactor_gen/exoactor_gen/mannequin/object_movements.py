@@ -274,7 +274,21 @@ def _kick(score: Score, movement: Movement) -> None:
 
 
 _HANDLED = {
-    "walk": walk_to, "turn": turn_to_face, "look": _look, "point": _point, "reach": touch, "touch": touch,
-    "push": push, "open": open_door, "pick up": pick_up, "hold": hold, "place": place, "carry": carry, "sit": _sit,
-    "sweep": _sweep, "wipe": wipe, "kick": _kick, "punch": _punch,
-}  # fmt: skip
+    "walk": walk_to,
+    "turn": turn_to_face,
+    "look": _look,
+    "point": _point,
+    "reach": touch,
+    "touch": touch,
+    "push": push,
+    "open": open_door,
+    "pick up": pick_up,
+    "hold": hold,
+    "place": place,
+    "carry": carry,
+    "sit": _sit,
+    "sweep": _sweep,
+    "wipe": wipe,
+    "kick": _kick,
+    "punch": _punch,
+}

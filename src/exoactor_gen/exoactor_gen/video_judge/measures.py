@@ -233,12 +233,27 @@ def _stand(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 
 MEASURES: dict[str, Callable[[MotionFeatures, ExpectedAction], Measured]] = {
-    "travel": _travel, "turn": _turn, "wave": _wave, "raise": _raise, "reach": _reach,
-    "push": _ahead, "punch": lambda seen, expected: _ahead(seen, expected, 0.0), "clap": _clap, "kick": _kick,
-    "squat": _squat, "march": _march,
-    "sit": _squat, "bow": _bow, "bend": _bend, "take": _take, "hands": _manual, "stand": _stand,
-    "still": lambda seen, expected: (1.0, "stays"), "unspecified": lambda seen, expected: (1.0, ""), "moves": _moves,
-}  # fmt: skip
+    "travel": _travel,
+    "turn": _turn,
+    "wave": _wave,
+    "raise": _raise,
+    "reach": _reach,
+    "push": _ahead,
+    "punch": lambda seen, expected: _ahead(seen, expected, 0.0),
+    "clap": _clap,
+    "kick": _kick,
+    "squat": _squat,
+    "march": _march,
+    "sit": _squat,
+    "bow": _bow,
+    "bend": _bend,
+    "take": _take,
+    "hands": _manual,
+    "stand": _stand,
+    "still": lambda seen, expected: (1.0, "stays"),
+    "unspecified": lambda seen, expected: (1.0, ""),
+    "moves": _moves,
+}
 
 
 def measure(seen: MotionFeatures, expected: ExpectedAction) -> Measured:

@@ -13,9 +13,15 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.errors import BadInput
 
 VIEWS = {
-    "front": 0.0, "three_quarter": -38.0, "three_quarter_left": 38.0, "side": -88.0, "side_left": 88.0,
-    "back_three_quarter": -140.0, "back_three_quarter_left": 140.0, "back": 180.0,
-}  # fmt: skip
+    "front": 0.0,
+    "three_quarter": -38.0,
+    "three_quarter_left": 38.0,
+    "side": -88.0,
+    "side_left": 88.0,
+    "back_three_quarter": -140.0,
+    "back_three_quarter_left": 140.0,
+    "back": 180.0,
+}
 """Where the camera stands, seen from the person at the start: degrees to the left of straight ahead."""
 
 FIELD_OF_VIEW = 42.0

@@ -146,7 +146,13 @@ def _broom(body: mujoco.MjsBody, depth: float, width: float, height: float, colo
 
 
 _DRAWN = {
-    "table": _table, "chair": _chair, "box": _carton, "bottle": _bottle, "cup": _cup, "bag": _bag,
-    "basket": _basket, "ball": _ball,
+    "table": _table,
+    "chair": _chair,
+    "box": _carton,
+    "bottle": _bottle,
+    "cup": _cup,
+    "bag": _bag,
+    "basket": _basket,
+    "ball": _ball,
     "broom": _broom,
-}  # fmt: skip
+}
