@@ -37,7 +37,10 @@ class Converted:
 def plan(inputs: Sequence[Path], output: Path, format_: str) -> dict[Path, Path]:
     """Which file becomes which; the tree under an input folder is kept under the output folder.
 
-    Raises `BadInput`: there is nothing to convert, two files would become one, or an input would be overwritten.
+    Raises
+    ------
+    BadInput
+        There is nothing to convert, two files would become one, or an input would be overwritten.
     """
     files: dict[Path, Path] = {}
     for given in inputs:
@@ -67,7 +70,12 @@ def convert(
 ) -> Converted:
     """Retarget each file with a backend of `exoactor_core.stages`, at most ``jobs`` at a time.
 
-    Raises `ExoActorError`: the backend cannot be made with these options; `Cancelled`: the user pressed Ctrl-C.
+    Raises
+    ------
+    ExoActorError
+        The backend cannot be made with these options.
+    Cancelled
+        The user pressed Ctrl-C.
     """
     load_backend("retarget", backend, **options)  # here it fails once, not for every file
     result, total = Converted(), len(files)

@@ -69,8 +69,14 @@ def send_task(
     instruction. ``namespace`` is the robot's, as the launch argument of that name. ``detach``: return when the task is
     accepted, without its figures and run folder; it goes on by itself.
 
-    Raises `BadInput`: ``execute`` is none of the three; `Missing`: there is no task server, or it died; `Cancelled`:
-    the user cancelled.
+    Raises
+    ------
+    BadInput
+        ``execute`` is none of the three.
+    Missing
+        There is no task server, or it died.
+    Cancelled
+        The user cancelled.
     """
     if execute not in EXECUTE:
         raise BadInput(f"execute is '{execute}', but rehearse, sim or robot is needed.")

@@ -97,7 +97,10 @@ def print_json(value: Mapping[str, Any]) -> None:
 def print_metrics(metrics: Mapping[str, Any], as_json: bool, error: ExoActorError | None = None) -> None:
     """Print figures for a person, or as JSON for a program; and raise the error to which they belong, if any.
 
-    Raises `ExoActorError`: ``error``, with the figures: `main` prints both as one object.
+    Raises
+    ------
+    ExoActorError
+        ``error``, with the figures: `main` prints both as one object.
     """
     if as_json and error is None:
         print_json(metrics)

@@ -32,8 +32,12 @@ LEFT, RIGHT, MIDDLE = (255, 140, 0), (0, 160, 255), (240, 240, 240)
 def write_demo(folder: RunFolder, progress: Progress = no_progress) -> Path:
     """Write ``demo.mp4`` into the run folder and return its path.
 
-    Shows as many panels as the folder has files: a task that failed shows how far it came. Raises `BadInput`: the
-    folder holds no video.
+    Shows as many panels as the folder has files: a task that failed shows how far it came.
+
+    Raises
+    ------
+    BadInput
+        The folder holds no video.
     """
     path = folder.path
     if not (path / "video.mp4").is_file():

@@ -103,7 +103,10 @@ class Process:
 def resolve(given: dict[str, str]) -> dict[str, str]:
     """All launch arguments with their values.
 
-    Raises `BadInput`: an argument is unknown or has a value that it cannot have.
+    Raises
+    ------
+    BadInput
+        An argument is unknown or has a value that it cannot have.
     """
     known = {a.name: a for a in ARGUMENTS}
     for name, value in given.items():

@@ -53,7 +53,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def check_file(path: Path, ending: str) -> Path:
     """Return a path to which a file can be written later, as far as can be seen without writing.
 
-    Raises `BadInput`: the name has another ending, a folder or a device has it, or the folder cannot be written.
+    Raises
+    ------
+    BadInput
+        The name has another ending, a folder or a device has it, or the folder cannot be written.
     """
     if not path.name.lower().endswith(ending) or len(path.name) == len(ending):
         raise BadInput(f"Cannot write {path}: its name must end in {ending}.")
@@ -68,7 +71,10 @@ def check_file(path: Path, ending: str) -> Path:
 def check_folder(path: Path) -> Path:
     """Return a folder in which files can be written later, or that can be made, as far as can be seen.
 
-    Raises `BadInput`: it, or the folder in which it would be made, is none or cannot be written.
+    Raises
+    ------
+    BadInput
+        It, or the folder in which it would be made, is none or cannot be written.
     """
     there = path
     while not there.exists() and there != there.parent:
@@ -270,7 +276,10 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
 def load_npz(path: str | Path, required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     """Read every array of an npz, never unpickling.
 
-    Raises `BadInput`: as `read_npz`, or it holds Python objects, or lacks a required key.
+    Raises
+    ------
+    BadInput
+        As `read_npz`, or it holds Python objects, or lacks a required key.
     """
     data, objects = read_npz(path)
     if objects:

@@ -60,8 +60,12 @@ ISAAC_BODIES: tuple[str, ...] = (
 def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
     """Read a robot motion: .npz (ours or BeyondMimic's, as what is inside says), .pkl (GMR) or .csv (Unitree).
 
-    ``fps`` is the frame rate of a csv; None: as it says, else 30. Raises `BadInput`: the file cannot be read, or is not
-    such a motion.
+    ``fps`` is the frame rate of a csv; None: as it says, else 30.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be read, or is not such a motion.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -120,7 +124,10 @@ def robot_format(path: str | Path) -> str:
 def save_robot(motion: RobotMotion, path: str | Path, format_: str = "") -> None:
     """Write a robot motion, atomically, in one of `ROBOT_FORMATS`; empty: the one that the name's ending says.
 
-    Raises `BadInput`: the ending or the format is unknown, or the folder cannot be written.
+    Raises
+    ------
+    BadInput
+        The ending or the format is unknown, or the folder cannot be written.
     """
     format_ = format_ or robot_format(path)
     if format_ not in ROBOT_FORMATS:

@@ -269,7 +269,10 @@ class Scene(BaseModel):
     def read(cls, data: Any, name: str = "The scene") -> Scene:
         """Read a scene from JSON-ready values.
 
-        Raises `BadInput`: it is no scene; the message names the first place that is wrong.
+        Raises
+        ------
+        BadInput
+            It is no scene; the message names the first place that is wrong.
         """
         if not isinstance(data, dict):
             raise BadInput(f"{name} is no scene: a mapping with the list 'objects' is needed.")

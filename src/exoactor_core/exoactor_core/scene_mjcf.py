@@ -50,8 +50,13 @@ _METADATA = "exoactor/"  # prefix of the texts of an MJCF that keep what MuJoCo 
 def add_objects(spec: mujoco.MjSpec, scene: Scene, prefix: str = "") -> None:
     """Add the objects of a scene to a model: bodies and joints named by ``prefix`` and id, geoms "<name>/<k>".
 
-    An object's friction and contact dimension hold against everything but objects of higher friction. Keyframes of
-    the model grow by the objects' own. Raises `BadInput`: a mesh is missing, cannot be read, or is open.
+    An object's friction and contact dimension hold against everything but objects of higher friction. Keyframes of the
+    model grow by the objects' own.
+
+    Raises
+    ------
+    BadInput
+        A mesh is missing, cannot be read, or is open.
     """
     for obj in scene.objects:
         _add(spec, obj, prefix + obj.id)
@@ -174,7 +179,10 @@ def _add_mesh(spec: mujoco.MjSpec, shape: Shape, name: str) -> str:
 def to_mjcf(scene: Scene, path: str | Path) -> None:
     """Write a scene as MJCF, atomically: bodies, a floor, and texts with what MuJoCo has no place for.
 
-    Raises `BadInput`: the file cannot be written, or a mesh cannot be read.
+    Raises
+    ------
+    BadInput
+        The file cannot be written, or a mesh cannot be read.
     """
     spec = _floor_spec()
     add_objects(spec, scene)

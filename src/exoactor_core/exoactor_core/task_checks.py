@@ -121,7 +121,10 @@ class Unobserved(Exception):
 def evaluate(checks: Sequence[Check], rollout: Rollout) -> list[Result]:
     """Evaluate checks on what happened; what was not observed is neither passed nor failed.
 
-    Raises `BadInput`: a check names an object that the scene lacks, or lacks what its kind needs.
+    Raises
+    ------
+    BadInput
+        A check names an object that the scene lacks, or lacks what its kind needs.
     """
     results = []
     for check in checks:

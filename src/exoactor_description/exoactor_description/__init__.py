@@ -73,7 +73,10 @@ def _replace(root: ET.Element, others: ET.Element) -> None:
 def touching_links(urdf: Path) -> frozenset[frozenset[str]]:
     """Pairs of links that are not kept apart, by the SRDF beside a URDF; none where there is no SRDF.
 
-    Raises `xml.etree.ElementTree.ParseError`: the SRDF is no XML.
+    Raises
+    ------
+    xml.etree.ElementTree.ParseError
+        The SRDF is no XML.
     """
     srdf = urdf.with_suffix(".srdf")
     if not srdf.is_file():

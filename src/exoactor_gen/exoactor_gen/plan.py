@@ -121,7 +121,10 @@ class Plan(Draft):
     def read(cls, data: Mapping[str, Any] | str | bytes, name: str = "The plan") -> Plan:
         """Read a plan from JSON-ready values, or JSON text.
 
-        Raises `BadInput`: it is no JSON, or no plan; the message names the first place that is wrong.
+        Raises
+        ------
+        BadInput
+            It is no JSON, or no plan; the message names the first place that is wrong.
         """
         return validated(cls, data, name)
 

@@ -85,9 +85,16 @@ def call(
     it; only for actions whose goal has the field ``lease``. ``detach``: return None as soon as the server has accepted
     the goal.
 
-    Raises `Missing`: the server is not there, says that it cannot work, or died; `Busy`: it rejected the goal;
-    `Refused`: it ended the goal without success and gave no error code; `Cancelled`: ``cancelled`` said so, and the
-    server ended its work or did not answer in time.
+    Raises
+    ------
+    Missing
+        The server is not there, says that it cannot work, or died.
+    Busy
+        It rejected the goal.
+    Refused
+        It ended the goal without success and gave no error code.
+    Cancelled
+        ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
     _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
     died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")

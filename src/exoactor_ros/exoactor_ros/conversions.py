@@ -79,7 +79,10 @@ def optional_human(message: msg.HumanMotion) -> HumanMotion | None:
 def human_from_message(message: msg.HumanMotion) -> HumanMotion:
     """A person's motion out of a message.
 
-    Raises `BadInput`: there are no frames, an array has the wrong length, or a number is not finite.
+    Raises
+    ------
+    BadInput
+        There are no frames, an array has the wrong length, or a number is not finite.
     """
     fields = _arrays(message, HUMAN_ARRAYS, "human")
     if fields["confidence"] is not None:
@@ -116,8 +119,11 @@ def execution_from_message(message: Any) -> dict[str, Any]:
 def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     """The G1's motion out of a message.
 
-    Raises `BadInput`: there are no frames, the joints are others, an array has the wrong length, a quaternion is not a
-    unit quaternion, or a number is not finite.
+    Raises
+    ------
+    BadInput
+        There are no frames, the joints are others, an array has the wrong length, a quaternion is not a unit
+        quaternion, or a number is not finite.
     """
     if len(message.joint_names) != len(JOINT_NAMES):
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
@@ -148,7 +154,10 @@ def pose_from_message(message: Pose) -> np.ndarray:
 def object_poses_from_message(message: msg.ObjectPoses) -> dict[str, np.ndarray]:
     """Poses (7,), m and w, x, y, z, of objects by their ids.
 
-    Raises `BadInput`: there are not as many poses as ids, or one is not finite or has no orientation.
+    Raises
+    ------
+    BadInput
+        There are not as many poses as ids, or one is not finite or has no orientation.
     """
     if len(message.ids) != len(message.poses):
         raise BadInput(f"There are {len(message.ids)} ids of objects, but {len(message.poses)} poses.")
@@ -225,7 +234,10 @@ def set_interaction(message: Any, interaction: Interaction | None) -> None:
 def interaction_from_message(message: Any) -> Interaction | None:
     """The interaction of a message, as `set_interaction` puts it there; None where its scene has no objects.
 
-    Raises `BadInput`: the scene, the contacts or the checks are none, or they are of no scene.
+    Raises
+    ------
+    BadInput
+        The scene, the contacts or the checks are none, or they are of no scene.
     """
     scene = scene_from_message(message.scene)
     contacts = contacts_of(getattr(message, "contacts", "") or "[]")
@@ -240,8 +252,10 @@ def interaction_from_message(message: Any) -> Interaction | None:
 def scene_from_message(message: msg.Scene) -> Scene | None:
     """A scene out of a message; None where it has no objects.
 
-    Raises `BadInput`: an object is none: an unknown kind of shape, a wrong number of dimensions or poses, or as
-    `Scene.read`.
+    Raises
+    ------
+    BadInput
+        An object is none: an unknown kind of shape, a wrong number of dimensions or poses, or as `Scene.read`.
     """
     if not message.objects:
         return None
@@ -301,7 +315,10 @@ def video_to_message(video: Video) -> msg.Video:
 def video_from_message(message: msg.Video) -> Video:
     """A video out of a message; its bytes say its size and frame rate.
 
-    Raises `BadInput`: the bytes are not a video, or the intrinsics are not four numbers.
+    Raises
+    ------
+    BadInput
+        The bytes are not a video, or the intrinsics are not four numbers.
     """
     video = Video.from_bytes(bytes(message.data))
     intrinsics = tuple(message.intrinsics)
@@ -366,7 +383,10 @@ def image_to_message(image: np.ndarray | None) -> CompressedImage:
 def image_from_message(message: CompressedImage) -> np.ndarray | None:
     """A scene image, (H, W, 3) uint8 RGB; None when the message holds none.
 
-    Raises `BadInput`: the bytes are not an image.
+    Raises
+    ------
+    BadInput
+        The bytes are not an image.
     """
     if not len(message.data):
         return None

@@ -35,7 +35,12 @@ class Parameters:
 
         ``kind`` is what values are taken: a type, ``Annotated[float, Interval(ge=..., le=...)]``, or
         ``Literal["a", "b"]``; None: the default's type. A whole number is taken where a float is wanted. A
-        ``read_only`` parameter is decided when the node starts. Raises `BadInput`: the given value does not fit.
+        ``read_only`` parameter is decided when the node starts.
+
+        Raises
+        ------
+        BadInput
+            The given value does not fit.
         """
         if not self._node.has_parameter(name):
             kind = type(default) if kind is None else kind
@@ -50,7 +55,12 @@ class Parameters:
         """Declare the options of a class, with these defaults, as parameters (once).
 
         With a ``prefix``, which stands before each name and a dot, a value that was given for an option that there is
-        not is an error. Raises `BadInput`: a given value does not fit, or there is no such option.
+        not is an error.
+
+        Raises
+        ------
+        BadInput
+            A given value does not fit, or there is no such option.
         """
         for name, field in type(defaults).model_fields.items():
             kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation

@@ -149,8 +149,10 @@ class StageNode(LifecycleNode):
     def options(self, name: str, kind: type[Configurable]) -> dict[str, Any]:
         """Declare the options of a backend as parameters ``<name>.<option>`` (once) and read them.
 
-        Raises `BadInput`: a value has the wrong type or lies outside the range, or was given for an option that
-        there is not.
+        Raises
+        ------
+        BadInput
+            A value has the wrong type or lies outside the range, or was given for an option that there is not.
         """
         self.parameters.declare_options(kind.Options(), name)
         return dict(self.parameters.options(kind.Options, name))

@@ -50,8 +50,13 @@ def run(
     """Simulate until ``stop`` is set, at most ``speed`` simulated seconds a second.
 
     ``requests`` are functions of the `World` that other threads want called between two steps; ``on_step`` is called
-    after every LowState. Raises `Missing`, `BadInput`: as `exoactor_unitree.sdk.open_dds`; a library is missing; or the
-    scene cannot be (see `exoactor_core.scene_mjcf.check`).
+    after every LowState.
+
+    Raises
+    ------
+    Missing, BadInput
+        As `exoactor_unitree.sdk.open_dds`; a library is missing; or the scene cannot be (see
+        `exoactor_core.scene_mjcf.check`).
     """
     from exoactor_unitree import sdk as unitree
 

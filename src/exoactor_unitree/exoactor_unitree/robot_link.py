@@ -23,8 +23,12 @@ class RobotLink:
 
     LowState is fetched when it is asked for: no thread of its own stands between the robot and the control loop.
     ``network_interface`` is ``lo`` for the simulator, the interface of the robot's cable for the robot; ``domain`` by
-    Unitree's habit 1 for the simulator, 0 for the robot. Raises `Missing`, `BadInput`: as
-    `exoactor_unitree.sdk.open_dds`.
+    Unitree's habit 1 for the simulator, 0 for the robot.
+
+    Raises
+    ------
+    Missing, BadInput
+        As `exoactor_unitree.sdk.open_dds`.
     """
 
     def __init__(self, network_interface: str = "lo", domain: int = 1) -> None:
@@ -98,7 +102,10 @@ class RobotLink:
     def wait_for_state(self, timeout: float = 3.0, meanwhile: Callable[[], None] | None = None) -> None:
         """Return when a fresh LowState is there; ``meanwhile`` is called every 2 ms until then.
 
-        Raises `Missing`: none came within ``timeout`` seconds.
+        Raises
+        ------
+        Missing
+            None came within ``timeout`` seconds.
         """
         end = time.monotonic() + timeout
         while not self.age < 0.1:

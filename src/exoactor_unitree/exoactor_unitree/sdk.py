@@ -98,8 +98,12 @@ _participant: DomainParticipant | None = None
 def open_dds(network_interface: str, domain: int) -> None:
     """Join a DDS domain on a network interface; a process joins once and stays.
 
-    Raises `BadInput`: the domain number is out of range, or this process already joined another domain or interface;
-    `Missing`: there is no such network interface, or DDS cannot use it.
+    Raises
+    ------
+    BadInput
+        The domain number is out of range, or this process already joined another domain or interface.
+    Missing
+        There is no such network interface, or DDS cannot use it.
     """
     global _opened, _participant
     if not 0 <= domain <= 232:
@@ -238,7 +242,10 @@ class MotionSwitcherClient(Client):
     def release(self, timeout: float) -> str:
         """Make the active controller release the motors; return its name, '' when none was active.
 
-        Raises `Missing`: the service does not answer, or its controller does not let go, within ``timeout`` s.
+        Raises
+        ------
+        Missing
+            The service does not answer, or its controller does not let go, within ``timeout`` s.
         """
         end = time.monotonic() + timeout
         first = active = self.active(timeout)

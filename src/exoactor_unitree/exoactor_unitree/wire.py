@@ -42,7 +42,10 @@ _CMD_MOTORS, _STATE_MOTORS = 8, 76  # where the first motor's q lies
 def checksum(words: bytes) -> int:
     """Return Unitree's checksum of 32-bit words, each with its high byte first: CRC-32/MPEG-2.
 
-    Raises `Missing`: the package fastcrc is not installed.
+    Raises
+    ------
+    Missing
+        The package fastcrc is not installed.
     """
     if crc32 is None:
         raise Missing("The Python package fastcrc is not installed: run 'make env'.")
@@ -62,7 +65,10 @@ def _writable(data: bytes | bytearray) -> bytearray:
 class LowCmdBytes:
     """A LowCmd, its fields as views: all zeros, to be assigned to and `sealed`; or as it came, read-only.
 
-    Raises `ValueError`: the bytes are not a little-endian LowCmd.
+    Raises
+    ------
+    ValueError
+        The bytes are not a little-endian LowCmd.
     """
 
     def __init__(self, data: bytes | bytearray | None = None) -> None:
@@ -102,7 +108,10 @@ class LowCmdBytes:
     def sealed(self) -> bytearray:
         """Return the serialised message with its checksum; the next call changes it in place.
 
-        Raises `TypeError`: the message is read-only.
+        Raises
+        ------
+        TypeError
+            The message is read-only.
         """
         data = _writable(self._bytes)
         self._words[-1] = self._computed_crc()
@@ -120,7 +129,10 @@ class LowCmdBytes:
 class LowStateBytes:
     """A LowState as it came, its fields as views; read-only unless given a bytearray.
 
-    Raises `ValueError`: the bytes are not a little-endian LowState.
+    Raises
+    ------
+    ValueError
+        The bytes are not a little-endian LowState.
     """
 
     def __init__(self, data: bytes | bytearray) -> None:
@@ -203,7 +215,10 @@ class LowStateBytes:
     def seal(self, mode_machine: int, tick: int) -> bytearray:
         """Set what changes with every message, and the checksum; return the bytes, changed in place by the next call.
 
-        Raises `TypeError`: the message is read-only.
+        Raises
+        ------
+        TypeError
+            The message is read-only.
         """
         data = _writable(self.data)
         data[13] = mode_machine

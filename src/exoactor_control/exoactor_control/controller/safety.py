@@ -211,8 +211,12 @@ class Safety:
         on falls from `TAPER` of its greatest speed to nothing at that speed, beyond which it is only damped, and it
         would be gone at that speed if the joint reached it before the next command. Where the torque at the measured
         position and velocity would still exceed the effort limit, the joint's gains and feed-forward are scaled down to
-        meet it. Raises `ValueError`: the command, or the state, holds a number that is not finite, or not one for each
-        motor.
+        meet it.
+
+        Raises
+        ------
+        ValueError
+            The command, or the state, holds a number that is not finite, or not one for each motor.
         """
         values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
         try:

@@ -154,8 +154,12 @@ class SingleSupportRegulator:
     """The regulator of one stand.
 
     ``motion`` is at `POLICY_RATE`, after `shift_com`; ``stand`` one of its `stands`, as they were before. ``kp`` and
-    ``kd`` (29,) are the motors', N m/rad and N m s/rad. Raises `UnsafeMotion`: something else than the foot is on the
-    floor.
+    ``kd`` (29,) are the motors', N m/rad and N m s/rad.
+
+    Raises
+    ------
+    UnsafeMotion
+        Something else than the foot is on the floor.
     """
 
     def __init__(self, motion: RobotMotion, stand: tuple[int, int, int], kp: np.ndarray, kd: np.ndarray) -> None:

@@ -165,8 +165,14 @@ class Controller:
     def track(self, motion: RobotMotion | Reference) -> list[str]:
         """Carry out a motion, then stand; return what was done to it beyond `prepare`, one sentence each.
 
-        Raises `RobotNotReady`: the robot does not stand; `UnsafeMotion`: the motion is not fit to be tracked (see
-        `exoactor_control.reference.trajectory.prepare`); `Refused`: it lacks what the policy needs.
+        Raises
+        ------
+        RobotNotReady
+            The robot does not stand.
+        UnsafeMotion
+            The motion is not fit to be tracked (see `exoactor_control.reference.trajectory.prepare`).
+        Refused
+            It lacks what the policy needs.
         """
         reference = motion if isinstance(motion, Reference) else prepare(motion)
         policy = self._chosen_policy(reference.motion)

@@ -40,8 +40,14 @@ class Approval:
         """Return when the motion is approved, within ``timeout`` s.
 
         ``progress`` is called with the share of the time that is over and a text, as a stage's, and raises `Cancelled`;
-        ``check`` raises when the motion may not begin any more. Raises `RobotNotReady`: the wait was ended by `refuse`:
-        the robot was stopped; `Refused`: nobody approved in time.
+        ``check`` raises when the motion may not begin any more.
+
+        Raises
+        ------
+        RobotNotReady
+            The wait was ended by `refuse`: the robot was stopped.
+        Refused
+            Nobody approved in time.
         """
         start = time.monotonic()
         with self._decided:

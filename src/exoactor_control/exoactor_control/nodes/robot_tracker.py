@@ -46,7 +46,10 @@ def kinematic_root(motion: RobotMotion) -> np.ndarray:
 def pelvis_in(frame: str, report: Report) -> np.ndarray:
     """Pose (7,), m and w, x, y, z, of the pelvis in the world of a simulation, or in the frame of a link of the robot.
 
-    Raises `BadInput`: it is not known there.
+    Raises
+    ------
+    BadInput
+        The pose is not known in this frame.
     """
     if frame == WORLD and report.truth is not None:
         return np.concatenate(report.truth)

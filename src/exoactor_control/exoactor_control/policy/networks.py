@@ -38,7 +38,12 @@ class Network(Protocol):
 def load_network(path: str | Path) -> Network:
     """Load a network.
 
-    Raises `Missing`: there is no such file, or torch is needed and not installed; `BadInput`: it cannot be run.
+    Raises
+    ------
+    Missing
+        There is no such file, or torch is needed and not installed.
+    BadInput
+        It cannot be run.
     """
     path = Path(path).expanduser()
     if not path.is_file():

@@ -290,7 +290,12 @@ class Observation:
     """Makes a network's input from the robot's state and the reference.
 
     ``groups`` and ``parts`` are as a spec gives them (see the module), ``joints`` the names of the policy's joints, in
-    its order. Raises `BadInput`: a term, a joint, a group or a number in them is wrong: the message says which.
+    its order.
+
+    Raises
+    ------
+    BadInput
+        A term, a joint, a group or a number in them is wrong: the message says which.
     """
 
     def __init__(

@@ -62,8 +62,14 @@ class Policy:
 
         The spec is a YAML file (this project's, Unitree RL Lab's deploy.yaml, or SONIC's observation configuration), or
         the name of a known layout; None: the file beside the network, or what the network itself says, or else the
-        known layout whose input and output shapes fit. Raises `Missing`: there is no such file; `BadInput`: it is not a
-        network, its spec is wrong, or its shapes do not fit it.
+        known layout whose input and output shapes fit.
+
+        Raises
+        ------
+        Missing
+            There is no such file.
+        BadInput
+            It is not a network, its spec is wrong, or its shapes do not fit it.
         """
         network = load_network(onnx_path)
         state = _recurrent_state(network)

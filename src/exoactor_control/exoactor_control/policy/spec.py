@@ -47,7 +47,10 @@ class Encoder:
 class PolicySpec:
     """A policy's layout; arrays of joints are in ``joint_order``, n of the G1's joints.
 
-    Raises `BadInput`: its numbers do not fit together: the message says which.
+    Raises
+    ------
+    BadInput
+        Its numbers do not fit together: the message says which.
     """
 
     __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra="ignore")
@@ -154,8 +157,12 @@ class PolicySpec:
     def load(cls, path: str | Path) -> PolicySpec:
         """Read a spec.
 
-        Raises `Missing`: there is no such file; `BadInput`: it lacks an entry, holds a wrong one, or its terms do not
-        add up to its input shape.
+        Raises
+        ------
+        Missing
+            There is no such file.
+        BadInput
+            It lacks an entry, holds a wrong one, or its terms do not add up to its input shape.
         """
         data = load_yaml(path)
         with in_file(path):

@@ -181,9 +181,16 @@ class ControlLoop:
         A motion that begins asks for "stand_for_motion" (refused after a stop), one that is cancelled for "end_motion".
         The first that needs the motors takes them from the robot's own controller; "stop" alone does not: it damps
         motors that are ours or that nobody has, since they may hold the last command of a controller that is gone.
-        "stop" and "damp" return when damping is on the wire. Raises `Missing`: the robot is not heard (damping is sent
-        nevertheless), its own controller does not let go, or there is no watchdog; `RobotNotReady`: the robot is not
-        fit for it, its own controller has the motors, or another controller commands it ("stop" is sent nevertheless).
+        "stop" and "damp" return when damping is on the wire.
+
+        Raises
+        ------
+        Missing
+            The robot is not heard (damping is sent nevertheless), its own controller does not let go, or there is no
+            watchdog.
+        RobotNotReady
+            The robot is not fit for it, its own controller has the motors, or another controller commands it ("stop" is
+            sent nevertheless).
         """
         if what == "stop" or (what == "damp" and self.motors.ours):
             self._damp_now()  # waits for no other request

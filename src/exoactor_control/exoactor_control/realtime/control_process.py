@@ -54,7 +54,10 @@ _SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of i
 def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
     """Return the loop, not yet started; ``memory`` is shared with a watchdog.
 
-    Raises `Missing`, `BadInput`: the policy cannot be loaded, or DDS not be joined.
+    Raises
+    ------
+    Missing, BadInput
+        The policy cannot be loaded, or DDS not be joined.
     """
     policy = load_policy(settings.policy, settings.policy_spec)
     controller = Controller(policy, settings)
@@ -68,7 +71,10 @@ def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
 class ControlProcess:
     """A running `ControlLoop` in a process of its own.
 
-    Raises `Missing`, `BadInput`: as `make_loop`; or the process does not start.
+    Raises
+    ------
+    Missing, BadInput
+        As `make_loop`; or the process does not start.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -135,7 +141,10 @@ class ControlProcess:
     def report(self) -> Report:
         """Return the newest report; wait for one that knows of the last request.
 
-        Raises `Missing`: there is none within 5 s.
+        Raises
+        ------
+        Missing
+            There is none within 5 s.
         """
 
         def known() -> bool:

@@ -139,8 +139,12 @@ class Watchdog:
     def damp(self) -> None:
         """Have the watchdog damp the motors; return when a command of it is on the wire.
 
-        Raises `RobotNotReady`: the robot's own controller has the motors; `Missing`: the watchdog does not answer
-        within 1 s.
+        Raises
+        ------
+        RobotNotReady
+            The robot's own controller has the motors.
+        Missing
+            The watchdog does not answer within 1 s.
         """
         memory = self.memory
         sent = memory.sent

@@ -153,9 +153,13 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
 
     Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
     joints are held inside their limits; the motion is levelled and set on the floor (see
-    `exoactor_control.reference.repair`). Jumps are kept. Raises `UnsafeMotion`: the motion is too short, its pelvis
-    jumps, its joints are far faster than the motors, the floor under its feet leans too much, or it begins off the
-    floor.
+    `exoactor_control.reference.repair`). Jumps are kept.
+
+    Raises
+    ------
+    UnsafeMotion
+        The motion is too short, its pelvis jumps, its joints are far faster than the motors, the floor under its feet
+        leans too much, or it begins off the floor.
     """
     notes: list[str] = []
     first, last = trim_outlier_ends(motion)

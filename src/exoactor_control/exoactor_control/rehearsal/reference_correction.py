@@ -67,8 +67,12 @@ def find_correction(
     ``spec`` are as for `exoactor_control.policy.policy.load_policy`; the policy's observations must be TWIST2's.
     ``seed`` is of the variations; ``progress`` is called every few seconds.
 
-    Raises `BadInput`, `Missing`: the policy cannot be loaded, or is fed something else than TWIST2; `UnsafeMotion`: the
-    motion is not fit to be tracked.
+    Raises
+    ------
+    BadInput, Missing
+        The policy cannot be loaded, or is fed something else than TWIST2.
+    UnsafeMotion
+        The motion is not fit to be tracked.
     """
     reference = prepare(motion)
     loaded = load_policy(policy, str(spec))

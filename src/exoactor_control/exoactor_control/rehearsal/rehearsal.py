@@ -55,7 +55,10 @@ class _Conditions:
 class Rehearsal(Tracker):
     """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors tell.
 
-    Raises `BadInput`, `Missing`: as `Policy.load`; or the time step does not divide 2 ms.
+    Raises
+    ------
+    BadInput, Missing
+        As `Policy.load`; or the time step does not divide 2 ms.
     """
 
     class Options(TrackingOptions):

@@ -61,7 +61,10 @@ class Verdicts:
     ) -> None:
         """Return when the verdict is the rehearsal's on all of this, and not older than ``lifetime`` s.
 
-        Raises `UnsafeMotion`: it is not.
+        Raises
+        ------
+        UnsafeMotion
+            The verdict is another one, too old or not signed by the rehearsal.
         """
         if not self._key:
             raise UnsafeMotion(

@@ -70,7 +70,12 @@ class ThreadedPhysics:
 class WarpPhysics:
     """`Physics` by MuJoCo Warp, in single precision, ``steps`` at a time, on a ``device`` of Warp.
 
-    The device is "cuda"; "cpu" is for tests. Raises `Missing`: MuJoCo Warp is not installed, or there is no GPU.
+    The device is "cuda"; "cpu" is for tests.
+
+    Raises
+    ------
+    Missing
+        MuJoCo Warp is not installed, or there is no GPU.
     """
 
     def __init__(self, model: mujoco.MjModel, count: int, steps: int, device: str = "cuda") -> None:

@@ -100,7 +100,10 @@ def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
 def load_prepared(paths: Sequence[Path], progress: Progress = no_progress) -> dict[str, RobotMotion]:
     """Read robot motions and prepare them, by file name; those that cannot be tracked are left out.
 
-    Raises `Missing`: none is left.
+    Raises
+    ------
+    Missing
+        No motion is left.
     """
     motions = {}
     for k, path in enumerate(paths):

@@ -40,8 +40,12 @@ def train(
     many processes make references.
 
     Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (trained on), ``left_out`` (number),
-    ``references`` (files and hours of each family). Raises `BadInput`, `Missing`: a teacher cannot be loaded or has
-    another layout; there is no such motion or device; a number is out of range.
+    ``references`` (files and hours of each family).
+
+    Raises
+    ------
+    BadInput, Missing
+        A teacher cannot be loaded or has another layout; there is no such motion or device; a number is out of range.
     """
     files = [policy_file(str(teacher)) for teacher in (SHIPPED, *teachers)]
     for file in files:

@@ -93,7 +93,10 @@ def planned(request: GenerateRequest, planner: Planner, longest: float, tick: Ti
 def plan_only(request: GenerateRequest, longest: float, options: VideoModelOptions) -> dict[str, Any]:
     """The plan of a request as JSON-ready values, by a generator's options.
 
-    Raises `ExoActorError`: as `plan_within`.
+    Raises
+    ------
+    ExoActorError
+        As `plan_within`.
     """
     planner = load_planner(options.planner, options.planner_model, options.planner_url)
     return planned(request, planner, longest).within(longest).data()
@@ -187,7 +190,10 @@ def _understood(text: str) -> list[Action]:
 def verbatim(instruction: str) -> Plan:
     """Take the words as they stand: one action for each part between 'then', ';' and full stops.
 
-    Raises `BadInput`: there are no words.
+    Raises
+    ------
+    BadInput
+        There are no words.
     """
     actions = [action for part in _parts(instruction) for action in _in_own_words(part)]
     return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))

@@ -131,7 +131,10 @@ class Hosted(Generator):
     def inputs(self, model: str, tick: Tick) -> Inputs | None:
         """What this model takes, where the service tells it of each, and the fields of `submit` are another's.
 
-        Raises `ExoActorError`: as `HttpClient.fetch`; other errors mean that the answer is in another form.
+        Raises
+        ------
+        ExoActorError
+            As `HttpClient.fetch`; other errors mean that the answer is in another form.
         """
         return None
 

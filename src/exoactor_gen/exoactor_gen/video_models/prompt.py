@@ -72,8 +72,12 @@ class Template(BaseModel):
     def fill(self, plan: Plan, seconds: int, with_image: bool = False) -> Prompt:
         """Say a plan in a video of so many seconds; what the plan leaves of it, the person stands still.
 
-        ``with_image``: the video begins with an image of the scene. Raises `BadInput`: the template names a field that
-        does not exist.
+        ``with_image``: the video begins with an image of the scene.
+
+        Raises
+        ------
+        BadInput
+            The template names a field that does not exist.
         """
         steps, begin = [], 0.0
         for action in plan.actions:

@@ -14,7 +14,12 @@ __all__ = ["beyond_mimic", "sonic", "specs", "unitree_rl_lab"]
 def specs(network: Network, given: str | Path | None = None) -> tuple[PolicySpec, ...]:
     """What a network may be: as ``given`` says (a file, or a known layout's name), or as can be found out.
 
-    Raises `Missing`: there is no such file; `BadInput`: the spec is wrong.
+    Raises
+    ------
+    Missing
+        There is no such file.
+    BadInput
+        The spec is wrong.
     """
     known = known_specs()
     if given is None:

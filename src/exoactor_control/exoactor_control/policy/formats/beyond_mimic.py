@@ -169,7 +169,10 @@ def _names(text: str) -> tuple[str, ...]:
 def motion(network: Network) -> RobotMotion:
     """Read the motion out of a network, at 50 Hz.
 
-    Raises `BadInput`: its outputs are not those of BeyondMimic or holosoma.
+    Raises
+    ------
+    BadInput
+        Its outputs are not those of BeyondMimic or holosoma.
     """
     with in_file(network.path):
         d = read(network)
