@@ -285,3 +285,13 @@ def test_who_carries_something_away_from_a_table_turns_rather_than_sidestepping_
     end = human.transl[-1]
     assert end[0] < 1.2  # to the side, not past the table
     assert np.linalg.norm(end[:2]) > 1.5
+
+
+def test_who_stands_nearly_there_steps_aside_instead_of_turning_to_walk(betas):
+    table = everyday("table", pos=(1.3, 0.0, 0.0))
+    scene = joined([table, everyday("box", pos=(1.2, 0.2, table.extent[1, 2]))])
+    plan = Choreography.of_instruction("walk to the table and pick up the box", SIZE, scene)
+    human, _ = plan.perform(betas)
+    facing = Rotation.from_rotvec(human.global_orient).as_matrix()[:, :2, 2]
+    assert facing[:, 0].min() > 0.9
+    assert human.transl[-1, 1] - human.transl[0, 1] > 0.15

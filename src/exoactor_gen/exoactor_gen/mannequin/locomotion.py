@@ -29,6 +29,9 @@ _GAP = {
 }
 """From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
 
+_STEP_ASIDE = 0.4
+"""m up to which one who faces the right way steps to a place, forward, back or aside, instead of turning to it."""
+
 
 def gap_to(score: Score, name: str) -> float:
     """From the middle of the person who uses it to the edge of an object, m; a whole arm is as long as one is tall."""
@@ -52,6 +55,22 @@ def turn_to(score: Score, obj: RoomObject, pace: float, beyond: float) -> tuple[
     return distance, bearing
 
 
+def _face(score: Score, yaw: float, pace: float) -> None:
+    turn = math.degrees(wrap(yaw - score.pose[2]))
+    if abs(turn) > 3.0:
+        score.turn(turn, pace)
+
+
+def _step_to(score: Score, point: np.ndarray, yaw: float, pace: float) -> None:
+    """Turn a little, then step forward or back, and aside."""
+    _face(score, yaw, pace)
+    away, bearing = bearing_of(score, point)
+    ahead, left = away * math.cos(math.radians(bearing)), away * math.sin(math.radians(bearing))
+    for way, distance in (("forward", ahead), ("backward", -ahead), ("left", left), ("right", -left)):
+        if distance > 0.03:
+            score.walk_distance(way, distance, pace)
+
+
 def approach(score: Score, obj: RoomObject, pace: float) -> None:
     """Turn to an object and go where it can be reached."""
     distance, bearing = bearing_of(score, obj.pose)
@@ -59,11 +78,14 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
         under = [t for t in score.objects.values() if t is not obj and t.distance(obj.pose) == 0.0]
         support = under[0] if under and obj.pose[2] > 0.1 else obj
         point, yaw = _stand_before(score, obj, support)
-        if np.linalg.norm(point - score.pose[:2]) > 0.06:
-            walk_route(score, point, pace, support)
-        turn = math.degrees(wrap(yaw - score.pose[2]))
-        if abs(turn) > 3.0:
-            score.turn(turn, pace)
+        away, _ = bearing_of(score, point)
+        if away > 0.06:
+            turned = abs(wrap(yaw - score.pose[2])) > math.radians(30.0)
+            if turned or away > _STEP_ASIDE or not is_clear(score, np.linspace(score.pose[:2], point, 6), support):
+                walk_route(score, point, pace, support)
+            else:
+                _step_to(score, point, yaw, pace)
+        _face(score, yaw, pace)
         return
     if obj.pose[2] > 0.1:  # it stands on another one
         under = [t for t in score.objects.values() if t is not obj and t.distance(obj.pose) == 0.0]
