@@ -247,7 +247,7 @@ class InteractionTargets:
             meeting=targets.meeting * (1.0 - holding.max(axis=1)),
             solids=solids_of(self.scene, poses, touch) if len(self.scene) else None,
         )
-        return out, poses, tuple(sorted(contacts, key=lambda c: c.start)), hands
+        return out.with_led_arms(model), poses, tuple(sorted(contacts, key=lambda c: c.start)), hands
 
 
 def _allow(touch: np.ndarray, when: np.ndarray, obj: int, bodies: Sequence[int]) -> None:

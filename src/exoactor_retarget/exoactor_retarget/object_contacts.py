@@ -27,6 +27,7 @@ _NEAR = 0.15  # m at which a part touches an object without a plan
 _SHORTEST = 0.25  # s, likewise
 _PALM = 0.09  # m from the wrist to the middle of the palm
 _SLOW, _FAST = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
+_SIMULTANEOUS = 0.5  # s between the planned times of hands that act together
 _BESIDE = 0.25  # share by which the hands' distance changes while they hold something
 
 
@@ -52,8 +53,8 @@ def find_contacts(person: Posture, scene: Scene, planned: Sequence[Contact] = ()
     """
     paths = part_paths(person)
     if planned:
-        found = [_timed(contact, paths, scene, person.fps) for contact in planned if contact.object]
-        return _together(found)
+        planned = [contact for contact in planned if contact.object]
+        return _together(planned, [_timed(contact, paths, scene, person.fps) for contact in planned])
     return _seen(paths, scene, person.fps)
 
 
@@ -116,15 +117,18 @@ def _far_out(reach: np.ndarray, speed: np.ndarray, planned: int, around: slice, 
     return int(frames[out.argmax()]) if len(frames) else planned
 
 
-def _together(contacts: Sequence[Contact]) -> tuple[Contact, ...]:
-    """Both hands on one object take it and let it go at the same times."""
+def _together(planned: Sequence[Contact], found: Sequence[Contact]) -> tuple[Contact, ...]:
+    """Contacts in order; both hands, planned on one object at one time, take it and let it go at the same times."""
     out = []
-    for one in contacts:
-        alike = (c for c in contacts if c.object == one.object and c.kind == one.kind)
-        both = [c for c in alike if c.start < one.end + 0.5 and one.start < c.end + 0.5]
-        start, end = max(c.start for c in both), min(c.end for c in both)
-        both_long = end - start >= 0.5 * (one.end - one.start)
-        out.append(one.model_copy(update={"start": start, "end": end}) if both_long else one)
+    for plan, one in zip(planned, found, strict=True):
+        both = [
+            other
+            for as_planned, other in zip(planned, found, strict=True)
+            if (as_planned.object, as_planned.kind) == (plan.object, plan.kind)
+            and max(abs(as_planned.start - plan.start), abs(as_planned.end - plan.end)) < _SIMULTANEOUS
+        ]
+        start, end = (sum(times) / len(both) for times in zip(*((c.start, c.end) for c in both), strict=True))
+        out.append(one.model_copy(update={"start": start, "end": end}))
     return tuple(sorted(out, key=lambda c: c.start))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -98,13 +98,26 @@ class Targets:
         """Where (T, 2, 3) the robot's knees are, bent as the person's, m."""
         hips = self.hips(model)
         thigh, shank = (float(np.linalg.norm(model.directions[part][0])) for part in ("thigh", "shank"))
-        way = self.foot_pos - hips
-        far = np.linalg.norm(way, axis=-1, keepdims=True)
-        along = way / np.maximum(far, 1e-6)
-        far = np.clip(far, abs(thigh - shank) + 1e-3, thigh + shank)
-        down = (far**2 + thigh**2 - shank**2) / (2.0 * far)
-        bend = unit(self.thigh - np.sum(self.thigh * along, axis=-1, keepdims=True) * along)
-        return hips + down * along + np.sqrt(np.maximum(thigh**2 - down**2, 0.0)) * bend
+        return _bent(hips, self.foot_pos, thigh, shank, self.thigh)
+
+    def with_led_arms(self, model: Model) -> Targets:
+        """The targets with arms that reach to where an object leads the hands, the elbows low and behind.
+
+        A hand can be reached with the elbow anywhere on a circle. Raised before a body that stands near, it is left on
+        the side where it was otherwise: up beside the shoulder.
+        """
+        shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
+        wrists = self.palm_pos - np.einsum("tkij,kj->tki", self.hand_rot, model.palms - model.hand_points[:, 0])
+        low = np.array([-0.5, 0.0, -1.0])
+        hint = np.broadcast_to((headed(self.headings(model)) @ low)[:, None], shoulders.shape)
+        elbows = _bent(shoulders, wrists, model.upper_arm, model.forearm, hint)
+        led = self.holding[..., None]
+        upper_arm = unit((1.0 - led) * self.upper_arm + led * unit(elbows - shoulders))
+        forearm = unit((1.0 - led) * self.forearm + led * unit(wrists - elbows))
+        arm_rot = _arm_frames(upper_arm, forearm, self.arm_rot)
+        return replace(
+            self, upper_arm=upper_arm, forearm=forearm, arm_rot=np.where(led[..., None] > 0.0, arm_rot, self.arm_rot)
+        )
 
     def natural_palms(self, model: Model) -> np.ndarray:
         """Where (T, 2, 3) the robot's palms are as it imitates the person, m."""
@@ -121,6 +134,17 @@ class Targets:
         way = np.stack([ahead, [0.0, 0.0], [-model.upper_arm] * 2], axis=1)
         shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
         return shoulders + np.einsum("tij,kj->tki", headed(self.headings(model)), way)
+
+
+def _bent(start: np.ndarray, end: np.ndarray, upper: float, lower: float, towards: np.ndarray) -> np.ndarray:
+    """Where (..., 3) a limb of two segments bends that reaches from ``start`` to ``end``, ``towards`` a side."""
+    way = end - start
+    far = np.linalg.norm(way, axis=-1, keepdims=True)
+    along = way / np.maximum(far, 1e-6)
+    far = np.clip(far, abs(upper - lower) + 1e-3, upper + lower)
+    down = (far**2 + upper**2 - lower**2) / (2.0 * far)
+    bend = unit(towards - np.sum(towards * along, axis=-1, keepdims=True) * along)
+    return start + down * along + np.sqrt(np.maximum(upper**2 - down**2, 0.0)) * bend
 
 
 def ramp(times: np.ndarray, start: float, seconds: float) -> np.ndarray:

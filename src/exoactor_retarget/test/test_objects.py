@@ -360,6 +360,29 @@ def test_contacts_are_found_in_an_estimate_that_is_off(retarget):
         assert contacts[0].end == pytest.approx(truth[0].end, abs=0.3)
 
 
+def test_hands_that_are_planned_together_take_together_though_one_is_seen_there_late(retarget):
+    person = resample(posture(person_doing("pick up the box"), retarget.body, retarget.mapping["human"]), 50.0)
+    arm, late = [POINTS.index("elbow"), POINTS.index("wrist")], 70
+    points = person.points.copy()
+    points[late:, arm, 0] = person.points[:-late, arm, 0]
+    planned = held("box", 2.8, (len(person) - 1) / 50.0)
+    left, right = find_contacts(replace(person, points=points), Scene(objects=(box_at(0.44),)), planned)
+    assert (left.start, left.end) == (right.start, right.end)
+    assert left.start == pytest.approx(2.8, abs=0.4)
+
+
+def test_an_arm_that_an_object_leads_keeps_its_elbow_low(retarget):
+    table = everyday("table", pos=(1.4, 0.0, 0.0), size=(0.6, 1.2, 0.75))
+    scene = Scene(objects=(table, everyday("box", pos=(1.27, 0.0, 0.75), size=(0.3, 0.28, 0.3))))
+    plan = choreographer.Choreography.of_instruction("walk to the table and pick up the box", scene=scene)
+    human, _ = plan.perform(np.zeros(10))
+    motion = retarget(human, interaction=plan.interaction).motion
+    elbows = robot.forward_kinematics(motion, ["left_elbow_link", "right_elbow_link"])[..., 2]
+    shoulders = robot.forward_kinematics(motion, ["left_shoulder_roll_link", "right_shoulder_roll_link"])[..., 2]
+    taken = round(motion.object_contacts[0].start * motion.fps)
+    assert (elbows - shoulders)[:taken].max() < 0.0
+
+
 def bottle_task(retarget):
     plan = choreographer.Choreography.of_instruction(
         "walk to the table, pick up the bottle with your left hand and put it into the basket"
