@@ -7,7 +7,7 @@ retargets the person's motion alone, and its controller knows of no objects. Bot
 are believed to be and with perturbed ones (`exoactor_core.scene.perturbed`), and judged by the same checks. A success
 is what the robot would be allowed to do: all checks pass, and the safety gate does not refuse it. What is refused on
 the way is a failure, with its sentence. Both are tried again with another video, as the pipeline does (`--tries`),
-before they are perturbed; "at_first_try" is without.
+before they are perturbed; "at_first_try" is without. A distance is that to where the robot stands in the end.
 
     .venv/bin/python bench/interaction.py --each 4
 """
@@ -184,7 +184,7 @@ def rehearsed(motion: RobotMotion, interaction: Interaction | None, really: Scen
         tracking = Rehearsal(variations=0)(motion, disturbance=disturbance, interaction=interaction)
     except ExoActorError as error:
         return {"success": False, "fell": False, "reasons": [str(error)]}
-    metrics, path = tracking.metrics, tracking.motion.root_pos
+    metrics = tracking.metrics
     passed = bool(metrics.get("task_success", metrics["success"]))
     return {
         "success": passed and not metrics["refused"],
@@ -192,7 +192,7 @@ def rehearsed(motion: RobotMotion, interaction: Interaction | None, really: Scen
         "fell": bool(metrics["fell"]),
         "reasons": [*([metrics["reason"]] if metrics["reason"] else []), *metrics["refused"]],
         "contact_errors": metrics["contact_errors"],
-        "walked": float(np.linalg.norm((path[-1] - path[0])[:2])),
+        "walked": metrics["moved"],
     }
 
 

@@ -134,7 +134,8 @@ def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -
     """How far the robot stands from where the motion should have ended, or come to a stop, once it has settled there.
 
     ``reference`` and ``actual`` are as of `score`; ``pose`` (7,) is the robot's last position (m) and orientation (w,
-    x, y, z). Returns ``final_position_error`` (m, horizontal) and ``final_heading_error`` (rad).
+    x, y, z). Returns ``final_position_error`` (m, horizontal) and ``final_heading_error`` (rad), and ``moved``: how far
+    from its start it stands (m, horizontal).
     """
     if len(path := stopping_path(reference)):
         stop = reference.root_pos[-1] + [*path[-1], 0.0]
@@ -145,6 +146,7 @@ def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -
     return {
         "final_position_error": float(np.linalg.norm(pose[:2] - wanted.root_pos[-1, :2])),
         "final_heading_error": _heading_error(pose[3:7], wanted.root_quat_wxyz[-1]),
+        "moved": float(np.linalg.norm(pose[:2] - actual.root_pos[0, :2])),
     }
 
 

@@ -269,6 +269,7 @@ class TestScore:
         e = final_error(reference, actual, pose)
         assert e["final_position_error"] == pytest.approx(0.5)
         assert e["final_heading_error"] == pytest.approx(0.3)
+        assert e["moved"] == pytest.approx(np.hypot(0.3, 3.4))
         path = actual.root_pos[:, :2] - [9.0, -9.0]
         assert odometry_error(path, actual) == pytest.approx(0.0)
         assert odometry_error(1.1 * path, actual) == pytest.approx(0.2)
