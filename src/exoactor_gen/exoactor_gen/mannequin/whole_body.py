@@ -11,6 +11,7 @@ J. Biomech. 29 (1996), table 4, men.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_banded
@@ -44,7 +45,24 @@ _MIDDLE1 = {"left": 28, "right": 43}
 
 
 Pair = tuple[np.ndarray, np.ndarray]
-Foot = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class _Foot(NamedTuple):
+    ankle: np.ndarray
+    """(T, 3) m."""
+    turn: np.ndarray
+    """(T, 3, 3) in the world."""
+    yaw: np.ndarray
+    """(T,) rad."""
+    contact: np.ndarray
+    """(T, 2) of heel and toe."""
+    ball: np.ndarray
+    """(3,) m, the sole's point under the toes from the ankle at rest."""
+
+    @property
+    def toe(self) -> np.ndarray:
+        """(T, 3) m."""
+        return self.ankle + self.turn @ self.ball
 
 
 def pendulum(pressure: np.ndarray, height: float, fps: float) -> np.ndarray:
@@ -107,11 +125,8 @@ def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarra
     return upper, upper @ knee
 
 
-def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str) -> Foot:
-    """Ankle positions (T, 3), world rotations (T, 3, 3), yaw (T,), contacts of heel and toe (T, 2) of a foot.
-
-    ``heel`` and ``toe`` (3,) are the sole points from the ankle at rest.
-    """
+def _foot(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str) -> _Foot:
+    """The way of a foot; ``heel`` and ``toe`` (3,) are the sole's points from the ankle at rest."""
     place, air = score.feet[side].sample(times), score.air[side].sample(times)
     clear, pitch = air[:, 0], air[:, 1].copy()
     contact = np.ones((len(times), 2))
@@ -132,25 +147,17 @@ def _feet(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
     ankle[:, :2] = place[:, :2] - SOLE_CENTRE * turn[:, :2, 0]
     ankle[:, :2] += np.where(pitch > 0.0, ((flat - foot) @ toe)[:, :2].T, 0.0).T  # it rolls over the toe
     ankle[:, 2] = clear - lowest
-    return ankle, foot, yaw, contact
+    return _Foot(ankle, foot, yaw, contact, toe)
 
 
-def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple[HumanMotion, tuple[ObjectMotion, ...]]:
-    """The person's motion, with exact contacts and soles at z = 0, and the ways of the objects around."""
-    times = np.arange(math.ceil(score.now * fps) + 1) / fps
-    t = len(times)
-    rest, sole = body.rest_joints(betas), body.rest_foot_points(betas)
-    feet = {
-        side: _feet(score, times, sole[2 * i] - rest[_ANKLE[side]], sole[2 * i + 1] - rest[_ANKLE[side]], side)
-        for i, side in enumerate(SIDES)
-    }
-    heading = (feet["left"][2] + feet["right"][2]) / 2.0
-    forward = np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    lead = np.sum((feet["left"][0] - feet["right"][0])[:, :2] * forward, axis=1) / 2.0
+def _posture(score: Score, times: np.ndarray, heading: np.ndarray, lead: np.ndarray) -> np.ndarray:
+    """Local rotations (T, 55, 3, 3) of the joints, legs and reaching arms left out.
 
+    ``heading`` (T,) rad is the body's; ``lead`` (T,) m is how far the left foot is ahead of the middle of both.
+    """
     trunk, head = score.trunk.sample(times), score.head.sample(times)
-    posture = np.tile(np.eye(3), (t, 55, 1, 1))
-    posture[:, 0] = pelvis = _turned("z", heading) @ FROM_Y_UP @ _rot("x", trunk[:, 0] + 1.5)
+    posture = np.tile(np.eye(3), (len(times), 55, 1, 1))
+    posture[:, 0] = _turned("z", heading) @ FROM_Y_UP @ _rot("x", trunk[:, 0] + 1.5)
     turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn against the legs
     for joint in _SPINE:
         posture[:, joint] = _rot("y", turn / 3.0) @ _rot("x", trunk[:, 1] / 3.0)
@@ -172,11 +179,28 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
         thumb = np.clip(fingers[:, 1], 0.0, 40.0)
         for k in range(2):
             posture[:, first + 13 + k] = _rot("y", s * 0.6 * thumb)
+    return posture
 
+
+def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple[HumanMotion, tuple[ObjectMotion, ...]]:
+    """The person's motion, with exact contacts and soles at z = 0, and the ways of the objects around."""
+    times = np.arange(math.ceil(score.now * fps) + 1) / fps
+    t = len(times)
+    rest, sole = body.rest_joints(betas), body.rest_foot_points(betas)
+    feet = {
+        side: _foot(score, times, sole[2 * i] - rest[_ANKLE[side]], sole[2 * i + 1] - rest[_ANKLE[side]], side)
+        for i, side in enumerate(SIDES)
+    }
+    heading = (feet["left"].yaw + feet["right"].yaw) / 2.0
+    forward = np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    lead = np.sum((feet["left"].ankle - feet["right"].ankle)[:, :2] * forward, axis=1) / 2.0
+
+    posture = _posture(score, times, heading, lead)
+    pelvis = posture[:, 0]
     # upper body with the pelvis at the origin; it changes only where hands must be somewhere
     turns, pos = joint_transforms(posture, np.zeros((t, 3)), rest)
     local = posture
-    height = float(np.mean([feet[s][0][0, 2] for s in SIDES]))
+    height = float(np.mean([foot.ankle[0, 2] for foot in feet.values()]))
     length = {s: _bones(rest, s) for s in SIDES}
     stand = height + LEG_REACH * sum(float(np.linalg.norm(b)) for b in length["left"]) + float(rest[0, 1] - rest[1, 1])
     level = stand - 0.004 - score.drop.sample(times)[:, 0]
@@ -196,38 +220,15 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
             lower = np.max(below, axis=0)
             for seat in score.seats:
                 lower = lower + _sitting(seat, times, level, seat.height + 0.066 * tall)
-        upper_mass, upper_moment = _upper_mass(pos)
-        wanted = level - lower
-        for _ in range(8):
-            root[:, 2] = wanted - _lowering(root, wanted, pos, feet, length, fps)
-            legs = {}
-            moment, total = upper_moment + upper_mass * root, upper_mass
-            for side in SIDES:
-                ankle, foot, yaw, _ = feet[side]
-                hip = root + pos[:, _HIP[side]]
-                hinge_yaw = (yaw + heading) / 2.0
-                left_way = np.stack([-np.sin(hinge_yaw), np.cos(hinge_yaw), np.zeros(t)], axis=1)
-                thigh, shank = _leg(hip, ankle, *length[side], left_way)
-                legs[side] = (thigh, shank)
-                knee = hip + thigh @ length[side][0]
-                ball = ankle + foot @ (sole[1 if side == "left" else 3] - rest[_ANKLE[side]])
-                for a, b, share, where in (
-                    (hip, knee, 0.1416, 0.41),
-                    (knee, ankle, 0.0433, 0.446),
-                    (ankle, ball, 0.0137, 0.4),
-                ):
-                    moment, total = moment + share * (a + where * (b - a)), total + share
-            error = mass - (moment / total)[:, :2]
-            root[:, :2] += error
-        root[:, :2] -= error  # the legs were closed for the pelvis before the last correction
+        root, legs = _balanced(root, level - lower, mass, pos, feet, length, heading, fps)
 
     for side in SIDES:
         thigh, shank = legs[side]
         local[:, _HIP[side]] = pelvis.transpose(0, 2, 1) @ thigh
         local[:, _KNEE[side]] = thigh.transpose(0, 2, 1) @ shank
-        local[:, _ANKLE[side]] = shank.transpose(0, 2, 1) @ feet[side][1]
+        local[:, _ANKLE[side]] = shank.transpose(0, 2, 1) @ feet[side].turn
     vectors = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_rotvec().reshape(t, 55, 3)
-    contact = np.concatenate([feet[s][3] for s in SIDES], axis=1)
+    contact = np.concatenate([foot.contact for foot in feet.values()], axis=1)
     motion = HumanMotion(
         fps=fps,
         transl=root - rest[0],
@@ -238,8 +239,46 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
         contacts=contact,
     )
     hands = {side: root + middle_of_hand(side, turns, pos, rest) for side in SIDES}
-    toes = {s: feet[s][0] + feet[s][1] @ (sole[2 * i + 1] - rest[_ANKLE[s]]) for i, s in enumerate(SIDES)}
+    toes = {side: foot.toe for side, foot in feet.items()}
     return motion, tuple(object_motion(obj, times, hands, toes, heading) for obj in score.objects.values())
+
+
+def _balanced(
+    root: np.ndarray,
+    level: np.ndarray,
+    mass: np.ndarray,
+    pos: np.ndarray,
+    feet: dict[str, _Foot],
+    length: dict[str, Pair],
+    heading: np.ndarray,
+    fps: float,
+) -> tuple[np.ndarray, dict[str, Pair]]:
+    """Where the pelvis (T, 3) has the centre of mass over ``mass`` (T, 2), and thigh and shank of the closed legs.
+
+    ``root`` (T, 3) is where it is sought from, ``level`` (T,) its height where the legs reach so far, ``pos`` the
+    joints with the pelvis at the origin.
+    """
+    root, legs = root.copy(), {}
+    upper_mass, upper_moment = _upper_mass(pos)
+    for _ in range(8):
+        root[:, 2] = level - _lowering(root, level, pos, feet, length, fps)
+        moment, total = upper_moment + upper_mass * root, upper_mass
+        for side, foot in feet.items():
+            hip = root + pos[:, _HIP[side]]
+            hinge_yaw = (foot.yaw + heading) / 2.0
+            left_way = np.stack([-np.sin(hinge_yaw), np.cos(hinge_yaw), np.zeros(len(root))], axis=1)
+            legs[side] = _leg(hip, foot.ankle, *length[side], left_way)
+            knee = hip + legs[side][0] @ length[side][0]
+            for a, b, share, where in (
+                (hip, knee, 0.1416, 0.41),
+                (knee, foot.ankle, 0.0433, 0.446),
+                (foot.ankle, foot.toe, 0.0137, 0.4),
+            ):
+                moment, total = moment + share * (a + where * (b - a)), total + share
+        error = mass - (moment / total)[:, :2]
+        root[:, :2] += error
+    root[:, :2] -= error  # the legs were closed for the pelvis before the last correction
+    return root, legs
 
 
 def stature(body: BodyModel, betas: np.ndarray) -> float:
@@ -270,13 +309,13 @@ def _upper_mass(pos: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def _lowering(
-    root: np.ndarray, wanted: np.ndarray, pos: np.ndarray, feet: dict[str, Foot], length: dict[str, Pair], fps: float
+    root: np.ndarray, wanted: np.ndarray, pos: np.ndarray, feet: dict[str, _Foot], length: dict[str, Pair], fps: float
 ) -> np.ndarray:
     """How far the pelvis must go below ``wanted`` (T,) so that both legs reach, smoothly; (T,) m."""
     need = np.zeros(len(root))
     for side in SIDES:
         hip = root + pos[:, _HIP[side]]
-        ankle = feet[side][0]
+        ankle = feet[side].ankle
         longest = LEG_REACH * sum(float(np.linalg.norm(b)) for b in length[side])
         flat = np.sum((hip - ankle)[:, :2] ** 2, axis=1)
         top = ankle[:, 2] + np.sqrt(np.maximum(longest**2 - flat, 0.01))
