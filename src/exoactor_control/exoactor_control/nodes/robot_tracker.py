@@ -89,9 +89,18 @@ class RobotTracker:
         against the truth, ``odometry_error``. A fall is reported, not raised. With checks also ``task_success`` and
         ``checks``, by where the objects were observed.
 
-        Raises `Missing`: the robot is not heard; `UnsafeMotion`: the motion is not fit to be tracked; `RobotNotReady`:
-        the robot is not fit to stand, or was stopped; `TrackingFailed`: the motion did not begin, or was ended;
-        `Cancelled`: ``progress`` said so; the robot stands.
+        Raises
+        ------
+        Missing
+            The robot is not heard.
+        UnsafeMotion
+            The motion is not fit to be tracked.
+        RobotNotReady
+            The robot is not fit to stand, or was stopped.
+        TrackingFailed
+            The motion did not begin, or was ended.
+        Cancelled
+            ``progress`` said so; the robot stands.
         """
         scene, checks = (None, ()) if interaction is None else (interaction.scene, interaction.checks)
         reference = prepare(motion, human, scene)

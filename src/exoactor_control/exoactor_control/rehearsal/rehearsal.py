@@ -127,8 +127,12 @@ class Rehearsal(Tracker):
         lowered, step by step to the highest that the robot does, the policy's alternative does better, or the outer
         loop is better left open, ``corrected`` is that motion.
 
-        Raises `UnsafeMotion`: the motion is not fit to be tracked; `RobotNotReady`: the robot cannot be made to stand
-        up from ``start``.
+        Raises
+        ------
+        UnsafeMotion
+            The motion is not fit to be tracked.
+        RobotNotReady
+            The robot cannot be made to stand up from ``start``.
         """
         conditions = _Conditions(human, disturbance or Disturbance(), start, interaction)
         if interaction is not None:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from exoactor_core.everyday import COLORS
-from exoactor_gen.mannequin.movement import KINDS, SHOWN, START
+from exoactor_gen.mannequin.movement import SHOWN, START
 
 
 def _words(text: str) -> list[str]:
@@ -172,7 +172,6 @@ AT_AFTER: dict[str, str] = {
 UNDER = ("under", "underneath", "beneath", "below")
 _BEFORE_OBJECTS = f"{ON} in into inside from off at for against around round past over through {TOWARDS}"
 _PREPOSITIONS = _set(_BEFORE_OBJECTS).union(UNDER)
-_TAKE_AT = frozenset(kind for kind, details in KINDS.items() if "at" in details.takes)
 FUNCTION_WORDS = _PREPOSITIONS | _set("the a an your my his her its their that this with by of do does take make")
 """Where other words are not understood either, these need not be named."""
 

@@ -94,7 +94,10 @@ class Judge(Configurable):
     def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:
         """Judge a video by what the person was to do, as `Generation.plan` holds it; None: anything will do.
 
-        Raises `Missing`: what the estimator needs is not installed.
+        Raises
+        ------
+        Missing
+            What the estimator needs is not installed.
         """
         try:
             seen = self._estimate(video.thinned(self.options.fps), progress)
