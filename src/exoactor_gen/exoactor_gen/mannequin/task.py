@@ -22,15 +22,18 @@ from exoactor_gen.plan import Plan
 PUSH_TOLERANCE = 0.25
 """Share of a push by which it may be shorter."""
 
+_Checks = dict[tuple[str, ...], Check]
+"""By what they are about, so that a later one replaces an earlier one of the same kind."""
+
 
 def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> tuple[Check, ...]:
     """The checks that movements imply for the objects that they were done to; none where they were done to none.
 
     What is said later about the same object counts: where it is put last, where the person walks to last.
     """
-    checks: dict[tuple[str, ...], Check] = {}
+    checks: _Checks = {}
     for movement in movements:
-        kind, obj = movement.kind, objects.get(movement.object or "")
+        kind, obj, target = movement.kind, objects.get(movement.object or ""), objects.get(movement.at or "")
         if kind in ("walk", "step", "carry", "place", "sit"):
             checks.pop(("near",), None)
         if kind == "sit":
@@ -39,59 +42,78 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
                     checks["sat", id_] = Check(kind="sat", object=seat.item.id)
         if obj is None or obj.kind == BROOM:
             continue
-        name, target = obj.item.id, objects.get(movement.at or "")
-        if kind == "walk" and movement.direction == "around":
-            checks["stands", name] = Check(kind="stands", object=name)
-            if target:
-                checks["near",] = Check(kind="robot_near", object=target.item.id)
-        elif kind == "walk" and movement.direction in ("forward", "over", "under"):
-            ahead = np.array([np.cos(obj.start[3]), np.sin(obj.start[3])])
-            behind = BEHIND_DOOR_DISTANCE if movement.direction == "forward" else BEHIND_BAR_DISTANCE
-            x, y = obj.start[:2] + behind * np.sign(obj.start[:2] @ ahead) * ahead
-            checks["near",] = Check(kind="at", place=(float(x), float(y)), tolerance=0.5)
-            if movement.direction != "forward":
-                checks["stands", name] = Check(kind="stands", object=name)
-                here = float(obj.start[0]), float(obj.start[1])
-                checks["stays", name] = Check(kind="at", object=name, place=here)
-        elif kind == "walk":
-            checks["near",] = Check(kind="robot_near", object=name)
-        elif kind in ("pick up", "hold", "carry"):
+        name = obj.item.id
+        if kind in ("pick up", "hold", "carry"):
             checks.pop(("placed", name), None)
-            checks["lifted", name] = Check(kind="lifted", object=name)
-            if kind == "carry" and target:
-                checks["near",] = Check(kind="robot_near", object=target.item.id)
-            elif kind == "carry" and movement.distance:
-                checks["moved", name] = Check(kind="moved", object=name, amount=movement.distance, tolerance=0.3)
-        if kind == "place" or (kind == "carry" and movement.at == "floor"):
-            inside = target is not None and target.item.contains
-            target_id = target.item.id if target else ""
-            checks["placed", name] = Check(kind="in" if inside else "on", object=name, target=target_id)
         if kind in ("push", "kick") and ("near",) in checks and checks["near",].object == name:
             del checks["near",]  # it is moved away
-        if kind == "open" or (kind == "push" and obj.item.articulation):
-            checks["opened", name] = Check(kind="opened", object=name)
-        elif kind == "push":
-            slid = [event.after for event in obj.events if isinstance(event, Held) and event.slides]
-            way = (slid[-1] - obj.start)[:2] if slid else None
-            far = movement.distance if way is None else float(np.linalg.norm(way))
-            checks["moved", name] = Check(
-                kind="moved",
-                object=name,
-                amount=far,
-                tolerance=PUSH_TOLERANCE * far if far else None,
-                place=None if way is None else (float(way[0]), float(way[1])),
-            )
-        elif kind == "sweep":
-            checks["placed", name] = Check(kind="on", object=name)
-        elif kind == "wipe":
-            checks["wiped", name] = Check(kind="wiped", object=name)
-        elif kind == "kick":
-            checks["kicked", name] = Check(kind="kicked", object=name)
-        elif kind in ("touch", "reach", "punch"):
-            for side in sides_of(movement.side):
-                body: BodyPart = "left_hand" if side == "left" else "right_hand"
-                checks["touched", name, side] = Check(kind="touched", object=name, body=body)
+        checks |= _walked(movement, obj, target) if kind == "walk" else _handled(movement, obj, target)
     return (*checks.values(), Check(kind="stands")) if checks else ()
+
+
+def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _Checks:
+    """Of a walk to an object, around it, through it, over or under it."""
+    name, start = obj.item.id, obj.start
+    if movement.direction == "around":
+        checks: _Checks = {("stands", name): Check(kind="stands", object=name)}
+        if target:
+            checks["near",] = Check(kind="robot_near", object=target.item.id)
+        return checks
+    if movement.direction not in ("forward", "over", "under"):
+        return {("near",): Check(kind="robot_near", object=name)}
+    ahead = np.array([np.cos(start[3]), np.sin(start[3])])
+    behind = BEHIND_DOOR_DISTANCE if movement.direction == "forward" else BEHIND_BAR_DISTANCE
+    x, y = start[:2] + behind * np.sign(start[:2] @ ahead) * ahead
+    checks = {("near",): Check(kind="at", place=(float(x), float(y)), tolerance=0.5)}
+    if movement.direction != "forward":
+        checks["stands", name] = Check(kind="stands", object=name)
+        checks["stays", name] = Check(kind="at", object=name, place=(float(start[0]), float(start[1])))
+    return checks
+
+
+def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _Checks:
+    """Of what hands or feet do to an object."""
+    kind, name = movement.kind, obj.item.id
+    checks: _Checks = {}
+    if kind in ("pick up", "hold", "carry"):
+        checks["lifted", name] = Check(kind="lifted", object=name)
+    if kind == "carry" and target:
+        checks["near",] = Check(kind="robot_near", object=target.item.id)
+    elif kind == "carry" and movement.distance:
+        checks["moved", name] = Check(kind="moved", object=name, amount=movement.distance, tolerance=0.3)
+    if kind == "place" or (kind == "carry" and movement.at == "floor"):
+        inside = target is not None and target.item.contains
+        checks["placed", name] = Check(
+            kind="in" if inside else "on", object=name, target=target.item.id if target else ""
+        )
+    elif kind == "open" or (kind == "push" and obj.item.articulation):
+        checks["opened", name] = Check(kind="opened", object=name)
+    elif kind == "push":
+        checks["moved", name] = _pushed(movement, obj)
+    elif kind == "sweep":
+        checks["placed", name] = Check(kind="on", object=name)
+    elif kind == "wipe":
+        checks["wiped", name] = Check(kind="wiped", object=name)
+    elif kind == "kick":
+        checks["kicked", name] = Check(kind="kicked", object=name)
+    elif kind in ("touch", "reach", "punch"):
+        for side in sides_of(movement.side):
+            body: BodyPart = "left_hand" if side == "left" else "right_hand"
+            checks["touched", name, side] = Check(kind="touched", object=name, body=body)
+    return checks
+
+
+def _pushed(movement: Movement, obj: RoomObject) -> Check:
+    slid = [event.after for event in obj.events if isinstance(event, Held) and event.slides]
+    way = (slid[-1] - obj.start)[:2] if slid else None
+    far = movement.distance if way is None else float(np.linalg.norm(way))
+    return Check(
+        kind="moved",
+        object=obj.item.id,
+        amount=far,
+        tolerance=PUSH_TOLERANCE * far if far else None,
+        place=None if way is None else (float(way[0]), float(way[1])),
+    )
 
 
 def interaction_of(plan: Plan, scene: Scene | None) -> Interaction | None:
