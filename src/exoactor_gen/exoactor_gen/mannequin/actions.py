@@ -79,43 +79,23 @@ def describe(movement: Movement) -> str:
         name: f"both {plural}" if side == "both" else f"the {side} {name}"
         for name, plural in (("hand", "hands"), ("arm", "arms"), ("fist", "fists"), ("foot", "feet"))
     }
-    way = movement.direction or {"walk": "forward", "step": "forward", "reach": "forward", "point": "forward"}.get(kind)
+    way = movement.direction or ("forward" if kind in ("walk", "step", "reach", "point") else None)
     if kind == "turn" and movement.angle and way == "around":
         way = None
-    much = [
-        f"{movement.distance:g} metres" if movement.distance else "",
-        f"{movement.angle:g} degrees" if movement.angle else "",
-    ]
-    if movement.count:
-        steps = kind in ("walk", "step", "march")
-        much.append(
-            ("in " if movement.distance else "") + f"{movement.count} steps" if steps else f"{movement.count} times"
-        )
+    much = _amounts(movement)
     name, place = ((called or "").replace("_", " ") for called in (movement.object, movement.at))
     obj = _OBJECT.get(kind, " against the ") + name if name else _NO_OBJECT.get(kind, "")
     within = category_of(place) in ("basket", "bin", "drawer")
     at = _AT.get(kind, " in the " if within else " on the ") + place if place else ""
     if kind == "walk" and movement.object:
-        past = f" on the {movement.side}" if movement.side else ""
-        obj, way = (
-            (
-                f" around the {name}{past}"
-                if way == "around"
-                else f" {movement.direction if way in ('over', 'under') else 'through'} the {name}"
-                if movement.direction
-                else f" up to the {name}"
-            ),
-            "",
-        )
+        way, obj = None, _walked_to(movement, name)
         much = ["in a full circle"] if movement.angle else much
-    if kind == "walk" and movement.object == START:
-        obj = " back to where it began"
-    if kind == "walk" and way == "around" and not movement.object:
-        way, much = "", [f"in a full circle to the {movement.side or 'left'}"]
+    elif kind == "walk" and way == "around":
+        way, much = None, [f"in a full circle to the {movement.side or 'left'}"]
     stay = f" for {movement.seconds:g} seconds" if movement.seconds else ""
     text = _SAY[kind].format(
         way=_WAY.get(way, f" {way}") if way else "",
-        much="".join(f" {m}" for m in much if m),
+        much="".join(f" {m}" for m in much),
         object=obj,
         at=at,
         stay=stay,
@@ -127,6 +107,28 @@ def describe(movement: Movement) -> str:
         stay += f" and at the same time {describe(gesture_of(movement.meanwhile))}"
     pace = "" if movement.pace == 1.0 else " slowly" if movement.pace < 1.0 else " quickly"
     return text + pace + (stay if stay not in text else "")
+
+
+def _amounts(movement: Movement) -> list[str]:
+    """Distance, angle and count in words."""
+    much = [f"{movement.distance:g} metres"] if movement.distance else []
+    much += [f"{movement.angle:g} degrees"] if movement.angle else []
+    if movement.count and movement.kind in ("walk", "step", "march"):
+        much.append(f"in {movement.count} steps" if movement.distance else f"{movement.count} steps")
+    elif movement.count:
+        much.append(f"{movement.count} times")
+    return much
+
+
+def _walked_to(movement: Movement, name: str) -> str:
+    """Where somebody walks with regard to an object, in words."""
+    if movement.object == START:
+        return " back to where it began"
+    if movement.direction == "around":
+        return f" around the {name}" + (f" on the {movement.side}" if movement.side else "")
+    if movement.direction in ("over", "under"):
+        return f" {movement.direction} the {name}"
+    return f" through the {name}" if movement.direction else f" up to the {name}"
 
 
 def movements_of(plan: Plan) -> tuple[Movement, ...]:
