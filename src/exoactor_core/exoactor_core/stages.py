@@ -152,14 +152,14 @@ class Figure:
 class Estimate:
     """The person's motion; ``keypoints`` is (T, 33, 3): MediaPipe landmarks as x px, y px, visibility, for display.
 
-    ``metrics["video"]``, where the backend has it, holds facts on the whole video: ``seconds``;
-    ``cuts_s``, times at which another shot begins; ``found_share`` of the frames with the person in them;
-    ``others_share`` of the time in which somebody else of comparable size is there; ``whole_share`` of the frames with
-    the person in which head, hands and feet are in the image, seen or hidden; ``lost_s``, ``others_s``,
-    ``partly_s``, when it was otherwise: lists of [from, to]; ``alike_min``, least similarity in [0, 1] of the person's
-    colours over 0.3 s to all that was seen of them before, at ``alike_min_s``; ``camera_turn_deg``, how far the camera
-    turned, and ``camera_explained``, least share of the background over a second that its turning explains, at
-    ``camera_explained_s``. ``alike_min`` and the camera's are None where they are unknown. All times are in s.
+    ``metrics["video"]``, where the backend has it, holds facts on the whole video: ``seconds``; ``cuts_s``, times at
+    which another shot begins; ``found_share`` of the frames with the person in them; ``others_share`` of the time in
+    which somebody else of comparable size is there; ``whole_share`` of the frames with the person in which head, hands
+    and feet are in the image, seen or hidden; ``lost_s``, ``others_s``, ``partly_s``, when it was otherwise: lists of
+    [from, to]; ``similarity_min``, least similarity in [0, 1] of the person's colours over 0.3 s to all that was seen
+    of them before, at ``similarity_min_s``; ``camera_turn_deg``, how far the camera turned, and ``camera_explained``,
+    least share of the background over a second that its turning explains, at ``camera_explained_s``. ``similarity_min``
+    and the camera's are None where they are unknown. All times are in s.
 
     ``metrics["motion_s"]``, where the backend gives it, is the time of the video that the motion covers, [from, to] in
     s; ``stretches_s`` has those of all good motions in it, ``rejected_s`` those of the poor ones, each with the reason.

@@ -19,7 +19,7 @@ from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed
 from exoactor_core.hub import local_first
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import BaseOptions
-from exoactor_gen.waiting import Tick, attended
+from exoactor_gen.waiting import Tick, run_in_thread
 
 _Result = TypeVar("_Result")
 Step = Callable[[int], None]
@@ -180,7 +180,7 @@ class Pipeline:
             They need more memory than there is.
         """
         if self._loaded is None:
-            self._loaded = attended(lambda alive: self._load(), tick)
+            self._loaded = run_in_thread(lambda alive: self._load(), tick)
         return self._loaded
 
     def _load(self) -> Any:
@@ -312,7 +312,7 @@ class Pipeline:
             tick()
 
         try:
-            return attended(work, watch, patience=60.0)
+            return run_in_thread(work, watch, patience=60.0)
         except ExoActorError:
             raise
         except Exception as error:

@@ -21,7 +21,7 @@ import httpx2
 import tenacity
 
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, ServiceFailed
-from exoactor_gen.waiting import Tick, attended, pause
+from exoactor_gen.waiting import Tick, pause, run_in_thread
 
 MAX_ATTEMPTS = 5
 """How often a request is made that fails in passing."""
@@ -190,7 +190,7 @@ class HttpClient:
         end = time.monotonic() + limit
         try:
             # httpx limits each read, not the whole answer, and knows no cancelling
-            return attended(lambda alive: self._read(request, limit, end), tick, limit=limit + 0.5)
+            return run_in_thread(lambda alive: self._read(request, limit, end), tick, limit=limit + 0.5)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL):
             raise ServiceFailed(f"{self.service} named a place that is no web address.") from None
         except httpx2.ConnectTimeout:

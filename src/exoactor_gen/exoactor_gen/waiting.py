@@ -50,7 +50,7 @@ def pause(seconds: float, tick: Tick) -> None:
         tick()
 
 
-def attended(
+def run_in_thread(
     work: Callable[[Callable[[], None]], _Result], tick: Tick, patience: float = 0.0, limit: float = math.inf
 ) -> _Result:
     """Do ``work`` in a thread while ``tick`` is called; when ``tick`` raises, the work is to end.
@@ -86,7 +86,7 @@ def attended(
             outcome.append((None, error))
         done.set()
 
-    threading.Thread(target=run, name="attended", daemon=True).start()
+    threading.Thread(target=run, name="work", daemon=True).start()
     try:
         while not done.wait(0.2):
             tick()

@@ -86,7 +86,7 @@ def test_a_scene_comes_in_and_goes_out_with_the_checks_of_the_task():
 
 def test_videos_that_the_judge_refuses_are_given_to_look_at():
     pytest.importorskip("mediapipe")
-    overrides = [*SMALL, Parameter("judge.tries", value=2), Parameter("judge.min_alike", value=1.0)]  # nobody is
+    overrides = [*SMALL, Parameter("judge.tries", value=2), Parameter("judge.min_similarity", value=1.0)]  # nobody is
     with spinning(lambda **o: GeneratorNode(parameter_overrides=overrides, **o)) as (_, tester):
         caller = Caller(tester, GenerateVideo, "generate_video")
         result = caller.result(GenerateVideo.Goal(instruction="nod once"))

@@ -16,8 +16,8 @@ GOOD = {
     "others_s": [],
     "whole_share": 1.0,
     "partly_s": [],
-    "alike_min": 0.96,
-    "alike_min_s": 1.2,
+    "similarity_min": 0.96,
+    "similarity_min_s": 1.2,
     "camera_turn_deg": 0.0,
     "camera_explained": 0.95,
     "camera_explained_s": 3.0,
@@ -41,7 +41,7 @@ def test_nothing_told_is_nothing_judged():
     assert check_video_quality({}) == []
     assert [check.name for check in check_video_quality({"cuts_s": []})] == ["no cuts"]
     bare = check_video_quality(
-        {"found_share": 0.2, "whole_share": 0.2, "cuts_s": [1.0], "camera_explained": 0.1, "alike_min": 0.1}
+        {"found_share": 0.2, "whole_share": 0.2, "cuts_s": [1.0], "camera_explained": 0.1, "similarity_min": 0.1}
     )
     assert not any(check.passed for check in bare)
 
@@ -54,7 +54,7 @@ def test_nothing_told_is_nothing_judged():
         ("whole body", {"whole_share": 0.5, "partly_s": [[0, 1]] * 5}, "50% of .* not from 0.0 s .* and later"),
         ("no cuts", {"cuts_s": [1.2, 3.0]}, r"cut at 1.2 s, 3.0 s; one shot is wanted"),
         ("camera", {"camera_explained": 0.3}, "moves along or zooms.* at about 3.0 s: turning explains 30%"),
-        ("identity", {"alike_min": 0.3}, r"different at 1.2 s: 0.30 .*0.65 are wanted"),
+        ("identity", {"similarity_min": 0.3}, r"different at 1.2 s: 0.30 .*0.65 are wanted"),
     ],
 )
 def test_every_fault_is_told_with_its_time(name, changed, words):
@@ -72,7 +72,7 @@ def test_a_camera_that_turns_passes_a_little_lower_and_the_unknown_too():
     assert unknown.passed
     assert 1 == still > turns.score > unknown.score
     assert "30 degrees" in turns.text
-    assert only("identity", alike_min=None).passed
+    assert only("identity", similarity_min=None).passed
 
 
 def test_limits_are_the_users():

@@ -83,7 +83,7 @@ def bend_seconds(score: Score, height: float, pace: float) -> float:
     return (1.25 + 0.55 * _lowness(score, height)) / pace
 
 
-def let_go(score: Score, sides: tuple[str, ...], pace: float, seconds: float, lift: float) -> None:
+def lower_hands(score: Score, sides: tuple[str, ...], pace: float, seconds: float, lift: float) -> None:
     """Hands back to where they hang, body upright."""
     for side in sides:
         score.reach(side, "free", np.zeros(3), score.now, score.now + seconds, lift)
@@ -110,7 +110,7 @@ def touch(score: Score, movement: Movement) -> None:
         seconds = _lay_on(score, obj, sides, movement.pace, grasp=movement.kind == "reach" and obj.loose)
         _plan_contacts(score, obj, sides, "touch", score.now, score.now + (movement.seconds or 1.0))
         score.now += movement.seconds or 1.0
-        let_go(score, sides, movement.pace, seconds, 0.07)
+        lower_hands(score, sides, movement.pace, seconds, 0.07)
 
 
 def _plan_contacts(
@@ -193,7 +193,7 @@ def push(score: Score, movement: Movement) -> None:
             after = moved.pose + np.append(ahead, [0.0, 0.0])
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
         score.now += 0.1 + (movement.seconds or 0.2)
-        let_go(score, sides, movement.pace, seconds, 0.07)
+        lower_hands(score, sides, movement.pace, seconds, 0.07)
 
 
 def wipe(score: Score, movement: Movement) -> None:
@@ -225,7 +225,7 @@ def wipe(score: Score, movement: Movement) -> None:
         score.reach(side, "world", spot(side, way), score.now, score.now + 0.8 / movement.pace)
         score.now += 0.8 / movement.pace
     score.contact(f"{side}_hand", table, "support", rubs - 0.3, score.now, spot(side))
-    let_go(score, (side,), movement.pace, 1.2 / movement.pace, 0.10)
+    lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.10)
 
 
 def sweep_off(score: Score, movement: Movement) -> None:
@@ -254,7 +254,7 @@ def sweep_off(score: Score, movement: Movement) -> None:
     score.reach(side, "world", behind + np.append(far * way, 0.0), meets + 0.2, score.now)
     landed = np.array([*(obj.pose[:2] + far * way), 0.0, obj.pose[3]])
     obj.events.append(Held(meets + 0.2, score.now, (side,), landed, slides=True))
-    let_go(score, (side,), movement.pace, 1.2 / movement.pace, 0.05)
+    lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.05)
 
 
 def open_door(score: Score, movement: Movement) -> None:
@@ -282,7 +282,7 @@ def open_door(score: Score, movement: Movement) -> None:
     score.reach(side, "world", point + np.append(SHOVE_LENGTH * score.scale * ahead, 0.0), reached, reached + 0.9)
     door.events.append(Opened(reached, reached + 3.0, way * OPEN_ANGLE, door.turned(way * OPEN_ANGLE)))
     score.now = reached + 1.0
-    let_go(score, (side,), movement.pace, 1.0, 0.0)
+    lower_hands(score, (side,), movement.pace, 1.0, 0.0)
     score.now = max(score.now, reached + 3.0)
 
 
@@ -412,7 +412,7 @@ def place(score: Score, movement: Movement) -> None:
         score.fingers[side].move(end + 0.1, end + 0.4, [8.0, 8.0])
         del score.held[side]
     score.now = end + 0.35
-    let_go(score, sides, movement.pace, bend_seconds(score, height, movement.pace), 0.14 if into else 0.06)
+    lower_hands(score, sides, movement.pace, bend_seconds(score, height, movement.pace), 0.14 if into else 0.06)
 
 
 def _support(score: Score, name: str) -> RoomObject:

@@ -12,7 +12,7 @@ from exoactor_gen.mannequin.handling import (
     carry,
     free_hands,
     hold,
-    let_go,
+    lower_hands,
     open_door,
     pick_up,
     place,
@@ -105,7 +105,7 @@ def _point(score: Score, movement: Movement) -> None:
             score.reach(side, "aim", point, begin, score.now)
             score.fingers[side].move(begin, begin + 0.6, [75.0, 2.0])
         score.now += movement.seconds or 1.2
-        let_go(score, sides, movement.pace, 1.1 / movement.pace, 0.0)
+        lower_hands(score, sides, movement.pace, 1.1 / movement.pace, 0.0)
 
 
 def _punch(score: Score, movement: Movement) -> None:
@@ -234,7 +234,7 @@ def _sweep(score: Score, movement: Movement) -> None:
     for side in SIDES:
         score.fingers[side].move(score.now, score.now + 0.3, [8.0, 8.0])
     score.now += 0.3
-    let_go(score, SIDES, movement.pace, 1.2 / movement.pace, 0.0)
+    lower_hands(score, SIDES, movement.pace, 1.2 / movement.pace, 0.0)
 
 
 def _kick(score: Score, movement: Movement) -> None:

@@ -26,7 +26,7 @@ class VideoQualityLimits(BaseOptions):
     """Largest share of the time in which others of comparable size are in the image."""
     min_whole: Share = 0.9
     """Least share of the frames with the person in which head, hands and feet are in the image."""
-    min_alike: Share = 0.65
+    min_similarity: Share = 0.65
     """Least similarity of the colours of the person's upper and lower half to what was seen of them before."""
     min_explained: Share = 0.75
     """Least share of the background over a second that a camera explains which stands still or turns; 0: it may move
@@ -41,7 +41,7 @@ def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | N
         "whole_share": _whole_body,
         "cuts_s": _no_cuts,
         "camera_explained": _camera,
-        "alike_min": _identity,
+        "similarity_min": _identity,
     }
     return [check(facts, limits) for fact, check in checks.items() if fact in facts]
 
@@ -102,17 +102,18 @@ def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
 
 
 def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
-    similarity = facts["alike_min"]
+    similarity = facts["similarity_min"]
     if similarity is None:
         return Check("identity", UNKNOWN_SCORE, True, "The person is seen too little to tell whether the looks change.")
-    if similarity >= limits.min_alike:
+    if similarity >= limits.min_similarity:
         return Check("identity", similarity, True, f"The person looks the same throughout: {similarity:.2f} at least.")
-    when = f" at {facts['alike_min_s']:.1f} s" if "alike_min_s" in facts else ""
+    when = f" at {facts['similarity_min_s']:.1f} s" if "similarity_min_s" in facts else ""
     return Check(
         "identity",
         similarity,
         False,
-        f"The person looks different{when}: {similarity:.2f} of the colours before; {limits.min_alike:g} are wanted.",
+        f"The person looks different{when}: {similarity:.2f} of the colours before; "
+        f"{limits.min_similarity:g} are wanted.",
     )
 
 

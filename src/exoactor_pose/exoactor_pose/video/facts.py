@@ -56,13 +56,13 @@ def video_facts(
         "others_s": _spans(others, seen.fps),
         "whole_share": float(1 - partly.sum() / max(found.sum(), 1)),
         "partly_s": _spans(partly, seen.fps),
-        "alike_min": None,
+        "similarity_min": None,
         "camera_turn_deg": None,
         "camera_explained": None,
     }
     if not np.isnan(similarity).all():
         worst = int(np.nanargmin(similarity))
-        facts |= {"alike_min": float(similarity[worst]), "alike_min_s": round(worst / seen.fps, 3)}
+        facts |= {"similarity_min": float(similarity[worst]), "similarity_min_s": round(worst / seen.fps, 3)}
     times, shares = explained
     if len(shares):
         worst = int(np.argmin(shares))

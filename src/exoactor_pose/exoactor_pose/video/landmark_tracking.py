@@ -33,7 +33,7 @@ from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import CutFinder, find_stretches
 from exoactor_pose.video.facts import video_facts
-from exoactor_pose.video.person_checks import whole_person, why_nobody
+from exoactor_pose.video.person_checks import no_person_message, whole_person
 
 FrameObserver = Callable[[np.ndarray, np.ndarray | None], Any]
 """Is shown a frame and its 33 landmarks, None where nobody was found."""
@@ -363,7 +363,7 @@ def detect(
             _show(video, step, tracker, lambda _, text: progress(1.0, text), None if better else with_contrast)
         seen = tracker.landmarks(video.width, video.height)
         if not seen.found.any():
-            raise BadInput(why_nobody(video, detector, tracker.follower))
+            raise BadInput(no_person_message(video, detector, tracker.follower))
     finally:
         if own:
             detector.close()

@@ -60,7 +60,7 @@ def whole_person(seen: Landmarks) -> Landmarks:
     return replace(seen, notes=(*seen.notes, *notes))
 
 
-def why_nobody(video: Video, detector: Detector, follower: Follower) -> str:
+def no_person_message(video: Video, detector: Detector, follower: Follower) -> str:
     """Why nobody was followed: a turned video, or a person that is not there."""
     if follower.most and follower.choice != "largest":
         most = "1 person is" if follower.most == 1 else f"{follower.most} people are"
