@@ -195,28 +195,27 @@ def _numbers(text: str) -> tuple[np.ndarray, bool]:
     return values, decimal_comma
 
 
-def _parse(text: str) -> _Bvh:
-    """Read hierarchy and frames: any case, braces and numbers on any lines, decimal commas."""
-    start = re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE)
-    if not start:
-        raise BadInput("It is not a readable bvh file: it does not begin with HIERARCHY.")
-    names: list[str] = []
-    parents: list[int] = []
-    offsets: list[np.ndarray] = []
-    channels: list[list[str]] = []
-    stack: list[int] = []
-    position, commas = start.end(), False
+@dataclass
+class _Joint:
+    name: str
+    parent: int  # -1 for the root
+    offset: np.ndarray  # (3,)
+    channels: list[str]
+
+
+def _hierarchy(text: str, position: int) -> tuple[list[_Joint], int, bool]:
+    """The joints from a position of the text on, where they end, and whether they have decimal commas."""
+    joints: list[_Joint] = []
+    stack: list[int] = []  # joints whose braces are open; -1 for the end of a chain
     pending: int | None = None
+    commas = False
     while (token := _TOKEN.match(text, position)) is not None:
         position = token.end()
         if token["joint"] is not None:
-            if not stack and names:
+            if not stack and joints:
                 raise BadInput("It holds several skeletons: export one person.")
-            names.append(token["name"].strip())
-            parents.append(stack[-1] if stack else -1)
-            offsets.append(np.zeros(3))
-            channels.append([])
-            pending = len(names) - 1
+            joints.append(_Joint(token["name"].strip(), stack[-1] if stack else -1, np.zeros(3), []))
+            pending = len(joints) - 1
         elif token["end"] is not None:
             pending = -1
         elif token["brace"] == "{" and pending is not None:
@@ -227,23 +226,39 @@ def _parse(text: str) -> _Bvh:
         elif token["offset"] is not None and stack:
             value, comma = _numbers(token["offset"])
             if len(value) != 3:
-                raise BadInput(f"The offset of {names[-1]} is not three numbers.")
+                raise BadInput(f"The offset of {joints[-1].name} is not three numbers.")
             commas |= comma
             if stack[-1] >= 0:
-                offsets[stack[-1]] = value
+                joints[stack[-1]].offset = value
         elif token["channels"] is not None and stack and stack[-1] >= 0:
-            channels[stack[-1]] = [c.lower() for c in token["channels"].split()]
-            if len(channels[stack[-1]]) != int(token["count"]):
-                raise BadInput(f"{names[stack[-1]]} states {token['count']} channels, but names others.")
+            joint = joints[stack[-1]]
+            joint.channels = [c.lower() for c in token["channels"].split()]
+            if len(joint.channels) != int(token["count"]):
+                raise BadInput(f"{joint.name} states {token['count']} channels, but names others.")
         else:
             break
+    if stack or not joints:
+        raise _not_understood(text, position)
+    return joints, position, commas
+
+
+def _not_understood(text: str, position: int) -> BadInput:
+    line = text.count("\n", 0, position) + 1
+    return BadInput(f"It is not a readable bvh file: it is not understood from line {line} on.")
+
+
+def _parse(text: str) -> _Bvh:
+    """Read hierarchy and frames: any case, braces and numbers on any lines, decimal commas."""
+    start = re.match(r"\s*HIERARCHY\b", text, re.IGNORECASE)
+    if not start:
+        raise BadInput("It is not a readable bvh file: it does not begin with HIERARCHY.")
+    joints, position, commas = _hierarchy(text, start.end())
     head = _MOTION.match(text, position)
-    if head is None or stack or not names:
-        line = text.count("\n", 0, position) + 1
-        raise BadInput(f"It is not a readable bvh file: it is not understood from line {line} on.")
+    if head is None:
+        raise _not_understood(text, position)
     step, comma = _numbers(head[2])
     values, comma_in_data = _numbers(text[head.end() :])
-    width = sum(map(len, channels))
+    width = sum(len(joint.channels) for joint in joints)
     if step[0] <= 0:
         raise BadInput(f"Its frame time is {head[2]}, but it must be more than 0 s.")
     if not width or not len(values):
@@ -255,7 +270,7 @@ def _parse(text: str) -> _Bvh:
         notes.append("The file has decimal commas, which are read as points.")
     if len(table) != int(head[1]):
         notes.append(f"The file states {head[1]} frames, but holds {len(table)}, which are read.")
-    return _assembled(names, np.array(parents), np.array(offsets), channels, table, _rate(float(step[0])), notes)
+    return _assembled(joints, table, _rate(float(step[0])), notes)
 
 
 def _rate(frame_time: float) -> float:
@@ -264,26 +279,19 @@ def _rate(frame_time: float) -> float:
     return float(whole) if whole and abs(1.0 / whole - frame_time) < 1e-6 else 1.0 / frame_time
 
 
-def _assembled(
-    names: list[str],
-    parents: np.ndarray,
-    offsets: np.ndarray,
-    channels: list[list[str]],
-    table: np.ndarray,
-    fps: float,
-    notes: list[str],
-) -> _Bvh:
+def _assembled(joints: list[_Joint], table: np.ndarray, fps: float, notes: list[str]) -> _Bvh:
     """Local transforms of every joint.
 
     Position channels stand in place of a joint's OFFSET, as Blender writes them, or add to it where they are nearer to
     zero than to it.
     """
-    frames, count, column = len(table), len(names), 0
+    frames, count, column = len(table), len(joints), 0
+    parents, offsets = np.array([joint.parent for joint in joints]), np.array([joint.offset for joint in joints])
     translations, moving = np.tile(offsets, (frames, 1, 1)), np.zeros(count, dtype=bool)
     rotations = np.tile(np.eye(3), (frames, count, 1, 1))
-    for j, kinds in enumerate(channels):
+    for j, joint in enumerate(joints):
         shift, given = np.zeros((frames, 3)), np.zeros(3, dtype=bool)
-        for kind in kinds:
+        for kind in joint.channels:
             values, axis = table[:, column], "xyz".index(kind[0])
             column += 1
             if kind.endswith("position"):
@@ -300,7 +308,7 @@ def _assembled(
                 offsets[j] = np.where(given, usual, 0.0)
             translations[:, j, given] = shift[:, given]
             moving[j] = float(np.abs(translations[:, j] - offsets[j]).max()) > 0.01 * np.abs(offsets).max()
-    return _Bvh(names, parents, offsets, translations, rotations, moving, fps, tuple(notes))
+    return _Bvh([joint.name for joint in joints], parents, offsets, translations, rotations, moving, fps, tuple(notes))
 
 
 # --- the person -------------------------------------------------------------------------------------------------------
