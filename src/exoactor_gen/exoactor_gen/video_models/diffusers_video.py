@@ -32,10 +32,23 @@ _SIBLINGS = {
 }
 """Pipelines without and with an image that share their weights; Wan's only where one model was trained for both."""
 _FRAME_RATES = {
-    "CogVideoX": 8, "ConsisID": 8, "EasyAnimate": 8, "StableVideo": 7, "Allegro": 15, "Wan": 16, "AnyFlow": 16,
-    "ChronoEdit": 16, "Sana": 16, "Cosmos2": 16, "HunyuanVideoFramepack": 30, "HunyuanVideo": 24, "Mochi": 30,
-    "Cosmos": 30, "AnimateDiff": 8, "Latte": 8,
-}  # fmt: skip
+    "CogVideoX": 8,
+    "ConsisID": 8,
+    "EasyAnimate": 8,
+    "StableVideo": 7,
+    "Allegro": 15,
+    "Wan": 16,
+    "AnyFlow": 16,
+    "ChronoEdit": 16,
+    "Sana": 16,
+    "Cosmos2": 16,
+    "HunyuanVideoFramepack": 30,
+    "HunyuanVideo": 24,
+    "Mochi": 30,
+    "Cosmos": 30,
+    "AnimateDiff": 8,
+    "Latte": 8,
+}
 """Frames a second that pipelines were trained for, by the beginning of their names, where the pipeline does not say it:
 from the examples in diffusers' documentation of each; HunyuanVideo's from its own README. Others: 24."""
 _MAX_FRAMES = {"Mochi": 163, "Allegro": 88}
