@@ -173,7 +173,7 @@ def test_size_for():
 def test_a_model_that_reads_few_words_gets_the_short_prompt(folder):
     long = make(folder, "wan").metrics
     short = make(folder, "ltx").metrics
-    assert (long["template"], short["template"]) == ("capture 1", "short 1")
+    assert (long["template"], short["template"]) == ("capture 2", "short 2")
     assert len(short["prompt"].split()) <= 128
     cut = make(folder, "ltx", extra='{"max_sequence_length": 10}').metrics
     assert "The model reads 10 tokens" in cut["note"]

@@ -370,7 +370,7 @@ def test_text_to_video(service):
     assert figures["frames"] == 12
     assert figures["seconds"] == 0.5
     assert figures["job"]
-    assert figures["template"] == "capture 1"
+    assert figures["template"] == "capture 2"
     assert "raises the right hand and waves" in figures["prompt"]
     assert "tripod 1.2 metres" in figures["prompt"]
     assert figures["seed"] in (5, None)
@@ -493,7 +493,7 @@ def test_job_is_recorded_before_it_is_waited_for_and_its_video_is_fetched_by_ano
     assert len([line for line in service.lines("POST") if re.fullmatch(SUBMIT[service.name], line)]) == 1
     assert made.plan["actions"][0]["verb"] == "wave"
     assert made.metrics["job"] == record["job"]
-    assert made.metrics["template"] == "capture 1"
+    assert made.metrics["template"] == "capture 2"
 
 
 def generate(fake, *words):

@@ -260,6 +260,7 @@ def test_prompt_says_what_motion_capture_needs():
     for words in (
         "One continuous 10-second shot at real-time speed",
         "Exactly one adult",
+        "seen from about four metres, from the side",
         "whole body from head to soles",
         "tripod 1.2 metres above the floor and never moves",
         "tight, plain sports clothing",
@@ -271,9 +272,11 @@ def test_prompt_says_what_motion_capture_needs():
     ):
         assert words in prompt.text
     assert "camera movement" in prompt.negative
-    assert prompt.template == "capture 1"
+    assert prompt.template == "capture 2"
     assert "{" not in prompt.whole
-    assert "room holds" not in Template.load().fill(plan_of("nod"), 5).text
+    alone = Template.load().fill(plan_of("nod"), 5).text
+    assert "at an angle from the front" in alone
+    assert "room holds" not in alone
     with_image = Template.load().fill(plan, 10, True).text
     assert "begins with the given picture" in with_image
     assert "sports clothing" not in with_image
@@ -288,7 +291,7 @@ def test_subject_of_a_description_is_not_said_twice():
     ("old", "new", "said"),
     [
         ("{camera_height} metres", "{height} metres", "unknown or broken"),
-        ("version: 1", "version: one", "at version"),
+        ("version: 2", "version: one", "at version"),
         ("text: >-", "words: >-", "Field required|Extra"),
         ("name: capture", "name: [capture", "no YAML"),
     ],
@@ -296,7 +299,7 @@ def test_subject_of_a_description_is_not_said_twice():
 def test_own_template(old, new, said, tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text(SHIPPED.read_text().replace("name: capture", "name: own"))
-    assert Template.load(path).fill(Plan.read(PLAN), 4).template == "own 1"
+    assert Template.load(path).fill(Plan.read(PLAN), 4).template == "own 2"
     path.write_text(SHIPPED.read_text().replace(old, new, 1))
     with pytest.raises(BadInput, match=said) as caught:
         Template.load(path).fill(Plan.read(PLAN), 4)

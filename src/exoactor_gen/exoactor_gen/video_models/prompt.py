@@ -18,6 +18,9 @@ from exoactor_gen.plan import Plan
 SHIPPED = Path(__file__).parents[1] / "prompts" / "capture.yaml"
 SHORT = SHIPPED.with_name("short.yaml")
 """For models that read few words."""
+_AHEAD = "at an angle from the front"
+_BESIDE = "from the side, with nothing between the person and the camera"
+"""Bows and reaches to objects lie across the image then, and not in depth."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,15 @@ class Template(BaseModel):
             begin = end
         if self.rest and seconds - begin > 0.5:
             steps.append(self._put(self.rest, seconds=seconds))
+        objects = [name.replace("_", " ") for name in plan.objects if name != START]
         text = self.text_with_picture if with_image and self.text_with_picture else self.text
         text = self._put(
             text,
             actions=" ".join(steps),
             seconds=seconds,
             camera_height=f"{self.camera_height:g}",
-            objects=", ".join(name.replace("_", " ") for name in plan.objects if name != START),
+            view=_BESIDE if objects else _AHEAD,
+            objects=", ".join(objects),
         )
         negative = " ".join(self.negative.split()).rstrip(".")
         return Prompt(" ".join(text.split()), negative, seconds, f"{self.name} {self.version}")
