@@ -49,7 +49,8 @@ def frames_along(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def interpolate(times: np.ndarray, known_times: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Linear interpolation of (K, N) at ``known_times`` (K,) to ``times`` (T,): (T, N); the ends are held."""
-    return np.stack([np.interp(times, known_times, column) for column in values.T], axis=1)
+    columns = [np.interp(times, known_times, column) for column in values.T]
+    return np.reshape(columns, (values.shape[1], len(times))).T
 
 
 def continuous_quaternions(quat: np.ndarray) -> np.ndarray:

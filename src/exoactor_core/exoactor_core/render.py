@@ -54,7 +54,7 @@ def render_motion(
     shown = _sampled(motion, times)
     reference = None if ghost is None else _sampled(ghost, times)
     model = _scene(width, height, ghost is not None, None if objects is None else objects[0])
-    frames = np.minimum(np.rint(times * motion.fps).astype(int), len(motion) - 1)
+    poses = None if objects is None else _objects_at(times, objects[1], motion.fps)
     data = mujoco.MjData(model)
     heading = float(np.degrees(yaw_from_quat(shown.root_quat_wxyz[0])))
     model.light_dir[0] = _sun_direction(heading)
@@ -66,9 +66,8 @@ def render_motion(
             set_state(data, shown, i)
             if reference is not None:
                 set_state(data, reference, i, start=36)
-            if objects is not None:
-                poses = objects[1][frames[i]].ravel()
-                data.qpos[len(data.qpos) - len(poses) :] = poses
+            if poses is not None:
+                data.qpos[data.qpos.size - poses[i].size :] = poses[i].ravel()
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)  # lights and cameras need it
             mujoco.mj_camlight(model, data)
@@ -84,6 +83,15 @@ def _sampled(motion: RobotMotion, times: np.ndarray) -> RobotMotion:
         times, np.arange(len(motion)) / motion.fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos
     )
     return RobotMotion(motion.fps, *poses)
+
+
+def _objects_at(times: np.ndarray, poses: np.ndarray, fps: float) -> np.ndarray:
+    """Poses (K, n, 7) of objects at a frame rate, at ``times`` (T,) s: (T, n, 7)."""
+    known = np.arange(len(poses)) / fps
+    out = np.empty((len(times), *poses.shape[1:]))
+    for i, path in enumerate(poses.swapaxes(0, 1)):
+        out[:, i] = np.hstack(poses_at(times, known, path[:, :3], path[:, 3:], path[:, :0])[:2])
+    return out
 
 
 def _sun_direction(heading: float) -> np.ndarray:

@@ -46,6 +46,9 @@ def test_objects_are_drawn_where_they_are():
 
     first, *_, last = render_motion(motion, width=160, height=160, objects=(scene, moved))
     assert row_of_ball(last) < row_of_ball(first) - 15
+    finer = render_motion(motion, width=160, height=160, fps=2.0 * motion.fps, objects=(scene, moved))
+    *_, before, between, after = map(row_of_ball, finer)
+    assert between == pytest.approx((before + after) / 2.0, abs=1.5)
 
 
 def column_of_robot(frame):
