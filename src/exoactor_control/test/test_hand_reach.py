@@ -124,6 +124,15 @@ def test_an_arm_that_droops_is_raised():
     assert abs(measured[15] - STANDING[15]) < 0.05
 
 
+def test_a_hand_that_is_still_at_the_trunk_is_not_moved():
+    """Nor is an arm then taken to droop that is only not where the correction will have it."""
+    hands = reach(start=3.0, end=4.0)
+    hands.observe("bottle", pose(0.3, 0.05))
+    np.testing.assert_array_equal(after(hands, last=round(1.5 * POLICY_RATE)), STANDING)
+    joints = after(hands, last=round(3.0 * POLICY_RATE))
+    np.testing.assert_allclose(hand_point(joints) - WANTED, [0.0, -0.15, 0.0], atol=0.02)
+
+
 def test_other_joints_stay():
     hands = reach()
     hands.observe("bottle", pose(0.34, 0.17))

@@ -35,7 +35,11 @@ CONFIRMED = 15
 """Observations in a row after which an object is believed to be where it jumped to."""
 MAX_SPEED = 0.5
 """m/s and rad/s with which a correction changes."""
-_LEAD, _RELEASE = 2.0, 0.6  # s before a contact in which the arm goes over to the correction, and after it back
+_LEAD, _RELEASE = (
+    2.0,
+    0.6,
+)  # s before a contact from which the hand is corrected, and after it in which the arm goes back
+_ADVANCE = 1.4, 0.7  # s before a contact in which the arm goes over to the correction: before, the hand is at the trunk
 _RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms does not get where it should stand
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
 _POSTURE_SMOOTHING = 0.5  # s, likewise, of height and tilts, which answer to the arms
@@ -84,7 +88,7 @@ class _Touch:
 
     def weight(self, frame: int) -> float:
         """Share of the correction, in [0, 1]."""
-        come = (frame - self.first) / (0.5 * _LEAD * POLICY_RATE)
+        come = (frame - self.begin + _ADVANCE[0] * POLICY_RATE) / ((_ADVANCE[0] - _ADVANCE[1]) * POLICY_RATE)
         gone = (self.last - frame) / max(self.last - self.end, 1)
         return float(smoothstep(min(come, gone)))
 
@@ -197,10 +201,11 @@ class HandReach:
             point, rotation = self._target(touch, self._shift[k], at, to_odometry)
             arm, its = self._solve(touch.hand, q, point, rotation), ARMS[touch.hand]
             weight, droop = touch.weight(index), self._droop[touch.hand]
+            target = (1.0 - weight) * frame.joint_pos[its] + weight * arm
             if index < touch.begin:
-                droop = np.clip(droop + _DROOP_GAIN / POLICY_RATE * (arm - joint_pos[its]), -_MAX_DROOP, _MAX_DROOP)
+                droop = np.clip(droop + _DROOP_GAIN / POLICY_RATE * (target - joint_pos[its]), -_MAX_DROOP, _MAX_DROOP)
                 self._droop[touch.hand] = droop
-            joints[its] = (1.0 - weight) * frame.joint_pos[its] + weight * (arm + droop)
+            joints[its] = target + weight * droop
         return replace(frame, joint_pos=joints)
 
     def _follow(self, k: int, index: int, at: int, to_odometry: tuple[np.ndarray, float]) -> None:
