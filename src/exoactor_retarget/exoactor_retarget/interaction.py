@@ -104,9 +104,16 @@ class InteractionTargets:
         """With the pelvis no lower than hands need it and trackers get; what sits or kneels is left as it is."""
         if not any(contact.body.endswith("hand") for contact in self.contacts):
             return targets
-        fps, pelvis_pos = targets.fps, targets.pelvis_pos.copy()
-        times, palms = np.arange(len(targets)) / fps, targets.natural_palms(self.model)
-        lowest, stands = np.full(len(targets), _LOWEST), float(np.percentile(pelvis_pos[:, 2], 90))
+        short = self._lowest_pelvis(targets) - targets.pelvis_pos[:, 2]
+        short = np.maximum(short, 0.0) * np.isinf(targets.bearing).all(axis=1)
+        pelvis_pos = targets.pelvis_pos.copy()
+        pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
+        return replace(targets, pelvis_pos=pelvis_pos)
+
+    def _lowest_pelvis(self, targets: Targets) -> np.ndarray:
+        """Height (T,) m below which the pelvis need not get for one hand to take, and to put, what the scene has."""
+        fps, times, palms = targets.fps, np.arange(len(targets)) / targets.fps, targets.natural_palms(self.model)
+        lowest, stands = np.full(len(targets), _LOWEST), float(np.percentile(targets.pelvis_pos[:, 2], 90))
         for contact, *others in contact_groups(self.contacts):
             if contact.kind != "grasp" or others:  # fists hold with both hands
                 continue
@@ -116,9 +123,7 @@ class InteractionTargets:
             bends = smoothstep((_STOOPS[0] - works) / (_STOOPS[0] - _STOOPS[1]))
             around = (times > contact.start - _AROUND) & (times < contact.end + _AROUND)
             lowest = np.where(around, np.maximum(lowest, stands - bends * (stands - _LOWEST)), lowest)
-        short = np.maximum(lowest - pelvis_pos[:, 2], 0.0) * np.isinf(targets.bearing).all(axis=1)
-        pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * fps, mode="nearest")
-        return replace(targets, pelvis_pos=pelvis_pos)
+        return lowest
 
     def relocated(self, person: Posture, targets: Targets) -> tuple[Posture, list[str]]:
         """The person moved to where the robot's hands, feet and seat meet the objects; sentences on what was done.

@@ -24,6 +24,7 @@ _LIFTED = 0.10  # m that it is lifted at least
 _BENDS = 4.0  # s before something stands from which the person may bend down with it
 _HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
 _OVER_SIDE = 0.08  # m above the rim of what it is put into: it hangs lower, and askew, in a real hand
+_BEFORE_RIM, _RAISE = 0.1, 0.7  # m before that rim at which it is over it, and s in which it is raised
 _PASSED = 1.1  # m, height of what an object is lifted over
 _BODY = 0.13  # m from the middle of the robot's pelvis to its front, with room
 _CARRIED = 0.10  # m farther than that, at most, that an object is carried before it
@@ -97,7 +98,8 @@ def carried(
     hands[:, :2] += (np.clip(ahead, near, near + _CARRIED) - ahead)[:, None] * forward
     begin = base.apply(grip) + rest[first, :3]
     rise = np.maximum(begin[2] + _LIFTED - hands[:, 2], 0.0)
-    over = np.zeros(3)
+    share = ramp(times, lifted, min(_CARRY, 0.5 * long))
+    center = begin + share[:, None] * (hands - begin)
     if not kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2))
         rims = [other.extent[1, 2] + _OVER_SIDE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
@@ -105,16 +107,23 @@ def carried(
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]
         bends = max(first, last - round(_BENDS * fps))  # who bends down to put it down takes it along
         rise[bends:] = np.minimum(rise[bends:], rise[bends])
-        if rims:
-            rise[bends:] = np.maximum(over[2] - hands[bends:, 2], rise[bends:])
-    hands[:, 2] += rise
-    go = ramp(times, lifted, min(_CARRY, 0.5 * long))
-    center = (1.0 - go)[:, None] * begin + go[:, None] * hands
-    if not kept:
+        if rims:  # over the rim before it gets there
+            away = np.linalg.norm(hands[first:last, :2] - over[:2], axis=1)
+            far = (
+                _BEFORE_RIM
+                + np.abs(obj.bounds[:, :2]).max()
+                + max(np.abs(other.bounds[:, :2]).max() for other in under)
+            )
+            above = first + int(np.argmax(np.append(away, 0.0) < far)) - round(_RAISE * fps)
+            above = min(bends, max(above, first))
+            rise[above:] = np.maximum(over[2] - hands[above:, 2], rise[above:])
+            rise = gaussian_filter1d(rise, 0.3 * _RAISE * fps, mode="nearest")
         seconds = min(_LOWER, 0.5 * long)
         come = ramp(times, last / fps - seconds, 0.75 * seconds)
-        center = (1.0 - come)[:, None] * center + come[:, None] * over
+        center += come[:, None] * (over - center)
         center[:, 2] -= hover * ramp(times, last / fps - 0.3 * seconds, 0.3 * seconds)
+        share *= 1.0 - come
+    center[:, 2] += share * rise
     pos = center - rotation.apply(grip)
     pos[:, 2] += _over_others(scene, obj, pos, first, last, fps)
     out = rest.copy()

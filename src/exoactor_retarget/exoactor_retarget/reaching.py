@@ -58,7 +58,7 @@ def lead_hand(
     if not kept:
         pressed *= 1.0 - ramp(times, end - PRESS_TIME, PRESS_TIME)
     beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
-    raised, share = there(LEAD_TIME, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)[:, None]
+    raised, share = there(LEAD_TIME, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)
     ahead, up = there(LEAD_TIME - 0.4 * _RAISE, 0.6 * _RAISE), there(LEAD_TIME, 0.6 * _RAISE)  # not under an edge
     before = times < 0.5 * (start + end)
     low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
@@ -66,7 +66,8 @@ def lead_hand(
     ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))
     home = natural[:, k] - _ahead(natural[:, k] - ready, targets, model)  # it is raised before it reaches
     point = home + np.column_stack([ahead, ahead, up]) * (ready - home)
-    point += share * (beside - point)
+    rises = np.where(beside[:, 2] > point[:, 2], there(_CLOSE + _ADVANCE, 0.6 * _ADVANCE), share)  # above, then over it
+    point += np.column_stack([share, share, rises]) * (beside - point)
     point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
     own = Rotation.from_matrix(targets.hand_rot[:, k])
     towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
@@ -105,5 +106,5 @@ def _ready(
     ahead, left = turn[:, :2, 0], turn[:, :2, 1]
     out = 1.0 if touch.side == 0 else -1.0
     aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_ASIDE)
-    height = np.maximum(np.maximum(beside[:, 2], natural[:, touch.side, 2]), over)
+    height = np.maximum(natural[:, touch.side, 2], over)  # an arm folds up to get higher so near to the body
     return np.column_stack([pelvis[:, :2] + _READY[0] * ahead + aside[:, None] * left, height])

@@ -46,7 +46,7 @@ _CHEAP = 0.003  # cost of a frame: less is not worth another step, either; it is
 _LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
 _LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
 _LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
-_LED = 5.0  # times that clearance and planted feet count for where there are objects
+_LED = 5.0  # times that clearance, planted feet and balance count for where there are objects
 _DISTANCE = 0.01  # m that is kept from objects
 _APART = 0.035  # m between arms, trunk and legs among objects: who reaches or bends is some cm beside the motion
 _SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
@@ -298,7 +298,7 @@ class Solver:
     def _weights(self, led: bool) -> dict[str, Any]:
         """Of the terms; with objects, which pull the stronger, what must hold counts for more."""
         weights = self.mapping["weights"]
-        firm = ("clearance", "foot_contact_position", "foot_contact_rotation")
+        firm = ("clearance", "foot_contact_position", "foot_contact_rotation", "center_of_mass")
         return {**weights, **{name: _LED * weights[name] for name in firm}} if led else weights
 
     def _evaluate(self, state: State, inputs: _Inputs, watched: _Watched) -> _Point:
@@ -314,7 +314,7 @@ class Solver:
             body += terms.reach(model, poses, targets, weights["reach"], k)
             arms += terms.palm(model, poses, targets, weights["hand_contact"], k)
             arms += [terms.upper_arm(*common, k), terms.forearm(*common, k), terms.hand_rotation(*common, k)]
-        body += terms.balance(model, poses, inputs.stand)
+        body += terms.balance(model, poses, inputs.stand, weights["center_of_mass"])
         body += terms.bearing(model, poses, targets, weights["bearing"], model.body_block)
         arms += terms.bearing(model, poses, targets, weights["bearing"], model.arms_block)
         away = inputs.guess - state.joint_pos

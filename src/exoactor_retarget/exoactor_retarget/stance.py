@@ -8,7 +8,7 @@ import numpy as np
 
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject
-from exoactor_retarget.hand_contacts import HandContactPlanner, contact_groups
+from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
 from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_geometry import rests_on, seat_middle
 from exoactor_retarget.object_motion import KNEE, LIFT_AFTER, PLACED_BEFORE, place_for
@@ -39,7 +39,8 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
             natural = palms[around, sides].mean(axis=(0, 1))
             hand_contacts = planner.plan(group, targets, palms)
             point = obj.rotation.apply(np.mean([t.pos for t in hand_contacts], axis=0)) + obj.pos
-            ahead = _within_reach(targets, model, begin, natural, sides, nearest=obj.articulation is not None)
+            nearest = obj.articulation is not None or point[2] < LOW
+            ahead = _within_reach(targets, model, begin, natural, sides, nearest)
             shift = _clear(scene, [obj], model, targets, begin, point[:2] - ahead)
             if contact.kind == "grasp":
                 found.append(Stance(begin, min(begin + round(LIFT_AFTER * fps), last), shift))
@@ -69,7 +70,8 @@ def _within_reach(
 ) -> np.ndarray:
     """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease.
 
-    ``nearest``: as near to the body as that, so that the arm is not stretched yet when what it pushes gives way.
+    ``nearest``: as near to the body as that, so that the arm is not stretched yet when what it pushes gives way, and
+    who bends down stays over the feet.
     """
     turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
     ahead, left, up = turn.T @ (palms - pelvis)

@@ -53,7 +53,7 @@ class Support:
     """(2, T) m along the axes."""
     last: np.ndarray
     weight: np.ndarray
-    """(T,) 0 while the root moves or no foot stands."""
+    """(T,) in [0, 1], 0 while the root moves or no foot stands."""
 
     def __getitem__(self, frames: np.ndarray) -> Support:
         return Support(self.axes[:, frames], self.first[:, frames], self.last[:, frames], self.weight[frames])
@@ -82,7 +82,7 @@ def support(targets: Targets, mapping: dict[str, Any]) -> Support:
     change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
     still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
-    return Support(axes, first, last, mapping["weights"]["center_of_mass"] * still)
+    return Support(axes, first, last, still)
 
 
 def _outside(stand: Support, model: Model, poses: Poses) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
@@ -151,7 +151,7 @@ def foot_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[st
     return _turn(model, poses, model.bodies["foot"][k], targets.foot_rot[:, k], weight, model.body_block)
 
 
-def balance(model: Model, poses: Poses, stand: Support) -> Iterator[Term]:
+def balance(model: Model, poses: Poses, stand: Support, weight: float) -> Iterator[Term]:
     """Centre of mass over the feet while these stand and the root is slow."""
     if not stand.weight.any():
         return
@@ -162,7 +162,7 @@ def balance(model: Model, poses: Poses, stand: Support) -> Iterator[Term]:
         return np.einsum("atj,tjn->tan", stand.axes, whole[:, :2])
 
     if off.any():
-        yield Term(off.T, np.where(off.T != 0, stand.weight[:, None], 0.0), jacobian)
+        yield Term(off.T, np.where(off.T != 0, weight * stand.weight[:, None], 0.0), jacobian)
 
 
 def bearing(model: Model, poses: Poses, targets: Targets, weight: float, block: np.ndarray) -> Iterator[Term]:

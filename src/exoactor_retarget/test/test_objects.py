@@ -113,6 +113,18 @@ def test_a_box_on_the_floor_is_taken_once_the_body_is_down(retarget):
     assert fingers[-1].min() > -0.3  # and level where it is carried
 
 
+def test_who_bends_down_to_a_box_stays_over_the_feet(retarget):
+    plan = choreographer.Choreography.of_instruction("pick up the box from the floor")
+    human, _ = plan.perform(np.zeros(10))
+    motion = retarget(human, interaction=plan.interaction).motion
+    taken = round(motion.object_contacts[0].start * motion.fps)
+    turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
+    kinematics, state = retarget.model.kinematics, State(motion.root_pos, turns, motion.joint_pos)
+    center = kinematics.center_of_mass(kinematics.poses(state))[0][:, taken]
+    ankles = robot.forward_kinematics(motion, ["left_ankle_roll_link", "right_ankle_roll_link"])[taken]
+    assert center[0] - ankles[:, 0].mean() < 0.10  # the toes are 12 cm ahead of the ankles
+
+
 def test_what_is_put_down_on_the_floor_stands_before_the_knees_and_the_hands_come_back_low(retarget):
     plan = choreographer.Choreography.of_instruction("pick up the box, carry it one metre and put it down")
     human, _ = plan.perform(np.zeros(10))
@@ -135,6 +147,22 @@ def test_a_bottle_passes_over_the_rim_of_the_bin(retarget):
     rim = (beside > 0.15 - 0.033 - 0.01) & (beside < 0.15 + 0.033)
     assert rim.any()
     assert poses[rim, 0, 2].min() > 0.85
+
+
+def test_a_cup_is_over_the_rim_of_the_basket_before_the_robot_walks_up_to_it(retarget):
+    stands = [
+        everyday("stand", name, (*at, 0.0), size=(0.4, 0.4, 0.6)) for name, at in (("a", (0.5, 0)), ("b", (0, 1.7)))
+    ]
+    things = [everyday("cup", "cup", (0.54, 0.0, 0.6)), everyday("basket", "basket", (0.0, 1.72, 0.6))]
+    plan = choreographer.Choreography.of_instruction(
+        "put the cup into the basket", scene=Scene(objects=(*things, *stands))
+    )
+    human, _ = plan.perform(np.zeros(10))
+    targets, poses, fields, _ = retarget.object_targets(human, plan.interaction)
+    away = np.linalg.norm(poses[:, 0, :2] - things[1].pos[:2], axis=1)
+    lowered = np.arange(len(away)) > (fields["object_contacts"][0].end - 1.2) * targets.fps
+    assert poses[(away < 0.3) & ~lowered, 0, 2].min() > things[1].extent[1, 2] + 0.02
+    assert np.abs(np.diff(poses[~lowered, 0, 2])).max() * targets.fps < 0.8  # m/s
 
 
 def test_hands_come_over_the_edge_of_a_table_once_the_robot_has_settled_before_it(retarget):
@@ -312,6 +340,21 @@ def test_a_touch_meets_the_surface(retarget):
     )
     assert_sound(result)
     assert result.metrics["palm_error_p90"] < 20.0
+
+
+def test_a_hand_that_touches_a_top_is_not_raised_to_it_before_the_chest(retarget):
+    table = everyday("table", "table", (1.87, 0.0, 0.0), size=(0.6, 1.2, 0.78))
+    bottle = everyday("bottle", "bottle", (1.67, 0.1, 0.78))
+    plan = choreographer.Choreography.of_instruction(
+        "walk to the table and touch the bottle with your left hand", scene=Scene(objects=(table, bottle))
+    )
+    human, _ = plan.perform(np.zeros(10))
+    result = retarget(human, interaction=plan.interaction)
+    assert_sound(result)
+    motion = result.motion
+    start = round(motion.object_contacts[0].start * motion.fps)
+    arm = motion.joint_pos[start - round(LEAD_TIME * motion.fps) : start, 15:18]
+    assert arm[:, 0].max() < 1.6  # an arm that folds up turns its shoulder back
 
 
 def test_before_an_early_contact_the_hand_is_raised_from_where_it_is(retarget):
