@@ -10,7 +10,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,10 @@ MAX_BYTES = 2**30
 """Of a file; it is held in memory."""
 
 
+Intrinsics = tuple[float, float, float, float]
+"""Pinhole camera: fx, fy, cx, cy in pixels."""
+
+
 @dataclass(frozen=True)
 class Video:
     """A video file's bytes, with what its header says. Build it with `from_bytes`, `load` or `from_frames`."""
@@ -40,8 +44,8 @@ class Video:
     width: int
     height: int
     """px of a frame as `frames` gives it."""
-    intrinsics: tuple[float, float, float, float] | None = None
-    """Pinhole camera fx, fy, cx, cy in pixels where known: from the file's comment, into which `from_frames` writes it,
+    intrinsics: Intrinsics | None = None
+    """Where known: from the file's comment, into which `from_frames` writes it,
     or from the focal length that phones state."""
     person_height: float | None = None
     """Stature of the person in m where known: from the comment too."""
@@ -92,16 +96,13 @@ class Video:
         cls,
         frames: Iterable[np.ndarray],
         fps: float,
-        intrinsics: tuple[float, float, float, float] | None = None,
+        intrinsics: Intrinsics | None = None,
         person_height: float | None = None,
     ) -> Video:
         """Encode RGB frames, each (H, W, 3) uint8 with even H and W, as H.264 in mp4."""
         buffer = io.BytesIO()
         with av.open(buffer, "w", format="mp4") as container:
-            known = {"intrinsics": intrinsics, "person_height": person_height}
-            comment = {name: np.asarray(value).tolist() for name, value in known.items() if value is not None}
-            if comment:
-                container.metadata["comment"] = json.dumps(comment)
+            container.metadata.update(_stated(intrinsics, person_height))
             rate = Fraction(fps).limit_denominator(1001)
             stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
             stream.pix_fmt = "yuv420p"
@@ -115,6 +116,19 @@ class Video:
                 raise BadInput("A video needs at least one frame.")
             container.mux(stream.encode())
         return cls(buffer.getvalue(), float(rate), width, height, intrinsics, person_height)
+
+    def stating(self, intrinsics: Intrinsics | None, person_height: float | None) -> Video:
+        """The same, its file stating the camera and the person's stature, too: no frame is encoded anew."""
+        buffer = io.BytesIO()
+        with av.open(io.BytesIO(self.data), mode="r") as source, av.open(buffer, mode="w", format="mp4") as target:
+            target.metadata.update(_stated(intrinsics, person_height))
+            given = source.streams.video[0]
+            stream = target.add_stream_from_template(given)
+            for packet in source.demux(given):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    target.mux(packet)
+        return replace(self, data=buffer.getvalue(), intrinsics=intrinsics, person_height=person_height)
 
     def thinned(self, fps: float) -> Video:
         """The same with every n-th frame, as few as still are ``fps`` a second; itself where that is every frame."""
@@ -218,7 +232,14 @@ class Video:
         save_bytes(path, self.data)
 
 
-def _read_intrinsics(metadata: dict[str, str], width: int, height: int) -> tuple[float, float, float, float] | None:
+def _stated(intrinsics: Intrinsics | None, person_height: float | None) -> dict[str, str]:
+    """A file's metadata by which `Video.from_bytes` knows the camera and the person's stature."""
+    known = {"intrinsics": intrinsics, "person_height": person_height}
+    comment = {name: np.asarray(value).tolist() for name, value in known.items() if value is not None}
+    return {"comment": json.dumps(comment)} if comment else {}
+
+
+def _read_intrinsics(metadata: dict[str, str], width: int, height: int) -> Intrinsics | None:
     """By the comment of `Video.from_frames`, or by the 35 mm equivalent focal length, which refers to the diagonal."""
     try:
         fx, fy, cx, cy = (float(v) for v in json.loads(metadata.get("comment", ""))["intrinsics"])

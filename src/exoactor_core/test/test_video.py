@@ -25,6 +25,19 @@ def test_round_trip_keeps_frames_rate_camera_and_stature(tmp_path):
     np.testing.assert_allclose(levels, np.linspace(0, 255, 12), atol=6)
 
 
+def test_a_file_states_a_camera_that_is_known_later_without_being_encoded_anew():
+    plain = clip(intrinsics=None)
+    stated = plain.stating((400.0, 400.0, 32.0, 24.0), 1.3)
+    again = Video.from_bytes(stated.data)
+    assert (again.intrinsics, again.person_height) == (stated.intrinsics, stated.person_height)
+    assert again.intrinsics == (400.0, 400.0, 32.0, 24.0)
+    assert again.person_height == 1.3
+    assert again.frame_count == 12
+    for one, other in zip(plain.frames(), again.frames(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert Video.from_bytes(plain.stating(None, 1.3).data).intrinsics is None
+
+
 @pytest.mark.parametrize(
     ("fps", "wanted", "left"), [(30, 15, 15), (29.97, 15, 14.985), (25, 10, 12.5), (25, 8, 25 / 3)]
 )

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
+from exoactor_core.scene import everyday, joined
 from exoactor_core.stages import GenerateRequest, backend_class, load_backend
 from exoactor_core.video import Video
 from exoactor_gen import http_client as web
+from exoactor_gen.mannequin.mannequin import ROBOT_STATURE
 from exoactor_gen.video_models import hosted
 
 VIDEO = Video.from_frames((np.full((48, 64, 3), 12 * i, np.uint8) for i in range(12)), 24.0).data
@@ -745,6 +747,16 @@ def one(monkeypatch):
     yield start
     for fake in fakes:
         fake.close()
+
+
+def test_a_scene_without_a_photograph_is_drawn_for_the_video_to_begin_with(one):
+    scene = joined([everyday("ball", pos=(1.0, 0.0, 0.0))])
+    made = backend(one("kling"))(GenerateRequest("kick the ball", scene=scene))
+    assert made.image.shape == (720, 1280, 3)
+    assert made.video.person_height == pytest.approx(ROBOT_STATURE, abs=0.02)
+    assert made.metrics["first_frame"]["width"] == 1280
+    assert "It begins with the given picture" in made.metrics["prompt"]
+    assert made.interaction.scene.ids == ("ball",)
 
 
 def test_videos_api_of_ones_own_server(one, monkeypatch):

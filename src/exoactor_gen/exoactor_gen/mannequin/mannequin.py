@@ -11,15 +11,16 @@ from annotated_types import Interval, MultipleOf, Unit
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion
 from exoactor_core.options import BaseOptions, OneOf, Seed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
-from exoactor_core.video import Video
+from exoactor_core.video import Intrinsics, Video
 from exoactor_gen.mannequin.choreography import Choreography, choreograph, movements_in
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.movement import uses_objects
-from exoactor_gen.mannequin.objects import corners
-from exoactor_gen.mannequin.rendering.camera import VIEWS, frame_person
+from exoactor_gen.mannequin.objects import ObjectMotion, corners
+from exoactor_gen.mannequin.rendering.camera import VIEWS, Camera, frame_person
 from exoactor_gen.mannequin.rendering.look import CLOTHES, LIGHTS, ROOMS, Look
 from exoactor_gen.mannequin.rendering.visibility import clear_view
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
@@ -124,22 +125,7 @@ class Mannequin(Generator):
         look = Look.draw(rng[0], given.clothes, given.room, given.light)
         motion, objects = choreography.perform(betas, self.body, given.fps)
         interaction = choreography.interaction
-        place = partial(
-            frame_person,
-            self.body.joints(motion),
-            width=given.width,
-            height=given.height,
-            rng=[seed, 1],
-            pan=given.pan,
-            fps=given.fps,
-            beside=np.concatenate([corners(obj) for obj in objects], axis=1) if objects else None,
-        )
-        view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
-        if view == "auto":
-            view = "three_quarter"
-            if interaction is not None:
-                view = clear_view(place, self.body.joints(motion), objects, interaction.contacts)
-        camera = place(view)
+        view, camera = self._camera(seed, motion, objects, interaction)
 
         def drawn() -> Iterator[np.ndarray]:
             for k, image in enumerate(render(motion, self.body, camera, look, rng[2], objects)):
@@ -164,6 +150,48 @@ class Mannequin(Generator):
         if scene:
             metrics["note"] = scene
         return Generation(video, motion, metrics, plan.data(), interaction=interaction)
+
+    def first_frame(self, interaction: Interaction) -> tuple[np.ndarray, Intrinsics, float]:
+        """The image (H, W, 3) uint8 RGB of a person who is about to act, its camera, and the person's stature in m.
+
+        Raises
+        ------
+        Missing
+            The renderer cannot be started.
+        """
+        from exoactor_gen.mannequin.rendering.render import render
+
+        given = self.options
+        rng = [np.random.default_rng([given.seed, part]) for part in range(3)]
+        betas = self._shape(given.seed, ROBOT_STATURE)
+        height = stature(self.body, betas)
+        choreography = Choreography((), height / MEAN_STATURE, interaction.scene)
+        motion, objects = choreography.perform(betas, self.body, given.fps)
+        _, camera = self._camera(given.seed, motion, objects, interaction)
+        look = Look.draw(rng[0], given.clothes, given.room, given.light)
+        return next(render(motion, self.body, camera, look, rng[2], objects)), camera.intrinsics, height
+
+    def _camera(
+        self, seed: int, motion: HumanMotion, objects: tuple[ObjectMotion, ...], interaction: Interaction | None
+    ) -> tuple[str, Camera]:
+        """The camera, and the name of its view."""
+        given, joints = self.options, self.body.joints(motion)
+        place = partial(
+            frame_person,
+            joints,
+            width=given.width,
+            height=given.height,
+            rng=[seed, 1],
+            pan=given.pan,
+            fps=given.fps,
+            beside=np.concatenate([corners(obj) for obj in objects], axis=1) if objects else None,
+        )
+        view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
+        if view == "auto" and interaction is not None:
+            view = clear_view(place, joints, objects, interaction.contacts)
+        elif view == "auto":
+            view = "three_quarter"
+        return view, place(view)
 
     def motion(self, instruction: str) -> HumanMotion:
         """What the person in the video would do, without drawing it: quick, for making many references.

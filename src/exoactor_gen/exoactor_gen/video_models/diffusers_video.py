@@ -10,11 +10,13 @@ import numpy as np
 from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Missing, ServiceFailed
+from exoactor_core.interaction import Interaction
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import MAX_FPS, Video
 from exoactor_gen.diffusers_pipeline import Pipeline, PipelineOptions, library
 from exoactor_gen.embodiment.editors import LocalEditor
 from exoactor_gen.embodiment.embodiment import load_embodiment
+from exoactor_gen.first_frame import FirstFrame, stated_in
 from exoactor_gen.image import fitted
 from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.options import VideoModelOptions, attempt_seed, json_object
@@ -236,6 +238,11 @@ class DiffusersVideo(Generator):
             if isinstance(self.embody.edit, LocalEditor):
                 pipeline.free()  # one GPU mostly does not hold both models
             image, embodied = self.embody(image, tick, request.attempt)
+        first = None
+        if image is None and request.scene is not None and not self.embody and self._takes_image():
+            imagined = interaction_of(plan, request.scene) or Interaction(request.scene)
+            first = FirstFrame.draw(imagined, request.attempt, *self._shape())
+            image = first.image
         image = self._choose(image, notes)
         for option, wanted, argument in (
             ("steps", self.options.steps, "num_inference_steps"),
@@ -287,10 +294,22 @@ class DiffusersVideo(Generator):
         }
         if embodied:
             metrics["embodiment"] = embodied
+        if first:
+            metrics["first_frame"] = first.record()
+            video = stated_in(video, metrics["first_frame"])
         if notes:
             metrics["note"] = " ".join(notes)
         interaction = interaction_of(plan, request.scene)
         return Generation(video, None, metrics, plan.data(), image=image, interaction=interaction)
+
+    def _takes_image(self) -> bool:
+        pipeline = self.pipeline
+        return "image" in pipeline.takes or "ImageToVideo" in pipeline.kind.__name__ or bool(_sibling(pipeline))
+
+    def _shape(self) -> tuple[int, int]:
+        """Width and height of an image of the scene, px, even."""
+        width, height = size_for(self._native, (self.options.width, self.options.height), None, 2)
+        return width or 832, height or 480
 
     def _choose(self, image: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
         """Take the pipeline that begins as the request does; returns the image that is used."""

@@ -255,8 +255,7 @@ class Sora(Hosted):
 
     def submit(self, request: VideoRequest) -> Request:
         """POST videos, as a form; the image must have the video's size."""
-        long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[request.resolution]
-        width, height = (long, short) if request.aspect == "16:9" else (short, long)
+        width, height = self._size()
         fields = request.fields(
             model=request.model or None,
             prompt=request.prompt.text if self._own else request.prompt.whole,

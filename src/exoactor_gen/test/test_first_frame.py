@@ -1,0 +1,38 @@
+"""A drawn scene that a video begins with, whose camera and person are known."""
+
+import numpy as np
+import pytest
+
+from exoactor_core.interaction import Interaction
+from exoactor_core.scene import everyday, joined
+from exoactor_core.video import Video
+from exoactor_gen.first_frame import FirstFrame, stated_in
+from exoactor_gen.mannequin.mannequin import ROBOT_STATURE
+
+TABLE = everyday("table", pos=(1.3, 0.0, 0.0))
+SCENE = joined([TABLE, everyday("bottle", pos=(1.15, 0.1, TABLE.extent[1, 2]))])
+
+
+def _video(width, height):
+    return Video.from_frames((np.full((height, width, 3), level, np.uint8) for level in range(3)), 10.0)
+
+
+def test_the_scene_is_drawn_with_a_person_of_the_robot_s_stature():
+    with_bottle, without = (FirstFrame.draw(Interaction(scene), 3, 320, 180) for scene in (SCENE, joined([TABLE])))
+    assert with_bottle.image.shape == (180, 320, 3)
+    assert with_bottle.person_height == pytest.approx(ROBOT_STATURE, abs=0.02)
+    assert np.abs(with_bottle.image.astype(int) - without.image).max() > 50
+
+
+def test_a_video_that_begins_with_it_states_its_camera():
+    first = FirstFrame.draw(Interaction(SCENE), 0, 320, 180)
+    half = stated_in(_video(160, 90), first.record())
+    assert half.intrinsics == pytest.approx([value / 2.0 for value in first.intrinsics])
+    assert Video.from_bytes(half.data).person_height == pytest.approx(first.person_height)
+
+
+def test_the_camera_of_a_cropped_video_is_not_known():
+    first = FirstFrame.draw(Interaction(SCENE), 0, 320, 180)
+    cropped = stated_in(_video(160, 120), first.record())
+    assert cropped.intrinsics is None
+    assert cropped.person_height == first.person_height
