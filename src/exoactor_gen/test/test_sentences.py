@@ -193,6 +193,25 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("back up one metre", [do("walk", direction="backward", distance=1.0)]),
     ("walk 500 mm, then a yard", [do("walk", distance=0.5), do("walk", distance=0.9144)]),
     ("throw a punch", [do("punch")]),
+    ("walk 20 feet 6 inches, then a metre and a half", [do("walk", distance=6.2484), do("walk", distance=1.5)]),
+    ("reach out with your right hand", [do("reach", side="right")]),
+    ("lift both arms up to the sides", [do("raise", side="both", direction="side")]),
+    (
+        "push the door open and step through it",
+        [do("open", object="door"), do("walk", direction="forward", object="door")],
+    ),
+    ("turn to face the door", [do("turn", object="door")]),
+    ("walk to the left side of the table", [do("walk", object="table", side="left")]),
+    (
+        "walk slowly in a two metre square to the right",
+        [do("walk", direction="forward", distance=2.0, pace=0.75), do("turn", direction="right", angle=90.0, pace=0.75)]
+        * 4,
+    ),
+    (
+        "pick up the cup and the ball and put them on the table",
+        [do("pick up", direction="up", object="cup"), do("pick up", object="ball")]
+        + [do("place", object=o, at="table") for o in ("cup", "ball")],
+    ),
     ("while turning left, nod twice", [do("turn", direction="left", meanwhile="nod twice")]),
 ]
 
@@ -240,7 +259,10 @@ REFUSED: list[tuple[str, str]] = [
     ("wave and nod at the same time", "same time"),
     ("walk at the same time", "same time"),
     ("carry the box onto the table", "onto"),
-    ("pick up the ball and the box and put them on the table", "them"),
+    ("walk to the table and touch them", "them"),
+    ("put the cup to the left of the bottle", "to the left of the bottle"),
+    ("walk in a square around the table", "in a square"),
+    ("walk 90 degrees 5 seconds", "90 degrees 5 seconds"),
     ("walk in circles", "circles"),
     ("kick the robot", "robot"),
     ("wave again", "again"),
@@ -259,7 +281,6 @@ REFUSED: list[tuple[str, str]] = [
     ("push the green button", "green"),
     ("take the red cup, walk to the blue cup and touch the cup", "Which cup"),
     ("put the ball into the box", "into the box"),
-    ("walk to the left of the table", "'of the table'"),
     ("raise your left arm and lower your right arm", "left and right"),
     ("walk two metres for 5 seconds", "2 metres and 5 seconds"),
     ("walk to the table for 5 seconds", "5"),
@@ -287,7 +308,6 @@ REFUSED: list[tuple[str, str]] = [
     ("walk 1.5.2 metres", "1.5.2"),
     ("turn 1/2 turn left", "1/2"),
     ("turn left twice", "count"),
-    ("walk in a square", "square"),
     ("walk on tiptoes", "tiptoes"),
     ("walk forward with your hands up", "hands"),
     ("raise your left arm and right leg", "leg"),
@@ -341,6 +361,14 @@ def test_a_circle_is_a_circle():
         assert np.ptp(path[:, 0]) == pytest.approx(1.8, abs=0.2)
         assert np.ptp(path[:, 1]) == pytest.approx(1.8, abs=0.2)
         assert sign * path[:, 1].mean() > 0.5
+
+
+@pytest.mark.parametrize(("side", "sign"), [("left", 1.0), ("right", -1.0)])
+def test_beside_an_object_is_on_the_side_that_was_said(side, sign):
+    score = Choreography(parse(f"walk to the {side} of the table")).score
+    across = sign * (score.pose - score.objects["table"].pose[[0, 1, 3]])[:2]
+    assert abs(across[0]) < 0.05
+    assert across[1] == pytest.approx(score.objects["table"].size[1] / 2 + 0.36, abs=0.05)
 
 
 def test_back_at_the_start():

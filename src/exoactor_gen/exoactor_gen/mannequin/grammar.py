@@ -95,6 +95,7 @@ VERB_KIND |= {
     **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
     "turn back": "turn back",
     "back up": "back up",
+    **dict.fromkeys(("turn to face", "turn and face"), "face"),
     **dict.fromkeys(("throw a punch", "throw punches"), "punch"),
     **dict.fromkeys(("high five", "give a high five", "give me a high five", "give high fives"), "high five"),
 }
@@ -201,6 +202,13 @@ UNITS: dict[str, dict[str, float]] = {
     "count": dict.fromkeys(("time", "times"), 1.0),
     "steps": dict.fromkeys(("step", "steps"), 1.0),
 }
+_SMALLER = [
+    unit
+    for unit in (*UNITS["distance"], *UNITS["seconds"])
+    if unit.startswith(("inch", "c", "mm", "milli")) or UNITS["seconds"].get(unit) == 1.0
+]
+"""Units after a greater one: '20 feet 6 inches', 'one minute 30 seconds'."""
+POLYGONS = {"square": 4, "triangle": 3}
 TIMES = {"once": 1, "twice": 2, "thrice": 3}
 PACE = dict.fromkeys(_words("slowly slow gently carefully"), 0.75) | dict.fromkeys(_words("quickly fast quick"), 1.1)
 SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
@@ -258,6 +266,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
                     r"(?:start|starting (?:point|position|place)|beginning|origin)"
                     r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
+            ("polygon", rf"in an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
             ("in place", r"(?:in place|on the spot)\b"),
             ("away", r"away\b(?! from\b)"),
             ("on one leg", rf"on (?:one|{DETERMINER}(?P<side>left|right)) (?:leg|foot)\b"),
@@ -272,7 +281,9 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                      r"|an? (?P<way>left|right) turn)\b"),
             ("verb", rf"{_either(VERB_KIND)}\b"),
             ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
-                       rf"|(?<=[^a] )steps?)(?![\w/])|(?P<word>once|twice|thrice)\b"),
+                       rf"|(?<=[^a] )steps?)(?![\w/])"
+                       rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(_SMALLER)})(?![\w/]))?"
+                       r"|(?P<word>once|twice|thrice)\b"),
             ("number", rf"{_FIGURE}(?!\w)"),
             ("moment", r"(?:for )?a moment\b"),
             ("pace", rf"{_either(PACE)}\b"),
@@ -285,14 +296,16 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                      rf"(?! {color}{named}\b)"),
             ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
             ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
-                          rf"|sides?)(?: hand)?(?: side)?\b"
+                          rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
                           rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
-                          rf"(?! to\b| towards?\b| it\b| {DETERMINER}{color}{named}\b)"
+                          rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{color}{named}\b)"
                           rf"|(?P<straight>straight)\b(?! to\b)"),
             ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
+                      rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
                       rf"|(?P<preposition>{_either(_PREPOSITIONS)}) )?"
                       rf"(?:{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
-                      rf"(?P<object>{named})|(?P<it>it))\b"),
+                      rf"(?P<object>{named})|(?P<it>it)|(?P<them>them))\b"),
+            ("out", r"out\b"),
             ("there", r"there\b"),
             ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
         )
@@ -343,6 +356,11 @@ def normalised(text: str) -> str:
     text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
     text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
     text = re.sub(r"\b(?:do|make) an? (90|180|270|360)\b", r"turn \1", text)
+    text = re.sub(
+        rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",
+        lambda m: f"{'one' if m[1] in ('a', 'an') else m[1]} and {m[3]} {m[2]}",
+        text,
+    )
     return re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text)
 
 

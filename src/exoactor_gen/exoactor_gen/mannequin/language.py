@@ -6,6 +6,7 @@ verb, whose movement must take each of the others. So no word is left over: it i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from exoactor_gen.mannequin.grammar import (
     OBJECT_AFTER,
     ON,
     PACE,
+    POLYGONS,
     POSES,
     SIDE_FIRST,
     SLIGHT_AMOUNT,
@@ -218,7 +220,41 @@ class _Reader:
             if details:
                 raise _unfit(verb.text, details[0])
             return
-        self.movements.append(self._filled(self._opened(kind, verb, details), details, verb))
+        polygon = next((p for p in details if p.sort == "polygon"), None)
+        if polygon and kind == "walk":
+            self._polygon(verb, polygon, [p for p in details if p is not polygon])
+            return
+        named = self._several() if any("them" in p.said for p in details) else ("",)
+        for name in named:
+            one = [replace(p, said={**p.said, "object": name}) if "them" in p.said else p for p in details]
+            self.movements.append(self._filled(self._opened(kind, verb, one), one, verb))
+
+    def _several(self) -> Sequence[str]:
+        """What 'them' are: the objects that the same was done to last."""
+        names: list[str] = []
+        for movement in reversed(self.movements):
+            if movement.kind != self.movements[-1].kind or not movement.object:
+                break
+            names.insert(0, movement.object)
+        if len(set(names)) < 2:
+            raise BadInput("It is not clear what 'them' are: name two objects before, or say which.")
+        return tuple(dict.fromkeys(names))
+
+    def _polygon(self, verb: Phrase, polygon: Phrase, details: list[Phrase]) -> None:
+        """Read 'walk in a square': so many sides, 1 m where nothing is said, with a turn after each, to the left."""
+        said = polygon.said
+        length = [Phrase("amount", polygon.text, {n: said[n] for n in ("number", "unit")})] if "number" in said else []
+        walk = self._filled(Movement("walk"), [*details, *length], verb)
+        if walk not in (
+            bare := Movement("walk", pace=walk.pace, distance=walk.distance),
+            replace(bare, direction="right"),
+            replace(bare, direction="left"),
+        ):
+            raise BadInput(f"'{verb.text} {polygon.text}' takes a distance, a pace, and left or right alone.")
+        corners = POLYGONS[said["polygon"]]
+        side = replace(walk, direction="forward", distance=walk.distance or 1.0)
+        turn = Movement("turn", direction=walk.direction or "left", angle=360.0 / corners, pace=walk.pace)
+        self.movements += [side, turn] * corners
 
     def _join(self, before: Clause, clause: Clause) -> None:
         """Make one movement of the last two, which are done at the same time."""
@@ -404,6 +440,7 @@ class _Reader:
             or (sort == "in place" and kind in ("march", "turn"))
             or (sort == "everyone" and kind in _TO_PEOPLE)
             or (sort == "broom" and kind == "sweep")
+            or (sort == "out" and kind == "reach")
             or (sort in ("moment", "there") and kind == "stand")
         ):
             return movement
@@ -427,7 +464,11 @@ class _Reader:
 
     def _object(self, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
-        kind, said, before = movement.kind, phrase.said, phrase.said.get("to") or phrase.said.get("preposition") or "-"
+        kind, said = movement.kind, phrase.said
+        if (beside := said.get("beside")) and kind == "walk":
+            movement, before = _with(movement, "side", beside, phrase), "to"
+        else:
+            before = "beside" if beside else said.get("to") or phrase.said.get("preposition") or "-"
         name = said.get("object", "")
         name = self._called(name, said.get("color")) or self._meant(movement)
         if not name:
@@ -439,14 +480,14 @@ class _Reader:
         if kind == "walk" and before in ("around", "round", "past"):
             movement = replace(_with(movement, "direction", "around", phrase), object=None, at=movement.object)
             before = "to"
-        elif kind in ("walk", "step") and before in ("over", *UNDER):
-            way = "over" if before == "over" else "under"
+        elif kind in ("walk", "step") and before in ("over", "through", *UNDER):
+            way = {"over": "over", "through": "forward"}.get(before, "under")
             kind, before = "walk", "to"
             movement = replace(_with(movement, "direction", way, phrase), kind=kind)
         elif before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "face"):
             before = "to"
         elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
-            movement = replace(movement, direction="forward" if before == "through" else None)
+            movement = replace(movement, direction=None)
         if kind == "push" and movement.object and before in f"{TOWARDS} {ON} into".split():
             raise BadInput(
                 f"The mannequin pushes straight ahead: say how far, as in 'push the {movement.object} one metre'."
@@ -495,7 +536,7 @@ class _Reader:
 
 def _bare(phrase: Phrase) -> bool:
     """Whether an object stands there without 'to', 'on' and the like."""
-    return not {"to", "preposition"} & set(phrase.said)
+    return not {"to", "preposition", "beside"} & set(phrase.said)
 
 
 def _unfit(verb: str, phrase: Phrase) -> BadInput:
@@ -517,6 +558,8 @@ def _with(movement: Movement, name: str, value: Any, phrase: Phrase) -> Movement
     if name == "direction" and kind == "walk" and {old, value} in ({"around", "left"}, {"around", "right"}):
         side = old if value == "around" else value  # 'around it to the left'
         return replace(movement, side=side, direction="around")
+    if name == "direction" and kind == "raise" and {old, value} == {"up", "side"}:  # 'up to the sides'
+        return replace(movement, direction="side")
     if name == "direction" and kind in ("walk", "step", "raise") and "side" in (old, value):
         return replace(movement, direction=value if value != "side" else old or value)  # 'sideways to the left'
     if name == "direction" and old and old != value:
@@ -539,6 +582,10 @@ def _amount(movement: Movement, phrase: Phrase) -> Movement:
         unit = phrase.said["unit"]
         name = next(name for name, units in UNITS.items() if unit in units)
         value = quantity(phrase.said["number"]) * UNITS[name][unit]
+        if smaller := phrase.said.get("smaller"):
+            if not UNITS[name].get(smaller, math.inf) < UNITS[name][unit]:
+                raise BadInput(f"'{phrase.text}' is not one amount: say it in one unit, or join two with 'then'.")
+            value += quantity(phrase.said["more"]) * UNITS[name][smaller]
     allowed = {
         "distance": ("for", "by"),
         "angle": ("by",),

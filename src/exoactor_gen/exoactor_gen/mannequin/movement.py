@@ -212,7 +212,8 @@ def check(movement: Movement) -> None:
         if movement.direction == "around" or movement.object == START:
             _refuse_detail(movement, f"'walk' {'around' if movement.object != START else 'to the start'}", "distance")
         if movement.direction != "around":
-            _refuse_detail(movement, "'walk' to something", "side")
+            if movement.direction or movement.object == START:
+                _refuse_detail(movement, "'walk' to something", "side")
             _refuse_detail(movement, "'walk' to something", "at")
     if movement.kind == "look" and movement.object:
         _refuse_detail(movement, "'look' at something", "angle")

@@ -58,7 +58,10 @@ def walk_to(score: Score, movement: Movement) -> None:
     obj = object_named(score, movement.name, (movement.distance or WALK_DISTANCE) + gap_to(score, movement.name))
     if movement.object in score.held.values():
         raise BadInput(f"The person holds the {movement.object} and cannot walk to it.")
-    approach(score, obj, movement.pace)
+    if movement.side:
+        _walk_beside(score, obj, obj.pose, {"left": 1.0, "right": -1.0}[movement.side], movement.pace)
+    else:
+        approach(score, obj, movement.pace)
 
 
 def walk_through(score: Score, movement: Movement) -> None:
@@ -156,14 +159,17 @@ def walk_around(score: Score, movement: Movement) -> None:
 
 def _walk_past_to(score: Score, obj: RoomObject, goal: RoomObject, movement: Movement) -> None:
     """Walk to a goal, an object being between the way and the straight line there."""
-    line = goal.pose[:2] - score.pose[:2]
-    yaw = math.atan2(line[1], line[0])
-    left = np.array([-math.sin(yaw), math.cos(yaw)])
-    far = math.copysign(1.0, float((obj.pose[:2] - score.pose[:2]) @ left))
-    s = {"left": 1.0, "right": -1.0}.get(movement.side or "", far)
-    beside = obj.pose[:2] + s * (obj.extent(yaw + math.pi / 2.0) + 0.36) * left
-    walk_route(score, beside, movement.pace, obj, past=True)
+    (x, y), (gx, gy) = obj.pose[:2] - score.pose[:2], goal.pose[:2] - score.pose[:2]
+    far = math.copysign(1.0, gx * y - gy * x)
+    _walk_beside(score, obj, goal.pose, {"left": 1.0, "right": -1.0}.get(movement.side or "", far), movement.pace)
     approach(score, goal, movement.pace)
+
+
+def _walk_beside(score: Score, obj: RoomObject, ahead: np.ndarray, s: float, pace: float) -> None:
+    """Walk to where an object is on the right (s = 1) or on the left (-1) of who looks from here to a point ahead."""
+    yaw = math.atan2(*(ahead[:2] - score.pose[:2])[::-1])
+    left = np.array([-math.sin(yaw), math.cos(yaw)])
+    walk_route(score, obj.pose[:2] + s * (obj.extent(yaw + math.pi / 2.0) + 0.36) * left, pace, obj, past=True)
 
 
 def _circle(score: Score, obj: RoomObject, s: float, pace: float) -> None:
