@@ -24,7 +24,7 @@ from exoactor_retarget.surroundings import Clearances
 from exoactor_retarget.targets import Targets
 
 _BENT, _STRETCHED = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
-_GUIDED = 0.1  # how much the person's arm still says where an object leads the hand
+_GUIDED = 0.1  # how much the directions of an arm count where an object leads its hand
 _SUNK = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
 _UPRIGHT, _DEEP = 0.6, 0.1  # m: height of a pelvis that does not crouch, and how much lower one does
 _LEANS = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet

@@ -35,10 +35,7 @@ CONFIRMED = 15
 """Observations in a row after which an object is believed to be where it jumped to."""
 MAX_SPEED = 0.5
 """m/s and rad/s with which a correction changes."""
-_LEAD, _RELEASE = (
-    2.0,
-    0.6,
-)  # s before a contact from which the hand is corrected, and after it in which the arm goes back
+_LEAD, _RELEASE = 2.0, 0.6  # s before a contact from which its correction is followed, and after it until it ends
 _ADVANCE = 1.4, 0.7  # s before a contact in which the arm goes over to the correction: before, the hand is at the trunk
 _RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms does not get where it should stand
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
