@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.interaction import Interaction
-from exoactor_core.video import Intrinsics, Video
+from exoactor_core.scene import Scene
+from exoactor_core.video import Intrinsics
 from exoactor_gen.mannequin.mannequin import Mannequin
+from exoactor_gen.mannequin.task import interaction_of
+from exoactor_gen.plan import Plan
 
 _SAME_SHAPE = 0.02
 """Share by which a video may be wider or narrower than its first frame and still show all of it."""
@@ -29,26 +32,30 @@ class FirstFrame:
     """m."""
 
     @classmethod
-    def draw(cls, interaction: Interaction, seed: int, width: int, height: int) -> FirstFrame:
-        """Draw a scene before anything has moved, and a person of the robot's stature who stands at its origin.
+    def draw(cls, plan: Plan, scene: Scene, seed: int, width: int, height: int) -> FirstFrame:
+        """Draw a scene before anything of a plan has happened, and a person of the robot's stature at its origin.
 
         Raises
         ------
         Missing
             The renderer cannot be started.
         """
+        interaction = interaction_of(plan, scene) or Interaction(scene)
         return cls(*Mannequin(seed=seed, width=width, height=height).first_frame(interaction))
 
     def record(self) -> dict[str, Any]:
-        """What is kept with the video, and `stated_in` reads."""
+        """What is kept with the video, and `known_of` reads."""
         height, width, _ = self.image.shape
         known = {"intrinsics": list(self.intrinsics), "person_height": self.person_height}
         return {"width": width, "height": height, **known}
 
 
-def stated_in(video: Video, record: dict[str, Any]) -> Video:
-    """The video that begins with a first frame, stating the person's stature, and its camera where it is uncropped."""
-    scale = video.width / record["width"]
-    whole = abs(video.height / (scale * record["height"]) - 1.0) < _SAME_SHAPE
+def known_of(record: dict[str, Any], width: int, height: int) -> tuple[Intrinsics | None, float]:
+    """Camera and person's stature, m, of a video of this size that begins with a first frame.
+
+    The camera of one that shows a part of it is not known: None.
+    """
+    scale = width / record["width"]
+    whole = abs(height / (scale * record["height"]) - 1.0) < _SAME_SHAPE
     fx, fy, cx, cy = (scale * value for value in record["intrinsics"])
-    return video.stating((fx, fy, cx, cy) if whole else None, record["person_height"])
+    return (fx, fy, cx, cy) if whole else None, record["person_height"]

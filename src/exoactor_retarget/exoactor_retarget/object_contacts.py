@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from exoactor_core.arrays import true_runs, unit
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene
+from exoactor_retarget.hand_contacts import contact_groups
 from exoactor_retarget.human import Posture
 from exoactor_retarget.surroundings import Solids, solids_of
 
@@ -27,7 +28,6 @@ _NEAR = 0.15  # m at which a part touches an object without a plan
 _SHORTEST = 0.25  # s, likewise
 _PALM = 0.09  # m from the wrist to the middle of the palm
 _SLOW, _FAST = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
-_SIMULTANEOUS = 0.5  # s between the planned times of hands that act together
 _BESIDE = 0.25  # share by which the hands' distance changes while they hold something
 
 
@@ -118,17 +118,12 @@ def _far_out(reach: np.ndarray, speed: np.ndarray, planned: int, around: slice, 
 
 
 def _together(planned: Sequence[Contact], found: Sequence[Contact]) -> tuple[Contact, ...]:
-    """Contacts in order; both hands, planned on one object at one time, take it and let it go at the same times."""
-    out = []
-    for plan, one in zip(planned, found, strict=True):
-        both = [
-            other
-            for as_planned, other in zip(planned, found, strict=True)
-            if (as_planned.object, as_planned.kind) == (plan.object, plan.kind)
-            and max(abs(as_planned.start - plan.start), abs(as_planned.end - plan.end)) < _SIMULTANEOUS
-        ]
-        start, end = (sum(times) / len(both) for times in zip(*((c.start, c.end) for c in both), strict=True))
-        out.append(one.model_copy(update={"start": start, "end": end}))
+    """Contacts in order; both hands that are planned together take an object and let it go at the same times."""
+    out: list[Contact] = []
+    for group in contact_groups(planned):
+        its = [found[planned.index(contact)] for contact in group]
+        start, end = (sum(times) / len(its) for times in zip(*((c.start, c.end) for c in its), strict=True))
+        out += [one.model_copy(update={"start": start, "end": end}) for one in its]
     return tuple(sorted(out, key=lambda c: c.start))
 
 

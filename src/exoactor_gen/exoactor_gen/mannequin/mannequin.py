@@ -106,12 +106,8 @@ class Mannequin(Generator):
         Missing
             The renderer cannot be started.
         """
-        from exoactor_gen.mannequin.rendering.render import render  # MuJoCo and its off-screen renderer load here
-
         given = self.options
-        # one random stream for each, so that an option fixes its own part and leaves the others alone
         seed = given.seed + request.attempt
-        rng = [np.random.default_rng([seed, part]) for part in range(3)]
         planned = None if request.plan is None else Plan.read(request.plan)
         movements = movements_in(request.instruction, planned, request.scene)
         with_objects = bool(request.scene) or uses_objects(movements)
@@ -122,13 +118,12 @@ class Mannequin(Generator):
         progress(0.0, f"Plan: {plan}")
         if on_plan:
             on_plan(plan.data())
-        look = Look.draw(rng[0], given.clothes, given.room, given.light)
         motion, objects = choreography.perform(betas, self.body, given.fps)
         interaction = choreography.interaction
         view, camera = self._camera(seed, motion, objects, interaction)
 
         def drawn() -> Iterator[np.ndarray]:
-            for k, image in enumerate(render(motion, self.body, camera, look, rng[2], objects)):
+            for k, image in enumerate(self._images(seed, motion, camera, objects)):
                 progress(k / len(motion), f"Drawing frame {k + 1} of {len(motion)}")
                 yield image
 
@@ -159,17 +154,23 @@ class Mannequin(Generator):
         Missing
             The renderer cannot be started.
         """
-        from exoactor_gen.mannequin.rendering.render import render
-
         given = self.options
-        rng = [np.random.default_rng([given.seed, part]) for part in range(3)]
         betas = self._shape(given.seed, ROBOT_STATURE)
         height = stature(self.body, betas)
         choreography = Choreography((), height / MEAN_STATURE, interaction.scene)
         motion, objects = choreography.perform(betas, self.body, given.fps)
         _, camera = self._camera(given.seed, motion, objects, interaction)
-        look = Look.draw(rng[0], given.clothes, given.room, given.light)
-        return next(render(motion, self.body, camera, look, rng[2], objects)), camera.intrinsics, height
+        return next(self._images(given.seed, motion, camera, objects)), camera.intrinsics, height
+
+    def _images(
+        self, seed: int, motion: HumanMotion, camera: Camera, objects: tuple[ObjectMotion, ...]
+    ) -> Iterator[np.ndarray]:
+        """The drawn frames; each option's random stream is its own, so that it leaves the others alone."""
+        from exoactor_gen.mannequin.rendering.render import render  # MuJoCo and its off-screen renderer load here
+
+        given = self.options
+        look = Look.draw(np.random.default_rng([seed, 0]), given.clothes, given.room, given.light)
+        return render(motion, self.body, camera, look, np.random.default_rng([seed, 2]), objects)
 
     def _camera(
         self, seed: int, motion: HumanMotion, objects: tuple[ObjectMotion, ...], interaction: Interaction | None

@@ -10,13 +10,12 @@ import numpy as np
 from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Missing, ServiceFailed
-from exoactor_core.interaction import Interaction
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import MAX_FPS, Video
 from exoactor_gen.diffusers_pipeline import Pipeline, PipelineOptions, library
 from exoactor_gen.embodiment.editors import LocalEditor
 from exoactor_gen.embodiment.embodiment import load_embodiment
-from exoactor_gen.first_frame import FirstFrame, stated_in
+from exoactor_gen.first_frame import FirstFrame, known_of
 from exoactor_gen.image import fitted
 from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.options import VideoModelOptions, attempt_seed, json_object
@@ -240,8 +239,7 @@ class DiffusersVideo(Generator):
             image, embodied = self.embody(image, tick, request.attempt)
         first = None
         if image is None and request.scene is not None and not self.embody and self._takes_image():
-            imagined = interaction_of(plan, request.scene) or Interaction(request.scene)
-            first = FirstFrame.draw(imagined, request.attempt, *self._shape())
+            first = FirstFrame.draw(plan, request.scene, request.attempt, *self._shape())
             image = first.image
         image = self._choose(image, notes)
         for option, wanted, argument in (
@@ -277,7 +275,8 @@ class DiffusersVideo(Generator):
 
         smaller = f"fewer frames (now {frames}), a smaller image (now {width} x {height} px)"
         images = as_images(pipeline.run(tick, on_step, smaller, **arguments), pipeline.model)
-        video = Video.from_frames(images, fps)
+        known = known_of(first.record(), *images[0].shape[1::-1]) if first else ()
+        video = Video.from_frames(images, fps, *known)
         progress(1.0, f"{len(images)} frames from {pipeline.model}")
         metrics: dict[str, Any] = {
             "model": pipeline.model,
@@ -296,7 +295,6 @@ class DiffusersVideo(Generator):
             metrics["embodiment"] = embodied
         if first:
             metrics["first_frame"] = first.record()
-            video = stated_in(video, metrics["first_frame"])
         if notes:
             metrics["note"] = " ".join(notes)
         interaction = interaction_of(plan, request.scene)
@@ -304,7 +302,7 @@ class DiffusersVideo(Generator):
 
     def _takes_image(self) -> bool:
         pipeline = self.pipeline
-        return "image" in pipeline.takes or "ImageToVideo" in pipeline.kind.__name__ or bool(_sibling(pipeline))
+        return "image" in pipeline.takes or bool(_sibling(pipeline))
 
     def _shape(self) -> tuple[int, int]:
         """Width and height of an image of the scene, px, even."""

@@ -14,11 +14,10 @@ import numpy as np
 from annotated_types import Interval, Unit
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, ServiceFailed
-from exoactor_core.interaction import Interaction
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
-from exoactor_gen.first_frame import FirstFrame, stated_in
+from exoactor_gen.first_frame import FirstFrame, known_of
 from exoactor_gen.http_client import HttpClient, Request, refusal
 from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.options import VideoModelOptions, attempt_seed, json_object
@@ -196,8 +195,9 @@ class Hosted(Generator):
         if request.job is not None:
             return self._collect(JobRecord.read(request.job), status, request, None)
         image, embodied, model = request.scene_image, None, self.model
-        draws = image is None and request.scene is not None and not self.embody
-        if (draws or image is not None) and model == self.model_for(False):
+        draws = None if image is not None or self.embody else request.scene
+        with_image = image is not None or draws is not None
+        if with_image and model == self.model_for(False):
             model = self.model_for(True)
         notes: dict[str, Any] = {}
         inputs = self._inputs(model, tick, notes)
@@ -206,7 +206,7 @@ class Hosted(Generator):
         longest = float(self.options.seconds or lengths[-1])
         plan = plan_within(request, self.planner, longest, tick, progress, on_plan)
         seconds = self.options.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
-        prompt = self.template.fill(plan, seconds, draws or image is not None)
+        prompt = self.template.fill(plan, seconds, with_image)
         takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
         length, most = len(prompt.text if takes_negative else prompt.whole), self.longest_prompt
         most = (inputs.longest_prompt if inputs else None) or most
@@ -217,10 +217,9 @@ class Hosted(Generator):
         if self.embody:
             status.set(0.0, "Turning the robot into a person")
             image, embodied = self.embody(image, tick, request.attempt)
-        if draws and request.scene is not None:
+        if draws is not None:
             status.set(0.0, "Drawing the scene that the video begins with")
-            interaction = interaction_of(plan, request.scene) or Interaction(request.scene)
-            first = FirstFrame.draw(interaction, request.attempt, *self._size())
+            first = FirstFrame.draw(plan, draws, request.attempt, *self._size())
             image, notes["first_frame"] = first.image, first.record()
         seed = attempt_seed(self.options.seed, request.attempt)
         video_request = VideoRequest(
@@ -276,7 +275,7 @@ class Hosted(Generator):
         status.set(1.0, f"{frames} frames from {self.title}")
         status.tick()
         if first := record.metrics.get("first_frame"):
-            video = stated_in(video, first)
+            video = video.stating(*known_of(first, video.width, video.height))
         figures = {"seconds": frames / video.fps, "frames": frames, "waited": round(status.seconds, 1), **done.notes}
         interaction = interaction_of(Plan.read(record.plan), request.scene) if request.scene else None
         metrics = record.metrics | figures

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from exoactor_core.body import BODY_JOINT_NAMES
 from exoactor_core.contacts import Contact
 from exoactor_gen.mannequin.objects import ObjectMotion, surface_distance
 from exoactor_gen.mannequin.rendering.camera import Camera
 
 _EVERY = 10
 """Frames between two that are looked at."""
-_BODY = 22
-"""SMPL-X's first joints are those of the body, without fingers and face."""
 _CLEAR, _STEP, _REACH = 0.12, 0.04, 4.0
 """m from a joint along its line of sight: where it begins to be looked at, in steps of, and up to."""
 _HIDDEN = 0.05
@@ -54,7 +53,7 @@ def clear_view(
     views = ["side", "side_left", "three_quarter", "three_quarter_left"]
     if left > right:
         views = ["side_left", "side", "three_quarter_left", "three_quarter"]
-    joints = joints[::_EVERY, :_BODY]
+    joints = joints[::_EVERY, : len(BODY_JOINT_NAMES)]  # without fingers and face
     seen = [replace(o, position=o.position[::_EVERY], rotation=o.rotation[::_EVERY]) for o in objects]
     hidden: dict[str, float] = {}
     for view in views:
