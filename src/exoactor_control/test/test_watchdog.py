@@ -249,6 +249,7 @@ def test_node_frozen_and_control_process_killed(robot):
 
 def test_node_and_watchdog_killed(robot):
     with node(robot) as (process, control_pid, watchdog_pid):
+        os.kill(process.pid, signal.SIGSTOP)  # or it starts another watchdog
         os.kill(watchdog_pid, signal.SIGKILL)
         assert_damped(robot, kill(process.pid))
         until(lambda: not alive(control_pid))
@@ -259,7 +260,9 @@ def test_node_and_watchdog_killed(robot):
 def test_all_killed_and_a_new_controller_assumes_nothing(robot):
     """The robot keeps the last command: it is stiff, nobody is on the wire, and nobody has the motors."""
     with node(robot) as (process, control_pid, watchdog_pid):
-        for pid in (watchdog_pid, control_pid, process.pid):
+        for pid in (process.pid, watchdog_pid):  # or the node starts another watchdog, or the watchdog damps
+            os.kill(pid, signal.SIGSTOP)
+        for pid in (control_pid, watchdog_pid, process.pid):
             os.kill(pid, signal.SIGKILL)
     time.sleep(0.3)
     got = robot.be()
