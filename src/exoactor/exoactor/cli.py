@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from exoactor import __version__, console
 from exoactor.console import print_json, print_metrics, print_report, progress_bars, stage_bars, stderr, stdout
-from exoactor.demo import write_demo
+from exoactor.demo import write_demo, write_demo_of_failed
 from exoactor.graph import environment, robot_name
 from exoactor.inputs import DEFAULTS, Backends, read_request, read_task
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
@@ -113,8 +112,7 @@ def run(
         except ExoActorError as error:
             error.figures = {"run_folder": str(folder.path), **error.figures}
             if demo and (folder.path / "rehearsal.npz").exists():
-                with suppress(ExoActorError):  # why the task failed matters more
-                    write_demo(folder, bars("demo"))
+                write_demo_of_failed(folder, bars("demo"))
             raise
         if demo:
             write_demo(folder, bars("demo"))
@@ -471,8 +469,8 @@ def send(
         )
         folder = Path(result.run_folder)
         if demo and result.run_folder and (result.success or (folder / "video.mp4").exists()):
-            with nullcontext() if result.success else suppress(ExoActorError):  # why the task failed matters more
-                write_demo(RunFolder(folder), bars("demo"))
+            write = write_demo if result.success else write_demo_of_failed
+            write(RunFolder(folder), bars("demo"))
     if result.run_folder and not json_:
         print_report(folder, vars(result))
     if not result.success:

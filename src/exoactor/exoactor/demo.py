@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from exoactor.run_folder import RunFolder
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
@@ -38,7 +38,32 @@ def write_demo(folder: RunFolder, progress: Progress = no_progress) -> Path:
     ------
     BadInput
         The folder holds no video.
+    Cancelled
+        Ctrl-C: nothing is written.
     """
+    try:
+        return _write(folder, progress)
+    except KeyboardInterrupt:
+        raise Cancelled(f"Cancelled: no demo.mp4 was written; 'exoactor show {folder.path}' writes it.") from None
+
+
+def write_demo_of_failed(folder: RunFolder, progress: Progress = no_progress) -> None:
+    """Write ``demo.mp4`` of a task that failed where it can be done: why the task failed matters more.
+
+    Raises
+    ------
+    Cancelled
+        As `write_demo`.
+    """
+    try:
+        write_demo(folder, progress)
+    except Cancelled:
+        raise
+    except ExoActorError:
+        pass
+
+
+def _write(folder: RunFolder, progress: Progress) -> Path:
     path = folder.path
     if not (path / "video.mp4").is_file():
         raise BadInput(f"{path} holds no video.mp4: it is not a run folder, or its first stage failed.")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from exoactor import console
-from exoactor.demo import write_demo
+from exoactor.demo import write_demo, write_demo_of_failed
 from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
 from exoactor.run_folder import RunFolder
 from exoactor_core.environment import check_environment
@@ -178,7 +178,8 @@ def demo(task: str, arguments: Sequence[str], client: Any) -> int:
             return result.exit_code
         folder = Path(result.run_folder)
         if (folder / "video.mp4").exists():
-            write_demo(RunFolder(folder), bars("demo"))
+            write = write_demo if result.success else write_demo_of_failed
+            write(RunFolder(folder), bars("demo"))
     console.print_report(folder, vars(result))
     return result.exit_code
 
