@@ -155,7 +155,7 @@ def test_understood(text, actions):
         ("step over the box", "does not walk over the box"),
         ("push the chair to the table", "say how far"),
         ("push the box to the left", "cannot push 'left'"),
-        ("put the box beside the table", "'beside'"),
+        ("put the box beyond the table", "'beyond'"),
         ("throwing nothing, punch three times", "'throwing' (a hand lets go only of what stands), 'nothing'"),
         ("walk 2", "no unit"),
         ("walk 100 metres", "out of range"),

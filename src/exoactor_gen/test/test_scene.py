@@ -275,6 +275,27 @@ def test_a_straight_walk_goes_past_what_is_in_the_way(body):
     assert objects["ball"].position[-1, 2] == 0.0
 
 
+@pytest.mark.parametrize(("way", "sides"), [("next to", (-1.0, 1.0)), ("to the left of", (1.0,))])
+def test_what_is_put_beside_something_stands_on_the_same_surface_clear_of_it(way, sides):
+    made = Choreography(parse(f"put the bottle {way} the cup"))
+    bottle, cup = made.score.objects["bottle"], made.score.objects["cup"]
+    off = bottle.pose[:3] - cup.pose[:3]
+    yaw = made.score.pose[2]
+    left = off[:2] @ [-np.sin(yaw), np.cos(yaw)]
+    assert np.sign(left) in sides
+    assert 0.15 < abs(left) < 0.25
+    assert bottle.pose[2] == pytest.approx(cup.pose[2])
+    checks = {(c.kind, c.object, c.target) for c in made.interaction.checks}
+    assert {("on", "bottle", "table"), ("at", "bottle", "cup"), ("stands", "cup", "")} <= checks
+
+
+def test_two_things_are_put_into_one_basket_beside_each_other():
+    made = Choreography(parse("put the cup into the basket and the bottle into the basket"))
+    cup, bottle, basket = (made.score.objects[name].pose[:2] for name in ("cup", "bottle", "basket"))
+    assert np.linalg.norm(cup - bottle) > 0.08
+    assert max(np.linalg.norm(cup - basket), np.linalg.norm(bottle - basket)) < 0.14
+
+
 @pytest.mark.parametrize(
     ("task", "said"),
     [

@@ -46,6 +46,17 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("reach to the left with your left hand", [do("reach", direction="left", side="left")]),
     ("look down", [do("look", direction="down")]),
     ("raise both arms above your head", [do("raise", side="both", direction="up")]),
+    # beside something
+    (
+        "pick up the bottle and put it down next to the cup",
+        [do("pick up", object="bottle", direction="up"), do("place", object="bottle", direction="side", at="cup")],
+    ),
+    ("put the cup to the left of the bottle", [do("place", object="cup", direction="left", at="bottle")]),
+    (
+        "put the bottle beside the ball and the red cup into the basket",
+        [do("place", object="bottle", direction="side", at="ball"), do("place", object="red_cup", at="basket")],
+    ),
+    ("walk next to the table", [do("walk", object="table")]),
     # in place, in a circle, back, staying
     ("march in place", [do("march")]),
     ("march on the spot for 5 seconds", [do("march", seconds=5.0)]),
@@ -260,7 +271,6 @@ REFUSED: list[tuple[str, str]] = [
     ("walk at the same time", "same time"),
     ("carry the box onto the table", "onto"),
     ("walk to the table and touch them", "them"),
-    ("put the cup to the left of the bottle", "to the left of the bottle"),
     ("walk in a square around the table", "in a square"),
     ("walk 90 degrees 5 seconds", "90 degrees 5 seconds"),
     ("walk in circles", "circles"),
@@ -286,6 +296,7 @@ REFUSED: list[tuple[str, str]] = [
     ("walk to the table for 5 seconds", "5"),
     ("pick up two balls", "balls"),
     ("put the cup on the table next to the bottle", "next"),
+    ("put the cup down to the left", "next to the cup"),
     ("bring me the bottle", "me"),
     ("push the box back", "backward"),
     ("pull the box", "pull"),

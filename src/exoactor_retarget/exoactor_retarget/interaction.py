@@ -7,6 +7,7 @@ they stand on, as the person carries them, and down onto where they are put.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -15,13 +16,14 @@ from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import BodyPart, Contact
-from exoactor_core.scene import Scene
+from exoactor_core.scene import Scene, SceneObject
+from exoactor_core.task_checks import Check
 from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
-from exoactor_retarget.object_motion import carried, place_for, pushed, swung, within_reach
+from exoactor_retarget.object_motion import carried, destinations, place_for, pushed, swung, within_reach
 from exoactor_retarget.obstacles import past_obstacles
 from exoactor_retarget.reaching import LEAD_TIME, lead_hand
 from exoactor_retarget.relocation import (
@@ -61,10 +63,16 @@ class InteractionTargets:
         With their objects; feet, seat and hands.
     hands
         "fists", which hold objects between the palms, or "dex3", one of which closes about what it holds.
+    checks
+        Of the task, which say where what is held is put.
     """
 
-    def __init__(self, model: Model, scene: Scene, contacts: Sequence[Contact], hands: str) -> None:
+    def __init__(
+        self, model: Model, scene: Scene, contacts: Sequence[Contact], hands: str, checks: Sequence[Check] = ()
+    ) -> None:
         self.model, self.scene = model, scene
+        taken = Counter(group[0].object for group in contact_groups(contacts) if group[0].kind == "grasp")
+        self._puts = {name: put for name, put in destinations(checks).items() if taken[name] == 1}
         self._hands = HandContactPlanner(model, scene, hands)
         self.contacts = [c for c in contacts if c.object]
         for group in contact_groups(self.contacts) if hands == "fists" else []:
@@ -118,7 +126,8 @@ class InteractionTargets:
             if contact.kind != "grasp" or others:  # fists hold with both hands
                 continue
             obj, end = self.scene[contact.object], min(round(contact.end * fps), len(targets) - 1)
-            put, _ = place_for(self.scene, obj, palms[end, SIDES.index(contact.body.split("_")[0])], np.zeros(2))
+            palm, facing = palms[end, SIDES.index(contact.body.split("_")[0])], targets.heading(self.model, end)
+            put, _ = place_for(self.scene, obj, palm, np.zeros(2), facing, self._puts.get(obj.id))
             works = np.where(times < 0.5 * (contact.start + contact.end), obj.pos[2], put[2]) + obj.bounds[:, 2].mean()
             bends = smoothstep((_STOOPS[0] - works) / (_STOOPS[0] - _STOOPS[1]))
             around = (times > contact.start - _AROUND) & (times < contact.end + _AROUND)
@@ -130,7 +139,7 @@ class InteractionTargets:
 
         The contacts' times follow where steps are put in.
         """
-        wanted_stances = stances(self._hands, self.contacts, targets)
+        wanted_stances = stances(self._hands, self.contacts, targets, self._puts)
         stands = foot_contacts(person.contacts, person.fps, 0.08)
         notes, sway = [], np.zeros((len(person), 2))
         placed = [Stance(0, 0, np.zeros(2))]
@@ -218,7 +227,9 @@ class InteractionTargets:
                     if its[0].fingers and end < t - 1:
                         natural = targets.level_palms(model)[:, sides[0]]
                     if contact.kind == "grasp":
-                        poses[:, k] = carried(self.scene, contact, poses[:, k], grip, natural, targets, model)
+                        scene = Scene(objects=tuple(map(SceneObject.at, self.scene.objects, poses[end])))
+                        put = self._puts.get(obj.id)
+                        poses[:, k] = carried(scene, contact, poses[:, k], grip, natural, targets, model, put)
                     else:
                         poses[:, k] = pushed(poses[:, k], contact, natural, fps)
                 continue

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
@@ -11,11 +12,12 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject, articulated
+from exoactor_core.task_checks import Check
 from exoactor_retarget.hand_contacts import HandContact
 from exoactor_retarget.model import Model
-from exoactor_retarget.object_geometry import top_at
+from exoactor_retarget.object_geometry import rests_on, top_at
 from exoactor_retarget.reaching import PRESS_TIME
-from exoactor_retarget.targets import Targets, ramp
+from exoactor_retarget.targets import Targets, headed, ramp
 
 LIFT_AFTER = 0.6  # s after which what is taken is lifted
 PLACED_BEFORE = 0.45  # s before the end of a contact at which what is put down stands
@@ -33,33 +35,112 @@ KNEE = 0.06
 _OVER_KNEES = 0.15  # m over the knees from which what is carried has room
 _OVER_RIM = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
 _PUT = 0.8  # m around a hand in which something to put an object on, or into, is looked for
+_EDGE = 0.02  # m from there to the edge, or the rim
+_GAP = 0.10  # m between an object and what is put beside it, where a hand may be
+_ASIDE = 0.10  # m from the middle of what contains something already, to where more is put into it
 _OPEN, _SWING = 1.57, 1.6  # rad that a door is pushed open, and s that it swings
 
 
+@dataclass(frozen=True)
+class Destination:
+    """Where a task has an object in the end."""
+
+    target: str
+    """Id of what it is on, or in; empty: the floor."""
+    beside: str = ""
+    """Id of what it is next to; empty: of nothing."""
+
+
+def destinations(checks: Iterable[Check]) -> dict[str, Destination]:
+    """Where the checks of a task have objects in the end, by their ids."""
+    found: dict[str, Destination] = {}
+    for check in checks:
+        before = found.get(check.object, Destination(""))
+        if check.kind in ("in", "on"):
+            found[check.object] = replace(before, target=check.target)
+        elif check.kind == "at" and check.object and check.target:
+            found[check.object] = replace(before, beside=check.target)
+    return found
+
+
 def place_for(
-    scene: Scene, obj: SceneObject, near: np.ndarray, shift: np.ndarray
+    scene: Scene,
+    obj: SceneObject,
+    near: np.ndarray,
+    shift: np.ndarray,
+    heading: float,
+    destination: Destination | None = None,
 ) -> tuple[np.ndarray, list[SceneObject]]:
-    """Where (3,) an object's frame ends that hands let go of at a point (3,), and what is under it but the floor."""
-    half = obj.bounds[1, :2].max()
+    """Where (3,) an object's frame ends that hands let go of at a point (3,), and what is under it but the floor.
+
+    ``shift`` (2,) m may have to be added to the point, and the robot faces ``heading``. Without a destination it ends
+    on, or in, what is nearest.
+    """
+    left = headed(np.array([heading]))[0, :2, 1]
     low = obj.bounds[0, 2]
+    floor = np.array([*near[:2], -low])
+    if destination is not None and destination.beside:
+        return _place_beside(scene, obj, near, shift, left, destination)
+    if destination is not None and not destination.target:
+        return floor, []
     candidates = []
     for other in scene.objects:
-        if other.id == obj.id or not (other.supports or other.contains):
+        if destination is not None and other.id != destination.target:
+            continue
+        if other.id == obj.id or not (destination or other.supports or other.contains):
             continue
         for point in (near[:2], near[:2] + shift):
             local = other.local([*point, other.pos[2]])
-            least, most = other.bounds[:, :2] + np.array([[1.0], [-1.0]]) * (half + 0.02)
-            middle = other.bounds[:, :2].mean(axis=0)
-            inside = (
-                middle if other.contains else np.clip(local[:2], np.minimum(least, middle), np.maximum(most, middle))
-            )
+            inside = _inside(scene, other, obj, left) if other.contains else _on_top(other, obj, local[:2])
             away = float(np.linalg.norm(local[:2] - inside)) - (0.25 if other.contains else 0.0)
             at = other.rotation.apply([*inside, 0.0])[:2] + other.pos[:2]
             rim = other.extent[1, 2] + _OVER_RIM - obj.bounds[:, 2].mean()
             height = max(other.pos[2] + 0.02 - low, rim) if other.contains else top_at(other, at) - low
             candidates.append((away, np.array([*at, height]), [other]))
-    away, goal, under = min(candidates, key=lambda c: c[0], default=(np.inf, np.zeros(3), []))
-    return (goal, under) if away < _PUT else (np.array([*near[:2], -low]), [])
+    away, goal, under = min(candidates, key=lambda c: c[0], default=(np.inf, floor, []))
+    return (goal, under) if away < _PUT or destination else (floor, [])
+
+
+def _on_top(other: SceneObject, obj: SceneObject, local: np.ndarray) -> np.ndarray:
+    """The point (2,) on top of another object, in its frame, where an object stands that is nearest to a point (2,)."""
+    half, middle = obj.bounds[1, :2].max(), other.bounds[:, :2].mean(axis=0)
+    least, most = other.bounds[:, :2] + np.array([[1.0], [-1.0]]) * (half + _EDGE)
+    return np.clip(local, np.minimum(least, middle), np.maximum(most, middle))
+
+
+def _inside(scene: Scene, other: SceneObject, obj: SceneObject, left: np.ndarray) -> np.ndarray:
+    """The point (2,) in what contains, in its frame, where an object is let go: the middle, or beside what is there."""
+    middle = other.bounds[:, :2].mean(axis=0)
+    there = [one for one in scene.objects if one.id != obj.id and one.movable and rests_on(one, other)]
+    if not there:
+        return middle
+    aside = other.rotation.inv().apply([*left, 0.0])[:2]
+    off = float(np.mean([(other.local(one.pos)[:2] - middle) @ aside for one in there]))
+    room = float(np.abs(np.diff(other.bounds[:, :2], axis=0)).min() / 2.0 - obj.bounds[1, :2].max() - _EDGE)
+    return middle - (1.0 if off > 0.0 else -1.0) * min(_ASIDE, max(room, 0.0)) * aside
+
+
+def _place_beside(
+    scene: Scene, obj: SceneObject, near: np.ndarray, shift: np.ndarray, left: np.ndarray, destination: Destination
+) -> tuple[np.ndarray, list[SceneObject]]:
+    """As `place_for`, to the left or right of another object."""
+    neighbour, half = scene[destination.beside], obj.bounds[1, :2].max()
+    middle = neighbour.extent[:, :2].mean(axis=0)
+    point = min((near[:2], near[:2] + shift), key=lambda p: float(np.linalg.norm(p - middle)))
+    ahead = np.array([left[1], -left[0]])
+    deep, wide = (float(np.abs(axis) @ np.diff(neighbour.extent[:, :2], axis=0)[0]) / 2.0 for axis in (ahead, left))
+    middle, wide = middle - max(deep - half, 0.0) * ahead, wide + half + _GAP
+    side = 1.0 if (point - middle) @ left > 0.0 else -1.0
+    if not destination.target:
+        return np.array([*(middle + side * wide * left), -obj.bounds[0, 2]]), []
+    under = scene[destination.target]
+
+    def off_edge(spot: np.ndarray) -> float:
+        local = under.local([*spot, under.pos[2]])[:2]
+        return float(np.linalg.norm(local - _on_top(under, obj, local)))
+
+    spot = min((middle + s * wide * left for s in (side, -side)), key=lambda spot: off_edge(spot) > _EDGE)
+    return np.array([*spot, top_at(under, spot) - obj.bounds[0, 2]]), [under]
 
 
 def carried(
@@ -70,6 +151,7 @@ def carried(
     natural: np.ndarray,
     targets: Targets,
     model: Model,
+    destination: Destination | None = None,
 ) -> np.ndarray:
     """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
     obj, t, fps = scene[contact.object], len(rest), targets.fps
@@ -101,7 +183,7 @@ def carried(
     share = ramp(times, lifted, min(_CARRY, 0.5 * long))
     center = begin + share[:, None] * (hands - begin)
     if not kept:
-        goal, under = place_for(scene, obj, hands[last], np.zeros(2))
+        goal, under = place_for(scene, obj, hands[last], np.zeros(2), headings[last], destination)
         rims = [other.extent[1, 2] + _OVER_SIDE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
         hover = max([_HOVER, *rims])
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]

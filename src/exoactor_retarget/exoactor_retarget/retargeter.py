@@ -110,7 +110,7 @@ class Retargeter(stages.Retargeter):
         person, metric = self._person(motion), self.options.scale != "robot"
         contacts = find_contacts(person, interaction.scene, interaction.contacts)
         hands = chosen_hands(self.options.hands, True)
-        objects = InteractionTargets(self.model, interaction.scene, contacts, hands)
+        objects = InteractionTargets(self.model, interaction.scene, contacts, hands, interaction.checks)
         person = objects.slowed(person)
         first = objects.not_too_low(make_targets(person, self.model, self.mapping, metric=metric))
         person, notes = objects.relocated(person, first)

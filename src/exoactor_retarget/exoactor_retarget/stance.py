@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
 from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_geometry import rests_on, seat_middle
-from exoactor_retarget.object_motion import KNEE, LIFT_AFTER, PLACED_BEFORE, place_for
+from exoactor_retarget.object_motion import KNEE, LIFT_AFTER, PLACED_BEFORE, Destination, place_for
 from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, headed
@@ -23,8 +23,17 @@ _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so tha
 _BACK = 0.3  # m that it stands back at most so that they have it
 
 
-def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: Targets) -> list[Stance]:
-    """First and last frames in which the robot must be shifted by (2,) m from where the person's scale puts it."""
+def stances(
+    planner: HandContactPlanner,
+    contacts: Sequence[Contact],
+    targets: Targets,
+    puts: Mapping[str, Destination] | None = None,
+) -> list[Stance]:
+    """First and last frames in which the robot must be shifted by (2,) m from where the person's scale puts it.
+
+    ``puts`` says where objects are put, by their ids; others are put on, or into, what is nearest.
+    """
+    puts = puts or {}
     model, scene = planner.model, planner.scene
     fps, last = targets.fps, len(targets) - 1
     palms = targets.natural_palms(model)
@@ -47,7 +56,8 @@ def stances(planner: HandContactPlanner, contacts: Sequence[Contact], targets: T
                 if end < last - round(0.3 * fps):
                     at = max(0, end - round(PLACED_BEFORE * fps))
                     natural_end = palms[at, sides].mean(axis=0)
-                    goal, under = place_for(scene, obj, natural_end, found[-1].shift)
+                    facing = targets.heading(model, at)
+                    goal, under = place_for(scene, obj, natural_end, found[-1].shift, facing, puts.get(obj.id))
                     held = goal[:2] + (point - np.array(obj.pos))[:2]
                     shift = held - _within_reach(targets, model, at, natural_end, sides)
                     found.append(Stance(at, end, _clear(scene, under, model, targets, at, shift)))

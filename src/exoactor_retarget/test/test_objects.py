@@ -10,6 +10,7 @@ from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
+from exoactor_core.task_checks import Check
 from exoactor_retarget.collision import distances
 from exoactor_retarget.footsteps import with_footsteps
 from exoactor_retarget.hand_contacts import HandContactPlanner
@@ -17,7 +18,7 @@ from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.object_contacts import find_contacts
-from exoactor_retarget.object_motion import carried
+from exoactor_retarget.object_motion import carried, destinations, place_for
 from exoactor_retarget.reaching import LEAD_TIME
 from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
@@ -224,6 +225,45 @@ def test_what_is_carried_is_held_near_the_body(retarget):
     rest = np.repeat(bottle.pose[None], len(targets), axis=0)
     poses = carried(Scene(objects=(bottle,)), contact, rest, np.zeros(3), far, targets, retarget.model)
     assert poses[-1, 0] - targets.pelvis_pos[-1, 0] < 0.30
+
+
+@pytest.mark.parametrize(
+    ("check", "ends"),
+    [
+        ({"kind": "on", "target": "stand"}, (0.5, 0.5, 0.6)),  # though the table is nearer
+        ({"kind": "on", "target": ""}, (1.0, 0.25, 0.0)),
+        ({"kind": "in", "target": "basket"}, (1.2, -0.3, 0.94)),
+    ],
+)
+def test_what_is_held_goes_where_the_task_has_it(check, ends):
+    table, stand = everyday("table", "table", (1.2, 0.0, 0.0)), everyday("stand", "stand", (0.5, 0.5, 0.0))
+    basket = everyday("basket", "basket", (1.2, -0.3, 0.74))
+    scene = Scene(objects=(everyday("bottle", "bottle"), table, stand, basket))
+    put = destinations([Check(object="bottle", **check)])["bottle"]
+    goal, under = place_for(scene, scene["bottle"], np.array([1.0, 0.25, 0.8]), np.zeros(2), 0.0, put)
+    assert [obj.id for obj in under] == [name for name in [check["target"]] if name]
+    np.testing.assert_allclose(goal, ends, atol=0.16 if check["target"] == "stand" else 0.01)
+
+
+@pytest.mark.parametrize("y", [0.10, -0.10, 0.52])  # the cup, before the middle of the robot; at the table's left end
+def test_what_is_put_beside_something_stands_on_the_nearer_side_that_has_room(y):
+    table, cup = everyday("table", "table", (1.2, 0.0, 0.0)), everyday("cup", "cup", (1.0, y, 0.74))
+    scene = Scene(objects=(everyday("bottle", "bottle"), table, cup))
+    put = destinations(
+        [Check(kind="on", object="bottle", target="table"), Check(kind="at", object="bottle", target="cup")]
+    )["bottle"]
+    hand = np.array([1.05, 0.0 if y < 0.5 else 0.6, 0.85])
+    goal, _ = place_for(scene, scene["bottle"], hand, np.zeros(2), 0.0, put)
+    assert (goal[1] > y) == (y < 0.0)
+    assert abs(goal[1] - y) == pytest.approx(0.04 + 0.033 + 0.10)
+    assert goal[2] == pytest.approx(0.74)
+
+
+def test_a_second_thing_in_a_basket_stands_beside_the_first():
+    basket = everyday("basket", "basket", (1.0, 0.0, 0.6))
+    scene = Scene(objects=(everyday("bottle", "bottle"), everyday("cup", "cup", (1.0, 0.01, 0.61)), basket))
+    goal, _ = place_for(scene, scene["bottle"], np.array([1.0, 0.0, 0.9]), np.zeros(2), 0.0)
+    assert goal[1] == pytest.approx(-0.10)
 
 
 def test_what_was_put_down_before_is_carried_on_from_there(retarget):

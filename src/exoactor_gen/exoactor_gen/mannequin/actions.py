@@ -72,6 +72,7 @@ _AT = {
     "walk": " to the ",
     **dict.fromkeys(("touch", "hold"), " on the "),
 }
+_BESIDE = {"left": " to the left of the ", "right": " to the right of the ", "side": " next to the "}
 _NO_OBJECT = {"sit": " as if on a chair", "pick up": " something", "sweep": " the floor with a broom"}
 
 
@@ -108,7 +109,8 @@ def describe(movement: Movement) -> str:
     name, place = ((called or "").replace("_", " ") for called in (movement.object, movement.at))
     obj = _OBJECT.get(kind, " against the ") + name if name else _NO_OBJECT.get(kind, "")
     within = category_of(place) in ("basket", "bin", "drawer")
-    at = _AT.get(kind, " in the " if within else " on the ") + place if place else ""
+    beside = _BESIDE.get(movement.direction or "") if kind == "place" else None
+    at = beside + place if beside else _AT.get(kind, " in the " if within else " on the ") + place if place else ""
     if kind == "walk" and movement.object:
         way, obj = None, _walked_to(movement, name)
         much = ["in a full circle"] if movement.angle else much

@@ -302,6 +302,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                           rf"|(?P<straight>straight)\b(?! to\b)"),
             ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
                       rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
+                      r"|(?P<next>next to|beside) "
                       rf"|(?P<preposition>{_either(_PREPOSITIONS)}) )?"
                       rf"(?:{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
                       rf"(?P<object>{named})|(?P<it>it)|(?P<them>them))\b"),

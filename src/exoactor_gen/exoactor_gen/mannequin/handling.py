@@ -9,7 +9,7 @@ import numpy as np
 from exoactor_core.contacts import ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, gap_to, is_clear, step_away, walk_along
-from exoactor_gen.mannequin.movement import Movement, category_of
+from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
 from exoactor_gen.mannequin.objects import (
     BACKREST,
     LOOSE,
@@ -20,11 +20,22 @@ from exoactor_gen.mannequin.objects import (
     Opened,
     RoomObject,
 )
-from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_known, object_named, objects_on, shown, spot_on, table_of
+from exoactor_gen.mannequin.placement import (
+    WALK_DISTANCE,
+    is_known,
+    object_named,
+    objects_on,
+    shown,
+    spot_beside,
+    spot_on,
+    table_of,
+)
 from exoactor_gen.mannequin.score import SIDES, USUAL_STEP, Score, sides_of, sign
 
 EASY_REACH = 0.45
 """From the middle of the person to what a hand gets to upright, m."""
+FAR_ASIDE = 0.5
+"""So far to the side something is put only after a step there, m."""
 TRUNK_LENGTH = 0.45
 """From the hips to the shoulders, m."""
 PELVIS_HEIGHT = 0.93
@@ -378,6 +389,7 @@ def place(score: Score, movement: Movement) -> None:
         pick_up(score, Movement("pick up", object=name, side=movement.side, at=below, pace=movement.pace))
     obj = score.objects[name]
     sides = tuple(side for side in SIDES if score.held.get(side) == name)
+    beside = movement.direction if movement.direction in BESIDE else None
     if movement.at in (None, "floor"):
         spot = np.array([*score.ahead(gap_to(score, obj.kind) + obj.size[0] / 2.0), 0.0])
         placed = obj.at(np.array([*spot, score.pose[2]]))
@@ -394,11 +406,12 @@ def place(score: Score, movement: Movement) -> None:
             raise BadInput(f"The {name} cannot be put on itself.")
         support = _support(score, movement.at)
         approach(score, support, movement.pace)
-        spot = spot_on(score, support, obj, sides[0])
+        spot = spot_beside(score, support, obj, beside) if beside else spot_on(score, support, obj, sides[0])
+        _step_aside(score, spot, movement.pace)
     yaw, begin = score.pose[2], score.now
     height = spot[2] + _grip_height(obj)
     end = begin + bend_seconds(score, height, movement.pace)
-    into = movement.at in score.objects and score.objects[movement.at].item.contains
+    into = movement.at in score.objects and score.objects[movement.at].item.contains and not beside
     after = obj.at(np.array([*spot, yaw + score.turned[name]]))
     for side in sides:
         point = spot + _grasp(after, side, yaw)
@@ -413,6 +426,13 @@ def place(score: Score, movement: Movement) -> None:
         del score.held[side]
     score.now = end + 0.35
     lower_hands(score, sides, movement.pace, bend_seconds(score, height, movement.pace), 0.14 if into else 0.06)
+
+
+def _step_aside(score: Score, spot: np.ndarray, pace: float) -> None:
+    """Step to the side of what is too far aside to be reached."""
+    left = float((spot[:2] - score.pose[:2]) @ (score.ahead(0.0, 1.0) - score.pose[:2]))
+    if abs(left) > FAR_ASIDE:
+        score.walk_distance("left" if left > 0.0 else "right", abs(left), pace)
 
 
 def _support(score: Score, name: str) -> RoomObject:

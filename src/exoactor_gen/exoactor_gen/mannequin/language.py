@@ -46,6 +46,7 @@ from exoactor_gen.mannequin.grammar import (
     suggestion,
 )
 from exoactor_gen.mannequin.movement import (
+    BESIDE,
     FOOT_KINDS,
     GESTURES_MEANWHILE,
     KINDS,
@@ -379,9 +380,9 @@ class _Reader:
         if all(p.sort in ("amount", "number") for p in clause.phrases):  # 'turn right 90 degrees, then 45 degrees'
             bare = replace(last, distance=None, angle=None, count=None, seconds=None)
         else:
-            bare = Movement(
-                last.kind, at=last.at if last.kind == "place" and clause.phrases[0].sort == "object" else None
-            )
+            there = last.kind == "place" and clause.phrases[0].sort == "object" and all(map(_bare, clause.phrases))
+            beside = last.direction if last.direction in BESIDE else None
+            bare = Movement(last.kind, at=last.at, direction=beside) if there else Movement(last.kind)
         self.movements.append(self._filled(bare, clause.phrases, verb))
         at, k = self.movements[-1].at, len(self.movements) - 2
         while at and k >= 0 and (one := self.movements[k]).kind == last.kind and one.at is None and one.object:
@@ -465,8 +466,11 @@ class _Reader:
     def _object(self, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
         kind, said = movement.kind, phrase.said
-        if (beside := said.get("beside")) and kind == "walk":
-            movement, before = _with(movement, "side", beside, phrase), "to"
+        beside = said.get("beside") or ("side" if "next" in said else "")
+        if beside and kind == "place":
+            movement, before = _with(movement, "direction", beside, phrase), "on"
+        elif beside and kind == "walk":
+            movement, before = movement if "next" in said else _with(movement, "side", beside, phrase), "to"
         else:
             before = "beside" if beside else said.get("to") or phrase.said.get("preposition") or "-"
         name = said.get("object", "")
@@ -536,7 +540,7 @@ class _Reader:
 
 def _bare(phrase: Phrase) -> bool:
     """Whether an object stands there without 'to', 'on' and the like."""
-    return not {"to", "preposition", "beside"} & set(phrase.said)
+    return not {"to", "preposition", "beside", "next"} & set(phrase.said)
 
 
 def _unfit(verb: str, phrase: Phrase) -> BadInput:
@@ -560,6 +564,8 @@ def _with(movement: Movement, name: str, value: Any, phrase: Phrase) -> Movement
         return replace(movement, side=side, direction="around")
     if name == "direction" and kind == "raise" and {old, value} == {"up", "side"}:  # 'up to the sides'
         return replace(movement, direction="side")
+    if name == "direction" and kind == "place" and old == "down":  # 'down next to it'
+        return replace(movement, direction=value)
     if name == "direction" and kind in ("walk", "step", "raise") and "side" in (old, value):
         return replace(movement, direction=value if value != "side" else old or value)  # 'sideways to the left'
     if name == "direction" and old and old != value:

@@ -93,7 +93,7 @@ KINDS: dict[str, Kind] = {
     "pick up": _kind("up", "side count object at", "both"),
     "touch": _kind("", "side count seconds object at"),
     "hold": _kind("up", "side seconds object at", "both"),
-    "place": _kind("down", "side object at"),
+    "place": _kind("down left right side", "side object at"),
     "carry": _kind("forward", "side distance object at", "both"),
     "sweep": _kind("", "side count seconds object at"),
     "wipe": _kind("", "side count seconds object"),
@@ -123,6 +123,8 @@ START = "start"
 """Where the person began, as something to walk to."""
 SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag", "bar", "door"))
 """What the mannequin can imagine in the room."""
+BESIDE = ("left", "right", "side")
+"""Directions of what is put beside an object rather than on it: to its left or right, or either."""
 _SEATS = ("chair", "stool")
 
 
@@ -197,6 +199,8 @@ def check(movement: Movement) -> None:
         raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
     if movement.kind in ("touch", "place", "carry", "hold", "open", "wipe") and movement.object is None:
         raise BadInput(f"'{movement.kind}' needs an object: say for example '{movement.kind} the box'.")
+    if movement.kind == "place" and movement.direction in BESIDE and movement.at in (None, "floor"):
+        raise BadInput("It is not said what something is put beside: say for example 'next to the cup'.")
     if movement.kind == "walk" and movement.angle and (movement.direction != "around" or movement.angle != 360.0):
         raise BadInput(
             f"'walk' takes no angle ({movement.angle:g}): turn first, or say 'walk in a circle around the box'."

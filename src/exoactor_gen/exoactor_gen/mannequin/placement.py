@@ -7,6 +7,7 @@ in another direction, and the person turns to it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import count, product
 
 import numpy as np
@@ -17,6 +18,8 @@ from exoactor_gen.mannequin.movement import SHOWN, category_of, color_of
 from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
 from exoactor_gen.mannequin.score import Score, sign
 
+BESIDE_GAP = 0.10
+"""Between an object and what is put beside it, for a hand between them, m."""
 WALK_DISTANCE = 1.2
 """So far ahead stands what is walked to, m."""
 
@@ -121,9 +124,12 @@ def spot_on(score: Score, support: RoomObject, obj: RoomObject, side: str | None
         if room <= 0.0:
             raise BadInput(f"The {obj.name} does not fit into the {support.name}.")
         inside = objects_on(score, support, obj)
-        if inside:
-            raise BadInput(f"The {obj.name} does not fit into the {support.name}, with the {inside[0].name} in it.")
-        return np.array([*score.ahead(distance - min(room, 0.05)), support.pose[2] + 0.03])
+        aside = min(room, 0.10) * sign(side or "right")
+        for left in (0.0, aside, -aside):
+            spot = score.ahead(distance - min(math.sqrt(max(room**2 - left**2, 0.0)), 0.05), left)
+            if all(near.distance(spot) > 0.01 + wide / 2.0 for near in inside):
+                return np.array([*spot, support.pose[2] + 0.03])
+        raise BadInput(f"The {obj.name} does not fit into the {support.name}, with the {inside[0].name} in it.")
     if not support.item.supports and support.kind != "box":
         raise BadInput(f"The {obj.name} cannot be put on the {support.name}.")
     edge = gap_to(score, "table") if support.kind == "table" else distance - depth / 2
@@ -137,6 +143,32 @@ def spot_on(score: Score, support: RoomObject, obj: RoomObject, side: str | None
         ):
             return np.array([*spot, support.size[2] + support.pose[2]])
     raise BadInput(f"There is no room left on the {support.name} for the {obj.name}.")
+
+
+def spot_beside(score: Score, neighbour: RoomObject, obj: RoomObject, way: str) -> np.ndarray:
+    """(3,) where something is put to the "left" or "right" of an object; or "side", the nearer of both."""
+    yaw = score.pose[2]
+    ahead, across = np.array([[math.cos(yaw), math.sin(yaw)], [-math.sin(yaw), math.cos(yaw)]])
+    nearest = neighbour.pose[:2] - max(neighbour.extent(yaw) - max(obj.size[:2]) / 2.0, 0.0) * ahead
+    wide = neighbour.extent(yaw + math.pi / 2.0) + max(obj.size[:2]) / 2.0 + BESIDE_GAP
+    under = support_of(score.objects.values(), neighbour)
+    aside = float((nearest - score.pose[:2]) @ across)
+    ways = {"left": (1.0,), "right": (-1.0,)}.get(way, (-1.0, 1.0) if aside > 0.0 else (1.0, -1.0))
+    for s in ways:
+        spot = nearest + s * wide * across
+        near = [n for n in score.objects.values() if n not in (obj, under) and n.item.id not in score.held.values()]
+        if (under is None or under.distance(spot) == 0.0) and all(
+            n.distance(spot) > max(obj.size[:2]) / 2.0 + 0.02 for n in near
+        ):
+            return np.array([*spot, neighbour.pose[2]])
+    where = "next to" if way == "side" else f"to the {way} of"
+    raise BadInput(f"There is no room {where} the {neighbour.name} for the {obj.name}.")
+
+
+def support_of(objects: Iterable[RoomObject], obj: RoomObject) -> RoomObject | None:
+    """What an object stands on; None: the floor."""
+    under = [t for t in objects if t is not obj and t.pose[2] < obj.pose[2] - 0.01 and t.distance(obj.pose) == 0.0]
+    return max(under, key=lambda t: float(t.pose[2] + t.size[2]), default=None)
 
 
 def objects_on(score: Score, support: RoomObject, but: RoomObject | None = None) -> list[RoomObject]:

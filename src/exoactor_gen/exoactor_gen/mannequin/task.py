@@ -13,12 +13,15 @@ from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
 from exoactor_gen.mannequin.language import found_in
-from exoactor_gen.mannequin.movement import Movement, category_of
+from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, RoomObject
+from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.score import sides_of
 from exoactor_gen.mannequin.walking import BEHIND_BAR_DISTANCE, BEHIND_DOOR_DISTANCE
 from exoactor_gen.plan import Plan
 
+BESIDE_DISTANCE = 0.20
+"""m between an object and what is put beside it, at most."""
 PUSH_TOLERANCE = 0.25
 """Share of a push by which it may be shorter."""
 
@@ -45,8 +48,12 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
         name = obj.item.id
         if kind in ("pick up", "hold", "carry"):
             checks.pop(("placed", name), None)
+            checks.pop(("beside", name), None)
         if kind in ("push", "kick") and ("near",) in checks and checks["near",].object == name:
             del checks["near",]  # it is moved away
+        if kind == "place" and target and movement.direction in BESIDE:
+            checks |= _put_beside(obj, target, support_of(objects.values(), target))
+            continue
         checks |= _walked(movement, obj, target) if kind == "walk" else _handled(movement, obj, target)
     return (*checks.values(), Check(kind="stands")) if checks else ()
 
@@ -69,6 +76,17 @@ def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _
         checks["stands", name] = Check(kind="stands", object=name)
         checks["stays", name] = Check(kind="at", object=name, place=(float(start[0]), float(start[1])))
     return checks
+
+
+def _put_beside(obj: RoomObject, target: RoomObject, under: RoomObject | None) -> _Checks:
+    """Of what is put beside an object, which stays upright, on what that stands on."""
+    name, other = obj.item.id, target.item.id
+    far = (max(obj.size[:2]) + max(target.size[:2])) / 2.0 + BESIDE_DISTANCE
+    return {
+        ("placed", name): Check(kind="on", object=name, target=under.item.id if under else ""),
+        ("beside", name): Check(kind="at", object=name, target=other, tolerance=round(far, 3)),
+        ("stands", other): Check(kind="stands", object=other),
+    }
 
 
 def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _Checks:
