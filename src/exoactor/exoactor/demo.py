@@ -76,8 +76,8 @@ def _write(folder: RunFolder, progress: Progress) -> Path:
         file = next((path / f"{name}.npz" for name in files if (path / f"{name}.npz").is_file()), None)
         if file is not None:
             title += " (rehearsal)" if file.stem == "rehearsal" else ""
-            objects = folder.objects() if file.stem == "rehearsal" else None
-            panels.append(_titled(_robot_frames(RobotMotion.load(file), objects), title))
+            motion = RobotMotion.load(file)
+            panels.append(_titled(_robot_frames(motion, folder.objects(file.stem, len(motion))), title))
     count = max(1, round(video.duration * FPS))
     out = path / "demo.mp4"
     Video.from_frames(_side_by_side(panels, count, progress), FPS).save(out)

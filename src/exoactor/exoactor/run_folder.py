@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from exoactor_core.scene import Scene
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
+OBJECTS = {"rehearsal": "objects.npz", "tracking": "tracking_objects.npz"}
+"""Motion of a run folder: the file that says where the objects were in its frames."""
 
 
 class RunFolder:
@@ -92,15 +94,18 @@ class RunFolder:
 
         And robot_motion.npz again where the reference was corrected.
         """
-        rehearsal.motion.save(self.path / "rehearsal.npz")
-        if rehearsal.object_poses is not None:
-            save_npz(self.path / "objects.npz", poses=rehearsal.object_poses)
+        self._save_tracked(rehearsal, "rehearsal.npz", OBJECTS["rehearsal"])
         if rehearsal.corrected is not None:
             rehearsal.corrected.save(self.path / "robot_motion.npz")
 
     def save_tracking(self, tracking: Tracking) -> None:
-        """Write tracking.npz: what the robot behind DDS did."""
-        tracking.motion.save(self.path / "tracking.npz")
+        """Write tracking.npz and tracking_objects.npz: what the robot behind DDS did, and where the objects were."""
+        self._save_tracked(tracking, "tracking.npz", OBJECTS["tracking"])
+
+    def _save_tracked(self, tracking: Tracking, motion: str, objects: str) -> None:
+        tracking.motion.save(self.path / motion)
+        if tracking.object_poses is not None:
+            save_npz(self.path / objects, poses=np.asarray(tracking.object_poses, np.float32))
 
     def save_report(self, report: dict[str, Any]) -> None:
         """Write report.json: success, failed stage, reason, seconds and metrics per stage."""
@@ -111,11 +116,18 @@ class RunFolder:
         path = self.path / "keypoints.npz"
         return load_npz(path, required=("keypoints",))["keypoints"] if path.is_file() else None
 
-    def objects(self) -> tuple[Scene, np.ndarray] | None:
-        """The scene and where its objects were in each frame of the rehearsal (T, n, 7), where the folder has them."""
+    def objects(self, motion: str, frames: int) -> tuple[Scene, np.ndarray] | None:
+        """The scene and where its objects were in each frame of a motion (T, n, 7), where the folder has them.
+
+        ``motion`` is the name of a motion in the folder; beside the reference, ``robot_motion``, the objects stay where
+        they are at first.
+        """
         from exoactor_core.scene import Scene  # brings scipy, which the command line's help does without
 
-        scene, poses = self.path / "scene.yaml", self.path / "objects.npz"
-        if not (scene.is_file() and poses.is_file()):
+        if not (self.path / "scene.yaml").is_file():
             return None
-        return Scene.load(scene), load_npz(poses, required=("poses",))["poses"]
+        scene = Scene.load(self.path / "scene.yaml")
+        if motion not in OBJECTS:
+            return scene, np.tile(scene.poses, (frames, 1, 1))
+        poses = self.path / OBJECTS[motion]
+        return (scene, load_npz(poses, required=("poses",))["poses"]) if poses.is_file() else None

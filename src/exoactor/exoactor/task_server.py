@@ -208,7 +208,7 @@ class _Task:
 
     def rehearse(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """As `exoactor.pipeline.Stages`."""
-        return self._call("rehearse", _track_goal(motion, context), progress, partial(_tracking, motion))
+        return self._call("rehearse", _track_goal(motion, context), progress, partial(_tracking, motion, context))
 
     def track(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """As `exoactor.pipeline.Stages`; whoever approves sees the figures of the rehearsal."""
@@ -223,7 +223,7 @@ class _Task:
 
         goal = _track_goal(motion, context)
         goal.require_approval = self._goal.request.require_approval
-        return self._call("track", goal, progress, partial(_tracking, motion), on_feedback)
+        return self._call("track", goal, progress, partial(_tracking, motion, context), on_feedback)
 
     def _call(
         self,
@@ -379,13 +379,20 @@ def _track_goal(motion: RobotMotion, context: MotionContext) -> TrackMotion.Goal
     return goal
 
 
-def _tracking(given: RobotMotion, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
+def _tracking(given: RobotMotion, context: MotionContext, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
     corrected, execution = None, convert.execution_from_message(done)
     if done.correction or any(execution.values()):
         message = convert.robot_to_message(given)
         message.correction = done.correction
         corrected = replace(given, correction=convert.robot_from_message(message).correction, **execution)
-    return Tracking(convert.robot_from_message(done.motion), metrics, corrected, done.verdict)
+    scene = None if context.interaction is None else context.interaction.scene
+    return Tracking(
+        convert.robot_from_message(done.motion),
+        metrics,
+        corrected,
+        done.verdict,
+        object_poses=convert.object_motion_from_message(done, scene),
+    )
 
 
 def main() -> None:

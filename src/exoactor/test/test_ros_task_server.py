@@ -23,6 +23,7 @@ from exoactor import client
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor.task_server import STAGES, TaskServer, approval_text
+from exoactor_control.nodes.track_action import TRACK_ACTION
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, error_of
 from exoactor_core.interaction import Interaction
@@ -30,19 +31,17 @@ from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.options import Configurable
 from exoactor_core.scene import everyday, joined
 from exoactor_core.stages import Estimate, GenerateRequest, Generation, Retargeting, Tracking, no_progress
-from exoactor_core.task_checks import Check
+from exoactor_core.task_checks import Check, Rollout
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
 from exoactor_ros.conversions import (
     error_code,
-    floats,
     human_from_message,
     human_to_message,
     image_to_message,
     interaction_from_message,
     optional_human,
     plan_to_message,
-    robot_from_message,
     robot_to_message,
     set_interaction,
     video_from_message,
@@ -113,6 +112,10 @@ class Track(Configurable):
         assert_sent(interaction, "checks")
         if verdict is not None:  # it is the controller
             assert verdict == "signed"
+        seen = {}
+        if interaction is not None:
+            poses = np.tile(interaction.scene.poses, (T, 1, 1))
+            seen = {"rollout": Rollout(interaction.scene, 50.0, poses, np.zeros((T, 7))), "object_poses": poses}
         for _ in range(20 * require_approval):
             progress(0.5, "waiting for the approve service", awaiting_approval=True)
             time.sleep(0.02)
@@ -123,9 +126,10 @@ class Track(Configurable):
         fell = asked == "fall"
         if asked == "needs a correction" and motion.correction is None:
             corrected = replace(motion, correction=np.full((T, CORRECTION_WIDTH), 0.5))
-            return Tracking(motion, {"success": True, "refused": []}, corrected)
+            return Tracking(motion, {"success": True, "refused": []}, corrected, "signed")
         refused = {"far": {"refused": [FAR]}, "no gate": {}}.get(asked, {"refused": []})
-        return Tracking(motion, {"success": not fell, "reason": "it fell" if fell else "", **refused})
+        report = {"success": not fell, "reason": "it fell" if fell else "", **refused}
+        return Tracking(motion, report, verdict="signed", **seen)
 
 
 CONVERSIONS = {
@@ -142,15 +146,8 @@ CONVERSIONS = {
     ),
     "estimate": (lambda g: video_from_message(g.video), lambda r, o: setattr(r, "motion", human_to_message(o.motion))),
     "retarget": (lambda g: human_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
-    "rehearse": (
-        lambda g: robot_from_message(g.motion),
-        lambda r, o: (
-            setattr(r, "motion", robot_to_message(o.motion)),
-            setattr(r, "verdict", "signed"),
-            setattr(r, "correction", floats(o.corrected and o.corrected.correction)),
-        ),
-    ),
-    "track": (lambda g: robot_from_message(g.motion), lambda r, o: setattr(r, "motion", robot_to_message(o.motion))),
+    "rehearse": (TRACK_ACTION["to_input"], TRACK_ACTION["fill"]),
+    "track": (TRACK_ACTION["to_input"], TRACK_ACTION["fill"]),
 }
 BASES = {GenerateVideo: 200, EstimateMotion: 300, RetargetMotion: 400, TrackMotion: 500}
 BACKENDS = {
@@ -309,7 +306,8 @@ def test_a_task_leaves_the_same_in_process_and_through_actions(graph, tmp_path, 
     for report in reports:
         report["seconds"] = list(report["seconds"])
     assert reports[0] == reports[1]
-    for name in ("task.json", "robot_motion.npz"):
+    assert (text == "touch the cup") == ("objects.npz" in files(result.run_folder))
+    for name in ("task.json", "robot_motion.npz", "objects.npz"):
         local, remote = Path(folder.path, name), Path(result.run_folder, name)
         assert local.exists() == remote.exists()
         assert not local.exists() or local.read_bytes() == remote.read_bytes()

@@ -97,6 +97,19 @@ def test_checks_are_evaluated_by_where_the_objects_were_observed():
     assert "The cup was not observed to the end" in done["checks"][0]["sentence"]
 
 
+def test_objects_are_where_they_were_observed_in_the_frames_of_what_the_robot_did():
+    loop = LoopWithObjects(rise=0.1)
+    loop.samples = [Sample(i, standing_state(0.0, tick=100 * (i + 1)), None, False) for i in range(30)]
+    done = loop.tracker(standing_motion(1.0), interaction=CUP)
+    assert done.object_poses.shape == (len(done.motion), 2, 7)
+    table, cup = done.object_poses[..., :3].swapaxes(0, 1)
+    ahead = done.motion.root_pos[0] * [1, 1, 0] + [0.4, 0.0, 0.74]
+    assert cup[[0, -1]] == pytest.approx(np.tile(ahead, (2, 1)), abs=1e-6)  # the robot faces +x in its own motion
+    raised = np.flatnonzero(cup[:, 2] > 0.8)
+    assert loop.samples[raised[0]].state.tick == pytest.approx(1100, abs=100)
+    assert table == pytest.approx(np.tile([0.5, 0.0, 0.0], (len(table), 1)))
+
+
 def test_the_pelvis_is_known_in_the_frames_of_links_and_in_a_simulations_world():
     state = standing_state(0.0)
     on_robot = SimpleNamespace(state=state, truth=None)

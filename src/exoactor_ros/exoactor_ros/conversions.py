@@ -168,6 +168,28 @@ def object_poses_from_message(message: msg.ObjectPoses) -> dict[str, np.ndarray]
     return poses
 
 
+def set_object_motion(message: Any, ids: Sequence[str], poses: np.ndarray) -> None:
+    """Put into a message where objects were, poses (T, n, 7), m and w, x, y, z, in each frame of its motion."""
+    message.object_ids, message.object_poses = list(ids), floats(poses)
+
+
+def object_motion_from_message(message: Any, scene: Scene | None) -> np.ndarray | None:
+    """Poses (T, n, 7), m and w, x, y, z, of a scene's objects in each frame of a message's motion; None: not known.
+
+    Raises
+    ------
+    BadInput
+        The objects are not the scene's, or there are not as many numbers as frames and objects need.
+    """
+    ids = tuple(message.object_ids)
+    if not ids:
+        return None
+    if scene is None or ids != scene.ids:
+        raise BadInput(f"There are poses of {', '.join(ids)}, but these are not the scene's objects, in its order.")
+    flat = _rows("object_poses", message.object_poses, message.motion.num_frames, 7 * len(ids))
+    return flat.reshape(-1, len(ids), 7)
+
+
 def _vector(kind: type, values: Sequence[float]) -> Any:
     x, y, z = (float(v) for v in values)
     return kind(x=x, y=y, z=z)

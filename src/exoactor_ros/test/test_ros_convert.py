@@ -179,6 +179,21 @@ def test_poses_of_objects_are_numbers_with_an_orientation():
         convert.object_poses_from_message(message)
 
 
+def test_poses_of_objects_over_a_motion_belong_to_the_scene_and_its_frames():
+    scene, motion = joined([everyday("box"), everyday("table")]), robot(9)
+    result = TrackMotion.Result(motion=convert.robot_to_message(motion))
+    assert convert.object_motion_from_message(result, scene) is None
+    poses = np.tile(scene.poses, (len(motion), 1, 1)) + rng.uniform(size=(len(motion), 1, 7))
+    convert.set_object_motion(result, scene.ids, poses)
+    np.testing.assert_allclose(convert.object_motion_from_message(result, scene), poses, atol=1e-6)
+    for other in (None, joined([everyday("table"), everyday("box")])):
+        with pytest.raises(BadInput, match="poses of box, table, but these are not the scene's"):
+            convert.object_motion_from_message(result, other)
+    result.object_poses = result.object_poses[:-7]
+    with pytest.raises(BadInput, match="object_poses holds"):
+        convert.object_motion_from_message(result, scene)
+
+
 def test_contacts_and_checks_belong_to_a_scene():
     interaction = Interaction(joined([everyday("box")]), checks=(Check(kind="lifted", object="box"),))
     goal = TrackMotion.Goal()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -119,12 +119,16 @@ class RobotTracker:
             raise
         finally:
             record, self._record = self._record, None
-        tracking = self._report(reference, [*reference.notes, *shifted])
+        samples = self._chosen_samples(len(reference.motion))
+        tracking = self._report(reference, samples, [*reference.notes, *shifted])
         rollout = None if record is None else record.rollout(reference.motion)
-        if rollout is not None and checks:
+        if record is None or rollout is None:
+            return tracking
+        if checks:
             results = evaluate(checks, rollout)
             tracking.metrics.update(task_metrics(results, tracking.metrics["success"]))
-        return replace(tracking, rollout=rollout)
+        rows = record.rows(1e-3 * sample.state.tick for sample in samples)
+        return replace(tracking, rollout=rollout, object_poses=_beside(tracking.motion, rollout, rows))
 
     def observe(self, poses: dict[str, np.ndarray]) -> None:
         """Take in where objects are now, from any thread: by id (7,), m and w, x, y, z, in the frame of the pelvis."""
@@ -206,12 +210,19 @@ class RobotTracker:
     def _clock(self) -> float:
         return 1e-3 * self._state.tick
 
-    def _report(self, reference: Reference, notes: list[str]) -> Tracking:
+    def _chosen_samples(self, frames: int) -> list[Sample]:
+        """One for each of the motion's frames that were tracked; a skipped one repeats the one before."""
+        samples = [s for s in self._loop.samples if s.index < frames]  # the rest leads back to standing
+        if not samples:
+            fault = self._status.fault
+            raise TrackingFailed(f"The motion did not begin: {fault or 'the controller gave it up'}.")
+        indices = np.array([s.index for s in samples])
+        rows = np.searchsorted(indices, np.arange(indices[-1] + 1), side="right") - 1
+        return [samples[max(0, row)] for row in rows]
+
+    def _report(self, reference: Reference, samples: list[Sample], notes: list[str]) -> Tracking:
         report = self._loop.report()
         fault = report.status.fault
-        samples = [s for s in self._loop.samples if s.index < len(reference.motion)]  # the rest leads back to standing
-        if not samples:
-            raise TrackingFailed(f"The motion did not begin: {fault or 'the controller gave it up'}.")
         actual, source = _motion(samples)
         metrics, jumped = judged(reference, actual, fault, band=report.band)
         metrics |= {
@@ -258,7 +269,7 @@ class _ObjectRecord:
         """
         if len(self._times) < 2:
             return None
-        began, given = _on_floor(self._pelvis[0]), _on_floor(np.r_[motion.root_pos[0], motion.root_quat_wxyz[0]])
+        began, given = _on_floor(self._pelvis[0]), _start(motion)
         poses = np.tile(self._scene.poses, (len(self._times), 1, 1))
         for k, obj in enumerate(self._scene.objects):
             rows = [row[obj.id] for row in self._poses if obj.id in row]
@@ -274,6 +285,22 @@ class _ObjectRecord:
             and self._seen.get(obj.id, (-np.inf,))[0] < self._times[-1] - _OBSERVED_SECONDS
         )
         return Rollout(self._scene, (len(poses) - 1) / max(seconds, 1e-3), poses, roots, unobserved=unobserved)
+
+    def rows(self, times: Iterable[float]) -> np.ndarray:
+        """(T,) rows of the rollout nearest before times in s on the robot's clock."""
+        return np.maximum(np.searchsorted(self._times, list(times), side="right") - 1, 0)
+
+
+def _beside(motion: RobotMotion, rollout: Rollout, rows: np.ndarray) -> np.ndarray:
+    """(T, n, 7) poses of a rollout's objects in the world of what the robot did, whose frames are these rows (T,)."""
+    began, given = _on_floor(rollout.root[rows[0]]), _start(motion)
+    poses = rollout.poses[rows]
+    return seen_outside(given, seen_from(began, poses.reshape(-1, 7))).reshape(poses.shape)
+
+
+def _start(motion: RobotMotion) -> np.ndarray:
+    """The place (7,) on the floor where a motion begins, as `_on_floor`."""
+    return _on_floor(np.r_[motion.root_pos[0], motion.root_quat_wxyz[0]])
 
 
 def _on_floor(pose: np.ndarray) -> np.ndarray:
@@ -293,20 +320,18 @@ def _path(samples: list[Sample]) -> np.ndarray:
 
 
 def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
-    """One frame for each of the motion's (a skipped one repeats the one before), and whence the position comes."""
-    indices = np.array([s.index for s in samples])
-    rows = np.searchsorted(indices, np.arange(indices[-1] + 1), side="right") - 1
-    chosen = [samples[max(0, row)] for row in rows]
-    n = len(chosen)
+    """What the robot did, one frame a sample, and whence the position comes."""
+    n = len(samples)
     actual = RobotMotion(
         POLICY_RATE,
         np.zeros((n, 3)),
-        np.array([s.state.quat_wxyz for s in chosen]),
-        np.array([s.state.joint_pos for s in chosen]),
+        np.array([s.state.quat_wxyz for s in samples]),
+        np.array([s.state.joint_pos for s in samples]),
     )
-    if all(s.truth is not None for s in chosen):
-        root, source = np.array([s.truth[0] for s in chosen]), _TRUTH
+    truth = [s.truth[0] for s in samples if s.truth is not None]
+    if len(truth) == n:
+        root, source = np.array(truth), _TRUTH
     else:
         root, source = kinematic_root(actual), "legs' odometry"
-        root[:, :2] = _path(chosen)
+        root[:, :2] = _path(samples)
     return RobotMotion(POLICY_RATE, root, actual.root_quat_wxyz, actual.joint_pos), source

@@ -14,12 +14,15 @@ from exoactor_ros.conversions import (
     robot_from_message,
     robot_to_message,
     set_execution,
+    set_object_motion,
 )
 
 
 def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
     result.motion = robot_to_message(tracking.motion)
     result.verdict = tracking.verdict
+    if tracking.rollout is not None and tracking.object_poses is not None:
+        set_object_motion(result, tracking.rollout.scene.ids, tracking.object_poses)
     corrected = tracking.corrected
     if corrected is not None:
         result.correction = floats(corrected.correction)
