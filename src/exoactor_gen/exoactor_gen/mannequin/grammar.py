@@ -27,18 +27,19 @@ def _set(text: str) -> frozenset[str]:
 
 
 _VERBS = {
-    "walk": "walk go come move stroll march advance pass",
+    "walk": "walk go come move stroll march advance pass proceed wander",
     "step": "step sidestep",
-    "turn": "turn rotate",
-    "spin": "spin whirl",
+    "turn": "turn rotate pivot swivel",
+    "spin": "spin whirl twirl",
     "wave": "wave",
     "raise": "raise lift",
     "spread": "spread",
     "lower": "lower",
     "reach": "reach stretch",
     "point": "point",
-    "squat": "squat crouch",
+    "squat": "squat crouch duck",
     "bow": "bow bend",
+    "lean": "lean",
     "sit": "sit",
     "rise": "rise straighten",
     "kick": "kick",
@@ -58,8 +59,8 @@ _VERBS = {
     "lift knee": "balance",
     "push": "push shove slide",
     "open": "open",
-    "pick up": "pick grab grasp",
-    "touch": "touch tap pat",
+    "pick up": "pick grab grasp get",
+    "touch": "touch tap pat press",
     "hold": "hold keep",
     "place": "put place set lay stack",
     "carry": "carry bring",
@@ -72,7 +73,7 @@ _VERBS = {
     "take": "take",
     "return": "return",
 }
-"""Words by the movement that they name; the last five name one together with what follows (see `_Reader`)."""
+"""Words by the movement that they name; lean and the last five name one together with what follows (`_Reader`)."""
 
 
 def _forms(word: str) -> tuple[str, ...]:
@@ -88,7 +89,12 @@ VERB_KIND |= {
         ("stand still", "stands still", "standing still", "stay still", "hold still", "keep still"), "stand"
     ),
     **dict.fromkeys(("say hello", "say hi", "say goodbye", "say bye", "says hello", "wave hello"), "wave"),
-    **dict.fromkeys(("wave goodbye", "wave bye"), "wave"),
+    **dict.fromkeys(("wave goodbye", "wave bye", "greet me", "greet us", "greet everyone", "greet everybody"), "wave"),
+    **dict.fromkeys(("nod yes", "say yes"), "nod"),
+    "say no": "shake head",
+    **dict.fromkeys(("bend over", "bends over", "bending over"), "bow"),
+    **dict.fromkeys(("do nothing", "don't move", "do not move", "freeze"), "stand"),
+    **dict.fromkeys(("give a round of applause", "give me a round of applause"), "clap"),
     **dict.fromkeys(("take a seat", "have a seat"), "sit"),
     **dict.fromkeys(("take a look", "have a look"), "look"),
     **dict.fromkeys(("look around", "look all around"), "look around"),
@@ -134,28 +140,56 @@ SIDE_FIRST = _set("wave raise kick punch")
 
 _OBJECTS = SHOWN | _set("object thing something wall door shelf button handle target floor ground")
 SYNONYM = {
-    **dict.fromkeys(("desk",), "table"),
-    **dict.fromkeys(("crate", "carton", "obstacle", "package", "parcel", "cube"), "box"),
+    **dict.fromkeys(("desk", "counter", "workbench"), "table"),
+    **dict.fromkeys(("crate", "carton", "cardboard box", "obstacle", "package", "parcel", "cube"), "box"),
     **dict.fromkeys(("seat", "stool"), "chair"),
-    **dict.fromkeys(("mug", "glass"), "cup"),
-    **dict.fromkeys(("bin", "bucket"), "basket"),
+    **dict.fromkeys(("mug", "glass", "coffee cup", "coffee mug", "cup of coffee", "cup of tea", "teacup"), "cup"),
+    **dict.fromkeys(("bin", "bucket", "trash can", "trash bin", "rubbish bin", "wastebasket"), "basket"),
+    **dict.fromkeys(("water bottle", "bottle of water"), "bottle"),
     **dict.fromkeys(("hurdle", "pole", "beam"), "bar"),
     **dict.fromkeys(("punching bag", "sandbag"), "bag"),
-    "football": "ball",
+    **dict.fromkeys(("football", "soccer ball", "basketball"), "ball"),
     "ground": "floor",
 }
 """Other names of what can be shown."""
 _NOT_DONE = {
-    "throw toss drop": "a hand lets go only of what stands",
-    "give": "nothing is handed over: say 'hold it' or 'put it on the table'",
-    "climb jump hop run jog leap skip": "one foot stays on the floor",
-    "kneel crawl lie": "the mannequin stays on its feet",
-    "pull drag": "things are pushed or carried",
+    "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
+    "give hand_me hand_him hand_her hand_it pass_me": "nothing is handed over: say 'hold it' or 'put it on the table'",
+    "fetch": "say 'pick up the bottle and walk back to the start'",
+    "run jog sprint": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
+    "jump hop leap skip": "one foot stays on the floor: say 'march in place' or 'squat twice'",
+    "jumping_jack jumping_jacks star_jump star_jumps": "one foot stays on the floor: say 'raise both arms to the side'",
+    "climb stair stairs upstairs downstairs": "the floor is flat",
+    "kneel crawl lie": "the mannequin stays on its feet: say 'squat down'",
+    "push_up push_ups pushups sit_up sit_ups burpee burpees plank": "the mannequin stays on its feet: say "
+    "'squat five times'",
+    "flip backflip somersault cartwheel handstand": "the mannequin stays on its feet",
+    "pull drag": "objects are pushed or carried",
+    "close shut": "doors are pushed open only",
+    "drawer": "no drawer is opened",
+    "pour drink eat sip cook fill": "objects are touched, moved and carried only",
+    "shake_hands shake_my_hand shake_his_hand shake_her_hand": "say 'reach forward with your right hand'",
+    "hug embrace cuddle": "say 'raise both arms forward'",
+    "scratch": "say 'put your right hand on your head'",
+    "toes ankles": "say 'reach down with both hands'",
+    "nose mouth ear ears chin cheek belly stomach chest": "hands go to the hips and the head only",
+    "thumb thumbs finger fingers": "no finger moves by itself",
+    "swing": "say 'march in place' or 'flap your arms'",
+    "speak talk sing shout count tell say": "the mannequin moves and says nothing",
+    "until till": "say how far, how often or for how long",
+    "if unless when": "nothing is decided on the way",
+    "or": "say one of the two",
+    "don't not never without": "say only what is to be done",
+    "behind between": "say 'to the left of' or 'to the right of'",
+    "very deeply m/s km/h mph": "say 'slowly' or 'quickly'",
 }
-NOT_DONE = {form: why for words, why in _NOT_DONE.items() for word in words.split() for form in _forms(word)} | {
-    unit: "say 'slowly' or 'quickly'" for unit in ("m/s", "km/h", "mph")
+"""Words of what is not done, and what is done instead; '_' joins the words of a phrase."""
+NOT_DONE = {
+    form.replace("_", " "): instead
+    for words, instead in _NOT_DONE.items()
+    for word in words.split()
+    for form in (word, *_forms(word))
 }
-"""Words of what is not done, and why."""
 ON, TOWARDS = "on onto upon", "to towards toward"
 OBJECT_AFTER: dict[str, str] = {
     "walk": f"{TOWARDS} through", "open": "-",
@@ -173,7 +207,9 @@ AT_AFTER: dict[str, str] = {
 UNDER = ("under", "underneath", "beneath", "below")
 _BEFORE_OBJECTS = f"{ON} in into inside from off at for against around round past over through {TOWARDS}"
 _PREPOSITIONS = _set(_BEFORE_OBJECTS).union(UNDER)
-FUNCTION_WORDS = _PREPOSITIONS | _set("the a an your my his her its their that this with by of do does take make")
+FUNCTION_WORDS = _PREPOSITIONS | _set(
+    "the a an your my his her its their that this with by of do does take make me you"
+)
 """Where other words are not understood either, these need not be named."""
 
 _ONES = _words(
@@ -235,7 +271,7 @@ _DIGITS = r"(?<![\w.,:/+−-])(?:\d+(?:\.\d+|,\d{1,2})?|\.\d+)(?![.,:/−-]?\d)"
 """With a decimal point or comma. '1,500' may be one and a half or many, so it is no number; nor is '-2'."""
 _FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(_ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
 _QUANTITY = (
-    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?"
+    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?|an? few|several"
     rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?|(?:an? |one )?full)"
 )
 _WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
@@ -254,6 +290,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
     return {
         name: re.compile(pattern)
         for name, pattern in (
+            ("unknown", rf"{_either(word for word in NOT_DONE if ' ' in word)}\b"),
             ("while", r"(?:(?:and )?(?:at the same time|simultaneously)|while|whilst)\b"),
             ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
                           r"|after (?:that|this)\b) ?)+"),
@@ -262,6 +299,8 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                         rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to"
                         rf"| by)?(?= [a-z])"
                         rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
+            ("answer", r"(?:(?<=nod )|(?<=head ))(?P<answer>yes|no)\b"),
+            ("over shoulder", r"over (?:your|the|his|her|its) (?:(?P<way>left|right) )?shoulder\b"),
             ("again", r"(?:again|once (?:more|again)|one more time)\b"),
             (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
                     r"(?:start|starting (?:point|position|place)|beginning|origin)"
@@ -276,7 +315,8 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                        r"|all(?: the way)?)(?= (?:around|round)\b)"),
             ("everyone", r"(?:to|at) (?:everyone|everybody|someone|somebody|(?:the )?people|the audience|me|us)\b"),
             ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
-                     rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:full |(?P<pace>slow|quick|fast) )?"
+                     rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:full |(?P<pace>slow|quick|fast) "
+                     rf"|(?P<slight>little|small|slight|short) )?"
                      rf"(?P<noun>{_either(NOUN_KIND)})"
                      r"|an? (?P<way>left|right) turn)\b"),
             ("verb", rf"{_either(VERB_KIND)}\b"),
@@ -291,8 +331,9 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
             ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
                      rf"|the )?left|both(?: of)?"
-                     rf"(?: your| the)?)|(?P<side>left|right|one))? ?\b(?P<part>{_either(_PARTS)})\b"
+                     rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(_PARTS)})\b"
                      rf"|(?:with (?:the|your|his|her|its)|your|his|her|its) (?P<only>left|right)\b"
+                     rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
                      rf"(?! {color}{named}\b)"),
             ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
             ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
@@ -302,8 +343,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                           rf"|(?P<straight>straight)\b(?! to\b)"),
             ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
                       rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
-                      r"|(?P<next>next to|beside) "
-                      rf"|(?P<preposition>{_either(_PREPOSITIONS)}) )?"
+                      rf"|(?P<next>next to|beside|alongside|near) |(?P<preposition>{_either(_PREPOSITIONS)}) )?"
                       rf"(?:{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
                       rf"(?P<object>{named})|(?P<it>it)|(?P<them>them))\b"),
             ("out", r"out\b"),
@@ -347,6 +387,17 @@ class Clause:
         """What names a movement."""
         return [p for p in self.phrases if p.sort in ("verb", "deed")]
 
+    @property
+    def is_pose(self) -> bool:
+        """Whether it says where hands are, and no verb: 'hands up'."""
+        if self.verbs or not self.phrases:
+            return False
+        limb, *rest = self.phrases
+        hand = (
+            limb.sort == "limb" and limb.said.get("part") in HAND_WORDS and not limb.text.startswith(("with", "using"))
+        )
+        return hand and any(p.sort in ("direction", "way", "above", "own body") for p in rest)
+
 
 def normalised(text: str) -> str:
     """The instruction in lower case, with single spaces."""
@@ -356,13 +407,38 @@ def normalised(text: str) -> str:
     text = re.sub(r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1", text)  # 'push the door open'
     text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
     text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
-    text = re.sub(r"\b(?:do|make) an? (90|180|270|360)\b", r"turn \1", text)
+    text = re.sub(r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1", text)
     text = re.sub(
         rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",
         lambda m: f"{'one' if m[1] in ('a', 'an') else m[1]} and {m[3]} {m[2]}",
         text,
     )
-    return re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text)
+    return _chronological(re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text))
+
+
+_VERB = rf"{_either(VERB_KIND)}\b"
+_FIRST = r"((?:(?:please|first|now|next|and|finally|ok|okay),? )*)"
+_WAIT = rf"({_FIGURE} ?{_either(UNITS['seconds'])})"
+_ORDERS = (
+    (rf"{_FIRST}after (?:you )?(?={_VERB})(.+?), (.+)", "{0}{1}, then {2}"),
+    (rf"{_FIRST}before (?:you )?(?={_VERB})(.+?), (.+)", "{0}{2}, then {1}"),
+    (rf"{_FIRST}after {_WAIT},? (.+)", "{0}wait {1}, then {2}"),
+    (rf"(.*\b{_VERB}.*?),? before (?:you )?(?={_VERB})([^,]+)", "{0}, then {1}"),
+    (rf"(.*\b{_VERB}.*?),? after (?:you )?(?={_VERB})([^,]+)", "{1}, then {0}"),
+    (rf"(.*\b{_VERB}.*?),? after {_WAIT}", "wait {1}, then {0}"),
+)
+"""What 'before' and 'after' say, and the same with 'then'."""
+
+
+def _chronological(text: str) -> str:
+    """The steps in the order in which they are done: 'before you bow, wave' is 'wave, then bow'."""
+    parts = re.split(r"((?:[.;!?]|,?(?: and)? then)(?: |$))", text)
+    for k in range(0, len(parts), 2):
+        for pattern, order in _ORDERS:
+            if found := re.fullmatch(pattern, parts[k].strip()):
+                parts[k] = order.format(*found.groups())
+                break
+    return "".join(parts)
 
 
 def phrases_of(text: str, objects: frozenset[str] = frozenset()) -> Iterator[Phrase]:
@@ -402,10 +478,15 @@ def suggestion(word: str) -> str:
         FOOT_WORDS,
         PACE,
         TIMES,
+        FUNCTION_WORDS,
+        ("and", "then", "while", "both", "please"),
     )
     words = list(dict.fromkeys(w for group in groups for w in group))
     if word in words:  # known, but not there
         return ""
+    swapped = next((w for w in words if sorted(w) == sorted(word)), None)
+    if swapped:
+        return f" (did you mean '{swapped}'?)"
     alike = [w for w in words if w[0] == word[0] and abs(len(w) - len(word)) < 2]
     return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, alike, 1, 0.75))
 
@@ -423,6 +504,8 @@ def quantity(text: str) -> float:
         return 0.5 if "half" in words else 0.25
     if "couple" in words:
         return 2.0
+    if {"few", "several"} & set(words):
+        return 3.0
     if "hundred" in words:
         k = words.index("hundred")
         return 100.0 * quantity(" ".join(words[:k])) + sum(quantity(w) for w in words[k + 1 :] if w != "and")

@@ -70,6 +70,10 @@ _MEANWHILE = (
     "while it walks, steps, turns or marches, it can do one gesture without an object: "
     f"{', '.join(sorted(GESTURES_MEANWHILE))}"
 )
+_CARRIED_LOW = ("pick up", "hold")
+"""What is held stays before the body, so 'above the head' is not done."""
+SMALL_STEP = 0.2
+"""Length of a small step, m."""
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
 
 
@@ -97,6 +101,9 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
             clauses.append(Clause(phrase.text if phrase.sort == "separator" else "while"))
         else:
             clauses[-1].phrases.append(phrase)
+    for clause in clauses:
+        if clause.is_pose:
+            clause.phrases.insert(0, Phrase("verb", "put"))
     movements = _Reader(_joined(clauses), objects, scene).read()
     return movements if scene is None else found_in(scene, movements)
 
@@ -203,6 +210,18 @@ class _Reader:
         if kind == "walk" and any(p.sort == "away" for p in details):
             self.movements.append(Movement("turn", direction="around"))
             details = [p for p in details if p.sort != "away"]
+        if kind == "stand" and (near := next((p for p in details if _is_nearby(p)), None)):
+            self.movements.append(self._object(Movement("walk"), replace(near, said={**near.said, "next": "at"}), verb))
+            details = [p for p in details if p is not near]
+        limb = next((p for p in details if p.sort == "limb" and not p.text.startswith(("with", "using"))), None)
+        if kind == "walk" and limb and verb.text.startswith("mov"):
+            kind = _moved_limb(limb, details)
+        if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
+            kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
+        if kind == "lean":
+            kind = "bow"
+            if not any(p.sort in ("amount", "number", "slight") for p in details):
+                details.append(Phrase("slight", "a bit"))
         if kind == "return":
             kind, details = "walk", details or [Phrase(START, "return")]
         if (kind in ("hold", "stand") and self._stays(verb, details)) or (
@@ -229,6 +248,17 @@ class _Reader:
         for name in named:
             one = [replace(p, said={**p.said, "object": name}) if "them" in p.said else p for p in details]
             self.movements.append(self._filled(self._opened(kind, verb, one), one, verb))
+
+    def _with_side(self, phrase: Phrase) -> Phrase:
+        """A limb with its side, where 'the other' one than before is said."""
+        if "rest" not in phrase.said and phrase.said.get("side") != "other":
+            return phrase
+        last = next((m for m in reversed(self.movements) if "side" in KINDS[m.kind].takes), None)
+        side = last and (last.side or KINDS[last.kind].side)
+        if side not in ("left", "right"):
+            raise BadInput(f"It is not clear which '{phrase.text}' is: say left or right.")
+        said = {name: value for name, value in phrase.said.items() if name != "rest"}
+        return replace(phrase, said={**said, "side": "left" if side == "right" else "right"})
 
     def _several(self) -> Sequence[str]:
         """What 'them' are: the objects that the same was done to last."""
@@ -304,6 +334,8 @@ class _Reader:
             return Movement("lift knee") if kind in ("raise", "stand", "lift knee") else Movement(kind)
         if kind == "turn" and any(p.said.get("part") in HEAD_WORDS for p in details):
             return Movement("look")
+        if verb.text.startswith("stretch") and not details:
+            return Movement("reach", side="both", direction="up")
         if kind == "reach" and limbs and any(p.said.get("aside", "").startswith("side") for p in details):
             return Movement("raise")
         if kind == "spin" and any(p.sort == "deed" or p.said.get("unit") in UNITS["angle"] for p in details):
@@ -415,7 +447,7 @@ class _Reader:
         if sort == "pace":
             return _with(movement, "pace", PACE[phrase.text], phrase)
         if sort == "limb":
-            return _limb(movement, phrase)
+            return _limb(movement, self._with_side(phrase))
         if sort == "object":
             return self._object(movement, phrase, verb)
         if sort in ("direction", "way"):
@@ -423,7 +455,13 @@ class _Reader:
         if sort == "slight" and kind in SLIGHT_AMOUNT:
             if not any(getattr(movement, name) for name in ("distance", "angle", "count")):
                 return replace(movement, **SLIGHT_AMOUNT[kind])
-        elif sort == "above" and "up" in KINDS[kind].directions:
+        elif sort == "over shoulder" and kind == "look":
+            if "way" not in phrase.said:
+                raise BadInput(f"'{verb.text} {phrase.text}' needs a side: say 'over your left shoulder'.")
+            return _with(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
+        elif sort == "away" and kind in ("push", "kick"):
+            return _with(movement, "direction", "forward", phrase)
+        elif sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:
             return _with(movement, "direction", "up", phrase)
         elif sort == "circle" and kind == "walk":
             return replace(_with(movement, "direction", "around", phrase), angle=360.0)
@@ -442,6 +480,7 @@ class _Reader:
             or (sort == "everyone" and kind in _TO_PEOPLE)
             or (sort == "broom" and kind == "sweep")
             or (sort == "out" and kind == "reach")
+            or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
             or (sort in ("moment", "there") and kind == "stand")
         ):
             return movement
@@ -458,6 +497,8 @@ class _Reader:
                 return self._detail(movement, Phrase(START, phrase.text), verb, amounts)
             if turned:
                 word = "forward"
+        if word in ("above", "high", "overhead") and movement.kind in _CARRIED_LOW:
+            raise _unfit(verb.text, phrase)
         side = word in ("left", "right") and "aside" not in phrase.said
         if side and movement.kind in SIDE_FIRST and movement.object is None:
             return _with(movement, "side", word, phrase)
@@ -476,7 +517,7 @@ class _Reader:
         name = said.get("object", "")
         name = self._called(name, said.get("color")) or self._meant(movement)
         if not name:
-            raise _unfit(verb.text, phrase)
+            raise BadInput(f"It is not clear what 'it' is in '{verb.text} {phrase.text}': name the object.")
         if kind == "place" and before in ("in", "into", "inside") and not self._contains(name):
             raise BadInput(f"Nothing can be put into the {name.replace('_', ' ')}: say 'on', or name a basket.")
         if kind == "sweep" and name == "floor" and before == "-" and movement.object is None:
@@ -536,6 +577,25 @@ class _Reader:
         """Where 'there' is: what was carried or walked to last."""
         goals = [a.at if a.kind == "carry" else a.object for a in self.movements if a.kind in ("carry", "walk")]
         return goals[-1] if goals and goals[-1] != START else None
+
+
+def _moved_limb(limb: Phrase, details: list[Phrase]) -> str:
+    """The kind of 'move' by what is moved; raises `BadInput` where it is not said which way."""
+    part = limb.said.get("part")
+    if not any(p.sort in ("direction", "way", "above") for p in details):
+        raise BadInput(f"It is not said which way to move '{limb.text}': say for example 'raise your right arm'.")
+    if part in HAND_WORDS:
+        return "place"
+    if part in HEAD_WORDS:
+        return "look"
+    if part in FOOT_WORDS:
+        return "raise" if any(p.said.get("way") == "up" for p in details) else "step"
+    raise _unfit("move", limb)
+
+
+def _is_nearby(phrase: Phrase) -> bool:
+    """Whether a phrase names an object to stand at."""
+    return phrase.sort == "object" and ("next" in phrase.said or phrase.said.get("preposition") == "at")
 
 
 def _bare(phrase: Phrase) -> bool:
@@ -617,6 +677,13 @@ def _deed(movement: Movement, phrase: Phrase) -> Movement:
     if "pace" in phrase.said:
         movement = _with(movement, "pace", PACE[phrase.said["pace"]], phrase)
     value, kind = quantity(number), NOUN_KIND[noun]
+    if "slight" in phrase.said:
+        if kind == "step":
+            movement = _with(movement, "distance", round(value * SMALL_STEP, 3), phrase)
+        elif kind in SLIGHT_AMOUNT:
+            movement = replace(movement, **SLIGHT_AMOUNT[kind])
+        elif kind not in ("dance", "nod", "wave"):
+            raise _unfit(movement.kind, phrase)
     if kind == "turn" and movement.kind == "turn":
         if number in ("a", "an") and noun == "turn":
             return movement
