@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 from exoactor import console
 from exoactor.demo import write_demo, write_demo_of_failed
 from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
+from exoactor.graph_lock import lock_graph
 from exoactor.run_folder import RunFolder
 from exoactor_core.environment import check_environment
 from exoactor_core.errors import BadInput
@@ -41,12 +43,14 @@ class Graph:
     """The running processes."""
 
     def __init__(self) -> None:
+        self._locks: list[socket.socket] = []
         self._running: dict[str, subprocess.Popen] = {}
         self._respawn: dict[str, Callable[[], None]] = {}
         self._due: dict[str, float] = {}  # when a process is started again, s on the monotonic clock
 
     def start(self, values: dict[str, str]) -> None:
-        """Start everything."""
+        """Start everything; raises `Busy` where such a graph runs already."""
+        self._locks = lock_graph(values)
         key = launch_key()
         for process in processes(values):
             variables = environment(values["network"]) | process.key_environment(key)
@@ -63,7 +67,10 @@ class Graph:
     def _start(self, name: str, words: list[str], variables: dict[str, str] | None = None) -> None:
         # A session of its own: Ctrl-C reaches this process alone, which then ends the others in order.
         self._running[name] = subprocess.Popen(
-            words, start_new_session=True, env={"PYTHONUNBUFFERED": "1", **os.environ, **(variables or {})}
+            words,
+            start_new_session=True,
+            env={"PYTHONUNBUFFERED": "1", **os.environ, **(variables or {})},
+            pass_fds=[lock.fileno() for lock in self._locks],
         )
 
     @property
@@ -99,6 +106,8 @@ class Graph:
         if robot is not None:
             self._end({"simulator": robot})
         self._running.clear()
+        for lock in self._locks:
+            lock.close()
 
     def _end(self, running: dict[str, subprocess.Popen]) -> None:
         for process in running.values():

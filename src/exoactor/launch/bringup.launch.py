@@ -6,11 +6,16 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from exoactor.graph import ARGUMENTS, RESPAWN_DELAY, environment, launch_key, processes, resolve, rviz_arguments
+from exoactor.graph_lock import lock_graph
+
+LOCKS = []
+"""Held for as long as the launch lasts."""
 
 
 def start(context):
     """Start the processes of the graph with the arguments that were given."""
     values = resolve({a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS})
+    LOCKS.extend(lock_graph(values))
     key = launch_key()
     # The whole command line of a process comes from the graph, so that `exoactor up` and this file agree.
     network = environment(values["network"])

@@ -1,5 +1,7 @@
 """The graph's description, the state publisher, and `exoactor up` where it needs no running nodes."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -8,9 +10,10 @@ import yaml
 
 from exoactor import up
 from exoactor.graph import ARGUMENTS, environment, launch_key, processes, resolve, share
+from exoactor.graph_lock import lock_graph
 from exoactor.up import Graph, command, parse
 from exoactor_core.environment import KEY_VARIABLE
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, Busy
 
 
 def test_arguments_reach_the_right_processes(tmp_path):
@@ -62,6 +65,7 @@ def test_stages_alone_are_respawned(monkeypatch):
     respawned = {p.name for p in processes(values) if p.respawn}
     assert respawned == {"generator", "pose_estimator", "retargeter", "rehearsal"}
     monkeypatch.setattr(up, "RESPAWN_DELAY", 0.0)
+    monkeypatch.setattr(up, "lock_graph", lambda values: [])  # somebody else may use the robot in DDS domain 1
     monkeypatch.setattr(up, "command", lambda process, values: [sys.executable, "-c", "pass"])
     graph = Graph()
     graph.start(values)
@@ -76,6 +80,30 @@ def test_stages_alone_are_respawned(monkeypatch):
         assert set(graph.pids) == respawned
     finally:
         graph.stop()
+
+
+def test_a_second_graph_in_the_same_place_is_refused_as_long_as_anything_of_the_first_lives(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", f"of_test_{os.getpid()}")
+    first = {"namespace": "", "network_interface": f"test{os.getpid()}", "dds_domain": "1"}
+    locks = lock_graph(first)
+    with pytest.raises(Busy, match=f"already running in ROS domain .* kill -INT {os.getpid()},"):
+        lock_graph(first)
+    with pytest.raises(Busy, match="already drives the robot in DDS domain 1 of the interface test"):
+        lock_graph(first | {"namespace": "robot2"})
+    locks += lock_graph(first | {"namespace": "robot2", "dds_domain": "2"})
+    words = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
+    node = subprocess.Popen(words, stdout=subprocess.PIPE, pass_fds=[lock.fileno() for lock in locks])
+    try:
+        node.stdout.readline()
+        for lock in locks:
+            lock.close()
+        with pytest.raises(Busy, match=f"kill -INT {node.pid},"):
+            lock_graph(first)
+    finally:
+        node.kill()
+        node.communicate()
+    for lock in lock_graph(first):
+        lock.close()
 
 
 @pytest.mark.parametrize(

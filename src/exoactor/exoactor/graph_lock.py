@@ -1,0 +1,64 @@
+"""One graph in a ROS domain under one name, and one for each simulated or real robot: the second is refused.
+
+Two controllers that drive one robot, or two nodes of one name, would disturb each other without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from glob import iglob
+from pathlib import Path
+
+from exoactor_core.errors import Busy
+
+
+def lock_graph(values: dict[str, str]) -> list[socket.socket]:
+    """Take the graph's name and its robot, for as long as this process, or one that inherits the sockets, lives.
+
+    Abstract sockets of Linux: they go with their last holder however it ends, and are as far apart as networks are.
+
+    Parameters
+    ----------
+    values
+        Launch arguments, as `exoactor.graph.resolve` gives them.
+
+    Raises
+    ------
+    Busy
+        Another graph has one of the two; the message says which process to end.
+    """
+    domain, robot = os.environ.get("ROS_DOMAIN_ID") or "0", values["namespace"]
+    interface, dds = values["network_interface"], values["dds_domain"]
+    named = f" under the name {robot}" if robot else ""
+    wanted = {
+        f"exoactor/ros/{domain}/{robot}": f"A graph is already running in ROS domain {domain}{named}: {{end}}, or "
+        "start this in another ROS_DOMAIN_ID, or with a name and robot of its own (namespace:=robot2 dds_domain:=2).",
+        f"exoactor/robot/{interface}/{dds}": f"A graph already drives the robot in DDS domain {dds} of the interface "
+        f"{interface}: {{end}}, or choose another dds_domain:=NUMBER.",
+    }
+    locks: list[socket.socket] = []
+    for name, taken in wanted.items():
+        locks.append(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        try:
+            locks[-1].bind(f"\0{name}")
+        except OSError:
+            for lock in locks:
+                lock.close()
+            kill = "".join(f" {pid}" for pid in _holders(name))
+            raise Busy(taken.format(end="end it with Ctrl-C" + (f", or kill -INT{kill}" if kill else ""))) from None
+    return locks
+
+
+def _holders(name: str) -> list[int]:
+    """The processes that hold an abstract socket, but for children of another: who started them ends them."""
+    rows = [row.split() for row in Path("/proc/net/unix").read_text().splitlines()]
+    links = {f"socket:[{row[6]}]" for row in rows if row[-1] == f"@{name}"}
+    parents: dict[int, int] = {}
+    for fd in iglob("/proc/[0-9]*/fd/*"):
+        with suppress(OSError):  # it ended meanwhile, or is another user's
+            if os.readlink(fd) in links:
+                pid = int(fd.split("/")[2])
+                parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return sorted(pid for pid, parent in parents.items() if parent not in parents)
