@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from action_msgs.msg import GoalStatus
+from action_msgs.msg import GoalStatus, GoalStatusArray
 from rclpy.action import ActionClient
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.task import Future
 from unique_identifier_msgs.msg import UUID
@@ -17,25 +19,48 @@ from unique_identifier_msgs.msg import UUID
 from exoactor_core.errors import Busy, Cancelled, Missing, Refused
 from exoactor_ros.heartbeat import Sign, Watch
 from exoactor_ros.lease import TOPIC
-from exoactor_ros.qos import RENEWALS
+from exoactor_ros.qos import RENEWALS, STATUS_WATCHED
 
 TICK = 0.05
 """s between two looks at the server and at a wish to cancel."""
 CANCEL_WAIT = 3.0
 """s that a server has to end its work after a cancel."""
+CONFIRMED_AFTER = 0.5
+"""s without any word of a server, after its liveliness lapsed, from which it counts as dead."""
 
 
 class Client(ActionClient):
-    """An action client that other threads than the executor's may use.
+    """An action client that other threads than the executor's may use, and that notices when the server dies.
 
     rclpy's notes what it has asked for after it has asked: an answer that the executor's thread takes in between is
     thrown away ("Ignoring unexpected goal response"), and whoever asked waits for ever.
     """
 
-    def __init__(self, node: Node, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, node: Node, action_type: Any, action_name: str, **kwargs: Any) -> None:
         self._asking = threading.RLock()
         self._renewals = node.create_publisher(UUID, TOPIC, RENEWALS)
-        super().__init__(node, *args, **kwargs)
+        self._lapsed: float | None = None
+        super().__init__(node, action_type, action_name, **kwargs)
+        node.create_subscription(
+            GoalStatusArray,
+            f"{action_name}/_action/status",
+            lambda _: None,
+            STATUS_WATCHED,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness, use_default_callbacks=False),
+        )
+
+    def _on_liveliness(self, changed: Any) -> None:
+        self._lapsed = None if changed.alive_count else time.monotonic()
+
+    def gone(self, heard: float) -> bool:
+        """The server's process is dead or frozen: its liveliness has lapsed, and nobody heard of it since.
+
+        ``heard`` is when it was heard of last (s, monotonic clock). A process that gets no time for a second may lapse,
+        too: it is not gone if it comes back within `CONFIRMED_AFTER`. False of a server that grants no lease.
+        """
+        lapsed = self._lapsed
+        return lapsed is not None and time.monotonic() - max(lapsed, heard) > CONFIRMED_AFTER
 
     def renew(self, goal_id: UUID) -> None:
         """Renew the lease of a goal, see `exoactor_ros.lease`."""
@@ -97,7 +122,9 @@ def call(
         ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
     _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
-    died = Missing(f"The node '{server}' died during its work: see its log, start it again and send the task again.")
+    died = Missing(
+        f"The node '{server}' died or froze during its work: see its log, start it again and send the task again."
+    )
     instance = _instance(watch.sign(server))
     goal_id = UUID(uuid=list(uuid.uuid4().bytes))
     if lease:
@@ -126,7 +153,7 @@ def call(
             heard = max(last_feedback, sign.time if sign else 0.0)
             if not client.server_is_ready() and now - last_feedback > 1.0:
                 raise died
-            if now - heard > dead_after:
+            if client.gone(heard) or now - heard > dead_after:
                 raise died
             if not node.context.ok():
                 raise Cancelled("The node was stopped.")

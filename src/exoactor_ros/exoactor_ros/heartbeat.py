@@ -1,6 +1,7 @@
 """Signs of life on /diagnostics: each node sends one a second, and the task server listens.
 
-DDS itself notices a killed process only when its lease ends, after 20 s with Fast DDS.
+DDS itself forgets a killed process only after 20 s with Fast DDS; the client of an action in work asks for more
+(`exoactor_ros.action_client.Client.gone`).
 """
 
 from __future__ import annotations

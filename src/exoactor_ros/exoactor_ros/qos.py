@@ -1,6 +1,7 @@
 """Quality of service of the topics."""
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
 """The last message reaches those who come later: descriptions and markers."""
@@ -16,3 +17,20 @@ RENEWALS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For reading states from whoever sends them."""
+
+
+def _alive(lease: float) -> QoSProfile:
+    return QoSProfile(
+        depth=1,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        reliability=ReliabilityPolicy.RELIABLE,
+        liveliness=LivelinessPolicy.AUTOMATIC,
+        liveliness_lease_duration=Duration(seconds=lease),
+    )
+
+
+STATUS = _alive(0.3)
+"""Status of an action server; DDS asserts every 0.2 s that its process lives, whatever the threads of Python do."""
+
+STATUS_WATCHED = _alive(1.0)
+"""Status for a client that wants to know when the server's process has died: it may be 0.8 s late."""

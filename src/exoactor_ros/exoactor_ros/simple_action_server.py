@@ -14,6 +14,7 @@ from rclpy.node import Node
 from exoactor_core.errors import Busy, user_error
 from exoactor_ros.conversions import error_code
 from exoactor_ros.lease import Leases
+from exoactor_ros.qos import STATUS
 
 RESULT_KEPT = 60
 """s that a result is kept for a client that asks late."""
@@ -61,6 +62,7 @@ class SimpleActionServer:
             callback_group=self._group,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
             result_timeout=RESULT_KEPT,
+            status_pub_qos_profile=STATUS,
         )
 
     def end_goal(self, timeout: float = 2.0) -> None:

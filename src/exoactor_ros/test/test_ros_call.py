@@ -1,11 +1,39 @@
+import subprocess
+import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from exoactor_interfaces.action import RetargetMotion
 from rclpy.action import ActionServer
 
-from exoactor_ros.action_client import Client
+from exoactor_core.errors import Missing
+from exoactor_ros import action_client
+from exoactor_ros.action_client import CONFIRMED_AFTER, Client, call
+from exoactor_ros.heartbeat import Watch
 from ros_testing import finished, spinning
+
+SERVER = """
+import time
+from exoactor_interfaces.action import RetargetMotion
+from rclpy.node import Node
+from exoactor_ros.simple_action_server import SimpleActionServer
+from exoactor_ros.spin import run
+
+class Server(Node):
+    def __init__(self):
+        super().__init__("server", namespace="exoactor")
+        self.action = SimpleActionServer(self, RetargetMotion, "slowly", 400, self.work)
+        self.action.open()
+
+    def work(self, goal, result, lease_expired):
+        while True:
+            goal.publish_feedback(RetargetMotion.Feedback(text="working"))
+            time.sleep(0.1)
+
+run(Server)
+"""
 
 
 class SlowHandle:
@@ -47,3 +75,49 @@ def test_answers_that_come_at_once_are_not_lost():
         assert finished(handle.get_result_async(), 5.0).result.error_msg == "done"
         finished(handle.cancel_goal_async(), 5.0)
         server.destroy()
+
+
+@pytest.mark.faults
+def test_a_server_that_is_killed_is_noticed_by_its_liveliness(monkeypatch):
+    with spinning() as (node,):
+        server = subprocess.Popen([sys.executable, "-c", SERVER])
+        client = Client(node, RetargetMotion, "slowly")
+
+        def kill(feedback: Any) -> None:
+            monkeypatch.setattr(
+                client, "server_is_ready", lambda: True
+            )  # as for 20 s, until DDS forgets its participant
+            server.kill()
+
+        try:
+            with pytest.raises(Missing, match="'server' died or froze"):
+                call(
+                    client,
+                    RetargetMotion.Goal(),
+                    node=node,
+                    server="server",
+                    on_feedback=kill,
+                    on_wait=lambda text: None,
+                    cancelled=lambda: False,
+                    watch=Watch(node),
+                    absent_after=60.0,
+                    dead_after=1e9,
+                )
+        finally:
+            server.kill()
+        assert server.wait() < 0
+
+
+def test_a_liveliness_that_lapses_is_no_death_before_it_is_confirmed(monkeypatch):
+    with spinning() as (node,):
+        client = Client(node, RetargetMotion, "nobodys")
+        now = 100.0
+        monkeypatch.setattr(action_client, "time", SimpleNamespace(monotonic=lambda: now))
+        assert not client.gone(heard=0.0), "it may grant no lease"
+        client._on_liveliness(SimpleNamespace(alive_count=0))
+        assert not client.gone(heard=99.9)
+        now += CONFIRMED_AFTER + 0.1
+        assert client.gone(heard=99.9)
+        assert not client.gone(heard=100.3), "it was heard of since"
+        client._on_liveliness(SimpleNamespace(alive_count=1))
+        assert not client.gone(heard=99.9)
