@@ -127,18 +127,19 @@ def walk_around(score: Score, movement: Movement) -> None:
     if movement.at in score.objects:
         _walk_past_to(score, obj, score.objects[movement.at], movement)
         return
-    distance, _ = turn_to(score, obj, movement.pace, 8.0)
+    distance, bearing = turn_to(score, obj, movement.pace, 8.0)
     if movement.angle:
         _circle(score, obj, -1.0 if movement.side == "right" else 1.0, movement.pace)
         return
     start = score.pose.copy()
     half = obj.extent(start[2] + math.pi / 2.0) + 0.36
-    deep = obj.extent(start[2]) + 0.30
+    left = distance * math.sin(math.radians(bearing))
+    deep = obj.extent(start[2]) + 0.10
     s = -1.0 if movement.side == "right" else 1.0
     # past the corners at full width, then back onto the line
-    lead, tail = max(distance - deep, 0.3), 0.7
+    lead, tail = max(distance - deep, 0.3), 0.65
     x = np.linspace(0.0, distance + deep + tail, 400)
-    y = s * half * (smoothstep(x / lead) - smoothstep((x - distance - deep) / tail))
+    y = (left + s * half) * (smoothstep(x / lead) - smoothstep((x - distance - deep) / tail))
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     count = math.ceil(along[-1] / (0.34 * score.scale))
     foot = "left" if s > 0.0 else "right"
