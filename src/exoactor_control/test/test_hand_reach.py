@@ -91,6 +91,16 @@ def test_the_whole_motion_follows_the_object_until_the_hand_reaches_for_it():
     np.testing.assert_array_equal(hands.moved(round(3.0 * POLICY_RATE), AT_ORIGIN), moved)
 
 
+def test_before_it_sits_down_the_whole_motion_follows_the_seat_and_the_robot_stands_in_its_place():
+    body = reach(body="seat", kind="sit", start=4.0, end=4.5)
+    body.observe("bottle", pose(0.34, 0.17))
+    for index in range(round(2.7 * POLICY_RATE)):
+        moved = body.moved(index, AT_ORIGIN)
+    np.testing.assert_allclose(moved, [0.04, -0.03], atol=2e-3)
+    (stands,) = body.stances
+    assert 1.0 * POLICY_RATE < stands < 2.7 * POLICY_RATE
+
+
 def test_with_an_object_in_the_hand_the_motion_follows_what_it_is_put_on():
     hands = reach(scene=[everyday("stand", pos=(*WANTED[:2], 0.0))], kind="grasp", start=0.5, end=4.5)
     hands.observe("stand", pose(WANTED[0] - 0.05, WANTED[1] + 0.02, 0.0))

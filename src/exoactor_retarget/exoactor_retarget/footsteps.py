@@ -10,12 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import min_jerk, true_runs
 from exoactor_retarget.contacts import foot_contacts, without_short
 from exoactor_retarget.human import POINTS, TURNS, Posture
-from exoactor_retarget.targets import headed
+from exoactor_retarget.targets import headed, towards_upright
 
 STEP, SWING = 0.7, 0.44
 """s of a step, and of its foot in the air."""
@@ -27,12 +26,11 @@ _NEAR, _LEVER = 0.03, 0.15  # m that a foot may be beside its place after a walk
 _SMOOTH = 0.3  # s
 
 
-def with_footsteps(person: Posture) -> Posture:
-    """The motion, its feet set down anew if somewhere they do not step as they must; else as it is.
+def with_footsteps(person: Posture, goes: np.ndarray) -> Posture:
+    """The motion, its feet set down anew in frames (T,), as of `unreliable_walks`; as it is where there are none.
 
     There the body goes where it went, smoothly and upright, and sways to the foot that stands.
     """
-    goes = unreliable_walks(person)
     if not goes.any():
         return person
     fps, feet, heading = person.fps, person.at("foot"), headings(person, _SMOOTH)
@@ -91,15 +89,6 @@ def _walk(under: np.ndarray, goes: np.ndarray, fps: float) -> tuple[np.ndarray, 
     return places, lift
 
 
-def _upright(turns: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Rotations (T, 3, 3) that take a part of the body upright, whose y axis goes up it, by a share (T,) of the way."""
-    up = turns[:, :, 1]
-    axis = np.cross(up, [0.0, 0.0, 1.0])
-    sine = np.linalg.norm(axis, axis=1)
-    angle = share * np.arctan2(sine, up[:, 2])
-    return Rotation.from_rotvec(axis * (angle / np.maximum(sine, 1e-9))[:, None]).as_matrix()
-
-
 def _on_feet(
     person: Posture,
     places: np.ndarray,
@@ -115,10 +104,12 @@ def _on_feet(
     moving = gaussian_filter1d(goes.astype(float), 0.2 * fps, mode="nearest")
     hips = person.at("hip").mean(axis=1)
     turn = headed(moving * (heading - headings(person, 0.02)))
-    upper = turn @ _upright(person.turn("torso"), moving)
+    upper = turn @ towards_upright(person.turn("torso")[:, :, 1], moving)
     points = hips[:, None, None] + np.einsum("tij,tnkj->tnki", upper, points - hips[:, None, None])
     turns = upper[:, None] @ turns
-    turns[:, TURNS.index("pelvis")] = turn @ _upright(person.turn("pelvis"), moving) @ person.turn("pelvis")
+    turns[:, TURNS.index("pelvis")] = (
+        turn @ towards_upright(person.turn("pelvis")[:, :, 1], moving) @ person.turn("pelvis")
+    )
     rough = hips[:, :2] - base
     calm = gaussian_filter1d(rough, _SMOOTH * fps, axis=0, mode="nearest") - rough
     left = np.stack([-np.sin(heading), np.cos(heading)], axis=1)

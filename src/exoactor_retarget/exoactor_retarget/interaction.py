@@ -24,7 +24,7 @@ from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_motion import carried, destinations, place_for, pushed, swung, within_reach
-from exoactor_retarget.obstacles import past_obstacles
+from exoactor_retarget.obstacles import past_obstacles, round_seat
 from exoactor_retarget.reaching import LEAD_TIME, lead_hand
 from exoactor_retarget.relocation import (
     along_steps,
@@ -36,15 +36,18 @@ from exoactor_retarget.relocation import (
     with_steps,
 )
 from exoactor_retarget.stance import Stance, seat_edge, stances, toe_tip
+from exoactor_retarget.stepping_over import stepped_over, swings_across
 from exoactor_retarget.surroundings import solids_of
-from exoactor_retarget.targets import Targets, window
+from exoactor_retarget.targets import Targets, towards_upright, window
 
 _SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
 _SLOWED = 1.0, 0.3
 _BENT = 2.0  # s, likewise before who bends down takes or leaves something, and after taking it
 _CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
+_SEATED = 1.5  # s before and after a seat bears in which feet are left where they are
 _ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
+_LEAN_BACK, _UPRIGHT = 0.4, 0.7  # s in which who sits leans back, and before rising forward again; by what share
 _SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
 _STOOPS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, and from here as the person
 _AROUND = 3.0  # s before and after a grasp in which the body crouches no further than that
@@ -85,12 +88,16 @@ class InteractionTargets:
         """The person, who takes longer to reach for objects and to put them down; the contacts' times follow.
 
         Before a contact early on the person waits, so that hands are raised to it from where they are. Who turns on
-        feet that are not seen to step is slowed down, too, and given steps.
+        feet that are not seen to step is slowed down and given steps; who steps over something is slowed down, too.
         """
         times = np.arange(len(person)) / person.fps
-        of_hands = all(contact.body.endswith("hand") for contact in self.contacts)
-        goes = unreliable_walks(person) & of_hands  # feet that touch objects are left as they are
-        pace = np.where(goes, _CAREFUL, 1.0)
+        goes = unreliable_walks(person)
+        for contact in self.contacts:
+            if contact.body.endswith("foot"):  # feet that touch objects are left as they are
+                goes[:] = False
+            elif contact.body == "seat":
+                goes &= (times < contact.start - _SEATED) | (times > contact.end + _SEATED)
+        pace = np.where(goes | swings_across(person, self.scene), _CAREFUL, 1.0)
         for contact in self.contacts:
             slow = contact.kind in ("grasp", "push") and self.scene[contact.object].movable
             for at in (contact.start, contact.end) if slow else ():
@@ -106,7 +113,7 @@ class InteractionTargets:
         new = np.arange(int(late[-1] * person.fps + 1e-6) + 1) / person.fps
         if len(new) != len(person):
             person = at_times(person, np.interp(new, late, times), person.fps)
-        return with_footsteps(person) if goes.any() else person
+        return with_footsteps(person, goes[np.rint(np.interp(new, late, times) * person.fps).astype(int)])
 
     def not_too_low(self, targets: Targets) -> Targets:
         """With the pelvis no lower than hands need it and trackers get; what sits or kneels is left as it is."""
@@ -173,6 +180,10 @@ class InteractionTargets:
             placed.append(Stance(first, last, wanted))
         shift = along_steps(placed, stands, person)
         shift = past_obstacles(person, shift, placed, stands, self.scene, {c.object for c in self.contacts})
+        for contact in self.contacts:
+            if contact.body == "seat":
+                sits = round(contact.start * person.fps)
+                shift = round_seat(person, shift, placed, stands, self.scene[contact.object], sits)
         turn = heading_change(person, shift)
         for first, last, _ in placed:
             turn *= 1.0 - window(len(person), first, last, round(0.6 * person.fps))
@@ -196,6 +207,7 @@ class InteractionTargets:
             (T, 2) how far the hands are closed.
         """
         t, fps, model = len(targets), targets.fps, self.model
+        targets = stepped_over(targets, self.scene, model)
         times = np.arange(t) / fps
         poses = np.repeat(self.scene.poses[None], t, axis=0)
         touch = np.zeros((t, len(self.scene), len(model.description.mass)), dtype=bool)
@@ -204,6 +216,7 @@ class InteractionTargets:
         contacts: list[Contact] = []
         bearing = targets.bearing.copy()
         foot_pos, pelvis_pos = targets.foot_pos.copy(), targets.pelvis_pos.copy()
+        leans = np.zeros(t)
         for group in contact_groups(self.contacts):
             contact = group[0]
             obj, k = self.scene[contact.object], self.scene.ids.index(contact.object)
@@ -241,6 +254,10 @@ class InteractionTargets:
                 pelvis_pos[:, :2] += window(t, begin, end, round(fps))[:, None] * off
                 lower = [model.pelvis, *(j + 1 for side in range(2) for j in model.hip[side])]
                 _allow(touch, window(t, begin, end, round(fps)) > 0, k, lower)
+                leans = np.maximum(
+                    leans,
+                    window(t, begin + round(_LEAN_BACK * fps), end - round(_LEAN_BACK * fps), round(_LEAN_BACK * fps)),
+                )
             elif contact.body.endswith("foot"):
                 side = SIDES.index(contact.body.split("_")[0])
                 touch[times >= contact.start - 0.3, k] = True  # it is gone then
@@ -252,8 +269,17 @@ class InteractionTargets:
         for one in hand_contacts:
             lead, pressed = lead_hand(one, poses, self.scene, targets, model, rotation, pos, holding)
             hands[:, one.side] = np.maximum(hands[:, one.side], pressed if one.fingers else lead)
+        turned = [
+            towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT * leans) @ rot
+            for rot, rest in (
+                (targets.pelvis_rot, model.rest["pelvis"][0]),
+                (targets.torso_rot, model.rest["torso"][0]),
+            )
+        ]
         out = replace(
             targets,
+            pelvis_rot=turned[0],
+            torso_rot=turned[1],
             hand_rot=rotation,
             palm_pos=pos,
             holding=holding,

@@ -49,6 +49,21 @@ def past_obstacles(
     return shift + extra
 
 
+def round_seat(
+    person: Posture, shift: np.ndarray, placed: list[Stance], stands: np.ndarray, seat: SceneObject, sits: int
+) -> np.ndarray:
+    """The shift (T, 2) with what it takes to go round a seat, until the body comes to it to sit in a frame."""
+    path = (person.at("hip").mean(axis=1)[:, :2] + shift)[:sits]
+    away = np.linalg.norm(path - np.clip(path, *seat.extent[:, :2]), axis=1)
+    end = int(np.flatnonzero(away > _ROOM)[-1]) + 1 if (away > _ROOM).any() else 0
+    if not end:
+        return shift
+    before = [stance for stance in placed if stance.last < end]
+    gone = past_obstacles(person[:end], shift[:end], before, stands[:end], Scene(objects=(seat,)), set())
+    share = 1.0 - window(end, end, end, round(0.8 * person.fps))
+    return np.concatenate([shift[:end] + share[:, None] * (gone - shift[:end]), shift[end:]])
+
+
 def _obstacles(scene: Scene, goals: Set[str], stops: np.ndarray) -> Solids | None:
     """What stands on the floor, but for what the robot stops at (N, 2)."""
     obstacles = []

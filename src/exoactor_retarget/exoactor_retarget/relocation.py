@@ -134,9 +134,11 @@ def standing_frame(person: Posture, stands: np.ndarray, first: int, last: int) -
     """A frame between two in which the person stands upright on both feet: the first after steps, or else the last."""
     hips = person.at("hip").mean(axis=1)[first : max(first, last) + 1, 2]
     both = stands[first : first + len(hips)].all(axis=1)
-    walked = 0 if both.all() else int(np.flatnonzero(~both)[-1])
-    upright = np.where(both, hips, 0.0)[walked:]
-    return first + walked + int(np.flatnonzero(upright >= 0.98 * upright.max())[0 if walked else -1])
+    height = np.where(both, hips, 0.0)
+    upright = np.flatnonzero(height >= 0.98 * height.max())
+    stepped = np.flatnonzero(~both)
+    stepped = stepped[stepped < upright[-1]]
+    return first + int(upright[np.searchsorted(upright, stepped[-1])] if len(stepped) else upright[-1])
 
 
 def along_steps(placed: list[Stance], stands: np.ndarray, person: Posture) -> np.ndarray:

@@ -174,6 +174,14 @@ def headed(yaw: np.ndarray) -> np.ndarray:
     return out
 
 
+def towards_upright(up: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Rotations (T, 3, 3) that take directions (T, 3) to the vertical by a share (T,) of the way."""
+    axis = np.cross(up, [0.0, 0.0, 1.0])
+    sine = np.linalg.norm(axis, axis=1)
+    angle = share * np.arctan2(sine, up[:, 2])
+    return Rotation.from_rotvec(axis * (angle / np.maximum(sine, 1e-9))[:, None]).as_matrix()
+
+
 def bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """Move a signal so that it equals ``locked`` while in contact, and keeps its own shape between contacts."""
     shift = np.zeros_like(raw)

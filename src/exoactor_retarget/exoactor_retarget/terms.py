@@ -81,6 +81,7 @@ def support(targets: Targets, mapping: dict[str, Any]) -> Support:
     # Where a foot lands or leaves, the point to stand over jumps: leave these moments to the motion itself.
     change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
     still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
+    still *= np.isinf(targets.bearing).all(axis=1)  # what else bears need not be balanced
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
     return Support(axes, first, last, still)
 

@@ -47,6 +47,7 @@ _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 """1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
 _LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
+_BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it
 _STEPS = 3  # of the inverse kinematics in a frame
 _DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
@@ -60,7 +61,7 @@ class _Goal:
 
     object: str
     until: int
-    """Frame from which the hand reaches for it, or over it."""
+    """Frame from which the hand reaches for it, or over it, the body sits down, or the foot is swung."""
     pose: np.ndarray
     """(7,) of the object in the scene."""
     turns: bool
@@ -104,12 +105,13 @@ class HandReach:
         self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
         self._touches = sorted(_touches(reference, scene, self._points), key=lambda touch: touch.begin)
         places = [touch.place for touch in self._touches if touch.place is not None]
-        self._goals = sorted([*(t.goal for t in self._touches), *places], key=lambda goal: goal.until)
+        met = [*(touch.goal for touch in self._touches), *places, *_met_otherwise(reference, scene)]
+        self._goals = sorted(met, key=lambda goal: goal.until)
         self._objects = {goal.object: goal.pose for goal in self._goals}
         self.stances = frozenset(
             _standing_frame(reference.motion, goal.until - round(_RAISE * POLICY_RATE)) for goal in self._goals
         )
-        """Frames of the motion at which the robot must stand in its place, since it reaches for an object next."""
+        """Frames of the motion at which the robot must stand in its place, since it meets an object next."""
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}
         """How many observations of each object were too far from the one before to be believed."""
@@ -123,7 +125,7 @@ class HandReach:
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
 
     def follows(self, object_id: str) -> bool:
-        """Whether the motion's hands touch an object."""
+        """Whether the motion touches an object, or puts something on it."""
         return object_id in self._objects
 
     def observe(self, object_id: str, pose: np.ndarray) -> None:
@@ -292,6 +294,13 @@ def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) 
                 highest = max(under, key=lambda obj: float(obj.extent[1, 2]))
                 place = _goal(highest, end - round(_LEAD * POLICY_RATE))
         yield _Touch(contact.body, goal, first, begin, end, last, holds, place, pivot)
+
+
+def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Goal]:
+    """What other parts than hands touch: what is sat on, and kicked."""
+    for contact in reference.motion.object_contacts:
+        if contact.body not in HAND_LINKS:
+            yield _goal(scene[contact.object], reference.frame_at(contact.start) - round(_BODY_LEAD * POLICY_RATE))
 
 
 def _goal(obj: SceneObject, until: int) -> _Goal:

@@ -31,6 +31,8 @@ from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circl
 
 SEAT_DISTANCE = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
+TURN_DISTANCE = 0.30
+"""So much farther from a seat one turns round before it, m: knees and hands pass it."""
 SEAT_CLEARANCE = 0.38
 """From the edge of a seat to the middle of the person who stands before it, m."""
 FIST_LENGTH = 0.05
@@ -174,9 +176,9 @@ def _sit(score: Score, movement: Movement) -> None:
     else:
         approach(score, chair, movement.pace)
         distance, _ = bearing_of(score, chair.pose)
-        walk_along(score, "forward", distance - seat - 0.18, movement.pace, chair)  # the knees turn before the seat
+        walk_along(score, "forward", distance - seat - TURN_DISTANCE, movement.pace, chair)
         score.turn(180.0, movement.pace)
-        score.walk_distance("backward", 0.18, movement.pace)
+        score.walk_distance("backward", TURN_DISTANCE, movement.pace)
         if not chair.events:
             chair.start[3] = score.pose[2]
     down = 1.7 / movement.pace

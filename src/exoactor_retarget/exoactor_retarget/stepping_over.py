@@ -1,0 +1,116 @@
+"""Feet among low objects: they stand clear of them, and swing over them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from exoactor_core.arrays import min_jerk, smoothstep, true_runs, unit
+from exoactor_core.scene import Scene, SceneObject
+from exoactor_retarget.contacts import foot_contacts
+from exoactor_retarget.human import Posture
+from exoactor_retarget.model import Model
+from exoactor_retarget.surroundings import Solids, solids_of
+from exoactor_retarget.targets import Targets, bridge, headed
+
+LOW = 0.12
+"""m: the tops of what is stepped over are no higher."""
+_BESIDE = 0.07  # m from the sole of a foot that stands to what is low
+_ABOVE = 0.08  # m from the sole of a foot that swings down to it
+_RAISED = 0.35  # share of a swing in which the foot is raised, and as much in which it is lowered
+_MOVES = 0.3, 0.8  # shares of a swing between which it goes ahead
+_OVER = 0.02  # m beside it that count as over it
+_NEAR = 0.05  # m beside it, likewise of a person's foot, which may be off
+_FARTHEST = 0.25  # m that a foot is set down beside where it was
+
+
+def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
+    """The targets with feet that stand beside low objects, and whose swings across them are raised over them.
+
+    An estimate has the feet some cm beside, and lower than they were.
+    """
+    low = scene.model_copy(update={"objects": tuple(obj for obj in scene.objects if _is_low(obj))})
+    if not low.objects:
+        return targets
+    solids = solids_of(low, low.poses[None], np.zeros((1, len(low.objects), 0), dtype=bool))
+    foot_pos, foot_rot, fps = targets.foot_pos.copy(), targets.foot_rot.copy(), targets.fps
+    for k in range(2):
+        contact, rest, turned = targets.contact[:, k], model.rest["foot"][k], headed(targets.foot_yaw[:, k])
+        outline = _outline(model.soles[k] @ rest.T)
+        stood = targets.foot_pos[:, k].copy()
+        for a, b in true_runs(contact):
+            stood[a:b, :2] += _beside(solids, outline @ turned[a].T + stood[a])
+        foot_pos[:, k] = bridge(targets.foot_pos[:, k], stood, contact)
+        for a, b in true_runs(~contact):
+            if a == 0 or b == len(targets):
+                continue
+            first, last = foot_pos[a - 1, k], foot_pos[b, k]
+            between = first + np.linspace(0.0, 1.0, 30)[:, None] * (last - first)
+            top = _highest(solids, (between[:, None] + outline @ turned[a].T).reshape(-1, 3))
+            if top > 0.0:
+                foot_pos[a:b, k] = _swing(first, last, top + _ABOVE, b - a)
+                foot_rot[a:b, k] = turned[a:b] @ rest
+    aside = (foot_pos - targets.foot_pos).mean(axis=1) * [1.0, 1.0, 0.0]
+    pelvis_pos = targets.pelvis_pos + gaussian_filter1d(aside, 0.2 * fps, axis=0, mode="nearest")
+    return replace(targets, foot_pos=foot_pos, foot_rot=foot_rot, pelvis_pos=pelvis_pos)
+
+
+def swings_across(person: Posture, scene: Scene) -> np.ndarray:
+    """Frames (T,) in which a person's foot swings across something low."""
+    across = np.zeros(len(person), dtype=bool)
+    feet, stands = person.at("foot")[..., :2], foot_contacts(person.contacts, person.fps, 0.08)
+    for obj in filter(_is_low, scene.objects):
+        for k in range(2):
+            for a, b in true_runs(~stands[:, k]):
+                first, last = feet[max(a - 1, 0), k], feet[min(b, len(person) - 1), k]
+                between = first + np.linspace(0.0, 1.0, 30)[:, None] * (last - first)
+                away = np.linalg.norm(between - np.clip(between, *obj.extent[:, :2]), axis=1)
+                across[a:b] |= away.min() < _NEAR
+    return across
+
+
+def _swing(first: np.ndarray, last: np.ndarray, height: float, frames: int) -> np.ndarray:
+    """Path (T, 3) m of a foot that is raised, goes ahead, and is lowered."""
+    share = (np.arange(frames) + 1.0) / (frames + 1)
+    ahead = min_jerk((share - _MOVES[0]) / (_MOVES[1] - _MOVES[0]))[:, None]
+    up = smoothstep(share / _RAISED) * smoothstep((1.0 - share) / _RAISED)
+    return first + ahead * (last - first) + (height * up)[:, None] * [0.0, 0.0, 1.0]
+
+
+def _is_low(obj: SceneObject) -> bool:
+    return bool(obj.extent[1, 2] <= LOW)
+
+
+def _outline(sole: np.ndarray) -> np.ndarray:
+    """Points (N, 3) m all over a sole, from its corners (K, 3)."""
+    share = np.linspace(0.0, 1.0, 7)[:, None, None, None]
+    return (sole[:, None] + share * (sole[None] - sole[:, None])).reshape(-1, 3)
+
+
+def _distances(solids: Solids, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far (K, N) m points (N, 3) are beside solids, whatever their height, and directions (K, N, 2) away."""
+    found = []
+    for k in range(len(solids)):
+        level = np.column_stack([points[:, :2], np.full(len(points), solids.pos[0, k, 2])])
+        found.append(solids.distance(k, level[..., None]))
+    return np.array([away[:, 0] for away, _ in found]), np.array([normal[:, :2, 0] for _, normal in found])
+
+
+def _beside(solids: Solids, sole: np.ndarray) -> np.ndarray:
+    """How far (2,) m a foot with points (N, 3) all over its sole has to go aside to stand clear of what is low."""
+    shift = np.zeros(3)
+    for _ in range(round(_FARTHEST / 0.01)):
+        if _distances(solids, sole + shift)[0].min() >= _BESIDE:
+            break
+        away, ways = _distances(solids, (sole + shift).mean(axis=0)[None])
+        shift[:2] += 0.01 * unit(ways[away[:, 0].argmin(), 0])
+    return shift[:2]
+
+
+def _highest(solids: Solids, points: np.ndarray) -> float:
+    """Height in m of the highest top that points (N, 3) are over; 0: of none."""
+    over = _distances(solids, points)[0].min(axis=1) < _OVER
+    tops = solids.pos[0, :, 2] + np.einsum("kj,kj->k", np.abs(solids.rot[0, :, 2]), solids.half)
+    return float(tops[over].max(initial=0.0))
