@@ -31,7 +31,7 @@ _VERBS = {
     "step": "step sidestep",
     "turn": "turn rotate pivot swivel",
     "spin": "spin whirl twirl",
-    "wave": "wave",
+    "wave": "wave greet",
     "raise": "raise lift",
     "spread": "spread",
     "lower": "lower",
@@ -69,11 +69,12 @@ _VERBS = {
     "stand": "stand wait stay pause stop",
     "approach": "approach",
     "avoid": "avoid",
+    "circle": "circle",
     "face": "face",
     "take": "take",
     "return": "return",
 }
-"""Words by the movement that they name; lean and the last five name one together with what follows (`_Reader`)."""
+"""Words by the movement that they name; lean and the last six name one together with what follows (`_Reader`)."""
 
 
 def _forms(word: str) -> tuple[str, ...]:
@@ -88,8 +89,14 @@ VERB_KIND |= {
     **dict.fromkeys(
         ("stand still", "stands still", "standing still", "stay still", "hold still", "keep still"), "stand"
     ),
+    **dict.fromkeys(("stand straight", "stand up straight", "stand upright", "stand tall"), "stand"),
+    **dict.fromkeys(("t pose", "make a t pose", "do a t pose", "strike a t pose"), "spread"),
+    **dict.fromkeys(
+        ("face the other way", "turn the other way", "make a u turn", "do a u turn", "about turn", "about face"),
+        "turn back",
+    ),
     **dict.fromkeys(("say hello", "say hi", "say goodbye", "say bye", "says hello", "wave hello"), "wave"),
-    **dict.fromkeys(("wave goodbye", "wave bye", "greet me", "greet us", "greet everyone", "greet everybody"), "wave"),
+    **dict.fromkeys(("wave goodbye", "wave bye"), "wave"),
     **dict.fromkeys(("nod yes", "say yes"), "nod"),
     "say no": "shake head",
     **dict.fromkeys(("bend over", "bends over", "bending over"), "bow"),
@@ -97,12 +104,11 @@ VERB_KIND |= {
     **dict.fromkeys(("give a round of applause", "give me a round of applause"), "clap"),
     **dict.fromkeys(("take a seat", "have a seat"), "sit"),
     **dict.fromkeys(("take a look", "have a look"), "look"),
-    **dict.fromkeys(("look around", "look all around"), "look around"),
+    **dict.fromkeys(("look around", "look all around", "look both ways"), "look around"),
     **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
     "turn back": "turn back",
     "back up": "back up",
     **dict.fromkeys(("turn to face", "turn and face"), "face"),
-    **dict.fromkeys(("throw a punch", "throw punches"), "punch"),
     **dict.fromkeys(("high five", "give a high five", "give me a high five", "give high fives"), "high five"),
 }
 NOUN_KIND = {
@@ -113,6 +119,7 @@ NOUN_KIND = {
 NOUN_KIND |= {
     "punch": "punch",
     "punches": "punch",
+    **dict.fromkeys(("pace", "paces"), "step"),
     **dict.fromkeys(_words("circle rotation rotations spin spins"), "turn"),
 }
 """What one does so many of: 'three squats', 'a half turn'."""
@@ -173,15 +180,23 @@ _NOT_DONE = {
     "scratch": "say 'put your right hand on your head'",
     "toes ankles": "say 'reach down with both hands'",
     "nose mouth ear ears chin cheek belly stomach chest": "hands go to the hips and the head only",
-    "thumb thumbs finger fingers": "no finger moves by itself",
+    "thumb thumbs finger fingers peace_sign": "no finger moves by itself",
     "swing": "say 'march in place' or 'flap your arms'",
     "speak talk sing shout count tell say": "the mannequin moves and says nothing",
     "until till": "say how far, how often or for how long",
     "if unless when": "nothing is decided on the way",
     "or": "say one of the two",
+    "here follow": "say how far: 'walk forward one metre'",
+    "diagonally": "say 'turn left 45 degrees, then walk forward'",
+    "tilt": "say 'look up' or 'look down'",
+    "repeat": "say it once more: 'wave, then bow, then wave, then bow'",
+    "big large huge tall": "sizes are not told apart",
+    "nearest closest": "objects are told apart by their colours: 'walk to the red box'",
+    "deep deeply low": "say how far: 'bow 70 degrees'",
+    "behind_your_back": "hands go to the hips and the head only",
     "don't not never without": "say only what is to be done",
     "behind between": "say 'to the left of' or 'to the right of'",
-    "very deeply m/s km/h mph": "say 'slowly' or 'quickly'",
+    "very m/s km/h mph": "say 'slowly' or 'quickly'",
 }
 """Words of what is not done, and what is done instead; '_' joins the words of a phrase."""
 NOT_DONE = {
@@ -301,7 +316,9 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                         rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
             ("answer", r"(?:(?<=nod )|(?<=head ))(?P<answer>yes|no)\b"),
             ("over shoulder", r"over (?:your|the|his|her|its) (?:(?P<way>left|right) )?shoulder\b"),
-            ("again", r"(?:again|once (?:more|again)|one more time)\b"),
+            ("there above", r"(?:(?:up )?(?:at|to|for|towards?) )the (?:ceiling|sky|stars)\b"),
+            ("there below", r"(?:down )?at (?:the (?:floor|ground)|your feet)\b"),
+            ("again", r"(?:again|do (?:it|that|this) again|once (?:more|again)|one more time)\b"),
             (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
                     r"(?:start|starting (?:point|position|place)|beginning|origin)"
                     r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
@@ -313,7 +330,8 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
                        r"|one) (?:full |whole )?circle"
                        r"|all(?: the way)?)(?= (?:around|round)\b)"),
-            ("everyone", r"(?:to|at) (?:everyone|everybody|someone|somebody|(?:the )?people|the audience|me|us)\b"),
+            ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
+                         r"|the (?:audience|camera|crowd)|me|us)\b"),
             ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
                      rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:full |(?P<pace>slow|quick|fast) "
                      rf"|(?P<slight>little|small|slight|short) )?"
@@ -324,15 +342,15 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                        rf"|(?<=[^a] )steps?)(?![\w/])"
                        rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(_SMALLER)})(?![\w/]))?"
                        r"|(?P<word>once|twice|thrice)\b"),
-            ("number", rf"{_FIGURE}(?!\w)"),
+            ("number", rf"{_FIGURE}(?!\w)(?! {_either(_PARTS)}\b)"),
             ("moment", r"(?:for )?a moment\b"),
             ("pace", rf"{_either(PACE)}\b"),
             ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
             ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
             ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
-                     rf"|the )?left|both(?: of)?"
+                     rf"|the )?left|(?:both|two)(?: of)?"
                      rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(_PARTS)})\b"
-                     rf"|(?:with (?:the|your|his|her|its)|your|his|her|its) (?P<only>left|right)\b"
+                     rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
                      rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
                      rf"(?! {color}{named}\b)"),
             ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
@@ -340,10 +358,12 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                           rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
                           rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
                           rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{color}{named}\b)"
-                          rf"|(?P<straight>straight)\b(?! to\b)"),
+                          rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
+                          rf"|(?P<straight>in a straight line\b|straight\b)(?! to\b)"),
             ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
                       rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
-                      rf"|(?P<next>next to|beside|alongside|near) |(?P<preposition>{_either(_PREPOSITIONS)}) )?"
+                      rf"|(?P<next>next to|beside|alongside|near) "
+                      rf"|(?P<front>in front of) |(?P<preposition>{_either(_PREPOSITIONS)}) )?"
                       rf"(?:{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
                       rf"(?P<object>{named})|(?P<it>it)|(?P<them>them))\b"),
             ("out", r"out\b"),
@@ -396,7 +416,7 @@ class Clause:
         hand = (
             limb.sort == "limb" and limb.said.get("part") in HAND_WORDS and not limb.text.startswith(("with", "using"))
         )
-        return hand and any(p.sort in ("direction", "way", "above", "own body") for p in rest)
+        return hand and any(p.sort in ("direction", "way", "above", "out", "own body") for p in rest)
 
 
 def normalised(text: str) -> str:
@@ -406,6 +426,9 @@ def normalised(text: str) -> str:
     text = re.sub(r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " ", text)  # 'forty-five', '90-degree'
     text = re.sub(r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1", text)  # 'push the door open'
     text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
+    text = text.replace("on top of", "on").replace(" & ", " and ").replace("duck under", "walk under")
+    text = re.sub(r"\bthrow(?:s|ing)? ((?:\w+ )?(?:\w+ )?punch(?:es)?)\b", r"do \1", text)
+    text = re.sub(r"\bdo (punch(?:es)?)\b", r"\1", text)
     text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
     text = re.sub(r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1", text)
     text = re.sub(

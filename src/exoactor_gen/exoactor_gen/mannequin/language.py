@@ -64,7 +64,7 @@ _NAMED_PARTS = frozenset(
      ("cheer", "arms"), ("cheer", "hands"), ("flap", "arms"), ("flap", "hands"))
 )  # fmt: skip
 """Body parts that may be named with a kind, and say nothing more."""
-_TO_PEOPLE = frozenset(("wave", "bow", "nod", "salute", "cheer", "clap", "high five"))
+_TO_PEOPLE = frozenset(("wave", "bow", "nod", "salute", "cheer", "clap", "high five", "look", "point"))
 """What is done to people, who are taken to stand in front."""
 _MEANWHILE = (
     "while it walks, steps, turns or marches, it can do one gesture without an object: "
@@ -74,6 +74,8 @@ _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
 SMALL_STEP = 0.2
 """Length of a small step, m."""
+_ELLIPTICAL = {"walk": "to", "turn": "to", "look": "at", "point": "at"}
+"""The word that is left out before a second object."""
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
 
 
@@ -292,6 +294,9 @@ class _Reader:
         if len(self.movements) < 2 or not before.verbs:
             raise BadInput(f"Say in one part what goes on while '{clause.text}', as in 'walk 2 m while waving'.")
         first, second = self.movements[-2:]
+        if Movement("stand") in (first, second):  # 'nod while standing'
+            self.movements[-2:] = [second if first == Movement("stand") else first]
+            return
         walked = self.movements[-3:-2]
         if before.separator == "and" and len(clause.phrases) == 1 and [a.kind for a in walked] == [second.kind]:
             second = self.movements.pop(-3)  # 'walk two metres and wave while walking' walks once
@@ -347,7 +352,8 @@ class _Reader:
             "turn back": Movement("turn", direction="around"),
             "spin": Movement("turn", angle=360.0),
             "back up": Movement("walk", direction="backward"),
-            "spread": Movement("raise", direction="side"),
+            "circle": Movement("walk", direction="around", angle=360.0),
+            "spread": Movement("raise", side=None if limbs else "both", direction="side"),
         }.get(kind) or Movement(kind)
 
     def _stays(self, verb: Phrase, details: list[Phrase]) -> bool:
@@ -391,7 +397,10 @@ class _Reader:
         limbs = [p for p in details if p.sort == "limb"]
         others = [p for p in details if p.sort != "limb" and "it" not in p.said]
         if last.kind not in ("raise", "reach", "point", "lift knee"):
-            raise BadInput(f"Nothing is raised when '{verb.text}' is said: every gesture ends with the arms down.")
+            raise BadInput(
+                f"There is nothing to {verb.text if verb.text.startswith('lower') else 'put down'}: every gesture ends "
+                "with the arms down."
+            )
         if others or self._filled(last, limbs, verb) != last:
             raise _unfit(verb.text, (others or limbs)[0])
         return True
@@ -400,6 +409,12 @@ class _Reader:
         """Read a clause without a verb: a detail that is still open, or the last movement once more."""
         last = self.movements[-1]
         verb = Phrase("verb", last.kind)
+        if last.object and last.kind in _ELLIPTICAL and last.object != START:  # 'walk to the table, then the chair'
+            word = _ELLIPTICAL[last.kind]
+            key = "to" if word == "to" else "preposition"
+            clause.phrases = [
+                replace(p, said={**p.said, key: word}) if p.sort == "object" and _bare(p) else p for p in clause.phrases
+            ]
         if [p.sort for p in clause.phrases] == ["again"]:
             self.movements.append(last)
             return
@@ -459,6 +474,16 @@ class _Reader:
             if "way" not in phrase.said:
                 raise BadInput(f"'{verb.text} {phrase.text}' needs a side: say 'over your left shoulder'.")
             return _with(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
+        elif sort in ("there above", "there below") and kind in ("look", "point", "reach"):
+            return _with(movement, "direction", "up" if sort == "there above" else "down", phrase)
+        elif sort == "out" and kind == "raise":
+            return replace(movement, direction=movement.direction or "side")
+        elif sort == "everyone" and kind == "look":
+            return _with(movement, "direction", "forward", phrase)
+        elif sort == "everyone" and kind in ("walk", "carry"):
+            raise BadInput(
+                f"Nobody is in the room for '{verb.text} {phrase.text}': say how far, for example 'walk one metre'."
+            )
         elif sort == "away" and kind in ("push", "kick"):
             return _with(movement, "direction", "forward", phrase)
         elif sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:
@@ -510,6 +535,8 @@ class _Reader:
         beside = said.get("beside") or ("side" if "next" in said else "")
         if beside and kind == "place":
             movement, before = _with(movement, "direction", beside, phrase), "on"
+        elif "front" in said:
+            before = "to" if kind == "walk" else "in front of"
         elif beside and kind == "walk":
             movement, before = movement if "next" in said else _with(movement, "side", beside, phrase), "to"
         else:
@@ -529,7 +556,7 @@ class _Reader:
             way = {"over": "over", "through": "forward"}.get(before, "under")
             kind, before = "walk", "to"
             movement = replace(_with(movement, "direction", way, phrase), kind=kind)
-        elif before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "face"):
+        elif before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "circle", "face"):
             before = "to"
         elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
             movement = replace(movement, direction=None)
@@ -595,12 +622,14 @@ def _moved_limb(limb: Phrase, details: list[Phrase]) -> str:
 
 def _is_nearby(phrase: Phrase) -> bool:
     """Whether a phrase names an object to stand at."""
-    return phrase.sort == "object" and ("next" in phrase.said or phrase.said.get("preposition") == "at")
+    return phrase.sort == "object" and (
+        "next" in phrase.said or "front" in phrase.said or phrase.said.get("preposition") == "at"
+    )
 
 
 def _bare(phrase: Phrase) -> bool:
     """Whether an object stands there without 'to', 'on' and the like."""
-    return not {"to", "preposition", "beside", "next"} & set(phrase.said)
+    return not {"to", "preposition", "beside", "next", "front"} & set(phrase.said)
 
 
 def _unfit(verb: str, phrase: Phrase) -> BadInput:
