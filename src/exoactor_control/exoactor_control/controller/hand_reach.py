@@ -105,12 +105,11 @@ class HandReach:
         self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
         self._touches = sorted(_touches(reference, scene, self._points), key=lambda touch: touch.begin)
         places = [touch.place for touch in self._touches if touch.place is not None]
-        met = [*(touch.goal for touch in self._touches), *places, *_met_otherwise(reference, scene)]
-        self._goals = sorted(met, key=lambda goal: goal.until)
+        of_hands, others = [*(touch.goal for touch in self._touches), *places], list(_met_otherwise(reference, scene))
+        self._goals = sorted([*of_hands, *others], key=lambda goal: goal.until)
         self._objects = {goal.object: goal.pose for goal in self._goals}
-        self.stances = frozenset(
-            _standing_frame(reference.motion, goal.until - round(_RAISE * POLICY_RATE)) for goal in self._goals
-        )
+        starts = [*(goal.until - round(_RAISE * POLICY_RATE) for goal in of_hands), *(goal.until for goal in others)]
+        self.stances = frozenset(_standing_frame(reference.motion, start) for start in starts)
         """Frames of the motion at which the robot must stand in its place, since it meets an object next."""
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}
