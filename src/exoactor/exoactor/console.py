@@ -106,10 +106,10 @@ def print_metrics(metrics: Mapping[str, Any], as_json: bool, error: ExoActorErro
         print_json(metrics)
     elif not as_json:
         for name, value in metrics.items():
-            if isinstance(value, dict):
-                continue  # tables of single frames are for programs
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            stdout.print(f"  {name:<28}{text}")
+            if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], list)):
+                continue  # tables and matrices are for programs
+            values = value if isinstance(value, list | tuple) else [value]
+            stdout.print(f"  {name:<28}{', '.join(f'{v:.4g}' if isinstance(v, float) else str(v) for v in values)}")
     if error is not None:
         error.figures = metrics
         raise error

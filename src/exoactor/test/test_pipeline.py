@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exoactor import cli, inputs
-from exoactor.console import print_report
+from exoactor.console import print_metrics, print_report
 from exoactor.demo import report_lines
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
@@ -270,3 +270,10 @@ def test_the_options_of_a_backend_are_listed(monkeypatch, capsys):
     assert "a number from 10 to 200 Hz" in " ".join(out.out.split())
     for words in (["generates"], ["generate", "movies"], ["judge", "file"]):
         assert run_cli(monkeypatch, capsys, "options", *words)[0] == 2
+
+
+def test_figures_are_printed_for_people(capsys):
+    print_metrics(
+        {"height": 1.23456, "position": [0.5000001, 2.0], "rotation": [[1.0, 0.0]], "limbs": {"arm": 1}}, False
+    )
+    assert capsys.readouterr().out.split() == ["height", "1.235", "position", "0.5,", "2"]
