@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from exoactor_core.video import Video
 from exoactor_gen.video_judge.video_quality import check_video_quality
 from exoactor_pose.detection import detectors
 from exoactor_pose.detection.detectors import MediapipeDetector
+from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array, without_output
 from exoactor_pose.estimator import MediapipeEstimator
 
 pytest.importorskip("mediapipe")
@@ -128,12 +130,69 @@ def test_models_that_are_not_there(monkeypatch, tmp_path):
 def test_auto_is_the_heavy_model_where_it_is_installed(monkeypatch, tmp_path):
     opened = []
     monkeypatch.setattr(detectors, "model_file", lambda complexity: tmp_path / f"{detectors.MODELS[complexity]}.tflite")
-    monkeypatch.setattr(detectors, "Graph", lambda *given, side=None, **named: opened.append(side))
+    monkeypatch.setattr(detectors, "Graph", lambda *given, model=None, **named: opened.append(model))
+    monkeypatch.setattr(detectors, "without_output", lambda model, number: model)
     for model in ("full", "heavy"):
-        (tmp_path / f"{model}.tflite").touch()
+        (tmp_path / f"{model}.tflite").write_text(model)
         detector = MediapipeDetector("auto")
         assert (detector.model, len(detector.notes)) == (model, model == "full")
-    assert opened == [None, {"MODEL_COMPLEXITY": 1}, None, {"MODEL_COMPLEXITY": 2}]
+    assert opened == [None, b"full", None, b"heavy"]
+
+
+def test_without_the_silhouette_landmarks_are_the_same(waving):
+    region = np.array([320.0, 240.0, 500.0, 0.0])
+    outputs = ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS")
+    whole = Graph("PoseLandmarkByRoiCpu", outputs, roi=True, side={"MODEL_COMPLEXITY": 1})
+    model = detectors.model_file(1).read_bytes()
+    cut = without_output(model, 2)
+    assert operators(cut) < operators(model)
+    less = Graph("PoseLandmarkByRoiCpu", outputs, roi=True, model=cut)
+    frame = next(waving[0].frames())
+    a, b = whole(frame, region), less(frame, region)
+    whole.close(), less.close()
+    for name in outputs:
+        assert np.array_equal(landmark_array(a[name]), landmark_array(b[name]))
+
+
+def operators(model):
+    """How many operators a TensorFlow Lite model runs."""
+    from mediapipe.tasks.metadata.schema_py_generated import Model
+
+    return Model.GetRootAsModel(model, 0).Subgraphs(0).OperatorsLength()
+
+
+def test_people_are_found_who_are_small_in_a_wide_image(waving):
+    """The people detector alone, shown the whole image, finds nobody in it."""
+    frame = next(waving[0].frames())
+    wide = np.full((frame.shape[0], 2 * frame.shape[0], 3), frame[0, 0], np.uint8)
+    small = cv2.resize(frame, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    height, width = small.shape[:2]
+    lefts = (40, wide.shape[1] - 40 - width)
+    for left in lefts:
+        wide[-height:, left : left + width] = small
+    detector = MediapipeDetector(1)
+    people = sorted(detector.find_people([wide])[0], key=lambda person: person.centre[0])
+    (one,) = detector.find_people([frame])[0]
+    detector.close()
+    assert len(people) == 2
+    for left, person in zip(lefts, people, strict=True):
+        wanted = 0.4 * one.centre + [left, wide.shape[0] - height]
+        assert np.linalg.norm(person.centre - wanted) < 0.15 * 0.4 * one.size
+        assert person.size == pytest.approx(0.4 * one.size, rel=0.25)
+
+
+def test_a_body_outside_the_image_is_not_found(monkeypatch):
+    detector = object.__new__(MediapipeDetector)
+    image = np.ones((33, 4))
+    ends = np.array([[0.5, 0.5, 0.0, 1.0], [0.5, 0.25, 0.0, 1.0]])
+    detector._landmark_graph = lambda *_: {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
+    monkeypatch.setattr(detectors, "landmark_array", lambda packet: packet)
+    person = detectors._person(detectors._Track(np.array([[200.0, 200.0], [200.0, 100.0]])))
+    found = []
+    for inside in (22, 8, 4, 0):
+        image[11:, 0] = np.where(np.arange(22) < inside, 0.5, -0.1)
+        found.append(detector.find_landmarks([np.zeros((400, 400, 3), np.uint8)], [person])[0] is not None)
+    assert found == [True, True, False, False]
 
 
 @pytest.mark.parametrize(("speed", "looks"), [(1.0, [1, 2, 4, 6]), (20.0, [1, 2, 3, 4, 5, 6])])
@@ -161,7 +220,7 @@ def test_landmarks_between_two_frames_are_interpolated_where_the_person_hardly_m
     assert poses[4].person.centre[0] < poses[5].person.centre[0] < poses[6].person.centre[0]
     looked.clear()  # and then it leaps back
     detector.find_landmarks(frames[:2] if speed == 20.0 else [frames[6] * 10, frames[6] * 15], [poses[-1].person] * 2)
-    assert looked == ([0, 1] if speed == 20.0 else [90, 60, 90])
+    assert looked == ([0, 1] if speed == 20.0 else [90, 60])
 
 
 def test_standard_error_stays_quiet():

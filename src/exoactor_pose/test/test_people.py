@@ -142,6 +142,32 @@ def test_the_most_prominent_of_the_whole_video_is_better(followed, other, better
     assert made.most_prominent(people, 1, 9.0) == people
 
 
+def test_who_was_followed_for_a_moment_only_is_not_the_one_followed():
+    made = Sightings(1280, 720)
+    for time in np.arange(0.0, 5.0, 0.5):
+        image = np.ones((33, 3))
+        image[:, 1] = 360 + np.linspace(-200, 200, 33)
+        made.add(time, 0, [(image, np.ones(3) / 3, time > 3.0)])
+    assert [track.followed for track in made.tracks] == [False]
+
+
+def test_only_a_certain_cut_begins_another_shot(clips):
+    class Blind:
+        batch = 1
+
+        def find_people(self, frames):
+            return [[] for _ in frames]
+
+    shots = []
+    for change in (POSSIBLE_CUT, CERTAIN_CUT):
+        tracker = Tracker(Blind(), FPS)
+        tracker._cuts = lambda frame, change=change: change
+        tracker([clips[0][0]])
+        tracker.close()
+        shots.append(tracker.follower.shot)
+    assert shots == [0, 1]
+
+
 # --- where a video breaks ---
 
 

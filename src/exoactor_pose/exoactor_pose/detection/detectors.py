@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from exoactor_core.errors import BadInput, Missing
-from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array, modules_folder
+from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array, modules_folder, without_output
 from exoactor_pose.detection.people import Person
 
 
@@ -45,8 +46,14 @@ class Detector(Protocol):
 
 MODELS = ("lite", "full", "heavy")
 """MediaPipe's landmark models by their complexity 0, 1, 2."""
+_SEGMENTATION_OUTPUT = 2
+"""Number of the landmark models' output that nobody asks for: the silhouette."""
 _REGION_SCALE = 1.25
 """Side of the region over the length of the body, as MediaPipe's graphs take it."""
+_BODY, _MIN_INSIDE = slice(11, 33), 0.25
+"""Landmarks below the head, and their share that is in the image at least: the others are the model's guesses."""
+_SAME_PERSON_DISTANCE = 0.25
+"""Lengths of the body between the middles of two people found that are one."""
 INTERPOLATED_DISTANCE = 0.05
 """Lengths of the body by which no landmark may move over two frames so that the one between is interpolated."""
 
@@ -100,7 +107,7 @@ class MediapipeDetector:
             "PoseLandmarkByRoiCpu",
             ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS"),
             roi=True,
-            side={"MODEL_COMPLEXITY": int(model_complexity)},
+            model=without_output(model_file(int(model_complexity)).read_bytes(), _SEGMENTATION_OUTPUT),
             threshold=min_confidence,
         )
 
@@ -116,13 +123,13 @@ class MediapipeDetector:
         person = people[0]
         if len(frames) != 2 or person is not people[1]:
             return [self._landmarks_of(frame, each) for frame, each in zip(frames, people, strict=True)]
-        if not person.region[1].fast:
-            after = self._landmarks_of(frames[1], person, frames_since=2)
-            if after is not None and (between := _between(person, after)) is not None:
-                return [between, _slow(after)]
-        first = self._landmarks_of(frames[0], person)
-        second = None if first is None or first.person is None else self._landmarks_of(frames[1], first.person)
-        return [first, second if second is None or _between(person, second) is None else _slow(second)]
+        if person.region[1].fast:
+            first = self._landmarks_of(frames[0], person)
+            second = None if first is None or first.person is None else self._landmarks_of(frames[1], first.person)
+            return [first, second if second is None or _between(person, second) is None else _slow(second)]
+        second = self._landmarks_of(frames[1], person, frames_since=2)
+        between = None if second is None else _between(person, second)
+        return [between or self._landmarks_of(frames[0], person), _slow(second) if between else second]
 
     def close(self) -> None:
         """End the graphs' threads."""
@@ -130,18 +137,28 @@ class MediapipeDetector:
         self._landmark_graph.close()
 
     def _people_in(self, frame: np.ndarray) -> list[Person]:
+        found = []
+        for left, square in _squares(frame):
+            for ends in self._ends_in(square):
+                off_centre = abs(ends[0, 0] - square.shape[1] / 2)
+                found.append((off_centre, _person(_Track(ends + np.array([left, 0])))))
+        people: list[Person] = []
+        for _, person in sorted(found, key=lambda each: each[0]):
+            if all(np.linalg.norm(person.centre - p.centre) > _SAME_PERSON_DISTANCE * p.size for p in people):
+                people.append(person)
+        return people
+
+    def _ends_in(self, image: np.ndarray) -> list[np.ndarray]:
+        """Of everybody in an image (2, 2) px: the middle of the hips, and a point over the head (`_person`)."""
         from mediapipe.python import packet_getter
 
-        got = self._people_graph(frame)
+        got = self._people_graph(image)
         if "DETECTIONS" not in got:
             return []
-        scale = [frame.shape[1], frame.shape[0]]
-        found = []
-        for detection in packet_getter.get_proto_list(got["DETECTIONS"]):
-            points = detection.location_data.relative_keypoints
-            ends = np.array([(p.x, p.y) for p in points[:2]]) * scale
-            found.append(_person(_Track(ends)))
-        return found
+        scale = [image.shape[1], image.shape[0]]
+        detections = packet_getter.get_proto_list(got["DETECTIONS"])
+        points = [detection.location_data.relative_keypoints[:2] for detection in detections]
+        return [np.array([(p.x, p.y) for p in ends]) * scale for ends in points]
 
     def _landmarks_of(self, frame: np.ndarray, person: Person, frames_since: int = 1) -> Pose | None:
         region, track = person.region
@@ -150,9 +167,23 @@ class MediapipeDetector:
             return None
         height, width = frame.shape[:2]
         image = landmark_array(got["LANDMARKS"])[:, [0, 1, 3]] * [width, height, 1.0]
+        inside = ((image[:, :2] >= 0) & (image[:, :2] <= [width, height])).all(axis=1)
+        if inside[_BODY].mean() < _MIN_INSIDE:
+            return None
         world = landmark_array(got["WORLD_LANDMARKS"])[:, :3]
         ends = landmark_array(got["AUXILIARY_LANDMARKS"])[:, :2] * [width, height]
         return Pose(image, world, person=_person(replace(track.next(ends, frames_since), image=image, world=world)))
+
+
+def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Squares that overlap by half or more and cover an image that is wider than high, each with its left edge, px.
+
+    The people detector shrinks what it is shown into a small square, in which people in a wide image would be tiny.
+    """
+    height, width = image.shape[:2]
+    count = 1 + max(0, math.ceil(2 * (width / height - 1)))
+    side = width if count == 1 else height
+    return [(left, image[:, left : left + side]) for left in np.linspace(0, width - side, count).astype(int)]
 
 
 def _between(person: Person, after: Pose) -> Pose | None:

@@ -18,6 +18,8 @@ import numpy as np
 from exoactor_core.errors import Missing
 
 _STDERR = RLock()
+_OPERATORS_FIELD = 10
+"""Of a SubGraph's table in TensorFlow Lite's FlatBuffer schema."""
 
 
 @contextmanager
@@ -67,6 +69,8 @@ class Graph:
         Whether it takes a region.
     side
         Side packets, by tag: whole numbers.
+    model
+        A TensorFlow Lite model to run in place of the graph's own.
     threshold
         Confidence in [0, 1] below which the graph gives nothing.
 
@@ -82,6 +86,7 @@ class Graph:
         outputs: tuple[str, ...],
         roi: bool = False,
         side: dict[str, int] | None = None,
+        model: bytes | None = None,
         threshold: float = 0.5,
     ) -> None:
         folder = modules_folder()
@@ -107,11 +112,15 @@ class Graph:
             flat.initialize(graph_config=config)
             config = calculator_pb2.CalculatorGraphConfig.FromString(flat.binary_config)
             _set_threshold(config, threshold)
+            packets = {tag.lower(): packet_creator.create_int(value) for tag, value in side.items()}
+            if model is not None:
+                _set_model(config, "model")
+                packets["model"] = packet_creator.create_string(model)
             self._graph = calculator_graph.CalculatorGraph(graph_config=config)
             self._got: dict[str, Any] = {}
             for tag in outputs:
                 self._graph.observe_output_stream(tag.lower(), self._keep)
-            self._graph.start_run({t.lower(): packet_creator.create_int(v) for t, v in side.items()})
+            self._graph.start_run(packets)
             self._time, self._warm = 0, False
             self(np.zeros((64, 64, 3), np.uint8), np.array([32.0, 32.0, 64.0, 0.0]) if roi else None)  # loads the model
 
@@ -173,3 +182,38 @@ def _set_threshold(config: Any, threshold: float) -> None:
             node.options.Extensions[to_detections.TensorsToDetectionsCalculatorOptions.ext].min_score_thresh = threshold
         elif node.calculator == "ThresholdingCalculator":
             node.options.Extensions[thresholding.ThresholdingCalculatorOptions.ext].threshold = threshold
+
+
+def _set_model(config: Any, side_packet: str) -> None:
+    """Have a flat graph take its model from a side packet instead of loading a file."""
+    for index, node in reversed(list(enumerate(config.node))):
+        if node.calculator == "TfLiteModelCalculator":
+            node.input_side_packet[:] = [f"MODEL_BLOB:{side_packet}"]
+        elif "modelloader" in node.name:
+            del config.node[index]
+    config.input_side_packet.append(side_packet)
+
+
+def without_output(model: bytes, number: int) -> bytes:
+    """A TensorFlow Lite model that does not compute one of its outputs, and gives its first output there instead.
+
+    Operators are taken off the list in the FlatBuffer, in place; weights stay where and as they are.
+    """
+    from mediapipe.tasks.metadata.schema_py_generated import Model
+
+    data = bytearray(model)
+    graph = Model.GetRootAsModel(data, 0).Subgraphs(0)
+    outputs = graph.OutputsAsNumpy()
+    outputs[number] = outputs[0]
+    needed, kept = set(outputs.tolist()), []
+    for index in reversed(range(graph.OperatorsLength())):  # operators are in order of execution
+        operator = graph.Operators(index)
+        if needed.intersection(operator.OutputsAsNumpy().tolist()):
+            needed.update(operator.InputsAsNumpy().tolist())
+            kept.insert(0, index)
+    start = graph._tab.Vector(graph._tab.Offset(_OPERATORS_FIELD))
+    offsets = np.frombuffer(data, np.uint32, graph.OperatorsLength(), start)  # each counts from its own place
+    places = start + offsets.itemsize * np.arange(len(offsets))
+    offsets[: len(kept)] = (places + offsets)[kept] - places[: len(kept)]
+    np.frombuffer(data, np.uint32, 1, start - 4)[0] = len(kept)
+    return bytes(data)

@@ -11,8 +11,8 @@ import numpy as np
 
 from exoactor_core.errors import BadInput
 
-EQUAL_SIZE_RATIO = 0.85
-"""People whose sizes differ by less than this ratio count as equally large."""
+EQUAL_SIZE_RATIO = 0.8
+"""People whose sizes differ by less than this ratio count as equally large: a detector is off by a tenth for each."""
 COMPARABLE_SIZE_RATIO = 0.5
 """How large somebody must be in sizes of the person followed to count as another one, not as background..."""
 SAME_PERSON_DISTANCE = 0.15
@@ -225,7 +225,7 @@ class Follower:
             self._samples += 1
             self._histogram = self._histogram + (histogram - self._histogram) / min(self._samples, 20)
 
-    def reset(self) -> None:
-        """After a cut: anybody may be in the image."""
+    def reset(self, another_shot: bool) -> None:
+        """After a cut, or in another light: anybody may be in the image, looking otherwise."""
         self.last, self._histogram, self.mismatches = None, None, 0
-        self.shot += 1
+        self.shot += another_shot

@@ -54,8 +54,8 @@ class Track:
 
     @property
     def followed(self) -> bool:
-        """Whether it is the person followed, at any time."""
-        return any(seen.followed for seen in self.sightings)
+        """Whether it is the person followed, in most sightings."""
+        return sum(seen.followed for seen in self.sightings) > len(self.sightings) / 2
 
     @property
     def prominence(self) -> float:

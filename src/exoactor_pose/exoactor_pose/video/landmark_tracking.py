@@ -31,7 +31,7 @@ from exoactor_pose.detection.people import (
 )
 from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video.camera_motion import CameraMotion
-from exoactor_pose.video.cuts import CutFinder, find_stretches
+from exoactor_pose.video.cuts import CERTAIN_CUT, CutFinder, find_stretches
 from exoactor_pose.video.facts import video_facts
 from exoactor_pose.video.person_checks import no_person_message, whole_person
 
@@ -171,7 +171,7 @@ class Tracker:
     def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: int) -> Person | None:
         """Where to place the landmarks in this frame."""
         if changed:
-            self.follower.reset()
+            self.follower.reset(another_shot=changed == CERTAIN_CUT)
             self._next = None
         person = self._next if people is None else self._search_people(number, frame, people)
         self.others[number - self.first :] = [self._company]
@@ -214,7 +214,9 @@ class Tracker:
     ) -> None:
         """Take note from time to time of everybody in the frame."""
         time = number / self.fps
-        if self.sightings is None or people is None or time - self.sightings.time < SEARCH_SECONDS:
+        if self.sightings is None or people is None:
+            return
+        if time - self.sightings.time < SEARCH_SECONDS - self.detector.batch / self.fps:  # whole batches are searched
             return
         least = COMPARABLE_SIZE_RATIO * person.size if person is not None else 0.0
         others = [p for p in people if p is not person and p.size > least]
@@ -225,7 +227,7 @@ class Tracker:
         self.sightings.add(time, self.follower.shot, seen)
 
     def _alone(self, person: Person) -> bool:
-        near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < 2 * MAX_DISTANCE * person.size]
+        near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < MAX_DISTANCE * person.size]
         return len(near) < 2
 
     def _find_landmarks(self, frames: list[np.ndarray], people: Sequence[Person | None]) -> list[Pose | None]:
