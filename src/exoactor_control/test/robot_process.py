@@ -33,7 +33,8 @@ state.imu[9] = 9.81
 state.temperatures[:] = 35
 state.set_modes(np.ones(29))
 be = {"buttons": 0, "mode_pr": 0, "lean": 0.0, "hands": False, "intrude": False, "mute": False, "stubborn": False}
-got = {"commands": 0, "hands": [None, None], "last": 0.0, "stiff": 0.0}  # s: the last LowCmd, and the last that holds
+got = {"commands": 0, "holding": 0, "hands": [None, None]}  # LowCmd in all, and those that hold the robot stiff
+got |= {"last": 0.0, "stiff": 0.0}  # s: the last LowCmd, and the last that holds
 damped_after = None  # ms by its own clock from the last change of `be` to the first LowCmd that damps
 changed = tick = 0
 
@@ -78,7 +79,9 @@ while True:
         damping = not words[:, 3].any() and bool(words[:, 4].all())
         now = time.monotonic()
         got |= {"commands": got["commands"] + 1, "mode_pr": data[4], "mode_machine": data[5], "damping": damping}
-        got |= {"last": now, "stiff": now if words[:, 3].any() else got["stiff"]}
+        got["last"] = now
+        if words[:, 3].any():
+            got |= {"stiff": now, "holding": got["holding"] + 1}
         if damping and damped_after is None:
             damped_after = 2 * (tick - changed)
     due = max(due + 0.002, time.monotonic())  # what was missed is not made up for

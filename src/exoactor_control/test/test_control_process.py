@@ -64,15 +64,15 @@ def test_nothing_is_sent_before_the_first_request_and_the_motors_go_back(robot, 
     assert not loop.report().driving
 
     loop.ask("stand")
+    until(lambda: robot.be()["commands"] > sent)
     got = robot.be()
-    assert got["mode"] == ""
-    assert got["commands"] > sent
-    assert (got["mode_pr"], got["mode_machine"], got["damping"]) == (0, 7, False)
-    assert loop.report().status.state is State.STAND
+    assert (got["mode"], got["mode_pr"], got["mode_machine"], got["damping"]) == ("", 0, 7, False)
+    until(lambda: loop.report().status.state is State.STAND)
 
     loop.release()
+    until(lambda: robot.be()["damping"])
+    time.sleep(0.1)
     got = robot.be()
-    assert got["damping"]
     assert got["mode"] == "ai"
     time.sleep(0.1)
     assert robot.be()["commands"] == got["commands"]
@@ -110,7 +110,7 @@ def test_one_controller_only(robot, loop):
     robot.be(intrude=True)
     until(robot.damped, 2.0)
     assert robot.be()["damped_after_ms"] < AT_ONCE
-    assert "another controller" in loop.report().status.fault
+    until(lambda: "another controller" in loop.report().status.fault)
     with pytest.raises(Refused, match="another controller"):
         loop.ask("stand")
 
@@ -120,7 +120,7 @@ def test_parallel_mode_while_driven_damps(robot, loop):
     loop.ask("stand")
     robot.be(mode_pr=1)
     until(robot.damped, 2.0)
-    assert "mode AB" in loop.report().status.fault
+    until(lambda: "mode AB" in loop.report().status.fault)
 
 
 @pytest.mark.faults
@@ -139,9 +139,8 @@ def test_buttons_of_the_remote(robot, loop):
         robot.be(buttons=int(stop))
         until(robot.damped, 2.0)
         assert robot.be()["damped_after_ms"] < AT_ONCE
-        assert loop.report().status.state is State.DAMPING
-        loop_state = robot.be(buttons=0)
-        assert loop_state["damping"]
+        until(lambda: loop.report().status.state is State.DAMPING)
+        assert robot.be(buttons=0)["damping"]
 
 
 def test_hands_follow_the_persons(robot, loop):
@@ -174,13 +173,13 @@ def test_robot_is_damped_when_the_node_is_killed(robot, loop):
     code = (
         "import sys, time\n"
         "from exoactor_control.realtime.control_process import ControlProcess, Settings\n"
-        f"p = ControlProcess(Settings(dds_domain={DOMAIN}, policy='pd'))\n"
+        f"p = ControlProcess(Settings(dds_domain={DOMAIN}, policy='pd', state_timeout=0.5, robot_clock=True))\n"
         "while p.trouble: time.sleep(0.01)\n"
         "p.ask('stand'); print(p.pid, flush=True); time.sleep(60)"
     )
     node = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     pid = int(node.stdout.readline())
-    assert not robot.be()["damping"]
+    until(lambda: not robot.be()["damping"])
     node.send_signal(signal.SIGKILL)
     node.wait()
     until(lambda: not alive(pid))
@@ -191,10 +190,11 @@ def test_robot_is_damped_when_the_node_is_killed(robot, loop):
 
 def test_ctrl_c_is_the_nodes_alone(robot, loop):
     loop.ask("stand")
+    until(lambda: not robot.be()["damping"])
     os.kill(loop.pid, signal.SIGINT)
     time.sleep(0.2)
     assert not robot.be()["damping"]
-    assert loop.report().status.state is State.STAND
+    until(lambda: loop.report().status.state is State.STAND)
 
 
 def test_a_dead_process_is_told(robot):

@@ -58,7 +58,7 @@ def control(robot, start="track"):
             process.track(prepare(standing_motion(20.0)))
             until(lambda: process.report().status.state is State.TRACK)
         if start:
-            assert stiff(robot)
+            until(lambda: stiff(robot))
         yield process
     finally:
         with suppress(ProcessLookupError):
@@ -82,7 +82,7 @@ def node(robot):
     pids = []
     try:
         pids = [int(word) for word in process.stdout.readline().split()]
-        assert stiff(robot)
+        until(lambda: stiff(robot))
         yield process, *pids
     finally:
         process.kill()
@@ -116,7 +116,7 @@ def kill(pid, number=signal.SIGKILL):
 def test_control_process_killed(robot, start, capfd):
     with control(robot, start) as process:
         assert_damped(robot, kill(process.pid))
-        assert process.alarm == "The watchdog damps the motors: the control process has ended."
+        until(lambda: process.alarm == "The watchdog damps the motors: the control process has ended.")
         assert "The watchdog damps the motors" in process.ask("stop")
         assert "The watchdog damps the motors" in process.ask("damp")
         with pytest.raises(Missing, match="configure the controller anew"):
@@ -131,18 +131,18 @@ def test_control_process_killed(robot, start, capfd):
 def test_control_process_frozen_and_resumed(robot):
     with control(robot) as process:
         assert_damped(robot, kill(process.pid, signal.SIGSTOP), FREEZE + SOON)
-        assert "the control process has done nothing for" in process.alarm
+        until(lambda: "the control process has done nothing for" in process.alarm)
         asked = time.monotonic()
         answer = process.ask("stop")
         assert time.monotonic() - asked > 0.9
         assert "The watchdog damps the motors. The control process does not answer within 1 s" in answer
+        held = robot.be()["holding"]
         resumed = kill(process.pid, signal.SIGCONT)
         until(lambda: not process.alarm)
         time.sleep(0.3)
-        assert robot.be()["stiff"] < resumed + 0.01  # at most one command was under way
         assert_damped(robot, resumed)
-        status = process.report().status
-        assert status.state is State.DAMPING
+        assert robot.be()["holding"] <= held + 1  # at most one command was under way
+        until(lambda: process.report().status.state is State.DAMPING)
         until(lambda: can(process, "stand"))  # all is well again
 
 
@@ -154,7 +154,7 @@ def test_a_gap_of_its_own_is_no_time_to_go_on_from(robot):
         time.sleep(FREEZE + 0.1)
         resumed = kill(process.pid, signal.SIGCONT)
         assert_damped(robot, resumed)
-        assert "the control loop stood still for" in process.report().status.fault
+        until(lambda: "the control loop stood still for" in process.report().status.fault)
 
 
 def test_watchdog_killed(robot, caplog):
@@ -182,7 +182,7 @@ def test_watchdog_frozen_is_replaced(robot):
         until(lambda: "The watchdog does not answer" in process.alarm)
         until(lambda: not process.alarm)
         assert not alive(before)
-        assert stiff(robot)  # the motion went on
+        until(lambda: stiff(robot))  # the motion went on
         assert_damped(robot, kill(process.pid))
 
 
@@ -223,8 +223,9 @@ def test_stop_while_a_motion_is_sent_to_a_frozen_control_process(robot):
 
 def test_node_and_control_process_killed(robot):
     with node(robot) as (process, control_pid, watchdog_pid):
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, signal.SIGSTOP)  # or the control process ends by itself, killed after the node
         killed = kill(control_pid)
+        os.kill(process.pid, signal.SIGKILL)
         assert_damped(robot, killed)
         until(lambda: not alive(watchdog_pid))
         got = robot.be()
@@ -234,8 +235,10 @@ def test_node_and_control_process_killed(robot):
 
 def test_node_killed_and_control_process_frozen(robot):
     with node(robot) as (process, control_pid, watchdog_pid):
+        os.kill(process.pid, signal.SIGSTOP)  # or the control process ends by itself before it is frozen
+        frozen = kill(control_pid, signal.SIGSTOP)
         os.kill(process.pid, signal.SIGKILL)
-        assert_damped(robot, kill(control_pid, signal.SIGSTOP), FREEZE + SOON)
+        assert_damped(robot, frozen, FREEZE + SOON)
         until(lambda: not alive(control_pid) and not alive(watchdog_pid))
         got = robot.be()
         assert (got["damping"], got["mode"]) == (True, "ai")
@@ -273,8 +276,8 @@ def test_all_killed_and_a_new_controller_assumes_nothing(robot):
         assert not fresh.latest.driving
         assert robot.be()["commands"] == got["commands"]
         assert fresh.ask("stop") == "The control process damps the motors."
-        assert robot.be()["damping"]
-        assert fresh.report().driving
+        until(lambda: robot.be()["damping"])
+        until(lambda: fresh.report().driving)
     finally:
         fresh.close()
 
@@ -319,8 +322,9 @@ def test_motors_that_its_own_controller_takes_back_are_not_fought_for(robot):
 def test_stop_beside_an_intruder_damps_and_is_no_success(robot):
     with control(robot, start="") as process:
         robot.be(own="", intrude=True)
-        time.sleep(0.2)
+        until(lambda: "another controller" in process.report().holder)
         with pytest.raises(Refused, match="Damping is sent, but another controller"):
             process.ask("stop")
-        assert process.report().driving
-        assert robot.be(intrude=False)["damping"]
+        until(lambda: process.report().driving)
+        robot.be(intrude=False)
+        until(lambda: robot.be()["damping"])

@@ -109,10 +109,8 @@ def test_cancel_and_second_goal():
         second = caller.result(goal("short"))
         assert second.error_code == GenerateVideo.Result.BUSY
         assert "busy" in second.error_msg
-        start = time.monotonic()
         finished(handle.cancel_goal_async())
         result = finished(handle.get_result_async()).result
-        assert time.monotonic() - start < 1.0
         assert result.error_code == 205
         times = len(caller.feedback)
         assert times < 40  # 4 s of work at 50 steps a second give at most 10 messages a second
