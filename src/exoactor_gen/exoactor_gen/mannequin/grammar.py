@@ -95,6 +95,9 @@ VERB_KIND |= {
         ("face the other way", "turn the other way", "make a u turn", "do a u turn", "about turn", "about face"),
         "turn back",
     ),
+    **dict.fromkeys(
+        ("turn your back", "turn your back to me", "turn your back to us", "turn your back on me"), "turn back"
+    ),
     **dict.fromkeys(("say hello", "say hi", "say goodbye", "say bye", "says hello", "wave hello"), "wave"),
     **dict.fromkeys(("wave goodbye", "wave bye"), "wave"),
     **dict.fromkeys(("nod yes", "say yes"), "nod"),
@@ -119,12 +122,13 @@ NOUN_KIND = {
 NOUN_KIND |= {
     "punch": "punch",
     "punches": "punch",
+    **dict.fromkeys(("high knee", "high knees", "knee lift", "knee lifts", "knee raise", "knee raises"), "lift knee"),
     **dict.fromkeys(("pace", "paces"), "step"),
     **dict.fromkeys(_words("circle rotation rotations spin spins"), "turn"),
 }
 """What one does so many of: 'three squats', 'a half turn'."""
 DIRECTION = {
-    "forward": "forward forwards ahead front onward onwards",
+    "forward": "forward forwards fwd ahead front onward onwards",
     "backward": "backward backwards back",
     "left": "left leftward leftwards counterclockwise anticlockwise",
     "right": "right rightward rightwards clockwise",
@@ -186,6 +190,7 @@ _NOT_DONE = {
     "until till": "say how far, how often or for how long",
     "if unless when": "nothing is decided on the way",
     "or": "say one of the two",
+    "wait_for_me wait_for_us": "say for how long: 'wait for two seconds'",
     "here follow": "say how far: 'walk forward one metre'",
     "diagonally": "say 'turn left 45 degrees, then walk forward'",
     "tilt": "say 'look up' or 'look down'",
@@ -309,8 +314,13 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("while", r"(?:(?:and )?(?:at the same time|simultaneously)|while|whilst)\b"),
             ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
                           r"|after (?:that|this)\b) ?)+"),
-            ("polite", rf"(?:(?:please|kindly|thanks|thank you)|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
-            ("opening", rf"(?:(?:can|could|would|will) (?:you|{_WHO})|i(?:'d like| would like| want) (?:you|{_WHO}) to"
+            ("polite", rf"(?:(?:please|pls|plz|kindly|just|thanks|thank you|thx"
+                       rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
+                       rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
+            ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:can|could|would|will) (?:you|{_WHO})"
+                        rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
+                        rf"|go ahead and|try (?:to|and)"
+                        rf"|show (?:me|us)(?: how (?:to|you))?"
                         rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to"
                         rf"| by)?(?= [a-z])"
                         rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
@@ -426,6 +436,9 @@ def normalised(text: str) -> str:
     text = re.sub(r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " ", text)  # 'forty-five', '90-degree'
     text = re.sub(r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1", text)  # 'push the door open'
     text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
+    if re.match(r"1[.)] ", text):  # a numbered list
+        text = re.sub(r"(?:^|\s)\d+[.)](?= [a-z])", ".", text)
+    text = re.sub(r" ?(?:-+>|=+>|→|[()]) ?", ", ", text)
     text = text.replace("on top of", "on").replace(" & ", " and ").replace("duck under", "walk under")
     text = re.sub(r"\bthrow(?:s|ing)? ((?:\w+ )?(?:\w+ )?punch(?:es)?)\b", r"do \1", text)
     text = re.sub(r"\bdo (punch(?:es)?)\b", r"\1", text)

@@ -163,6 +163,8 @@ class _Reader:
     ) -> None:
         self.clauses, self.objects, self.scene = clauses, objects, scene
         self.movements: list[Movement] = []
+        self.detailed = False
+        """The clause before was a detail of the last movement."""
 
     def read(self) -> tuple[Movement, ...]:
         """Read all clauses, in their order."""
@@ -197,6 +199,7 @@ class _Reader:
         return settled(self.movements)
 
     def _act(self, clause: Clause, pending: list[Phrase]) -> None:
+        self.detailed = False
         verb, *more = clause.verbs
         if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
             kind = NOUN_KIND[more[0].said.get("noun", "turn")]
@@ -418,9 +421,10 @@ class _Reader:
         if [p.sort for p in clause.phrases] == ["again"]:
             self.movements.append(last)
             return
-        if clause.separator == "," or all(p.sort == "pace" for p in clause.phrases):
+        if clause.separator == "," or self.detailed or all(p.sort == "pace" for p in clause.phrases):
             try:  # 'walk forward, two metres'
                 self.movements[-1] = self._filled(last, clause.phrases, verb)
+                self.detailed = clause.separator == ","  # 'wave, slowly and with your left hand' waves once
                 return
             except BadInput:
                 pass
@@ -501,6 +505,7 @@ class _Reader:
         elif (
             (sort == "again" and (kind == "rise" or any(a.kind == kind for a in self.movements)))
             or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
+            or (sort == "again" and kind == "place")
             or (sort == "in place" and kind in ("march", "turn"))
             or (sort == "everyone" and kind in _TO_PEOPLE)
             or (sort == "broom" and kind == "sweep")
@@ -522,6 +527,8 @@ class _Reader:
                 return self._detail(movement, Phrase(START, phrase.text), verb, amounts)
             if turned:
                 word = "forward"
+        if movement.kind == "place" and "front" in phrase.text:  # where things are put down
+            return movement
         if word in ("above", "high", "overhead") and movement.kind in _CARRIED_LOW:
             raise _unfit(verb.text, phrase)
         side = word in ("left", "right") and "aside" not in phrase.said
