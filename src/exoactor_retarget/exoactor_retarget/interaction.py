@@ -13,9 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import BodyPart, Contact
+from exoactor_core.dex3 import EXTRA_MASS
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.task_checks import Check
 from exoactor_retarget.contacts import foot_contacts
@@ -52,6 +54,7 @@ _SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
 _STOOPS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, and from here as the person
 _AROUND = 3.0  # s before and after a grasp in which the body crouches no further than that
 _LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
+_MOST_BENT, _STRAIGHT = 0.26, 0.15  # rad that who stands is bent by, and m over `_LOWEST` of a pelvis that stands
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -115,15 +118,29 @@ class InteractionTargets:
             person = at_times(person, np.interp(new, late, times), person.fps)
         return with_footsteps(person, goes[np.rint(np.interp(new, late, times) * person.fps).astype(int)])
 
-    def not_too_low(self, targets: Targets) -> Targets:
-        """With the pelvis no lower than hands need it and trackers get; what sits or kneels is left as it is."""
+    def within_ability(self, targets: Targets) -> Targets:
+        """With the pelvis no lower than hands need it and trackers get, and the trunk of who stands bent no further.
+
+        What sits or kneels is left as it is. The arms do what the trunk of a person does who leans over: a trunk that
+        is bent further than this makes trackers step forward, and the solver bends it where the arms are too short.
+        """
         if not any(contact.body.endswith("hand") for contact in self.contacts):
             return targets
         short = self._lowest_pelvis(targets) - targets.pelvis_pos[:, 2]
         short = np.maximum(short, 0.0) * np.isinf(targets.bearing).all(axis=1)
         pelvis_pos = targets.pelvis_pos.copy()
         pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
-        return replace(targets, pelvis_pos=pelvis_pos)
+        stands = smoothstep((pelvis_pos[:, 2] - _LOWEST) / _STRAIGHT) * self._at_work(targets)
+        torso_rot = _less_bent(targets.torso_rot, _MOST_BENT, stands)
+        pelvis_rot = _less_bent(targets.pelvis_rot, 0.5 * _MOST_BENT, stands)
+        return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
+
+    def _at_work(self, targets: Targets) -> np.ndarray:
+        """How much (T,) hands are at an object, on the way there, or back."""
+        margin, fps = round(_AROUND * targets.fps), targets.fps
+        hands = [contact for contact in self.contacts if contact.body.endswith("hand")]
+        near = [window(len(targets), round(c.start * fps), round(c.end * fps), margin) for c in hands]
+        return np.minimum(2.0 * np.max(near, axis=0), 1.0)
 
     def _lowest_pelvis(self, targets: Targets) -> np.ndarray:
         """Height (T,) m below which the pelvis need not get for one hand to take, and to put, what the scene has."""
@@ -266,9 +283,13 @@ class InteractionTargets:
                 foot_pos[:, side] += window(t, begin, end, round(0.35 * fps))[:, None] * off * [1.0, 1.0, 0.6]
         rotation, pos, holding = targets.hand_rot.copy(), np.zeros((t, 2, 3)), np.zeros((t, 2))
         hands = np.zeros((t, 2))
+        load = np.full((t, 2), EXTRA_MASS if self._hands.hands == "dex3" else 0.0)
         for one in hand_contacts:
             lead, pressed = lead_hand(one, poses, self.scene, targets, model, rotation, pos, holding)
             hands[:, one.side] = np.maximum(hands[:, one.side], pressed if one.fingers else lead)
+            if one.contact.kind == "grasp":
+                hands_on_it = sum(other.contact.start == one.contact.start for other in hand_contacts)
+                load[:, one.side] += pressed * self.scene.objects[one.index].mass / hands_on_it
         turned = [
             towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT * leans) @ rot
             for rot, rest in (
@@ -283,6 +304,7 @@ class InteractionTargets:
             hand_rot=rotation,
             palm_pos=pos,
             holding=holding,
+            load=load,
             bearing=bearing,
             foot_pos=foot_pos,
             pelvis_pos=pelvis_pos,
@@ -290,6 +312,15 @@ class InteractionTargets:
             solids=solids_of(self.scene, poses, touch) if len(self.scene) else None,
         )
         return out.with_led_arms(model), poses, tuple(sorted(contacts, key=lambda c: c.start)), hands
+
+
+def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray) -> np.ndarray:
+    """Orientations (T, 3, 3) of a trunk bent forward by 0 to ``most`` rad, as far as a share (T,) says."""
+    bent = np.arcsin(np.clip(-rotation[:, 2, 0], -1.0, 1.0))
+    left = np.cross([0.0, 0.0, 1.0], rotation[:, :, 0])
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    back = share * (np.clip(bent, 0.0, most) - bent)
+    return Rotation.from_rotvec(back[:, None] * left).as_matrix() @ rotation
 
 
 def _allow(touch: np.ndarray, when: np.ndarray, obj: int, bodies: Sequence[int]) -> None:

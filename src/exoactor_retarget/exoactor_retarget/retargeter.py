@@ -112,9 +112,9 @@ class Retargeter(stages.Retargeter):
         hands = chosen_hands(self.options.hands, True)
         objects = InteractionTargets(self.model, interaction.scene, contacts, hands, interaction.checks)
         person = objects.slowed(person)
-        first = objects.not_too_low(make_targets(person, self.model, self.mapping, metric=metric))
+        first = objects.within_ability(make_targets(person, self.model, self.mapping, metric=metric))
         person, notes = objects.relocated(person, first)
-        targets = objects.not_too_low(make_targets(person, self.model, self.mapping, metric=metric))
+        targets = objects.within_ability(make_targets(person, self.model, self.mapping, metric=metric))
         targets, poses, found, closed = objects.targets(targets)
         return targets, poses, {"object_contacts": found, "hands": closed}, notes
 

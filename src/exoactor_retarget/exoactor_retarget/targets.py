@@ -69,6 +69,8 @@ class Targets:
     """(T, 2, 3) m: where the palms are to be, as far as ``holding`` says."""
     holding: np.ndarray
     """(T, 2) how much a hand is led by an object rather than by the person's arm, 0 to 1."""
+    load: np.ndarray
+    """(T, 2) kg that the hands bear beside their links' own mass."""
     solids: Solids | None = None
     """What stands or moves around the robot; None: nothing."""
 
@@ -118,6 +120,10 @@ class Targets:
         return replace(
             self, upper_arm=upper_arm, forearm=forearm, arm_rot=np.where(led[..., None] > 0.0, arm_rot, self.arm_rot)
         )
+
+    def palms(self, model: Model) -> np.ndarray:
+        """Where (T, 2, 3) the palms are to be, m."""
+        return self.natural_palms(model) * (1.0 - self.holding[..., None]) + self.palm_pos * self.holding[..., None]
 
     def natural_palms(self, model: Model) -> np.ndarray:
         """Where (T, 2, 3) the robot's palms are as it imitates the person, m."""
@@ -372,6 +378,7 @@ def make_targets(
         bearing=np.where(bearing, 0.0, np.inf),
         palm_pos=np.zeros((len(person), 2, 3)),
         holding=np.zeros((len(person), 2)),
+        load=np.zeros((len(person), 2)),
     )
 
 
@@ -413,6 +420,7 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         bearing=np.full((len(state), len(BEARING)), np.inf),
         palm_pos=np.zeros((len(state), 2, 3)),
         holding=np.zeros((len(state), 2)),
+        load=np.zeros((len(state), 2)),
     )
 
 

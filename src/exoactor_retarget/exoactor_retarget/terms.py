@@ -59,8 +59,11 @@ class Support:
         return Support(self.axes[:, frames], self.first[:, frames], self.last[:, frames], self.weight[frames])
 
 
-def support(targets: Targets, mapping: dict[str, Any]) -> Support:
-    """Support of the feet in contact, while the root is slow."""
+def support(targets: Targets, model: Model, mapping: dict[str, Any]) -> Support:
+    """Support of the feet in contact, while the root is slow, for the robot without what its hands bear.
+
+    Where an object leads hands it is narrower ahead: a tracker bends further than it is told.
+    """
     balance, fps = mapping["balance"], targets.fps
     contact = targets.contact.astype(np.float64)
     feet = contact.sum(axis=1)
@@ -72,6 +75,12 @@ def support(targets: Targets, mapping: dict[str, Any]) -> Support:
     along = np.einsum("tkj,atj->atk", targets.foot_pos[..., :2], axes)
     first = np.where(contact > 0, along, np.inf).min(axis=2) + low
     last = np.where(contact > 0, along, -np.inf).max(axis=2) + high
+    last[0] -= (balance["forward"][1] - balance["forward_led"]) * targets.holding.max(axis=1)
+    if targets.load.any():
+        palms = targets.palms(model)
+        at = np.einsum("tkj,atj->atk", palms[..., :2], axes)
+        share = targets.load / model.description.mass.sum()
+        first, last = (edge - np.sum(share * (at - edge[..., None]), axis=2) for edge in (first, last))
     if len(targets) > 1:
         smooth = gaussian_filter1d(targets.pelvis_pos[:, :2], 0.2 * fps, axis=0, mode="nearest")
         speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
@@ -94,15 +103,16 @@ def _outside(stand: Support, model: Model, poses: Poses) -> tuple[np.ndarray, tu
         return np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0), (mass, moment)
 
 
-def believed(stand: Support, model: Model, poses: Poses, frames: np.ndarray) -> Support:
+def believed(stand: Support, model: Model, poses: Poses, frames: np.ndarray, holding: np.ndarray) -> Support:
     """The support without times in which the posture, seen at some frames, is so far from it that nobody stands there.
 
-    Such a person falls, leans on something, or touches the floor where no contact is known.
+    Such a person falls, leans on something, or touches the floor where no contact is known; not so where an object
+    leads a hand, as far as ``holding`` (T, 2) says.
     """
     if not stand.weight.any():
         return stand
     off, _ = _outside(stand[frames], model, poses)
-    doubt = np.clip(np.linalg.norm(off, axis=0) / _LEANS - 1.0, 0.0, 1.0)
+    doubt = np.clip(np.linalg.norm(off, axis=0) / _LEANS - 1.0, 0.0, 1.0) * (1.0 - holding[frames].max(axis=1))
     return replace(stand, weight=stand.weight * (1.0 - np.interp(np.arange(len(stand.weight)), frames, doubt)))
 
 

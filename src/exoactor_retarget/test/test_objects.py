@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import robot
 from exoactor_core.arrays import true_runs
 from exoactor_core.contacts import Contact
+from exoactor_core.dex3 import EXTRA_MASS
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
@@ -516,6 +517,28 @@ def test_an_arm_that_an_object_leads_keeps_its_elbow_low(retarget):
     shoulders = robot.forward_kinematics(motion, ["left_shoulder_roll_link", "right_shoulder_roll_link"])[..., 2]
     taken = round(motion.object_contacts[0].start * motion.fps)
     assert (elbows - shoulders)[:taken].max() < 0.0
+
+
+def test_who_takes_a_box_off_a_table_hardly_bends_and_has_the_load_over_the_feet(retarget):
+    table = everyday("table", pos=(1.4, 0.0, 0.0), size=(0.6, 1.2, 0.75))
+    box = everyday("box", pos=(1.32, 0.0, 0.75), size=(0.3, 0.28, 0.3), mass=2.0)
+    plan = choreographer.Choreography.of_instruction(
+        "walk to the table and pick up the box", scene=Scene(objects=(table, box))
+    )
+    targets, _, fields, _ = retarget.object_targets(plan.perform(np.zeros(10))[0], plan.interaction)
+    state = retarget.fit(targets)
+    poses = retarget.model.kinematics.poses(state)
+    taken = round(fields["object_contacts"][0].start * targets.fps)
+    work = slice(taken - 50, taken + 50)
+    torso = poses.rotation(retarget.model.description.links["torso_link"][0])[work]
+    assert np.arcsin(-torso[:, 2, 0]).max() < np.radians(22.0)
+    mass, load = retarget.model.description.mass.sum(), targets.load[work]
+    np.testing.assert_allclose(load[-1], 1.0 + EXTRA_MASS)
+    center = retarget.model.kinematics.center_of_mass(poses)[0][:2].T[work]
+    held = np.einsum("tk,tkj->tj", load, targets.palms(retarget.model)[work, :, :2])
+    whole = (mass * center + held) / (mass + load.sum(axis=1, keepdims=True))
+    ahead = (whole - targets.foot_pos[work, :, :2].mean(axis=1)) @ [1.0, 0.0]  # it faces +x
+    assert ahead.max() < 0.05
 
 
 def bottle_task(retarget):
