@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from control_helpers import DATA, needs_data
@@ -39,6 +41,13 @@ def test_resampled_to_50_hz(fps):
     assert abs(r.duration - m.duration) < 1 / 50
     yaw = Rotation.from_quat(r.root_quat_wxyz, scalar_first=True).as_euler("ZYX")[:, 0]
     np.testing.assert_allclose(yaw, np.arange(len(r)) / 50, atol=1e-6)
+
+
+def test_at_half_the_pace_it_takes_twice_as_long():
+    walk = motion(speed=0.5)
+    full, half = prepare(walk).motion, prepare(replace(walk, pace=0.5)).motion
+    np.testing.assert_allclose(half.root_pos[::2], full.root_pos, atol=1e-3)
+    assert half.pace == 1.0
 
 
 def test_velocities_are_in_the_pelvis_frame():

@@ -317,14 +317,16 @@ class TestOtherWays:
 
     MOTION = standing_motion(0.5)
 
-    def rehearsed(self, monkeypatch, itself, alternative=FAILED, opened=FAILED, strayed=0.0, **options):
+    def rehearsed(
+        self, monkeypatch, itself, alternative=FAILED, opened=FAILED, strayed=0.0, possible_pace=0.0, **options
+    ):
         """Rehearse with these outcomes; what was tried is the motions' (alternative_policy, open_loop)."""
         tried = []
 
         def rehearse(self, motion, progress, *_):
             tried.append((motion.alternative_policy, motion.open_loop))
             outcome = opened if motion.open_loop else alternative if motion.alternative_policy else itself
-            success, commanded, fell = outcome
+            success, commanded, fell = DONE if motion.pace < possible_pace else outcome
             m = {
                 "success": success,
                 "commanded": {"success": commanded},
@@ -363,6 +365,26 @@ class TestOtherWays:
     def test_all_stays_as_it_is_where_that_is_no_better(self, monkeypatch, other):
         done, _ = self.rehearsed(monkeypatch, FAILED, other, other)
         assert done.corrected is None
+
+    def test_it_is_slowed_until_the_robot_does_it(self, monkeypatch):
+        done, tried = self.rehearsed(monkeypatch, FELL, FELL, FELL, min_pace=0.6, possible_pace=0.7)
+        assert tried[2::3] == [(False, True)] * 2  # at full pace and at 0.8
+        assert len(tried) == 7
+        assert done.corrected.pace == 0.65
+        assert done.metrics["success"]
+        assert any("65% of its speed" in note and "it fell" in note for note in done.metrics["notes"])
+
+    def test_but_not_below_the_least_pace(self, monkeypatch):
+        done, tried = self.rehearsed(monkeypatch, FELL, FELL, FELL, min_pace=0.75, possible_pace=0.7)
+        assert len(tried) == 6
+        assert done.corrected is None
+
+    def test_and_not_what_jumps(self, monkeypatch):
+        height = 0.3 * np.sin(np.pi * np.clip((np.arange(101) - 35) / 30, 0.0, 1.0))
+        still = standing_motion(2.0)
+        monkeypatch.setattr(self, "MOTION", replace(still, root_pos=still.root_pos + height[:, None] * [0, 0, 1]))
+        done, _ = self.rehearsed(monkeypatch, FELL, FELL, FELL, possible_pace=0.9)
+        assert done.corrected is None or done.corrected.pace == 1.0
 
     def test_a_correction_was_found_for_the_policy_itself(self, monkeypatch):
         correction = np.zeros((len(self.MOTION), CORRECTION_WIDTH))

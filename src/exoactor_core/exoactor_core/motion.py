@@ -30,8 +30,8 @@ CORRECTION_WIDTH = 6 + len(JOINT_NAMES)
 _ROBOT_OPTIONAL = {"contacts": 2, "correction": CORRECTION_WIDTH, "hands": 2}
 ROBOT_ARRAYS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": len(JOINT_NAMES), **_ROBOT_OPTIONAL}
 """Arrays of a robot motion that have a row a frame, and their widths."""
-EXECUTION_FLAGS = ("open_loop", "alternative_policy")
-"""Fields of a robot motion by which the rehearsal says how it is to be carried out."""
+EXECUTION_FIELDS = {"open_loop": False, "alternative_policy": False, "pace": 1.0}
+"""Fields of a robot motion by which the rehearsal says how it is to be carried out, and their defaults."""
 
 
 def _checked(what: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -192,6 +192,8 @@ class RobotMotion:
     alone."""
     alternative_policy: bool = False
     """The policy's alternative tracks it: the rehearsal found that the policy itself does less well."""
+    pace: float = 1.0
+    """Share of its speed at which it is carried out: the rehearsal found that the robot fails at it faster."""
     hands: np.ndarray | None = None
     """(T, 2) how far the left and the right hand are closed, in [0, 1]; None: not known."""
     object_contacts: tuple[Contact, ...] = ()
@@ -224,6 +226,8 @@ class RobotMotion:
         # What is of unit length stays as it is, so that a copy is the same to the bit: a verdict is signed over it.
         set_(self, "root_quat_wxyz", np.where(off[:, None] < 1e-12, quat, quat / norm[:, None]))
         set_(self, "joint_pos", _checked("joint_pos", self.joint_pos, (t, len(JOINT_NAMES))))
+        if not 0.0 < self.pace <= 1.0:
+            raise BadInput(f"The pace is {self.pace:g}, but it must be more than 0 and at most 1.")
         for name, width in _ROBOT_OPTIONAL.items():
             if getattr(self, name) is not None:
                 set_(self, name, _checked(name, getattr(self, name), (t, width)))
@@ -233,7 +237,7 @@ class RobotMotion:
 
     @property
     def duration(self) -> float:
-        """Seconds from the first to the last frame."""
+        """Seconds from the first to the last frame, at full pace."""
         return (len(self) - 1) / self.fps
 
     @property
@@ -243,8 +247,19 @@ class RobotMotion:
 
     @property
     def execution(self) -> dict[str, Any]:
-        """Its `EXECUTION_FLAGS`, by name."""
-        return {name: getattr(self, name) for name in EXECUTION_FLAGS}
+        """Its `EXECUTION_FIELDS`, by name."""
+        return {name: getattr(self, name) for name in EXECUTION_FIELDS}
+
+    @property
+    def paced(self) -> RobotMotion:
+        """The motion as slow as its ``pace`` has it; the pace of that is 1."""
+        if self.pace == 1.0:
+            return self
+        contacts = tuple(
+            contact.model_copy(update={"start": contact.start / self.pace, "end": contact.end / self.pace})
+            for contact in self.object_contacts
+        )
+        return replace(self, fps=self.fps * self.pace, object_contacts=contacts, pace=1.0)
 
     def save(self, path: str | Path) -> None:
         """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
@@ -284,5 +299,5 @@ class RobotMotion:
                 hands=data.get("hands"),
                 object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
-                **{name: bool(data.get(name, False)) for name in EXECUTION_FLAGS},  # type: ignore[arg-type]
+                **{name: type(default)(data.get(name, default)) for name, default in EXECUTION_FIELDS.items()},
             )

@@ -61,6 +61,20 @@ def test_hands_and_contacts_with_objects_are_kept(tmp_path):
         contacts_of('[{"body": "seat", "object": "", "kind": "sit", "start": 2, "end": 1}]')
 
 
+def test_a_motion_at_half_its_pace_lasts_twice_as_long(tmp_path):
+    grasp = Contact(body="left_hand", object="cup", kind="grasp", start=0.02, end=0.08)
+    RobotMotion(**robot_arrays(), object_contacts=(grasp,), pace=0.5, open_loop=True).save(tmp_path / "robot.npz")
+    motion = RobotMotion.load(tmp_path / "robot.npz")
+    assert motion.execution == {"open_loop": True, "alternative_policy": False, "pace": 0.5}
+    paced = motion.paced
+    assert (paced.fps, paced.pace, paced.open_loop) == (25.0, 1.0, True)
+    assert (paced.object_contacts[0].start, paced.object_contacts[0].end) == (0.04, 0.16)
+    assert paced.paced is paced
+    for pace in (0.0, 1.1, float("nan")):
+        with pytest.raises(BadInput, match="The pace is"):
+            replace(motion, pace=pace)
+
+
 def test_human_motion_round_trip_in_amass_keys(tmp_path):
     rng = np.random.default_rng(0)
     arrays = human_arrays() | {"body_pose": rng.normal(size=(5, 63)), "contacts": rng.random((5, 4))}

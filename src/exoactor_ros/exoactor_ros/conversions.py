@@ -24,7 +24,7 @@ from exoactor_core.contacts import contacts_json, contacts_of
 from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
 from exoactor_core.interaction import Interaction
-from exoactor_core.motion import EXECUTION_FLAGS, HUMAN_ARRAYS, JOINT_NAMES, ROBOT_ARRAYS, HumanMotion, RobotMotion
+from exoactor_core.motion import EXECUTION_FIELDS, HUMAN_ARRAYS, JOINT_NAMES, ROBOT_ARRAYS, HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.stages import Metrics
 from exoactor_core.task_checks import checks_json, checks_of
@@ -113,7 +113,7 @@ def set_execution(message: Any, motion: RobotMotion) -> None:
 
 def execution_from_message(message: Any) -> dict[str, Any]:
     """How a motion is to be carried out, as `set_execution` puts it there."""
-    return {name: getattr(message, name) for name in EXECUTION_FLAGS}
+    return {name: getattr(message, name) for name in EXECUTION_FIELDS}
 
 
 def robot_from_message(message: msg.RobotMotion) -> RobotMotion:

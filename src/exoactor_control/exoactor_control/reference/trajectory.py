@@ -149,7 +149,7 @@ STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STAN
 def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene | None = None) -> Reference:
     """Check and repair a motion; ``human`` is the person's motion that it came from, for policies that want it.
 
-    ``scene`` holds the objects that its contacts are with.
+    ``scene`` holds the objects that its contacts are with. All of the reference is as slow as the motion's ``pace``.
 
     Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
     joints are held inside their limits; the motion is levelled and set on the floor (see
@@ -162,6 +162,8 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
         leans too much, or it begins off the floor.
     """
     notes: list[str] = []
+    human = None if human is None else replace(human, fps=human.fps * motion.pace)
+    motion = motion.paced
     first, last = trim_outlier_ends(motion)
     pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
     for which, count in (("first", first), ("last", len(motion) - last)):

@@ -83,7 +83,8 @@ def find_correction(
         )
     search = _Search(reference, loaded.network, loaded.spec, np.random.default_rng(seed))
     here = reference.begin + np.arange(len(reference.motion)) / POLICY_RATE
-    there = np.arange(len(motion)) / motion.fps - reference.begin
+    fps = motion.paced.fps
+    there = np.arange(len(motion)) / fps - reference.begin
     best, least = motion.correction, search.worst()
     for k in range(_MAX_ROUNDS):
         if least.max() < _GOOD_SHARE:
@@ -91,7 +92,7 @@ def find_correction(
         search.go(sub_progress(progress, k / _MAX_ROUNDS, (k + 1) / _MAX_ROUNDS))
         # It is judged as it will be kept, at the motion's own rate: a correction for a hop may be lost by that
         kept = sampled_correction(search.correction, POLICY_RATE, there)
-        search.correction[:] = sampled_correction(kept, motion.fps, here)
+        search.correction[:] = sampled_correction(kept, fps, here)
         worst = search.worst()
         if _rank(worst) < _rank(least):
             best, least = kept, worst

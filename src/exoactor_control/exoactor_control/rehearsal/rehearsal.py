@@ -32,6 +32,8 @@ from exoactor_description import HandsOption, chosen_hands
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
+_PACES = (0.8, 0.65, 0.5)
+"""Of a motion at which the robot fails, tried one after the other."""
 RISK = 0.2
 """Share of the rehearsals with perturbed objects from which the risk is reported before approval."""
 _CORRECTED = "The policy was commanded with a reference correction (see exoactor correct)."
@@ -76,6 +78,9 @@ class Rehearsal(Tracker):
         correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0
         """Reference corrections that are tried for a motion that fails or strays, by a policy that is fed what TWIST2
         is, minutes each; 0: none."""
+        min_pace: Annotated[float, Interval(ge=0.1, le=1.0)] = 0.5
+        """Share of its speed down to which a motion without jumps is slowed where the robot fails or strays; 1: none
+        is."""
         hands: HandsOption = "auto"
         """Of the simulated robot: dex3, fists without motors, or auto: dex3 where there are objects, else fists."""
         variations: Annotated[int, Interval(ge=0, le=100)] = 5
@@ -106,7 +111,7 @@ class Rehearsal(Tracker):
         *,
         interaction: Interaction | None = None,
     ) -> Tracking:
-        """Track a motion; where it fails or strays, also with ``correction_tries`` reference corrections.
+        """Track a motion; where it fails or strays, also otherwise: see the options.
 
         ``human`` is the person's motion that it came from, for policies that follow people. ``start`` (29,) rad is the
         robot's present pose, from which it is made to stand up in the band first; None: it stands already.
@@ -118,14 +123,15 @@ class Rehearsal(Tracker):
         it), ``farthest`` (m that it got from its start) and ``area`` (m that it may), ``refused`` (why it must not go
         to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor was at
         its limit), ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back), ``band``
-        (the robot hung in a band), ``from_present_pose``, ``contact_errors`` (see
-        `exoactor_control.metrics.contact_errors`), ``notes`` (what was done to the reference). A fall is
-        reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with its
-        ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with objects
-        as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a sentence
-        where `RISK` of them failed, or empty). Where a correction made a failing motion succeed, its jumps had to be
-        lowered, step by step to the highest that the robot does, the policy's alternative does better, or the outer
-        loop is better left open, ``corrected`` is that motion.
+        (the robot hung in a band), ``from_present_pose``, ``pace`` (share of its speed at which it was carried out, and
+        judged), ``contact_errors`` (see `exoactor_control.metrics.contact_errors`), ``notes`` (what was done to the
+        reference). A fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks``
+        (each with its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed``
+        (``rehearsals`` with objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their
+        ``reasons``) and ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction made a failing
+        motion succeed, its jumps had to be lowered, step by step to the highest that the robot does, the policy's
+        alternative does better, the outer loop is better left open, or it succeeds slower, ``corrected`` is that
+        motion.
 
         Raises
         ------
@@ -139,19 +145,12 @@ class Rehearsal(Tracker):
             lifted = [c.object for c in interaction.checks if c.kind == "lifted"]
             reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
             check(interaction.scene, lifted, reached, self.options.area)
-        done = self._rehearse(motion, progress, conditions)
-        given, alternative = motion, None if self.policy is None else self.policy.alternative
-        may_change = motion.correction is None and not motion.alternative_policy  # a correction is for one policy
-        if self.policy is not None and alternative is not None and may_change and not all(_outcome(done)[:4]):
-            note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
-            motion, done = self._better(
-                motion, done, replace(motion, alternative_policy=True), note, progress, conditions
-            )
-        if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
-            note = "The outer loop on heading and position is left open, which is better than closed"
-            motion, done = self._better(motion, done, replace(motion, open_loop=True), note, progress, conditions)
+        given = motion
+        motion, done = self._rehearse_alternatives(motion, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
+        if self.policy is not None and given.pace == 1.0 and given.correction is None and not _outcome(done).keeps:
+            done = self._slowed(given, done, progress, conditions)
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
             done = max(done, self._correct(given, tries, progress, conditions), key=_outcome)
@@ -159,6 +158,23 @@ class Rehearsal(Tracker):
             found = self._vary(done.corrected or motion, progress, conditions)
             done = replace(done, metrics=done.metrics | found)
         return done
+
+    def _rehearse_alternatives(
+        self, motion: RobotMotion, progress: Progress, conditions: _Conditions
+    ) -> tuple[RobotMotion, Tracking]:
+        """Rehearse a motion, where it fails also with the policy's alternative and the outer loop open; the best."""
+        done = self._rehearse(motion, progress, conditions)
+        alternative = None if self.policy is None else self.policy.alternative
+        may_change = motion.correction is None and not motion.alternative_policy  # a correction is for one policy
+        if self.policy is not None and alternative is not None and may_change and not _outcome(done).keeps:
+            note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
+            motion, done = self._better(
+                motion, done, replace(motion, alternative_policy=True), note, progress, conditions
+            )
+        if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
+            note = "The outer loop on heading and position is left open, which is better than closed"
+            motion, done = self._better(motion, done, replace(motion, open_loop=True), note, progress, conditions)
+        return motion, done
 
     def _better(
         self,
@@ -202,7 +218,7 @@ class Rehearsal(Tracker):
         """
         whole = done
         reference = prepare(motion)
-        times = np.arange(len(motion)) / motion.fps - reference.begin
+        times = np.arange(len(motion)) / motion.paced.fps - reference.begin
         for share in _SHARES:
             correction = lowered(reference.motion, share)
             if not correction.any():
@@ -212,6 +228,23 @@ class Rehearsal(Tracker):
             if done.metrics["commanded"]["success"]:
                 break
         return max(done, whole, key=_outcome)
+
+    def _slowed(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
+        """Rehearse a motion ever more slowly until the robot does it; ``done`` is the rehearsal at full pace.
+
+        A motion with jumps is left as it is: what falls does so at its own pace.
+        """
+        if lowered(prepare(motion).motion, 0.0).any():
+            return done
+        for pace in _PACES:
+            if pace < self.options.min_pace:
+                break
+            slower, again = self._rehearse_alternatives(replace(motion, pace=pace), progress, conditions)
+            if _outcome(again).keeps:
+                why = done.metrics["reason"] or " ".join(done.metrics["refused"])
+                again.metrics["notes"].append(f"It is carried out at {pace:.0%} of its speed; at full speed: {why}")
+                return replace(again, corrected=slower)
+        return done
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
         """Rehearse a motion with reference corrections until one makes it fit for the robot; return the best try.
@@ -312,6 +345,7 @@ class Rehearsal(Tracker):
             "outer_loop": policy is not None and policy.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
+            "pace": motion.pace,
             "contact_errors": []
             if scene is None or object_poses is None or rollout is None or rollout.forces is None
             else contact_errors(reference, actual, object_poses, rollout.forces[recorded]),
@@ -349,6 +383,11 @@ class _Outcome(NamedTuple):
     near: bool  # as commanded, and the robot stayed near where the motion has it
     stands: bool
     allowed: bool  # by the gate
+
+    @property
+    def keeps(self) -> bool:
+        """The robot does the task and keeps to the motion."""
+        return all(self[:4])
 
 
 def _outcome(tracking: Tracking) -> _Outcome:
