@@ -551,7 +551,7 @@ def tracked(motion: RobotMotion, policy: str, progress: Progress) -> dict[str, A
     from exoactor_control.rehearsal.rehearsal import Rehearsal
 
     try:
-        metrics = Rehearsal(policy=policy)(motion, progress).metrics
+        metrics = Rehearsal(policy=policy, min_pace=1.0)(motion, progress).metrics
     except ExoActorError as error:
         return {"success": False, "fell": False, "refused": True, "reason": str(error)}
     keys = ("success", "fell", "reason", "joint_error_mean", "end_position_error")

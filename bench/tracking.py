@@ -113,7 +113,7 @@ def track(
     """Figures of one rehearsal; without a path the G1 stands."""
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
-        rehearsal = Rehearsal(policy=policy, outer_loop=loop, correction_tries=tries)
+        rehearsal = Rehearsal(policy=policy, outer_loop=loop, correction_tries=tries, min_pace=1.0)
         done = rehearsal(motion, disturbance=disturbance)
         reference = prepare(motion).motion
         off = strayed(reference, done.motion)
