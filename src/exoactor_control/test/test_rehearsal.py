@@ -81,8 +81,8 @@ def test_pushes_and_loads_reach_the_robot():
 
 
 def without_alternative(**options):
-    """Rehearse with the policy itself alone."""
-    rehearsal = Rehearsal(**options)
+    """Rehearse with the policy itself alone, at full pace."""
+    rehearsal = Rehearsal(min_pace=1.0, **options)
     rehearsal.policy.alternative = None
     return rehearsal
 

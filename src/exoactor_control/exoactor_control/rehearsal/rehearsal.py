@@ -149,7 +149,7 @@ class Rehearsal(Tracker):
         motion, done = self._rehearse_alternatives(motion, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
-        if self.policy is not None and given.pace == 1.0 and given.correction is None and not _outcome(done).keeps:
+        if self.policy is not None and given.pace == 1.0 and given.correction is None and not _outcome(done).near:
             done = self._slowed(given, done, progress, conditions)
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
