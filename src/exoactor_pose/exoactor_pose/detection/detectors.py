@@ -128,8 +128,9 @@ class MediapipeDetector:
             second = None if first is None or first.person is None else self._landmarks_of(frames[1], first.person)
             return [first, second if second is None or _between(person, second) is None else _slow(second)]
         second = self._landmarks_of(frames[1], person, frames_since=2)
-        between = None if second is None else _between(person, second)
-        return [between or self._landmarks_of(frames[0], person), _slow(second) if between else second]
+        if second is None or (between := _between(person, second)) is None:
+            return [self._landmarks_of(frames[0], person), second]
+        return [between, _slow(second)]
 
     def close(self) -> None:
         """End the graphs' threads."""

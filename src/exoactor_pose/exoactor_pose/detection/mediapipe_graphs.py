@@ -205,7 +205,7 @@ def without_output(model: bytes, number: int) -> bytes:
     graph = Model.GetRootAsModel(data, 0).Subgraphs(0)
     outputs = graph.OutputsAsNumpy()
     outputs[number] = outputs[0]
-    needed, kept = set(outputs.tolist()), []
+    needed, kept = set(outputs.tolist()), list[int]()
     for index in reversed(range(graph.OperatorsLength())):  # operators are in order of execution
         operator = graph.Operators(index)
         if needed.intersection(operator.OutputsAsNumpy().tolist()):
