@@ -439,6 +439,13 @@ def test_what_is_not_done_is_refused_with_what_is_done_instead():
             )
 
 
+def test_where_an_alternative_is_said_the_list_of_all_movements_is_not():
+    for text, listed in (("hug me", False), ("hug me and juggle", True), ("climb", True)):
+        with pytest.raises(BadInput) as caught:
+            parse(text)
+        assert ("lift a knee" in str(caught.value)) == listed
+
+
 def test_no_word_is_left_over():
     """A word that no action can use is named, wherever in an understood sentence it stands."""
     for text, _ in MEANT:

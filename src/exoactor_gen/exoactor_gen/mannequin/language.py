@@ -133,10 +133,13 @@ def gesture_of(text: str) -> Movement:
 
 
 def _not_understood(words: Sequence[str]) -> BadInput:
-    named = ", ".join(f"'{w[:60]}'{suggestion(w)}" for w in list(dict.fromkeys(words))[:12])
+    hints = {w: suggestion(w) for w in list(dict.fromkeys(words))[:12]}
+    named = ", ".join(f"'{w[:60]}'{hint}" for w, hint in hints.items())
+    known = f": it knows {KNOWN}, with sides, directions, distances, angles, counts and seconds"
+    if all("say '" in hint for hint in hints.values()):  # that is enough
+        known = ""
     return BadInput(
-        f"The mannequin does not understand {named}: it knows {KNOWN}, with sides, directions, distances, angles, "
-        "counts and seconds; other backends can do more (see 'exoactor doctor')."
+        f"The mannequin does not understand {named}{known}; other backends can do more (see 'exoactor doctor')."
     )
 
 
