@@ -288,6 +288,7 @@ class RobotMotion:
             The file cannot be read, lacks a key, or holds a wrong shape, joint order, quaternion or number.
         """
         data = load_npz(path, required=("fps", "joint_names", "root_pos", "root_quat_wxyz", "joint_pos"))
+        execution: dict[str, Any] = {k: type(default)(data.get(k, default)) for k, default in EXECUTION_FIELDS.items()}
         with in_file(path, "robot motion"):
             return cls(
                 fps=float(data["fps"]),
@@ -299,5 +300,5 @@ class RobotMotion:
                 hands=data.get("hands"),
                 object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
-                **{name: type(default)(data.get(name, default)) for name, default in EXECUTION_FIELDS.items()},
+                **execution,
             )
