@@ -24,7 +24,7 @@ from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.files import json_object
 from exoactor_core.interaction import Interaction
-from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.motion import EXECUTION_FIELDS, HumanMotion, RobotMotion
 from exoactor_core.stages import (
     Estimate,
     GenerateRequest,
@@ -381,7 +381,7 @@ def _track_goal(motion: RobotMotion, context: MotionContext) -> TrackMotion.Goal
 
 def _tracking(given: RobotMotion, context: MotionContext, done: TrackMotion.Result, metrics: Metrics) -> Tracking:
     corrected, execution = None, convert.execution_from_message(done)
-    if done.correction or any(execution.values()):
+    if done.correction or execution != EXECUTION_FIELDS:
         message = convert.robot_to_message(given)
         message.correction = done.correction
         corrected = replace(given, correction=convert.robot_from_message(message).correction, **execution)
