@@ -54,7 +54,7 @@ _BODY, _MIN_INSIDE = slice(11, 33), 0.25
 """Landmarks below the head, and their share that is in the image at least: the others are the model's guesses."""
 _SAME_PERSON_DISTANCE = 0.25
 """Lengths of the body between the middles of two people found that are one."""
-INTERPOLATED_DISTANCE = 0.1
+INTERPOLATED_DISTANCE = 0.05
 """Lengths of the body by which no landmark may move over two frames so that the one between is interpolated."""
 
 
