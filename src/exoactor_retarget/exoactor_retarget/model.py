@@ -157,6 +157,9 @@ class Model:
         """(B,) whether a body is part of an arm."""
         self.of_leg = has_any([j for k in range(2) for j in (*self.hip[k], self.knee[k], *self.ankle[k])])
         """(B,) whether a body is part of a leg."""
+        self.of_hips = np.zeros(len(self.description.mass), dtype=bool)
+        """(B,) whether a body is the pelvis, or between it and a thigh."""
+        self.of_hips[[self.pelvis, *(j + 1 for hip in self.hip for j in hip[:-1])]] = True
         self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
 
     @property

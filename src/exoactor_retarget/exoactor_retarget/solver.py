@@ -49,6 +49,7 @@ _LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, like
 _LED = 5.0  # times that clearance, planted feet and balance count for where there are objects
 _DISTANCE = 0.01  # m that is kept from objects
 _APART = 0.035  # m between arms, trunk and legs among objects: who reaches or bends is some cm beside the motion
+_FROM_HIPS = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand stands out of the hand's shape
 _SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
 
@@ -291,6 +292,7 @@ class Solver:
             ends = model.description.capsule_body[pairs]
             legs = model.of_leg[ends].any(axis=1) & ~(model.of_leg[ends] | (ends == model.pelvis)).all(axis=1)
             apart[legs | (model.of_arm[ends].sum(axis=1) == 1)] = _APART
+            apart[np.isin(ends, model.bodies["hand"]).any(axis=1) & model.of_hips[ends].any(axis=1)] = _FROM_HIPS
         floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_DISTANCE, _FLOOR_DISTANCE)
         on_floor, weights = around[:, 1] == FLOOR, self.mapping["weights"]
         weight = np.where(on_floor, weights["floor"], weights["objects"])

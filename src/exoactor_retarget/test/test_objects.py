@@ -474,6 +474,9 @@ def test_arms_trunk_and_legs_keep_apart_among_objects(retarget):
     legs = model.of_leg[bodies].any(axis=1) & ~(model.of_leg[bodies] | (bodies == model.pelvis)).all(axis=1)
     apart = model.description.pairs[legs | (model.of_arm[bodies].sum(axis=1) == 1)]
     assert np.quantile(distances(model.description, poses, apart).distance.min(axis=0), 0.1) > 0.025
+    hands = np.isin(bodies, model.bodies["hand"]).any(axis=1) & model.of_hips[bodies].any(axis=1)
+    from_hips = distances(model.description, poses, model.description.pairs[hands]).distance.min(axis=0)
+    assert np.quantile(from_hips, 0.1) > 0.045  # a Dex3 hand's thumb stands out
 
 
 def test_contacts_are_found_in_an_estimate_that_is_off(retarget):
