@@ -368,16 +368,20 @@ class TestOtherWays:
 
     def test_it_is_slowed_until_the_robot_does_it(self, monkeypatch):
         done, tried = self.rehearsed(monkeypatch, FELL, FELL, FELL, min_pace=0.6, possible_pace=0.7)
-        assert tried[2::3] == [(False, True)] * 2  # at full pace and at 0.8
-        assert len(tried) == 7
+        assert tried == [(False, False), (True, False), (False, True), (False, False), (False, False)]
         assert done.corrected.pace == 0.65
         assert done.metrics["success"]
         assert any("65% of its speed" in note and "it fell" in note for note in done.metrics["notes"])
 
     def test_but_not_below_the_least_pace(self, monkeypatch):
         done, tried = self.rehearsed(monkeypatch, FELL, FELL, FELL, min_pace=0.75, possible_pace=0.7)
-        assert len(tried) == 6
+        assert len(tried) == 4
         assert done.corrected is None
+
+    def test_it_is_slowed_with_what_does_best(self, monkeypatch):
+        done, tried = self.rehearsed(monkeypatch, FELL, FAILED, min_pace=0.6, possible_pace=0.9)
+        assert tried[-1] == (True, False)
+        assert (done.corrected.pace, done.corrected.alternative_policy) == (0.8, True)
 
     def test_and_not_what_jumps(self, monkeypatch):
         height = 0.3 * np.sin(np.pi * np.clip((np.arange(101) - 35) / 30, 0.0, 1.0))

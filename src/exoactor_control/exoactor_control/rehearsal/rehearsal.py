@@ -149,8 +149,8 @@ class Rehearsal(Tracker):
         motion, done = self._rehearse_alternatives(motion, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
-        if self.policy is not None and given.pace == 1.0 and given.correction is None and not _outcome(done).near:
-            done = self._slowed(given, done, progress, conditions)
+        if self.policy is not None and motion.pace == 1.0 and motion.correction is None and not _outcome(done).near:
+            done = self._slowed(motion, done, progress, conditions)
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
             done = max(done, self._correct(given, tries, progress, conditions), key=_outcome)
@@ -239,7 +239,8 @@ class Rehearsal(Tracker):
         for pace in _PACES:
             if pace < self.options.min_pace:
                 break
-            slower, again = self._rehearse_alternatives(replace(motion, pace=pace), progress, conditions)
+            slower = replace(motion, pace=pace)
+            again = self._rehearse(slower, progress, conditions)
             if _outcome(again).keeps:
                 why = done.metrics["reason"] or " ".join(done.metrics["refused"])
                 again.metrics["notes"].append(f"It is carried out at {pace:.0%} of its speed; at full speed: {why}")
