@@ -54,6 +54,9 @@ _BODY, _MIN_INSIDE = slice(11, 33), 0.25
 """Landmarks below the head, and their share that is in the image at least: the others are the model's guesses."""
 _SAME_PERSON_DISTANCE = 0.25
 """Lengths of the body between the middles of two people found that are one."""
+_WIDE = 1.5
+"""Width over height from which an image is searched in squares: where one is little wider, people are hardly smaller
+for the detector in the whole of it, and it finds people that are none in the squares."""
 INTERPOLATED_DISTANCE = 0.05
 """Lengths of the body by which no landmark may move over two frames so that the one between is interpolated."""
 
@@ -177,12 +180,12 @@ class MediapipeDetector:
 
 
 def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Squares that overlap by half or more and cover an image that is wider than high, each with its left edge, px.
+    """Squares that overlap by half or more and cover a wide image, each with its left edge, px; else the image itself.
 
     The people detector shrinks what it is shown into a small square, in which people in a wide image would be tiny.
     """
     height, width = image.shape[:2]
-    count = 1 + max(0, math.ceil(2 * (width / height - 1)))
+    count = 1 if width < _WIDE * height else 1 + math.ceil(2 * (width / height - 1))
     side = width if count == 1 else height
     return [(left, image[:, left : left + side]) for left in np.linspace(0, width - side, count).astype(int)]
 
