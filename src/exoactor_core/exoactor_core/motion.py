@@ -255,10 +255,7 @@ class RobotMotion:
         """The motion as slow as its ``pace`` has it; the pace of that is 1."""
         if self.pace == 1.0:
             return self
-        contacts = tuple(
-            contact.model_copy(update={"start": contact.start / self.pace, "end": contact.end / self.pace})
-            for contact in self.object_contacts
-        )
+        contacts = tuple(c.at_times(c.start / self.pace, c.end / self.pace) for c in self.object_contacts)
         return replace(self, fps=self.fps * self.pace, object_contacts=contacts, pace=1.0)
 
     def save(self, path: str | Path) -> None:

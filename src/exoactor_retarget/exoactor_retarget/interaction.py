@@ -207,7 +207,7 @@ class InteractionTargets:
         return moved(person, stands, shift + sway, turn), notes
 
     def _retime(self, new: Callable[[float], float]) -> None:
-        self.contacts = [c.model_copy(update={"start": new(c.start), "end": new(c.end)}) for c in self.contacts]
+        self.contacts = [c.at_times(new(c.start), new(c.end)) for c in self.contacts]
 
     def targets(self, targets: Targets) -> tuple[Targets, np.ndarray, tuple[Contact, ...], np.ndarray]:
         """Targets that lead hands, feet and seat to the objects.
@@ -271,10 +271,8 @@ class InteractionTargets:
                 pelvis_pos[:, :2] += window(t, begin, end, round(fps))[:, None] * off
                 lower = [model.pelvis, *(j + 1 for side in range(2) for j in model.hip[side])]
                 _allow(touch, window(t, begin, end, round(fps)) > 0, k, lower)
-                leans = np.maximum(
-                    leans,
-                    window(t, begin + round(_LEAN_BACK * fps), end - round(_LEAN_BACK * fps), round(_LEAN_BACK * fps)),
-                )
+                margin = round(_LEAN_BACK * fps)
+                leans = np.maximum(leans, window(t, begin + margin, end - margin, margin))
             elif contact.body.endswith("foot"):
                 side = SIDES.index(contact.body.split("_")[0])
                 touch[times >= contact.start - 0.3, k] = True  # it is gone then

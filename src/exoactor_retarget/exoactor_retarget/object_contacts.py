@@ -107,7 +107,7 @@ def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: fl
             stop = around.start + int(np.flatnonzero(away[around] < away[start] + 2 * _SAME)[-1])
     if end >= last - 0.3 * fps and contact.kind == "grasp":
         stop = last  # it is held to the end
-    return contact.model_copy(update={"start": start / fps, "end": max(start, stop) / fps})
+    return contact.at_times(start / fps, max(start, stop) / fps)
 
 
 def _far_out(reach: np.ndarray, speed: np.ndarray, planned: int, around: slice, fps: float) -> int:
@@ -123,7 +123,7 @@ def _together(planned: Sequence[Contact], found: Sequence[Contact]) -> tuple[Con
     for group in contact_groups(planned):
         its = [found[planned.index(contact)] for contact in group]
         start, end = (sum(times) / len(its) for times in zip(*((c.start, c.end) for c in its), strict=True))
-        out += [one.model_copy(update={"start": start, "end": end}) for one in its]
+        out += [one.at_times(start, end) for one in its]
     return tuple(sorted(out, key=lambda c: c.start))
 
 

@@ -15,7 +15,7 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import Targets, bridge, headed
 
-LOW = 0.12
+_LOW = 0.12
 """m: the tops of what is stepped over are no higher."""
 _BESIDE = 0.07  # m from the sole of a foot that stands to what is low
 _ABOVE = 0.08  # m from the sole of a foot that swings down to it
@@ -47,7 +47,7 @@ def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
             if a == 0 or b == len(targets):
                 continue
             first, last = foot_pos[a - 1, k], foot_pos[b, k]
-            between = first + np.linspace(0.0, 1.0, 30)[:, None] * (last - first)
+            between = np.linspace(first, last, 30)
             top = _highest(solids, (between[:, None] + outline @ turned[a].T).reshape(-1, 3))
             if top > 0.0:
                 foot_pos[a:b, k] = _swing(first, last, top + _ABOVE, b - a)
@@ -65,7 +65,7 @@ def swings_across(person: Posture, scene: Scene) -> np.ndarray:
         for k in range(2):
             for a, b in true_runs(~stands[:, k]):
                 first, last = feet[max(a - 1, 0), k], feet[min(b, len(person) - 1), k]
-                between = first + np.linspace(0.0, 1.0, 30)[:, None] * (last - first)
+                between = np.linspace(first, last, 30)
                 away = np.linalg.norm(between - np.clip(between, *obj.extent[:, :2]), axis=1)
                 across[a:b] |= away.min() < _NEAR
     return across
@@ -80,7 +80,7 @@ def _swing(first: np.ndarray, last: np.ndarray, height: float, frames: int) -> n
 
 
 def _is_low(obj: SceneObject) -> bool:
-    return bool(obj.extent[1, 2] <= LOW)
+    return bool(obj.extent[1, 2] <= _LOW)
 
 
 def _outline(sole: np.ndarray) -> np.ndarray:
