@@ -206,7 +206,7 @@ def test_a_motion_ends_with_the_task_server(graph):
     with spinning() as (tester,):
         watch = Watch(tester)
         with pytest.raises(Missing, match="'task_server' died"):
-            client.send_task("wave for 15 seconds", execute="sim", on_feedback=on_feedback)  # cannot end by itself
+            client.send_task("wave for 6 seconds", execute="sim", on_feedback=on_feedback)  # cannot end by itself
         assert killed
         for line in (
             "track_motion: Cancelled: whoever sent the goal is gone or frozen.",

@@ -112,7 +112,7 @@ def test_observations_that_cannot_be_used_are_left_out():
     state = SimpleNamespace(joint_pos=STANDING)
     with spinning(lambda **o: ControllerNode(parameter_overrides=[Parameter("autostart", value=False)], **o)) as nodes:
         controller = nodes[0]
-        report = SimpleNamespace(state=state, truth=None, hands=())
+        report = SimpleNamespace(state=state, truth=None, hands=(), go=controller._go)
         controller._loop = SimpleNamespace(latest=report, trouble="", alarm="", close=lambda: None)
         controller._tracker = SimpleNamespace(observe=taken.append)
 

@@ -29,6 +29,10 @@ CONFIRMED_AFTER = 0.5
 """s without any word of a server, after its liveliness lapsed, from which it counts as dead."""
 
 
+SETTLED_AFTER = 0.5
+"""s after which a server that was found has found its client, too."""
+
+
 class Client(ActionClient):
     """An action client that other threads than the executor's may use, and that notices when the server dies.
 
@@ -40,6 +44,7 @@ class Client(ActionClient):
         self._asking = threading.RLock()
         self._renewals = node.create_publisher(UUID, TOPIC, RENEWALS)
         self._lapsed: float | None = None
+        self._found: float | None = None
         super().__init__(node, action_type, action_name, **kwargs)
         node.create_subscription(
             GoalStatusArray,
@@ -49,6 +54,15 @@ class Client(ActionClient):
             callback_group=MutuallyExclusiveCallbackGroup(),
             event_callbacks=SubscriptionEventCallbacks(liveliness=self._on_liveliness, use_default_callbacks=False),
         )
+
+    def server_is_ready(self) -> bool:
+        """The server is there, and has had time to discover this client: what it answered earlier would be lost."""
+        if not super().server_is_ready():
+            self._found = None
+            return False
+        now = time.monotonic()
+        self._found = self._found or now
+        return now - self._found > SETTLED_AFTER
 
     def _on_liveliness(self, changed: Any) -> None:
         self._lapsed = None if changed.alive_count else time.monotonic()

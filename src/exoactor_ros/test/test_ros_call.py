@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from exoactor_interfaces.action import RetargetMotion
-from rclpy.action import ActionServer
+from rclpy.action import ActionClient, ActionServer
 
 from exoactor_core.errors import Missing
 from exoactor_ros import action_client
 from exoactor_ros.action_client import CONFIRMED_AFTER, Client, call
 from exoactor_ros.heartbeat import Watch
-from ros_testing import finished, spinning
+from ros_testing import finished, spinning, until
 
 SERVER = """
 import time
@@ -75,6 +75,19 @@ def test_answers_that_come_at_once_are_not_lost():
         assert finished(handle.get_result_async(), 5.0).result.error_msg == "done"
         finished(handle.cancel_goal_async(), 5.0)
         server.destroy()
+
+
+def test_a_server_is_not_ready_before_it_had_time_to_discover_the_client(monkeypatch):
+    there = True
+    monkeypatch.setattr(ActionClient, "server_is_ready", lambda _: there)
+    with spinning() as (node,):
+        client = Client(node, RetargetMotion, "discovered")
+        assert not client.server_is_ready()
+        until(client.server_is_ready)
+        there = False
+        assert not client.server_is_ready()
+        there = True
+        assert not client.server_is_ready()
 
 
 @pytest.mark.faults

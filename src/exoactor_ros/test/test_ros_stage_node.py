@@ -132,7 +132,7 @@ def test_lifecycle_by_hand():
 
         caller = Caller(tester, GenerateVideo, "generate_video")
         assert now() == State.PRIMARY_STATE_UNCONFIGURED
-        assert not caller.client.server_is_ready()
+        assert not caller.client.wait_for_server(1.0)
         assert to(Transition.TRANSITION_CONFIGURE)
         assert to(Transition.TRANSITION_ACTIVATE)
         assert now() == State.PRIMARY_STATE_ACTIVE
@@ -190,4 +190,4 @@ def test_a_node_that_cannot_work_says_so(overrides, said):
         watch = Watch(tester)
         sign = until(lambda: (s := watch.sign("generator")) and not s.ok and s)
         assert said in sign.text
-        assert not Caller(tester, GenerateVideo, "generate_video").client.server_is_ready()
+        assert not Caller(tester, GenerateVideo, "generate_video").client.wait_for_server(1.0)
