@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,21 @@ def quiet_stderr() -> Iterator[None]:
             os.close(nowhere)
 
 
+@contextmanager
+def _without_modules(*names: str) -> Iterator[None]:
+    """Have imports of modules that were not imported yet give empty ones.
+
+    MediaPipe draws with Matplotlib, which takes longer to import than all the rest of it, and nothing is drawn here.
+    """
+    empty = {name: ModuleType(name) for name in names if name not in sys.modules}
+    sys.modules.update(empty)
+    try:
+        yield
+    finally:
+        for name in empty:
+            del sys.modules[name]
+
+
 def modules_folder() -> Path:
     """The folder of MediaPipe's modules with their model files.
 
@@ -49,7 +65,7 @@ def modules_folder() -> Path:
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with quiet_stderr():
+        with quiet_stderr(), _without_modules("matplotlib", "matplotlib.pyplot"):
             import mediapipe
     except ImportError as error:
         raise Missing(f"MediaPipe cannot be loaded: {error}. Run 'make env'.") from None

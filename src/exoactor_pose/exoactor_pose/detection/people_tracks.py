@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from exoactor_pose.detection.people import MIN_SIMILARITY, Person, bhattacharyya
 
@@ -100,6 +99,8 @@ class Sightings:
             Of everybody the landmarks (33, 3): x px, y px, visibility; the colours; and whether it is the one followed,
             who comes first. Somebody found twice counts once.
         """
+        from scipy.optimize import linear_sum_assignment  # takes 0.1 s to import
+
         self.time, seen = time, list[Sighting]()
         for image, colours, followed in people:
             body = image[11:]
