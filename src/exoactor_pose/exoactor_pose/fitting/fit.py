@@ -296,7 +296,7 @@ class _Problem:
         w, pose = self.weights, state.pose
         outside = (pose - self.high).clip(min=0) + (pose - self.low).clip(max=0)
         stiff = np.where(outside != 0, 1 / 0.05**2, 0.0)
-        equations.band[0, :, 6:] += stiff + self.pull
+        equations.band[:, 6:, 0] += stiff + self.pull
         equations.gradient[:, 6:] += stiff * outside + self.pull * pose
         cost = float((stiff * outside**2 + self.pull * pose**2).sum())
 
@@ -367,11 +367,12 @@ class _Problem:
             error: np.ndarray, variable: np.ndarray, shape: np.ndarray, camera: dict[int, Any], weight: np.ndarray
         ) -> None:
             """Rows (F, R) with derivatives (F, R, ...), those by some of the camera's variables, and weights (F, R)."""
-            by_camera = np.zeros((*error.shape, CAMERA))
+            row = np.zeros((*error.shape, VARIABLES + shapes + CAMERA + 1), np.float32)
+            row[..., :VARIABLES], row[..., VARIABLES : VARIABLES + shapes], row[..., -1] = variable, shape, error
             for k, derivative in camera.items():
-                by_camera[..., k] = derivative
-            scale = np.sqrt(weight)[..., None]
-            rows.append(np.concatenate([variable, shape, by_camera, error[..., None]], axis=-1) * scale)
+                row[..., VARIABLES + shapes + k] = derivative
+            row *= np.sqrt(weight)[..., None].astype(np.float32)
+            rows.append(row)
 
         # Landmarks in the image, in metres at the person's distance; the distance itself must not shrink the error.
         view = self.views[frames][:, None]
@@ -382,7 +383,7 @@ class _Problem:
         loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.image)
         cost += float((self.trust[frames] * loss).sum())
         weight = np.repeat(self.trust[frames] * weight / w.image**2, 2, axis=1)
-        look = view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]
+        look = (view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]).astype(np.float32)
         add(
             error.reshape(count, -1),
             (look @ by_variable[:, :LANDMARKS]).reshape(count, -1, VARIABLES),
@@ -399,7 +400,7 @@ class _Problem:
         loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.direction)
         cost += float((self.pair_trust[frames] * loss).sum())
         weight = np.repeat(self.pair_trust[frames] * weight / w.direction**2, 3, axis=1)
-        across = (np.eye(3) - segment[..., None] * segment[..., None, :]) / length[..., None]
+        across = ((np.eye(3) - segment[..., None] * segment[..., None, :]) / length[..., None]).astype(np.float32)
         add(
             error.reshape(count, -1),
             (across @ (by_variable[:, b] - by_variable[:, a])).reshape(count, -1, VARIABLES),
