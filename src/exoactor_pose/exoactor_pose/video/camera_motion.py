@@ -168,14 +168,16 @@ class CameraMotion:
         if len(samples) < 2 or self._too_few_corners(samples):
             return np.zeros(0), np.zeros(0)
 
-        def shares(samples: list[int], focal_ratio: float) -> list[float]:
-            return [min((self._share(pairs, focal_ratio) for pairs in self._pairs[k]), default=1.0) for k in samples]
+        def shares(samples: list[int], focal_ratios: np.ndarray) -> np.ndarray:
+            none = [np.ones(len(focal_ratios))]
+            return np.array([np.min(none + [self._share(p, focal_ratios) for p in self._pairs[k]], 0) for k in samples])
 
         some = samples[:: max(1, len(samples) // FOCAL_SEARCH_SAMPLES)]
-        focal_ratio = 1.0 if self.known else max(FOCAL_RATIOS, key=lambda focal_ratio: sum(shares(some, focal_ratio)))
+        ratios = np.ones(1) if self.known else FOCAL_RATIOS
+        ratio = ratios[shares(some, ratios).sum(axis=0).argmax()]
         times = np.array(self._sampled)[samples] / self.fps
         window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
-        return times, uniform_filter1d(shares(samples, focal_ratio), window, mode="constant", cval=1.0)
+        return times, uniform_filter1d(shares(samples, ratio[None])[:, 0], window, mode="constant", cval=1.0)
 
     def _samples(self, start: int, stop: int | None) -> list[int]:
         """Numbers of the samples at the frames from ``start`` to before ``stop``."""
@@ -186,16 +188,14 @@ class CameraMotion:
         """Whether the background shows too little in most of them."""
         return sum(not self._pairs[k] for k in samples if k) > 0.5 * len(samples)
 
-    def _share(self, pairs: np.ndarray, focal_ratio: float) -> float:
-        """Share of the corners, where they were and are (2, M, 2) px, that one turn explains."""
-        a, b = self._rays(pairs, focal_ratio)
-        agree = np.ones(len(a), bool)
+    def _share(self, pairs: np.ndarray, focal_ratios: np.ndarray) -> np.ndarray:
+        """Share of the corners (2, M, 2) px, where they were and are, that one turn explains: (F,) by focal length."""
+        a, b = self._rays(pairs[:, None], focal_ratios[:, None])
+        agree = np.ones(a.shape[:2], bool)
         for limit in (4 * INLIER_DISTANCE, 2 * INLIER_DISTANCE, INLIER_DISTANCE, INLIER_DISTANCE):
-            turn = _rotation_between(a[agree], b[agree])
-            agree = np.linalg.norm(self._pixels(a @ turn.T, focal_ratio) - pairs[1], axis=1) < limit
-            if agree.sum() < 2:
-                break
-        return float(agree.mean())
+            turned = a @ np.swapaxes(_rotations_between(a, b, agree), 1, 2)
+            agree = np.linalg.norm(self._pixels(turned, focal_ratios[:, None]) - pairs[1], axis=-1) < limit
+        return agree.mean(axis=1)
 
     # --- one image ---
 
@@ -298,7 +298,7 @@ class CameraMotion:
         for limit in (2 * INLIER_DISTANCE, INLIER_DISTANCE, INLIER_DISTANCE):
             agree = errors(turn) < limit
             if agree.sum() >= 2:
-                turn = _rotation_between(rays[agree], seen[agree])
+                turn = _rotations_between(rays[None], seen[None], agree[None])[0]
         return turn, errors(turn) < INLIER_DISTANCE
 
     def _visible(self, key: _Keyframe, mask: np.ndarray, rotation: np.ndarray) -> int:
@@ -308,14 +308,14 @@ class CameraMotion:
         at = at[np.all((at > 2) & (at < [width - 3, height - 3]), axis=1)].round().astype(int)
         return int((mask[at[:, 1], at[:, 0]] > 0).sum())
 
-    def _rays(self, pixels: np.ndarray, focal_ratio: float = 1.0) -> np.ndarray:
+    def _rays(self, pixels: np.ndarray, focal_ratio: float | np.ndarray = 1.0) -> np.ndarray:
         """Unit directions (..., 3) of pixels (..., 2) of the small image, with another focal length."""
         fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
         x, y = (pixels[..., 0] + 0.5 - cx) / (focal_ratio * fx), (pixels[..., 1] + 0.5 - cy) / (focal_ratio * fy)
         rays = np.stack([x, y, np.ones_like(x)], axis=-1)
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
-    def _pixels(self, rays: np.ndarray, focal_ratio: float = 1.0) -> np.ndarray:
+    def _pixels(self, rays: np.ndarray, focal_ratio: float | np.ndarray = 1.0) -> np.ndarray:
         fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
         fx, fy = focal_ratio * fx, focal_ratio * fy
         depth = np.where(rays[..., 2] > 0.05, rays[..., 2], np.nan)
@@ -353,9 +353,11 @@ def _frames(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([a, np.cross(z, a), z], axis=-1)
 
 
-def _rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation that best takes the directions a to b, (N, 3) each."""
-    return Rotation.align_vectors(b, a)[0].as_matrix()
+def _rotations_between(a: np.ndarray, b: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) rotations that best take the chosen (N, M) of directions a to b, (N, M, 3) each (Kabsch, 1976)."""
+    u, _, vt = np.linalg.svd(np.swapaxes(b * chosen[..., None], 1, 2) @ a)
+    u[..., 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
+    return u @ vt
 
 
 def _degrees(rotation: np.ndarray) -> float:
