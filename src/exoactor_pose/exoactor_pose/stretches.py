@@ -72,15 +72,21 @@ def good_stretches(
         if (b - a) / seen.fps > MAX_GAP_SECONDS:
             bad[a:b] = True
     whole = limb_evidence(result.motion)[:, 2:].min(axis=1) > SEEN
-    ends = [_whole_ends(a, b, whole, round(MAX_GAP_SECONDS * seen.fps)) for a, b in trimmed(true_runs(~bad), evident)]
-    parts = [_part(seen, result, a, b, body, limits) for a, b in ends]
+    standing = np.asarray(result.motion.contacts).max(axis=1) > 0.5
+    parts, most = [], round(MAX_GAP_SECONDS * seen.fps)
+    for a, b in trimmed(true_runs(~bad), evident):
+        a, b = _without_ends(*_without_ends(a, b, whole, most), standing, most)
+        parts.append(_part(seen, result, a, b, body, limits))
     enough = [part for part in parts if len(part.motion) / seen.fps >= enough_seconds(duration)]
     return enough or [whole_stretch(seen, result, body, limits)]
 
 
-def _whole_ends(start: int, stop: int, whole: np.ndarray, most: int) -> tuple[int, int]:
-    """Leave out frames at both ends, up to ``most``, in which legs or trunk are a guess: as people come in and go."""
-    first, last = whole[start : min(start + most, stop)], whole[max(stop - most, start) : stop]
+def _without_ends(start: int, stop: int, good: np.ndarray, most: int) -> tuple[int, int]:
+    """Leave out frames at both ends, up to ``most``, that are not good.
+
+    Legs and trunk are a guess there, as people come in and go; or somebody is in the air, where no robot can begin.
+    """
+    first, last = good[start : min(start + most, stop)], good[max(stop - most, start) : stop]
     return start + int(first.argmax()), stop - int(last[::-1].argmax())
 
 

@@ -99,6 +99,19 @@ def test_ends_in_which_legs_or_trunk_are_a_guess_are_left_out(body):
     assert (whole.start, len(whole.motion)) == (0, FRAMES)
 
 
+def test_ends_in_the_air_are_left_out(body):
+    contacts = np.ones((FRAMES, 4))
+    contacts[:8] = contacts[50:60] = contacts[-5:] = 0.0  # jumps down, up, and is not seen to land again
+    contacts[8, :3] = 0.0
+
+    def fit(landmarks):
+        moved = motion(confidence=np.full(FRAMES, 0.9), contacts=contacts)
+        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, np.zeros(3), 300.0)
+
+    (stands,) = good_stretches(seen(), fit, body, Limits(), FRAMES / FPS)
+    assert (stands.start, len(stands.motion)) == (8, FRAMES - 13)
+
+
 # --- limbs ---
 
 
