@@ -12,7 +12,7 @@ from exoactor_control.reference.trajectory import Reference, only_lowers, stoppi
 from exoactor_core.arrays import points_seen_from
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, KEY_BODIES, forward_kinematics, link_poses
+from exoactor_core.robot import HAND_LINKS, KEY_BODIES, forward_kinematics, hand_poses
 from exoactor_core.rotations import wrap, yaw_from_quat
 from exoactor_core.stages import Metrics
 
@@ -196,7 +196,7 @@ def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarra
     first = {(c.body, c.object): c for c in sorted(of_hands, key=lambda c: c.start, reverse=True)}
     if not first:
         return []
-    wanted, done = _hand_points(reference.motion), _hand_points(actual)
+    wanted, done = (hand_poses(motion)[0] for motion in (reference.motion, actual))
     found = []
     for contact in first.values():
         planned, hand = reference.frame_at(contact.start), list(HAND_LINKS).index(contact.body)
@@ -208,9 +208,3 @@ def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarra
             off = points_seen_from(its[k], done[k, hand]) - points_seen_from(obj, wanted[planned, hand])
             found.append(float(np.linalg.norm(off)))
     return found
-
-
-def _hand_points(motion: RobotMotion) -> np.ndarray:
-    """(T, 2, 3) m, the middles of the hands."""
-    positions, turns = link_poses(motion, list(HAND_LINKS.values()))
-    return positions + turns @ HAND_POINT

@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,7 +183,8 @@ def test_a_lost_reference_damps_within_20_ms(lose, with_policy, tmp_path):
 class SickPolicy:
     """A tracker that goes mad when told to; a `Policy` as far as the controller can see."""
 
-    name, effort_limits, inference_ms, single_support, outer_loop = "sick", EFFORT_LIMITS, 0.0, False, True
+    name, effort_limits, inference_ms = "sick", EFFORT_LIMITS, 0.0
+    spec = SimpleNamespace(single_support=False, outer_loop=True)
     kp, kd = np.full(29, 100.0), np.full(29, 3.0)
 
     def __init__(self, answer=lambda: STANDING):

@@ -2,6 +2,7 @@
 
 import contextlib
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,7 +65,8 @@ def random_reference(rng, n=64):
 class Mad:
     """A policy whose gains and answers know no bounds."""
 
-    name, effort_limits, inference_ms, single_support, outer_loop = "mad", 2.0 * EFFORT_LIMITS, 0.0, False, True
+    name, effort_limits, inference_ms = "mad", 2.0 * EFFORT_LIMITS, 0.0
+    spec = SimpleNamespace(single_support=False, outer_loop=True)
 
     def __init__(self, rng):
         self.rng = rng

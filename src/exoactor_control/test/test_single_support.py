@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller import single_support as module
 from exoactor_control.controller.single_support import SingleSupportRegulator, shift_com, stands
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.policy.policy import known_specs, load_policy
+from exoactor_control.policy.policy import load_policy
+from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import prepare
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_control.training.references import mirror

@@ -1,6 +1,7 @@
 """The outer loop: what the policy is commanded when position or heading are off."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ class Listener:
     """Stands where a policy does and keeps its command."""
 
     kp = kd = np.zeros(29)
-    outer_loop = True
+    spec = SimpleNamespace(outer_loop=True)
 
     def act(self, state, frame, ahead):
         self.command = frame

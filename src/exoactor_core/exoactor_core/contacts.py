@@ -56,6 +56,10 @@ class Contact(BaseModel):
             raise ValueError(f"the contact ends at {self.end:g} s, before it starts at {self.start:g} s")
         return self
 
+    def overlaps(self, other: Contact) -> bool:
+        """Whether both are there at some time."""
+        return self.start < other.end and other.start < self.end
+
     def at_times(self, start: float, end: float) -> Contact:
         """The same contact from another time to another, s of the motion."""
         return self.model_copy(update={"start": start, "end": end})

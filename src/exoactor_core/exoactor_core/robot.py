@@ -164,6 +164,12 @@ def forward_kinematics(motion: RobotMotion, bodies: Sequence[str] = KEY_BODIES) 
     return link_poses(motion, bodies)[0]
 
 
+def hand_poses(motion: RobotMotion) -> tuple[np.ndarray, np.ndarray]:
+    """World positions (T, 2, 3) m of the middles of both hands, and orientations (T, 2, 3, 3) of their links."""
+    positions, turns = link_poses(motion, tuple(HAND_LINKS.values()))
+    return positions + turns @ HAND_POINT, turns
+
+
 @lru_cache(maxsize=1)
 def _sole_spheres() -> tuple[np.ndarray, float]:
     """Centres (2, 4, 3) of the contact spheres in their foot's frame, and their radius."""

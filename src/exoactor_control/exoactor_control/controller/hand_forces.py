@@ -111,16 +111,13 @@ def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
             continue
         obj = scene[contact.object]
         begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
-        together = sum(_overlap(contact, other) for other in contacts)
+        same = [other for other in contacts if (other.object, other.kind) == (contact.object, contact.kind)]
+        together = sum(contact.overlaps(other) for other in same)
         force, load = wanted_forces(contact, obj, together)
         normal = obj.rotation.apply(contact.normal_object)
         yield _HandForce(
             contact.body, begin, end, _in_hand(reference.motion, contact.body, begin, -force * normal), load
         )
-
-
-def _overlap(one: Contact, other: Contact) -> bool:
-    return one.object == other.object and one.kind == other.kind and one.start < other.end and other.start < one.end
 
 
 def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.arrays import smoothstep
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, link_poses
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, hand_poses
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject
 
@@ -100,9 +100,9 @@ class HandReach:
     """
 
     def __init__(self, reference: Reference, scene: Scene) -> None:
-        positions, turns = link_poses(reference.motion, list(HAND_LINKS.values()))
-        self._turns = dict(zip(HAND_LINKS, turns.swapaxes(0, 1), strict=True))
-        self._points = {hand: positions[:, i] + self._turns[hand] @ HAND_POINT for i, hand in enumerate(HAND_LINKS)}
+        self._points, self._turns = (
+            dict(zip(HAND_LINKS, each.swapaxes(0, 1), strict=True)) for each in hand_poses(reference.motion)
+        )
         self._touches = sorted(_touches(reference, scene, self._points), key=lambda touch: touch.begin)
         places = [touch.place for touch in self._touches if touch.place is not None]
         of_hands, others = [*(touch.goal for touch in self._touches), *places], list(_met_otherwise(reference, scene))
@@ -284,8 +284,7 @@ def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) 
         goal, place, holds = _goal(scene[contact.object], first), None, contact.kind == "grasp"
         pivot = np.broadcast_to(goal.pose[:3], points[contact.body].shape)
         if holds:
-            same = [c for c in contacts if c.object == contact.object]
-            hands = {c.body for c in same if c.start < contact.end and contact.start < c.end}
+            hands = {c.body for c in contacts if c.object == contact.object and c.overlaps(contact)}
             pivot = np.mean([points[hand] for hand in hands], axis=0)
             x, y = pivot[min(end, len(pivot) - 1), :2]
             under = [obj for obj in scene.objects if obj.id != contact.object and _covers(obj, x, y)]

@@ -178,16 +178,12 @@ class Safety:
 
         ``position_error`` m lie between the pelvis and where the reference is, and it is ``speed_error`` m/s faster.
         """
-        if not position_error <= self.max_position_error:
-            return (
-                f"the robot ran away: it is {position_error:.2f} m from the reference, "
-                f"more than {self.max_position_error:g}"
-            )
-        if not speed_error <= self.max_speed_error:
-            return (
-                f"the robot ran away: it is {speed_error:.2f} m/s faster than the reference, "
-                f"more than {self.max_speed_error:g}"
-            )
+        for error, limit, how in (
+            (position_error, self.max_position_error, "m from"),
+            (speed_error, self.max_speed_error, "m/s faster than"),
+        ):
+            if not error <= limit:
+                return f"the robot ran away: it is {error:.2f} {how} the reference, more than {limit:g}"
         return ""
 
     def _pelvis_height(self, quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> float:

@@ -83,7 +83,7 @@ class Controller:
         self._stopped = self._done = False
         self._next_tick = 0.0
         self._last: tuple[RobotState | None, float] = (None, 0.0)
-        if policy is not None and policy.single_support:
+        if policy is not None and policy.spec.single_support:
             robot_model()  # now, while nothing waits for the interpreter's lock
 
     # requests
@@ -208,7 +208,7 @@ class Controller:
             return reference, Additions(), []
         regulators: tuple[SingleSupportRegulator, ...] = ()
         notes: list[str] = []
-        if policy.single_support:
+        if policy.spec.single_support:
             found = stands(reference.motion)
             motion, notes = shift_com(reference.motion, found)
             reference = replace(reference, motion=motion)

@@ -61,7 +61,7 @@ class Tracker:
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
         self.policy = self._first_policy = policy
-        self._observes_position = policy is not None and not policy.outer_loop
+        self._observes_position = policy is not None and not policy.spec.outer_loop
         if self._observes_position:
             heading_gain = position_gain = 0.0
         self.heading_gain, self.position_gain = heading_gain, position_gain

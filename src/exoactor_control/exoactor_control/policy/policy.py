@@ -13,7 +13,7 @@ import numpy as np
 from exoactor_control.policy import formats as readers
 from exoactor_control.policy.networks import Network, Shape, load_network
 from exoactor_control.policy.observations import HUMAN_TERMS, Ahead, Observation
-from exoactor_control.policy.spec import FOLDER, SHIPPED, PolicySpec, known_specs
+from exoactor_control.policy.spec import FOLDER, SHIPPED, PolicySpec
 from exoactor_control.reference.trajectory import STANDING_FRAME, Frame
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -22,8 +22,6 @@ from exoactor_core.robot_state import RobotState
 
 if TYPE_CHECKING:
     from exoactor_control.reference.trajectory import Reference
-
-__all__ = ["PD_KD", "PD_KP", "Policy", "PolicySpec", "known_specs", "load_policy"]
 
 # Gains of joints that no policy moves: stiff enough to carry the limbs, soft enough for a robot in a band. Legs, waist,
 # arms.
@@ -112,16 +110,6 @@ class Policy:
     def effort_limits(self) -> np.ndarray:
         """(29,) N m that it was trained with, motor order."""
         return self._to_motors(self.spec.effort_limits, EFFORT_LIMITS)
-
-    @property
-    def single_support(self) -> bool:
-        """As `PolicySpec.single_support`."""
-        return self.spec.single_support
-
-    @property
-    def outer_loop(self) -> bool:
-        """As `PolicySpec.outer_loop`."""
-        return self.spec.outer_loop
 
     @property
     def horizon(self) -> int:

@@ -196,6 +196,12 @@ def flight(motion: RobotMotion) -> np.ndarray:
     return height
 
 
+def resting(points: np.ndarray, fps: float) -> np.ndarray:
+    """Whether each foot rests, (T, 2), by the points of its sole (T, 2, 4, 3) m."""
+    velocity = np.gradient(points.mean(axis=2), 1.0 / fps, axis=0)
+    return np.linalg.norm(velocity, axis=-1) < _MAX_RESTING_SPEED
+
+
 def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple[float, Rotation]:
     """Angle by which the floor under a motion leans, and the rotation that levels it.
 
@@ -209,8 +215,7 @@ def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple
     none = 0.0, Rotation.identity()
     if len(points) < 2:
         return none
-    rest = np.linalg.norm(np.gradient(points.mean(axis=2), 1.0 / motion.fps, axis=0), axis=-1) < _MAX_RESTING_SPEED
-    rest &= on_feet[:, None]
+    rest = resting(points, motion.fps) & on_feet[:, None]
     if rest.mean() < 0.1:
         return none
     mean = normal[rest].mean(axis=0)

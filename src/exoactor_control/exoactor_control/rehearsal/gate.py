@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from exoactor_control.reference.repair import resting
 from exoactor_core.arrays import true_runs
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, self_collision_depth, sole_points
@@ -33,7 +34,6 @@ MAX_STRAY = 1.0
 be, though its posture is."""
 FLOOR_STEP = 0.03
 """m that a foot may rest off the floor when the other is no lower; what the repair of a reference leaves of it."""
-_MAX_RESTING_SPEED = 0.15  # m/s of a foot that carries
 _LONG_REST_SECONDS, _HIGH_RESTS_SECONDS = 0.5, 0.3  # at one go; all together twice as far off the floor (stairs)
 
 
@@ -180,8 +180,7 @@ def _off_floor(reference: RobotMotion) -> str:
     lowest = soles[..., 2].min(axis=(1, 2))
     if len(reference) < 2:
         return ""
-    moving = np.linalg.norm(np.gradient(soles.mean(axis=2), 1.0 / reference.fps, axis=0), axis=-1)
-    rest = (moving < _MAX_RESTING_SPEED).any(axis=1)
+    rest = resting(soles, reference.fps).any(axis=1)
     for height, where in ((lowest, "above"), (-lowest, "below")):
         start, length = _longest(rest & (height > FLOOR_STEP))
         high = rest & (height > 2.0 * FLOOR_STEP)

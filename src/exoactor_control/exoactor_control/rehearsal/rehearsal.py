@@ -13,6 +13,7 @@ from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import STANDS_AFTER, contact_errors, final_error, judged, odometry_error
 from exoactor_control.policy.policy import load_policy
+from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
 from exoactor_control.rehearsal.gate import MAX_STRAY, Load, farthest, judge, strayed
 from exoactor_control.rehearsal.reference_correction import correctable, find_correction
@@ -98,7 +99,9 @@ class Rehearsal(Tracker):
             )
         self.policy = load_policy(given.policy, given.policy_spec)
         """What tracks the motions; None: plain joint PD."""
-        closed = self.policy is not None and self.policy.outer_loop and bool(given.heading_gain or given.position_gain)
+        closed = (
+            self.policy is not None and self.policy.spec.outer_loop and bool(given.heading_gain or given.position_gain)
+        )
         self._may_open_loop = closed and given.outer_loop == "auto"
 
     def __call__(
@@ -146,7 +149,8 @@ class Rehearsal(Tracker):
             reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
             check(interaction.scene, lifted, reached, self.options.area)
         given = motion
-        motion, done = self._rehearse_alternatives(motion, progress, conditions)
+        done = self._rehearse_alternatives(motion, progress, conditions)
+        motion = done.corrected or motion
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
         if self.policy is not None and motion.pace == 1.0 and motion.correction is None and not _outcome(done).near:
@@ -159,38 +163,33 @@ class Rehearsal(Tracker):
             done = replace(done, metrics=done.metrics | found)
         return done
 
-    def _rehearse_alternatives(
-        self, motion: RobotMotion, progress: Progress, conditions: _Conditions
-    ) -> tuple[RobotMotion, Tracking]:
+    def _rehearse_alternatives(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
         """Rehearse a motion, where it fails also with the policy's alternative and the outer loop open; the best."""
         done = self._rehearse(motion, progress, conditions)
         alternative = None if self.policy is None else self.policy.alternative
         may_change = motion.correction is None and not motion.alternative_policy  # a correction is for one policy
         if self.policy is not None and alternative is not None and may_change and not _outcome(done).keeps:
             note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
-            motion, done = self._better(
-                motion, done, replace(motion, alternative_policy=True), note, progress, conditions
-            )
+            done = self._better(done, replace(motion, alternative_policy=True), note, progress, conditions)
         if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
             note = "The outer loop on heading and position is left open, which is better than closed"
-            motion, done = self._better(motion, done, replace(motion, open_loop=True), note, progress, conditions)
-        return motion, done
+            other = replace(done.corrected or motion, open_loop=True)
+            done = self._better(done, other, note, progress, conditions)
+        return done
 
     def _better(
-        self,
-        motion: RobotMotion,
-        done: Tracking,
-        other: RobotMotion,
-        note: str,
-        progress: Progress,
-        conditions: _Conditions,
-    ) -> tuple[RobotMotion, Tracking]:
-        """Rehearse a motion the other way, too; return the better one and its rehearsal."""
-        again = replace(self._rehearse(other, progress, conditions), corrected=other)
+        self, done: Tracking, other: RobotMotion, note: str, progress: Progress, conditions: _Conditions
+    ) -> Tracking:
+        """Rehearse the other motion, too; return the better rehearsal."""
+        again = self._rehearse_corrected(other, progress, conditions)
         if _outcome(again) <= _outcome(done):
-            return motion, done
-        again.metrics["notes"].append(f"{note}: {done.metrics['reason'] or ' '.join(done.metrics['refused'])}")
-        return other, again
+            return done
+        again.metrics["notes"].append(f"{note}: {_failure(done)}")
+        return again
+
+    def _rehearse_corrected(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
+        """Rehearse a motion that may be carried out instead of the one that was given."""
+        return replace(self._rehearse(motion, progress, conditions), corrected=motion)
 
     def _vary(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Metrics:
         """Rehearse a motion that succeeded with objects that are elsewhere and otherwise than believed."""
@@ -216,15 +215,14 @@ class Rehearsal(Tracker):
         A motion at which the robot fails with its jumps taken out, too, is left so (it falls from less high), unless it
         falls at that and not at the whole: then the jumps are not what it fails at.
         """
-        whole = done
-        reference = prepare(motion)
+        whole, reference = done, prepare(motion)
         times = np.arange(len(motion)) / motion.paced.fps - reference.begin
         for share in _SHARES:
             correction = lowered(reference.motion, share)
             if not correction.any():
                 return done
             less = replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
-            done = replace(self._rehearse(less, progress, conditions), corrected=less)
+            done = self._rehearse_corrected(less, progress, conditions)
             if done.metrics["commanded"]["success"]:
                 break
         return max(done, whole, key=_outcome)
@@ -234,17 +232,14 @@ class Rehearsal(Tracker):
 
         A motion with jumps is left as it is: what falls does so at its own pace.
         """
-        if lowered(prepare(motion).motion, 0.0).any():
+        if flight(prepare(motion).motion).max() > LOW_FLIGHT:
             return done
-        for pace in _PACES:
-            if pace < self.options.min_pace:
-                break
-            slower = replace(motion, pace=pace)
-            again = self._rehearse(slower, progress, conditions)
+        for pace in (pace for pace in _PACES if pace >= self.options.min_pace):
+            again = self._rehearse_corrected(replace(motion, pace=pace), progress, conditions)
             if _outcome(again).keeps:
-                why = done.metrics["reason"] or " ".join(done.metrics["refused"])
-                again.metrics["notes"].append(f"It is carried out at {pace:.0%} of its speed; at full speed: {why}")
-                return replace(again, corrected=slower)
+                note = f"It is carried out at {pace:.0%} of its speed; at full speed: {_failure(done)}"
+                again.metrics["notes"].append(note)
+                return again
         return done
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
@@ -343,7 +338,7 @@ class Rehearsal(Tracker):
             "torque_saturation": load.saturation,
             "policy": controller.status.policy,
             "inference_ms_mean": 0.0 if policy is None else policy.inference_ms,
-            "outer_loop": policy is not None and policy.outer_loop and not motion.open_loop,
+            "outer_loop": policy is not None and policy.spec.outer_loop and not motion.open_loop,
             "band": band,
             "from_present_pose": start is not None,
             "pace": motion.pace,
@@ -396,6 +391,11 @@ def _outcome(tracking: Tracking) -> _Outcome:
     commanded = m["commanded"]["success"]
     near = commanded and m["strayed"] <= MAX_STRAY
     return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], not m.get("refused"))
+
+
+def _failure(tracking: Tracking) -> str:
+    """Why a rehearsal did not go well, in words."""
+    return tracking.metrics["reason"] or " ".join(tracking.metrics["refused"])
 
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.safety import TARGET_SPEED
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, outer_loop_feedback, turn
-from exoactor_control.policy.policy import PolicySpec
+from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory
 from exoactor_control.training.physics import Physics, ThreadedPhysics, WarpPhysics
 from exoactor_core.motion import JOINT_NAMES, RobotMotion

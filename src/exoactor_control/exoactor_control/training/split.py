@@ -15,41 +15,19 @@ from pathlib import Path
 
 from exoactor_core.files import save_json
 
-PARTS = ("training", "validation", "test")
-
-_TABLE: tuple[tuple[str, str], ...] = (
-    # the robot motions of the shared data: TWIST2's examples, ASAP's, Kimodo's
-    ("asap_*", "training"),
-    ("kimodo_*", "training"),
-    ("twist2_*", "training"),
-    # people: DeepMimic's humanoid, and motion capture in BVH
-    ("dm_walk*", "training"),
-    ("dm_stealthy_walk*", "training"),
-    ("dm_jog*", "validation"),
-    ("dm_punch*", "validation"),
-    ("dm_dance*", "validation"),
-    ("dm_run*", "test"),
-    ("dm_jump*", "test"),
-    ("dm_kick*", "test"),
-    ("dm_spin*", "test"),
-    ("bvh_*", "test"),
-    # random tasks of the generator, random whole-body references (`exoactor_control.training.whole_body`)
-    ("task_*", "training"),
-    ("walk_*", "training"),
-    ("crouch_*", "training"),
-    ("hop_*", "training"),
-    ("jump_*", "training"),
-    ("mixed_*", "training"),
-    ("lunge_*", "validation"),
-    ("kick_*", "test"),
-)
-"""Patterns of file names, the first that fits counts."""
+PARTS = {
+    "training": "asap_* kimodo_* twist2_* dm_walk* dm_stealthy_walk* task_* walk_* crouch_* hop_* jump_* mixed_*",
+    "validation": "dm_jog* dm_punch* dm_dance* lunge_*",
+    "test": "dm_run* dm_jump* dm_kick* dm_spin* bvh_* kick_*",
+}
+"""Of file names: the robot motions of the shared data (asap, kimodo, twist2), people (DeepMimic's humanoid, dm; BVH
+files), random tasks of the generator, and the families of `exoactor_control.training.whole_body`."""
 
 
 def part_of(path: str | Path) -> str | None:
     """Part of the split that a reference belongs to, by its file's name; None: none."""
     name = Path(path).name
-    return next((part for pattern, part in _TABLE if fnmatch(name, pattern)), None)
+    return next((part for part, patterns in PARTS.items() if any(fnmatch(name, p) for p in patterns.split())), None)
 
 
 def seen_by(policy: Path) -> list[str] | None:

@@ -38,7 +38,6 @@ _GROUPS = {
     "joint_vel": ["joint_vel"],
     "actions": ["last_action"],
 }
-_ANCHORS = {"torso_link": "torso", "pelvis": "pelvis"}
 
 # holosoma's files do not name their terms: they are always these, in alphabetical order.
 _HOLOSOMA = {
@@ -76,9 +75,7 @@ def read(network: Network) -> PolicySpec:
         int(float(n))
         for n in _of_terms(meta, f"observation_{'terms_history_length' if by_mjlab else 'history_lengths'}", names, "1")
     ]
-    if meta["anchor_body_name"] not in _ANCHORS:
-        raise BadInput(f"its anchor is {meta['anchor_body_name']}, but {' or '.join(_ANCHORS)} is needed")
-    anchor = _ANCHORS[meta["anchor_body_name"]]
+    anchor = anchor_of(meta["anchor_body_name"])
     if by_mjlab:
         return _spec("mjlab", joints, names, steps, anchor, entries, _clips_and_scales(meta, names))
     spec = _spec("beyond_mimic" if holds_motion(network) else "mosaic", joints, names, steps, anchor, entries)
@@ -90,6 +87,14 @@ def read(network: Network) -> PolicySpec:
         )
         return with_estimator if with_estimator.input[-1] == takes else spec
     return spec
+
+
+def anchor_of(link: str) -> str:
+    """What the terms call the link that a tracker is anchored to."""
+    anchors = {"torso_link": "torso", "pelvis": "pelvis"}
+    if link not in anchors:
+        raise BadInput(f"its anchor is {link}, but {' or '.join(anchors)} is needed")
+    return anchors[link]
 
 
 def _of_terms(meta: dict[str, str], key: str, terms: Sequence[str], default: str) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from exoactor_control.policy.formats.beyond_mimic import anchor_of
 from exoactor_control.policy.networks import Network
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_core.errors import BadInput
 
 _TARGETS = "joint_pos_targets"
-_ANCHORS = {"torso_link": "torso", "pelvis": "pelvis"}
 
 
 def is_one(data: dict[str, Any]) -> bool:
@@ -27,9 +27,7 @@ def is_one(data: dict[str, Any]) -> bool:
 
 def read(data: dict[str, Any], network: Network) -> PolicySpec:
     """Make a policy's spec; raises `BadInput` for what is not known."""
-    anchor = _ANCHORS.get(data["robot"]["anchor_body_name"])
-    if anchor is None:
-        raise BadInput(f"its anchor is {data['robot']['anchor_body_name']}, but {' or '.join(_ANCHORS)} is needed")
+    anchor = anchor_of(data["robot"]["anchor_body_name"])
     control = data["control"]
     if float(control.get("action_ema_alpha") or 1.0) != 1.0 or control.get("pd_target_max_accel") is not None:
         raise BadInput("its targets are to be filtered (action_ema_alpha, pd_target_max_accel), which is not done here")
