@@ -204,7 +204,6 @@ def test_no_image():
         ({"embody": "nobody/edits", "url": "http://localhost"}, BadInput, "runs here"),
         ({"embody": "openai", "url": "http://localhost", "robot": "1,2,3"}, BadInput, "left,top,right,bottom"),
         ({"embody": "openai", "url": "http://localhost", "robot": "9,0,3,4"}, BadInput, "left,top,right,bottom"),
-        ({"embody": "openai", "url": "http://localhost", "tries": 0}, BadInput, "from 1 to 20"),
     ],
 )
 def test_bad_options(options, kind, said):

@@ -1015,7 +1015,7 @@ def test_state_that_is_not_known_ends_the_job(one):
 
 @pytest.mark.parametrize(
     ("record", "said"),
-    [({}, "'generator' field required"), ({"generator": "fal", "job": 3}, "no record of a video job")],
+    [({}, "at generator: Field required"), ({"generator": "fal", "job": 3}, "The record of a video job is not")],
 )
 def test_record_that_is_none(one, record, said):
     with pytest.raises(BadInput, match=said):

@@ -64,8 +64,6 @@ class Embodiment:
         seed: int = 0,
         robot: Box | None = None,
     ) -> None:
-        if not 1 <= tries <= 20:
-            raise BadInput(f"The option embody_tries is {tries}, but a number from 1 to 20 is needed.")
         self.edit, self.find, self.tries, self.seed, self.robot = edit, find, tries, seed, robot
 
     def __call__(

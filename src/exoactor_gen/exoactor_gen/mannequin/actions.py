@@ -73,6 +73,8 @@ _AT = {
     **dict.fromkeys(("touch", "hold"), " on the "),
 }
 _BESIDE = {"left": " to the left of the ", "right": " to the right of the ", "side": " next to the "}
+_DETAILS = ("side", "direction", "distance", "angle", "count", "meanwhile")
+"""What actions and movements have in common."""
 _NO_OBJECT = {"sit": " as if on a chair", "pick up": " something", "sweep": " the floor with a broom"}
 
 
@@ -82,13 +84,8 @@ def action_of(movement: Movement, seconds: float) -> Action:
         verb=movement.kind,
         description=describe(movement),
         seconds=round(seconds, 2),
-        side=movement.side,
-        direction=movement.direction,
-        distance=movement.distance,
-        angle=movement.angle,
-        count=movement.count,
-        meanwhile=movement.meanwhile,
         objects=tuple(name for name in (movement.object, movement.at) if name),
+        **{name: getattr(movement, name) for name in _DETAILS},
     )
 
 
@@ -173,14 +170,9 @@ def movements_of(plan: Plan) -> tuple[Movement, ...]:
         takes = KINDS[action.verb].takes
         movement = Movement(
             action.verb,
-            action.side,
-            action.direction,
-            action.distance,
-            action.angle,
-            action.count,
             object=objects[0] if objects and "object" in takes else None,
             at=objects[1] if objects[1:] and "at" in takes else None,
-            meanwhile=action.meanwhile,
+            **{name: getattr(action, name) for name in _DETAILS},
         )
         if action.meanwhile:
             gesture_of(action.meanwhile)

@@ -201,22 +201,18 @@ def _go_down(
         begin, end = score.now, score.now + down
         for side in SIDES:
             score.arm(side, arms, down)
-        score.drop.move(begin, end, [drop])
-        score.trunk.move(begin, end, [*trunk, 0.0])
-        score.head.move(begin, end, [0.0, head])
+        score.bend(begin, end, drop, (*trunk, 0.0), head)
         begin = end + (movement.seconds or hold)
         end = begin + down
         for side in SIDES:
             end = max(end, score.arm(side, IDLE, down, at=begin))
-        score.drop.move(begin, begin + down, [0.0])
-        score.trunk.move(begin, begin + down, [0.0, 0.0, 0.0])
-        score.head.move(begin, begin + down, [0.0, 0.0])
+        score.bend(begin, begin + down)
         score.now = end + 0.1
 
 
 def _kick(score: Score, movement: Movement) -> None:
     """Weight onto the other foot first; then back, forward, back under the body, and down."""
-    side = movement.side if movement.side in SIDES else "right"
+    side = movement.side or "right"
     k = score.scale
     score.arm(side, (30.0, 16.0, 4.0, 30.0), 0.8)
     score.arm(other(side), (-12.0, 22.0, 4.0, 24.0), 0.8)
@@ -230,7 +226,7 @@ def _kick(score: Score, movement: Movement) -> None:
 
 def _lift_knee(score: Score, movement: Movement) -> None:
     """Weight onto the other foot, the knee up, and down again; the arms go out for balance."""
-    side = movement.side if movement.side in SIDES else "right"
+    side = movement.side or "right"
     k = score.scale
     for s in SIDES:
         score.arm(s, (10.0, 34.0, 4.0, 20.0), 0.8)
@@ -243,7 +239,7 @@ def _lift_knee(score: Score, movement: Movement) -> None:
 
 def _lunge(score: Score, movement: Movement) -> None:
     """A long step forward, down, up, and the foot back to where it was."""
-    side = movement.side if movement.side in SIDES else "right"
+    side = movement.side or "right"
     home = score.pose.copy()
     for _ in range(movement.count or 1):
         score.pose[:2] = score.ahead(0.42 * score.scale)
@@ -311,18 +307,14 @@ def _pick_up(score: Score, movement: Movement) -> None:
         begin, end = score.now, score.now + down
         for side in sides:
             score.arm(side, (58.0, 4.0, 4.0, 10.0), down)
-        score.drop.move(begin, end, [0.40 * score.scale])
-        score.trunk.move(begin, end, [40.0, 26.0, 0.0])
-        score.head.move(begin, end, [0.0, 4.0])
+        score.bend(begin, end, 0.40 * score.scale, (40.0, 26.0, 0.0), 4.0)
         for side in sides:
             score.fingers[side].move(end, end + 0.4, [45.0, 45.0])
         begin = end + 0.5
         end = begin + down
         for side in sides:
             score.arm(side, (22.0, 6.0, 8.0, 76.0), down, at=begin)
-        score.drop.move(begin, end, [0.0])
-        score.trunk.move(begin, end, [0.0, 0.0, 0.0])
-        score.head.move(begin, end, [0.0, 0.0])
+        score.bend(begin, end)
         score.now = end + 0.8
         _back_to_idle(score, sides, movement.pace)
 

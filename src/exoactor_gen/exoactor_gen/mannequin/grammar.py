@@ -77,43 +77,37 @@ _VERBS = {
 """Words by the movement that they name; lean and the last six name one together with what follows (`_Reader`)."""
 
 
-def _forms(word: str) -> tuple[str, ...]:
-    third = f"{word[:-1]}ies" if word.endswith("ry") else f"{word}es" if word.endswith(("h", "o", "s")) else f"{word}s"
+def verb_forms(word: str) -> tuple[str, ...]:
+    """A verb, its third person and its participles."""
+    ends_in_es = word.endswith(("h", "o", "s", "x"))
+    third = f"{word[:-1]}ies" if word.endswith("ry") else f"{word}es" if ends_in_es else f"{word}s"
     return word, third, f"{word.removesuffix('e')}ing", f"{word}{word[-1]}ing"
 
 
-VERB_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in _forms(word)}
-VERB_KIND |= {
-    **dict.fromkeys(("stand up", "stands up", "standing up", "get up", "gets up", "straighten up"), "rise"),
-    **dict.fromkeys(("stand back up", "stand straight up", "stand right up", "rise up"), "rise"),
-    **dict.fromkeys(
-        ("stand still", "stands still", "standing still", "stay still", "hold still", "keep still"), "stand"
-    ),
-    **dict.fromkeys(("stand straight", "stand up straight", "stand upright", "stand tall"), "stand"),
-    **dict.fromkeys(("t pose", "make a t pose", "do a t pose", "strike a t pose"), "spread"),
-    **dict.fromkeys(
-        ("face the other way", "turn the other way", "make a u turn", "do a u turn", "about turn", "about face"),
-        "turn back",
-    ),
-    **dict.fromkeys(
-        ("turn your back", "turn your back to me", "turn your back to us", "turn your back on me"), "turn back"
-    ),
-    **dict.fromkeys(("say hello", "say hi", "say goodbye", "say bye", "says hello", "wave hello"), "wave"),
-    **dict.fromkeys(("wave goodbye", "wave bye"), "wave"),
-    **dict.fromkeys(("nod yes", "say yes"), "nod"),
-    "say no": "shake head",
-    **dict.fromkeys(("bend over", "bends over", "bending over"), "bow"),
-    **dict.fromkeys(("do nothing", "don't move", "do not move", "freeze"), "stand"),
-    **dict.fromkeys(("give a round of applause", "give me a round of applause"), "clap"),
-    **dict.fromkeys(("take a seat", "have a seat"), "sit"),
-    **dict.fromkeys(("take a look", "have a look"), "look"),
-    **dict.fromkeys(("look around", "look all around", "look both ways"), "look around"),
-    **dict.fromkeys(("pickup", "pick up", "picks up", "picking up"), "pick up"),
-    "turn back": "turn back",
+_VERB_PHRASES = {
+    "rise": "stand up, stands up, standing up, get up, gets up, straighten up, stand back up, stand straight up, "
+    "stand right up, rise up",
+    "stand": "stand still, stands still, standing still, stay still, hold still, keep still, stand straight, "
+    "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, freeze",
+    "spread": "t pose, make a t pose, do a t pose, strike a t pose",
+    "turn back": "turn back, face the other way, turn the other way, make a u turn, do a u turn, about turn, "
+    "about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
+    "wave": "say hello, say hi, say goodbye, say bye, says hello, wave hello, wave goodbye, wave bye",
+    "nod": "nod yes, say yes",
+    "shake head": "say no",
+    "bow": "bend over, bends over, bending over",
+    "clap": "give a round of applause, give me a round of applause",
+    "sit": "take a seat, have a seat",
+    "look": "take a look, have a look",
+    "look around": "look around, look all around, look both ways",
+    "pick up": "pickup, pick up, picks up, picking up",
     "back up": "back up",
-    **dict.fromkeys(("turn to face", "turn and face"), "face"),
-    **dict.fromkeys(("high five", "give a high five", "give me a high five", "give high fives"), "high five"),
+    "face": "turn to face, turn and face",
+    "high five": "high five, give a high five, give me a high five, give high fives",
 }
+"""Likewise phrases."""
+VERB_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in verb_forms(word)}
+VERB_KIND |= {phrase: kind for kind, phrases in _VERB_PHRASES.items() for phrase in phrases.split(", ")}
 NOUN_KIND = {
     noun + end: noun
     for noun in _words("step turn squat bow clap kick wave nod lunge dance salute shrug")
@@ -124,7 +118,7 @@ NOUN_KIND |= {
     "punches": "punch",
     **dict.fromkeys(("high knee", "high knees", "knee lift", "knee lifts", "knee raise", "knee raises"), "lift knee"),
     **dict.fromkeys(("pace", "paces"), "step"),
-    **dict.fromkeys(_words("circle rotation rotations spin spins"), "turn"),
+    **dict.fromkeys(("circle", "rotation", "rotations", "spin", "spins"), "turn"),
 }
 """What one does so many of: 'three squats', 'a half turn'."""
 DIRECTION = {
@@ -150,18 +144,19 @@ SIDE_FIRST = _set("wave raise kick punch")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
 _OBJECTS = SHOWN | _set("object thing something wall door shelf button handle target floor ground")
-SYNONYM = {
-    **dict.fromkeys(("desk", "counter", "workbench"), "table"),
-    **dict.fromkeys(("crate", "carton", "cardboard box", "obstacle", "package", "parcel", "cube"), "box"),
-    **dict.fromkeys(("seat", "stool"), "chair"),
-    **dict.fromkeys(("mug", "glass", "coffee cup", "coffee mug", "cup of coffee", "cup of tea", "teacup"), "cup"),
-    **dict.fromkeys(("bin", "bucket", "trash can", "trash bin", "rubbish bin", "wastebasket"), "basket"),
-    **dict.fromkeys(("water bottle", "bottle of water"), "bottle"),
-    **dict.fromkeys(("hurdle", "pole", "beam"), "bar"),
-    **dict.fromkeys(("punching bag", "sandbag"), "bag"),
-    **dict.fromkeys(("football", "soccer ball", "basketball"), "ball"),
-    "ground": "floor",
+_SYNONYMS = {
+    "table": "desk, counter, workbench",
+    "box": "crate, carton, cardboard box, obstacle, package, parcel, cube",
+    "chair": "seat, stool",
+    "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup",
+    "basket": "bin, bucket, trash can, trash bin, rubbish bin, wastebasket",
+    "bottle": "water bottle, bottle of water",
+    "bar": "hurdle, pole, beam",
+    "bag": "punching bag, sandbag",
+    "ball": "football, soccer ball, basketball",
+    "floor": "ground",
 }
+SYNONYM = {name: kind for kind, names in _SYNONYMS.items() for name in names.split(", ")}
 """Other names of what can be shown."""
 _NOT_DONE = {
     "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
@@ -208,7 +203,7 @@ NOT_DONE = {
     form.replace("_", " "): instead
     for words, instead in _NOT_DONE.items()
     for word in words.split()
-    for form in (word, *_forms(word))
+    for form in (word, *verb_forms(word))
 }
 ON, TOWARDS = "on onto upon", "to towards toward"
 OBJECT_AFTER: dict[str, str] = {
@@ -266,7 +261,7 @@ _SMALLER = [
 """Units after a greater one: '20 feet 6 inches', 'one minute 30 seconds'."""
 POLYGONS = {"square": 4, "triangle": 3}
 TIMES = {"once": 1, "twice": 2, "thrice": 3}
-PACE = dict.fromkeys(_words("slowly slow gently carefully"), 0.75) | dict.fromkeys(_words("quickly fast quick"), 1.1)
+PACE = dict.fromkeys(("slowly", "slow", "gently", "carefully"), 0.75) | dict.fromkeys(("quickly", "fast", "quick"), 1.1)
 SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
     "walk": {"distance": 0.5},
     "turn": {"angle": 30.0},

@@ -28,6 +28,7 @@ from exoactor_gen.mannequin.placement import (
     shown,
     spot_beside,
     spot_on,
+    support_of,
     table_of,
 )
 from exoactor_gen.mannequin.score import SIDES, USUAL_STEP, Score, sides_of, sign
@@ -72,16 +73,8 @@ def lean(score: Score, point: np.ndarray, begin: float, end: float) -> None:
     over = math.degrees(math.asin(min(0.6, max(0.0, away) / (TRUNK_LENGTH * score.size))))
     height = float(point[2])
     low = _lowness(score, height)
-    score.drop.move(begin, end, [0.38 * low * score.scale])
-    score.trunk.move(begin, end, [8.0 + 25.0 * low, 8.0 + 37.0 * low + over, 0.0])
-    score.head.move(begin, end, [0.0, 14.0 - 14.0 * low])
-
-
-def straighten(score: Score, begin: float, end: float) -> None:
-    """Stand upright again."""
-    score.drop.move(begin, end, [0.0])
-    score.trunk.move(begin, end, [0.0, 0.0, 0.0])
-    score.head.move(begin, end, [0.0, 0.0])
+    trunk = (8.0 + 25.0 * low, 8.0 + 37.0 * low + over, 0.0)
+    score.bend(begin, end, 0.38 * low * score.scale, trunk, 14.0 - 14.0 * low)
 
 
 def _lowness(score: Score, height: float) -> float:
@@ -100,7 +93,7 @@ def lower_hands(score: Score, sides: tuple[str, ...], pace: float, seconds: floa
         score.reach(side, "free", np.zeros(3), score.now, score.now + seconds, lift)
         score.palms[side].move(score.now, score.now + 0.8 * seconds, [0.0])
         score.fingers[side].move(score.now, score.now + 0.5, score.fingers[side].start)
-    straighten(score, score.now, score.now + seconds)
+    score.bend(score.now, score.now + seconds)
     score.now += seconds + 0.1
 
 
@@ -245,7 +238,7 @@ def sweep_off(score: Score, movement: Movement) -> None:
     obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at or table_of(score), side=side)
     if not obj.one_handed:
         raise BadInput(f"The mannequin does not sweep the {obj.name} off: it sweeps what one hand takes.")
-    under = next((t for t in score.objects.values() if t is not obj and obj in objects_on(score, t)), None)
+    under = support_of(score.objects.values(), obj)
     if under is None:
         raise BadInput(f"The {obj.name} stands on nothing that it could be swept off.")
     approach(score, obj, movement.pace)
@@ -305,7 +298,7 @@ def _push_height(obj: RoomObject, yaw: float) -> float:
 
 def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject]) -> None:
     """Check that an object can be pushed on."""
-    under = next((t for t in score.objects.values() if t is not obj and obj in objects_on(score, t)), None)
+    under = support_of(score.objects.values(), obj)
     if under and under.distance(obj.pose[:2] + ahead * (1.0 + obj.size[0] / 2.0 / np.linalg.norm(ahead))) > 0.0:
         raise BadInput(f"The {obj.name} would fall off the {under.name}.")
     after = obj.at(obj.pose + np.append(ahead, [0.0, 0.0]))
@@ -372,7 +365,7 @@ def pick_up(score: Score, movement: Movement) -> None:
             carried = [ahead, sign(side) * out, up]
             score.reach(side, "body", carried, hold, hold + 0.85 * (score.now - hold))  # arms lead
             score.held[side] = movement.name
-        straighten(score, hold, score.now)
+        score.bend(hold, score.now)
         score.turned[movement.name] = obj.pose[3] - yaw
         obj.events.append(Held(hold, math.inf, sides, obj.pose))
         score.now += 0.2

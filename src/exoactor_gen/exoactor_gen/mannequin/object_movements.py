@@ -17,7 +17,6 @@ from exoactor_gen.mannequin.handling import (
     pick_up,
     place,
     push,
-    straighten,
     sweep_off,
     touch,
     wipe,
@@ -185,14 +184,12 @@ def _sit(score: Score, movement: Movement) -> None:
     for _ in range(movement.count or 1):
         begin, end = score.now, score.now + down
         rise = end + (movement.seconds or 1.0)
-        score.drop.move(begin, end, [0.39])
-        score.trunk.move(begin, end, [30.0, 14.0, 0.0])
-        score.head.move(begin, end, [0.0, -18.0])
+        score.bend(begin, end, 0.39, (30.0, 14.0, 0.0), -18.0)
         free = [s for s in SIDES if s not in score.held]
         for side in free:
             score.arm(side, (58.0, 14.0, 0.0, 30.0), down)
             score.arm(side, IDLE, down, at=rise)
-        straighten(score, rise, rise + down)
+        score.bend(rise, rise + down)
         score.contact("seat", chair, "sit", end, rise)
         score.seats.append(Seat((begin, end, rise, rise + down), chair.size[2]))
         score.now = rise + down + 0.1
@@ -241,7 +238,7 @@ def _sweep(score: Score, movement: Movement) -> None:
 
 def _kick(score: Score, movement: Movement) -> None:
     """Low and gentle: the foot meets the object in front of it, which slides or rolls away."""
-    side = movement.side if movement.side in SIDES else "right"
+    side = movement.side or "right"
     s = sign(side)
     obj = object_named(score, movement.name, 0.34, "floor")
     if movement.object in score.held.values():

@@ -89,8 +89,7 @@ class RoomObject:
     @classmethod
     def given(cls, item: SceneObject) -> RoomObject:
         """An object of a scene where it is; where it is tilted, it counts as upright."""
-        low, high = item.bounds
-        x, y, z = item.rotation.apply([*(low + high)[:2] / 2.0, low[2]]) + item.pos
+        x, y, z = item.rotation.apply(_underside(item)) + item.pos
         return cls(item, np.array([x, y, z, float(yaw_from_quat(item.quat_wxyz))]))
 
     def at(self, pose: np.ndarray) -> RoomObject:
@@ -139,8 +138,7 @@ class RoomObject:
     @property
     def underside(self) -> np.ndarray:
         """(3,) m, the middle of its underside in the frame of the scene's object."""
-        low, high = self.item.bounds
-        return np.array([*(low + high)[:2] / 2.0, low[2]])
+        return _underside(self.item)
 
     @property
     def scene_object(self) -> SceneObject:
@@ -174,6 +172,11 @@ class RoomObject:
         """From its middle to the line across ``yaw`` that it ends at, m."""
         turn = yaw - self.pose[3]
         return float(abs(math.cos(turn)) * self.size[0] + abs(math.sin(turn)) * self.size[1]) / 2.0
+
+
+def _underside(item: SceneObject) -> np.ndarray:
+    low, high = item.bounds
+    return np.array([*(low + high)[:2] / 2.0, low[2]])
 
 
 @dataclass(frozen=True)

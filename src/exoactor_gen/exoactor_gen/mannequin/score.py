@@ -155,6 +155,14 @@ class Score:
         self.arms[side].move(begin, end, target)
         return end
 
+    def bend(
+        self, begin: float, end: float, drop: float = 0.0, trunk: ArrayLike = (0.0, 0.0, 0.0), head: float = 0.0
+    ) -> None:
+        """Lower the pelvis by ``drop`` m, and pitch trunk and head; stand upright again where nothing is said."""
+        self.drop.move(begin, end, [drop])
+        self.trunk.move(begin, end, trunk)
+        self.head.move(begin, end, [0.0, head])
+
     def stand_on(self, side: str | None) -> np.ndarray:
         """Where the weight goes: a foot's sole, or the middle between both."""
         if side:
@@ -210,8 +218,7 @@ class Score:
     def walk(self, way: str, count: int, length: float, pace: float = 1.0, first: str = "right") -> None:
         """Take equal steps, then bring the feet together; sideways each step is closed by the other foot."""
         dx, dy = {"forward": (1, 0), "backward": (-1, 0), "left": (0, 1), "right": (0, -1)}[way]
-        yaw = self.pose[2]
-        ahead = length * np.array([dx * math.cos(yaw) - dy * math.sin(yaw), dx * math.sin(yaw) + dy * math.cos(yaw)])
+        ahead = self.ahead(length * dx, length * dy) - self.pose[:2]
         side = way if way in SIDES else first
         roll = 0.34 * min(1.0, length / (0.4 * self.scale)) if way == "forward" else 0.0
         closing = way in SIDES

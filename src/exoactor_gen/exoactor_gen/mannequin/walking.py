@@ -8,7 +8,6 @@ import numpy as np
 
 from exoactor_core.arrays import smoothstep
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.handling import straighten
 from exoactor_gen.mannequin.locomotion import (
     approach,
     bearing_of,
@@ -98,11 +97,10 @@ def walk_across(score: Score, movement: Movement) -> None:
         if duck > MAX_DUCK:
             raise BadInput(f"The {bar.name} is {low:.2f} m over the floor: that is too low to walk under.")
         bent = math.degrees(math.acos(1.0 - 0.5 * max(duck, 0.0) / (BACK_LENGTH * score.size)))
-        score.drop.move(score.now, score.now + 1.0, [0.5 * max(duck, 0.0)])
-        score.trunk.move(score.now, score.now + 1.0, [0.4 * bent, 0.6 * bent, 0.0])
+        score.bend(score.now, score.now + 1.0, 0.5 * max(duck, 0.0), (0.4 * bent, 0.6 * bent, 0.0))
         score.now, past = score.now + 1.0, BEHIND_DISTANCE
         score.walk_distance("forward", away + past, movement.pace)
-        straighten(score, score.now, score.now + 1.0)
+        score.bend(score.now, score.now + 1.0)
         score.now += 1.0
     score.walk_distance("forward", BEHIND_BAR_DISTANCE - past, movement.pace)
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from exoactor_gen.mannequin.grammar import verb_forms
+
 _VERBS = {
     "travel": "walk step go stroll march advance run jog sprint rush stride approach carry shuffle",
     "turn": "turn rotate pivot spin twirl",
@@ -55,14 +57,9 @@ _ONE_SIDED = ("wave", "raise", "reach", "punch", "kick")
 _LIMB = r"(?:hand|arm|fist|elbow|foot|leg|knee)"
 
 
-def _forms(word: str) -> set[str]:
-    bare = word.removesuffix("e")
-    return {word, f"{word}s", f"{word}es", f"{word[:-1]}ies", f"{bare}ing", f"{word}{word[-1]}ing"}
-
-
-_FAST = frozenset(form for word in ("run", "jog", "sprint", "rush") for form in _forms(word))
+_FAST = frozenset(form for word in ("run", "jog", "sprint", "rush") for form in verb_forms(word))
 """Ways in haste are not measured: the estimate makes them far too short where the camera follows."""
-_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in _forms(word)}
+_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in verb_forms(word)}
 _WAY = {word: way for way, words in _WAYS.items() for word in words.split()}
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from exoactor_core.errors import BadInput
+from exoactor_core.validation import validated
 from exoactor_gen.image import data_url
 from exoactor_gen.video_models.inputs import Inputs
 from exoactor_gen.video_models.prompt import Prompt
@@ -82,15 +82,7 @@ class JobRecord:
     @classmethod
     def read(cls, data: dict[str, Any]) -> JobRecord:
         """Read what was written; raises `BadInput` where it is no record."""
-        try:
-            return _RECORD.validate_python(data)
-        except ValidationError as error:
-            wrong = error.errors()[0]
-            place = ".".join(map(str, wrong["loc"]))
-            raise BadInput(f"This is no record of a video job: '{place}' {wrong['msg'].lower()}.") from None
-
-
-_RECORD = TypeAdapter(JobRecord)
+        return validated(cls, data, "The record of a video job")
 
 
 @dataclass(frozen=True)

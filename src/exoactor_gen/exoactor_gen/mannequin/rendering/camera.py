@@ -77,8 +77,13 @@ class Camera:
 _MARGIN = 0.14  # m of flesh around the joints
 
 
+def towards(azimuth: float, rise: float) -> np.ndarray:
+    """(3,) direction to the left of x by ``azimuth`` rad, and up by ``rise`` rad."""
+    return np.array([math.cos(azimuth) * math.cos(rise), math.sin(azimuth) * math.cos(rise), math.sin(rise)])
+
+
 def _at(azimuth: float, rise: float, distance: float, target: np.ndarray, width: int, height: int) -> Camera:
-    away = np.array([math.cos(azimuth) * math.cos(rise), math.sin(azimuth) * math.cos(rise), math.sin(rise)])
+    away = towards(azimuth, rise)
     right = np.array([-math.sin(azimuth), math.cos(azimuth), 0.0])
     return Camera(target + distance * away, np.stack([right, np.cross(-away, right), -away], axis=1), width, height)
 

@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
+from exoactor_core.arrays import perpendicular, unit
 from exoactor_core.body import BodyModel
 from exoactor_gen.mannequin.rendering.look import Colour, Look, add_shape
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
@@ -216,11 +217,8 @@ _TRUNK = (
 
 def _tube(centres: np.ndarray, widths: np.ndarray, around: int = 18) -> tuple[np.ndarray, np.ndarray]:
     """Closed surface around centres (N, 3) with half widths (N, 2), round ends: vertices (V, 3), triangles (F, 3)."""
-    axis = centres[-1] - centres[0]
-    axis /= np.linalg.norm(axis)
-    across = np.array([0.0, 0.0, 1.0]) if abs(axis[0]) > 0.7 else np.array([1.0, 0.0, 0.0])
-    across -= axis * (across @ axis)
-    across /= np.linalg.norm(across)
+    axis = unit(centres[-1] - centres[0])
+    across = perpendicular(np.eye(3)[2 if abs(axis[0]) > 0.7 else 0], axis)
     other = np.cross(axis, across)
     rings, half = [], []
     for sign, end in ((-1.0, 0), (1.0, -1)):

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_gen.mannequin.rendering.camera import Camera
+from exoactor_gen.mannequin.rendering.camera import Camera, towards
 from exoactor_gen.mannequin.rendering.look import Colour, Look
 
 _WALL_HEIGHT = 3.4
@@ -76,10 +76,7 @@ def _hang(
 def _shine(spec: mujoco.MjSpec, camera: Camera, look: Look, target: np.ndarray) -> None:
     light = look.light
     back = camera.position - target
-    azimuth = math.atan2(back[1], back[0]) + light.azimuth
-    away = np.array(
-        [math.cos(azimuth) * math.cos(light.height), math.sin(azimuth) * math.cos(light.height), math.sin(light.height)]
-    )
+    away = towards(math.atan2(back[1], back[0]) + light.azimuth, light.height)
     spec.worldbody.add_light(
         name="lamp",
         pos=target + 6.0 * away,
