@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import frames_along
 from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
 from exoactor_core.errors import BadInput, in_file
 from exoactor_core.files import read_text
@@ -105,12 +106,8 @@ def _aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 def _rest_frame(rest: np.ndarray, table: dict[str, int]) -> np.ndarray:
     """Columns: left, up and forward of the rest pose, as in SMPL-X's rest pose."""
     left = rest[table["left_hip"]] - rest[table["right_hip"]]
-    left = left / np.linalg.norm(left)
     chest = 0.5 * (rest[table["left_shoulder"]] + rest[table["right_shoulder"]])
-    up = chest - 0.5 * (rest[table["left_ankle"]] + rest[table["right_ankle"]])
-    up = up - left * (up @ left)
-    up /= np.linalg.norm(up)
-    return np.stack([left, up, np.cross(left, up)], axis=1)
+    return frames_along(left, chest - 0.5 * (rest[table["left_ankle"]] + rest[table["right_ankle"]]))
 
 
 def _up(pos: np.ndarray, table: dict[str, int]) -> str:

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import cv2
 import numpy as np
+import yaml
 from PIL import Image
 
 from exoactor_core.errors import BadInput, reason, user_error
@@ -194,6 +195,15 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return data.decode("latin-1"), (f"Line {line} is not UTF-8: the file was read as Latin-1.",)
+
+
+def load_yaml(path: str | Path) -> Any:
+    """Read YAML, never making Python objects. Raises `BadInput`: as `read_text`, or it is no YAML."""
+    text, _ = read_text(path)
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInput(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
 
 
 def load_json(path: str | Path) -> dict[str, Any]:

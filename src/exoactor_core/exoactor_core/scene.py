@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.contacts import Vector
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import COLORS, EVERYDAY, color_name, usual
-from exoactor_core.files import read_text, save_bytes
+from exoactor_core.files import load_yaml, save_bytes
 from exoactor_core.validation import validated
 
 Quaternion = tuple[float, float, float, float]
@@ -189,6 +189,17 @@ class SceneObject(_Posed):
         return np.array([self.corners.min(axis=0), self.corners.max(axis=0)])
 
     @property
+    def heights(self) -> np.ndarray:
+        """(n, 2) m, from the lowest to the highest point of what encloses each shape, in the world."""
+        middle = self.pos[2] + self.rotation.apply([shape.pos for shape in self.shapes])[:, 2]
+        half = [np.abs((self.rotation * s.rotation).as_matrix()[2]) @ s.size / 2.0 for s in self.shapes]
+        return np.stack([middle - half, middle + half], axis=1)
+
+    def floor_distance(self, points: np.ndarray) -> np.ndarray:
+        """(...,) m along the floor from points (..., 2) to `extent`, 0 within it."""
+        return np.linalg.norm(points - np.clip(points, *self.extent[:, :2]), axis=-1)
+
+    @property
     def is_round(self) -> bool:
         """Whether it is the same however it is turned about its z axis."""
         return all(
@@ -284,13 +295,8 @@ class Scene(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:
-        """Read a scene's YAML; the paths of meshes become absolute. Raises as `read`, or as `read_text`."""
-        text, _ = read_text(path)
-        try:
-            data = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise BadInput(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
-        scene = cls.read(data, str(path))
+        """Read a scene's YAML; the paths of meshes become absolute. Raises as `read`, or as `load_yaml`."""
+        scene = cls.read(load_yaml(path), str(path))
         folder = Path(path).resolve().parent
         return cls(objects=tuple(_with_meshes_in(folder, obj) for obj in scene.objects))
 

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.arrays import points_seen_from, sustained
 from exoactor_core.contacts import BODY_PARTS, BodyPart
 from exoactor_core.errors import BadInput
-from exoactor_core.scene import Scene, SceneObject, Shape
+from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.validation import to_json, validated
 
 CheckKind = Literal[
@@ -197,13 +197,7 @@ def _above(check: Check, rollout: Rollout) -> float:
     target = rollout.final(check.target)
     beside = _beyond(_place(rollout, check.object)[-1], target.extent)[:2].max()
     # a shelf has several surfaces, and a chair's seat is lower than its back: it stands on the nearest
-    return float(max(beside, min(abs(low[2] - _top(target, shape)) for shape in target.shapes)))
-
-
-def _top(obj: SceneObject, shape: Shape) -> float:
-    """Height in m of the top of one of its shapes."""
-    half = np.abs((obj.rotation * shape.rotation).as_matrix()[2]) @ shape.size / 2.0
-    return float(obj.pos[2] + obj.rotation.apply(shape.pos)[2] + half)
+    return float(max(beside, np.abs(low[2] - target.heights[:, 1]).min()))
 
 
 def _from_place(check: Check, rollout: Rollout) -> float:
@@ -263,7 +257,7 @@ def _tilt(check: Check, rollout: Rollout) -> float:
 
 
 def _robot_away(check: Check, rollout: Rollout) -> float:
-    return float(np.linalg.norm(_beyond(rollout.root[-1, :2], rollout.final(check.object).extent[:, :2])))
+    return float(rollout.final(check.object).floor_distance(rollout.root[-1, :2]))
 
 
 @dataclass(frozen=True)

@@ -369,7 +369,7 @@ def test_what_the_hub_answers_is_a_sentence(tmp_path, monkeypatch, code, name, k
         ({"extra": "[1]"}, "no JSON object"),
         ({"extra": '{"speed": 1}'}, "names speed"),
         ({"planner": "oracle"}, "planner is 'oracle'"),
-        ({"template": "/no/such.yaml"}, "prompt template"),
+        ({"template": "/no/such.yaml"}, "There is no file"),
     ],
 )
 def test_bad_options(folder, options, said):

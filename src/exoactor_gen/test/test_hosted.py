@@ -1097,7 +1097,7 @@ def test_retry_after_in_both_forms():
         ({"seed": -1}, "seed is -1"),
         ({"planner": "oracle"}, "planner is 'oracle'"),
         ({"planner": "endpoint"}, "planner_model"),
-        ({"template": "/nowhere.yaml"}, "Cannot read the prompt template"),
+        ({"template": "/nowhere.yaml"}, "There is no file /nowhere.yaml"),
         ({"base_url": "queue.fal.run"}, "begins with https"),
         ({"base_url": "http://example.com"}, "unencrypted"),
         ({"base_url": "https://me:secret@example.com"}, "holds a password"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import continuous_quaternions
@@ -162,14 +163,7 @@ def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.n
     """Interpolation of (T, ...) from the times ``old`` to ``new``, cubic with the slopes of differences (Hermite)."""
     if len(old) == 1:
         return np.repeat(values, len(new), axis=0)
-    slopes = np.gradient(values, old, axis=0)
-    before = np.clip(np.searchsorted(old, new, side="right") - 1, 0, len(old) - 2)
-    span = old[before + 1] - old[before]
-    x = (new - old[before]) / span
-    x, span = (v.reshape(-1, *[1] * (values.ndim - 1)) for v in (x, span))
-    last = x * x * (3 - 2 * x)
-    out = (1 - last) * values[before] + last * values[before + 1]
-    return out + span * x * (1 - x) * ((1 - x) * slopes[before] - x * slopes[before + 1])
+    return CubicHermiteSpline(old, values, np.gradient(values, old, axis=0))(new)
 
 
 def turns_between(old: np.ndarray, new: np.ndarray, matrices: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import unit
 from exoactor_core.rotations import wrap
@@ -13,12 +14,6 @@ from exoactor_retarget.targets import Targets
 _NEAR = 0.3  # rad beyond a limit: angles that still count as near it
 
 
-def _turn(axis: np.ndarray, angle: float) -> np.ndarray:
-    """Rotation matrix, after Rodrigues."""
-    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
-
-
 def three_angles(axes: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both solutions (T, 3) of turn(n1, a) turn(n2, b) turn(n3, c) = R for axes (3, 3), n2 square to the others.
 
@@ -27,7 +22,7 @@ def three_angles(axes: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, n
     n1, n2, n3 = axes
     shift = np.arctan2(n2 @ np.cross(n1, n3), n1 @ n3)
     frame = np.stack([n2, np.cross(n1, n2), n1], axis=1)
-    m = frame.T @ rotations @ _turn(n2, shift) @ frame
+    m = frame.T @ rotations @ Rotation.from_rotvec(shift * n2).as_matrix() @ frame
     middle = np.arctan2(np.hypot(m[:, 0, 2], m[:, 1, 2]), m[:, 2, 2])
     first = np.arctan2(m[:, 0, 2], -m[:, 1, 2])
     last = np.arctan2(m[:, 2, 0], m[:, 2, 1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_core.arrays import unit
+from exoactor_core.arrays import perpendicular
 from exoactor_core.errors import BadInput
 from exoactor_description import urdf_path
 from exoactor_retarget.description import read_urdf
@@ -20,7 +20,7 @@ _ROTOR = 0.004  # kg m^2: inertia of a small geared motor, which bounds the acce
 
 def limb_frames(along: np.ndarray, side: np.ndarray) -> np.ndarray:
     """Frames (..., 3, 3) of a limb: z against it, x towards ``side``."""
-    x = unit(side - np.sum(side * along, axis=-1, keepdims=True) * along)
+    x = perpendicular(side, along)
     return np.stack([x, cross(-along, x, axis=-1), -along], axis=-1)
 
 
@@ -33,10 +33,10 @@ class Model:
         The description cannot be read, or lacks a link.
     """
 
-    def __init__(self, mapping: dict[str, Any], folder: Path | None = None):
+    def __init__(self, mapping: dict[str, Any], folder: Path):
         section, limits = mapping["robot"], mapping["limits"]
         links = {part: name or "" for part, name in section["links"].items()}
-        path = (folder or Path()) / section["description"] if section["description"] else urdf_path()
+        path = folder / section["description"] if section["description"] else urdf_path()
         feet = [links["foot"].format(side=s) for s in SIDES]
         self.description = d = read_urdf(path, feet)
         self.kinematics = Kinematics(d)

@@ -14,10 +14,10 @@ from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import true_runs, unit
 from exoactor_core.contacts import Contact
-from exoactor_core.scene import Scene
+from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import contact_groups
 from exoactor_retarget.human import Posture
-from exoactor_retarget.surroundings import Solids, solids_of
+from exoactor_retarget.surroundings import solids_of
 
 _EARLY, _LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
 _SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest
@@ -58,25 +58,18 @@ def find_contacts(person: Posture, scene: Scene, planned: Sequence[Contact] = ()
     return _seen(paths, scene, person.fps)
 
 
-def _distance(path: np.ndarray, scene: Scene, object_id: str) -> np.ndarray:
+def _distance(path: np.ndarray, obj: SceneObject) -> np.ndarray:
     """Distance (T,) m of a path from an object where it is at the start."""
-    obj = scene[object_id]
-    solids = _still(scene, len(path))
-    first = sum(len(other.shapes) for other in scene.objects[: scene.ids.index(object_id)])
-    away = [solids.distance(k, path.T[None])[0][0] for k in range(first, first + len(obj.shapes))]
+    solids = solids_of(Scene(objects=(obj,)), obj.pose[None, None])
+    away = [solids.distance(k, path[..., None])[0][:, 0] for k in range(len(solids))]
     return np.maximum(np.min(away, axis=0), 0.0)
-
-
-def _still(scene: Scene, frames: int) -> Solids:
-    poses = np.broadcast_to(scene.poses, (frames, len(scene), 7))
-    return solids_of(scene, poses, np.zeros((frames, len(scene), 0), dtype=bool))
 
 
 def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: float) -> Contact:
     """A planned contact with the times that the motion says."""
     path, hips = paths[contact.body], paths["seat"]
     last = len(path) - 1
-    away = _distance(path, scene, contact.object)
+    away = _distance(path, scene[contact.object])
     smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
     speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps if last else np.zeros(1)
     begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
@@ -136,7 +129,7 @@ def _seen(paths: dict[str, np.ndarray], scene: Scene, fps: float) -> tuple[Conta
     for obj in scene.objects:
         near = {}
         for body, path in paths.items():
-            away = _distance(path, scene, obj.id)
+            away = _distance(path, obj)
             smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
             speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
             near[body] = [(a, b) for a, b in true_runs((away < _NEAR) & (speed < _SLOW)) if b - a >= shortest]

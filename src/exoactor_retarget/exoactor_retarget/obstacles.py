@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from itertools import compress
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import smoothstep, unit
-from exoactor_core.scene import Scene, SceneObject, Shape
+from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.human import Posture
 from exoactor_retarget.object_geometry import rests_on
 from exoactor_retarget.relocation import Stance
@@ -54,7 +55,7 @@ def round_seat(
 ) -> np.ndarray:
     """The shift (T, 2) with what it takes to go round a seat, until the body comes to it to sit in a frame."""
     path = (person.at("hip").mean(axis=1)[:, :2] + shift)[:sits]
-    away = np.linalg.norm(path - np.clip(path, *seat.extent[:, :2]), axis=1)
+    away = seat.floor_distance(path)
     end = int(np.flatnonzero(away > _ROOM)[-1]) + 1 if (away > _ROOM).any() else 0
     if not end:
         return shift
@@ -68,24 +69,16 @@ def _obstacles(scene: Scene, goals: Set[str], stops: np.ndarray) -> Solids | Non
     """What stands on the floor, but for what the robot stops at (N, 2)."""
     obstacles = []
     for obj in scene.objects:
-        shapes = tuple(shape for shape in obj.shapes if _in_the_way(obj, shape))
+        in_the_way = (obj.heights[:, 1] >= _TALL) & (obj.heights[:, 0] <= _HIGH)  # not stepped over, nor walked under
+        shapes = tuple(compress(obj.shapes, in_the_way))
         if obj.id in goals or not shapes or any(rests_on(obj, other) for other in scene.objects):
             continue
-        corners = obj.corners[:, :2]
-        least, most = corners.min(axis=0), corners.max(axis=0)
-        if np.linalg.norm(stops - np.clip(stops, least, most), axis=1).min() > _STOP:
+        if obj.floor_distance(stops).min() > _STOP:
             obstacles.append(obj.model_copy(update={"shapes": shapes}))
     if not obstacles:
         return None
     scene = Scene(objects=tuple(obstacles))
-    return solids_of(scene, scene.poses[None], np.zeros((1, len(obstacles), 0), dtype=bool))
-
-
-def _in_the_way(obj: SceneObject, shape: Shape) -> bool:
-    """Whether a shape of an object is neither stepped over nor walked under."""
-    middle = obj.pos[2] + obj.rotation.apply(shape.pos)[2]
-    half = np.abs((obj.rotation * shape.rotation).as_matrix()[2]) @ shape.size / 2.0
-    return bool(middle + half >= _TALL and middle - half <= _HIGH)
+    return solids_of(scene, scene.poses[None])
 
 
 def _aside(normal: np.ndarray, path: np.ndarray) -> np.ndarray:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from annotated_types import Interval, Unit
 from scipy.spatial.transform import Rotation
 
 from exoactor_core import stages
 from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BodyModel
-from exoactor_core.errors import BadInput, UnsafeMotion, reason
+from exoactor_core.errors import BadInput, UnsafeMotion
+from exoactor_core.files import load_yaml
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.options import BaseOptions
@@ -32,6 +31,7 @@ from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
 
+_MAPPING = Path(__file__).parent / "mapping" / "g1.yaml"
 _FLOOR_DEPTH = 0.01  # m that a part may be in the floor
 
 
@@ -67,16 +67,13 @@ class Retargeter(stages.Retargeter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        mapping = self.options.mapping
+        path = Path(self.options.mapping or _MAPPING)
+        self.mapping = load_yaml(path)
         try:
-            source = Path(mapping).read_text(encoding="utf-8") if mapping else _packaged_mapping()
-            self.mapping = yaml.safe_load(source)
-            self.model = Model(self.mapping, Path(mapping).parent if mapping else None)
+            self.model = Model(self.mapping, path.parent)
             self.solver = Solver(self.mapping, self.model)
-        except OSError as error:
-            raise BadInput(f"Cannot read the mapping {mapping}: {reason(error)}.") from None
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-            raise BadInput(f"{mapping or 'g1.yaml'} is not a mapping of the retargeter: {error!r}.") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"{path} is not a mapping of the retargeter: {error!r}.") from None
         self.body = BodyModel.load(self.options.body_model or None)
 
     def targets(self, motion: HumanMotion, task: bool = False) -> Targets:
@@ -183,10 +180,6 @@ class Retargeter(stages.Retargeter):
                 f"The robot cannot do this motion: its {link.replace('_', ' ').removesuffix(' link')} would be "
                 f"{100 * depth[worst]:.1f} cm in the floor at {worst / self.options.fps:.1f} s."
             )
-
-
-def _packaged_mapping() -> str:
-    return (files("exoactor_retarget") / "mapping" / "g1.yaml").read_text(encoding="utf-8")
 
 
 def robot_motion_of(state: State, targets: Targets, model: Model) -> RobotMotion:

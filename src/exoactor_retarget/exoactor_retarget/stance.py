@@ -98,13 +98,12 @@ def _clear(
     knees, hips = part.knees(model), part.hips(model)
     toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [toe_tip(model, 0), toe_tip(model, 1)])
     turn = headed(np.array([targets.heading(model, begin)]))[0]
-    points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).transpose(1, 2, 0)
+    points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).reshape(-1, 3, 1)
     others = [*near, *(other for obj in near for other in scene.objects if rests_on(obj, other))]
     if not others:
         return shift
     scene = Scene(objects=tuple(others))
-    poses = np.repeat(scene.poses[None], points.shape[-1], axis=0)
-    solids = solids_of(scene, poses, np.zeros((points.shape[-1], len(others), 0), dtype=bool))
+    solids = solids_of(scene, scene.poses[None])
     facing = turn[:2, 0]
     for back in np.arange(0.0, _BACK, 0.02):
         at = points + np.array([*(shift - back * facing), 0.0])[:, None]

@@ -34,7 +34,7 @@ def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
     low = scene.model_copy(update={"objects": tuple(obj for obj in scene.objects if _is_low(obj))})
     if not low.objects:
         return targets
-    solids = solids_of(low, low.poses[None], np.zeros((1, len(low.objects), 0), dtype=bool))
+    solids = solids_of(low, low.poses[None])
     foot_pos, foot_rot, fps = targets.foot_pos.copy(), targets.foot_rot.copy(), targets.fps
     for k in range(2):
         contact, rest, turned = targets.contact[:, k], model.rest["foot"][k], headed(targets.foot_yaw[:, k])
@@ -66,8 +66,7 @@ def swings_across(person: Posture, scene: Scene) -> np.ndarray:
             for a, b in true_runs(~stands[:, k]):
                 first, last = feet[max(a - 1, 0), k], feet[min(b, len(person) - 1), k]
                 between = np.linspace(first, last, 30)
-                away = np.linalg.norm(between - np.clip(between, *obj.extent[:, :2]), axis=1)
-                across[a:b] |= away.min() < _NEAR
+                across[a:b] |= obj.floor_distance(between).min() < _NEAR
     return across
 
 

@@ -77,12 +77,14 @@ class Solids:
         return away, np.einsum("ijt,njt->nit", rot, normal)
 
 
-def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray) -> Solids:
+def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray | None = None) -> Solids:
     """Solids of a scene's objects, meshes as the boxes around them.
 
     ``poses`` (T, n, 7) m and w, x, y, z are the objects', in the scene's order; ``touch`` (T, n, B) bool says which
-    bodies of the robot may touch an object.
+    bodies of the robot may touch an object, None where no robot is looked at.
     """
+    if touch is None:
+        touch = np.zeros((*poses.shape[:2], 0), dtype=bool)
     kind, half, pos, rot, which = [], [], [], [], []
     for k, obj in enumerate(scene.objects):
         turn = Rotation.from_quat(poses[:, k, 3:], scalar_first=True)

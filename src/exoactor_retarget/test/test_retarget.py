@@ -292,7 +292,7 @@ def test_progress_and_cancelling(retarget):
 def test_options_are_checked(tmp_path):
     with pytest.raises(BadInput, match="fps"):
         Retargeter(fps=1000.0)
-    with pytest.raises(BadInput, match="Cannot read the mapping"):
+    with pytest.raises(BadInput, match="There is no file"):
         Retargeter(mapping=str(tmp_path / "none.yaml"))
     (tmp_path / "bad.yaml").write_text("human: {}")
     with pytest.raises(BadInput, match="not a mapping"):

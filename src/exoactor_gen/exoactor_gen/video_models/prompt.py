@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
-from exoactor_core.errors import BadInput, reason
+from exoactor_core.errors import BadInput
+from exoactor_core.files import load_yaml
 from exoactor_core.validation import validated
 from exoactor_gen.mannequin.movement import START
 from exoactor_gen.plan import Plan
@@ -60,14 +60,9 @@ class Template(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path = "") -> Template:
-        """Read a template; empty: the project's own. Raises `BadInput`: there is no such file, or it is no template."""
+        """Read a template; empty: the project's own. Raises `BadInput`: as `load_yaml`, or it is no template."""
         path = Path(path).expanduser() if path else SHIPPED
-        try:
-            content = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"Cannot read the prompt template {path}: {reason(error)}.") from None
-        except yaml.YAMLError as error:
-            raise BadInput(f"The prompt template {path} is no YAML: {' '.join(str(error).split())}.") from None
+        content = load_yaml(path)
         if not isinstance(content, dict):
             raise BadInput(f"The prompt template {path} holds no fields: compare {SHIPPED}.")
         return validated(cls, content, f"The prompt template {path}")
