@@ -195,32 +195,53 @@ def test_a_body_outside_the_image_is_not_found(monkeypatch):
     assert found == [True, True, False, False]
 
 
-@pytest.mark.parametrize(("speed", "looks"), [(1.0, [1, 2, 4, 6]), (20.0, [1, 2, 3, 4, 5, 6])])
-def test_landmarks_between_two_frames_are_interpolated_where_the_person_hardly_moves(monkeypatch, speed, looks):
-    """The graph is stood in for: a person of 200 px, ``speed`` px further to the right in every frame."""
+def followed(monkeypatch, place, frames, lost=None):
+    """Poses of a person of 200 px whose landmarks are at ``place(frame)`` px, and which frames were looked at."""
     detector, looked = object.__new__(MediapipeDetector), []
 
     def graph(frame, region):
         looked.append(int(frame[0, 0, 0]))
-        image, x = np.ones((33, 4)), looked[-1] * speed / 400
+        if looked[-1] == lost:
+            return {}
+        image, x = np.ones((33, 4)), place(looked[-1]) / 400
         image[:, 0] = x
         ends = np.array([[x, 0.5, 0.0, 1.0], [x, 0.25, 0.0, 1.0]])
         return {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
 
     detector._landmark_graph = graph
     monkeypatch.setattr(detectors, "landmark_array", lambda packet: packet)
-    frames = [np.full((400, 400, 3), k, np.uint8) for k in range(7)]
-    person = detectors._person(detectors._Track(np.array([[0.0, 200.0], [0.0, 100.0]])))
-    poses = detector.find_landmarks(frames[:1], [person])
-    for k in (1, 3, 5):
-        poses += detector.find_landmarks(frames[k : k + 2], [poses[-1].person] * 2)
-    assert looked == [0, *looks]
-    assert np.allclose([pose.image[5, 0] for pose in poses], speed * np.arange(7))
-    assert np.allclose([pose.world[5, 0] for pose in poses], speed / 400 * np.arange(7))
-    assert poses[4].person.centre[0] < poses[5].person.centre[0] < poses[6].person.centre[0]
-    looked.clear()  # and then it leaps back
-    detector.find_landmarks(frames[:2] if speed == 20.0 else [frames[6] * 10, frames[6] * 15], [poses[-1].person] * 2)
-    assert looked == ([0, 1] if speed == 20.0 else [90, 60])
+    images = [np.full((400, 400, 3), k, np.uint8) for k in range(frames)]
+    person, poses = detectors._person(detectors._Track(np.array([[0.0, 200.0], [0.0, 100.0]]))), []
+    for k in range(0, frames, detector.batch):
+        batch = images[k : k + detector.batch]
+        poses += detector.find_landmarks(batch, [person] * len(batch))
+        person = poses[-1] and poses[-1].person
+    return poses, looked
+
+
+def test_fewer_frames_are_looked_at_the_more_even_the_motion_is(monkeypatch):
+    poses, looked = followed(monkeypatch, lambda t: 5.0 * t, 16)
+    assert looked == [0, 1, 2, 3, 5, 7, 11, 15]
+    assert np.allclose([pose.image[5, 0] for pose in poses], 5.0 * np.arange(16))
+    assert np.allclose([pose.world[5, 0] for pose in poses], 5.0 / 400 * np.arange(16))
+    assert poses[12].person.centre[0] < poses[13].person.centre[0] < poses[15].person.centre[0]
+
+
+def test_landmarks_of_frames_between_follow_their_acceleration(monkeypatch):
+    poses, looked = followed(monkeypatch, lambda t: 0.7 * t**2, 16)
+    assert looked == [0, 1, 2, 3, 5, 7, 9, 11, 13, 15]
+    assert np.allclose([pose.image[5, 0] for pose in poses], 0.7 * np.arange(16) ** 2)
+
+
+def test_frames_of_a_sudden_motion_are_looked_at_in_hindsight(monkeypatch):
+    _, looked = followed(monkeypatch, lambda t: 40.0 * (t > 13), 20)
+    assert looked[7:11] == [15, 13, 14, 16]
+
+
+def test_a_person_lost_in_a_later_frame_is_looked_for_in_each(monkeypatch):
+    poses, looked = followed(monkeypatch, lambda t: 5.0 * t, 12, lost=11)
+    assert looked[-4:] == [11, 8, 10, 11]
+    assert [pose is None for pose in poses] == [False] * 11 + [True]
 
 
 def test_standard_error_stays_quiet():

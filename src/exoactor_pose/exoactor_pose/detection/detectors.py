@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from exoactor_core.errors import BadInput, Missing
+from exoactor_pose.detection.anatomy import LANDMARK_TRUST
 from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array, modules_folder, without_output
 from exoactor_pose.detection.people import Person
 
@@ -57,8 +58,11 @@ _SAME_PERSON_DISTANCE = 0.25
 _WIDE = 1.5
 """Width over height from which an image is searched in squares: where one is little wider, people are hardly smaller
 for the detector in the whole of it, and it finds people that are none in the squares."""
-INTERPOLATED_DISTANCE = 0.05
-"""Lengths of the body by which no landmark may move over two frames so that the one between is interpolated."""
+MAX_STEP = 4
+"""Frames after a look at which to look again, at most."""
+MAX_DEVIATION = 0.01
+"""Lengths of the body by which landmarks may bend off the straight way from one look to the next: more, and the frames
+in between are looked at, too."""
 
 
 def model_file(complexity: int) -> Path:
@@ -85,7 +89,7 @@ class MediapipeDetector:
         ``model_complexity`` is none of these.
     """
 
-    batch = 2
+    batch = MAX_STEP
 
     def __init__(self, model_complexity: int | str = 1, min_confidence: float = 0.5) -> None:
         if str(model_complexity) not in ("auto", "0", "1", "2"):
@@ -121,19 +125,35 @@ class MediapipeDetector:
     def find_landmarks(self, frames: list[np.ndarray], people: list[Person]) -> list[Pose | None]:
         """The landmarks of one person in every frame; None where they do not fit.
 
-        Of two frames, the first's are interpolated while the person followed hardly moves.
+        Where somebody is followed, as many of the frames are looked at as the motion needs, and the landmarks in the
+        others are interpolated.
         """
-        person = people[0]
-        if len(frames) != 2 or person is not people[1]:
-            return [self._landmarks_of(frame, each) for frame, each in zip(frames, people, strict=True)]
-        if person.region[1].fast:
-            first = self._landmarks_of(frames[0], person)
-            second = None if first is None or first.person is None else self._landmarks_of(frames[1], first.person)
-            return [first, second if second is None or _between(person, second) is None else _slow(second)]
-        second = self._landmarks_of(frames[1], person, frames_since=2)
-        if second is None or (between := _between(person, second)) is None:
-            return [self._landmarks_of(frames[0], person), second]
-        return [between, _slow(second)]
+        track, *others = (person.region[1] for person in people)
+        if any(other is not track for other in others):
+            looks = [self._look(frame, person.region[1]) for frame, person in zip(frames, people, strict=True)]
+            return [_pose(look) for look in looks]
+        found, step = list[_Track | None](), track.step
+        while part := frames[len(found) :][:step]:
+            seen = self._look(part[-1], track, len(part))
+            if seen is not None:
+                *between, track = self._filled(part[:-1], track, seen)
+                found += [*between, track]
+                step = track.step
+            elif len(part) > 1:
+                step = 1
+            else:
+                found.append(None)
+        return [_pose(each) for each in found]
+
+    def _filled(self, frames: list[np.ndarray], before: _Track, after: _Track) -> list[_Track]:
+        """Tracks in the frames between two looks, interpolated or looked at as the motion needs, and the one after."""
+        half = len(frames) // 2
+        needed = frames and after.deviation(len(frames) + 1) > MAX_DEVIATION
+        middle = self._look(frames[half], before, half + 1) if needed else None
+        if middle is None:
+            return [*_between(before, after, len(frames)), after]
+        after = after.since(middle, len(frames) - half)
+        return [*self._filled(frames[:half], before, middle), *self._filled(frames[half + 1 :], middle, after)]
 
     def close(self) -> None:
         """End the graphs' threads."""
@@ -164,9 +184,9 @@ class MediapipeDetector:
         points = [detection.location_data.relative_keypoints[:2] for detection in detections]
         return [np.array([(p.x, p.y) for p in ends]) * scale for ends in points]
 
-    def _landmarks_of(self, frame: np.ndarray, person: Person, frames_since: int = 1) -> Pose | None:
-        region, track = person.region
-        got = self._landmark_graph(frame, region)
+    def _look(self, frame: np.ndarray, track: _Track, frames: int = 1) -> _Track | None:
+        """The track in a frame so many later, by the model; None: the landmarks do not fit."""
+        got = self._landmark_graph(frame, _person(track).region[0])
         if len(got) < 3:
             return None
         height, width = frame.shape[:2]
@@ -176,7 +196,7 @@ class MediapipeDetector:
             return None
         world = landmark_array(got["WORLD_LANDMARKS"])[:, :3]
         ends = landmark_array(got["AUXILIARY_LANDMARKS"])[:, :2] * [width, height]
-        return Pose(image, world, person=_person(replace(track.next(ends, frames_since), image=image, world=world)))
+        return replace(track.next(ends, frames), points=np.concatenate([image, world], axis=1)).since(track, frames)
 
 
 def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
@@ -190,22 +210,19 @@ def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
     return [(left, image[:, left : left + side]) for left in np.linspace(0, width - side, count).astype(int)]
 
 
-def _between(person: Person, after: Pose) -> Pose | None:
-    """The pose half-way from somebody's last one to the one two frames later; None: they are too far apart."""
-    track = person.region[1]
-    if track.image is None or after.person is None or after.world is None:
-        return None
-    moved = np.linalg.norm(after.image[:, :2] - track.image[:, :2], axis=1)
-    if moved.max() > INTERPOLATED_DISTANCE * person.size:
-        return None
-    somebody = _person(replace(track, value=(track.value + after.person.region[1].value) / 2))
-    return Pose((track.image + after.image) / 2, (track.world + after.world) / 2, person=somebody)
+def _between(before: _Track, after: _Track, count: int) -> list[_Track]:
+    """So many tracks between two looks: parabolas through the landmarks of these and of the look before them."""
+    tracks = []
+    for k in range(1, count + 1):
+        share = k / (count + 1)
+        bend = k * (k - count - 1) * after.bend
+        points, value = (a + share * (b - a) for a, b in ((before.points, after.points), (before.value, after.value)))
+        tracks.append(replace(after, points=points + bend, value=value))
+    return tracks
 
 
-def _slow(pose: Pose) -> Pose:
-    """The same, of somebody who hardly moves."""
-    assert pose.person is not None  # the detector gives it
-    return replace(pose, person=_person(replace(pose.person.region[1], fast=False)))
+def _pose(track: _Track | None) -> Pose | None:
+    return None if track is None else Pose(track.points[:, :3], track.points[:, 3:], person=_person(track))
 
 
 @dataclass(frozen=True)
@@ -218,19 +235,50 @@ class _Track:
 
     value: np.ndarray
     speed: float | np.ndarray = 0.0
-    fast: bool = True
-    """Whether the person moves too quickly for landmarks to be interpolated."""
-    image: np.ndarray | None = None
-    world: np.ndarray | None = None
-    """Landmarks in this frame, as in `Pose`."""
+    points: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
+    """(33, 6) landmarks of the last look: x px, y px, visibility; x, y, z m."""
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
+    """Of the landmarks since the look before, a frame."""
+    bend: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
+    """Half of their acceleration, a frame^2."""
+    frames: int = 1
+    """Since the look before."""
+    looks: int = 0
+
+    @property
+    def length(self) -> float:
+        """px, about that of the body."""
+        return max(2 * float(np.linalg.norm(self.value[1] - self.value[0])), 1.0)
+
+    @property
+    def step(self) -> int:
+        """After how many frames to look again: twice as many as before, at most."""
+        step = min(2 * self.frames, MAX_STEP)
+        while step > 1 and self.deviation(step) > MAX_DEVIATION:
+            step //= 2
+        return max(1, step)
+
+    def deviation(self, frames: int) -> float:
+        """How far landmarks get off the straight way over so many frames, lengths of the body; unknown: infinite."""
+        if self.looks < 3:
+            return np.inf
+        bend = np.linalg.norm(self.bend[:, :2], axis=1) * LANDMARK_TRUST * self.points[:, 2]
+        return 0.25 * frames**2 * float(bend.max()) / self.length
 
     def next(self, value: np.ndarray, frames: int = 1) -> _Track:
         """The same, so many frames later."""
         rate = 30.0 / frames
-        length = max(2 * float(np.linalg.norm(value[1] - value[0])), 1.0)
+        length = replace(self, value=value).length
         speed = self.speed + _smoothing_factor(1.0, rate) * ((value - self.value) * rate / length - self.speed)
         factor = _smoothing_factor(0.01 + 10.0 * np.abs(speed), rate)
-        return replace(self, value=self.value + factor * (value - self.value), speed=speed, fast=True)
+        return replace(self, value=self.value + factor * (value - self.value), speed=speed)
+
+    def since(self, before: _Track, frames: int) -> _Track:
+        """The same with the landmarks' motion since a look so many frames before."""
+        velocity = (self.points - before.points) / frames
+        bend = (velocity - before.velocity) / (frames + before.frames)
+        bend[:, 2] = 0.0
+        return replace(self, velocity=velocity, bend=bend, frames=frames, looks=before.looks + 1)
 
 
 def _smoothing_factor(cutoff: float | np.ndarray, rate: float) -> float | np.ndarray:
