@@ -12,7 +12,7 @@ from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, link_poses, mu
 from exoactor_core.robot_state import RobotState
 from exoactor_core.scene import everyday, joined
 
-KP = np.linspace(4.0, 60.0, 29)
+KP, KD = np.linspace(4.0, 30.0, 29), np.full(29, 0.2)
 WEIGHT = 9.81
 
 
@@ -57,7 +57,7 @@ def hand_point(joint_pos: np.ndarray, hand: str) -> np.ndarray:
 
 def offsets_at(seconds, reference, scene, quat=(1, 0, 0, 0)):
     loads = HandForces(reference, scene).at(round(seconds * POLICY_RATE))
-    return ArmFeedforward(KP).offsets(state(list(quat)), loads)
+    return ArmFeedforward(KP, KD).offsets(state(list(quat)), loads)
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.7])
@@ -70,20 +70,43 @@ def test_offsets_do_the_virtual_work_of_the_forces(yaw):
         change = 1e-7 * rng.normal(size=29)
         work = 0.0
         for hand, inwards in (("left_hand", -1.0), ("right_hand", 1.0)):
-            moved = hand_point(STANDING + change, hand) - hand_point(STANDING, hand)
-            # the arm alone does it: legs and waist hold the body
-            body = change.copy()
-            body[15:] = 0.0
-            moved -= hand_point(STANDING + body, hand) - hand_point(STANDING, hand)
-            work += moved @ [0.0, inwards * press, load]
+            arm, carried = change.copy(), change.copy()
+            arm[:15] = carried[:12] = 0.0  # the arm alone presses; the waist bears the load, too
+            start = hand_point(STANDING, hand)
+            work += (hand_point(STANDING + arm, hand) - start) @ [0.0, inwards * press, 0.0]
+            work += (hand_point(STANDING + carried, hand) - start) @ [0.0, 0.0, load]
         assert (offsets * KP) @ change == pytest.approx(work, rel=1e-4, abs=1e-12)
 
 
 def test_the_body_is_not_pushed_over():
+    reference, scene = box_between_the_hands(kind="push")
+    offsets = offsets_at(2.0, reference, scene)
+    assert np.abs(offsets[15:]).max() > 0.01
+    assert not offsets[:15].any()
+
+
+def test_the_trunk_does_not_sink_under_what_is_lifted():
     reference, scene = box_between_the_hands()
     offsets = offsets_at(2.0, reference, scene)
-    assert np.abs(offsets[15:]).max() > 0.05
-    assert not offsets[:15].any()
+    yaw, roll, pitch = offsets[12:15] * KP[12:15]
+    assert pitch == pytest.approx(-WEIGHT * hand_point(STANDING, "left_hand")[0], rel=0.1)  # so far ahead
+    assert abs(yaw) < 1e-6
+    assert abs(roll) < 0.02
+    assert not offsets[:12].any()
+
+
+def test_wrists_are_stiff_while_two_hands_hold():
+    def gains(seconds, **held):
+        return ArmFeedforward(KP, KD).gains(HandForces(*box_between_the_hands(**held)).at(round(seconds * POLICY_RATE)))
+
+    kp, kd = gains(2.0)
+    wrists = [19, 20, 21, 26, 27, 28]
+    np.testing.assert_allclose(kp[wrists], np.maximum(KP[wrists], 20.0))
+    np.testing.assert_allclose(kd[wrists], 1.0)
+    others = np.delete(np.arange(29), wrists)
+    np.testing.assert_allclose([kp[others], kd[others]], [KP[others], KD[others]])
+    for soft in (gains(0.9), gains(3.5), gains(2.0, hands=("left",)), gains(2.0, kind="push")):
+        np.testing.assert_allclose(soft, [KP, KD])
 
 
 def test_forces_come_after_the_contact_begins_and_go_after_its_end():
@@ -143,4 +166,4 @@ def test_only_hands_that_are_fitted_are_borne():
     assert dex3_weights([False, False]) == []
     (left,) = dex3_weights([True, False])
     assert left.hand == "left_hand"
-    assert ArmFeedforward(KP).offsets(state(), [left])[15:22].any()
+    assert ArmFeedforward(KP, KD).offsets(state(), [left])[15:22].any()

@@ -254,12 +254,17 @@ class InteractionTargets:
                 if contact.kind in ("grasp", "push") and obj.movable:
                     grip = np.mean([one.pos for one in its], axis=0)
                     natural = palms[:, sides].mean(axis=1)
+                    level = targets.level_palms(model)[:, sides].mean(axis=1)
                     if its[0].fingers and end < t - 1:
-                        natural = targets.level_palms(model)[:, sides[0]]
+                        natural = level
+                    elif len(sides) == 2 and obj.pos[2] + grip[2] > LOW:  # bent wrists twist as the palms press
+                        natural[:, 2] = np.minimum(natural[:, 2], level[:, 2])
                     if contact.kind == "grasp":
                         scene = Scene(objects=tuple(map(SceneObject.at, self.scene.objects, poses[end])))
                         put = self._puts.get(obj.id)
-                        poses[:, k] = carried(scene, contact, poses[:, k], grip, natural, targets, model, put)
+                        poses[:, k] = carried(
+                            scene, contact, poses[:, k], grip, natural, targets, model, put, two_hands=len(sides) == 2
+                        )
                     else:
                         poses[:, k] = pushed(poses[:, k], contact, natural, fps)
                 continue

@@ -23,6 +23,8 @@ LIFT_AFTER = 0.6  # s after which what is taken is lifted
 PLACED_BEFORE = 0.45  # s before the end of a contact at which what is put down stands
 _CARRY, _LOWER = 1.0, 1.8  # s in which it gets to where the person would carry it, and from there to its place
 _LIFTED = 0.10  # m that it is lifted at least
+_HANGS, _AHEAD = 0.05, 0.15  # m that a box between two palms hangs lower, and that who carries it is ahead of his place
+_AWAY = 0.35, 0.60  # m from where two hands took it, over which it is lowered to where they carry it
 _BENDS = 4.0  # s before something stands from which the person may bend down with it
 _HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
 _OVER_SIDE = 0.08  # m above the rim of what it is put into: it hangs lower, and askew, in a real hand
@@ -152,6 +154,7 @@ def carried(
     targets: Targets,
     model: Model,
     destination: Destination | None = None,
+    two_hands: bool = False,
 ) -> np.ndarray:
     """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
     obj, t, fps = scene[contact.object], len(rest), targets.fps
@@ -180,12 +183,16 @@ def carried(
     hands[:, :2] += (np.clip(ahead, near, near + _CARRIED) - ahead)[:, None] * forward
     begin = base.apply(grip) + rest[first, :3]
     rise = np.maximum(begin[2] + _LIFTED - hands[:, 2], 0.0)
+    hangs, draws = (_HANGS, _AHEAD) if two_hands else (0.0, 0.0)
+    if two_hands:
+        away = np.linalg.norm(hands[:, :2] - begin[:2], axis=1)
+        rise *= 1.0 - np.maximum.accumulate(smoothstep((away - _AWAY[0]) / (_AWAY[1] - _AWAY[0])) * (times > lifted))
     share = ramp(times, lifted, min(_CARRY, 0.5 * long))
     center = begin + share[:, None] * (hands - begin)
     if not kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2), headings[last], destination)
         rims = [other.extent[1, 2] + _OVER_SIDE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
-        hover = max([_HOVER, *rims])
+        hover = max([_HOVER + hangs * bool(under), *rims])
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]
         bends = max(first, last - round(_BENDS * fps))  # who bends down to put it down takes it along
         rise[bends:] = np.minimum(rise[bends:], rise[bends])
@@ -207,19 +214,24 @@ def carried(
         share *= 1.0 - come
     center[:, 2] += share * rise
     pos = center - rotation.apply(grip)
-    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps)
+    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps, _OVER + hangs, draws)
     out = rest.copy()
     out[first:, :3], out[first:, 3:] = pos[first:], rotation[first:].as_quat(scalar_first=True)
     out[last:] = out[last]
     return out
 
 
-def _over_others(scene: Scene, obj: SceneObject, pos: np.ndarray, first: int, last: int, fps: float) -> np.ndarray:
-    """How much (T,) higher an object must be so that it passes over others, where it is lifted and not yet put."""
-    low, half = obj.bounds[0, 2], obj.bounds[1, :2].max()
+def _over_others(
+    scene: Scene, obj: SceneObject, pos: np.ndarray, first: int, last: int, fps: float, over: float, beside: float
+) -> np.ndarray:
+    """How much (T,) higher an object must be, where it is lifted and not yet put, to pass ``over`` m above others.
+
+    It is so high from ``beside`` m beside them on.
+    """
+    low, half = obj.bounds[0, 2], obj.bounds[1, :2].max() + beside
     raised = np.zeros(len(pos))
     frames = np.arange(len(pos))
-    room = _OVER * np.minimum(ramp(frames / fps, first / fps, 0.4), ramp(-frames / fps, -last / fps, 0.4))
+    room = over * np.minimum(ramp(frames / fps, first / fps, 0.4), ramp(-frames / fps, -last / fps, 0.4))
     for other in scene.objects:
         if other.id == obj.id or other.contains:
             continue
@@ -228,11 +240,11 @@ def _over_others(scene: Scene, obj: SceneObject, pos: np.ndarray, first: int, la
             np.abs(local[:, :2] - other.bounds[:, :2].mean(axis=0)) < np.diff(other.bounds[:, :2], axis=0) / 2 + half
         )
         top = other.extent[1, 2]
-        over = inside.all(axis=1) & (top < _PASSED)
-        raised = np.maximum(raised, np.where(over, top + room - pos[:, 2] - low, 0.0))
+        above = inside.all(axis=1) & (top < _PASSED)
+        raised = np.maximum(raised, np.where(above, top + room - pos[:, 2] - low, 0.0))
     raised[: first + 1] = raised[last:] = 0.0
     wide = maximum_filter1d(np.maximum(raised, 0.0), round(0.3 * fps) | 1)
-    return gaussian_filter1d(wide, 0.1 * fps, mode="nearest") * (room > 0) * np.minimum(room / _OVER * 2, 1.0)
+    return gaussian_filter1d(wide, 0.1 * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
 
 
 def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float) -> np.ndarray:

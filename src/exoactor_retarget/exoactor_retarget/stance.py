@@ -20,6 +20,7 @@ _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
 _AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
 _BETWEEN = 0.05  # m from there to the middle of both hands
 _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
+_HEAVY = 0.22  # m, likewise, ahead, of who takes a box: the waist does not bear it at arm's length
 _BACK = 0.3  # m that it stands back at most so that they have it
 
 
@@ -48,9 +49,10 @@ def stances(
             natural = palms[around, sides].mean(axis=(0, 1))
             hand_contacts = planner.plan(group, targets, palms)
             point = obj.rotation.apply(np.mean([t.pos for t in hand_contacts], axis=0)) + obj.pos
-            nearest = obj.articulation is not None or point[2] < LOW
+            heavy = contact.kind == "grasp" and len(sides) == 2 and point[2] > LOW
+            nearest = obj.articulation is not None or point[2] < LOW or heavy
             ahead = _within_reach(targets, model, begin, natural, sides, nearest)
-            shift = _clear(scene, [obj], model, targets, begin, point[:2] - ahead)
+            shift = _clear(scene, [obj], model, targets, begin, point[:2] - ahead, heavy)
             if contact.kind == "grasp":
                 found.append(Stance(begin, min(begin + round(LIFT_AFTER * fps), last), shift))
                 if end < last - round(0.3 * fps):
@@ -59,8 +61,8 @@ def stances(
                     facing = targets.heading(model, at)
                     goal, under = place_for(scene, obj, natural_end, found[-1].shift, facing, puts.get(obj.id))
                     held = goal[:2] + (point - np.array(obj.pos))[:2]
-                    shift = held - _within_reach(targets, model, at, natural_end, sides)
-                    found.append(Stance(at, end, _clear(scene, under, model, targets, at, shift)))
+                    shift = held - _within_reach(targets, model, at, natural_end, sides, heavy)
+                    found.append(Stance(at, end, _clear(scene, under, model, targets, at, shift, heavy)))
             else:
                 found.append(Stance(begin, begin if contact.kind == "push" else end, shift))
         elif contact.body == "seat":
@@ -81,7 +83,7 @@ def _within_reach(
     """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease.
 
     ``nearest``: as near to the body as that, so that the arm is not stretched yet when what it pushes gives way, and
-    who bends down stays over the feet.
+    who bends down, or takes what is heavy, stays over the feet.
     """
     turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
     ahead, left, up = turn.T @ (palms - pelvis)
@@ -90,7 +92,13 @@ def _within_reach(
 
 
 def _clear(
-    scene: Scene, near: Sequence[SceneObject], model: Model, targets: Targets, begin: int, shift: np.ndarray
+    scene: Scene,
+    near: Sequence[SceneObject],
+    model: Model,
+    targets: Targets,
+    begin: int,
+    shift: np.ndarray,
+    heavy: bool = False,
 ) -> np.ndarray:
     """The shift (2,) m, further back where knees or toes would be in objects, or in what they stand on."""
     around = slice(max(0, begin - round(0.5 * targets.fps)), begin + round(LIFT_AFTER * targets.fps))
@@ -98,7 +106,8 @@ def _clear(
     knees, hips = part.knees(model), part.hips(model)
     toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [toe_tip(model, 0), toe_tip(model, 1)])
     turn = headed(np.array([targets.heading(model, begin)]))[0]
-    points = np.concatenate([knees, toes, hips + turn @ _FOREARMS], axis=1).reshape(-1, 3, 1)
+    forearms = (_HEAVY if heavy else _FOREARMS[0], *_FOREARMS[1:])
+    points = np.concatenate([knees, toes, hips + turn @ forearms], axis=1).reshape(-1, 3, 1)
     others = [*near, *(other for obj in near for other in scene.objects if rests_on(obj, other))]
     if not others:
         return shift

@@ -11,6 +11,8 @@ from exoactor_core.robot import HAND_LINKS, pinocchio_model
 
 ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
 """Joints of the arm that carries a hand, in motor order."""
+WAIST = slice(12, 15)
+"""Joints of the waist, which carries both: yaw, roll, pitch."""
 
 
 @cache
@@ -35,3 +37,7 @@ class ArmKinematics:
         pose = pin.updateFramePlacement(_model(), self._data, link)
         jacobian = pin.getFrameJacobian(_model(), self._data, link, pin.LOCAL_WORLD_ALIGNED)
         return pose, jacobian[:, 6 + arm.start : 6 + arm.stop]
+
+    def torques(self, point: np.ndarray, force: np.ndarray) -> np.ndarray:
+        """Torques (29,) N m by which the joints exert a force (3,) N at a point (3,) m of what they carry."""
+        return self._data.J[:, 6:].T @ np.concatenate([force, np.cross(point, force)])

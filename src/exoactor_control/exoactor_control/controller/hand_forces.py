@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pinocchio as pin
 
-from exoactor_control.controller.arms import ARMS, ArmKinematics
+from exoactor_control.controller.arms import ARMS, WAIST, ArmKinematics
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_core.constants import GRAVITY
 from exoactor_core.contacts import Contact
@@ -28,12 +27,30 @@ _SAFETY_FACTOR = 2.5
 """On the normal force that friction needs at rest: the body sways, and hands touch at points that slip and turn."""
 _FRICTION = 0.5
 """That is counted on, unless the object has less."""
-_MIN_PRESS, _MAX_PRESS = 10.0, 40.0
-"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear on a lever of 12 cm."""
+_MIN_PRESS, _MAX_PRESS = 10.0, 35.0
+"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear for long on a lever of 12 cm."""
 _RAMP = round(0.4 * POLICY_RATE)
 """Frames over which a force comes and goes."""
+_WRIST_GAINS = 20.0, 1.0
+"""N m/rad and N m s/rad, least stiffness and damping of the wrists of two hands that hold something, as TWIST2's own
+robot has them: 4 N m/rad let them twist until the palms slip."""
 _MAX_OFFSET = 1.0
 """rad by which a joint target is moved at most."""
+
+
+@dataclass(frozen=True)
+class HandLoad:
+    """What one hand does at one moment."""
+
+    hand: str
+    press: np.ndarray
+    """(3,) N on an object, in the frame of the hand's link."""
+    load: float
+    """N upwards."""
+    point: tuple[float, float, float] = HAND_POINT
+    """m, where, in the frame of the hand's link."""
+    together: float = 0.0
+    """How much it holds something together with the other hand, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +65,11 @@ class _HandForce:
     load: float
     """N upwards, once the hand presses."""
 
-    def at(self, frame: int) -> tuple[np.ndarray, float]:
+    def at(self, frame: int) -> HandLoad:
         come, gone = (frame - self.begin) / _RAMP, (frame - self.end) / _RAMP
         pressed, loaded = np.clip([come, come - 1.0], 0.0, 1.0) * (1.0 - np.clip(gone, 0.0, 1.0))
-        return pressed * self.press, float(loaded * self.load)
-
-
-@dataclass(frozen=True)
-class HandLoad:
-    """What one hand does at one moment."""
-
-    hand: str
-    press: np.ndarray
-    """(3,) N on an object, in the frame of the hand's link."""
-    load: float
-    """N upwards."""
-    point: tuple[float, float, float] = HAND_POINT
-    """m, where, in the frame of the hand's link."""
+        between_palms = self.press.any() and self.load > 0.0
+        return HandLoad(self.hand, pressed * self.press, float(loaded * self.load), together=pressed * between_palms)
 
 
 def dex3_weights(fitted: Sequence[bool]) -> list[HandLoad]:
@@ -81,27 +86,38 @@ class HandForces:
 
     def at(self, frame: int) -> list[HandLoad]:
         """At a frame of the motion."""
-        return [HandLoad(f.hand, *f.at(frame)) for f in self._forces if f.begin <= frame <= f.end + _RAMP]
+        return [f.at(frame) for f in self._forces if f.begin <= frame <= f.end + _RAMP]
 
 
 class ArmFeedforward:
-    """Offsets of joint targets by which servos of stiffness ``kp`` (29,) N m/rad bear forces at the hands."""
+    """What servos of stiffness ``kp`` and damping ``kd``, (29,) N m/rad and N m s/rad, do to bear forces at the hands.
 
-    def __init__(self, kp: np.ndarray) -> None:
-        self._kp, self._arms = kp, ArmKinematics()
+    The waist bears what two hands lift together, and their own weight meanwhile, not what they press: the palms press
+    against each other.
+    """
+
+    def __init__(self, kp: np.ndarray, kd: np.ndarray) -> None:
+        self._gains, self._arms = np.array([kp, kd]), ArmKinematics()
+
+    def gains(self, loads: Sequence[HandLoad]) -> np.ndarray:
+        """Stiffness and damping (2, 29), greater at the wrists of two hands that hold something."""
+        gains = self._gains.copy()
+        for each in loads:
+            wrist = gains[:, ARMS[each.hand]][:, -3:]
+            wrist += each.together * np.maximum(np.array(_WRIST_GAINS)[:, None] - wrist, 0.0)
+        return gains
 
     def offsets(self, state: RobotState, loads: Sequence[HandLoad]) -> np.ndarray:
         """(29,) rad to be added to the joint targets."""
-        offsets = np.zeros(len(JOINT_NAMES))
+        torques = np.zeros(len(JOINT_NAMES))
+        together = max((each.together for each in loads), default=0.0)
         self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
         for each in loads:
-            arm = ARMS[each.hand]
-            pose, jacobian = self._arms.hand(each.hand)
-            force = pose.rotation @ each.press + (0.0, 0.0, each.load)
-            lever = pose.rotation @ each.point
-            torque = jacobian.T @ np.concatenate([force, pin.skew(lever) @ force])
-            offsets[arm] += torque / self._kp[arm]
-        return np.clip(offsets, -_MAX_OFFSET, _MAX_OFFSET)
+            arm, (pose, _) = ARMS[each.hand], self._arms.hand(each.hand)
+            point, load = pose.act(np.array(each.point)), np.array([0.0, 0.0, each.load])
+            torques[WAIST] += together * self._arms.torques(point, load)[WAIST]
+            torques[arm] += self._arms.torques(point, pose.rotation @ each.press + load)[arm]
+        return np.clip(torques / self.gains(loads)[0], -_MAX_OFFSET, _MAX_OFFSET)
 
 
 def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:

@@ -18,7 +18,7 @@ import numpy as np
 import pinocchio as pin
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.arms import ARMS, ArmKinematics
+from exoactor_control.controller.arms import ARMS, WAIST, ArmKinematics
 from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.arrays import smoothstep
@@ -40,7 +40,6 @@ _ADVANCE = 1.4, 0.7  # s before a contact in which the arm goes over to the corr
 _RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms does not get where it should stand
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
 _POSTURE_SMOOTHING = 0.5  # s, likewise, of height and tilts, which answer to the arms
-_WAIST = slice(12, 15)  # joints yaw, roll, pitch, in motor order
 _POSTURE = [2, 3, 4, 7, 8]  # of the sway: the pelvis' height and tilt, the waist's
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
@@ -185,13 +184,13 @@ class HandReach:
         places = all(t.place is not None and t.place.until <= index < t.end - _CHASED * POLICY_RATE for _, t in acting)
         share = np.full(9, (1.0 / _POSTURE_SMOOTHING if places else 0.0) if touching else 1.0 / _SMOOTHING)
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
-        now = np.concatenate([sway, (joint_pos - frame.joint_pos)[_WAIST]])
+        now = np.concatenate([sway, (joint_pos - frame.joint_pos)[WAIST]])
         if touching == 1:
             now[_POSTURE] = 0.0  # the arm's load bends the body
         self._sway = self._sway + share / POLICY_RATE * (now - self._sway)
         turn = Rotation.from_rotvec(self._sway[3:6]) * Rotation.from_matrix(frame.rotation)
         q = np.concatenate([frame.position + self._sway[:3], turn.as_quat(), frame.joint_pos])
-        q[7:][_WAIST] += self._sway[6:]
+        q[7:][WAIST] += self._sway[6:]
         joints = frame.joint_pos.copy()
         for k, touch in acting:
             at = int(np.clip(index, 0, len(self._points[touch.hand]) - 1))

@@ -66,7 +66,7 @@ class Tracker:
             heading_gain = position_gain = 0.0
         self.heading_gain, self.position_gain = heading_gain, position_gain
         self.kp, self.kd = (PD_KP, PD_KD) if policy is None else (policy.kp, policy.kd)
-        self._arms = ArmFeedforward(self.kp)
+        self._arms = ArmFeedforward(self.kp, self.kd)
         self._weights: list[HandLoad] = []
         self.target = STANDING_FRAME.joint_pos
         """(29,) rad, of the last tick."""
@@ -183,6 +183,7 @@ class Tracker:
             target = regulator.mixed(now - trajectory.begin, target, pose, speed)
         forces = self._additions.hand_forces
         loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
+        self.kp, self.kd = self._arms.gains(loads)
         return target + self._arms.offsets(state, loads) if loads else target
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
