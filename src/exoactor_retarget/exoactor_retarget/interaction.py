@@ -45,7 +45,7 @@ from exoactor_retarget.targets import Targets, towards_upright, window
 _SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
 _SLOWED = 1.0, 0.3
-_BENT = 2.0  # s, likewise before who bends down takes or leaves something, and after taking it
+_BENT = 1.6  # s, likewise before who bends down takes or leaves something, and after taking it
 _CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
 _SEATED = 1.5  # s before and after a seat bears in which feet are left where they are
 _ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
@@ -55,6 +55,7 @@ _STOOPS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body
 _AROUND = 3.0  # s before and after a grasp in which the body crouches no further than that
 _LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
 _MOST_BENT, _STRAIGHT = 0.26, 0.15  # rad that who stands is bent by, and m over `_LOWEST` of a pelvis that stands
+_CROUCHED = 0.8  # rad, likewise, of who crouches to take a box: the waist does not bear a trunk that is level
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -130,17 +131,21 @@ class InteractionTargets:
         short = np.maximum(short, 0.0) * np.isinf(targets.bearing).all(axis=1)
         pelvis_pos = targets.pelvis_pos.copy()
         pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
-        stands = smoothstep((pelvis_pos[:, 2] - _LOWEST) / _STRAIGHT) * self._at_work(targets)
+        stands = smoothstep((pelvis_pos[:, 2] - _LOWEST) / _STRAIGHT) * self._at_work(targets, self.contacts)
         torso_rot = _less_bent(targets.torso_rot, _MOST_BENT, stands)
         pelvis_rot = _less_bent(targets.pelvis_rot, 0.5 * _MOST_BENT, stands)
+        pairs = [c for group in contact_groups(self.contacts) if len(group) == 2 for c in group if c.kind == "grasp"]
+        lifts = self._at_work(targets, pairs) * np.isinf(targets.bearing).all(axis=1)
+        torso_rot = _less_bent(torso_rot, _CROUCHED, lifts)
+        pelvis_rot = _less_bent(pelvis_rot, 0.5 * _CROUCHED, lifts)
         return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
 
-    def _at_work(self, targets: Targets) -> np.ndarray:
+    def _at_work(self, targets: Targets, contacts: Sequence[Contact]) -> np.ndarray:
         """How much (T,) hands are at an object, on the way there, or back."""
         margin, fps = round(_AROUND * targets.fps), targets.fps
-        hands = [contact for contact in self.contacts if contact.body.endswith("hand")]
+        hands = [contact for contact in contacts if contact.body.endswith("hand")]
         near = [window(len(targets), round(c.start * fps), round(c.end * fps), margin) for c in hands]
-        return np.minimum(2.0 * np.max(near, axis=0), 1.0)
+        return np.minimum(2.0 * np.max([np.zeros(len(targets)), *near], axis=0), 1.0)
 
     def _lowest_pelvis(self, targets: Targets) -> np.ndarray:
         """Height (T,) m below which the pelvis need not get for one hand to take, and to put, what the scene has."""

@@ -117,10 +117,12 @@ def test_a_box_on_the_floor_is_taken_once_the_body_is_down(retarget):
     assert fingers[-1].min() > -0.3  # and level where it is carried
 
 
-def test_who_bends_down_to_a_box_stays_over_the_feet(retarget):
+def test_who_bends_down_to_a_box_stays_over_the_feet_and_does_not_bow(retarget):
     plan = choreographer.Choreography.of_instruction("pick up the box from the floor")
     human, _ = plan.perform(np.zeros(10))
     motion = retarget(human, interaction=plan.interaction).motion
+    trunk = robot.link_poses(motion, ["torso_link"])[1][:, 0]
+    assert np.degrees(np.arcsin(-trunk[:, 2, 0].min())) < 70.0
     taken = round(motion.object_contacts[0].start * motion.fps)
     turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
     kinematics, state = retarget.model.kinematics, State(motion.root_pos, turns, motion.joint_pos)
