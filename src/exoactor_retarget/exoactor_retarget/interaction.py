@@ -50,7 +50,8 @@ _CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is n
 _SEATED = 1.5  # s before and after a seat bears in which feet are left where they are
 _ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
 _LEAN_BACK, _UPRIGHT = 0.4, 0.7  # s in which who sits leans back, and before rising forward again; by what share
-_SUNK = 0.03  # m that the pelvis aims into a seat, for it to bear
+_TOUCH, _SUNK = 0.02, 0.03  # m over a seat to which the pelvis gets first, and into it, leaning back, for it to bear
+_BEFORE_BEARS = 0.2  # s before a seat bears in which the pelvis gets there, not balanced over the feet, and after it
 _STOOPS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, and from here as the person
 _AROUND = 3.0  # s before and after a grasp in which the body crouches no further than that
 _LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
@@ -276,13 +277,16 @@ class InteractionTargets:
             contacts.append(contact)
             if contact.body == "seat":
                 edge, ahead = seat_edge(obj, targets.heading(model, (begin + end) // 2))
-                bearing[begin : end + 1, BEARING.index("seat")] = edge[2] - _SUNK
+                margin = round(_LEAN_BACK * fps)
+                back = window(t, begin + margin, end - margin, margin)
+                leans = np.maximum(leans, back)
+                early = round(_BEFORE_BEARS * fps)
+                near_seat = slice(max(0, begin - early), end + early + 1)
+                bearing[near_seat, BEARING.index("seat")] = (edge[2] + _TOUCH - (_TOUCH + _SUNK) * back)[near_seat]
                 off = edge[:2] - _ON_SEAT * ahead - pelvis_pos[begin : end + 1, :2].mean(axis=0)
                 pelvis_pos[:, :2] += window(t, begin, end, round(fps))[:, None] * off
                 lower = [model.pelvis, *(j + 1 for side in range(2) for j in model.hip[side])]
                 _allow(touch, window(t, begin, end, round(fps)) > 0, k, lower)
-                margin = round(_LEAN_BACK * fps)
-                leans = np.maximum(leans, window(t, begin + margin, end - margin, margin))
             elif contact.body.endswith("foot"):
                 side = SIDES.index(contact.body.split("_")[0])
                 touch[times >= contact.start - 0.3, k] = True  # it is gone then
