@@ -323,8 +323,6 @@ SENDER = """
 import sys, threading, rclpy
 from exoactor_interfaces.action import TrackMotion
 from exoactor_core.robot import standing_motion
-from exoactor_core.scene import everyday, joined
-from exoactor_core.task_checks import Check
 from exoactor_ros.action_client import Client, call
 from exoactor_ros.conversions import robot_to_message
 from exoactor_ros.heartbeat import Watch
@@ -338,25 +336,25 @@ call(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=robot_to
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_motion_ends_with_its_sender(graph, fault):
+def test_a_motion_ends_with_its_sender(graph):
     robot = Robot(graph.domain)
     try:
         graph.start("exoactor_control.nodes.controller_node", policy="pd")
         with spinning() as (node,):
             watch = Watch(node)
-            sender = subprocess.Popen([sys.executable, "-c", SENDER], env=graph.env, stdout=subprocess.DEVNULL)
-            try:
-                until(lambda: (sign := watch.sign("controller")) and sign.text.startswith("track"), 60.0)
-                time.sleep(1.5)
-                assert watch.sign("controller").text.startswith("track")  # it is renewed
-                sender.send_signal(fault)
-                start = time.monotonic()
-                until(lambda: watch.sign("controller").text.startswith("stand"))
-                print(f"{fault.name}: the motion ended after {time.monotonic() - start:.2f} s")
-            finally:
-                sender.kill()
-                sender.wait()
+            for fault in (signal.SIGKILL, signal.SIGSTOP):
+                sender = subprocess.Popen([sys.executable, "-c", SENDER], env=graph.env, stdout=subprocess.DEVNULL)
+                try:
+                    until(lambda: (sign := watch.sign("controller")) and sign.text.startswith("track"), 60.0)
+                    time.sleep(1.5)
+                    assert watch.sign("controller").text.startswith("track")  # it is renewed
+                    sender.send_signal(fault)
+                    start = time.monotonic()
+                    until(lambda: watch.sign("controller").text.startswith("stand"))
+                    print(f"{fault.name}: the motion ended after {time.monotonic() - start:.2f} s")
+                finally:
+                    sender.kill()
+                    sender.wait()
     finally:
         robot.close()
 

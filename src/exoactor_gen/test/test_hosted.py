@@ -557,11 +557,11 @@ def test_failed_download_names_the_job(service):
 
 def test_answer_of_a_byte_at_a_time_ends(service):
     generator = backend(service)
-    generator.web.timeout = 0.5
+    generator.web.timeout = 0.3
     for _ in range(web.MAX_ATTEMPTS):
-        service.fail(LOOK[service.name], drip=0.2)
+        service.fail(LOOK[service.name], drip=0.1)
     start = time.monotonic()
-    with pytest.raises(Refused, match=r"no whole answer within 0\.5 s.*The job was"):
+    with pytest.raises(Refused, match=r"no whole answer within 0\.3 s.*The job was"):
         generator(GenerateRequest(TASK))
     assert time.monotonic() - start < 20.0
 
