@@ -214,6 +214,10 @@ class Soles:
         points[..., 2] -= radius
         return points
 
+    def pelvis_height(self, root_quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> float:
+        """Height of the pelvis above the lower sole, m, of one pose; the quaternion may be of any length."""
+        return -float(self.points(root_quat_wxyz / np.linalg.norm(root_quat_wxyz), joint_pos)[..., 2].min())
+
 
 def sole_points(motion: RobotMotion) -> np.ndarray:
     """World positions of the lowest points of the soles' contact spheres, (T, 2, 4, 3) m: left, right; `SOLE_NAMES`."""
@@ -235,12 +239,7 @@ def standing_motion(duration: float = 0.0) -> RobotMotion:
     )
 
 
-def _standing_height() -> float:
-    at_origin = RobotMotion(50.0, np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0, 0.0]]), STANDING[None])
-    return -float(sole_points(at_origin)[..., 2].min())
-
-
-STANDING_HEIGHT: float = _standing_height()
+STANDING_HEIGHT: float = Soles().pelvis_height(np.array([1.0, 0.0, 0.0, 0.0]), STANDING)
 """Height of the pelvis in the pose `STANDING` with the soles at z = 0, m."""
 
 

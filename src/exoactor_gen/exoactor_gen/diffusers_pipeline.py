@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import inspect
-import json
 import logging
 import os
 import warnings
@@ -16,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import httpx2
 
 from exoactor_core.errors import BadInput, ExoActorError, Missing, ServiceFailed, reason
+from exoactor_core.files import load_json
 from exoactor_core.hub import local_first
 from exoactor_core.optional import missing_extra
 from exoactor_core.options import BaseOptions
@@ -124,13 +124,7 @@ class Pipeline:
             path = self._fetched(lambda **o: hf_hub_download(self.model, name, revision=self.revision, **o))
         elif not path.is_file():
             raise BadInput(f"The folder {self.model} holds no {name}: it is no pipeline of diffusers.")
-        try:
-            content = json.loads(Path(path).read_text())
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            raise BadInput(f"The {name} of {self.model} is damaged: it is no JSON object.")
-        return content
+        return load_json(path)
 
     def _class(self, name: str) -> type:
         found = getattr(self.library, name, None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
 from exoactor_core.errors import BadInput
+from exoactor_core.files import json_object
 from exoactor_core.options import BaseOptions, Seed
 
 
@@ -41,15 +41,12 @@ class VideoModelOptions(BaseOptions):
     for a service, null takes one of ours away, and "{picture}" stands for the image of the scene."""
 
 
-def json_object(extra: str, example: str) -> dict[str, Any]:
+def read_extra(extra: str, example: str) -> dict[str, Any]:
     """Read the option ``extra``, a JSON object or nothing; raises `BadInput`, with an example, where it is none."""
     try:
-        read = json.loads(extra) if extra.strip() else {}
-    except ValueError:
-        read = None
-    if not isinstance(read, dict):
-        raise BadInput(f"The option extra is no JSON object: write it like {example}.")
-    return read
+        return json_object(extra.strip() or "{}", "The option extra")
+    except BadInput:
+        raise BadInput(f"The option extra is no JSON object: write it like {example}.") from None
 
 
 def attempt_seed(seed: int, attempt: int) -> int:

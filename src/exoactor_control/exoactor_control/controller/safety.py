@@ -131,7 +131,7 @@ class Safety:
         upright = tilt_between(state.quat_wxyz)
         if upright > START_TILT:
             return f"it leans by {upright:.2f} rad, more than {START_TILT:g}: set it on its feet or hang it in the band"
-        height = self._pelvis_height(state.quat_wxyz, state.joint_pos)
+        height = self._soles.pelvis_height(state.quat_wxyz, state.joint_pos)
         if height < START_HEIGHT:
             return (
                 f"its pelvis is {height:.2f} m above its soles, less than {START_HEIGHT:g}: "
@@ -169,8 +169,8 @@ class Safety:
         """
         pitch_roll = np.array([reference.roll_pitch[1], reference.roll_pitch[0]])
         level = Rotation.from_euler("YX", pitch_roll).as_quat(scalar_first=True)
-        is_ = self._pelvis_height(state.quat_wxyz, state.joint_pos)
-        should = self._pelvis_height(level, reference.joint_pos)
+        is_ = self._soles.pelvis_height(state.quat_wxyz, state.joint_pos)
+        should = self._soles.pelvis_height(level, reference.joint_pos)
         return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
 
     def check_runaway(self, position_error: float, speed_error: float) -> str:
@@ -185,10 +185,6 @@ class Safety:
             if not error <= limit:
                 return f"the robot ran away: it is {error:.2f} {how} the reference, more than {limit:g}"
         return ""
-
-    def _pelvis_height(self, quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> float:
-        """Height of the pelvis above the lower sole, m, of one pose."""
-        return -float(self._soles.points(quat_wxyz / np.linalg.norm(quat_wxyz), joint_pos)[..., 2].min())
 
     def check_frame(self, frame: Frame) -> str:
         """Return why the reference is lost, one clause; empty when it is there."""

@@ -15,7 +15,7 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from exoactor_control.nodes.approval import Approval
-from exoactor_control.nodes.robot_tracker import RobotTracker, kinematic_root, pelvis_in
+from exoactor_control.nodes.robot_tracker import RobotTracker, pelvis_in
 from exoactor_control.nodes.track_action import TRACK_ACTION, person_and_objects
 from exoactor_control.options import ControllerOptions
 from exoactor_control.policy.policy import load_policy
@@ -25,6 +25,7 @@ from exoactor_core.arrays import seen_from
 from exoactor_core.dex3 import FINGER_JOINTS
 from exoactor_core.errors import BadInput, ExoActorError, RobotNotReady
 from exoactor_core.motion import RobotMotion
+from exoactor_core.robot import Soles
 from exoactor_core.stages import Tracking
 from exoactor_ros import frame_prefix
 from exoactor_ros.conversions import joint_state_message, object_poses_from_message, odometry_message
@@ -220,8 +221,8 @@ class ControllerNode(StageNode):
         stamp = self.get_clock().now().to_msg()
         self._joints.publish(joint_state_message(state.joint_pos, stamp, state.joint_vel))
         if truth is None:
-            pose = RobotMotion(50.0, np.zeros((1, 3)), state.quat_wxyz[None], state.joint_pos[None])
-            truth = kinematic_root(pose)[0], state.quat_wxyz
+            height = Soles().pelvis_height(state.quat_wxyz, state.joint_pos)
+            truth = np.array([0.0, 0.0, height]), state.quat_wxyz
         self._odometry.publish(odometry_message(*truth, stamp, frame_prefix(self)))
 
     def _publish_fingers(self) -> None:

@@ -20,7 +20,7 @@ from exoactor_core.arrays import seen_from, seen_outside
 from exoactor_core.errors import BadInput, Cancelled, Missing, RobotNotReady, TrackingFailed
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
-from exoactor_core.robot import link_poses, sole_points
+from exoactor_core.robot import Soles, link_poses
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import Scene
@@ -33,14 +33,6 @@ _GET_UP_TIMEOUT = 8.0  # s, the simulator sets a fallen robot on its feet meanwh
 _SETTLE_SECONDS = 1.0  # s of standing before the motion
 _TICK = 0.02
 _OBSERVED_SECONDS = 1.0  # s before the end in which an object must have been observed for a check on it
-
-
-def kinematic_root(motion: RobotMotion) -> np.ndarray:
-    """Pelvis positions (T, 3) m with the lower sole always on the floor and x = y = 0: what LowState can tell."""
-    at_origin = RobotMotion(motion.fps, np.zeros((len(motion), 3)), motion.root_quat_wxyz, motion.joint_pos)
-    root = np.zeros((len(motion), 3))
-    root[:, 2] = -sole_points(at_origin)[..., 2].min(axis=(1, 2))
-    return root
 
 
 def pelvis_in(frame: str, report: Report) -> np.ndarray:
@@ -321,17 +313,12 @@ def _path(samples: list[Sample]) -> np.ndarray:
 
 def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
     """What the robot did, one frame a sample, and whence the position comes."""
-    n = len(samples)
-    actual = RobotMotion(
-        POLICY_RATE,
-        np.zeros((n, 3)),
-        np.array([s.state.quat_wxyz for s in samples]),
-        np.array([s.state.joint_pos for s in samples]),
-    )
+    quats, joints = (np.array([getattr(s.state, name) for s in samples]) for name in ("quat_wxyz", "joint_pos"))
     truth = [s.truth[0] for s in samples if s.truth is not None]
-    if len(truth) == n:
+    if len(truth) == len(samples):
         root, source = np.array(truth), _TRUTH
     else:
-        root, source = kinematic_root(actual), "legs' odometry"
-        root[:, :2] = _path(samples)
-    return RobotMotion(POLICY_RATE, root, actual.root_quat_wxyz, actual.joint_pos), source
+        soles = Soles()
+        heights = [soles.pelvis_height(*pose) for pose in zip(quats, joints, strict=True)]
+        root, source = np.column_stack([_path(samples), heights]), "legs' odometry"
+    return RobotMotion(POLICY_RATE, root, quats, joints), source

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.rehearsal.gate import Load
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, STANDING_HEIGHT, sole_points
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, STANDING_HEIGHT, Soles
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import Scene
@@ -93,8 +93,7 @@ class SimulatedRobot(Simulation):
         self.data.qpos[:3] = self.anchor[0]
         self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
         self.joint_pos = joint_pos
-        pos, quat, joints = np.split(self.pose[None], [3, 7], 1)
-        self.data.qpos[2] -= float(sole_points(RobotMotion(POLICY_RATE, pos, quat, joints))[..., 2].min())
+        self.data.qpos[2] = Soles().pelvis_height(self.data.qpos[3:7], self.joint_pos)
         mujoco.mj_forward(self.model, self.data)
         self._limits = self.model.actuator_ctrlrange[self._motors].T
 

@@ -161,9 +161,7 @@ def _names(scene: Scene) -> frozenset[str]:
 class _Reader:
     """Makes movements of clauses. Each phrase of a clause is used for its movement, or refused by name."""
 
-    def __init__(
-        self, clauses: list[Clause], objects: frozenset[str] = frozenset(), scene: Scene | None = None
-    ) -> None:
+    def __init__(self, clauses: list[Clause], objects: frozenset[str], scene: Scene | None) -> None:
         self.clauses, self.objects, self.scene = clauses, objects, scene
         self.movements: list[Movement] = []
         self.detailed = False

@@ -18,7 +18,7 @@ from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.first_frame import FirstFrame, known_of
 from exoactor_gen.image import fitted
 from exoactor_gen.mannequin.task import interaction_of
-from exoactor_gen.options import VideoModelOptions, attempt_seed, json_object
+from exoactor_gen.options import VideoModelOptions, attempt_seed, read_extra
 from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.prompt import SHORT, Prompt, Template
@@ -167,7 +167,7 @@ class DiffusersVideo(Generator):
         super().__init__(**options)
         given = self.options
         model = given.model
-        self.extra = json_object(given.extra, '{"decode_timestep": 0.05}')
+        self.extra = read_extra(given.extra, '{"decode_timestep": 0.05}')
         self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
         self.templates = [Template.load(given.template)] if given.template else [Template.load(), Template.load(SHORT)]
         self.pipeline = Pipeline(given)

@@ -20,7 +20,7 @@ from exoactor_gen.embodiment.embodiment import load_embodiment
 from exoactor_gen.first_frame import FirstFrame, known_of
 from exoactor_gen.http_client import HttpClient, Request, refusal
 from exoactor_gen.mannequin.task import interaction_of
-from exoactor_gen.options import VideoModelOptions, attempt_seed, json_object
+from exoactor_gen.options import VideoModelOptions, attempt_seed, read_extra
 from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.inputs import Inputs
@@ -92,7 +92,7 @@ class Hosted(Generator):
         given = self.options
         if self.needs_url and not given.base_url:
             raise Missing(self.needs_url)
-        self.extra = json_object(given.extra, '{"guidance_scale": 4}')
+        self.extra = read_extra(given.extra, '{"guidance_scale": 4}')
         self.base_url = given.base_url or self.home
         self.poll_interval = max(given.poll, MIN_POLL_SECONDS)
         self._check_seconds(self.lengths)

@@ -215,7 +215,7 @@ _TRUNK = (
 """Height above the pelvis joint, half width, half depth of the clothed trunk of a person of 1.70 m; m."""
 
 
-def _tube(centres: np.ndarray, widths: np.ndarray, around: int = 18) -> tuple[np.ndarray, np.ndarray]:
+def _tube(centres: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Closed surface around centres (N, 3) with half widths (N, 2), round ends: vertices (V, 3), triangles (F, 3)."""
     axis = unit(centres[-1] - centres[0])
     across = perpendicular(np.eye(3)[2 if abs(axis[0]) > 0.7 else 0], axis)
@@ -228,6 +228,7 @@ def _tube(centres: np.ndarray, widths: np.ndarray, around: int = 18) -> tuple[np
         half.append([w for _, w in caps])
     centre = np.array([*rings[0], *centres, *rings[1][::-1]])
     width = np.array([*half[0], *widths, *half[1][::-1]])
+    around = 18  # vertices
     angle = 2.0 * np.pi * np.arange(around) / around
     shape = np.cos(angle)[:, None, None] * across * width[:, :1] + np.sin(angle)[:, None, None] * other * width[:, 1:]
     vertices = (centre + shape).transpose(1, 0, 2).reshape(-1, 3)
