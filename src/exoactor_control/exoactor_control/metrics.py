@@ -12,7 +12,7 @@ from exoactor_control.reference.trajectory import Reference, only_lowers, stoppi
 from exoactor_core.arrays import points_seen_from
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, KEY_BODIES, forward_kinematics, hand_poses
+from exoactor_core.robot import FOOT_LINKS, HAND_LINKS, KEY_BODIES, forward_kinematics, hand_poses
 from exoactor_core.rotations import wrap, yaw_from_quat
 from exoactor_core.stages import Metrics
 
@@ -28,7 +28,7 @@ STANDS_AFTER = 2.0
 
 _REACHING = 1.0  # s before a contact in which a hand is on its last way to the object
 
-JUDGED = ("pelvis", "left_ankle_roll_link", "right_ankle_roll_link", "left_wrist_yaw_link", "right_wrist_yaw_link")
+JUDGED = ("pelvis", *FOOT_LINKS, *HAND_LINKS.values())
 
 
 def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:

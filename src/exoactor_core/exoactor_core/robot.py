@@ -109,7 +109,7 @@ SENSORS: dict[str, tuple[str, ...]] = {
 }
 """MuJoCo sensors by site: orientation (w, x, y, z), angular velocity (rad/s) and acceleration (m/s^2) in the site."""
 
-_FEET = ("left_ankle_roll_link", "right_ankle_roll_link")
+FOOT_LINKS = ("left_ankle_roll_link", "right_ankle_roll_link")
 
 SOLE_NAMES: tuple[str, ...] = ("heel_left", "heel_right", "toe_left", "toe_right")
 """The four contact spheres of a foot, in the order of `sole_points`; left and right as seen from the foot."""
@@ -177,9 +177,9 @@ def _sole_spheres() -> tuple[np.ndarray, float]:
     radii = set()
     for link in description().iter("link"):
         name = attribute(link, "name")
-        if name not in _FEET:
+        if name not in FOOT_LINKS:
             continue
-        foot = _FEET.index(name)
+        foot = FOOT_LINKS.index(name)
         for shape in link.iter("collision"):
             sphere = shape.find("geometry/sphere")
             if sphere is not None:
@@ -196,7 +196,7 @@ class Soles:
     def __init__(self) -> None:
         self._model = _PINOCCHIO
         self._data = self._model.createData()
-        self._ids = _frame_ids(self._model, _FEET)
+        self._ids = _frame_ids(self._model, FOOT_LINKS)
         self._q = np.zeros(36)
 
     def points(
@@ -291,7 +291,7 @@ def _set_contacts(spec: mujoco.MjSpec, self_collision: bool, objects: bool) -> N
             geom.size = [radius, max(half - radius, 1e-4), 0.0]
         geom.group = 3  # not drawn unless asked for
         geom.condim = 3
-        foot = geom.parent.name in _FEET
+        foot = geom.parent.name in FOOT_LINKS
         sole = foot and geom.type == mujoco.mjtGeom.mjGEOM_SPHERE
         # A foot meets the floor with its four spheres alone, and other bodies with the rest.
         geom.contype = 0

@@ -57,7 +57,7 @@ _COM_SCALE, _PELVIS_SCALE, _TILT_SCALE, _JOINT_SCALE, _JOINT_SPEED_SCALE = 0.1, 
 of the joints."""
 _TORQUE_SHARE = 1.0 / 3.0
 """Share of a motor's greatest torque by which a target that is moved costs as much."""
-_PENDULUM_FREQUENCY = 3.6
+PENDULUM_FREQUENCY = 3.6
 """1/s of the pendulum that the G1 on one leg is. Its centre of mass is extrapolated by its speed over this (A. L. Hof,
 "The 'extrapolated center of mass' concept suggests a simple control of balance in walking", Human Movement Science 27,
 2008)."""
@@ -201,7 +201,7 @@ class SingleSupportRegulator:
         """The extrapolated centre of mass is over the sole."""
         body = self._body
         body.set(pose, speed)
-        over = body.over()[:2] + body.over_jacobian() @ speed / _PENDULUM_FREQUENCY
+        over = body.over()[:2] + body.over_jacobian() @ speed / PENDULUM_FREQUENCY
         return bool(np.all(np.abs(over - _COM_TARGET) < _CAPTURE_REGION))
 
     def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -231,7 +231,7 @@ class SingleSupportRegulator:
         for _ in range(_PERIOD):
             period_a, period_b = a @ period_a, a @ period_b + b
         over = body.over_jacobian() / _COM_SCALE
-        extrapolated = np.hstack([over, over / _PENDULUM_FREQUENCY])
+        extrapolated = np.hstack([over, over / PENDULUM_FREQUENCY])
         scales = [[_PELVIS_SCALE] * 3, [_TILT_SCALE] * 3, [_JOINT_SCALE] * nu]
         allowed = np.concatenate([*scales, [np.inf] * 3, [_JOINT_SPEED_SCALE] * (3 + nu)])
         cost = extrapolated.T @ extrapolated + np.diag(allowed**-2.0)

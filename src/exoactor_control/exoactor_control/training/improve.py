@@ -266,7 +266,6 @@ class Improvement:
         folder: Path,
         seed: int = 0,
         settings: Settings | None = None,
-        variation: Variation | None = None,
         threads: int = 2,
     ) -> None:
         self.settings = s = settings or Settings()
@@ -307,7 +306,7 @@ class Improvement:
             s.robots,
             (lambda _: clips.draw(self._rng)) if queue is None else (lambda _: queue.draw()),
             spec,
-            variation or Variation(),
+            Variation(),
             seed + self.samples,
             threads,
             feedback,

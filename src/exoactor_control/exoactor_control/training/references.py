@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from exoactor_core.arrays import resample_poses
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS
-from exoactor_core.stages import Progress, load_backend, no_progress
+from exoactor_core.stages import load_backend
 
 _ARMS = slice(15, 29)
 _LEGS_AND_WAIST = slice(0, 15)
@@ -97,7 +98,7 @@ def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
     return load_backend("retarget", "trajectory_ik")(replace(person, fps=person.fps * speed)).motion
 
 
-def load_prepared(paths: Sequence[Path], progress: Progress = no_progress) -> dict[str, RobotMotion]:
+def load_prepared(paths: Sequence[Path]) -> dict[str, RobotMotion]:
     """Read robot motions and prepare them, by file name; those that cannot be tracked are left out.
 
     Raises
@@ -106,12 +107,9 @@ def load_prepared(paths: Sequence[Path], progress: Progress = no_progress) -> di
         No motion is left.
     """
     motions = {}
-    for k, path in enumerate(paths):
-        progress(k / len(paths), f"Reading {path.name}")
-        try:
+    for path in paths:
+        with suppress(Refused, BadInput):
             motions[path.name] = prepare(RobotMotion.load(path)).motion
-        except (Refused, BadInput) as error:
-            progress(k / len(paths), f"{path.name} is left out: {error}")
     if not motions:
         raise Missing("There is no motion to train on.")
     return motions

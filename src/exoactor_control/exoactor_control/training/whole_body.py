@@ -18,11 +18,13 @@ import pinocchio as pin
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
+from exoactor_control.controller.single_support import PENDULUM_FREQUENCY
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.arrays import min_jerk
 from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import (
+    FOOT_LINKS,
     JOINT_LIMITS,
     STANDING,
     STANDING_HEIGHT,
@@ -32,11 +34,9 @@ from exoactor_core.robot import (
     standing_motion,
 )
 
-_PENDULUM_FREQUENCY = 3.6  # 1/s of the pendulum
 _HALF_WIDTH = 0.118  # m from the middle to a foot, standing
 _MAX_JOINT_SPEED = 8.0  # rad/s of a leg's joint
 _PLACE_FIRST = np.r_[1.0, 1.0, 1.0, 0.2, 0.2, 0.2]  # weights of a foot's place, m, and of how it is turned, rad
-_FEET = ("left_ankle_roll_link", "right_ankle_roll_link")
 _LEGS = (slice(0, 6), slice(6, 12))
 _ARMS = slice(15, 29)
 _WAIST = slice(12, 15)
@@ -237,7 +237,7 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
 def _pendulum(bears: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
     """Path (T, 2) m of the centre of mass over a zero moment point; at constant speed in flight."""
     n = round(1.5 * POLICY_RATE)
-    kernel = np.exp(-_PENDULUM_FREQUENCY * np.abs(np.arange(-n, n + 1)) / POLICY_RATE)
+    kernel = np.exp(-PENDULUM_FREQUENCY * np.abs(np.arange(-n, n + 1)) / POLICY_RATE)
     padded = np.concatenate([np.repeat(bears[:1], n, axis=0), bears, np.repeat(bears[-1:], n, axis=0)])
     path = np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
     for begin, end in flights:
@@ -275,13 +275,13 @@ def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
 @cache
 def _model() -> tuple[pin.Model, tuple[int, int]]:
     model = pinocchio_model()
-    return model, tuple(model.getFrameId(foot) for foot in _FEET)
+    return model, tuple(model.getFrameId(foot) for foot in FOOT_LINKS)
 
 
 @cache
 def _standing_feet() -> tuple[float, list[Rotation]]:
     """Height of the feet's frames over the floor, m, and their orientations, when the robot stands."""
-    pos, turns = link_poses(standing_motion(), _FEET)
+    pos, turns = link_poses(standing_motion(), FOOT_LINKS)
     return float(pos[0, 0, 2]), [Rotation.from_matrix(turn) for turn in turns[0]]
 
 
