@@ -39,30 +39,6 @@ def about_z(angle: float) -> np.ndarray:
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
-def from_roll_pitch_yaw(roll: float, pitch: float, yaw: float) -> np.ndarray:
-    """(3, 3) of Rz(yaw) Ry(pitch) Rx(roll)."""
-    (cr, sr), (cp, sp), (cy, sy) = (cos(roll), sin(roll)), (cos(pitch), sin(pitch)), (cos(yaw), sin(yaw))
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
-
-
-def from_yaw_roll_pitch(yaw: float, roll: float, pitch: float) -> np.ndarray:
-    """(3, 3) of Rz(yaw) Rx(roll) Ry(pitch), the order of the G1's waist."""
-    (cr, sr), (cp, sp), (cy, sy) = (cos(roll), sin(roll)), (cos(pitch), sin(pitch)), (cos(yaw), sin(yaw))
-    return np.array(
-        [
-            [cy * cp - sy * sr * sp, -sy * cr, cy * sp + sy * sr * cp],
-            [sy * cp + cy * sr * sp, cy * cr, sy * sp - cy * sr * cp],
-            [-cr * sp, sr, cr * cp],
-        ]
-    )
-
-
 def from_quat(quat_wxyz: Sequence[float] | np.ndarray) -> np.ndarray:
     """(3, 3) of a unit quaternion, whose norm may be a little off."""
     w, x, y, z = (float(v) for v in quat_wxyz)

@@ -23,6 +23,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from pinocchio.utils import rotate
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.human_keypoints import NUM_HUMAN_JOINTS, Human
@@ -30,7 +31,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import forward_kinematics, standing_motion
 from exoactor_core.robot_state import RobotState
-from exoactor_core.rotations import about_z, from_quat, from_yaw_roll_pitch
+from exoactor_core.rotations import about_z, from_quat
 
 if TYPE_CHECKING:
     from exoactor_control.reference.trajectory import Frame
@@ -59,7 +60,8 @@ _WAIST = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "
 
 
 def _torso(pelvis: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
-    return pelvis @ from_yaw_roll_pitch(*joint_pos[_WAIST])
+    yaw, roll, pitch = joint_pos[_WAIST]
+    return pelvis @ about_z(yaw) @ rotate("x", roll) @ rotate("y", pitch)
 
 
 def _pelvis(state: RobotState) -> np.ndarray:

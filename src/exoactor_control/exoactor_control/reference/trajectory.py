@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from pinocchio.rpy import rpyToMatrix
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
@@ -24,7 +25,7 @@ from exoactor_core.arrays import interpolate, min_jerk, resample_poses
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import CORRECTION_WIDTH, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, STANDING_HEIGHT, VELOCITY_LIMITS, sole_points
-from exoactor_core.rotations import from_roll_pitch_yaw, roll_pitch_yaw
+from exoactor_core.rotations import roll_pitch_yaw
 from exoactor_core.scene import Scene
 
 POLICY_RATE = 50.0
@@ -123,8 +124,7 @@ class Frame:
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) orientation of the pelvis."""
-        roll, pitch = self.roll_pitch
-        return from_roll_pitch_yaw(roll, pitch, self.yaw)
+        return rpyToMatrix(*self.roll_pitch, self.yaw)
 
     def turned(self, angle: float) -> Frame:
         """Return the frame in a world turned by so many rad about z."""
