@@ -177,8 +177,7 @@ class Solver:
         if known is not None:
             state = known[:1].join(state[1:])
         first, second = (partial(_portion, report, a, a + 0.5) for a in (0.0, 0.5))
-        stand = terms.support(targets, self.model, self.mapping)
-        stand = terms.believed(stand, self.model, self.model.kinematics.poses(state), coarse, targets.holding)
+        stand = self._support(targets, state, coarse)
         inputs = _Inputs(targets[coarse], stand[coarse], state.joint_pos)
         slow = targets.fps / stride
         if targets.meeting.any():  # arms in the robot's proportions may have crossed: hands find their sides first
@@ -206,14 +205,15 @@ class Solver:
             state = state if begin is None else begin[:ahead].join(state)
         else:
             state = begin[:ahead]
-        stand = terms.support(targets, self.model, self.mapping)
-        frames = np.arange(len(targets))
-        stand = terms.believed(stand, self.model, self.model.kinematics.poses(state), frames, targets.holding)
-        inputs = _Inputs(targets, stand, state.joint_pos)
+        inputs = _Inputs(targets, self._support(targets, state, np.arange(len(targets))), state.joint_pos)
         if targets.meeting.any():  # as in `fit`
             state = self.minimise(state, inputs, targets.fps, _FREE, fixed, free=True)
         state = self.minimise(state, inputs, targets.fps, min(iterations, _FOLLOWING), fixed)
         return limited(state, self.model, targets.fps, fixed)
+
+    def _support(self, targets: Targets, state: State, frames: np.ndarray) -> terms.Support:
+        poses = self.model.kinematics.poses(state)
+        return terms.support(targets, self.model, self.mapping["balance"], poses, frames)
 
     def minimise(
         self,

@@ -59,12 +59,14 @@ class Support:
         return Support(self.axes[:, frames], self.first[:, frames], self.last[:, frames], self.weight[frames])
 
 
-def support(targets: Targets, model: Model, mapping: dict[str, Any]) -> Support:
+def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Poses, frames: np.ndarray) -> Support:
     """Support of the feet in contact, while the root is slow, for the robot without what its hands bear.
 
-    Where an object leads hands it is narrower ahead: a tracker bends further than it is told.
+    Where an object leads hands it is narrower ahead: a tracker bends further than it is told. It counts less where the
+    ``poses`` at some ``frames`` are so far from it that nobody stands there: such a person falls, leans on something,
+    or touches the floor where no contact is known. Not so where an object leads a hand.
     """
-    balance, fps = mapping["balance"], targets.fps
+    fps = targets.fps
     contact = targets.contact.astype(np.float64)
     feet = contact.sum(axis=1)
     share = contact / np.maximum(feet, 1)[:, None]
@@ -92,7 +94,10 @@ def support(targets: Targets, model: Model, mapping: dict[str, Any]) -> Support:
     still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
     still *= np.isinf(targets.bearing).all(axis=1)  # what else bears need not be balanced
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
-    return Support(axes, first, last, still)
+    stand = Support(axes, first, last, still)
+    off, _ = _outside(stand[frames], model, poses)
+    doubt = np.clip(np.linalg.norm(off, axis=0) / _LEANS - 1.0, 0.0, 1.0) * (1.0 - targets.holding[frames].max(axis=1))
+    return replace(stand, weight=still * (1.0 - np.interp(np.arange(len(still)), frames, doubt)))
 
 
 def _outside(stand: Support, model: Model, poses: Poses) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
@@ -101,19 +106,6 @@ def _outside(stand: Support, model: Model, poses: Poses) -> tuple[np.ndarray, tu
     at = np.einsum("atj,jt->at", stand.axes, center[:2])
     with np.errstate(invalid="ignore"):
         return np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0), (mass, moment)
-
-
-def believed(stand: Support, model: Model, poses: Poses, frames: np.ndarray, holding: np.ndarray) -> Support:
-    """The support without times in which the posture, seen at some frames, is so far from it that nobody stands there.
-
-    Such a person falls, leans on something, or touches the floor where no contact is known; not so where an object
-    leads a hand, as far as ``holding`` (T, 2) says.
-    """
-    if not stand.weight.any():
-        return stand
-    off, _ = _outside(stand[frames], model, poses)
-    doubt = np.clip(np.linalg.norm(off, axis=0) / _LEANS - 1.0, 0.0, 1.0) * (1.0 - holding[frames].max(axis=1))
-    return replace(stand, weight=stand.weight * (1.0 - np.interp(np.arange(len(stand.weight)), frames, doubt)))
 
 
 def _turn(model: Model, poses: Poses, body: int, wanted: np.ndarray, weight: Any, block: np.ndarray) -> Term:
