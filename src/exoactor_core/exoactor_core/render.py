@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from exoactor_core.arrays import poses_at
+from exoactor_core.arrays import poses_at, unit
 from exoactor_core.motion import RobotMotion
 from exoactor_core.offscreen import OffscreenRenderer
 from exoactor_core.robot import OBJECT_PREFIX, mujoco_spec, set_state
@@ -96,8 +96,7 @@ def _objects_at(times: np.ndarray, poses: np.ndarray, fps: float) -> np.ndarray:
 
 def _sun_direction(heading: float) -> np.ndarray:
     angle = np.radians(heading + _SUN_FROM)
-    direction = np.array([-0.5 * np.cos(angle), -0.5 * np.sin(angle), -1.0])
-    return direction / np.linalg.norm(direction)
+    return unit(np.array([-0.5 * np.cos(angle), -0.5 * np.sin(angle), -1.0]))
 
 
 def _cameras(motion: RobotMotion, times: np.ndarray, heading: float, aspect: float) -> Iterator[mujoco.MjvCamera]:

@@ -239,8 +239,7 @@ def _object(
     if not object_id[0].isalpha():
         object_id = f"object_{object_id}"
     joints = np.flatnonzero(model.jnt_bodyid == body)
-    parent = model.body_parentid[body]
-    if len(joints) > 1 or (len(joints) and model.body_weldid[parent] != 0) or model.body_weldid[parent] != 0:
+    if len(joints) > 1 or model.body_weldid[model.body_parentid[body]] != 0:
         raise BadInput(f"The body '{name}' in {file} moves against another one, or in several joints: give it one.")
     pose = np.r_[data.xpos[body], data.xquat[body]]
     movable, articulation = False, None
@@ -405,7 +404,7 @@ def _not_reached(scene: Scene, obj: SceneObject, area: float) -> str:
     low, high = obj.extent
     if low[2] > MAX_HEIGHT:
         return f"The {obj.id} is out of reach: it is {low[2]:.2f} m high, and hands reach up to {MAX_HEIGHT:g} m."
-    away = float(np.linalg.norm(np.maximum(np.maximum(low[:2], -high[:2]), 0.0)))
+    away = float(obj.floor_distance(np.zeros(2)))
     if away > area + MAX_DEPTH and area > 0.0:
         return f"The {obj.id} is out of reach: it is {away:.1f} m away, and the robot may go {area:g} m."
     for other in scene.objects:

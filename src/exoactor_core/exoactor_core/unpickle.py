@@ -13,6 +13,7 @@ import bz2
 import gzip
 import io
 import lzma
+import math
 import pickle
 import re
 import zlib
@@ -218,7 +219,7 @@ class _Unpickler(pickle._Unpickler):  # the C one would read ahead, over the byt
 
 
 def _joblib_array(stream: BinaryIO, state: dict[str, Any]) -> np.ndarray:
-    shape, dtype, fortran = tuple(int(n) for n in state["shape"]), state["dtype"], state["order"] == "F"
+    shape, dtype = tuple(int(n) for n in state["shape"]), state["dtype"]
     if isinstance(dtype, _Dtype) and dtype.name in ("O", "O8"):
         inner = _Unpickler(stream).load()
         return inner.value if isinstance(inner, _Array) else np.zeros(0)
@@ -226,13 +227,11 @@ def _joblib_array(stream: BinaryIO, state: dict[str, Any]) -> np.ndarray:
         raise ValueError("it holds an array of an unknown kind")
     if state.get("numpy_array_alignment_bytes") is not None:
         stream.read(int.from_bytes(stream.read(1), "little"))
-    size = dtype.numpy().itemsize
-    for n in shape:
-        size *= n
+    size = dtype.numpy().itemsize * math.prod(shape)
     raw = stream.read(size) if size <= _LARGEST else b""
     if len(raw) < size:
         raise ValueError("it ends within an array")
-    return np.frombuffer(raw, dtype.numpy()).reshape(shape, order="F" if fortran else "C").copy()
+    return _from_bytes(raw, dtype, shape, state["order"])
 
 
 def _plain(value: Any) -> Any:
