@@ -66,6 +66,20 @@ _NAMED_PARTS = frozenset(
 """Body parts that may be named with a kind, and say nothing more."""
 _TO_PEOPLE = frozenset(("wave", "bow", "nod", "salute", "cheer", "clap", "high five", "look", "point"))
 """What is done to people, who are taken to stand in front."""
+_ADDED: dict[tuple[str, str], tuple[str, Any]] = {
+    ("everyone", "look"): ("direction", "forward"),
+    ("away", "push"): ("direction", "forward"),
+    ("away", "kick"): ("direction", "forward"),
+    ("circle", "turn"): ("angle", 360.0),
+    **{("there above", kind): ("direction", "up") for kind in ("look", "point", "reach")},
+    **{("there below", kind): ("direction", "down") for kind in ("look", "point", "reach")},
+}
+"""The detail that a phrase of a sort adds to a movement of a kind."""
+_SAID_ANYWAY = frozenset(
+    (("again", "rise"), ("again", "place"), ("in place", "march"), ("in place", "turn"), ("broom", "sweep"),
+     ("out", "reach"), ("moment", "stand"), ("there", "stand"), *(("everyone", kind) for kind in _TO_PEOPLE))
+)  # fmt: skip
+"""Sorts of phrases that may be said with a kind, and say nothing more."""
 _MEANWHILE = (
     "while it walks, steps, turns or marches, it can do one gesture without an object: "
     f"{', '.join(sorted(GESTURES_MEANWHILE))}"
@@ -472,47 +486,35 @@ class _Reader:
             return self._object(movement, phrase, verb)
         if sort in ("direction", "way"):
             return self._direction(movement, phrase, verb, amounts)
-        if sort == "slight" and kind in SLIGHT_AMOUNT:
-            if not any(getattr(movement, name) for name in ("distance", "angle", "count")):
-                return replace(movement, **SLIGHT_AMOUNT[kind])
-        elif sort == "over shoulder" and kind == "look":
+        if (sort, kind) in _ADDED:
+            return _with(movement, *_ADDED[sort, kind], phrase)
+        if sort == "slight" and kind in SLIGHT_AMOUNT and not (movement.distance or movement.angle or movement.count):
+            return replace(movement, **SLIGHT_AMOUNT[kind])
+        if sort == "over shoulder" and kind == "look":
             if "way" not in phrase.said:
                 raise BadInput(f"'{verb.text} {phrase.text}' needs a side: say 'over your left shoulder'.")
             return _with(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
-        elif sort in ("there above", "there below") and kind in ("look", "point", "reach"):
-            return _with(movement, "direction", "up" if sort == "there above" else "down", phrase)
-        elif sort == "out" and kind == "raise":
+        if sort == "out" and kind == "raise":
             return replace(movement, direction=movement.direction or "side")
-        elif sort == "everyone" and kind == "look":
-            return _with(movement, "direction", "forward", phrase)
-        elif sort == "everyone" and kind in ("walk", "carry"):
+        if sort == "everyone" and kind in ("walk", "carry"):
             raise BadInput(
                 f"Nobody is in the room for '{verb.text} {phrase.text}': say how far, for example 'walk one metre'."
             )
-        elif sort == "away" and kind in ("push", "kick"):
-            return _with(movement, "direction", "forward", phrase)
-        elif sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:
+        if sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:
             return _with(movement, "direction", "up", phrase)
-        elif sort == "circle" and kind == "walk":
+        if sort == "circle" and kind == "walk":
             return replace(_with(movement, "direction", "around", phrase), angle=360.0)
-        elif sort == "on one leg" and kind == "lift knee":
+        if sort == "on one leg" and kind == "lift knee":
             return _with(movement, "side", "left" if phrase.said.get("side") == "right" else "right", phrase)
-        elif sort == "circle" and kind == "turn":
-            return _with(movement, "angle", 360.0, phrase)
-        elif sort == START and kind == "walk" and movement.object is None:
+        if sort == START and kind == "walk" and movement.object is None:
             return replace(movement, object=START)
-        elif sort == "there" and kind == "place" and self._goal():
+        if sort == "there" and kind == "place" and self._goal():
             return _with(movement, "at", self._goal(), phrase)
-        elif (
-            (sort == "again" and (kind == "rise" or any(a.kind == kind for a in self.movements)))
+        if (
+            (sort, kind) in _SAID_ANYWAY
+            or (sort == "again" and any(a.kind == kind for a in self.movements))
             or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
-            or (sort == "again" and kind == "place")
-            or (sort == "in place" and kind in ("march", "turn"))
-            or (sort == "everyone" and kind in _TO_PEOPLE)
-            or (sort == "broom" and kind == "sweep")
-            or (sort == "out" and kind == "reach")
             or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
-            or (sort in ("moment", "there") and kind == "stand")
         ):
             return movement
         raise _unfit(verb.text, phrase)

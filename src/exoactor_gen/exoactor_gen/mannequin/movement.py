@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exoactor_core.errors import BadInput
@@ -182,80 +182,73 @@ def check(movement: Movement) -> None:
     BadInput
         It does not.
     """
-    kind = KINDS[movement.kind]
-    if movement.kind in ("walk", "step") and movement.direction == "side":
-        raise BadInput(f"'{movement.kind} sideways' needs a direction: say left or right.")
-    if movement.direction and movement.direction not in kind.directions:
-        can = f"it can be {', '.join(sorted(kind.directions))}" if kind.directions else "it takes no direction"
-        raise BadInput(f"The mannequin cannot {movement.kind} '{movement.direction}': {can}.")
+    for fault in _faults(movement):
+        raise BadInput(fault)
+
+
+def _faults(m: Movement) -> Iterator[str]:
+    """Sentences on what a movement does not take, the plainest first."""
+    kind, takes, directions = m.kind, KINDS[m.kind].takes, KINDS[m.kind].directions
+    walks_to = kind == "walk" and (m.object or m.direction == "around")
+    if kind in ("walk", "step") and m.direction == "side":
+        yield f"'{kind} sideways' needs a direction: say left or right."
+    if m.direction and m.direction not in directions:
+        can = f"it can be {', '.join(sorted(directions))}" if directions else "it takes no direction"
+        yield f"The mannequin cannot {kind} '{m.direction}': {can}."
     for name in ("side", "distance", "angle", "count", "seconds", "object", "at"):
-        value = getattr(movement, name)
-        if value is not None and name not in kind.takes:
-            takes = ", ".join(sorted(kind.takes)) or "no details"
-            shown = f"'{value}'" if isinstance(value, str) else f"{value:g}"
+        if name not in takes and (shown := _shown(m, name)):
+            shown = f"'{shown}'" if isinstance(getattr(m, name), str) else shown
             what = "object to do it at" if name == "at" else name
-            raise BadInput(f"'{movement.kind}' takes no {what} ({shown}): it takes {takes}.")
-    if movement.kind == "turn" and movement.direction is None and movement.angle is None and movement.object is None:
-        raise BadInput("'turn' needs a direction or an angle: say for example 'turn left 90 degrees'.")
-    if movement.kind in ("touch", "place", "carry", "hold", "open", "wipe") and movement.object is None:
-        raise BadInput(f"'{movement.kind}' needs an object: say for example '{movement.kind} the box'.")
-    if movement.kind == "place" and movement.direction in BESIDE and movement.at in (None, "floor"):
-        raise BadInput("It is not said what something is put beside: say for example 'next to the cup'.")
-    if movement.kind == "walk" and movement.angle and (movement.direction != "around" or movement.angle != 360.0):
-        raise BadInput(
-            f"'walk' takes no angle ({movement.angle:g}): turn first, or say 'walk in a circle around the box'."
-        )
-    if movement.kind == "walk" and movement.direction == "around" and movement.object is None and not movement.angle:
-        raise BadInput("'walk around' needs an object: say for example 'walk around the box'.")
-    if movement.direction in ("over", "under") and category_of(movement.object or "nothing") != "bar":
-        what = f"the {movement.object}" if movement.object else "nothing"
-        raise BadInput(f"The mannequin does not walk {movement.direction} {what}: it does with a bar.")
-    if movement.kind == "walk" and (movement.object or movement.direction == "around"):
-        for name in ("count", "seconds"):
-            _refuse_detail(movement, "'walk' to something, around it or in a circle", name)
-        if movement.direction == "around" or movement.object == START:
-            _refuse_detail(movement, f"'walk' {'around' if movement.object != START else 'to the start'}", "distance")
-        if movement.direction != "around":
-            if movement.direction or movement.object == START:
-                _refuse_detail(movement, "'walk' to something", "side")
-            _refuse_detail(movement, "'walk' to something", "at")
-    if movement.kind == "look" and movement.object:
-        _refuse_detail(movement, "'look' at something", "angle")
-    often = f"{movement.count} times" if movement.count else ""
-    far = f"{movement.distance:g} metres" if movement.distance else ""
-    if movement.seconds and (
-        (movement.kind in _REPEATING and often) or (movement.kind in ("walk", "step") and (often or far))
+            yield f"'{kind}' takes no {what} ({shown}): it takes {', '.join(sorted(takes)) or 'no details'}."
+    if kind == "turn" and m.direction is None and m.angle is None and m.object is None:
+        yield "'turn' needs a direction or an angle: say for example 'turn left 90 degrees'."
+    if kind in ("touch", "place", "carry", "hold", "open", "wipe") and m.object is None:
+        yield f"'{kind}' needs an object: say for example '{kind} the box'."
+    if kind == "place" and m.direction in BESIDE and m.at in (None, "floor"):
+        yield "It is not said what something is put beside: say for example 'next to the cup'."
+    if kind == "walk" and m.angle and (m.direction != "around" or m.angle != 360.0):
+        yield f"'walk' takes no angle ({m.angle:g}): turn first, or say 'walk in a circle around the box'."
+    if kind == "walk" and m.direction == "around" and m.object is None and not m.angle:
+        yield "'walk around' needs an object: say for example 'walk around the box'."
+    if m.direction in ("over", "under") and category_of(m.object or "nothing") != "bar":
+        what = f"the {m.object}" if m.object else "nothing"
+        yield f"The mannequin does not walk {m.direction} {what}: it does with a bar."
+    for applies, what, *names in (
+        (walks_to, "'walk' to something, around it or in a circle", "count", "seconds"),
+        (walks_to and m.object == START, "'walk' to the start", "distance"),
+        (walks_to and m.direction == "around", "'walk' around", "distance"),
+        (walks_to and m.direction != "around" and (m.direction or m.object == START), "'walk' to something", "side"),
+        (walks_to and m.direction != "around", "'walk' to something", "at"),
+        (kind == "look" and m.object, "'look' at something", "angle"),
     ):
-        raise BadInput(f"'{movement.kind}' was given {far or often} and {movement.seconds:g} seconds: say one of them.")
-    if movement.meanwhile and movement.kind not in MOVES_FEET:
+        for name in names if applies else ():
+            if shown := _shown(m, name):
+                yield f"{what} takes no {name} ({shown})."
+    often = f"{m.count} times" if m.count else ""
+    far = f"{m.distance:g} metres" if m.distance else ""
+    if m.seconds and ((kind in _REPEATING and often) or (kind in ("walk", "step") and (often or far))):
+        yield f"'{kind}' was given {far or often} and {m.seconds:g} seconds: say one of them."
+    if m.meanwhile and kind not in MOVES_FEET:
         feet = ", ".join(sorted(MOVES_FEET))
-        raise BadInput(f"'{movement.kind}' and '{movement.meanwhile}' are not done at the same time: {feet} can be.")
-    if movement.kind in ("stand", "hold") and movement.pace != 1.0:
-        raise BadInput(f"'{movement.kind}' takes no pace ({'slowly' if movement.pace < 1.0 else 'quickly'}).")
-    if movement.kind == "sit" and movement.object and category_of(movement.object) not in _SEATS:
-        raise BadInput(f"The mannequin sits on a chair only, not on the {movement.object}.")
-    if movement.object == START and movement.kind != "walk":
-        raise BadInput(f"'{movement.kind}' takes no place to do it at ('{START}').")
-    most = _largest_angle(movement)
-    if movement.angle and movement.angle > most:
-        raise BadInput(
-            f"The mannequin cannot {movement.kind} by {movement.angle:g} degrees: up to {most:g} can be done."
-        )
-    if movement.kind in FOOT_KINDS and movement.side == "both":
-        raise BadInput(f"The mannequin cannot {movement.kind} with both feet at once: say left or right.")
-    if (
-        movement.kind in ("walk", "step")
-        and movement.distance
-        and movement.count
-        and not (0.1 <= movement.distance / movement.count <= 0.6)
-    ):
-        raise BadInput(f"{movement.distance:g} m in {movement.count} steps is not a step length that a person walks.")
+        yield f"'{kind}' and '{m.meanwhile}' are not done at the same time: {feet} can be."
+    if kind in ("stand", "hold") and m.pace != 1.0:
+        yield f"'{kind}' takes no pace ({'slowly' if m.pace < 1.0 else 'quickly'})."
+    if kind == "sit" and m.object and category_of(m.object) not in _SEATS:
+        yield f"The mannequin sits on a chair only, not on the {m.object}."
+    if m.object == START and kind != "walk":
+        yield f"'{kind}' takes no place to do it at ('{START}')."
+    if m.angle and m.angle > (most := _largest_angle(m)):
+        yield f"The mannequin cannot {kind} by {m.angle:g} degrees: up to {most:g} can be done."
+    if kind in FOOT_KINDS and m.side == "both":
+        yield f"The mannequin cannot {kind} with both feet at once: say left or right."
+    if kind in ("walk", "step") and m.distance and m.count and not 0.1 <= m.distance / m.count <= 0.6:
+        yield f"{m.distance:g} m in {m.count} steps is not a step length that a person walks."
 
 
-def _refuse_detail(movement: Movement, what: str, name: str) -> None:
+def _shown(movement: Movement, name: str) -> str:
+    """A detail as a text; empty where it is not given."""
     value = getattr(movement, name)
-    if value is not None:
-        raise BadInput(f"{what} takes no {name} ({value if isinstance(value, str) else format(value, 'g')}).")
+    return "" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
 def _largest_angle(movement: Movement) -> float:
