@@ -300,7 +300,7 @@ def test_what_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch):
     (tmp_path / "model_index.json").write_text('{"_class_name": "LucyEditPipeline"}')
     assert "it wants video" in message(BadInput, model=str(tmp_path))
     (tmp_path / "model_index.json").write_text('{"_class_na')
-    assert "model_index.json of" in message(BadInput, model=str(tmp_path))
+    assert "model_index.json is no JSON" in message(BadInput, model=str(tmp_path))
     broken = tmp_path / "broken"
     shutil.copytree(tiny.saved("wan", folder), broken)
     next((broken / "transformer").glob("*.safetensors")).unlink()
