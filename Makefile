@@ -18,7 +18,8 @@ demo: .venv/ready  ## the whole system as separate processes, for one TASK="..."
 	@.venv/bin/exoactor up --demo "$(TASK)" $(if $(POLICY),"policy:=$(POLICY)")
 
 test: lint  ## lint, and every test but the slow ones
-	.venv/bin/python -m pytest -m "not slow"
+	.venv/bin/python -m pytest -n auto --dist loadfile -m "not slow and not ros and not realtime"
+	.venv/bin/python -m pytest -m "not slow and (ros or realtime)"
 
 test-faults: .venv/test  ## the faults of docs/safety.md, injected; they are part of make test, too
 	.venv/bin/python -m pytest -m "faults and not slow"

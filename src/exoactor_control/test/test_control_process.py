@@ -22,6 +22,8 @@ from exoactor_control.reference.trajectory import prepare
 from exoactor_core.dex3 import hand_targets
 from exoactor_unitree.joystick import Button
 
+pytestmark = pytest.mark.realtime
+
 DOMAIN = 100 + os.getpid() % 50
 AT_ONCE = 50.0  # ms: two LowState, 4 ms, on a computer that is not busy with other things
 

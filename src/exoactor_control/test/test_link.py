@@ -22,6 +22,8 @@ from exoactor_unitree import sdk as unitree
 from exoactor_unitree import wire
 from exoactor_unitree.robot_link import RobotLink
 
+pytestmark = pytest.mark.realtime
+
 DOMAIN = 20 + os.getpid() % 50
 
 

@@ -21,7 +21,7 @@ from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.realtime.watchdog import LAST_DAMPING_SECONDS
 from exoactor_control.reference.trajectory import prepare
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.faults, pytest.mark.realtime, pytest.mark.timeout(120)]
 
 DOMAIN = 150 + os.getpid() % 50
 SOON = 0.5

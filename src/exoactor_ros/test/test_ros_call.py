@@ -14,6 +14,8 @@ from exoactor_ros.action_client import CONFIRMED_AFTER, Client, call
 from exoactor_ros.heartbeat import Watch
 from ros_testing import finished, spinning, until
 
+pytestmark = pytest.mark.ros
+
 SERVER = """
 import time
 from exoactor_interfaces.action import RetargetMotion

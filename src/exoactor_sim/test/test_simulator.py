@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.realtime
 DOMAIN = str(20 + os.getpid() % 50)
 SIMULATOR = [sys.executable, "-m", "exoactor_sim.simulator"]
 
