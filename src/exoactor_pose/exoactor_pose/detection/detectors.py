@@ -60,7 +60,7 @@ _WIDE = 1.5
 for the detector in the whole of it, and it finds people that are none in the squares."""
 MAX_STEP = 4
 """Frames after a look at which to look again, at most."""
-MAX_DEVIATION = 0.01
+MAX_DEVIATION = 0.005
 """Lengths of the body by which landmarks may bend off the straight way from one look to the next: more, and the frames
 in between are looked at, too."""
 
