@@ -10,6 +10,7 @@ from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import MediapipeDetector, Pose
 from exoactor_pose.detection.people import Follower, Person, bhattacharyya, colour_histogram
 from exoactor_pose.detection.people_tracks import Sightings
+from exoactor_pose.video import landmark_tracking
 from exoactor_pose.video.cuts import CERTAIN_CUT, POSSIBLE_CUT, CutFinder, find_stretches
 from exoactor_pose.video.landmark_tracking import Tracker
 from exoactor_pose.video.landmark_tracking import detect as detect_all
@@ -338,8 +339,10 @@ def test_two_people_of_equal_size(clips, detector):
         detect(video, detector, person="4")
 
 
-def test_somebody_more_prominent_is_followed_instead_of_who_is_there_first(clips, detector):
-    """A small person waves all the time; after a second a large one comes."""
+def test_somebody_more_prominent_is_followed_instead_of_who_is_there_first(clips, detector, monkeypatch):
+    """A small person waves all the time; after a second a large one comes: then it is asked who is in the video."""
+    show, whole = landmark_tracking._show, []
+    monkeypatch.setattr(landmark_tracking, "_show", lambda *a, **k: whole.append(show(*a, **k)) or whole[-1])
     small = np.pad([cv2.resize(f, (160, 160)) for f in clips[0]], ((0, 0), (160, 0), (0, 0), (0, 0)), mode="edge")
     large = clips[1].copy()
     large[:15] = clips[1][:1, :, :60].mean(axis=2, keepdims=True).astype(np.uint8)
@@ -349,8 +352,10 @@ def test_somebody_more_prominent_is_followed_instead_of_who_is_there_first(clips
     assert seen.start >= 14
     assert hips(seen)[seen.found].min() > 160
     assert "Several people are in the video: the one followed is the largest" in seen.notes[0]
+    assert whole == [False, True]
     chosen = detect(Video.from_frames(frames, FPS), detector, person="0")
     assert (chosen.start, hips(chosen).max() < 160) == (0, True)
+    assert whole[2:] == [True]
 
 
 def test_a_person_behind_another_is_left_out_and_found_again(clips, detector):

@@ -68,8 +68,6 @@ class Tracker:
         Called once per frame in which the person was found.
     observers
         Are shown every frame.
-    sightings
-        Takes note of everybody who is seen; None: nobody asks.
 
     Hands and observers are called in order, in one thread beside the detector's.
     """
@@ -81,10 +79,8 @@ class Tracker:
         person: str = "largest",
         hands: HandFinder | None = None,
         observers: Sequence[FrameObserver] = (),
-        sightings: Sightings | None = None,
     ) -> None:
         self.detector, self.fps, self.hands, self.observers = detector, fps, hands, observers
-        self.sightings = sightings
         self.first = 0
         """Number of the first frame that is kept: see `drop`."""
         self.poses: list[Pose | None] = []
@@ -98,7 +94,8 @@ class Tracker:
         self._cuts = CutFinder()
         self._next: Person | None = None
         self._crowd: list[Person] = []
-        self._company = self._aside = False
+        self.company = self._aside = False
+        """Whether the last search found somebody else of comparable size."""
         self._sides_searched = -np.inf
         self._people_searched = 0
         self._pool = ThreadPoolExecutor(1)
@@ -125,7 +122,6 @@ class Tracker:
             chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
             poses = self._find_landmarks(frames, chosen)
         for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
-            self._take_note(number, frame, people[number - first], person, pose)
             self._next = None if pose is None else pose.person
             self.poses.append(pose)
             self.sizes.append(person.size if person else 0.0)
@@ -174,7 +170,7 @@ class Tracker:
             self.follower.reset(another_shot=changed == CERTAIN_CUT)
             self._next = None
         person = self._next if people is None else self._search_people(number, frame, people)
-        self.others[number - self.first :] = [self._company]
+        self.others[number - self.first :] = [self.company]
         return person
 
     def _search_people(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
@@ -189,7 +185,7 @@ class Tracker:
         elif (other := self.follower.better_match(frame, people)) is not None:
             self._leave_out(searched, number)
             person = self._next = other
-        self._company = has_company(people, person)
+        self.company = has_company(people, person)
         return person
 
     def _leave_out(self, start: int, stop: int) -> None:
@@ -208,23 +204,6 @@ class Tracker:
         self._sides_searched = number
         found = [p for part in side_images(frame, image, person.size) for p in self.detector.find_people([part])[0]]
         self._aside = any(p.size > COMPARABLE_SIZE_RATIO * person.size for p in found)
-
-    def _take_note(
-        self, number: int, frame: np.ndarray, people: list[Person] | None, person: Person | None, pose: Pose | None
-    ) -> None:
-        """Take note from time to time of everybody in the frame."""
-        time = number / self.fps
-        if self.sightings is None or people is None:
-            return
-        if time - self.sightings.time < SEARCH_SECONDS - self.detector.batch / self.fps:  # whole batches are searched
-            return
-        least = COMPARABLE_SIZE_RATIO * person.size if person is not None else 0.0
-        others = [p for p in people if p is not person and p.size > least]
-        poses = [pose, *self._find_landmarks([frame] * len(others), others)]
-        there = [(p, each.image) for p, each in zip([person, *others], poses, strict=True) if each and p]
-        colours = [colour_histogram(frame, p) for p, _ in there]
-        seen = [(image, colour, p is person) for (p, image), colour in zip(there, colours, strict=True)]
-        self.sightings.add(time, self.follower.shot, seen)
 
     def _alone(self, person: Person) -> bool:
         near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < MAX_DISTANCE * person.size]
@@ -347,22 +326,35 @@ def detect(
     detector = detector or MediapipeDetector()
     step = frame_step(video.fps)
     fps = video.fps / step
+    furthest = 0.0
+
+    def forward(share: float, text: str) -> None:
+        nonlocal furthest
+        furthest = max(furthest, share)
+        progress(furthest, text)
+
     try:
-        appearance, sightings = AppearanceModel(fps), Sightings(video.width, video.height)
+        appearance = AppearanceModel(fps)
         observers = (appearance, camera) if camera else (appearance,)
-        tracker = Tracker(detector, fps, person, hands, observers, sightings)
-        _show(video, step, tracker, progress)
-        better = person == "largest" and any(not track.followed for track in sightings.best().values())
-        if better or not any(tracker.poses):  # as against the light
+        tracker = Tracker(detector, fps, person, hands, observers)
+        whole = _show(video, step, tracker, forward, until_company=person == "largest")
+        if not whole:  # whom to follow of several, all of the video tells
+            camera = camera and CameraMotion(fps, camera.intrinsics, camera.known)
             appearance = AppearanceModel(fps)
-            tracker = Tracker(detector, fps, person, hands, (appearance,))
-            if better:
+            observers = (appearance, camera) if camera else (appearance,)
+            tracker = Tracker(detector, fps, person, hands, observers)
+            sightings = survey(video, step, detector, forward)
+            if any(not track.followed for track in sightings.best().values()):
                 tracker.follower.eligible = sightings.most_prominent
                 tracker.follower.notes.append(
                     "Several people are in the video: the one followed is the largest and there for the longest time, "
                     "or gets about most; the option person chooses another."
                 )
-            _show(video, step, tracker, lambda _, text: progress(1.0, text), None if better else with_contrast)
+            _show(video, step, tracker, forward)
+        if not any(tracker.poses):  # as against the light
+            appearance = AppearanceModel(fps)
+            tracker = Tracker(detector, fps, person, hands, (appearance,))
+            _show(video, step, tracker, forward, with_contrast)
         seen = tracker.landmarks(video.width, video.height)
         if not seen.found.any():
             raise BadInput(no_person_message(video, detector, tracker.follower))
@@ -392,21 +384,57 @@ def detect(
     return stretches
 
 
+def survey(video: Video, step: int, detector: Detector, progress: Progress) -> Sightings:
+    """Everybody who is in a video, by a look at every `SEARCH_SECONDS` of it.
+
+    Who would be followed by the single images is said to be.
+    """
+    sightings, follower, cuts, fps = Sightings(video.width, video.height), Follower(), CutFinder(), video.fps / step
+    every = max(1, round(SEARCH_SECONDS * fps))
+    for number, frame in enumerate(video.frames(step)):
+        if changed := cuts(frame):
+            follower.reset(another_shot=changed == CERTAIN_CUT)
+        if number % every:
+            continue
+        time, people = number / fps, detector.find_people([frame])[0]
+        progress(0.0, f"Looking who is there: {time:.1f} s of {video.duration:.1f} s")
+        chosen = follower.find(frame, people, time)
+        if chosen is not None:
+            follower.update(frame, chosen, time)
+        seen = []
+        for person in people:
+            if chosen is None or person.size > COMPARABLE_SIZE_RATIO * chosen.size:
+                pose = detector.find_landmarks([frame], [person])[0]
+                if pose is not None:
+                    seen.append((pose.image, colour_histogram(frame, person), person is chosen))
+        sightings.add(time, follower.shot, sorted(seen, key=lambda each: not each[2]))
+    return sightings
+
+
 def _show(
     video: Video,
     step: int,
     tracker: Tracker,
     progress: Progress,
     prepared: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> None:
-    """Show a new tracker every ``step``-th frame of a video, each ``prepared`` for it."""
+    until_company: bool = False,
+) -> bool:
+    """Show a new tracker every ``step``-th frame of a video, each ``prepared`` for it; or those until others are there.
+
+    Returns
+    -------
+    Whether it was shown all of them.
+    """
     total, done = max(video.frame_count // step, 1), 0
     with closing(tracker), closing(_prefetched(video.frames(step))) as frames:
         while batch := list(islice(frames, tracker.detector.batch)):
             tracker(batch if prepared is None else [prepared(frame) for frame in batch])
+            if until_company and tracker.company:
+                return False
             done += len(batch)
             progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
         tracker.wait()
+    return True
 
 
 def _prefetched(frames: Iterable[np.ndarray]) -> Generator[np.ndarray, None, None]:
