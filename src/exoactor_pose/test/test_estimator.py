@@ -261,7 +261,7 @@ def test_a_generated_vault_without_a_known_camera():
         pytest.skip(f"the test video {path} is not here")
     video = Video.load(path)
     estimate = MediapipeEstimator()(video)
-    assert len(estimate.motion) == video.frame_count
+    assert len(estimate.motion) > 0.95 * video.frame_count  # from the first foot on the floor to the last
     assert estimate.metrics["found_share"] > 0.9
     assert estimate.metrics["reprojection_px_mean"] < 25
     assert not estimate.metrics["camera_known"]
