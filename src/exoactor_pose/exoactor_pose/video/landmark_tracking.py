@@ -333,16 +333,16 @@ def detect(
         furthest = max(furthest, share)
         progress(furthest, text)
 
-    try:
+    def new_tracker(camera: CameraMotion | None) -> tuple[AppearanceModel, Tracker]:
         appearance = AppearanceModel(fps)
-        observers = (appearance, camera) if camera else (appearance,)
-        tracker = Tracker(detector, fps, person, hands, observers)
+        return appearance, Tracker(detector, fps, person, hands, (appearance, camera) if camera else (appearance,))
+
+    try:
+        appearance, tracker = new_tracker(camera)
         whole = _show(video, step, tracker, forward, until_company=person == "largest")
         if not whole:  # whom to follow of several, all of the video tells
             camera = camera and CameraMotion(fps, camera.intrinsics, camera.known)
-            appearance = AppearanceModel(fps)
-            observers = (appearance, camera) if camera else (appearance,)
-            tracker = Tracker(detector, fps, person, hands, observers)
+            appearance, tracker = new_tracker(camera)
             sightings = survey(video, step, detector, forward)
             if any(not track.followed for track in sightings.best().values()):
                 tracker.follower.eligible = sightings.most_prominent
@@ -352,8 +352,7 @@ def detect(
                 )
             _show(video, step, tracker, forward)
         if not any(tracker.poses):  # as against the light
-            appearance = AppearanceModel(fps)
-            tracker = Tracker(detector, fps, person, hands, (appearance,))
+            appearance, tracker = new_tracker(None)
             _show(video, step, tracker, forward, with_contrast)
         seen = tracker.landmarks(video.width, video.height)
         if not seen.found.any():
