@@ -210,6 +210,8 @@ def test_bad_options(options, kind, said):
     with pytest.raises(kind, match=said):
         load_embodiment(**options)
     assert load_embodiment("") is None
+    with pytest.raises(BadInput, match=r"embody_tries is 0.*from 1 to 20"):
+        load_backend("generate", "sora", embody_tries=0)
 
 
 # --- editors on this machine ------------------------------------------------------------------------------------------
