@@ -17,10 +17,24 @@ from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.validation import to_json, validated
 
 CheckKind = Literal[
-    "in", "on", "at", "lifted", "moved", "turned", "opened", "touched", "wiped", "kicked", "sat", "stands", "robot_near"
+    "in",
+    "on",
+    "at",
+    "set_down",
+    "lifted",
+    "moved",
+    "turned",
+    "opened",
+    "touched",
+    "wiped",
+    "kicked",
+    "sat",
+    "stands",
+    "robot_near",
 ]
 
 _HELD = 0.3  # s for which an object is lifted, or sat on
+_SINKING = 0.1  # s over which its speed downward is averaged: the poses of a tracker are some mm off
 _STANDING_PELVIS = 0.6  # m, of a robot that stands upright
 
 
@@ -33,6 +47,7 @@ class Check(BaseModel):
     in       the object's middle ends inside the target          m that it is outside
     on       it ends standing on the target ("": the floor)      m beside or above it
     at       it ends at ``place``, or at the target              m from there
+    set_down it never came down faster than ``tolerance`` m/s    m/s, over 0.1 s
     lifted   it was ``amount`` m higher for 0.3 s                m
     moved    it ends ``amount`` m away (along ``place``)         m
     turned   it ends turned ``amount`` rad about the vertical    rad
@@ -213,6 +228,12 @@ def _risen(check: Check, rollout: Rollout) -> float:
     return float(sustained(height - height[0], round(_HELD * rollout.fps)))
 
 
+def _sinking(check: Check, rollout: Rollout) -> float:
+    height = _place(rollout, check.object)[:, 2]
+    frames = min(max(1, round(_SINKING * rollout.fps)), len(height) - 1)
+    return float(np.max(height[:-frames] - height[frames:], initial=0.0)) * rollout.fps / frames
+
+
 def _shift(check: Check, rollout: Rollout) -> float:
     place = _place(rollout, check.object)[:, :2]
     moved = place[-1] - place[0]
@@ -282,6 +303,7 @@ _KINDS: dict[CheckKind, _Kind] = {
     "in": _Kind(_outside, "The {object} is {figure} outside {there}", tolerance=0.01),
     "on": _Kind(_above, "The {object} is {figure} off {there}", tolerance=0.02),
     "at": _Kind(_from_place, "The {object} is {figure} from {there}", tolerance=0.10),
+    "set_down": _Kind(_sinking, "The {object} came down at up to {figure}", tolerance=1.2, unit="m/s"),
     "lifted": _Kind(_risen, "The {object} was lifted by {figure}", 0.05),
     "moved": _Kind(_shift, "The {object} was moved by {figure}", 0.10),
     "turned": _Kind(_turned, "The {object} was turned by {figure}", 0.35, unit="rad"),

@@ -54,6 +54,7 @@ FLOOR = {"kind": "on", "object": "bottle"}
         (FLOOR, {"bottle": (2, 0, 0, 0)}, {}),
         ({"kind": "at", "object": "bottle", "place": (1.2, 0)}, {"bottle": (1.25, 0, 0.74, 0)}, {}),
         ({"kind": "at", "object": "bottle", "target": "basket", "tolerance": 0.3}, {"bottle": (1, 0.2, 0.74, 0)}, {}),
+        ({"kind": "set_down", "object": "bottle"}, {"bottle": (2, 0, 0.04, 0)}, {"bottle": (2, 0, -0.6, 0)}),
         ({"kind": "lifted", "object": "bottle", "amount": 0.1}, {"bottle": (1, 0, 1, 0)}, {"bottle": (1, 0, 0.8, 0)}),
         ({"kind": "moved", "object": "bottle"}, {"bottle": (1, 0.2, 0.74, 0)}, {"bottle": (1, 0, 1.2, 0)}),
         (
@@ -96,6 +97,14 @@ def test_checks(check, good, bad):
     (failed,) = evaluate([Check(**check)], rollout(**bad))
     assert not failed.passed, failed.sentence
     assert failed.data()["kind"] == check["kind"]
+
+
+def test_what_falls_the_last_twenty_centimetres_was_not_set_down():
+    for top, passed in ((0.2, False), (0.08, True)):  # a hand may let go of it a little above
+        poses = np.tile(SCENE.poses, (FRAMES, 1, 1))
+        poses[:, SCENE.ids.index("bottle"), 2] = np.maximum(0.0, top - 0.5 * 9.81 * (np.arange(FRAMES) / 50.0) ** 2)
+        (result,) = evaluate([Check(kind="set_down", object="bottle")], Rollout(SCENE, 50.0, poses, rollout().root))
+        assert result.passed == passed, result.sentence
 
 
 def test_the_sentence_says_what_came_of_it():

@@ -187,6 +187,10 @@ def test_checks_of_a_task():
         ("in", "red_cup", "bin"),
         robot,
     ]
+    set_down = [("set_down", "box", ""), ("stands", "box", "")]
+    assert kinds("pick up the box and put it down") == [("lifted", "box", ""), ("on", "box", ""), *set_down, robot]
+    again = [check for check in kinds("pick up the box, put it down, then pick it up") if check != robot]
+    assert again == [("lifted", "box", "")]
     assert kinds("walk to the chair, then walk to the box") == [("robot_near", "box", ""), robot]
     assert kinds("sit down") == [("sat", "chair", ""), robot]
     assert kinds("walk to the box, then push it half a metre") == [("moved", "box", ""), robot]

@@ -47,8 +47,8 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
             continue
         name = obj.item.id
         if kind in ("pick up", "hold", "carry"):
-            checks.pop(("placed", name), None)
-            checks.pop(("beside", name), None)
+            for what in ("placed", "beside", "set down", "stands"):
+                checks.pop((what, name), None)
         if kind in ("push", "kick") and ("near",) in checks and checks["near",].object == name:
             del checks["near",]  # it is moved away
         if kind == "place" and target and movement.direction in BESIDE:
@@ -86,7 +86,17 @@ def _put_beside(obj: RoomObject, target: RoomObject, under: RoomObject | None) -
         ("placed", name): Check(kind="on", object=name, target=under.item.id if under else ""),
         ("beside", name): Check(kind="at", object=name, target=other, tolerance=round(far, 3)),
         ("stands", other): Check(kind="stands", object=other),
+        **_set_down(obj),
     }
+
+
+def _set_down(obj: RoomObject) -> _Checks:
+    """Of what hands put down rather than drop: it comes down slowly, and stands where it can."""
+    name = obj.item.id
+    checks: _Checks = {("set down", name): Check(kind="set_down", object=name)}
+    if obj.kind != "ball":
+        checks["stands", name] = Check(kind="stands", object=name)
+    return checks
 
 
 def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _Checks:
@@ -104,6 +114,8 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
         checks["placed", name] = Check(
             kind="in" if inside else "on", object=name, target=target.item.id if target else ""
         )
+        if not inside:
+            checks |= _set_down(obj)
     elif kind == "open" or (kind == "push" and obj.item.articulation):
         checks["opened", name] = Check(kind="opened", object=name)
     elif kind == "push":
