@@ -50,14 +50,7 @@ class Posture:
         return len(self.points)
 
     def __getitem__(self, frames: slice) -> Posture:
-        return self._with({name: getattr(self, name)[frames] for name in _OVER_TIME})
-
-    def join(self, other: Posture) -> Posture:
-        """One motion after the other."""
-        return self._with({name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _OVER_TIME})
-
-    def _with(self, arrays: dict[str, Any]) -> Posture:
-        return replace(self, **arrays)
+        return replace(self, **{name: getattr(self, name)[frames] for name in _OVER_TIME})
 
     def at(self, part: str) -> np.ndarray:
         """(T, 2, 3) positions of left and right."""
