@@ -383,12 +383,18 @@ class TestOtherWays:
         assert tried[-1] == (True, False)
         assert (done.corrected.pace, done.corrected.alternative_policy) == (0.8, True)
 
-    def test_and_not_what_jumps(self, monkeypatch):
+    def test_the_slower_motion_does_not_jump(self, monkeypatch):
         height = 0.3 * np.sin(np.pi * np.clip((np.arange(101) - 35) / 30, 0.0, 1.0))
         still = standing_motion(2.0)
         monkeypatch.setattr(self, "MOTION", replace(still, root_pos=still.root_pos + height[:, None] * [0, 0, 1]))
         done, _ = self.rehearsed(monkeypatch, FELL, FELL, FELL, possible_pace=0.9)
-        assert done.corrected is None or done.corrected.pace == 1.0
+        assert done.corrected.pace == 0.8
+        assert done.corrected.correction[:, 2].min() == pytest.approx(-0.25, abs=0.01)
+
+    def test_what_falls_is_slowed_until_it_falls_no_more(self, monkeypatch):
+        done, _ = self.rehearsed(monkeypatch, FELL, FELL, FELL, possible_pace=0.7, strayed=1.5)
+        assert done.corrected.pace == 0.65
+        assert not done.metrics["fell"]
 
     def test_a_correction_was_found_for_the_policy_itself(self, monkeypatch):
         correction = np.zeros((len(self.MOTION), CORRECTION_WIDTH))

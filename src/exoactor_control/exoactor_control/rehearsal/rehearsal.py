@@ -13,7 +13,6 @@ from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import STANDS_AFTER, contact_errors, final_error, judged, odometry_error
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
 from exoactor_control.rehearsal.gate import MAX_STRAY, Load, farthest, judge, strayed
 from exoactor_control.rehearsal.reference_correction import correctable, find_correction
@@ -80,8 +79,8 @@ class Rehearsal(Tracker):
         """Reference corrections that are tried for a motion that fails or strays, by a policy that is fed what TWIST2
         is, minutes each; 0: none."""
         min_pace: Annotated[float, Interval(ge=0.1, le=1.0)] = 0.5
-        """Share of its speed down to which a motion without jumps is slowed where the robot fails or strays; 1: none
-        is."""
+        """Share of its speed down to which a motion is slowed, its jumps taken out, where the robot fails or strays; 1:
+        none is."""
         hands: HandsOption = "auto"
         """Of the simulated robot: dex3, fists without motors, or auto: dex3 where there are objects, else fists."""
         variations: Annotated[int, Interval(ge=0, le=100)] = 5
@@ -215,31 +214,31 @@ class Rehearsal(Tracker):
         A motion at which the robot fails with its jumps taken out, too, is left so (it falls from less high), unless it
         falls at that and not at the whole: then the jumps are not what it fails at.
         """
-        whole, reference = done, prepare(motion)
-        times = np.arange(len(motion)) / motion.paced.fps - reference.begin
+        whole = done
         for share in _SHARES:
-            correction = lowered(reference.motion, share)
-            if not correction.any():
+            less = _with_lower_jumps(motion, share)
+            if less is motion:
                 return done
-            less = replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
             done = self._rehearse_corrected(less, progress, conditions)
             if done.metrics["commanded"]["success"]:
                 break
         return max(done, whole, key=_outcome)
 
     def _slowed(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion ever more slowly until the robot does it; ``done`` is the rehearsal at full pace.
+        """Rehearse a motion ever more slowly until the robot does it; ``done`` is the best rehearsal at full pace.
 
-        A motion with jumps is left as it is: what falls does so at its own pace.
+        What falls does so at its own pace: jumps are taken out of the slower motion. Returns the best rehearsal.
         """
-        if flight(prepare(motion).motion).max() > LOW_FLIGHT:
-            return done
+        full = done
         for pace in (pace for pace in _PACES if pace >= self.options.min_pace):
-            again = self._rehearse_corrected(replace(motion, pace=pace), progress, conditions)
-            if _outcome(again).keeps:
-                note = f"It is carried out at {pace:.0%} of its speed; at full speed: {_failure(done)}"
+            slower = _with_lower_jumps(replace(motion, pace=pace), 0.0)
+            again = self._rehearse_corrected(slower, progress, conditions)
+            if _outcome(again) > _outcome(done):
+                note = f"It is carried out at {pace:.0%} of its speed; at full speed: {_failure(full)}"
                 again.metrics["notes"].append(note)
-                return again
+                done = again
+            if _outcome(again).keeps:
+                break
         return done
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
@@ -368,6 +367,16 @@ class Rehearsal(Tracker):
                     robot.advance(command.torque(robot.joint_pos, robot.joint_vel))
             if on_tick():
                 return
+
+
+def _with_lower_jumps(motion: RobotMotion, share: float) -> RobotMotion:
+    """The motion, commanded with a share of its jumps' height over what is always allowed; itself if it has none."""
+    reference = prepare(motion)
+    correction = lowered(reference.motion, share)
+    if not correction.any():
+        return motion
+    times = np.arange(len(motion)) / motion.paced.fps - reference.begin
+    return replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
 
 
 class _Outcome(NamedTuple):
