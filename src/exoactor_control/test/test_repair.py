@@ -1,11 +1,13 @@
 """References that are bad are repaired or refused before the robot moves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from control_helpers import DATA, needs_data
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.reference.repair import flight
+from exoactor_control.reference.repair import flight, set_on_floor
 from exoactor_control.reference.trajectory import ENTRY_SPEED, STANDING_FRAME, Trajectory, lowered, only_lowers, prepare
 from exoactor_core.errors import Refused
 from exoactor_core.motion import RobotMotion
@@ -135,8 +137,8 @@ def test_stairs_are_not_taken_for_a_floating_floor(height):
     t = np.arange(N) / FPS
     up = np.clip((t - 1.8) / 0.4, 0, 1) + np.clip((t - 2.8) / 0.4, 0, 1)
     pos[:, 2] += height * (up if height > 0 else up[::-1] - 2)
-    found = lowest(prepared(pos, quat, joints).motion)
-    assert np.ptp(found) > 0.35  # they are still there, for the rehearsal to refuse
+    found, *_ = set_on_floor(RobotMotion(FPS, pos, quat, joints))
+    assert np.ptp(lowest(found)) > 0.35  # they are still there, for the gate to refuse
 
 
 def jumping(height):
@@ -145,6 +147,16 @@ def jumping(height):
     flying = np.maximum(0.0, height - 4.9 * t**2)
     pos[:, 2] += flying
     return pos, quat, joints, flying
+
+
+@pytest.mark.parametrize("pace", [1.0, 0.5])
+def test_nobody_flies_for_longer_than_a_jump(pace):
+    *arrays, _ = jumping(0.3)
+    prepare(replace(RobotMotion(FPS, *arrays), pace=pace))
+    pos, quat, joints = walking()
+    pos[:, 2] += 0.4 * np.clip(4.0 * (1.2 - np.abs(np.arange(N) / FPS - 2.2)), 0.0, 1.0)
+    with pytest.raises(Refused, match=r"From 1\.1 s to 3\.3 s nothing bears the robot: it is up to 0\.40 m above"):
+        prepare(replace(RobotMotion(FPS, pos, quat, joints), pace=pace))
 
 
 def test_a_jump_is_kept_and_can_be_lowered():

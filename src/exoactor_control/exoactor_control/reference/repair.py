@@ -39,6 +39,8 @@ _SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: so slowly nobody climbs s
 _LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down again
 LOW_FLIGHT = 0.05
 """m that both soles may be off the floor at any time: runs stay under it, jumps do not."""
+_MIN_UNSUPPORTED = 0.15
+"""m above the floor from which on nothing of the robot bears it: what floats by less is an estimate's error."""
 _MIN_FLIGHT_HEIGHT = 0.02  # m that both soles are off the floor in flight
 _LIMBS = {"wrist_yaw": 0.22, "elbow": 0.1, "shoulder_roll": 0.12, "knee": 0.1}
 _REACH = {f"{side}_{limb}_link": reach for limb, reach in _LIMBS.items() for side in ("left", "right")} | {
@@ -194,6 +196,27 @@ def flight(motion: RobotMotion) -> np.ndarray:
             end += 1
         height[start:end] = lowest[start:end]
     return height
+
+
+def require_support(motion: RobotMotion) -> None:
+    """Check a motion on the floor z = 0, at the person's own pace.
+
+    Raises
+    ------
+    UnsafeMotion
+        Nothing of the robot is near the floor, nor does a foot rest above it, for longer than a jump lasts: the person
+        leant on something, or the estimate is wrong.
+    """
+    soles = sole_points(motion)
+    height = np.minimum(soles[..., 2].min(axis=(1, 2)), _lowest_other(motion))
+    rests = resting(soles, motion.fps).any(axis=1) if len(motion) > 1 else np.zeros(len(motion), dtype=bool)
+    for start, end in true_runs((height > _MIN_UNSUPPORTED) & ~rests):
+        if (end - start) / motion.fps > _LONGEST_FLIGHT:
+            raise UnsafeMotion(
+                f"From {start / motion.fps:.1f} s to {end / motion.fps:.1f} s nothing bears the robot: it is up to "
+                f"{height[start:end].max():.2f} m above the floor, for longer than a jump lasts. Leave that part "
+                "out, or give the scene what the person leans on."
+            )
 
 
 def resting(points: np.ndarray, fps: float) -> np.ndarray:

@@ -17,6 +17,7 @@ from exoactor_control.reference.repair import (
     MAX_TURN,
     flight,
     floor_level,
+    require_support,
     set_on_floor,
     speeds,
     trim_outlier_ends,
@@ -159,11 +160,11 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     ------
     UnsafeMotion
         The motion is too short, its pelvis jumps, its joints are far faster than the motors, the floor under its feet
-        leans too much, or it begins off the floor.
+        leans too much, it begins off the floor, or nothing bears it for longer than a jump lasts.
     """
     notes: list[str] = []
     human = None if human is None else replace(human, fps=human.fps * motion.pace)
-    motion = motion.paced
+    pace, motion = motion.pace, motion.paced
     first, last = trim_outlier_ends(motion)
     pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
     for which, count in (("first", first), ("last", len(motion) - last)):
@@ -193,6 +194,8 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     joints = np.clip(joints, low, high)
     contacts = _resampled(motion, motion.contacts, first / motion.fps + np.arange(len(pos)) / POLICY_RATE)
     placed, frames, done = set_on_floor(RobotMotion(POLICY_RATE, pos, quat, joints, contacts))
+    if scene is None:
+        require_support(replace(placed, fps=POLICY_RATE / pace))
     times = first / motion.fps + np.arange(len(pos))[frames] / POLICY_RATE
     person = None if human is None else Human.sample(human, times)
     on_floor = pos - [0.0, 0.0, floor_level(untouched)]
