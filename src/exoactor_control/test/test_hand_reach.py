@@ -101,6 +101,17 @@ def test_before_it_sits_down_the_whole_motion_follows_the_seat_and_the_robot_sta
     assert 1.0 * POLICY_RATE < stands < 2.7 * POLICY_RATE
 
 
+def test_before_it_steps_over_something_the_robot_stands_in_its_place():
+    motion = standing_motion(5.0)
+    motion.root_pos[:, 0] = np.clip(np.arange(len(motion)) / motion.fps - 3.0, 0.0, 0.8)
+    for height, expected in ((0.05, 1), (0.004, 0), (0.3, 0)):  # a mat is walked over, a crate is not
+        low = everyday("box", "low", pos=(0.4, 0.0, 0.0), size=(0.05, 1.0, height))
+        assert len(HandReach(Reference(motion, ()), joined([low])).stances) == expected
+    bar = joined([everyday("bar", pos=(0.4, 0.0, 0.0))])  # its posts' feet reach farther than its rail
+    (stands,) = HandReach(Reference(motion, ()), bar).stances
+    assert 2.3 * POLICY_RATE < stands < 2.8 * POLICY_RATE
+
+
 def test_with_an_object_in_the_hand_the_motion_follows_what_it_is_put_on():
     hands = reach(scene=[everyday("stand", pos=(*WANTED[:2], 0.0))], kind="grasp", start=0.5, end=4.5)
     hands.observe("stand", pose(WANTED[0] - 0.05, WANTED[1] + 0.02, 0.0))

@@ -38,7 +38,7 @@ from exoactor_retarget.relocation import (
     with_steps,
 )
 from exoactor_retarget.stance import Stance, seat_edge, stances, toe_tip
-from exoactor_retarget.stepping_over import stepped_over, swings_across
+from exoactor_retarget.stepping_over import crossing_pace, stepped_over
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, towards_upright, window
 
@@ -93,7 +93,7 @@ class InteractionTargets:
         """The person, who takes longer to reach for objects and to put them down; the contacts' times follow.
 
         Before a contact early on the person waits, so that hands are raised to it from where they are. Who turns on
-        feet that are not seen to step is slowed down and given steps; who steps over something is slowed down, too.
+        feet that are not seen to step is slowed down and given steps; a quick swing over something, too.
         """
         times = np.arange(len(person)) / person.fps
         goes = unreliable_walks(person)
@@ -102,7 +102,7 @@ class InteractionTargets:
                 goes[:] = False
             elif contact.body == "seat":
                 goes &= (times < contact.start - _SEATED) | (times > contact.end + _SEATED)
-        pace = np.where(goes | swings_across(person, self.scene), _CAREFUL, 1.0)
+        pace = np.where(goes, _CAREFUL, crossing_pace(person, self.scene))
         for contact in self.contacts:
             slow = contact.kind in ("grasp", "push") and self.scene[contact.object].movable
             for at in (contact.start, contact.end) if slow else ():

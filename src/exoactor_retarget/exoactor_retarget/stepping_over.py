@@ -19,6 +19,7 @@ _LOW = 0.12
 """m: the tops of what is stepped over are no higher."""
 _BESIDE = 0.07  # m from the sole of a foot that stands to what is low
 _ABOVE = 0.08  # m from the sole of a foot that swings down to it
+_SECONDS = 0.7  # of such a swing, at least: a foot that is quicker does not follow
 _RAISED = 0.35  # share of a swing in which the foot is raised, and as much in which it is lowered
 _MOVES = 0.3, 0.8  # shares of a swing between which it goes ahead
 _OVER = 0.02  # m beside it that count as over it
@@ -57,17 +58,17 @@ def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
     return replace(targets, foot_pos=foot_pos, foot_rot=foot_rot, pelvis_pos=pelvis_pos)
 
 
-def swings_across(person: Posture, scene: Scene) -> np.ndarray:
-    """Frames (T,) in which a person's foot swings across something low."""
-    across = np.zeros(len(person), dtype=bool)
+def crossing_pace(person: Posture, scene: Scene) -> np.ndarray:
+    """How many times as long (T,) a person's foot takes to swing across something low, so that it takes `_SECONDS`."""
+    pace = np.ones(len(person))
     feet, stands = person.at("foot")[..., :2], foot_contacts(person.contacts, person.fps, 0.08)
     for obj in filter(_is_low, scene.objects):
         for k in range(2):
             for a, b in true_runs(~stands[:, k]):
                 first, last = feet[max(a - 1, 0), k], feet[min(b, len(person) - 1), k]
-                between = np.linspace(first, last, 30)
-                across[a:b] |= obj.floor_distance(between).min() < _NEAR
-    return across
+                if obj.floor_distance(np.linspace(first, last, 30)).min() < _NEAR:
+                    pace[a:b] = max(1.0, _SECONDS * person.fps / (b - a))
+    return pace
 
 
 def _swing(first: np.ndarray, last: np.ndarray, height: float, frames: int) -> np.ndarray:

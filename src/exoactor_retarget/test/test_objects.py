@@ -389,6 +389,17 @@ def test_both_feet_swing_clear_of_a_bar_and_stand_clear_of_it(retarget, off):
     assert result.metrics["floor_depth_max"] < 2.0
 
 
+@pytest.mark.parametrize("task", ["step over the bar", "quickly step over the bar"])
+def test_a_foot_takes_its_time_to_swing_over_a_bar(retarget, task):
+    plan = choreographer.Choreography.of_instruction(task, 0.78)
+    human, _ = plan.perform(np.zeros(10))
+    motion = retarget(human, interaction=plan.interaction).motion
+    raised = robot.sole_points(motion)[..., 2].min(axis=2) > 0.10
+    for k in range(2):
+        air = [run for run in true_runs(motion.contacts[:, k] < 0.5) if raised[slice(*run), k].any()]
+        assert [(b - a) / motion.fps for a, b in air] == pytest.approx([0.7], abs=0.04)
+
+
 def test_a_hand_that_wipes_goes_along_the_surface(retarget):
     scene = Scene(objects=(everyday("table", "table", (0.7, 0.0, 0.0)),))
     plan = choreographer.Choreography.of_instruction("wipe the table", 0.78, scene)

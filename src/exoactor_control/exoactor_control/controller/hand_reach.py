@@ -23,7 +23,7 @@ from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.arrays import smoothstep
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, hand_poses
+from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, hand_poses, sole_points
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject
 
@@ -47,6 +47,8 @@ _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 _LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it
+_SWING_LEAD = 0.7  # s before a foot is over something from which the body shifts to the other one
+_LOW = 0.02, 0.12  # m: between them are the tops of what is stepped over
 _STEPS = 3  # of the inverse kinematics in a frame
 _DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
@@ -60,7 +62,7 @@ class _Goal:
 
     object: str
     until: int
-    """Frame from which the hand reaches for it, or over it, the body sits down, or the foot is swung."""
+    """Frame from which the hand reaches for it, or over it, the body sits down, or the foot is swung at or over it."""
     pose: np.ndarray
     """(7,) of the object in the scene."""
     turns: bool
@@ -294,10 +296,23 @@ def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) 
 
 
 def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Goal]:
-    """What other parts than hands touch: what is sat on, and kicked."""
+    """What other parts than hands meet: what is sat on, kicked, and stepped over."""
     for contact in reference.motion.object_contacts:
         if contact.body not in HAND_LINKS:
             yield _goal(scene[contact.object], reference.frame_at(contact.start) - round(_BODY_LEAD * POLICY_RATE))
+    low = [obj for obj in scene.objects if _LOW[0] < obj.extent[1, 2] < _LOW[1]]
+    soles = sole_points(reference.motion).reshape(-1, 3) if low else np.zeros((0, 3))
+    for obj in low:
+        over = _over(obj, soles).reshape(len(reference.motion), -1).any(axis=1)
+        if over.any():
+            yield _goal(obj, int(over.argmax()) - round(_SWING_LEAD * POLICY_RATE))
+
+
+def _over(obj: SceneObject, points: np.ndarray) -> np.ndarray:
+    """Which points (N, 3) are above or below a part of an upright object."""
+    local = obj.local(points)
+    inside = [np.abs(shape.local(local)[:, :2]) < np.array(shape.size[:2]) / 2.0 for shape in obj.shapes]
+    return np.any(np.all(inside, axis=2), axis=0)
 
 
 def _goal(obj: SceneObject, until: int) -> _Goal:

@@ -33,6 +33,8 @@ MAX_STEP_HEIGHT, MAX_DUCK = 0.12, 0.30
 """m: what is stepped over at most, and by how much the head is lowered."""
 STEP_OVER_DISTANCE = 0.20
 """From the middle of the foot that steps over a bar to the middle of the bar, before and after, m."""
+BALANCE_SECONDS = 0.6
+"""Of standing still before it."""
 HEADROOM, BACK_LENGTH = 0.05, 0.80
 """m: above who walks under something, and from the hips to the top of the head."""
 BEHIND_BAR_DISTANCE = 0.7
@@ -87,9 +89,10 @@ def walk_across(score: Score, movement: Movement) -> None:
             raise BadInput(f"The {bar.name} is {high:.2f} m high: {MAX_STEP_HEIGHT:g} m can be stepped over.")
         short = STEP_OVER_DISTANCE * score.scale
         score.walk_distance("forward", away - short, movement.pace)
+        score.now += BALANCE_SECONDS
         score.pose[:2] = score.ahead(2.0 * short)
         for side in ("right", "left"):
-            score.step(side, movement.pace, swing=0.8, double=0.3, clearance=(high + 0.15) / score.scale)
+            score.step(side, movement.pace, swing=0.7, double=0.3, clearance=(high + 0.15) / score.scale)
         score.settle()
         past = short
     else:
