@@ -104,7 +104,9 @@ class Video:
         with av.open(buffer, "w", format="mp4") as container:
             container.metadata.update(_stated(intrinsics, person_height))
             rate = Fraction(fps).limit_denominator(1001)
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+            # mbtree reads memory that nobody wrote at some sizes, such as 320x240: the same frames gave other bytes.
+            coding = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
+            stream = container.add_stream("libx264", rate=rate, options=coding)
             stream.pix_fmt = "yuv420p"
             height = width = 0
             for image in frames:
