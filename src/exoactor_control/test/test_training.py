@@ -63,7 +63,10 @@ def test_mirroring_mirrors_every_link():
 
 def test_the_clips_vary_and_keep_the_limits(tmp_path):
     waving().save(tmp_path / "a.npz")
-    clips = Clips([tmp_path / "a.npz"], {})
+    (tmp_path / "b.npz").write_bytes(b"no motion")
+    clips = Clips([tmp_path / "a.npz", tmp_path / "b.npz"], {})
+    assert clips.names == ["a.npz"]
+    assert "b.npz" in clips.left_out["b.npz"]
     a, b = (clips.draw(np.random.default_rng(k)).episode for k in (1, 2))
     assert len(a) != len(b) or np.abs(a.mimic - b.mimic).max() > 0.01
     same = clips.draw(np.random.default_rng(1)).episode

@@ -101,13 +101,14 @@ def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
 class Clips:
     """Motions of the training set, those drawn the more often at which the student fails.
 
-    Of ``paths``, robot motions, those that cannot be tracked are left out. ``teachers`` has by file name the index of
-    the teacher that does it, -1: none; see `screen`. Jumps are imitated from none.
+    Of ``paths``, robot motions, those that cannot be tracked are left out; ``left_out`` says by file name why.
+    ``teachers`` has by file name the index of the teacher that does it, -1: none; see `screen`. Jumps are imitated from
+    none.
     """
 
     def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
         self.source = paths, teachers
-        motions = load_prepared(paths)
+        motions, self.left_out = load_prepared(paths)
         self.names, self._motions = list(motions), list(motions.values())
         # The field's rule lets a teacher pass that stays on the floor in a low jump
         self.teacher = np.array(
@@ -211,7 +212,7 @@ def _best_teachers(
 ) -> dict[str, int]:
     best = dict.fromkeys((path.name for path in paths), -1)
     try:
-        motions = load_prepared(paths)
+        motions, _ = load_prepared(paths)
     except Missing:
         return best
     returns = np.zeros(len(motions))

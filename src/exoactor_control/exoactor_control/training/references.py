@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,21 +97,30 @@ def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
     return load_backend("retarget", "trajectory_ik")(replace(person, fps=person.fps * speed)).motion
 
 
-def load_prepared(paths: Sequence[Path]) -> dict[str, RobotMotion]:
-    """Read robot motions and prepare them, by file name; those that cannot be tracked are left out.
+def load_prepared(paths: Sequence[Path]) -> tuple[dict[str, RobotMotion], dict[str, str]]:
+    """Read robot motions and prepare them.
+
+    Returns
+    -------
+    motions
+        By file name.
+    left_out
+        Why a motion cannot be tracked, by file name.
 
     Raises
     ------
     Missing
         No motion is left.
     """
-    motions = {}
+    motions, left_out = {}, {}
     for path in paths:
-        with suppress(Refused, BadInput):
+        try:
             motions[path.name] = prepare(RobotMotion.load(path)).motion
+        except (Refused, BadInput) as error:
+            left_out[path.name] = str(error)
     if not motions:
-        raise Missing("There is no motion to train on.")
-    return motions
+        raise Missing(" ".join(["There is no motion to train on.", *left_out.values()]))
+    return motions, left_out
 
 
 def varied(motion: RobotMotion, others: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:

@@ -39,8 +39,8 @@ def train(
     On the ``device`` "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", ``threads`` do. So
     many processes make references.
 
-    Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (trained on), ``left_out`` (number),
-    ``references`` (files and hours of each family).
+    Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (number trained on), ``left_out`` (number that
+    the split keeps for tests), ``not_trackable`` (file and reason), ``references`` (files and hours of each family).
 
     Raises
     ------
@@ -66,13 +66,15 @@ def train(
     table = Path(output) / "teachers.json"
     known = screen(files, paths, spec, table, threads=threads, progress=sub_progress(progress, 0.2, 0.25))
     settings = Settings() if device == "cpu" else ON_GPU
-    training = Improvement(files, spec, Clips(paths, known), Path(output), seed, settings, threads=threads)
+    clips = Clips(paths, known)
+    training = Improvement(files, spec, clips, Path(output), seed, settings, threads=threads)
     training.run(samples, sub_progress(progress, 0.25, 1.0))
     return {
         "tracker": str(Path(output) / "exoactor.onnx"),
         "samples": training.samples,
-        "motions": len(paths),
+        "motions": len(clips.names),
         "left_out": len(found) - len(paths),
+        "not_trackable": [f"{name}: {why}" for name, why in clips.left_out.items()],
         "references": data.figures(made),
     }
 
