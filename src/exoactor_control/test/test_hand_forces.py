@@ -57,7 +57,8 @@ def hand_point(joint_pos: np.ndarray, hand: str) -> np.ndarray:
 
 def offsets_at(seconds, reference, scene, quat=(1, 0, 0, 0)):
     loads = HandForces(reference, scene).at(round(seconds * POLICY_RATE))
-    return ArmFeedforward(KP, KD).offsets(state(list(quat)), loads)
+    arms = ArmFeedforward(KP, KD)
+    return arms.offsets(state(list(quat)), loads, arms.gains(loads)[0])
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.7])
@@ -166,4 +167,4 @@ def test_only_hands_that_are_fitted_are_borne():
     assert dex3_weights([False, False]) == []
     (left,) = dex3_weights([True, False])
     assert left.hand == "left_hand"
-    assert ArmFeedforward(KP, KD).offsets(state(), [left])[15:22].any()
+    assert ArmFeedforward(KP, KD).offsets(state(), [left], KP)[15:22].any()

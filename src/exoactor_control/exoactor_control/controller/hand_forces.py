@@ -107,8 +107,8 @@ class ArmFeedforward:
             wrist += each.together * np.maximum(np.array(_WRIST_GAINS)[:, None] - wrist, 0.0)
         return gains
 
-    def offsets(self, state: RobotState, loads: Sequence[HandLoad]) -> np.ndarray:
-        """(29,) rad to be added to the joint targets."""
+    def offsets(self, state: RobotState, loads: Sequence[HandLoad], kp: np.ndarray) -> np.ndarray:
+        """(29,) rad to be added to the joint targets of servos of stiffness ``kp`` (29,), as `gains` gives it."""
         torques = np.zeros(len(JOINT_NAMES))
         together = max((each.together for each in loads), default=0.0)
         self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
@@ -117,7 +117,7 @@ class ArmFeedforward:
             point, load = pose.act(np.array(each.point)), np.array([0.0, 0.0, each.load])
             torques[WAIST] += together * self._arms.torques(point, load)[WAIST]
             torques[arm] += self._arms.torques(point, pose.rotation @ each.press + load)[arm]
-        return np.clip(torques / self.gains(loads)[0], -_MAX_OFFSET, _MAX_OFFSET)
+        return np.clip(torques / kp, -_MAX_OFFSET, _MAX_OFFSET)
 
 
 def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:

@@ -184,7 +184,7 @@ class Tracker:
         forces = self._additions.hand_forces
         loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
         self.kp, self.kd = self._arms.gains(loads)
-        return target + self._arms.offsets(state, loads) if loads else target
+        return target + self._arms.offsets(state, loads, self.kp) if loads else target
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
         """Take in which hands, left and right, are Dex3-1: their weight is compensated."""
