@@ -113,11 +113,13 @@ def test_objects_are_where_they_were_observed_in_the_frames_of_what_the_robot_di
 def test_the_pelvis_is_known_in_the_frames_of_links_and_in_a_simulations_world():
     state = standing_state(0.0)
     on_robot = SimpleNamespace(state=state, truth=None)
-    assert np.round(pelvis_in("pelvis", on_robot), 6).tolist() == [0, 0, 0, 1, 0, 0, 0]
-    camera = pelvis_in("d435_link", on_robot)
+    assert np.round(pelvis_in("pelvis", on_robot, False), 6).tolist() == [0, 0, 0, 1, 0, 0, 0]
+    camera = pelvis_in("d435_link", on_robot, False)
     assert np.linalg.norm(camera[:3]) == pytest.approx(0.48, abs=0.05)  # from hip to head
     for frame, said in (("world", "d435_link"), ("camera", "camera")):
         with pytest.raises(BadInput, match=said):
-            pelvis_in(frame, on_robot)
+            pelvis_in(frame, on_robot, False)
+    with pytest.raises(BadInput, match="too little of the machine's time"):
+        pelvis_in("world", on_robot, True)
     truth = (np.array([1.0, 2.0, 0.8]), np.array([1.0, 0, 0, 0]))
-    assert pelvis_in("world", SimpleNamespace(state=state, truth=truth)).tolist() == [1, 2, 0.8, 1, 0, 0, 0]
+    assert pelvis_in("world", SimpleNamespace(state=state, truth=truth), True).tolist() == [1, 2, 0.8, 1, 0, 0, 0]

@@ -201,7 +201,8 @@ class ControllerNode(StageNode):
             age = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-9
             if abs(age) > MAX_OBSERVATION_AGE:
                 raise BadInput(f"Their poses are {age:.1f} s old, more than {MAX_OBSERVATION_AGE:g} s.")
-            pelvis = pelvis_in(message.header.frame_id.removeprefix(frame_prefix(self)), report)
+            frame = message.header.frame_id.removeprefix(frame_prefix(self))
+            pelvis = pelvis_in(frame, report, simulated=self.parameters["robot"] == "sim")
         except BadInput as error:
             self.get_logger().warning(f"Objects are not observed: {error}", throttle_duration_sec=5.0)
             return

@@ -35,7 +35,7 @@ _TICK = 0.02
 _OBSERVED_SECONDS = 1.0  # s before the end in which an object must have been observed for a check on it
 
 
-def pelvis_in(frame: str, report: Report) -> np.ndarray:
+def pelvis_in(frame: str, report: Report, simulated: bool) -> np.ndarray:
     """Pose (7,), m and w, x, y, z, of the pelvis in the world of a simulation, or in the frame of a link of the robot.
 
     Raises
@@ -45,6 +45,11 @@ def pelvis_in(frame: str, report: Report) -> np.ndarray:
     """
     if frame == WORLD and report.truth is not None:
         return np.concatenate(report.truth)
+    if frame == WORLD and simulated:
+        raise BadInput(
+            "The simulator has just not said where the robot is: it has too little of the machine's time, and the "
+            "objects are observed again when it goes on."
+        )
     if frame == WORLD or report.state is None:
         raise BadInput(
             "Where the robot is in the frame 'world' is not known: give the objects' poses in the frame of one of its "
