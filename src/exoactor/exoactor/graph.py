@@ -127,7 +127,12 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
         values["policy"] = _file("policy", values["policy"], f": give a file, or one of {', '.join(POLICIES)}")
     if values["scene"]:
         values["scene"] = _file("scene", values["scene"])
-    values["params_file"] = _file("parameters", values["params_file"] or str(share("config") / "exoactor.yaml"))
+    given_file = values["params_file"]
+    values["params_file"] = _file("parameters", given_file or str(share("config") / "exoactor.yaml"))
+    if given_file:
+        from exoactor import parameters_file  # loads the backends' classes
+
+        parameters_file.check(values["params_file"])
     return values
 
 

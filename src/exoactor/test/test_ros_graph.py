@@ -133,6 +133,33 @@ def test_parameters_file_names_existing_nodes():
         assert content["ros__parameters"]
 
 
+@pytest.mark.parametrize(
+    ("node", "parameter", "said"),
+    [
+        ("/**/retargeter", "bakend", "node retargeter has no parameter bakend: did you mean backend"),
+        ("/**", "trajectory_ik.iteratons", "No node has a parameter .* did you mean trajectory_ik.iterations"),
+        ("/robot1/exoactor/task_server", "trys", "did you mean tries"),
+        ("/**/retargter", "backend", "no node retargter"),
+        ("generator", "qzx", "exoactor options"),
+    ],
+)
+def test_a_parameters_file_with_a_name_that_there_is_not_is_refused(tmp_path, node, parameter, said):
+    path = tmp_path / "p.yaml"
+    path.write_text(yaml.safe_dump({node: {"ros__parameters": {parameter: 1}}}))
+    with pytest.raises(BadInput, match=said):
+        resolve({"params_file": str(path)})
+
+
+def test_a_parameters_file_may_set_what_some_node_has_of_all(tmp_path):
+    everywhere = {"tries": 0, "use_sim_time": False, "mannequin": {"camera": "side"}, "autostart": True}
+    path = tmp_path / "p.yaml"
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": everywhere}}))
+    assert resolve({"params_file": str(path)})["params_file"] == str(path)
+    path.write_text("- tries")
+    with pytest.raises(BadInput, match="no file of ROS parameters"):
+        resolve({"params_file": str(path)})
+
+
 def test_launch_file_and_up_have_the_same_arguments():
     text = (share("launch") / "bringup.launch.py").read_text()
     assert "for a in ARGUMENTS" in text
