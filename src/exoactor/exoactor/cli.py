@@ -17,7 +17,7 @@ from exoactor import __version__, console
 from exoactor.console import print_json, print_metrics, print_report, progress_bars, stage_bars, stderr, stdout
 from exoactor.demo import write_demo, write_demo_of_failed
 from exoactor.graph import environment, robot_name
-from exoactor.inputs import DEFAULTS, Backends, read_request, read_task
+from exoactor.inputs import DEFAULTS, Backends, read_request, read_scene, read_task
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, TrackingFailed, error_of
@@ -204,6 +204,24 @@ def save_generation(generation: Generation, output: Path) -> None:
         generation.interaction.scene.save(output.with_suffix(".scene.yaml"))
     for number, video in enumerate(generation.others, 1):
         video.save(output.with_suffix(f".other_{number}.mp4"))
+
+
+@app.command("scene", epilog="Example: exoactor scene kitchen.yaml -o kitchen.xml")
+def scene_(
+    file: Annotated[Path, typer.Argument(help="Scene: .yaml, or the bodies of an MJCF (.xml).")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it: .yaml or .xml (MJCF).")] = None,
+) -> None:
+    """Check a scene, print its objects, and convert it between YAML and MJCF."""
+    from exoactor_core.scene import Scene
+    from exoactor_core.scene_mjcf import to_mjcf
+
+    if output is not None:
+        check_file(output, output.suffix if output.suffix in (".yaml", ".xml") else ".yaml or .xml")
+    found = read_scene(file)
+    if output is not None:
+        (to_mjcf if output.suffix == ".xml" else Scene.save)(found, output)
+    for obj in found.objects:
+        stdout.print(f"  {obj.id:<28}at {', '.join(f'{v:.3g}' for v in obj.pos)} m, {obj.mass:.3g} kg")
 
 
 @app.command(epilog="Example: exoactor estimate wave.mp4 -o wave_human.npz")

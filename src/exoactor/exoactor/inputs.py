@@ -72,7 +72,8 @@ def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]
 def read_request(task: str, plan: Path | None, image: Path | None, scene: Path | None) -> GenerateRequest:
     """What a generator is asked for, out of the command line's files."""
     instruction, content = read_task(task, plan)
-    return GenerateRequest(instruction, None if image is None else read_image(image), content, scene=read_scene(scene))
+    photograph, objects = None if image is None else read_image(image), None if scene is None else read_scene(scene)
+    return GenerateRequest(instruction, photograph, content, scene=objects)
 
 
 def read_image(path: Path) -> Any:
@@ -85,10 +86,8 @@ def read_image(path: Path) -> Any:
     return image
 
 
-def read_scene(path: Path | None) -> Scene | None:
-    """The scene of a file, if there is one; raises `BadInput` where it holds none that can be."""
-    if path is None:
-        return None
+def read_scene(path: Path) -> Scene:
+    """The scene of a file; raises `BadInput` where it holds none that can be."""
     from exoactor_core.scene import Scene
     from exoactor_core.scene_mjcf import check, from_mjcf
 

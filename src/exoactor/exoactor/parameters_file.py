@@ -12,20 +12,25 @@ from exoactor_control.options import ControllerOptions
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_yaml
 from exoactor_core.options import BaseOptions
-from exoactor_core.stages import backend_class, backend_names
+from exoactor_core.stages import Stage, backend_class, backend_names
 from exoactor_gen.video_judge.judge import Judge
 from exoactor_sim.options import SimulatorOptions
 
-STAGES = {"generator": "generate", "pose_estimator": "estimate", "retargeter": "retarget", "rehearsal": "track"}
+STAGES: dict[str, Stage] = {
+    "generator": "generate",
+    "pose_estimator": "estimate",
+    "retargeter": "retarget",
+    "rehearsal": "track",
+}
 """Stage of each node that has backends."""
-NODES = {"task_server": TaskServerOptions, "controller": ControllerOptions}
+NODES: dict[str, type[BaseOptions]] = {"task_server": TaskServerOptions, "controller": ControllerOptions}
 """Options of the other nodes that the parameters file configures."""
 _OPTIONS = NODES | {"simulator": SimulatorOptions, "robot_state_publisher": BaseOptions}
 _ROS = ("use_sim_time", "start_type_description_service", "qos_overrides")
 """Of every node, by rclpy."""
 
 
-def option_groups(stage: str) -> dict[type[BaseOptions], list[str]]:
+def option_groups(stage: Stage) -> dict[type[BaseOptions], list[str]]:
     """Return the classes of options of a stage, each with the names of the backends that have it."""
     found: dict[type[BaseOptions], list[str]] = {}
     for name in backend_names(stage):

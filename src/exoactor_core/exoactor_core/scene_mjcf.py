@@ -209,10 +209,12 @@ def from_mjcf(path: str | Path) -> Scene:
     BadInput
         The file cannot be read, or has a body or geom that scenes do not have; the message names it.
     """
+    if not Path(path).is_file():
+        raise BadInput(f"There is no scene {path}.")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         model = spec.compile()
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         raise BadInput(f"{path} is no MJCF that MuJoCo reads: {' '.join(str(error).split())}.") from None
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
