@@ -39,7 +39,7 @@ def test_every_option_stands_in_the_config_with_its_default_and_a_comment(script
         section = text.split(f"/**/{node}:")[1].split("\n/**/")[0]
         lines = [line[6:] for line in section.splitlines() if re.match(r"    # +\w+:( |$)", line)]
         parameters = yaml.safe_load("\n".join(lines))
-        for options, (name, *_) in script.groups(stage).items():
+        for options, (name, *_) in script.option_groups(stage).items():
             assert parameters[name] == dict(options()), name
 
 
