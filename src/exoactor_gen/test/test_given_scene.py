@@ -164,16 +164,21 @@ def test_what_a_door_does_not_do():
 def test_boxes_are_pushed_low_enough_not_to_tip():
     for size in ((0.25, 0.30, 0.25), (0.4, 0.4, 0.7)):
         scene = joined([everyday("box", pos=(1.0, 0.0, 0.0), size=size)])
-        made = Choreography.of_instruction("push the box forward", SIZE, scene)
+        made = Choreography.of_instruction("push the box forward with both hands", SIZE, scene)
         for contact in made.interaction.contacts:
             x, _, z = contact.pos_object
             assert x == pytest.approx(-size[0] / 2.0)
             assert 0.8 * z < 1.1 * size[0] / 2.0  # the torque of friction, and that of the weight about the far edge
 
 
-def test_an_imagined_box_is_pushed_higher_than_a_parcel_can_be():
-    made = Choreography.of_instruction("push the box forward", SIZE)
-    assert [contact.pos_object[2] > 0.2 for contact in made.interaction.contacts] == [True, True]
+@pytest.mark.parametrize("scene", [None, joined([everyday("box", pos=(1.5, 0.1, 0.0), size=(0.4, 0.4, 0.7))])])
+def test_what_stands_low_is_pushed_with_a_foot_from_near(scene):
+    made = Choreography.of_instruction("push the box forward", SIZE, scene)
+    assert [(contact.body, contact.kind) for contact in made.interaction.contacts] == [("right_foot", "push")] * 2
+    assert made.interaction.checks[0].amount == pytest.approx(0.19, abs=0.02)
+    box = made.score.objects["box"]
+    away = box.start[0] + 0.5 * 0.19 - box.size[0] / 2.0 - made.score.pose[0]  # before the second time
+    assert 0.15 < away < 0.25
 
 
 def test_checks_of_a_task():

@@ -37,10 +37,10 @@ from exoactor_retarget.relocation import (
     swing_count,
     with_steps,
 )
-from exoactor_retarget.stance import Stance, seat_edge, stances, toe_tip
+from exoactor_retarget.stance import Stance, foot_goal, near_stance, seat_edge, stances, toe_tip
 from exoactor_retarget.stepping_over import crossing_pace, stepped_over
 from exoactor_retarget.surroundings import solids_of
-from exoactor_retarget.targets import Targets, towards_upright, window
+from exoactor_retarget.targets import Targets, ramp, towards_upright, window
 
 _SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
@@ -57,6 +57,7 @@ _AROUND = 3.0  # s before and after a grasp in which the body crouches no furthe
 _LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
 _MOST_BENT, _STRAIGHT = 0.26, 0.15  # rad that who stands is bent by, and m over `_LOWEST` of a pelvis that stands
 _CROUCHED = 0.8  # rad, likewise, of who crouches to take a box: the waist does not bear a trunk that is level
+_FOOT_LAG = 0.12  # m by which a foot that pushes goes farther: the robot's stays behind under load
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -81,6 +82,15 @@ class InteractionTargets:
         self.model, self.scene = model, scene
         taken = Counter(group[0].object for group in contact_groups(contacts) if group[0].kind == "grasp")
         self._puts = {name: put for name, put in destinations(checks).items() if taken[name] == 1}
+        strokes = Counter(group[0].object for group in contact_groups(contacts) if group[0].kind == "push")
+        self._pushes = {
+            c.object: c.amount / strokes[c.object]
+            for c in checks
+            if c.kind == "moved" and c.amount and strokes[c.object]
+        }
+        """m that each object is pushed at a time."""
+        self._near = [c.object for c in checks if c.kind == "robot_near"]
+        """What the robot stands at in the end."""
         self._hands = HandContactPlanner(model, scene, hands)
         self.contacts = [c for c in contacts if c.object]
         for group in contact_groups(self.contacts) if hands == "fists" else []:
@@ -104,7 +114,7 @@ class InteractionTargets:
                 goes &= (times < contact.start - _SEATED) | (times > contact.end + _SEATED)
         pace = np.where(goes, _CAREFUL, crossing_pace(person, self.scene))
         for contact in self.contacts:
-            slow = contact.kind in ("grasp", "push") and self.scene[contact.object].movable
+            slow = contact.body.endswith("hand") and contact.kind != "touch" and self.scene[contact.object].movable
             for at in (contact.start, contact.end) if slow else ():
                 if at < times[-1] - 0.05:
                     low = person.at("wrist")[round(at * person.fps), :, 2].min() < LOW
@@ -170,6 +180,8 @@ class InteractionTargets:
         The contacts' times follow where steps are put in.
         """
         wanted_stances = stances(self._hands, self.contacts, targets, self._puts)
+        shift = wanted_stances[-1].shift if wanted_stances else np.zeros(2)
+        wanted_stances += [one for name in self._near if (one := near_stance(self.scene[name], targets, shift))]
         stands = foot_contacts(person.contacts, person.fps, 0.08)
         notes, sway = [], np.zeros((len(person), 2))
         placed = [Stance(0, 0, np.zeros(2))]
@@ -272,7 +284,7 @@ class InteractionTargets:
                             scene, contact, poses[:, k], grip, natural, targets, model, put, two_hands=len(sides) == 2
                         )
                     else:
-                        poses[:, k] = pushed(poses[:, k], contact, natural, fps)
+                        poses[:, k] = pushed(poses[:, k], contact, natural, fps, self._pushes.get(obj.id))
                 continue
             contacts.append(contact)
             if contact.body == "seat":
@@ -290,8 +302,12 @@ class InteractionTargets:
             elif contact.body.endswith("foot"):
                 side = SIDES.index(contact.body.split("_")[0])
                 touch[times >= contact.start - 0.3, k] = True  # it is gone then
-                middle = obj.rotation.apply(obj.bounds.mean(axis=0)) + obj.pos
-                off = middle - (foot_pos[begin, side] + targets.foot_rot[begin, side] @ toe_tip(model, side))
+                toe = foot_pos[begin, side] + targets.foot_rot[begin, side] @ toe_tip(model, side)
+                heading = targets.heading(model, begin)
+                off = np.repeat((foot_goal(obj, contact, toe, heading) - toe)[None], t, axis=0)
+                if contact.kind == "push":
+                    farther = _FOOT_LAG * ramp(times, contact.start, contact.end - contact.start)
+                    off[:, :2] += farther[:, None] * [np.cos(heading), np.sin(heading)]
                 foot_pos[:, side] += window(t, begin, end, round(0.35 * fps))[:, None] * off * [1.0, 1.0, 0.6]
         rotation, pos, holding = targets.hand_rot.copy(), np.zeros((t, 2, 3)), np.zeros((t, 2))
         hands = np.zeros((t, 2))

@@ -40,6 +40,7 @@ _PUT = 0.8  # m around a hand in which something to put an object on, or into, i
 _EDGE = 0.02  # m from there to the edge, or the rim
 _GAP = 0.10  # m between an object and what is put beside it, where a hand may be
 _ASIDE = 0.10  # m from the middle of what contains something already, to where more is put into it
+_BEHIND, _FARTHER = 0.06, 2.0  # m that the robot's hands stay behind, and times as far as they would go, at most
 _OPEN, _SWING = 1.57, 1.6  # rad that a door is pushed open, and s that it swings
 
 
@@ -247,8 +248,8 @@ def _over_others(
     return gaussian_filter1d(wide, 0.1 * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
 
 
-def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float) -> np.ndarray:
-    """Poses (T, 7) of an object that is pushed over what it stands on, as far as the hands would go."""
+def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float, far: float | None = None) -> np.ndarray:
+    """Poses (T, 7) of an object that is pushed over what it stands on, as far as the hands would go, or ``far`` m."""
     t = len(rest)
     first, last = (min(round(s * fps), t - 1) for s in (contact.start + PRESS_TIME, contact.end))
     way = natural[:, :2] - natural[first, :2]
@@ -257,6 +258,8 @@ def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float) 
     along = gaussian_filter1d(along, 0.1 * fps, mode="nearest")
     along[:first], along[last:] = 0.0, along[last]
     along[first:] -= along[first]
+    if far and along[last] > 0.0:
+        along *= min((far + _BEHIND) / along[last], _FARTHER)
     out = rest.copy()
     out[:, :2] += along[:, None] * forward
     return out

@@ -10,12 +10,13 @@ from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
 from exoactor_retarget.model import SIDES, Model
-from exoactor_retarget.object_geometry import rests_on, seat_middle
+from exoactor_retarget.object_geometry import facing_surface, rests_on, seat_middle
 from exoactor_retarget.object_motion import KNEE, LIFT_AFTER, PLACED_BEFORE, Destination, place_for
 from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, headed
 
+_NEAR = 0.45, 0.7  # m from what was walked to, to the pelvis, and from which it goes on to there
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
 _AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
 _BETWEEN = 0.05  # m from there to the middle of both hands
@@ -72,9 +73,16 @@ def stances(
         elif contact.body.endswith("foot"):
             side = SIDES.index(contact.body.split("_")[0])
             toe = targets.foot_pos[begin, side] + targets.foot_rot[begin, side] @ toe_tip(model, side)
-            middle = obj.corners.mean(axis=0)
-            found.append(Stance(begin, end, middle[:2] - toe[:2]))
+            found.append(Stance(begin, end, (foot_goal(obj, contact, toe, targets.heading(model, begin)) - toe)[:2]))
     return sorted(found, key=lambda stance: stance.first)
+
+
+def near_stance(obj: SceneObject, targets: Targets, shift: np.ndarray) -> Stance | None:
+    """At the end of the motion, near to what was walked to; None: ``shift`` (2,) m, as it is before, has it there."""
+    last, ends = len(targets) - 1, targets.pelvis_pos[-1, :2] + shift
+    nearest = np.clip(ends, *obj.extent[:, :2])
+    away = float(np.linalg.norm(ends - nearest))
+    return Stance(last, last, shift + (1.0 - _NEAR[0] / away) * (nearest - ends)) if away > _NEAR[1] else None
 
 
 def _within_reach(
@@ -129,6 +137,16 @@ def seat_edge(obj: SceneObject, heading: float) -> tuple[np.ndarray, np.ndarray]
     half = np.diff(obj.bounds[:, :2], axis=0)[0] / 2.0
     deep = float(np.min(half / np.maximum(np.abs(local), 1e-6)))
     return middle + np.array([*(deep * ahead), 0.0]), ahead
+
+
+def foot_goal(obj: SceneObject, contact: Contact, toe: np.ndarray, heading: float) -> np.ndarray:
+    """Where (3,) m a toe, now at (3,), meets an object: it kicks through its middle, and pushes low on its front."""
+    middle = obj.corners.mean(axis=0)
+    if contact.kind != "push":
+        return middle
+    ahead = obj.rotation.inv().apply([np.cos(heading), np.sin(heading), 0.0])
+    pos, _ = facing_surface(obj, -ahead, obj.local(toe), contact.kind)
+    return np.array([*(obj.rotation.apply(pos) + obj.pos)[:2], toe[2]])
 
 
 def toe_tip(model: Model, side: int) -> np.ndarray:

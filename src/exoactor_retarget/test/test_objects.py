@@ -441,6 +441,42 @@ def test_a_kick_goes_through_the_ball(retarget):
     assert np.linalg.norm(foot[hit + 1] - foot[hit - 1]) * 25 > 0.4
 
 
+def test_a_foot_pushes_low_on_the_front_and_goes_farther_by_the_load(retarget):
+    scene = Scene(objects=(everyday("box", "box", (1.4, 0.05, 0.0), size=(0.4, 0.4, 0.6), mass=2.0),))
+    plan = choreographer.Choreography.of_instruction("walk to the box and push it forward", 0.78, scene)
+    human, _ = plan.perform(np.zeros(10))
+    result = retarget(human, interaction=plan.interaction)
+    contact = result.motion.object_contacts[0]
+    toe = robot.sole_points(result.motion)[:, 1]
+    begin, end = (round(t * result.motion.fps) for t in (contact.start, contact.end))
+    assert toe[begin, :, 0].max() == pytest.approx(1.2, abs=0.05)
+    assert 1.2 + 0.10 + 0.08 < toe[end, :, 0].max() < 1.2 + 0.10 + 0.2
+    assert toe[begin:end, :, 2].max() < 0.12  # higher it would tip
+
+
+def test_one_hand_pushes_at_the_middle_and_as_far_as_is_asked_for(retarget):
+    table = everyday("table", "table", (1.6, 0.0, 0.0))
+    scene = Scene(objects=(table, everyday("box", "box", (1.42, -0.1, 0.74), size=(0.15, 0.15, 0.15))))
+    plan = choreographer.Choreography.of_instruction("push the box forward with your right hand", 0.78, scene)
+    human, _ = plan.perform(np.zeros(10))
+    result = retarget(human, interaction=plan.interaction)
+    (contact,) = result.motion.object_contacts
+    assert contact.pos_object[1] == pytest.approx(0.0, abs=1e-6)  # beside it the box turns, and the hand slips off
+    asked = plan.interaction.checks[0].amount
+    hand = robot.hand_poses(result.motion)[0][:, 1]
+    begin, end = (round(t * result.motion.fps) for t in (contact.start, contact.end))
+    assert np.ptp(hand[begin:end, 0]) > asked
+
+
+def test_who_walks_to_something_that_was_moved_ends_near_it(retarget):
+    human = person_doing("walk to the chair")
+    for x in (1.3, 2.6):
+        chair = everyday("chair", "chair", (x, 0.2, 0.0))
+        checks = (Check(kind="robot_near", object="chair"),)
+        result = retarget(human, interaction=Interaction(Scene(objects=(chair,)), checks=checks))
+        assert chair.floor_distance(result.motion.root_pos[-1, :2]) < 0.55
+
+
 def test_a_touch_meets_the_surface(retarget):
     scene = Scene(objects=(everyday("table", "table", (0.75, 0.0, 0.0), size=(0.6, 1.1, 0.76)),))
     result = retarget(

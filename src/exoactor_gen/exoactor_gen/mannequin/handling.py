@@ -17,6 +17,7 @@ from exoactor_gen.mannequin.objects import (
     ONE_HANDED,
     PALM_DEPTH,
     Held,
+    Kicked,
     Opened,
     RoomObject,
 )
@@ -35,6 +36,10 @@ from exoactor_gen.mannequin.score import SIDES, USUAL_STEP, Score, sides_of, sig
 
 EASY_REACH = 0.45
 """From the middle of the person to what a hand gets to upright, m."""
+SHOVE_GAP, SHOVE_SHARE = 0.08, 0.5
+"""From the toes to what a foot shoves on, m, and the share of `PUSH_LENGTH` by which it does at a time."""
+TOE_LENGTH = 0.13
+"""From the middle of the sole to the tip of the shoe, m."""
 FAR_ASIDE = 0.5
 """So far to the side something is put only after a step there, m."""
 TRUNK_LENGTH = 0.45
@@ -55,8 +60,8 @@ SHOVE_LENGTH = 0.20
 """m that the hand goes with it."""
 MIN_PUSH_HEIGHT = 0.16
 """m over the floor, which hands get to and still push forward."""
-PUSHED_BOX_SIZE = (0.4, 0.4, 0.65)
-"""m: who pushes a parcel on the floor squats behind it, and the G1 falls over backwards then."""
+LOW_PUSH = 0.55
+"""m: what would have to be pushed lower on the floor is pushed with a foot."""
 WIPE_STROKE = 0.22, 0.09
 """To the side of the person to the middle of what a hand wipes, and from there to both sides, m."""
 STILL_HELD = 1e6
@@ -174,18 +179,22 @@ def push(score: Score, movement: Movement) -> None:
         gap_to(score, name),
         movement.at or (table_of(score) if score.imagines and kind in ONE_HANDED else None),
         side=sides[0],
-        size=PUSHED_BOX_SIZE if kind == "box" else None,
     )
     if new and kind == "chair":
         obj.start[3] += math.pi  # it is pushed by its back
-    longest = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSH_LENGTH * score.scale
-    strokes = max(movement.count or 1, math.ceil((movement.distance or 0.0) / longest - 1e-9))
-    length = movement.distance / strokes if movement.distance else longest
+    usual = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSH_LENGTH * score.scale
+    low = movement.side is None and _is_low(score, obj)
+    distance = movement.distance or usual * (movement.count or 1)
+    strokes = max(movement.count or 1, math.ceil(distance / (SHOVE_SHARE * usual if low else usual) - 1e-9))
+    length = distance / strokes
     for _ in range(strokes):
         approach(score, obj, movement.pace)
         ahead = score.ahead(length) - score.pose[:2]
         riders = objects_on(score, obj)
         _slides(score, obj, ahead, riders)
+        if low:
+            _shove(score, obj, ahead, riders, movement.pace)
+            continue
         seconds = _lay_on(score, obj, sides, movement.pace, grasp=obj.one_handed, push=not obj.one_handed)
         begin, score.now = score.now, score.now + 0.2 + 1.0 / movement.pace
         _plan_contacts(score, obj, sides, "push", begin, score.now + 0.1)
@@ -198,6 +207,32 @@ def push(score: Score, movement: Movement) -> None:
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
         score.now += 0.1 + (movement.seconds or 0.2)
         lower_hands(score, sides, movement.pace, seconds, 0.07)
+
+
+def _is_low(score: Score, obj: RoomObject) -> bool:
+    """Whether hands would have to push an object on the floor from a crouch, from which the G1 falls over backwards."""
+    slides = obj.pose[2] < 0.1 and obj.kind != "ball" and not obj.item.supports
+    return slides and _push_height(obj, score.pose[2]) < LOW_PUSH * score.scale
+
+
+def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject], pace: float) -> None:
+    """Slide an object on with the right foot, with what stands on it."""
+    side, way = "right", ahead / np.linalg.norm(ahead)
+
+    def front() -> float:
+        toe = score.feet[side].value[:2] + TOE_LENGTH * way
+        return float((obj.pose[:2] - toe) @ way) - obj.extent(score.pose[2])
+
+    if (more := front() - SHOVE_GAP) > 0.03:
+        score.walk_distance("forward", more, pace)
+    gap, far = front(), float(np.linalg.norm(ahead)) - 0.01
+    ways = (gap - 0.02, 0.05, 0.0, 0.4), (gap + far, 0.04, 0.0, 0.8), (0.03, 0.06, 0.0, 0.5)
+    begin, end = score.swing_foot(side, ways, pace)[1]
+    score.contact(f"{side}_foot", obj, "push", begin, end)
+    for moved in (obj, *riders):
+        after = moved.pose + np.append(ahead, [0.0, 0.0])
+        moved.events.append(Kicked(side, begin, end, after))
+    score.settle(0.7)
 
 
 def wipe(score: Score, movement: Movement) -> None:

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.handling import (
+    TOE_LENGTH,
     carry,
     free_hands,
     hold,
@@ -38,8 +39,6 @@ FIST_LENGTH = 0.05
 """From the middle of the hand to the knuckles of a fist, m."""
 MAX_AIM_ANGLE = 60.0
 """So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
-TOE_LENGTH = 0.13
-"""From the middle of the sole to the tip of the shoe, m."""
 _NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "sweep", "wipe"}
 _SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": "", "open": "", "wipe": ""}
 """Actions that are not mimed."""

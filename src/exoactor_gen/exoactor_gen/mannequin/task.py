@@ -14,7 +14,7 @@ from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
 from exoactor_gen.mannequin.language import found_in
 from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
-from exoactor_gen.mannequin.objects import BROOM, Held, RoomObject
+from exoactor_gen.mannequin.objects import BROOM, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.score import sides_of
 from exoactor_gen.mannequin.walking import BEHIND_BAR_DISTANCE, BEHIND_DOOR_DISTANCE
@@ -134,7 +134,9 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
 
 
 def _pushed(movement: Movement, obj: RoomObject) -> Check:
-    slid = [event.after for event in obj.events if isinstance(event, Held) and event.slides]
+    slid = [
+        event.after for event in obj.events if isinstance(event, Kicked) or (isinstance(event, Held) and event.slides)
+    ]
     way = (slid[-1] - obj.start)[:2] if slid else None
     far = movement.distance if way is None else float(np.linalg.norm(way))
     return Check(
