@@ -58,7 +58,7 @@ class Retargeter(stages.Retargeter):
         """Most steps of the solver."""
         scale: Literal["auto", "world", "robot"] = "auto"
         """Paths are as long as the person's, in metres (world), or shorter by the ratio of the legs' lengths (robot);
-        auto: world in tasks, robot for files."""
+        auto: robot for files, and in tasks without objects where the legs do not reach so far; else world."""
         hands: HandsOption = "auto"
         """What the robot has: fists hold objects between both palms, dex3 are Unitree's hands of three fingers; auto:
         dex3 where there are objects, as in the rehearsal."""
@@ -158,7 +158,14 @@ class Retargeter(stages.Retargeter):
         else:
             targets, poses, extra, notes = self.object_targets(motion, interaction)
         state = self.fit(targets, progress)
-        self._check_floor(state)
+        fault = self._in_floor(state)
+        if fault and self.options.scale == "auto" and interaction is not None and not interaction.scene:
+            targets = self.targets(motion)
+            state = self.fit(targets, progress)
+            notes = [f"Paths are shorter than the person's by the ratio of the legs' lengths: at full length {fault}."]
+            fault = self._in_floor(state)
+        if fault:
+            raise UnsafeMotion(f"The robot cannot do this motion: {fault}.")
         robot_motion = replace(robot_motion_of(state, targets, self.model), **extra)
         seconds = time.perf_counter() - start
         progress(0.9, "Measuring")
@@ -171,15 +178,15 @@ class Retargeter(stages.Retargeter):
         progress(1.0, "Retargeted")
         return Retargeting(robot_motion, metrics)
 
-    def _check_floor(self, state: State) -> None:
+    def _in_floor(self, state: State) -> str:
+        """Which part would be in the floor deepest, in words; empty: none."""
         depth, body = floor_depth(state, self.model)
         worst = int(depth.argmax())
-        if depth[worst] > _FLOOR_DEPTH:
-            link = next(name for name, (b, _, _) in self.model.description.links.items() if b == body[worst])
-            raise UnsafeMotion(
-                f"The robot cannot do this motion: its {link.replace('_', ' ').removesuffix(' link')} would be "
-                f"{100 * depth[worst]:.1f} cm in the floor at {worst / self.options.fps:.1f} s."
-            )
+        if depth[worst] <= _FLOOR_DEPTH:
+            return ""
+        link = next(name for name, (b, _, _) in self.model.description.links.items() if b == body[worst])
+        name = link.replace("_", " ").removesuffix(" link")
+        return f"its {name} would be {100 * depth[worst]:.1f} cm in the floor at {worst / self.options.fps:.1f} s"
 
 
 def robot_motion_of(state: State, targets: Targets, model: Model) -> RobotMotion:

@@ -11,6 +11,7 @@ from exoactor_core import robot
 from exoactor_core.arrays import true_runs
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Cancelled, Refused
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_pose.importers import load_human
 from exoactor_retarget.collision import distances
@@ -431,6 +432,19 @@ def test_what_stays_in_the_floor_is_refused(retarget, monkeypatch):
     monkeypatch.setitem(retarget.mapping["weights"], "floor", 0.0)
     with pytest.raises(Refused, match="cm in the floor at"):
         retarget(getting_up())
+
+
+def test_a_stance_that_is_too_wide_in_metres_is_narrower_in_tasks(retarget):
+    still = standing()
+    pose = still.body_pose.reshape(-1, 21, 3).copy()
+    pose[:, [0, 7], 2], pose[:, [1, 6], 2] = 0.5, -0.5  # hips apart, ankles level
+    human = replace(still, body_pose=pose.reshape(-1, 63))
+    human = replace(human, transl=human.transl - [0, 0, BodyModel.load().foot_points(human)[..., 2].min()])
+    result = retarget(human, interaction=Interaction())
+    assert robot.sole_points(result.motion)[..., 2].min() > -0.01
+    assert "shorter than the person's by the ratio of the legs' lengths" in result.metrics["notes"][0]
+    with pytest.raises(Refused, match=r"ankle roll would be .* cm in the floor at"):
+        Retargeter(scale="world")(human, interaction=Interaction())
 
 
 @pytest.mark.parametrize(("first", "frames"), [(40, 5), (0, 3), (87, 3)])
