@@ -14,7 +14,8 @@ TASKS = [
     "turn left 90 degrees", "turn right 200 degrees", "wave", "wave both hands slowly", "raise both arms",
     "raise your arms to the side", "reach down", "reach up", "reach left with your right hand", "point right",
     "squat twice", "bow 70 degrees", "sit down and stand up", "kick twice", "kick with your left foot", "clap",
-    "lunge twice", "lunge slowly with your left leg", "stand on one leg", "lift your left knee", "dance", "salute",
+    "lean left", "lunge twice", "lunge slowly with your left leg", "stand on one leg", "lift your left knee",
+    "dance", "salute",
     "high five with your left hand", "cross your arms", "put your hands on your hips", "put both hands on your head",
     "shrug", "cheer", "flap your arms", "knock", "shake your head", "punch three times", "punch with both hands",
     "look left, then up", "nod", "push", "pick up the box",
@@ -137,6 +138,14 @@ def test_the_arm_that_was_asked_for(body):
         joints = body.joints(choreograph(parse(f"wave with your {side} hand"), np.zeros(10), body))
         assert joints[:, up, 2].max() > joints[:, 15, 2].max() - 0.1
         assert joints[:, down, 2].max() < 1.0
+
+
+def test_who_leans_to_a_side_has_the_head_there(body):
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        joints = body.joints(choreograph(parse(f"lean to the {side}"), SHAPES[0], body))
+        aside = sign * (joints[:, 15] - joints[:, 0])[:, 1]
+        assert aside.max() > 0.1
+        assert np.abs(aside[[0, -1]]).max() < 0.01
 
 
 def test_counts(body):

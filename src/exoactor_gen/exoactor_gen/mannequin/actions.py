@@ -20,6 +20,7 @@ _SAY = {
     "point": "points{way} with {arm}{object}{at}",
     "squat": "squats down and stands up again{much}",
     "bow": "bows from the hips{much} and straightens up again",
+    "lean": "leans{way}{much} and straightens up again",
     "sit": "sits down{object}, stays seated{stay} and stands up again",
     "kick": "kicks forward with {foot}{object}{much}",
     "clap": "claps both hands in front of the chest{much}",
@@ -114,7 +115,7 @@ def describe(movement: Movement) -> str:
     elif kind == "walk" and way == "around":
         way, much = None, [f"in a full circle to the {movement.side or 'left'}"]
     stay = f" for {movement.seconds:g} seconds" if movement.seconds else ""
-    text = _SAY[kind].format(
+    text = _SAY["lean" if kind == "bow" and way in ("left", "right") else kind].format(
         way=_WAY.get(way, f" {way}") if way else "",
         much="".join(f" {m}" for m in much),
         object=obj,

@@ -180,9 +180,21 @@ def _squat(score: Score, movement: Movement) -> None:
 
 
 def _bow(score: Score, movement: Movement) -> None:
+    if movement.direction in SIDES:
+        _bend_aside(score, movement)
+        return
     angle = movement.angle or 45.0
     arms = (14.0 + 0.3 * angle, 10.0, 4.0, 14.0)
     _go_down(score, movement, max(1.0, angle / 45.0), arms, trunk=(0.62 * angle, 0.38 * angle), head=8.0, hold=0.6)
+
+
+def _bend_aside(score: Score, movement: Movement) -> None:
+    """Lean the trunk to the left or right, and straighten up."""
+    angle = sign(movement.direction or "left") * (movement.angle or 20.0)
+    for _ in range(movement.count or 1):
+        for target, stay in ((angle, movement.seconds or 0.6), (0.0, 0.1)):
+            score.side_bend.move(score.now, score.now + 1.0 / movement.pace, [target])
+            score.now += 1.0 / movement.pace + stay
 
 
 def _go_down(

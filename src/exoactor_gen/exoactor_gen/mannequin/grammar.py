@@ -98,6 +98,8 @@ _VERB_PHRASES = {
     "bow": "bend over, bends over, bending over",
     "clap": "give a round of applause, give me a round of applause",
     "sit": "take a seat, have a seat",
+    "hold": ", ".join(f"{verb} {to}" for verb in ("hand", "give", "pass") for to in ("me", "us", "him", "her"))
+    + ", hold out, hand over",
     "look": "take a look, have a look",
     "look around": "look around, look all around, look both ways",
     "pick up": "pickup, pick up, picks up, picking up",
@@ -160,7 +162,7 @@ SYNONYM = {name: kind for kind, names in _SYNONYMS.items() for name in names.spl
 """Other names of what can be shown."""
 _NOT_DONE = {
     "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
-    "give hand_me hand_him hand_her hand_it pass_me": "nothing is handed over: say 'hold it' or 'put it on the table'",
+    "give hand_it": "say 'hand me the bottle'",
     "fetch": "say 'pick up the bottle and walk back to the start'",
     "run jog sprint": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
     "jump hop leap skip": "one foot stays on the floor: say 'march in place' or 'squat twice'",
@@ -438,6 +440,9 @@ def normalised(text: str) -> str:
     text = re.sub(r"\bthrow(?:s|ing)? ((?:\w+ )?(?:\w+ )?punch(?:es)?)\b", r"do \1", text)
     text = re.sub(r"\bdo (punch(?:es)?)\b", r"\1", text)
     text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
+    what = r"(it |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
+    text = re.sub(rf"\b(?:hand|give|pass) {what}(?:over )?to (?:me|us|him|her)\b", r"hold out \1", text)
+    text = re.sub(rf"\bhold {what}out\b", r"hold out \1", text)
     text = re.sub(r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1", text)
     text = re.sub(
         rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",

@@ -66,7 +66,7 @@ KINDS: dict[str, Kind] = {
     "reach": _kind("forward up down left right", "side count seconds object at"),
     "point": _kind("forward up down left right", "side count seconds object at"),
     "squat": _kind("down", "count seconds"),
-    "bow": _kind("forward down", "count seconds angle"),
+    "bow": _kind("forward down left right", "count seconds angle"),
     "sit": _kind("down", "count seconds object"),
     "rise": _kind("up", ""),
     "kick": _kind("forward", "side count object"),
@@ -254,7 +254,7 @@ def _shown(movement: Movement, name: str) -> str:
 def _largest_angle(movement: Movement) -> float:
     """Largest angle of a movement, degrees."""
     if movement.kind == "bow":
-        return 80.0
+        return 30.0 if movement.direction in ("left", "right") else 80.0
     if movement.kind == "look":
         return {"up": 40.0, "down": 45.0}.get(movement.direction or "", 75.0)
     return math.inf

@@ -113,6 +113,8 @@ class Score:
     """How far the pelvis is lowered, m."""
     trunk: Track = field(default_factory=lambda: Track([0.0, 0.0, 0.0]))
     """Pitch of the pelvis, pitch of the spine, turn of the spine to the left; degrees."""
+    side_bend: Track = field(default_factory=lambda: Track([0.0]))
+    """Of the spine to the left; degrees."""
     head: Track = field(default_factory=lambda: Track([0.0, 0.0]))
     """Turn to the left, pitch down; degrees."""
     arms: dict[str, Track] = field(default_factory=lambda: {s: Track(IDLE) for s in SIDES})

@@ -155,12 +155,12 @@ def _posture(score: Score, times: np.ndarray, heading: np.ndarray, lead: np.ndar
 
     ``heading`` (T,) rad is the body's; ``lead`` (T,) m is how far the left foot is ahead of the middle of both.
     """
-    trunk, head = score.trunk.sample(times), score.head.sample(times)
+    trunk, head, side_bend = (track.sample(times) for track in (score.trunk, score.head, score.side_bend))
     posture = np.tile(np.eye(3), (len(times), 55, 1, 1))
     posture[:, 0] = _turned("z", heading) @ FROM_Y_UP @ _rot("x", trunk[:, 0] + 1.5)
     turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn against the legs
     for joint in _SPINE:
-        posture[:, joint] = _rot("y", turn / 3.0) @ _rot("x", trunk[:, 1] / 3.0)
+        posture[:, joint] = _rot("y", turn / 3.0) @ _rot("x", trunk[:, 1] / 3.0) @ _rot("z", -side_bend[:, 0] / 3.0)
     for joint, share in ((_NECK, 0.4), (_HEAD, 0.6)):
         yaw = share * (head[:, 0] - np.degrees(0.30 * lead))
         posture[:, joint] = _rot("y", yaw) @ _rot("x", share * head[:, 1])
