@@ -33,6 +33,14 @@ def roll_pitch_yaw(quat_wxyz: np.ndarray) -> np.ndarray:
     return Rotation.from_quat(quat_wxyz, scalar_first=True).as_euler("ZYX")[..., ::-1]
 
 
+def shortest_turn(start: ArrayLike, end: ArrayLike) -> np.ndarray:
+    """Rotation vectors (..., 3) in rad that take unit vectors (..., 3) to others the shortest way."""
+    start, end = np.asarray(start), np.asarray(end)
+    axis = np.cross(start, end)
+    sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+    return axis / np.maximum(sine, 1e-9) * np.arctan2(sine, np.sum(start * end, axis=-1, keepdims=True))
+
+
 def about_z(angle: float) -> np.ndarray:
     """(3, 3), turning to the left by so many rad."""
     c, s = cos(angle), sin(angle)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import interpolate, true_runs
+from exoactor_core.arrays import interpolate, true_runs, unit
+from exoactor_core.rotations import shortest_turn
 
 
 @pytest.mark.parametrize(
@@ -17,3 +19,11 @@ def test_interpolation_of_rows():
     np.testing.assert_allclose(
         interpolate(np.array([-1.0, 0.5, 9.0]), np.array([0.0, 1.0]), values), [[0, 10], [0.5, 15], [1, 20]]
     )
+
+
+def test_the_shortest_turn_takes_one_direction_to_another_about_their_normal():
+    directions = unit(np.random.default_rng(1).normal(size=(2, 20, 3)))
+    turns = shortest_turn(*directions)
+    np.testing.assert_allclose(Rotation.from_rotvec(turns).apply(directions[0]), directions[1], atol=1e-12)
+    np.testing.assert_allclose(np.sum(turns * directions, axis=-1), 0.0, atol=1e-12)
+    assert not shortest_turn(directions[0], directions[0]).any()

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import smoothstep, true_runs, unit
+from exoactor_core.rotations import shortest_turn
 from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
 from exoactor_retarget.human import BEARING, Posture
 from exoactor_retarget.kinematics import State, cross, log
@@ -22,9 +23,9 @@ _ARM = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], [[0.0, 0, 1], [0, -1, 0],
 
 # A foot in contact that moves further than this really slides (m, scaled) or pivots (rad); it is let go of where it is
 # faster than this (m/s, rad/s).
-_SLIDES, _PIVOTS = 0.10, 0.25
-_SLIDING, _PIVOTING = 0.05, 0.5
-_UPRIGHT = 0.5  # vertical share of a sole's normal from which it can stand
+_MAX_SLIDE, _MAX_PIVOT = 0.10, 0.25
+_MAX_SLIDE_SPEED, _MAX_PIVOT_SPEED = 0.05, 0.5
+_MIN_SOLE_UPRIGHT = 0.5  # vertical share of a sole's normal from which it can stand
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,7 @@ def headed(yaw: np.ndarray) -> np.ndarray:
 
 def towards_upright(up: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Rotations (T, 3, 3) that take directions (T, 3) to the vertical by a share (T,) of the way."""
-    axis = np.cross(up, [0.0, 0.0, 1.0])
-    sine = np.linalg.norm(axis, axis=1)
-    angle = share * np.arctan2(sine, up[:, 2])
-    return Rotation.from_rotvec(axis * (angle / np.maximum(sine, 1e-9))[:, None]).as_matrix()
+    return Rotation.from_rotvec(share[:, None] * shortest_turn(up, [0.0, 0.0, 1.0])).as_matrix()
 
 
 def bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
@@ -207,7 +205,10 @@ def _settled(contact: np.ndarray, pos: np.ndarray, yaw: np.ndarray, fps: float, 
     """Contact (T,) without the frames in which the foot slides or pivots far."""
     out = contact.copy()
     for a, b in true_runs(contact):
-        for values, most, fast in ((pos[a:b, :2], _SLIDES, _SLIDING), (yaw[a:b, None], _PIVOTS, _PIVOTING)):
+        for values, most, fast in (
+            (pos[a:b, :2], _MAX_SLIDE, _MAX_SLIDE_SPEED),
+            (yaw[a:b, None], _MAX_PIVOT, _MAX_PIVOT_SPEED),
+        ):
             if b - a > 2 and np.linalg.norm(np.ptp(values, axis=0)) > most:
                 smooth = gaussian_filter1d(values, 0.06 * fps, axis=0, mode="nearest")
                 out[a:b] &= np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps < fast
@@ -232,8 +233,8 @@ def _planted(
     locked_pos, locked_yaw = pos.copy(), yaw.copy()
     for a, b in true_runs(contact):
         trim = (b - a) // 5  # the foot still lands at the start, and already rolls off at the end
-        locked_pos[a:b, :2] = _held(pos[a:b, :2], trim, _SLIDES, fps)
-        locked_yaw[a:b] = _held(yaw[a:b, None], trim, _PIVOTS, fps)[:, 0]
+        locked_pos[a:b, :2] = _held(pos[a:b, :2], trim, _MAX_SLIDE, fps)
+        locked_yaw[a:b] = _held(yaw[a:b, None], trim, _MAX_PIVOT, fps)[:, 0]
     locked_pos[contact, 2] = height
     pos = bridge(pos, locked_pos, contact)
     yaw = bridge(yaw, locked_yaw, contact)
@@ -306,7 +307,7 @@ def make_targets(person: Posture, model: Model, mapping: dict[str, Any], metric:
     shortest = mapping["contacts"]["shortest"]
     bearing = bearing_contacts(person, mapping["contacts"])
     contact = foot_contacts(person.contacts, fps, shortest)
-    contact &= foot_rot[..., 2, 2] > _UPRIGHT  # of whom kneels or crawls the toes touch, but no sole
+    contact &= foot_rot[..., 2, 2] > _MIN_SOLE_UPRIGHT  # of whom kneels or crawls the toes touch, but no sole
     foot_yaw = np.zeros(contact.shape)
     for k in range(2):
         yaw = np.unwrap(lateral(foot_rot[:, k, :, 1]))

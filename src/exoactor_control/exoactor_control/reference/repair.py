@@ -17,6 +17,7 @@ from exoactor_core.arrays import true_runs, unit
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, forward_kinematics, sole_points
+from exoactor_core.rotations import shortest_turn
 
 # What the pelvis of a G1 cannot exceed; anything faster is a broken motion. A sprinting person's pelvis reaches about
 # 10 m/s and a jumping one's rises at 3 m/s; the G1 does neither. The broken first frames that retargeters leave are
@@ -246,9 +247,8 @@ def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple
     if length < 0.95:
         return none
     up = mean / length
-    axis = np.cross(up, [0.0, 0.0, 1.0])
-    angle = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
-    turn = Rotation.from_rotvec(angle * axis / max(float(np.linalg.norm(axis)), 1e-9))
+    turn = Rotation.from_rotvec(shortest_turn(up, [0.0, 0.0, 1.0]))
+    angle = float(turn.magnitude())
     if angle > _MIN_LEAN:
         # by how much of it each sole, and the pelvis while a sole rests, lean the same way
         way = up - [0.0, 0.0, up[2]]

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import min_jerk, unit
 from exoactor_core.everyday import CHAIR_BACK, COLORS
-from exoactor_core.rotations import yaw_from_quat
+from exoactor_core.rotations import shortest_turn, yaw_from_quat
 from exoactor_core.scene import SceneObject, articulated, everyday
 from exoactor_core.solids import solid_distance
 from exoactor_gen.mannequin.movement import SHOWN, category_of, color_of
@@ -229,7 +229,7 @@ def object_motion(
             first = int(np.argmax(now))
             along = float((hands[event.sides[0]][first] - before[0][:3]) @ axis[first])
             place[now, :3] = (hands[event.sides[0]] - along * axis)[now]
-            tilt[now] = _upright(axis[now])
+            tilt[now] = Rotation.from_rotvec(shortest_turn([0.0, 0.0, 1.0], axis[now])).as_matrix()
         elif now.any():
             middle = np.mean([hands[side] for side in event.sides], axis=0)
             first = int(np.argmax(now))
@@ -241,14 +241,6 @@ def object_motion(
             place[now, :3] = (middle + Rotation.from_euler("z", turned[:, None]).apply(offset))[now]
             place[now, 3] = before[0][3] + turned[now]
     return ObjectMotion(obj, place[:, :3], tilt @ Rotation.from_euler("z", place[:, 3:]).as_matrix())
-
-
-def _upright(axis: np.ndarray) -> np.ndarray:
-    """Smallest rotations (T, 3, 3) that bring z to the axes (T, 3)."""
-    turn = np.cross([0.0, 0.0, 1.0], axis)
-    sine = np.linalg.norm(turn, axis=1, keepdims=True)
-    angle = np.arctan2(sine, axis[:, 2:])
-    return Rotation.from_rotvec(turn / np.maximum(sine, 1e-9) * angle).as_matrix()
 
 
 def corners(obj: ObjectMotion) -> np.ndarray:

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import frames_along, perpendicular, unit
 from exoactor_core.body import BODY_JOINT_NAMES
+from exoactor_core.rotations import shortest_turn
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 
 _L = {name: k for k, name in enumerate(LANDMARK_NAMES)}
@@ -40,9 +41,7 @@ def _limb(
     u = unit(np.einsum("tji,tj->ti", base, upper))
     f = unit(np.einsum("tji,tj->ti", base, lower))
     # Shortest swing; where the limb is straight, the hinge axis is what that swing makes of it.
-    axis = np.cross(np.broadcast_to(rest, u.shape), u)
-    sine, cosine = np.linalg.norm(axis, axis=-1), u @ rest
-    swing = Rotation.from_rotvec(axis / np.maximum(sine, 1e-6)[:, None] * np.arctan2(sine, cosine)[:, None])
+    swing = Rotation.from_rotvec(shortest_turn(rest, u))
     turn = np.cross(u, f)
     bend = np.linalg.norm(turn, axis=-1)
     straight = 0.25  # sine of the bend at which the measured hinge axis counts as much as the swung one
