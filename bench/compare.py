@@ -34,7 +34,7 @@ def measured(checkout: Path, command: list[str]) -> dict[str, float]:
     """Figures of a benchmark with the packages of a checkout."""
     packages = [str(path.parent.resolve()) for path in sorted(checkout.glob("src/*/setup.py"))]
     if not packages:
-        raise typer.BadParameter(f"{checkout} is no checkout of this project: it has no src/*/setup.py.")
+        raise typer.BadParameter(f"{checkout} is not a checkout of this project: it has no src/*/setup.py.")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(packages)}
     done = subprocess.run([sys.executable, *command], env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:

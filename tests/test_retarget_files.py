@@ -224,7 +224,7 @@ def test_plan_refuses_what_would_lose_files(tmp_path):
     [
         (["a.npz", "b.npz", "-o", "c.npz"], "name a folder with -o"),
         ([".", "-o", "c.npz"], "name a folder with -o"),
-        (["a.npz", "--format", "bvh"], "is none of npz"),
+        (["a.npz", "--format", "bvh"], "is not one of npz"),
         (["a.npz", "--format", "csv", "-o", "c.npz"], "its name must end in .csv"),
     ],
 )

@@ -291,7 +291,7 @@ def retarget(
     from exoactor_pose.importers import load_human
 
     if format_ and format_ not in ROBOT_FORMATS:
-        raise BadInput(f"--format {format_} is none of {', '.join(ROBOT_FORMATS)}.")
+        raise BadInput(f"--format {format_} is not one of {', '.join(ROBOT_FORMATS)}.")
     backends = Backends(settings, retarget=retargeter)
     if output.is_dir() or not output.suffix:
         check_folder(output)
@@ -465,7 +465,7 @@ def send(
 ) -> None:
     """Send a task to the running graph and follow it; Ctrl-C, SIGTERM or a closed terminal cancels it."""
     if execute not in ("rehearse", "sim", "robot"):
-        raise BadInput(f"--execute {execute} is none of rehearse, sim, robot.")
+        raise BadInput(f"--execute {execute} is not one of rehearse, sim, robot.")
     if demo and detach:
         raise BadInput("--demo needs the end of the task, which --detach does not wait for: 'exoactor show' writes it.")
     os.environ.update(environment(network))

@@ -137,10 +137,10 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
 
 
 def robot_name(text: str) -> str:
-    """Check the value of the launch argument ``namespace``; raises `BadInput` where it is no ROS name."""
+    """Check the value of the launch argument ``namespace``; raises `BadInput` where it is not a valid ROS name."""
     name = text.strip("/")
     if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", name):
-        raise BadInput(f"namespace:={text} is no ROS name: letters, digits and _, a letter first.")
+        raise BadInput(f"namespace:={text} is not a valid ROS name: letters, digits and _, a letter first.")
     return name
 
 

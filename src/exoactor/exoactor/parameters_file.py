@@ -44,7 +44,7 @@ def check(path: str | Path) -> None:
     Raises
     ------
     BadInput
-        It is no file of ROS parameters, or names a node or a parameter that there is not.
+        It is not a file of ROS parameters, or names a node or a parameter that there is not.
     """
     for node, given in _sections(load_yaml(path), path):
         nodes = [*STAGES, *_OPTIONS] if set(node) == {"*"} else [node]
@@ -70,7 +70,7 @@ def _parameters(node: str, path: str | Path) -> set[str]:
 def _sections(content: Any, path: str | Path, node: str = "") -> Iterator[tuple[str, list[str]]]:
     """Each node of a file, by its last name, and the parameters that it is given."""
     if not isinstance(content, dict):
-        raise BadInput(f"{path} is no file of ROS parameters: a node's name, 'ros__parameters:', then its parameters.")
+        raise BadInput(f"{path} is not a file of ROS parameters: a node's name, 'ros__parameters:', then parameters.")
     for key, value in content.items():
         if key == "ros__parameters":
             yield node.rpartition("/")[2], list(_flat(value or {}))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Output = TypeVar("Output", Generation, Estimate, Retargeting, Tracking)
 Execute = Literal["rehearse", "sim", "robot"]
-_TRIED_AGAIN = (Refused, UnsafeMotion, TrackingFailed)  # not that a service is busy, or the robot not ready
+_RETRIED_ERRORS = (Refused, UnsafeMotion, TrackingFailed)  # not that a service is busy, or the robot not ready
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Pipeline:
             report.success, report.reason = False, _reason(error)
             if isinstance(error, ExoActorError):
                 error.figures = vars(report)
-            self._save_nevertheless(lambda: folder.save_report(vars(report)))
+            self._try_to_save(lambda: folder.save_report(vars(report)))
             raise
         return report
 
@@ -196,7 +196,7 @@ class Pipeline:
                 self._require_fit(rehearsal, task.execute)
                 break
             except Refused as error:
-                if len(report.tries) == task.tries or self._billed or type(error) not in _TRIED_AGAIN:
+                if len(report.tries) == task.tries or self._billed or type(error) not in _RETRIED_ERRORS:
                     raise
                 failed, video = error, generation.video.data
             report.tries.append({"failed_stage": report.failed_stage, "reason": str(failed)})
@@ -240,7 +240,7 @@ class Pipeline:
             if error.output is not None:
                 output = error.output
                 report.metrics[name] = output.metrics
-                self._save_nevertheless(lambda: save(output))
+                self._try_to_save(lambda: save(output))
             raise
         finally:
             report.seconds[name] = round(report.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
@@ -262,7 +262,7 @@ class Pipeline:
         if risk := rehearsal.metrics.get("risk"):
             self._report.warnings.append(f"There is a risk: {risk}")
 
-    def _save_nevertheless(self, save: Callable[[], None]) -> None:
+    def _try_to_save(self, save: Callable[[], None]) -> None:
         """Save what there is of a failed task; a disk that is full, too, does not hide why the task failed."""
         try:
             save()

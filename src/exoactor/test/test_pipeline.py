@@ -228,7 +228,7 @@ def run_cli(monkeypatch, capsys, *arguments):
         (["generate", "wave", "--set", "generate.colour=red"], "has no option 'colour'"),
         (["generate", "wave", "--set", "generate.seed=many"], "seed is 'many', but a whole number"),
         (["run", "wave", "--policy", __file__], "is not an ONNX network"),  # before anything is made: one line
-        (["send", "wave", "--execute", "moon"], "none of rehearse, sim, robot"),
+        (["send", "wave", "--execute", "moon"], "not one of rehearse, sim, robot"),
         (["generate"], "give a plan with --plan"),
         (["generate", "--plan", "none.json"], "Cannot read none.json"),
         (["generate", "--resume", "none.json"], "Cannot read none.json"),

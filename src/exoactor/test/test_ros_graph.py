@@ -114,7 +114,7 @@ def test_a_second_graph_in_the_same_place_is_refused_as_long_as_anything_of_the_
         (["robot:=toy"], "not one of sim, real"),
         (["dds_domain:=x"], "not a number"),
         (["network:=world"], "not one of localhost, subnet"),
-        (["namespace:=robot 1"], "no ROS name"),
+        (["namespace:=robot 1"], "not a valid ROS name"),
         (["dds_domain:=0"], "ROS_DOMAIN_ID"),
         (["policy:=/nowhere.onnx"], "no policy file"),
         (["params_file:=/nowhere.yaml"], "no parameters file"),
@@ -156,7 +156,7 @@ def test_a_parameters_file_may_set_what_some_node_has_of_all(tmp_path):
     path.write_text(yaml.safe_dump({"/**": {"ros__parameters": everywhere}}))
     assert resolve({"params_file": str(path)})["params_file"] == str(path)
     path.write_text("- tries")
-    with pytest.raises(BadInput, match="no file of ROS parameters"):
+    with pytest.raises(BadInput, match="not a file of ROS parameters"):
         resolve({"params_file": str(path)})
 
 

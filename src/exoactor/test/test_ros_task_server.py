@@ -258,7 +258,7 @@ def test_whole_task_and_failures(graph):
         assert json.loads((Path(result.run_folder) / "task.json").read_text())["instruction"] == "plan it"
         result = caller.result(task("wave", plan_json="walk"))
         assert (result.error_code, result.run_folder) == (102, "")
-        assert "The plan is no JSON" in result.error_msg
+        assert "The plan is not valid JSON" in result.error_msg
 
         result = caller.result(task("  "))
         assert (result.error_code, result.run_folder) == (102, "")

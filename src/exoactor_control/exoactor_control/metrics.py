@@ -26,9 +26,9 @@ MAX_TURN_ERROR = 1.0
 STANDS_AFTER = 2.0
 """s of standing after a motion, in simulation and on the robot, until it is judged what became of robot and objects."""
 
-_REACHING = 1.0  # s before a contact in which a hand is on its last way to the object
+_REACH_SECONDS = 1.0  # s before a contact in which a hand is on its last way to the object
 
-JUDGED = ("pelvis", *FOOT_LINKS, *HAND_LINKS.values())
+KEY_LINKS = ("pelvis", *FOOT_LINKS, *HAND_LINKS.values())
 
 
 def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
@@ -45,7 +45,7 @@ def errors(reference: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.
     """Errors frame by frame: of the judged bodies' heights (T, 5) m, of the pelvis' orientation and tilt (T,) rad."""
     actual_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
     wanted_r = Rotation.from_quat(reference.root_quat_wxyz, scalar_first=True)
-    height = np.abs(forward_kinematics(actual, JUDGED) - forward_kinematics(reference, JUDGED))[..., 2]
+    height = np.abs(forward_kinematics(actual, KEY_LINKS) - forward_kinematics(reference, KEY_LINKS))[..., 2]
     up = (actual_r.as_matrix()[:, :, 2] * wanted_r.as_matrix()[:, :, 2]).sum(axis=1)
     return height, np.asarray((actual_r.inv() * wanted_r).magnitude()), np.arccos(np.clip(up, -1.0, 1.0))
 
@@ -174,7 +174,7 @@ def _first_failure(fps: float, fallen: np.ndarray, height: np.ndarray, turn: np.
     if turn[t] > MAX_TURN_ERROR:
         return f"the pelvis was turned {turn[t]:.2f} rad from the reference {when}"
     body = int(np.argmax(height[t]))
-    return f"{JUDGED[body]} was {height[t, body]:.2f} m from the reference's height {when}"
+    return f"{KEY_LINKS[body]} was {height[t, body]:.2f} m from the reference's height {when}"
 
 
 def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
@@ -201,7 +201,7 @@ def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarra
     for contact in first.values():
         planned, hand = reference.frame_at(contact.start), list(HAND_LINKS).index(contact.body)
         obj, its = scene[contact.object].pose, objects[:, scene.ids.index(contact.object)]
-        reaches = slice(max(0, planned - round(_REACHING * actual.fps)), reference.frame_at(contact.end) + 1)
+        reaches = slice(max(0, planned - round(_REACH_SECONDS * actual.fps)), reference.frame_at(contact.end) + 1)
         touched = forces[reaches, scene.ids.index(contact.object), BODY_PARTS.index(contact.body)] > 0.0
         k = reaches.start + int(touched.argmax()) if touched.any() else planned
         if k < len(actual):

@@ -194,14 +194,16 @@ def test_the_command_says_what_is_wrong(tmp_path):
 def test_the_command_says_which_devices_there_are(tmp_path):
     result = CliRunner().invoke(app, ["train-tracker", "--device", "gpu", "-o", str(tmp_path)])
     assert isinstance(result.exception, BadInput)
-    assert "none of cpu, cuda" in str(result.exception)
+    assert "not one of cpu, cuda" in str(result.exception)
 
 
 @needs_data
 def test_the_command_wants_motions_that_are_there(tmp_path):
-    result = CliRunner().invoke(app, ["train-tracker", "--teacher", str(TWIST2), "--motions", str(tmp_path)])
-    assert isinstance(result.exception, BadInput)
-    assert "no robot motion" in str(result.exception)
+    (tmp_path / "motion.csv").write_text("0")
+    for motions in (tmp_path, tmp_path / "motion.csv"):
+        result = CliRunner().invoke(app, ["train-tracker", "--teacher", str(TWIST2), "--motions", str(motions)])
+        assert isinstance(result.exception, BadInput)
+        assert "no robot motion" in str(result.exception)
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ _TO_Z_UP = {
 }
 
 
-def _plain(name: str) -> str:
+def _normalised(name: str) -> str:
     name = re.sub(r"[^a-z0-9]", "", name.split(":")[-1].lower())
     name = re.sub(r"^(mixamorig\d*|bip0?1|b)(?=l|r|h|s|n)", "", name) if name.startswith(("mixamo", "bip")) else name
     parts = {candidate.format(s="") for candidates in _NAMES.values() for candidate in candidates}
@@ -68,7 +68,7 @@ def _plain(name: str) -> str:
 
 def joint_table(names: list[str]) -> dict[str, int]:
     """Match a skeleton's joints to SMPL-X's body joints, by name. Raises `BadInput`: a needed joint is not found."""
-    plain = {_plain(name): i for i, name in reversed(list(enumerate(names)))}
+    plain = {_normalised(name): i for i, name in reversed(list(enumerate(names)))}
     table = {"pelvis": next((plain[n] for n in _PELVIS if n in plain), 0)}
     for side in ("left", "right"):
         for part, candidates in _NAMES.items():

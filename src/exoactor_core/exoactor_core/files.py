@@ -198,12 +198,13 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
 
 
 def load_yaml(path: str | Path) -> Any:
-    """Read YAML, never making Python objects. Raises `BadInput`: as `read_text`, or it is no YAML."""
+    """Read YAML, never making Python objects. Raises `BadInput`: as `read_text`, or it is not valid YAML."""
     text, _ = read_text(path)
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise BadInput(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
+        said = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ").removesuffix(" ^").rstrip(":")
+        raise BadInput(f"{path} is not valid YAML: {said}.") from None
 
 
 def load_json(path: str | Path) -> dict[str, Any]:
@@ -219,9 +220,9 @@ def json_object(text: str, name: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{name} is no JSON: {error}.") from None
+        raise BadInput(f"{name} is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise BadInput(f"{name} is no JSON object.")
+        raise BadInput(f"{name} is not a JSON object.")
     return value
 
 

@@ -161,7 +161,7 @@ class SceneObject(_Posed):
             size = TypeAdapter(Size).validate_python(size)
         category = given.get("category")
         if category not in EVERYDAY:
-            raise ValueError(f"'{category}' is no everyday object ({', '.join(EVERYDAY)}): give it shapes")
+            raise ValueError(f"'{category}' is not an everyday object ({', '.join(EVERYDAY)}): give it shapes")
         return {**usual(category, size), **given}
 
     @model_validator(mode="after")
@@ -286,7 +286,7 @@ class Scene(BaseModel):
             It is no scene; the message names the first place that is wrong.
         """
         if not isinstance(data, dict):
-            raise BadInput(f"{name} is no scene: a mapping with the list 'objects' is needed.")
+            raise BadInput(f"{name} is not a scene: a mapping with the list 'objects' is needed.")
         return validated(cls, data, name)
 
     def save(self, path: str | Path) -> None:

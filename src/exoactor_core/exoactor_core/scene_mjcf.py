@@ -215,7 +215,7 @@ def from_mjcf(path: str | Path) -> Scene:
         spec = mujoco.MjSpec.from_file(str(path))
         model = spec.compile()
     except ValueError as error:
-        raise BadInput(f"{path} is no MJCF that MuJoCo reads: {' '.join(str(error).split())}.") from None
+        raise BadInput(f"{path} is not an MJCF file that MuJoCo can read: {' '.join(str(error).split())}.") from None
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     texts = {text.name: text.data for text in spec.texts if text.name.startswith(_METADATA)}

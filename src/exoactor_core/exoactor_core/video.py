@@ -71,7 +71,7 @@ class Video:
                 notes = (_MIRRORED,) if _orientation(first)[0] else ()
         except (av.FFmpegError, OSError, ValueError) as error:
             raise BadInput(
-                f"{name} cannot be read as a video ({reason(error)}): it is none, or its end is missing."
+                f"{name} cannot be read as a video ({reason(error)}): it is not one, or it is cut off."
             ) from None
         if not 0 < fps <= MAX_FPS:
             raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")

@@ -100,7 +100,7 @@ def test_everyday_objects_have_their_sizes_and_rest_on_the_floor(category):
         (scene_of(weight=1), "weight"),
         (scene_of(articulation={"kind": "hinge", "axis": [0, 0, 1], "limits": [0, 1]}), "set movable to false"),
         ({"objects": scene_of()["objects"] * 2}, "two objects have the id 'thing'"),
-        ({"objects": [{"id": "x", "category": "unicorn"}]}, "no everyday object"),
+        ({"objects": [{"id": "x", "category": "unicorn"}]}, "not an everyday object"),
         ([1, 2], "a mapping with the list 'objects'"),
     ],
 )
@@ -112,7 +112,7 @@ def test_what_is_no_scene_gets_one_sentence(tmp_path, data, words):
 
 def test_what_is_no_yaml_gets_one_sentence(tmp_path):
     (tmp_path / "scene.yaml").write_text("objects: [}")
-    with pytest.raises(BadInput, match="is no YAML"):
+    with pytest.raises(BadInput, match="not valid YAML"):
         Scene.load(tmp_path / "scene.yaml")
 
 
@@ -240,7 +240,7 @@ def test_a_solid_mesh_is_taken(tmp_path):
             '<body name="a"><freejoint/><geom size=".1"/><body name="b"><joint/><geom size=".1"/></body></body>',
             "'b' .* moves against another",
         ),
-        ("<body", "no MJCF"),
+        ("<body", "not an MJCF"),
     ],
 )
 def test_an_mjcf_that_is_no_scene_is_refused(tmp_path, body, words):

@@ -100,7 +100,7 @@ class Pipeline:
         self.where = str(folder) if folder.is_dir() else model
         self._of_hub = not folder.is_dir()
         if self._of_hub and (model.count("/") != 1 or model.startswith((".", "/", "~"))):
-            raise BadInput(f"There is no folder {model}, and no repository of the hub is called so (owner/name).")
+            raise BadInput(f"There is no folder {model}, and no repository on the hub has that name (owner/name).")
         self.revision = options.revision or None
         self.config = self._read_json("model_index.json")
         self.kind: Any = self._class(str(self.config.get("_class_name")))
@@ -123,7 +123,7 @@ class Pipeline:
 
             path = self._fetched(lambda **o: hf_hub_download(self.model, name, revision=self.revision, **o))
         elif not path.is_file():
-            raise BadInput(f"The folder {self.model} holds no {name}: it is no pipeline of diffusers.")
+            raise BadInput(f"The folder {self.model} holds no {name}: it is not a diffusers pipeline.")
         return load_json(path)
 
     def _class(self, name: str) -> type:
@@ -236,8 +236,8 @@ class Pipeline:
                 raise Missing(f"The pipeline in {self.model} is not complete: {reason(error)}.") from None
             if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
                 raise BadInput(
-                    f"The repository {self.model} holds no pipeline of diffusers: take the one that its authors made "
-                    "for diffusers, whose name mostly ends so."
+                    f"The repository {self.model} holds no diffusers pipeline: take the one that its authors made "
+                    "for diffusers, whose name usually ends in -diffusers."
                 ) from None
             revision = f" --revision {self.revision}" if self.revision else ""
             raise Missing(

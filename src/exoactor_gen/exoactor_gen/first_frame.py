@@ -17,7 +17,7 @@ from exoactor_gen.mannequin.mannequin import Mannequin
 from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.plan import Plan
 
-_SAME_SHAPE = 0.02
+_ASPECT_TOLERANCE = 0.02
 """Share by which a video may be wider or narrower than its first frame and still show all of it."""
 
 
@@ -56,6 +56,6 @@ def known_of(record: dict[str, Any], width: int, height: int) -> tuple[Intrinsic
     The camera of one that shows a part of it is not known: None.
     """
     scale = width / record["width"]
-    whole = abs(height / (scale * record["height"]) - 1.0) < _SAME_SHAPE
+    whole = abs(height / (scale * record["height"]) - 1.0) < _ASPECT_TOLERANCE
     fx, fy, cx, cy = (scale * value for value in record["intrinsics"])
     return (fx, fy, cx, cy) if whole else None, record["person_height"]

@@ -104,7 +104,7 @@ class HttpClient:
         if "@" in base_url or parts.query or parts.fragment:
             raise BadInput(f"The base URL of {service} holds a password or a '?': keys are read from the environment.")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadInput(f"'{base_url}' is no base URL of {service}: it begins with https:// and a host.")
+            raise BadInput(f"'{base_url}' is not a base URL of {service}: it begins with https:// and a host.")
         if not (key.isascii() and key.isprintable()):
             raise BadInput(f"The key in {key_name} holds characters that no key has: was it copied whole, on one line?")
         if key and travels_open(base_url):
@@ -128,7 +128,7 @@ class HttpClient:
         try:
             return self._without_key(json.loads(body)) if body.strip() else {}
         except ValueError:
-            raise ServiceFailed(f"{self.service} answered with something that is no JSON.") from None
+            raise ServiceFailed(f"{self.service} answered with something that is not JSON.") from None
 
     def fetch(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> bytes:
         """Make a request, again where that may help, and return the answer's body.
@@ -192,7 +192,7 @@ class HttpClient:
             # httpx limits each read, not the whole answer, and knows no cancelling
             return run_in_thread(lambda alive: self._read(request, limit, end), tick, limit=limit + 0.5)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL):
-            raise ServiceFailed(f"{self.service} named a place that is no web address.") from None
+            raise ServiceFailed(f"{self.service} named a place that is not a web address.") from None
         except httpx2.ConnectTimeout:
             raise _Failure(f"no connection within {limit:g} s") from None
         except httpx2.ConnectError as error:

@@ -46,7 +46,7 @@ def read_extra(extra: str, example: str) -> dict[str, Any]:
     try:
         return json_object(extra.strip() or "{}", "The option extra")
     except BadInput:
-        raise BadInput(f"The option extra is no JSON object: write it like {example}.") from None
+        raise BadInput(f"The option extra is not a JSON object: write it like {example}.") from None
 
 
 def attempt_seed(seed: int, attempt: int) -> int:

@@ -300,7 +300,7 @@ def test_what_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch):
     (tmp_path / "model_index.json").write_text('{"_class_name": "LucyEditPipeline"}')
     assert "it wants video" in message(BadInput, model=str(tmp_path))
     (tmp_path / "model_index.json").write_text('{"_class_na')
-    assert "model_index.json is no JSON" in message(BadInput, model=str(tmp_path))
+    assert "model_index.json is not valid JSON" in message(BadInput, model=str(tmp_path))
     broken = tmp_path / "broken"
     shutil.copytree(tiny.saved("wan", folder), broken)
     next((broken / "transformer").glob("*.safetensors")).unlink()
@@ -323,7 +323,7 @@ def test_what_is_not_there_is_a_sentence(folder, tmp_path, monkeypatch):
             "licence of some/model must be accepted first: at https://huggingface.co/some/model",
         ),
         (401, "RepoNotFound", BadInput, "no folder and no public repository some/model"),
-        (404, "EntryNotFound", BadInput, "some/model holds no pipeline of diffusers"),
+        (404, "EntryNotFound", BadInput, "some/model holds no diffusers pipeline"),
         (400, "", Missing, "cannot be reached or does not give them"),
     ],
 )
@@ -366,7 +366,7 @@ def test_what_the_hub_answers_is_a_sentence(tmp_path, monkeypatch, code, name, k
         ({"steps": -1}, "option steps is -1"),
         ({"fps": 1e6}, "option fps"),
         ({"seed": -3}, "option seed"),
-        ({"extra": "[1]"}, "no JSON object"),
+        ({"extra": "[1]"}, "not a JSON object"),
         ({"extra": '{"speed": 1}'}, "names speed"),
         ({"planner": "oracle"}, "planner is 'oracle'"),
         ({"template": "/no/such.yaml"}, "There is no file"),

@@ -383,7 +383,7 @@ def test_gemini(server):
         ("openai", 400, {"error": {"message": "Invalid size"}}, BadInput, "does not accept the request"),
         ("openai", 200, {"data": []}, Refused, "without an image"),
         ("openai", 200, {"data": [{"b64_json": "AAAA"}]}, Refused, "no image that can be read"),
-        ("openai", 200, b"<html>", Refused, "no JSON"),
+        ("openai", 200, b"<html>", Refused, "not JSON"),
         ("gemini", 429, {"error": {"code": 429, "message": "Quota exceeded for your billing"}}, Refused, "busy"),
         ("gemini", 200, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, Refused, "refuses the content"),
         ("gemini", 200, {"candidates": [{"finishReason": "IMAGE_SAFETY"}]}, Refused, "refuses the content"),

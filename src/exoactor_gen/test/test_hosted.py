@@ -723,7 +723,7 @@ def test_service_that_is_not_there(service):
 
 def test_answer_that_is_something_else(service):
     service.fail(SUBMIT[service.name], bytes=b"<html>Welcome</html>")
-    refuses(service, Refused, "no JSON")
+    refuses(service, Refused, "not JSON")
     service.fail(SUBMIT[service.name], json={"hello": "world"})
     refuses(service, Refused, "named no job")
     service.fail(LOOK[service.name], json={"hello": "world"} if service.name != "veo" else ["x"])
@@ -1091,8 +1091,8 @@ def test_retry_after_in_both_forms():
     [
         ({"aspect": "4:3"}, "16:9 or 9:16"),
         ({"resolution": "8k"}, "480p, 720p or 1080p"),
-        ({"extra": "[1]"}, "no JSON object"),
-        ({"extra": "{"}, "no JSON object"),
+        ({"extra": "[1]"}, "not a JSON object"),
+        ({"extra": "{"}, "not a JSON object"),
         ({"poll": -1.0}, "poll is -1.0"),
         ({"seed": -1}, "seed is -1"),
         ({"planner": "oracle"}, "planner is 'oracle'"),

@@ -293,7 +293,7 @@ def test_subject_of_a_description_is_not_said_twice():
         ("{camera_height} metres", "{height} metres", "unknown or broken"),
         ("version: 2", "version: one", "at version"),
         ("text: >-", "words: >-", "Field required|Extra"),
-        ("name: capture", "name: [capture", "no YAML"),
+        ("name: capture", "name: [capture", "not valid YAML"),
     ],
 )
 def test_own_template(old, new, said, tmp_path):

@@ -83,7 +83,7 @@ class ExternalEstimator(Estimator):
         for text in (given.command, given.result):
             for unknown in re.findall(r"{(\w*)}", text):
                 if unknown not in ("video", "output", "name"):
-                    raise BadInput(f"'{{{unknown}}}' is none of the placeholders {{video}}, {{output}}, {{name}}.")
+                    raise BadInput(f"'{{{unknown}}}' is not one of the placeholders {{video}}, {{output}}, {{name}}.")
         if given.folder and not Path(given.folder).expanduser().is_dir():
             raise BadInput(f"There is no folder {given.folder} for the external estimator to run in.")
         self.logs = Path(given.logs or "~/.exoactor/external").expanduser()

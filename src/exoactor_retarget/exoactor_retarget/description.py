@@ -72,7 +72,7 @@ class Description:
         return self.links[link][0]
 
 
-_THICK = 0.02  # m: half the thickness from which the edges of a box count
+_MIN_HALF_THICKNESS = 0.02  # m: half the thickness from which the edges of a box count
 
 
 def _box_capsules(half: np.ndarray) -> list[tuple[np.ndarray, float]]:
@@ -87,7 +87,7 @@ def _box_capsules(half: np.ndarray) -> list[tuple[np.ndarray, float]]:
         ends[:, long] = np.array([-1, 1]) * (half[long] - 0.4 * radius)
         ends[:, wide] = shift
         capsules.append((ends, radius))
-    if half[thin] > _THICK:  # the long edges stand out of these: thinner capsules cover them
+    if half[thin] > _MIN_HALF_THICKNESS:  # the long edges stand out of these: thinner capsules cover them
         edge = half[thin] / 4
         for side, face in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
             ends = np.zeros((2, 3))

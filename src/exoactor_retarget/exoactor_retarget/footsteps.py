@@ -16,14 +16,14 @@ from exoactor_retarget.contacts import foot_contacts, without_short
 from exoactor_retarget.human import POINTS, TURNS, Posture
 from exoactor_retarget.targets import headed, towards_upright
 
-STEP, SWING = 0.7, 0.44
+STEP_SECONDS, SWING_SECONDS = 0.7, 0.44
 """s of a step, and of its foot in the air."""
-LIFT, SWAY = 0.05, 0.045
+LIFT_HEIGHT, SWAY_DISTANCE = 0.05, 0.045
 """m that the foot is raised, and that the body sways to the one that stands."""
-_GOES_ON = 0.5  # s of standing still that do not end a walk
-_TWISTS, _ENDS = 0.7, 0.15  # rad by which a body turns at most over a foot that stands, and of a turn's slow ends
-_NEAR, _LEVER = 0.03, 0.15  # m that a foot may be beside its place after a walk, and m for each rad that it is turned
-_SMOOTH = 0.3  # s
+_MAX_PAUSE = 0.5  # s of standing still that do not end a walk
+_MAX_TWIST, _MIN_TWIST = 0.7, 0.15  # rad that a body turns over a foot that stands, and of a turn's slow ends
+_TOLERANCE, _FOOT_LEVER = 0.03, 0.15  # m that a foot may be off after a walk, and m for each rad that it is turned
+_SMOOTHING = 0.3  # s
 
 
 def with_footsteps(person: Posture, goes: np.ndarray) -> Posture:
@@ -33,8 +33,8 @@ def with_footsteps(person: Posture, goes: np.ndarray) -> Posture:
     """
     if not goes.any():
         return person
-    fps, feet, heading = person.fps, person.at("foot"), headings(person, _SMOOTH)
-    base = gaussian_filter1d(feet[..., :2].mean(axis=1), _SMOOTH * fps, axis=0, mode="nearest")
+    fps, feet, heading = person.fps, person.at("foot"), headings(person, _SMOOTHING)
+    base = gaussian_filter1d(feet[..., :2].mean(axis=1), _SMOOTHING * fps, axis=0, mode="nearest")
     across = headed(heading)[:, :2, :2]
     still = ~goes if not goes.all() else goes
     apart = np.median(-np.einsum("ti,ti->t", across[:, :, 1], np.diff(feet[..., :2], axis=1)[:, 0])[still])
@@ -51,9 +51,9 @@ def unreliable_walks(person: Posture) -> np.ndarray:
     for first, end in (run for k in range(2) for run in true_runs(stands[:, k])):
         least, most = (first + at for at in sorted((heading[first:end].argmin(), heading[first:end].argmax())))
         turned = np.abs(heading[least : most + 1] - heading[[least, most], None])
-        if turned.max() > _TWISTS:
-            bad[least : most + 1] |= (turned > _ENDS).all(axis=0)
-    return without_short(bad | ~stands.all(axis=1), round(_GOES_ON * person.fps)) if bad.any() else bad
+        if turned.max() > _MAX_TWIST:
+            bad[least : most + 1] |= (turned > _MIN_TWIST).all(axis=0)
+    return without_short(bad | ~stands.all(axis=1), round(_MAX_PAUSE * person.fps)) if bad.any() else bad
 
 
 def headings(person: Posture, smoothing: float) -> np.ndarray:
@@ -69,16 +69,16 @@ def _walk(under: np.ndarray, goes: np.ndarray, fps: float) -> tuple[np.ndarray, 
     ``under`` (T, 2, 3) is where they would be under the body, which goes in frames (T,). Each foot is set down where
     that will be in the middle of its stand; they step until they stand right.
     """
-    long, air = round(STEP * fps), round(SWING * fps)
+    long, air = round(STEP_SECONDS * fps), round(SWING_SECONDS * fps)
     ahead = air + (2 * long - air) // 2
     share = min_jerk((np.arange(air) + 1.0) / air)[:, None]
-    bump = LIFT * np.sin(np.pi * (np.arange(air) + 0.5) / air) ** 2
+    bump = LIFT_HEIGHT * np.sin(np.pi * (np.arange(air) + 0.5) / air) ** 2
     places, lift = np.repeat(under[:1], len(under), axis=0), np.zeros(under.shape[:2])
     now, swung = 0, -1
     while now + long < len(under):
         goal, feet = under[min(now + ahead, len(under) - 1)], places[now]
-        off = np.linalg.norm((goal - feet) * [1.0, 1.0, _LEVER], axis=1)
-        if not goes[now : now + long].any() and (swung < 0 or off.max() < _NEAR):
+        off = np.linalg.norm((goal - feet) * [1.0, 1.0, _FOOT_LEVER], axis=1)
+        if not goes[now : now + long].any() and (swung < 0 or off.max() < _TOLERANCE):
             now, swung = now + 1, -1
             continue
         swung = 1 - swung if swung >= 0 else int(off.argmax())
@@ -111,9 +111,14 @@ def _on_feet(
         turn @ towards_upright(person.turn("pelvis")[:, :, 1], moving) @ person.turn("pelvis")
     )
     rough = hips[:, :2] - base
-    calm = gaussian_filter1d(rough, _SMOOTH * fps, axis=0, mode="nearest") - rough
+    calm = gaussian_filter1d(rough, _SMOOTHING * fps, axis=0, mode="nearest") - rough
     left = np.stack([-np.sin(heading), np.cos(heading)], axis=1)
-    sway = SWAY / LIFT * gaussian_filter1d(lift[:, 1] - lift[:, 0], 0.08 * fps, mode="nearest")[:, None] * left
+    sway = (
+        SWAY_DISTANCE
+        / LIFT_HEIGHT
+        * gaussian_filter1d(lift[:, 1] - lift[:, 0], 0.08 * fps, mode="nearest")[:, None]
+        * left
+    )
     points[..., :2] += (moving[:, None] * calm + sway)[:, None, None]
     for k, side in enumerate(("left", "right")):
         which, its = TURNS.index(f"{side}_foot"), slice(2 * k, 2 * k + 2)

@@ -16,17 +16,18 @@ from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_geometry import box_normal, facing_surface
 from exoactor_retarget.targets import Targets, headed
 
-_PRESS = {"grasp": 0.02, "push": 0.02, "touch": 0.01, "support": 0.01}  # m that palms aim into an object
-_AWAY, _BEFORE = 0.10, 0.05  # m in front of the surface, and nearer to the body, is the point before the contact
-_WIDEST, _NARROWEST = 0.46, 0.10  # m between two palms
+_PRESS_DEPTH = {"grasp": 0.02, "push": 0.02, "touch": 0.01, "support": 0.01}  # m that palms aim into an object
+_APPROACH_DISTANCE = 0.10  # m in front of the surface at which a hand is before the contact
+_APPROACH_INWARD = 0.05  # m that it is nearer to the body there
+_MAX_PALM_GAP, _MIN_PALM_GAP = 0.46, 0.10  # m between two palms
 _DEX3_PALM = 0.0415, 0.003  # m, the palm's link in that of the wrist, ahead and outward (Unitree's URDF)
 _DEX3_AXIS, _DEX3_GAP = 0.065, 0.017  # m, along the palm's link to the axis of what is held, and aside to its surface
 _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0.03, 0.0])
 """m, where a closed left hand touches what is beside it and ahead of it, in the link of the wrist."""
-_DEX3_WIDEST, _DEX3_AWAY, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
-_DRAWN = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
-_APART = 0.09  # m from the middle between two pushing hands to each
-_UNDER_TOP = 0.06  # m from there to the top of what stands low
+_DEX3_MAX_WIDTH, _DEX3_APPROACH, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
+_MIN_DRAW_DISTANCE = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
+_HALF_HAND_SPACING = 0.09  # m from the middle between two pushing hands to each
+_DEPTH_UNDER_TOP = 0.06  # m from there to the top of what stands low
 LOW = 0.5
 """m over the floor: who touches what is lower bends down, the hands in front, and pushes with hanging palms."""
 
@@ -105,7 +106,7 @@ class HandContactPlanner:
                 )
                 if contact.kind == "push":
                     way = to_object.apply(natural[last, side] - natural[frame, side]) * [1.0, 1.0, 0.0]
-                    drawn = way @ forward < -_DRAWN  # towards the robot, with the palm
+                    drawn = way @ forward < -_MIN_DRAW_DISTANCE  # towards the robot, with the palm
                     normal = -unit(way) if drawn else facing_surface(obj, -forward, pos, contact.kind)[1]
                     if (
                         not drawn and obj.articulation is None and len(group) == 1
@@ -116,11 +117,11 @@ class HandContactPlanner:
             else:
                 pos, normal = facing_surface(obj, -forward, near[side], contact.kind)
             if contact.kind == "grasp" and obj.pos[2] + pos[2] < LOW:  # as high as it can be: who bends down bends less
-                pos[2] = max(pos[2], obj.bounds[1, 2] - _UNDER_TOP)
+                pos[2] = max(pos[2], obj.bounds[1, 2] - _DEPTH_UNDER_TOP)
             hand_contacts.append(self._contact(side, contact, pos, normal, forward))
         if len(hand_contacts) == 2 and contact.kind == "push":
             middle = (hand_contacts[0].pos + hand_contacts[1].pos) / 2.0
-            wide = min(_APART, np.abs(np.diff(obj.bounds, axis=0)[0] @ np.abs(left)) / 2.0 - 0.03)
+            wide = min(_HALF_HAND_SPACING, np.abs(np.diff(obj.bounds, axis=0)[0] @ np.abs(left)) / 2.0 - 0.03)
             hand_contacts = [
                 self._contact(
                     one.side, one.contact, middle + (wide if one.side == 0 else -wide) * left, one.normal, forward
@@ -150,18 +151,28 @@ class HandContactPlanner:
             local = _DEX3_KNUCKLES * [1.0, out, 1.0] if fist else self.model.fingertips[side]
         rotation = np.stack([x, y, np.cross(x, y)], axis=1)
         filled = _filled(contact, pos, normal)
-        index, press = self.scene.ids.index(contact.object), _PRESS[contact.kind]
-        return HandContact(side, index, filled, pos, normal, rotation, local, _AWAY * normal - _BEFORE * forward, press)
+        index, press = self.scene.ids.index(contact.object), _PRESS_DEPTH[contact.kind]
+        return HandContact(
+            side,
+            index,
+            filled,
+            pos,
+            normal,
+            rotation,
+            local,
+            _APPROACH_DISTANCE * normal - _APPROACH_INWARD * forward,
+            press,
+        )
 
     def _finger_grasp(self, side: int, contact: Contact, forward: np.ndarray) -> HandContact:
         """A Dex3-1 hand about an object, from in front and a little from its own side, the thumb up."""
         obj = self.scene[contact.object]
         shape = max(obj.shapes, key=lambda s: float(np.prod(s.size)))
         radius = min(shape.size[:2]) / 2.0
-        if radius > _DEX3_WIDEST / 2.0:
+        if radius > _DEX3_MAX_WIDTH / 2.0:
             raise Refused(
                 f"The robot cannot close a hand about the {obj.category}: it is {200 * radius:.0f} cm wide, and "
-                f"{100 * _DEX3_WIDEST:.0f} cm can be held."
+                f"{100 * _DEX3_MAX_WIDTH:.0f} cm can be held."
             )
         out = 1.0 if side == 0 else -1.0
         x = Rotation.from_euler("z", -out * _DEX3_INWARD).apply(forward)
@@ -170,7 +181,7 @@ class HandContactPlanner:
         local = np.array([_DEX3_PALM[0] + _DEX3_AXIS, out * (_DEX3_PALM[1] - _DEX3_GAP - radius), 0.0])
         filled = _filled(contact, axis + out * radius * y, out * y)
         rotation = np.stack([x, y, np.cross(x, y)], axis=1)
-        retreat = -_DEX3_AWAY * x + 0.02 * out * y
+        retreat = -_DEX3_APPROACH * x + 0.02 * out * y
         return HandContact(
             side, self.scene.ids.index(contact.object), filled, axis, out * y, rotation, local, retreat, 0.0, True
         )
@@ -192,11 +203,11 @@ def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tup
         axis = int(np.argmax(np.abs(outward[:2])))
         normal = np.eye(3)[axis] * np.sign(outward[axis])
         half = (high - low)[axis] / 2.0
-    if not _NARROWEST <= 2.0 * half <= _WIDEST:
+    if not _MIN_PALM_GAP <= 2.0 * half <= _MAX_PALM_GAP:
         raise Refused(
             f"The robot cannot hold the {obj.category} between its palms: it is {200 * half:.0f} cm wide there, "
-            f"and {100 * _NARROWEST:.0f} to {100 * _WIDEST:.0f} cm can be held. What is narrower takes Dex3 hands "
-            f"(retarget.hands=dex3)."
+            f"and {100 * _MIN_PALM_GAP:.0f} to {100 * _MAX_PALM_GAP:.0f} cm can be held. What is narrower takes Dex3 "
+            f"hands (retarget.hands=dex3)."
         )
     return middle + half * normal, normal
 

@@ -19,10 +19,10 @@ TURNS = ("pelvis", "torso", "left_foot", "right_foot", "left_shoulder", "right_s
 
 BEARING = (*(f"{side}_{part}" for part in ("knee", "hand", "forearm") for side in SIDES), "seat", "back")
 """Parts that may bear besides the feet."""
-_FLESH = np.array([0.05, 0.05, 0.05, 0.05, 0.04, 0.04, 0.10, 0.10])
+_FLESH_RADII = np.array([0.05, 0.05, 0.05, 0.05, 0.04, 0.04, 0.10, 0.10])
 """m: from the joints of `BEARING` to the skin."""
 
-_OVER_TIME = ("points", "turns", "soles", "contacts")
+_TIME_SERIES = ("points", "turns", "soles", "contacts")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Posture:
         return len(self.points)
 
     def __getitem__(self, frames: slice) -> Posture:
-        return replace(self, **{name: getattr(self, name)[frames] for name in _OVER_TIME})
+        return replace(self, **{name: getattr(self, name)[frames] for name in _TIME_SERIES})
 
     def at(self, part: str) -> np.ndarray:
         """(T, 2, 3) positions of left and right."""
@@ -61,7 +61,7 @@ class Posture:
         """(T, 8, 3) lowest points of `BEARING`, were they lying."""
         middles = [self.at(part).mean(axis=1, keepdims=True) for part in ("hip", "shoulder")]
         points = np.concatenate([self.at("knee"), self.at("wrist"), self.at("elbow"), *middles], axis=1)
-        points[..., 2] -= _FLESH
+        points[..., 2] -= _FLESH_RADII
         return points
 
     def turn(self, part: str) -> np.ndarray:
@@ -109,10 +109,10 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
     )
 
 
-_FASTEST = {"pelvis": 15.0, "hip": 18.0, "knee": 26.0, "ankle": 22.0, "shoulder": 22.0, "elbow": 30.0, "wrist": 26.0}
+_MAX_SPEEDS = {"pelvis": 15.0, "hip": 18.0, "knee": 26.0, "ankle": 22.0, "shoulder": 22.0, "elbow": 30.0, "wrist": 26.0}
 """rad/s at which people turn their joints, with room: a kick turns the knee by 20, a punch the elbow by 27."""
-_FASTEST_TRUNK = 12.0
-_FLIP, _SHORT_END = 0.4, 0.2  # s: longest time for which an estimate stays flipped, and at the ends of the motion
+_MAX_TRUNK_SPEED = 12.0
+_MAX_FLIP, _MAX_END_FLIP = 0.4, 0.2  # s for which an estimate stays flipped, and at the ends of the motion
 
 
 def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
@@ -122,7 +122,7 @@ def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
     lies between it and the next one, where that comes soon, are replaced; then as many frames more as the turn takes.
     """
     names = [name.split("_")[-1] for name in BODY_JOINT_NAMES]
-    most = np.array([_FASTEST.get(name, _FASTEST_TRUNK) for name in names]) / fps
+    most = np.array([_MAX_SPEEDS.get(name, _MAX_TRUNK_SPEED) for name in names]) / fps
     cosine = 0.5 * (np.einsum("jtab,jtab->jt", local[:, 1:], local[:, :-1]) - 1.0)
     fast = cosine < np.cos(np.minimum(most, np.pi))[:, None]
     if not fast.any():
@@ -131,11 +131,11 @@ def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
     for joint in np.flatnonzero(fast.any(axis=1)):
         good = np.ones(len(frames), dtype=bool)
         edges = np.flatnonzero(fast[joint])
-        for jumps in np.split(edges, np.flatnonzero(np.diff(edges) > _FLIP * fps) + 1):
+        for jumps in np.split(edges, np.flatnonzero(np.diff(edges) > _MAX_FLIP * fps) + 1):
             first, last = int(jumps[0]), int(jumps[-1]) + 1
-            if last <= _SHORT_END * fps:  # what is so short before, or after, is the glitch
+            if last <= _MAX_END_FLIP * fps:  # what is so short before, or after, is the glitch
                 first = -1
-            elif first >= end - _SHORT_END * fps:
+            elif first >= end - _MAX_END_FLIP * fps:
                 last = end + 1
             while first >= 0 and last <= end:
                 if _angle(local[joint, first], local[joint, last]) <= 0.7 * most[joint] * (last - first):

@@ -11,7 +11,7 @@ from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import Model, limb_frames
 from exoactor_retarget.targets import Targets
 
-_NEAR = 0.3  # rad beyond a limit: angles that still count as near it
+_LIMIT_MARGIN = 0.3  # rad beyond a limit: angles that still count as near it
 
 
 def three_angles(axes: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,11 @@ def _choices(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both solutions (T, 3) with the full turns that the limits leave room for: (T, C, 3), and their cost (T, C)."""
     room = [
-        [k for k in (-1, 0, 1) if low - _NEAR < (2 * k + 1) * np.pi and high + _NEAR > (2 * k - 1) * np.pi]
+        [
+            k
+            for k in (-1, 0, 1)
+            if low - _LIMIT_MARGIN < (2 * k + 1) * np.pi and high + _LIMIT_MARGIN > (2 * k - 1) * np.pi
+        ]
         for low, high in zip(lower, upper, strict=True)
     ]
     turns = 2 * np.pi * np.stack(np.meshgrid(*room, indexing="ij"), axis=-1).reshape(-1, 3)

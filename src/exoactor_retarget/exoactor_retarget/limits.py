@@ -8,8 +8,8 @@ from scipy.linalg import cho_solve_banded, cholesky_banded
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
 
-_TIGHT = 0.98  # share of the limits aimed at, since the projection ends a little off
-_ROUNDS = 300
+_LIMIT_SHARE = 0.98  # share of the limits aimed at, since the projection ends a little off
+_MAX_ITERATIONS = 300
 
 
 def _speed_only(joint: np.ndarray, most: np.ndarray) -> np.ndarray:
@@ -44,12 +44,16 @@ def nearest_within(
     bands[1, 1:-1] -= 2
     bands[2, :-2] += 1
     factor = cholesky_banded(bands, lower=True)
-    bounds = ((lower, upper), (-_TIGHT * speed, _TIGHT * speed), (-_TIGHT * acceleration, _TIGHT * acceleration))
+    bounds = (
+        (lower, upper),
+        (-_LIMIT_SHARE * speed, _LIMIT_SHARE * speed),
+        (-_LIMIT_SHARE * acceleration, _LIMIT_SHARE * acceleration),
+    )
     width = (upper - lower, speed, acceleration)
     x = joint
     split = [joint, np.diff(joint, axis=0), np.diff(joint, 2, axis=0)]
     dual = [np.zeros_like(s) for s in split]
-    for round_ in range(_ROUNDS):
+    for round_ in range(_MAX_ITERATIONS):
         off = 0.0
         for i, (least, most) in enumerate(bounds):
             value = x if i == 0 else np.diff(x, i, axis=0)

@@ -9,8 +9,8 @@ from scipy.linalg import lapack
 
 from exoactor_retarget.terms import Gaps
 
-_TRIES = 5
-_CROSSED = 3e-3  # m or rad: less is no reason to solve again
+_MAX_ROUNDS = 5
+_BOUND_TOLERANCE = 3e-3  # m or rad: less is no reason to solve again
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def equations(hessian: np.ndarray, gradient: np.ndarray, joins: Joins, damping: 
     return bands, right
 
 
-def _solved(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve, overwriting both; zeros where the equations cannot be solved."""
     t, n = right.shape
     matrix = bands.reshape(t * n, 2 * n + 1).T
@@ -80,7 +80,7 @@ def _solved(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
     return step.reshape(t, n) if failed == 0 else np.zeros_like(right)
 
 
-def _pressed(bands: np.ndarray, right: np.ndarray, gaps: Gaps) -> None:
+def _add_gaps(bands: np.ndarray, right: np.ndarray, gaps: Gaps) -> None:
     """Add the gaps' own terms."""
     n = right.shape[1]
     first = np.flatnonzero(np.r_[True, np.diff(gaps.frame) > 0])
@@ -106,18 +106,18 @@ def solve(
     )
     by = np.zeros_like(right)
     step = by
-    for _ in range(_TRIES):
+    for _ in range(_MAX_ROUNDS):
         matrix, vector = bands.copy(), right.copy()
         if pressing.any():
-            _pressed(matrix, vector, gaps[pressing])
+            _add_gaps(matrix, vector, gaps[pressing])
         matrix[:, :, 0] += 1e9 * stays
         vector[stays] = 1e9 * by[stays]
-        step = _solved(matrix, vector)
+        step = _solve_banded(matrix, vector)
         close = gaps.short - np.sum(gaps.row * step[gaps.frame], axis=1)
-        beyond = ((step < least - _CROSSED) | (step > most + _CROSSED)) & ~stays
-        if not beyond.any() and not (close > np.where(pressing, np.inf, _CROSSED)).any():
+        beyond = ((step < least - _BOUND_TOLERANCE) | (step > most + _BOUND_TOLERANCE)) & ~stays
+        if not beyond.any() and not (close > np.where(pressing, np.inf, _BOUND_TOLERANCE)).any():
             break
         by = np.where(beyond, np.clip(step, least, most), by)
         stays = stays | beyond
-        pressing = np.where(pressing, close > -_CROSSED, close > _CROSSED)
+        pressing = np.where(pressing, close > -_BOUND_TOLERANCE, close > _BOUND_TOLERANCE)
     return step, np.unique(gaps.frame[pressing])

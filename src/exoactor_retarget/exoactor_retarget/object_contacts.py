@@ -19,21 +19,21 @@ from exoactor_retarget.hand_contacts import contact_groups
 from exoactor_retarget.human import Posture
 from exoactor_retarget.surroundings import solids_of
 
-_EARLY, _LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
-_SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest
-_SAME = 0.03  # m further away than the nearest that still counts as there
-_DRAWN = 0.05  # m nearer to the hips at which the hand ends that draws an object
-_RESTS = 0.15  # m/s of a hand that is there
-_NEAR = 0.15  # m at which a part touches an object without a plan
-_SHORTEST = 0.25  # s, likewise
-_PALM = 0.09  # m from the wrist to the middle of the palm
-_SLOW, _FAST = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
-_BESIDE = 0.25  # share by which the hands' distance changes while they hold something
+_MAX_EARLY, _MAX_LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
+_KICK_SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest
+_DISTANCE_TOLERANCE = 0.03  # m further away than the nearest that still counts as there
+_DRAWN_DISTANCE = 0.05  # m nearer to the hips at which the hand ends that draws an object
+_MAX_REST_SPEED = 0.15  # m/s of a hand that is there
+_TOUCH_RANGE = 0.15  # m at which a part touches an object without a plan
+_MIN_CONTACT_SECONDS = 0.25  # s, likewise
+_PALM_OFFSET = 0.09  # m from the wrist to the middle of the palm
+_HOLD_SPEED, _KICK_SPEED = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
+_SPACING_TOLERANCE = 0.25  # share by which the hands' distance changes while they hold something
 
 
 def part_paths(person: Posture) -> dict[str, np.ndarray]:
     """Paths (T, 3) m of the parts that touch objects: palms, toes, knees, elbows, seat."""
-    palms = person.at("wrist") + _PALM * unit(person.at("wrist") - person.at("elbow"))
+    palms = person.at("wrist") + _PALM_OFFSET * unit(person.at("wrist") - person.at("elbow"))
     paths = {}
     for k, side in enumerate(("left", "right")):
         paths[f"{side}_hand"], paths[f"{side}_foot"] = palms[:, k], person.soles[:, 2 * k + 1]
@@ -73,31 +73,33 @@ def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: fl
     smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
     speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps if last else np.zeros(1)
     begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
-    around = slice(max(0, begin - round(_EARLY * fps)), min(begin + round(_LATE * fps), max(end, begin + 1)) + 1)
+    around = slice(
+        max(0, begin - round(_MAX_EARLY * fps)), min(begin + round(_MAX_LATE * fps), max(end, begin + 1)) + 1
+    )
     if contact.kind == "strike":
-        around = slice(max(0, begin - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
-        closing = np.where(away[around] < away[around].min() + _SWING, -np.gradient(away)[around], -np.inf)
+        around = slice(max(0, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
+        closing = np.where(away[around] < away[around].min() + _KICK_SWING, -np.gradient(away)[around], -np.inf)
         start = stop = around.start + int(closing.argmax())
     elif contact.kind == "sit":
-        around = slice(max(0, begin - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
-        low = np.flatnonzero(path[around, 2] < path[around, 2].min() + _SAME)
+        around = slice(max(0, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
+        low = np.flatnonzero(path[around, 2] < path[around, 2].min() + _DISTANCE_TOLERANCE)
         start, stop = around.start + int(low[0]), around.start + int(low[-1])
     else:
-        near = away[around] < away[around].min() + _SAME
+        near = away[around] < away[around].min() + _DISTANCE_TOLERANCE
         # who bends down has the hands there before the body is down
-        rests = near & (speed[around] < _RESTS) & (contact.kind == "grasp")
+        rests = near & (speed[around] < _MAX_REST_SPEED) & (contact.kind == "grasp")
         reach = np.linalg.norm((path - hips)[:, :2], axis=1)
         if contact.kind == "grasp" and not rests.any():  # an estimate is beside, and may be nearest on its way back
             start = _far_out(reach, speed, begin, around, fps)
         else:
             start = around.start + int(np.argmax(rests if rests.any() else near))
         if contact.kind in ("grasp", "push"):  # it ends before the hand comes back
-            around = slice(max(start + 1, end - round(_EARLY * fps)), min(last, end + round(_LATE * fps)) + 1)
-            drawn = contact.kind == "push" and reach[end] < reach[start] - _DRAWN  # towards the body
+            around = slice(max(start + 1, end - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
+            drawn = contact.kind == "push" and reach[end] < reach[start] - _DRAWN_DISTANCE  # towards the body
             stop = _far_out(-reach if drawn else reach, speed, end, around, fps)
         else:
-            around = slice(start, min(last, end + round(_LATE * fps)) + 1)
-            stop = around.start + int(np.flatnonzero(away[around] < away[start] + 2 * _SAME)[-1])
+            around = slice(start, min(last, end + round(_MAX_LATE * fps)) + 1)
+            stop = around.start + int(np.flatnonzero(away[around] < away[start] + 2 * _DISTANCE_TOLERANCE)[-1])
     if end >= last - 0.3 * fps and contact.kind == "grasp":
         stop = last  # it is held to the end
     return contact.at_times(start / fps, max(start, stop) / fps)
@@ -124,7 +126,7 @@ def _seen(paths: dict[str, np.ndarray], scene: Scene, fps: float) -> tuple[Conta
     found: list[Contact] = []
     hips = gaussian_filter1d(paths["seat"][:, :2], 0.2 * fps, axis=0, mode="nearest")
     walks = np.linalg.norm(np.gradient(hips, axis=0), axis=1) * fps if len(hips) > 1 else np.zeros(1)
-    shortest = round(_SHORTEST * fps)
+    shortest = round(_MIN_CONTACT_SECONDS * fps)
     between = np.linalg.norm(paths["left_hand"] - paths["right_hand"], axis=1)
     for obj in scene.objects:
         near = {}
@@ -132,21 +134,23 @@ def _seen(paths: dict[str, np.ndarray], scene: Scene, fps: float) -> tuple[Conta
             away = _distance(path, obj)
             smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
             speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
-            near[body] = [(a, b) for a, b in true_runs((away < _NEAR) & (speed < _SLOW)) if b - a >= shortest]
+            near[body] = [
+                (a, b) for a, b in true_runs((away < _TOUCH_RANGE) & (speed < _HOLD_SPEED)) if b - a >= shortest
+            ]
             if body.endswith("foot") and obj.movable:
-                for a, b in true_runs(away < _NEAR):
+                for a, b in true_runs(away < _TOUCH_RANGE):
                     hit = a + int(np.argmin(away[a:b]))
-                    if speed[a:b].max() > _FAST and walks[hit] < _SLOW:
+                    if speed[a:b].max() > _KICK_SPEED and walks[hit] < _HOLD_SPEED:
                         found.append(_contact(body, obj.id, "strike", hit, hit, fps))
         for a, b in near["seat"]:
             top = obj.extent[1, 2]
-            if obj.supports and paths["seat"][a:b, 2].min() < top + _NEAR:
+            if obj.supports and paths["seat"][a:b, 2].min() < top + _TOUCH_RANGE:
                 found.append(_contact("seat", obj.id, "sit", a, b, fps))
         hands = [near["left_hand"], near["right_hand"]]
         if obj.movable and hands[0] and hands[1]:
             a = max(hands[0][0][0], hands[1][0][0])
             if a < min(hands[0][0][1], hands[1][0][1]):
-                held = np.abs(between[a:] / between[a] - 1.0) < _BESIDE
+                held = np.abs(between[a:] / between[a] - 1.0) < _SPACING_TOLERANCE
                 b = a + (int(np.argmin(held)) if not held.all() else len(held) - 1)
                 found += [_contact(f"{side}_hand", obj.id, "grasp", a, b, fps) for side in ("left", "right")]
                 continue

@@ -21,27 +21,29 @@ from exoactor_retarget.targets import Targets, headed, ramp
 
 LIFT_AFTER = 0.6  # s after which what is taken is lifted
 PLACED_BEFORE = 0.45  # s before the end of a contact at which what is put down stands
-_CARRY, _LOWER = 1.0, 1.8  # s in which it gets to where the person would carry it, and from there to its place
-_LIFTED = 0.10  # m that it is lifted at least
-_HANGS, _AHEAD = 0.05, 0.15  # m that a box between two palms hangs lower, and that who carries it is ahead of his place
-_AWAY = 0.35, 0.60  # m from where two hands took it, over which it is lowered to where they carry it
-_BENDS = 4.0  # s before something stands from which the person may bend down with it
-_HOVER, _OVER = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
-_OVER_SIDE = 0.08  # m above the rim of what it is put into: it hangs lower, and askew, in a real hand
-_BEFORE_RIM, _RAISE = 0.1, 0.7  # m before that rim at which it is over it, and s in which it is raised
-_PASSED = 1.1  # m, height of what an object is lifted over
-_BODY = 0.13  # m from the middle of the robot's pelvis to its front, with room
-_CARRIED = 0.10  # m farther than that, at most, that an object is carried before it
+_CARRY_SECONDS = 1.0  # s in which an object gets to where the person would carry it
+_LOWER_SECONDS = 1.8  # s from there to its place
+_MIN_LIFT = 0.10  # m that it is lifted at least
+_CARRY_SAG, _CARRY_LEAD = 0.05, 0.15  # m that a box between two palms hangs lower, and that its carrier is ahead
+_LOWERING = 0.35, 0.60  # m from where two hands took it, over which it is lowered to where they carry it
+_BEND_SECONDS = 4.0  # s before something stands from which the person may bend down with it
+_HOVER_HEIGHT, _PASSING_HEIGHT = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
+_RIM_CLEARANCE = 0.08  # m above the rim of what it is put into: it hangs lower, and askew, in a real hand
+_RIM_DISTANCE, _RAISE_SECONDS = 0.1, 0.7  # m before that rim at which it is over it, and s in which it is raised
+_MAX_PASSED_HEIGHT = 1.1  # m, height of what an object is lifted over
+_BODY_DEPTH = 0.13  # m from the middle of the robot's pelvis to its front, with room
+_MAX_CARRY_GAP = 0.10  # m farther than that, at most, that an object is carried before it
 KNEE = 0.06
 """m from the middle of a knee to its front, with room."""
-_OVER_KNEES = 0.15  # m over the knees from which what is carried has room
-_OVER_RIM = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
-_PUT = 0.8  # m around a hand in which something to put an object on, or into, is looked for
-_EDGE = 0.02  # m from there to the edge, or the rim
-_GAP = 0.10  # m between an object and what is put beside it, where a hand may be
-_ASIDE = 0.10  # m from the middle of what contains something already, to where more is put into it
-_BEHIND, _FARTHER = 0.06, 2.0  # m that the robot's hands stay behind, and times as far as they would go, at most
-_OPEN, _SWING = 1.57, 1.6  # rad that a door is pushed open, and s that it swings
+_KNEE_CLEARANCE = 0.15  # m over the knees from which what is carried has room
+_RELEASE_HEIGHT = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
+_DESTINATION_RADIUS = 0.8  # m around a hand in which something to put an object on, or into, is looked for
+_EDGE_MARGIN = 0.02  # m from there to the edge, or the rim
+_BESIDE_GAP = 0.10  # m between an object and what is put beside it, where a hand may be
+_INSIDE_SHIFT = 0.10  # m from the middle of what contains something already, to where more is put into it
+_PUSH_LAG = 0.06  # m that the robot's hands stay behind
+_MAX_PUSH_RATIO = 2.0  # times as far as they would go, at most
+_OPEN_ANGLE, _SWING_TIME = 1.57, 1.6  # rad that a door is pushed open, and s that it swings
 
 
 @dataclass(frozen=True)
@@ -97,17 +99,17 @@ def place_for(
             inside = _inside(scene, other, obj, left) if other.contains else _on_top(other, obj, local[:2])
             away = float(np.linalg.norm(local[:2] - inside)) - (0.25 if other.contains else 0.0)
             at = other.rotation.apply([*inside, 0.0])[:2] + other.pos[:2]
-            rim = other.extent[1, 2] + _OVER_RIM - obj.bounds[:, 2].mean()
+            rim = other.extent[1, 2] + _RELEASE_HEIGHT - obj.bounds[:, 2].mean()
             height = max(other.pos[2] + 0.02 - low, rim) if other.contains else top_at(other, at) - low
             candidates.append((away, np.array([*at, height]), [other]))
     away, goal, under = min(candidates, key=lambda c: c[0], default=(np.inf, floor, []))
-    return (goal, under) if away < _PUT or destination else (floor, [])
+    return (goal, under) if away < _DESTINATION_RADIUS or destination else (floor, [])
 
 
 def _on_top(other: SceneObject, obj: SceneObject, local: np.ndarray) -> np.ndarray:
     """The point (2,) on top of another object, in its frame, where an object stands that is nearest to a point (2,)."""
     half, middle = obj.bounds[1, :2].max(), other.bounds[:, :2].mean(axis=0)
-    least, most = other.bounds[:, :2] + np.array([[1.0], [-1.0]]) * (half + _EDGE)
+    least, most = other.bounds[:, :2] + np.array([[1.0], [-1.0]]) * (half + _EDGE_MARGIN)
     return np.clip(local, np.minimum(least, middle), np.maximum(most, middle))
 
 
@@ -119,8 +121,8 @@ def _inside(scene: Scene, other: SceneObject, obj: SceneObject, left: np.ndarray
         return middle
     aside = other.rotation.inv().apply([*left, 0.0])[:2]
     off = float(np.mean([(other.local(one.pos)[:2] - middle) @ aside for one in there]))
-    room = float(np.abs(np.diff(other.bounds[:, :2], axis=0)).min() / 2.0 - obj.bounds[1, :2].max() - _EDGE)
-    return middle - (1.0 if off > 0.0 else -1.0) * min(_ASIDE, max(room, 0.0)) * aside
+    room = float(np.abs(np.diff(other.bounds[:, :2], axis=0)).min() / 2.0 - obj.bounds[1, :2].max() - _EDGE_MARGIN)
+    return middle - (1.0 if off > 0.0 else -1.0) * min(_INSIDE_SHIFT, max(room, 0.0)) * aside
 
 
 def _place_beside(
@@ -132,7 +134,7 @@ def _place_beside(
     point = min((near[:2], near[:2] + shift), key=lambda p: float(np.linalg.norm(p - middle)))
     ahead = np.array([left[1], -left[0]])
     deep, wide = (float(np.abs(axis) @ np.diff(neighbour.extent[:, :2], axis=0)[0]) / 2.0 for axis in (ahead, left))
-    middle, wide = middle - max(deep - half, 0.0) * ahead, wide + half + _GAP
+    middle, wide = middle - max(deep - half, 0.0) * ahead, wide + half + _BESIDE_GAP
     side = 1.0 if (point - middle) @ left > 0.0 else -1.0
     if not destination.target:
         return np.array([*(middle + side * wide * left), -obj.bounds[0, 2]]), []
@@ -142,7 +144,7 @@ def _place_beside(
         local = under.local([*spot, under.pos[2]])[:2]
         return float(np.linalg.norm(local - _on_top(under, obj, local)))
 
-    spot = min((middle + s * wide * left for s in (side, -side)), key=lambda spot: off_edge(spot) > _EDGE)
+    spot = min((middle + s * wide * left for s in (side, -side)), key=lambda spot: off_edge(spot) > _EDGE_MARGIN)
     return np.array([*spot, top_at(under, spot) - obj.bounds[0, 2]]), [under]
 
 
@@ -179,43 +181,45 @@ def carried(
     knees = targets.knees(model)
     below = hands[:, 2] - grip[2] + obj.bounds[0, 2] - knees[..., 2].max(axis=1)
     knees_ahead = np.einsum("tkj,tj->tk", (knees - targets.pelvis_pos[:, None])[..., :2], forward).max(axis=1)
-    share = gaussian_filter1d(smoothstep(1.0 - below / _OVER_KNEES), 0.1 * fps, mode="nearest")
-    near = deep + _BODY + share * np.maximum(knees_ahead + KNEE - _BODY, 0.0)
-    hands[:, :2] += (np.clip(ahead, near, near + _CARRIED) - ahead)[:, None] * forward
+    share = gaussian_filter1d(smoothstep(1.0 - below / _KNEE_CLEARANCE), 0.1 * fps, mode="nearest")
+    near = deep + _BODY_DEPTH + share * np.maximum(knees_ahead + KNEE - _BODY_DEPTH, 0.0)
+    hands[:, :2] += (np.clip(ahead, near, near + _MAX_CARRY_GAP) - ahead)[:, None] * forward
     begin = base.apply(grip) + rest[first, :3]
-    rise = np.maximum(begin[2] + _LIFTED - hands[:, 2], 0.0)
-    hangs, draws = (_HANGS, _AHEAD) if two_hands else (0.0, 0.0)
+    rise = np.maximum(begin[2] + _MIN_LIFT - hands[:, 2], 0.0)
+    hangs, draws = (_CARRY_SAG, _CARRY_LEAD) if two_hands else (0.0, 0.0)
     if two_hands:
         away = np.linalg.norm(hands[:, :2] - begin[:2], axis=1)
-        rise *= 1.0 - np.maximum.accumulate(smoothstep((away - _AWAY[0]) / (_AWAY[1] - _AWAY[0])) * (times > lifted))
-    share = ramp(times, lifted, min(_CARRY, 0.5 * long))
+        rise *= 1.0 - np.maximum.accumulate(
+            smoothstep((away - _LOWERING[0]) / (_LOWERING[1] - _LOWERING[0])) * (times > lifted)
+        )
+    share = ramp(times, lifted, min(_CARRY_SECONDS, 0.5 * long))
     center = begin + share[:, None] * (hands - begin)
     if not kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2), headings[last], destination)
-        rims = [other.extent[1, 2] + _OVER_SIDE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
-        hover = max([_HOVER + hangs * bool(under), *rims])
+        rims = [other.extent[1, 2] + _RIM_CLEARANCE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
+        hover = max([_HOVER_HEIGHT + hangs * bool(under), *rims])
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]
-        bends = max(first, last - round(_BENDS * fps))  # who bends down to put it down takes it along
+        bends = max(first, last - round(_BEND_SECONDS * fps))  # who bends down to put it down takes it along
         rise[bends:] = np.minimum(rise[bends:], rise[bends])
         if rims:  # over the rim before it gets there
             away = np.linalg.norm(hands[first:last, :2] - over[:2], axis=1)
             far = (
-                _BEFORE_RIM
+                _RIM_DISTANCE
                 + np.abs(obj.bounds[:, :2]).max()
                 + max(np.abs(other.bounds[:, :2]).max() for other in under)
             )
-            above = first + int(np.argmax(np.append(away, 0.0) < far)) - round(_RAISE * fps)
+            above = first + int(np.argmax(np.append(away, 0.0) < far)) - round(_RAISE_SECONDS * fps)
             above = min(bends, max(above, first))
             rise[above:] = np.maximum(over[2] - hands[above:, 2], rise[above:])
-            rise = gaussian_filter1d(rise, 0.3 * _RAISE * fps, mode="nearest")
-        seconds = min(_LOWER, 0.5 * long)
+            rise = gaussian_filter1d(rise, 0.3 * _RAISE_SECONDS * fps, mode="nearest")
+        seconds = min(_LOWER_SECONDS, 0.5 * long)
         come = ramp(times, last / fps - seconds, 0.75 * seconds)
         center += come[:, None] * (over - center)
         center[:, 2] -= hover * ramp(times, last / fps - 0.3 * seconds, 0.3 * seconds)
         share *= 1.0 - come
     center[:, 2] += share * rise
     pos = center - rotation.apply(grip)
-    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps, _OVER + hangs, draws)
+    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps, _PASSING_HEIGHT + hangs, draws)
     out = rest.copy()
     out[first:, :3], out[first:, 3:] = pos[first:], rotation[first:].as_quat(scalar_first=True)
     out[last:] = out[last]
@@ -241,7 +245,7 @@ def _over_others(
             np.abs(local[:, :2] - other.bounds[:, :2].mean(axis=0)) < np.diff(other.bounds[:, :2], axis=0) / 2 + half
         )
         top = other.extent[1, 2]
-        above = inside.all(axis=1) & (top < _PASSED)
+        above = inside.all(axis=1) & (top < _MAX_PASSED_HEIGHT)
         raised = np.maximum(raised, np.where(above, top + room - pos[:, 2] - low, 0.0))
     raised[: first + 1] = raised[last:] = 0.0
     wide = maximum_filter1d(np.maximum(raised, 0.0), round(0.3 * fps) | 1)
@@ -259,7 +263,7 @@ def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float, 
     along[:first], along[last:] = 0.0, along[last]
     along[first:] -= along[first]
     if far and along[last] > 0.0:
-        along *= min((far + _BEHIND) / along[last], _FARTHER)
+        along *= min((far + _PUSH_LAG) / along[last], _MAX_PUSH_RATIO)
     out = rest.copy()
     out[:, :2] += along[:, None] * forward
     return out
@@ -271,7 +275,7 @@ def swung(obj: SceneObject, touch: HandContact, times: np.ndarray) -> np.ndarray
     assert joint is not None
     lever = np.cross(joint.axis, touch.pos - joint.pos) if joint.kind == "hinge" else np.array(joint.axis)
     way = float(np.sign(-touch.normal @ lever))
-    opened = np.clip(joint.initial + way * _OPEN * ramp(times, touch.contact.start, _SWING), *joint.limits)
+    opened = np.clip(joint.initial + way * _OPEN_ANGLE * ramp(times, touch.contact.start, _SWING_TIME), *joint.limits)
     return np.array([articulated(obj, value).pose for value in opened])
 
 

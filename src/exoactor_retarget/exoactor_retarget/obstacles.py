@@ -16,9 +16,9 @@ from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import window
 
-_ROOM = 0.33  # m from the middle of the robot to what it walks past
-_STOP = 0.45  # m: what is so near to where the robot stops is what it goes to
-_TALL, _HIGH = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
+_CLEARANCE = 0.33  # m from the middle of the robot to what it walks past
+_GOAL_RADIUS = 0.45  # m: what is so near to where the robot stops is what it goes to
+_MIN_TOP, _MAX_UNDERSIDE = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
 
 
 def past_obstacles(
@@ -42,7 +42,7 @@ def past_obstacles(
         for k in range(len(solids)):
             height = np.full(len(at), solids.pos[0, k, 2])
             away, normal = solids.distance(k, np.column_stack([at, height]).T[None])
-            short = np.maximum(_ROOM - away[0], 0.0)
+            short = np.maximum(_CLEARANCE - away[0], 0.0)
             push += short[:, None] * _aside(normal[0, :2].T, path)
         if np.abs(push).max() < 0.01:
             break
@@ -56,7 +56,7 @@ def round_seat(
     """The shift (T, 2) with what it takes to go round a seat, until the body comes to it to sit in a frame."""
     path = (person.at("hip").mean(axis=1)[:, :2] + shift)[:sits]
     away = seat.floor_distance(path)
-    end = int(np.flatnonzero(away > _ROOM)[-1]) + 1 if (away > _ROOM).any() else 0
+    end = int(np.flatnonzero(away > _CLEARANCE)[-1]) + 1 if (away > _CLEARANCE).any() else 0
     if not end:
         return shift
     before = [stance for stance in placed if stance.last < end]
@@ -69,11 +69,13 @@ def _obstacles(scene: Scene, goals: Set[str], stops: np.ndarray) -> Solids | Non
     """What stands on the floor, but for what the robot stops at (N, 2)."""
     obstacles = []
     for obj in scene.objects:
-        in_the_way = (obj.heights[:, 1] >= _TALL) & (obj.heights[:, 0] <= _HIGH)  # not stepped over, nor walked under
+        in_the_way = (obj.heights[:, 1] >= _MIN_TOP) & (
+            obj.heights[:, 0] <= _MAX_UNDERSIDE
+        )  # not stepped over, nor walked under
         shapes = tuple(compress(obj.shapes, in_the_way))
         if obj.id in goals or not shapes or any(rests_on(obj, other) for other in scene.objects):
             continue
-        if obj.floor_distance(stops).min() > _STOP:
+        if obj.floor_distance(stops).min() > _GOAL_RADIUS:
             obstacles.append(obj.model_copy(update={"shapes": shapes}))
     if not obstacles:
         return None

@@ -11,13 +11,15 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.object_geometry import rests_on, top_at
 from exoactor_retarget.targets import Targets, headed, ramp
 
-_RAISE, _ADVANCE, _CLOSE = 1.3, 0.7, 0.7  # s of a hand to the body's front, to beside the object, and onto it
-LEAD_TIME = _RAISE + _ADVANCE + _CLOSE
+_RAISE_SECONDS = 1.3  # s of a hand to the body's front
+_ADVANCE_SECONDS, _CLOSE_SECONDS = 0.7, 0.7  # s to beside the object, and onto it
+LEAD_TIME = _RAISE_SECONDS + _ADVANCE_SECONDS + _CLOSE_SECONDS
 """s before a contact from which a hand is led to it."""
-_TAKE = 0.3  # s over which an object takes, and gives back, the lead of a hand
-_READY = 0.22, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
-_READY_ASIDE = 0.10, 0.30  # m, likewise, to its own side
-_LEVEL, _STEEP, _STEEPEST = 0.7, 0.3, 1.1  # m over the floor from, and to, which fingers point down, by so many rad
+_BLEND_SECONDS = 0.3  # s over which an object takes, and gives back, the lead of a hand
+_READY_OFFSET = 0.22, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
+_READY_LATERAL = 0.10, 0.30  # m, likewise, to its own side
+_LEVEL_HEIGHT, _STEEP_HEIGHT = 0.7, 0.3  # m over the floor from, and to, which fingers point down
+_MAX_FINGER_PITCH = 1.1  # rad by which they do
 PRESS_TIME = 0.4  # s in which hands press, and let go
 
 
@@ -45,7 +47,7 @@ def lead_hand(
         surface += _along(natural[:, k], normal, round(start * targets.fps), left)
     turned = turn.as_matrix() @ touch.rotation
     if touch.contact.kind == "grasp" and not touch.fingers:  # an arm that hangs reaches lower, and the trunk bends less
-        steep = _STEEPEST * np.clip((_LEVEL - surface[:, 2]) / (_LEVEL - _STEEP), 0.0, 1.0)
+        steep = _MAX_FINGER_PITCH * np.clip((_LEVEL_HEIGHT - surface[:, 2]) / (_LEVEL_HEIGHT - _STEEP_HEIGHT), 0.0, 1.0)
         turned = turned @ Rotation.from_euler("y", steep[:, None]).as_matrix()
     kept = end >= times[-1] - 0.05  # to the end of the motion
 
@@ -58,20 +60,31 @@ def lead_hand(
     if not kept:
         pressed *= 1.0 - ramp(times, end - PRESS_TIME, PRESS_TIME)
     beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
-    raised, share = there(LEAD_TIME, _RAISE)[:, None], there(_CLOSE + _ADVANCE, _ADVANCE)
-    ahead, up = there(LEAD_TIME - 0.4 * _RAISE, 0.6 * _RAISE), there(LEAD_TIME, 0.6 * _RAISE)  # not under an edge
+    raised, share = (
+        there(LEAD_TIME, _RAISE_SECONDS)[:, None],
+        there(_CLOSE_SECONDS + _ADVANCE_SECONDS, _ADVANCE_SECONDS),
+    )
+    ahead, up = (
+        there(LEAD_TIME - 0.4 * _RAISE_SECONDS, 0.6 * _RAISE_SECONDS),
+        there(LEAD_TIME, 0.6 * _RAISE_SECONDS),
+    )  # not under an edge
     before = times < 0.5 * (start + end)
     low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
     over = np.where(before, *(_ready_height(touch, pose, scene) for pose in (path[0], path[left])))
     ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))
     home = natural[:, k] - _ahead(natural[:, k] - ready, targets, model)  # it is raised before it reaches
     point = home + np.column_stack([ahead, ahead, up]) * (ready - home)
-    rises = np.where(beside[:, 2] > point[:, 2], there(_CLOSE + _ADVANCE, 0.6 * _ADVANCE), share)  # above, then over it
+    rises = np.where(
+        beside[:, 2] > point[:, 2], there(_CLOSE_SECONDS + _ADVANCE_SECONDS, 0.6 * _ADVANCE_SECONDS), share
+    )  # above, then over it
     point += np.column_stack([share, share, rises]) * (beside - point)
-    point -= there(_CLOSE, _CLOSE)[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
+    point -= (
+        there(_CLOSE_SECONDS, _CLOSE_SECONDS)[:, None] * turn.apply(touch.retreat)
+        + (touch.press * pressed)[:, None] * normal
+    )
     own = Rotation.from_matrix(targets.hand_rot[:, k])
     towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
-    lead = np.where(low, there(_CLOSE + _ADVANCE, _TAKE), there(LEAD_TIME, _TAKE))
+    lead = np.where(low, there(_CLOSE_SECONDS + _ADVANCE_SECONDS, _BLEND_SECONDS), there(LEAD_TIME, _BLEND_SECONDS))
     more = lead > holding[:, k]
     rotation[more, k] = towards.as_matrix()[more]
     pos[more, k], holding[more, k] = point[more], lead[more]
@@ -95,7 +108,7 @@ def _ready_height(touch: HandContact, pose: np.ndarray, scene: Scene) -> float:
     """Height to which a hand is raised before it reaches over what an object with a pose (7,) stands on, m."""
     obj = scene.objects[touch.index].at(pose)
     under = [top_at(other, np.array(obj.pos[:2])) for other in scene.objects if rests_on(obj, other)]
-    return max(under, default=0.0) + _READY[1]
+    return max(under, default=0.0) + _READY_OFFSET[1]
 
 
 def _ready(
@@ -105,6 +118,6 @@ def _ready(
     pelvis, turn = targets.pelvis_pos, headed(targets.headings(model))
     ahead, left = turn[:, :2, 0], turn[:, :2, 1]
     out = 1.0 if touch.side == 0 else -1.0
-    aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_ASIDE)
+    aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_LATERAL)
     height = np.maximum(natural[:, touch.side, 2], over)  # an arm folds up to get higher so near to the body
-    return np.column_stack([pelvis[:, :2] + _READY[0] * ahead + aside[:, None] * left, height])
+    return np.column_stack([pelvis[:, :2] + _READY_OFFSET[0] * ahead + aside[:, None] * left, height])

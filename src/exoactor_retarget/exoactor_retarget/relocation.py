@@ -13,13 +13,13 @@ from exoactor_core.arrays import smoothstep, true_runs
 from exoactor_retarget.human import POINTS, TURNS, Posture
 from exoactor_retarget.targets import bridge, headed
 
-_STEP, _SWING = 0.5, 0.36  # s of a step that is put in, and of its foot in the air
-_LIFT = 0.05  # m
-_SWAY = 0.03  # m towards the foot that stands
-_LONGEST_STEP = 0.22  # m
-_STRETCH = 0.12  # m by which a step of the person's is stretched at most
-_WALKS = 0.2, 0.4  # m/s from which, and at which surely, the body turns to where it goes
-_TURN = 0.8  # rad to either side of where the person faces, at most
+_STEP_SECONDS, _SWING_SECONDS = 0.5, 0.36  # s of a step that is put in, and of its foot in the air
+_LIFT_HEIGHT = 0.05  # m
+_SWAY_DISTANCE = 0.03  # m towards the foot that stands
+_MAX_STEP_LENGTH = 0.22  # m
+_MAX_STRETCH = 0.12  # m by which a step of the person's is stretched at most
+_WALKING_SPEEDS = 0.2, 0.4  # m/s from which, and at which surely, the body turns to where it goes
+_MAX_TURN = 0.8  # rad to either side of where the person faces, at most
 
 
 class Stance(NamedTuple):
@@ -75,14 +75,14 @@ def heading_change(person: Posture, shift: np.ndarray) -> np.ndarray:
     new = np.gradient(way + gaussian_filter1d(shift, 0.2 * person.fps, axis=0, mode="nearest"), axis=0) * person.fps
     angle = np.arctan2(old[:, 0] * new[:, 1] - old[:, 1] * new[:, 0], np.sum(old * new, axis=1))
     slower = np.minimum(np.linalg.norm(old, axis=1), np.linalg.norm(new, axis=1))
-    share = smoothstep((slower - _WALKS[0]) / (_WALKS[1] - _WALKS[0]))
-    return gaussian_filter1d(share * np.clip(angle, -_TURN, _TURN), 0.25 * person.fps, mode="nearest")
+    share = smoothstep((slower - _WALKING_SPEEDS[0]) / (_WALKING_SPEEDS[1] - _WALKING_SPEEDS[0]))
+    return gaussian_filter1d(share * np.clip(angle, -_MAX_TURN, _MAX_TURN), 0.25 * person.fps, mode="nearest")
 
 
 def steps_needed(distance: float, swings: int) -> int:
     """How many steps have to be put in to go further by a distance (m), the person taking some steps anyway."""
-    left = distance - _STRETCH * swings
-    return 0 if left < 0.04 else int(np.ceil(left / _LONGEST_STEP))
+    left = distance - _MAX_STRETCH * swings
+    return 0 if left < 0.04 else int(np.ceil(left / _MAX_STEP_LENGTH))
 
 
 def with_steps(person: Posture, frame: int, count: int, way: np.ndarray) -> tuple[Posture, np.ndarray, int]:
@@ -103,7 +103,7 @@ def with_steps(person: Posture, frame: int, count: int, way: np.ndarray) -> tupl
         How many were put in.
     """
     fps = person.fps
-    long, air = round(_STEP * fps), round(_SWING * fps)
+    long, air = round(_STEP_SECONDS * fps), round(_SWING_SECONDS * fps)
     put = (count + 1) * long
     index = np.r_[np.arange(frame + 1), np.full(put, frame), np.arange(frame + 1, len(person))]
     arrays = {name: getattr(person, name)[index].copy() for name in ("points", "turns", "soles", "contacts")}
@@ -118,10 +118,10 @@ def with_steps(person: Posture, frame: int, count: int, way: np.ndarray) -> tupl
         begin = frame + 1 + step * long + (long - air) // 2
         swing = slice(begin, begin + air)
         bump = np.sin(np.pi * (np.arange(air) + 0.5) / air) ** 2
-        arrays["points"][swing, foot, k, 2] += _LIFT * bump
-        arrays["soles"][swing, 2 * k : 2 * k + 2, 2] += _LIFT * bump[:, None]
+        arrays["points"][swing, foot, k, 2] += _LIFT_HEIGHT * bump
+        arrays["soles"][swing, 2 * k : 2 * k + 2, 2] += _LIFT_HEIGHT * bump[:, None]
         arrays["contacts"][swing, 2 * k : 2 * k + 2] = 0.0
-        sway[swing] += (-1.0 if k == 0 else 1.0) * _SWAY * bump[:, None] * left
+        sway[swing] += (-1.0 if k == 0 else 1.0) * _SWAY_DISTANCE * bump[:, None] * left
     return replace(person, **arrays), gaussian_filter1d(sway, 0.08 * fps, axis=0, mode="nearest"), put
 
 

@@ -34,22 +34,22 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import FLOOR, Clearances, clearances, near_solids
 from exoactor_retarget.targets import Targets
 
-_COARSE = 12.5  # frames a second
+_COARSE_FPS = 12.5  # frames a second
 _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
-_SETTLED = 0.12  # s: neighbourhood of a frame that still changes
-_FREE = 1  # steps in which the parts of the robot may pass through each other
-_STILL_COARSE = 0.2  # m or rad: as _STILL, where a finer solution follows
-_STILL = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
-_GAIN = 0.01  # share of a stretch's cost: less is not worth another step
-_CHEAP = 0.003  # cost of a frame: less is not worth another step, either; it is some mm of each part
-_LONGEST, _LONGEST_CLOSE = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
-_LOOK = 0.08  # m: pairs of parts that come nearer to each other than this are watched
-_LOOK_AROUND = 0.15  # m: parts that come nearer to the floor or an object, likewise
-_LED = 5.0  # times that clearance, planted feet and balance count for where there are objects
-_DISTANCE = 0.01  # m that is kept from objects
-_APART = 0.035  # m between arms, trunk and legs among objects: who reaches or bends is some cm beside the motion
-_FROM_HIPS = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand stands out of the hand's shape
-_SOLE_DISTANCE, _FLOOR_DISTANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
+_NEIGHBOURHOOD_SECONDS = 0.12  # s: neighbourhood of a frame that still changes
+_COLLISION_FREE_STEPS = 1  # steps in which the parts of the robot may pass through each other
+_COARSE_STEP_TOLERANCE = 0.2  # m or rad: as _STEP_TOLERANCE, where a finer solution follows
+_STEP_TOLERANCE = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
+_MIN_COST_DECREASE = 0.01  # share of a stretch's cost: less is not worth another step
+_COST_TOLERANCE = 0.003  # cost of a frame: less is not worth another step, either; it is some mm of each part
+_MAX_STEP, _MAX_STEP_NEAR = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
+_WATCHED_DISTANCE = 0.08  # m: pairs of parts that come nearer to each other are watched
+_WATCHED_CLEARANCE = 0.15  # m: parts that come nearer to the floor or an object, likewise
+_OBJECTS_FACTOR = 5.0  # times that clearance, planted feet and balance count for where there are objects
+_OBJECT_CLEARANCE = 0.01  # m that is kept from objects
+_SELF_CLEARANCE = 0.035  # m between arms, trunk and legs among objects: a reach is some cm off the motion
+_HAND_HIP_CLEARANCE = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand stands out of the hand's shape
+_SOLE_CLEARANCE, _FLOOR_CLEARANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Solver:
         t, fixed = len(targets), 0 if known is None else len(known)
         if targets.solids is not None:  # objects lead hands far from where the search begins
             iterations *= 2
-        stride = max(1, round(targets.fps / _COARSE))
+        stride = max(1, round(targets.fps / _COARSE_FPS))
         coarse = np.unique(np.r_[np.arange(0, t, stride), t - 1])
         state = initial_state(targets[coarse], self.model, None if known is None else known.joint_pos[0])
         if known is not None:
@@ -180,8 +180,8 @@ class Solver:
         inputs = _Inputs(targets[coarse], stand[coarse], state.joint_pos)
         slow = targets.fps / stride
         if targets.meeting.any():  # arms in the robot's proportions may have crossed: hands find their sides first
-            state = self.minimise(state, inputs, slow, _FREE, min(fixed, 1), free=True)
-        state = self.minimise(state, inputs, slow, iterations, min(fixed, 1), first, still=_STILL_COARSE)
+            state = self.minimise(state, inputs, slow, _COLLISION_FREE_STEPS, min(fixed, 1), free=True)
+        state = self.minimise(state, inputs, slow, iterations, min(fixed, 1), first, still=_COARSE_STEP_TOLERANCE)
         if len(coarse) < t:
             state = between_frames(coarse, np.arange(t), state, self.model)
             if known is not None:
@@ -206,7 +206,7 @@ class Solver:
         fixed: int = 0,
         report: Callable[[float], None] = lambda share: None,
         free: bool = False,
-        still: float = _STILL,
+        still: float = _STEP_TOLERANCE,
     ) -> State:
         """Levenberg-Marquardt, until nothing changes or ``iterations`` steps are done; the first ``fixed`` frames stay.
 
@@ -216,7 +216,7 @@ class Solver:
         """
         frames = np.arange(len(state))
         watched = self._watched(state, inputs.targets, fps, free)
-        margin = max(3, round(_SETTLED * fps))
+        margin = max(3, round(_NEIGHBOURHOOD_SECONDS * fps))
         allowed = 0.25 * self.mapping["limits"]["clearance"]
         here, damping = state, np.full(len(state), 1e-4)
         point: _Point | None = None
@@ -232,8 +232,8 @@ class Solver:
             sums = [np.bincount(stretch, cost) for cost in (before, after)]
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
             moving = np.where(taken, np.abs(step).max(axis=1) > still, worse)
-            moving &= (np.abs(sums[0] - sums[1]) > _GAIN * sums[0])[stretch]
-            moving &= np.where(taken, after, before) > _CHEAP
+            moving &= (np.abs(sums[0] - sums[1]) > _MIN_COST_DECREASE * sums[0])[stretch]
+            moving &= np.where(taken, after, before) > _COST_TOLERANCE
             moving |= np.where(taken, trial.nearer(allowed), point.nearer(allowed))
             damping *= np.where(worse, np.where(taken, 3.0, 30.0), np.where(taken, 0.3, 1.0))
             damping = np.clip(damping, 1e-6, 1e4)
@@ -264,27 +264,29 @@ class Solver:
 
     def _watched(self, state: State, targets: Targets, fps: float, free: bool) -> _Watched:
         """What comes near something; ``free``: parts of the robot may pass through each other."""
-        model, sampled = self.model, slice(None, None, max(1, round(fps / _COARSE)))
+        model, sampled = self.model, slice(None, None, max(1, round(fps / _COARSE_FPS)))
         poses = model.kinematics.poses(state[sampled])
         solids = None if targets.solids is None else targets.solids[sampled]
-        around = near_solids(model.probes, poses, solids, _LOOK_AROUND)
-        pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _LOOK)
+        around = near_solids(model.probes, poses, solids, _WATCHED_CLEARANCE)
+        pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _WATCHED_DISTANCE)
         apart = np.full(len(pairs), float(self.mapping["limits"]["clearance"]))
         if solids is not None:
             ends = model.description.capsule_body[pairs]
             legs = model.of_leg[ends].any(axis=1) & ~(model.of_leg[ends] | (ends == model.pelvis)).all(axis=1)
-            apart[legs | (model.of_arm[ends].sum(axis=1) == 1)] = _APART
-            apart[np.isin(ends, model.bodies["hand"]).any(axis=1) & model.of_hips[ends].any(axis=1)] = _FROM_HIPS
-        floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_DISTANCE, _FLOOR_DISTANCE)
+            apart[legs | (model.of_arm[ends].sum(axis=1) == 1)] = _SELF_CLEARANCE
+            apart[np.isin(ends, model.bodies["hand"]).any(axis=1) & model.of_hips[ends].any(axis=1)] = (
+                _HAND_HIP_CLEARANCE
+            )
+        floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_CLEARANCE, _FLOOR_CLEARANCE)
         on_floor, weights = around[:, 1] == FLOOR, self.mapping["weights"]
         weight = np.where(on_floor, weights["floor"], weights["objects"])
-        return _Watched(pairs, apart, around, np.where(on_floor, floor, _DISTANCE), weight)
+        return _Watched(pairs, apart, around, np.where(on_floor, floor, _OBJECT_CLEARANCE), weight)
 
     def _weights(self, led: bool) -> dict[str, Any]:
         """Of the terms; with objects, which pull the stronger, what must hold counts for more."""
         weights = self.mapping["weights"]
         firm = ("clearance", "foot_contact_position", "foot_contact_rotation", "center_of_mass")
-        return {**weights, **{name: _LED * weights[name] for name in firm}} if led else weights
+        return {**weights, **{name: _OBJECTS_FACTOR * weights[name] for name in firm}} if led else weights
 
     def _evaluate(self, state: State, inputs: _Inputs, watched: _Watched) -> _Point:
         """Residuals and cost at a state; Jacobians wait until `_normal` asks for them."""
@@ -367,7 +369,7 @@ class Solver:
     def _step(self, point: _Point, joins: Joins, state: State, damping: np.ndarray, frozen: np.ndarray) -> np.ndarray:
         """The step (T, N): each block's, no longer than linearisation is good for."""
         step = np.zeros((len(state), self.model.size))
-        longest = np.full(len(state), _LONGEST)
+        longest = np.full(len(state), _MAX_STEP)
         for block, its in zip(self.blocks, point.found, strict=True):
             normal = self._normal(point, block, its)
             bands, right = linear.equations(normal.hessian, normal.gradient, joins.of(block), damping)
@@ -376,6 +378,6 @@ class Solver:
             least[:, len(block) - len(joints) :] = (self.model.lower - state.joint_pos)[:, joints]
             most[:, len(block) - len(joints) :] = (self.model.upper - state.joint_pos)[:, joints]
             step[:, block], close = linear.solve(bands, right, normal.gaps, least, most, frozen)
-            longest[close] = _LONGEST_CLOSE
+            longest[close] = _MAX_STEP_NEAR
         size = np.abs(step[:, 3:]).max(axis=1, initial=0.0)
         return step * np.minimum(1.0, minimum_filter1d(longest, 5) / np.maximum(size, 1e-9))[:, None]

@@ -23,12 +23,13 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Clearances
 from exoactor_retarget.targets import Targets
 
-_BENT, _STRETCHED = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
-_GUIDED = 0.1  # how much the directions of an arm count where an object leads its hand
-_SUNK = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
-_UPRIGHT, _DEEP = 0.6, 0.1  # m: height of a pelvis that does not crouch, and how much lower one does
-_LEANS = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
-LOOK = 0.02  # m: what is not as near as this beyond its limit is not looked at in a step
+_MIN_REACH_SHARE, _MAX_REACH_SHARE = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
+_LED_ARM_SHARE = 0.1  # how much the directions of an arm count where an object leads its hand
+_LOW_PELVIS_FACTOR = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
+_UPRIGHT_HEIGHT = 0.6  # m, of a pelvis that does not crouch
+_CROUCH_DEPTH = 0.1  # m that one is lower that does
+_BALANCED_OFFSET = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
+ACTIVATION_DISTANCE = 0.02  # m: what is not as near as this beyond its limit is not looked at in a step
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Pose
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
     stand = Support(axes, first, last, still)
     off, _ = _outside(stand[frames], model, poses)
-    doubt = np.clip(np.linalg.norm(off, axis=0) / _LEANS - 1.0, 0.0, 1.0) * (1.0 - targets.holding[frames].max(axis=1))
+    doubt = np.clip(np.linalg.norm(off, axis=0) / _BALANCED_OFFSET - 1.0, 0.0, 1.0) * (
+        1.0 - targets.holding[frames].max(axis=1)
+    )
     return replace(stand, weight=still * (1.0 - np.interp(np.arange(len(still)), frames, doubt)))
 
 
@@ -120,8 +123,8 @@ def pelvis_position(model: Model, poses: Poses, targets: Targets, weights: dict[
     """The root path; hands that are led do not pull it down farther than the person crouches."""
     residual = targets.pelvis_pos - poses.pos[0].T
     weight = np.tile(np.array(weights["pelvis_position"]), (len(targets), 1))
-    crouches = smoothstep((_UPRIGHT - targets.pelvis_pos[:, 2]) / _DEEP) * targets.holding.max(axis=1)
-    weight[:, 2] *= np.where(residual[:, 2] > 0.0, 1.0 + (_SUNK - 1.0) * crouches, 1.0)
+    crouches = smoothstep((_UPRIGHT_HEIGHT - targets.pelvis_pos[:, 2]) / _CROUCH_DEPTH) * targets.holding.max(axis=1)
+    weight[:, 2] *= np.where(residual[:, 2] > 0.0, 1.0 + (_LOW_PELVIS_FACTOR - 1.0) * crouches, 1.0)
     return Term(residual, weight, lambda: model.kinematics.point_jacobian(poses, 0, poses.pos[0], model.body_block))
 
 
@@ -203,7 +206,7 @@ def reach(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -
     way = wrist - shoulder.T
     length = np.linalg.norm(way, axis=1)
     arm = model.upper_arm + model.forearm
-    off = length - np.clip(length, _BENT * arm, _STRETCHED * arm)
+    off = length - np.clip(length, _MIN_REACH_SHARE * arm, _MAX_REACH_SHARE * arm)
     along = way / np.maximum(length, 1e-6)[:, None]
 
     def jacobian() -> np.ndarray:
@@ -232,7 +235,7 @@ def palm(model: Model, poses: Poses, targets: Targets, weight: float, k: int) ->
 
 def _free(targets: Targets, k: int) -> np.ndarray:
     """How much an arm follows the person's (T, 1)."""
-    return np.maximum((1.0 - targets.holding[:, k, None]) ** 2, _GUIDED)
+    return np.maximum((1.0 - targets.holding[:, k, None]) ** 2, _LED_ARM_SHARE)
 
 
 def _way(model: Model, poses: Poses, start: str, end: str, k: int, wanted: np.ndarray, weight: Any) -> Term:
@@ -335,7 +338,7 @@ def parts_apart(
     """
     bodies = model.description.capsule_body[near.pairs]
     its = model.of_arm[bodies].any(axis=1) == (block is model.arms_block)
-    frame, pair = np.nonzero(((near.distance < apart[:, None] + LOOK) & its[:, None]).T)
+    frame, pair = np.nonzero(((near.distance < apart[:, None] + ACTIVATION_DISTANCE) & its[:, None]).T)
     normal, first, second = (a[pair, :, frame].T for a in (near.normal, near.first, near.second))
     row = _rows(model, poses, bodies[pair, 1], second, normal, frame, block)
     row -= _rows(model, poses, bodies[pair, 0], first, normal, frame, block)
@@ -348,7 +351,7 @@ def clear_of_solids(
     """Parts near the floor or objects, which are to keep clearances (Q,) m; parts of arms are the arms' affair."""
     body = model.probes.body[clear.probe]
     its = model.of_arm[body] == (block is model.arms_block)
-    frame, pair = np.nonzero(((clear.distance < clearance[:, None] + LOOK) & its[:, None]).T)
+    frame, pair = np.nonzero(((clear.distance < clearance[:, None] + ACTIVATION_DISTANCE) & its[:, None]).T)
     normal, middle = (a[pair, :, frame].T for a in (clear.normal, clear.middle))
     row = _rows(model, poses, body[pair], middle, normal, frame, block)
     row[:, block < 3] = normal.T[:, block[block < 3]]

@@ -195,7 +195,7 @@ def _vector(kind: type, values: Sequence[float]) -> Any:
     return kind(x=x, y=y, z=z)
 
 
-_PLAIN = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
+_SCALAR_FIELDS = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
 """Fields that objects and their messages have alike."""
 
 
@@ -207,7 +207,7 @@ def scene_to_message(scene: Scene | None) -> msg.Scene:
 
 
 def _object_to_message(obj: SceneObject) -> msg.SceneObject:
-    message = msg.SceneObject(pose=pose_to_message(obj.pose), **{name: getattr(obj, name) for name in _PLAIN})
+    message = msg.SceneObject(pose=pose_to_message(obj.pose), **{name: getattr(obj, name) for name in _SCALAR_FIELDS})
     meshes = [shape for shape in obj.shapes if shape.mesh]
     message.meshes = [shape.mesh for shape in meshes]
     message.mesh_sizes = [_vector(Vector3, shape.size) for shape in meshes]
@@ -295,7 +295,7 @@ def _object_from_message(message: msg.SceneObject) -> dict[str, Any]:
         kind, d = kinds.get(primitive.type, ""), list(primitive.dimensions)
         wanted = {"box": 3, "sphere": 1, "cylinder": 2}.get(kind)
         if wanted is None or len(d) != wanted:
-            raise BadInput(f"The object '{message.id}' has a primitive that is no box, sphere or cylinder.")
+            raise BadInput(f"The object '{message.id}' has a primitive that is not a box, sphere or cylinder.")
         size = {"box": d, "sphere": [2 * d[0]] * 3, "cylinder": [2 * d[-1], 2 * d[-1], d[0]]}[kind]
         shapes.append({"kind": kind, "size": size} | _pose_data(pose))
     for path, size, pose in zip(message.meshes, message.mesh_sizes, message.mesh_poses, strict=True):
@@ -312,7 +312,7 @@ def _object_from_message(message: msg.SceneObject) -> dict[str, Any]:
             "damping": message.damping,
             "initial": message.initial,
         }
-    return {name: getattr(message, name) for name in _PLAIN} | {
+    return {name: getattr(message, name) for name in _SCALAR_FIELDS} | {
         "shapes": shapes,
         "articulation": articulation,
         "color": [float(v) for v in message.color] or None,
@@ -357,7 +357,7 @@ def plan_to_message(plan: dict[str, Any] | None) -> str:
 
 
 def plan_from_message(text: str) -> dict[str, Any] | None:
-    """A plan out of a message's text, None where it is empty; raises `BadInput` where it is no JSON object."""
+    """A plan out of a message's text, None where it is empty; raises `BadInput` where it is not a JSON object."""
     return json_object(text, "The plan") if text.strip() else None
 
 
@@ -425,14 +425,14 @@ def error_code(base: int, error: BaseException) -> int:
 
 def metrics_to_json(metrics: Metrics) -> str:
     """Figures as one JSON object; numpy's numbers and arrays become plain ones, and what JSON lacks (nan) null."""
-    return json.dumps(_plain(metrics))
+    return json.dumps(_json_ready(metrics))
 
 
-def _plain(value: Any) -> Any:
+def _json_ready(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _json_ready(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
+        return [_json_ready(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -17,7 +17,7 @@ from rclpy.node import Node
 
 TOPIC = "/diagnostics"
 PERIOD = 1.0
-_GRAVE = (DiagnosticStatus.ERROR, DiagnosticStatus.STALE)
+_ERROR_LEVELS = (DiagnosticStatus.ERROR, DiagnosticStatus.STALE)
 
 
 class Heartbeat:
@@ -81,7 +81,9 @@ class Watch:
     def _hear(self, message: DiagnosticArray) -> None:
         for status in message.status:
             instance = next((v.value for v in status.values if v.key == "instance"), "")
-            self._signs[status.name] = Sign(time.monotonic(), status.level not in _GRAVE, status.message, instance)
+            self._signs[status.name] = Sign(
+                time.monotonic(), status.level not in _ERROR_LEVELS, status.message, instance
+            )
 
     def sign(self, name: str) -> Sign | None:
         """The last sign of the node ``name``, None when there never was one."""

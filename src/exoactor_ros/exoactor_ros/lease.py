@@ -22,7 +22,7 @@ MOTION_LEASE = 0.7
 """s that a motion goes on without its sender: with the time to notice it, less than a second."""
 TASK_LEASE = 5.0
 """s that a task goes on without its client: nothing moves without the task server, and clients run on busy machines."""
-_FIRST = 3.0  # s for the first renewal: DDS may find the sender's topic later than its goal
+_FIRST_RENEWAL = 3.0  # s for the first renewal: DDS may find the sender's topic later than its goal
 
 
 class Leases:
@@ -40,7 +40,7 @@ class Leases:
             yield lambda: False
             return
         key = bytes(goal.goal_id.uuid)
-        self._leases[key], self._ends[key] = lease, time.monotonic() + max(lease, _FIRST)
+        self._leases[key], self._ends[key] = lease, time.monotonic() + max(lease, _FIRST_RENEWAL)
         try:
             yield lambda: time.monotonic() > self._ends[key]
         finally:

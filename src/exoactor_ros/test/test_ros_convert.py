@@ -156,7 +156,7 @@ def test_scenes_come_through_messages():
 def test_a_scene_that_is_none_gets_a_sentence():
     message = convert.scene_to_message(joined([everyday("box")]))
     message.objects[0].primitives[0].type = 4  # a cone
-    with pytest.raises(BadInput, match="'box' has a primitive that is no box"):
+    with pytest.raises(BadInput, match="'box' has a primitive that is not a box"):
         convert.scene_from_message(message)
     message = convert.scene_to_message(joined([everyday("box")]))
     message.objects[0].pose.position.x = float("nan")

@@ -12,14 +12,14 @@ from exoactor_unitree import sdk as unitree
 
 STEP = 0.05
 """Share of a hand's way from open to closed that it is moved in 20 ms at most."""
-_WORKING, _TIMEOUT = 1 << 4, 1 << 7  # mode: bits 0-3 the motor, 4-6 how it works, 7 stop when no command comes for 1 s
+_MOTOR_ON, _TIMEOUT_BIT = 1 << 4, 1 << 7  # mode: bits 0-3 the motor, 4-6 its status, 7 stop without commands for 1 s
 
 
 def hand_command(targets: np.ndarray) -> unitree.HandCmd_:
     """Return the message that moves one hand's motors to ``targets`` (7,) rad, gently."""
     message = unitree.hand_cmd()
     for i, (motor, q) in enumerate(zip(message.motor_cmd, targets.tolist(), strict=True)):
-        motor.mode = i | _WORKING | _TIMEOUT
+        motor.mode = i | _MOTOR_ON | _TIMEOUT_BIT
         motor.q, motor.kp, motor.kd = q, HAND_KP, HAND_KD
     return message
 

@@ -248,7 +248,7 @@ def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple
         return none
     up = mean / length
     turn = Rotation.from_rotvec(shortest_turn(up, [0.0, 0.0, 1.0]))
-    angle = float(turn.magnitude())
+    angle = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
     if angle > _MIN_LEAN:
         # by how much of it each sole, and the pelvis while a sole rests, lean the same way
         way = up - [0.0, 0.0, up[2]]

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
-from exoactor_control.metrics import JUDGED, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
+from exoactor_control.metrics import KEY_LINKS, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import MIMIC_WIDTH, Episode, Robots, Variation
@@ -44,8 +44,8 @@ class Clip:
     """Index of the motion in the library; -1: only standing."""
     teacher: int = -1
     """Index of the teacher that does this motion; -1: none does."""
-    bodies: np.ndarray = field(default_factory=lambda: np.zeros((0, len(JUDGED), 3)))
-    """(L, 5, 3) m, of `exoactor_control.metrics.JUDGED` in the trajectory's frame."""
+    bodies: np.ndarray = field(default_factory=lambda: np.zeros((0, len(KEY_LINKS), 3)))
+    """(L, 5, 3) m, of `exoactor_control.metrics.KEY_LINKS` in the trajectory's frame."""
 
     @classmethod
     def of(cls, episode: Episode, motion: int = -1, teacher: int = -1) -> Clip:
@@ -53,7 +53,7 @@ class Clip:
         rpy = np.column_stack([episode.mimic[:, 3:5], episode.yaw])
         quat = Rotation.from_euler("ZYX", rpy[:, ::-1]).as_quat(scalar_first=True)
         robot = RobotMotion(POLICY_RATE, episode.root_pos, quat, episode.mimic[:, 6:])
-        return cls(episode, motion, teacher, forward_kinematics(robot, JUDGED))
+        return cls(episode, motion, teacher, forward_kinematics(robot, KEY_LINKS))
 
 
 class AnchoredRobots(Robots):
@@ -199,7 +199,7 @@ class AnchoredRobots(Robots):
         with np.errstate(invalid="ignore"):
             finite = np.asarray(np.isfinite(self.qpos).all(axis=1))
         qpos = np.where(finite[:, None], self.qpos, np.r_[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, STANDING])
-        actual = forward_kinematics(RobotMotion(POLICY_RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), JUDGED)
+        actual = forward_kinematics(RobotMotion(POLICY_RATE, qpos[:, :3], qpos[:, 3:7], qpos[:, 7:]), KEY_LINKS)
         rotation = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
         turned = np.asarray((rotation.inv() * Rotation.from_euler("ZYX", rpy[:, ::-1])).magnitude())
         height = np.abs(actual - wanted)[..., 2]

@@ -54,7 +54,7 @@ def train(
     if samples <= 0 or threads < 1:
         raise BadInput("A training needs a positive number of samples and at least one thread.")
     if device not in ("cpu", "cuda"):
-        raise BadInput(f"The device {device} is none of cpu, cuda.")
+        raise BadInput(f"The device {device} is not one of cpu, cuda.")
     folder = Path(output) / "references"
     made = [
         *data.from_people(people, folder, sub_progress(progress, 0.0, 0.05)),
@@ -81,6 +81,6 @@ def train(
 
 def _files(path: Path) -> list[Path]:
     found = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    if not found or not all(f.is_file() for f in found):
+    if not found or not all(f.is_file() and f.suffix == ".npz" for f in found):
         raise BadInput(f"There is no robot motion (.npz) at {path}.")
     return found

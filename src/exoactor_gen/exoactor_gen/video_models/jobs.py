@@ -81,7 +81,7 @@ class JobRecord:
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> JobRecord:
-        """Read what was written; raises `BadInput` where it is no record."""
+        """Read what was written; raises `BadInput` where it is not a record."""
         return validated(cls, data, "The record of a video job")
 
 

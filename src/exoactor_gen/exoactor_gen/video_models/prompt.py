@@ -60,7 +60,7 @@ class Template(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path = "") -> Template:
-        """Read a template; empty: the project's own. Raises `BadInput`: as `load_yaml`, or it is no template."""
+        """Read a template; empty: the project's own. Raises `BadInput`: as `load_yaml`, or it is not a template."""
         path = Path(path).expanduser() if path else SHIPPED
         content = load_yaml(path)
         if not isinstance(content, dict):

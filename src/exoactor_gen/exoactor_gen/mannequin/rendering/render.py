@@ -18,7 +18,7 @@ from exoactor_gen.mannequin.rendering.person import Person
 from exoactor_gen.mannequin.rendering.props import add_props
 from exoactor_gen.mannequin.rendering.room import furnish
 
-_SHADED = 0.45
+_SHADOW_BRIGHTNESS = 0.45
 """Brightness of the floor in the shadow."""
 _MAX_GEOM = 4000
 
@@ -57,7 +57,7 @@ class _Shadow:
         self.stretch = 1.0 / abs(down[2])
         """A shadow is so much longer than what casts it, at most."""
         self.flatten[2, 2] = 1e-3  # all but flat, so that the normals can be told
-        self.colour = np.array([*(_SHADED * c for c in look.ground), 1.0], dtype=np.float32)
+        self.colour = np.array([*(_SHADOW_BRIGHTNESS * c for c in look.ground), 1.0], dtype=np.float32)
         # faces and fingers are too small to be missed
         self.parts = np.flatnonzero((model.geom_bodyid > 0) & (model.geom_rbound > 0.03))
 

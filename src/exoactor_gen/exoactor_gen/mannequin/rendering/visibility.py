@@ -12,11 +12,11 @@ from exoactor_core.contacts import Contact
 from exoactor_gen.mannequin.objects import ObjectMotion, surface_distance
 from exoactor_gen.mannequin.rendering.camera import Camera
 
-_EVERY = 10
+_FRAME_STEP = 10
 """Frames between two that are looked at."""
 _CLEAR, _STEP, _REACH = 0.12, 0.04, 4.0
 """m from a joint along its line of sight: where it begins to be looked at, in steps of, and up to."""
-_HIDDEN = 0.05
+_MAX_HIDDEN_SHARE = 0.05
 """Share of the joints that may be hidden in a view that is taken without a look at others."""
 
 
@@ -53,11 +53,11 @@ def clear_view(
     views = ["side", "side_left", "three_quarter", "three_quarter_left"]
     if left > right:
         views = ["side_left", "side", "three_quarter_left", "three_quarter"]
-    joints = joints[::_EVERY, : len(BODY_JOINT_NAMES)]  # without fingers and face
-    seen = [replace(o, position=o.position[::_EVERY], rotation=o.rotation[::_EVERY]) for o in objects]
+    joints = joints[::_FRAME_STEP, : len(BODY_JOINT_NAMES)]  # without fingers and face
+    seen = [replace(o, position=o.position[::_FRAME_STEP], rotation=o.rotation[::_FRAME_STEP]) for o in objects]
     hidden: dict[str, float] = {}
     for view in views:
         hidden[view] = hidden_share(place(view), joints, seen)
-        if hidden[view] < _HIDDEN:
+        if hidden[view] < _MAX_HIDDEN_SHARE:
             return view
     return min(hidden, key=hidden.__getitem__)
