@@ -161,6 +161,16 @@ def test_what_a_door_does_not_do():
     assert "does not open away from the person" in error("open the door", articulation=hinge)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", ["cup", "bottle"])
+def test_what_stands_beside_the_person_is_touched_on_its_top(side, name):
+    made = Choreography.of_instruction(f"touch the {name} on the table with your {side} hand", SIZE)
+    (contact,) = made.interaction.contacts
+    x, y, z = contact.pos_object
+    assert np.hypot(x, y) < 0.02
+    assert z == pytest.approx(made.scene[name].bounds[1, 2])
+
+
 def test_boxes_are_pushed_low_enough_not_to_tip():
     for size in ((0.25, 0.30, 0.25), (0.4, 0.4, 0.7)):
         scene = joined([everyday("box", pos=(1.0, 0.0, 0.0), size=size)])

@@ -8,7 +8,7 @@ import numpy as np
 
 from exoactor_core.contacts import ContactKind
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.locomotion import approach, gap_to, is_clear, step_away, walk_along
+from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, is_clear, step_away, walk_along
 from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
 from exoactor_gen.mannequin.objects import (
     BACKREST,
@@ -135,7 +135,9 @@ def _lay_on(
 ) -> float:
     """Hands onto an object, to where they grasp it, or to its side to push it; the seconds that it takes."""
     yaw, begin = score.pose[2], score.now
-    edge = float(np.linalg.norm(obj.pose[:2] - score.pose[:2])) - obj.extent(yaw)
+    distance, bearing = bearing_of(score, obj.pose)
+    edge = distance * math.cos(math.radians(bearing)) - obj.extent(yaw)
+    aside, half = distance * math.sin(math.radians(bearing)), 0.6 * obj.extent(yaw + math.pi / 2.0)
     inside = 0.015 if obj.item.contains else obj.extent(yaw) if obj.kind == "ball" else min(0.14, obj.extent(yaw))
     top = obj.pose[2] + obj.size[2]
     if push and obj.item.supports:
@@ -144,10 +146,10 @@ def _lay_on(
         top, inside = obj.pose[2] + _push_height(obj, yaw) - PALM_DEPTH, -PALM_DEPTH
     if obj.kind == "chair" and math.cos(yaw - obj.pose[3]) > 0.7:  # its back is in front
         top, inside = top + BACKREST, -0.01
-    wide = min(0.19, obj.extent(yaw + math.pi / 2.0) * 0.6)
     if obj.round:
-        wide = 0.04 * (len(sides) - 1)
-    points = {side: np.array([*score.ahead(edge + inside, wide * sign(side)), top + PALM_DEPTH]) for side in sides}
+        half = 0.04 * (len(sides) - 1)
+    left = {side: aside + float(np.clip(0.19 * sign(side) - aside, -half, half)) for side in sides}
+    points = {side: np.array([*score.ahead(edge + inside, left[side]), top + PALM_DEPTH]) for side in sides}
     if grasp:
         points = {side: obj.pose[:3] + _grasp(obj, side, yaw) for side in sides}
     height = float(points[sides[0]][2])
