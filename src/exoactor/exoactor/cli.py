@@ -349,6 +349,7 @@ def track(
     json_: Json = False,
 ) -> None:
     """Track a motion in headless MuJoCo, faster than real time."""
+    from exoactor_control.policy.spec import SHIPPED
     from exoactor_core.formats import load_robot
     from exoactor_core.render import render_motion
     from exoactor_core.video import Video
@@ -366,12 +367,14 @@ def track(
         if video is not None:
             frames = render_motion(result.motion, ghost=motion, progress=bars("video"))
             save_or_rescue(Video.from_frames(frames, 30.0).save, video)
-    _print_tracking(result.metrics, json_, "Tracking failed")
+    correctable = policy == SHIPPED and motion.correction is None
+    advice = f" 'exoactor correct {robot}' searches for commands with which it succeeds, in minutes."
+    _print_tracking(result.metrics, json_, "Tracking failed", advice if correctable else "")
 
 
-def _print_tracking(metrics: Metrics, as_json: bool, failure: str) -> None:
+def _print_tracking(metrics: Metrics, as_json: bool, failure: str, advice: str = "") -> None:
     """Print the figures of a tracked motion; raises `TrackingFailed` where it failed."""
-    failed = None if metrics["success"] else TrackingFailed(f"{failure}: {metrics['reason']}.")
+    failed = None if metrics["success"] else TrackingFailed(f"{failure}: {metrics['reason']}.{advice}")
     print_metrics(metrics, as_json, failed)
 
 

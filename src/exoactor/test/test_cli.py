@@ -1,10 +1,15 @@
 """Commands that need no other package's data."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from exoactor.cli import app
-from exoactor_core.errors import BadInput
+from exoactor_core.errors import BadInput, TrackingFailed
+from exoactor_core.robot import standing_motion
 from exoactor_core.scene import everyday, joined
 
 
@@ -27,3 +32,14 @@ def test_a_scene_that_cannot_be_converted_is_refused(words, said):
     result = CliRunner().invoke(app, ["scene", *words])
     assert isinstance(result.exception, BadInput)
     assert said in str(result.exception)
+
+
+def test_a_motion_at_which_the_tracker_fails_may_have_a_correction(tmp_path):
+    still = standing_motion(1.0)
+    yaw = 4.0 * np.arange(len(still)) / still.fps
+    spinning = Rotation.from_euler("z", yaw[:, None]).as_quat(scalar_first=True)
+    replace(still, root_quat_wxyz=spinning).save(path := tmp_path / "spin.npz")
+    words = ["track", str(path), "-s", "track.outer_loop=closed", "-s", "track.min_pace=1"]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, TrackingFailed)
+    assert f"'exoactor correct {path}' searches" in str(done.exception)
