@@ -171,6 +171,12 @@ def test_what_stands_beside_the_person_is_touched_on_its_top(side, name):
     assert z == pytest.approx(made.scene[name].bounds[1, 2])
 
 
+@pytest.mark.parametrize("name", ["door", "bag"])
+def test_what_is_high_is_touched_on_its_front(name):
+    (contact,) = Choreography.of_instruction(f"touch the {name}", SIZE).interaction.contacts
+    assert 0.8 < contact.pos_object[2] < 1.0
+
+
 def test_boxes_are_pushed_low_enough_not_to_tip():
     for size in ((0.25, 0.30, 0.25), (0.4, 0.4, 0.7)):
         scene = joined([everyday("box", pos=(1.0, 0.0, 0.0), size=size)])

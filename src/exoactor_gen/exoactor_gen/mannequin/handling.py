@@ -56,6 +56,8 @@ OPEN_ANGLE = 1.57
 """rad that a door is pushed open."""
 DOOR_PUSH_HEIGHT = 1.15
 """m, height at which it is pushed."""
+MAX_TOUCH_HEIGHT = 1.3
+"""m: what is higher is touched on its front rather than its top."""
 SHOVE_LENGTH = 0.20
 """m that the hand goes with it."""
 MIN_PUSH_HEIGHT = 0.16
@@ -144,6 +146,8 @@ def _lay_on(
         inside = 0.03
     elif push:
         top, inside = obj.pose[2] + _push_height(obj, yaw) - PALM_DEPTH, -PALM_DEPTH
+    elif top > MAX_TOUCH_HEIGHT * score.size:  # its front, as high as a door is pushed
+        top, inside = DOOR_PUSH_HEIGHT * score.size - PALM_DEPTH, -PALM_DEPTH
     if obj.kind == "chair" and math.cos(yaw - obj.pose[3]) > 0.7:  # its back is in front
         top, inside = top + BACKREST, -0.01
     if obj.round:
