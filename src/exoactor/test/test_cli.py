@@ -36,7 +36,7 @@ def test_a_scene_that_cannot_be_converted_is_refused(words, said):
 
 def test_a_motion_at_which_the_tracker_fails_may_have_a_correction(tmp_path):
     still = standing_motion(1.0)
-    yaw = 4.0 * np.arange(len(still)) / still.fps
+    yaw = 9.0 * np.arange(len(still)) / still.fps
     spinning = Rotation.from_euler("z", yaw[:, None]).as_quat(scalar_first=True)
     replace(still, root_quat_wxyz=spinning).save(path := tmp_path / "spin.npz")
     words = ["track", str(path), "-s", "track.outer_loop=closed", "-s", "track.min_pace=1"]
