@@ -52,6 +52,11 @@ class Posture:
     def __getitem__(self, frames: slice) -> Posture:
         return replace(self, **{name: getattr(self, name)[frames] for name in _TIME_SERIES})
 
+    def join(self, other: Posture) -> Posture:
+        """One motion after the other."""
+        both: dict[str, Any] = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in _TIME_SERIES}
+        return replace(self, **both)
+
     def at(self, part: str) -> np.ndarray:
         """(T, 2, 3) positions of left and right."""
         return self.points[:, POINTS.index(part)]

@@ -37,6 +37,7 @@ from exoactor_retarget.targets import Targets
 _COARSE_FPS = 12.5  # frames a second
 _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
 _NEIGHBOURHOOD_SECONDS = 0.12  # s: neighbourhood of a frame that still changes
+_WINDOW_STEPS = 4  # steps of a window that moves along, which goes on from the one before
 _COLLISION_FREE_STEPS = 1  # steps in which the parts of the robot may pass through each other
 _COARSE_STEP_TOLERANCE = 0.2  # m or rad: as _STEP_TOLERANCE, where a finer solution follows
 _STEP_TOLERANCE = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
@@ -191,6 +192,23 @@ class Solver:
         if targets.solids is not None:  # objects lead parts far: once more, with what has come near since
             inputs = _Inputs(targets, stand, inputs.guess)
             state = self.minimise(state, inputs, targets.fps, iterations, fixed)
+        return limited(state, self.model, targets.fps, fixed)
+
+    def follow(self, targets: Targets, iterations: int, known: State | None, guess: State | None) -> State:
+        """Fit a short window that begins with ``known`` frames, near a ``guess`` of those that follow."""
+        fixed = 0 if known is None else len(known)
+        begin = None if known is None else (known if guess is None else known.join(guess))
+        ahead = 0 if begin is None else min(len(begin), len(targets))
+        if begin is None or ahead < len(targets):
+            start = None if begin is None else begin.joint_pos[-1]
+            state = initial_state(targets[ahead:], self.model, start)
+            state = state if begin is None else begin[:ahead].join(state)
+        else:
+            state = begin[:ahead]
+        inputs = _Inputs(targets, self._support(targets, state, np.arange(len(targets))), state.joint_pos)
+        if targets.meeting.any():  # as in `fit`
+            state = self.minimise(state, inputs, targets.fps, _COLLISION_FREE_STEPS, fixed, free=True)
+        state = self.minimise(state, inputs, targets.fps, min(iterations, _WINDOW_STEPS), fixed)
         return limited(state, self.model, targets.fps, fixed)
 
     def _support(self, targets: Targets, state: State, frames: np.ndarray) -> terms.Support:

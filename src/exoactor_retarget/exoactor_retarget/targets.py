@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import smoothstep, true_runs, unit
-from exoactor_core.rotations import shortest_turn
+from exoactor_core.rotations import shortest_turn, wrap
 from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
 from exoactor_retarget.human import BEARING, Posture
 from exoactor_retarget.kinematics import State, cross, log
@@ -223,15 +223,43 @@ def _held(values: np.ndarray, trim: int, most: float, fps: float) -> np.ndarray:
     return gaussian_filter1d(values, 0.5 * fps, axis=0, mode="nearest")
 
 
+Stand = tuple[np.ndarray, float]
+"""Where a foot stands: position (2,) of its ankle on the floor, m, and heading, rad."""
+
+
+def standing(state: State, contact: np.ndarray, model: Model) -> tuple[Stand | None, Stand | None]:
+    """Where the feet stand in the last frame of a state; ``contact`` (2,) says whether they do."""
+    poses = model.kinematics.poses(state[-1:])
+
+    def stand(k: int) -> Stand:
+        turn = poses.rotation(model.bodies["foot"][k])[0] @ model.rest["foot"][k].T
+        return model.point(poses, "foot", k)[:2, 0], float(lateral(turn[:, 1]))
+
+    return stand(0) if contact[0] else None, stand(1) if contact[1] else None
+
+
 def _planted(
-    pos: np.ndarray, rot: np.ndarray, contact: np.ndarray, soles: np.ndarray, fps: float
+    pos: np.ndarray,
+    rot: np.ndarray,
+    contact: np.ndarray,
+    soles: np.ndarray,
+    fps: float,
+    at: int = 0,
+    stand: Stand | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lock one foot flat on the floor during each contact; returns positions, rotations, headings."""
+    """Lock one foot flat on the floor during each contact; returns positions, rotations, headings.
+
+    The contact at frame ``at``, if it goes on from the frame before, is where the foot is known to ``stand``.
+    """
     height = -soles[:, 2].min()
     yaw = np.unwrap(lateral(rot[:, :, 1]))
     tilt = log(headed(-yaw) @ rot)
     locked_pos, locked_yaw = pos.copy(), yaw.copy()
     for a, b in true_runs(contact):
+        if stand is not None and a < at < b:
+            locked_pos[a:b, :2] = stand[0]
+            locked_yaw[a:b] = yaw[at] + wrap(stand[1] - yaw[at])
+            continue
         trim = (b - a) // 5  # the foot still lands at the start, and already rolls off at the end
         locked_pos[a:b, :2] = _held(pos[a:b, :2], trim, _MAX_SLIDE, fps)
         locked_yaw[a:b] = _held(yaw[a:b, None], trim, _MAX_PIVOT, fps)[:, 0]
@@ -274,18 +302,27 @@ def _hand_ways(
     return ways + short[..., None] * side[:, None], 1.0 - smoothstep((length - near) / (far - near))
 
 
-def make_targets(person: Posture, model: Model, mapping: dict[str, Any], metric: bool = False) -> Targets:
+def make_targets(
+    person: Posture,
+    model: Model,
+    mapping: dict[str, Any],
+    origin: np.ndarray | None = None,
+    at: int = 0,
+    stands: tuple[Stand | None, Stand | None] = (None, None),
+    metric: bool = False,
+) -> Targets:
     """Put a grounded person (with contacts) into the robot's proportions.
 
-    The root path and the feet are scaled about the first root position by the ratio of leg lengths, or ``metric``,
-    when the feet go as far as the person's, and the root over them is scaled alone; the feet stand further apart by the
-    difference of hip widths; heights are scaled above the ankle.
+    The root path and the feet are scaled about ``origin`` (the first root position) by the ratio of leg lengths, or
+    ``metric``, when the feet go as far as the person's, and the root over them is scaled alone; the
+    feet stand further apart by the difference of hip widths; heights are scaled above the ankle. A foot that
+    stands in ``stands`` before frame ``at`` stays there as long as it touches.
     """
     scale, fps = mapping["scale"], person.fps
     axes = {part: _axes(names) for part, names in mapping["human"]["axes"].items()}
     ratio = model.leg / person.leg
     middle = person.at("hip").mean(axis=1)
-    origin = np.array([*middle[0, :2], 0.0])
+    origin = np.array([*middle[0, :2], 0.0]) if origin is None else origin
 
     path = 1.0 if metric else ratio
     if metric:
@@ -314,7 +351,7 @@ def make_targets(person: Posture, model: Model, mapping: dict[str, Any], metric:
         contact[:, k] = _settled(contact[:, k], foot_pos[:, k], yaw, fps, shortest)
         flat = model.soles[k] @ model.rest["foot"][k].T  # in the foot's axes as it stands
         foot_pos[:, k], foot_rot[:, k], foot_yaw[:, k] = _planted(
-            foot_pos[:, k], foot_rot[:, k], contact[:, k], flat, fps
+            foot_pos[:, k], foot_rot[:, k], contact[:, k], flat, fps, at, stands[k]
         )
     hand_rot = np.stack([person.turn(f"{s}_hand") @ axes[f"{s}_hand"] for s in SIDES], axis=1)
     hand_way, meeting = _hand_ways(person, hand_rot, (model.upper_arm + model.forearm) / person.arm, mapping["hands"])

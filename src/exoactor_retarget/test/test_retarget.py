@@ -1,4 +1,5 @@
 import os
+import time
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +22,7 @@ from exoactor_retarget.kinematics import State
 from exoactor_retarget.metrics import key_bodies, sole_corners
 from exoactor_retarget.retargeter import Retargeter, robot_motion_of
 from exoactor_retarget.solver import Solver
+from exoactor_retarget.streaming import StreamingRetargeter
 from exoactor_retarget.targets import reached
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
@@ -343,6 +345,71 @@ def test_resample_keeps_time():
     np.testing.assert_allclose(fast.turns[50], human.turns[30], atol=1e-6)
 
 
+# --- streaming ---
+
+
+def part(motion, first, last):
+    last = min(last, len(motion))
+    arrays = (getattr(motion, n)[first:last] for n in ("transl", "global_orient", "body_pose"))
+    return HumanMotion(motion.fps, *arrays, motion.betas, contacts=motion.contacts[first:last])
+
+
+def stream(retarget, human, chunk):
+    """The motion, and the greatest delay in s."""
+    streaming, parts, delay = StreamingRetargeter(retarget), [], 0.0
+    for i in range(0, len(human), chunk):
+        out = streaming.push(part(human, i, i + chunk))
+        if out is not None:
+            given = sum(len(p) for p in parts)
+            delay = max(delay, i / human.fps - given / retarget.options.fps)
+            parts.append(out)
+    parts += [out for out in [streaming.finish()] if out is not None]
+    names = ("root_pos", "root_quat_wxyz", "joint_pos", "contacts")
+    return RobotMotion(retarget.options.fps, *(np.concatenate([getattr(p, n) for p in parts]) for n in names)), delay
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_streaming_is_as_sound_as_the_whole_clip(retarget, chunk):
+    human = choreography("walk forward one metre, then clap your hands")
+    start = time.process_time()
+    motion, delay = stream(retarget, human, chunk)
+    seconds = time.process_time() - start
+    whole = retarget(human).motion
+    assert len(motion) == len(whole)
+    assert delay <= 0.3 + 1e-9
+    assert seconds / len(motion) < 0.02  # 3 to 4 ms where nothing else runs
+    contact, soles = motion.contacts > 0.5, robot.sole_points(motion)
+    both = contact[1:] & contact[:-1]
+    assert np.linalg.norm(np.diff(soles[..., :2].mean(axis=2), axis=0), axis=-1)[both].max() < 0.001
+    assert np.abs(soles[..., 2]).max(axis=-1)[contact].max() < 0.002
+    assert soles[..., 2].min() > -0.005
+    assert (np.abs(np.diff(motion.joint_pos, axis=0)) * 50 <= 0.81 * robot.VELOCITY_LIMITS).all()
+    depth, _ = robot.self_collision_depth(motion)
+    assert depth.max() < 0.002
+    error = np.linalg.norm(robot.forward_kinematics(motion) - robot.forward_kinematics(whole), axis=-1)
+    assert error.mean() < 0.02
+
+
+def test_memory_does_not_grow(retarget):
+    streaming, held = StreamingRetargeter(retarget), []
+    human = standing(frames=30)
+    for _ in range(8):
+        streaming.push(human)
+        held.append(len(streaming._person))
+    assert max(held[3:]) <= held[3]
+
+
+def test_streaming_refuses_what_does_not_fit(retarget):
+    with pytest.raises(BadInput, match="ahead"):
+        StreamingRetargeter(retarget, ahead=0.0)
+    streaming = StreamingRetargeter(retarget)
+    assert streaming.finish() is None
+    assert streaming.push(standing(frames=2)) is None
+    with pytest.raises(BadInput, match="frames come"):
+        streaming.push(standing(frames=2, fps=25.0))
+    assert len(streaming.finish()) == 2
+
+
 @pytest.mark.parametrize("degrees", [6.0, 30.0])
 def test_a_foot_turns_on_the_floor_with_the_person_but_not_with_noise(retarget, degrees):
     turn = np.radians(degrees)
@@ -359,7 +426,7 @@ def test_a_foot_turns_on_the_floor_with_the_person_but_not_with_noise(retarget, 
 def test_standing_feet_stay_where_they_are_while_the_person_drifts(retarget):
     human = standing(frames=150)
     drift = np.linspace(0, 0.09, 150)[:, None] * [1.0, 0.5, 0.0]
-    motion = retarget(replace(human, transl=human.transl + drift)).motion
+    motion, _ = stream(retarget, replace(human, transl=human.transl + drift), 3)
     soles = robot.sole_points(motion)[..., :2].mean(axis=2)
     assert motion.contacts.all()
     assert np.ptp(soles, axis=0).max() < 0.002

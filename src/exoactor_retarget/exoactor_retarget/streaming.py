@@ -1,0 +1,104 @@
+"""Retargeting while the person still moves: frames in, frames out, a fixed delay later."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_retarget.contacts import ground
+from exoactor_retarget.human import Posture, at_times, posture
+from exoactor_retarget.kinematics import State
+from exoactor_retarget.retargeter import Retargeter, robot_motion_of
+from exoactor_retarget.targets import Stand, make_targets, standing
+
+BLOCK = 0.1
+"""s of frames that come out at a time."""
+HISTORY = 1.0
+"""s of the person that are remembered, for contacts and the floor."""
+
+
+class StreamingRetargeter:
+    """A window that moves along with the person; what has been given out is never changed.
+
+    Each window holds what was given out shortly before, the frames that come out next, and ``ahead`` seconds beyond
+    them. Feet that stand when a window begins go on standing where they are.
+
+    Parameters
+    ----------
+    retargeter
+        Its frame rate is that of the frames that come out.
+    ahead
+        Seconds of the person that are seen beyond a frame before it comes out; the delay is at most `BLOCK` s more.
+
+    Raises
+    ------
+    BadInput
+        ``ahead`` is not positive.
+    """
+
+    def __init__(self, retargeter: Retargeter, *, ahead: float = 0.2):
+        if not ahead > 0:
+            raise BadInput(f"The streaming retargeter's ahead is {ahead} s, but it must be positive.")
+        self.retargeter = retargeter
+        fps = retargeter.options.fps
+        self.ahead, self.block, self.history = (max(1, round(s * fps)) for s in (ahead, BLOCK, HISTORY))
+        self._person: Posture | None = None
+        self._first = 0  # source frame that the person begins with
+        self._out = 0  # frames given out
+        self._last: State | None = None  # the last two of them
+        self._guess: State | None = None  # what lay ahead of them
+        self._origin = np.zeros(3)
+        self._stands: tuple[Stand | None, Stand | None] = (None, None)
+
+    def push(self, motion: HumanMotion) -> RobotMotion | None:
+        """Take the person's next frames; returns the robot's next frames, or None when it is too early.
+
+        Raises
+        ------
+        BadInput
+            The frame rate is not that of the frames before.
+        """
+        retargeter = self.retargeter
+        person = posture(motion, retargeter.body, retargeter.mapping["human"])
+        if self._person is None:
+            self._origin = np.array([*person.at("hip")[0].mean(axis=0)[:2], 0.0])
+            self._person = person
+        else:
+            if person.fps != self._person.fps:
+                raise BadInput(f"These frames come at {person.fps} a second, but those before at {self._person.fps}.")
+            self._person = self._person.join(person)
+        seen = self._seen(self._person)
+        if seen - self._out < self.ahead + self.block:
+            return None
+        return self._next(self._person, seen - self.ahead, seen)
+
+    def finish(self) -> RobotMotion | None:
+        """The frames that are left when the person has stopped; None when there are none."""
+        if self._person is None:
+            return None
+        seen = self._seen(self._person)
+        return self._next(self._person, seen, seen) if seen > self._out else None
+
+    def _seen(self, person: Posture) -> int:
+        """Frames of the robot's time that the person has been seen for."""
+        last = (self._first + len(person) - 1) / person.fps
+        return int(np.floor(last * self.retargeter.options.fps + 1e-6)) + 1
+
+    def _next(self, source: Posture, end: int, seen: int) -> RobotMotion:
+        """Solve for the frames up to ``seen``, and give out those up to ``end``."""
+        retargeter, mapping = self.retargeter, self.retargeter.mapping
+        fps, begin = retargeter.options.fps, max(0, self._out - self.history)
+        times = np.arange(begin, seen) / fps - self._first / source.fps
+        person = ground(at_times(source, times, fps), mapping["contacts"])
+        at = self._out - begin
+        known = 0 if self._last is None else len(self._last)
+        targets = make_targets(person, retargeter.model, mapping, self._origin, at, self._stands)[at - known :]
+        state = retargeter.solver.follow(targets, retargeter.options.iterations, self._last, self._guess)
+        count = known + end - self._out
+        self._stands = standing(state[count - 1 : count], targets.contact[count - 1], retargeter.model)
+        self._last, self._guess, self._out = state[max(0, count - 2) : count], state[count:], end
+        old = int(max(0, self._out - self.history - 2) / fps * source.fps) - self._first
+        if old > 0:
+            self._person, self._first = source[old:], self._first + old
+        return robot_motion_of(state[known:count], targets[known:count], retargeter.model)
