@@ -16,7 +16,8 @@ from exoactor_retarget.model import SIDES, Model
 from exoactor_retarget.object_geometry import box_normal, facing_surface
 from exoactor_retarget.targets import Targets, headed
 
-_PRESS_DEPTH = {"grasp": 0.02, "push": 0.02, "touch": 0.01, "support": 0.01}  # m that palms aim into an object
+_PRESS_DEPTH = {"grasp": 0.02, "push": 0.02, "strike": 0.02, "touch": 0.01, "support": 0.01}
+"""m that hands aim into an object, by the kind of contact."""
 _APPROACH_DISTANCE = 0.10  # m in front of the surface at which a hand is before the contact
 _APPROACH_INWARD = 0.05  # m that it is nearer to the body there
 _MAX_PALM_GAP, _MIN_PALM_GAP = 0.46, 0.10  # m between two palms

@@ -468,6 +468,17 @@ def test_one_hand_pushes_at_the_middle_and_as_far_as_is_asked_for(retarget):
     assert np.ptp(hand[begin:end, 0]) > asked
 
 
+def test_a_fist_meets_the_bag_that_it_punches(retarget):
+    plan = choreographer.Choreography.of_instruction("punch the bag with your right fist", 0.78)
+    human, _ = plan.perform(np.zeros(10))
+    result = retarget(human, interaction=plan.interaction)
+    (contact,) = result.motion.object_contacts
+    assert (contact.kind, contact.body) == ("strike", "right_hand")
+    bag = plan.interaction.scene[contact.object]
+    hit = robot.hand_poses(result.motion)[0][round(contact.start * result.motion.fps), 1]
+    assert bag.floor_distance(hit[:2]) < 0.15  # of the wrist: the knuckles are as far ahead
+
+
 def test_who_walks_to_something_that_was_moved_ends_near_it(retarget):
     human = person_doing("walk to the chair")
     for x in (1.3, 2.6):
