@@ -22,6 +22,7 @@ from exoactor import cli
 from exoactor_core.errors import BadInput
 from exoactor_core.files import check_file, check_folder, save_or_rescue
 from exoactor_core.motion import RobotMotion
+from exoactor_core.scene import everyday, joined
 from exoactor_core.video import Video
 from exoactor_gen.mannequin.choreography import choreograph
 from exoactor_gen.mannequin.language import parse
@@ -55,6 +56,7 @@ EXAMPLES = {
     "correct": Example(["{input}/robot.npz", "--tries", "1"], (("-o", "a.npz"),)),
     "train-tracker": Example(["--hours", "0.001", "--samples", "1"], (("-o", "training"),), folder=True),
     "plan": Example(["nod once"]),
+    "scene": Example(["{input}/scene.yaml"], (("-o", "a.yaml"), ("-o", "a.xml"))),
     "options": Example(["generate"]),
     "up": Example([]),
     "send": Example(["nod once"]),
@@ -89,7 +91,7 @@ def test_every_command_is_tried():
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A person's motion, as ours and as AMASS has it, and a robot's."""
+    """A person's motion, as ours and as AMASS has it, a robot's, and a scene."""
     folder, count = tmp_path_factory.mktemp("inputs"), 40
     choreograph(parse("nod once"), np.zeros(10)).save(folder / "human.npz")
     poses = np.zeros((count, 165))
@@ -105,6 +107,7 @@ def inputs(tmp_path_factory):
     )
     upright = np.tile([1.0, 0.0, 0.0, 0.0], (count, 1))
     RobotMotion(50.0, np.tile([0.0, 0.0, 0.79], (count, 1)), upright, np.zeros((count, 29))).save(folder / "robot.npz")
+    joined([everyday("table", pos=(1.0, 0.0, 0.0))]).save(folder / "scene.yaml")
     return folder
 
 

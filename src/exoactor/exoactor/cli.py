@@ -210,6 +210,7 @@ def save_generation(generation: Generation, output: Path) -> None:
 def scene_(
     file: Annotated[Path, typer.Argument(help="Scene: .yaml, or the bodies of an MJCF (.xml).")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it: .yaml or .xml (MJCF).")] = None,
+    json_: Json = False,
 ) -> None:
     """Check a scene, print its objects, and convert it between YAML and MJCF."""
     from exoactor_core.scene import Scene
@@ -220,7 +221,9 @@ def scene_(
     found = read_scene(file)
     if output is not None:
         (to_mjcf if output.suffix == ".xml" else Scene.save)(found, output)
-    for obj in found.objects:
+    if json_:
+        print_json(found.model_dump(mode="json"))
+    for obj in () if json_ else found.objects:
         stdout.print(f"  {obj.id:<28}at {', '.join(f'{v:.3g}' for v in obj.pos)} m, {obj.mass:.3g} kg")
 
 

@@ -20,7 +20,8 @@ def _view(task, *others):
 
 def test_a_box_in_front_hides_the_legs_from_there_alone():
     body = BodyModel.load()
-    motion, objects = Choreography(parse("push the box")).perform(np.zeros(10), body, 10.0)
+    box = joined([everyday("box", pos=(1.0, 0.0, 0.0), size=(0.4, 0.4, 0.7))])
+    motion, objects = Choreography(parse("push the box with both hands"), scene=box).perform(np.zeros(10), body, 10.0)
     joints = body.joints(motion)
     share = {
         view: hidden_share(frame_person(joints, view, 640, 480, [0]), joints[:, :22], objects)
