@@ -223,7 +223,8 @@ def scene_(
         (to_mjcf if output.suffix == ".xml" else Scene.save)(found, output)
     if json_:
         print_json(found.model_dump(mode="json"))
-    for obj in () if json_ else found.objects:
+        return
+    for obj in found.objects:
         stdout.print(f"  {obj.id:<28}at {', '.join(f'{v:.3g}' for v in obj.pos)} m, {obj.mass:.3g} kg")
 
 

@@ -30,6 +30,9 @@ Quaternion = tuple[float, float, float, float]
 
 Size = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
+MAX_STEP_HEIGHT = 0.12
+"""m: the tops of what is stepped over are no higher."""
+
 _FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 

@@ -113,12 +113,8 @@ def _on_feet(
     rough = hips[:, :2] - base
     calm = gaussian_filter1d(rough, _SMOOTHING * fps, axis=0, mode="nearest") - rough
     left = np.stack([-np.sin(heading), np.cos(heading)], axis=1)
-    sway = (
-        SWAY_DISTANCE
-        / LIFT_HEIGHT
-        * gaussian_filter1d(lift[:, 1] - lift[:, 0], 0.08 * fps, mode="nearest")[:, None]
-        * left
-    )
+    shift = gaussian_filter1d(lift[:, 1] - lift[:, 0], 0.08 * fps, mode="nearest")
+    sway = SWAY_DISTANCE / LIFT_HEIGHT * shift[:, None] * left
     points[..., :2] += (moving[:, None] * calm + sway)[:, None, None]
     for k, side in enumerate(("left", "right")):
         which, its = TURNS.index(f"{side}_foot"), slice(2 * k, 2 * k + 2)

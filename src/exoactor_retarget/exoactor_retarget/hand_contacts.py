@@ -109,9 +109,7 @@ class HandContactPlanner:
                     way = to_object.apply(natural[last, side] - natural[frame, side]) * [1.0, 1.0, 0.0]
                     drawn = way @ forward < -_MIN_DRAW_DISTANCE  # towards the robot, with the palm
                     normal = -unit(way) if drawn else facing_surface(obj, -forward, pos, contact.kind)[1]
-                    if (
-                        not drawn and obj.articulation is None and len(group) == 1
-                    ):  # else it turns, and the hand slips off
+                    if not drawn and obj.articulation is None and len(group) == 1:  # beside the middle it turns away
                         pos += (obj.bounds.mean(axis=0) - pos) @ left * left
             elif contact.kind == "grasp":
                 pos, normal = _between_palms(obj, left if side == 0 else -left, middle)

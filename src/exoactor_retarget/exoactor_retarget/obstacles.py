@@ -69,9 +69,8 @@ def _obstacles(scene: Scene, goals: Set[str], stops: np.ndarray) -> Solids | Non
     """What stands on the floor, but for what the robot stops at (N, 2)."""
     obstacles = []
     for obj in scene.objects:
-        in_the_way = (obj.heights[:, 1] >= _MIN_TOP) & (
-            obj.heights[:, 0] <= _MAX_UNDERSIDE
-        )  # not stepped over, nor walked under
+        underside, top = obj.heights.T
+        in_the_way = (top >= _MIN_TOP) & (underside <= _MAX_UNDERSIDE)  # not stepped over, nor walked under
         shapes = tuple(compress(obj.shapes, in_the_way))
         if obj.id in goals or not shapes or any(rests_on(obj, other) for other in scene.objects):
             continue

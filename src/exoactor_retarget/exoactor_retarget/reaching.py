@@ -13,6 +13,7 @@ from exoactor_retarget.targets import Targets, headed, ramp
 
 _RAISE_SECONDS = 1.3  # s of a hand to the body's front
 _ADVANCE_SECONDS, _CLOSE_SECONDS = 0.7, 0.7  # s to beside the object, and onto it
+_REACH_TIME = _CLOSE_SECONDS + _ADVANCE_SECONDS  # s before a contact from which a raised hand goes to it
 LEAD_TIME = _RAISE_SECONDS + _ADVANCE_SECONDS + _CLOSE_SECONDS
 """s before a contact from which a hand is led to it."""
 _BLEND_SECONDS = 0.3  # s over which an object takes, and gives back, the lead of a hand
@@ -60,31 +61,23 @@ def lead_hand(
     if not kept:
         pressed *= 1.0 - ramp(times, end - PRESS_TIME, PRESS_TIME)
     beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
-    raised, share = (
-        there(LEAD_TIME, _RAISE_SECONDS)[:, None],
-        there(_CLOSE_SECONDS + _ADVANCE_SECONDS, _ADVANCE_SECONDS),
-    )
-    ahead, up = (
-        there(LEAD_TIME - 0.4 * _RAISE_SECONDS, 0.6 * _RAISE_SECONDS),
-        there(LEAD_TIME, 0.6 * _RAISE_SECONDS),
-    )  # not under an edge
+    raised, share = there(LEAD_TIME, _RAISE_SECONDS)[:, None], there(_REACH_TIME, _ADVANCE_SECONDS)
+    up = there(LEAD_TIME, 0.6 * _RAISE_SECONDS)
+    ahead = there(LEAD_TIME - 0.4 * _RAISE_SECONDS, 0.6 * _RAISE_SECONDS)  # later: not under an edge
     before = times < 0.5 * (start + end)
     low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
     over = np.where(before, *(_ready_height(touch, pose, scene) for pose in (path[0], path[left])))
     ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))
     home = natural[:, k] - _ahead(natural[:, k] - ready, targets, model)  # it is raised before it reaches
     point = home + np.column_stack([ahead, ahead, up]) * (ready - home)
-    rises = np.where(
-        beside[:, 2] > point[:, 2], there(_CLOSE_SECONDS + _ADVANCE_SECONDS, 0.6 * _ADVANCE_SECONDS), share
-    )  # above, then over it
+    higher = beside[:, 2] > point[:, 2]
+    rises = np.where(higher, there(_REACH_TIME, 0.6 * _ADVANCE_SECONDS), share)  # above, then over it
     point += np.column_stack([share, share, rises]) * (beside - point)
-    point -= (
-        there(_CLOSE_SECONDS, _CLOSE_SECONDS)[:, None] * turn.apply(touch.retreat)
-        + (touch.press * pressed)[:, None] * normal
-    )
+    closes = there(_CLOSE_SECONDS, _CLOSE_SECONDS)
+    point -= closes[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
     own = Rotation.from_matrix(targets.hand_rot[:, k])
     towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
-    lead = np.where(low, there(_CLOSE_SECONDS + _ADVANCE_SECONDS, _BLEND_SECONDS), there(LEAD_TIME, _BLEND_SECONDS))
+    lead = np.where(low, there(_REACH_TIME, _BLEND_SECONDS), there(LEAD_TIME, _BLEND_SECONDS))
     more = lead > holding[:, k]
     rotation[more, k] = towards.as_matrix()[more]
     pos[more, k], holding[more, k] = point[more], lead[more]

@@ -8,15 +8,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import min_jerk, smoothstep, true_runs, unit
-from exoactor_core.scene import Scene, SceneObject
+from exoactor_core.scene import MAX_STEP_HEIGHT, Scene, SceneObject
 from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.human import Posture
 from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import Targets, bridge, headed
 
-_LOW = 0.12
-"""m: the tops of what is stepped over are no higher."""
 _BESIDE = 0.07  # m from the sole of a foot that stands to what is low
 _ABOVE = 0.08  # m from the sole of a foot that swings down to it
 _SECONDS = 0.7  # of such a swing, at least: a foot that is quicker does not follow
@@ -80,7 +78,7 @@ def _swing(first: np.ndarray, last: np.ndarray, height: float, frames: int) -> n
 
 
 def _is_low(obj: SceneObject) -> bool:
-    return bool(obj.extent[1, 2] <= _LOW)
+    return bool(obj.extent[1, 2] <= MAX_STEP_HEIGHT)
 
 
 def _outline(sole: np.ndarray) -> np.ndarray:

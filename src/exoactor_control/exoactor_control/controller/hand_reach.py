@@ -25,7 +25,7 @@ from exoactor_core.arrays import smoothstep
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, hand_poses, sole_points
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
-from exoactor_core.scene import Scene, SceneObject
+from exoactor_core.scene import MAX_STEP_HEIGHT, Scene, SceneObject
 
 MAX_SHIFT, MAX_TURN = 0.15, 0.35
 """m and rad by which an object may be beside its place in the scene and still be reached for."""
@@ -48,7 +48,7 @@ _LIFTED = 1.0  # s after a touch from which what is held is on its way to where 
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it
 _SWING_LEAD = 0.7  # s before a foot is over something from which the body shifts to the other one
-_LOW = 0.02, 0.12  # m: between them are the tops of what is stepped over
+_MIN_STEP_HEIGHT = 0.02  # m: what is lower is not stepped over, but on
 _STEPS = 3  # of the inverse kinematics in a frame
 _DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
 _MAX_STEP = 0.2  # rad
@@ -300,7 +300,7 @@ def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Goal]:
     for contact in reference.motion.object_contacts:
         if contact.body not in HAND_LINKS:
             yield _goal(scene[contact.object], reference.frame_at(contact.start) - round(_BODY_LEAD * POLICY_RATE))
-    low = [obj for obj in scene.objects if _LOW[0] < obj.extent[1, 2] < _LOW[1]]
+    low = [obj for obj in scene.objects if _MIN_STEP_HEIGHT < obj.extent[1, 2] < MAX_STEP_HEIGHT]
     soles = sole_points(reference.motion).reshape(-1, 3) if low else np.zeros((0, 3))
     for obj in low:
         over = _over(obj, soles).reshape(len(reference.motion), -1).any(axis=1)

@@ -221,17 +221,18 @@ def _is_low(score: Score, obj: RoomObject) -> bool:
     return slides and _push_height(obj, score.pose[2]) < LOW_PUSH * score.scale
 
 
+def toe_gap(score: Score, obj: RoomObject, side: str) -> float:
+    """From the toes of a foot to the front of an object, m, in the direction that the person faces."""
+    ahead = np.array([math.cos(score.pose[2]), math.sin(score.pose[2])])
+    return float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE_LENGTH
+
+
 def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject], pace: float) -> None:
     """Slide an object on with the right foot, with what stands on it."""
-    side, way = "right", ahead / np.linalg.norm(ahead)
-
-    def front() -> float:
-        toe = score.feet[side].value[:2] + TOE_LENGTH * way
-        return float((obj.pose[:2] - toe) @ way) - obj.extent(score.pose[2])
-
-    if (more := front() - SHOVE_GAP) > 0.03:
+    side = "right"
+    if (more := toe_gap(score, obj, side) - SHOVE_GAP) > 0.03:
         score.walk_distance("forward", more, pace)
-    gap, far = front(), float(np.linalg.norm(ahead)) - 0.01
+    gap, far = toe_gap(score, obj, side), float(np.linalg.norm(ahead)) - 0.01
     ways = (gap - 0.02, 0.05, 0.0, 0.4), (gap + far, 0.04, 0.0, 0.8), (0.03, 0.06, 0.0, 0.5)
     begin, end = score.swing_foot(side, ways, pace)[1]
     score.contact(f"{side}_foot", obj, "push", begin, end)

@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.handling import (
-    TOE_LENGTH,
     carry,
     free_hands,
     hold,
@@ -19,6 +18,7 @@ from exoactor_gen.mannequin.handling import (
     place,
     push,
     sweep_off,
+    toe_gap,
     touch,
     wipe,
 )
@@ -261,7 +261,7 @@ def _kick(score: Score, movement: Movement) -> None:
             ):
                 raise BadInput(f"The {name} stands where the foot would kick: go elsewhere first.")
         ahead = np.array([math.cos(score.pose[2]), math.sin(score.pose[2])])
-        front = float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE_LENGTH
+        front = toe_gap(score, obj, side)
         ways = (-0.14, 0.10, 18.0, 0.50), (max(front, 0.05) + 0.14, 0.09, -6.0, 0.62), (0.03, 0.08, 4.0, 0.60)
         begin, end = score.swing_foot(side, ways, movement.pace)[1]
         score.contact(f"{side}_foot", obj, "strike", begin, end)

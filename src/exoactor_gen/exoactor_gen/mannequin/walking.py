@@ -8,6 +8,7 @@ import numpy as np
 
 from exoactor_core.arrays import smoothstep
 from exoactor_core.errors import BadInput
+from exoactor_core.scene import MAX_STEP_HEIGHT
 from exoactor_gen.mannequin.locomotion import (
     approach,
     bearing_of,
@@ -29,8 +30,8 @@ BEHIND_DISTANCE, BEHIND_DOOR_DISTANCE = 0.4, 0.7
 """So far behind what is walked around stands what is walked to then, and goes who walks through a door, m."""
 GATE_SIZE = (0.3, 1.2, 1.24)
 """m, of a bar that is imagined to be walked under."""
-MAX_STEP_HEIGHT, MAX_DUCK = 0.12, 0.30
-"""m: what is stepped over at most, and by how much the head is lowered."""
+MAX_DUCK = 0.30
+"""m by which the head is lowered at most."""
 STEP_OVER_DISTANCE = 0.20
 """From the middle of the foot that steps over a bar to the middle of the bar, before and after, m."""
 BALANCE_SECONDS = 0.6
