@@ -24,7 +24,7 @@ from exoactor_control.training.student import Student, to_onnx
 from exoactor_control.training.whole_body import FAMILIES, whole_body
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import STANDING, STANDING_HEIGHT, sole_points, standing_motion
+from exoactor_core.robot import STANDING, STANDING_HEIGHT, self_collision_depth, sole_points, standing_motion
 from exoactor_core.robot_state import RobotState
 
 LAYOUT = known_specs()["twist2"]
@@ -214,6 +214,7 @@ def test_random_references_are_fit_to_be_tracked(family):
     motion = whole_body(family, np.random.default_rng(3), 5.0)
     same = whole_body(family, np.random.default_rng(3), 5.0)
     np.testing.assert_array_equal(motion.joint_pos, same.joint_pos)
+    assert not self_collision_depth(motion)[0].any()
     reference = prepare(motion)
     lowest = sole_points(reference.motion)[..., 2].min(axis=(1, 2))
     assert np.percentile(np.abs(lowest), 60) < 0.03

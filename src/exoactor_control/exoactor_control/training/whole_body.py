@@ -10,12 +10,12 @@ a parabola. The legs reach for the feet by inverse kinematics; the rest is for
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 import pinocchio as pin
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.single_support import PENDULUM_FREQUENCY
@@ -31,6 +31,7 @@ from exoactor_core.robot import (
     configurations,
     link_poses,
     pinocchio_model,
+    self_collision_depth,
     standing_motion,
 )
 
@@ -40,6 +41,10 @@ _PLACE_FIRST = np.r_[1.0, 1.0, 1.0, 0.2, 0.2, 0.2]  # weights of a foot's place,
 _LEGS = (slice(0, 6), slice(6, 12))
 _ARMS = slice(15, 29)
 _WAIST = slice(12, 15)
+_CLEARING, _CLEARING_ROUNDS = 0.8, 10
+"""Share of the arms' way from standing that is left at each round, until the robot's parts do not touch."""
+_CLEARING_SIGMA = 4
+"""Frames, standard deviation of the filter that smooths this share; it is cut off at three times that."""
 
 
 @dataclass
@@ -231,7 +236,7 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
         for k in (0, 1)
     ]
     poses = RobotMotion(POLICY_RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
-    return RobotMotion(POLICY_RATE, pos, quat, _feet_at(poses, feet, STANDING))
+    return _collision_free(RobotMotion(POLICY_RATE, pos, quat, _feet_at(poses, feet, STANDING)))
 
 
 def _pendulum(bears: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
@@ -270,6 +275,27 @@ def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
         path = np.interp(np.arange(n), knots, STANDING[i] + share * (aims - STANDING[i]))
         joints[:, i] = gaussian_filter1d(path, 8.0, mode="nearest")
     return joints
+
+
+def _collision_free(motion: RobotMotion) -> RobotMotion:
+    """Bring an arm nearer to how it is in standing, smoothly, around frames in which it touches another part."""
+    share, arms, collision_free = np.ones((len(motion), 2)), motion.joint_pos[:, _ARMS], motion
+    for _ in range(_CLEARING_ROUNDS):
+        touching = np.array(
+            [[_of_arm(side, pair) for side in ("left", "right")] for pair in self_collision_depth(collision_free)[1]]
+        )
+        if not touching.any():
+            break
+        share = minimum_filter1d(np.where(touching, _CLEARING * share, share), 6 * _CLEARING_SIGMA + 1, axis=0)
+        smooth = gaussian_filter1d(share, _CLEARING_SIGMA, axis=0, truncate=3.0).repeat(arms.shape[1] // 2, axis=1)
+        nearer = STANDING[_ARMS] + smooth * (arms - STANDING[_ARMS])
+        collision_free = replace(motion, joint_pos=np.column_stack([motion.joint_pos[:, : _ARMS.start], nearer]))
+    return collision_free
+
+
+def _of_arm(side: str, pair: tuple[str, str] | None) -> bool:
+    """Whether one of two bodies belongs to the arm of a side."""
+    return any(body.startswith(f"{side}_{part}") for body in pair or () for part in ("shoulder", "elbow", "wrist"))
 
 
 @cache
