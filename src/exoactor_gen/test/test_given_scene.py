@@ -1,10 +1,12 @@
 """The mannequin in a scene: it acts on the objects where they are, and says what is to come of it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.body import BodyModel
+from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, everyday, joined
 from exoactor_core.stages import GenerateRequest
@@ -195,6 +197,27 @@ def test_what_stands_low_is_pushed_with_a_foot_from_near(scene):
     box = made.score.objects["box"]
     away = box.start[0] + 0.5 * 0.19 - box.size[0] / 2.0 - made.score.pose[0]  # before the second time
     assert 0.15 < away < 0.25
+
+
+def test_a_foot_that_is_named_pushes_what_stands_on_the_floor():
+    made = Choreography.of_instruction("push the box with your left foot", SIZE)
+    assert {(contact.body, contact.kind) for contact in made.interaction.contacts} == {("left_foot", "push")}
+    assert [check.kind for check in made.interaction.checks] == ["moved", "stands"]
+    table = [everyday("table", pos=(1.3, 0.0, 0.0)), everyday("bottle", pos=(1.1, 0.0, 0.74))]
+    with pytest.raises(BadInput, match="too high to be pushed with a foot"):
+        Choreography.of_instruction("push the bottle with your foot", SIZE, joined(table))
+
+
+def test_a_fist_knocks_on_the_front_of_a_door_and_leaves_it_in_between():
+    made = Choreography.of_instruction("knock three times on the door", SIZE)
+    knocks = made.interaction.contacts
+    assert [(contact.body, contact.kind) for contact in knocks] == [("right_hand", "touch")] * 3
+    assert all(later.start - earlier.end > 1.0 for earlier, later in pairwise(knocks))
+    body = BodyModel.load()
+    motion, _ = made.perform(np.zeros(10), body)
+    wrist = body.joints(motion)[:, BODY_JOINT_NAMES.index("right_wrist"), 0]
+    at = [round(knock.start * motion.fps) for knock in knocks]
+    assert all(wrist[first:last].min() < wrist[first] - 0.05 for first, last in pairwise(at))
 
 
 def test_checks_of_a_task():

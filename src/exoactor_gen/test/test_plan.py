@@ -197,7 +197,7 @@ def test_every_kind_of_action_has_a_description():
             more = {
                 "turn": " left",
                 "look": " left",
-                **dict.fromkeys(("touch", "place", "carry", "hold", "open", "wipe"), " the box"),
+                **dict.fromkeys(("touch", "place", "carry", "hold", "nudge", "open", "wipe"), " the box"),
             }
             verb = "put " if kind.startswith("hands on") else ""
             assert describe(parse(verb + kind + more.get(kind, ""))[0])

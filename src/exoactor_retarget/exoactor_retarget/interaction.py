@@ -313,7 +313,8 @@ class InteractionTargets:
         hands = np.zeros((t, 2))
         load = np.full((t, 2), EXTRA_MASS if self._hands.hands == "dex3" else 0.0)
         for one in hand_contacts:
-            lead, pressed = lead_hand(one, poses, self.scene, targets, model, rotation, pos, holding)
+            when = _nearest(one, hand_contacts, times)
+            lead, pressed = lead_hand(one, poses, self.scene, targets, model, rotation, pos, holding, when)
             hands[:, one.side] = np.maximum(hands[:, one.side], pressed if one.fingers else lead)
             if one.contact.kind == "grasp":
                 hands_on_it = sum(other.contact.start == one.contact.start for other in hand_contacts)
@@ -349,6 +350,15 @@ def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray) -> np.ndarr
     left /= np.linalg.norm(left, axis=1, keepdims=True)
     back = share * (np.clip(bent, 0.0, most) - bent)
     return Rotation.from_rotvec(back[:, None] * left).as_matrix() @ rotation
+
+
+def _nearest(one: HandContact, all_contacts: Sequence[HandContact], times: np.ndarray) -> np.ndarray:
+    """Frames (T,) in which no other contact of a hand is nearer in time."""
+    away = [
+        np.maximum(np.maximum(other.contact.start - times, times - other.contact.end), 0.0)
+        for other in (one, *(other for other in all_contacts if other.side == one.side))
+    ]
+    return np.asarray(away[0] <= np.min(away, axis=0))
 
 
 def _allow(touch: np.ndarray, when: np.ndarray, obj: int, bodies: Sequence[int]) -> None:

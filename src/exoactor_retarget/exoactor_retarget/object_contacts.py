@@ -54,7 +54,7 @@ def find_contacts(person: Posture, scene: Scene, planned: Sequence[Contact] = ()
     paths = part_paths(person)
     if planned:
         planned = [contact for contact in planned if contact.object]
-        return _together(planned, [_timed(contact, paths, scene, person.fps) for contact in planned])
+        return _together(planned, [_timed(contact, planned, paths, scene, person.fps) for contact in planned])
     return _seen(paths, scene, person.fps)
 
 
@@ -65,23 +65,31 @@ def _distance(path: np.ndarray, obj: SceneObject) -> np.ndarray:
     return np.maximum(np.min(away, axis=0), 0.0)
 
 
-def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: float) -> Contact:
-    """A planned contact with the times that the motion says."""
+def _timed(
+    contact: Contact, planned: Sequence[Contact], paths: dict[str, np.ndarray], scene: Scene, fps: float
+) -> Contact:
+    """A planned contact with the times that the motion says, nearer to its own than to others' of the same part."""
     path, hips = paths[contact.body], paths["seat"]
-    last = len(path) - 1
+    others = [other for other in planned if other.body == contact.body]
+    earlier = [0.5 * (other.end + contact.start) for other in others if other.end <= contact.start]
+    later = [0.5 * (other.start + contact.end) for other in others if other.start >= contact.end]
+    end_of_motion = len(path) - 1
+    first, last = round(max(earlier, default=0.0) * fps), end_of_motion
+    if later:
+        last = min(last, round(min(later) * fps))
     away = _distance(path, scene[contact.object])
     smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
-    speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps if last else np.zeros(1)
+    speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps if end_of_motion else np.zeros(1)
     begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
     around = slice(
-        max(0, begin - round(_MAX_EARLY * fps)), min(begin + round(_MAX_LATE * fps), max(end, begin + 1)) + 1
+        max(first, begin - round(_MAX_EARLY * fps)), min(begin + round(_MAX_LATE * fps), max(end, begin + 1)) + 1
     )
     if contact.kind == "strike":
-        around = slice(max(0, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
+        around = slice(max(first, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
         closing = np.where(away[around] < away[around].min() + _KICK_SWING, -np.gradient(away)[around], -np.inf)
         start = stop = around.start + int(closing.argmax())
     elif contact.kind == "sit":
-        around = slice(max(0, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
+        around = slice(max(first, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
         low = np.flatnonzero(path[around, 2] < path[around, 2].min() + _DISTANCE_TOLERANCE)
         start, stop = around.start + int(low[0]), around.start + int(low[-1])
     else:
@@ -100,8 +108,8 @@ def _timed(contact: Contact, paths: dict[str, np.ndarray], scene: Scene, fps: fl
         else:
             around = slice(start, min(last, end + round(_MAX_LATE * fps)) + 1)
             stop = around.start + int(np.flatnonzero(away[around] < away[start] + 2 * _DISTANCE_TOLERANCE)[-1])
-    if end >= last - 0.3 * fps and contact.kind == "grasp":
-        stop = last  # it is held to the end
+    if end >= end_of_motion - 0.3 * fps and contact.kind == "grasp":
+        stop = end_of_motion  # it is held to the end
     return contact.at_times(start / fps, max(start, stop) / fps)
 
 

@@ -33,8 +33,9 @@ def lead_hand(
     rotation: np.ndarray,
     pos: np.ndarray,
     holding: np.ndarray,
+    when: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lead a hand to the object, with it, and off it: writes into (T, 2, ...) arrays.
+    """Lead a hand to the object, with it, and off it: writes into (T, 2, ...) arrays in frames ``when`` (T,).
 
     Returns how far (T,) it is led, and how far it presses.
     """
@@ -78,7 +79,7 @@ def lead_hand(
     own = Rotation.from_matrix(targets.hand_rot[:, k])
     towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
     lead = np.where(low, there(_REACH_TIME, _BLEND_SECONDS), there(LEAD_TIME, _BLEND_SECONDS))
-    more = lead > holding[:, k]
+    more = when & (lead > holding[:, k])
     rotation[more, k] = towards.as_matrix()[more]
     pos[more, k], holding[more, k] = point[more], lead[more]
     return lead, pressed

@@ -40,8 +40,9 @@ _SAY = {
     "shake head": "shakes the head{much}",
     "cheer": "cheers with both arms up{much}",
     "flap": "flaps both arms like wings{much}",
-    "knock": "knocks in the air with {fist}{much}",
+    "knock": "knocks{object} with {fist}{much}",
     "push": "pushes{object}{at} forward{much} with {hand}",
+    "nudge": "pushes{object} forward{much} with {foot}",
     "open": "pushes{object} open with {hand}",
     "hold": "holds{object}{at} with {hand}",
     "pick up": "bends down, picks up{object}{at} with {hand} and straightens up",
@@ -64,7 +65,8 @@ _OBJECT = {
     "look": " at the ",
     "turn": " to face the ",
     "sit": " on the ",
-    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "open", "hold", "sweep", "wipe"), " the "),
+    "knock": " on the ",
+    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "nudge", "open", "hold", "sweep", "wipe"), " the "),
 }
 _AT = {
     "pick up": " from the ",
@@ -76,7 +78,12 @@ _AT = {
 _BESIDE = {"left": " to the left of the ", "right": " to the right of the ", "side": " next to the "}
 _DETAILS = ("side", "direction", "distance", "angle", "count", "meanwhile")
 """What actions and movements have in common."""
-_NO_OBJECT = {"sit": " as if on a chair", "pick up": " something", "sweep": " the floor with a broom"}
+_NO_OBJECT = {
+    "sit": " as if on a chair",
+    "pick up": " something",
+    "sweep": " the floor with a broom",
+    "knock": " in the air",
+}
 
 
 def action_of(movement: Movement, seconds: float) -> Action:

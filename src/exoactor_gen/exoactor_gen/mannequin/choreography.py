@@ -137,9 +137,12 @@ class Choreography:
         begin = self.score.now
         if movement.kind in ("walk", "step") and movement.seconds:
             movement = _counted(self.score, movement, movement.seconds)
+        held = set(self.score.held.values())
         _write(self.score, movement)
         holding = [side for side, held in self.score.held.items() if held == movement.object]
-        if movement.kind == "pick up" and holding == ["left"]:  # the other hand holds something
+        if (
+            movement.kind in ("pick up", "hold") and movement.object not in held and holding == ["left"]
+        ):  # the other hand holds something
             movement = replace(movement, side="left")
         self.movements.append(movement)
         self.seconds.append(self.score.now - begin)

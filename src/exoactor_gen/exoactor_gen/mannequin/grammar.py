@@ -58,6 +58,7 @@ _VERBS = {
     "knock": "knock",
     "lift knee": "balance",
     "push": "push shove slide",
+    "nudge": "nudge",
     "open": "open",
     "pick up": "pick grab grasp get",
     "touch": "touch tap pat press",
@@ -211,6 +212,7 @@ ON, TOWARDS = "on onto upon", "to towards toward"
 OBJECT_AFTER: dict[str, str] = {
     "walk": f"{TOWARDS} through", "open": "-",
     "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
+    "nudge": "- against", "knock": "on at against",
     "sit": "on in onto", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
     "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
     "sweep": "-", "wipe": "-",
@@ -318,7 +320,8 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                         rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
                         rf"|go ahead and|try (?:to|and)"
                         rf"|show (?:me|us)(?: how (?:to|you))?"
-                        rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])|(?:start|begin)(?: to"
+                        rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
+                        rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
                         rf"| by)?(?= [a-z])"
                         rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
             ("answer", r"(?:(?<=nod )|(?<=head ))(?P<answer>yes|no)\b"),
@@ -443,6 +446,7 @@ def normalised(text: str) -> str:
     what = r"(it |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
     text = re.sub(rf"\b(?:hand|give|pass) {what}(?:over )?to (?:me|us|him|her)\b", r"hold out \1", text)
     text = re.sub(rf"\bhold {what}out\b", r"hold out \1", text)
+    text = re.sub(rf"\bdrop(?:s|ping)? {what}(?=in(?:to|side)?\b)", r"put \1", text)
     text = re.sub(r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1", text)
     text = re.sub(
         rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",

@@ -64,6 +64,8 @@ MIN_PUSH_HEIGHT = 0.16
 """m over the floor, which hands get to and still push forward."""
 LOW_PUSH = 0.55
 """m: what would have to be pushed lower on the floor is pushed with a foot."""
+KNOCK_WAY, KNOCK_SECONDS = 0.10, (0.4, 0.7)
+"""m that a fist which knocks goes back; s in which it is there, and in which it goes back or forth: a robot's can."""
 WIPE_STROKE = 0.22, 0.09
 """To the side of the person to the middle of what a hand wipes, and from there to both sides, m."""
 STILL_HELD = 1e6
@@ -124,6 +126,27 @@ def touch(score: Score, movement: Movement) -> None:
         lower_hands(score, sides, movement.pace, seconds, 0.07)
 
 
+def knock(score: Score, movement: Movement) -> None:
+    """Knock on an object with a fist, twice where it is not said how often."""
+    side = sides_of(movement.side)[0]
+    obj = object_named(score, movement.name, gap_to(score, movement.name), side=side)
+    approach(score, obj, movement.pace)
+    seconds = _lay_on(score, obj, (side,), movement.pace)
+    score.palms[side].move(score.now - 0.4, score.now, [0.0])
+    score.fingers[side].move(score.now - 0.4, score.now, [78.0, 78.0])
+    on = score.hands[side][-1].point
+    front = on[2] < obj.pose[2] + obj.size[2]
+    back = np.append(score.ahead(-KNOCK_WAY) - score.pose[:2], 0.0) if front else np.array([0.0, 0.0, KNOCK_WAY])
+    count = movement.count or 2
+    for k in range(count):
+        score.contact(f"{side}_hand", obj, "touch", score.now, score.now + KNOCK_SECONDS[0], on)
+        score.now += KNOCK_SECONDS[0]
+        for point in (on + back, on) if k < count - 1 else ():
+            score.reach(side, "world", point, score.now, score.now + KNOCK_SECONDS[1])
+            score.now += KNOCK_SECONDS[1]
+    lower_hands(score, (side,), movement.pace, seconds, 0.07)
+
+
 def _plan_contacts(
     score: Score, obj: RoomObject, sides: tuple[str, ...], kind: ContactKind, start: float, end: float
 ) -> None:
@@ -169,27 +192,31 @@ def _lay_on(
 
 
 def push(score: Score, movement: Movement) -> None:
-    """Lay hands on an object and slide it on, with what stands on it; then go after it, as often as it takes."""
+    """Slide an object on with hands or a foot, with what stands on it; then go after it, as often as it takes."""
     name, kind = movement.name, category_of(movement.name)
     if kind == "bag":
         raise BadInput("The mannequin does not push the bag, which is too heavy: it punches it.")
     if kind == "door":
         open_door(score, movement)
         return
-    sides = sides_of(movement.side, "right" if kind in ONE_HANDED else "both")
-    free_hands(score, sides)
+    foot = movement.kind == "nudge"
+    sides = sides_of(movement.side, "right" if foot or kind in ONE_HANDED else "both")
+    if not foot:
+        free_hands(score, sides)
     new = name not in score.objects
     obj = object_named(
         score,
         name,
         gap_to(score, name),
-        movement.at or (table_of(score) if score.imagines and kind in ONE_HANDED else None),
+        movement.at or ("floor" if foot else table_of(score) if score.imagines and kind in ONE_HANDED else None),
         side=sides[0],
     )
+    if foot and obj.pose[2] > 0.1:
+        raise BadInput(f"The {obj.name} stands too high to be pushed with a foot: push it with a hand.")
     if new and kind == "chair":
         obj.start[3] += math.pi  # it is pushed by its back
     usual = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSH_LENGTH * score.scale
-    low = movement.side is None and _is_low(score, obj)
+    low = foot or (movement.side is None and _is_low(score, obj))
     distance = movement.distance or usual * (movement.count or 1)
     strokes = max(movement.count or 1, math.ceil(distance / (SHOVE_SHARE * usual if low else usual) - 1e-9))
     length = distance / strokes
@@ -199,7 +226,7 @@ def push(score: Score, movement: Movement) -> None:
         riders = objects_on(score, obj)
         _slides(score, obj, ahead, riders)
         if low:
-            _shove(score, obj, ahead, riders, movement.pace)
+            _shove(score, obj, ahead, riders, movement.side if foot and movement.side else "right", movement.pace)
             continue
         seconds = _lay_on(score, obj, sides, movement.pace, grasp=obj.one_handed, push=not obj.one_handed)
         begin, score.now = score.now, score.now + 0.2 + 1.0 / movement.pace
@@ -227,9 +254,8 @@ def toe_gap(score: Score, obj: RoomObject, side: str) -> float:
     return float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE_LENGTH
 
 
-def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject], pace: float) -> None:
-    """Slide an object on with the right foot, with what stands on it."""
-    side = "right"
+def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject], side: str, pace: float) -> None:
+    """Slide an object on with a foot, with what stands on it."""
     if (more := toe_gap(score, obj, side) - SHOVE_GAP) > 0.03:
         score.walk_distance("forward", more, pace)
     gap, far = toe_gap(score, obj, side), float(np.linalg.norm(ahead)) - 0.01

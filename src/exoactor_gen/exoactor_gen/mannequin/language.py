@@ -26,7 +26,6 @@ from exoactor_gen.mannequin.grammar import (
     HEAD_WORDS,
     NOUN_KIND,
     OBJECT_AFTER,
-    ON,
     PACE,
     POLYGONS,
     POSES,
@@ -84,6 +83,8 @@ _MEANWHILE = (
     "while it walks, steps, turns or marches, it can do one gesture without an object: "
     f"{', '.join(sorted(GESTURES_MEANWHILE))}"
 )
+_TAKES_AND_PUTS = ("walk", "raise", "take", "carry", "place", "pick up")
+"""Kinds of verbs that move an object from one place to another: move, lift, take, bring, put, get."""
 _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
 SMALL_STEP = 0.2
@@ -227,6 +228,14 @@ class _Reader:
             )
         details = [*pending, *(p for p in clause.phrases if p is not verb or p.sort == "deed")]
         kind = NOUN_KIND[verb.said.get("noun", "turn")] if verb.sort == "deed" else VERB_KIND[verb.text]
+        source = next((p for p in details if p.said.get("preposition") in ("from", "off")), None)
+        moved = [p for p in details if p.sort == "object" and p is not source]
+        if (
+            source and kind in _TAKES_AND_PUTS and len(moved) > 1 and _bare(moved[0])
+        ):  # 'bring the cup from it to the box'
+            limbs = [p for p in details if p.sort == "limb"]
+            self.movements.append(self._filled(Movement("pick up"), [moved[0], source, *limbs], verb))
+            details = [p for p in details if p is not source]
         if kind == "walk" and any(p.sort == "away" for p in details):
             self.movements.append(Movement("turn", direction="around"))
             details = [p for p in details if p.sort != "away"]
@@ -349,7 +358,9 @@ class _Reader:
         if kind == "pick up" and (" up" in verb.text or verb.text == "pickup"):
             return Movement(kind, direction="up")
         if kind == "raise" and objects and _bare(objects[0]):
-            return Movement("pick up")
+            return Movement("place" if second.get("preposition") in AT_AFTER["place"].split() else "pick up")
+        if kind == "push" and any(p.said.get("part") in FOOT_WORDS for p in details):
+            return Movement("nudge")
         parts = {p.said.get("part") for p in details}
         if kind == "bow" and parts & {"knee", "knees"}:
             return Movement("squat")
@@ -496,7 +507,12 @@ class _Reader:
             return _with(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
         if sort == "out" and kind == "raise":
             return replace(movement, direction=movement.direction or "side")
-        if sort == "everyone" and kind in ("walk", "carry"):
+        if sort == "everyone" and kind == "carry":
+            raise BadInput(
+                f"Nobody is in the room for '{verb.text} {phrase.text}': say 'hand me the bottle', and it is held out, "
+                "or how far it is carried."
+            )
+        if sort == "everyone" and kind == "walk":
             raise BadInput(
                 f"Nobody is in the room for '{verb.text} {phrase.text}': say how far, for example 'walk one metre'."
             )
@@ -570,7 +586,7 @@ class _Reader:
             before = "to"
         elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
             movement = replace(movement, direction=None)
-        if kind == "push" and movement.object and before in f"{TOWARDS} {ON} into".split():
+        if kind == "push" and movement.object and before in f"{TOWARDS} onto upon into".split():
             raise BadInput(
                 f"The mannequin pushes straight ahead: say how far, as in 'push the {movement.object} one metre'."
             )
@@ -646,11 +662,10 @@ def _unfit(verb: str, phrase: Phrase) -> BadInput:
     """The error for a phrase that a movement cannot use."""
     words = re.sub(rf"^{DETERMINER}", "", phrase.text)
     obj = phrase.said.get("object")
-    takes = (
-        f"'{verb}' takes no object ('{obj}'). " if obj and verb in KINDS and "object" not in KINDS[verb].takes else ""
-    )
+    if obj and verb in KINDS and "object" not in KINDS[verb].takes:
+        return BadInput(f"'{verb}' takes no object ('{obj}'): other backends can do more (see 'exoactor doctor').")
     return BadInput(
-        f"{takes}The mannequin does not understand '{words}' with '{verb}': other backends can do more (see 'exoactor "
+        f"The mannequin does not understand '{words}' with '{verb}': other backends can do more (see 'exoactor "
         "doctor')."
     )
 

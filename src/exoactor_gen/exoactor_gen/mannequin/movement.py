@@ -87,8 +87,9 @@ KINDS: dict[str, Kind] = {
     "shake head": _kind("", "count seconds"),
     "cheer": _kind("up", "count seconds", "both"),
     "flap": _kind("", "count seconds", "both"),
-    "knock": _kind("", "side count seconds"),
+    "knock": _kind("", "side count seconds object"),
     "push": _kind("forward", "side count seconds distance object at", "both"),
+    "nudge": _kind("forward", "side count distance object"),
     "open": _kind("forward", "side object"),
     "pick up": _kind("up", "side count object at", "both"),
     "touch": _kind("", "side count seconds object at"),
@@ -109,7 +110,7 @@ KNOWN = (
     "chair, bottle, cup, basket, box, ball, door, bar and punching bag"
 )
 
-FOOT_KINDS = frozenset(("kick", "walk", "step", "march", "lunge", "lift knee"))
+FOOT_KINDS = frozenset(("kick", "nudge", "walk", "step", "march", "lunge", "lift knee"))
 """What is done with one foot, or begins with it."""
 MOVES_FEET = frozenset(("walk", "step", "turn", "march"))
 """What moves the feet alone, so that a gesture can be done meanwhile."""
@@ -202,7 +203,7 @@ def _faults(m: Movement) -> Iterator[str]:
             yield f"'{kind}' takes no {what} ({shown}): it takes {', '.join(sorted(takes)) or 'no details'}."
     if kind == "turn" and m.direction is None and m.angle is None and m.object is None:
         yield "'turn' needs a direction or an angle: say for example 'turn left 90 degrees'."
-    if kind in ("touch", "place", "carry", "hold", "open", "wipe") and m.object is None:
+    if kind in ("touch", "place", "carry", "hold", "nudge", "open", "wipe") and m.object is None:
         yield f"'{kind}' needs an object: say for example '{kind} the box'."
     if kind == "place" and m.direction in BESIDE and m.at in (None, "floor"):
         yield "It is not said what something is put beside: say for example 'next to the cup'."

@@ -12,6 +12,7 @@ from exoactor_gen.mannequin.handling import (
     carry,
     free_hands,
     hold,
+    knock,
     lower_hands,
     open_door,
     pick_up,
@@ -39,8 +40,10 @@ FIST_LENGTH = 0.05
 """From the middle of the hand to the knuckles of a fist, m."""
 MAX_AIM_ANGLE = 60.0
 """So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
-_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "sweep", "wipe"}
-_SEEN = {"walk": " to", "turn": " to", "look": " at", "touch": "", "carry": "", "hold": "", "open": "", "wipe": ""}
+_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "knock", "sweep", "wipe"}
+_SEEN = {"walk": " to", "turn": " to", "look": " at", "knock": " on"} | dict.fromkeys(
+    ("touch", "nudge", "carry", "hold", "open", "wipe"), ""
+)
 """Actions that are not mimed."""
 
 
@@ -279,6 +282,8 @@ _HANDLED = {
     "reach": touch,
     "touch": touch,
     "push": push,
+    "nudge": push,
+    "knock": knock,
     "open": open_door,
     "pick up": pick_up,
     "hold": hold,

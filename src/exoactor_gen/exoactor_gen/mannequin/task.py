@@ -49,7 +49,7 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
         if kind in ("pick up", "hold", "carry"):
             for what in ("placed", "beside", "set down", "stands"):
                 checks.pop((what, name), None)
-        if kind in ("push", "kick") and ("near",) in checks and checks["near",].object == name:
+        if kind in ("push", "nudge", "kick") and ("near",) in checks and checks["near",].object == name:
             del checks["near",]  # it is moved away
         if kind == "place" and target and movement.direction in BESIDE:
             checks |= _put_beside(obj, target, support_of(objects.values(), target))
@@ -118,7 +118,7 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
             checks |= _set_down(obj)
     elif kind == "open" or (kind == "push" and obj.item.articulation):
         checks["opened", name] = Check(kind="opened", object=name)
-    elif kind == "push":
+    elif kind in ("push", "nudge"):
         checks["moved", name] = _pushed(movement, obj)
     elif kind == "sweep":
         checks["placed", name] = Check(kind="on", object=name)
@@ -126,7 +126,7 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
         checks["wiped", name] = Check(kind="wiped", object=name)
     elif kind == "kick":
         checks["kicked", name] = Check(kind="kicked", object=name)
-    elif kind in ("touch", "reach", "punch"):
+    elif kind in ("touch", "knock", "reach", "punch"):
         for side in sides_of(movement.side):
             body: BodyPart = "left_hand" if side == "left" else "right_hand"
             checks["touched", name, side] = Check(kind="touched", object=name, body=body)

@@ -18,7 +18,7 @@ _VERBS = {
     "push": "push shove press",
     "punch": "punch jab strike hit",
     "clap": "clap applaud",
-    "kick": "kick",
+    "kick": "kick nudge",
     "squat": "squat crouch kneel duck",
     "sit": "sit lie",
     "bow": "bow",
