@@ -58,6 +58,7 @@ _LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk
 _MOST_BENT, _STRAIGHT = 0.26, 0.15  # rad that who stands is bent by, and m over `_LOWEST` of a pelvis that stands
 _CROUCHED = 0.8  # rad, likewise, of who crouches to take a box: the waist does not bear a trunk that is level
 _FOOT_LAG = 0.12  # m by which a foot that pushes goes farther: the robot's stays behind under load
+_HANGS = 0.2  # m over the pelvis, up to which a hand counts as hanging
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -310,15 +311,19 @@ class InteractionTargets:
                     off[:, :2] += farther[:, None] * [np.cos(heading), np.sin(heading)]
                 foot_pos[:, side] += window(t, begin, end, round(0.35 * fps))[:, None] * off * [1.0, 1.0, 0.6]
         rotation, pos, holding = targets.hand_rot.copy(), np.zeros((t, 2, 3)), np.zeros((t, 2))
-        hands = np.zeros((t, 2))
+        hands, opens = np.zeros((t, 2)), np.zeros((t, 2))
         load = np.full((t, 2), EXTRA_MASS if self._hands.hands == "dex3" else 0.0)
         for one in hand_contacts:
             when = _nearest(one, hand_contacts, times)
             lead, pressed = lead_hand(one, poses, self.scene, targets, model, rotation, pos, holding, when)
             hands[:, one.side] = np.maximum(hands[:, one.side], pressed if one.fingers else lead)
+            opens[:, one.side] = np.maximum(opens[:, one.side], lead * one.fingers)
             if one.contact.kind == "grasp":
                 hands_on_it = sum(other.contact.start == one.contact.start for other in hand_contacts)
                 load[:, one.side] += pressed * self.scene.objects[one.index].mass / hands_on_it
+        if self._hands.hands == "dex3":  # the thumb of an open hand that hangs is in the thigh
+            hangs = 1.0 - smoothstep((palms[..., 2] - pelvis_pos[:, None, 2]) / _HANGS)
+            hands = np.maximum(hands, hangs * (1.0 - opens))
         turned = [
             towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT * leans) @ rot
             for rot, rest in (
