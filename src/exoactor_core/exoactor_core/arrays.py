@@ -35,6 +35,11 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
+def clip_norm(vectors: np.ndarray, limit: float) -> np.ndarray:
+    """Vectors (..., D) scaled down to a length of ``limit`` where they are longer."""
+    return vectors * np.minimum(1.0, limit / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
+
+
 def perpendicular(vectors: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Directions (..., D) of the components of vectors that are perpendicular to axes (..., D)."""
     along = unit(axes)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import re
 import socket
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from exoactor_core.errors import BadInput, Missing
+
+log = logging.getLogger("exoactor.control")
 
 LOW_CMD_TOPIC = "rt/lowcmd"
 LOW_STATE_TOPIC = "rt/lowstate"
@@ -260,9 +263,10 @@ class MotionSwitcherClient(Client):
             active = self.active(timeout)
         return first
 
-    def select(self, name: str) -> bool:
-        """Ask a controller to take over; False when the service does not answer, or not agree."""
-        return self._ask(_SELECT_MODE, json.dumps({"name": name}))[0] == 0
+    def give_back(self, name: str) -> None:
+        """Have a controller take the motors back that `release` took from it; '': there was none."""
+        if name and self._ask(_SELECT_MODE, json.dumps({"name": name}))[0] != 0:
+            log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", name)
 
     def _ask(self, api: int, parameter: str = "{}", timeout: float = 1.0) -> tuple[int, str]:
         with self._asking, contextlib.redirect_stdout(io.StringIO()):

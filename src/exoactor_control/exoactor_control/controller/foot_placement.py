@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE
-from exoactor_core.arrays import min_jerk
+from exoactor_core.arrays import clip_norm, min_jerk
 from exoactor_core.motion import JOINT_NAMES
 
 _POSITION_GAIN = 1.0  # of the position error, by each step
@@ -46,7 +45,7 @@ class FootPlacement:
         for k in (foot for foot in range(2) if swings[foot]):
             if not self._airborne[k]:
                 self._start[k] = self._feet[k]
-                self._goal[k] = self._feet[1 - k] + limited(_POSITION_GAIN * behind, _MAX_STEP_CHANGE)
+                self._goal[k] = self._feet[1 - k] + clip_norm(_POSITION_GAIN * behind, _MAX_STEP_CHANGE)
             share = min_jerk(np.clip((self._airborne[k] + 1.0) / (_SWING_SECONDS * POLICY_RATE), 0.0, 1.0))
             self._feet[k] = self._start[k] + share * (self._goal[k] - self._start[k])
         self._airborne = np.where(swings, self._airborne + 1.0, 0.0)

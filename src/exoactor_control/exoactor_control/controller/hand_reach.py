@@ -19,9 +19,8 @@ import pinocchio as pin
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.arms import ARMS, WAIST, ArmKinematics
-from exoactor_control.controller.odometry import limited
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
-from exoactor_core.arrays import smoothstep
+from exoactor_core.arrays import clip_norm, smoothstep
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, hand_poses, sole_points
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
@@ -233,7 +232,7 @@ class HandReach:
         origin, yaw = to_odometry
         expected = about_z(yaw) @ what.pose[:3] + (*origin, 0.0)
         turned = wrap(float(yaw_from_quat(observed[3:]) - yaw_from_quat(what.pose[3:])) - yaw) if what.turns else 0.0
-        shift = limited(observed[:2] - expected[:2], MAX_SHIFT)
+        shift = clip_norm(observed[:2] - expected[:2], MAX_SHIFT)
         return np.array([*shift, min(max(turned, -MAX_TURN), MAX_TURN)])
 
     def _target(
@@ -287,8 +286,8 @@ def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) 
         if holds:
             hands = {c.body for c in contacts if c.object == contact.object and c.overlaps(contact)}
             pivot = np.mean([points[hand] for hand in hands], axis=0)
-            x, y = pivot[min(end, len(pivot) - 1), :2]
-            under = [obj for obj in scene.objects if obj.id != contact.object and _covers(obj, x, y)]
+            at = pivot[min(end, len(pivot) - 1), :2]
+            under = [obj for obj in scene.objects if obj.id != contact.object and obj.floor_distance(at) == 0.0]
             if under and end < len(pivot):
                 highest = max(under, key=lambda obj: float(obj.extent[1, 2]))
                 place = _goal(highest, end - round(_LEAD * POLICY_RATE))
@@ -328,8 +327,3 @@ def _standing_frame(motion: RobotMotion, before: int) -> int:
 
 def _far(pose: np.ndarray, before: np.ndarray) -> bool:
     return bool(np.linalg.norm(pose[:3] - before[:3]) > MAX_JUMP)
-
-
-def _covers(obj: SceneObject, x: float, y: float) -> bool:
-    low, high = obj.extent[:, :2]
-    return bool(((x, y) > low).all() and ((x, y) < high).all())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from exoactor_core.arrays import clip_norm
 from exoactor_core.robot import Soles
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, yaw_from_quat
@@ -82,11 +83,6 @@ class Odometry:
         if felt == 0.0:  # not measured
             return by_legs
         acceleration = (from_quat(state.quat_wxyz) @ state.accel)[:2]
-        speed = self._speed + limited(acceleration, _MAX_ACCELERATION) * dt
+        speed = self._speed + clip_norm(acceleration, _MAX_ACCELERATION) * dt
         trust = 0.0 if felt < _FREE_FALL_ACCELERATION else 1.0 - np.exp(-dt / _LEGS_TIME_CONSTANT)
-        return speed + trust * limited(by_legs - speed, _MAX_INNOVATION)
-
-
-def limited(vector: np.ndarray, limit: float) -> np.ndarray:
-    """(..., 2) as long as ``limit`` at most."""
-    return vector * np.minimum(1.0, limit / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9))
+        return speed + trust * clip_norm(by_legs - speed, _MAX_INNOVATION)

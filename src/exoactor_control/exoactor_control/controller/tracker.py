@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.foot_placement import FootPlacement
 from exoactor_control.controller.hand_forces import ArmFeedforward, HandForces, HandLoad, dex3_weights
 from exoactor_control.controller.hand_reach import HandReach
-from exoactor_control.controller.odometry import Odometry, limited
+from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
-from exoactor_core.arrays import seen_outside
+from exoactor_core.arrays import clip_norm, seen_outside
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, wrap
 
@@ -296,7 +296,7 @@ def outer_loop_feedback(
     Returns velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
     """
     share = np.clip(1.5 - np.linalg.norm(lin_vel_xy, axis=-1, keepdims=True) / 0.8, 0.25, 1.0)
-    velocity = share * limited(position_gain * behind, MAX_SPEED)
-    lean = share * limited(lean_gain * behind[..., ::-1] * (-1.0, 1.0), MAX_LEAN)
+    velocity = share * clip_norm(position_gain * behind, MAX_SPEED)
+    lean = share * clip_norm(lean_gain * behind[..., ::-1] * (-1.0, 1.0), MAX_LEAN)
     turning = 0.5 * (1.0 + share[..., 0]) * heading_gain * yaw_error
     return velocity, lean, np.clip(turning, -MAX_TURN, MAX_TURN)

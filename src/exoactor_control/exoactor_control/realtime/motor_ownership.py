@@ -92,8 +92,7 @@ class MotorOwnership:
         self.ours = False
         if self._memory is not None:
             self._memory.own_mode = b""
-        if mode and not self._switcher.select(mode):
-            log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
+        self._switcher.give_back(mode)
 
     def lose(self) -> None:
         """Take in that the robot's own controller has them."""

@@ -284,9 +284,7 @@ class _Guard:
     def _give_back(self) -> None:
         memory = self._memory
         memory.armed = False
-        mode = memory.own_mode.decode()
-        if mode and not self._switcher.select(mode):
-            log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", mode)
+        self._switcher.give_back(memory.own_mode.decode())
 
 
 def take_priority(priority: int) -> bool:
