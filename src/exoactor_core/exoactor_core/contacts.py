@@ -24,6 +24,9 @@ BodyPart = Literal[
 """A knee is the shank with it, the seat the pelvis with the thighs, the back the trunk with head and shoulders."""
 BODY_PARTS: tuple[str, ...] = get_args(BodyPart)
 
+SIDES = ("left", "right")
+"""In the order in which arrays have them."""
+
 ContactKind = Literal["grasp", "support", "push", "strike", "touch", "sit"]
 
 FLOOR = ""
@@ -55,6 +58,11 @@ class Contact(BaseModel):
         if self.end < self.start:
             raise ValueError(f"the contact ends at {self.end:g} s, before it starts at {self.start:g} s")
         return self
+
+    @property
+    def side(self) -> int:
+        """Index in `SIDES` of a hand, foot, knee or forearm."""
+        return SIDES.index(self.body.split("_")[0])
 
     def overlaps(self, other: Contact) -> bool:
         """Whether both are there at some time."""

@@ -203,6 +203,11 @@ class SceneObject(_Posed):
         return np.linalg.norm(points - np.clip(points, *self.extent[:, :2]), axis=-1)
 
     @property
+    def largest_shape(self) -> Shape:
+        """The shape whose bounding box has the greatest volume."""
+        return max(self.shapes, key=lambda shape: math.prod(shape.size))
+
+    @property
     def is_round(self) -> bool:
         """Whether it is the same however it is turned about its z axis."""
         return all(

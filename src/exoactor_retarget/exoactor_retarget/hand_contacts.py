@@ -12,7 +12,7 @@ from exoactor_core.arrays import unit
 from exoactor_core.contacts import Contact
 from exoactor_core.errors import Refused
 from exoactor_core.scene import Scene, SceneObject
-from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.model import Model
 from exoactor_retarget.object_geometry import box_normal, facing_surface
 from exoactor_retarget.targets import Targets, headed
 
@@ -48,13 +48,13 @@ class HandContact:
     rotation: np.ndarray
     """(3, 3) of the hand's body in the object's frame."""
     local: np.ndarray
-    """(3,) m, the point of the hand that hand_contacts, in its body."""
+    """(3,) m, the point of the hand that touches, in its body."""
     retreat: np.ndarray
     """(3,) m, from there to the point before the contact, in the object's frame."""
     press: float
     """m that the hand aims into the object."""
     fingers: bool = False
-    """They close about the object; otherwise it is a fist that hand_contacts it."""
+    """They close about the object; otherwise a fist touches it."""
 
 
 def contact_groups(contacts: Sequence[Contact]) -> list[list[Contact]]:
@@ -92,7 +92,7 @@ class HandContactPlanner:
         heading, palms = targets.heading(self.model, frame), natural[frame]
         to_object = obj.rotation.inv()
         forward, left = (to_object.apply(v) for v in headed(np.array([heading]))[0].T[:2])
-        sides = [SIDES.index(c.body.split("_")[0]) for c in group]
+        sides = [c.side for c in group]
         near = obj.local(palms)
         middle = near[sides].mean(axis=0)
         hand_contacts = []
@@ -166,7 +166,7 @@ class HandContactPlanner:
     def _finger_grasp(self, side: int, contact: Contact, forward: np.ndarray) -> HandContact:
         """A Dex3-1 hand about an object, from in front and a little from its own side, the thumb up."""
         obj = self.scene[contact.object]
-        shape = max(obj.shapes, key=lambda s: float(np.prod(s.size)))
+        shape = obj.largest_shape
         radius = min(shape.size[:2]) / 2.0
         if radius > _DEX3_MAX_WIDTH / 2.0:
             raise Refused(
@@ -190,7 +190,7 @@ def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tup
     """Where a palm presses on the side of an object that lies ``outward`` (3,) of it, both in its frame."""
     low, high = obj.bounds
     middle = (low + high) / 2.0
-    shape = max(obj.shapes, key=lambda s: float(np.prod(s.size)))
+    shape = obj.largest_shape
     middle[2] = np.clip(at[2], low[2] + 0.45 * (high[2] - low[2]), low[2] + 0.6 * (high[2] - low[2]))
     if shape.kind in ("cylinder", "sphere", "capsule") and np.abs(shape.rotation.as_matrix()[2, 2]) > 0.9:
         normal = unit(outward * [1.0, 1.0, 0.0])

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
+from exoactor_core.contacts import SIDES
 from exoactor_core.motion import HumanMotion
-from exoactor_retarget.model import SIDES
 
 POINTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
 TURNS = ("pelvis", "torso", "left_foot", "right_foot", "left_shoulder", "right_shoulder", "left_hand", "right_hand")

@@ -24,7 +24,7 @@ from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
-from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.model import Model
 from exoactor_retarget.object_motion import carried, destinations, place_for, pushed, swung, within_reach
 from exoactor_retarget.obstacles import past_obstacles, round_seat
 from exoactor_retarget.reaching import LEAD_TIME, lead_hand
@@ -37,7 +37,7 @@ from exoactor_retarget.relocation import (
     swing_count,
     with_steps,
 )
-from exoactor_retarget.stance import Stance, foot_goal, near_stance, seat_edge, stances, toe_tip
+from exoactor_retarget.stance import Stance, foot_goal, near_stance, seat_edge, stances
 from exoactor_retarget.stepping_over import crossing_pace, stepped_over
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, ramp, towards_upright, window
@@ -167,7 +167,7 @@ class InteractionTargets:
             if contact.kind != "grasp" or others:  # fists hold with both hands
                 continue
             obj, end = self.scene[contact.object], min(round(contact.end * fps), len(targets) - 1)
-            palm, facing = palms[end, SIDES.index(contact.body.split("_")[0])], targets.heading(self.model, end)
+            palm, facing = palms[end, contact.side], targets.heading(self.model, end)
             put, _ = place_for(self.scene, obj, palm, np.zeros(2), facing, self._puts.get(obj.id))
             works = np.where(times < 0.5 * (contact.start + contact.end), obj.pos[2], put[2]) + obj.bounds[:, 2].mean()
             bends = smoothstep((_STOOPS[0] - works) / (_STOOPS[0] - _STOOPS[1]))
@@ -259,7 +259,7 @@ class InteractionTargets:
             begin, end = (min(round(s * fps), t - 1) for s in (contact.start, contact.end))
             near = window(t, begin, end, round(0.5 * fps)) > 0
             if contact.body.endswith("hand"):
-                sides = [SIDES.index(c.body.split("_")[0]) for c in group]
+                sides = [c.side for c in group]
                 its = self._hands.plan(group, targets, palms)
                 if contact.kind == "push" and obj.articulation:
                     poses[:, k] = swung(obj, its[0], times)
@@ -301,9 +301,9 @@ class InteractionTargets:
                 lower = [model.pelvis, *(j + 1 for side in range(2) for j in model.hip[side])]
                 _allow(touch, window(t, begin, end, round(fps)) > 0, k, lower)
             elif contact.body.endswith("foot"):
-                side = SIDES.index(contact.body.split("_")[0])
+                side = contact.side
                 touch[times >= contact.start - 0.3, k] = True  # it is gone then
-                toe = foot_pos[begin, side] + targets.foot_rot[begin, side] @ toe_tip(model, side)
+                toe = foot_pos[begin, side] + targets.foot_rot[begin, side] @ model.toes[side]
                 heading = targets.heading(model, begin)
                 off = np.repeat((foot_goal(obj, contact, toe, heading) - toe)[None], t, axis=0)
                 if contact.kind == "push":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from exoactor_core.arrays import perpendicular
+from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_description import urdf_path
 from exoactor_retarget.description import read_urdf
 from exoactor_retarget.kinematics import ROOT, Kinematics, Poses, State, cross
 from exoactor_retarget.surroundings import probes_of
 
-SIDES = ("left", "right")
 _ROTOR = 0.004  # kg m^2: inertia of a small geared motor, which bounds the acceleration of the lightest parts
 
 
@@ -49,10 +50,7 @@ class Model:
         self.bodies = {part: [d.body(name) for name in names] for part, names in self.links.items()}
         if "hand" not in self.bodies:
             self.bodies["hand"] = self.bodies["elbow"]
-        self._measure(mapping["hands"]["length"])
-        along, inward, up = mapping["hands"].get("palm", (0.0, 0.0, 0.0))
-        self.palms = np.array([[along, -inward, up], [along, inward, up]])
-        """(2, 3) m, middles of the palms in the bodies of the hands."""
+        self._measure(mapping["hands"]["length"], mapping["hands"].get("palm", (0.0, 0.0, 0.0)))
         self._groups()
         self.bearing = {part: self._ends_of(bodies) for part, bodies in self._bearing_bodies().items()}
         """Probes (N,) of each part that can bear."""
@@ -68,7 +66,7 @@ class Model:
         body, local, _ = self.description.links[self.links[part][side]]
         return poses.points(body, local)
 
-    def _measure(self, hand: float) -> None:
+    def _measure(self, hand: float, palm: Sequence[float]) -> None:
         zero = State(np.zeros((1, 3)), np.eye(3)[None], np.zeros((1, self.size - ROOT)))
         poses = self.kinematics.poses(zero)
 
@@ -92,6 +90,9 @@ class Model:
             corners.append(self.description.corners[body])
         self.soles = np.array(corners)
         """(2, K, 3) corners of the soles in the feet."""
+        fronts = [sole[sole[:, 0] > sole[:, 0].mean()].mean(axis=0) for sole in self.soles]
+        self.toes = np.add(fronts, [0.02, 0.0, 0.03])
+        """(2, 3) m, what the feet kick with, in the feet."""
         self.probes = probes_of(self.description, self.bodies["foot"], self.soles)
         self.rest = {
             name: np.array([poses.rot[b][..., 0] for b in bodies])
@@ -102,6 +103,11 @@ class Model:
         tip = wrist + hand * (self.upper_arm + self.forearm) * forearm / self.forearm
         self.hand_points = np.einsum("sji,skj->ski", self.rest["hand"], np.stack([wrist, tip], axis=1))
         """(2, 2, 3) wrist and tip of each hand in the body of the hand."""
+        along, inward, up = palm
+        self.palms = np.array([[along, -inward, up], [along, inward, up]])
+        """(2, 3) m, middles of the palms in the bodies of the hands."""
+        self.wrist_to_palm = self.palms - self.hand_points[:, 0]
+        """(2, 3) m, likewise."""
         self._rest_shoulders = at("shoulder") - poses.pos[self.torso, :, 0]
         self._rest_torso = poses.pos[self.torso, :, 0]
         self.axes, self._anchors, self._poses = poses.axis[ROOT:, :, 0], poses.anchor[ROOT:, :, 0], poses

@@ -48,7 +48,7 @@ def facing_surface(obj: SceneObject, towards: np.ndarray, at: np.ndarray, kind: 
     axis = int(np.argmax(np.abs(towards[:2])))
     normal = np.eye(3)[axis] * np.sign(towards[axis])
     pos[axis] = high[axis] if normal[axis] > 0 else low[axis]
-    shape = max(obj.shapes, key=lambda s: float(np.prod(s.size)))
+    shape = obj.largest_shape
     if shape.kind in ("cylinder", "sphere", "capsule"):
         normal = unit(towards * [1.0, 1.0, 0.0])
         pos[:2] = np.array(shape.pos[:2]) + shape.size[0] / 2.0 * normal[:2]

@@ -9,7 +9,7 @@ import numpy as np
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
-from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.model import Model
 from exoactor_retarget.object_geometry import facing_surface, rests_on, seat_middle
 from exoactor_retarget.object_motion import KNEE, LIFT_AFTER, PLACED_BEFORE, Destination, place_for
 from exoactor_retarget.relocation import Stance
@@ -45,7 +45,7 @@ def stances(
         obj = scene[contact.object]
         begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
         around = slice(max(0, begin - round(0.1 * fps)), min(last, begin + round(0.2 * fps)) + 1)
-        sides = [SIDES.index(c.body.split("_")[0]) for c in group if c.body.endswith("hand")]
+        sides = [c.side for c in group if c.body.endswith("hand")]
         if sides:
             natural = palms[around, sides].mean(axis=(0, 1))
             hand_contacts = planner.plan(group, targets, palms)
@@ -71,8 +71,7 @@ def stances(
             feet = targets.foot_pos[begin : end + 1, :, :2].mean(axis=(0, 1))
             found.append(Stance(begin, end, edge[:2] + _BEFORE_SEAT * ahead - feet))
         elif contact.body.endswith("foot"):
-            side = SIDES.index(contact.body.split("_")[0])
-            toe = targets.foot_pos[begin, side] + targets.foot_rot[begin, side] @ toe_tip(model, side)
+            toe = targets.toes(model)[begin, contact.side]
             found.append(Stance(begin, end, (foot_goal(obj, contact, toe, targets.heading(model, begin)) - toe)[:2]))
     return sorted(found, key=lambda stance: stance.first)
 
@@ -111,8 +110,7 @@ def _clear(
     """The shift (2,) m, further back where knees or toes would be in objects, or in what they stand on."""
     around = slice(max(0, begin - round(0.5 * targets.fps)), begin + round(LIFT_AFTER * targets.fps))
     part = targets[around]
-    knees, hips = part.knees(model), part.hips(model)
-    toes = part.foot_pos + np.einsum("tkij,kj->tki", part.foot_rot, [toe_tip(model, 0), toe_tip(model, 1)])
+    knees, toes, hips = part.knees(model), part.toes(model), part.hips(model)
     turn = headed(np.array([targets.heading(model, begin)]))[0]
     forearms = (_HEAVY if heavy else _FOREARMS[0], *_FOREARMS[1:])
     points = np.concatenate([knees, toes, hips + turn @ forearms], axis=1).reshape(-1, 3, 1)
@@ -147,10 +145,3 @@ def foot_goal(obj: SceneObject, contact: Contact, toe: np.ndarray, heading: floa
     ahead = obj.rotation.inv().apply([np.cos(heading), np.sin(heading), 0.0])
     pos, _ = facing_surface(obj, -ahead, obj.local(toe), contact.kind)
     return np.array([*(obj.rotation.apply(pos) + obj.pos)[:2], toe[2]])
-
-
-def toe_tip(model: Model, side: int) -> np.ndarray:
-    """(3,) m, what a foot kicks with, in its body."""
-    sole = model.soles[side]
-    front = sole[sole[:, 0] > sole[:, 0].mean()].mean(axis=0)
-    return front + np.array([0.02, 0.0, 0.03])

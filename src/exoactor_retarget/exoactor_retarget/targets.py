@@ -10,11 +10,12 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import smoothstep, true_runs, unit
+from exoactor_core.contacts import SIDES
 from exoactor_core.rotations import shortest_turn, wrap
 from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
 from exoactor_retarget.human import BEARING, Posture
 from exoactor_retarget.kinematics import State, cross, log
-from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Solids
 
 # SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
@@ -102,6 +103,10 @@ class Targets:
         thigh, shank = (float(np.linalg.norm(model.directions[part][0])) for part in ("thigh", "shank"))
         return _bent(hips, self.foot_pos, thigh, shank, self.thigh)
 
+    def toes(self, model: Model) -> np.ndarray:
+        """Positions (T, 2, 3) of the robot's toes, m."""
+        return self.foot_pos + (self.foot_rot @ model.toes[:, :, None])[..., 0]
+
     def with_led_arms(self, model: Model) -> Targets:
         """The targets with arms that reach to where an object leads the hands, the elbows low and behind.
 
@@ -109,7 +114,7 @@ class Targets:
         the side where it was otherwise: up beside the shoulder.
         """
         shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
-        wrists = self.palm_pos - np.einsum("tkij,kj->tki", self.hand_rot, model.palms - model.hand_points[:, 0])
+        wrists = self.palm_pos - np.einsum("tkij,kj->tki", self.hand_rot, model.wrist_to_palm)
         low = np.array([-0.5, 0.0, -1.0])
         hint = np.broadcast_to((headed(self.headings(model)) @ low)[:, None], shoulders.shape)
         elbows = _bent(shoulders, wrists, model.upper_arm, model.forearm, hint)
@@ -132,11 +137,11 @@ class Targets:
             + model.upper_arm * self.upper_arm
             + model.forearm * self.forearm
         )
-        return wrist + np.einsum("tkij,kj->tki", self.hand_rot, model.palms - model.hand_points[:, 0])
+        return wrist + np.einsum("tkij,kj->tki", self.hand_rot, model.wrist_to_palm)
 
     def level_palms(self, model: Model) -> np.ndarray:
         """Where (T, 2, 3) they are with hanging upper arms and forearms that are level and point ahead, m."""
-        ahead = model.forearm + (model.palms - model.hand_points[:, 0])[:, 0]
+        ahead = model.forearm + model.wrist_to_palm[:, 0]
         way = np.stack([ahead, [0.0, 0.0], [-model.upper_arm] * 2], axis=1)
         shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
         return shoulders + np.einsum("tij,kj->tki", headed(self.headings(model)), way)

@@ -202,7 +202,7 @@ def reach(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -
     if not held.any():
         return
     shoulder, body = model.point(poses, "shoulder", k), model.bodies["shoulder"][k]
-    wrist = targets.palm_pos[:, k] - targets.hand_rot[:, k] @ (model.palms[k] - model.hand_points[k, 0])
+    wrist = targets.palm_pos[:, k] - targets.hand_rot[:, k] @ model.wrist_to_palm[k]
     way = wrist - shoulder.T
     length = np.linalg.norm(way, axis=1)
     arm = model.upper_arm + model.forearm

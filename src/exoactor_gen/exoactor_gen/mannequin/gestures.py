@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exoactor_core.contacts import SIDES
 from exoactor_gen.mannequin.movement import KINDS, Movement
-from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, SIDES, USUAL_STEP, Score, other, sides_of, sign
+from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, USUAL_STEP, Score, other, sides_of, sign
 
 
 def _sides(movement: Movement) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from exoactor_core.contacts import ContactKind
+from exoactor_core.contacts import SIDES, ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, is_clear, step_away, walk_along
 from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
@@ -32,7 +32,7 @@ from exoactor_gen.mannequin.placement import (
     support_of,
     table_of,
 )
-from exoactor_gen.mannequin.score import SIDES, USUAL_STEP, Score, sides_of, sign
+from exoactor_gen.mannequin.score import USUAL_STEP, Score, sides_of, sign
 
 EASY_REACH = 0.45
 """From the middle of the person to what a hand gets to upright, m."""
@@ -345,7 +345,7 @@ def open_door(score: Score, movement: Movement) -> None:
         raise BadInput(f"The {door.name} does not open away from the person: it cannot be pushed open.")
     side = movement.side if movement.side in SIDES else "left" if aside > 0.0 else "right"
     free_hands(score, (side,))
-    leaf = max(door.item.shapes, key=lambda shape: float(np.prod(shape.size)))
+    leaf = door.item.largest_shape
     point = np.append(door.pose[:2] + free - min(leaf.size[:2]) / 2.0 * ahead, DOOR_PUSH_HEIGHT * score.size)
     begin, reached = score.now, score.now + 1.3 / movement.pace
     score.reach(side, "world", point - np.append(PALM_DEPTH * ahead, 0.0), begin, reached)

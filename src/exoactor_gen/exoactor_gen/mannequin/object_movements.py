@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.handling import (
     carry,
@@ -27,7 +28,7 @@ from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, turn
 from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
-from exoactor_gen.mannequin.score import GUARD, IDLE, SIDES, Score, Seat, sides_of, sign
+from exoactor_gen.mannequin.score import GUARD, IDLE, Score, Seat, sides_of, sign
 from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circle, walk_past, walk_to, walk_to_start
 
 SEAT_DISTANCE = 0.26

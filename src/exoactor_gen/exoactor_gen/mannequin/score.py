@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.contacts import Contact, ContactKind
+from exoactor_core.contacts import SIDES, Contact, ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
 
-SIDES = ("left", "right")
 STAND_SECONDS = 0.7
 """Seconds of standing at the start and at the end."""
 MAX_STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}

@@ -21,10 +21,11 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.arrays import frames_along, min_jerk, perpendicular, unit
 from exoactor_core.body import BodyModel, joint_transforms
 from exoactor_core.constants import GRAVITY
+from exoactor_core.contacts import SIDES
 from exoactor_core.motion import HumanMotion
 from exoactor_core.rotations import FROM_Y_UP
 from exoactor_gen.mannequin.objects import ObjectMotion, object_motion
-from exoactor_gen.mannequin.score import HEEL_OFF_SECONDS, SIDES, SOLE_CENTRE, Score, Seat, sign
+from exoactor_gen.mannequin.score import HEEL_OFF_SECONDS, SOLE_CENTRE, Score, Seat, sign
 from exoactor_gen.mannequin.timeline import bump
 
 LEG_REACH = 0.985

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from exoactor_core.arrays import sustained
+from exoactor_core.contacts import SIDES
 from exoactor_gen.video_judge.expected_actions import ExpectedAction
-from exoactor_gen.video_judge.motion_features import FEATURE_RATE, SIDES, MotionFeatures
+from exoactor_gen.video_judge.motion_features import FEATURE_RATE, MotionFeatures
 
 PASS_SCORE = 0.5
 """Score from which an action counts as seen."""

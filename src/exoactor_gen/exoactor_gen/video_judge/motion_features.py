@@ -8,12 +8,12 @@ import numpy as np
 
 from exoactor_core.arrays import interpolate
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.contacts import SIDES
 from exoactor_core.motion import HumanMotion
 
 FEATURE_RATE = 15.0
 """Hz at which the motion is looked at: a clap takes 0.4 s, and estimates come at 10 frames per second or more."""
 _JOINT = {name: k for k, name in enumerate(BODY_JOINT_NAMES)}
-SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import frames_along, unit
+from exoactor_core.contacts import SIDES
 from exoactor_core.rotations import wrap
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array
 
-SIDES = ("left", "right")
 HAND_SEARCH_RATE = 10.0
 """How often the hands are looked for: each look costs about 6 ms."""
 
