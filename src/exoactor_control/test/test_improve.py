@@ -16,11 +16,13 @@ from exoactor_control.policy.spec import FOLDER, known_specs
 from exoactor_control.reference.repair import flight
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory, prepare
 from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots, Clip
+from exoactor_control.training.clips import ClipQueue, Clips
 from exoactor_control.training.data import family_of, make_hours
 from exoactor_control.training.environment import NOMINAL, Episode, Variation
-from exoactor_control.training.improve import ClipQueue, Clips, Improvement, Settings, grown, screen
+from exoactor_control.training.improve import Improvement, Settings, grown
 from exoactor_control.training.split import part_of, seen_by, was_seen
 from exoactor_control.training.student import Student, to_onnx
+from exoactor_control.training.teachers import screen
 from exoactor_control.training.whole_body import FAMILIES, whole_body
 from exoactor_core.errors import BadInput, Missing
 from exoactor_core.motion import RobotMotion

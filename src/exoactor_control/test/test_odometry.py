@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.odometry import Odometry
 from exoactor_control.nodes.robot_tracker import _motion
-from exoactor_control.realtime.control_loop import Sample
+from exoactor_control.realtime.report import Sample
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING

@@ -8,7 +8,7 @@ from control_helpers import standing_state
 
 from exoactor_control.controller.state_machine import State, Status
 from exoactor_control.nodes.robot_tracker import RobotTracker, pelvis_in
-from exoactor_control.realtime.control_loop import Sample
+from exoactor_control.realtime.report import Sample
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.robot import STANDING_HEIGHT, standing_motion

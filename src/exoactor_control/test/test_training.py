@@ -14,8 +14,8 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
+from exoactor_control.training.clips import Clips
 from exoactor_control.training.environment import NOMINAL, OBSERVATION_WIDTH, Episode, Robots, Variation
-from exoactor_control.training.improve import Clips
 from exoactor_control.training.references import mirror, random_task
 from exoactor_control.training.student import Student, to_onnx
 from exoactor_core.errors import BadInput, Missing

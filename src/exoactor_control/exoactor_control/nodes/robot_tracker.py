@@ -13,8 +13,9 @@ from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.safety import START_TILT, tilt_between
 from exoactor_control.controller.state_machine import STOPPED, State, Status
 from exoactor_control.metrics import STANDS_AFTER, judged, odometry_error
-from exoactor_control.realtime.control_loop import ControlLoop, Report, Sample
+from exoactor_control.realtime.control_loop import ControlLoop
 from exoactor_control.realtime.control_process import ControlProcess
+from exoactor_control.realtime.report import Report, Sample
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
 from exoactor_core.arrays import seen_from, seen_outside
 from exoactor_core.errors import BadInput, Cancelled, Missing, RobotNotReady, TrackingFailed

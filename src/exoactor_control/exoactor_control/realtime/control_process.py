@@ -27,7 +27,8 @@ import numpy as np
 from exoactor_control.controller.safety import Safety
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.policy.policy import load_policy
-from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Report, Sample, Settings
+from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Settings
+from exoactor_control.realtime.report import Report, Sample
 from exoactor_control.realtime.watchdog import Memory, Watchdog, create_memory, open_memory, take_priority
 from exoactor_control.reference.trajectory import Reference
 from exoactor_core.errors import ExoActorError, Missing

@@ -1,18 +1,15 @@
 """Imitation where a teacher is right, and improvement beyond it: one loop, resumed where it stopped.
 
 The student drives robots that are fed ``policies/anchored.yaml`` (`exoactor_control.training.anchored`). It is taught
-by DAgger on the motions that one of the teachers does (`screen` finds out which), and rewarded on all of them:
-proximal policy optimisation (J. Schulman and others, "Proximal policy optimization algorithms", 2017), with the
-imitation loss beside it, which fades.
+by DAgger on the motions at which one of the teachers succeeds (`exoactor_control.training.teachers`), and rewarded on
+all of them: proximal policy optimisation (J. Schulman and others, "Proximal policy optimization algorithms", 2017),
+with the imitation loss beside it, which fades.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,25 +19,20 @@ import torch
 from torch import nn
 
 from exoactor_control.policy.spec import FOLDER, PolicySpec
-from exoactor_control.reference.repair import LOW_FLIGHT, flight
-from exoactor_control.reference.trajectory import POLICY_RATE, Trajectory
-from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots, Clip
-from exoactor_control.training.environment import NOMINAL, Episode, Variation
-from exoactor_control.training.references import load_prepared, mirror, varied
+from exoactor_control.reference.trajectory import POLICY_RATE
+from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots
+from exoactor_control.training.clips import ClipQueue, Clips
+from exoactor_control.training.environment import Variation
 from exoactor_control.training.split import write_seen
-from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Labelled, Student, load_teacher, to_onnx
+from exoactor_control.training.student import JOINTS, Labelled, Student, load_teacher, to_onnx
+from exoactor_control.training.teachers import teacher_feedback
 from exoactor_core.errors import Missing
-from exoactor_core.files import atomic_path, load_json, save_bytes, save_json
-from exoactor_core.robot import STANDING
+from exoactor_core.files import atomic_path, save_bytes
 from exoactor_core.stages import Progress, no_progress
 
 HIDDEN = (768, 384, 192)
 _SEEN = ("asap_*", "kimodo_*", "task_*", "twist2_*")
 """By the tracker from which the student grows."""
-
-
-Teacher = Callable[[np.ndarray], np.ndarray]
-"""Observations (N, M) -> raw actions (N, 29)."""
 
 
 @dataclass(frozen=True)
@@ -96,159 +88,6 @@ def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
             b.weight[:rows, :columns] = a.weight
             b.bias[:rows] = a.bias
     return new
-
-
-class Clips:
-    """Motions of the training set, those drawn the more often at which the student fails.
-
-    Of ``paths``, robot motions, those that cannot be tracked are left out; ``left_out`` says by file name why.
-    ``teachers`` has by file name the index of the teacher that does it, -1: none; see `screen`. Jumps are imitated from
-    none.
-    """
-
-    def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
-        self.source = paths, teachers
-        motions, self.left_out = load_prepared(paths)
-        self.names, self._motions = list(motions), list(motions.values())
-        # The field's rule lets a teacher pass that stays on the floor in a low jump
-        self.teacher = np.array(
-            [-1 if flight(motion).max() > LOW_FLIGHT else teachers.get(name, -1) for name, motion in motions.items()]
-        )
-        self.failing = np.full(len(self.names), 0.5)
-        """Share of the episodes of each motion that end in failure, lately."""
-
-    def draw(self, rng: np.random.Generator) -> Clip:
-        """Draw an episode: standing, a blend, a motion or a part of it, a blend, standing."""
-        return self.make(self.choose(rng), rng)
-
-    def choose(self, rng: np.random.Generator) -> int:
-        """Draw the index of a motion; -1: only standing."""
-        if rng.uniform() < 0.04:
-            return -1
-        weight = 0.15 + np.clip(self.failing, 0.0, 1.0)
-        return int(rng.choice(len(weight), p=weight / weight.sum()))
-
-    def make(self, k: int, rng: np.random.Generator) -> Clip:
-        """Draw an episode of motion k."""
-        if k < 0:
-            still = Episode.from_trajectory(Trajectory.standing(STANDING, 1.0), int(rng.integers(100, 250)))
-            return Clip.of(still, -1, 0)
-        motion = self._motions[k]
-        motion = varied(mirror(motion) if rng.uniform() < 0.5 else motion, self._motions, rng)
-        blend = rng.uniform(0.6, 1.5)
-        return Clip.of(Episode.of_motion(motion, blend, int(rng.integers(0, 25))), k, int(self.teacher[k]))
-
-    def report(self, clip: Clip, failed: bool) -> None:
-        """Take note of an episode's end."""
-        if clip.motion >= 0:
-            self.failing[clip.motion] += 0.1 * (failed - self.failing[clip.motion])
-
-
-class ClipQueue:
-    """Clips that other processes draw ahead: thousands of robots on a GPU take them faster than one process draws."""
-
-    def __init__(self, clips: Clips, rng: np.random.Generator, processes: int, ahead: int) -> None:
-        self._clips, self._rng = clips, rng
-        context = multiprocessing.get_context("forkserver")
-        self._pool = ProcessPoolExecutor(processes, context, _load_clips, clips.source)
-        self._drawn = deque(self._next() for _ in range(ahead))
-
-    def _next(self) -> Future[Clip]:
-        return self._pool.submit(_make_clip, self._clips.choose(self._rng), int(self._rng.integers(2**63)))
-
-    def draw(self) -> Clip:
-        """Take the oldest, and have another one drawn."""
-        self._drawn.append(self._next())
-        return self._drawn.popleft().result()
-
-    def close(self) -> None:
-        """End the processes."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-_clips: Clips
-"""Of a process of `ClipQueue`."""
-
-
-def _load_clips(paths: Sequence[Path], teachers: dict[str, int]) -> None:
-    global _clips
-    _clips = Clips(paths, teachers)
-
-
-def _make_clip(k: int, seed: int) -> Clip:
-    return _clips.make(k, np.random.default_rng(seed))
-
-
-def screen(
-    teachers: Sequence[Path],
-    paths: Sequence[Path],
-    spec: PolicySpec,
-    table: Path,
-    motions: int = 96,
-    threads: int = 2,
-    progress: Progress = no_progress,
-) -> dict[str, int]:
-    """Find the teacher that does each motion best, by the reward on the nominal robot and on a disturbed one.
-
-    Returns
-    -------
-    File name -> index; -1: all fail on the nominal robot. Kept in ``table`` (JSON); motions that are in it are not
-    tried again. So many ``motions`` are tried at once.
-    """
-    known = load_json(table) if table.exists() else {}
-    runs = [load_teacher(teacher, threads) for teacher in teachers]
-    feedback = teacher_feedback(teachers)
-    for begin in range(0, len(paths), motions):
-        wanted = [path for path in paths[begin : begin + motions] if path.name not in known]
-        if wanted:
-            known |= _best_teachers(runs, feedback, wanted, spec, threads)
-            save_json(table, known)
-        progress(min(begin + motions, len(paths)) / len(paths), "Which teacher does which motion best")
-    return known
-
-
-def _best_teachers(
-    runs: Sequence[Teacher], feedback: np.ndarray, paths: Sequence[Path], spec: PolicySpec, threads: int
-) -> dict[str, int]:
-    best = dict.fromkeys((path.name for path in paths), -1)
-    try:
-        motions, _ = load_prepared(paths)
-    except Missing:
-        return best
-    returns = np.zeros(len(motions))
-    clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
-    for which, run in enumerate(runs):
-        nominal, disturbed = (
-            _return(run, feedback[which], clips, spec, variation, threads) for variation in (NOMINAL, Variation())
-        )
-        total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
-        best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
-        returns = np.maximum(returns, total)
-    return best
-
-
-def _return(
-    run: Teacher, feedback: np.ndarray, clips: Sequence[Clip], spec: PolicySpec, variation: Variation, threads: int
-) -> np.ndarray:
-    """(M,) mean reward of a teacher over each clip; 0: it failed."""
-    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, variation, 0, threads, feedback[None], 0.0)
-    frames = np.array([len(clip.episode) for clip in clips])
-    doing = np.ones(len(clips), dtype=bool)
-    total = np.zeros(len(clips))
-    for _ in range(frames.max()):
-        _, reward, failed, over = robots.step(run(robots.clean_now()))
-        total[doing] += reward[doing] / frames[doing]
-        total[doing & failed] = 0.0
-        doing &= ~(failed | over)
-        if not doing.any():
-            break
-        robots.restart(failed | over)
-    return total
-
-
-def teacher_feedback(teachers: Sequence[Path]) -> np.ndarray:
-    """(T, 29) share of each joint's error that is added to each teacher's command: 0 for trackers of ours."""
-    return np.stack([np.zeros(JOINTS) if Student.from_onnx(path) else TEACHER_FEEDBACK for path in teachers])
 
 
 class Improvement:

@@ -9,8 +9,10 @@ from pathlib import Path
 from exoactor_control.policy.policy import Policy, policy_file
 from exoactor_control.policy.spec import SHIPPED, known_specs
 from exoactor_control.training import data
-from exoactor_control.training.improve import ON_GPU, Clips, Improvement, Settings, screen
+from exoactor_control.training.clips import Clips
+from exoactor_control.training.improve import ON_GPU, Improvement, Settings
 from exoactor_control.training.split import part_of
+from exoactor_control.training.teachers import screen
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import Metrics, Progress, no_progress, sub_progress
 

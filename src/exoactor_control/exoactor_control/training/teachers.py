@@ -1,0 +1,92 @@
+"""Which of several teachers does which motion best: found by having each of them track it in simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from exoactor_control.policy.spec import PolicySpec
+from exoactor_control.training.anchored import AnchoredRobots, Clip
+from exoactor_control.training.environment import NOMINAL, Episode, Variation
+from exoactor_control.training.references import load_prepared
+from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Student, load_teacher
+from exoactor_core.errors import Missing
+from exoactor_core.files import load_json, save_json
+from exoactor_core.stages import Progress, no_progress
+
+Teacher = Callable[[np.ndarray], np.ndarray]
+"""Observations (N, M) -> raw actions (N, 29)."""
+
+
+def screen(
+    teachers: Sequence[Path],
+    paths: Sequence[Path],
+    spec: PolicySpec,
+    table: Path,
+    motions: int = 96,
+    threads: int = 2,
+    progress: Progress = no_progress,
+) -> dict[str, int]:
+    """Find the teacher that does each motion best, by the reward on the nominal robot and on a disturbed one.
+
+    Returns
+    -------
+    File name -> index; -1: all fail on the nominal robot. Kept in ``table`` (JSON); motions that are in it are not
+    tried again. So many ``motions`` are tried at once.
+    """
+    known = load_json(table) if table.exists() else {}
+    runs = [load_teacher(teacher, threads) for teacher in teachers]
+    feedback = teacher_feedback(teachers)
+    for begin in range(0, len(paths), motions):
+        wanted = [path for path in paths[begin : begin + motions] if path.name not in known]
+        if wanted:
+            known |= _best_teachers(runs, feedback, wanted, spec, threads)
+            save_json(table, known)
+        progress(min(begin + motions, len(paths)) / len(paths), "Which teacher does which motion best")
+    return known
+
+
+def _best_teachers(
+    runs: Sequence[Teacher], feedback: np.ndarray, paths: Sequence[Path], spec: PolicySpec, threads: int
+) -> dict[str, int]:
+    best = dict.fromkeys((path.name for path in paths), -1)
+    try:
+        motions, _ = load_prepared(paths)
+    except Missing:
+        return best
+    returns = np.zeros(len(motions))
+    clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
+    for which, run in enumerate(runs):
+        nominal, disturbed = (
+            _return(run, feedback[which], clips, spec, variation, threads) for variation in (NOMINAL, Variation())
+        )
+        total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
+        best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
+        returns = np.maximum(returns, total)
+    return best
+
+
+def _return(
+    run: Teacher, feedback: np.ndarray, clips: Sequence[Clip], spec: PolicySpec, variation: Variation, threads: int
+) -> np.ndarray:
+    """(M,) mean reward of a teacher over each clip; 0: it failed."""
+    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, variation, 0, threads, feedback[None], 0.0)
+    frames = np.array([len(clip.episode) for clip in clips])
+    doing = np.ones(len(clips), dtype=bool)
+    total = np.zeros(len(clips))
+    for _ in range(frames.max()):
+        _, reward, failed, over = robots.step(run(robots.clean_now()))
+        total[doing] += reward[doing] / frames[doing]
+        total[doing & failed] = 0.0
+        doing &= ~(failed | over)
+        if not doing.any():
+            break
+        robots.restart(failed | over)
+    return total
+
+
+def teacher_feedback(teachers: Sequence[Path]) -> np.ndarray:
+    """(T, 29) share of each joint's error that is added to each teacher's command: 0 for trackers of ours."""
+    return np.stack([np.zeros(JOINTS) if Student.from_onnx(path) else TEACHER_FEEDBACK for path in teachers])
