@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import Reference, only_lowers, stopping_path
-from exoactor_core.arrays import points_seen_from
+from exoactor_core.arrays import points_in_frame
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import FOOT_LINKS, HAND_LINKS, KEY_BODIES, forward_kinematics, hand_poses
@@ -205,6 +205,6 @@ def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarra
         touched = forces[reaches, scene.ids.index(contact.object), BODY_PARTS.index(contact.body)] > 0.0
         k = reaches.start + int(touched.argmax()) if touched.any() else planned
         if k < len(actual):
-            off = points_seen_from(its[k], done[k, hand]) - points_seen_from(obj, wanted[planned, hand])
+            off = points_in_frame(its[k], done[k, hand]) - points_in_frame(obj, wanted[planned, hand])
             found.append(float(np.linalg.norm(off)))
     return found

@@ -90,20 +90,20 @@ def resample_poses(
     return poses_at(new, old, pos, quat, joints)
 
 
-def seen_from(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Poses (n, 7), m and w, x, y, z, in a frame (7,) that is given in the same frame as they are."""
+def poses_in_frame(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Express poses (n, 7), m and w, x, y, z, in a frame, whose own pose (7,) is given in the same frame as theirs."""
     turn = Rotation.from_quat(frame[3:], scalar_first=True).inv()
     quats = turn * Rotation.from_quat(poses[:, 3:], scalar_first=True)
     return np.concatenate([turn.apply(poses[:, :3] - frame[:3]), quats.as_quat(scalar_first=True)], axis=1)
 
 
-def points_seen_from(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points (3,) or (n, 3) m in a frame (7,) that is given in the same frame as they are."""
+def points_in_frame(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Express points (3,) or (n, 3) m in a frame, as `poses_in_frame`."""
     return Rotation.from_quat(frame[3:], scalar_first=True).inv().apply(points - frame[:3])
 
 
-def seen_outside(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Poses (n, 7) that are given in a frame (7,), in the frame in which that is given: undoes `seen_from`."""
+def poses_from_frame(frame: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Inverse of `poses_in_frame`: poses (n, 7) given in a frame, in the frame in which its pose (7,) is given."""
     turn = Rotation.from_quat(frame[3:], scalar_first=True)
     quats = turn * Rotation.from_quat(poses[:, 3:], scalar_first=True)
     return np.concatenate([turn.apply(poses[:, :3]) + frame[:3], quats.as_quat(scalar_first=True)], axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import points_seen_from, sustained
+from exoactor_core.arrays import points_in_frame, sustained
 from exoactor_core.contacts import BODY_PARTS, BodyPart
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, SceneObject
@@ -196,7 +196,7 @@ def _place(rollout: Rollout, object_id: str) -> np.ndarray:
 
 def _outside(check: Check, rollout: Rollout) -> float:
     target = rollout.final(check.target)
-    point = points_seen_from(target.pose, _place(rollout, check.object)[-1])
+    point = points_in_frame(target.pose, _place(rollout, check.object)[-1])
     return float(_beyond(point, target.bounds).max())
 
 

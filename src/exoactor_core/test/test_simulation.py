@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import seen_from, seen_outside
+from exoactor_core.arrays import poses_in_frame, poses_from_frame
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.dex3 import FINGER_JOINTS, GRASP_POINT, HAND_LIMITS
 from exoactor_core.motion import JOINT_NAMES
@@ -174,7 +174,7 @@ def test_a_sensor_is_noisy_late_and_misses_some():
 def test_poses_are_seen_from_a_frame():
     frame = np.r_[1.0, 0.0, 0.0, Rotation.from_euler("z", np.pi / 2).as_quat(scalar_first=True)]
     poses = np.array([[1.0, 2.0, 0.5, 1.0, 0.0, 0.0, 0.0]])
-    (seen,) = seen_from(frame, poses)
-    np.testing.assert_allclose(seen_outside(frame, seen[None]), poses, atol=1e-12)
+    (seen,) = poses_in_frame(frame, poses)
+    np.testing.assert_allclose(poses_from_frame(frame, seen[None]), poses, atol=1e-12)
     np.testing.assert_allclose(seen[:3], [2.0, 0.0, 0.5], atol=1e-12)
     assert Rotation.from_quat(seen[3:], scalar_first=True).as_euler("ZYX")[0] == pytest.approx(-np.pi / 2)

@@ -15,7 +15,7 @@ from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
-from exoactor_core.arrays import clip_norm, seen_outside
+from exoactor_core.arrays import clip_norm, poses_from_frame
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, wrap
 
@@ -196,7 +196,7 @@ class Tracker:
         if reach is None or not reach.follows(object_id):
             return
         pelvis = np.array([*self.odometry.position, self.odometry.height, *state.quat_wxyz])
-        reach.observe(object_id, seen_outside(pelvis, pose[None])[0])
+        reach.observe(object_id, poses_from_frame(pelvis, pose[None])[0])
 
     def _align(self, index: int, yaw: float, position: np.ndarray) -> None:
         """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""

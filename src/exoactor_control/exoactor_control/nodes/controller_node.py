@@ -21,7 +21,7 @@ from exoactor_control.options import ControllerOptions
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.rehearsal.verdict import Verdicts, take_key
-from exoactor_core.arrays import seen_from
+from exoactor_core.arrays import poses_in_frame
 from exoactor_core.dex3 import FINGER_JOINTS
 from exoactor_core.errors import BadInput, ExoActorError, RobotNotReady
 from exoactor_core.motion import RobotMotion
@@ -206,7 +206,7 @@ class ControllerNode(StageNode):
         except BadInput as error:
             self.get_logger().warning(f"Objects are not observed: {error}", throttle_duration_sec=5.0)
             return
-        seen = seen_from(pelvis, np.array(list(poses.values())).reshape(-1, 7))
+        seen = poses_in_frame(pelvis, np.array(list(poses.values())).reshape(-1, 7))
         tracker.observe(dict(zip(poses, seen, strict=True)))
 
     def _publish(self) -> None:

@@ -17,7 +17,7 @@ from exoactor_control.realtime.control_loop import ControlLoop
 from exoactor_control.realtime.control_process import ControlProcess
 from exoactor_control.realtime.report import Report, Sample
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
-from exoactor_core.arrays import seen_from, seen_outside
+from exoactor_core.arrays import poses_in_frame, poses_from_frame
 from exoactor_core.errors import BadInput, Cancelled, Missing, RobotNotReady, TrackingFailed
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -59,7 +59,7 @@ def pelvis_in(frame: str, report: Report, simulated: bool) -> np.ndarray:
     pose = RobotMotion(POLICY_RATE, np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]]), report.state.joint_pos[None])
     position, rotation = (each[0, 0] for each in link_poses(pose, [frame]))
     link = np.r_[position, Rotation.from_matrix(rotation).as_quat(scalar_first=True)]
-    return seen_from(link, np.array([[0.0, 0, 0, 1, 0, 0, 0]]))[0]
+    return poses_in_frame(link, np.array([[0.0, 0, 0, 1, 0, 0, 0]]))[0]
 
 
 class RobotTracker:
@@ -250,7 +250,7 @@ class _ObjectRecord:
     def observe(self, poses: dict[str, np.ndarray]) -> None:
         """Take in poses as `RobotTracker.observe` does, once the motion has begun."""
         if self._pelvis:
-            outside = seen_outside(self._pelvis[-1], np.array(list(poses.values())).reshape(-1, 7))
+            outside = poses_from_frame(self._pelvis[-1], np.array(list(poses.values())).reshape(-1, 7))
             self._seen.update({name: (self._times[-1], pose) for name, pose in zip(poses, outside, strict=True)})
 
     def add(self, report: Report) -> None:
@@ -273,8 +273,8 @@ class _ObjectRecord:
             rows = [row[obj.id] for row in self._poses if obj.id in row]
             if rows:
                 path = np.array([rows[0]] * (len(poses) - len(rows)) + rows)
-                poses[:, k] = seen_outside(given, seen_from(began, path))
-        roots = seen_outside(given, seen_from(began, np.array(self._pelvis)))
+                poses[:, k] = poses_from_frame(given, poses_in_frame(began, path))
+        roots = poses_from_frame(given, poses_in_frame(began, np.array(self._pelvis)))
         seconds = self._times[-1] - self._times[0]
         unobserved = frozenset(
             obj.id
@@ -293,7 +293,7 @@ def _beside(motion: RobotMotion, rollout: Rollout, rows: np.ndarray) -> np.ndarr
     """(T, n, 7) poses of a rollout's objects in the world of what the robot did, whose frames are these rows (T,)."""
     began, given = _on_floor(rollout.root[rows[0]]), _start(motion)
     poses = rollout.poses[rows]
-    return seen_outside(given, seen_from(began, poses.reshape(-1, 7))).reshape(poses.shape)
+    return poses_from_frame(given, poses_in_frame(began, poses.reshape(-1, 7))).reshape(poses.shape)
 
 
 def _start(motion: RobotMotion) -> np.ndarray:

@@ -90,9 +90,9 @@ def _yaw(rotation: np.ndarray) -> float:
     return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
 
 
-def _six(seen_from: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def _six(poses_in_frame: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """The first two columns of the relative rotation, row by row, (6,)."""
-    return (seen_from.T @ rotation)[:, :2].ravel()
+    return (poses_in_frame.T @ rotation)[:, :2].ravel()
 
 
 def _torso_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:

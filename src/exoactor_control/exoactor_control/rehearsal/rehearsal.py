@@ -17,7 +17,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_low
 from exoactor_control.rehearsal.gate import MAX_STRAY, Load, farthest, judge, strayed
 from exoactor_control.rehearsal.reference_correction import correctable, find_correction
 from exoactor_control.rehearsal.simulated_robot import COMMAND_PERIOD, Disturbance, SimulatedRobot
-from exoactor_core.arrays import seen_from
+from exoactor_core.arrays import poses_in_frame
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -411,7 +411,7 @@ def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor
     """Tell the controller where the objects are seen from the robot."""
     assert robot.scene is not None
     if sensor.is_due(robot.time):
-        sensor.measure(robot.time, seen_from(robot.pose[:7], robot.object_poses))
+        sensor.measure(robot.time, poses_in_frame(robot.pose[:7], robot.object_poses))
     for _, found in sensor.read(robot.time):
         for i, pose in found.items():
             controller.observe(robot.scene.ids[i], pose)
