@@ -135,7 +135,7 @@ def test_over_current_damps_after_20_ms_and_a_spike_does_not():
     bench.run(0.1)
     assert bench.controller.status.state is State.STAND
     after, bench.spoil = bench.robot.time, heavy
-    bench.run(0.1).assert_damped(after, 0.02 + SOON, "left_knee_joint bears 1.3 times its greatest torque")
+    bench.run(0.1).assert_damped(after, 0.02 + SOON, "left_knee_joint is loaded with 1.3 times its maximum torque")
 
 
 @pytest.mark.parametrize("state", [State.STAND, State.TRACK])

@@ -72,7 +72,7 @@ def test_offsets_do_the_virtual_work_of_the_forces(yaw):
         work = 0.0
         for hand, inwards in (("left_hand", -1.0), ("right_hand", 1.0)):
             arm, carried = change.copy(), change.copy()
-            arm[:15] = carried[:12] = 0.0  # the arm alone presses; the waist bears the load, too
+            arm[:15] = carried[:12] = 0.0  # the arm alone presses; the waist carries the load, too
             start = hand_point(STANDING, hand)
             work += (hand_point(STANDING + arm, hand) - start) @ [0.0, inwards * press, 0.0]
             work += (hand_point(STANDING + carried, hand) - start) @ [0.0, 0.0, load]
@@ -130,7 +130,7 @@ def test_two_hands_press_enough_to_hold_and_fingers_hold_by_themselves():
     contact, box = reference.motion.object_contacts[0], scene["box"]
     press, load = wanted_forces(contact, box, 2)
     assert load == pytest.approx(WEIGHT / 2)
-    assert 2 * press * 0.5 >= WEIGHT  # the friction that is counted on bears it
+    assert 2 * press * 0.5 >= WEIGHT  # the friction that is counted on holds it
     assert wanted_forces(contact, box, 1) == (0.0, pytest.approx(WEIGHT))
 
 

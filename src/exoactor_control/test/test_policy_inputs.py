@@ -377,7 +377,7 @@ def mjlab(path, outputs, **more):
     meta = isaac_metadata(
         observation_names=",".join(MJLAB),
         anchor_body_name="torso_link",
-        action_scale="0.250",  # of all joints alike
+        action_scale="0.250",  # the same of all joints
         **{f"observation_terms_{key}": ",".join(values) for key, values in shaped},
     )
     inputs = {"obs": ([1, 58 + 6 + 3 + 9 + 58 + 29], TensorProto.FLOAT), **more}

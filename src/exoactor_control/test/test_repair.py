@@ -155,7 +155,7 @@ def test_nobody_flies_for_longer_than_a_jump(pace):
     prepare(replace(RobotMotion(FPS, *arrays), pace=pace))
     pos, quat, joints = walking()
     pos[:, 2] += 0.4 * np.clip(4.0 * (1.2 - np.abs(np.arange(N) / FPS - 2.2)), 0.0, 1.0)
-    with pytest.raises(Refused, match=r"From 1\.1 s to 3\.3 s nothing bears the robot: it is up to 0\.40 m above"):
+    with pytest.raises(Refused, match=r"From 1\.1 s to 3\.3 s nothing supports the robot: it is up to 0\.40 m above"):
         prepare(replace(RobotMotion(FPS, pos, quat, joints), pace=pace))
 
 

@@ -128,7 +128,7 @@ def _scale(leg: float, unit: str | float) -> float:
 
 
 def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
-    """Read a .bvh, y or z up, with names as of CMU, LAFAN1, Mixamo or alike, into the z-up world.
+    """Read a .bvh, y or z up, with names as of CMU, LAFAN1, Mixamo or similar, into the z-up world.
 
     The stature fits the leg length; contacts are unknown. ``unit`` is metres per unit of the file, or "auto": the
     common one in which the legs fit a person best.

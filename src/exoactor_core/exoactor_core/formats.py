@@ -84,12 +84,12 @@ def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
 def z_up(motion: RobotMotion) -> RobotMotion:
     """The motion; turned, with a note, where the G1 stands along the y axis instead of z in nearly all frames.
 
-    A G1 that lies along y looks alike, but its pelvis is as low over z = 0 as it is thick.
+    A G1 that lies along y looks the same, but its pelvis is as low over z = 0 as it is thick.
 
     Raises
     ------
     BadInput
-        It stands or lies along y, and which of both cannot be told.
+        It stands or lies along y, and the file does not say which.
     """
     rotation = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True)
     along = rotation.apply([0.0, 0.0, 1.0])[:, 1]
@@ -102,7 +102,7 @@ def z_up(motion: RobotMotion) -> RobotMotion:
         return motion
     if lies or not stands:
         raise BadInput(
-            "the G1 stands or lies along the y axis throughout, and which of both cannot be told: "
+            "the G1 stands or lies along the y axis throughout, and the file does not say which: "
             "turn the motion so that z is up and the floor is at 0."
         )
     turn = Rotation.from_matrix(FROM_Y_UP)

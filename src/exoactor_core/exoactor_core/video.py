@@ -203,7 +203,7 @@ class Video:
 
     @cached_property
     def _times(self) -> np.ndarray | None:
-        """Times of the frames in s, in order; None where the file tells none."""
+        """Times of the frames in s, in order; None where the file has none."""
         try:
             with av.open(io.BytesIO(self.data), mode="r") as container:
                 packets = [p for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard]

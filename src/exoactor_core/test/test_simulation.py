@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import poses_in_frame, poses_from_frame
+from exoactor_core.arrays import poses_from_frame, poses_in_frame
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.dex3 import FINGER_JOINTS, GRASP_POINT, HAND_LIMITS
 from exoactor_core.motion import JOINT_NAMES
@@ -113,7 +113,7 @@ def test_joints_keep_their_order_with_hands_between_the_arms():
 
 
 def test_forces_are_told_by_body_part():
-    """A chair under the pelvis of a robot in the air bears its weight."""
+    """A chair under the pelvis of a robot in the air supports its weight."""
     scene = joined([everyday("stand", pos=(0, 0, 0), size=(0.3, 0.3, 1.0))])
     simulation = Simulation(0.002, scene=scene)
     mujoco.mj_resetDataKeyframe(simulation.model, simulation.data, 0)

@@ -1,7 +1,7 @@
 """Backend ``vitpose``: RT-DETR or D-FINE finds people, ViTPose places keypoints; both run through ``transformers``.
 
 A ViTPose of COCO-WholeBody (133 keypoints) gives body, feet, face and hands; one of COCO (17) the body alone. Neither
-tells depth: the fit takes it from the body's proportions. Order of the keypoints: Jin et al., "Whole-Body Human Pose
+gives depth: the fit takes it from the body's proportions. Order of the keypoints: Jin et al., "Whole-Body Human Pose
 Estimation in the Wild" (ECCV 2020); the face's 68 points are iBUG's.
 """
 

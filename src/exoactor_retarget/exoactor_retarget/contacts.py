@@ -73,7 +73,7 @@ def ground(person: Posture, options: Mapping[str, float]) -> Posture:
 
 
 def bearing_contacts(person: Posture, options: Mapping[str, float]) -> np.ndarray:
-    """Which of the parts that may bear besides the feet lie on the floor: (T, 8) bool."""
+    """Which of the parts that may support it besides the feet lie on the floor: (T, 8) bool."""
     points = person.bearing
     if points[..., 2].min() > options["bearing_on"]:
         return np.zeros(points.shape[:2], dtype=bool)

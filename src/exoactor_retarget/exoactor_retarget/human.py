@@ -18,7 +18,7 @@ POINTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
 TURNS = ("pelvis", "torso", "left_foot", "right_foot", "left_shoulder", "right_shoulder", "left_hand", "right_hand")
 
 BEARING = (*(f"{side}_{part}" for part in ("knee", "hand", "forearm") for side in SIDES), "seat", "back")
-"""Parts that may bear besides the feet."""
+"""Parts that may support the body besides the feet."""
 _FLESH_RADII = np.array([0.05, 0.05, 0.05, 0.05, 0.04, 0.04, 0.10, 0.10])
 """m: from the joints of `BEARING` to the skin."""
 

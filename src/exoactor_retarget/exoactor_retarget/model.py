@@ -53,7 +53,7 @@ class Model:
         self._measure(mapping["hands"]["length"], mapping["hands"].get("palm", (0.0, 0.0, 0.0)))
         self._groups()
         self.bearing = {part: self._ends_of(bodies) for part, bodies in self._bearing_bodies().items()}
-        """Probes (N,) of each part that can bear."""
+        """Probes (N,) of each part of `BEARING`."""
         limbs = (("knee", "thigh"), ("elbow", "upper_arm"))
         self.bends = {limb: [self._bend(limb, k) for k in range(2)] for limb, _ in limbs}
         """For each knee and elbow the angle at which it is straight, and the sign in which it bends from there."""
@@ -219,7 +219,7 @@ class Model:
         self.speed = limits["speed"] * d.speed
         """(J,) rad/s."""
         self.acceleration = limits["acceleration"] * d.effort / self._inertia()
-        """(J,) rad/s^2: what the greatest torque gives to the part of the robot beyond the joint, all else at rest."""
+        """(J,) rad/s^2: what the maximum torque gives to the part of the robot beyond the joint, all else at rest."""
 
     def _inertia(self) -> np.ndarray:
         """Inertia (J,) about each joint, at rest, of the bodies that it carries, taken as points; kg m^2."""

@@ -71,7 +71,7 @@ class Targets:
     holding: np.ndarray
     """(T, 2) how much a hand is led by an object rather than by the person's arm, 0 to 1."""
     load: np.ndarray
-    """(T, 2) kg that the hands bear beside their links' own mass."""
+    """(T, 2) kg that the hands carry beside their links' own mass."""
     solids: Solids | None = None
     """What stands or moves around the robot; None: nothing."""
 

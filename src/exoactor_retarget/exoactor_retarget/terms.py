@@ -61,11 +61,11 @@ class Support:
 
 
 def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Poses, frames: np.ndarray) -> Support:
-    """Support of the feet in contact, while the root is slow, for the robot without what its hands bear.
+    """Support of the feet in contact, while the root is slow, for the robot without what its hands carry.
 
-    Where an object leads hands it is narrower ahead: a tracker bends further than it is told. It counts less where the
-    ``poses`` at some ``frames`` are so far from it that nobody stands there: such a person falls, leans on something,
-    or touches the floor where no contact is known. Not so where an object leads a hand.
+    Where an object leads hands it is narrower ahead: a tracker bends further than it is commanded. It counts less where
+    the ``poses`` at some ``frames`` are so far from it that nobody stands there: such a person falls, leans on
+    something, or touches the floor where no contact is known. Not so where an object leads a hand.
     """
     fps = targets.fps
     contact = targets.contact.astype(np.float64)
@@ -93,7 +93,7 @@ def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Pose
     # Where a foot lands or leaves, the point to stand over jumps: leave these moments to the motion itself.
     change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
     still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
-    still *= np.isinf(targets.bearing).all(axis=1)  # what else bears need not be balanced
+    still *= np.isinf(targets.bearing).all(axis=1)  # what is supported otherwise need not be balanced
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
     stand = Support(axes, first, last, still)
     off, _ = _outside(stand[frames], model, poses)

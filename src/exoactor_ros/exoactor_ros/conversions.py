@@ -196,7 +196,7 @@ def _vector(kind: type, values: Sequence[float]) -> Any:
 
 
 _SCALAR_FIELDS = ("id", "category", "mass", "friction", "rolling_friction", "movable", "supports", "contains")
-"""Fields that objects and their messages have alike."""
+"""Fields that objects and their messages share."""
 
 
 def scene_to_message(scene: Scene | None) -> msg.Scene:

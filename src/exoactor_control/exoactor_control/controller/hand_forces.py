@@ -2,7 +2,7 @@
 
 A tracker holds the arms by soft position servos, the wrists of those in use by 4 N m/rad: hands that are only commanded
 to a position inside a box bend away from it. So the joint torques J^T f of the wanted contact forces f are added to the
-joint targets, divided by the servos' stiffness: the hands press with the force that friction needs, and bear what they
+joint targets, divided by the servos' stiffness: the hands press with the force that friction needs, and carry what they
 lift.
 """
 
@@ -28,7 +28,7 @@ _SAFETY_FACTOR = 2.5
 _FRICTION = 0.5
 """That is counted on, unless the object has less."""
 _MIN_PRESS, _MAX_PRESS = 10.0, 35.0
-"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m bear for long on a lever of 12 cm."""
+"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m withstand for long on a lever of 12 cm."""
 _RAMP = round(0.4 * POLICY_RATE)
 """Frames over which a force comes and goes."""
 _WRIST_GAINS = 20.0, 1.0
@@ -79,7 +79,7 @@ def dex3_weights(fitted: Sequence[bool]) -> list[HandLoad]:
 
 
 class HandForces:
-    """The forces of a motion's hands on what they hold or push in a scene, and to bear it."""
+    """The forces of a motion's hands on what they hold or push in a scene, and to carry it."""
 
     def __init__(self, reference: Reference, scene: Scene) -> None:
         self._forces = list(_forces(reference, scene))
@@ -90,9 +90,9 @@ class HandForces:
 
 
 class ArmFeedforward:
-    """What servos of stiffness ``kp`` and damping ``kd``, (29,) N m/rad and N m s/rad, do to bear forces at the hands.
+    """What servos of stiffness ``kp`` and damping ``kd``, (29,) N m/rad and N m s/rad, do against forces at the hands.
 
-    The waist bears what two hands lift together, and their own weight meanwhile, not what they press: the palms press
+    The waist carries what two hands lift together, and their own weight meanwhile, not what they press: the palms press
     against each other.
     """
 

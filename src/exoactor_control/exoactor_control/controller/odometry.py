@@ -1,10 +1,10 @@
 """Where the robot is, by its own legs: what LowState says about the pelvis' path over the floor.
 
-The lowest points of the soles stand still on the floor while they bear the robot, so the pelvis moves against them as
-the leg joints and the IMU's orientation say; the floor is taken as level. Its speed is carried on by the accelerometer
-and drawn to what the legs say, but no faster than a foot that slides, or comes down on its edge, would have it: such a
-foot errs for a few hundredths of a second, the accelerometer over seconds. While the robot falls freely the legs say
-nothing. (A complementary filter with a bounded innovation.)
+The lowest points of the soles stand still on the floor while they support the robot, so the pelvis moves against them
+as the leg joints and the IMU's orientation say; the floor is taken as level. Its speed is carried on by the
+accelerometer and drawn to what the legs say, but no faster than a foot that slides, or comes down on its edge, would
+have it: such a foot errs for a few hundredths of a second, the accelerometer over seconds. While the robot falls freely
+the legs say nothing. (A complementary filter with a bounded innovation.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exoactor_core.rotations import from_quat, yaw_from_quat
 
 # These five were found on logs of motions tracked in MuJoCo; half or twice as much does little worse.
 _CONTACT_HEIGHT = 0.0003
-"""m: how much higher than the lowest a point of the soles may be and still count (by exp(-1)) as one that bears."""
+"""m: how much higher than the lowest a point of the soles may be and still count (by exp(-1)) as one in support."""
 _LEGS_TIME_CONSTANT = 0.017
 """s, time constant with which the speed is drawn to what the legs say."""
 _MAX_INNOVATION = 0.3
@@ -46,7 +46,7 @@ class Odometry:
         self.velocity = np.zeros(2)
         """(2,) m/s, horizontal, smoothed over a step."""
         self.height, self.climb = 0.0, 0.0
-        """m, of the pelvis over the lower sole; and m/s, how fast it rises, smoothed alike."""
+        """m, of the pelvis over the lower sole; and m/s, how fast it rises, smoothed likewise."""
         self.yaw = 0.0
         """rad, by the IMU, in (-pi, pi]."""
         self._soles = Soles()
@@ -63,7 +63,7 @@ class Odometry:
         points = self._soles.points(state.quat_wxyz, state.joint_pos).reshape(8, 3)
         weights = np.exp((points[:, 2].min() - points[:, 2]) / _CONTACT_HEIGHT)
         if dt < _MAX_GAP_SECONDS:
-            # Only points that bear at both times tell how far the pelvis went between them.
+            # Only points in support at both times show how far the pelvis went between them.
             both = np.sqrt(weights * self._weights) + 1e-12
             step = both @ (self._points - points) / both.sum()
             self._speed = self._filtered(step[:2] / dt, state, dt)

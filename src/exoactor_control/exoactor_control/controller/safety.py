@@ -26,7 +26,7 @@ late) none needs more than 1.97, and that in fast walks; robots that ran away go
 MAX_SPEED_ERROR = 2.0
 """m/s by which the pelvis may be faster than the reference, likewise: they need up to 1.14; runaways had 1.8 to 4.1."""
 MAX_TEMPERATURE = 90.0
-"""degrees Celsius of a motor; chosen below the 120 that windings commonly bear, as sensors lag."""
+"""degrees Celsius of a motor; chosen below the 120 that windings commonly withstand, as sensors lag."""
 MAX_OVERSHOOT = 0.15
 """rad that a measured joint may lie outside its limits (encoder offset, soft stops)."""
 MAX_OVERSPEED = 1.5
@@ -94,8 +94,8 @@ class Safety:
     def watch(self, state: RobotState | None) -> str:
         """Return what is wrong with the LowState in the light of those before it, one clause; empty when nothing is.
 
-        An encoder that jumps (the joint cannot have moved so far) and a motor that bears more than its greatest torque
-        for a while. Call it with every LowState.
+        An encoder that jumps (the joint cannot have moved so far) and a motor that is loaded with more than its maximum
+        torque for a while. Call it with every LowState.
         """
         if state is None or not _finite(state.joint_pos, state.torque):
             return ""  # `check_state` says so
@@ -115,7 +115,7 @@ class Safety:
         self._overload = (self._overload + elapsed) * (load > MAX_OVERLOAD)
         worst = int(self._overload.argmax())
         if self._overload[worst] >= OVERLOAD_TIME:
-            return f"{JOINT_NAMES[worst]} bears {load[worst]:.1f} times its greatest torque"
+            return f"{JOINT_NAMES[worst]} is loaded with {load[worst]:.1f} times its maximum torque"
         return ""
 
     def check_start(self, state: RobotState) -> str:

@@ -56,7 +56,7 @@ _COM_SCALE, _PELVIS_SCALE, _TILT_SCALE, _JOINT_SCALE, _JOINT_SPEED_SCALE = 0.1, 
 """The regulator's costs are squares of shares of these: m of the centre of mass, m and rad of the pelvis, rad and rad/s
 of the joints."""
 _TORQUE_SHARE = 1.0 / 3.0
-"""Share of a motor's greatest torque by which a target that is moved costs as much."""
+"""Share of a motor's maximum torque by which a target that is moved costs as much."""
 PENDULUM_FREQUENCY = 3.6
 """1/s of the pendulum that the G1 on one leg is. Its centre of mass is extrapolated by its speed over this (A. L. Hof,
 "The 'extrapolated center of mass' concept suggests a simple control of balance in walking", Human Movement Science 27,
@@ -205,7 +205,7 @@ class SingleSupportRegulator:
         return bool(np.all(np.abs(over - _COM_TARGET) < _CAPTURE_REGION))
 
     def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and (29,) rad that bear gravity."""
+        """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and (29,) rad against gravity."""
         body, model, data = self._body, self._body.model, self._body.data
 
         def inverse(height: float) -> np.ndarray:
@@ -219,7 +219,7 @@ class SingleSupportRegulator:
 
         if inverse(_MIN_FOOT_HEIGHT)[2] <= 0.0:
             raise UnsafeMotion("The motion stands on one leg with another part of the robot below that foot.")
-        # The floor is a little soft: as deep in it as bears the weight
+        # The floor is a little soft: as deep in it as the weight presses
         height = brentq(lambda z: inverse(z)[2], -_MIN_FOOT_HEIGHT, _MIN_FOOT_HEIGHT, xtol=1e-7)
         gravity_offset = inverse(height)[6:] / kp
         data.ctrl[:] = pose[7:] + gravity_offset

@@ -17,7 +17,7 @@ from exoactor_control.realtime.control_loop import ControlLoop
 from exoactor_control.realtime.control_process import ControlProcess
 from exoactor_control.realtime.report import Report, Sample
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
-from exoactor_core.arrays import poses_in_frame, poses_from_frame
+from exoactor_core.arrays import poses_from_frame, poses_in_frame
 from exoactor_core.errors import BadInput, Cancelled, Missing, RobotNotReady, TrackingFailed
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -146,7 +146,7 @@ class RobotTracker:
         return state
 
     def check(self) -> None:
-        """Raise `RobotNotReady` or `Missing` where no motion may begin as things are."""
+        """Raise `RobotNotReady` or `Missing` where no motion may begin now."""
         if self._loop.trouble:
             raise Missing(self._loop.trouble)
         report = self._loop.report()

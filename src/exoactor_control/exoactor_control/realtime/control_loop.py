@@ -441,7 +441,7 @@ class ControlLoop:
             self._hands.follow(self._openness)
 
     def report(self) -> Report:
-        """Say how things are now."""
+        """Publish the present state."""
         return self._report(self.link.read(), ())
 
     def _report(self, state: RobotState | None, samples: tuple[Sample, ...]) -> Report:

@@ -41,13 +41,13 @@ _LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down agai
 LOW_FLIGHT = 0.05
 """m that both soles may be off the floor at any time: runs stay under it, jumps do not."""
 _MIN_UNSUPPORTED = 0.15
-"""m above the floor from which on nothing of the robot bears it: what floats by less is an estimate's error."""
+"""m above the floor from which on nothing of the robot supports it: what floats by less is an estimate's error."""
 _MIN_FLIGHT_HEIGHT = 0.02  # m that both soles are off the floor in flight
 _LIMBS = {"wrist_yaw": 0.22, "elbow": 0.1, "shoulder_roll": 0.12, "knee": 0.1}
 _REACH = {f"{side}_{limb}_link": reach for limb, reach in _LIMBS.items() for side in ("left", "right")} | {
     "pelvis": 0.18
 }
-"""m from a link's origin to where it or what hangs on it (the hand, the seat) may bear on the floor, at most."""
+"""m from a link's origin to where it or what hangs on it (the hand, the seat) may rest on the floor, at most."""
 _MAX_RESTING_SPEED = 0.15  # m/s of a sole that carries
 _MIN_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled
 _MAX_START_HEIGHT = 0.10  # m that the soles may be off the floor in the first frame
@@ -164,13 +164,13 @@ def _lowest_other(motion: RobotMotion) -> np.ndarray:
 
 
 def _on_feet(motion: RobotMotion, points: np.ndarray) -> np.ndarray:
-    """Frames (T,) in which nothing is lower than the soles, which tell where the floor is; all, if there are none."""
+    """Frames (T,) in which nothing is lower than the soles, which show where the floor is; all, if there are none."""
     on_feet = points[..., 2].min(axis=(1, 2)) <= _lowest_other(motion)
     return on_feet | (not on_feet.any())
 
 
 def _stood_on(lowest: np.ndarray, on_feet: np.ndarray) -> np.ndarray:
-    """Height (T,) of what is stood on, as between the frames around it while something else bears."""
+    """Height (T,) of what is stood on, as between the frames around it while something else supports it."""
     at = np.flatnonzero(on_feet)
     return np.interp(np.arange(len(lowest)), at, lowest[at])
 
@@ -178,7 +178,7 @@ def _stood_on(lowest: np.ndarray, on_feet: np.ndarray) -> np.ndarray:
 def flight(motion: RobotMotion) -> np.ndarray:
     """Height (T,) of the lower sole, m, while a motion on the floor z = 0 jumps; 0 elsewhere.
 
-    Both soles are off the floor, nothing else of the robot bears on it, and they come down again: not on a stair, not
+    Both soles are off the floor, nothing else of the robot rests on it, and they come down again: not on a stair, not
     with the feet up.
     """
     lowest = sole_points(motion)[..., 2].min(axis=(1, 2))
@@ -214,7 +214,7 @@ def require_support(motion: RobotMotion) -> None:
     for start, end in true_runs((height > _MIN_UNSUPPORTED) & ~rests):
         if (end - start) / motion.fps > _LONGEST_FLIGHT:
             raise UnsafeMotion(
-                f"From {start / motion.fps:.1f} s to {end / motion.fps:.1f} s nothing bears the robot: it is up to "
+                f"From {start / motion.fps:.1f} s to {end / motion.fps:.1f} s nothing supports the robot: it is up to "
                 f"{height[start:end].max():.2f} m above the floor, for longer than a jump lasts. Leave that part "
                 "out, or give the scene what the person leans on."
             )

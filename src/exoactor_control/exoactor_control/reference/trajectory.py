@@ -160,7 +160,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     ------
     UnsafeMotion
         The motion is too short, its pelvis jumps, its joints are far faster than the motors, the floor under its feet
-        leans too much, it begins off the floor, or nothing bears it for longer than a jump lasts.
+        leans too much, it begins off the floor, or nothing supports it for longer than a jump lasts.
     """
     notes: list[str] = []
     human = None if human is None else replace(human, fps=human.fps * motion.pace)
@@ -179,7 +179,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     for what, value, limit, unit in (
         ("pelvis moves at", speed, MAX_SPEED, "m/s"),
         ("pelvis turns at", turn, MAX_TURN, "rad/s"),
-        ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' greatest speed"),
+        ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' maximum speed"),
     ):
         if value.max() > limit:
             t = int(value.argmax()) / POLICY_RATE + first / motion.fps

@@ -55,7 +55,7 @@ class _Conditions:
 
 
 class Rehearsal(Tracker):
-    """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors tell.
+    """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors measure.
 
     Raises
     ------

@@ -86,7 +86,7 @@ class SimulatedRobot(Simulation):
         mujoco.mj_setConst(self.model, self.data)
         self.band = with_band
         self.load: Load | None = None
-        """Counts what the motors bear, where it is wanted."""
+        """Measures the motors' load, where it is wanted."""
         yaw = float(yaw_from_quat(start.root_quat_wxyz[0]))
         self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
         """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
@@ -98,7 +98,7 @@ class SimulatedRobot(Simulation):
         self._limits = self.model.actuator_ctrlrange[self._motors].T
 
     def _load(self, hand: int, load: float) -> None:
-        """Put a point mass, kg, in a hand; its moment of inertia is taken alike about all axes."""
+        """Put a point mass, kg, in a hand; its moment of inertia is taken to be the same about all axes."""
         model = self.model
         way = np.array(HAND_POINT) - model.body_ipos[hand]
         share = load / (model.body_mass[hand] + load)
@@ -169,7 +169,7 @@ class SimulatedRobot(Simulation):
         return Rollout(self.scene, POLICY_RATE, poses, roots, forces)
 
     def _band(self) -> np.ndarray:
-        """Force and torque (6,) of a harness that leads the pelvis and bears most of the weight."""
+        """Force and torque (6,) of a harness that guides the pelvis and carries most of the weight."""
         pos, rpy = self.anchor
         turned = Rotation.from_quat(self.data.qpos[3:7], scalar_first=True)
         error = (Rotation.from_euler("ZYX", rpy[::-1]) * turned.inv()).as_rotvec()

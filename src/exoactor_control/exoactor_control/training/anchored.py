@@ -154,7 +154,7 @@ class AnchoredRobots(Robots):
         )
         noise = 0.005 * self.rng.normal(size=(n, 3)) if self.variation.noise else np.zeros((n, 3))
         here = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
-        # as the robot's own sensors tell it: roll and pitch with their noise
+        # as the robot's own sensors measure it: roll and pitch with their noise
         tilt = seen[:, MIMIC_WIDTH + 3 : MIMIC_WIDTH + 5]
         heading = yaw_from_quat(self.qpos[:, 3:7])
         robot = Rotation.from_euler("ZYX", np.column_stack([heading, tilt[:, 1], tilt[:, 0]])).as_matrix()

@@ -1,6 +1,6 @@
 """Random whole-body references for the G1: footsteps of every kind, kicks, hops and jumps, crouches, arms.
 
-A plan says where the feet are and what bears the robot. The centre of mass follows from it by the linear inverted
+A plan says where the feet are and what supports the robot. The centre of mass follows from it by the linear inverted
 pendulum (S. Kajita and others, "The 3D linear inverted pendulum mode", IROS 2001): of all its motions over a given zero
 moment point z the one that stays bounded is x(t) = integral of w/2 exp(-w |t - s|) z(s) ds. In flight the pelvis is on
 a parabola. The legs reach for the feet by inverse kinematics; the rest is for
@@ -62,7 +62,7 @@ class _Plan:
     heights: list[np.ndarray] = field(default_factory=list)
     """(T,) m by which the pelvis is higher than standing."""
     flights: list[tuple[int, int]] = field(default_factory=list)
-    """First frame and one past the last in which nothing bears the robot."""
+    """First frame and one past the last in which nothing supports the robot."""
 
     @property
     def frames(self) -> int:

@@ -93,7 +93,7 @@ class ExpectedAction:
 
 
 def read_plan(plan: Mapping[str, Any]) -> list[ExpectedAction]:
-    """Understand a plan's actions; descriptions tell side and direction where their fields are empty."""
+    """Understand a plan's actions; descriptions give side and direction where their fields are empty."""
     actions = plan.get("actions")
     actions = [a for a in actions if isinstance(a, Mapping)] if isinstance(actions, list | tuple) else []
     seconds = [_number(action, "seconds") or 3.0 for action in actions]

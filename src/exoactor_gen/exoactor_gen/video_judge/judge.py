@@ -88,7 +88,7 @@ class Judge(Configurable):
         given = self.options
         if given.tries:
             kind = backend_class("estimate", given.estimator)
-            flat = {"hands": False} if "hands" in kind.Options.model_fields else {}  # fingers tell nothing
+            flat = {"hands": False} if "hands" in kind.Options.model_fields else {}  # fingers are not judged
             self._estimate = load_backend("estimate", given.estimator, **flat)
 
     def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:

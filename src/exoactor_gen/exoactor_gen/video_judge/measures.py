@@ -15,7 +15,7 @@ PASS_SCORE = 0.5
 """Score from which an action counts as seen."""
 DISTANCE_FACTOR = 1.7
 """Factor by which a distance may be missed: people of video models do not measure their way, and the estimate knows
-neither their stature nor the camera well; half the distance is still told from the whole."""
+neither their stature nor the camera well; half the distance is still distinguished from all of it."""
 ANGLE_TOLERANCE = 0.4
 """Share by which a turn may be missed, for the same reason."""
 GRADES: dict[str, tuple[float, float]] = {

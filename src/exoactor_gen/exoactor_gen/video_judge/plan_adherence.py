@@ -3,7 +3,7 @@
 The motion is cut into as many stretches as the plan has actions, in their order, so that as many actions as possible
 are seen each in its own stretch (dynamic programming over the cuts). Times count little: video models keep the order
 of actions, but not their seconds. A verb has a measure, which compares a few figures of the joints with what the
-action asks. Little is expected where joints tell little: of verbs that are not known here the body has to move, and of
+action asks. Little is expected where joints show little: of verbs that are not known here the body has to move, and of
 looks and nods it has to stay.
 
 The estimate is what is judged, and not the video: it is what the robot will do.
@@ -39,7 +39,7 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
         The person's motion, as estimated from the video.
     plan
         JSON-ready values with ``actions``: a list of mappings with verb, description, seconds, side, direction,
-        distance (m), angle (degrees), count and objects, as far as the planner tells them. Of unknown verbs, and where
+        distance (m), angle (degrees), count and objects, as far as the plan has them. Of unknown verbs, and where
         fields are missing or odd, little is expected.
     body
         The body model; None: the neutral one.
@@ -47,7 +47,7 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
     Returns
     -------
     list[Check]
-        One for each action, by its verb; none for those that bodies do not tell, such as 'begins' or 'relaxes'.
+        One for each action, by its verb; none for those that a body does not show, such as 'begins' or 'relaxes'.
     """
     actions = read_plan(plan)
     if not actions:

@@ -103,7 +103,7 @@ class Hosted(Generator):
         self.template = Template.load(given.template)
         self.embody = load_embodiment(given.embody, given.embody_url, given.embody_tries, given.seed, given.robot)
 
-    # --- what a service tells of itself ---------------------------------------------------------------------------
+    # --- what a service says of itself ---------------------------------------------------------------------------
 
     @classmethod
     def key(cls, base_url: str) -> str:
@@ -130,7 +130,7 @@ class Hosted(Generator):
         return not any(word in reason.lower() for word in ("insufficient_quota", "billing", "balance", "credit"))
 
     def inputs(self, model: str, tick: Tick) -> Inputs | None:
-        """What this model takes, where the service tells it of each, and the fields of `submit` are another's.
+        """What this model takes, where the service publishes it of each, and the fields of `submit` are another's.
 
         Raises
         ------

@@ -94,7 +94,7 @@ SEGMENTS = np.array(
     [(_index(f"{side}_{a}"), _index(f"{side}_{b}")) for side in ("left", "right") for a, b in _SIDE_SEGMENTS]
     + [(_index(f"right_{part}"), _index(f"left_{part}")) for part in ("shoulder", "hip", "ear")]
 )
-"""(S, 2) pairs of landmarks whose directions in space MediaPipe's world landmarks tell."""
+"""(S, 2) pairs of landmarks whose directions in space MediaPipe's world landmarks give."""
 
 # Range of each left joint's axis-angle components (rad): comfortable ranges of an adult with some room, and the spread
 # of the pull towards zero. Components about y and z change sign on the right side.

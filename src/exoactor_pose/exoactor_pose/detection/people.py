@@ -49,7 +49,7 @@ class Person:
 
 
 def colour_histogram(image: np.ndarray, person: Person) -> np.ndarray:
-    """(1024,) shares of colours on the trunk and on the thighs: what tells people apart."""
+    """(1024,) shares of colours on the trunk and on the thighs: by which people are told apart."""
     parts = []
     for up, down in ((0.22, 0.02), (-0.02, -0.22)):
         low = person.centre - person.size * np.array([0.07, up])

@@ -142,11 +142,11 @@ def fit(
     camera
         Its focal lengths and centre count; pitch and height are where the fit starts.
     person_height
-        m; sets the scale of everything, since an image cannot tell it.
+        m; sets the scale of everything, since an image does not show it.
     previous
         The earlier fit of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
     """
-    # Where evidence of the single frames does not tell, the person's motion does: the likelier one counts.
+    # Where the single frames are ambiguous, the person's motion decides: the likelier one counts.
     turned, turned_frames = fix_front_back_flips(seen)
     readings = [fix_left_right_swaps(seen)]
     if turned_frames:
@@ -437,7 +437,7 @@ class _Problem:
         )
 
         if contacts is not None and sway is not None:
-            # Balance: the zero-moment point lies among the sole points in contact; this tells the pitch, and where a
+            # Balance: the zero-moment point lies among the sole points in contact; this gives the pitch, and where a
             # person is who stands in place.
             share = contacts[frames].sum(1)
             part = contacts[frames] / share[:, None].clip(min=1e-3)

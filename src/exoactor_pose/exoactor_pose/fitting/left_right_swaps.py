@@ -45,9 +45,9 @@ _ENDS = {15: (17, 19, 21), 16: (18, 20, 22), 27: (29, 31), 28: (30, 32)}
 def fix_front_back_flips(seen: Landmarks) -> tuple[Landmarks, int]:
     """Landmarks of a body that faces one way where the detector turns it by half from one frame to the next.
 
-    An image tells a body hardly from the one that faces the other way, its depth mirrored. Which of the two readings is
-    right for a whole clip is left open, and a body that turns slowly through the view from the side may be read as one
-    that turns back: so the result is a second reading, not a correction.
+    An image hardly distinguishes a body from the one that faces the other way, its depth mirrored. Which of the two
+    readings is right for a whole clip is left open, and a body that turns slowly through the view from the side may be
+    read as one that turns back: so the result is a second reading, not a correction.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
     changed = np.zeros(len(seen), dtype=bool)
 
     scale = _metres_per_pixel(image[frames])
-    # The arms first: legs then go with the shoulders, wherever motion alone does not tell, as where they cross.
+    # The arms first: legs then go with the shoulders, wherever motion alone does not decide, as where they cross.
     for left, telling in ((_ARMS, _TELLING["arms"]), (_LEGS, _TELLING["legs"])):
         pairs = np.array([(k, k + 1) for k in telling]).ravel()
         features = [image[frames][:, pairs, :2] * scale]

@@ -1,7 +1,7 @@
-"""A first guess of the landmarks in space where the detector tells only the image.
+"""A first guess of the landmarks in space where the detector gives positions in the image alone.
 
-Lengths of bones tell how far each leans out of the image's plane, not to which side. The person's facing chooses:
-the order of left and right tells towards or away from the camera, nose and toes tell left or right of the image;
+Lengths of bones give how far each leans out of the image's plane, not to which side. The person's facing chooses:
+the order of left and right gives towards or away from the camera, nose and toes give left or right of the image;
 thighs, upper arms and forearms then lean forward, shanks backward. So C. J. Taylor, "Reconstruction of articulated
 objects from point correspondences in a single uncalibrated image" (2000), with the signs chosen by anatomy.
 """
@@ -25,7 +25,7 @@ def lift(image: np.ndarray, rest: np.ndarray, fps: float) -> np.ndarray:
     image
         (T, 33, 3): x, y in any one unit, y down, and confidence in [0, 1].
     rest
-        (33, 3) m, the landmarks on the body at rest (y up, facing +z): tells the lengths.
+        (33, 3) m, the landmarks on the body at rest (y up, facing +z): gives the lengths.
     fps
         Frames per second.
 
@@ -42,7 +42,7 @@ def lift(image: np.ndarray, rest: np.ndarray, fps: float) -> np.ndarray:
     bones += [(11, 12), (23, 24)]
     seen = np.stack([np.linalg.norm(xy[:, a] - xy[:, b], axis=1) / length(a, b) for a, b in bones], axis=1)
     sure = np.stack([np.minimum(trust[:, a], trust[:, b]) for a, b in bones], axis=1) > 0.3
-    # The bones that lean least tell the scale; it changes slowly.
+    # The bones that lean least give the scale; it changes slowly.
     scale = np.nanpercentile(np.where(sure | ~sure.any(1, keepdims=True), seen, np.nan), 85, axis=1)
     scale = _SLACK * median_filter(scale, size=2 * round(0.3 * fps) + 1, mode="nearest").clip(min=1e-6)
     xy = xy / scale[:, None, None]

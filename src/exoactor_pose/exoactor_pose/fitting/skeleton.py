@@ -21,7 +21,7 @@ BODY_JOINTS = len(BODY_JOINT_NAMES)
 LANDMARKS = 33
 
 # The parts that one variable each moves: joints that share it, and the axes of it. The spine bends in its three joints
-# alike, the neck in its two; knees and elbows are hinges; collar bones do not turn about themselves.
+# equally, the neck in its two; knees and elbows are hinges; collar bones do not turn about themselves.
 _LEG = {"hip": "xyz", "knee": "x", "ankle": "xyz", "foot": "x"}
 _ARM = {"collar": "yz", "shoulder": "xyz", "elbow": "y", "wrist": "xyz"}
 _PARTS = (

@@ -5,7 +5,7 @@
 (23, 3, 3) and ``betas`` (10,), ``camera`` (3,): the person's position in the camera's frame (y down), for a focal
 length of 5000 on an image of 256 by 256 pixels that holds the whole frame.
 
-Nothing there tells gravity or the camera's motion. The camera is taken to stand still, upright is where the person is
+It holds neither gravity nor the camera's motion. The camera is taken to stand still, upright is where the person is
 upright on the whole: the middle of the mass above the soles. The depth follows from an assumed field of view, and is
 smoothed.
 
@@ -49,7 +49,7 @@ def read(data: dict[Any, dict[str, Any]]) -> Recording:
         size = frame.get("size") or [(1.0, 1.0)] * len(frame["tid"])
         for person in zip(*people, size, strict=False):
             tracks.setdefault(str(person[0]), {})[int(frame.get("time", number))] = person[1:]
-    note = "The file tells neither gravity nor the camera's motion: the camera is taken to stand still."
+    note = "The file has neither gravity nor the camera's motion: the camera is taken to stand still."
     return Recording({name: _person(track) for name, track in tracks.items()}, notes=(note,))
 
 

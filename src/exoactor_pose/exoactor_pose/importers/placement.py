@@ -34,7 +34,7 @@ def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
     Raises
     ------
     BadInput
-        They stand or lie along y, and which of both cannot be told.
+        They stand or lie along y, and the file does not say which.
     """
     along = person.root[:, 1, 1]
     finite = all(np.isfinite(values).all() for values in (person.root, person.pelvis, person.body_pose))
@@ -57,7 +57,7 @@ def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
     on_floor_y = not down and np.abs(floors).min() < 0.2
     if np.ptp(person.pelvis[:, 2]) < 0.4 and (low or not on_floor_y):
         raise BadInput(
-            "the person stands or lies along the y axis throughout, and which of both cannot be told: "
+            "the person stands or lies along the y axis throughout, and the file does not say which: "
             "turn the motion so that z is up or, where the person lies, about z."
         )
     side = "down" if down else "up"

@@ -1,1 +1,1 @@
-"""What a video as such tells: cuts, camera motion, who is in it."""
+"""What a video as such shows: cuts, camera motion, who is in it."""

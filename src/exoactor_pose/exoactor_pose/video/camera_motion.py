@@ -30,7 +30,7 @@ HARRIS_K = 0.08
 MAX_PAIRS = 64
 """So many corners at most are kept of a look."""
 MIN_CORNERS = 8
-"""Fewer corners than this tell nothing."""
+"""Fewer corners than this are no evidence."""
 INLIER_DISTANCE = 1.0
 """px of the small image: as far as a corner may be from where the turn puts it."""
 MAX_PATCH_DIFFERENCE = 8.0

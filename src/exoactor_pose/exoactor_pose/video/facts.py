@@ -40,7 +40,7 @@ def video_facts(
     appearance
         Was shown all frames.
     explained
-        What `CameraMotion.explained` tells of the frames that are used; empty where nobody looked whether it moves.
+        What `CameraMotion.explained` says of the frames that are used; empty where nobody looked whether it moves.
     turned
         How the camera turned in them.
     """

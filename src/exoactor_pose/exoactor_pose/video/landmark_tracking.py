@@ -340,7 +340,7 @@ def detect(
     try:
         appearance, tracker = new_tracker(camera)
         whole = _show(video, step, tracker, forward, until_company=person == "largest")
-        if not whole:  # whom to follow of several, all of the video tells
+        if not whole:  # whom to follow of several, all of the video decides
             camera = camera and CameraMotion(fps, camera.intrinsics, camera.known)
             appearance, tracker = new_tracker(camera)
             sightings = survey(video, step, detector, forward)

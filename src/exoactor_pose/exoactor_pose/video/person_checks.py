@@ -26,7 +26,7 @@ UPPER, LOWER = [11, 12], [25, 26, 27, 28]
 
 
 def whole_person(seen: Landmarks) -> Landmarks:
-    """Refuse half a person and one who stands on the head; tell where the legs are not in the image."""
+    """Refuse half a person and one who stands on the head; say where the legs are not in the image."""
     image = seen.image[seen.found]
     inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1)
     body = inside[:, 11:]

@@ -6,8 +6,9 @@ row of the motion in the further outputs, and the action does not depend on it. 
 exporter.py; RobotBridge, deploy/envs/mosaic.py) exports general trackers with the same metadata; one with a velocity
 estimator takes the histories of the command and of the reference's gravity once more, after its named terms.
 
-mjlab (1.6, rl/exporter_utils.py and tasks/tracking) names the terms alike, and says more of each: history length (0:
-none), clip and scale, a term's several numbers parted by semicolons. Its linear velocity is that of the pelvis' IMU.
+mjlab (1.6, rl/exporter_utils.py and tasks/tracking) names the terms the same way, and says more of each: history length
+(0: none), clip and scale, a term's several numbers parted by semicolons. Its linear velocity is that of the pelvis'
+IMU.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class _Shadow:
         self.flatten = np.eye(3) - np.outer(down, [0.0, 0.0, 1.0]) / down[2]
         self.stretch = 1.0 / abs(down[2])
         """A shadow is so much longer than what casts it, at most."""
-        self.flatten[2, 2] = 1e-3  # all but flat, so that the normals can be told
+        self.flatten[2, 2] = 1e-3  # all but flat, so that the normals are defined
         self.colour = np.array([*(_SHADOW_BRIGHTNESS * c for c in look.ground), 1.0], dtype=np.float32)
         # faces and fingers are too small to be missed
         self.parts = np.flatnonzero((model.geom_bodyid > 0) & (model.geom_rbound > 0.03))
