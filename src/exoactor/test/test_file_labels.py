@@ -94,7 +94,7 @@ def test_bvh_dialects_are_the_same_motion(tmp_path, name):
 
 def test_bvh_not_utf8_is_noted_and_damage_is_located(tmp_path):
     assert "not UTF-8" in human(tmp_path, bvh().replace("ROOT", "ROOT").replace("Head", "H\xe9ad"), "latin-1").notes[0]
-    with pytest.raises(BadInput, match="is not whole"):
+    with pytest.raises(BadInput, match="is cut off"):
         human(tmp_path, bvh()[:-10].rsplit(" ", 1)[0])
     with pytest.raises(BadInput, match="'nan'"):
         human(tmp_path, bvh().replace(" 0.0000", " nan", 1))

@@ -261,7 +261,7 @@ def _parse(text: str) -> _Bvh:
     if not width or not len(values):
         raise BadInput("The file has no frames.")
     if len(values) % width:
-        raise BadInput(f"It has {len(values)} numbers for {width} channels: frame {len(values) // width} is not whole.")
+        raise BadInput(f"It has {len(values)} numbers for {width} channels: frame {len(values) // width} is cut off.")
     table, notes = values.reshape(-1, width), []
     if commas or comma or comma_in_data:
         notes.append("The file has decimal commas, which are read as points.")

@@ -37,7 +37,7 @@ def check_environment() -> None:
         check_folder(_log_folder())
     except BadInput as error:
         raise Missing(
-            f"ROS 2 has no place for its log ({error}) Set ROS_LOG_DIR to a folder that can be written."
+            f"ROS 2 cannot write its log ({error}) Set ROS_LOG_DIR to a folder that can be written."
         ) from None
 
 

@@ -256,7 +256,7 @@ def load_csv(path: str | Path, fps: float | None = None) -> RobotMotion:
         if time is not None and len(table) > 1 and fps is None:
             step = float(np.median(np.diff(table[:, time])))
             if not step > 0:
-                raise BadInput(f"{path}: the column {header[time]} does not rise.")
+                raise BadInput(f"{path}: the column {header[time]} does not increase.")
             fps = 1.0 / step
         table = table[:, order]
     if fps is None:

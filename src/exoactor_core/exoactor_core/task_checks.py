@@ -218,7 +218,7 @@ def _above(check: Check, rollout: Rollout) -> float:
 def _from_place(check: Check, rollout: Rollout) -> float:
     here = _place(rollout, check.object)[-1, :2]
     if check.place is None and not check.target:
-        raise BadInput("The check 'at' needs a place or a target.")
+        raise BadInput("The check 'at' needs a position or a target.")
     there = np.array(check.place) if check.place else _place(rollout, check.target)[-1, :2]
     return float(np.linalg.norm(here - there))
 

@@ -192,7 +192,7 @@ class HttpClient:
             # httpx limits each read, not the whole answer, and knows no cancelling
             return run_in_thread(lambda alive: self._read(request, limit, end), tick, limit=limit + 0.5)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL):
-            raise ServiceFailed(f"{self.service} named a place that is not a web address.") from None
+            raise ServiceFailed(f"{self.service} named a location that is not a web address.") from None
         except httpx2.ConnectTimeout:
             raise _Failure(f"no connection within {limit:g} s") from None
         except httpx2.ConnectError as error:
@@ -232,13 +232,13 @@ class HttpClient:
         if status in (400, 403, 422, 451) and _CONTENT.search(failure.reason):
             return refusal(service, failure.reason)
         if status in (401, 403) and not self._is_own_host(url):
-            return ServiceFailed(f"{service} named a file at {host} that is not to be had, or no longer ({said}).")
+            return ServiceFailed(f"{service} named a file at {host} that is not available, or no longer ({said}).")
         if status in (401, 403) or (status == 400 and _KEY.search(failure.reason)):
             if not self._key:
-                return Missing(f"{service} wants a key ({said}): set {self._key_name or 'it'} in the environment.")
+                return Missing(f"{service} needs a key ({said}): set {self._key_name or 'it'} in the environment.")
             return Missing(f"{service} does not accept the key in {self._key_name} ({said}).")
         if status == 402 or (status == 429 and not self.again(failure.reason)):
-            return Missing(f"{service} wants to be paid ({said}): look at the account.")
+            return Missing(f"{service} requires payment ({said}): look at the account.")
         if status in (404, 410):
             return ServiceFailed(f"{service} does not know what was asked for, or no longer ({said}).")
         if status in (400, 405, 409, 413, 415, 422):

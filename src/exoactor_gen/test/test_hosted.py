@@ -647,7 +647,7 @@ def test_wrong_key_is_named_by_its_variable(service, monkeypatch):
 def test_no_key_is_told_when_it_is_loaded(service, monkeypatch):
     monkeypatch.delenv(VARIABLES[service.name])
     if service.name == "sora":  # a server of one's own may want none; this one does
-        refuses(service, Missing, "wants a key .401")
+        refuses(service, Missing, "needs a key .401")
         with pytest.raises(Missing, match="needs a key: set OPENAI_API_KEY"):
             load_backend("generate", "sora", base_url="https://api.openai.com/v1")
     else:
@@ -827,7 +827,7 @@ def test_kling_job_that_is_not_listed_yet(one):
 def test_kling_account_without_credit_is_not_asked_again(one):
     fake = one("kling")
     fake.fail("POST .*", status=429, json={"code": 1102, "message": "Resource pack depleted"})
-    refuses(fake, Missing, "wants to be paid .429: Resource pack depleted")
+    refuses(fake, Missing, "requires payment .429: Resource pack depleted")
     assert len(fake.asked) == 1
     fake.fail("POST .*", json={"code": 1301, "message": "Content safety policy triggered", "request_id": "r"})
     refuses(fake, Refused, "refuses the content")

@@ -52,9 +52,9 @@ def test_nothing_told_is_nothing_judged():
         ("one person", {"found_share": 0.7, "lost_s": [[0, 0.5], [2, 3]]}, "70% .* from 0.0 s to 0.5 s and from 2.0"),
         ("one person", {"others_share": 0.4, "others_s": [[1, 3]]}, "40% of the time, from 1.0 s to 3.0 s"),
         ("whole body", {"whole_share": 0.5, "partly_s": [[0, 1]] * 5}, "50% of .* not from 0.0 s .* and later"),
-        ("no cuts", {"cuts_s": [1.2, 3.0]}, r"cut at 1.2 s, 3.0 s; one shot is wanted"),
+        ("no cuts", {"cuts_s": [1.2, 3.0]}, r"cut at 1.2 s, 3.0 s; one shot is required"),
         ("camera", {"camera_explained": 0.3}, "moves along or zooms.* at about 3.0 s: turning explains 30%"),
-        ("identity", {"similarity_min": 0.3}, r"different at 1.2 s: 0.30 .*0.65 are wanted"),
+        ("identity", {"similarity_min": 0.3}, r"different at 1.2 s: 0.30 .*0.65 are required"),
     ],
 )
 def test_every_fault_is_told_with_its_time(name, changed, words):

@@ -123,7 +123,7 @@ class VitposeDetector:
         if points not in (BODY_KEYPOINTS, WHOLE_BODY_KEYPOINTS):
             raise BadInput(
                 f"The model {pose_model} gives {points} keypoints, but {BODY_KEYPOINTS} or {WHOLE_BODY_KEYPOINTS} "
-                "are understood."
+                "are supported."
             )
         experts = getattr(self._pose.config.backbone_config, "num_experts", 1)
         whole_body = points == WHOLE_BODY_KEYPOINTS and experts > WHOLE_BODY_EXPERT

@@ -537,18 +537,18 @@ def test_no_file_runs_anything(tmp_path, save):
         with path.open("wb") as file:
             np.savez(file, trans=np.zeros((2, 3)), poses=np.array([_Evil(mark)], dtype=object))
     assert recognises(path)
-    with pytest.raises(BadInput, match=r"posix\.mkdir|more than tensors|Understood are"):
+    with pytest.raises(BadInput, match=r"posix\.mkdir|more than tensors|Supported are"):
         read(path)
     assert not mark.exists()
 
 
 def test_unknown_files_name_what_is_understood(tmp_path):
     torch.save({"state_dict": torch.zeros(3)}, tmp_path / "model.pt")
-    with pytest.raises(BadInput, match=r"it holds state_dict\. Understood are GVHMR's .*\.bvh\."):
+    with pytest.raises(BadInput, match=r"it holds state_dict\. Supported are GVHMR's .*\.bvh\."):
         read(tmp_path / "model.pt")
     (tmp_path / "notes.txt").write_text("hello")
     assert not recognises(tmp_path / "notes.txt")
-    with pytest.raises(BadInput, match="Understood are"):
+    with pytest.raises(BadInput, match="Supported are"):
         read(tmp_path / "notes.txt")
     zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
     assert not recognises(tmp_path / "empty.zip")
@@ -579,7 +579,7 @@ def test_what_lacks_or_is_not_finite_is_named(tmp_path):
     joblib.dump(results, tmp_path / "a.pkl")
     with pytest.raises(BadInput, match=r"\(WHAM\): trans_world is missing"):
         read(tmp_path / "a.pkl")
-    for wrong, match in ((0, "do not rise"), (10**9, "reach from number 0 to 1000000000"), (math.nan, "do not rise")):
+    for wrong, match in ((0, "not increase"), (10**9, "reach from number 0 to 1000000000"), (math.nan, "not increase")):
         results = joblib.load(write_wham(tmp_path))
         results[3]["frame_ids"] = np.r_[np.arange(FRAMES - 1), wrong]
         joblib.dump(results, tmp_path / "a.pkl")

@@ -164,7 +164,7 @@ class HandReach:
             if name not in self._observed:
                 notes.append(f"The {name} was not observed: the hands went to where the scene has it.")
             else:
-                notes.append(f"The hands were led to the {name}, {100 * led:.1f} cm beside its place in the scene.")
+                notes.append(f"The hands were led to the {name}, {100 * led:.1f} cm from its position in the scene.")
             if ignored := self.ignored.get(name):
                 notes.append(f"{ignored} observations of the {name} were ignored: it jumped by over {MAX_JUMP:g} m.")
         return notes

@@ -102,7 +102,7 @@ def _torso_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
 def _places(state: RobotState, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """Where the reference is and where the robot is, (3,) m, in the frame of the robot's odometry."""
     if frame.position is None or state.position is None:
-        raise ValueError("the policy sees places, and none were given")
+        raise ValueError("the policy is fed the robot's position, and none was given")
     return frame.position, state.position
 
 

@@ -152,9 +152,9 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
 
     ``scene`` holds the objects that its contacts are with. All of the reference is as slow as the motion's ``pace``.
 
-    Frames at the beginning (a retargeter's cold start) and at the end that are torn off from the rest are dropped;
-    joints are held inside their limits; the motion is levelled and set on the floor (see
-    `exoactor_control.reference.repair`). Jumps are kept.
+    Frames at the beginning (a retargeter's cold start) and at the end are dropped where the motion jumps between them
+    and the rest; joints are held inside their limits; the motion is levelled and set on the floor (see
+    `exoactor_control.reference.repair`). Jumps into the air are kept.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
     pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))
     for which, count in (("first", first), ("last", len(motion) - last)):
         if count:
-            notes.append(f"The {which} {count} frames were dropped: they are torn off from the rest of the motion.")
+            notes.append(f"The {which} {count} frames were dropped: the motion jumps between them and the rest.")
     pos, quat, joints = resample_poses(pos, quat, joints, motion.fps, POLICY_RATE)
     if len(pos) < _MIN_FRAMES:
         raise UnsafeMotion(

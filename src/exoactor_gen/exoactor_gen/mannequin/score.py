@@ -189,7 +189,7 @@ class Score:
         self.past.append(self.pose[:2].copy())
         for name, obj in self.objects.items():
             if name not in self.held.values() and obj.distance(self.pose) < self.scale * CLEARANCE.get(obj.kind, 0.2):
-                raise BadInput(f"The way leads through the {obj.name}: go around it, or turn first.")
+                raise BadInput(f"The path leads through the {obj.name}: go around it, or turn first.")
 
     def swing_foot(
         self, side: str, ways: Sequence[tuple[float, float, float, float]], pace: float

@@ -52,7 +52,7 @@ def _one_person(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     if found < limits.min_found:
         wrong.append(
             f"The person is seen in {found:.0%} of the frames{_times(facts.get('lost_s'), ', but not ')}; "
-            f"{limits.min_found:.0%} are wanted."
+            f"{limits.min_found:.0%} are required."
         )
     if others > limits.max_others:
         wrong.append(
@@ -67,7 +67,7 @@ def _whole_body(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     text = f"Head, hands and feet are in the image in {whole:.0%} of the frames"
     if whole >= limits.min_whole:
         return Check("whole body", whole, True, text + ".")
-    text += f"{_times(facts.get('partly_s'), ', but not ')}; {limits.min_whole:.0%} are wanted."
+    text += f"{_times(facts.get('partly_s'), ', but not ')}; {limits.min_whole:.0%} are required."
     return Check("whole body", whole, False, text)
 
 
@@ -78,7 +78,7 @@ def _no_cuts(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
     listed = ", ".join(f"{t:.1f} s" for t in cuts[:MAX_LISTED_TIMES]) + (
         " and later" if len(cuts) > MAX_LISTED_TIMES else ""
     )
-    return Check("no cuts", 0.5 / len(cuts), False, f"The video is cut at {listed}; one shot is wanted.")
+    return Check("no cuts", 0.5 / len(cuts), False, f"The video is cut at {listed}; one shot is required.")
 
 
 def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
@@ -92,7 +92,7 @@ def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
             0.5 * explained,
             False,
             f"The camera moves along or zooms, or the background moves{about}: turning explains {explained:.0%} of "
-            "it; a camera that stands still, or only turns, is wanted.",
+            "it; a camera that stands still, or only turns, is required.",
         )
     if turn < STILL_CAMERA_DEG:
         return Check("camera", 1.0, True, "The camera stands still.")
@@ -113,7 +113,7 @@ def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
         similarity,
         False,
         f"The person looks different{when}: {similarity:.2f} of the colours before; "
-        f"{limits.min_similarity:g} are wanted.",
+        f"{limits.min_similarity:g} are required.",
     )
 
 

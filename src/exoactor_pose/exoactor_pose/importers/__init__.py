@@ -77,7 +77,7 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
     reader = next((reader for reader in READERS if reader.tool(data)), None)
     if reader is None:
         holds = f"it holds {', '.join(map(str, data))[:100]}" if isinstance(data, dict) else "it is of another kind"
-        raise BadInput(f"{path} is not a motion that can be read: {holds}. Understood are {SUPPORTED_FORMATS}.")
+        raise BadInput(f"{path} is not a motion that can be read: {holds}. Supported are {SUPPORTED_FORMATS}.")
     tool = reader.tool(data)
     try:
         recording = reader.read(data)

@@ -83,7 +83,7 @@ def frame_numbers(data: Mapping[str, Any], key: str, count: int) -> np.ndarray:
     """The numbers (count,) of a track's frames; raises `BadInput` where they are none, or do not rise."""
     value = array(data, key, count)
     if not np.isfinite(value).all() or (np.diff(value) <= 0).any():
-        raise BadInput(f"the numbers of its frames, {key}, do not rise.")
+        raise BadInput(f"the numbers of its frames, {key}, do not increase.")
     if count and value[-1] - value[0] > 50 * count + 1000:
         raise BadInput(f"its {count} frames reach from number {value[0]:.0f} to {value[-1]:.0f}.")
     return value.astype(int)
@@ -98,5 +98,5 @@ def axis_angles(rotations: np.ndarray) -> np.ndarray:
     """Rotation matrices (..., 3, 3) -> axis-angle (..., 3); raises `BadInput` where one is none."""
     flat = rotations.reshape(-1, 3, 3)
     if not np.isfinite(flat).all() or (np.linalg.det(flat) < 0.5).any():
-        raise BadInput("a rotation matrix is none.")
+        raise BadInput("a matrix is not a rotation.")
     return Rotation.from_matrix(flat).as_rotvec().reshape(*rotations.shape[:-2], 3)
