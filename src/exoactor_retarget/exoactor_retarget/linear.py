@@ -9,8 +9,8 @@ from scipy.linalg import lapack
 
 from exoactor_retarget.terms import Gaps
 
-_MAX_ROUNDS = 5
-_BOUND_TOLERANCE = 3e-3  # m or rad: less is no reason to solve again
+_MAX_ROUNDS = 6
+_BOUND_TOLERANCE = 1e-4  # m or rad: less is no reason to solve again
 
 
 @dataclass(frozen=True)

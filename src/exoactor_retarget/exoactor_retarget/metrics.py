@@ -67,6 +67,13 @@ def measure_contacts(state: State, targets: Targets, model: Model) -> Metrics:
     }
 
 
+def sole_tilts(state: State, model: Model) -> np.ndarray:
+    """Angle (T, 2) rad of each sole from the floor."""
+    corners = sole_corners(state, model)
+    normal = np.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
+    return np.arctan2(np.linalg.norm(normal[..., :2], axis=-1), np.abs(normal[..., 2]))
+
+
 def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
     """Measure a motion of the G1 against its targets.
 
@@ -85,9 +92,7 @@ def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
     both = contact[1:] & contact[:-1]
     slide = np.linalg.norm(np.diff(soles[..., :2].mean(axis=2), axis=0), axis=-1)[both]
     height = np.abs(soles[..., 2]).max(axis=-1)[contact]
-    rise = soles[..., 2].max(axis=-1) - soles[..., 2].min(axis=-1)
-    length = np.linalg.norm(np.ptp(model.soles[0], axis=0)[:2])
-    tilt = np.arcsin(np.clip(rise / length, 0, 1))[contact]
+    tilt = sole_tilts(state, model)[contact]
     speed = np.abs(np.diff(motion.joint_pos, axis=0)) * motion.fps / robot.VELOCITY_LIMITS
     low, high = robot.JOINT_LIMITS.T
     outside = ((motion.joint_pos < low) | (motion.joint_pos > high)).any(axis=1)

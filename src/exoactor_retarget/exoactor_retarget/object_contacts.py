@@ -7,7 +7,7 @@ distance; without a plan a part has to come near an object, and stay there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from exoactor_core.arrays import true_runs, unit
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject
+from exoactor_core.task_checks import Check
 from exoactor_retarget.hand_contacts import contact_groups
 from exoactor_retarget.human import Posture
 from exoactor_retarget.surroundings import solids_of
@@ -43,8 +44,18 @@ def part_paths(person: Posture) -> dict[str, np.ndarray]:
     return paths
 
 
-def find_contacts(person: Posture, scene: Scene, planned: Sequence[Contact] = ()) -> tuple[Contact, ...]:
+def only_approached(checks: Iterable[Check]) -> set[str]:
+    """Ids of the objects that a task has the robot walk to, and do nothing with."""
+    by_kind = [{c.object for c in checks if (c.kind == "robot_near") is near} for near in (True, False)]
+    return by_kind[0] - by_kind[1]
+
+
+def find_contacts(
+    person: Posture, scene: Scene, planned: Sequence[Contact] = (), untouched: Set[str] = frozenset()
+) -> tuple[Contact, ...]:
     """Contacts with the objects of a scene; those planned are found in the motion, without a plan those that are seen.
+
+    None is seen with the objects whose ids are ``untouched``: they may stand where the person walked.
 
     Raises
     ------
@@ -55,7 +66,8 @@ def find_contacts(person: Posture, scene: Scene, planned: Sequence[Contact] = ()
     if planned:
         planned = [contact for contact in planned if contact.object]
         return _together(planned, [_timed(contact, planned, paths, scene, person.fps) for contact in planned])
-    return _seen(paths, scene, person.fps)
+    others = Scene(objects=tuple(obj for obj in scene.objects if obj.id not in untouched))
+    return _seen(paths, others, person.fps)
 
 
 def _distance(path: np.ndarray, obj: SceneObject) -> np.ndarray:

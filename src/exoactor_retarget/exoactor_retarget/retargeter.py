@@ -25,14 +25,15 @@ from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import Posture, posture, resample
 from exoactor_retarget.interaction import InteractionTargets
 from exoactor_retarget.kinematics import State
-from exoactor_retarget.metrics import floor_depth, measure, measure_contacts
-from exoactor_retarget.model import Model
-from exoactor_retarget.object_contacts import find_contacts
+from exoactor_retarget.metrics import floor_depth, measure, measure_contacts, sole_tilts
+from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.object_contacts import find_contacts, only_approached
 from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
 
 _MAPPING = Path(__file__).parent / "mapping" / "g1.yaml"
 _FLOOR_DEPTH = 0.01  # m that a part may be in the floor
+_MAX_SOLE_TILT = 0.1  # rad of a planted foot from the floor: legs that are not too wide apart have it flat
 
 
 class Retargeter(stages.Retargeter):
@@ -105,7 +106,7 @@ class Retargeter(stages.Retargeter):
             An object cannot be held.
         """
         person, metric = self._person(motion), self.options.scale != "robot"
-        contacts = find_contacts(person, interaction.scene, interaction.contacts)
+        contacts = find_contacts(person, interaction.scene, interaction.contacts, only_approached(interaction.checks))
         hands = chosen_hands(self.options.hands, True)
         objects = InteractionTargets(self.model, interaction.scene, contacts, hands, interaction.checks)
         person = objects.slowed(person)
@@ -159,11 +160,15 @@ class Retargeter(stages.Retargeter):
             targets, poses, extra, notes = self.object_targets(motion, interaction)
         state = self.fit(targets, progress)
         fault = self._in_floor(state)
-        if fault and self.options.scale == "auto" and interaction is not None and not interaction.scene:
-            targets = self.targets(motion)
-            state = self.fit(targets, progress)
-            notes = [f"Paths are shorter than the person's by the ratio of the legs' lengths: at full length {fault}."]
-            fault = self._in_floor(state)
+        if self.options.scale == "auto" and interaction is not None and not interaction.scene:
+            too_wide = fault or self._tilted(state, targets)
+            if too_wide:
+                targets = self.targets(motion)
+                state = self.fit(targets, progress)
+                notes = [
+                    f"Paths are shorter than the person's by the ratio of the legs' lengths: at full length {too_wide}."
+                ]
+                fault = self._in_floor(state)
         if fault:
             raise UnsafeMotion(f"The robot cannot do this motion: {fault}.")
         robot_motion = replace(robot_motion_of(state, targets, self.model), **extra)
@@ -177,6 +182,15 @@ class Retargeter(stages.Retargeter):
         metrics["frames_per_second"] = len(robot_motion) / seconds
         progress(1.0, "Retargeted")
         return Retargeting(robot_motion, metrics)
+
+    def _tilted(self, state: State, targets: Targets) -> str:
+        """Which foot would stand tilted the most, in words; empty: none, as long as the legs are not too wide apart."""
+        tilt = np.where(targets.contact, sole_tilts(state, self.model), 0.0)
+        worst, side = np.unravel_index(int(tilt.argmax()), tilt.shape)
+        if tilt[worst, side] <= _MAX_SOLE_TILT:
+            return ""
+        degrees = np.degrees(tilt[worst, side])
+        return f"its {SIDES[side]} foot would stand tilted by {degrees:.0f} degrees at {worst / self.options.fps:.1f} s"
 
     def _in_floor(self, state: State) -> str:
         """Which part would be in the floor deepest, in words; empty: none."""

@@ -243,13 +243,13 @@ class Solver:
             stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
             point = point or self._evaluate(here, inputs, watched)
             joins = self._between(here, stretch, fps)
-            step = self._step(point, joins, here, damping, self._held(frames, fixed, len(state)))
+            step, shortened = self._step(point, joins, here, damping, self._held(frames, fixed, len(state)))
             new = here.moved(step, self.model.lower, self.model.upper)
             trial = self._evaluate(new, inputs, watched)
             before, after = point.cost + joins.cost, trial.cost + self._between(new, stretch, fps).cost
             sums = [np.bincount(stretch, cost) for cost in (before, after)]
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
-            moving = np.where(taken, np.abs(step).max(axis=1) > still, worse)
+            moving = np.where(taken, shortened | (np.abs(step).max(axis=1) > still), worse)
             moving &= (np.abs(sums[0] - sums[1]) > _MIN_COST_DECREASE * sums[0])[stretch]
             moving &= np.where(taken, after, before) > _COST_TOLERANCE
             moving |= np.where(taken, trial.nearer(allowed), point.nearer(allowed))
@@ -384,8 +384,10 @@ class Solver:
         smooth_weight[stretch[2:] != stretch[:-2]] = 0.0
         return Joins(speed_weight, over, smooth_weight, smooth)
 
-    def _step(self, point: _Point, joins: Joins, state: State, damping: np.ndarray, frozen: np.ndarray) -> np.ndarray:
-        """The step (T, N): each block's, no longer than linearisation is good for."""
+    def _step(
+        self, point: _Point, joins: Joins, state: State, damping: np.ndarray, frozen: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The step (T, N): each block's, no longer than linearisation is good for, and (T,) whether it was shortened."""
         step = np.zeros((len(state), self.model.size))
         longest = np.full(len(state), _MAX_STEP)
         for block, its in zip(self.blocks, point.found, strict=True):
@@ -398,4 +400,5 @@ class Solver:
             step[:, block], close = linear.solve(bands, right, normal.gaps, least, most, frozen)
             longest[close] = _MAX_STEP_NEAR
         size = np.abs(step[:, 3:]).max(axis=1, initial=0.0)
-        return step * np.minimum(1.0, minimum_filter1d(longest, 5) / np.maximum(size, 1e-9))[:, None]
+        share = minimum_filter1d(longest, 5) / np.maximum(size, 1e-9)
+        return step * np.minimum(1.0, share)[:, None], share < 1.0

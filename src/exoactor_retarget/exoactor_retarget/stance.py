@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from exoactor_core.arrays import unit
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
@@ -16,7 +17,7 @@ from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, headed
 
-_NEAR = 0.45, 0.7  # m from what was walked to, to the pelvis, and from which it goes on to there
+_NEAR, _NEAR_RANGE = 0.45, (0.3, 0.7)  # m from what was walked to, to the pelvis, and what is as good
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
 _AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
 _BETWEEN = 0.05  # m from there to the middle of both hands
@@ -77,11 +78,18 @@ def stances(
 
 
 def near_stance(obj: SceneObject, targets: Targets, shift: np.ndarray) -> Stance | None:
-    """At the end of the motion, near to what was walked to; None: ``shift`` (2,) m, as it is before, has it there."""
-    last, ends = len(targets) - 1, targets.pelvis_pos[-1, :2] + shift
-    nearest = np.clip(ends, *obj.extent[:, :2])
-    away = float(np.linalg.norm(ends - nearest))
-    return Stance(last, last, shift + (1.0 - _NEAR[0] / away) * (nearest - ends)) if away > _NEAR[1] else None
+    """At the end of the motion, near to what was walked to; None: ``shift`` (2,) m, as it is before, has it there.
+
+    What was moved nearer is met on the straight way from where the robot begins.
+    """
+    last = len(targets) - 1
+    begins, ends = targets.pelvis_pos[0, :2], targets.pelvis_pos[-1, :2] + shift
+    away = obj.floor_distance(ends)
+    if _NEAR_RANGE[0] <= away <= _NEAR_RANGE[1] or obj.floor_distance(begins) < _NEAR:
+        return None
+    comes_from = ends if away > _NEAR else begins
+    nearest = np.clip(comes_from, *obj.extent[:, :2])
+    return Stance(last, last, shift + nearest - _NEAR * unit(nearest - comes_from) - ends)
 
 
 def _within_reach(

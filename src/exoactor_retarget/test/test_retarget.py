@@ -510,8 +510,7 @@ def test_a_stance_that_is_too_wide_in_metres_is_narrower_in_tasks(retarget):
     result = retarget(human, interaction=Interaction())
     assert robot.sole_points(result.motion)[..., 2].min() > -0.01
     assert "shorter than the person's by the ratio of the legs' lengths" in result.metrics["notes"][0]
-    with pytest.raises(Refused, match=r"ankle roll would be .* cm in the floor at"):
-        Retargeter(scale="world")(human, interaction=Interaction())
+    assert result.metrics["sole_tilt_max"] < Retargeter(scale="world")(human).metrics["sole_tilt_max"] - 3.0
 
 
 @pytest.mark.parametrize(("first", "frames"), [(40, 5), (0, 3), (87, 3)])
