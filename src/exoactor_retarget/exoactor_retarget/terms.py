@@ -26,6 +26,7 @@ from exoactor_retarget.targets import Targets
 _MIN_REACH_SHARE, _MAX_REACH_SHARE = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
 _LED_ARM_SHARE = 0.1  # how much the directions of an arm count where an object leads its hand
 _LOW_PELVIS_FACTOR = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
+_LED_HEADING_FACTOR = 20.0  # times that the heading of a pelvis counts whose hands an object leads
 _UPRIGHT_HEIGHT = 0.6  # m, of a pelvis that does not crouch
 _CROUCH_DEPTH = 0.1  # m that one is lower that does
 _BALANCED_OFFSET = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
@@ -129,8 +130,10 @@ def pelvis_position(model: Model, poses: Poses, targets: Targets, weights: dict[
 
 
 def pelvis_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """Orientation of the pelvis."""
-    return _turn(model, poses, 0, targets.pelvis_rot, weights["pelvis_rotation"], model.body_block)
+    """Orientation of the pelvis; hands that are led do not turn it about the vertical to reach farther."""
+    weight = np.full((len(targets), 3), float(weights["pelvis_rotation"]))
+    weight[:, 2] *= 1.0 + (_LED_HEADING_FACTOR - 1.0) * targets.holding.max(axis=1)
+    return _turn(model, poses, 0, targets.pelvis_rot, weight, model.body_block)
 
 
 def torso_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
