@@ -387,7 +387,7 @@ class Solver:
     def _step(
         self, point: _Point, joins: Joins, state: State, damping: np.ndarray, frozen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The step (T, N): each block's, no longer than linearisation is good for, and (T,) whether it was shortened."""
+        """The step (T, N): each block's, no longer than linearisation is good for; and whether (T,) it was cut."""
         step = np.zeros((len(state), self.model.size))
         longest = np.full(len(state), _MAX_STEP)
         for block, its in zip(self.blocks, point.found, strict=True):

@@ -510,7 +510,8 @@ def test_a_touch_meets_the_surface(retarget):
 
 def test_rounding_does_not_decide_how_the_arms_go(retarget):
     scene = Scene(objects=(everyday("table", "table", (0.75, 0.0, 0.0), size=(0.6, 1.1, 0.76)),))
-    interaction, human = Interaction(scene, held("table", 2.3, 3.5, ("right",), "touch")), person_doing("touch the table")
+    interaction = Interaction(scene, held("table", 2.3, 3.5, ("right",), "touch"))
+    human = person_doing("touch the table")
     noise = 1e-9 * np.random.default_rng(0).normal(size=human.body_pose.shape)
     one, other = (
         retarget(replace(human, body_pose=human.body_pose + share * noise), interaction=interaction).motion
