@@ -11,9 +11,9 @@ from exoactor_core.errors import BadInput
 from exoactor_core.everyday import COLORS
 from exoactor_gen.mannequin.actions import movements_of
 from exoactor_gen.mannequin.choreography import Choreography, choreograph, plan_of
-from exoactor_gen.mannequin.grammar import NOT_DONE
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.movement import Movement
+from exoactor_gen.mannequin.vocabulary import NOT_DONE
 
 
 def do(kind: str, **details: object) -> Movement:

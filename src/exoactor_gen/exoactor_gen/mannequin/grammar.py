@@ -1,4 +1,4 @@
-"""The words of the task language, and the phrases that a sentence is cut into.
+"""The phrases that a sentence of the task language is cut into, and the clauses that these make.
 
 The text is cut by a table of patterns (`_grammar`), so that every word is in one phrase: what matches no pattern is a
 phrase that is not understood.
@@ -10,273 +10,27 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
 
 from exoactor_core.everyday import COLORS
 from exoactor_gen.mannequin.movement import SHOWN, START
-
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_VERBS = {
-    "walk": "walk go come move stroll march advance pass proceed wander",
-    "step": "step sidestep",
-    "turn": "turn rotate pivot swivel",
-    "spin": "spin whirl twirl",
-    "wave": "wave greet",
-    "raise": "raise lift",
-    "spread": "spread",
-    "lower": "lower",
-    "reach": "reach stretch",
-    "point": "point",
-    "squat": "squat crouch duck",
-    "bow": "bow bend",
-    "lean": "lean",
-    "sit": "sit",
-    "rise": "rise straighten",
-    "kick": "kick",
-    "clap": "clap applaud",
-    "punch": "punch jab hit",
-    "look": "look glance",
-    "nod": "nod",
-    "shake head": "shake",
-    "dance": "dance",
-    "lunge": "lunge",
-    "salute": "salute",
-    "cross arms": "cross fold",
-    "shrug": "shrug",
-    "cheer": "cheer celebrate rejoice",
-    "flap": "flap",
-    "knock": "knock",
-    "lift knee": "balance",
-    "push": "push shove slide",
-    "nudge": "nudge",
-    "open": "open",
-    "pick up": "pick grab grasp get",
-    "touch": "touch tap pat press",
-    "hold": "hold keep",
-    "place": "put place set lay stack",
-    "carry": "carry bring",
-    "sweep": "sweep mop",
-    "wipe": "wipe scrub rub clean",
-    "stand": "stand wait stay pause stop",
-    "approach": "approach",
-    "avoid": "avoid",
-    "circle": "circle",
-    "face": "face",
-    "take": "take",
-    "return": "return",
-}
-"""Words by the movement that they name; lean and the last six name one together with what follows (`_Reader`)."""
-
-
-def verb_forms(word: str) -> tuple[str, ...]:
-    """A verb, its third person and its participles."""
-    ends_in_es = word.endswith(("h", "o", "s", "x"))
-    third = f"{word[:-1]}ies" if word.endswith("ry") else f"{word}es" if ends_in_es else f"{word}s"
-    return word, third, f"{word.removesuffix('e')}ing", f"{word}{word[-1]}ing"
-
-
-_VERB_PHRASES = {
-    "rise": "stand up, stands up, standing up, get up, gets up, straighten up, stand back up, stand straight up, "
-    "stand right up, rise up",
-    "stand": "stand still, stands still, standing still, stay still, hold still, keep still, stand straight, "
-    "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, freeze",
-    "spread": "t pose, make a t pose, do a t pose, strike a t pose",
-    "turn back": "turn back, face the other way, turn the other way, make a u turn, do a u turn, about turn, "
-    "about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
-    "wave": "say hello, say hi, say goodbye, say bye, says hello, wave hello, wave goodbye, wave bye",
-    "nod": "nod yes, say yes",
-    "shake head": "say no",
-    "bow": "bend over, bends over, bending over",
-    "clap": "give a round of applause, give me a round of applause",
-    "sit": "take a seat, have a seat",
-    "hold": ", ".join(f"{verb} {to}" for verb in ("hand", "give", "pass") for to in ("me", "us", "him", "her"))
-    + ", hold out, hand over",
-    "look": "take a look, have a look",
-    "look around": "look around, look all around, look both ways",
-    "pick up": "pickup, pick up, picks up, picking up",
-    "back up": "back up",
-    "face": "turn to face, turn and face",
-    "high five": "high five, give a high five, give me a high five, give high fives",
-}
-"""Likewise phrases."""
-VERB_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in verb_forms(word)}
-VERB_KIND |= {phrase: kind for kind, phrases in _VERB_PHRASES.items() for phrase in phrases.split(", ")}
-NOUN_KIND = {
-    noun + end: noun
-    for noun in _words("step turn squat bow clap kick wave nod lunge dance salute shrug")
-    for end in ("", "s")
-}
-NOUN_KIND |= {
-    "punch": "punch",
-    "punches": "punch",
-    **dict.fromkeys(("high knee", "high knees", "knee lift", "knee lifts", "knee raise", "knee raises"), "lift knee"),
-    **dict.fromkeys(("pace", "paces"), "step"),
-    **dict.fromkeys(("circle", "rotation", "rotations", "spin", "spins"), "turn"),
-}
-"""What one does so many of: 'three squats', 'a half turn'."""
-DIRECTION = {
-    "forward": "forward forwards fwd ahead front onward onwards",
-    "backward": "backward backwards back",
-    "left": "left leftward leftwards counterclockwise anticlockwise",
-    "right": "right rightward rightwards clockwise",
-    "up": "up upward upwards overhead high above",
-    "down": "down downward downwards",
-    "side": "side sides sideways",
-    "around": "around round",
-}
-DIRECTION = {word: name for name, words in DIRECTION.items() for word in words.split()}
-
-HAND_WORDS = _set("hand hands arm arms fist fists")
-FOOT_WORDS = _set("foot feet leg legs")
-HEAD_WORDS = _set("head gaze eyes")
-_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist shoulders")
-HAND_KINDS = _set("wave raise reach point clap punch push open touch carry hold place sweep wipe salute knock") | {
-    "pick up", "high five", "hands on hips", "hands on head",
-}  # fmt: skip
-SIDE_FIRST = _set("wave raise kick punch")
-"""Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
-
-_OBJECTS = SHOWN | _set("object thing something wall door shelf button handle target floor ground")
-_SYNONYMS = {
-    "table": "desk, counter, workbench",
-    "box": "crate, carton, cardboard box, obstacle, package, parcel, cube",
-    "chair": "seat, stool",
-    "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup",
-    "basket": "bin, bucket, trash can, trash bin, rubbish bin, wastebasket",
-    "bottle": "water bottle, bottle of water",
-    "bar": "hurdle, pole, beam",
-    "bag": "punching bag, sandbag",
-    "ball": "football, soccer ball, basketball",
-    "floor": "ground",
-}
-SYNONYM = {name: kind for kind, names in _SYNONYMS.items() for name in names.split(", ")}
-"""Other names of what can be shown."""
-_NOT_DONE = {
-    "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
-    "give hand_it": "say 'hand me the bottle'",
-    "fetch": "say 'pick up the bottle and walk back to the start'",
-    "run jog sprint": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
-    "jump hop leap skip": "one foot stays on the floor: say 'march in place' or 'squat twice'",
-    "jumping_jack jumping_jacks star_jump star_jumps": "one foot stays on the floor: say 'raise both arms to the side'",
-    "climb stair stairs upstairs downstairs": "the floor is flat",
-    "kneel crawl lie": "the mannequin stays on its feet: say 'squat down'",
-    "push_up push_ups pushups sit_up sit_ups burpee burpees plank": "the mannequin stays on its feet: say "
-    "'squat five times'",
-    "flip backflip somersault cartwheel handstand": "the mannequin stays on its feet",
-    "pull drag": "objects are pushed or carried",
-    "close shut": "doors are pushed open only",
-    "drawer": "no drawer is opened",
-    "pour drink eat sip cook fill": "objects are touched, moved and carried only",
-    "shake_hands shake_my_hand shake_his_hand shake_her_hand": "say 'reach forward with your right hand'",
-    "hug embrace cuddle": "say 'raise both arms forward'",
-    "scratch": "say 'put your right hand on your head'",
-    "toes ankles": "say 'reach down with both hands'",
-    "nose mouth ear ears chin cheek belly stomach chest": "hands go to the hips and the head only",
-    "thumb thumbs finger fingers peace_sign": "no finger moves by itself",
-    "swing": "say 'march in place' or 'flap your arms'",
-    "speak talk sing shout count tell say": "the mannequin moves and says nothing",
-    "until till": "say how far, how often or for how long",
-    "if unless when": "nothing is decided on the way",
-    "or": "say one of the two",
-    "wait_for_me wait_for_us": "say for how long: 'wait for two seconds'",
-    "here follow": "say how far: 'walk forward one metre'",
-    "diagonally": "say 'turn left 45 degrees, then walk forward'",
-    "tilt": "say 'look up' or 'look down'",
-    "repeat": "say it once more: 'wave, then bow, then wave, then bow'",
-    "big large huge tall": "sizes are not told apart",
-    "nearest closest": "objects are told apart by their colours: 'walk to the red box'",
-    "deep deeply low": "say how far: 'bow 70 degrees'",
-    "behind_your_back": "hands go to the hips and the head only",
-    "don't not never without": "say only what is to be done",
-    "behind between": "say 'to the left of' or 'to the right of'",
-    "very m/s km/h mph": "say 'slowly' or 'quickly'",
-}
-"""Words of what is not done, and what is done instead; '_' joins the words of a phrase."""
-NOT_DONE = {
-    form.replace("_", " "): instead
-    for words, instead in _NOT_DONE.items()
-    for word in words.split()
-    for form in (word, *verb_forms(word))
-}
-ON, TOWARDS = "on onto upon", "to towards toward"
-OBJECT_AFTER: dict[str, str] = {
-    "walk": f"{TOWARDS} through", "open": "-",
-    "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
-    "nudge": "- against", "knock": "on at against",
-    "sit": "on in onto", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
-    "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
-    "sweep": "-", "wipe": "-",
-}  # fmt: skip
-"""By kind, the words after which stands what it is done to; '-': none."""
-AT_AFTER: dict[str, str] = {
-    "reach": ON, "point": ON, "push": "on", "pick up": "on off from", "touch": "on", "hold": "on",
-    "place": f"{ON} in into inside", "carry": TOWARDS, "walk": TOWARDS, "sweep": "off from",
-}  # fmt: skip
-"""Likewise for what that stands on, or is brought to."""
-UNDER = ("under", "underneath", "beneath", "below")
-_BEFORE_OBJECTS = f"{ON} in into inside from off at for against around round past over through {TOWARDS}"
-_PREPOSITIONS = _set(_BEFORE_OBJECTS).union(UNDER)
-FUNCTION_WORDS = _PREPOSITIONS | _set(
-    "the a an your my his her its their that this with by of do does take make me you"
+from exoactor_gen.mannequin.vocabulary import (
+    BODY_PARTS,
+    DIRECTION,
+    HAND_WORDS,
+    NOT_DONE,
+    NOUN_KIND,
+    OBJECTS,
+    ONES,
+    PACE,
+    POLYGONS,
+    PREPOSITIONS,
+    SMALLER_UNITS,
+    SYNONYM,
+    TENS,
+    UNITS,
+    VERB_KIND,
 )
-"""Where other words are not understood either, these need not be named."""
-
-_ONES = _words(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-)
-_NUMBER: dict[str, float] = {word: float(i) for i, word in enumerate(_ONES)}
-_TENS = {w: 10.0 * i for i, w in enumerate(_words("twenty thirty forty fifty sixty seventy eighty ninety"), 2)}
-UNITS: dict[str, dict[str, float]] = {
-    "distance": {
-        **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
-        **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
-        **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
-        **dict.fromkeys(("inch", "inches"), 0.0254),
-        **dict.fromkeys(("yd", "yard", "yards"), 0.9144),
-        **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
-    },
-    "angle": {
-        **dict.fromkeys(("degree", "degrees", "deg", "°"), 1.0),
-        **dict.fromkeys(("radian", "radians", "rad"), 57.29577951308232),
-    },
-    "seconds": {
-        **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
-        **dict.fromkeys(("minute", "minutes", "min"), 60.0),
-    },
-    "count": dict.fromkeys(("time", "times"), 1.0),
-    "steps": dict.fromkeys(("step", "steps"), 1.0),
-}
-_SMALLER = [
-    unit
-    for unit in (*UNITS["distance"], *UNITS["seconds"])
-    if unit.startswith(("inch", "c", "mm", "milli")) or UNITS["seconds"].get(unit) == 1.0
-]
-"""Units after a greater one: '20 feet 6 inches', 'one minute 30 seconds'."""
-POLYGONS = {"square": 4, "triangle": 3}
-TIMES = {"once": 1, "twice": 2, "thrice": 3}
-PACE = dict.fromkeys(("slowly", "slow", "gently", "carefully"), 0.75) | dict.fromkeys(("quickly", "fast", "quick"), 1.1)
-SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
-    "walk": {"distance": 0.5},
-    "turn": {"angle": 30.0},
-    "bow": {"angle": 20.0},
-    "look": {"angle": 20.0},
-}
-"""What 'a bit' is."""
-POSES = _set("squat bow raise reach point sit look salute") | {
-    "lift knee", "high five", "cross arms", "hands on hips", "hands on head",
-}  # fmt: skip
-"""What can be held."""
 
 
 def _either(words: Iterable[str]) -> str:
@@ -285,10 +39,10 @@ def _either(words: Iterable[str]) -> str:
 
 
 DETERMINER = r"(?:(?:the|your|my|his|her|its|their|an?|that|this) )?"
-_ONE_WORD = rf"(?:{_either(_TENS)}(?: {_either(_ONES[1:10])})?|{_either(_ONES)})"
+_ONE_WORD = rf"(?:{_either(TENS)}(?: {_either(ONES[1:10])})?|{_either(ONES)})"
 _DIGITS = r"(?<![\w.,:/+−-])(?:\d+(?:\.\d+|,\d{1,2})?|\.\d+)(?![.,:/−-]?\d)"
 """With a decimal point or comma. '1,500' may be one and a half or many, so it is no number; nor is '-2'."""
-_FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(_ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
+_FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
 _QUANTITY = (
     rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?|an? few|several"
     rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?|(?:an? |one )?full)"
@@ -303,7 +57,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
 
     ``objects`` are names of objects besides those that are always known.
     """
-    named = _either({*_OBJECTS, *SYNONYM, *objects})
+    named = _either({*OBJECTS, *SYNONYM, *objects})
     color = f"(?:{_either(COLORS)} )?"
     coloured = _either({*SHOWN, *(word for word, kind in SYNONYM.items() if kind in SHOWN), *objects})
     return {
@@ -350,16 +104,16 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("verb", rf"{_either(VERB_KIND)}\b"),
             ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
                        rf"|(?<=[^a] )steps?)(?![\w/])"
-                       rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(_SMALLER)})(?![\w/]))?"
+                       rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
                        r"|(?P<word>once|twice|thrice)\b"),
-            ("number", rf"{_FIGURE}(?!\w)(?! {_either(_PARTS)}\b)"),
+            ("number", rf"{_FIGURE}(?!\w)(?! {_either(BODY_PARTS)}\b)"),
             ("moment", r"(?:for )?a moment\b"),
             ("pace", rf"{_either(PACE)}\b"),
             ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
             ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
             ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
                      rf"|the )?left|(?:both|two)(?: of)?"
-                     rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(_PARTS)})\b"
+                     rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
                      rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
                      rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
                      rf"(?! {color}{named}\b)"),
@@ -373,7 +127,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
                       rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
                       rf"|(?P<next>next to|beside|alongside|near) "
-                      rf"|(?P<front>in front of) |(?P<preposition>{_either(_PREPOSITIONS)}) )?"
+                      rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
                       rf"(?:{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
                       rf"(?P<object>{named})|(?P<it>it)|(?P<them>them))\b"),
             ("out", r"out\b"),
@@ -391,7 +145,7 @@ _WORD = re.compile(
 
 @dataclass(frozen=True)
 class Phrase:
-    """Some words of the instruction that mean one object; every word is in exactly one of them."""
+    """Some words of the instruction with one meaning; every word is in exactly one phrase."""
 
     sort: str
     """Name in `_grammar`, or 'unknown'."""
@@ -499,54 +253,3 @@ def phrases_of(text: str, objects: frozenset[str] = frozenset()) -> Iterator[Phr
         at = found.end()
         while text[at : at + 1] == " ":
             at += 1
-
-
-def suggestion(word: str) -> str:
-    """What a misspelt word may have been, or why what it means is not done."""
-    if word in NOT_DONE:
-        return f" ({NOT_DONE[word]})"
-    groups: tuple[Iterable[str], ...] = (
-        VERB_KIND,
-        _OBJECTS,
-        SYNONYM,
-        COLORS,
-        DIRECTION,
-        *UNITS.values(),
-        _NUMBER,
-        _TENS,
-        HAND_WORDS,
-        FOOT_WORDS,
-        PACE,
-        TIMES,
-        FUNCTION_WORDS,
-        ("and", "then", "while", "both", "please"),
-    )
-    words = list(dict.fromkeys(w for group in groups for w in group))
-    if word in words:  # known, but not there
-        return ""
-    swapped = next((w for w in words if sorted(w) == sorted(word)), None)
-    if swapped:
-        return f" (did you mean '{swapped}'?)"
-    alike = [w for w in words if w[0] == word[0] and abs(len(w) - len(word)) < 2]
-    return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, alike, 1, 0.75))
-
-
-def quantity(text: str) -> float:
-    """Value of what `_QUANTITY` matches."""
-    text = text.replace(",", ".")
-    if re.fullmatch(r"\d*\.?\d+", text):
-        return float(text)
-    words = [w for w in text.split() if w != "of"]
-    whole, _, part = text.partition(" and a ")
-    if part in ("half", "quarter"):
-        return quantity(whole) + quantity(part)
-    if "half" in words or "quarter" in words:
-        return 0.5 if "half" in words else 0.25
-    if "couple" in words:
-        return 2.0
-    if {"few", "several"} & set(words):
-        return 3.0
-    if "hundred" in words:
-        k = words.index("hundred")
-        return 100.0 * quantity(" ".join(words[:k])) + sum(quantity(w) for w in words[k + 1 :] if w != "and")
-    return sum({**_NUMBER, **_TENS, "a": 1.0, "an": 1.0}.get(word, 0.0) for word in words) or 1.0  # 'full'

@@ -1,12 +1,12 @@
 """The mannequin's task language: a sentence becomes movements, or one clear error.
 
-`grammar` cuts the sentence into phrases. Phrases between separators ('then', 'and', commas) make a clause with one
-verb, whose movement must take each of the others. So no word is left over: it is used, or the error names it.
+`grammar` cuts the sentence into phrases of the words in `vocabulary`. Phrases between separators ('then', 'and',
+commas) make a clause with one verb, whose movement must take each of the others as a detail (`details`). So no word is
+left over: it is used, or the error names it.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +15,24 @@ from typing import Any
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import EVERYDAY
 from exoactor_core.scene import Scene
-from exoactor_gen.mannequin.grammar import (
+from exoactor_gen.mannequin.details import in_range, unfit, with_amount, with_detail, with_limb, with_noun, with_number
+from exoactor_gen.mannequin.grammar import Clause, Phrase, normalised, phrases_of
+from exoactor_gen.mannequin.movement import (
+    BESIDE,
+    GESTURES_MEANWHILE,
+    KINDS,
+    KNOWN,
+    MOVES_FEET,
+    START,
+    Movement,
+    category_of,
+    settled,
+)
+from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
-    DETERMINER,
     DIRECTION,
     FOOT_WORDS,
     FUNCTION_WORDS,
-    HAND_KINDS,
     HAND_WORDS,
     HEAD_WORDS,
     NOUN_KIND,
@@ -32,37 +43,13 @@ from exoactor_gen.mannequin.grammar import (
     SIDE_FIRST,
     SLIGHT_AMOUNT,
     SYNONYM,
-    TIMES,
     TOWARDS,
     UNDER,
     UNITS,
     VERB_KIND,
-    Clause,
-    Phrase,
-    normalised,
-    phrases_of,
-    quantity,
     suggestion,
 )
-from exoactor_gen.mannequin.movement import (
-    BESIDE,
-    FOOT_KINDS,
-    GESTURES_MEANWHILE,
-    KINDS,
-    KNOWN,
-    MOVES_FEET,
-    START,
-    Movement,
-    category_of,
-    settled,
-)
 
-_RANGES = {"distance": (0.05, 20.0), "angle": (1.0, 720.0), "count": (1, 30), "seconds": (0.2, 60.0)}
-_NAMED_PARTS = frozenset(
-    (("squat", "knee"), ("squat", "knees"), ("bow", "waist"), ("shrug", "shoulders"), ("cross arms", "arms"),
-     ("cheer", "arms"), ("cheer", "hands"), ("flap", "arms"), ("flap", "hands"))
-)  # fmt: skip
-"""Body parts that may be named with a kind, and say nothing more."""
 _TO_PEOPLE = frozenset(("wave", "bow", "nod", "salute", "cheer", "clap", "high five", "look", "point"))
 """What is done to people, who are taken to stand in front."""
 _ADDED: dict[tuple[str, str], tuple[str, Any]] = {
@@ -87,11 +74,8 @@ _TAKES_AND_PUTS = ("walk", "raise", "take", "carry", "place", "pick up")
 """Kinds of verbs that move an object from one place to another: move, lift, take, bring, put, get."""
 _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
-SMALL_STEP = 0.2
-"""Length of a small step, m."""
 _ELLIPTICAL = {"walk": "to", "turn": "to", "look": "at", "point": "at"}
 """The word that is left out before a second object."""
-_UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
 
 
 def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
@@ -267,7 +251,7 @@ class _Reader:
         if kind == "look around":
             self.movements += [Movement("look", direction="left"), Movement("look", direction="right")]
             if details:
-                raise _unfit(verb.text, details[0])
+                raise unfit(verb.text, details[0])
             return
         polygon = next((p for p in details if p.sort == "polygon"), None)
         if polygon and kind == "walk":
@@ -411,13 +395,13 @@ class _Reader:
         for phrase in pronoun:
             ways = (last.direction, None if last.direction else "up" if last.kind == "raise" else None)
             if phrase.sort == "direction" and phrase.said.get("way") not in ways and last.kind != "squat":
-                raise _unfit(verb.text, phrase)
+                raise unfit(verb.text, phrase)
             if phrase.sort == "limb" and phrase.said.get("part") not in HAND_WORDS:
-                raise _unfit(verb.text, phrase)
+                raise unfit(verb.text, phrase)
         for phrase in rest:
             if phrase.sort != "amount" or phrase.said.get("unit") not in UNITS["seconds"]:
-                raise _unfit(verb.text, phrase)
-            self.movements[-1] = _amount(self.movements[-1], phrase)
+                raise unfit(verb.text, phrase)
+            self.movements[-1] = with_amount(self.movements[-1], phrase)
         return True
 
     def _lowers(self, verb: Phrase, details: list[Phrase]) -> bool:
@@ -431,7 +415,7 @@ class _Reader:
                 "with the arms down."
             )
         if others or self._filled(last, limbs, verb) != last:
-            raise _unfit(verb.text, (others or limbs)[0])
+            raise unfit(verb.text, (others or limbs)[0])
         return True
 
     def _go_on(self, clause: Clause) -> None:
@@ -474,7 +458,7 @@ class _Reader:
         for phrase in sorted(details, key=lambda p: p.sort == "slight"):
             movement = self._detail(movement, phrase, verb, amounts)
         if movement.kind == "turn" and movement.angle and movement.count:
-            movement = replace(movement, angle=_in_range("angle", movement.angle * movement.count), count=None)
+            movement = replace(movement, angle=in_range("angle", movement.angle * movement.count), count=None)
         if clockwise and movement.direction == "around" and movement.object and movement.side:
             movement = replace(
                 movement, side="left" if movement.side == "right" else "right"
@@ -484,27 +468,27 @@ class _Reader:
     def _detail(self, movement: Movement, phrase: Phrase, verb: Phrase, amounts: bool) -> Movement:
         kind, sort = movement.kind, phrase.sort
         if sort == "amount":
-            return _amount(movement, phrase)
+            return with_amount(movement, phrase)
         if sort == "deed":
-            return _deed(movement, phrase)
+            return with_noun(movement, phrase)
         if sort == "number":
-            return _number_alone(movement, phrase)
+            return with_number(movement, phrase)
         if sort == "pace":
-            return _with(movement, "pace", PACE[phrase.text], phrase)
+            return with_detail(movement, "pace", PACE[phrase.text], phrase)
         if sort == "limb":
-            return _limb(movement, self._with_side(phrase))
+            return with_limb(movement, self._with_side(phrase))
         if sort == "object":
             return self._object(movement, phrase, verb)
         if sort in ("direction", "way"):
             return self._direction(movement, phrase, verb, amounts)
         if (sort, kind) in _ADDED:
-            return _with(movement, *_ADDED[sort, kind], phrase)
+            return with_detail(movement, *_ADDED[sort, kind], phrase)
         if sort == "slight" and kind in SLIGHT_AMOUNT and not (movement.distance or movement.angle or movement.count):
             return replace(movement, **SLIGHT_AMOUNT[kind])
         if sort == "over shoulder" and kind == "look":
             if "way" not in phrase.said:
                 raise BadInput(f"'{verb.text} {phrase.text}' needs a side: say 'over your left shoulder'.")
-            return _with(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
+            return with_detail(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
         if sort == "out" and kind == "raise":
             return replace(movement, direction=movement.direction or "side")
         if sort == "everyone" and kind == "carry":
@@ -517,15 +501,15 @@ class _Reader:
                 f"Nobody is in the room for '{verb.text} {phrase.text}': say how far, for example 'walk one metre'."
             )
         if sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:
-            return _with(movement, "direction", "up", phrase)
+            return with_detail(movement, "direction", "up", phrase)
         if sort == "circle" and kind == "walk":
-            return replace(_with(movement, "direction", "around", phrase), angle=360.0)
+            return replace(with_detail(movement, "direction", "around", phrase), angle=360.0)
         if sort == "on one leg" and kind == "lift knee":
-            return _with(movement, "side", "left" if phrase.said.get("side") == "right" else "right", phrase)
+            return with_detail(movement, "side", "left" if phrase.said.get("side") == "right" else "right", phrase)
         if sort == START and kind == "walk" and movement.object is None:
             return replace(movement, object=START)
         if sort == "there" and kind == "place" and self._goal():
-            return _with(movement, "at", self._goal(), phrase)
+            return with_detail(movement, "at", self._goal(), phrase)
         if (
             (sort, kind) in _SAID_ANYWAY
             or (sort == "again" and any(a.kind == kind for a in self.movements))
@@ -533,7 +517,7 @@ class _Reader:
             or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
         ):
             return movement
-        raise _unfit(verb.text, phrase)
+        raise unfit(verb.text, phrase)
 
     def _direction(self, movement: Movement, phrase: Phrase, verb: Phrase, amounts: bool) -> Movement:
         word = phrase.said.get("way") or phrase.said.get("aside") or "forward"
@@ -549,22 +533,22 @@ class _Reader:
         if movement.kind == "place" and "front" in phrase.text:  # where things are put down
             return movement
         if word in ("above", "high", "overhead") and movement.kind in _CARRIED_LOW:
-            raise _unfit(verb.text, phrase)
+            raise unfit(verb.text, phrase)
         side = word in ("left", "right") and "aside" not in phrase.said
         if side and movement.kind in SIDE_FIRST and movement.object is None:
-            return _with(movement, "side", word, phrase)
-        return _with(movement, "direction", DIRECTION[word], phrase)
+            return with_detail(movement, "side", word, phrase)
+        return with_detail(movement, "direction", DIRECTION[word], phrase)
 
     def _object(self, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
         kind, said = movement.kind, phrase.said
         beside = said.get("beside") or ("side" if "next" in said else "")
         if beside and kind == "place":
-            movement, before = _with(movement, "direction", beside, phrase), "on"
+            movement, before = with_detail(movement, "direction", beside, phrase), "on"
         elif "front" in said:
             before = "to" if kind == "walk" else "in front of"
         elif beside and kind == "walk":
-            movement, before = movement if "next" in said else _with(movement, "side", beside, phrase), "to"
+            movement, before = movement if "next" in said else with_detail(movement, "side", beside, phrase), "to"
         else:
             before = "beside" if beside else said.get("to") or phrase.said.get("preposition") or "-"
         name = said.get("object", "")
@@ -576,12 +560,12 @@ class _Reader:
         if kind == "sweep" and name == "floor" and before == "-" and movement.object is None:
             return movement
         if kind == "walk" and before in ("around", "round", "past"):
-            movement = replace(_with(movement, "direction", "around", phrase), object=None, at=movement.object)
+            movement = replace(with_detail(movement, "direction", "around", phrase), object=None, at=movement.object)
             before = "to"
         elif kind in ("walk", "step") and before in ("over", "through", *UNDER):
             way = {"over": "over", "through": "forward"}.get(before, "under")
             kind, before = "walk", "to"
-            movement = replace(_with(movement, "direction", way, phrase), kind=kind)
+            movement = replace(with_detail(movement, "direction", way, phrase), kind=kind)
         elif before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "circle", "face"):
             before = "to"
         elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
@@ -596,7 +580,7 @@ class _Reader:
             return replace(movement, at=name)
         if movement.at and movement.object is None and before == "-":
             return replace(movement, object=name)
-        raise _unfit(verb.text, phrase)
+        raise unfit(verb.text, phrase)
 
     def _called(self, name: str, color: str | None) -> str:
         """The name of an object: of the scene's, or a category with its colour, as in 'red_cup'."""
@@ -643,7 +627,7 @@ def _moved_limb(limb: Phrase, details: list[Phrase]) -> str:
         return "look"
     if part in FOOT_WORDS:
         return "raise" if any(p.said.get("way") == "up" for p in details) else "step"
-    raise _unfit("move", limb)
+    raise unfit("move", limb)
 
 
 def _is_nearby(phrase: Phrase) -> bool:
@@ -656,137 +640,3 @@ def _is_nearby(phrase: Phrase) -> bool:
 def _bare(phrase: Phrase) -> bool:
     """Whether an object stands there without 'to', 'on' and the like."""
     return not {"to", "preposition", "beside", "next", "front"} & set(phrase.said)
-
-
-def _unfit(verb: str, phrase: Phrase) -> BadInput:
-    """The error for a phrase that a movement cannot use."""
-    words = re.sub(rf"^{DETERMINER}", "", phrase.text)
-    obj = phrase.said.get("object")
-    if obj and verb in KINDS and "object" not in KINDS[verb].takes:
-        return BadInput(f"'{verb}' takes no object ('{obj}'): other backends can do more (see 'exoactor doctor').")
-    return BadInput(
-        f"The mannequin does not understand '{words}' with '{verb}': other backends can do more (see 'exoactor "
-        "doctor')."
-    )
-
-
-def _with(movement: Movement, name: str, value: Any, phrase: Phrase) -> Movement:
-    """The movement with one more detail, which must not contradict those before."""
-    old, kind = getattr(movement, name), movement.kind
-    if name == "direction" and kind == "walk" and {old, value} in ({"around", "left"}, {"around", "right"}):
-        side = old if value == "around" else value  # 'around it to the left'
-        return replace(movement, side=side, direction="around")
-    if name == "direction" and kind == "raise" and {old, value} == {"up", "side"}:  # 'up to the sides'
-        return replace(movement, direction="side")
-    if name == "direction" and kind == "place" and old == "down":  # 'down next to it'
-        return replace(movement, direction=value)
-    if name == "direction" and kind in ("walk", "step", "raise") and "side" in (old, value):
-        return replace(movement, direction=value if value != "side" else old or value)  # 'sideways to the left'
-    if name == "direction" and old and old != value:
-        raise BadInput(
-            f"'{kind.removesuffix(' up')} {old}' and '{value}' contradict each other: join them with 'then'."
-        )
-    if name == "pace" and old != 1.0 and old != value:
-        raise _unfit(kind, phrase)
-    if name not in ("pace", "direction") and old is not None and old != value:
-        given = f"{old} and {value}" if isinstance(value, str) else f"{old:g} and {value:g}"
-        raise BadInput(f"'{kind}' was given two values of {name} ({given}).")
-    return replace(movement, **{name: value})
-
-
-def _amount(movement: Movement, phrase: Phrase) -> Movement:
-    """Read a number with its unit."""
-    if "word" in phrase.said:
-        unit, name, value = "times", "count", float(TIMES[phrase.said["word"]])
-    else:
-        unit = phrase.said["unit"]
-        name = next(name for name, units in UNITS.items() if unit in units)
-        value = quantity(phrase.said["number"]) * UNITS[name][unit]
-        if smaller := phrase.said.get("smaller"):
-            if not UNITS[name].get(smaller, math.inf) < UNITS[name][unit]:
-                raise BadInput(f"'{phrase.text}' is not one amount: say it in one unit, or join two with 'then'.")
-            value += quantity(phrase.said["more"]) * UNITS[name][smaller]
-    allowed = {
-        "distance": ("for", "by"),
-        "angle": ("by",),
-        "seconds": ("for",),
-        "count": ("for",),
-        "steps": ("in", "for"),
-    }
-    if phrase.said.get("before", allowed[name][0]) not in allowed[name]:
-        raise _unfit(movement.kind, phrase)
-    if name == "steps" and movement.kind not in ("walk", "step", "march", "carry"):
-        raise _unfit(movement.kind, phrase)
-    if name == "count" and movement.kind in ("walk", "march"):
-        raise BadInput(f"'{movement.kind}' does not take '{phrase.text}': say how many steps or metres.")
-    name = "count" if name == "steps" else name
-    return _with(movement, name, _in_range(name, value), phrase)
-
-
-def _deed(movement: Movement, phrase: Phrase) -> Movement:
-    """Read 'two steps', 'a bow', 'a half turn' or 'a left turn'."""
-    if "way" in phrase.said:
-        return _with(movement, "direction", phrase.said["way"], phrase)
-    number, noun = phrase.said["number"], phrase.said["noun"]
-    if "pace" in phrase.said:
-        movement = _with(movement, "pace", PACE[phrase.said["pace"]], phrase)
-    value, kind = quantity(number), NOUN_KIND[noun]
-    if "slight" in phrase.said:
-        if kind == "step":
-            movement = _with(movement, "distance", round(value * SMALL_STEP, 3), phrase)
-        elif kind in SLIGHT_AMOUNT:
-            movement = replace(movement, **SLIGHT_AMOUNT[kind])
-        elif kind not in ("dance", "nod", "wave"):
-            raise _unfit(movement.kind, phrase)
-    if kind == "turn" and movement.kind == "turn":
-        if number in ("a", "an") and noun == "turn":
-            return movement
-        return _with(movement, "angle", _in_range("angle", 360.0 * value), phrase)
-    if number in ("a", "an") and kind != "step":
-        return movement
-    return _with(movement, "count", _in_range("count", value), phrase)
-
-
-def _number_alone(movement: Movement, phrase: Phrase) -> Movement:
-    value, takes = quantity(phrase.text), KINDS[movement.kind].takes
-    if movement.kind == "turn":
-        return _with(movement, "angle", _in_range("angle", value), phrase)
-    if "count" in takes and "distance" not in takes and movement.kind != "march":
-        return _with(movement, "count", _in_range("count", value), phrase)
-    raise BadInput(
-        f"The number '{phrase.text}' has no unit that the mannequin knows: say metres, feet, steps, degrees, times or "
-        "seconds."
-    )
-
-
-def _limb(movement: Movement, phrase: Phrase) -> Movement:
-    """Read a body part: it must be the one that the movement moves."""
-    kind, said = movement.kind, phrase.said
-    part = said.get("part", "hand" if kind in HAND_KINDS else "foot")
-    side = "both" if "both" in said else said.get("side") or said.get("only")
-    plural = part in ("hands", "arms", "fists")
-    if part in HEAD_WORDS and kind in ("look", "nod", "shake head") and side is None:
-        return movement
-    if (kind, part) in _NAMED_PARTS and side in (None, "both"):
-        return movement
-    if part == "knee" and kind == "lift knee":
-        part = "leg"
-    if not (part in HAND_WORDS and kind in HAND_KINDS) and not (part in FOOT_WORDS and kind in FOOT_KINDS):
-        raise BadInput(
-            f"The mannequin cannot {kind} with '{part}': other backends can do more (see 'exoactor doctor')."
-        )
-    if kind == "clap" and (side == "both" or plural) and side != "one":
-        return movement
-    side = "both" if plural and side is None else "right" if side == "one" else side
-    return movement if side is None else _with(movement, "side", side, phrase)
-
-
-def _in_range(name: str, value: float) -> float | int:
-    low, high = _RANGES[name]
-    if name == "count":
-        if abs(value - round(value)) > 1e-9:
-            raise BadInput(f"{value:g} is not a whole number of times or steps.")
-        value = round(value)
-    if not low <= value <= high:
-        raise BadInput(f"{value:g} {_UNIT_NAMES[name]} is out of range: {low:g} to {high:g} can be done.")
-    return value

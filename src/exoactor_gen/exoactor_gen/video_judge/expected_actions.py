@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from exoactor_gen.mannequin.grammar import verb_forms
+from exoactor_gen.mannequin.vocabulary import by_form, verb_forms
 
 _VERBS = {
     "travel": "walk step go stroll march advance run jog sprint rush stride approach carry shuffle",
@@ -59,7 +59,7 @@ _LIMB = r"(?:hand|arm|fist|elbow|foot|leg|knee)"
 
 _FAST = frozenset(form for word in ("run", "jog", "sprint", "rush") for form in verb_forms(word))
 """Ways in haste are not measured: the estimate makes them far too short where the camera follows."""
-_KIND = {form: kind for kind, words in _VERBS.items() for word in words.split() for form in verb_forms(word)}
+_KIND = by_form(_VERBS)
 _WAY = {word: way for way, words in _WAYS.items() for word in words.split()}
 
 
