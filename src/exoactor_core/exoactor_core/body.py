@@ -8,6 +8,11 @@ D. A. Winter, "Biomechanics and Motor Control of Human Movement", figure 4.1 (an
 shoulder 0.818, upper arm 0.186, forearm 0.146, hand 0.108, foot 0.152 of stature); finger bones as shares of hand
 length after Buryanov & Kotiuk, "Proportions of Hand Segments" (2010), rounded; spine, neck and head joints spread
 between them by eye, as SMPL-X spreads them. Names and order of the joints are SMPL-X's (Pavlakos et al., CVPR 2019).
+
+Drillis & Contini measure arms from the acromion and legs from the trochanter, above the centres of rotation. Where
+SMPL's mean body has these is one shape coefficient away (`_JOINT_CENTRES`); its bones are published with the MuJoCo
+models of motion trackers (smpl_humanoid.xml of PHC and ProtoMotions: thigh 0.381, shank 0.401, upper arm 0.262, forearm
+0.249 m).
 """
 
 from __future__ import annotations
@@ -64,6 +69,8 @@ class BodyModel:
     """(4, 3) rest sole points for zero betas: left heel, left toe, right heel, right toe."""
     sole_shapedirs: np.ndarray
     """(4, 3, B)."""
+    mean_betas: np.ndarray
+    """(B,) shape of people on average."""
     joint_names: tuple[str, ...] = HUMAN_JOINT_NAMES
 
     @classmethod
@@ -153,7 +160,7 @@ def _load(path: Path, _modified: int) -> BodyModel:
         side = np.sign(vertices[sole[k], 0])
         lowest = int(np.argmin(np.where(np.sign(vertices[:, 0]) == side, vertices[:, 1], np.inf)))
         sole_template[k, 1], sole_directions[k, 1] = vertices[lowest, 1], shapedirs[lowest, 1]
-    return BodyModel(template, directions, sole_template, sole_directions)
+    return BodyModel(template, directions, sole_template, sole_directions, np.zeros(shapedirs.shape[-1]))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -210,13 +217,20 @@ def _neutral_points() -> dict[str, np.ndarray]:
 
 
 _LEG = ("hip", "knee", "ankle", "foot", "heel", "toe")
+_JOINT_CENTRES_SHAPE = 8
+_JOINT_CENTRES = {
+    "pelvis": (0.0, -0.032), "spine1": (0.0, -0.025), "spine2": (0.0, -0.010), "spine3": (0.0, -0.025),
+    "hip": (0.0, -0.032), "knee": (0.0, -0.008), "collar": (0.0, -0.013), "shoulder": (0.0, -0.013),
+    "elbow": (-0.031, -0.013), "wrist": (-0.030, -0.013), "hand": (-0.030, -0.013),
+}  # fmt: skip
+"""How far outward and up the joints of SMPL's mean body lie from those of Drillis & Contini, as shares of stature."""
 
 
 def _shape_offsets(points: dict[str, np.ndarray], name: str) -> np.ndarray:
     """Change of a point per unit (about one standard deviation) of each of the ten shape coefficients, (3, 10) m.
 
-    They are stature, leg length, arm length, none, shoulder width, hip width, foot length, head size, none and none;
-    SMPL-X's own differ, except that the first is stature too.
+    They are stature, leg length, arm length, none, shoulder width, hip width, foot length, head size, `_JOINT_CENTRES`
+    and none; SMPL-X's own differ, except that the first is stature too.
     """
     p = points[name]
     side = np.sign(p[0])
@@ -237,6 +251,8 @@ def _shape_offsets(points: dict[str, np.ndarray], name: str) -> np.ndarray:
         out[2, 6] = 0.05 * (p[2] - points["left_ankle"][2])
     if part in ("jaw", "eye"):
         out[:, 7] = 0.03 * (p - points["head"])
+    outward, up = _JOINT_CENTRES.get("hand" if arm and part not in _JOINT_CENTRES else part, (0.0, 0.0))
+    out[:2, _JOINT_CENTRES_SHAPE] = STATURE * side * outward, STATURE * up
     return out
 
 
@@ -259,4 +275,5 @@ def _neutral_body() -> BodyModel:
         np.einsum("jv,vck->jck", regressor, directions),
         np.array([points[name] for name in sole]) - origin,
         np.array([offsets[name] for name in sole]),
+        np.eye(10)[_JOINT_CENTRES_SHAPE],
     )

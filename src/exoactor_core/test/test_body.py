@@ -119,6 +119,15 @@ def test_neutral_body_is_a_person(body):
     assert 1.05 < taller / shorter < 1.07
 
 
+def test_people_on_average_have_the_bones_of_smpls_mean_body():
+    body = BodyModel.load()
+    pelvis, hip, knee, ankle, shoulder, elbow, wrist = body.rest_joints(body.mean_betas)[[0, 1, 4, 7, 16, 18, 20]]
+    bones = [(hip, knee), (knee, ankle), (shoulder, elbow), (elbow, wrist)]
+    lengths = [np.linalg.norm(b - a) for a, b in bones]
+    np.testing.assert_allclose(lengths, [0.381, 0.401, 0.262, 0.249], rtol=0.02)
+    np.testing.assert_allclose([pelvis[1] - hip[1], shoulder[1] - pelvis[1]], [0.091, 0.449], atol=0.025)
+
+
 def test_tree():
     assert len(HUMAN_JOINT_NAMES) == len(HUMAN_PARENTS) == 55
     parent = {n: HUMAN_JOINT_NAMES[p] for n, p in zip(HUMAN_JOINT_NAMES[1:], HUMAN_PARENTS[1:], strict=True)}

@@ -126,7 +126,20 @@ def test_short_legs_are_told_from_a_long_trunk(body):
     truth = replace(truth, betas=betas, transl=truth.transl + soles[0] - soles[1])
     seen = seen_by(Camera(520, 520, 320, 240, pitch=0.12, height=1.5), body, truth, noise_px=2.0)
     result = fit(seen, Camera(520, 520, 320, 240), body)
-    assert abs(result.motion.betas[1] - betas[1]) < 0.25
+
+    def legs_over_trunk(betas):
+        hip, ankle, shoulder = body.rest_joints(betas)[[1, 7, 16], 1]
+        return (hip - ankle) / (shoulder - hip)
+
+    assert abs(legs_over_trunk(betas) / legs_over_trunk(np.zeros(10)) - 1) > 0.07
+    assert abs(legs_over_trunk(result.motion.betas) / legs_over_trunk(betas) - 1) < 0.015
+
+
+def test_the_fit_starts_from_people_of_mean_proportions(body):
+    skeleton = Skeleton(body)
+    betas = skeleton.shape_for(1.8)
+    assert abs(skeleton.stature_of(betas) - 1.8) < 1e-9
+    np.testing.assert_array_equal(betas[1:], body.mean_betas[1:])
 
 
 def test_fit_stands_on_the_floor(body, fitted):

@@ -54,8 +54,8 @@ class Weights:
 
     image: float = 0.02
     """m at the person's distance, per landmark of full trust."""
-    direction: float = 0.25
-    """rad, direction of a limb in space."""
+    direction: float = 0.4
+    """rad, direction of a limb in space: a detector's errors are half of this and last for many frames."""
     acceleration: tuple[float, float, float] = (3.5, 17.0, 25.0)
     """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles."""
     jerk: tuple[float, float, float] = (6.0, 30.0, 45.0)
@@ -72,6 +72,9 @@ class Weights:
     """m, height of the lowest sole point; robust, since people jump."""
     balance: float = 0.03
     """m, zero-moment point from the middle of the sole points in contact; robust."""
+    dynamic_balance: float = 0.5
+    """The same as a share of the way from below the centre of mass to it, more where a body moves quickly: its limbs'
+    angular momentum counts, too."""
     usual_pitch: float = 0.1
     """rad: a third-person camera looks down a little."""
     pitch: float = 0.04
@@ -82,8 +85,9 @@ class Weights:
     """m."""
     travel: float = 0.3
     """Of the scale of the camera's path."""
-    shape: float = 1.0
-    """Of the other shape coefficients: SMPL-X counts them in standard deviations."""
+    shape: float = 0.6
+    """Of the other shape coefficients, which count in standard deviations: the same person's vary by more from view to
+    view than people do."""
     prior_frames: int = 15
     """The priors of what is common to all frames count once in so many, since a detector's errors last."""
     iterations: tuple[int, int] = (10, 12)
@@ -309,7 +313,8 @@ class _Problem:
         rows[shapes + np.arange(3), which] = 1 / spreads
         wanted = (self.skeleton.stature_of(state.betas) - self.height) / w.stature
         camera = (state.camera[[0, 1, 3]] - [0.0, 0.0, 1.0]) / spreads
-        error = np.concatenate([state.betas[1:] / w.shape, [wanted], camera])
+        shape = (state.betas - self.skeleton.mean_betas)[1:] / w.shape
+        error = np.concatenate([shape, [wanted], camera])
         loss, weight = error**2, np.ones_like(error)
         roll = shapes + 1
         loss[roll], weight[roll] = _cauchy(np.abs(error[roll]), 1.0)
@@ -444,7 +449,8 @@ class _Problem:
             lean = points.mass[:count] + sway[frames] - np.einsum("tk,tkx->tx", part, soles)
             flat = np.eye(3) - np.outer(up, up)
             error = lean @ flat
-            loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.balance, 1.0)
+            spread = np.hypot(w.balance, w.dynamic_balance * np.linalg.norm(sway[frames] @ flat, axis=-1))
+            loss, weight = _huber(np.linalg.norm(error, axis=-1) / spread, 1.0)
             share = share.clip(max=1)
             cost += float((share * loss).sum())
             turned = [-(lean @ t)[:, None] * up - (lean @ up)[:, None] * t for t in tilts]
@@ -453,7 +459,7 @@ class _Problem:
                 flat @ (points.mass_by_variable[:count] - np.einsum("tk,tkxv->txv", part, by_variable[:, LANDMARKS:])),
                 flat @ (points.mass_by_shape[:count] - np.einsum("tk,tkxv->txv", part, by_shape[:, LANDMARKS:])),
                 dict(enumerate(turned)),
-                np.repeat((share * weight / w.balance**2)[:, None], 3, axis=1),
+                np.repeat((share * weight / spread**2)[:, None], 3, axis=1),
             )
 
         system = np.concatenate(rows, axis=1)

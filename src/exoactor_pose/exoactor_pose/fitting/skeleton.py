@@ -123,6 +123,8 @@ class Skeleton:
 
     def __init__(self, body: BodyModel, shapes: int = 10) -> None:
         self.shapes = min(shapes, body.joint_shapedirs.shape[-1])
+        self.mean_betas = body.mean_betas[: self.shapes]
+        """(B,) shape of people on average."""
         eye = np.eye(self.shapes)
 
         def linear(function: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -152,9 +154,9 @@ class Skeleton:
         return float(self.stature[0] + self.stature[1] @ betas)
 
     def shape_for(self, height: float) -> np.ndarray:
-        """(B,) shape of that standing height, m."""
-        betas = np.zeros(self.shapes)
-        betas[0] = (height - self.stature[0]) / self.stature[1][0]
+        """(B,) shape of people of that standing height, m, on average."""
+        betas = self.mean_betas.copy()
+        betas[0] += (height - self.stature_of(betas)) / self.stature[1][0]
         return betas
 
     def rest_landmarks(self, betas: np.ndarray) -> np.ndarray:
