@@ -177,8 +177,8 @@ def _evaluated(check: Check, rollout: Rollout) -> Result:
     if check.kind == "opened" and (joint := rollout.scene[check.object].articulation) and joint.kind == "hinge":
         unit = "rad"
     limit = f"at most {tolerance:.3g}" if kind.at_most else f"at least {amount - tolerance:.3g}"
-    there = "its place" if check.place else f"the {check.target or 'floor'}"
-    said = kind.sentence.format(object=check.object or "robot", there=there, figure=f"{figure:.3g} {unit}")
+    target = "its place" if check.place else f"the {check.target or 'floor'}"
+    said = kind.sentence.format(object=check.object or "robot", target=target, figure=f"{figure:.3g} {unit}")
     return Result(check, float(figure), bool(passed), f"{said}; {limit} {unit} is asked for.")
 
 
@@ -188,15 +188,15 @@ def _middle(obj: SceneObject, path: np.ndarray) -> np.ndarray:
     return path[:, :3] + turns.apply(obj.bounds.mean(axis=0))
 
 
-def _place(rollout: Rollout, object_id: str) -> np.ndarray:
-    """(T, 3) m."""
+def _position(rollout: Rollout, object_id: str) -> np.ndarray:
+    """Positions (T, 3) m of the middle of an object, or of the robot's pelvis."""
     path = rollout.path(object_id)
     return _middle(rollout.scene[object_id], path) if object_id else path[:, :3]
 
 
 def _outside(check: Check, rollout: Rollout) -> float:
     target = rollout.final(check.target)
-    point = points_in_frame(target.pose, _place(rollout, check.object)[-1])
+    point = points_in_frame(target.pose, _position(rollout, check.object)[-1])
     return float(_beyond(point, target.bounds).max())
 
 
@@ -210,33 +210,32 @@ def _above(check: Check, rollout: Rollout) -> float:
     if not check.target:
         return abs(float(low[2]))
     target = rollout.final(check.target)
-    beside = _beyond(_place(rollout, check.object)[-1], target.extent)[:2].max()
+    beside = _beyond(_position(rollout, check.object)[-1], target.extent)[:2].max()
     # a shelf has several surfaces, and a chair's seat is lower than its back: it stands on the nearest
     return float(max(beside, np.abs(low[2] - target.heights[:, 1]).min()))
 
 
-def _from_place(check: Check, rollout: Rollout) -> float:
-    here = _place(rollout, check.object)[-1, :2]
+def _distance(check: Check, rollout: Rollout) -> float:
     if check.place is None and not check.target:
         raise BadInput("The check 'at' needs a position or a target.")
-    there = np.array(check.place) if check.place else _place(rollout, check.target)[-1, :2]
-    return float(np.linalg.norm(here - there))
+    goal = np.array(check.place) if check.place else _position(rollout, check.target)[-1, :2]
+    return float(np.linalg.norm(_position(rollout, check.object)[-1, :2] - goal))
 
 
 def _risen(check: Check, rollout: Rollout) -> float:
-    height = _place(rollout, check.object)[:, 2]
+    height = _position(rollout, check.object)[:, 2]
     return float(sustained(height - height[0], round(_HELD * rollout.fps)))
 
 
 def _sinking(check: Check, rollout: Rollout) -> float:
-    height = _place(rollout, check.object)[:, 2]
+    height = _position(rollout, check.object)[:, 2]
     frames = min(max(1, round(_SINKING * rollout.fps)), len(height) - 1)
     return float(np.max(height[:-frames] - height[frames:], initial=0.0)) * rollout.fps / frames
 
 
 def _shift(check: Check, rollout: Rollout) -> float:
-    place = _place(rollout, check.object)[:, :2]
-    moved = place[-1] - place[0]
+    path = _position(rollout, check.object)[:, :2]
+    moved = path[-1] - path[0]
     if check.place is None:
         return float(np.linalg.norm(moved))
     return float(moved @ check.place / np.linalg.norm(check.place))
@@ -300,9 +299,9 @@ class _Kind:
 
 
 _KINDS: dict[CheckKind, _Kind] = {
-    "in": _Kind(_outside, "The {object} is {figure} outside {there}", tolerance=0.01),
-    "on": _Kind(_above, "The {object} is {figure} off {there}", tolerance=0.02),
-    "at": _Kind(_from_place, "The {object} is {figure} from {there}", tolerance=0.10),
+    "in": _Kind(_outside, "The {object} is {figure} outside {target}", tolerance=0.01),
+    "on": _Kind(_above, "The {object} is {figure} off {target}", tolerance=0.02),
+    "at": _Kind(_distance, "The {object} is {figure} from {target}", tolerance=0.10),
     "set_down": _Kind(_sinking, "The {object} came down at up to {figure}", tolerance=1.2, unit="m/s"),
     "lifted": _Kind(_risen, "The {object} was lifted by {figure}", 0.05),
     "moved": _Kind(_shift, "The {object} was moved by {figure}", 0.10),

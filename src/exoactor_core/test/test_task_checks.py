@@ -118,7 +118,7 @@ def test_the_sentence_says_what_came_of_it():
         (Check(kind="in", object="dog", target="basket"), "no object 'dog'"),
         (Check(kind="lifted"), "needs an object"),
         (Check(kind="opened", object="bottle"), "no articulation"),
-        (Check(kind="at", object="bottle"), "place or a target"),
+        (Check(kind="at", object="bottle"), "position or a target"),
     ],
 )
 def test_a_check_that_cannot_be_evaluated_gets_a_sentence(check, words):

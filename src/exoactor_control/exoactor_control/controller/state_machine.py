@@ -131,14 +131,14 @@ class Controller:
                 reason = self.safety.check_start(state)
             if reason or state is None:
                 raise RobotNotReady(f"The robot cannot stand up: {reason}.")
-        way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        blend = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
             self._go_on_unless_halted(halts)
             tracking = self.state is State.TRACK or self._coming is not None
             self._ended = "the robot was asked to stand" if tracking else ""
             self._stopped = False
             self._fault, self._done, self._coming = "", False, None
-            self._begin_stand(state, way)
+            self._begin_stand(state, blend)
 
     def stand_for_motion(self) -> None:
         """As `stand`, for a motion that is to begin."""
@@ -152,11 +152,11 @@ class Controller:
             state, halts = self._last[0], self._halts
             if state is None or self.state is not State.TRACK:
                 return
-        way = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        blend = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
         with self._lock:
             if self._halts == halts and self.state is State.TRACK:
                 self._ended = reason
-                self._begin_stand(state, way)
+                self._begin_stand(state, blend)
 
     def _go_on_unless_halted(self, halts: int) -> None:
         if self._halts != halts:
@@ -285,8 +285,8 @@ class Controller:
             return reason
         return "" if self.policy is None else safety.check_runaway(*self.tracker.runaway_errors)
 
-    def _begin_stand(self, state: RobotState, way: Trajectory, keep_policy: bool = False) -> None:
-        self.tracker.start(way, state, keep_policy, keep_position=self._done)
+    def _begin_stand(self, state: RobotState, blend: Trajectory, keep_policy: bool = False) -> None:
+        self.tracker.start(blend, state, keep_policy, keep_position=self._done)
         self.state = State.STAND
         self._next_tick = self._last[1]
         if not keep_policy:

@@ -90,16 +90,16 @@ def _yaw(rotation: np.ndarray) -> float:
     return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
 
 
-def _six(poses_in_frame: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def _six(frame: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """The first two columns of the relative rotation, row by row, (6,)."""
-    return (poses_in_frame.T @ rotation)[:, :2].ravel()
+    return (frame.T @ rotation)[:, :2].ravel()
 
 
 def _torso_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     return _six(_torso(_pelvis(state), state.joint_pos), _torso(frame.rotation, frame.joint_pos))
 
 
-def _places(state: RobotState, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+def _positions(state: RobotState, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """Where the reference is and where the robot is, (3,) m, in the frame of the robot's odometry."""
     if frame.position is None or state.position is None:
         raise ValueError("the policy is fed the robot's position, and none was given")
@@ -113,17 +113,17 @@ def _human(frame: Frame) -> Human:
 
 
 def _position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
-    there, here = _places(state, frame)
-    return (there - here) @ _pelvis(state)
+    reference, robot = _positions(state, frame)
+    return (reference - robot) @ _pelvis(state)
 
 
 def _torso_position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     def position(pelvis: np.ndarray, rotation: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
         return pelvis + rotation @ about_z(joint_pos[_WAIST[0]]) @ _offset("torso_link")
 
-    robot, (wanted, here) = _pelvis(state), _places(state, frame)
-    there = position(wanted, frame.rotation, frame.joint_pos)
-    return (there - position(here, robot, state.joint_pos)) @ _torso(robot, state.joint_pos)
+    rotation, (reference, robot) = _pelvis(state), _positions(state, frame)
+    error = position(reference, frame.rotation, frame.joint_pos) - position(robot, rotation, state.joint_pos)
+    return error @ _torso(rotation, state.joint_pos)
 
 
 def _imu_lin_vel(state: RobotState, *_: object) -> np.ndarray:

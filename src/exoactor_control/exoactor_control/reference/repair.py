@@ -251,11 +251,11 @@ def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple
     angle = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
     if angle > _MIN_LEAN:
         # by how much of it each sole, and the pelvis while a sole rests, lean the same way
-        way = up - [0.0, 0.0, up[2]]
-        way /= max(float(np.linalg.norm(way)), 1e-9)
-        soles = np.arctan2(normal[rest] @ way, normal[rest][:, 2])
+        downhill = up - [0.0, 0.0, up[2]]
+        downhill /= max(float(np.linalg.norm(downhill)), 1e-9)
+        soles = np.arctan2(normal[rest] @ downhill, normal[rest][:, 2])
         pelvis = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()[rest.any(axis=1), :, 2]
-        pelvis = np.arctan2(pelvis @ way, pelvis[:, 2])
+        pelvis = np.arctan2(pelvis @ downhill, pelvis[:, 2])
         if min(np.percentile(soles, 10), 2.0 * np.percentile(pelvis, 10)) < _MIN_LEAN:
             return none
     return angle, turn

@@ -100,10 +100,10 @@ class SimulatedRobot(Simulation):
     def _load(self, hand: int, load: float) -> None:
         """Put a point mass, kg, in a hand; its moment of inertia is taken to be the same about all axes."""
         model = self.model
-        way = np.array(HAND_POINT) - model.body_ipos[hand]
+        lever = np.array(HAND_POINT) - model.body_ipos[hand]
         share = load / (model.body_mass[hand] + load)
-        model.body_inertia[hand] += share * model.body_mass[hand] * (way @ way)
-        model.body_ipos[hand] += share * way
+        model.body_inertia[hand] += share * model.body_mass[hand] * (lever @ lever)
+        model.body_ipos[hand] += share * lever
         model.body_mass[hand] += load
 
     @property

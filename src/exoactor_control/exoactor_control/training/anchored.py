@@ -153,17 +153,17 @@ class AnchoredRobots(Robots):
             for what in ("mimic", "root_pos", "yaw")
         )
         noise = 0.005 * self.rng.normal(size=(n, 3)) if self.variation.noise else np.zeros((n, 3))
-        here = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
+        observed = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
         # as the robot's own sensors measure it: roll and pitch with their noise
         tilt = seen[:, MIMIC_WIDTH + 3 : MIMIC_WIDTH + 5]
         heading = yaw_from_quat(self.qpos[:, 3:7])
         robot = Rotation.from_euler("ZYX", np.column_stack([heading, tilt[:, 1], tilt[:, 0]])).as_matrix()
         angles = np.stack([yaw + self._origin[:, None, 2], mimic[..., 4], mimic[..., 3]], axis=-1)
         wanted = Rotation.from_euler("ZYX", angles.reshape(-1, 3)).as_matrix().reshape(n, len(steps), 3, 3)
-        error = self._in_world(pos) - here[:, None]
-        place = np.clip(np.einsum("nki,nij->nkj", error, robot), -_MAX_OFFSET, _MAX_OFFSET) * (1.0, 1.0, 0.0)
+        error = self._in_world(pos) - observed[:, None]
+        offset = np.clip(np.einsum("nki,nij->nkj", error, robot), -_MAX_OFFSET, _MAX_OFFSET) * (1.0, 1.0, 0.0)
         turned = np.einsum("nji,nkjl->nkil", robot, wanted)[..., :2].reshape(n, len(steps), 6)
-        anchor = np.concatenate([place, turned], axis=-1)
+        anchor = np.concatenate([offset, turned], axis=-1)
         later = np.concatenate([mimic[:, 1:], anchor[:, 1:]], axis=-1)
         return np.concatenate([anchor[:, 0], later.reshape(n, -1)], axis=1)
 
@@ -203,9 +203,11 @@ class AnchoredRobots(Robots):
         rotation = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
         turned = np.asarray((rotation.inv() * Rotation.from_euler("ZYX", rpy[:, ::-1])).magnitude())
         height = np.abs(actual - wanted)[..., 2]
-        place = np.linalg.norm((actual - wanted)[:, 0, :2], axis=-1)
+        distance = np.linalg.norm((actual - wanted)[:, 0, :2], axis=-1)
         local = (actual - actual[:, :1]) - (wanted - wanted[:, :1])
-        failed = (height > MAX_HEIGHT_ERROR).any(axis=1) | (turned > MAX_TURN_ERROR) | (place > _MAX_DISTANCE) | ~finite
+        failed = (
+            (height > MAX_HEIGHT_ERROR).any(axis=1) | (turned > MAX_TURN_ERROR) | (distance > _MAX_DISTANCE) | ~finite
+        )
 
         def kernel(square: np.ndarray, scale: float) -> np.ndarray:
             return np.exp(-square / scale**2)
@@ -216,7 +218,7 @@ class AnchoredRobots(Robots):
             + 1.0 * kernel((local**2).sum(axis=-1).mean(axis=1), _BODY_SCALE)
             + 1.0 * kernel((height**2).max(axis=1), 0.12)
             + 0.5 * kernel(turned**2, 0.3)
-            + 0.7 * kernel(place**2, 0.25)
+            + 0.7 * kernel(distance**2, 0.25)
             - 0.05 * np.minimum(change, 10.0)
         )
         return np.where(failed, -5.0, reward), failed

@@ -37,7 +37,7 @@ from exoactor_core.robot import (
 
 _HALF_WIDTH = 0.118  # m from the middle to a foot, standing
 _MAX_JOINT_SPEED = 8.0  # rad/s of a leg's joint
-_PLACE_FIRST = np.r_[1.0, 1.0, 1.0, 0.2, 0.2, 0.2]  # weights of a foot's place, m, and of how it is turned, rad
+_FOOT_WEIGHTS = np.r_[1.0, 1.0, 1.0, 0.2, 0.2, 0.2]  # weights of the position, m, and orientation, rad, of a foot
 _LEGS = (slice(0, 6), slice(6, 12))
 _ARMS = slice(15, 29)
 _WAIST = slice(12, 15)
@@ -53,12 +53,12 @@ class _Plan:
 
     feet: np.ndarray = field(default_factory=lambda: np.array([[0.0, _HALF_WIDTH, 0.0], [0.0, -_HALF_WIDTH, 0.0]]))
     """(2, 3) where the feet stand now: x, y m and yaw rad."""
-    places: list[np.ndarray] = field(default_factory=list)
+    foot_poses: list[np.ndarray] = field(default_factory=list)
     """(T, 2, 3) x, y, yaw of the feet."""
     lifts: list[np.ndarray] = field(default_factory=list)
     """(T, 2) m of the feet over the floor."""
-    bears: list[np.ndarray] = field(default_factory=list)
-    """(T, 2) m, where the zero moment point is."""
+    zmp: list[np.ndarray] = field(default_factory=list)
+    """(T, 2) m, the zero moment point."""
     heights: list[np.ndarray] = field(default_factory=list)
     """(T,) m by which the pelvis is higher than standing."""
     flights: list[tuple[int, int]] = field(default_factory=list)
@@ -68,28 +68,28 @@ class _Plan:
     def frames(self) -> int:
         return sum(len(part) for part in self.heights)
 
-    def add(self, places: np.ndarray, lifts: np.ndarray, bears: np.ndarray, heights: np.ndarray) -> None:
-        self.places.append(places)
+    def add(self, foot_poses: np.ndarray, lifts: np.ndarray, zmp: np.ndarray, heights: np.ndarray) -> None:
+        self.foot_poses.append(foot_poses)
         self.lifts.append(lifts)
-        self.bears.append(bears)
+        self.zmp.append(zmp)
         self.heights.append(heights)
-        self.feet = places[-1].copy()
+        self.feet = foot_poses[-1].copy()
 
     def stand(self, seconds: float, height: float = 0.0, over: float = 0.5) -> None:
         """Stay; ``over``: where between the left (0) and the right foot (1) the weight is."""
         n = max(round(seconds * POLICY_RATE), 1)
-        bear = (1.0 - over) * self.feet[0, :2] + over * self.feet[1, :2]
-        self.add(np.tile(self.feet, (n, 1, 1)), np.zeros((n, 2)), np.tile(bear, (n, 1)), np.full(n, height))
+        zmp = (1.0 - over) * self.feet[0, :2] + over * self.feet[1, :2]
+        self.add(np.tile(self.feet, (n, 1, 1)), np.zeros((n, 2)), np.tile(zmp, (n, 1)), np.full(n, height))
 
     def step(self, foot: int, to: np.ndarray, seconds: float, lift: float, height: float) -> None:
-        """Move a foot to a place (3,)."""
+        """Move a foot to a pose (3,): x, y m and yaw rad."""
         n = max(round(seconds * POLICY_RATE), 5)
         s = min_jerk(np.arange(1, n + 1) / n)
-        places = np.tile(self.feet, (n, 1, 1))
-        places[:, foot] += s[:, None] * (to - self.feet[foot])
+        foot_poses = np.tile(self.feet, (n, 1, 1))
+        foot_poses[:, foot] += s[:, None] * (to - self.feet[foot])
         lifts = np.zeros((n, 2))
         lifts[:, foot] = lift * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
-        self.add(places, lifts, np.tile(self.feet[1 - foot, :2], (n, 1)), np.full(n, height))
+        self.add(foot_poses, lifts, np.tile(self.feet[1 - foot, :2], (n, 1)), np.full(n, height))
 
     def jump(self, height: float, by: np.ndarray, crouch: float) -> None:
         """Jump with both feet, m high, by x, y m and yaw rad in the frame of the feet."""
@@ -103,16 +103,16 @@ class _Plan:
         new = middle + Rotation.from_euler("z", yaw).apply([*by[:2], 0.0])[:2]
         arms = Rotation.from_euler("z", by[2]).apply(np.column_stack([self.feet[:, :2] - middle, [0.0, 0.0]]))[:, :2]
         goal = np.column_stack([new + arms, self.feet[:, 2] + by[2]])
-        places = self.feet + t[:, None, None] * (goal - self.feet)
+        foot_poses = self.feet + t[:, None, None] * (goal - self.feet)
         begin = self.frames
-        self.add(places, np.column_stack([rise, rise]), places[:, :, :2].mean(axis=1), rise)
+        self.add(foot_poses, np.column_stack([rise, rise]), foot_poses[:, :, :2].mean(axis=1), rise)
         self.flights.append((begin, begin + n))
         self.stand(0.15, -0.7 * crouch)
         self.stand(0.5, 0.0)
 
 
 def _ahead(feet: np.ndarray, foot: int, forward: float, outward: float, turn: float) -> np.ndarray:
-    """Place (3,) of a foot seen from the other: m forward, m farther to its side than standing, rad."""
+    """Pose (3,) of a foot by the other one: m forward, m farther to its side than standing, rad."""
     other = feet[1 - foot]
     side = 1.0 if foot == 0 else -1.0
     yaw = other[2] + turn
@@ -172,11 +172,11 @@ def _kick(plan: _Plan, rng: np.random.Generator) -> None:
     out = _ahead(plan.feet, foot, rng.uniform(-0.3, 0.45), rng.uniform(0.0, 0.25), 0.0)
     n = max(round(seconds * POLICY_RATE), 8)
     s = np.sin(np.pi * np.arange(1, n + 1) / n)[:, None]
-    places = np.tile(plan.feet, (n, 1, 1))
-    places[:, foot] += s**2 * (out - back)
+    foot_poses = np.tile(plan.feet, (n, 1, 1))
+    foot_poses[:, foot] += s**2 * (out - back)
     lifts = np.zeros((n, 2))
     lifts[:, foot] = lift * s[:, 0]
-    plan.add(places, lifts, np.tile(plan.feet[1 - foot, :2], (n, 1)), np.full(n, -0.02))
+    plan.add(foot_poses, lifts, np.tile(plan.feet[1 - foot, :2], (n, 1)), np.full(n, -0.02))
     plan.stand(0.4)
 
 
@@ -217,13 +217,13 @@ def whole_body(family: str, rng: np.random.Generator, seconds: float = 8.0) -> R
 
 def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotion:
     """Motion of a plan; ``rng`` moves the arms and the trunk."""
-    places, lifts, bears = (np.concatenate(part) for part in (plan.places, plan.lifts, plan.bears))
+    foot_poses, lifts, zmp = (np.concatenate(part) for part in (plan.foot_poses, plan.lifts, plan.zmp))
     height = _smoothed_height(np.concatenate(plan.heights), plan.flights)
-    n = len(places)
+    n = len(foot_poses)
     joints = np.tile(STANDING, (n, 1)) if rng is None else _upper_body(n, rng)
     sway = np.zeros((2, n)) if rng is None else gaussian_filter1d(0.15 * rng.normal(size=(2, n)), 20.0)
-    pos = np.column_stack([_pendulum(bears, plan.flights), STANDING_HEIGHT + height])
-    yaw = gaussian_filter1d(places[..., 2].mean(axis=1), 6.0, mode="nearest")
+    pos = np.column_stack([_pendulum(zmp, plan.flights), STANDING_HEIGHT + height])
+    yaw = gaussian_filter1d(foot_poses[..., 2].mean(axis=1), 6.0, mode="nearest")
     # a deep crouch bends the trunk forward
     pitch = np.clip(-0.9 * height, 0.0, 0.5) + sway[0]
     quat = Rotation.from_euler("ZYX", np.column_stack([yaw, pitch, sway[1]])).as_quat(scalar_first=True)
@@ -231,7 +231,7 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
     feet = [
         [
             pin.SE3((Rotation.from_euler("z", p[2]) * level[k]).as_matrix(), np.array([p[0], p[1], sole + h]))
-            for p, h in zip(places[:, k], lifts[:, k], strict=True)
+            for p, h in zip(foot_poses[:, k], lifts[:, k], strict=True)
         ]
         for k in (0, 1)
     ]
@@ -239,11 +239,11 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
     return _collision_free(RobotMotion(POLICY_RATE, pos, quat, _feet_at(poses, feet, STANDING)))
 
 
-def _pendulum(bears: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
+def _pendulum(zmp: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
     """Path (T, 2) m of the centre of mass over a zero moment point; at constant speed in flight."""
     n = round(1.5 * POLICY_RATE)
     kernel = np.exp(-PENDULUM_FREQUENCY * np.abs(np.arange(-n, n + 1)) / POLICY_RATE)
-    padded = np.concatenate([np.repeat(bears[:1], n, axis=0), bears, np.repeat(bears[-1:], n, axis=0)])
+    padded = np.concatenate([np.repeat(zmp[:1], n, axis=0), zmp, np.repeat(zmp[-1:], n, axis=0)])
     path = np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
     for begin, end in flights:
         path[begin:end] = np.linspace(path[begin], path[end - 1], end - begin)
@@ -329,7 +329,7 @@ def _feet_at(poses: RobotMotion, feet: list[list[pin.SE3]], before: np.ndarray) 
                 if np.abs(error).max() < 1e-4:
                     break
                 jacobian = pin.getFrameJacobian(model, data, frame, pin.ReferenceFrame.LOCAL)[:, columns]
-                jacobian, error = _PLACE_FIRST[:, None] * jacobian, _PLACE_FIRST * error
+                jacobian, error = _FOOT_WEIGHTS[:, None] * jacobian, _FOOT_WEIGHTS * error
                 change = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-3 * np.eye(6), error)
                 now = slice(7 + _LEGS[leg].start, 7 + _LEGS[leg].stop)
                 q[now] = np.clip(q[now] + change, low[_LEGS[leg]], high[_LEGS[leg]])

@@ -66,9 +66,9 @@ class _Shadow:
         geoms = {g.objid: g for g in scene.geoms[: scene.ngeom] if g.objtype == mujoco.mjtObj.mjOBJ_GEOM}
         for part in self.parts:
             source, copy = geoms[part], scene.geoms[scene.ngeom]
-            place = self.flatten @ source.pos
-            place[2] += 0.003
-            mujoco.mjv_initGeom(copy, source.type, source.size, place, (self.flatten @ source.mat).ravel(), self.colour)
+            pos = self.flatten @ source.pos
+            pos[2] += 0.003
+            mujoco.mjv_initGeom(copy, source.type, source.size, pos, (self.flatten @ source.mat).ravel(), self.colour)
             copy.dataid = source.dataid
             scene.ngeom += 1
 
@@ -157,7 +157,7 @@ def render(
     shadow = _Shadow(model, look) if look.light.shadow else None
     turns = np.broadcast_to(camera.rotations, (len(motion), 3, 3)) * [1.0, -1.0, -1.0]  # MuJoCo's y is up, z backward
     views = Rotation.from_matrix(turns).as_quat(scalar_first=True)
-    places = np.broadcast_to(camera.positions, (len(motion), 3))
+    positions = np.broadcast_to(camera.positions, (len(motion), 3))
     whole = (0, 0, camera.width, camera.height)
     moving = camera.pan is not None or camera.path is not None
     with OffscreenRenderer(model, camera.width, camera.height, _MAX_GEOM) as renderer:
@@ -165,11 +165,11 @@ def render(
         moves = np.ptp(pos, axis=0).any(axis=1) | np.ptp(quat, axis=0).any(axis=1)
         moves[: len(body.joint_names)] = True
         parts = np.flatnonzero(np.concatenate([[False], moves])[model.geom_bodyid])
-        model.cam_quat[0], model.cam_pos[0] = views[0], places[0]
+        model.cam_quat[0], model.cam_pos[0] = views[0], positions[0]
         view.place(np.where(moves[:, None], 1e4, pos[0]), quat[0])
         still = view.draw(shadow, whole).copy()  # without what moves
         for frame in range(len(motion)):
-            model.cam_quat[0], model.cam_pos[0] = views[frame], places[frame]
+            model.cam_quat[0], model.cam_pos[0] = views[frame], positions[frame]
             view.place(pos[frame], quat[frame])
             part = whole if moving else _moving_part(view, camera, shadow, parts)
             left, top, right, bottom = part
