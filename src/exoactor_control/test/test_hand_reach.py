@@ -248,6 +248,26 @@ def test_the_correction_is_held_from_the_touch_on():
     np.testing.assert_allclose(held, touching, atol=5e-3)
 
 
+def test_what_two_hands_carry_comes_back_before_the_body():
+    """Where the robot stood as it took something, and what that moved the hands by, is left behind."""
+    motion = standing_motion(8.0)
+    taken = [
+        Contact(body=f"{side}_hand", object="box", kind="grasp", start=1.0, end=7.5)  # type: ignore[arg-type]
+        for side in ("left", "right")
+    ]
+    box = everyday("box", pos=(WANTED[0], 0.0, 0.6))
+    hands = HandReach(Reference(replace(motion, object_contacts=tuple(taken)), ()), joined([box]))
+    hands.observe("box", pose(box.pos[0] + 0.02, 0.03, 0.6))
+    sway = (-0.04, 0.0, 0.0, 0.0, 0.0, 0.1)
+    touching = after(hands, sway=sway)
+    assert np.linalg.norm(hand_point(touching) - WANTED) > 0.04
+    held = after(hands, sway=sway, last=round(1.9 * POLICY_RATE))
+    np.testing.assert_allclose(hand_point(held), hand_point(touching), atol=5e-3)
+    for last in (2.9, 3.9, 4.9, 5.9):
+        carried = after(hands, sway=sway, last=round(last * POLICY_RATE))
+    np.testing.assert_allclose(hand_point(carried), WANTED, atol=6e-3)
+
+
 def test_what_is_round_is_not_seen_to_turn():
     hands = reach()
     hands.observe("bottle", pose(0.3, 0.2, yaw=0.3))

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import smoothstep
+from exoactor_core.arrays import smoothstep, true_runs
 from exoactor_core.contacts import BodyPart, Contact
 from exoactor_core.dex3 import EXTRA_MASS
 from exoactor_core.scene import Scene, SceneObject
@@ -45,7 +45,7 @@ from exoactor_retarget.targets import Targets, ramp, towards_upright, window
 _SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
 _SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
 _SLOWED = 1.0, 0.3
-_BENT = 1.6  # s, likewise before who bends down takes or leaves something, and after taking it
+_TAKES_LOW, _LEAVES_LOW = (0.8, 0.3), (1.6, 0.3)  # s, likewise of who bends down: the waist does not bear it for long
 _CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
 _SEATED = 1.5  # s before and after a seat bears in which feet are left where they are
 _ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
@@ -56,7 +56,9 @@ _STOOPS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body
 _AROUND = 3.0  # s before and after a grasp in which the body crouches no further than that
 _LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
 _MOST_BENT, _STRAIGHT = 0.26, 0.15  # rad that who stands is bent by, and m over `_LOWEST` of a pelvis that stands
-_CROUCHED = 0.8  # rad, likewise, of who crouches to take a box: the waist does not bear a trunk that is level
+_STANDS = 0.02  # m below its usual height at which a pelvis still stands
+_TOPS, _CROUCHED = (0.22, 0.28), (1.0, 0.8)  # m and rad, likewise, of who crouches to take a box with its top so high:
+# the waist does not bear a trunk that is level, and arms that are too short for a low one twist
 _FOOT_LAG = 0.12  # m by which a foot that pushes goes farther: the robot's stays behind under load
 _HANGS = 0.2  # m over the pelvis, up to which a hand counts as hanging
 _LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
@@ -119,7 +121,8 @@ class InteractionTargets:
             for at in (contact.start, contact.end) if slow else ():
                 if at < times[-1] - 0.05:
                     low = person.at("wrist")[round(at * person.fps), :, 2].min() < LOW
-                    before, after = (_BENT, _BENT if at == contact.start else _SLOWED[1]) if low else _SLOWED
+                    bent = _TAKES_LOW if at == contact.start else _LEAVES_LOW
+                    before, after = bent if low else _SLOWED
                     pace[(times > at - before) & (times < at + after)] = _SLOW
         pace = gaussian_filter1d(pace, 0.1 * person.fps, mode="nearest")
         late = np.r_[0.0, np.cumsum(pace[:-1])] / person.fps
@@ -139,8 +142,8 @@ class InteractionTargets:
         """
         if not any(contact.body.endswith("hand") for contact in self.contacts):
             return targets
-        short = self._lowest_pelvis(targets) - targets.pelvis_pos[:, 2]
-        short = np.maximum(short, 0.0) * np.isinf(targets.bearing).all(axis=1)
+        short = _raised(targets.pelvis_pos[:, 2], self._lowest_pelvis(targets))
+        short *= np.isinf(targets.bearing).all(axis=1)
         pelvis_pos = targets.pelvis_pos.copy()
         pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
         stands = smoothstep((pelvis_pos[:, 2] - _LOWEST) / _STRAIGHT) * self._at_work(targets, self.contacts)
@@ -148,8 +151,10 @@ class InteractionTargets:
         pelvis_rot = _less_bent(targets.pelvis_rot, 0.5 * _MOST_BENT, stands)
         pairs = [c for group in contact_groups(self.contacts) if len(group) == 2 for c in group if c.kind == "grasp"]
         lifts = self._at_work(targets, pairs) * np.isinf(targets.bearing).all(axis=1)
-        torso_rot = _less_bent(torso_rot, _CROUCHED, lifts)
-        pelvis_rot = _less_bent(pelvis_rot, 0.5 * _CROUCHED, lifts)
+        tops = [self.scene[c.object].extent[1, 2] for c in pairs]
+        most = float(np.interp(min(tops, default=_TOPS[0]), _TOPS, _CROUCHED))
+        torso_rot = _less_bent(torso_rot, most, lifts, True)
+        pelvis_rot = _less_bent(pelvis_rot, 0.5 * most, lifts, True)
         return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
 
     def _at_work(self, targets: Targets, contacts: Sequence[Contact]) -> np.ndarray:
@@ -348,12 +353,30 @@ class InteractionTargets:
         return out.with_led_arms(model), poses, tuple(sorted(contacts, key=lambda c: c.start)), hands
 
 
-def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray) -> np.ndarray:
+def _raised(height: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """How much (T,) m higher a pelvis is to be for a crouch to get no lower than ``lowest`` (T,) m.
+
+    The whole crouch is made shallower, so that the body goes on rising and sinking with the person's.
+    """
+    stands = float(np.percentile(height, 90)) - _STANDS
+    raised = np.maximum(lowest - height, 0.0)
+    for begin, end in true_runs(height < stands):
+        deepest = begin + int(height[begin:end].argmin())
+        crouch = stands - height[begin:end]
+        share = raised[deepest] / max(float(stands - height[deepest]), 1e-6)
+        raised[begin:end] = np.maximum(raised[begin:end], min(share, 1.0) * crouch)
+    return raised
+
+
+def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray, scaled: bool = False) -> np.ndarray:
     """Orientations (T, 3, 3) of a trunk bent forward by 0 to ``most`` rad, as far as a share (T,) says."""
     bent = np.arcsin(np.clip(-rotation[:, 2, 0], -1.0, 1.0))
     left = np.cross([0.0, 0.0, 1.0], rotation[:, :, 0])
     left /= np.linalg.norm(left, axis=1, keepdims=True)
-    back = share * (np.clip(bent, 0.0, most) - bent)
+    less = np.clip(bent, 0.0, most)
+    if scaled:
+        less = bent * min(1.0, most / max(float((share * bent).max(initial=0.0)), 1e-6))
+    back = share * (less - bent)
     return Rotation.from_rotvec(back[:, None] * left).as_matrix() @ rotation
 
 

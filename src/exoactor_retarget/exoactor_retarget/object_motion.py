@@ -35,6 +35,7 @@ _BODY_DEPTH = 0.13  # m from the middle of the robot's pelvis to its front, with
 _MAX_CARRY_GAP = 0.10  # m farther than that, at most, that an object is carried before it
 KNEE = 0.06
 """m from the middle of a knee to its front, with room."""
+_RAISED_DISTANCE = 0.40  # m ahead of the pelvis, at least, at which two hands hold what they hold above the elbows
 _KNEE_CLEARANCE = 0.15  # m over the knees from which what is carried has room
 _RELEASE_HEIGHT = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
 _DESTINATION_RADIUS = 0.8  # m around a hand in which something to put an object on, or into, is looked for
@@ -177,14 +178,15 @@ def carried(
     deep = float(np.abs(obj.bounds[:, :2]).max())
     ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
     hands = natural.copy()
+    begin = base.apply(grip) + rest[first, :3]
+    lifts = ramp(times, lifted, min(_CARRY_SECONDS, 0.5 * long))
     # who bends down with it has it before the knees
-    knees = targets.knees(model)
-    below = hands[:, 2] - grip[2] + obj.bounds[0, 2] - knees[..., 2].max(axis=1)
+    knees, height = targets.knees(model), np.minimum(hands[:, 2], begin[2] + lifts * (hands[:, 2] - begin[2]))
+    below = height - grip[2] + obj.bounds[0, 2] - knees[..., 2].max(axis=1) - KNEE
     knees_ahead = np.einsum("tkj,tj->tk", (knees - targets.pelvis_pos[:, None])[..., :2], forward).max(axis=1)
     share = gaussian_filter1d(smoothstep(1.0 - below / _KNEE_CLEARANCE), 0.1 * fps, mode="nearest")
     near = deep + _BODY_DEPTH + share * np.maximum(knees_ahead + KNEE - _BODY_DEPTH, 0.0)
     hands[:, :2] += (np.clip(ahead, near, near + _MAX_CARRY_GAP) - ahead)[:, None] * forward
-    begin = base.apply(grip) + rest[first, :3]
     rise = np.maximum(begin[2] + _MIN_LIFT - hands[:, 2], 0.0)
     hangs, draws = (_CARRY_SAG, _CARRY_LEAD) if two_hands else (0.0, 0.0)
     if two_hands:
@@ -192,7 +194,7 @@ def carried(
         rise *= 1.0 - np.maximum.accumulate(
             smoothstep((away - _LOWERING[0]) / (_LOWERING[1] - _LOWERING[0])) * (times > lifted)
         )
-    share = ramp(times, lifted, min(_CARRY_SECONDS, 0.5 * long))
+    share = lifts.copy()
     center = begin + share[:, None] * (hands - begin)
     if not kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2), headings[last], destination)
@@ -219,7 +221,13 @@ def carried(
         share *= 1.0 - come
     center[:, 2] += share * rise
     pos = center - rotation.apply(grip)
-    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps, _PASSING_HEIGHT + hangs, draws)
+    raised = _over_others(scene, obj, pos, first, last, fps, _PASSING_HEIGHT + hangs, draws)
+    pos[:, 2] += raised
+    if two_hands:  # high, it is held far out: forearms that point up bend the wrists until the palms slip
+        ahead = np.sum((center - targets.pelvis_pos)[:, :2] * forward, axis=1)
+        high = share * smoothstep((center[:, 2] + raised - hands[:, 2]) / _MIN_LIFT)
+        out = gaussian_filter1d(high * np.maximum(_RAISED_DISTANCE - ahead, 0.0), 0.1 * fps, mode="nearest")
+        pos[:, :2] += out[:, None] * forward
     out = rest.copy()
     out[first:, :3], out[first:, 3:] = pos[first:], rotation[first:].as_quat(scalar_first=True)
     out[last:] = out[last]

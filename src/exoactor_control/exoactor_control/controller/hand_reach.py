@@ -40,6 +40,7 @@ _RAISE = 0.8  # s before that in which the hand is raised: a robot with raised a
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
 _POSTURE_SMOOTHING = 0.5  # s, likewise, of height and tilts, which answer to the arms
 _POSTURE = [2, 3, 4, 7, 8]  # of the sway: the pelvis' height and tilt, the waist's
+_PLACE = [0, 1, 5, 6]  # of the sway: the pelvis' place and heading, the waist's yaw
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 """1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
@@ -79,10 +80,16 @@ class _Touch:
     last: int
     holds: bool
     """The hand takes the object with it."""
+    together: bool
+    """So does the other hand."""
     place: _Goal | None
     """What the object is put on, or into."""
     pivot: np.ndarray
     """(T, 3) m, about which the hands are turned: what they hold, or the object in the scene."""
+
+    def carries(self, frame: int) -> bool:
+        """Whether both hands carry the object."""
+        return self.together and self.begin + _LIFTED * POLICY_RATE < frame < self.end - _CHASED * POLICY_RATE
 
     def weight(self, frame: int) -> float:
         """Share of the correction, in [0, 1]."""
@@ -183,9 +190,13 @@ class HandReach:
             return frame
         touching = sum(touch.begin <= index < touch.end for _, touch in acting)
         places = all(t.place is not None and t.place.until <= index < t.end - _CHASED * POLICY_RATE for _, t in acting)
-        share = np.full(9, (1.0 / _POSTURE_SMOOTHING if places else 0.0) if touching else 1.0 / _SMOOTHING)
+        carries = not places and all(t.carries(index) for _, t in acting)
+        follows = 1.0 / _POSTURE_SMOOTHING if places or carries else 0.0
+        share = np.full(9, follows if touching else 1.0 / _SMOOTHING)
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
         now = np.concatenate([sway, (joint_pos - frame.joint_pos)[WAIST]])
+        if carries:  # before the body as the motion has it, not where the body stood as the hands took it
+            now[_PLACE] = 0.0
         if touching == 1:
             now[_POSTURE] = 0.0  # the arm's load bends the body
         self._sway = self._sway + share / POLICY_RATE * (now - self._sway)
@@ -214,6 +225,9 @@ class HandReach:
         elif touch.place is not None and touch.begin + _LIFTED * POLICY_RATE < index < touch.place.until:
             goal = touch.place
             ticks = max(_FOLLOWING * POLICY_RATE, 0.5 * (goal.until - index))
+        elif touch.place is None and touch.carries(index):
+            self._shift[k] = self._shift[k] * (1.0 - 1.0 / (_FOLLOWING * POLICY_RATE))
+            return
         else:
             return
         off = self._displacement(goal, to_odometry)
@@ -282,16 +296,17 @@ def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) 
         begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
         first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
         goal, place, holds = _goal(scene[contact.object], first), None, contact.kind == "grasp"
+        together = False
         pivot = np.broadcast_to(goal.pose[:3], points[contact.body].shape)
         if holds:
             hands = {c.body for c in contacts if c.object == contact.object and c.overlaps(contact)}
-            pivot = np.mean([points[hand] for hand in hands], axis=0)
+            pivot, together = np.mean([points[hand] for hand in hands], axis=0), len(hands) == 2
             at = pivot[min(end, len(pivot) - 1), :2]
             under = [obj for obj in scene.objects if obj.id != contact.object and obj.floor_distance(at) == 0.0]
             if under and end < len(pivot):
                 highest = max(under, key=lambda obj: float(obj.extent[1, 2]))
                 place = _goal(highest, end - round(_LEAD * POLICY_RATE))
-        yield _Touch(contact.body, goal, first, begin, end, last, holds, place, pivot)
+        yield _Touch(contact.body, goal, first, begin, end, last, holds, together, place, pivot)
 
 
 def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Goal]:
