@@ -40,8 +40,8 @@ def with_footsteps(person: Posture, goes: np.ndarray) -> Posture:
     apart = np.median(-np.einsum("ti,ti->t", across[:, :, 1], np.diff(feet[..., :2], axis=1)[:, 0])[still])
     under = base[:, None] + 0.5 * apart * np.stack([across[:, :, 1], -across[:, :, 1]], axis=1)
     yaw = np.repeat(heading[:, None, None], 2, axis=1)
-    places, lift = _walk(np.concatenate([under, yaw], axis=2), goes, fps)
-    return _on_feet(person, places, lift, goes, base, heading, int(np.argmax(still)))
+    foot_poses, lift = _walk(np.concatenate([under, yaw], axis=2), goes, fps)
+    return _on_feet(person, foot_poses, lift, goes, base, heading, int(np.argmax(still)))
 
 
 def unreliable_walks(person: Posture) -> np.ndarray:
@@ -64,34 +64,34 @@ def headings(person: Posture, smoothing: float) -> np.ndarray:
 
 
 def _walk(under: np.ndarray, goes: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the feet are, x, y and yaw (T, 2, 3), and how far (T, 2) m they are lifted.
+    """Poses of the feet, x, y m and yaw rad (T, 2, 3), and how far (T, 2) m they are lifted.
 
     ``under`` (T, 2, 3) is where they would be under the body, which goes in frames (T,). Each foot is set down where
     that will be in the middle of its stand; they step until they stand right.
     """
-    long, air = round(STEP_SECONDS * fps), round(SWING_SECONDS * fps)
-    ahead = air + (2 * long - air) // 2
-    share = min_jerk((np.arange(air) + 1.0) / air)[:, None]
-    bump = LIFT_HEIGHT * np.sin(np.pi * (np.arange(air) + 0.5) / air) ** 2
-    places, lift = np.repeat(under[:1], len(under), axis=0), np.zeros(under.shape[:2])
-    now, swung = 0, -1
-    while now + long < len(under):
-        goal, feet = under[min(now + ahead, len(under) - 1)], places[now]
-        off = np.linalg.norm((goal - feet) * [1.0, 1.0, _FOOT_LEVER], axis=1)
-        if not goes[now : now + long].any() and (swung < 0 or off.max() < _TOLERANCE):
-            now, swung = now + 1, -1
+    step, swing = round(STEP_SECONDS * fps), round(SWING_SECONDS * fps)  # frames
+    ahead = swing + (2 * step - swing) // 2
+    progress = min_jerk((np.arange(swing) + 1.0) / swing)[:, None]
+    height = LIFT_HEIGHT * np.sin(np.pi * (np.arange(swing) + 0.5) / swing) ** 2
+    foot_poses, lift = np.repeat(under[:1], len(under), axis=0), np.zeros(under.shape[:2])
+    at, swung = 0, -1
+    while at + step < len(under):
+        goal, feet = under[min(at + ahead, len(under) - 1)], foot_poses[at]
+        error = np.linalg.norm((goal - feet) * [1.0, 1.0, _FOOT_LEVER], axis=1)
+        if not goes[at : at + step].any() and (swung < 0 or error.max() < _TOLERANCE):
+            at, swung = at + 1, -1
             continue
-        swung = 1 - swung if swung >= 0 else int(off.argmax())
-        places[now : now + air, swung] += share * (goal[swung] - feet[swung])
-        places[now + air :, swung] = goal[swung]
-        lift[now : now + air, swung] = bump
-        now += long
-    return places, lift
+        swung = 1 - swung if swung >= 0 else int(error.argmax())
+        foot_poses[at : at + swing, swung] += progress * (goal[swung] - feet[swung])
+        foot_poses[at + swing :, swung] = goal[swung]
+        lift[at : at + swing, swung] = height
+        at += step
+    return foot_poses, lift
 
 
 def _on_feet(
     person: Posture,
-    places: np.ndarray,
+    foot_poses: np.ndarray,
     lift: np.ndarray,
     goes: np.ndarray,
     base: np.ndarray,
@@ -118,9 +118,9 @@ def _on_feet(
     points[..., :2] += (moving[:, None] * calm + sway)[:, None, None]
     for k, side in enumerate(("left", "right")):
         which, its = TURNS.index(f"{side}_foot"), slice(2 * k, 2 * k + 2)
-        ankle, way = person.points[flat, foot, k], person.soles[flat, 2 * k + 1] - person.soles[flat, 2 * k]
-        turn = headed(places[:, k, 2] - np.arctan2(way[1], way[0]))
-        points[:, foot, k] = np.column_stack([places[:, k, :2], ankle[2] + lift[:, k]])
+        ankle, to_toe = person.points[flat, foot, k], person.soles[flat, 2 * k + 1] - person.soles[flat, 2 * k]
+        turn = headed(foot_poses[:, k, 2] - np.arctan2(to_toe[1], to_toe[0]))
+        points[:, foot, k] = np.column_stack([foot_poses[:, k, :2], ankle[2] + lift[:, k]])
         turns[:, which] = turn @ person.turns[flat, which]
         soles[:, its] = points[:, foot, k, None] + np.einsum("tij,kj->tki", turn, person.soles[flat, its] - ankle)
     contacts = np.repeat(lift == 0.0, 2, axis=1).astype(float)

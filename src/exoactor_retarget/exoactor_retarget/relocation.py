@@ -23,7 +23,7 @@ _MAX_TURN = 0.8  # rad to either side of where the person faces, at most
 
 
 class Stance(NamedTuple):
-    """Frames in which the robot's place is given by what it does."""
+    """Frames in which the robot's position is given by its contacts."""
 
     first: int
     last: int
@@ -52,14 +52,14 @@ def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarr
     foot = POINTS.index("foot")
     for k, side in enumerate(("left", "right")):
         own = person.points[:, foot, k]
-        way, yaw = points[:, foot, k, :2] - own[:, :2], turn[:, None].copy()
-        held = [values.copy() for values in (way, yaw)]
+        offset, yaw = points[:, foot, k, :2] - own[:, :2], turn[:, None].copy()
+        held = [values.copy() for values in (offset, yaw)]
         for a, b in true_runs(stands[:, k]):
-            for values, stay in zip((way, yaw), held, strict=True):
+            for values, stay in zip((offset, yaw), held, strict=True):
                 stay[a:b] = values[(a + b - 1) // 2]
-        way, yaw = bridge(way, held[0], stands[:, k]), bridge(yaw, held[1], stands[:, k])[:, 0]
+        offset, yaw = bridge(offset, held[0], stands[:, k]), bridge(yaw, held[1], stands[:, k])[:, 0]
         points[:, foot, k] = own
-        points[:, foot, k, :2] += way
+        points[:, foot, k, :2] += offset
         turned, which = headed(yaw), TURNS.index(f"{side}_foot")
         turns[:, which] = turned @ person.turns[:, which]
         sole = slice(2 * k, 2 * k + 2)
@@ -69,10 +69,10 @@ def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarr
 
 
 def heading_change(person: Posture, shift: np.ndarray) -> np.ndarray:
-    """How far (T,) rad a walking body turns because it goes another way, shifted by (T, 2) m."""
-    way = gaussian_filter1d(person.at("hip").mean(axis=1)[:, :2], 0.2 * person.fps, axis=0, mode="nearest")
-    old = np.gradient(way, axis=0) * person.fps
-    new = np.gradient(way + gaussian_filter1d(shift, 0.2 * person.fps, axis=0, mode="nearest"), axis=0) * person.fps
+    """How far (T,) rad a walking body turns because its path is shifted by (T, 2) m."""
+    path = gaussian_filter1d(person.at("hip").mean(axis=1)[:, :2], 0.2 * person.fps, axis=0, mode="nearest")
+    old = np.gradient(path, axis=0) * person.fps
+    new = np.gradient(path + gaussian_filter1d(shift, 0.2 * person.fps, axis=0, mode="nearest"), axis=0) * person.fps
     angle = np.arctan2(old[:, 0] * new[:, 1] - old[:, 1] * new[:, 0], np.sum(old * new, axis=1))
     slower = np.minimum(np.linalg.norm(old, axis=1), np.linalg.norm(new, axis=1))
     share = smoothstep((slower - _WALKING_SPEEDS[0]) / (_WALKING_SPEEDS[1] - _WALKING_SPEEDS[0]))
@@ -85,44 +85,44 @@ def steps_needed(distance: float, swings: int) -> int:
     return 0 if left < 0.04 else int(np.ceil(left / _MAX_STEP_LENGTH))
 
 
-def with_steps(person: Posture, frame: int, count: int, way: np.ndarray) -> tuple[Posture, np.ndarray, int]:
+def with_steps(person: Posture, frame: int, count: int, shift: np.ndarray) -> tuple[Posture, np.ndarray, int]:
     """Put ``count`` steps on the spot into the motion after a frame; feet go alternately, and one more closes.
 
     Parameters
     ----------
-    way
-        (2,) where the steps will be shifted to: the foot on its side goes first.
+    shift
+        (2,) m by which the steps will be shifted: the foot on that side goes first.
 
     Returns
     -------
     posture
         The longer motion.
-    shift
+    sway
         (T, 2) m by which its frames sway to the foot that stands.
     frames
         How many were put in.
     """
     fps = person.fps
-    long, air = round(_STEP_SECONDS * fps), round(_SWING_SECONDS * fps)
-    put = (count + 1) * long
-    index = np.r_[np.arange(frame + 1), np.full(put, frame), np.arange(frame + 1, len(person))]
+    step_frames, swing_frames = round(_STEP_SECONDS * fps), round(_SWING_SECONDS * fps)
+    added = (count + 1) * step_frames
+    index = np.r_[np.arange(frame + 1), np.full(added, frame), np.arange(frame + 1, len(person))]
     arrays = {name: getattr(person, name)[index].copy() for name in ("points", "turns", "soles", "contacts")}
     feet = person.at("foot")[frame, :, :2]
     across = feet[0] - feet[1]
     left = across / max(float(np.linalg.norm(across)), 1e-6)
-    first = 0 if way @ left > 0 else 1
+    first = 0 if shift @ left > 0 else 1
     sway = np.zeros((len(index), 2))
     foot = POINTS.index("foot")
     for step in range(count + 1):
         k = (first + step) % 2
-        begin = frame + 1 + step * long + (long - air) // 2
-        swing = slice(begin, begin + air)
-        bump = np.sin(np.pi * (np.arange(air) + 0.5) / air) ** 2
+        begin = frame + 1 + step * step_frames + (step_frames - swing_frames) // 2
+        swing = slice(begin, begin + swing_frames)
+        bump = np.sin(np.pi * (np.arange(swing_frames) + 0.5) / swing_frames) ** 2
         arrays["points"][swing, foot, k, 2] += _LIFT_HEIGHT * bump
         arrays["soles"][swing, 2 * k : 2 * k + 2, 2] += _LIFT_HEIGHT * bump[:, None]
         arrays["contacts"][swing, 2 * k : 2 * k + 2] = 0.0
         sway[swing] += (-1.0 if k == 0 else 1.0) * _SWAY_DISTANCE * bump[:, None] * left
-    return replace(person, **arrays), gaussian_filter1d(sway, 0.08 * fps, axis=0, mode="nearest"), put
+    return replace(person, **arrays), gaussian_filter1d(sway, 0.08 * fps, axis=0, mode="nearest"), added
 
 
 def swing_count(stands: np.ndarray) -> int:

@@ -15,14 +15,14 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import Targets, bridge, headed
 
-_BESIDE = 0.07  # m from the sole of a foot that stands to what is low
-_ABOVE = 0.08  # m from the sole of a foot that swings down to it
-_SECONDS = 0.7  # of such a swing, at least: a foot that is quicker does not follow
-_RAISED = 0.35  # share of a swing in which the foot is raised, and as much in which it is lowered
-_MOVES = 0.3, 0.8  # shares of a swing between which it goes ahead
-_OVER = 0.02  # m beside it that count as over it
-_NEAR = 0.05  # m beside it, likewise of a person's foot, which may be off
-_FARTHEST = 0.25  # m that a foot is set down beside where it was
+_STANCE_CLEARANCE = 0.07  # m beside what is low, of the sole of a foot that stands
+_SWING_CLEARANCE = 0.08  # m above it, of the sole of a foot that swings
+_MIN_SWING_SECONDS = 0.7  # a foot that is quicker does not follow
+_RAISING_PHASE = 0.35  # share of a swing in which the foot is raised, and as much in which it is lowered
+_ADVANCING_PHASE = 0.3, 0.8  # shares of a swing between which it goes ahead
+_OVER_DISTANCE = 0.02  # m beside it that count as over it
+_CROSSING_DISTANCE = 0.05  # m beside it, likewise of a person's foot, which may be off
+_MAX_SHIFT = 0.25  # m that a foot is set down beside where it was
 
 
 def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
@@ -40,7 +40,7 @@ def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
         outline = _outline(model.soles[k] @ rest.T)
         stood = targets.foot_pos[:, k].copy()
         for a, b in true_runs(contact):
-            stood[a:b, :2] += _beside(solids, outline @ turned[a].T + stood[a])
+            stood[a:b, :2] += _shift_clear(solids, outline @ turned[a].T + stood[a])
         foot_pos[:, k] = bridge(targets.foot_pos[:, k], stood, contact)
         for a, b in true_runs(~contact):
             if a == 0 or b == len(targets):
@@ -49,7 +49,7 @@ def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
             between = np.linspace(first, last, 30)
             top = _highest(solids, (between[:, None] + outline @ turned[a].T).reshape(-1, 3))
             if top > 0.0:
-                foot_pos[a:b, k] = _swing(first, last, top + _ABOVE, b - a)
+                foot_pos[a:b, k] = _swing(first, last, top + _SWING_CLEARANCE, b - a)
                 foot_rot[a:b, k] = turned[a:b] @ rest
     aside = (foot_pos - targets.foot_pos).mean(axis=1) * [1.0, 1.0, 0.0]
     pelvis_pos = targets.pelvis_pos + gaussian_filter1d(aside, 0.2 * fps, axis=0, mode="nearest")
@@ -57,23 +57,24 @@ def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
 
 
 def crossing_pace(person: Posture, scene: Scene) -> np.ndarray:
-    """How many times as long (T,) a person's foot takes to swing across something low, so that it takes `_SECONDS`."""
+    """How many times as long (T,) a person's foot takes to swing across something low, for `_MIN_SWING_SECONDS`."""
     pace = np.ones(len(person))
     feet, stands = person.at("foot")[..., :2], foot_contacts(person.contacts, person.fps, 0.08)
     for obj in filter(_is_low, scene.objects):
         for k in range(2):
             for a, b in true_runs(~stands[:, k]):
                 first, last = feet[max(a - 1, 0), k], feet[min(b, len(person) - 1), k]
-                if obj.floor_distance(np.linspace(first, last, 30)).min() < _NEAR:
-                    pace[a:b] = max(1.0, _SECONDS * person.fps / (b - a))
+                if obj.floor_distance(np.linspace(first, last, 30)).min() < _CROSSING_DISTANCE:
+                    pace[a:b] = max(1.0, _MIN_SWING_SECONDS * person.fps / (b - a))
     return pace
 
 
 def _swing(first: np.ndarray, last: np.ndarray, height: float, frames: int) -> np.ndarray:
     """Path (T, 3) m of a foot that is raised, goes ahead, and is lowered."""
     share = (np.arange(frames) + 1.0) / (frames + 1)
-    ahead = min_jerk((share - _MOVES[0]) / (_MOVES[1] - _MOVES[0]))[:, None]
-    up = smoothstep(share / _RAISED) * smoothstep((1.0 - share) / _RAISED)
+    begin, end = _ADVANCING_PHASE
+    ahead = min_jerk((share - begin) / (end - begin))[:, None]
+    up = smoothstep(share / _RAISING_PHASE) * smoothstep((1.0 - share) / _RAISING_PHASE)
     return first + ahead * (last - first) + (height * up)[:, None] * [0.0, 0.0, 1.0]
 
 
@@ -96,19 +97,19 @@ def _distances(solids: Solids, points: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.array([away[:, 0] for away, _ in found]), np.array([normal[:, :2, 0] for _, normal in found])
 
 
-def _beside(solids: Solids, sole: np.ndarray) -> np.ndarray:
+def _shift_clear(solids: Solids, sole: np.ndarray) -> np.ndarray:
     """How far (2,) m a foot with points (N, 3) all over its sole has to go aside to stand clear of what is low."""
     shift = np.zeros(3)
-    for _ in range(round(_FARTHEST / 0.01)):
-        if _distances(solids, sole + shift)[0].min() >= _BESIDE:
+    for _ in range(round(_MAX_SHIFT / 0.01)):
+        if _distances(solids, sole + shift)[0].min() >= _STANCE_CLEARANCE:
             break
-        away, ways = _distances(solids, (sole + shift).mean(axis=0)[None])
-        shift[:2] += 0.01 * unit(ways[away[:, 0].argmin(), 0])
+        distances, directions = _distances(solids, (sole + shift).mean(axis=0)[None])
+        shift[:2] += 0.01 * unit(directions[distances[:, 0].argmin(), 0])
     return shift[:2]
 
 
 def _highest(solids: Solids, points: np.ndarray) -> float:
     """Height in m of the highest top that points (N, 3) are over; 0: of none."""
-    over = _distances(solids, points)[0].min(axis=1) < _OVER
+    over = _distances(solids, points)[0].min(axis=1) < _OVER_DISTANCE
     tops = solids.pos[0, :, 2] + np.einsum("kj,kj->k", np.abs(solids.rot[0, :, 2]), solids.half)
     return float(tops[over].max(initial=0.0))
