@@ -20,7 +20,7 @@ from exoactor_retarget.surroundings import Solids
 
 # SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
 # bends to.
-_ARM = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], [[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]])
+_REST_ARMS = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], [[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]])
 
 # A foot in contact that moves further than this really slides (m, scaled) or pivots (rad); it is let go of where it is
 # faster than this (m/s, rad/s).
@@ -60,14 +60,14 @@ class Targets:
     """(T, 2, 3, 3) upper arm: z up the arm, x where the elbow bends to (a weak hint when the arm is straight)."""
     hand_rot: np.ndarray
     """(T, 2, 3, 3)."""
-    hand_way: np.ndarray
-    """(T, 2, 3) from the right hand to the left, m: from wrist to wrist, and from tip to tip."""
+    hand_offset: np.ndarray
+    """(T, 2, 3) m of the left hand from the right: wrist from wrist, and tip from tip."""
     meeting: np.ndarray
     """(T,) how much the hands are near each other, 0 to 1."""
     bearing: np.ndarray
     """(T, 8) m: height of what each of `BEARING` rests on; infinite: on nothing."""
     palm_pos: np.ndarray
-    """(T, 2, 3) m: where the palms are to be, as far as ``holding`` says."""
+    """(T, 2, 3) m: target positions of the palms, as far as ``holding`` says."""
     holding: np.ndarray
     """(T, 2) how much a hand is led by an object rather than by the person's arm, 0 to 1."""
     load: np.ndarray
@@ -84,24 +84,24 @@ class Targets:
         return Targets(fps=self.fps, **part)
 
     def heading(self, model: Model, frame: int) -> float:
-        """Where the robot faces in a frame, rad."""
+        """Heading of the robot in a frame, rad."""
         return float(lateral((self.pelvis_rot[frame] @ model.rest["pelvis"][0].T)[:, 1]))
 
     def headings(self, model: Model) -> np.ndarray:
-        """Where (T,) it faces, rad."""
+        """Headings (T,) of the robot, smoothed, rad."""
         heading = lateral((self.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 1])
         return gaussian_filter1d(np.unwrap(heading), 0.1 * self.fps, mode="nearest")
 
     def hips(self, model: Model) -> np.ndarray:
-        """Where (T, 2, 3) the robot's hips are, m."""
+        """Positions (T, 2, 3) of the robot's hips, m."""
         turned = self.pelvis_rot @ model.rest["pelvis"][0].T
         return self.pelvis_pos[:, None] + np.einsum("tij,kj->tki", turned, model.hips)
 
     def knees(self, model: Model) -> np.ndarray:
-        """Where (T, 2, 3) the robot's knees are, bent as the person's, m."""
+        """Positions (T, 2, 3) of the robot's knees, bent as the person's, m."""
         hips = self.hips(model)
         thigh, shank = (float(np.linalg.norm(model.directions[part][0])) for part in ("thigh", "shank"))
-        return _bent(hips, self.foot_pos, thigh, shank, self.thigh)
+        return _middle_joint(hips, self.foot_pos, thigh, shank, self.thigh)
 
     def toes(self, model: Model) -> np.ndarray:
         """Positions (T, 2, 3) of the robot's toes, m."""
@@ -117,7 +117,7 @@ class Targets:
         wrists = self.palm_pos - np.einsum("tkij,kj->tki", self.hand_rot, model.wrist_to_palm)
         low = np.array([-0.5, 0.0, -1.0])
         hint = np.broadcast_to((headed(self.headings(model)) @ low)[:, None], shoulders.shape)
-        elbows = _bent(shoulders, wrists, model.upper_arm, model.forearm, hint)
+        elbows = _middle_joint(shoulders, wrists, model.upper_arm, model.forearm, hint)
         led = self.holding[..., None]
         upper_arm = unit((1.0 - led) * self.upper_arm + led * unit(elbows - shoulders))
         forearm = unit((1.0 - led) * self.forearm + led * unit(wrists - elbows))
@@ -127,11 +127,11 @@ class Targets:
         )
 
     def palms(self, model: Model) -> np.ndarray:
-        """Where (T, 2, 3) the palms are to be, m."""
+        """Target positions (T, 2, 3) of the palms, m."""
         return self.natural_palms(model) * (1.0 - self.holding[..., None]) + self.palm_pos * self.holding[..., None]
 
     def natural_palms(self, model: Model) -> np.ndarray:
-        """Where (T, 2, 3) the robot's palms are as it imitates the person, m."""
+        """Positions (T, 2, 3) of the robot's palms as it imitates the person, m."""
         wrist = (
             model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
             + model.upper_arm * self.upper_arm
@@ -140,20 +140,20 @@ class Targets:
         return wrist + np.einsum("tkij,kj->tki", self.hand_rot, model.wrist_to_palm)
 
     def level_palms(self, model: Model) -> np.ndarray:
-        """Where (T, 2, 3) they are with hanging upper arms and forearms that are level and point ahead, m."""
+        """Positions (T, 2, 3) of the palms with hanging upper arms and level forearms that point ahead, m."""
         ahead = model.forearm + model.wrist_to_palm[:, 0]
-        way = np.stack([ahead, [0.0, 0.0], [-model.upper_arm] * 2], axis=1)
+        offset = np.stack([ahead, [0.0, 0.0], [-model.upper_arm] * 2], axis=1)
         shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
-        return shoulders + np.einsum("tij,kj->tki", headed(self.headings(model)), way)
+        return shoulders + np.einsum("tij,kj->tki", headed(self.headings(model)), offset)
 
 
-def _bent(start: np.ndarray, end: np.ndarray, upper: float, lower: float, towards: np.ndarray) -> np.ndarray:
-    """Where (..., 3) a limb of two segments bends that reaches from ``start`` to ``end``, ``towards`` a side."""
-    way = end - start
-    far = np.linalg.norm(way, axis=-1, keepdims=True)
-    along = way / np.maximum(far, 1e-6)
-    far = np.clip(far, abs(upper - lower) + 1e-3, upper + lower)
-    down = (far**2 + upper**2 - lower**2) / (2.0 * far)
+def _middle_joint(start: np.ndarray, end: np.ndarray, upper: float, lower: float, towards: np.ndarray) -> np.ndarray:
+    """Knee or elbow (..., 3) of a limb that reaches from ``start`` to ``end``, bent ``towards`` a side."""
+    offset = end - start
+    length = np.linalg.norm(offset, axis=-1, keepdims=True)
+    along = offset / np.maximum(length, 1e-6)
+    length = np.clip(length, abs(upper - lower) + 1e-3, upper + lower)
+    down = (length**2 + upper**2 - lower**2) / (2.0 * length)
     bend = unit(towards - np.sum(towards * along, axis=-1, keepdims=True) * along)
     return start + down * along + np.sqrt(np.maximum(upper**2 - down**2, 0.0)) * bend
 
@@ -290,21 +290,21 @@ def _axes(names: dict[str, Any]) -> np.ndarray:
     return np.stack(columns, axis=1) @ Rotation.from_euler("xyz", names["turn"], degrees=True).as_matrix()
 
 
-def _hand_ways(
+def _hand_offsets(
     person: Posture, hand_rot: np.ndarray, ratio: float, hands: dict[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ways (T, 2, 3) from the right hand to the left, in the robot's size, and how much they count (T,).
+    """Offsets (T, 2, 3) m of the left hand from the right, in the robot's size, and how much they count (T,).
 
     Hands keep the sides that their wrists are on, at least ``apart`` from each other: forearms in the robot's
     proportions may well cross where the person's only met.
     """
     tip = person.at("wrist") + hands["length"] * person.arm * hand_rot[..., 0]
-    ways = ratio * np.stack([-np.diff(points, axis=1)[:, 0] for points in (person.at("wrist"), tip)], axis=1)
-    length = np.linalg.norm(ways[:, 0], axis=-1)
-    side = ways[:, 0] / np.maximum(length, 1e-6)[:, None]
-    short = np.maximum(hands["apart"] - np.einsum("tki,ti->tk", ways, side), 0.0)
+    offsets = ratio * np.stack([-np.diff(points, axis=1)[:, 0] for points in (person.at("wrist"), tip)], axis=1)
+    length = np.linalg.norm(offsets[:, 0], axis=-1)
+    side = offsets[:, 0] / np.maximum(length, 1e-6)[:, None]
+    short = np.maximum(hands["apart"] - np.einsum("tki,ti->tk", offsets, side), 0.0)
     near, far = hands["near"], hands["far"]
-    return ways + short[..., None] * side[:, None], 1.0 - smoothstep((length - near) / (far - near))
+    return offsets + short[..., None] * side[:, None], 1.0 - smoothstep((length - near) / (far - near))
 
 
 def make_targets(
@@ -359,7 +359,8 @@ def make_targets(
             foot_pos[:, k], foot_rot[:, k], contact[:, k], flat, fps, at, stands[k]
         )
     hand_rot = np.stack([person.turn(f"{s}_hand") @ axes[f"{s}_hand"] for s in SIDES], axis=1)
-    hand_way, meeting = _hand_ways(person, hand_rot, (model.upper_arm + model.forearm) / person.arm, mapping["hands"])
+    arm_ratio = (model.upper_arm + model.forearm) / person.arm
+    hand_offset, meeting = _hand_offsets(person, hand_rot, arm_ratio, mapping["hands"])
     upper_arm = unit(person.at("elbow") - person.at("shoulder"))
     forearm = unit(person.at("wrist") - person.at("elbow"))
     shoulder = np.stack([person.turn(f"{s}_shoulder") for s in SIDES], axis=1)
@@ -376,9 +377,9 @@ def make_targets(
         shank=unit(person.at("foot") - person.at("knee")),
         upper_arm=upper_arm,
         forearm=forearm,
-        arm_rot=_arm_frames(upper_arm, forearm, shoulder @ _ARM),
+        arm_rot=_arm_frames(upper_arm, forearm, shoulder @ _REST_ARMS),
         hand_rot=hand_rot @ model.rest["hand"],
-        hand_way=hand_way,
+        hand_offset=hand_offset,
         meeting=meeting,
         bearing=np.where(bearing, 0.0, np.inf),
         palm_pos=np.zeros((len(person), 2, 3)),
@@ -420,7 +421,7 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         forearm=forearm,
         arm_rot=np.stack([x, cross(z, x, axis=-1), z], axis=-1),
         hand_rot=turn("hand"),
-        hand_way=np.zeros((len(state), 2, 3)),
+        hand_offset=np.zeros((len(state), 2, 3)),
         meeting=np.zeros(len(state)),
         bearing=np.full((len(state), len(BEARING)), np.inf),
         palm_pos=np.zeros((len(state), 2, 3)),

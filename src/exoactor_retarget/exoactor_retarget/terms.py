@@ -285,7 +285,7 @@ def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, 
             return out - model.kinematics.point_jacobian(poses, bodies[1], right, block)
 
         weight = weights["hands_meet"] * targets.meeting[:, None]
-        yield Term(targets.hand_way[:, k] - (left - right).T, weight, jacobian)
+        yield Term(targets.hand_offset[:, k] - (left - right).T, weight, jacobian)
 
 
 # --- both ---
