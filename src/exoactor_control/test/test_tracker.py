@@ -82,7 +82,10 @@ def test_what_the_way_into_the_motion_moved_is_let_be():
 class Objects:
     """Stands where hands are led to objects, which are 5 cm to the left of where the motion has them."""
 
-    stances = frozenset()
+    stances, holds = frozenset(), False
+
+    def in_one_hand(self, index):
+        return self.holds
 
     def moved(self, index, to_odometry):
         return np.array([0.0, 0.05])
@@ -99,8 +102,9 @@ def test_a_motion_with_objects_stays_where_they_are():
 
 
 def test_before_a_reach_the_motion_waits_while_the_robot_steps_to_its_place():
-    def indices(off):
+    def indices(off, holds=False):
         hands = Objects()
+        hands.holds = holds
         hands.stances, hands.moved = frozenset([50]), lambda index, to_odometry: np.array([0.0, off])
         walk = Walk(heading_gain=1.0, speed=0.0, additions=Additions(hand_reach=hands))
         found, lifted = [], []
@@ -116,9 +120,10 @@ def test_before_a_reach_the_motion_waits_while_the_robot_steps_to_its_place():
     assert lifted[waits].any()
     assert not np.delete(lifted, waits).any()
     assert index.max() > 60
-    index, lifted = indices(0.02)
-    assert (index == 49).sum() == 1
-    assert not lifted.any()
+    for close in (indices(0.02), indices(0.10, holds=True)):
+        index, lifted = close
+        assert (index == 49).sum() == 1
+        assert not lifted.any()
 
 
 @pytest.mark.parametrize("robot_yaw", [0.0, 1.2])

@@ -187,7 +187,8 @@ class InteractionTargets:
         """
         wanted_stances = stances(self._hands, self.contacts, targets, self._puts)
         shift = wanted_stances[-1].shift if wanted_stances else np.zeros(2)
-        wanted_stances += [one for name in self._near if (one := near_stance(self.scene[name], targets, shift))]
+        works = bool(wanted_stances)
+        wanted_stances += [one for name in self._near if (one := near_stance(self.scene[name], targets, shift, works))]
         stands = foot_contacts(person.contacts, person.fps, 0.08)
         notes, sway = [], np.zeros((len(person), 2))
         placed = [Stance(0, 0, np.zeros(2))]
@@ -199,7 +200,7 @@ class InteractionTargets:
             distance = float(np.linalg.norm(way))
             swings = swing_count(stands[since : first + 1])
             count = steps_needed(distance, swings)
-            if swings:
+            if swings and works:
                 count = max(count, _SETTLE)
             if count and not (swings == 0 and distance < _LEAN):
                 at = standing_frame(person, stands, since, first - round(0.5 * person.fps))

@@ -16,7 +16,8 @@ from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import window
 
-_CLEARANCE = 0.33  # m from the middle of the robot to what it walks past
+_CLEARANCE, _HAND_CLEARANCE = 0.33, 0.40  # m from the middle of the robot to what it walks past; where hands hang, too
+_HAND_HEIGHT = 0.5  # m over the floor of hands that hang
 _GOAL_RADIUS = 0.45  # m: what is so near to where the robot stops is what it goes to
 _MIN_TOP, _MAX_UNDERSIDE = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
 
@@ -42,7 +43,8 @@ def past_obstacles(
         for k in range(len(solids)):
             height = np.full(len(at), solids.pos[0, k, 2])
             away, normal = solids.distance(k, np.column_stack([at, height]).T[None])
-            short = np.maximum(_CLEARANCE - away[0], 0.0)
+            top = solids.pos[0, k, 2] + np.abs(solids.rot[0, k, 2]) @ solids.half[k]
+            short = np.maximum((_HAND_CLEARANCE if top > _HAND_HEIGHT else _CLEARANCE) - away[0], 0.0)
             push += short[:, None] * _aside(normal[0, :2].T, path)
         if np.abs(push).max() < 0.01:
             break

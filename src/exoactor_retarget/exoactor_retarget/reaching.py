@@ -19,6 +19,7 @@ LEAD_TIME = _RAISE_SECONDS + _ADVANCE_SECONDS + _CLOSE_SECONDS
 _BLEND_SECONDS = 0.3  # s over which an object takes, and gives back, the lead of a hand
 _READY_OFFSET = 0.22, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
 _READY_LATERAL = 0.10, 0.30  # m, likewise, to its own side
+_OUT_OF_RIM = 0.12  # m that a hand rises out of what it has put something into, before it comes back
 _LEVEL_HEIGHT, _STEEP_HEIGHT = 0.7, 0.3  # m over the floor from, and to, which fingers point down
 _MAX_FINGER_PITCH = 1.1  # rad by which they do
 PRESS_TIME = 0.4  # s in which hands press, and let go
@@ -61,13 +62,18 @@ def lead_hand(
     pressed = ramp(times, start, PRESS_TIME)
     if not kept:
         pressed *= 1.0 - ramp(times, end - PRESS_TIME, PRESS_TIME)
-    beside = surface + turn.apply(touch.retreat) + turned @ (model.palms[k] - touch.local)
+    before = times < 0.5 * (start + end)
+    rim = _rim(touch, path[left], scene)
+    retreat = turn.apply(touch.retreat)
+    if rim:  # out of it, upwards
+        retreat[~before] = 0.0, 0.0, _OUT_OF_RIM
+    beside = surface + retreat + turned @ (model.palms[k] - touch.local)
     raised, share = there(LEAD_TIME, _RAISE_SECONDS)[:, None], there(_REACH_TIME, _ADVANCE_SECONDS)
     up = there(LEAD_TIME, 0.6 * _RAISE_SECONDS)
     ahead = there(LEAD_TIME - 0.4 * _RAISE_SECONDS, 0.6 * _RAISE_SECONDS)  # later: not under an edge
-    before = times < 0.5 * (start + end)
     low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
-    over = np.where(before, *(_ready_height(touch, pose, scene) for pose in (path[0], path[left])))
+    left_over = max(_ready_height(touch, path[left], scene), rim + _READY_OFFSET[1])
+    over = np.where(before, _ready_height(touch, path[0], scene), left_over)
     ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))
     home = natural[:, k] - _ahead(natural[:, k] - ready, targets, model)  # it is raised before it reaches
     point = home + np.column_stack([ahead, ahead, up]) * (ready - home)
@@ -75,7 +81,7 @@ def lead_hand(
     rises = np.where(higher, there(_REACH_TIME, 0.6 * _ADVANCE_SECONDS), share)  # above, then over it
     point += np.column_stack([share, share, rises]) * (beside - point)
     closes = there(_CLOSE_SECONDS, _CLOSE_SECONDS)
-    point -= closes[:, None] * turn.apply(touch.retreat) + (touch.press * pressed)[:, None] * normal
+    point -= closes[:, None] * retreat + (touch.press * pressed)[:, None] * normal
     own = Rotation.from_matrix(targets.hand_rot[:, k])
     towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
     lead = np.where(low, there(_REACH_TIME, _BLEND_SECONDS), there(LEAD_TIME, _BLEND_SECONDS))
@@ -103,6 +109,16 @@ def _ready_height(touch: HandContact, pose: np.ndarray, scene: Scene) -> float:
     obj = scene.objects[touch.index].at(pose)
     under = [top_at(other, np.array(obj.pos[:2])) for other in scene.objects if rests_on(obj, other)]
     return max(under, default=0.0) + _READY_OFFSET[1]
+
+
+def _rim(touch: HandContact, pose: np.ndarray, scene: Scene) -> float:
+    """Height of the rim of what an object with a pose (7,) is let go of in, m; 0: in nothing."""
+    rims = [
+        float(other.extent[1, 2])
+        for other in scene.objects
+        if other.contains and other is not scene.objects[touch.index] and other.floor_distance(pose[:2]) == 0.0
+    ]
+    return max(rims, default=0.0)
 
 
 def _ready(

@@ -229,6 +229,36 @@ def test_a_bottle_goes_into_the_basket(retarget):
         Retargeter(hands="fists").object_targets(human, Interaction(scene, planned))
 
 
+def test_a_hand_leaves_a_basket_upwards(retarget):
+    scene = Scene(
+        objects=(
+            everyday("bottle", "bottle", (0.55, 0.2, 0.76)),
+            everyday("table", "table", (0.8, 0.0, 0.0), size=(0.6, 1.1, 0.76)),
+            everyday("stand", "stand", (0.9, 1.3, 0.0)),
+            everyday("basket", "basket", (0.9, 1.3, 0.60)),
+        )
+    )
+    made = choreographer.Choreography.of_instruction("put the bottle into the basket", scene=scene)
+    human, _ = made.perform(np.zeros(10))
+    motion = retarget(human, interaction=made.interaction).motion
+    (contact,) = motion.object_contacts
+    hand = robot.hand_poses(motion)[0][:, 0 if contact.body == "left_hand" else 1]
+    end = round(contact.end * motion.fps)
+    inside = np.abs(hand[end:, :2] - (0.9, 1.3)).max(axis=1) < 0.15
+    leaves = end + int(np.argmin(inside))
+    assert hand[leaves : leaves + 10, 2].min() > scene["basket"].extent[1, 2] + 0.08
+
+
+def test_who_walks_past_something_high_has_room_for_hands_and_stops_before_the_goal(retarget):
+    high, basket = everyday("box", pos=(1.0, 0.05, 0.0), size=(0.4, 0.4, 0.9)), everyday("basket", pos=(2.5, 0.0, 0.0))
+    made = choreographer.Choreography.of_instruction("walk to the basket", scene=Scene(objects=(high, basket)))
+    motion = retarget(made.perform(np.zeros(10))[0], interaction=made.interaction).motion
+    beside = np.abs(motion.root_pos[:, 0] - 0.95) < 0.2
+    assert high.floor_distance(motion.root_pos[beside, :2]).min() > 0.36
+    assert basket.floor_distance(motion.root_pos[:, :2]).min() > 0.38
+    assert basket.floor_distance(motion.root_pos[-1, :2]) < 0.6
+
+
 def test_what_is_carried_is_held_near_the_body(retarget):
     human = person_doing("pick up the bottle with your left hand and carry it two metres")
     bottle = everyday("bottle", "bottle", (0.6, 0.2, 0.76))

@@ -134,6 +134,10 @@ class HandReach:
         """Whether the motion touches an object, or puts something on it."""
         return object_id in self._objects
 
+    def in_one_hand(self, index: int) -> bool:
+        """Whether one hand holds something at a frame of the motion."""
+        return sum(touch.holds and touch.begin <= index < touch.end for touch in self._touches) == 1
+
     def observe(self, object_id: str, pose: np.ndarray) -> None:
         """Take in an object's pose (7,), m and w, x, y, z, in the odometry's frame."""
         if object_id not in self._objects:

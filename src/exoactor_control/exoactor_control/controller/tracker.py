@@ -28,6 +28,7 @@ LEAN, MAX_LEAN = 0.4, 0.13  # rad of lean per m of position error; rad
 
 # Steps on the spot to where the robot should stand, before its hands reach for an object and after a motion
 _NEAR, _NEAR_OBJECT, _FACING = 0.08, 0.05, 0.1  # m, m before an object, rad: nearer than this the robot stays
+_NEAR_HOLDING = 0.12  # m, likewise, with something in one hand: an arm that is stretched out makes trackers step astray
 _STEPS = 4  # between looking where the robot has got to
 _ROUNDS = 4
 _BENT = 0.02  # rad of a knee from which its foot is in the air
@@ -137,7 +138,8 @@ class Tracker:
         elif now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
             self._align(now, self.odometry.yaw, self.odometry.position)
         if reach is not None and now - trajectory.begin in reach.stances and not self._steps:
-            self._rounds = self._rounds if self.settle(_NEAR_OBJECT) else 0
+            near = _NEAR_HOLDING if reach.in_one_hand(now - trajectory.begin) else _NEAR_OBJECT
+            self._rounds = self._rounds if self.settle(near) else 0
         frame = self._ahead(0)
         assert frame.position is not None  # _ahead gives it
         self.reference_position = frame.position[:2]
