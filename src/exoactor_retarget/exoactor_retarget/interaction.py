@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import smoothstep, true_runs
+from exoactor_core.arrays import smoothstep, true_runs, unit
 from exoactor_core.contacts import BodyPart, Contact
 from exoactor_core.dex3 import EXTRA_MASS
 from exoactor_core.scene import Scene, SceneObject
@@ -371,9 +371,8 @@ def _raised(height: np.ndarray, lowest: np.ndarray) -> np.ndarray:
 
 def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray, scaled: bool = False) -> np.ndarray:
     """Orientations (T, 3, 3) of a trunk bent forward by 0 to ``most`` rad, as far as a share (T,) says."""
-    bent = np.arcsin(np.clip(-rotation[:, 2, 0], -1.0, 1.0))
-    left = np.cross([0.0, 0.0, 1.0], rotation[:, :, 0])
-    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    bent = np.arctan2(-rotation[:, 2, 0], rotation[:, 2, 2])  # over pi / 2 in who reaches for the floor
+    left = unit(rotation[:, :, 1] * [1.0, 1.0, 0.0])
     less = np.clip(bent, 0.0, most)
     if scaled:
         less = bent * min(1.0, most / max(float((share * bent).max(initial=0.0)), 1e-6))

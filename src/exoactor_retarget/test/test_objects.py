@@ -18,6 +18,7 @@ from exoactor_retarget.hand_contacts import HandContactPlanner
 from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets
 from exoactor_retarget.kinematics import State
+from exoactor_retarget.interaction import _less_bent
 from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.object_motion import carried, destinations, place_for
 from exoactor_retarget.obstacles import round_seat
@@ -797,3 +798,11 @@ def test_who_turns_on_feet_that_do_not_step_is_given_steps(retarget):
     np.testing.assert_allclose(turned[-1] - turned[0], np.pi / 2, atol=0.15)
     hips = stepped.at("hip").mean(axis=1)[:, :2]
     assert np.linalg.norm(hips - feet[..., :2].mean(axis=1), axis=1).max() < 0.12
+
+
+@pytest.mark.parametrize("bent", [0.3, 1.2, 1.8])
+def test_a_trunk_that_is_bent_too_far_is_bent_less(bent):
+    heading = Rotation.from_euler("z", 0.7)
+    trunk = (heading * Rotation.from_euler("y", bent)).as_matrix()[None]
+    less = (heading * Rotation.from_euler("y", min(bent, 0.8))).as_matrix()[None]
+    np.testing.assert_allclose(_less_bent(trunk, 0.8, np.ones(1)), less, atol=1e-6)
