@@ -16,9 +16,8 @@ from exoactor_retarget.collision import distances
 from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import HandContactPlanner
 from exoactor_retarget.human import POINTS, posture, resample
-from exoactor_retarget.interaction import InteractionTargets
+from exoactor_retarget.interaction import InteractionTargets, _less_bent
 from exoactor_retarget.kinematics import State
-from exoactor_retarget.interaction import _less_bent
 from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.object_motion import carried, destinations, place_for
 from exoactor_retarget.obstacles import round_seat
