@@ -108,6 +108,25 @@ def test_in_free_fall_the_robot_moves_on_whatever_its_legs_do():
     np.testing.assert_allclose(odometry.position, 2.0 * halfway, rtol=0.1, atol=0.002)
 
 
+def test_what_the_accelerometer_feels_between_updates_counts():
+    odometry = Odometry()
+    for i in range(101):  # falling freely, the robot is pushed by 0.1 m/s before each update, not during it
+        push = [50.0 if i % 10 == 5 else 0.0, 0.0, 0.0]
+        state = standing_state(0.002 * i, accel=FALLING + push)
+        odometry.integrate(state)
+        if i % 10 == 0:
+            odometry.update(state)
+    assert odometry.position[0] == pytest.approx(0.02 * 0.1 * sum(range(11)))
+
+
+def test_a_pelvis_that_begins_to_turn_on_the_spot_does_not_move():
+    odometry, imu = Odometry(), np.array([0.04525, 0.0, -0.08339])  # m from the pelvis
+    for i in range(11):
+        speed, acceleration = np.array([0.0, 0.02 * i, 0.0]), np.array([0.0, 1.0, 0.0])
+        odometry.update(standing_state(0.02 * i, ang_vel=speed, accel=FALLING + np.cross(acceleration, imu)))
+    np.testing.assert_allclose(odometry.position, 0.0, atol=1e-9)
+
+
 @needs_data
 @pytest.mark.parametrize(
     ("clip", "share"),
@@ -123,11 +142,12 @@ def test_against_simulated_truth(clip, share):
 
 @pytest.mark.parametrize("simulated", [True, False])
 def test_the_path_reported_of_a_robot_without_truth_is_the_legs(simulated):
-    samples = []
+    samples, odometry = [], Odometry()
     for i, amount in enumerate(np.linspace(0.0, 0.1, 50)):
         state = standing_state(0.02 * i, joint_pos=sway(amount, HIP_PITCH, ANKLE_PITCH))
         truth = (np.array([7.0 + i, 0.0, 0.8]), state.quat_wxyz) if simulated else None
-        samples.append(Sample(i, state, truth, saturated=False))
+        odometry.update(state)
+        samples.append(Sample(i, state, truth, saturated=False, position=odometry.position))
     motion, source = _motion(samples)
     moved = motion.root_pos[-1] - motion.root_pos[0]
     assert ("truth" in source) is simulated

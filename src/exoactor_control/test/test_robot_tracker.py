@@ -22,7 +22,7 @@ class Loop:
     trouble, lateness_ms, reach_notes = "", (0.1, 0.2), ["The cup was not observed."]
 
     def __init__(self, saturated=()):
-        self.samples = [Sample(i, standing_state(0.02 * i), None, i in saturated) for i in range(60)]
+        self.samples = [Sample(i, standing_state(0.02 * i), None, i in saturated, np.zeros(2)) for i in range(60)]
 
     def report(self):
         status = Status(State.STAND, "", 1.0, done=True, fault="", policy="exoactor")
@@ -99,7 +99,7 @@ def test_checks_are_evaluated_by_where_the_objects_were_observed():
 
 def test_objects_are_where_they_were_observed_in_the_frames_of_what_the_robot_did():
     loop = LoopWithObjects(rise=0.1)
-    loop.samples = [Sample(i, standing_state(0.0, tick=100 * (i + 1)), None, False) for i in range(30)]
+    loop.samples = [Sample(i, standing_state(0.0, tick=100 * (i + 1)), None, False, np.zeros(2)) for i in range(30)]
     done = loop.tracker(standing_motion(1.0), interaction=CUP)
     assert done.object_poses.shape == (len(done.motion), 2, 7)
     table, cup = done.object_poses[..., :3].swapaxes(0, 1)

@@ -230,6 +230,8 @@ class Controller:
         with self._lock:
             back = self._last[1] - now
             self._last = (state, now)
+            if state is not None:
+                self.tracker.odometry.integrate(state)
             sudden = self.safety.watch(state)
             if back > STALE:
                 sudden = f"the clock went back by {1e3 * back:.0f} ms"

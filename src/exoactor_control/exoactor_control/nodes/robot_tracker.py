@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.safety import START_TILT, tilt_between
 from exoactor_control.controller.state_machine import STOPPED, State, Status
 from exoactor_control.metrics import STANDS_AFTER, judged, odometry_error
@@ -308,13 +307,8 @@ def _on_floor(pose: np.ndarray) -> np.ndarray:
 
 
 def _path(samples: list[Sample]) -> np.ndarray:
-    """(T, 2) m, horizontal, from where the first sample was, by the legs' odometry."""
-    odometry = Odometry()
-    path = np.empty((len(samples), 2))
-    for sample, position in zip(samples, path, strict=True):
-        odometry.update(sample.state)
-        position[:] = odometry.position
-    return path
+    """(T, 2) m, horizontal, by the legs' odometry."""
+    return np.array([sample.position for sample in samples])
 
 
 def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:

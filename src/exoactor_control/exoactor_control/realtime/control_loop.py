@@ -396,7 +396,8 @@ class ControlLoop:
         if index is not None and index >= 0 and (not samples or index > samples[-1].index):
             limits = SATURATION_THRESHOLD * controller.safety.effort_limits
             saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
-            samples.append(Sample(index, state, self.link.truth(), saturated))
+            position = controller.tracker.odometry.position
+            samples.append(Sample(index, state, self.link.truth(), saturated, position))
         return long
 
     def _guard(self, state: RobotState) -> None:

@@ -21,6 +21,8 @@ class Sample:
     """Simulation's position and orientation of the pelvis, for metrics alone."""
     saturated: bool
     """A motor was at its torque limit."""
+    position: np.ndarray
+    """(2,) m, of the pelvis, by the legs' odometry."""
 
 
 @dataclass(frozen=True)
