@@ -217,6 +217,7 @@ def test_random_references_are_fit_to_be_tracked(family):
     same = whole_body(family, np.random.default_rng(3), 5.0)
     np.testing.assert_array_equal(motion.joint_pos, same.joint_pos)
     assert not self_collision_depth(motion)[0].any()
+    assert sole_points(motion)[..., 2].min() > -0.04  # the legs reach for the feet
     reference = prepare(motion)
     lowest = sole_points(reference.motion)[..., 2].min(axis=(1, 2))
     assert np.percentile(np.abs(lowest), 60) < 0.03

@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 import pinocchio as pin
-from scipy.ndimage import gaussian_filter1d, minimum_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.single_support import PENDULUM_FREQUENCY
@@ -29,6 +29,7 @@ from exoactor_core.robot import (
     STANDING,
     STANDING_HEIGHT,
     configurations,
+    forward_kinematics,
     link_poses,
     pinocchio_model,
     self_collision_depth,
@@ -43,8 +44,11 @@ _ARMS = slice(15, 29)
 _WAIST = slice(12, 15)
 _CLEARING, _CLEARING_ROUNDS = 0.8, 10
 """Share of the arms' way from standing that is left at each round, until the robot's parts do not touch."""
-_CLEARING_SIGMA = 4
-"""Frames, standard deviation of the filter that smooths this share; it is cut off at three times that."""
+_SMOOTHING = 4
+"""Frames, standard deviation of the filter that smooths this share, and the pelvis' height; it is cut off at three
+times that."""
+_LEG_LENGTH = 0.612
+"""m from the hip's roll axis to the ankle of a leg that is nearly straight."""
 
 
 @dataclass
@@ -235,6 +239,7 @@ def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotio
         ]
         for k in (0, 1)
     ]
+    pos[:, 2] -= _out_of_reach(pos, quat, np.array([[pose.translation for pose in path] for path in feet]))
     poses = RobotMotion(POLICY_RATE, pos, quat, np.clip(joints, *JOINT_LIMITS.T))
     return _collision_free(RobotMotion(POLICY_RATE, pos, quat, _feet_at(poses, feet, STANDING)))
 
@@ -277,6 +282,17 @@ def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
     return joints
 
 
+def _out_of_reach(pos: np.ndarray, quat: np.ndarray, feet: np.ndarray) -> np.ndarray:
+    """By how many m (T,), smoothly, the pelvis must be lower for the legs to reach the feet (2, T, 3)."""
+    turns, needed = Rotation.from_quat(quat, scalar_first=True), np.zeros(len(pos))
+    for way, offset in zip(feet, _hips(), strict=True):
+        leg = pos + turns.apply(offset) - way
+        reach = np.sqrt(np.maximum(_LEG_LENGTH**2 - (leg[:, :2] ** 2).sum(axis=1), 0.0))
+        needed = np.maximum(needed, leg[:, 2] - reach)
+    widest = maximum_filter1d(needed, 6 * _SMOOTHING + 1)
+    return gaussian_filter1d(widest, _SMOOTHING, truncate=3.0, mode="nearest")
+
+
 def _collision_free(motion: RobotMotion) -> RobotMotion:
     """Bring an arm nearer to how it is in standing, smoothly, around frames in which it touches another part."""
     share, arms, collision_free = np.ones((len(motion), 2)), motion.joint_pos[:, _ARMS], motion
@@ -286,8 +302,8 @@ def _collision_free(motion: RobotMotion) -> RobotMotion:
         )
         if not touching.any():
             break
-        share = minimum_filter1d(np.where(touching, _CLEARING * share, share), 6 * _CLEARING_SIGMA + 1, axis=0)
-        smooth = gaussian_filter1d(share, _CLEARING_SIGMA, axis=0, truncate=3.0).repeat(arms.shape[1] // 2, axis=1)
+        share = minimum_filter1d(np.where(touching, _CLEARING * share, share), 6 * _SMOOTHING + 1, axis=0)
+        smooth = gaussian_filter1d(share, _SMOOTHING, axis=0, truncate=3.0).repeat(arms.shape[1] // 2, axis=1)
         nearer = STANDING[_ARMS] + smooth * (arms - STANDING[_ARMS])
         collision_free = replace(motion, joint_pos=np.column_stack([motion.joint_pos[:, : _ARMS.start], nearer]))
     return collision_free
@@ -309,6 +325,14 @@ def _standing_feet() -> tuple[float, list[Rotation]]:
     """Height of the feet's frames over the floor, m, and their orientations, when the robot stands."""
     pos, turns = link_poses(standing_motion(), FOOT_LINKS)
     return float(pos[0, 0, 2]), [Rotation.from_matrix(turn) for turn in turns[0]]
+
+
+@cache
+def _hips() -> np.ndarray:
+    """(2, 3) m, where the hips' roll axes are in the pelvis frame."""
+    links = ("pelvis", "left_hip_roll_link", "right_hip_roll_link")
+    pelvis, *hips = forward_kinematics(standing_motion(), links)[0]
+    return np.array(hips) - pelvis
 
 
 def _feet_at(poses: RobotMotion, feet: list[list[pin.SE3]], before: np.ndarray) -> np.ndarray:
