@@ -119,8 +119,8 @@ class Video:
             container.mux(stream.encode())
         return cls(buffer.getvalue(), float(rate), width, height, intrinsics, person_height)
 
-    def stating(self, intrinsics: Intrinsics | None, person_height: float | None) -> Video:
-        """The same, its file stating the camera and the person's stature, too: no frame is encoded anew."""
+    def with_metadata(self, intrinsics: Intrinsics | None, person_height: float | None) -> Video:
+        """The same with the camera and the person's stature in the file's metadata: no frame is encoded again."""
         buffer = io.BytesIO()
         with av.open(io.BytesIO(self.data), mode="r") as source, av.open(buffer, mode="w", format="mp4") as target:
             target.metadata.update(_stated(intrinsics, person_height))
@@ -132,7 +132,7 @@ class Video:
                     target.mux(packet)
         return replace(self, data=buffer.getvalue(), intrinsics=intrinsics, person_height=person_height)
 
-    def thinned(self, fps: float) -> Video:
+    def subsampled(self, fps: float) -> Video:
         """The same with every n-th frame, as few as still are ``fps`` a second; itself where that is every frame."""
         step = int(self.fps / fps + 0.05)  # 29.97 are 30
         if step < 2:

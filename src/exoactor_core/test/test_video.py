@@ -19,7 +19,7 @@ def test_round_trip_keeps_frames_rate_camera_and_stature(tmp_path):
     video = Video.load(tmp_path / "a.mp4")
     assert (video.width, video.height, video.fps, video.frame_count) == (64, 48, 30.0, 12)
     assert video.intrinsics == (500.0, 510.0, 32.0, 24.0)
-    assert video.person_height == video.thinned(15.0).person_height == 1.32
+    assert video.person_height == video.subsampled(15.0).person_height == 1.32
     assert Video.from_bytes(clip().data).person_height is None
     levels = [float(frame.mean()) for frame in video.frames()]
     np.testing.assert_allclose(levels, np.linspace(0, 255, 12), atol=6)
@@ -27,7 +27,7 @@ def test_round_trip_keeps_frames_rate_camera_and_stature(tmp_path):
 
 def test_a_file_states_a_camera_that_is_known_later_without_being_encoded_anew():
     plain = clip(intrinsics=None)
-    stated = plain.stating((400.0, 400.0, 32.0, 24.0), 1.3)
+    stated = plain.with_metadata((400.0, 400.0, 32.0, 24.0), 1.3)
     again = Video.from_bytes(stated.data)
     assert (again.intrinsics, again.person_height) == (stated.intrinsics, stated.person_height)
     assert again.intrinsics == (400.0, 400.0, 32.0, 24.0)
@@ -35,21 +35,21 @@ def test_a_file_states_a_camera_that_is_known_later_without_being_encoded_anew()
     assert again.frame_count == 12
     for one, other in zip(plain.frames(), again.frames(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert Video.from_bytes(plain.stating(None, 1.3).data).intrinsics is None
+    assert Video.from_bytes(plain.with_metadata(None, 1.3).data).intrinsics is None
 
 
 @pytest.mark.parametrize(
     ("fps", "wanted", "left"), [(30, 15, 15), (29.97, 15, 14.985), (25, 10, 12.5), (25, 8, 25 / 3)]
 )
-def test_a_thinned_video_lasts_as_long_and_has_the_same_camera(fps, wanted, left):
+def test_a_subsampled_video_lasts_as_long_and_has_the_same_camera(fps, wanted, left):
     ramp = np.linspace(0, 255, 2 * round(fps)).astype(np.uint8)
     video = Video.from_frames((np.full((48, 64, 3), v, np.uint8) for v in ramp), fps, (50.0, 50.0, 32.0, 24.0))
-    thin = video.thinned(wanted)
+    thin = video.subsampled(wanted)
     assert thin.fps == Video.from_bytes(thin.data).fps == pytest.approx(left, rel=1e-3)
     assert thin.duration == pytest.approx(video.duration, abs=1 / thin.fps)
     assert thin.intrinsics == video.intrinsics
     np.testing.assert_allclose([f.mean() for f in thin.frames()], ramp[:: round(fps / left)], atol=6)
-    assert thin.thinned(wanted) is thin
+    assert thin.subsampled(wanted) is thin
 
 
 def test_a_foreign_comment_is_no_camera(tmp_path):

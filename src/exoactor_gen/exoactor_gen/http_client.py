@@ -303,8 +303,8 @@ def explain(value: Any) -> str:
         if value.get(name):
             return explain(value[name])
     text = explain(value.get("message") or value.get("msg") or value.get("title") or "")
-    place = value.get("loc")
-    where = ".".join(str(part) for part in place if part != "body") if isinstance(place, list) else ""
+    loc = value.get("loc")
+    where = ".".join(str(part) for part in loc if part != "body") if isinstance(loc, list) else ""
     kind = next((str(value[n]) for n in ("code", "status", "type") if isinstance(value.get(n), str | int)), "")
     return (f"{where}: " if where else "") + text + (f" ({kind})" if kind and kind not in text else "")
 

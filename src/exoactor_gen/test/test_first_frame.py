@@ -27,13 +27,13 @@ def test_the_scene_is_drawn_with_a_person_of_the_robot_s_stature():
 
 def test_a_video_that_begins_with_it_states_its_camera():
     first = FirstFrame.draw(PLAN, SCENE, 0, 320, 180)
-    half = _video(160, 90).stating(*known_of(first.record(), 160, 90))
+    half = _video(160, 90).with_metadata(*known_of(first.record(), 160, 90))
     assert half.intrinsics == pytest.approx([value / 2.0 for value in first.intrinsics])
     assert Video.from_bytes(half.data).person_height == pytest.approx(first.person_height)
 
 
 def test_the_camera_of_a_cropped_video_is_not_known():
     first = FirstFrame.draw(PLAN, SCENE, 0, 320, 180)
-    cropped = _video(160, 120).stating(*known_of(first.record(), 160, 120))
+    cropped = _video(160, 120).with_metadata(*known_of(first.record(), 160, 120))
     assert cropped.intrinsics is None
     assert cropped.person_height == first.person_height

@@ -1,4 +1,4 @@
-"""Where the person stands to objects, and ways on the floor: straight, past what stands in the way, and in arcs."""
+"""Where the person stands to objects, and paths on the floor: straight, past what stands in the way, and in arcs."""
 
 from __future__ import annotations
 
@@ -113,18 +113,18 @@ _LEFT_OF = {"forward": "left", "left": "backward", "backward": "right", "right":
 _AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
 
 
-def walk_along(score: Score, way: str, distance: float, pace: float, goal: RoomObject | None = None) -> None:
+def walk_along(score: Score, direction: str, distance: float, pace: float, goal: RoomObject | None = None) -> None:
     """Walk straight on; past what stands in the way, one step aside."""
-    aside = detour_width(score, way, distance, goal)
+    aside = detour_width(score, direction, distance, goal)
     if not aside:
-        score.walk_distance(way, distance, pace)
+        score.walk_distance(direction, distance, pace)
         return
-    out = _LEFT_OF[way]
+    out = _LEFT_OF[direction]
     back = _LEFT_OF[_LEFT_OF[out]]
     if aside < 0.0:
         out, back = back, out
     score.walk_distance(out, abs(aside), pace)
-    score.walk_distance(way, distance, pace)
+    score.walk_distance(direction, distance, pace)
     if is_clear(score, [score.ahead(*np.multiply(_AHEAD[back], s)) for s in np.linspace(0.0, abs(aside), 6)], goal):
         score.walk_distance(back, abs(aside), pace)
 
@@ -140,7 +140,7 @@ def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None) ->
 
 
 def route(score: Score, target: np.ndarray, goal: RoomObject | None = None) -> list[np.ndarray]:
-    """Corners (2,) of the shortest way to a point of the floor past all objects but the goal; empty: there is none."""
+    """Corners (2,) of the shortest path to a point of the floor past all objects but the goal; empty: there is none."""
 
     def clear(a: np.ndarray, b: np.ndarray) -> bool:
         count = max(2, math.ceil(np.linalg.norm(b - a) / 0.05) + 1)
@@ -163,22 +163,22 @@ def route(score: Score, target: np.ndarray, goal: RoomObject | None = None) -> l
     total, before = dijkstra(length, directed=False, indices=0, return_predecessors=True)  # type: ignore[call-overload]
     if not np.isfinite(total[1]):
         return []
-    way, k = [], 1
+    path, k = [], 1
     while k > 0:
-        way.append(nodes[k])
+        path.append(nodes[k])
         k = before[k]
-    return way[::-1]
+    return path[::-1]
 
 
 def walk_route(score: Score, target: np.ndarray, pace: float, goal: RoomObject, past: bool = False) -> None:
-    """Walk to a point of the floor on the shortest way past all objects but the goal, turning at its corners.
+    """Walk to a point of the floor on the shortest path past all objects but the goal, turning at its corners.
 
     ``past``: the goal is walked round, too.
     """
-    way = route(score, target, None if past else goal)
-    if not way:
+    corners = route(score, target, None if past else goal)
+    if not corners:
         raise BadInput(f"The person does not get to the {goal.name}: other objects stand in the way.")
-    for corner in way:
+    for corner in corners:
         distance, bearing = bearing_of(score, corner)
         if distance > 0.02:
             if abs(bearing) > 3.0:
@@ -192,9 +192,9 @@ def _stand_before(score: Score, obj: RoomObject, support: RoomObject) -> tuple[n
     ahead = math.atan2(*(obj.pose[:2] - score.pose[:2])[::-1])
     first, count = (ahead, 8) if support.round else (support.pose[3], 4)
     for yaw in first + 2.0 * math.pi * np.arange(count) / count:
-        way = np.array([math.cos(yaw), math.sin(yaw)])
-        reach = float((obj.pose[:2] - support.pose[:2]) @ way) + support.extent(yaw)
-        point = obj.pose[:2] - (reach + gap_to(score, support.kind)) * way
+        facing = np.array([math.cos(yaw), math.sin(yaw)])
+        reach = float((obj.pose[:2] - support.pose[:2]) @ facing) + support.extent(yaw)
+        point = obj.pose[:2] - (reach + gap_to(score, support.kind)) * facing
         corners = route(score, point, support)
         if corners:
             steps = np.diff([score.pose[:2], *corners], axis=0)
@@ -206,9 +206,9 @@ def _stand_before(score: Score, obj: RoomObject, support: RoomObject) -> tuple[n
     return best[1], best[2]
 
 
-def detour_width(score: Score, way: str, distance: float, goal: RoomObject | None = None) -> float:
-    """How far to the left of its way the person has to walk to get past what is on it; 0: it is free, or none is."""
-    ahead, left = np.array(_AHEAD[way]), np.array(_AHEAD[_LEFT_OF[way]])
+def detour_width(score: Score, direction: str, distance: float, goal: RoomObject | None = None) -> float:
+    """How far to the left of its path the person has to walk to get past what is on it; 0: it is free, or none is."""
+    ahead, left = np.array(_AHEAD[direction]), np.array(_AHEAD[_LEFT_OF[direction]])
 
     def free(aside: float) -> bool:
         out = [score.ahead(*(s * aside * left)) for s in np.linspace(0.0, 1.0, 6)]
@@ -220,10 +220,10 @@ def detour_width(score: Score, way: str, distance: float, goal: RoomObject | Non
 
 def step_away(score: Score, distance: float) -> None:
     """Step back, or aside where something stands behind."""
-    for way, (x, y) in {"backward": (-1, 0), "left": (0, 1), "right": (0, -1)}.items():
+    for direction, (x, y) in {"backward": (-1, 0), "left": (0, 1), "right": (0, -1)}.items():
         path = [score.ahead(x * s, y * s) for s in np.linspace(0.1, distance, 8)]
         if all(t.distance(p) > 0.24 for n, t in score.objects.items() if n not in score.held.values() for p in path):
-            score.walk_distance(way, distance)
+            score.walk_distance(direction, distance)
             return
 
 

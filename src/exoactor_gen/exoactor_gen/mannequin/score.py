@@ -55,7 +55,7 @@ class Reach:
     point: np.ndarray
     """(3,) m, for the middle of the hand."""
     lift: float = 0.0
-    """How far above the straight way the hand goes, m."""
+    """How far above the straight line the hand goes, m."""
 
 
 @dataclass(frozen=True)
@@ -216,13 +216,13 @@ class Score:
         self.pressure.move(self.now, self.now + seconds, self.stand_on(None))
         self.now += seconds
 
-    def walk(self, way: str, count: int, length: float, pace: float = 1.0, first: str = "right") -> None:
+    def walk(self, direction: str, count: int, length: float, pace: float = 1.0, first: str = "right") -> None:
         """Take equal steps, then bring the feet together; sideways each step is closed by the other foot."""
-        dx, dy = {"forward": (1, 0), "backward": (-1, 0), "left": (0, 1), "right": (0, -1)}[way]
+        dx, dy = {"forward": (1, 0), "backward": (-1, 0), "left": (0, 1), "right": (0, -1)}[direction]
         ahead = self.ahead(length * dx, length * dy) - self.pose[:2]
-        side = way if way in SIDES else first
-        roll = 0.34 * min(1.0, length / (0.4 * self.scale)) if way == "forward" else 0.0
-        closing = way in SIDES
+        side = direction if direction in SIDES else first
+        roll = 0.34 * min(1.0, length / (0.4 * self.scale)) if direction == "forward" else 0.0
+        closing = direction in SIDES
         for _ in range(count):
             self.pose[:2] += ahead
             self.step(side, pace, roll=roll)
@@ -234,10 +234,10 @@ class Score:
             self.step(side, pace, roll=roll / 2)
         self.settle()
 
-    def walk_distance(self, way: str, distance: float, pace: float = 1.0) -> None:
+    def walk_distance(self, direction: str, distance: float, pace: float = 1.0) -> None:
         """Walk a distance in as many steps as it takes."""
-        count = max(1, math.ceil(distance / (self.scale * MAX_STEP[way]) - 1e-9))
-        self.walk(way, count, distance / count, pace)
+        count = max(1, math.ceil(distance / (self.scale * MAX_STEP[direction]) - 1e-9))
+        self.walk(direction, count, distance / count, pace)
 
     def turn(self, degrees: float, pace: float = 1.0) -> None:
         """Turn on the spot, to the left if positive: the inner foot opens, the outer one closes."""

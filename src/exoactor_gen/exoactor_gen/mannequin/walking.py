@@ -200,12 +200,12 @@ def walk_circle(score: Score, movement: Movement) -> None:
 
 def walk_past(score: Score, movement: Movement) -> bool:
     """Walk past what stands in the way; False: nothing does."""
-    way = movement.direction or "forward"
+    direction = movement.direction or "forward"
     count = movement.count or (1 if movement.kind == "step" else 4)
-    length = movement.distance or count * score.scale * USUAL_STEP[way]
-    if not detour_width(score, way, length):
+    length = movement.distance or count * score.scale * USUAL_STEP[direction]
+    if not detour_width(score, direction, length):
         return False
-    walk_along(score, way, length, movement.pace)
+    walk_along(score, direction, length, movement.pace)
     return True
 
 

@@ -100,7 +100,7 @@ class Judge(Configurable):
             What the estimator needs is not installed.
         """
         try:
-            seen = self._estimate(video.thinned(self.options.fps), progress)
+            seen = self._estimate(video.subsampled(self.options.fps), progress)
         except (BadInput, Refused) as error:  # nothing can be read from it
             return Verdict((Check("readable", 0.0, False, str(error)),))
         quality = check_video_quality(seen.metrics.get("video", {}), self.options)

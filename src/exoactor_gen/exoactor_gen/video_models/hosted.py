@@ -275,7 +275,7 @@ class Hosted(Generator):
         status.set(1.0, f"{frames} frames from {self.title}")
         status.tick()
         if first := record.metrics.get("first_frame"):
-            video = video.stating(*known_of(first, video.width, video.height))
+            video = video.with_metadata(*known_of(first, video.width, video.height))
         figures = {"seconds": frames / video.fps, "frames": frames, "waited": round(status.seconds, 1), **done.notes}
         interaction = interaction_of(Plan.read(record.plan), request.scene) if request.scene else None
         metrics = record.metrics | figures

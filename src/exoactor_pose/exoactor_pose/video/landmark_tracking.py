@@ -48,7 +48,7 @@ MISMATCH_SECONDS = 0.1
 BACKWARD_SECONDS, BACKWARD_BYTES = 1.0, 2**27
 """How far somebody who was found is followed back into frames in which the search had found nobody, at most."""
 MOTION_RATE = 30.0
-"""Frames per second that a motion needs; a video of more is thinned."""
+"""Frames per second that a motion needs; a video of more is subsampled."""
 MIN_FPS = 8.0
 FRAMES_AHEAD = 4
 
@@ -284,7 +284,7 @@ def detect(
     camera: CameraMotion | None = None,
     progress: Progress = no_progress,
 ) -> list[Landmarks]:
-    """Follow one person through a video; frames are decoded one at a time, and thinned by `frame_step`.
+    """Follow one person through a video; frames are decoded one at a time, and subsampled by `frame_step`.
 
     Parameters
     ----------
