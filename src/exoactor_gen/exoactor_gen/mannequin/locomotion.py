@@ -13,7 +13,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.rotations import wrap
 from exoactor_gen.mannequin.movement import category_of
 from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
-from exoactor_gen.mannequin.score import Score, other
+from exoactor_gen.mannequin.score import AHEAD, Score, other
 
 _GAP = {
     "table": 0.32,
@@ -110,7 +110,6 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
 
 
 _LEFT_OF = {"forward": "left", "left": "backward", "backward": "right", "right": "forward"}
-_AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
 
 
 def walk_along(score: Score, direction: str, distance: float, pace: float, goal: RoomObject | None = None) -> None:
@@ -125,7 +124,7 @@ def walk_along(score: Score, direction: str, distance: float, pace: float, goal:
         out, back = back, out
     score.walk_distance(out, abs(aside), pace)
     score.walk_distance(direction, distance, pace)
-    if is_clear(score, [score.ahead(*np.multiply(_AHEAD[back], s)) for s in np.linspace(0.0, abs(aside), 6)], goal):
+    if is_clear(score, [score.ahead(*np.multiply(AHEAD[back], s)) for s in np.linspace(0.0, abs(aside), 6)], goal):
         score.walk_distance(back, abs(aside), pace)
 
 
@@ -208,7 +207,7 @@ def _stand_before(score: Score, obj: RoomObject, support: RoomObject) -> tuple[n
 
 def detour_width(score: Score, direction: str, distance: float, goal: RoomObject | None = None) -> float:
     """How far to the left of its path the person has to walk to get past what is on it; 0: it is free, or none is."""
-    ahead, left = np.array(_AHEAD[direction]), np.array(_AHEAD[_LEFT_OF[direction]])
+    ahead, left = np.array(AHEAD[direction]), np.array(AHEAD[_LEFT_OF[direction]])
 
     def free(aside: float) -> bool:
         out = [score.ahead(*(s * aside * left)) for s in np.linspace(0.0, 1.0, 6)]
@@ -220,8 +219,8 @@ def detour_width(score: Score, direction: str, distance: float, goal: RoomObject
 
 def step_away(score: Score, distance: float) -> None:
     """Step back, or aside where something stands behind."""
-    for direction, (x, y) in {"backward": (-1, 0), "left": (0, 1), "right": (0, -1)}.items():
-        path = [score.ahead(x * s, y * s) for s in np.linspace(0.1, distance, 8)]
+    for direction in ("backward", "left", "right"):
+        path = [score.ahead(*np.multiply(AHEAD[direction], s)) for s in np.linspace(0.1, distance, 8)]
         if all(t.distance(p) > 0.24 for n, t in score.objects.items() if n not in score.held.values() for p in path):
             score.walk_distance(direction, distance)
             return

@@ -15,6 +15,8 @@ from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
 
+AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
+"""m forward and to the left, for each m in a direction."""
 STAND_SECONDS = 0.7
 """Seconds of standing at the start and at the end."""
 MAX_STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
@@ -218,7 +220,7 @@ class Score:
 
     def walk(self, direction: str, count: int, length: float, pace: float = 1.0, first: str = "right") -> None:
         """Take equal steps, then bring the feet together; sideways each step is closed by the other foot."""
-        dx, dy = {"forward": (1, 0), "backward": (-1, 0), "left": (0, 1), "right": (0, -1)}[direction]
+        dx, dy = AHEAD[direction]
         ahead = self.ahead(length * dx, length * dy) - self.pose[:2]
         side = direction if direction in SIDES else first
         roll = 0.34 * min(1.0, length / (0.4 * self.scale)) if direction == "forward" else 0.0
