@@ -157,7 +157,7 @@ def _heading_error(actual_quat: np.ndarray, wanted_quat: np.ndarray) -> float:
 def odometry_error(estimate: np.ndarray, actual: RobotMotion) -> float:
     """Distance in m, horizontal, between the ends of the robot's own estimate of its path (T, 2) and of the true one.
 
-    Both begin at the same place, in the same frame but for the place of its origin.
+    Both begin at the same position, in the same frame but for the position of its origin.
     """
     moved = (estimate[-1] - estimate[0]) - (actual.root_pos[-1] - actual.root_pos[0])[:2]
     return float(np.linalg.norm(moved))
@@ -184,7 +184,7 @@ def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
 
 
 def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarray, forces: np.ndarray) -> list[float]:
-    """How far each hand is from its place on each object as it first touches it: m, in the object's frame.
+    """How far each hand is from its point on each object as it first touches it: m, in the object's frame.
 
     ``actual``, the objects' poses (T, n, 7) and the forces of body parts on them (T, n, len(BODY_PARTS)) N, in the
     scene's order, are in step with the reference, where the objects stand as in the scene until then. A hand that does

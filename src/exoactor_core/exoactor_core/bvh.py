@@ -156,7 +156,7 @@ class _Bvh:
     offsets: np.ndarray  # (J, 3)
     translations: np.ndarray  # (T, J, 3) of each joint in its parent
     rotations: np.ndarray  # (T, J, 3, 3) of each joint in its parent
-    moving: np.ndarray  # (J,) bool: the joint has position channels that change its place in its parent
+    moving: np.ndarray  # (J,) bool: the joint has position channels that change its offset in its parent
     fps: float
     notes: tuple[str, ...]
 

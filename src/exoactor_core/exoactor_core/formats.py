@@ -48,7 +48,7 @@ BEYONDMIMIC_FPS = 50.0
 ISAAC_ORDER: tuple[int, ...] = (
     0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 22, 4, 10, 16, 23, 5, 11, 17, 24, 18, 25, 19, 26, 20, 27, 21, 28,
 )  # fmt: skip
-"""Isaac Lab's order of joints: entry k is the place in Unitree's motor order of its joint k."""
+"""Isaac Lab's order of joints: entry k is the index in Unitree's motor order of its joint k."""
 
 ISAAC_BODIES: tuple[str, ...] = (
     "pelvis",

@@ -344,8 +344,8 @@ def everyday(
         There is no such category, or what was given is no object.
     """
     quat = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
-    place = {"id": object_id or category, "category": category, "pos": tuple(pos), "quat_wxyz": quat}
-    return validated(SceneObject, place | given, f"The {object_id or category}")
+    named = {"id": object_id or category, "category": category, "pos": tuple(pos), "quat_wxyz": quat}
+    return validated(SceneObject, named | given, f"The {object_id or category}")
 
 
 def articulated(obj: SceneObject, value: float) -> SceneObject:

@@ -31,7 +31,7 @@ def validated(kind: type[_T], data: Mapping[str, Any] | str | bytes, name: str) 
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
         first, *others = error.errors(include_url=False)
-        place = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"])
         more = f" (and {len(others)} more)" if others else ""
         said = first["msg"].removeprefix("Value error, ")
-        raise BadInput(f"{name} is not valid{f' at {place}' if place else ''}: {said}{more}.") from None
+        raise BadInput(f"{name} is not valid{f' at {where}' if where else ''}: {said}{more}.") from None

@@ -199,7 +199,7 @@ class World(Simulation):
             self.reset(objects=False)
 
     def _holding_wrench(self) -> np.ndarray:
-        """Force and torque (6,) on the pelvis that keep it in its place, upright, facing ahead."""
+        """Force and torque (6,) on the pelvis that keep it in its position, upright, facing ahead."""
         k, d = _HOLD_FORCE
         force = k * (self._hold_pos - self.root_pos) - d * self.root_vel
         rotation = Rotation.from_quat(self.root_quat_wxyz, scalar_first=True)

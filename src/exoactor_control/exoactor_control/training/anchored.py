@@ -1,4 +1,4 @@
-"""Simulated robots that are fed ``policies/anchored.yaml``: their place and heading, and the reference to come.
+"""Simulated robots that are fed ``policies/anchored.yaml``: their position and heading, and the reference to come.
 
 The student sees the reference as it is and where it stands to it by an odometry that errs; no outer loop is closed
 around it. The teacher of an episode, which has TWIST2's layout, is commanded what the outer loop would command, without
@@ -29,7 +29,7 @@ OBSERVATION_WIDTH = 1432 + ANCHOR_WIDTH + len(LOOKAHEAD_STEPS) * (MIMIC_WIDTH + 
 _MAX_OFFSET = 1.5
 """m, as the layout clips it."""
 _MAX_DISTANCE = 1.0
-"""m from its place at which an episode is over: nothing is learnt so far away."""
+"""m from its position at which an episode is over: nothing is learnt so far away."""
 _BODY_SCALE = 0.1
 """m, scale of the reward for the judged bodies; the others' are in `reward`."""
 _OUTER_LOOP_GAINS = (HEADING_GAIN, POSITION_GAIN, LEAN)

@@ -130,8 +130,8 @@ class OpenAIEditor:
         answer = self.web.fetch_json(Request("images/edits", "POST", form=form), tick)
         try:
             made = answer["data"][0]
-            inline, place = made.get("b64_json"), made.get("url")
-            data = base64.b64decode(inline) if inline else self.web.fetch(Request(place), tick) if place else b""
+            inline, url = made.get("b64_json"), made.get("url")
+            data = base64.b64decode(inline) if inline else self.web.fetch(Request(url), tick) if url else b""
         except (KeyError, IndexError, TypeError, AttributeError, ValueError):
             raise ServiceFailed("OpenAI's image editing answered without an image: is the URL right?") from None
         return _decoded(data, "OpenAI's image editing")

@@ -95,16 +95,16 @@ class Embodiment:
                 edited = fitted(edited, (image.shape[1], image.shape[0]))
                 figures = self.find(edited)
                 mask = difference(image, edited)
-                place = robot or box_of(mask)
-                wrong = misfit(figures, place, mask)
+                box = robot or box_of(mask)
+                wrong = misfit(figures, box, mask)
                 if not wrong:
                     record = {
                         "seed": seed,
                         "tries": number + 1,
                         "refused": reasons,
-                        "overlap": round(overlap(figures[0].box, place), 3),
-                        "height_ratio": round(_height(figures[0].box) / _height(place), 3),
-                        "robot": [round(v) for v in place],
+                        "overlap": round(overlap(figures[0].box, box), 3),
+                        "height_ratio": round(_height(figures[0].box) / _height(box), 3),
+                        "robot": [round(v) for v in box],
                         "robot_found_by": "option" if self.robot else "shape" if robot else "change",
                         "template": VERSION,
                     }
@@ -153,8 +153,8 @@ def load_embodiment(embody: str, url: str = "", tries: int = 4, seed: int = 0, r
     return Embodiment(load_editor(embody, url), load_backend("people", "mediapipe"), tries, seed, box)
 
 
-def misfit(figures: list[Figure], place: Box, mask: np.ndarray) -> str:
-    """Why the people in an edited image are not one whole person at the robot's place; empty where they are.
+def misfit(figures: list[Figure], box: Box, mask: np.ndarray) -> str:
+    """Why the people in an edited image are not one whole person at the robot's position; empty where they are.
 
     ``mask`` (H, W) bool is what was changed.
     """
@@ -164,12 +164,12 @@ def misfit(figures: list[Figure], place: Box, mask: np.ndarray) -> str:
         return f"{len(figures)} people are in the image"
     if not figures[0].whole:
         return "the person is not seen from head to feet"
-    shared, ratio = overlap(figures[0].box, place), _height(figures[0].box) / max(_height(place), 1.0)
+    shared, ratio = overlap(figures[0].box, box), _height(figures[0].box) / max(_height(box), 1.0)
     if not HEIGHT_RATIOS[0] <= ratio <= HEIGHT_RATIOS[1]:
         return f"the person is {ratio:.2f} times as tall as the robot"
     if shared < MIN_OVERLAP:
         return f"the person stands elsewhere (boxes overlap by {shared:.2f})"
-    left, top, right, bottom = (round(v) for v in place)
+    left, top, right, bottom = (round(v) for v in box)
     if mask[top:bottom, left:right].mean() < MIN_CHANGED_SHARE:
         return "the robot is still there"
     rest = mask.copy()

@@ -30,7 +30,7 @@ _GAP = {
 """From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
 
 _STEP_ASIDE = 0.4
-"""m up to which one who faces the right way steps to a place, forward, back or aside, instead of turning to it."""
+"""m up to which one who faces the right way steps to a point, forward, back or aside, instead of turning to it."""
 
 
 def gap_to(score: Score, name: str) -> float:

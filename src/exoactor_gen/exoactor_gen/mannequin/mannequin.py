@@ -177,7 +177,7 @@ class Mannequin(Generator):
     ) -> tuple[str, Camera]:
         """The camera, and the name of its view."""
         given, joints = self.options, self.body.joints(motion)
-        place = partial(
+        camera_of = partial(
             frame_person,
             joints,
             width=given.width,
@@ -189,10 +189,10 @@ class Mannequin(Generator):
         )
         view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
         if view == "auto" and interaction is not None:
-            view = clear_view(place, joints, objects, interaction.contacts)
+            view = clear_view(camera_of, joints, objects, interaction.contacts)
         elif view == "auto":
             view = "three_quarter"
-        return view, place(view)
+        return view, camera_of(view)
 
     def motion(self, instruction: str) -> HumanMotion:
         """What the person in the video would do, without drawing it: quick, for making many references.

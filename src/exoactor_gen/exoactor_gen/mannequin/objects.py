@@ -208,39 +208,39 @@ def object_motion(
     heading
         (T,) rad, where the person faces.
     """
-    place = np.tile(obj.start, (len(times), 1))
+    poses = np.tile(obj.start, (len(times), 1))
     tilt = np.tile(np.eye(3), (len(times), 1, 1))
     for event in obj.events:
         later, now = times >= event.end, (times >= event.begin) & (times < event.end)
-        before = place[now].copy()
-        place[later] = event.after
+        before = poses[now].copy()
+        poses[later] = event.after
         if isinstance(event, Kicked):
             still = obj.at(before[0])
             stands = ObjectMotion(still, before[:, :3], Rotation.from_euler("z", before[:, 3:]).as_matrix())
             met = surface_distance(stands, toes[event.side][now]) < TOECAP_LENGTH
             begin = times[now][int(np.argmax(met))] if met.any() else event.begin
             s = np.clip((times[now] - begin) / (event.end - begin), 0.0, 1.0)
-            place[now] = before + (1.0 - (1.0 - s) ** 3)[:, None] * (event.after - before)
+            poses[now] = before + (1.0 - (1.0 - s) ** 3)[:, None] * (event.after - before)
         elif isinstance(event, Opened):
             angles = event.angle * min_jerk((times[now] - event.begin) / (event.end - event.begin))
-            place[now] = np.reshape([obj.turned(angle) for angle in angles], (-1, 4))
+            poses[now] = np.reshape([obj.turned(angle) for angle in angles], (-1, 4))
         elif obj.kind == BROOM:
             axis = unit(hands[event.sides[0]] - hands[event.sides[1]])
             first = int(np.argmax(now))
             along = float((hands[event.sides[0]][first] - before[0][:3]) @ axis[first])
-            place[now, :3] = (hands[event.sides[0]] - along * axis)[now]
+            poses[now, :3] = (hands[event.sides[0]] - along * axis)[now]
             tilt[now] = Rotation.from_rotvec(shortest_turn([0.0, 0.0, 1.0], axis[now])).as_matrix()
         elif now.any():
             middle = np.mean([hands[side] for side in event.sides], axis=0)
             first = int(np.argmax(now))
             turned = heading - heading[first]
             if event.slides:
-                place[now, :2] = before[:, :2] + (middle - middle[first])[now, :2]
+                poses[now, :2] = before[:, :2] + (middle - middle[first])[now, :2]
                 continue
-            offset = place[first, :3] - middle[first]
-            place[now, :3] = (middle + Rotation.from_euler("z", turned[:, None]).apply(offset))[now]
-            place[now, 3] = before[0][3] + turned[now]
-    return ObjectMotion(obj, place[:, :3], tilt @ Rotation.from_euler("z", place[:, 3:]).as_matrix())
+            offset = poses[first, :3] - middle[first]
+            poses[now, :3] = (middle + Rotation.from_euler("z", turned[:, None]).apply(offset))[now]
+            poses[now, 3] = before[0][3] + turned[now]
+    return ObjectMotion(obj, poses[:, :3], tilt @ Rotation.from_euler("z", poses[:, 3:]).as_matrix())
 
 
 def corners(obj: ObjectMotion) -> np.ndarray:

@@ -127,8 +127,8 @@ def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarra
 
 
 def _foot(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str) -> _Foot:
-    """The way of a foot; ``heel`` and ``toe`` (3,) are the sole's points from the ankle at rest."""
-    place, air = score.feet[side].sample(times), score.air[side].sample(times)
+    """The path of a foot; ``heel`` and ``toe`` (3,) are the sole's points from the ankle at rest."""
+    pose, air = score.feet[side].sample(times), score.air[side].sample(times)
     clear, pitch = air[:, 0], air[:, 1].copy()
     contact = np.ones((len(times), 2))
     for begin, end, clearance, roll in score.swings[side]:
@@ -139,13 +139,13 @@ def _foot(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
             pitch -= 0.5 * roll * bump((s - 0.4) / 0.6)
             contact[(times > begin - HEEL_OFF_SECONDS + 1e-9) & (s <= 1e-9), 0] = 0.0
         contact[(s > 1e-9) & (s < 1.0 - 1e-9)] = 0.0
-    yaw = place[:, 2]
+    yaw = pose[:, 2]
     turn = _turned("z", yaw)
     flat = turn @ FROM_Y_UP
     foot = flat @ _turned("x", pitch)
     lowest = np.minimum((foot @ heel)[:, 2], (foot @ toe)[:, 2])
     ankle = np.empty((len(times), 3))
-    ankle[:, :2] = place[:, :2] - SOLE_CENTRE * turn[:, :2, 0]
+    ankle[:, :2] = pose[:, :2] - SOLE_CENTRE * turn[:, :2, 0]
     ankle[:, :2] += np.where(pitch > 0.0, ((flat - foot) @ toe)[:, :2].T, 0.0).T  # it rolls over the toe
     ankle[:, 2] = clear - lowest
     return _Foot(ankle, foot, yaw, contact, toe)
@@ -367,7 +367,7 @@ class Arm:
     ) -> None:
         """Write shoulder, elbow and wrist into ``local`` (T, 55, 3, 3), the posture without reaching.
 
-        ``turns`` and ``pos`` are those of the posture with the pelvis at the origin, ``root`` (T, 3) its place, and
+        ``turns`` and ``pos`` are those of the posture with the pelvis at the origin, ``root`` (T, 3) its position, and
         ``mass`` (T, 2) where the centre of mass is.
         """
         middle = np.column_stack([mass, root[:, 2]])

@@ -93,7 +93,7 @@ _BACK = {"forward": "backward", "backward": "forward", "left": "right", "right":
 
 def _travel(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
     ahead, left = seen.way
-    yaw, off = np.radians(seen.heading[0]), seen.place[-1] - seen.place[0]
+    yaw, off = np.radians(seen.heading[0]), seen.position[-1] - seen.position[0]
     aside = float(off @ [-np.sin(yaw), np.cos(yaw)])  # who is to walk to the left may also turn there
     way = expected.direction if expected.direction in _BACK else "forward"
     gone = {"forward": ahead, "backward": -ahead, "left": max(left, aside), "right": max(-left, -aside)}[way]
@@ -224,7 +224,7 @@ def _manual(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 
 def _moves(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    moved = max(float(np.ptp(x, axis=0).max()) for x in (seen.place, seen.wrist, seen.ankle, seen.drop))
+    moved = max(float(np.ptp(x, axis=0).max()) for x in (seen.position, seen.wrist, seen.ankle, seen.drop))
     return max(_grade(moved, "moving"), _grade(float(np.ptp(seen.heading)), "turning")), f"moves by {moved:.2f} m"
 
 

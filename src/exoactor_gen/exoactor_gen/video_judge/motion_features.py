@@ -20,7 +20,7 @@ _JOINT = {name: k for k, name in enumerate(BODY_JOINT_NAMES)}
 class MotionFeatures:
     """What is measured of a motion, N times; pairs are left, right, and triples ahead, to the left, up."""
 
-    place: np.ndarray
+    position: np.ndarray
     """(N, 2) middle between the ankles in the world, m."""
     heading: np.ndarray
     """(N,) of the pelvis in the world, degrees, without jumps, positive to the left."""
@@ -52,13 +52,13 @@ class MotionFeatures:
 
     @property
     def gone(self) -> float:
-        """Metres from the first place to the last."""
-        return float(np.linalg.norm(self.place[-1] - self.place[0]))
+        """Metres from the first position to the last."""
+        return float(np.linalg.norm(self.position[-1] - self.position[0]))
 
     @property
     def way(self) -> np.ndarray:
         """(2,) m gone ahead and to the left, each bit of it as the person then faced."""
-        step, yaw = np.diff(self.place, axis=0), np.radians(self.heading[:-1])
+        step, yaw = np.diff(self.position, axis=0), np.radians(self.heading[:-1])
         ahead, left = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
         return np.array([np.sum(step * ahead.T), np.sum(step * left.T)])
 
@@ -102,7 +102,7 @@ def measure_motion(motion: HumanMotion, body: BodyModel) -> MotionFeatures:
     trunk = own((joints[:, _JOINT["neck"]] - joints[:, 0])[:, None])[:, 0]
     fore = wrist - elbow
     return MotionFeatures(
-        place=ankle.mean(axis=1)[:, :2],
+        position=ankle.mean(axis=1)[:, :2],
         heading=np.degrees(heading),
         hand=own(wrist - shoulder) / arm,
         forearm=fore[..., 2] / np.linalg.norm(fore, axis=2),

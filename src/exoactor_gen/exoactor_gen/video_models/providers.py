@@ -391,8 +391,8 @@ class Replicate(Hosted):
         if model in (self.default_model, self.model_for(True)):
             return None
         name, _, version = model.partition(":")
-        place = f"models/{urllib.parse.quote(name)}" + (f"/versions/{_quoted(version)}" if version else "")
-        answer = self.web.fetch_json(Request(place), tick)
+        path = f"models/{urllib.parse.quote(name)}" + (f"/versions/{_quoted(version)}" if version else "")
+        answer = self.web.fetch_json(Request(path), tick)
         return Inputs((answer if version else answer["latest_version"])["openapi_schema"], model)
 
     def submit(self, request: VideoRequest) -> Request:

@@ -1,7 +1,7 @@
 """Where MediaPipe's landmarks sit on the SMPL-X body, and how far its joints bend.
 
 MediaPipe marks what a viewer sees (the side of the hip, the skin of the face); SMPL-X's joints are centres of rotation.
-So each landmark has a joint that it moves with and an offset from it. That of the hip is the place of BlazePose's
+So each landmark has a joint that it moves with and an offset from it. That of the hip is the position of BlazePose's
 keypoint on the pelvis from the centre of the hip joint in Pose2Sim's OpenSim model (D. Pagnon, Markers_BlazePose.xml):
 22 mm to the side, 15 mm below, 7 mm ahead.
 """

@@ -228,8 +228,8 @@ def without_output(model: bytes, number: int) -> bytes:
             needed.update(operator.InputsAsNumpy().tolist())
             kept.insert(0, index)
     start = graph._tab.Vector(graph._tab.Offset(_OPERATORS_FIELD))
-    offsets = np.frombuffer(data, np.uint32, graph.OperatorsLength(), start)  # each counts from its own place
-    places = start + offsets.itemsize * np.arange(len(offsets))
-    offsets[: len(kept)] = (places + offsets)[kept] - places[: len(kept)]
+    offsets = np.frombuffer(data, np.uint32, graph.OperatorsLength(), start)  # each counts from its own position
+    positions = start + offsets.itemsize * np.arange(len(offsets))
+    offsets[: len(kept)] = (positions + offsets)[kept] - positions[: len(kept)]
     np.frombuffer(data, np.uint32, 1, start - 4)[0] = len(kept)
     return bytes(data)

@@ -158,7 +158,7 @@ class Follower:
         return best
 
     def find(self, image: np.ndarray, people: list[Person], time: float) -> Person | None:
-        """The person followed among the people of a frame, by place and looks; None where nobody is that one."""
+        """The person followed among the people of a frame, by position and appearance; None: none of them."""
         if self.last is None:
             return self.choose(people, image.shape[1], time)
         needed = MIN_SIMILARITY_IN_COMPANY if self._in_company(time) else MIN_SIMILARITY

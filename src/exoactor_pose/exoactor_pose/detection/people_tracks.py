@@ -153,6 +153,6 @@ class Sightings:
 
 
 def _distance(seen: Sighting, at: np.ndarray, centre: np.ndarray, time: float) -> float:
-    """Heights from a place to ``centre``; infinite where who was seen cannot be there at that time."""
+    """Distance from a position to ``centre`` in heights; infinite where who was seen cannot be there at that time."""
     gap, away = abs(time - seen.time), float(np.linalg.norm(centre - at)) / max(seen.height, 1.0)
     return away if gap < MAX_GAP_SECONDS and away < MIN_DISTANCE + MAX_SPEED * gap else np.inf

@@ -57,7 +57,7 @@ class Weights:
     direction: float = 0.4
     """rad, direction of a limb in space: a detector's errors are half of this and last for many frames."""
     acceleration: tuple[float, float, float] = (3.5, 17.0, 25.0)
-    """m/s^2 of the pelvis' place, rad/s^2 of its turn, and of the joints' axis-angles."""
+    """m/s^2 of the pelvis' position, rad/s^2 of its turn, and of the joints' axis-angles."""
     jerk: tuple[float, float, float] = (6.0, 30.0, 45.0)
     """m/s^3, rad/s^3 and rad/s^3 of the same: what keeps the motion as smooth as people's."""
     sudden: float = 2.5

@@ -196,9 +196,9 @@ class Skeleton:
         axis = (np.swapaxes(axes.reshape(frames, -1, 3), 1, 2) @ MIXING).astype(np.float32)
         moment = (np.swapaxes(moments.reshape(frames, -1, 3), 1, 2) @ MIXING).astype(np.float32)
         out = np.zeros((frames, len(self._carriers), 3, VARIABLES), np.float32)
-        places = positions.astype(np.float32)
+        points = positions.astype(np.float32)
         for x, y, z in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-            turned = axis[:, None, y] * places[:, :, z, None] - axis[:, None, z] * places[:, :, y, None]
+            turned = axis[:, None, y] * points[:, :, z, None] - axis[:, None, z] * points[:, :, y, None]
             out[:, :, x, 6:] = (turned + moment[:, None, x]) * self._moves
         out[:, :, :, :3] = np.eye(3)
         out[:, :, :, 3:6] = -_skew(positions - state.path[:, None])

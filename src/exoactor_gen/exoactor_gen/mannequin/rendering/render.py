@@ -143,7 +143,7 @@ def render(
     look
         Clothes, room and light.
     rng
-        Grain of the floor, places of images, colours of objects.
+        Grain of the floor, positions of pictures, colours of objects.
     objects
         What stands around the person, and its way.
     """

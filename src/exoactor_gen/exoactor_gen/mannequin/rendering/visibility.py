@@ -33,7 +33,7 @@ def hidden_share(camera: Camera, joints: np.ndarray, objects: Sequence[ObjectMot
 
 
 def clear_view(
-    place: Callable[[str], Camera], joints: np.ndarray, objects: Sequence[ObjectMotion], contacts: Sequence[Contact]
+    camera_of: Callable[[str], Camera], joints: np.ndarray, objects: Sequence[ObjectMotion], contacts: Sequence[Contact]
 ) -> str:
     """The view in which a person who acts on objects is seen best.
 
@@ -42,7 +42,7 @@ def clear_view(
 
     Parameters
     ----------
-    place
+    camera_of
         Gives the camera of a view.
     joints
         (T, 55, 3) m, SMPL-X joints in the world.
@@ -57,7 +57,7 @@ def clear_view(
     seen = [replace(o, position=o.position[::_FRAME_STEP], rotation=o.rotation[::_FRAME_STEP]) for o in objects]
     hidden: dict[str, float] = {}
     for view in views:
-        hidden[view] = hidden_share(place(view), joints, seen)
+        hidden[view] = hidden_share(camera_of(view), joints, seen)
         if hidden[view] < _MAX_HIDDEN_SHARE:
             return view
     return min(hidden, key=hidden.__getitem__)
