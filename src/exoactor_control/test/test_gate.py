@@ -70,6 +70,9 @@ def test_self_collision():
     assert "Self-collision" in reason
     assert "right_hip_roll_link and right_wrist_yaw_link" in reason
     assert "101 frames" in reason
+    assert "the motion itself" not in reason
+    (reason,) = refused(hands, hands)
+    assert "In the motion itself right_hip_roll_link and right_wrist_yaw_link overlap by" in reason
     brief = hands.joint_pos.copy()
     brief[5:] = STANDING
     assert refused(STILL, replace(hands, joint_pos=brief)) == []

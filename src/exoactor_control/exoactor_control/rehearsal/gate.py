@@ -91,7 +91,7 @@ def judge(
     """
     found = [
         _failure(report, len(actual) < len(reference)),
-        _collision(actual, load, hands),
+        _collision(reference, actual, load, hands),
         _saturation(load),
         _speed(load),
         _leaving(reference, actual, area),
@@ -107,23 +107,29 @@ def _failure(report: Metrics, aborted: bool) -> str:
     return f"The motion was aborted: {report['reason']}." if aborted else ""
 
 
-def _collision(actual: RobotMotion, load: Load, hands: Hands) -> str:
+def _collision(reference: RobotMotion, actual: RobotMotion, load: Load, hands: Hands) -> str:
     depth, pairs = self_collision_depth(actual, hands)
     deep = depth > COLLISION_DEPTH
-    if deep.sum() / actual.fps <= COLLISION_TIME:
-        if load.pressed <= COLLISION_TIME:
-            return ""
-        one, other = load.pressing or ("", "")
-        return (
-            f"Self-collision: contact forces over {COLLISION_FORCE:g} N for {load.pressed:.1f} s, up to "
-            f"{load.greatest_force:.0f} N between {one} and {other}."
+    if deep.sum() / actual.fps > COLLISION_TIME:
+        found = f" deeper than {100 * COLLISION_DEPTH:g} cm in {deep.sum()} frames: {_deepest(actual, depth, pairs)}"
+    elif load.pressed > COLLISION_TIME:
+        where = " and ".join(load.pressing or ())
+        found = (
+            f": contact forces over {COLLISION_FORCE:g} N for {load.pressed:.1f} s, "
+            f"up to {load.greatest_force:.0f} N between {where}"
         )
+    else:
+        return ""
+    depth, pairs = self_collision_depth(reference, hands)
+    itself = f" In the motion itself {_deepest(reference, depth, pairs)}." if depth.max() > COLLISION_DEPTH else ""
+    return f"Self-collision{found}.{itself}"
+
+
+def _deepest(motion: RobotMotion, depth: np.ndarray, pairs: list[tuple[str, str] | None]) -> str:
+    """Which links overlap most by `self_collision_depth`, how deep and when."""
     worst = int(depth.argmax())
     one, other = pairs[worst] or ("", "")
-    return (
-        f"Self-collision deeper than {100 * COLLISION_DEPTH:g} cm in {deep.sum()} frames: {one} and {other} overlap by "
-        f"{100 * depth[worst]:.1f} cm at {worst / actual.fps:.1f} s."
-    )
+    return f"{one} and {other} overlap by {100 * depth[worst]:.1f} cm at {worst / motion.fps:.1f} s"
 
 
 def _saturation(load: Load) -> str:
