@@ -42,26 +42,31 @@ from exoactor_retarget.stepping_over import crossing_pace, stepped_over
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, ramp, towards_upright, window
 
-_SETTLE = 3  # steps on the spot after a walk, in which the robot gets to where it should stand
-_SLOW = 2.0  # how many times as long the person's reaching and putting down takes, from `_SLOWED` s before to after
-_SLOWED = 1.0, 0.3
-_TAKES_LOW, _LEAVES_LOW = (0.8, 0.3), (1.6, 0.3)  # s, likewise of who bends down: the waist does not bear it for long
-_CAREFUL = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
-_SEATED = 1.5  # s before and after a seat bears in which feet are left where they are
-_ON_SEAT = 0.13  # m from the edge of a seat to the pelvis
-_LEAN_BACK, _UPRIGHT = 0.4, 0.7  # s in which who sits leans back, and before rising forward again; by what share
-_TOUCH, _SUNK = 0.02, 0.03  # m over a seat to which the pelvis gets first, and into it, leaning back, for it to bear
-_BEFORE_BEARS = 0.2  # s before a seat bears in which the pelvis gets there, not balanced over the feet, and after it
-_STOOPS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, and from here as the person
-_AROUND = 3.0  # s before and after a grasp in which the body crouches no further than that
-_LOWEST = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
-_MOST_BENT, _STRAIGHT = 0.26, 0.15  # rad that who stands is bent by, and m over `_LOWEST` of a pelvis that stands
-_STANDS = 0.02  # m below its usual height at which a pelvis still stands
-_TOPS, _CROUCHED = (0.22, 0.28), (1.0, 0.8)  # m and rad, likewise, of who crouches to take a box with its top so high:
-# the waist does not bear a trunk that is level, and arms that are too short for a low one twist
+_SETTLING_STEPS = 3  # on the spot after a walk, in which the robot gets to where it should stand
+_SLOWDOWN = 2.0  # how many times as long the person's reaching and putting down takes
+_SLOW_SECONDS = 1.0, 0.3  # before and after a contact's start or end, in which it does
+_SLOW_SECONDS_TAKING_LOW, _SLOW_SECONDS_LEAVING_LOW = (0.8, 0.3), (1.6, 0.3)
+"""s, likewise of who bends down: the waist does not carry the trunk for long."""
+_STEPPING_SLOWDOWN = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
+_SEATED_SECONDS = 1.5  # before and after a seat supports the body, in which feet are left where they are
+_SEAT_DEPTH = 0.13  # m from the edge of a seat to the pelvis
+_LEAN_BACK_SECONDS = 0.4  # in which who sits leans back, and before rising forward again
+_UPRIGHT_SHARE = 0.7  # of the lean of trunk and pelvis that is undone meanwhile
+_SEAT_APPROACH, _SEAT_PRESS = 0.02, 0.03  # m over a seat to which the pelvis gets first, and into it, leaning back
+_SEAT_MARGIN = (
+    0.2  # s before a seat supports the body in which the pelvis gets there, not balanced over the feet, and after it
+)
+_CROUCH_HEIGHTS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, from here as the person
+_CROUCH_SECONDS = 3.0  # before and after a grasp in which the body crouches no further than that
+_MIN_PELVIS_HEIGHT = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
+_MAX_BEND = 0.26  # rad of the trunk of who stands
+_STANDING_RANGE = 0.15  # m over `_MIN_PELVIS_HEIGHT` from which a pelvis stands
+_STANDING_TOLERANCE = 0.02  # m below its usual height at which a pelvis still stands
+_LOW_TOPS, _CROUCHED_BENDS = (0.22, 0.28), (1.0, 0.8)  # m; rad, likewise, of who crouches to take a box with its top so
+# high: the waist does not carry a trunk that is level, and arms that are too short for a low one twist
 _FOOT_LAG = 0.12  # m by which a foot that pushes goes farther: the robot's stays behind under load
-_HANGS = 0.2  # m over the pelvis, up to which a hand counts as hanging
-_LEAN = 0.05  # m that the body, which stands, leans towards an object rather than step
+_HANGING_HEIGHT = 0.2  # m over the pelvis, up to which a hand counts as hanging
+_LEAN_DISTANCE = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
 class InteractionTargets:
@@ -114,16 +119,16 @@ class InteractionTargets:
             if contact.body.endswith("foot"):  # feet that touch objects are left as they are
                 goes[:] = False
             elif contact.body == "seat":
-                goes &= (times < contact.start - _SEATED) | (times > contact.end + _SEATED)
-        pace = np.where(goes, _CAREFUL, crossing_pace(person, self.scene))
+                goes &= (times < contact.start - _SEATED_SECONDS) | (times > contact.end + _SEATED_SECONDS)
+        pace = np.where(goes, _STEPPING_SLOWDOWN, crossing_pace(person, self.scene))
         for contact in self.contacts:
             slow = contact.body.endswith("hand") and contact.kind != "touch" and self.scene[contact.object].movable
             for at in (contact.start, contact.end) if slow else ():
                 if at < times[-1] - 0.05:
                     low = person.at("wrist")[round(at * person.fps), :, 2].min() < LOW
-                    bent = _TAKES_LOW if at == contact.start else _LEAVES_LOW
-                    before, after = bent if low else _SLOWED
-                    pace[(times > at - before) & (times < at + after)] = _SLOW
+                    bent = _SLOW_SECONDS_TAKING_LOW if at == contact.start else _SLOW_SECONDS_LEAVING_LOW
+                    before, after = bent if low else _SLOW_SECONDS
+                    pace[(times > at - before) & (times < at + after)] = _SLOWDOWN
         pace = gaussian_filter1d(pace, 0.1 * person.fps, mode="nearest")
         late = np.r_[0.0, np.cumsum(pace[:-1])] / person.fps
         reached = [np.interp(c.start, times, late) for c in self.contacts if c.body.endswith("hand")]
@@ -146,20 +151,21 @@ class InteractionTargets:
         short *= np.isinf(targets.bearing).all(axis=1)
         pelvis_pos = targets.pelvis_pos.copy()
         pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
-        stands = smoothstep((pelvis_pos[:, 2] - _LOWEST) / _STRAIGHT) * self._at_work(targets, self.contacts)
-        torso_rot = _less_bent(targets.torso_rot, _MOST_BENT, stands)
-        pelvis_rot = _less_bent(targets.pelvis_rot, 0.5 * _MOST_BENT, stands)
+        stands = smoothstep((pelvis_pos[:, 2] - _MIN_PELVIS_HEIGHT) / _STANDING_RANGE)
+        stands *= self._at_work(targets, self.contacts)
+        torso_rot = _less_bent(targets.torso_rot, _MAX_BEND, stands)
+        pelvis_rot = _less_bent(targets.pelvis_rot, 0.5 * _MAX_BEND, stands)
         pairs = [c for group in contact_groups(self.contacts) if len(group) == 2 for c in group if c.kind == "grasp"]
         lifts = self._at_work(targets, pairs) * np.isinf(targets.bearing).all(axis=1)
         tops = [self.scene[c.object].extent[1, 2] for c in pairs]
-        most = float(np.interp(min(tops, default=_TOPS[0]), _TOPS, _CROUCHED))
+        most = float(np.interp(min(tops, default=_LOW_TOPS[0]), _LOW_TOPS, _CROUCHED_BENDS))
         torso_rot = _less_bent(torso_rot, most, lifts, True)
         pelvis_rot = _less_bent(pelvis_rot, 0.5 * most, lifts, True)
         return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
 
     def _at_work(self, targets: Targets, contacts: Sequence[Contact]) -> np.ndarray:
         """How much (T,) hands are at an object, on the way there, or back."""
-        margin, fps = round(_AROUND * targets.fps), targets.fps
+        margin, fps = round(_CROUCH_SECONDS * targets.fps), targets.fps
         hands = [contact for contact in contacts if contact.body.endswith("hand")]
         near = [window(len(targets), round(c.start * fps), round(c.end * fps), margin) for c in hands]
         return np.minimum(2.0 * np.max([np.zeros(len(targets)), *near], axis=0), 1.0)
@@ -167,7 +173,7 @@ class InteractionTargets:
     def _lowest_pelvis(self, targets: Targets) -> np.ndarray:
         """Height (T,) m below which the pelvis need not get for one hand to take, and to put, what the scene has."""
         fps, times, palms = targets.fps, np.arange(len(targets)) / targets.fps, targets.natural_palms(self.model)
-        lowest, stands = np.full(len(targets), _LOWEST), float(np.percentile(targets.pelvis_pos[:, 2], 90))
+        lowest, stands = np.full(len(targets), _MIN_PELVIS_HEIGHT), float(np.percentile(targets.pelvis_pos[:, 2], 90))
         for contact, *others in contact_groups(self.contacts):
             if contact.kind != "grasp" or others:  # fists hold with both hands
                 continue
@@ -175,9 +181,9 @@ class InteractionTargets:
             palm, facing = palms[end, contact.side], targets.heading(self.model, end)
             put, _ = place_for(self.scene, obj, palm, np.zeros(2), facing, self._puts.get(obj.id))
             works = np.where(times < 0.5 * (contact.start + contact.end), obj.pos[2], put[2]) + obj.bounds[:, 2].mean()
-            bends = smoothstep((_STOOPS[0] - works) / (_STOOPS[0] - _STOOPS[1]))
-            around = (times > contact.start - _AROUND) & (times < contact.end + _AROUND)
-            lowest = np.where(around, np.maximum(lowest, stands - bends * (stands - _LOWEST)), lowest)
+            bends = smoothstep((_CROUCH_HEIGHTS[0] - works) / (_CROUCH_HEIGHTS[0] - _CROUCH_HEIGHTS[1]))
+            around = (times > contact.start - _CROUCH_SECONDS) & (times < contact.end + _CROUCH_SECONDS)
+            lowest = np.where(around, np.maximum(lowest, stands - bends * (stands - _MIN_PELVIS_HEIGHT)), lowest)
         return lowest
 
     def relocated(self, person: Posture, targets: Targets) -> tuple[Posture, list[str]]:
@@ -201,8 +207,8 @@ class InteractionTargets:
             swings = swing_count(stands[since : first + 1])
             count = steps_needed(distance, swings)
             if swings and works:
-                count = max(count, _SETTLE)
-            if count and not (swings == 0 and distance < _LEAN):
+                count = max(count, _SETTLING_STEPS)
+            if count and not (swings == 0 and distance < _LEAN_DISTANCE):
                 at = standing_frame(person, stands, since, first - round(0.5 * person.fps))
                 person, extra, frames = with_steps(person, at, count, way)
                 stands = foot_contacts(person.contacts, person.fps, 0.08)
@@ -296,13 +302,14 @@ class InteractionTargets:
             contacts.append(contact)
             if contact.body == "seat":
                 edge, ahead = seat_edge(obj, targets.heading(model, (begin + end) // 2))
-                margin = round(_LEAN_BACK * fps)
+                margin = round(_LEAN_BACK_SECONDS * fps)
                 back = window(t, begin + margin, end - margin, margin)
                 leans = np.maximum(leans, back)
-                early = round(_BEFORE_BEARS * fps)
+                early = round(_SEAT_MARGIN * fps)
                 near_seat = slice(max(0, begin - early), end + early + 1)
-                bearing[near_seat, BEARING.index("seat")] = (edge[2] + _TOUCH - (_TOUCH + _SUNK) * back)[near_seat]
-                off = edge[:2] - _ON_SEAT * ahead - pelvis_pos[begin : end + 1, :2].mean(axis=0)
+                seat_height = edge[2] + _SEAT_APPROACH - (_SEAT_APPROACH + _SEAT_PRESS) * back
+                bearing[near_seat, BEARING.index("seat")] = seat_height[near_seat]
+                off = edge[:2] - _SEAT_DEPTH * ahead - pelvis_pos[begin : end + 1, :2].mean(axis=0)
                 pelvis_pos[:, :2] += window(t, begin, end, round(fps))[:, None] * off
                 lower = [model.pelvis, *(j + 1 for side in range(2) for j in model.hip[side])]
                 _allow(touch, window(t, begin, end, round(fps)) > 0, k, lower)
@@ -328,10 +335,10 @@ class InteractionTargets:
                 hands_on_it = sum(other.contact.start == one.contact.start for other in hand_contacts)
                 load[:, one.side] += pressed * self.scene.objects[one.index].mass / hands_on_it
         if self._hands.hands == "dex3":  # the thumb of an open hand that hangs is in the thigh
-            hangs = 1.0 - smoothstep((palms[..., 2] - pelvis_pos[:, None, 2]) / _HANGS)
+            hangs = 1.0 - smoothstep((palms[..., 2] - pelvis_pos[:, None, 2]) / _HANGING_HEIGHT)
             hands = np.maximum(hands, hangs * (1.0 - opens))
         turned = [
-            towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT * leans) @ rot
+            towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT_SHARE * leans) @ rot
             for rot, rest in (
                 (targets.pelvis_rot, model.rest["pelvis"][0]),
                 (targets.torso_rot, model.rest["torso"][0]),
@@ -359,7 +366,7 @@ def _raised(height: np.ndarray, lowest: np.ndarray) -> np.ndarray:
 
     The whole crouch is made shallower, so that the body goes on rising and sinking with the person's.
     """
-    stands = float(np.percentile(height, 90)) - _STANDS
+    stands = float(np.percentile(height, 90)) - _STANDING_TOLERANCE
     raised = np.maximum(lowest - height, 0.0)
     for begin, end in true_runs(height < stands):
         deepest = begin + int(height[begin:end].argmin())
