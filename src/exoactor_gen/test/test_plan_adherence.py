@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.body import BodyModel
 from exoactor_core.errors import Missing
 from exoactor_core.motion import HUMAN_ARRAYS, HumanMotion
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.measures import GRADES
+from exoactor_gen.video_judge.motion_features import measure_motion
 from exoactor_gen.video_judge.plan_adherence import check_plan_adherence
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
@@ -173,6 +175,13 @@ def test_where_somebody_stands_and_faces_does_not_matter(act):
     )
     scores = [[check.score for check in check_plan_adherence(m, plan)] for m in (motion, moved)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_hanging_arms_are_not_low_whatever_the_proportions(act, share):
+    (motion, _), body = act("wait two seconds"), BodyModel.load()
+    low = measure_motion(replace(motion, betas=motion.betas + share * body.mean_betas), body).low
+    assert np.abs(low).max() < 0.06
 
 
 def test_sides_and_directions_may_stand_in_words_alone(act):

@@ -63,10 +63,6 @@ class MotionFeatures:
         return np.array([np.sum(step * ahead.T), np.sum(step * left.T)])
 
 
-_HANGING = 0.82
-"""Height of the wrist of a hanging arm over the ankles, leg lengths; of the neutral body."""
-
-
 def measure_motion(motion: HumanMotion, body: BodyModel) -> MotionFeatures:
     """Measure a motion at `FEATURE_RATE`, a little smoothed."""
     rot, pos = body.transforms(motion)
@@ -94,6 +90,7 @@ def measure_motion(motion: HumanMotion, body: BodyModel) -> MotionFeatures:
     bones = np.diff(rest[[_JOINT[f"left_{name}"] for name in ("shoulder", "elbow", "wrist")]], axis=0)
     arm = np.linalg.norm(bones, axis=1).sum()
     leg = rest[_JOINT["pelvis"], 1] - rest[_JOINT["left_ankle"], 1]
+    hanging = rest[_JOINT["left_shoulder"], 1] - arm - rest[_JOINT["left_ankle"], 1]
     ground = np.percentile(ankle[..., 2].min(axis=1), 10)  # not the lowest: one bad frame would decide it
 
     def under(points: np.ndarray) -> np.ndarray:
@@ -108,7 +105,7 @@ def measure_motion(motion: HumanMotion, body: BodyModel) -> MotionFeatures:
         forearm=fore[..., 2] / np.linalg.norm(fore, axis=2),
         wrist=own(wrist - under(ankle)),
         ankle=own(ankle - under(hip)),
-        low=_HANGING - (wrist[..., 2] - ground) / leg,
+        low=(hanging - (wrist[..., 2] - ground)) / leg,
         drop=1.0 - (joints[:, 0, 2] - ground) / leg,
         lean=np.degrees(np.arctan2(trunk[:, 0], trunk[:, 2])),
     )
