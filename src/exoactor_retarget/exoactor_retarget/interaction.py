@@ -53,9 +53,7 @@ _SEAT_DEPTH = 0.13  # m from the edge of a seat to the pelvis
 _LEAN_BACK_SECONDS = 0.4  # in which who sits leans back, and before rising forward again
 _UPRIGHT_SHARE = 0.7  # of the lean of trunk and pelvis that is undone meanwhile
 _SEAT_APPROACH, _SEAT_PRESS = 0.02, 0.03  # m over a seat to which the pelvis gets first, and into it, leaning back
-_SEAT_MARGIN = (
-    0.2  # s before a seat supports the body in which the pelvis gets there, not balanced over the feet, and after it
-)
+_SEAT_MARGIN = 0.2  # s before a seat supports the body, and after, in which the pelvis is there, not over the feet
 _CROUCH_HEIGHTS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, from here as the person
 _CROUCH_SECONDS = 3.0  # before and after a grasp in which the body crouches no further than that
 _MIN_PELVIS_HEIGHT = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
