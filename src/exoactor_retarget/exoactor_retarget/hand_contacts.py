@@ -20,6 +20,7 @@ _PRESS_DEPTH = {"grasp": 0.02, "push": 0.02, "strike": 0.02, "touch": 0.01, "sup
 """m that hands aim into an object, by the kind of contact."""
 _APPROACH_DISTANCE = 0.10  # m in front of the surface at which a hand is before the contact
 _APPROACH_INWARD = 0.05  # m that it is nearer to the body there
+_APPROACH_ABOVE = 0.12  # m that it is higher there, of hands that take what stands low: arms are short beside it
 _MAX_PALM_GAP, _MIN_PALM_GAP = 0.46, 0.10  # m between two palms
 _DEX3_PALM = 0.0415, 0.003  # m, the palm's link in that of the wrist, ahead and outward (Unitree's URDF)
 _DEX3_AXIS, _DEX3_GAP = 0.065, 0.017  # m, along the palm's link to the axis of what is held, and aside to its surface
@@ -28,7 +29,7 @@ _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0
 _DEX3_MAX_WIDTH, _DEX3_APPROACH, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
 _MIN_DRAW_DISTANCE = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
 _HALF_HAND_SPACING = 0.09  # m from the middle between two pushing hands to each
-_DEPTH_UNDER_TOP = 0.06  # m from there to the top of what stands low
+_DEPTH_UNDER_TOP = 0.04  # m from there to the top of what stands low
 LOW = 0.5
 """m over the floor: who touches what is lower bends down, the hands in front, and pushes with hanging palms."""
 
@@ -151,17 +152,10 @@ class HandContactPlanner:
         rotation = np.stack([x, y, np.cross(x, y)], axis=1)
         filled = _filled(contact, pos, normal)
         index, press = self.scene.ids.index(contact.object), _PRESS_DEPTH[contact.kind]
-        return HandContact(
-            side,
-            index,
-            filled,
-            pos,
-            normal,
-            rotation,
-            local,
-            _APPROACH_DISTANCE * normal - _APPROACH_INWARD * forward,
-            press,
-        )
+        retreat = _APPROACH_DISTANCE * normal - _APPROACH_INWARD * forward
+        if contact.kind == "grasp" and obj.pos[2] + pos[2] < LOW:
+            retreat += obj.rotation.inv().apply([0.0, 0.0, _APPROACH_ABOVE])
+        return HandContact(side, index, filled, pos, normal, rotation, local, retreat, press)
 
     def _finger_grasp(self, side: int, contact: Contact, forward: np.ndarray) -> HandContact:
         """A Dex3-1 hand about an object, from in front and a little from its own side, the thumb up."""
