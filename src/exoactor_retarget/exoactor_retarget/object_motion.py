@@ -35,7 +35,6 @@ _BODY_DEPTH = 0.13  # m from the middle of the robot's pelvis to its front, with
 _MAX_CARRY_GAP = 0.10  # m farther than that, at most, that an object is carried before it
 KNEE = 0.06
 """m from the middle of a knee to its front, with room."""
-_RAISED_DISTANCE = 0.40  # m ahead of the pelvis, at least, at which two hands hold what they hold above the elbows
 _KNEE_CLEARANCE = 0.15  # m over the knees from which what is carried has room
 _RELEASE_HEIGHT = 0.05  # m over the rim of what contains it, at which the middle of an object is let go
 _DESTINATION_RADIUS = 0.8  # m around a hand in which something to put an object on, or into, is looked for
@@ -221,13 +220,7 @@ def carried(
         share *= 1.0 - come
     center[:, 2] += share * rise
     pos = center - rotation.apply(grip)
-    raised = _over_others(scene, obj, pos, first, last, fps, _PASSING_HEIGHT + hangs, draws)
-    pos[:, 2] += raised
-    if two_hands:  # high, it is held far out: forearms that point up bend the wrists until the palms slip
-        ahead = np.sum((center - targets.pelvis_pos)[:, :2] * forward, axis=1)
-        high = share * smoothstep((center[:, 2] + raised - hands[:, 2]) / _MIN_LIFT)
-        out = gaussian_filter1d(high * np.maximum(_RAISED_DISTANCE - ahead, 0.0), 0.1 * fps, mode="nearest")
-        pos[:, :2] += out[:, None] * forward
+    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps, _PASSING_HEIGHT + hangs, draws)
     out = rest.copy()
     out[first:, :3], out[first:, 3:] = pos[first:], rotation[first:].as_quat(scalar_first=True)
     out[last:] = out[last]

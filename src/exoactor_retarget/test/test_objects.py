@@ -712,11 +712,6 @@ def test_a_box_off_a_table_is_carried_with_level_forearms_and_high_over_what_it_
     grip = targets.palm_pos[:, 0, 2] - box[:, 2]
     assert box[near, 2].max() > 0.78 + 0.09
     between = slice(np.flatnonzero(near)[-1] + 50, np.flatnonzero(over)[0] - 50)
-    level = targets.level_palms(retarget.model)[:, 0, 2]
-    high = slice(np.flatnonzero(near & (box[:, 2] > box[0, 2] + 0.08))[0], np.flatnonzero(near)[-1])
-    away = np.linalg.norm((targets.palm_pos.mean(axis=1) - targets.pelvis_pos)[high, :2], axis=1)
-    raised = targets.palm_pos[high, 0, 2] > level[high] + 0.1
-    assert away[raised].min() > 0.38  # forearms that point up bend the wrists
     assert (box[between, 2] + grip[between]).min() < targets.level_palms(retarget.model)[between, 0, 2].min() + 0.02
     assert box[over, 2].max() > 0.7 + 0.07
     np.testing.assert_allclose(box[-1, 2], 0.7, atol=1e-6)
