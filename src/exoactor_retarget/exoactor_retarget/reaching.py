@@ -19,6 +19,7 @@ LEAD_TIME = _RAISE_SECONDS + _ADVANCE_SECONDS + _CLOSE_SECONDS
 _BLEND_SECONDS = 0.3  # s over which an object takes, and gives back, the lead of a hand
 _READY_OFFSET = 0.22, 0.15  # m: a hand before the body, ahead of the pelvis, and above what the object stands on
 _READY_LATERAL = 0.10, 0.30  # m, likewise, to its own side
+_FINGER_ROOM, _READY_NEAREST = 0.10, 0.12  # m short of where it reaches from that a hand is raised; but so far ahead
 _OUT_OF_RIM = 0.12  # m that a hand rises out of what it has put something into, before it comes back
 _LEVEL_HEIGHT, _STEEP_HEIGHT = 0.7, 0.3  # m over the floor from, and to, which fingers point down
 _MAX_FINGER_PITCH = 1.1  # rad by which they do
@@ -130,4 +131,8 @@ def _ready(
     out = 1.0 if touch.side == 0 else -1.0
     aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_LATERAL)
     height = np.maximum(natural[:, touch.side, 2], over)  # an arm folds up to get higher so near to the body
-    return np.column_stack([pelvis[:, :2] + _READY_OFFSET[0] * ahead + aside[:, None] * left, height])
+    far = np.full(len(pelvis), _READY_OFFSET[0])
+    if touch.fingers:  # open fingers reach ahead of the hand, and would strike what stands near down
+        short = np.sum((beside - pelvis)[:, :2] * ahead, axis=1) - _FINGER_ROOM
+        far = np.clip(short, _READY_NEAREST, _READY_OFFSET[0])
+    return np.column_stack([pelvis[:, :2] + far[:, None] * ahead + aside[:, None] * left, height])

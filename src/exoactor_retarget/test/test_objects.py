@@ -229,6 +229,16 @@ def test_a_bottle_goes_into_the_basket(retarget):
         Retargeter(hands="fists").object_targets(human, Interaction(scene, planned))
 
 
+def test_open_fingers_are_raised_short_of_what_stands_near(retarget):
+    made = choreographer.Choreography.of_instruction("pick up the bottle from the table")
+    bottle = everyday("bottle", pos=(0.353, -0.25, 0.74))
+    near = Scene(objects=(everyday("table", pos=(0.58, 0.0, 0.0)), bottle))
+    motion = retarget(made.perform(np.zeros(10))[0], interaction=replace(made.interaction, scene=near)).motion
+    (contact,) = motion.object_contacts
+    raised = robot.hand_poses(motion)[0][round((contact.start - 1.4) * motion.fps), 1]
+    assert bottle.pos[0] - raised[0] > 0.165
+
+
 def test_a_hand_leaves_a_basket_upwards(retarget):
     scene = Scene(
         objects=(
