@@ -21,7 +21,7 @@ from exoactor_core.dex3 import EXTRA_MASS
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.task_checks import Check
 from exoactor_retarget.contacts import foot_contacts
-from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
+from exoactor_retarget.footsteps import headings, unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner, contact_groups
 from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import Model
@@ -203,7 +203,7 @@ class InteractionTargets:
             way = wanted - before
             distance = float(np.linalg.norm(way))
             swings = swing_count(stands[since : first + 1])
-            count = steps_needed(distance, swings)
+            count = steps_needed(way, headings(person, 0.1)[first], swings)
             if swings and works:
                 count = max(count, _SETTLING_STEPS)
             if count and not (swings == 0 and distance < _LEAN_DISTANCE):

@@ -79,9 +79,13 @@ def heading_change(person: Posture, shift: np.ndarray) -> np.ndarray:
     return gaussian_filter1d(share * np.clip(angle, -_MAX_TURN, _MAX_TURN), 0.25 * person.fps, mode="nearest")
 
 
-def steps_needed(distance: float, swings: int) -> int:
-    """How many steps have to be put in to go further by a distance (m), the person taking some steps anyway."""
-    left = distance - _MAX_STRETCH * swings
+def steps_needed(way: np.ndarray, heading: float, swings: int) -> int:
+    """How many steps have to be put in to go further by ``way`` (2,) m, the person taking some steps anyway.
+
+    A step to the side of the ``heading`` (rad) is half as long: the feet come nearer to each other by its length.
+    """
+    ahead, aside = headed(np.array([heading]))[0, :2, :2].T @ way
+    left = float(np.hypot(ahead, 2.0 * aside)) - _MAX_STRETCH * swings
     return 0 if left < 0.04 else int(np.ceil(left / _MAX_STEP_LENGTH))
 
 

@@ -17,8 +17,7 @@ from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, headed
 
-_NEAR, _NEAR_RANGE = 0.45, (0.3, 0.7)  # m from what was walked to, to the pelvis, and what is as good
-_TOO_NEAR = 0.4  # m, likewise at least of who does not use it
+_NEAR, _NEAR_RANGE = 0.45, (0.4, 0.7)  # m from what was walked to, to the pelvis, and what is as good
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
 _AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
 _BETWEEN = 0.05  # m from there to the middle of both hands
@@ -81,12 +80,12 @@ def stances(
 def near_stance(obj: SceneObject, targets: Targets, shift: np.ndarray, works: bool) -> Stance | None:
     """At the end of the motion, near to what was walked to; None: ``shift`` (2,) m, as it is before, has it there.
 
-    What was moved nearer is met on the straight way from where the robot begins. Who ``works`` with hands or feet may
-    stand as near as that takes; else a tracker, which stops late, walks into it.
+    What was moved nearer is met on the straight way from where the robot begins. Who ``works`` with hands or feet
+    stands as near as that takes; else a tracker, which stops late, walks into it.
     """
     last = len(targets) - 1
     begins, ends = targets.pelvis_pos[0, :2], targets.pelvis_pos[-1, :2] + shift
-    away, least = obj.floor_distance(ends), _NEAR_RANGE[0] if works else _TOO_NEAR
+    away, least = obj.floor_distance(ends), 0.0 if works else _NEAR_RANGE[0]
     if least <= away <= _NEAR_RANGE[1] or obj.floor_distance(begins) < _NEAR:
         return None
     comes_from = ends if away > _NEAR else begins

@@ -810,3 +810,16 @@ def test_a_trunk_that_is_bent_too_far_is_bent_less(bent):
     trunk = (heading * Rotation.from_euler("y", bent)).as_matrix()[None]
     less = (heading * Rotation.from_euler("y", min(bent, 0.8))).as_matrix()[None]
     np.testing.assert_allclose(_less_bent(trunk, 0.8, np.ones(1)), less, atol=1e-6)
+
+
+def test_feet_keep_apart_on_the_way_to_something_that_was_moved_aside(retarget):
+    plan = choreographer.Choreography.of_instruction("walk to the table and pick up the bottle with your left hand")
+    shifted = [obj.at(np.r_[obj.pos + np.array([0.0, 0.9, 0.0]), obj.quat_wxyz]) for obj in plan.scene.objects]
+    interaction = replace(plan.interaction, scene=Scene(objects=tuple(shifted)))
+    human = plan.perform(np.zeros(10))[0]
+    here, there = (retarget(human, interaction=one).motion for one in (plan.interaction, interaction))
+    assert there.root_pos[-1, 1] > here.root_pos[-1, 1] + 0.8
+    assert not robot.self_collision_depth(there)[0].any()
+    soles = robot.sole_points(there).mean(axis=2)
+    apart = np.linalg.norm(np.diff(soles[..., :2], axis=1)[:, 0], axis=1)
+    assert apart[(there.contacts > 0.5).all(axis=1)].min() > 0.11
