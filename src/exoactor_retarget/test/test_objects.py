@@ -22,7 +22,7 @@ from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.object_motion import carried, destinations, place_for
 from exoactor_retarget.obstacles import round_seat
 from exoactor_retarget.reaching import LEAD_TIME
-from exoactor_retarget.relocation import Stance
+from exoactor_retarget.relocation import Stance, steps_needed
 from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
@@ -812,13 +812,19 @@ def test_a_trunk_that_is_bent_too_far_is_bent_less(bent):
     np.testing.assert_allclose(_less_bent(trunk, 0.8, np.ones(1)), less, atol=1e-6)
 
 
+def test_steps_to_the_side_are_half_as_long():
+    ahead, aside = np.array([0.6, 0.0]), np.array([0.0, 0.6])
+    assert steps_needed(ahead, 0.0, 0) == steps_needed(aside, np.pi / 2, 0) == 3
+    assert steps_needed(aside, 0.0, 0) == steps_needed(ahead, np.pi / 2, 0) == 6
+
+
 def test_feet_keep_apart_on_the_way_to_something_that_was_moved_aside(retarget):
     plan = choreographer.Choreography.of_instruction("walk to the table and pick up the bottle with your left hand")
-    shifted = [obj.at(np.r_[obj.pos + np.array([0.0, 0.9, 0.0]), obj.quat_wxyz]) for obj in plan.scene.objects]
+    shifted = [obj.at(np.r_[obj.pos + np.array([0.0, 0.7, 0.0]), obj.quat_wxyz]) for obj in plan.scene.objects]
     interaction = replace(plan.interaction, scene=Scene(objects=tuple(shifted)))
     human = plan.perform(np.zeros(10))[0]
     here, there = (retarget(human, interaction=one).motion for one in (plan.interaction, interaction))
-    assert there.root_pos[-1, 1] > here.root_pos[-1, 1] + 0.8
+    assert there.root_pos[-1, 1] > here.root_pos[-1, 1] + 0.6
     assert not robot.self_collision_depth(there)[0].any()
     soles = robot.sole_points(there).mean(axis=2)
     apart = np.linalg.norm(np.diff(soles[..., :2], axis=1)[:, 0], axis=1)
