@@ -230,8 +230,6 @@ class Controller:
         with self._lock:
             back = self._last[1] - now
             self._last = (state, now)
-            if state is not None:
-                self.tracker.odometry.integrate(state)
             sudden = self.safety.watch(state)
             if back > STALE:
                 sudden = f"the clock went back by {1e3 * back:.0f} ms"
@@ -242,6 +240,7 @@ class Controller:
             reason = self.safety.check_state(state, now, self.tracker.frame) or sudden
             if reason or state is None:
                 return self._fail(reason, state)
+            self.tracker.odometry.integrate(state)
             if advance:
                 self.advance(state, now)
                 if self.state is State.DAMPING:
