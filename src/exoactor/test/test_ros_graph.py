@@ -59,14 +59,16 @@ def test_the_verdicts_key_goes_to_two_nodes_and_never_onto_a_command_line():
         assert key not in " ".join(command(process, values))
 
 
-def test_stages_alone_are_respawned(monkeypatch):
+def test_stages_alone_are_respawned(monkeypatch, tmp_path):
     assert not any(p.respawn for p in processes(resolve({})))
     values = resolve({"respawn": "true"})
     respawned = {p.name for p in processes(values) if p.respawn}
     assert respawned == {"generator", "pose_estimator", "retargeter", "rehearsal"}
     monkeypatch.setattr(up, "RESPAWN_DELAY", 0.0)
     monkeypatch.setattr(up, "lock_graph", lambda values: [])  # somebody else may use the robot in DDS domain 1
-    monkeypatch.setattr(up, "command", lambda process, values: [sys.executable, "-c", "pass"])
+    stay = tmp_path / "stay"
+    program = f"import os, time; time.sleep(60 * os.path.exists({str(stay)!r}))"
+    monkeypatch.setattr(up, "command", lambda process, values: [sys.executable, "-c", program])
     graph = Graph()
     graph.start(values)
     try:
@@ -76,6 +78,7 @@ def test_stages_alone_are_respawned(monkeypatch):
         ended = {line.split()[0] for line in lines if "go on without it" in line}
         assert ended == {p.name for p in processes(values)} - respawned
         assert {line.split()[0] for line in lines if "it is started again" in line} == respawned
+        stay.touch()
         graph.reap()
         assert set(graph.pids) == respawned
     finally:
