@@ -116,7 +116,7 @@ class HandContactPlanner:
                 pos, normal = _between_palms(obj, left if side == 0 else -left, middle)
             else:
                 pos, normal = facing_surface(obj, -forward, near[side], contact.kind)
-            if contact.kind == "grasp" and obj.pos[2] + pos[2] < LOW:  # as high as it can be: who bends down bends less
+            if _taken_low(contact, obj, pos):  # as high as it can be: who bends down bends less
                 pos[2] = max(pos[2], obj.bounds[1, 2] - _DEPTH_UNDER_TOP)
             hand_contacts.append(self._contact(side, contact, pos, normal, forward))
         if len(hand_contacts) == 2 and contact.kind == "push":
@@ -153,7 +153,7 @@ class HandContactPlanner:
         filled = _filled(contact, pos, normal)
         index, press = self.scene.ids.index(contact.object), _PRESS_DEPTH[contact.kind]
         retreat = _APPROACH_DISTANCE * normal - _APPROACH_INWARD * forward
-        if contact.kind == "grasp" and obj.pos[2] + pos[2] < LOW:
+        if _taken_low(contact, obj, pos):
             retreat += obj.rotation.inv().apply([0.0, 0.0, _APPROACH_ABOVE])
         return HandContact(side, index, filled, pos, normal, rotation, local, retreat, press)
 
@@ -203,6 +203,11 @@ def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tup
             f"hands (retarget.hands=dex3)."
         )
     return middle + half * normal, normal
+
+
+def _taken_low(contact: Contact, obj: SceneObject, pos: np.ndarray) -> bool:
+    """Whether hands take an object at a point (3,) in its frame that is low."""
+    return contact.kind == "grasp" and bool(obj.pos[2] + pos[2] < LOW)
 
 
 def pushed_low(contact: Contact, height: float) -> bool:

@@ -157,8 +157,8 @@ class InteractionTargets:
         lifts = self._at_work(targets, pairs) * np.isinf(targets.bearing).all(axis=1)
         tops = [self.scene[c.object].extent[1, 2] for c in pairs]
         most = float(np.interp(min(tops, default=_LOW_TOPS[0]), _LOW_TOPS, _CROUCHED_BENDS))
-        torso_rot = _less_bent(torso_rot, most, lifts, True)
-        pelvis_rot = _less_bent(pelvis_rot, 0.5 * most, lifts, True)
+        torso_rot = _less_bent(torso_rot, most, lifts, scaled=True)
+        pelvis_rot = _less_bent(pelvis_rot, 0.5 * most, lifts, scaled=True)
         return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
 
     def _at_work(self, targets: Targets, contacts: Sequence[Contact]) -> np.ndarray:
@@ -375,7 +375,10 @@ def _raised(height: np.ndarray, lowest: np.ndarray) -> np.ndarray:
 
 
 def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray, scaled: bool = False) -> np.ndarray:
-    """Orientations (T, 3, 3) of a trunk bent forward by 0 to ``most`` rad, as far as a share (T,) says."""
+    """Orientations (T, 3, 3) of a trunk bent forward by 0 to ``most`` rad, as far as a share (T,) says.
+
+    ``scaled``: the whole bend is made smaller, rather than cut off.
+    """
     bent = np.arctan2(-rotation[:, 2, 0], rotation[:, 2, 2])  # over pi / 2 in who reaches for the floor
     left = unit(rotation[:, :, 1] * [1.0, 1.0, 0.0])
     less = np.clip(bent, 0.0, most)

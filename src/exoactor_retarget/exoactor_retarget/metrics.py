@@ -67,9 +67,8 @@ def measure_contacts(state: State, targets: Targets, model: Model) -> Metrics:
     }
 
 
-def sole_tilts(state: State, model: Model) -> np.ndarray:
-    """Angle (T, 2) rad of each sole from the floor."""
-    corners = sole_corners(state, model)
+def sole_tilts(corners: np.ndarray) -> np.ndarray:
+    """Angle (T, 2) rad of each sole from the floor, by its `sole_corners`."""
     normal = np.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
     return np.arctan2(np.linalg.norm(normal[..., :2], axis=-1), np.abs(normal[..., 2]))
 
@@ -92,7 +91,7 @@ def measure(motion: RobotMotion, targets: Targets, model: Model) -> Metrics:
     both = contact[1:] & contact[:-1]
     slide = np.linalg.norm(np.diff(soles[..., :2].mean(axis=2), axis=0), axis=-1)[both]
     height = np.abs(soles[..., 2]).max(axis=-1)[contact]
-    tilt = sole_tilts(state, model)[contact]
+    tilt = sole_tilts(soles)[contact]
     speed = np.abs(np.diff(motion.joint_pos, axis=0)) * motion.fps / robot.VELOCITY_LIMITS
     low, high = robot.JOINT_LIMITS.T
     outside = ((motion.joint_pos < low) | (motion.joint_pos > high)).any(axis=1)

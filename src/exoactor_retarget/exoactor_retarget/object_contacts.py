@@ -7,7 +7,7 @@ distance; without a plan a part has to come near an object, and stay there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -44,10 +44,9 @@ def part_paths(person: Posture) -> dict[str, np.ndarray]:
     return paths
 
 
-def only_approached(checks: Iterable[Check]) -> set[str]:
+def only_approached(checks: Sequence[Check]) -> set[str]:
     """Ids of the objects that a task has the robot walk to, and do nothing with."""
-    by_kind = [{c.object for c in checks if (c.kind == "robot_near") is near} for near in (True, False)]
-    return by_kind[0] - by_kind[1]
+    return {c.object for c in checks if c.kind == "robot_near"} - {c.object for c in checks if c.kind != "robot_near"}
 
 
 def find_contacts(
@@ -66,8 +65,7 @@ def find_contacts(
     if planned:
         planned = [contact for contact in planned if contact.object]
         return _together(planned, [_timed(contact, planned, paths, scene, person.fps) for contact in planned])
-    others = Scene(objects=tuple(obj for obj in scene.objects if obj.id not in untouched))
-    return _seen(paths, others, person.fps)
+    return _seen(paths, [obj for obj in scene.objects if obj.id not in untouched], person.fps)
 
 
 def _distance(path: np.ndarray, obj: SceneObject) -> np.ndarray:
@@ -142,13 +140,13 @@ def _together(planned: Sequence[Contact], found: Sequence[Contact]) -> tuple[Con
     return tuple(sorted(out, key=lambda c: c.start))
 
 
-def _seen(paths: dict[str, np.ndarray], scene: Scene, fps: float) -> tuple[Contact, ...]:
+def _seen(paths: dict[str, np.ndarray], objects: Sequence[SceneObject], fps: float) -> tuple[Contact, ...]:
     found: list[Contact] = []
     hips = gaussian_filter1d(paths["seat"][:, :2], 0.2 * fps, axis=0, mode="nearest")
     walks = np.linalg.norm(np.gradient(hips, axis=0), axis=1) * fps if len(hips) > 1 else np.zeros(1)
     shortest = round(_MIN_CONTACT_SECONDS * fps)
     between = np.linalg.norm(paths["left_hand"] - paths["right_hand"], axis=1)
-    for obj in scene.objects:
+    for obj in objects:
         near = {}
         for body, path in paths.items():
             away = _distance(path, obj)

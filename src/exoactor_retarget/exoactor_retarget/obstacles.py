@@ -36,6 +36,7 @@ def past_obstacles(
         free *= 1.0 - window(len(person), first, last, round(0.8 * person.fps))
     walking = gaussian_filter1d((~stands).any(axis=1).astype(float), 0.3 * person.fps, mode="nearest")
     free *= smoothstep(3.0 * walking)
+    clearance = np.where(solids.tops[0] > _HAND_HEIGHT, _HAND_CLEARANCE, _CLEARANCE)
     extra = np.zeros_like(shift)
     for _ in range(60):
         at = path + shift + extra
@@ -43,8 +44,7 @@ def past_obstacles(
         for k in range(len(solids)):
             height = np.full(len(at), solids.pos[0, k, 2])
             away, normal = solids.distance(k, np.column_stack([at, height]).T[None])
-            top = solids.pos[0, k, 2] + np.abs(solids.rot[0, k, 2]) @ solids.half[k]
-            short = np.maximum((_HAND_CLEARANCE if top > _HAND_HEIGHT else _CLEARANCE) - away[0], 0.0)
+            short = np.maximum(clearance[k] - away[0], 0.0)
             push += short[:, None] * _aside(normal[0, :2].T, path)
         if np.abs(push).max() < 0.01:
             break

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import stages
 from exoactor_core.arrays import continuous_quaternions
 from exoactor_core.body import BodyModel
+from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput, UnsafeMotion
 from exoactor_core.files import load_yaml
 from exoactor_core.interaction import Interaction
@@ -25,8 +26,8 @@ from exoactor_retarget.contacts import ground
 from exoactor_retarget.human import Posture, posture, resample
 from exoactor_retarget.interaction import InteractionTargets
 from exoactor_retarget.kinematics import State
-from exoactor_retarget.metrics import floor_depth, measure, measure_contacts, sole_tilts
-from exoactor_retarget.model import SIDES, Model
+from exoactor_retarget.metrics import floor_depth, measure, measure_contacts, sole_corners, sole_tilts
+from exoactor_retarget.model import Model
 from exoactor_retarget.object_contacts import find_contacts, only_approached
 from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
@@ -160,15 +161,14 @@ class Retargeter(stages.Retargeter):
             targets, poses, extra, notes = self.object_targets(motion, interaction)
         state = self.fit(targets, progress)
         fault = self._in_floor(state)
-        if self.options.scale == "auto" and interaction is not None and not interaction.scene:
-            too_wide = fault or self._tilted(state, targets)
-            if too_wide:
-                targets = self.targets(motion)
-                state = self.fit(targets, progress)
-                notes = [
-                    f"Paths are shorter than the person's by the ratio of the legs' lengths: at full length {too_wide}."
-                ]
-                fault = self._in_floor(state)
+        scalable = self.options.scale == "auto" and interaction is not None and not interaction.scene
+        if scalable and (too_wide := fault or self._tilted(state, targets)):
+            targets = self.targets(motion)
+            state = self.fit(targets, progress)
+            notes = [
+                f"Paths are shorter than the person's by the ratio of the legs' lengths: at full length {too_wide}."
+            ]
+            fault = self._in_floor(state)
         if fault:
             raise UnsafeMotion(f"The robot cannot do this motion: {fault}.")
         robot_motion = replace(robot_motion_of(state, targets, self.model), **extra)
@@ -185,7 +185,7 @@ class Retargeter(stages.Retargeter):
 
     def _tilted(self, state: State, targets: Targets) -> str:
         """Which foot would stand tilted the most, in words; empty: none, as long as the legs are not too wide apart."""
-        tilt = np.where(targets.contact, sole_tilts(state, self.model), 0.0)
+        tilt = np.where(targets.contact, sole_tilts(sole_corners(state, self.model)), 0.0)
         worst, side = np.unravel_index(int(tilt.argmax()), tilt.shape)
         if tilt[worst, side] <= _MAX_SOLE_TILT:
             return ""

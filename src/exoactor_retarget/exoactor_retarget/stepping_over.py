@@ -111,5 +111,4 @@ def _shift_clear(solids: Solids, sole: np.ndarray) -> np.ndarray:
 def _highest(solids: Solids, points: np.ndarray) -> float:
     """Height in m of the highest top that points (N, 3) are over; 0: of none."""
     over = _distances(solids, points)[0].min(axis=1) < _OVER_DISTANCE
-    tops = solids.pos[0, :, 2] + np.einsum("kj,kj->k", np.abs(solids.rot[0, :, 2]), solids.half)
-    return float(tops[over].max(initial=0.0))
+    return float(solids.tops[0, over].max(initial=0.0))

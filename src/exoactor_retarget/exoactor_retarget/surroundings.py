@@ -69,6 +69,11 @@ class Solids:
     def __getitem__(self, frames: slice | np.ndarray) -> Solids:
         return Solids(self.kind, self.half, self.pos[frames], self.rot[frames], self.touch[frames])
 
+    @property
+    def tops(self) -> np.ndarray:
+        """Heights (T, K) m of the tops of the boxes around them."""
+        return self.pos[..., 2] + np.einsum("tkj,kj->tk", np.abs(self.rot[:, :, 2]), self.half)
+
     def distance(self, solid: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances (N, T) of points (N, 3, T) from a solid, negative inside, and its normals (N, 3, T) there."""
         rot = np.ascontiguousarray(np.moveaxis(self.rot[:, solid], 0, -1))  # einsum is 20 times as fast so

@@ -40,7 +40,7 @@ _RAISE = 0.8  # s before that in which the hand is raised: a robot with raised a
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
 _POSTURE_SMOOTHING = 0.5  # s, likewise, of height and tilts, which answer to the arms
 _POSTURE = [2, 3, 4, 7, 8]  # of the sway: the pelvis' height and tilt, the waist's
-_PLACE = [0, 1, 5, 6]  # of the sway: the pelvis' place and heading, the waist's yaw
+_PLANAR = [0, 1, 5, 6]  # of the sway: the pelvis' position and heading, the waist's yaw
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 """1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
@@ -200,7 +200,7 @@ class HandReach:
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
         now = np.concatenate([sway, (joint_pos - frame.joint_pos)[WAIST]])
         if carries:  # before the body as the motion has it, not where the body stood as the hands took it
-            now[_PLACE] = 0.0
+            now[_PLANAR] = 0.0
         if touching == 1:
             now[_POSTURE] = 0.0  # the arm's load bends the body
         self._sway = self._sway + share / POLICY_RATE * (now - self._sway)

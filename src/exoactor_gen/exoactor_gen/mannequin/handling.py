@@ -226,7 +226,7 @@ def push(score: Score, movement: Movement) -> None:
         riders = objects_on(score, obj)
         _slides(score, obj, ahead, riders)
         if low:
-            _shove(score, obj, ahead, riders, movement.side if foot and movement.side else "right", movement.pace)
+            _shove(score, obj, ahead, riders, movement.side or "right", movement.pace)
             continue
         seconds = _lay_on(score, obj, sides, movement.pace, grasp=obj.one_handed, push=not obj.one_handed)
         begin, score.now = score.now, score.now + 0.2 + 1.0 / movement.pace
