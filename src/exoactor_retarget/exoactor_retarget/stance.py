@@ -80,15 +80,15 @@ def stances(
 def near_stance(obj: SceneObject, targets: Targets, shift: np.ndarray, works: bool) -> Stance | None:
     """At the end of the motion, near to what was walked to; None: ``shift`` (2,) m, as it is before, has it there.
 
-    What was moved nearer is met on the straight way from where the robot begins. Who ``works`` with hands or feet
-    stands as near as that takes; else a tracker, which stops late, walks into it.
+    What was moved onto where the robot would end is met on the straight way from where it begins. Who ``works`` with
+    hands or feet stands as near as that takes; else a tracker, which stops late, walks into it.
     """
     last = len(targets) - 1
     begins, ends = targets.pelvis_pos[0, :2], targets.pelvis_pos[-1, :2] + shift
     away, least = obj.floor_distance(ends), 0.0 if works else _NEAR_RANGE[0]
     if least <= away <= _NEAR_RANGE[1] or obj.floor_distance(begins) < _NEAR:
         return None
-    comes_from = ends if away > _NEAR else begins
+    comes_from = ends if away > 0.0 else begins
     nearest = np.clip(comes_from, *obj.extent[:, :2])
     return Stance(last, last, shift + nearest - _NEAR * unit(nearest - comes_from) - ends)
 

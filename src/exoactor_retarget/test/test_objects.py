@@ -536,6 +536,14 @@ def test_who_walks_to_something_that_was_moved_ends_near_it(retarget):
         assert chair.floor_distance(result.motion.root_pos[-1, :2]) < 0.55
 
 
+def test_who_stops_before_a_goal_does_not_leave_the_path_round_an_obstacle(retarget):
+    chair, basket = everyday("chair", pos=(1.08, 0.07, 0.0)), everyday("basket", pos=(2.3, -0.13, 0.0))
+    made = choreographer.Choreography.of_instruction("walk to the basket", 0.78, Scene(objects=(chair, basket)))
+    motion = retarget(made.perform(np.zeros(10))[0], interaction=made.interaction).motion
+    assert chair.floor_distance(motion.root_pos[:, :2]).min() > 0.25
+    assert basket.floor_distance(motion.root_pos[-1, :2]) > 0.4
+
+
 def test_a_touch_meets_the_surface(retarget):
     scene = Scene(objects=(everyday("table", "table", (0.75, 0.0, 0.0), size=(0.6, 1.1, 0.76)),))
     human = person_doing("touch the table")
