@@ -12,6 +12,7 @@ from exoactor_core.scene import Scene, everyday, joined
 from exoactor_core.stages import GenerateRequest
 from exoactor_core.task_checks import Rollout, evaluate
 from exoactor_gen.mannequin.choreography import Choreography, plan_of
+from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.mannequin import ROBOT_STATURE, Mannequin
 from exoactor_gen.mannequin.objects import surface_distance
 from exoactor_gen.mannequin.task import checks_of, interaction_of
@@ -343,3 +344,30 @@ def test_who_stands_nearly_there_steps_aside_instead_of_turning_to_walk(betas):
     facing = Rotation.from_rotvec(human.global_orient).as_matrix()[:, :2, 2]
     assert facing[:, 0].min() > 0.9
     assert human.transl[-1, 1] - human.transl[0, 1] > 0.15
+
+
+def test_the_other_one_is_what_was_not_named_and_bears_not_what_is_moved():
+    room = joined(
+        [
+            everyday("table", "table", pos=(1.2, 0.0, 0.0)),
+            everyday("table", "desk", pos=(0.0, 2.0, 0.0)),
+            everyday("cup", pos=(1.0, 0.0, 0.74)),
+        ]
+    )
+    (put,) = parse("put the cup on the other table", room)
+    assert put.at == "desk"
+    assert [m.object for m in parse("walk to the desk, then walk to the other table", room)] == ["desk", "table"]
+    for text, named in (
+        ("walk to the other table", "table, desk"),
+        ("walk to the other cup", "no other cup: it has cup"),
+    ):
+        with pytest.raises(BadInput, match=named):
+            parse(text, room)
+
+
+@pytest.mark.parametrize("into", ["basket", "bin"])
+def test_the_rim_of_what_things_are_put_into_is_within_reach(into):
+    low = Choreography.of_instruction(f"put the bottle into the {into}", SIZE).scene
+    rim = low[into].extent[1, 2]
+    assert rim == pytest.approx(0.86, abs=0.01)
+    assert Choreography.of_instruction(f"walk to the {into}").scene[into].pos[2] == pytest.approx(0.0)

@@ -182,6 +182,14 @@ MEANT: list[tuple[str, list[Movement]]] = [
         "take the red mug and put the cup into the blue basket",
         [do("pick up", direction="up", object="red_cup"), do("place", object="red_cup", at="blue_basket")],
     ),
+    (
+        "put the red cup into the basket and the blue cup into the bin",
+        [do("place", object="red_cup", at="basket"), do("place", object="blue_cup", at="bin")],
+    ),
+    (
+        "put the cup on the other table, then walk to another chair",
+        [do("place", object="cup", at="other_table"), do("walk", object="other_chair")],
+    ),
     ("stack the red box on the blue box", [do("place", object="red_box", at="blue_box")]),
     ("walk around the orange box", [do("walk", direction="around", object="orange_box")]),
     ("hi robot, wave at me!", [do("wave")]),
@@ -248,6 +256,13 @@ MEANT: list[tuple[str, list[Movement]]] = [
         [do("pick up", object="cup", side="left", direction="up"), do("hold", object="cup")],
     ),
     ("hold the bottle out", [do("hold", object="bottle")]),
+    ("show me the cup, then show me a bow", [do("hold", object="cup"), do("bow")]),
+    ("push the cup off the table", [do("sweep", object="cup", at="table")]),
+    ("put the cup back on the table", [do("place", object="cup", at="table")]),
+    (
+        "sit on the stool, then walk around the cone",
+        [do("sit", object="stool"), do("walk", direction="around", object="cone")],
+    ),
     ("don't move", [do("stand")]),
     ("walk a few steps", [do("walk", count=3)]),
     ("take three small steps forward", [do("step", direction="forward", count=3, distance=0.6)]),
@@ -265,7 +280,7 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("lift the box onto the table", [do("place", object="box", at="table")]),
     (
         "take the bottle from the table and drop it in the bin",
-        [do("pick up", object="bottle", at="table", direction="up"), do("place", object="bottle", at="basket")],
+        [do("pick up", object="bottle", at="table", direction="up"), do("place", object="bottle", at="bin")],
     ),
     (
         "bring the cup from the table to the door",
@@ -341,6 +356,8 @@ REFUSED: list[tuple[str, str]] = [
     # manner and places
     ("walk like a robot", "like a robot"),
     ("sit on the floor", "floor"),
+    ("touch the floor", "'reach down"),
+    ("take another step", "another"),
     ("sit on the table", "table"),
     ("stand on the chair", "chair"),
     ("squat down and stay there", "how long"),

@@ -73,7 +73,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
             ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:can|could|would|will) (?:you|{_WHO})"
                         rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
                         rf"|go ahead and|try (?:to|and)"
-                        rf"|show (?:me|us)(?: how (?:to|you))?"
+                        rf"|show (?:me|us)(?: how (?:to|you))?(?! the {color}{coloured}\b)"
                         rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
                         rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
                         rf"| by)?(?= [a-z])"
@@ -128,7 +128,8 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                       rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
                       rf"|(?P<next>next to|beside|alongside|near) "
                       rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
-                      rf"(?:{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
+                      rf"(?:(?P<other>(?:the (?:other|second)|another) (?={coloured}\b))?"
+                      rf"{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
                       rf"(?P<object>{named})|(?P<it>it)|(?P<them>them))\b"),
             ("out", r"out\b"),
             ("there", r"there\b"),
@@ -200,6 +201,7 @@ def normalised(text: str) -> str:
     what = r"(it |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
     text = re.sub(rf"\b(?:hand|give|pass) {what}(?:over )?to (?:me|us|him|her)\b", r"hold out \1", text)
     text = re.sub(rf"\bhold {what}out\b", r"hold out \1", text)
+    text = re.sub(rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {what})back (?=(?:on|in)(?:to)?\b)", r"\1", text)
     text = re.sub(rf"\bdrop(?:s|ping)? {what}(?=in(?:to|side)?\b)", r"put \1", text)
     text = re.sub(r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1", text)
     text = re.sub(

@@ -8,7 +8,7 @@ left over: it is used, or the error names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,11 +23,14 @@ from exoactor_gen.mannequin.movement import (
     KINDS,
     KNOWN,
     MOVES_FEET,
+    OTHER,
     START,
     Movement,
     category_of,
     settled,
 )
+from exoactor_gen.mannequin.objects import RoomObject
+from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
     DIRECTION,
@@ -237,6 +240,8 @@ class _Reader:
                 details.append(Phrase("slight", "a bit"))
         if kind == "return":
             kind, details = "walk", details or [Phrase(START, "return")]
+        if kind in ("push", "knock") and source and source.said.get("preposition") == "off":
+            kind = "sweep"
         if (kind in ("hold", "stand") and self._stays(verb, details)) or (
             kind == "lower" and self._lowers(verb, details)
         ):
@@ -552,13 +557,15 @@ class _Reader:
         else:
             before = "beside" if beside else said.get("to") or phrase.said.get("preposition") or "-"
         name = said.get("object", "")
-        name = self._called(name, said.get("color")) or self._meant(movement)
+        name = self._called(name, said, movement) or self._meant(movement)
         if not name:
             raise BadInput(f"It is not clear what 'it' is in '{verb.text} {phrase.text}': name the object.")
         if kind == "place" and before in ("in", "into", "inside") and not self._contains(name):
             raise BadInput(f"Nothing can be put into the {name.replace('_', ' ')}: say 'on', or name a basket.")
         if kind == "sweep" and name == "floor" and before == "-" and movement.object is None:
             return movement
+        if kind == "touch" and name == "floor" and movement.object is None:
+            raise BadInput("The floor is not touched: say 'reach down with your right hand'.")
         if kind == "walk" and before in ("around", "round", "past"):
             movement = replace(with_detail(movement, "direction", "around", phrase), object=None, at=movement.object)
             before = "to"
@@ -582,17 +589,32 @@ class _Reader:
             return replace(movement, object=name)
         raise unfit(verb.text, phrase)
 
-    def _called(self, name: str, color: str | None) -> str:
+    def _called(self, name: str, said: Mapping[str, str], movement: Movement) -> str:
         """The name of an object: of the scene's, or a category with its colour, as in 'red_cup'."""
         name = name if name in self.objects else SYNONYM.get(name, name)
-        if color:
-            return f"{color}_{name}"
+        if "color" in said:
+            return f"{said['color']}_{name}"
+        if "other" in said:
+            return f"{OTHER}_{name}" if self.scene is None else self._other(self.scene, name, movement)
         if self.scene is not None:
             return name
         named = {n for a in self.movements for n in (a.object, a.at) if n and category_of(n) == name}
         if len(named) > 1 and name not in named:
             raise BadInput(f"Which {name}? {' and '.join(sorted(named)).replace('_', ' ')} were named: say the colour.")
         return name if name in named or not named else named.pop()
+
+    def _other(self, scene: Scene, name: str, movement: Movement) -> str:
+        """The object of a scene that is called so, too, and neither was named nor has on it what is moved."""
+        room = {item.id: RoomObject.given(item) for item in scene.objects}
+        said = {scene.find(n).id for a in (*self.movements, movement) for n in (a.object, a.at) if n in room}
+        said |= {under.item.id for id_ in said if (under := support_of(room.values(), room[id_]))}
+        called = [id_ for id_, obj in room.items() if obj.kind == name]
+        left = [id_ for id_ in called if id_ not in said]
+        if len(called) < 2 or not left:
+            raise BadInput(f"The scene has no other {name}: it has {', '.join(called) or 'none'}.")
+        if len(left) > 1:
+            raise BadInput(f"Which other {name}? The scene has {', '.join(left)}: name one of them.")
+        return left[0]
 
     def _contains(self, name: str) -> bool:
         """Whether something can be put into an object, or it is not known."""

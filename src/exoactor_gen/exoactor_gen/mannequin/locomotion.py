@@ -18,10 +18,12 @@ from exoactor_gen.mannequin.score import AHEAD, Score, other
 _GAP = {
     "table": 0.32,
     "basket": 0.32,
+    "bin": 0.32,
     "bottle": 0.34,
     "cup": 0.34,
     "ball": 0.28,
     "chair": 0.36,
+    "stool": 0.36,
     "broom": 0.30,
     "bag": 0.66,
     "door": 0.50,

@@ -107,7 +107,7 @@ KNOWN = (
     "hands on the hips or the head, shrug, cheer, flap, squat, bow, lunge, lift a knee, sit down and stand up, kick, "
     "clap, punch, look, nod, shake the head, push, push open, touch, pick up, hold, carry, place, sweep, wipe, stand "
     "or wait; objects to walk to, around, over, under or through, to use, to point at and to sit on are a table, "
-    "chair, bottle, cup, basket, box, ball, door, bar and punching bag"
+    "chair, stool, bottle, cup, basket, bin, box, ball, cone, door, bar and punching bag"
 )
 
 FOOT_KINDS = frozenset(("kick", "nudge", "walk", "step", "march", "lunge", "lift knee"))
@@ -122,8 +122,12 @@ _REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "
 """What goes on for so long, or is done so often."""
 START = "start"
 """Where the person began, as something to walk to."""
-SHOWN = frozenset(("table", "chair", "bottle", "cup", "basket", "box", "ball", "bag", "bar", "door"))
+SHOWN = frozenset(
+    ("table", "chair", "stool", "bottle", "cup", "basket", "bin", "box", "ball", "bag", "bar", "cone", "door")
+)
 """What the mannequin can imagine in the room."""
+OTHER = "other"
+"""Before the category in the name of another object than one that was named: other_table."""
 BESIDE = ("left", "right", "side")
 """Directions of what is put beside an object rather than on it: to its left or right, or either."""
 _SEATS = ("chair", "stool")
@@ -138,6 +142,12 @@ def color_of(name: str) -> str | None:
     """The colour in a name such as red_cup; None where it is none, or says more."""
     color = name.removesuffix(f"_{category_of(name)}")
     return color if color in COLORS else None
+
+
+def can_be_shown(name: str) -> bool:
+    """Whether a name is that of what can be imagined: a category, alone, with a colour, or another one of it."""
+    category = category_of(name)
+    return category in SHOWN and (name in (category, f"{OTHER}_{category}") or color_of(name) is not None)
 
 
 def uses_objects(movements: Sequence[Movement]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to
-from exoactor_gen.mannequin.movement import SHOWN, category_of, color_of
+from exoactor_gen.mannequin.movement import SHOWN, can_be_shown, category_of
 from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
 from exoactor_gen.mannequin.score import Score, sign
 
@@ -22,6 +22,8 @@ BESIDE_GAP = 0.10
 """Between an object and what is put beside it, for a hand between them, m."""
 WALK_DISTANCE = 1.2
 """So far ahead stands what is walked to, m."""
+RIM_HEIGHT = 0.86
+"""m over the floor to the top of what things are put into, for arms that do not get lower: it stands on a stand."""
 
 
 def shown() -> str:
@@ -33,7 +35,7 @@ def is_known(score: Score, name: str | None) -> bool:
     """Whether an object is in the room, or can be imagined there."""
     if name is None or name in score.objects or not score.imagines:
         return name in score.objects
-    return name in (*SHOWN, BROOM) or (category_of(name) in SHOWN and color_of(name) is not None)
+    return name == BROOM or can_be_shown(name)
 
 
 def table_of(score: Score) -> str:
@@ -63,7 +65,9 @@ def object_named(
         raise BadInput(f"The scene has no {name}: it has {', '.join(score.objects) or 'nothing'}.")
     if on is None and (kind == "cup" or (kind in LOOSE and away < 0.5 and at_table(score))):
         on = table_of(score)
-    if on is None and score.low_reach and (kind == "basket" or kind in ONE_HANDED):
+    new = RoomObject.imagined(name, np.zeros(4), size)
+    into = new.item.contains and score.low_reach
+    if on is None and (into or (score.low_reach and kind in ONE_HANDED)):
         on = "stand"
     if on == "stand" and on in score.objects:  # each object has a stand of its own
         on = next(stand for n in count(2) if (stand := f"stand_{n}") not in score.objects)
@@ -71,14 +75,13 @@ def object_named(
         on_stand = category_of(on) == "stand"
         if not (is_known(score, on) or on_stand):
             raise BadInput(f"Nothing can be on the {on}: the mannequin's room can have {shown()}.")
-        under = object_named(score, on, away if on_stand else gap_to(score, on))
+        low = (0.4, 0.4, RIM_HEIGHT - new.size[2]) if into and on_stand else None
+        under = object_named(score, on, away if on_stand else gap_to(score, on), size=low)
         approach(score, under, 1.0)
-        new = RoomObject.imagined(name, np.zeros(4))
         spot = spot_on(score, under, new, side)
         spot[:2] += score.ahead(back) - score.pose[:2]
         score.objects[name] = new.at(np.array([*spot, score.pose[2]]))
         return score.objects[name]
-    new = RoomObject.imagined(name, np.zeros(4), size)
     for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
         yaw = score.pose[2] + turn + math.radians(aside)
         middle = score.pose[:2] + (away + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])

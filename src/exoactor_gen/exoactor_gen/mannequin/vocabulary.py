@@ -98,7 +98,7 @@ _VERB_PHRASES = {
     "clap": "give a round of applause, give me a round of applause",
     "sit": "take a seat, have a seat",
     "hold": ", ".join(f"{verb} {to}" for verb in ("hand", "give", "pass") for to in ("me", "us", "him", "her"))
-    + ", hold out, hand over",
+    + ", hold out, hand over, show me, show us",
     "look": "take a look, have a look",
     "look around": "look around, look all around, look both ways",
     "pick up": "pickup, pick up, picks up, picking up",
@@ -148,9 +148,10 @@ OBJECTS = SHOWN | _set("object thing something wall door shelf button handle tar
 _SYNONYMS = {
     "table": "desk, counter, workbench",
     "box": "crate, carton, cardboard box, obstacle, package, parcel, cube",
-    "chair": "seat, stool",
+    "chair": "seat",
     "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup",
-    "basket": "bin, bucket, trash can, trash bin, rubbish bin, wastebasket",
+    "basket": "bucket",
+    "bin": "trash can, trash bin, rubbish bin, waste bin, wastebasket, dustbin",
     "bottle": "water bottle, bottle of water",
     "bar": "hurdle, pole, beam",
     "bag": "punching bag, sandbag",
