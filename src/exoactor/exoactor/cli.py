@@ -15,7 +15,7 @@ from rich.text import Text
 
 from exoactor import __version__, console
 from exoactor.console import print_json, print_metrics, print_report, progress_bars, stage_bars, stderr, stdout
-from exoactor.demo import write_demo, write_demo_of_failed
+from exoactor.demo import write_demo
 from exoactor.graph import environment, robot_name
 from exoactor.inputs import DEFAULTS, Backends, read_request, read_scene, read_task
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
@@ -112,7 +112,7 @@ def run(
         except ExoActorError as error:
             error.figures = {"run_folder": str(folder.path), **error.figures}
             if demo and (folder.path / "rehearsal.npz").exists():
-                write_demo_of_failed(folder, bars("demo"))
+                write_demo(folder, bars("demo"), failed=True)
             raise
         if demo:
             write_demo(folder, bars("demo"))
@@ -471,8 +471,6 @@ def send(
     json_: Json = False,
 ) -> None:
     """Send a task to the running graph and follow it; Ctrl-C, SIGTERM or a closed terminal cancels it."""
-    if execute not in ("rehearse", "sim", "robot"):
-        raise BadInput(f"--execute {execute} is not one of rehearse, sim, robot.")
     if demo and detach:
         raise BadInput("--demo needs the end of the task, which --detach does not wait for: 'exoactor show' writes it.")
     os.environ.update(environment(network))
@@ -493,9 +491,8 @@ def send(
             detach=detach,
         )
         folder = Path(result.run_folder)
-        if demo and result.run_folder and (result.success or (folder / "video.mp4").exists()):
-            write = write_demo if result.success else write_demo_of_failed
-            write(RunFolder(folder), bars("demo"))
+        if demo and result.run_folder:
+            write_demo(RunFolder(folder), bars("demo"), failed=not result.success)
     if result.run_folder and not json_:
         print_report(folder, vars(result))
     if not result.success:

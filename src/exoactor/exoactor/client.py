@@ -79,7 +79,7 @@ def send_task(
         The user cancelled.
     """
     if execute not in EXECUTE:
-        raise BadInput(f"execute is '{execute}', but rehearse, sim or robot is needed.")
+        raise BadInput(f"execute '{execute}' is not one of {', '.join(EXECUTE)}.")
     goal = ExecuteTask.Goal(
         instruction=instruction,
         execute=EXECUTE[execute],

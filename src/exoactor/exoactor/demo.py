@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext, suppress
 from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,41 +30,29 @@ SKELETON = tuple(bone for chain in _CHAINS for bone in pairwise(map(int, chain.s
 LEFT, RIGHT, MIDDLE = (255, 140, 0), (0, 160, 255), (240, 240, 240)
 
 
-def write_demo(folder: RunFolder, progress: Progress = no_progress) -> Path:
+def write_demo(folder: RunFolder, progress: Progress = no_progress, failed: bool = False) -> Path:
     """Write ``demo.mp4`` into the run folder and return its path.
 
-    Shows as many panels as the folder has files: a task that failed shows how far it came.
+    Shows as many panels as the folder has files: a task that failed shows how far it came. Why it ``failed`` matters
+    more than that this fails, too: then nothing is written.
 
     Raises
     ------
     BadInput
-        The folder holds no video.
+        The folder holds no video, of a task that did not fail.
     Cancelled
         Ctrl-C: nothing is written.
     """
+    out = folder.path / "demo.mp4"
     try:
-        return _write(folder, progress)
+        with suppress(ExoActorError) if failed else nullcontext():
+            _write(folder, out, progress)
     except KeyboardInterrupt:
         raise Cancelled(f"Cancelled: no demo.mp4 was written; 'exoactor show {folder.path}' writes it.") from None
+    return out
 
 
-def write_demo_of_failed(folder: RunFolder, progress: Progress = no_progress) -> None:
-    """Write ``demo.mp4`` of a task that failed where it can be done: why the task failed matters more.
-
-    Raises
-    ------
-    Cancelled
-        As `write_demo`.
-    """
-    try:
-        write_demo(folder, progress)
-    except Cancelled:
-        raise
-    except ExoActorError:
-        pass
-
-
-def _write(folder: RunFolder, progress: Progress) -> Path:
+def _write(folder: RunFolder, out: Path, progress: Progress) -> None:
     path = folder.path
     if not (path / "video.mp4").is_file():
         raise BadInput(f"{path} holds no video.mp4: it is not a run folder, or its first stage failed.")
@@ -79,9 +68,7 @@ def _write(folder: RunFolder, progress: Progress) -> Path:
             motion = RobotMotion.load(file)
             panels.append(_titled(_robot_frames(motion, folder.objects(file.stem, len(motion))), title))
     count = max(1, round(video.duration * FPS))
-    out = path / "demo.mp4"
     Video.from_frames(_side_by_side(panels, count, progress), FPS).save(out)
-    return out
 
 
 def _side_by_side(panels: list[Iterator[np.ndarray]], minimum: int, progress: Progress) -> Iterator[np.ndarray]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exoactor import console
-from exoactor.demo import write_demo, write_demo_of_failed
+from exoactor.demo import write_demo
 from exoactor.graph import RESPAWN_DELAY, Process, environment, launch_key, processes, resolve, rviz_arguments
 from exoactor.graph_lock import lock_graph
 from exoactor.run_folder import RunFolder
@@ -186,9 +186,7 @@ def demo(task: str, arguments: Sequence[str], client: Any) -> int:
             say(result.reason)
             return result.exit_code
         folder = Path(result.run_folder)
-        if (folder / "video.mp4").exists():
-            write = write_demo if result.success else write_demo_of_failed
-            write(RunFolder(folder), bars("demo"))
+        write_demo(RunFolder(folder), bars("demo"), failed=not result.success)
     console.print_report(folder, vars(result))
     return result.exit_code
 

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from exoactor.demo import write_demo, write_demo_of_failed
+from exoactor.demo import write_demo
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import Cancelled
 from exoactor_core.video import Video
@@ -17,19 +17,19 @@ def folder(tmp_path):
     return RunFolder(tmp_path)
 
 
-@pytest.mark.parametrize("write", [write_demo, write_demo_of_failed])
-def test_ctrl_c_leaves_no_half_file_and_says_so(folder, write):
+@pytest.mark.parametrize("failed", [False, True])
+def test_ctrl_c_leaves_no_half_file_and_says_so(folder, failed):
     def interrupt(fraction, text):
         if fraction > 0.3:
             raise KeyboardInterrupt
 
     with pytest.raises(Cancelled, match=f"no demo.mp4 was written; 'exoactor show {folder.path}'"):
-        write(folder, interrupt)
+        write_demo(folder, interrupt, failed)
     assert os.listdir(folder.path) == ["video.mp4"]
 
 
 def test_a_failed_task_is_shown_as_far_as_it_came(folder):
-    write_demo_of_failed(folder)
+    write_demo(folder, failed=True)
     assert Video.load(folder.path / "demo.mp4").frame_count == 5
     (folder.path / "video.mp4").unlink()
-    write_demo_of_failed(folder)
+    write_demo(folder, failed=True)

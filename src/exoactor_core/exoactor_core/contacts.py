@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from exoactor_core.validation import to_json, validated
+from exoactor_core.validation import FrozenModel, to_json, validated
 
 BodyPart = Literal[
     "left_hand",
@@ -35,10 +35,8 @@ FLOOR = ""
 Vector = tuple[float, float, float]
 
 
-class Contact(BaseModel):
+class Contact(FrozenModel):
     """A part of the body touches an object for a while. What both hands hold is two contacts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     body: BodyPart
     object: str

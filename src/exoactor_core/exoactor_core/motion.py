@@ -58,6 +58,11 @@ LIMBS = ("left arm", "right arm", "left leg", "right leg", "torso and head")
 _HUMAN_OPTIONAL = {"hand_pose": 90, "contacts": 4, "limb_confidence": len(LIMBS)}
 HUMAN_ARRAYS = {"transl": 3, "global_orient": 3, "body_pose": 63, "confidence": 1, **_HUMAN_OPTIONAL}
 """Arrays of a human motion that have a row a frame, and their widths; ``confidence`` has but one axis."""
+_AMASS_KEYS = {
+    **{"transl": "trans", "global_orient": "root_orient", "body_pose": "pose_body", "hand_pose": "pose_hand"},
+    **{name: name for name in ("betas", "contacts", "confidence", "limb_confidence")},
+}
+"""What AMASS calls a human motion's arrays, and ours that it lacks."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,8 @@ class HumanMotion:
         t = len(self.transl)
         if t == 0:
             raise BadInput("The human motion has no frames.")
-        set_(self, "global_orient", _checked("root_orient", self.global_orient, (t, 3)))
-        set_(self, "body_pose", _checked("pose_body", self.body_pose, (t, 63)))
-        set_(self, "betas", _checked("betas", self.betas, (None,)))
+        for name, shape in (("global_orient", (t, 3)), ("body_pose", (t, 63)), ("betas", (None,))):
+            set_(self, name, _checked(_AMASS_KEYS[name], getattr(self, name), shape))
         confidence = np.ones(t) if self.confidence is None else _checked("confidence", self.confidence, (t,))
         set_(self, "confidence", confidence)
         for name, width in _HUMAN_OPTIONAL.items():
@@ -133,16 +137,9 @@ class HumanMotion:
             gender="neutral",
             mocap_frame_rate=self.fps,
             mocap_time_length=self.duration,
-            betas=self.betas,
-            trans=self.transl,
-            root_orient=self.global_orient,
-            pose_body=self.body_pose,
-            pose_hand=self.hand_pose,
             pose_jaw=np.zeros((len(self), 3)),
             pose_eye=np.zeros((len(self), 6)),
-            contacts=self.contacts,
-            confidence=self.confidence,
-            limb_confidence=self.limb_confidence,
+            **{key: getattr(self, name) for name, key in _AMASS_KEYS.items()},
         )
 
     @classmethod
@@ -155,18 +152,10 @@ class HumanMotion:
             The file cannot be read, lacks a key, or holds a wrong shape or a number that is not finite.
         """
         data = load_npz(path, required=("mocap_frame_rate", "trans", "root_orient", "pose_body", "betas"))
+        arrays: dict[str, Any] = {name: data.get(key) for name, key in _AMASS_KEYS.items()}
+        arrays["betas"] = np.atleast_1d(arrays["betas"])
         with in_file(path, "human motion"):
-            return cls(
-                fps=float(data["mocap_frame_rate"]),
-                transl=data["trans"],
-                global_orient=data["root_orient"],
-                body_pose=data["pose_body"],
-                betas=np.atleast_1d(data["betas"]),
-                hand_pose=data.get("pose_hand"),
-                contacts=data.get("contacts"),
-                confidence=data.get("confidence"),
-                limb_confidence=data.get("limb_confidence"),
-            )
+            return cls(fps=float(data["mocap_frame_rate"]), **arrays)
 
 
 @dataclass(frozen=True)
@@ -286,16 +275,12 @@ class RobotMotion:
         """
         data = load_npz(path, required=("fps", "joint_names", "root_pos", "root_quat_wxyz", "joint_pos"))
         execution: dict[str, Any] = {k: type(default)(data.get(k, default)) for k, default in EXECUTION_FIELDS.items()}
+        arrays: dict[str, Any] = {name: data.get(name) for name in ROBOT_ARRAYS}
         with in_file(path, "robot motion"):
             return cls(
                 fps=float(data["fps"]),
-                root_pos=data["root_pos"],
-                root_quat_wxyz=data["root_quat_wxyz"],
-                joint_pos=data["joint_pos"],
-                contacts=data.get("contacts"),
-                correction=data.get("correction"),
-                hands=data.get("hands"),
                 object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
                 **execution,
+                **arrays,
             )

@@ -16,14 +16,14 @@ import numpy as np
 import yaml
 from annotated_types import Len
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, TypeAdapter, field_validator, model_validator
+from pydantic import Field, PositiveFloat, TypeAdapter, field_validator, model_validator
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import Vector
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import COLORS, EVERYDAY, color_name, usual
 from exoactor_core.files import load_yaml, save_bytes
-from exoactor_core.validation import validated
+from exoactor_core.validation import FrozenModel, validated
 
 Quaternion = tuple[float, float, float, float]
 """w, x, y, z."""
@@ -33,12 +33,8 @@ Size = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 MAX_STEP_HEIGHT = 0.12
 """m: the tops of what is stepped over are no higher."""
 
-_FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-
-class _Posed(BaseModel):
-    model_config = _FROZEN
-
+class _Posed(FrozenModel):
     pos: Vector = (0.0, 0.0, 0.0)
     """m."""
     quat_wxyz: Quaternion = (1.0, 0.0, 0.0, 0.0)
@@ -92,10 +88,8 @@ class Shape(_Posed):
         return self
 
 
-class Articulation(BaseModel):
+class Articulation(FrozenModel):
     """A joint between an object and the world, as of a door or a drawer: at 0 the object has the pose it is given."""
-
-    model_config = _FROZEN
 
     kind: Literal["hinge", "slide"]
     axis: Vector
@@ -223,10 +217,8 @@ class SceneObject(_Posed):
         return self.model_copy(update={"pos": (x, y, z), "quat_wxyz": tuple(quat)})
 
 
-class Scene(BaseModel):
+class Scene(FrozenModel):
     """The objects around the robot."""
-
-    model_config = _FROZEN
 
     objects: Annotated[tuple[SceneObject, ...], Len(0, 100)] = ()
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import points_in_frame, sustained
 from exoactor_core.contacts import BODY_PARTS, BodyPart
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, SceneObject
-from exoactor_core.validation import to_json, validated
+from exoactor_core.validation import FrozenModel, to_json, validated
 
 CheckKind = Literal[
     "in",
@@ -38,7 +38,7 @@ _SINKING = 0.1  # s over which its speed downward is averaged: the poses of a tr
 _STANDING_PELVIS = 0.6  # m, of a robot that stands upright
 
 
-class Check(BaseModel):
+class Check(FrozenModel):
     """One outcome that a task is to bring about.
 
     ======== =================================================== =======================
@@ -60,8 +60,6 @@ class Check(BaseModel):
     robot_near  the robot ends within ``tolerance`` of it        m
     ======== =================================================== =======================
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: CheckKind
     object: str = ""

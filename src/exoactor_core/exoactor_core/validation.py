@@ -1,15 +1,21 @@
-"""Pydantic's findings as one sentence."""
+"""Pydantic models that are data, and pydantic's findings as one sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from exoactor_core.errors import BadInput
 
 _T = TypeVar("_T")
+
+
+class FrozenModel(BaseModel):
+    """Immutable data that takes no fields but its own, and no number that is not finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def to_json(kind: type[_T], value: _T) -> str:

@@ -8,19 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from exoactor_core.errors import BadInput, reason
-from exoactor_core.validation import validated
+from exoactor_core.validation import FrozenModel, validated
 
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under"]
 
 
-class Action(BaseModel):
+class Action(FrozenModel):
     """One step of a plan."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     verb: str = Field(
         min_length=2, max_length=30, pattern=r"^[a-z][a-z -]*$", description="What is done: walk, wave ..."
@@ -64,10 +62,8 @@ class Action(BaseModel):
         return self
 
 
-class Draft(BaseModel):
+class Draft(FrozenModel):
     """What a planner makes: the actions in their order."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     actions: tuple[Action, ...] = Field(min_length=1, max_length=24)
 

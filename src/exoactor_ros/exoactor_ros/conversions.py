@@ -17,6 +17,7 @@ from builtin_interfaces.msg import Time
 from exoactor_interfaces import msg
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from nav_msgs.msg import Odometry
+from pydantic_core import to_json
 from sensor_msgs.msg import CompressedImage, JointState
 from shape_msgs.msg import SolidPrimitive
 
@@ -425,14 +426,4 @@ def error_code(base: int, error: BaseException) -> int:
 
 def metrics_to_json(metrics: Metrics) -> str:
     """Figures as one JSON object; numpy's numbers and arrays become plain ones, and what JSON lacks (nan) null."""
-    return json.dumps(_json_ready(metrics))
-
-
-def _json_ready(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _json_ready(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_json_ready(v) for v in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return to_json(metrics, inf_nan_mode="null", fallback=lambda value: value.tolist()).decode()

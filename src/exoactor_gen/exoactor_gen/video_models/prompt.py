@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from exoactor_core.errors import BadInput
 from exoactor_core.files import load_yaml
-from exoactor_core.validation import validated
+from exoactor_core.validation import FrozenModel, validated
 from exoactor_gen.mannequin.movement import START
 from exoactor_gen.plan import Plan
 
@@ -44,10 +42,8 @@ class Prompt:
         return {"prompt": self.text, "negative_prompt": self.negative, "template": self.template}
 
 
-class Template(BaseModel):
+class Template(FrozenModel):
     """A template's file; its comments say what each field is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     version: int
