@@ -214,6 +214,8 @@ def test_a_fist_knocks_on_the_front_of_a_door_and_leaves_it_in_between():
     knocks = made.interaction.contacts
     assert [(contact.body, contact.kind) for contact in knocks] == [("right_hand", "touch")] * 3
     assert all(later.start - earlier.end > 1.0 for earlier, later in pairwise(knocks))
+    leaf = everyday("door").largest_shape
+    assert all(knock.pos_object[0] == pytest.approx(-leaf.size[0] / 2) for knock in knocks)  # not before its handle
     body = BodyModel.load()
     motion, _ = made.perform(np.zeros(10), body)
     wrist = body.joints(motion)[:, BODY_JOINT_NAMES.index("right_wrist"), 0]

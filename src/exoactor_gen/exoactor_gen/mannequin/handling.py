@@ -170,7 +170,7 @@ def _lay_on(
     elif push:
         top, inside = obj.pose[2] + _push_height(obj, yaw) - PALM_DEPTH, -PALM_DEPTH
     elif top > MAX_TOUCH_HEIGHT * score.size:  # its front, as high as a door is pushed
-        top, inside = DOOR_PUSH_HEIGHT * score.size - PALM_DEPTH, -PALM_DEPTH
+        top, inside = DOOR_PUSH_HEIGHT * score.size - PALM_DEPTH, obj.extent(yaw) - obj.bulk(yaw) - PALM_DEPTH
     if obj.kind == "chair" and math.cos(yaw - obj.pose[3]) > 0.7:  # its back is in front
         top, inside = top + BACKREST, -0.01
     if obj.round:

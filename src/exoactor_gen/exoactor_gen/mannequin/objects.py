@@ -170,8 +170,21 @@ class RoomObject:
 
     def extent(self, yaw: float) -> float:
         """From its middle to the line across ``yaw`` that it ends at, m."""
+        return self._half(self.size, yaw)
+
+    def bulk(self, yaw: float) -> float:
+        """Likewise of its largest shape: the leaf of a door, from which handles stand out."""
+        return self._half(self.item.largest_shape.size, yaw)
+
+    def _half(self, size: np.ndarray | tuple[float, ...], yaw: float) -> float:
         turn = yaw - self.pose[3]
-        return float(abs(math.cos(turn)) * self.size[0] + abs(math.sin(turn)) * self.size[1]) / 2.0
+        return float(abs(math.cos(turn)) * size[0] + abs(math.sin(turn)) * size[1]) / 2.0
+
+
+def nearest_point(item: SceneObject, point: np.ndarray) -> np.ndarray:
+    """(3,) m, the point nearest to another of the boxes around an object's shapes, both in its frame."""
+    boxes = (item.model_copy(update={"shapes": (shape,)}).bounds for shape in item.shapes)
+    return min((np.clip(point, *box) for box in boxes), key=lambda at: float(np.linalg.norm(at - point)))
 
 
 def _underside(item: SceneObject) -> np.ndarray:

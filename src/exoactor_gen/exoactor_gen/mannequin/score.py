@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import SIDES, Contact, ContactKind
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.objects import RoomObject
+from exoactor_gen.mannequin.objects import RoomObject, nearest_point
 from exoactor_gen.mannequin.timeline import Track
 
 AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
@@ -265,7 +265,7 @@ class Score:
         if point is not None:
             turn = Rotation.from_euler("z", -obj.pose[3])
             local = turn.apply(np.asarray(point) - obj.pose[:3]) + obj.underside
-            pos = tuple(np.clip(local, *obj.item.bounds).tolist())  # the palm is before the middle of the hand
+            pos = tuple(nearest_point(obj.item, local).tolist())  # the palm is before the middle of the hand
         self.contacts.append(
             Contact(body=body, object=obj.item.id, kind=kind, start=start, end=end, pos_object=pos)  # type: ignore[arg-type]
         )
