@@ -157,7 +157,9 @@ def _walked_to(movement: Movement, name: str) -> str:
         return f" around the {name}" + (f" on the {movement.side}" if movement.side else "")
     if movement.direction in ("over", "under"):
         return f" {movement.direction} the {name}"
-    return f" through the {name}" if movement.direction else f" up to the {name}"
+    if movement.direction:
+        return f" through the {name}"
+    return f" up to the {movement.side} of the {name}" if movement.side else f" up to the {name}"
 
 
 def movements_of(plan: Plan) -> tuple[Movement, ...]:

@@ -200,6 +200,8 @@ def normalised(text: str) -> str:
     text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
     what = r"(it |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
     text = re.sub(rf"\b(?:hand|give|pass) {what}(?:over )?to (?:me|us|him|her)\b", r"hold out \1", text)
+    text = re.sub(rf"\b((?:put|place|drop) {what}in)(?=$| ?[,.;!]| and\b| then\b)", r"\1to it", text)
+    text = re.sub(rf"\b(wip(?:e|es|ing) {what})clean\b", r"\1", text)
     text = re.sub(rf"\bhold {what}out\b", r"hold out \1", text)
     text = re.sub(rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {what})back (?=(?:on|in)(?:to)?\b)", r"\1", text)
     text = re.sub(rf"\bdrop(?:s|ping)? {what}(?=in(?:to|side)?\b)", r"put \1", text)

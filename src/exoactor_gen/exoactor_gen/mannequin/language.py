@@ -77,6 +77,8 @@ _TAKES_AND_PUTS = ("walk", "raise", "take", "carry", "place", "pick up")
 """Kinds of verbs that move an object from one place to another: move, lift, take, bring, put, get."""
 _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
+_STRUCK = {"knock": ("door",), "kick": ("ball", "box"), "punch": ("bag",), "push": ("box", "ball", "chair", "stool")}
+"""Kinds that can be mimed, and the categories that they are done to by who has walked there."""
 _ELLIPTICAL = {"walk": "to", "turn": "to", "look": "at", "point": "at"}
 """The word that is left out before a second object."""
 
@@ -265,7 +267,13 @@ class _Reader:
         named = self._several() if any("them" in p.said for p in details) else ("",)
         for name in named:
             one = [replace(p, said={**p.said, "object": name}) if "them" in p.said else p for p in details]
-            self.movements.append(self._filled(self._opened(kind, verb, one), one, verb))
+            self.movements.append(self._with_goal(self._filled(self._opened(kind, verb, one), one, verb)))
+
+    def _with_goal(self, movement: Movement) -> Movement:
+        """The movement, done to what was walked to where it is not said to what: 'walk to the door and knock'."""
+        last = self.movements[-1] if self.movements else movement
+        struck = last.kind == "walk" and category_of(last.object or "") in _STRUCK.get(movement.kind, ())
+        return replace(movement, object=last.object) if struck and not movement.object else movement
 
     def _with_side(self, phrase: Phrase) -> Phrase:
         """A limb with its side, where 'the other' one than before is said."""
@@ -548,6 +556,8 @@ class _Reader:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
         kind, said = movement.kind, phrase.said
         beside = said.get("beside") or ("side" if "next" in said else "")
+        if beside and kind == "place" and "side of" in phrase.text:  # on it, or beside it
+            raise unfit(verb.text, phrase)
         if beside and kind == "place":
             movement, before = with_detail(movement, "direction", beside, phrase), "on"
         elif "front" in said:
