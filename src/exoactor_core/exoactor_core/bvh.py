@@ -7,7 +7,9 @@ SMPL-X's T-pose, so that a skeleton at rest with hanging arms gives the same mot
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -90,12 +92,14 @@ def joint_table(names: list[str]) -> dict[str, int]:
 
 def _spine(table: dict[str, int], parents: np.ndarray) -> list[int]:
     """Joints from above the pelvis up to where the arms branch off."""
-    chain: list[int] = []
-    joint = int(parents[table.get("left_collar", table["left_shoulder"])])
-    while joint not in (-1, table["pelvis"]):
-        chain.insert(0, joint)
-        joint = int(parents[joint])
-    return chain
+    above = _ancestors(table.get("left_collar", table["left_shoulder"]), parents)
+    return list(takewhile(lambda joint: joint != table["pelvis"], above))[::-1]
+
+
+def _ancestors(joint: int, parents: np.ndarray) -> Iterator[int]:
+    """Joints from a joint's parent to the root."""
+    while (joint := int(parents[joint])) >= 0:
+        yield joint
 
 
 def _aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -312,21 +316,10 @@ def _assembled(joints: list[_Joint], table: np.ndarray, fps: float, notes: list[
 
 
 def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMotion:
-    parents, table, notes = bvh.parents, joint_table(bvh.names), [*text_notes, *bvh.notes]
-    world, pos = np.empty_like(bvh.rotations), np.empty_like(bvh.translations)
-    rest = np.empty_like(bvh.offsets)
-    for j, parent in enumerate(parents):
-        if parent < 0:
-            world[:, j], pos[:, j], rest[j] = bvh.rotations[:, j], bvh.translations[:, j], bvh.offsets[j]
-        else:
-            world[:, j] = world[:, parent] @ bvh.rotations[:, j]
-            pos[:, j] = pos[:, parent] + np.einsum("tij,tj->ti", world[:, parent], bvh.translations[:, j])
-            rest[j] = rest[parent] + bvh.offsets[j]
-    carriers, joint = set(), table["pelvis"]
-    while joint >= 0:
-        carriers.add(joint)
-        joint = int(parents[joint])
-    stretched = [bvh.names[j] for j in np.flatnonzero(bvh.moving) if j not in carriers]
+    table, notes = joint_table(bvh.names), [*text_notes, *bvh.notes]
+    world, pos, rest = _forward_kinematics(bvh)
+    chain = {table["pelvis"], *_ancestors(table["pelvis"], bvh.parents)}
+    stretched = [bvh.names[j] for j in np.flatnonzero(bvh.moving) if j not in chain]
     if stretched:
         notes.append(
             f"The file moves {len(stretched)} joints within their parents, {stretched[0]} first: their rotations only "
@@ -335,32 +328,8 @@ def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMo
     up = _up(pos, table) or _up(rest[None], table)
     if not up:
         raise BadInput("It cannot be determined which way is up: neither the person nor the rest pose stands upright.")
-    to_z_up = _TO_Z_UP[up]
-    frame = _rest_frame(rest, table)
-    body = BodyModel.load()
-    neutral = body.rest_joints(np.zeros(1))
-    index = {name: i for i, name in enumerate(BODY_JOINT_NAMES)}
-
-    # World rotations of SMPL-X's joints. A joint that the skeleton lacks turns with its parent.
-    spine = _spine(table, parents)
-    source = dict(table)
-    for k, name in enumerate(("spine1", "spine2", "spine3")):
-        if spine:
-            source[name] = spine[-1] if k == 2 else spine[min(k * len(spine) // 3, len(spine) - 1)]
-    rot = np.empty((len(pos), 22, 3, 3))
-    for j, name in enumerate(BODY_JOINT_NAMES):
-        if name not in source:
-            rot[:, j] = rot[:, HUMAN_PARENTS[j]]
-            continue
-        turned = frame
-        if name in _BONES:
-            bone = frame @ (neutral[index[_BONES[name]]] - neutral[j])
-            turned = _aligning(bone, rest[table[_BONES[name]]] - rest[table[name]]) @ frame
-        elif name.endswith("wrist"):  # the hand goes on along the forearm
-            elbow = name.replace("wrist", "elbow")
-            bone = frame @ (neutral[j] - neutral[index[elbow]])
-            turned = _aligning(bone, rest[table[name]] - rest[table[elbow]]) @ frame
-        rot[:, j] = to_z_up @ world[:, source[name]] @ turned
+    to_z_up, body = _TO_Z_UP[up], BodyModel.load()
+    rot = _joint_rotations(to_z_up @ world, rest, table, _spine(table, bvh.parents), body.rest_joints(np.zeros(1)))
     pose = np.empty((len(pos), 22, 3))
     for j in range(22):
         relative = rot[:, j] if j == 0 else rot[:, HUMAN_PARENTS[j]].swapaxes(1, 2) @ rot[:, j]
@@ -376,6 +345,43 @@ def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMo
     middle = 0.5 * (joints[1] + joints[2]) - joints[0]
     transl = hips - rot[:, 0] @ middle - joints[0]
     return HumanMotion(bvh.fps, transl, pose[:, 0], pose[:, 1:].reshape(len(pos), 63), betas, notes=tuple(notes))
+
+
+def _forward_kinematics(bvh: _Bvh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """World rotations (T, J, 3, 3) and positions (T, J, 3) of the joints, and their positions at rest (J, 3)."""
+    world, pos, rest = (np.empty_like(values) for values in (bvh.rotations, bvh.translations, bvh.offsets))
+    for j, parent in enumerate(bvh.parents):
+        if parent < 0:
+            world[:, j], pos[:, j], rest[j] = bvh.rotations[:, j], bvh.translations[:, j], bvh.offsets[j]
+        else:
+            world[:, j] = world[:, parent] @ bvh.rotations[:, j]
+            pos[:, j] = pos[:, parent] + np.einsum("tij,tj->ti", world[:, parent], bvh.translations[:, j])
+            rest[j] = rest[parent] + bvh.offsets[j]
+    return world, pos, rest
+
+
+def _joint_rotations(
+    world: np.ndarray, rest: np.ndarray, table: dict[str, int], spine: list[int], neutral: np.ndarray
+) -> np.ndarray:
+    """World rotations (T, 22, 3, 3) of SMPL-X's joints; one that the skeleton lacks turns with its parent.
+
+    ``world`` (T, J, 3, 3) are those of the skeleton's joints, ``rest`` (J, 3) and ``neutral`` (55, 3) both rest poses.
+    """
+    frame, source = _rest_frame(rest, table), dict(table)
+    for k, name in enumerate(("spine1", "spine2", "spine3") if spine else ()):
+        source[name] = spine[-1] if k == 2 else spine[min(k * len(spine) // 3, len(spine) - 1)]
+    rot = np.empty((len(world), 22, 3, 3))
+    for j, name in enumerate(BODY_JOINT_NAMES):
+        if name not in source:
+            rot[:, j] = rot[:, HUMAN_PARENTS[j]]
+            continue
+        turned, near = frame, name.replace("wrist", "elbow")  # the hand goes on along the forearm
+        far = _BONES.get(near)
+        if far:
+            bone = frame @ (neutral[BODY_JOINT_NAMES.index(far)] - neutral[BODY_JOINT_NAMES.index(near)])
+            turned = _aligning(bone, rest[table[far]] - rest[table[near]]) @ frame
+        rot[:, j] = world[:, source[name]] @ turned
+    return rot
 
 
 def _stature(body: BodyModel, leg: float) -> float:

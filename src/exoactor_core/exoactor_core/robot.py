@@ -356,20 +356,7 @@ def mujoco_spec(
     _set_contacts(spec, self_collision, scene is not None)
     if self_collision:
         _exclude_touching(spec)
-    for i, name in enumerate(JOINT_NAMES):
-        joint = spec.joint(name)
-        joint.armature = ARMATURE[i]
-        joint.damping[0] = _DAMPING
-        joint.frictionloss = _FRICTION_LOSS[i]
-        effort = EFFORT_LIMITS[i]
-        motor = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        motor.set_to_motor()
-        motor.ctrllimited = True
-        motor.ctrlrange = [-effort, effort]
-        if LOCKED[i]:
-            motor.gear = np.zeros(6)
-            lock = mujoco.mjtEq.mjEQ_JOINT
-            spec.add_equality(type=lock, objtype=mujoco.mjtObj.mjOBJ_JOINT, name1=name, solref=_RIGID)
+    _add_motors(spec)
     if hands == "dex3":
         _add_finger_servos(spec)
     kinds = (mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_ACCELEROMETER)
@@ -377,18 +364,10 @@ def mujoco_spec(
         for kind, name in zip(kinds, names, strict=True):
             spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site)
     if floor:
-        spec.worldbody.add_geom(
-            name="floor",
-            type=mujoco.mjtGeom.mjGEOM_PLANE,
-            size=[0, 0, 1],
-            contype=_FLOOR_BIT,
-            conaffinity=0,
-            condim=3,
-            rgba=[0.5, 0.5, 0.5, 1],
-        )
-        spec.worldbody.add_light(
-            name="sun", pos=[0, 0, 4], dir=[0.3, 0.2, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
-        )
+        plane = {"type": mujoco.mjtGeom.mjGEOM_PLANE, "size": [0, 0, 1], "rgba": [0.5, 0.5, 0.5, 1]}
+        spec.worldbody.add_geom(name="floor", contype=_FLOOR_BIT, conaffinity=0, condim=3, **plane)
+        light = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+        spec.worldbody.add_light(name="sun", pos=[0, 0, 4], dir=[0.3, 0.2, -1], type=light)
     standing = dict(zip(JOINT_NAMES, STANDING, strict=True))
     joints = [standing.get(joint.name, 0.0) for joint in spec.joints[1:]]  # after the free joint
     spec.add_key(name="standing", qpos=[0, 0, STANDING_HEIGHT, 1, 0, 0, 0, *joints])
@@ -398,6 +377,19 @@ def mujoco_spec(
         spec.option.impratio = 10.0
         spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP  # objects at rest cost nothing until they are met
     return spec
+
+
+def _add_motors(spec: mujoco.MjSpec) -> None:
+    for i, name in enumerate(JOINT_NAMES):
+        joint = spec.joint(name)
+        joint.armature, joint.damping[0], joint.frictionloss = ARMATURE[i], _DAMPING, _FRICTION_LOSS[i]
+        motor = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        motor.set_to_motor()
+        motor.ctrllimited, motor.ctrlrange = True, [-EFFORT_LIMITS[i], EFFORT_LIMITS[i]]
+        if LOCKED[i]:
+            motor.gear = np.zeros(6)
+            lock = mujoco.mjtEq.mjEQ_JOINT
+            spec.add_equality(type=lock, objtype=mujoco.mjtObj.mjOBJ_JOINT, name1=name, solref=_RIGID)
 
 
 def _add_finger_servos(spec: mujoco.MjSpec) -> None:

@@ -67,8 +67,8 @@ def no_progress(fraction: float, text: str) -> None:
 
 
 def sub_progress(progress: Progress, begin: float, end: float, note: str = "") -> Progress:
-    """Report a part of the work as that share of the whole; ``note`` follows each text."""
-    return lambda fraction, text: progress(begin + (end - begin) * fraction, f"{text}{note}")
+    """Report a part of the work as that share of the whole; ``note`` goes before each text."""
+    return lambda fraction, text: progress(begin + (end - begin) * fraction, f"{note}{text}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""What a video model's video begins with where there is a scene and no photograph: the scene and a person, drawn.
+"""What a video model's video begins with: the image that was given, with the robot turned into a person or not.
 
-The camera and the person's stature are known then, and the estimator is given both.
+Where there is a scene and no photograph, it is the scene and a person, drawn. The camera and the person's stature are
+known then, and the estimator is given both.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import numpy as np
 
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene
+from exoactor_core.stages import GenerateRequest
 from exoactor_core.video import Intrinsics
+from exoactor_gen.embodiment.embodiment import Embodiment
 from exoactor_gen.mannequin.mannequin import Mannequin
 from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.plan import Plan
+from exoactor_gen.waiting import ElapsedProgress
 
 _ASPECT_TOLERANCE = 0.02
 """Share by which a video may be wider or narrower than its first frame and still show all of it."""
@@ -48,6 +52,30 @@ class FirstFrame:
         height, width, _ = self.image.shape
         known = {"intrinsics": list(self.intrinsics), "person_height": self.person_height}
         return {"width": width, "height": height, **known}
+
+
+def first_image(
+    request: GenerateRequest,
+    plan: Plan,
+    embody: Embodiment | None,
+    size: tuple[int, int] | None,
+    status: ElapsedProgress,
+) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """The image, (H, W, 3) uint8 RGB, that a video begins with, None where it begins with none; and its record.
+
+    A scene is drawn in a ``size`` (width and height, px); None: the model takes no image. Raises as `Embodiment` and
+    `FirstFrame.draw`.
+    """
+    image = request.scene_image
+    if embody:
+        status.set(0.0, "Turning the robot into a person")
+        image, record = embody(image, status.tick, request.attempt)
+        return image, {"embodiment": record}
+    if image is not None or request.scene is None or size is None:
+        return image, {}
+    status.set(0.0, "Drawing the scene that the video begins with")
+    first = FirstFrame.draw(plan, request.scene, request.attempt, *size)
+    return first.image, {"first_frame": first.record()}
 
 
 def known_of(record: dict[str, Any], width: int, height: int) -> tuple[Intrinsics | None, float]:

@@ -197,7 +197,7 @@ class Rehearsal(Tracker):
         assert scene is not None  # the task has succeeded with it
         for k in range(count):
             otherwise = replace(disturbance, scene=perturbed(scene, np.random.default_rng(k)))
-            share = sub_progress(progress, k / count, (k + 1) / count, f" (variation {k + 1} of {count})")
+            share = sub_progress(progress, k / count, (k + 1) / count, f"variation {k + 1} of {count}: ")
             metrics = self._rehearse(motion, share, replace(conditions, disturbance=otherwise)).metrics
             if metrics["refused"]:
                 reasons.append(metrics["refused"][0])

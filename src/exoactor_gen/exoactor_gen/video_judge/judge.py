@@ -19,6 +19,7 @@ from exoactor_core.stages import (
     backend_class,
     load_backend,
     no_progress,
+    sub_progress,
 )
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.check import Check
@@ -152,24 +153,40 @@ class Judged(Generator):
             return self.generator(request, progress, on_plan=on_plan, on_job=on_job)
         if request.job:
             tries = 1  # each attempt would be billed
+        made, attempts = self._make(request, tries, progress, on_plan, on_job)
+        best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
+        unchecked = "; ".join(verdict.unchecked)
+        judged = {**verdict.data(), "tries": attempts}
+        del judged["checks"]  # which the tries have
+        best = replace(
+            best,
+            metrics=best.metrics
+            | {"judge_score": judged["score"], "videos_made": len(made), "judge": judged}
+            | ({"not_checked": unchecked} if unchecked else {}),
+            others=tuple(generation.video for generation, _ in made if generation is not best),
+        )
+        if not verdict.passed:
+            count = "The video" if len(made) == 1 else f"Each of {len(made)} videos"
+            raise Refused(f"{count} was refused; what is wrong with the best: {verdict.reasons}", best)
+        said = f"; not checked: {unchecked}" if unchecked else ""
+        progress(1.0, f"The video passes the judge with {verdict.score:.2f}{said}")
+        return best
+
+    def _make(
+        self, request: GenerateRequest, tries: int, progress: Progress, on_plan: OnPlan | None, on_job: OnJob | None
+    ) -> tuple[list[tuple[Generation, Verdict]], list[dict[str, Any]]]:
+        """The videos that were made until one was good enough, with their verdicts; and what is to be said of each."""
         made: list[tuple[Generation, Verdict]] = []
         attempts: list[dict[str, Any]] = []
         for attempt in range(tries):
             again = f"video {attempt + 1} of {tries}: " if attempt else ""
-
-            def making(share: float, text: str, again: str = again) -> None:
-                progress(0.7 * share, again + text)
-
-            def judging(share: float, text: str, again: str = again) -> None:
-                progress(0.7 + 0.3 * share, f"judging {again}{text}")
-
+            making, judging = (
+                sub_progress(progress, 0.0, 0.7, again),
+                sub_progress(progress, 0.7, 1.0, f"judging {again}"),
+            )
+            wanted = replace(request, attempt=request.attempt + attempt)
             try:
-                generation = self.generator(
-                    replace(request, attempt=request.attempt + attempt),
-                    making,
-                    on_plan=on_plan if not attempt else None,
-                    on_job=on_job,
-                )
+                generation = self.generator(wanted, making, on_plan=None if attempt else on_plan, on_job=on_job)
             except Cancelled:
                 raise
             except ExoActorError as error:
@@ -185,23 +202,4 @@ class Judged(Generator):
             attempts.append({"attempt": attempt, **kept, **verdict.data()})
             if verdict.passed and verdict.score >= self.judge.options.good_enough:
                 break
-        best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
-        judged = {
-            "score": verdict.data()["score"],
-            "passed": verdict.passed,
-            "unchecked": verdict.unchecked,
-            "tries": attempts,
-        }
-        best = replace(
-            best,
-            metrics=best.metrics
-            | {"judge_score": judged["score"], "videos_made": len(made), "judge": judged}
-            | ({"not_checked": "; ".join(verdict.unchecked)} if verdict.unchecked else {}),
-            others=tuple(generation.video for generation, _ in made if generation is not best),
-        )
-        if not verdict.passed:
-            count = "The video" if len(made) == 1 else f"Each of {len(made)} videos"
-            raise Refused(f"{count} was refused; what is wrong with the best: {verdict.reasons}", best)
-        unchecked = f"; not checked: {'; '.join(verdict.unchecked)}" if verdict.unchecked else ""
-        progress(1.0, f"The video passes the judge with {verdict.score:.2f}{unchecked}")
-        return best
+        return made, attempts

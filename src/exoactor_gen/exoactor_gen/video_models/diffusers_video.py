@@ -15,7 +15,7 @@ from exoactor_core.video import MAX_FPS, Video
 from exoactor_gen.diffusers_pipeline import Pipeline, PipelineOptions, library
 from exoactor_gen.embodiment.editors import LocalEditor
 from exoactor_gen.embodiment.embodiment import load_embodiment
-from exoactor_gen.first_frame import FirstFrame, known_of
+from exoactor_gen.first_frame import first_image, known_of
 from exoactor_gen.image import fitted
 from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.options import VideoModelOptions, attempt_seed, read_extra
@@ -231,16 +231,10 @@ class DiffusersVideo(Generator):
         fps = self.options.fps or made.fps
         most = self.options.frames or made.frames
         plan = plan_within(request, self.planner, most / fps, tick, progress, on_plan)
-        image, embodied = request.scene_image, None
-        if self.embody:
-            status.set(0.0, "Turning the robot into a person")
-            if isinstance(self.embody.edit, LocalEditor):
-                pipeline.free()  # one GPU mostly does not hold both models
-            image, embodied = self.embody(image, tick, request.attempt)
-        first = None
-        if image is None and request.scene is not None and not self.embody and self._takes_image():
-            first = FirstFrame.draw(plan, request.scene, request.attempt, *self._shape())
-            image = first.image
+        if self.embody and isinstance(self.embody.edit, LocalEditor):
+            pipeline.free()  # one GPU mostly does not hold both models
+        takes_image = "image" in pipeline.takes or bool(_sibling(pipeline))
+        image, record = first_image(request, plan, self.embody, self._shape() if takes_image else None, status)
         image = self._choose(image, notes)
         for option, wanted, argument in (
             ("steps", self.options.steps, "num_inference_steps"),
@@ -275,7 +269,8 @@ class DiffusersVideo(Generator):
 
         smaller = f"fewer frames (now {frames}), a smaller image (now {width} x {height} px)"
         images = as_images(pipeline.run(tick, on_step, smaller, **arguments), pipeline.model)
-        known = known_of(first.record(), *images[0].shape[1::-1]) if first else ()
+        first = record.get("first_frame")
+        known = known_of(first, *images[0].shape[1::-1]) if first else ()
         video = Video.from_frames(images, fps, *known)
         progress(1.0, f"{len(images)} frames from {pipeline.model}")
         metrics: dict[str, Any] = {
@@ -290,19 +285,12 @@ class DiffusersVideo(Generator):
             "seconds": round(len(images) / video.fps, 3),
             "waited": round(status.seconds, 1),
             **prompt.record(),
+            **record,
         }
-        if embodied:
-            metrics["embodiment"] = embodied
-        if first:
-            metrics["first_frame"] = first.record()
         if notes:
             metrics["note"] = " ".join(notes)
         interaction = interaction_of(plan, request.scene)
         return Generation(video, None, metrics, plan.data(), image=image, interaction=interaction)
-
-    def _takes_image(self) -> bool:
-        pipeline = self.pipeline
-        return "image" in pipeline.takes or bool(_sibling(pipeline))
 
     def _shape(self) -> tuple[int, int]:
         """Width and height of an image of the scene, px, even."""

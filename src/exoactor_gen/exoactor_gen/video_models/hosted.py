@@ -17,7 +17,7 @@ from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Re
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.embodiment.embodiment import load_embodiment
-from exoactor_gen.first_frame import FirstFrame, known_of
+from exoactor_gen.first_frame import first_image, known_of
 from exoactor_gen.http_client import HttpClient, Request, refusal
 from exoactor_gen.mannequin.task import interaction_of
 from exoactor_gen.options import VideoModelOptions, attempt_seed, read_extra
@@ -194,9 +194,8 @@ class Hosted(Generator):
         tick = status.tick
         if request.job is not None:
             return self._collect(JobRecord.read(request.job), status, request, None)
-        image, embodied, model = request.scene_image, None, self.model
-        draws = None if image is not None or self.embody else request.scene
-        with_image = image is not None or draws is not None
+        model = self.model
+        with_image = request.scene_image is not None or not (self.embody or request.scene is None)
         if with_image and model == self.model_for(False):
             model = self.model_for(True)
         notes: dict[str, Any] = {}
@@ -214,13 +213,8 @@ class Hosted(Generator):
             raise BadInput(
                 f"The prompt has {length} characters, but {self.title} takes {most}: shorten the plan or the template."
             )
-        if self.embody:
-            status.set(0.0, "Turning the robot into a person")
-            image, embodied = self.embody(image, tick, request.attempt)
-        if draws is not None:
-            status.set(0.0, "Drawing the scene that the video begins with")
-            first = FirstFrame.draw(plan, draws, request.attempt, *self._size())
-            image, notes["first_frame"] = first.image, first.record()
+        image, record = first_image(request, plan, self.embody, self._size(), status)
+        notes |= record
         seed = attempt_seed(self.options.seed, request.attempt)
         video_request = VideoRequest(
             prompt, model, self.options.aspect, self.options.resolution, seed, image, self.extra, inputs
@@ -228,13 +222,7 @@ class Hosted(Generator):
         cost = self._cost(model, seconds)
         self._check_budget(model, seconds, request.attempt + 1)
         status.set(0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else ""))
-        answer = self.web.fetch_json(self.submit(video_request), tick, time.monotonic() + self.options.timeout)
-        try:
-            job = self.parse_job(answer)
-        except (KeyError, IndexError, TypeError):
-            raise ServiceFailed(
-                f"{self.title} took the task but named no job: is {self.base_url} its address?"
-            ) from None
+        job = self._submitted(video_request, tick)
         metrics = {
             "provider": self.title,
             "model": model,
@@ -243,15 +231,22 @@ class Hosted(Generator):
             **prompt.record(),
             **notes,
         }
-        if embodied:
-            metrics["embodiment"] = embodied
         if cost:
             metrics["cost"] = cost
-        record = JobRecord(self.backend, self.base_url, model, job.id, job.links, metrics, plan.data())
+        job_record = JobRecord(self.backend, self.base_url, model, job.id, job.links, metrics, plan.data())
         if on_job is not None:
-            on_job(asdict(record))
+            on_job(asdict(job_record))
         status.set(0.05, f"{self.title} has the task" + (f", {cost}" if cost else ""))
-        return self._collect(record, status, request, image)
+        return self._collect(job_record, status, request, image)
+
+    def _submitted(self, request: VideoRequest, tick: Tick) -> Job:
+        answer = self.web.fetch_json(self.submit(request), tick, time.monotonic() + self.options.timeout)
+        try:
+            return self.parse_job(answer)
+        except (KeyError, IndexError, TypeError):
+            raise ServiceFailed(
+                f"{self.title} took the task but named no job: is {self.base_url} its address?"
+            ) from None
 
     def _size(self) -> tuple[int, int]:
         """Width and height of the video that is asked for, px."""
