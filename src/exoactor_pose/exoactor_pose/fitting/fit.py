@@ -32,7 +32,7 @@ from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of, fixed_points
 from exoactor_pose.fitting.initial import continuous, initial_pose
-from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps
+from exoactor_pose.fitting.left_right_swaps import facing_the_other_way, fix_front_back_flips, fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.limbs import limb_confidence
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Points, Skeleton, State
@@ -44,6 +44,8 @@ STANDING, AIRBORNE = 0.03, 0.12
 which on nothing stands."""
 SWING = 0.3
 """m/s of a sole point from which on it counts ever less as standing."""
+UNSURE_SHARE = 1 / 3
+"""Of the frames, that a detector has face the other way than the rest: more, and the rest may be the wrong ones."""
 CHUNK = 256
 """Frames whose derivatives are held at a time."""
 
@@ -154,8 +156,12 @@ def fit(
     turned, turned_frames = fix_front_back_flips(seen)
     readings = [fix_left_right_swaps(seen)]
     if turned_frames:
-        turned, swapped_frames = fix_left_right_swaps(turned)
-        readings.append((turned, turned_frames + swapped_frames))
+        ways = [(turned, turned_frames)]
+        if turned_frames > UNSURE_SHARE * seen.found.sum():
+            ways.append((facing_the_other_way(turned), len(seen) - turned_frames))
+        for way, flipped in ways:
+            reading, swapped_frames = fix_left_right_swaps(way)
+            readings.append((reading, flipped + swapped_frames))
     if seen.camera_travels and seen.camera_rotation is not None and not previous:
         # A background that passes by looks much like one before which the camera turns.
         readings += [(replace(reading, camera_rotation=None), count) for reading, count in readings]

@@ -46,8 +46,8 @@ def fix_front_back_flips(seen: Landmarks) -> tuple[Landmarks, int]:
     """Landmarks of a body that faces one way where the detector turns it by half from one frame to the next.
 
     An image hardly distinguishes a body from the one that faces the other way, its depth mirrored. Which of the two
-    readings is right for a whole clip is left open, and a body that turns slowly through the view from the side may be
-    read as one that turns back: so the result is a second reading, not a correction.
+    readings is right for a whole clip is left open (see `facing_the_other_way`), and a body that turns slowly through
+    the view from the side may be read as one that turns back: so the result is a second reading, not a correction.
 
     Returns
     -------
@@ -57,16 +57,24 @@ def fix_front_back_flips(seen: Landmarks) -> tuple[Landmarks, int]:
     if len(frames) < 5 or seen.world is None:
         return seen, 0
     image, world = seen.image.copy(), seen.world.copy()
+    other = facing_the_other_way(seen)
+    assert other.world is not None  # since it is there in the landmarks given
     scale = _metres_per_pixel(image[frames])
-    own, other = (
-        np.concatenate([image[frames][:, points, :2] * scale, depth * world[frames][:, points]], axis=-1)
-        for points, depth in ((_LIMB_POINTS, [1.0, 1.0, 1.0]), (_MIRRORED[_LIMB_POINTS], [1.0, 1.0, -1.0]))
+    own, turned = (
+        np.concatenate([pixels[frames][:, _LIMB_POINTS, :2] * scale, space[frames][:, _LIMB_POINTS]], axis=-1)
+        for pixels, space in ((image, world), (other.image, other.world))
     )
-    readings = np.stack([own, other], axis=1)
+    readings = np.stack([own, turned], axis=1)
     kept = _kept(readings, 2 * _LOST)
     flipped = frames[kept][_choose(readings[kept], frames[kept], _FLIP_COST)]
-    image[flipped], world[flipped] = image[flipped][:, _MIRRORED], world[flipped][:, _MIRRORED] * [1.0, 1.0, -1.0]
+    image[flipped], world[flipped] = other.image[flipped], other.world[flipped]
     return replace(seen, image=image, world=world), len(flipped)
+
+
+def facing_the_other_way(seen: Landmarks) -> Landmarks:
+    """Landmarks of the body that looks the same in the image and faces the other way: its depth is mirrored."""
+    world = None if seen.world is None else seen.world[:, _MIRRORED] * [1.0, 1.0, -1.0]
+    return replace(seen, image=seen.image[:, _MIRRORED], world=world)
 
 
 def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
