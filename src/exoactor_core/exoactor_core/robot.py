@@ -19,7 +19,6 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import OBJECT_BIT, add_objects
-from exoactor_core.urdf import attribute, child
 from exoactor_description import ROBOTS, Hands, description, robot, touching_links, urdf_path
 
 KEY_BODIES: tuple[str, ...] = (
@@ -175,17 +174,12 @@ def _sole_spheres() -> tuple[np.ndarray, float]:
     """Centres (2, 4, 3) of the contact spheres in their foot's frame, and their radius."""
     centres = np.empty((2, 4, 3))
     radii = set()
-    for link in description().iter("link"):
-        name = attribute(link, "name")
-        if name not in FOOT_LINKS:
-            continue
-        foot = FOOT_LINKS.index(name)
-        for shape in link.iter("collision"):
-            sphere = shape.find("geometry/sphere")
-            if sphere is not None:
-                corner = SOLE_NAMES.index(attribute(shape, "name").split("ankle_roll_")[1])
-                centres[foot, corner] = [float(v) for v in attribute(child(shape, "origin"), "xyz").split()]
-                radii.add(float(attribute(sphere, "radius")))
+    for foot, name in enumerate(FOOT_LINKS):
+        for shape in description().findall(f"link[@name='{name}']/collision/geometry/sphere/../.."):
+            corner = SOLE_NAMES.index(shape.attrib["name"].split("ankle_roll_")[1])
+            (origin,), (sphere,) = shape.iter("origin"), shape.iter("sphere")
+            centres[foot, corner] = [float(v) for v in origin.attrib["xyz"].split()]
+            radii.add(float(sphere.attrib["radius"]))
     (radius,) = radii
     return centres, radius
 
@@ -260,24 +254,17 @@ def _robot_spec(visuals: bool, hands: Hands) -> mujoco.MjSpec:
     spec = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
     spec.fuse_static()  # now, not in compile, which keeps those bodies that anything refers to
     spec.compiler.fusestatic = False  # the fixed objects of a scene stay bodies
-    for fixed in root.iter("joint"):
-        if fixed.get("type") == "fixed":
-            _keep_as_site(spec, fixed)
+    for fixed in root.findall("joint[@type='fixed']"):
+        _keep_as_site(spec, fixed)
     return spec
 
 
 def _keep_as_site(spec: mujoco.MjSpec, fixed: ET.Element) -> None:
-    origin = fixed.find("origin")
-    values = {} if origin is None else origin.attrib
-    position = [float(v) for v in values.get("xyz", "0 0 0").split()]
-    rotation = pin.Quaternion(pin.rpy.rpyToMatrix(*(float(v) for v in values.get("rpy", "0 0 0").split())))
-    spec.body(attribute(child(fixed, "parent"), "link")).add_site(
-        name=attribute(child(fixed, "child"), "link"),
-        pos=position,
-        quat=rotation.coeffs()[[3, 0, 1, 2]],
-        size=[0.01, 0.01, 0.01],
-        group=4,
-    )
+    place: dict[str, dict[str, str]] = {"origin": {}} | {part.tag: part.attrib for part in fixed}
+    xyz, rpy = ([float(v) for v in place["origin"].get(key, "0 0 0").split()] for key in ("xyz", "rpy"))
+    quat = pin.Quaternion(pin.rpy.rpyToMatrix(*rpy)).coeffs()[[3, 0, 1, 2]]
+    body = spec.body(place["parent"]["link"])
+    body.add_site(name=place["child"]["link"], pos=xyz, quat=quat, size=[0.01, 0.01, 0.01], group=4)
 
 
 def _set_contacts(spec: mujoco.MjSpec, self_collision: bool, objects: bool) -> None:
