@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from exoactor_core.errors import ExoActorError
@@ -62,17 +62,10 @@ def run(
 
     unitree.open_dds(options.network_interface, options.dds_domain)  # first, since what it has to say is said at once
     from exoactor_sim.bridge import Bridge
-    from exoactor_sim.world import World
 
-    pick_up_after = 3.0 if options.pick_up else None
-    scene = Scene.load(options.scene) if options.scene else None
-    if scene is not None:
-        check(scene, area=0.0)
-    hands = chosen_hands(options.hands, scene is not None)
-    timestep = 1.0 / (LOW_STATE_RATE * SUBSTEPS)
-    world = World(timestep, options.band, pick_up_after, hands, scene)
+    world = make_world(options)
     bridge = Bridge(options.network_interface, options.dds_domain)
-    stop = stop or threading.Event()
+    stop, requests = stop or threading.Event(), requests or SimpleQueue()
     log.info(
         "G1 on interface %s, DDS domain %d, %s.",
         options.network_interface,
@@ -85,11 +78,8 @@ def run(
     count = 0
     try:
         while not stop.is_set():
-            while requests is not None:
-                try:
-                    requests.get_nowait()(world)
-                except Empty:
-                    break
+            for _ in range(requests.qsize()):
+                requests.get()(world)
             bridge.receive(world)
             for _ in range(SUBSTEPS):
                 world.step()
@@ -115,6 +105,18 @@ def run(
             bridge.rejected,
             slowed,
         )
+
+
+def make_world(options: SimulatorOptions) -> World:
+    """The robot and the objects of the scene's file; raises as `Scene.load` and `exoactor_core.scene_mjcf.check`."""
+    from exoactor_sim.world import World
+
+    scene = Scene.load(options.scene) if options.scene else None
+    if scene is not None:
+        check(scene, area=0.0)
+    hands = chosen_hands(options.hands, scene is not None)
+    timestep = 1.0 / (LOW_STATE_RATE * SUBSTEPS)
+    return World(timestep, options.band, 3.0 if options.pick_up else None, hands, scene)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
