@@ -259,7 +259,8 @@ def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float, 
     first, last = (min(round(s * fps), t - 1) for s in (contact.start + PRESS_TIME, contact.end))
     way = natural[:, :2] - natural[first, :2]
     forward = way[last] / max(float(np.linalg.norm(way[last])), 1e-6)
-    along = np.clip(np.maximum.accumulate(way @ forward), 0.0, None)
+    along = np.zeros(t)  # before, the hands may have come from far beyond
+    along[first:] = np.maximum(np.maximum.accumulate(way[first:] @ forward), 0.0)
     along = gaussian_filter1d(along, 0.1 * fps, mode="nearest")
     along[:first], along[last:] = 0.0, along[last]
     along[first:] -= along[first]

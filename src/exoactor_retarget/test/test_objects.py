@@ -19,7 +19,7 @@ from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets, _less_bent
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.object_contacts import find_contacts
-from exoactor_retarget.object_motion import carried, destinations, place_for
+from exoactor_retarget.object_motion import carried, destinations, place_for, pushed
 from exoactor_retarget.obstacles import round_seat
 from exoactor_retarget.reaching import LEAD_TIME
 from exoactor_retarget.relocation import Stance, steps_needed
@@ -514,6 +514,16 @@ def test_one_hand_pushes_at_the_middle_and_as_far_as_is_asked_for(retarget):
     hand = robot.hand_poses(result.motion)[0][:, 1]
     begin, end = (round(t * result.motion.fps) for t in (contact.start, contact.end))
     assert np.ptp(hand[begin:end, 0]) > asked
+
+
+def test_what_is_drawn_moves_with_the_hand_though_the_robot_came_from_where_it_is_drawn_to():
+    fps, rest = 50.0, np.tile(everyday("bottle", pos=(1.5, 0.0, 0.74)).pose, (300, 1))
+    palm = np.zeros((300, 3))
+    palm[:, 0] = np.interp(np.arange(300), [0, 100, 200, 250], [0.2, 1.5, 1.5, 1.25])  # it walks there, and draws
+    push = Contact(body="right_hand", object="bottle", kind="push", start=3.0, end=5.0)
+    poses = pushed(rest, push, palm, fps)
+    assert poses[:150] == pytest.approx(rest[:150])
+    assert poses[-1, 0] == pytest.approx(1.25, abs=0.02)
 
 
 def test_a_fist_meets_the_bag_that_it_punches(retarget):
