@@ -66,7 +66,7 @@ def _write(folder: RunFolder, out: Path, progress: Progress) -> None:
         if file is not None:
             title += " (rehearsal)" if file.stem == "rehearsal" else ""
             motion = RobotMotion.load(file)
-            panels.append(_titled(_robot_frames(motion, folder.objects(file.stem, len(motion))), title))
+            panels.append(_titled(_robot_frames(motion, folder.objects(file.stem, motion)), title))
     count = max(1, round(video.duration * FPS))
     Video.from_frames(_side_by_side(panels, count, progress), FPS).save(out)
 

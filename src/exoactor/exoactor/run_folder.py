@@ -14,6 +14,7 @@ from exoactor_core.files import load_npz, save_image, save_json, save_npz, save_
 from exoactor_core.stages import Estimate, Generation, Retargeting, Tracking
 
 if TYPE_CHECKING:
+    from exoactor_core.motion import RobotMotion
     from exoactor_core.scene import Scene
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
@@ -116,18 +117,50 @@ class RunFolder:
         path = self.path / "keypoints.npz"
         return load_npz(path, required=("keypoints",))["keypoints"] if path.is_file() else None
 
-    def objects(self, motion: str, frames: int) -> tuple[Scene, np.ndarray] | None:
+    def objects(self, name: str, motion: RobotMotion) -> tuple[Scene, np.ndarray] | None:
         """The scene and where its objects were in each frame of a motion (T, n, 7), where the folder has them.
 
-        ``motion`` is the name of a motion in the folder; beside the reference, ``robot_motion``, the objects stay where
-        they are at first.
+        ``name`` is that of the motion in the folder; the reference, ``robot_motion``, takes along what its hands grasp.
         """
         from exoactor_core.scene import Scene  # brings scipy, which the command line's help does without
 
         if not (self.path / "scene.yaml").is_file():
             return None
         scene = Scene.load(self.path / "scene.yaml")
-        if motion not in OBJECTS:
-            return scene, np.tile(scene.poses, (frames, 1, 1))
-        poses = self.path / OBJECTS[motion]
+        if name not in OBJECTS:
+            return scene, taken_along(motion, scene)
+        poses = self.path / OBJECTS[name]
         return (scene, load_npz(poses, required=("poses",))["poses"]) if poses.is_file() else None
+
+
+def taken_along(motion: RobotMotion, scene: Scene) -> np.ndarray:
+    """Where (T, n, 7) the objects of a scene are if the hands of a motion take along what they grasp.
+
+    Others stay where they are at first, and what is let go of over a basket lies in it.
+    """
+    from scipy.spatial.transform import Rotation
+
+    from exoactor_core.robot import hand_poses
+
+    poses = np.tile(scene.poses, (len(motion), 1, 1))
+    grasps = [c for c in motion.object_contacts if c.kind == "grasp" and c.object in scene.ids]
+    if not grasps:
+        return poses
+    hands, turns = hand_poses(motion)
+    for grasp in sorted(grasps, key=lambda c: c.start):
+        k = scene.ids.index(grasp.object)
+        first, last = (min(round(t * motion.fps), len(motion) - 1) for t in (grasp.start, grasp.end))
+        sides = [c.side for c in grasps if c.object == grasp.object and c.overlaps(grasp)]
+        held = slice(first, last + 1)
+        middle, turn = hands[held, sides].mean(axis=1), Rotation.from_matrix(turns[held, sides[0]])
+        if len(sides) == 2:  # it turns with the line between them
+            x, y = (hands[held, 0] - hands[held, 1])[:, :2].T
+            turn = Rotation.from_euler("z", np.arctan2(-x, y)[:, None])
+        there, back = poses[first, k].copy(), turn[0].inv()
+        poses[held, k, :3] = middle + (turn * back).apply(there[:3] - middle[0])
+        poses[held, k, 3:] = (turn * back * Rotation.from_quat(there[3:], scalar_first=True)).as_quat(scalar_first=True)
+        poses[last + 1 :, k] = poses[last, k]
+        for under in scene.objects:
+            if under.contains and under.id != grasp.object and under.floor_distance(poses[last, k, :2]) == 0.0:
+                poses[last + 1 :, k, 2] = under.pos[2] - scene.objects[k].bounds[0, 2]
+    return poses
