@@ -526,6 +526,15 @@ def test_what_is_drawn_moves_with_the_hand_though_the_robot_came_from_where_it_i
     assert poses[-1, 0] == pytest.approx(1.25, abs=0.02)
 
 
+def test_who_knocks_on_a_door_meets_its_leaf_from_the_front(retarget):
+    plan = choreographer.Choreography.of_instruction("knock on the door")
+    motion = retarget(plan.perform(np.zeros(10))[0], interaction=plan.interaction).motion
+    for contact in motion.object_contacts:
+        assert contact.normal_object == (-1.0, 0.0, 0.0)
+        hit = robot.hand_poses(motion)[1][round(contact.start * motion.fps) + 10, 1]
+        assert hit[0, 0] > 0.9  # the knuckles ahead
+
+
 def test_a_fist_meets_the_bag_that_it_punches(retarget):
     plan = choreographer.Choreography.of_instruction("punch the bag with your right fist", 0.78)
     human, _ = plan.perform(np.zeros(10))
