@@ -191,6 +191,36 @@ def _outlier(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x**2 / (1 + x**2), 1 / (1 + x**2) ** 2
 
 
+class _Rows:
+    """Errors of F frames with their derivatives, each scaled by the root of its weight, and their cost."""
+
+    def __init__(self, shapes: int) -> None:
+        self._shapes, self._rows = shapes, list[np.ndarray]()
+        self.cost = 0.0
+
+    def add(
+        self, error: np.ndarray, variable: np.ndarray, shape: np.ndarray, camera: dict[int, Any], weight: np.ndarray
+    ) -> None:
+        """Add errors (F, ...) with derivatives (F, ..., n), those by some of the camera's variables, and weights."""
+        common = VARIABLES + self._shapes
+        row = np.zeros((*error.shape, common + CAMERA + 1), np.float32)
+        row[..., :VARIABLES], row[..., VARIABLES:common], row[..., -1] = variable, shape, error
+        for k, derivative in camera.items():
+            row[..., common + k] = derivative
+        row = row.reshape(len(error), -1, row.shape[-1])
+        self._rows.append(row * np.sqrt(weight)[..., None].astype(np.float32))
+
+    def add_to(self, equations: Banded, frames: slice) -> None:
+        """Add them to the normal equations of these frames."""
+        system = np.concatenate(self._rows, axis=1)
+        system = np.swapaxes(system, 1, 2) @ system
+        equations.add(frames, system[:, :VARIABLES, :VARIABLES])
+        equations.border[frames] += system[:, :VARIABLES, VARIABLES:-1]
+        equations.gradient[frames] += system[:, :VARIABLES, -1]
+        equations.corner += system[:, VARIABLES:-1, VARIABLES:-1].sum(0)
+        equations.common_gradient += system[:, VARIABLES:-1, -1].sum(0)
+
+
 class _Problem:
     def __init__(
         self,
@@ -294,7 +324,9 @@ class _Problem:
             stop = min(start + CHUNK, self.frames)
             ahead = slice(start, min(stop + 1, self.frames))
             points = self.skeleton.points(state.part(ahead))
-            cost += self._seen(state, points, slice(start, stop), contacts, sway, equations)
+            cost += self._frame_terms(
+                state, points.part(slice(stop - start)), slice(start, stop), contacts, sway, equations
+            )
             if contacts is not None:
                 cost += self._planted(points, ahead, self.fixed, equations)
         if self.previous:
@@ -358,7 +390,7 @@ class _Problem:
         acceleration = np.gradient(np.gradient(smooth, axis=0), axis=0) * self.fps**2
         return -0.55 * self.height / GRAVITY * acceleration
 
-    def _seen(
+    def _frame_terms(
         self,
         state: State,
         points: Points,
@@ -368,114 +400,95 @@ class _Problem:
         equations: Banded,
     ) -> float:
         """Terms of single frames: landmarks, directions, heights of the soles, balance."""
-        w = self.weights
-        count = frames.stop - frames.start
-        shapes = self.skeleton.shapes
-        positions, by_variable, by_shape = (a[:count] for a in (points.positions, points.by_variable, points.by_shape))
-        rows, cost = [], 0.0  # rows: (error, by variable, by shape, by camera), each scaled by the root of its weight
+        rows = _Rows(self.skeleton.shapes)
+        self._image_terms(rows, state, points, frames)
+        self._direction_terms(rows, points, frames)
+        self._sole_terms(rows, state, points, None if contacts is None else contacts[frames])
+        if contacts is not None and sway is not None:
+            self._balance_terms(rows, state, points, contacts[frames], sway[frames])
+        rows.add_to(equations, frames)
+        return rows.cost
 
-        def add(
-            error: np.ndarray, variable: np.ndarray, shape: np.ndarray, camera: dict[int, Any], weight: np.ndarray
-        ) -> None:
-            """Rows (F, R) with derivatives (F, R, ...), those by some of the camera's variables, and weights (F, R)."""
-            row = np.zeros((*error.shape, VARIABLES + shapes + CAMERA + 1), np.float32)
-            row[..., :VARIABLES], row[..., VARIABLES : VARIABLES + shapes], row[..., -1] = variable, shape, error
-            for k, derivative in camera.items():
-                row[..., VARIABLES + shapes + k] = derivative
-            row *= np.sqrt(weight)[..., None].astype(np.float32)
-            rows.append(row)
-
-        # Landmarks in the image, in metres at the person's distance; the distance itself must not shrink the error.
+    def _image_terms(self, rows: _Rows, state: State, points: Points, frames: slice) -> None:
+        """Landmarks in the image, in m at the person's distance; the distance itself must not shrink the error."""
+        w, at = self.weights, np.s_[:, :LANDMARKS]
         view = self.views[frames][:, None]
         travelled = self.travel[frames, None, :, None]
-        p = (view @ (positions[:, :LANDMARKS, :, None] - state.camera[3] * travelled))[..., 0]
+        p = (view @ (points.positions[at][..., None] - state.camera[3] * travelled))[..., 0]
         depth = p[..., 2:].clip(min=0.3)
         error = p[..., :2] - self.rays[frames] * depth
         loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.image)
-        cost += float((self.trust[frames] * loss).sum())
+        rows.cost += float((self.trust[frames] * loss).sum())
         weight = np.repeat(self.trust[frames] * weight / w.image**2, 2, axis=1)
         look = (view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]).astype(np.float32)
-        add(
-            error.reshape(count, -1),
-            (look @ by_variable[:, :LANDMARKS]).reshape(count, -1, VARIABLES),
-            (look @ by_shape[:, :LANDMARKS]).reshape(count, -1, shapes),
-            {3: -(look @ travelled)[..., 0].reshape(count, -1)},
-            weight,
-        )
+        camera = {3: -(look @ travelled)[..., 0]}
+        rows.add(error, look @ points.by_variable[at], look @ points.by_shape[at], camera, weight)
 
-        a, b = SEGMENTS.T
-        segment = positions[:, b] - positions[:, a]
+    def _direction_terms(self, rows: _Rows, points: Points, frames: slice) -> None:
+        """Directions of the limbs in space."""
+        w = self.weights
+        segment, by_variable, by_shape = (
+            values[:, SEGMENTS[:, 1]] - values[:, SEGMENTS[:, 0]]
+            for values in (points.positions, points.by_variable, points.by_shape)
+        )
         length = np.linalg.norm(segment, axis=-1, keepdims=True).clip(min=1e-6)
         segment = segment / length
         error = segment - self.directions[frames]
         loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.direction)
-        cost += float((self.pair_trust[frames] * loss).sum())
+        rows.cost += float((self.pair_trust[frames] * loss).sum())
         weight = np.repeat(self.pair_trust[frames] * weight / w.direction**2, 3, axis=1)
         across = ((np.eye(3) - segment[..., None] * segment[..., None, :]) / length[..., None]).astype(np.float32)
-        add(
-            error.reshape(count, -1),
-            (across @ (by_variable[:, b] - by_variable[:, a])).reshape(count, -1, VARIABLES),
-            (across @ (by_shape[:, b] - by_shape[:, a])).reshape(count, -1, shapes),
-            {},
-            weight,
-        )
+        rows.add(error, across @ by_variable, across @ by_shape, {}, weight)
 
+    def _sole_terms(self, rows: _Rows, state: State, points: Points, contacts: np.ndarray | None) -> None:
+        """Heights of the soles: none under the floor, the lowest near it, those in contact (F, 4) on it."""
+        w = self.weights
         up, tilts = _up(state.camera)
-        soles = positions[:, LANDMARKS:]
+        soles = points.positions[:, LANDMARKS:]
         height = soles @ up + state.camera[2]
         below = (-height).clip(min=0) / w.floor
         loss, weight = _huber(below)
         weight = weight * (below > 0) / w.floor**2
-        cost += float(loss.sum())
+        rows.cost += float(loss.sum())
         # wide before the contacts are known, so that a floor that starts far off is still drawn to the feet
         airborne = w.airborne if contacts is not None else 4 * w.airborne
         strength = 5 * (airborne / w.airborne) ** 0.5
         lowest, index = height.min(axis=1), height.argmin(axis=1)
         loss, lift = _outlier(lowest / airborne)
-        cost += float(strength * loss.sum())
-        weight[np.arange(count), index] += strength * lift / airborne**2
+        rows.cost += float(strength * loss.sum())
+        weight[np.arange(len(weight)), index] += strength * lift / airborne**2
         if contacts is not None:
             loss, touch = _huber(np.abs(height) / w.floor)
-            cost += float((contacts[frames] * loss).sum())
-            weight = weight + contacts[frames] * touch / w.floor**2
+            rows.cost += float((contacts * loss).sum())
+            weight = weight + contacts * touch / w.floor**2
         tilted = soles @ tilts.T
-        add(
-            height,
-            up @ by_variable[:, LANDMARKS:],
-            up @ by_shape[:, LANDMARKS:],
-            {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0},
-            weight,
+        by_variable, by_shape = (up @ values[:, LANDMARKS:] for values in (points.by_variable, points.by_shape))
+        rows.add(height, by_variable, by_shape, {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0}, weight)
+
+    def _balance_terms(self, rows: _Rows, state: State, points: Points, contacts: np.ndarray, sway: np.ndarray) -> None:
+        """The zero-moment point, ``sway`` (F, 3) m from the foot of the centre of mass, lies among the contacts (F, 4).
+
+        This gives the pitch, and where a person is who stands in place.
+        """
+        w, at = self.weights, np.s_[:, LANDMARKS:]
+        up, tilts = _up(state.camera)
+        share = contacts.sum(1)
+        part = contacts / share[:, None].clip(min=1e-3)
+        lean = points.mass + sway - np.einsum("tk,tkx->tx", part, points.positions[at])
+        flat = np.eye(3) - np.outer(up, up)
+        error = lean @ flat
+        spread = np.hypot(w.balance, w.dynamic_balance * np.linalg.norm(sway @ flat, axis=-1))
+        loss, weight = _huber(np.linalg.norm(error, axis=-1) / spread, 1.0)
+        share = share.clip(max=1)
+        rows.cost += float((share * loss).sum())
+        turned = [-(lean @ t)[:, None] * up - (lean @ up)[:, None] * t for t in tilts]
+        rows.add(
+            error,
+            flat @ (points.mass_by_variable - np.einsum("tk,tkxv->txv", part, points.by_variable[at])),
+            flat @ (points.mass_by_shape - np.einsum("tk,tkxv->txv", part, points.by_shape[at])),
+            dict(enumerate(turned)),
+            np.repeat((share * weight / spread**2)[:, None], 3, axis=1),
         )
-
-        if contacts is not None and sway is not None:
-            # Balance: the zero-moment point lies among the sole points in contact; this gives the pitch, and where a
-            # person is who stands in place.
-            share = contacts[frames].sum(1)
-            part = contacts[frames] / share[:, None].clip(min=1e-3)
-            lean = points.mass[:count] + sway[frames] - np.einsum("tk,tkx->tx", part, soles)
-            flat = np.eye(3) - np.outer(up, up)
-            error = lean @ flat
-            spread = np.hypot(w.balance, w.dynamic_balance * np.linalg.norm(sway[frames] @ flat, axis=-1))
-            loss, weight = _huber(np.linalg.norm(error, axis=-1) / spread, 1.0)
-            share = share.clip(max=1)
-            cost += float((share * loss).sum())
-            turned = [-(lean @ t)[:, None] * up - (lean @ up)[:, None] * t for t in tilts]
-            add(
-                error,
-                flat @ (points.mass_by_variable[:count] - np.einsum("tk,tkxv->txv", part, by_variable[:, LANDMARKS:])),
-                flat @ (points.mass_by_shape[:count] - np.einsum("tk,tkxv->txv", part, by_shape[:, LANDMARKS:])),
-                dict(enumerate(turned)),
-                np.repeat((share * weight / spread**2)[:, None], 3, axis=1),
-            )
-
-        system = np.concatenate(rows, axis=1)
-        system = np.swapaxes(system, 1, 2) @ system
-        equations.add(frames, system[:, :VARIABLES, :VARIABLES])
-        equations.border[frames] += system[:, :VARIABLES, VARIABLES:-1]
-        equations.gradient[frames] += system[:, :VARIABLES, -1]
-        equations.corner += system[:, VARIABLES:-1, VARIABLES:-1].sum(0)
-        equations.common_gradient += system[:, VARIABLES:-1, -1].sum(0)
-        return cost
 
     def _planted(self, points: Points, frames: slice, fixed: np.ndarray, equations: Banded) -> float:
         """Fixed sole points stay where they are from frame to frame."""

@@ -8,7 +8,7 @@ SO(3)'s left Jacobian at r (Sola, Deray & Atchuthan, "A micro Lie theory", 2018,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,10 @@ class Points:
     """(T, 3, VARIABLES)."""
     mass_by_shape: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """(T, 3, B)."""
+
+    def part(self, frames: slice) -> Points:
+        """Some of the frames."""
+        return Points(*(getattr(self, f.name)[frames] for f in fields(self)))
 
 
 class Skeleton:
