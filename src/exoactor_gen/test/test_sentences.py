@@ -259,6 +259,19 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("walk over to the door and knock", [do("walk", object="door"), do("knock", object="door")]),
     ("walk to the ball, then kick twice", [do("walk", object="ball"), do("kick", object="ball", count=2)]),
     ("walk to the chair, then punch", [do("walk", object="chair"), do("punch")]),
+    (
+        "carry the box to the table and put it down",
+        [do("carry", object="box", at="table"), do("place", object="box", at="table", direction="down")],
+    ),
+    (
+        "carry the ball to the door and put it down",
+        [do("carry", object="ball", at="door"), do("place", object="ball", direction="down")],
+    ),
+    (
+        "walk around the table and the chair",
+        [do("walk", direction="around", object=name) for name in ("table", "chair")],
+    ),
+    ("put the red cup next to the blue one", [do("place", object="red_cup", direction="side", at="blue_cup")]),
     ("wipe the table clean", [do("wipe", object="table")]),
     (
         "carry the bottle to the basket and drop it in, then bow",
@@ -366,6 +379,7 @@ REFUSED: list[tuple[str, str]] = [
     ("sit on the floor", "floor"),
     ("touch the floor", "'reach down"),
     ("take another step", "another"),
+    ("pick up the blue one", "'the blue one'"),
     ("sit on the table", "table"),
     ("stand on the chair", "chair"),
     ("squat down and stay there", "how long"),

@@ -130,7 +130,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                       rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
                       rf"(?:(?P<other>(?:the (?:other|second)|another) (?={coloured}\b))?"
                       rf"{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
-                      rf"(?P<object>{named})|(?P<it>it)|(?P<them>them))\b"),
+                      rf"(?P<object>{named})|(?:the )?(?P<one>{_either(COLORS)}) one|(?P<it>it)|(?P<them>them))\b"),
             ("out", r"out\b"),
             ("there", r"there\b"),
             ("way", rf"(?P<way>{_either(DIRECTION)})\b"),

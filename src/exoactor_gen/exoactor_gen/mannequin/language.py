@@ -270,10 +270,15 @@ class _Reader:
             self.movements.append(self._with_goal(self._filled(self._opened(kind, verb, one), one, verb)))
 
     def _with_goal(self, movement: Movement) -> Movement:
-        """The movement, done to what was walked to where it is not said to what: 'walk to the door and knock'."""
+        """The movement, done to, or on, what was walked to where it is not said: 'walk to the door and knock'."""
         last = self.movements[-1] if self.movements else movement
         struck = last.kind == "walk" and category_of(last.object or "") in _STRUCK.get(movement.kind, ())
-        return replace(movement, object=last.object) if struck and not movement.object else movement
+        if struck and not movement.object:
+            return replace(movement, object=last.object)
+        goal = self._goal() if last.kind in ("walk", "carry") else None
+        if movement.kind == "place" and not movement.at and goal and self._like(goal).get("supports"):
+            return replace(movement, at=goal)  # 'carry it to the table and put it down'
+        return movement
 
     def _with_side(self, phrase: Phrase) -> Phrase:
         """A limb with its side, where 'the other' one than before is said."""
@@ -436,7 +441,7 @@ class _Reader:
         last = self.movements[-1]
         verb = Phrase("verb", last.kind)
         if last.object and last.kind in _ELLIPTICAL and last.object != START:  # 'walk to the table, then the chair'
-            word = _ELLIPTICAL[last.kind]
+            word = last.direction if last.direction in ("around", "over", "under") else _ELLIPTICAL[last.kind]
             key = "to" if word == "to" else "preposition"
             clause.phrases = [
                 replace(p, said={**p.said, key: word}) if p.sort == "object" and _bare(p) else p for p in clause.phrases
@@ -566,6 +571,10 @@ class _Reader:
             movement, before = movement if "next" in said else with_detail(movement, "side", beside, phrase), "to"
         else:
             before = "beside" if beside else said.get("to") or phrase.said.get("preposition") or "-"
+        if "one" in said:  # 'the blue one'
+            if not (like := movement.object or self._meant(movement)):
+                raise BadInput(f"It is not clear what '{phrase.text}' is: name the object.")
+            said = {**said, "color": said["one"], "object": category_of(like)}
         name = said.get("object", "")
         name = self._called(name, said, movement) or self._meant(movement)
         if not name:
@@ -628,10 +637,12 @@ class _Reader:
 
     def _contains(self, name: str) -> bool:
         """Whether something can be put into an object, or it is not known."""
-        if self.scene is not None:
-            return self.scene.find(name).contains
-        category = category_of(name)
-        return category not in EVERYDAY or EVERYDAY[category].contains
+        return self._like(name).get("contains", True)
+
+    def _like(self, name: str) -> dict[str, bool]:
+        """Whether things can be put on, or into, an object; empty where it is not known."""
+        like = EVERYDAY.get(category_of(name)) if self.scene is None else self.scene.find(name)
+        return {"supports": like.supports, "contains": like.contains} if like else {}
 
     def _meant(self, movement: Movement) -> str:
         """What 'it' is: for hands that hold something this, else what was named last."""
