@@ -231,6 +231,10 @@ def _articulation(category: str, size: Sequence[float]) -> dict[str, Any] | None
     return None
 
 
+_SHARED = ("friction", "rolling_friction", "movable", "supports", "contains", "color")
+"""Fields that everyday objects and those of scenes have."""
+
+
 def usual(category: str, size: Sequence[float] | None = None) -> dict[str, Any]:
     """What an object of a category is like, as values of `exoactor_core.scene.SceneObject`; its mass grows with it.
 
@@ -244,11 +248,6 @@ def usual(category: str, size: Sequence[float] | None = None) -> dict[str, Any]:
     return {
         "shapes": like.shapes(x, y, z),
         "mass": round(like.mass * (x * y * z) / math.prod(like.size), 6),
-        "friction": like.friction,
-        "rolling_friction": like.rolling_friction,
-        "movable": like.movable,
         "articulation": _articulation(category, size),
-        "supports": like.supports,
-        "contains": like.contains,
-        "color": like.color,
+        **{name: getattr(like, name) for name in _SHARED},
     }

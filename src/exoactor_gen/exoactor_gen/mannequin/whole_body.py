@@ -91,21 +91,21 @@ def pendulum(pressure: np.ndarray, height: float, fps: float) -> np.ndarray:
     return solve_banded((1, 1), bands, pressure)
 
 
-def _turned(axis: str, angles: np.ndarray) -> np.ndarray:
+def _about(axis: str, angles: np.ndarray) -> np.ndarray:
     """Rotations (T, 3, 3) about an axis by angles (T,) in rad."""
     return Rotation.from_euler(axis, angles[:, None]).as_matrix()
 
 
-def _rot(axis: str, degrees: np.ndarray) -> np.ndarray:
-    return _turned(axis, np.radians(degrees))
+def _about_deg(axis: str, degrees: np.ndarray) -> np.ndarray:
+    return _about(axis, np.radians(degrees))
 
 
 def _arm_rotations(pose: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
     """Local rotations of shoulder and elbow, (T, 3, 3) each, from the arm pose (T, 4) in degrees."""
     s = sign(side)
     flexion, abduction, twist, elbow = pose.T
-    shoulder = _rot("x", -flexion) @ _rot("z", s * (abduction - 90.0)) @ _rot("x", twist)
-    return shoulder, _rot("y", -s * elbow)
+    shoulder = _about_deg("x", -flexion) @ _about_deg("z", s * (abduction - 90.0)) @ _about_deg("x", twist)
+    return shoulder, _about_deg("y", -s * elbow)
 
 
 def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarray, left_way: np.ndarray) -> Pair:
@@ -119,7 +119,7 @@ def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarra
     b = thigh[2] * shank[1] - thigh[1] * shank[2]
     wanted = (distance**2 - thigh @ thigh - shank @ shank) / 2.0 - thigh[0] * shank[0]
     bend = np.arctan2(b, a) + np.arccos(np.clip(wanted / math.hypot(a, b), -1.0, 1.0))
-    knee = _turned("x", bend)
+    knee = _about("x", bend)
     reach = thigh + knee @ shank
     at_rest = frames_along(reach, np.broadcast_to([1.0, 0.0, 0.0], reach.shape))
     upper = frames_along(target, left_way) @ at_rest.transpose(0, 2, 1)
@@ -140,9 +140,9 @@ def _foot(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
             contact[(times > begin - HEEL_OFF_SECONDS + 1e-9) & (s <= 1e-9), 0] = 0.0
         contact[(s > 1e-9) & (s < 1.0 - 1e-9)] = 0.0
     yaw = pose[:, 2]
-    turn = _turned("z", yaw)
+    turn = _about("z", yaw)
     flat = turn @ FROM_Y_UP
-    foot = flat @ _turned("x", pitch)
+    foot = flat @ _about("x", pitch)
     lowest = np.minimum((foot @ heel)[:, 2], (foot @ toe)[:, 2])
     ankle = np.empty((len(times), 3))
     ankle[:, :2] = pose[:, :2] - SOLE_CENTRE * turn[:, :2, 0]
@@ -158,13 +158,15 @@ def _posture(score: Score, times: np.ndarray, heading: np.ndarray, lead: np.ndar
     """
     trunk, head, side_bend = (track.sample(times) for track in (score.trunk, score.head, score.side_bend))
     posture = np.tile(np.eye(3), (len(times), 55, 1, 1))
-    posture[:, 0] = _turned("z", heading) @ FROM_Y_UP @ _rot("x", trunk[:, 0] + 1.5)
+    posture[:, 0] = _about("z", heading) @ FROM_Y_UP @ _about_deg("x", trunk[:, 0] + 1.5)
     turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn against the legs
     for joint in _SPINE:
-        posture[:, joint] = _rot("y", turn / 3.0) @ _rot("x", trunk[:, 1] / 3.0) @ _rot("z", -side_bend[:, 0] / 3.0)
+        posture[:, joint] = (
+            _about_deg("y", turn / 3.0) @ _about_deg("x", trunk[:, 1] / 3.0) @ _about_deg("z", -side_bend[:, 0] / 3.0)
+        )
     for joint, share in ((_NECK, 0.4), (_HEAD, 0.6)):
         yaw = share * (head[:, 0] - np.degrees(0.30 * lead))
-        posture[:, joint] = _rot("y", yaw) @ _rot("x", share * head[:, 1])
+        posture[:, joint] = _about_deg("y", yaw) @ _about_deg("x", share * head[:, 1])
     for side in SIDES:
         s = sign(side)
         arm = score.arms[side].sample(times)
@@ -176,10 +178,10 @@ def _posture(score: Score, times: np.ndarray, heading: np.ndarray, lead: np.ndar
         first = 25 if side == "left" else 40
         for finger in range(4):
             for k in range(3):
-                posture[:, first + 3 * finger + k] = _rot("z", -s * fingers[:, 1 if finger == 0 else 0])
+                posture[:, first + 3 * finger + k] = _about_deg("z", -s * fingers[:, 1 if finger == 0 else 0])
         thumb = np.clip(fingers[:, 1], 0.0, 40.0)
         for k in range(2):
-            posture[:, first + 13 + k] = _rot("y", s * 0.6 * thumb)
+            posture[:, first + 13 + k] = _about_deg("y", s * 0.6 * thumb)
     return posture
 
 
@@ -378,7 +380,7 @@ class Arm:
         bent = swung @ local[:, _ELBOW[side]]
         elbow = self.shoulder + swung @ self.upper
         hand = elbow + bent @ (self.fore + self.palm)
-        facing = _turned("z", heading)
+        facing = _about("z", heading)
         self.target, share = hand, np.zeros(len(hand))
         for move in self.moves:
             rise = min_jerk((self.times - move.begin) / (move.end - move.begin))
@@ -407,13 +409,13 @@ class Arm:
         a, b = u[0] * lower[:, 0] + u[2] * lower[:, 2], u[0] * lower[:, 2] - u[2] * lower[:, 0]
         wanted = (distance**2 - u @ u - np.sum(lower**2, axis=1)) / 2.0 - u[1] * lower[:, 1]
         bend = np.arctan2(b, a) - s * np.arccos(np.clip(wanted / np.hypot(a, b), -1.0, 1.0))
-        hinge = _turned("y", bend)
+        hinge = _about("y", bend)
         reach = u + np.einsum("tij,tj->ti", hinge, lower)
         upper = frames_along(way, pole) @ frames_along(reach, np.broadcast_to(u, reach.shape)).transpose(0, 2, 1)
         used = share > 1e-9
         local[used, _SHOULDER[side]] = (chest.transpose(0, 2, 1) @ upper)[used]
         local[used, _ELBOW[side]] = hinge[used]
-        self._lay(upper @ hinge, facing)
+        self._flatten_palm(upper @ hinge, facing)
         local[:, _WRIST[side]] = self.wrist
 
     def _aim(self, point: np.ndarray) -> np.ndarray:
@@ -423,7 +425,7 @@ class Arm:
         straight = ARM_REACH * (np.linalg.norm(self.upper) + np.linalg.norm(self.fore + self.palm))
         return self.shoulder + way / away * np.minimum(straight, away - FINGER_LENGTH)
 
-    def _lay(self, forearm: np.ndarray, facing: np.ndarray) -> None:
+    def _flatten_palm(self, forearm: np.ndarray, facing: np.ndarray) -> None:
         """Turn the wrist so that the palm faces the floor, as far as the score wants it."""
         along = forearm[:, :, 0] * self.sign * [1.0, 1.0, 0.0] + 0.3 * facing[:, :, 0]
         fingers, up = unit(along), np.broadcast_to([0.0, 0.0, 1.0], along.shape)
