@@ -216,6 +216,45 @@ def test_in_a_motion_with_an_open_loop_nothing_is_fed_back_and_standing_goes_on_
     np.testing.assert_array_equal(walk.tracker.reference_position, [0.3, -0.4])
 
 
+class TestSteppingWhereTheMotionStands:
+    """A robot on its two feet does not get back to its place, wherever it was pushed to."""
+
+    @staticmethod
+    def lifted(off, speed=0.0, seconds=2.5, **options):
+        """Whether each foot is lifted, frame by frame, by a robot that is ``off`` m beside its place."""
+        walk = Walk(speed=speed, **options)
+        walk.go(0.5)
+        walk.tracker.odometry.update = lambda state: None
+        walk.tracker.odometry.position = walk.tracker.reference_position - [0.0, off]
+        begin = walk.tracker.motion_index
+        found = [walk.go(0.02).joint_pos[[3, 9]] - STANDING[[3, 9]] > 0.3 for _ in range(round(50 * seconds))]
+        assert walk.tracker.motion_index == begin + len(found)  # the motion does not wait
+        return np.array(found)
+
+    def test_a_robot_that_is_astray_steps_by_turns_towards_its_place(self):
+        left, right = self.lifted(0.3).T
+        assert left.argmax() < right.argmax()  # its place is to the left
+        assert right.any()
+        assert not (left & right).any()
+        left, right = self.lifted(-0.3).T
+        assert left.argmax() > right.argmax()
+        assert left.any()
+
+    def test_it_stays_where_it_is_near_walks_or_is_open_loop(self):
+        assert not self.lifted(0.1).any()
+        assert not self.lifted(0.3, speed=0.3).any()
+        assert not self.lifted(0.3, position_gain=0.0).any()
+
+    def test_it_ends_on_both_feet(self):
+        walk = Walk(speed=0.0)
+        walk.go(0.5)
+        walk.tracker.odometry.update = lambda state: None
+        walk.tracker.odometry.position = walk.tracker.reference_position + np.array([0.3, 0.0])
+        walk.go(3.5)
+        assert walk.tracker.motion_index > 190
+        np.testing.assert_allclose(walk.listener.command.joint_pos, STANDING, atol=0.02)
+
+
 class TestSettle:
     """Steps on the spot after a motion that ended astray."""
 

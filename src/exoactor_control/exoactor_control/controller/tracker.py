@@ -32,6 +32,10 @@ _NEAR_HOLDING = 0.12  # m, likewise, with something in one hand: an arm that is 
 _STEPS = 4  # between looking where the robot has got to
 _ROUNDS = 4
 _BENT = 0.02  # rad of a knee from which its foot is in the air
+# Likewise where a motion stands, which does not wait meanwhile
+_NEAR_STANDING, _FACING_STANDING = 0.15, 0.3  # m, rad: nearer than this the robot stays
+_STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s of the legs under which a motion stands
+_SAME_BEND = 0.3  # rad between the knees of who stands on both feet
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class Tracker:
         """On the spot, still to be taken before the trajectory goes on: what each frame adds to joints and speeds."""
         self._placement = FootPlacement()
         self._rounds = 0  # of these
+        self._stepping: list[np.ndarray] = []
+        """On the spot, likewise, while the trajectory goes on: what each frame adds to the joints."""
         self._additions = Additions()
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
         self._moved = np.zeros(2)  # of the origin, to where objects are observed
@@ -118,7 +124,7 @@ class Tracker:
         if not keep_policy:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
-        self._steps, self._rounds, self._placement = [], 0, FootPlacement()
+        self._steps, self._stepping, self._rounds, self._placement = [], [], 0, FootPlacement()
         self._additions, self._moved = additions or Additions(), np.zeros(2)
         self._align(0, yaw, position)
 
@@ -140,7 +146,7 @@ class Tracker:
         if reach is not None and now - trajectory.begin in reach.stances and not self._steps:
             near = _NEAR_HOLDING if reach.in_one_hand(now - trajectory.begin) else _NEAR_OBJECT
             self._rounds = self._rounds if self.settle(near) else 0
-        frame = self._ahead(0)
+        frame = self._stepped(self._ahead(0))
         assert frame.position is not None  # _ahead gives it
         self.reference_position = frame.position[:2]
         if reach is not None:
@@ -211,18 +217,45 @@ class Tracker:
 
         After a trajectory's end, or before its hands reach: a robot on its two feet cannot move on.
         """
-        keeps_position = self._observes_position or self.position_gain
-        if self.policy is None or not keeps_position or self._current.open_loop or self._rounds == _ROUNDS:
+        if self._rounds == _ROUNDS:
             return False
-        goal = self._ahead(0)
-        assert goal.position is not None  # _ahead gives it
-        off = turn(-goal.yaw, goal.position[:2] - self.odometry.position)
-        if np.linalg.norm(off) < near and abs(wrap(goal.yaw - self.odometry.yaw)) < _FACING:
+        joints = self._steps_back(self._ahead(0), _STEPS, near, _FACING)
+        if not len(joints):
             return False
-        joints = steps_on_the_spot(_STEPS, 0 if off[1] > 0.0 else 1)
         self._steps = list(zip(joints, np.gradient(joints, 1.0 / POLICY_RATE, axis=0), strict=True))
         self._rounds += 1
         return True
+
+    def _steps_back(self, goal: Frame, count: int, near: float, facing: float) -> np.ndarray:
+        """What ``count`` steps on the spot add to the joints (T, 29); (0, 29) where the robot is near the goal.
+
+        ``near`` m and ``facing`` rad.
+        """
+        keeps_position = self._observes_position or self.position_gain
+        assert goal.position is not None  # `_ahead` gives it
+        off = turn(-goal.yaw, goal.position[:2] - self.odometry.position)
+        is_near = np.linalg.norm(off) < near and abs(wrap(goal.yaw - self.odometry.yaw)) < facing
+        if self.policy is None or not keeps_position or self._current.open_loop or is_near:
+            return steps_on_the_spot(0)
+        return steps_on_the_spot(count, 0 if off[1] > 0.0 else 1)
+
+    def _stepped(self, frame: Frame) -> Frame:
+        """The frame, with steps on the spot where the robot is astray and the motion stands: pushed, for example."""
+        if not self._stepping and self._stands():
+            self._stepping = list(self._steps_back(frame, 2, _NEAR_STANDING, _FACING_STANDING))
+        return replace(frame, joint_pos=frame.joint_pos + self._stepping.pop(0)) if self._stepping else frame
+
+    def _stands(self) -> bool:
+        """The motion stands on both feet for the second to come, and nothing else leads the legs."""
+        trajectory, now = self._current, self._index
+        coming = slice(now, now + round(POLICY_RATE))
+        inside = trajectory.begin <= now and coming.stop <= trajectory.end
+        if self._steps or self._additions != Additions() or not inside:
+            return False
+        still = np.abs(trajectory.lin_vel_xy[coming]).max() < _STANDING_SPEED
+        knees = trajectory.joint_pos[now, [3, 9]]
+        both = abs(knees[0] - knees[1]) < _SAME_BEND
+        return bool(still and both and np.abs(trajectory.joint_vel[coming, :12]).max() < _STANDING_JOINT_SPEED)
 
     def _ahead(self, ticks: int) -> Frame:
         """The frame so many ticks from now, its heading by the robot's IMU, its position in the odometry's frame."""
