@@ -9,11 +9,13 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.metrics import align, final_error, odometry_error, score
 from exoactor_control.rehearsal.rehearsal import Rehearsal, _Conditions
 from exoactor_control.rehearsal.simulated_robot import Disturbance, Push, SimulatedRobot
+from exoactor_control.training.whole_body import whole_body
 from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
 from exoactor_core.stages import Tracking, load_backend, no_progress
 
+NO_JUMP = {which: {"height": 0.0, "seconds": 0.0} for which in ("asked", "commanded", "done")}
 REPORT = {
     "success",
     "fell",
@@ -139,13 +141,30 @@ def test_a_jump_that_is_too_high_is_lowered_and_judged_as_it_was_given():
     assert again["jump"]["commanded"] == m["jump"]["commanded"]
 
 
+def test_a_jump_leaves_the_floor_with_its_take_off_corrected():
+    motion = whole_body("jump", np.random.default_rng(7), 1.0)
+    plain = Rehearsal()._rehearse(motion, no_progress, _Conditions()).metrics
+    assert plain["jump"]["asked"]["height"] > 0.12
+    assert plain["jump"]["done"]["height"] == 0.0  # the tracker rises on its toes
+    done = Rehearsal()(motion)
+    m = done.metrics
+    assert m["success"], m["reason"]
+    assert m["jump"]["done"]["height"] > 0.5 * m["jump"]["asked"]["height"]
+    assert m["jump"]["done"]["seconds"] > 0.1
+    assert any("take-offs" in note for note in m["notes"])
+    assert done.corrected is not None
+    again = Rehearsal()(done.corrected).metrics  # what is sent to the robot is what was rehearsed
+    assert again["jump"]["done"] == m["jump"]["done"]
+
+
 def test_jumps_that_the_robot_does_not_fail_at_are_left_whole(monkeypatch):
     still = standing_motion(2.5)
     pos = still.root_pos.copy()
     pos[:, 2] += np.maximum(0.0, 0.5 - 4.9 * (np.arange(len(still)) / 50 - 1.2) ** 2)
 
     def tracking(fell):
-        return Tracking(still, {"success": False, "commanded": {"success": False}, "fell": fell})
+        m = {"success": False, "commanded": {"success": False}, "fell": fell, "jump": NO_JUMP}
+        return Tracking(still, m)
 
     motion = RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos)
     rehearsal = Rehearsal()
@@ -330,6 +349,7 @@ class TestOtherWays:
             m = {
                 "success": success,
                 "commanded": {"success": commanded},
+                "jump": NO_JUMP,
                 "fell": fell,
                 "strayed": 0.0 if motion.alternative_policy else strayed,
                 "reason": "" if success else "it fell",

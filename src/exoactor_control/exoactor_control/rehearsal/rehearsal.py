@@ -13,6 +13,7 @@ from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import STANDS_AFTER, contact_errors, final_error, judged, odometry_error
 from exoactor_control.policy.policy import load_policy
+from exoactor_control.reference.take_off import take_off_correction
 from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
 from exoactor_control.rehearsal.gate import MAX_STRAY, Load, farthest, judge, strayed
 from exoactor_control.rehearsal.reference_correction import correctable, find_correction
@@ -32,6 +33,10 @@ from exoactor_description import HandsOption, chosen_hands
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _SHARES = (0.75, 0.5, 0.25, 0.0)
 """Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
+_TAKE_OFF_STEPS = (0.1, 0.05, 0.025, 0.0)
+"""Of the share of the take-off correction, from one try to the next."""
+_LOWEST_JUMP = 0.08
+"""m; what flies lower, as a run does, may be done on the floor."""
 _PACES = (0.8, 0.65, 0.5)
 """Of a motion at which the robot fails, tried one after the other."""
 RISK = 0.2
@@ -131,9 +136,9 @@ class Rehearsal(Tracker):
         (each with its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed``
         (``rehearsals`` with objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their
         ``reasons``) and ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction made a failing
-        motion succeed, its jumps had to be lowered, step by step to the highest that the robot does, the policy's
-        alternative does better, the outer loop is better left open, or it succeeds slower, ``corrected`` is that
-        motion.
+        motion succeed, its take-offs had to be corrected, its jumps had to be lowered, step by step to the highest that
+        the robot does, the policy's alternative does better, the outer loop is better left open, or it succeeds slower,
+        ``corrected`` is that motion.
 
         Raises
         ------
@@ -150,6 +155,8 @@ class Rehearsal(Tracker):
         given = motion
         done = self._rehearse_alternatives(motion, progress, conditions)
         motion = done.corrected or motion
+        if self.policy is not None and given.correction is None and not _outcome(done).jumps:
+            done = self._taken_off(given, done, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
         if self.policy is not None and motion.pace == 1.0 and motion.correction is None and not _outcome(done).near:
@@ -207,6 +214,20 @@ class Rehearsal(Tracker):
             "perturbed": {"rehearsals": count, "failed": failed, "reasons": reasons},
             "risk": risk if reasons and failed >= RISK * count else "",
         }
+
+    def _taken_off(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
+        """Rehearse a motion in whose jumps the robot stays on the floor with its take-offs corrected; the best."""
+        prepared, share = prepare(motion).motion, 1.0
+        for step in _TAKE_OFF_STEPS:
+            other = _with_correction(motion, take_off_correction(prepared, share))
+            again = self._rehearse_corrected(other, progress, conditions)
+            if _outcome(again) > _outcome(done):
+                again.metrics["notes"].append(f"Its take-offs are commanded deeper and farther: {_failure(done)}")
+                done = again
+            if _outcome(done).jumps:
+                break
+            share += step if again.metrics["success"] else -step
+        return done
 
     def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
         """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is the rehearsal without that.
@@ -371,11 +392,14 @@ class Rehearsal(Tracker):
 
 def _with_lower_jumps(motion: RobotMotion, share: float) -> RobotMotion:
     """The motion, commanded with a share of its jumps' height over what is always allowed; itself if it has none."""
-    reference = prepare(motion)
-    correction = lowered(reference.motion, share)
+    return _with_correction(motion, lowered(prepare(motion).motion, share))
+
+
+def _with_correction(motion: RobotMotion, correction: np.ndarray) -> RobotMotion:
+    """The motion with a correction of its prepared motion; itself if that is zero."""
     if not correction.any():
         return motion
-    times = np.arange(len(motion)) / motion.paced.fps - reference.begin
+    times = np.arange(len(motion)) / motion.paced.fps - prepare(motion).begin
     return replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
 
 
@@ -388,6 +412,7 @@ class _Outcome(NamedTuple):
     near: bool  # as commanded, and the robot stayed near where the motion has it
     stands: bool
     allowed: bool  # by the gate
+    jumps: bool  # at least half as high as commanded
 
     @property
     def keeps(self) -> bool:
@@ -399,12 +424,16 @@ def _outcome(tracking: Tracking) -> _Outcome:
     m = tracking.metrics
     commanded = m["commanded"]["success"]
     near = commanded and m["strayed"] <= MAX_STRAY
-    return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], not m.get("refused"))
+    commanded_height = m["jump"]["commanded"]["height"]
+    jumps = commanded_height < _LOWEST_JUMP or m["jump"]["done"]["height"] >= 0.5 * commanded_height
+    allowed = not m.get("refused")
+    return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], allowed, jumps)
 
 
 def _failure(tracking: Tracking) -> str:
     """Why a rehearsal did not go well, in words."""
-    return tracking.metrics["reason"] or " ".join(tracking.metrics["refused"])
+    m = tracking.metrics
+    return m["reason"] or " ".join(m["refused"]) or "the robot stays on the floor where the motion jumps"
 
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:
