@@ -155,6 +155,15 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert session.get_inputs()[0].shape[1] == OBSERVATION_WIDTH
 
 
+def test_once_rewards_count_the_policy_changes_slowly_also_after_a_resume(tmp_path):
+    paths, known = written(tmp_path / "data"), {"walk_0_0.npz": 0}
+    for imitate_only, samples in ((1e9, 24), (0.0, 48)):
+        settings = replace(TINY, imitate_only=imitate_only)
+        training = Improvement([FOLDER / "exoactor.onnx"], LAYOUT, Clips(paths, known), tmp_path, 0, settings, 1)
+        training.run(samples)
+    assert training._adam.param_groups[0]["lr"] < 0.2 * TINY.rate
+
+
 @pytest.mark.slow  # Warp compiles its kernels
 def test_training_goes_on_with_the_physics_of_a_gpu(tmp_path):
     pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed: make extras")
@@ -203,12 +212,22 @@ def test_a_motion_that_no_teacher_does_is_not_imitated(tmp_path):
     RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos).save(tmp_path / "jump_0_0.npz")
     known = screen([FOLDER / "exoactor.onnx"], [tmp_path / "jump_0_0.npz"], LAYOUT, tmp_path / "t.json", threads=1)
     assert known == {"jump_0_0.npz": -1}
-    # nor is a jump so low that the field's rule lets a teacher pass who stays on the floor
-    pos[:, 2] = still.root_pos[:, 2] + np.maximum(0.0, 0.15 - 4.9 * (np.arange(101) / 50 - 1.0) ** 2)
-    RobotMotion(50, pos, still.root_quat_wxyz, still.joint_pos).save(tmp_path / "low.npz")
-    still.save(tmp_path / "still.npz")
-    clips = Clips([tmp_path / "low.npz", tmp_path / "still.npz"], {"low.npz": 0, "still.npz": 0})
-    assert clips.teacher.tolist() == [-1, 0]
+
+
+def test_jumps_are_imitated_from_our_tracker_whose_take_offs_are_corrected(tmp_path):
+    whole_body("jump", np.random.default_rng(7), 1.0).save(tmp_path / "jump_0_0.npz")
+    standing_motion(2.0).save(tmp_path / "still.npz")
+    clips = Clips(sorted(tmp_path.glob("*.npz")), {"jump_0_0.npz": 1, "still.npz": 1})
+    assert clips.jumps.tolist() == [True, False]
+    assert clips.teacher.tolist() == [0, 1]
+    assert clips.make(1, np.random.default_rng(0)).correction is None
+    jump = Clip.of(Episode.of_motion(prepare(RobotMotion.load(tmp_path / "jump_0_0.npz")).motion), 0, 0, jumps=True)
+    many = AnchoredRobots(1, lambda _: jump, LAYOUT, NOMINAL, 0, 1, np.zeros((1, 29)), 0.0)
+    many.frame[:] = int(np.abs(jump.correction).sum(axis=1).argmax())
+    corrected = many.clean_now()[0, :35] - many.observe()[0, :35]  # the student sees the motion as it is
+    knees = 6 + np.array([3, 9])
+    np.testing.assert_allclose(corrected[knees], jump.correction[many.frame[0], knees], atol=1e-5)
+    assert np.abs(corrected[knees]).min() > 0.1
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
 from exoactor_control.metrics import KEY_LINKS, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
 from exoactor_control.policy.spec import PolicySpec
+from exoactor_control.reference.take_off import take_off_correction
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import MIMIC_WIDTH, Episode, Robots, Variation
 from exoactor_core.motion import RobotMotion
@@ -46,14 +47,17 @@ class Clip:
     """Index of the teacher that does this motion; -1: none does."""
     bodies: np.ndarray = field(default_factory=lambda: np.zeros((0, len(KEY_LINKS), 3)))
     """(L, 5, 3) m, of `exoactor_control.metrics.KEY_LINKS` in the trajectory's frame."""
+    correction: np.ndarray | None = None
+    """(L, 35) what is added to the teacher's command: a jump's take-offs; None: nothing is."""
 
     @classmethod
-    def of(cls, episode: Episode, motion: int = -1, teacher: int = -1) -> Clip:
-        """Add where the judged bodies are."""
+    def of(cls, episode: Episode, motion: int = -1, teacher: int = -1, jumps: bool = False) -> Clip:
+        """Add where the judged bodies are and, where the motion ``jumps``, the correction of its take-offs."""
         rpy = np.column_stack([episode.mimic[:, 3:5], episode.yaw])
         quat = Rotation.from_euler("ZYX", rpy[:, ::-1]).as_quat(scalar_first=True)
         robot = RobotMotion(POLICY_RATE, episode.root_pos, quat, episode.mimic[:, 6:])
-        return cls(episode, motion, teacher, forward_kinematics(robot, KEY_LINKS))
+        correction = take_off_correction(robot) if jumps else None
+        return cls(episode, motion, teacher, forward_kinematics(robot, KEY_LINKS), correction)
 
 
 class AnchoredRobots(Robots):
@@ -143,6 +147,14 @@ class AnchoredRobots(Robots):
         seen = super().observe()
         self.gains = controlled
         return np.concatenate([seen, self._ahead(seen)], axis=1).astype(np.float32)
+
+    def teacher_mimic(self) -> np.ndarray:
+        """As `Robots.teacher_mimic`, the take-offs of jumps corrected."""
+        mimic = self.mimic()
+        for command, clip, t in zip(mimic, self.clips, self.frame, strict=True):
+            if clip.correction is not None:
+                command += clip.correction[min(t, len(clip.correction) - 1)]
+        return mimic
 
     def _ahead(self, seen: np.ndarray) -> np.ndarray:
         """(N, 185) where the reference is from the robot, now and ahead."""

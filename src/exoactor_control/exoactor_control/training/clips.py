@@ -23,17 +23,17 @@ class Clips:
 
     Of ``paths``, robot motions, those that cannot be tracked are left out; ``left_out`` says by file name why.
     ``teachers`` has by file name the index of the teacher that succeeds at it, -1: none, as
-    `exoactor_control.training.teachers.screen` returns it. Jumps are imitated from none.
+    `exoactor_control.training.teachers.screen` returns it. Jumps are imitated from the first of the teachers, ours, for
+    which `exoactor_control.reference.take_off` was found.
     """
 
     def __init__(self, paths: Sequence[Path], teachers: dict[str, int]) -> None:
         self.source = paths, teachers
         motions, self.left_out = load_prepared(paths)
         self.names, self._motions = list(motions), list(motions.values())
-        # The field's rule lets a teacher pass that stays on the floor in a low jump
-        self.teacher = np.array(
-            [-1 if flight(motion).max() > LOW_FLIGHT else teachers.get(name, -1) for name, motion in motions.items()]
-        )
+        self.teacher = np.array([teachers.get(name, -1) for name in motions])
+        self.jumps = np.array([bool(flight(motion).max() > LOW_FLIGHT) for motion in motions.values()])
+        self.teacher[self.jumps & (self.teacher >= 0)] = 0
         self.failing = np.full(len(self.names), 0.5)
         """Share of the episodes of each motion that end in failure, lately."""
 
@@ -56,7 +56,8 @@ class Clips:
         motion = self._motions[k]
         motion = varied(mirror(motion) if rng.uniform() < 0.5 else motion, self._motions, rng)
         blend = rng.uniform(0.6, 1.5)
-        return Clip.of(Episode.of_motion(motion, blend, int(rng.integers(0, 25))), k, int(self.teacher[k]))
+        episode = Episode.of_motion(motion, blend, int(rng.integers(0, 25)))
+        return Clip.of(episode, k, int(self.teacher[k]), bool(self.jumps[k]))
 
     def report(self, clip: Clip, failed: bool) -> None:
         """Take note of an episode's end."""

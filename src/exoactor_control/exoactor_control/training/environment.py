@@ -208,6 +208,10 @@ class Robots:
         command[:, 5] += turning
         return command + self.correction
 
+    def teacher_mimic(self) -> np.ndarray:
+        """(N, 35) what the robots' teachers are commanded, but for the feedback of the joints' error."""
+        return self.mimic()
+
     def _now(self, what: str) -> np.ndarray:
         """(N, ...) one of the episodes' arrays at their present frames; past the end, their last ones."""
         return np.stack([getattr(e, what)[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)])
@@ -241,7 +245,7 @@ class Robots:
         return _with_history(self._clean_step(), self._clean_history)
 
     def _clean_step(self) -> np.ndarray:
-        mimic = self.mimic()
+        mimic = self.teacher_mimic()
         mimic[:, 6:] += self._teacher_feedback * (mimic[:, 6:] - self.qpos[:, 7:])
         return self._step(mimic, self._sensed(), self.last_action)
 

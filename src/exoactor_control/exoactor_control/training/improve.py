@@ -55,10 +55,10 @@ class Settings:
     """Of Adam; the actor's falls, once rewards count, to what keeps its change near `change`."""
     change: float = 0.01
     """Kullback-Leibler divergence of the policy by an update."""
-    imitate_only: float = 1e7
-    """Samples before rewards count: the critic is learning meanwhile. With 5,000 samples an update the gradient of the
-    reward is mostly noise: the rate at which the policy changes by `change` is then 1/50 of imitation's."""
-    fade: float = 2e7
+    imitate_only: float = 1e6
+    """Samples before rewards count: the critic is learning meanwhile. A student that grew from a tracker of ours has
+    learnt by a fifth of that what its teachers have to teach, and does not get better by more."""
+    fade: float = 1e7
     """Samples in which the weight of imitation then falls to 1/e, down to `least`."""
     least: float = 0.05
     discount: float = 0.98
@@ -126,7 +126,6 @@ class Improvement:
         self._average = Student(OBSERVATION_WIDTH, HIDDEN).to(s.device)
         self._critic = Student(OBSERVATION_WIDTH, (384, 192), 1).to(s.device)
         self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation)), device=s.device))
-        self._parameters = [*self._actor.parameters(), *self._critic.parameters(), self._log_std]
         self._adam = torch.optim.Adam(
             [
                 {"params": [*self._actor.parameters(), self._log_std], "lr": s.rate},
@@ -295,7 +294,8 @@ class Improvement:
                     loss = loss + 2.0 * imitation * of_teacher
                 self._adam.zero_grad(set_to_none=True)
                 loss.backward()
-                nn.utils.clip_grad_norm_(self._parameters, 1.0)
+                for group in self._adam.param_groups:  # apart: the critic's errors must not slow the actor down
+                    nn.utils.clip_grad_norm_(group["params"], 1.0)
                 self._adam.step()
                 with torch.no_grad():
                     self._log_std.clamp_(np.log(0.03), np.log(0.3))
@@ -331,6 +331,7 @@ class Improvement:
             "log_std": self._log_std.detach(),
             "adam": self._adam.state_dict(),
             "samples": self.samples,
+            "rewarded": self._rewarded,
             "failing": dict(zip(self.clips.names, self.clips.failing.tolist(), strict=True)),
         }
         with atomic_path(self.folder / "checkpoint.pt") as path:
@@ -352,7 +353,7 @@ class Improvement:
             self._log_std.copy_(state["log_std"])
         self._adam.load_state_dict(state["adam"])
         self.samples = state["samples"]
-        self._rewarded = self.samples > self.settings.imitate_only
+        self._rewarded = state.get("rewarded", False)
         if not self._rewarded:
             self._adam.param_groups[0]["lr"] = self.settings.rate
         known = state["failing"]
