@@ -121,7 +121,7 @@ class VideoEstimator(Estimator):
         person_height = known_height or USUAL_HEIGHT
         pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
         fps = video.fps / frame_step(video.fps)
-        turning = CameraMotion(fps, pinhole, known) if self.options.moving_camera else None
+        turning = CameraMotion(fps, pinhole, camera.focal_std) if self.options.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
             hands = self.open_hand_finder(fps)
@@ -205,7 +205,9 @@ class VideoEstimator(Estimator):
                 def report(share: float, text: str) -> None:
                     progress(0.6 + 0.4 * (done + share * len(landmarks)) / total, text)
 
-                result = fit(with_hand_landmarks(landmarks), camera, self.body, person_height, self.weights, report)
+                std = camera.focal_std if landmarks.focal_std is None else landmarks.focal_std
+                lens = camera.zoomed(landmarks.focal_ratio, std)
+                result = fit(with_hand_landmarks(landmarks), lens, self.body, person_height, self.weights, report)
                 motion = replace(result.motion, hand_pose=hand_pose(landmarks))
                 return replace(result, motion=with_resting_arms(motion, result.seen or landmarks))
 

@@ -45,8 +45,8 @@ def _person(image, x):
     return np.stack(np.meshgrid([x - 50, x, x + 50], np.linspace(42, 217, 11)), -1).reshape(-1, 2)
 
 
-def _look(frames, landmarks=None):
-    motion = CameraMotion(FPS, INTRINSICS)
+def _look(frames, landmarks=None, focal=FOCAL):
+    motion = CameraMotion(FPS, (focal, focal, *INTRINSICS[2:]), 0.2)
     for k, frame in enumerate(frames):
         motion(frame, None if landmarks is None else landmarks[k])
     return motion
@@ -119,13 +119,34 @@ def test_a_camera_that_moves_along_is_told(wall):
 
 def test_a_turn_is_no_other_motion_where_the_focal_length_is_only_assumed(wall):
     frames = [_turned(wall, r) for r in _there_and_back()]
-    assumed, known = (CameraMotion(FPS, (0.75 * FOCAL, 0.75 * FOCAL, *INTRINSICS[2:]), sure) for sure in (False, True))
+    assumed, known = (CameraMotion(FPS, (0.75 * FOCAL, 0.75 * FOCAL, *INTRINSICS[2:]), std) for std in (0.2, 0.0))
     for frame in frames:
         assumed(frame, None)
         known(frame, None)
     assert assumed.explained()[1].min() > 0.85
     assert known.explained()[1].min() < 0.7
     assert len(assumed.rotations()[2]) == 1
+
+
+@pytest.mark.parametrize("assumed", [0.6, 1.5])
+def test_the_focal_length_is_told_by_a_camera_that_turns(wall, assumed):
+    wanted = _there_and_back(most=15)
+    motion = _look([_turned(wall, r) for r in wanted], focal=assumed * FOCAL)
+    ratio, std = motion.focal_ratio()
+    assert ratio == pytest.approx(1 / assumed, rel=0.05)
+    assert std < 0.05
+    found, travels, _ = motion.rotations(focal_ratio=ratio)
+    assert _error(found, wanted).max() < 0.1 * 15
+    assert not travels
+
+
+def test_the_focal_length_is_left_open_by_a_camera_that_does_not_turn(wall):
+    still = [_turned(wall, np.eye(3))] * 20
+    beside = [_seen(wall, np.array([[1.0, 0, -4 * k], [0, 1, 0], [0, 0, 1]])) for k in range(20)]
+    for frames in (still, beside):
+        ratio, std = _look(frames).focal_ratio()
+        assert ratio == pytest.approx(1.0, abs=0.02)
+        assert std == pytest.approx(0.2, abs=0.02)
 
 
 def test_a_bare_background_is_told():

@@ -169,7 +169,7 @@ def detector():
 def judged(frames, detector):
     video = frames if isinstance(frames, Video) else Video.from_frames(frames, FPS)
     camera = Camera.guess(video.width, video.height, 55.0)
-    motion = CameraMotion(video.fps, (camera.fx, camera.fy, camera.cx, camera.cy))
+    motion = CameraMotion(video.fps, (camera.fx, camera.fy, camera.cx, camera.cy), camera.focal_std)
     checks = check_video_quality(detect(video, detector, camera=motion)[0].facts)
     return {check.name: check for check in checks}, {check.name for check in checks if not check.passed}
 

@@ -34,6 +34,10 @@ class Landmarks:
     """(T, 3, 3) rotation from the first frame's camera to this frame's camera; None: the camera stands still."""
     camera_travels: bool = False
     """Whether the camera moves along, besides turning."""
+    focal_ratio: float = 1.0
+    """Focal length over the assumed one, as the background of a camera that turns shows it."""
+    focal_std: float | None = None
+    """Its standard deviation as a share; None: that of the assumed one."""
     start: int = 0
     """Number of the first of these frames in the video: what lies before it is left out."""
     notes: tuple[str, ...] = ()

@@ -34,6 +34,10 @@ class Camera:
         focal = 0.5 * max(width, height) / math.tan(math.radians(fov_deg) / 2)
         return cls(focal, focal, width / 2, height / 2, focal_std=FOCAL_STD)
 
+    def zoomed(self, ratio: float, std: float) -> Camera:
+        """The camera with focal lengths so many times as long, and their standard deviation as a share of them."""
+        return replace(self, fx=ratio * self.fx, fy=ratio * self.fy, focal_std=std)
+
     def tilted(self, level: np.ndarray, height: float) -> Camera:
         """The camera at another height, seen from a world turned by ``level`` (3, 3); its heading is left out."""
         rotation = self.rotation @ level.T

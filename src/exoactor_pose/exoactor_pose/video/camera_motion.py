@@ -43,10 +43,12 @@ MIN_EXPLAINED_SHARE = 0.75
 """Share of the corners of what stands still that a turn must explain; less, and the camera moves along or zooms."""
 MIN_TRAVEL_SHARE = 0.2
 """Share of the time for which it must, to be followed: see `exoactor_pose.fitting.fit`."""
-FOCAL_RATIOS = np.geomspace(0.6, 2.0, 13)
+FOCAL_RATIOS = np.geomspace(0.45, 2.0, 16)
 """Focal lengths that are tried, as shares of one that is only assumed: a wrong one makes turns look like motion..."""
 FOCAL_SEARCH_SAMPLES = 50
 """...on about so many samples."""
+CORNER_NOISE = 0.1
+"""px of the small image: as exactly corners are followed, at best."""
 
 
 @dataclass(eq=False)
@@ -68,13 +70,13 @@ class CameraMotion:
         Frames per second.
     intrinsics
         fx, fy, cx, cy in pixels; a wrong focal length scales the angles.
-    known
-        The focal length is known, not assumed.
+    focal_std
+        Standard deviation of an assumed focal length, as a share; 0: it is known.
     """
 
     fps: float
     intrinsics: tuple[float, float, float, float]
-    known: bool = False
+    focal_std: float
     _frame: int = 0
     _sampled: list[int] = field(default_factory=list)
     _rotations: list[np.ndarray] = field(default_factory=list)
@@ -113,8 +115,43 @@ class CameraMotion:
         self._sampled.append(number)
         self._last = image, mask
 
-    def rotations(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray | None, bool, tuple[str, ...]]:
+    def focal_ratio(self, start: int = 0, stop: int | None = None) -> tuple[float, float]:
+        """Focal length in the frames from ``start`` to before ``stop`` over the assumed one, by the background.
+
+        As the camera turns, a wide lens moves what is far from the middle of the image by more pixels than what is near
+        to it (Hartley and Zisserman, 19.6). A camera that moves along looks like one with a long lens: where the
+        longest explains most, or none explains enough, the background tells nothing.
+
+        Returns
+        -------
+        The ratio, and its standard deviation as a share.
+        """
+        samples = self._samples(start, stop)
+        if not self.focal_std or len(samples) < 2 or self._too_few_corners(samples):
+            return 1.0, self.focal_std
+        looks = [self._agreement(pairs, FOCAL_RATIOS) for k in self._sparse(samples) for pairs in self._pairs[k]]
+        error, share = np.mean(looks, axis=0)
+        best = int(error.argmin())
+        if best in (0, len(error) - 1) or share[best] < MIN_EXPLAINED_SHARE:
+            return 1.0, self.focal_std
+        # Every look counts as one observation, whose noise is what the best focal length leaves.
+        change = np.log(FOCAL_RATIOS)
+        cost = len(looks) * (error / max(error[best], CORNER_NOISE**2) - 1) + (change / self.focal_std) ** 2
+        k = int(cost.argmin())  # between the best one and the assumed one
+        curve, slope, _ = np.polyfit(change[k - 1 : k + 2], cost[k - 1 : k + 2], 2)
+        return float(np.exp(-slope / (2 * curve))), float(curve**-0.5)
+
+    def rotations(
+        self, start: int = 0, stop: int | None = None, focal_ratio: float = 1.0
+    ) -> tuple[np.ndarray | None, bool, tuple[str, ...]]:
         """How the camera turned in the frames from ``start`` to before ``stop``.
+
+        Parameters
+        ----------
+        start, stop
+            Numbers of the frames.
+        focal_ratio
+            Focal length over the assumed one: as many times as long, as much less has the camera turned.
 
         Returns
         -------
@@ -134,13 +171,13 @@ class CameraMotion:
             return None, False, (note,)
         travels = bool((shares < MIN_EXPLAINED_SHARE).mean() > MIN_TRAVEL_SHARE)
         notes = _moves_along(times, shares, travels)
-        turns = self.turns(start, stop)
+        turns = self.turns(start, stop, focal_ratio)
         if turns is None:
             return None, travels, notes
         most = np.degrees(Rotation.from_matrix(turns).magnitude().max())
         return turns, travels, (f"The camera turns by up to {most:.0f} degrees: that is taken into account.", *notes)
 
-    def turns(self, start: int = 0, stop: int | None = None) -> np.ndarray | None:
+    def turns(self, start: int = 0, stop: int | None = None, focal_ratio: float = 1.0) -> np.ndarray | None:
         """The rotations alone, which takes less time."""
         samples = self._samples(start, stop)
         if len(samples) < 2 or self._too_few_corners(samples):
@@ -148,7 +185,8 @@ class CameraMotion:
         frames = np.arange(start, self._frame if stop is None else stop)
         known = Rotation.from_matrix(np.array(self._rotations)[samples])
         turns = _between(np.array(self._sampled)[samples], known, frames)
-        turns = turns * turns[0].inv()
+        across = [1 / focal_ratio, 1 / focal_ratio, 1.0]  # a roll is the same for every focal length
+        turns = Rotation.from_rotvec((turns * turns[0].inv()).as_rotvec() * across)
         return None if np.degrees(turns.magnitude().max()) < STILL_ANGLE_DEG else turns.as_matrix()
 
     def explained(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -170,11 +208,11 @@ class CameraMotion:
 
         def shares(samples: list[int], focal_ratios: np.ndarray) -> np.ndarray:
             none = [np.ones(len(focal_ratios))]
-            return np.array([np.min(none + [self._share(p, focal_ratios) for p in self._pairs[k]], 0) for k in samples])
+            each = ([self._agreement(pairs, focal_ratios)[1] for pairs in self._pairs[k]] for k in samples)
+            return np.array([np.min(none + found, axis=0) for found in each])
 
-        some = samples[:: max(1, len(samples) // FOCAL_SEARCH_SAMPLES)]
-        ratios = np.ones(1) if self.known else FOCAL_RATIOS
-        ratio = ratios[shares(some, ratios).sum(axis=0).argmax()]
+        ratios = FOCAL_RATIOS if self.focal_std else np.ones(1)
+        ratio = ratios[shares(self._sparse(samples), ratios).sum(axis=0).argmax()]
         times = np.array(self._sampled)[samples] / self.fps
         window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
         return times, uniform_filter1d(shares(samples, ratio[None])[:, 0], window, mode="constant", cval=1.0)
@@ -188,14 +226,25 @@ class CameraMotion:
         """Whether the background shows too little in most of them."""
         return sum(not self._pairs[k] for k in samples if k) > 0.5 * len(samples)
 
-    def _share(self, pairs: np.ndarray, focal_ratios: np.ndarray) -> np.ndarray:
-        """Share of the corners (2, M, 2) px, where they were and are, that one turn explains: (F,) by focal length."""
+    def _sparse(self, samples: list[int]) -> list[int]:
+        """About `FOCAL_SEARCH_SAMPLES` of them."""
+        return samples[:: max(1, len(samples) // FOCAL_SEARCH_SAMPLES)]
+
+    def _agreement(self, pairs: np.ndarray, focal_ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How well one turn explains where corners (2, M, 2) px were and are, by focal length.
+
+        Returns
+        -------
+        (F,) mean squared errors, px^2, each at most that of twice `INLIER_DISTANCE`; and (F,) shares of the corners
+        that are explained.
+        """
         a, b = self._rays(pairs[:, None], focal_ratios[:, None])
         agree = np.ones(a.shape[:2], bool)
         for limit in (4 * INLIER_DISTANCE, 2 * INLIER_DISTANCE, INLIER_DISTANCE, INLIER_DISTANCE):
             turned = a @ np.swapaxes(_rotations_between(a, b, agree), 1, 2)
-            agree = np.linalg.norm(self._pixels(turned, focal_ratios[:, None]) - pairs[1], axis=-1) < limit
-        return agree.mean(axis=1)
+            error = np.linalg.norm(self._pixels(turned, focal_ratios[:, None]) - pairs[1], axis=-1)
+            agree = error < limit
+        return (error.clip(max=2 * INLIER_DISTANCE) ** 2).mean(axis=1), agree.mean(axis=1)
 
     # --- one image ---
 

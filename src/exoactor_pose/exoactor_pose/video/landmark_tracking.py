@@ -341,7 +341,7 @@ def detect(
         appearance, tracker = new_tracker(camera)
         whole = _show(video, step, tracker, forward, until_company=person == "largest")
         if not whole:  # whom to follow of several, all of the video decides
-            camera = camera and CameraMotion(fps, camera.intrinsics, camera.known)
+            camera = camera and CameraMotion(fps, camera.intrinsics, camera.focal_std)
             appearance, tracker = new_tracker(camera)
             sightings = survey(video, step, detector, forward)
             if any(not track.followed for track in sightings.best().values()):
@@ -368,12 +368,14 @@ def detect(
             values[~seen.found] = 0.0
     longest = max(shots.stretches, key=lambda part: part[1] - part[0])
     explained = camera.explained(*longest) if camera else (np.zeros(0), np.zeros(0))
-    turned = camera.turns(*longest) if camera else None
+    turned = camera.turns(*longest, camera.focal_ratio(*longest)[0]) if camera else None
     facts = video_facts(seen, np.array(tracker.others), shots, appearance, explained, turned)
     stretches, faults = [], []
     for start, stop in shots.stretches:
-        turned, travels, camera_notes = camera.rotations(start, stop) if camera else (None, False, ())
+        lens = camera.focal_ratio(start, stop) if camera else (1.0, None)
+        turned, travels, camera_notes = camera.rotations(start, stop, lens[0]) if camera else (None, False, ())
         part = replace(seen, notes=seen.notes + camera_notes, facts=facts).part(start, stop)
+        part = replace(part, focal_ratio=lens[0], focal_std=lens[1])
         try:
             stretches.append(whole_person(replace(part, camera_rotation=turned, camera_travels=travels)))
         except BadInput as fault:
