@@ -13,6 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from exoactor_core.errors import BadInput, reason
 from exoactor_core.validation import FrozenModel, validated
 
+MAX_ACTIONS = 24
+"""Of a plan."""
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under"]
 
@@ -65,7 +67,7 @@ class Action(FrozenModel):
 class Draft(FrozenModel):
     """What a planner makes: the actions in their order."""
 
-    actions: tuple[Action, ...] = Field(min_length=1, max_length=24)
+    actions: tuple[Action, ...] = Field(min_length=1, max_length=MAX_ACTIONS)
 
 
 class Plan(Draft):

@@ -22,7 +22,7 @@ from exoactor_gen.image import data_url
 from exoactor_gen.mannequin.choreography import Choreography, plan_of
 from exoactor_gen.mannequin.movement import KINDS
 from exoactor_gen.options import VideoModelOptions
-from exoactor_gen.plan import Action, Draft, Plan, schema
+from exoactor_gen.plan import MAX_ACTIONS, Action, Draft, Plan, schema
 from exoactor_gen.waiting import Tick
 
 Planner = Callable[[str, np.ndarray | None, float, Tick], Plan]
@@ -40,7 +40,6 @@ STEP_SECONDS, MIN_STEP_SECONDS = 4.0, 1.5
 PERSON_PACE = 0.75
 """Share of the mannequin's time, which is as slow as a robot, that a person takes."""
 VERBATIM_PREFIX = "does this: "
-MAX_STEPS = 24
 _NOT_ALONE = r"\b(?:not|never|no|\w+n['’]t|without|stop|or|if|unless|until|while|before|after|instead|but)\b"
 """Words that may change what both sides of an 'and' mean: such a step stays whole."""
 
@@ -146,9 +145,7 @@ def auto(instruction: str, longest: float) -> Plan:
         left = (longest - sum(a.seconds for a in actions if a not in free)) / len(free)
         each = math.floor(100 * min(STEP_SECONDS, max(MIN_STEP_SECONDS, left))) / 100
         actions = [a.model_copy(update={"seconds": each}) if a in free else a for a in actions]
-    if len(actions) > MAX_STEPS:
-        raise BadInput(f"The instruction has {len(actions)} steps, but {MAX_STEPS} are the most: give it in parts.")
-    return Plan(instruction=instruction, planner="auto", actions=tuple(actions))
+    return _plan(instruction, "auto", actions)
 
 
 def _steps(instruction: str) -> list[str]:
@@ -196,7 +193,13 @@ def verbatim(instruction: str) -> Plan:
         There are no words.
     """
     actions = [action for part in _parts(instruction) for action in _in_own_words(part)]
-    return Plan(instruction=instruction, planner="verbatim", actions=tuple(actions))
+    return _plan(instruction, "verbatim", actions)
+
+
+def _plan(instruction: str, planner: str, actions: list[Action]) -> Plan:
+    if len(actions) > MAX_ACTIONS:
+        raise BadInput(f"The instruction has {len(actions)} steps, but {MAX_ACTIONS} are the most: give it in parts.")
+    return Plan(instruction=instruction, planner=planner, actions=tuple(actions))
 
 
 def _parts(instruction: str) -> list[str]:
@@ -205,8 +208,6 @@ def _parts(instruction: str) -> list[str]:
     parts = [part.strip(" ,") for part in parts if re.search(r"\w\w", part)]
     if not parts:
         raise BadInput("The instruction is empty: say what to do.")
-    if len(parts) > MAX_STEPS:
-        raise BadInput(f"The instruction has {len(parts)} steps, but {MAX_STEPS} are the most: give it in parts.")
     return parts
 
 
