@@ -17,12 +17,8 @@ from exoactor_core.errors import Busy
 def lock_graph(values: dict[str, str]) -> list[socket.socket]:
     """Take the graph's name and its robot, for as long as this process, or one that inherits the sockets, lives.
 
-    Abstract sockets of Linux: they go with their last holder however it ends, and are as far apart as networks are.
-
-    Parameters
-    ----------
-    values
-        Launch arguments, as `exoactor.graph.resolve` gives them.
+    Abstract sockets of Linux: they go with their last holder however it ends, and are as far apart as networks are. The
+    launch arguments are as `exoactor.graph.resolve` gives them.
 
     Raises
     ------

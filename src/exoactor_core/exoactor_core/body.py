@@ -75,12 +75,7 @@ class BodyModel:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> BodyModel:
-        """Read a body.
-
-        Parameters
-        ----------
-        path
-            SMPL-X npz (e.g. SMPLX_NEUTRAL.npz). None: the neutral body.
+        """Read an SMPL-X npz (e.g. SMPLX_NEUTRAL.npz); None: the neutral body.
 
         Raises
         ------

@@ -212,12 +212,7 @@ _CSV_COLUMNS: tuple[tuple[str, ...], ...] = (
 def load_csv(path: str | Path, fps: float | None = None) -> RobotMotion:
     """Read Unitree's csv: 36 columns in its order, or in the order that a header line names.
 
-    Parameters
-    ----------
-    path
-        The file.
-    fps
-        Frame rate; None: by the column ``time`` (s) where there is one, else 30 with a note.
+    ``fps`` is the frame rate; None: by the column ``time`` (s) where there is one, else 30 with a note.
 
     Raises
     ------

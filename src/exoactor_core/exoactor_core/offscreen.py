@@ -26,19 +26,11 @@ class GLContext(Protocol):
 
 
 class OffscreenRenderer:
-    """Renders a model's scene into an array.
+    """Renders a model's scene, of at most ``max_geom`` geoms, into an array.
 
     `mujoco.Renderer` does the same with the OpenGL library that was chosen when mujoco was first imported; its OSMesa
-    is loaded with global symbols (see `_OSMesaContext`).
-
-    Parameters
-    ----------
-    model
-        What to render.
-    width, height
-        Size of the off-screen framebuffer, px; the model's ``vis.global_.offwidth`` and ``offheight`` must hold it.
-    max_geom
-        Most geoms that the scene can hold.
+    is loaded with global symbols (see `_OSMesaContext`). ``width`` and ``height`` are the off-screen framebuffer's, px;
+    the model's ``vis.global_.offwidth`` and ``offheight`` must hold it.
 
     Raises
     ------

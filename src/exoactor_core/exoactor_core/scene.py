@@ -319,16 +319,10 @@ def _with_meshes_in(folder: Path, obj: SceneObject) -> SceneObject:
 def everyday(
     category: str, object_id: str = "", pos: Sequence[float] = (0.0, 0.0, 0.0), yaw: float = 0.0, **given: Any
 ) -> SceneObject:
-    """Make an object of a category of `exoactor_core.everyday.EVERYDAY`.
+    """Make an object of a category of `exoactor_core.everyday.EVERYDAY`, which also is its id where that is empty.
 
-    Parameters
-    ----------
-    category, object_id
-        The category, also the id where that is empty.
-    pos, yaw
-        (3,) m of the middle of its underside, and rad that it is turned.
-    **given
-        What is otherwise than usual: ``size`` (3,) m, or anything else of `SceneObject`.
+    The middle of its underside is at ``pos`` (3,) m, and it is turned by ``yaw`` rad. What is ``given`` is otherwise
+    than usual: ``size`` (3,) m, or anything else of `SceneObject`.
 
     Raises
     ------

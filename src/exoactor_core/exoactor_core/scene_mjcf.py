@@ -325,14 +325,8 @@ def _shape(model: mujoco.MjModel, geom: int, meshes: dict[str, Path], where: str
 def check(scene: Scene, lifted: Collection[str] = (), reached: Collection[str] = (), area: float = 3.0) -> None:
     """Check that a scene can be, and what the robot does to it.
 
-    Parameters
-    ----------
-    scene
-        To be checked.
-    lifted, reached
-        Ids of the objects that the robot is to lift, and that its hands are to reach.
-    area
-        m that the robot may get away from its start; 0: any.
+    It is to lift the objects of the ids ``lifted``, and its hands are to reach those of ``reached``, within ``area`` m
+    of its start; 0: anywhere.
 
     Raises
     ------

@@ -37,17 +37,7 @@ def body_part(link: str) -> str:
 
 
 class Simulation:
-    """The model, its state, and where in them joints, fingers and objects are.
-
-    Parameters
-    ----------
-    timestep
-        s.
-    hands
-        Rubber hands or Dex3-1.
-    scene
-        Objects; None: an empty floor.
-    """
+    """The model with its ``timestep`` (s), its state, and where in them joints, fingers and objects are."""
 
     def __init__(self, timestep: float, hands: Hands = "fists", scene: Scene | None = None) -> None:
         self.scene = scene if scene is not None and len(scene) else None

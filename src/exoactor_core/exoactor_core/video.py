@@ -145,12 +145,8 @@ class Video:
     def frames(self, every: int = 1) -> Iterator[np.ndarray]:
         """Decode frame by frame: (H, W, 3) uint8 RGB.
 
-        They come at ``fps``: where the file's rate varies, frames are repeated or left out.
-
-        Parameters
-        ----------
-        every
-            Give every n-th frame only, from the first on; the others are not converted, which saves time.
+        They come at ``fps``: where the file's rate varies, frames are repeated or left out. With ``every`` n only every
+        n-th is given, from the first on; the others are not converted, which saves time.
 
         Raises
         ------

@@ -259,18 +259,11 @@ class Pipeline:
     # --- running ----------------------------------------------------------------------------------------------------
 
     def run(self, tick: Tick, on_step: Step, smaller: str, **arguments: Any) -> Any:
-        """Run the pipeline; what it does not take is left out.
+        """Run the pipeline with its ``arguments``; those that it does not take are left out.
 
-        Parameters
-        ----------
-        tick
-            Called several times a second; raises to break off, which takes effect before the next layer is worked out.
-        on_step
-            Called after each denoising step.
-        smaller
-            What can be asked for less of where memory does not suffice.
-        arguments
-            Of the pipeline.
+        ``tick`` is called several times a second; it raises to break off, which takes effect before the next layer is
+        worked out. ``on_step`` is called after each denoising step. ``smaller`` says what can be asked for less of
+        where memory does not suffice.
 
         Raises
         ------

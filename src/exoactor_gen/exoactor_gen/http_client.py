@@ -134,16 +134,8 @@ class HttpClient:
         """Make a request, again where that may help, and return the answer's body.
 
         What may have had its effect (and its price) is not asked for again: a POST that was not answered, or that the
-        server, or a proxy before it, answered with an error of its own (5xx).
-
-        Parameters
-        ----------
-        request
-            What to ask.
-        tick
-            Called while waiting.
-        until
-            `time.monotonic` at which there are no more attempts.
+        server, or a proxy before it, answered with an error of its own (5xx). ``tick`` is called while waiting; at
+        ``until`` (`time.monotonic`) there are no more attempts.
 
         Raises
         ------

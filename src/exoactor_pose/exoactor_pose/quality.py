@@ -36,16 +36,9 @@ class Limits(BaseOptions):
 
 
 def frame_figures(motion: HumanMotion, body: BodyModel, reprojection: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures of every frame, each (T,).
+    """Figures of every frame of a motion with its contacts and confidence, each (T,).
 
-    Parameters
-    ----------
-    motion
-        T frames with their contacts and confidence.
-    body
-        The body model.
-    reprojection
-        (T,) mean distance of the body's landmarks from those seen, px.
+    ``reprojection`` (T,) is the mean distance of the body's landmarks from those seen, px.
 
     Returns
     -------
@@ -84,14 +77,7 @@ def clip_figures(
 ) -> Metrics:
     """Figures of the clip, and those of `frame_figures` as lists: ``per_frame``.
 
-    Parameters
-    ----------
-    motion, body, reprojection
-        As in `frame_figures`.
-    found
-        (T,) where the person was found.
-    height_px
-        The person's height in view.
+    The person was ``found`` in the frames (T,), ``height_px`` high in view; the rest is as in `frame_figures`.
     """
     figures = frame_figures(motion, body, reprojection)
     touching = _touching(motion)
@@ -129,16 +115,9 @@ def _touching(motion: HumanMotion) -> np.ndarray:
 
 
 def faults(metrics: Metrics, limits: Limits, start_s: float = 0.0) -> str:
-    """Why a motion is too poor to hand on, all reasons; empty: it is good.
+    """Why a motion, by its `clip_figures`, is too poor to hand on, all reasons; empty: it is good.
 
-    Parameters
-    ----------
-    metrics
-        What `clip_figures` gives.
-    limits
-        What it must keep to.
-    start_s
-        Time in the video of its first frame.
+    ``start_s`` is the time in the video of its first frame.
     """
     m = metrics
     if m["confidence_found_mean"] < limits.min_quality:
@@ -176,12 +155,7 @@ def faults(metrics: Metrics, limits: Limits, start_s: float = 0.0) -> str:
 def bad_frames(figures: dict[str, np.ndarray], limits: Limits, height_px: float, fps: float) -> np.ndarray:
     """(T,) bool: frames around which the motion is so much worse than a clip may be that it is no person's.
 
-    Parameters
-    ----------
-    figures
-        What `frame_figures` gives.
-    height_px
-        The person's height in view.
+    ``figures`` are of `frame_figures`, ``height_px`` is the person's height in view.
     """
     window = max(1, round(LOCAL_SECONDS * fps))
     bad = figures["speed"] > limits.max_speed

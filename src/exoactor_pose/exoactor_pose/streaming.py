@@ -45,30 +45,9 @@ class MotionStream:
     """The motion of one person, segment by segment.
 
     The motion of a frame is out when ``delay`` more frames have come. Until then the stream keeps landmarks of a few
-    seconds and no images, however long it is.
-
-    Parameters
-    ----------
-    detector
-        Finds people and their landmarks; it is left open.
-    fps
-        Frames per second.
-    camera
-        Its focal lengths and centre count.
-    width, height
-        Of the frames, in px.
-    body
-        The body that is fitted.
-    person_height
-        Stature of the person, m.
-    person
-        Whom to follow where there are several: see `exoactor_pose.detection.people.Follower`.
-    hands
-        Finds the landmarks of the hands.
-    motion
-        Estimates how the camera turns; None: it is taken as still.
-    weights
-        Of the fit.
+    seconds and no images, however long it is. The detector is left open. Of the camera the focal lengths and the centre
+    count; ``motion`` estimates how it turns (None: it is taken as still). ``width`` and ``height`` of the frames are in
+    px, ``person_height`` in m; ``person`` is as for `exoactor_pose.detection.people.Follower`.
     """
 
     def __init__(
@@ -223,16 +202,9 @@ def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:
 def follow(
     video: Video, source: MotionStream, on_segment: OnSegment | None = None, progress: Progress = no_progress
 ) -> tuple[Landmarks, Fit]:
-    """Put a whole video through a stream.
+    """Put a whole video, of which nothing is read ahead, through a new stream.
 
-    Parameters
-    ----------
-    video
-        The video; nothing of it is read ahead.
-    source
-        A new stream.
-    on_segment
-        Called with each segment as soon as it is finished.
+    ``on_segment`` is called with each segment as soon as it is finished.
 
     Returns
     -------

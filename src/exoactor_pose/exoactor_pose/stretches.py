@@ -45,19 +45,9 @@ def good_stretches(
 ) -> list[Stretch]:
     """Motions from the landmarks of a stretch, in time order; the whole of it with its fault where none is good.
 
-    Where the fitted motion is bad for a moment, the landmarks there are no evidence: they are left out, and the body is
-    fitted again. Around what stays bad, or is then a gap that cannot be bridged, the stretch is split.
-
-    Parameters
-    ----------
-    seen
-        The landmarks; the person is found in the first and in the last frame.
-    fit
-        Fits the body to landmarks.
-    limits
-        What a motion must keep to.
-    duration
-        Of the video, s.
+    The person is found in the first and in the last frame. Where the motion that ``fit`` gives is bad for a moment, the
+    landmarks there are no evidence: they are left out, and the body is fitted again. Around what stays bad, or is then
+    a gap that cannot be bridged, the stretch is split. ``duration`` is the video's, s.
     """
     result = fit(seen)
     bad = _bad(seen, result, body, limits)

@@ -49,10 +49,7 @@ WHOLE_BODY_EXPERT = 5
 def landmarks_of(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """MediaPipe's 33 landmarks, and both hands where they are there, from COCO's or COCO-WholeBody's keypoints.
 
-    Parameters
-    ----------
-    keypoints
-        (17, 3) or (133, 3): x px, y px, confidence.
+    These are (17, 3) or (133, 3): x px, y px, confidence.
 
     Returns
     -------
@@ -72,18 +69,11 @@ def landmarks_of(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 class VitposeDetector:
-    """People by RT-DETR or D-FINE, keypoints by ViTPose.
+    """People by RT-DETR or D-FINE, keypoints by ViTPose, ``batch`` frames at once.
 
-    Parameters
-    ----------
-    person_model, pose_model
-        Names on the Hugging Face hub, or folders that ``save_pretrained`` wrote.
-    min_confidence
-        Confidence in [0, 1] below which nobody is there.
-    device
-        "cpu", "cuda" or another of PyTorch's; "auto" takes CUDA where it is there.
-    batch
-        Frames at once.
+    The models are names on the Hugging Face hub, or folders that ``save_pretrained`` wrote. Below ``min_confidence``,
+    in [0, 1], nobody is there. ``device`` is "cpu", "cuda" or another of PyTorch's; "auto" takes CUDA where there is
+    one.
 
     Raises
     ------

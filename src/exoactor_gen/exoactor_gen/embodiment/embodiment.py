@@ -42,18 +42,9 @@ MAX_CHANGED_BACKGROUND = 0.4
 class Embodiment:
     """Turns the robot of an image into a person, and looks whether that has worked.
 
-    Parameters
-    ----------
-    edit
-        What edits images.
-    find
-        What finds people, and robots of their shape: image -> list of `Figure`.
-    tries
-        How often it is tried, each time with the next seed.
-    seed
-        The first.
-    robot
-        Where the robot is; None: where something of a person's shape is found, else where the image was changed.
+    ``edit`` edits images, ``find`` finds people, and robots of their shape. It is tried ``tries`` times, from ``seed``
+    on, each time with the next seed. ``robot`` is where the robot is; None: where something of a person's shape is
+    found, else where the image was changed.
     """
 
     def __init__(

@@ -67,21 +67,9 @@ class _Foot(NamedTuple):
 
 
 def pendulum(pressure: np.ndarray, height: float, fps: float) -> np.ndarray:
-    """Centre of mass over a given centre of pressure: solve c - (h/g) c'' = p, at rest at both ends.
+    """Centre of mass (T, 2) m over a centre of ``pressure`` (T, 2) m: c - (h/g) c'' = p, at rest at both ends.
 
-    Parameters
-    ----------
-    pressure
-        (T, 2) centre of pressure, m.
-    height
-        Height of the centre of mass, m.
-    fps
-        Frames per second.
-
-    Returns
-    -------
-    numpy.ndarray
-        (T, 2) centre of mass, m.
+    h, its ``height``, is in m.
     """
     t = len(pressure)
     k = height / GRAVITY * fps**2

@@ -41,12 +41,8 @@ _MAX_LOGIT_GAP = 10.0
 class LocalChat:
     """Plan with a local chat model; one that takes images is shown the scene's.
 
-    It is on the GPU only while it plans: the video model needs the room.
-
-    Parameters
-    ----------
-    model
-        Folder or repository id; its weights must be safetensors, and it must have a chat template.
+    It is a folder or repository id; its weights must be safetensors, and it must have a chat template. It is on the GPU
+    only while it plans: the video model needs the room.
 
     Raises
     ------

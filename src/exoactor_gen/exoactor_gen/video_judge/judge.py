@@ -119,15 +119,7 @@ def _objects(plan: dict[str, Any]) -> tuple[Check, ...]:
 
 
 class Judged(Generator):
-    """A generator whose videos are judged.
-
-    Parameters
-    ----------
-    generator
-        Backend of the stage "generate".
-    judge
-        The judge.
-    """
+    """A generator whose videos are judged."""
 
     def __init__(self, generator: Generator, judge: Judge) -> None:
         self.generator, self.judge = generator, judge

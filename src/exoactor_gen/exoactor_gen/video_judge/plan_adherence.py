@@ -31,23 +31,12 @@ only between cuts that show the same."""
 
 
 def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: BodyModel | None = None) -> list[Check]:
-    """Check a motion against each action of the plan, in their order.
+    """Check a motion, as estimated from the video, against each action of the plan, in their order.
 
-    Parameters
-    ----------
-    motion
-        The person's motion, as estimated from the video.
-    plan
-        JSON-ready values with ``actions``: a list of mappings with verb, description, seconds, side, direction,
-        distance (m), angle (degrees), count and objects, as far as the plan has them. Of unknown verbs, and where
-        fields are missing or odd, little is expected.
-    body
-        The body model; None: the neutral one.
-
-    Returns
-    -------
-    list[Check]
-        One for each action, by its verb; none for those that a body does not show, such as 'begins' or 'relaxes'.
+    ``plan`` has ``actions``: mappings with verb, description, seconds, side, direction, distance (m), angle (degrees),
+    count and objects, as far as the plan has them. Of unknown verbs, and where fields are missing or odd, little is
+    expected. Returns a check for each action, by its verb; none for those that a body does not show, such as 'begins'
+    or 'relaxes'. ``body`` is the body model; None: the neutral one.
     """
     actions = read_plan(plan)
     if not actions:

@@ -30,14 +30,7 @@ _OFF = (
 
 
 class Inputs:
-    """What a model takes.
-
-    Parameters
-    ----------
-    document
-        OpenAPI document that holds the schema.
-    model
-        The model's name, for sentences.
+    """What a model (its name is for sentences) takes, by the OpenAPI document that holds the schema.
 
     Raises
     ------

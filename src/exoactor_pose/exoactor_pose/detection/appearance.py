@@ -36,13 +36,7 @@ _FRACTIONS = np.linspace(0.2, 0.8, 5)
 
 
 class AppearanceModel:
-    """Feed it every frame of a video in order, then ask for `similarity`.
-
-    Parameters
-    ----------
-    fps
-        Frames per second.
-    """
+    """Feed it every frame of a video in order, then ask for `similarity`."""
 
     def __init__(self, fps: float) -> None:
         self.fps, self.every = fps, max(1, round(fps / SAMPLE_RATE))
@@ -57,12 +51,7 @@ class AppearanceModel:
         self._frame += 1
 
     def similarity(self, found: np.ndarray) -> np.ndarray:
-        """Similarity of the person's colours to all that was seen of them before.
-
-        Parameters
-        ----------
-        found
-            (T,) bool, frames of the video that count.
+        """Similarity of the person's colours to all that was seen of them before, in the frames ``found`` (T,).
 
         Returns
         -------

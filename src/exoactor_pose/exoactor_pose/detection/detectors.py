@@ -73,13 +73,8 @@ def model_file(complexity: int) -> Path:
 class MediapipeDetector:
     """MediaPipe's BlazePose: the landmarks of one frame say where to place those of the next.
 
-    Parameters
-    ----------
-    model_complexity
-        0 lite, 1 full, 2 heavy; "auto": heavy where it is installed, full elsewhere. Full comes with MediaPipe, heavy
-        by ``make env``.
-    min_confidence
-        Confidence in [0, 1] below which nobody is there.
+    ``model_complexity`` is 0 lite, 1 full, 2 heavy, or "auto": heavy where it is installed, full elsewhere. Full comes
+    with MediaPipe, heavy by ``make env``. Below ``min_confidence``, in [0, 1], nobody is there.
 
     Raises
     ------

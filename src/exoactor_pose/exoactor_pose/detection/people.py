@@ -99,11 +99,8 @@ def bhattacharyya(a: np.ndarray, b: np.ndarray) -> float:
 class Follower:
     """Chooses the person at first and finds the same one again in later frames.
 
-    Parameters
-    ----------
-    choice
-        "largest" (of people equally large the most central), or the number of the person counted from the left
-        of the image, from 0.
+    ``choice`` is "largest" (of people equally large the most central), or the person's number counted from the left of
+    the image, from 0.
     """
 
     def __init__(self, choice: str = "largest") -> None:
@@ -132,12 +129,7 @@ class Follower:
     def choose(self, people: list[Person], width: int, time: float) -> Person | None:
         """The person to follow from now on; None where there are too few.
 
-        Parameters
-        ----------
-        width
-            px, of the image.
-        time
-            s, of the frame.
+        ``width`` is the image's, px; ``time``, s, the frame's.
         """
         people = sorted(people, key=lambda p: p.centre[0])
         if self.eligible is not None:

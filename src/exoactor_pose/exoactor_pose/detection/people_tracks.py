@@ -74,13 +74,7 @@ class Track:
 
 
 class Sightings:
-    """Everybody who was seen in a video.
-
-    Parameters
-    ----------
-    width, height
-        Of the images, px.
-    """
+    """Everybody who was seen in a video of images so wide and high, px."""
 
     def __init__(self, width: int, height: int) -> None:
         self.size = np.array([width, height])
@@ -89,15 +83,10 @@ class Sightings:
         """When was looked last, s."""
 
     def add(self, time: float, shot: int, people: list[tuple[np.ndarray, np.ndarray, bool]]) -> None:
-        """Take note of who is in a frame, in time order.
+        """Take note of who is in a frame at a time, s, of the shot of some number, in time order.
 
-        Parameters
-        ----------
-        time, shot
-            s; number of the shot.
-        people
-            Of everybody the landmarks (33, 3): x px, y px, visibility; the colours; and whether it is the one followed,
-            who comes first. Somebody found twice counts once.
+        Given are everybody's landmarks (33, 3): x px, y px, visibility; their colours; and whether it is the one
+        followed, who comes first. Somebody found twice counts once.
         """
         from scipy.optimize import linear_sum_assignment  # takes 0.1 s to import
 

@@ -45,10 +45,7 @@ _SMOOTHING_SECONDS, _HOLD_SECONDS = 0.1, 0.5
 class HandFinder:
     """Finds the 21 landmarks of both hands in an image.
 
-    Parameters
-    ----------
-    every
-        Look in every n-th call only; in the others nothing is seen.
+    It looks in every n-th call only; in the others nothing is seen.
     """
 
     def __init__(self, every: int = 1) -> None:
@@ -58,14 +55,7 @@ class HandFinder:
         )
 
     def __call__(self, frame: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look for both hands.
-
-        Parameters
-        ----------
-        frame
-            (H, W, 3) uint8 RGB.
-        body
-            (33, 3) the body's landmarks in it: x px, y px, visibility.
+        """Look for both hands in a frame, (H, W, 3) uint8 RGB, by the body's landmarks (33, 3): x px, y px, visibility.
 
         Returns
         -------
@@ -103,12 +93,7 @@ def _side_confidence(handedness: Any, side: int) -> float:
 def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
     """Square around a hand: x, y of its middle and its side in px, its turn in rad; None: too small to see fingers.
 
-    Parameters
-    ----------
-    body
-        (33, 3) the body's landmarks: x px, y px, visibility.
-    side
-        0 left, 1 right.
+    ``body`` (33, 3) are the body's landmarks: x px, y px, visibility; ``side`` is 0 left, 1 right.
     """
     wrist, index, pinky, elbow = body[_POINTS[side], :2]
     across = (2 * index + pinky) / 3 - wrist
@@ -125,17 +110,10 @@ def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
 
 
 def finger_bends(image: np.ndarray, world: np.ndarray | None = None) -> np.ndarray:
-    """How far the joints of the fingers are bent.
+    """How far the joints of the fingers are bent, by the hands' landmarks in the image and, where known, in space, m.
 
     The model makes small hands flatter in depth than they are, and an image hides what bends along the view: so of
-    both the larger bend counts.
-
-    Parameters
-    ----------
-    image
-        (..., 21, 3) landmarks in the image.
-    world
-        (..., 21, 3) m, landmarks in space, where they are known.
+    both, (..., 21, 3) each, the larger bend counts.
 
     Returns
     -------
@@ -192,13 +170,7 @@ _MIRRORED = np.array([1.0, -1.0, -1.0])
 
 
 def hand_pose(seen: Landmarks) -> np.ndarray:
-    """Bent fingers over time: SMPL-X's (T, 90) axis-angle, flat (zeros) where a hand was not seen for long.
-
-    Parameters
-    ----------
-    seen
-        Landmarks with hands; without, all hands are flat.
-    """
+    """Bent fingers over time: SMPL-X's (T, 90) axis-angle, flat (zeros) where a hand was not seen for long."""
     pose = np.zeros((len(seen), 2, 5, 3, 3))
     if seen.hands is not None:
         weight = seen.hands[..., 2].mean(axis=-1)

@@ -23,20 +23,11 @@ def _frame(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _limb(
     base: np.ndarray, upper: np.ndarray, lower: np.ndarray, rest: np.ndarray, hinge: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Swing of the upper bone and angle of the hinge below it.
+    """Swing (T, 3, 3) of the upper bone, and axis-angle (T, 3) of the hinge below it.
 
-    Parameters
-    ----------
-    base
-        (T, 3, 3) world rotation of the part that carries the limb.
-    upper, lower
-        (T, 3) directions of the two bones in the world.
-    rest, hinge
-        (3,) direction of the limb and axis of positive flexion in the rest pose.
-
-    Returns
-    -------
-    (T, 3, 3) rotation of the upper joint and (T, 3) axis-angle of the hinge.
+    ``base`` (T, 3, 3) is the world rotation of the part that carries the limb, ``upper`` and ``lower`` (T, 3) are the
+    directions of the two bones in the world, ``rest`` and ``hinge`` (3,) the limb's direction and the axis of positive
+    flexion in the rest pose.
     """
     u = unit(np.einsum("tji,tj->ti", base, upper))
     f = unit(np.einsum("tji,tj->ti", base, lower))
@@ -55,16 +46,9 @@ def _limb(
 
 
 def initial_pose(world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pose from landmarks in space.
+    """Rotation (T, 3, 3) of the pelvis and axis-angle (T, 21, 3) of body joints 1-21.
 
-    Parameters
-    ----------
-    world
-        (T, 33, 3) landmarks in the z-up world (any origin).
-
-    Returns
-    -------
-    (T, 3, 3) rotation of the pelvis and (T, 21, 3) axis-angle of body joints 1-21.
+    ``world`` (T, 33, 3) are landmarks in the z-up world (any origin).
     """
     t = len(world)
     p = {name: world[:, k] for name, k in _L.items()}

@@ -18,20 +18,10 @@ _FACE = ((0, 7), (0, 8), (31, 29), (32, 30))
 
 
 def lift(image: np.ndarray, rest: np.ndarray, fps: float) -> np.ndarray:
-    """Guess landmarks in space.
+    """Guess landmarks in space, (T, 33, 3) m about the middle of the hips; x right, y down, z away from the camera.
 
-    Parameters
-    ----------
-    image
-        (T, 33, 3): x, y in any one unit, y down, and confidence in [0, 1].
-    rest
-        (33, 3) m, the landmarks on the body at rest (y up, facing +z): gives the lengths.
-    fps
-        Frames per second.
-
-    Returns
-    -------
-    (T, 33, 3) m about the middle of the hips; x right, y down, z away from the camera.
+    ``image`` (T, 33, 3) are x, y in any one unit, y down, and confidence in [0, 1]; ``rest`` (33, 3) m, the landmarks
+    on the body at rest (y up, facing +z), gives the lengths.
     """
     xy, trust = image[..., :2], image[..., 2]
 

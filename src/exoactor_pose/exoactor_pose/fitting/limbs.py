@@ -43,14 +43,8 @@ _HANGING = {
 def limb_confidence(seen: Landmarks, error: np.ndarray, height_px: np.ndarray) -> np.ndarray:
     """Confidence of each of `LIMBS`, that of its least sure joint: (T, 5) in [0, 1].
 
-    Parameters
-    ----------
-    seen
-        The landmarks of T frames.
-    error
-        (T, 33) px, distance of the body's landmarks from them.
-    height_px
-        (T,) the person's height in view.
+    ``error`` (T, 33) px is the distance of the body's landmarks from those seen, ``height_px`` (T,) the person's height
+    in view.
     """
     far = error / np.maximum(ERROR_SHARE * height_px, 1.0)[:, None]
     sure = seen.image[..., 2] * np.exp(-(far**2)) * seen.found[:, None]

@@ -42,16 +42,10 @@ def load_human(path: str | Path) -> HumanMotion:
 
 
 def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
-    """Read a result file.
+    """Read a result file, or TRAM's folder.
 
-    Parameters
-    ----------
-    path
-        The file, or TRAM's folder.
-    person
-        Who, by the name that the file gives; empty: whoever is seen longest.
-    fps
-        Frame rate of the video that the file was made from; 0: as the file says, and 30 where it does not.
+    ``person`` is who, by the name that the file gives (empty: whoever is seen longest), ``fps`` the frame rate of the
+    video that the file was made from; 0: as the file says, and 30 where it does not.
 
     Raises
     ------

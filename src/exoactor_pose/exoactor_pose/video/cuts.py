@@ -101,16 +101,8 @@ def find_stretches(
 ) -> Shots:
     """The parts of a video in which one person is seen in one shot.
 
-    Parameters
-    ----------
-    image
-        (T, 33, 3) landmarks: x px, y px, visibility.
-    found
-        (T,) bool.
-    sizes
-        (T,) px, size of the person where found.
-    changed
-        (T,) whether the image became another one at this frame: what `CutFinder` says.
+    ``image`` (T, 33, 3) are landmarks: x px, y px, visibility; ``found`` (T,) says in which frames the person is seen,
+    ``sizes`` (T,) px how large; ``changed`` (T,) is what `CutFinder` says of every frame.
 
     Raises
     ------

@@ -27,22 +27,11 @@ def video_facts(
     explained: tuple[np.ndarray, np.ndarray],
     turned: np.ndarray | None,
 ) -> Metrics:
-    """Facts on a whole video.
+    """Facts on a whole video, of which ``seen`` has all frames and ``appearance`` was shown all.
 
-    Parameters
-    ----------
-    seen
-        All its frames.
-    others
-        (T,) bool: somebody else of comparable size is there.
-    shots
-        Where it breaks.
-    appearance
-        Was shown all frames.
-    explained
-        What `CameraMotion.explained` says of the frames that are used; empty where nobody looked whether it moves.
-    turned
-        How the camera turned in them.
+    ``others`` (T,) bool says where somebody else of comparable size is there, ``shots`` where the video breaks.
+    ``explained`` is what `CameraMotion.explained` says of the frames that are used, empty where nobody looked whether
+    the camera moves, and ``turned`` how it turned in them.
     """
     found = shots.found
     partly = found & ~_whole(seen)

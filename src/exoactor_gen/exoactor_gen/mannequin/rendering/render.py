@@ -128,24 +128,10 @@ def render(
     rng: np.random.Generator,
     objects: tuple[ObjectMotion, ...] = (),
 ) -> Iterator[np.ndarray]:
-    """Draw the person frame by frame: (H, W, 3) uint8 RGB.
+    """Draw a person and the ``objects`` around frame by frame: (H, W, 3) uint8 RGB.
 
-    What stands still before a camera that stands still is drawn once, which saves a third of the time.
-
-    Parameters
-    ----------
-    motion
-        The person's motion.
-    body
-        The body model that the motion belongs to.
-    camera
-        Where it is seen from.
-    look
-        Clothes, room and light.
-    rng
-        Grain of the floor, positions of pictures, colours of objects.
-    objects
-        What stands around the person, and its way.
+    What stands still before a camera that stands still is drawn once, which saves a third of the time. ``rng`` gives
+    the grain of the floor, the positions of pictures and the colours of objects.
     """
     rot, pos = body.transforms(motion)
     quat = Rotation.from_matrix(rot.reshape(-1, 3, 3)).as_quat(scalar_first=True).reshape(len(motion), -1, 4)

@@ -16,18 +16,9 @@ _TEXTURE = 256
 
 
 def furnish(spec: mujoco.MjSpec, joints: np.ndarray, camera: Camera, look: Look, rng: np.random.Generator) -> None:
-    """Build the room.
+    """Build the room around camera and person, who goes where ``joints`` (T, J, 3) m are.
 
-    Parameters
-    ----------
-    joints
-        (T, J, 3) m, where the person goes.
-    camera
-        It stands inside the room too.
-    look
-        Floor, walls, what hangs on them, and the light.
-    rng
-        Grain, distances and pictures.
+    ``look`` says what floor, walls, what hangs on them, and the light are; ``rng`` gives grain, distances and pictures.
     """
     low, high = joints.reshape(-1, 3).min(axis=0)[:2], joints.reshape(-1, 3).max(axis=0)[:2]
     middle = np.array([*(low + high) / 2.0, 0.0])

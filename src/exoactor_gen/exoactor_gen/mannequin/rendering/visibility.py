@@ -35,19 +35,10 @@ def hidden_share(camera: Camera, joints: np.ndarray, objects: Sequence[ObjectMot
 def clear_view(
     camera_of: Callable[[str], Camera], joints: np.ndarray, objects: Sequence[ObjectMotion], contacts: Sequence[Contact]
 ) -> str:
-    """The view in which a person who acts on objects is seen best.
+    """The view, of which ``camera_of`` gives the camera, in which a person who acts on objects is seen best.
 
     From the side a bow and a reach are measured across the image and not in depth; from the side of the hand that acts,
-    or else the one where objects hide less.
-
-    Parameters
-    ----------
-    camera_of
-        Gives the camera of a view.
-    joints
-        (T, 55, 3) m, SMPL-X joints in the world.
-    objects, contacts
-        Of the task.
+    or else the one where objects hide less. ``joints`` (T, 55, 3) m are SMPL-X's in the world.
     """
     left, right = (sum(contact.body.startswith(side) for contact in contacts) for side in ("left", "right"))
     views = ["side", "side_left", "three_quarter", "three_quarter_left"]
