@@ -136,7 +136,8 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     teachers = [FOLDER / "exoactor.onnx"]
     known = screen(teachers, paths, LAYOUT, tmp_path / "t.json", threads=1)
     assert known == {"walk_0_0.npz": 0, "crouch_0_1.npz": 0}
-    assert json.loads((tmp_path / "t.json").read_text()) == known
+    table = json.loads((tmp_path / "t.json").read_text())
+    assert {name.split(" ")[0]: which for name, which in table.items()} == known
     first = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
     first.run(48)
     again = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
@@ -204,6 +205,22 @@ def test_a_motion_is_imitated_from_the_teacher_that_does_it_best(tmp_path):
     paths = written(tmp_path / "data")
     known = screen([tmp_path / "worse.onnx", FOLDER / "exoactor.onnx"], paths, LAYOUT, tmp_path / "t.json", threads=1)
     assert set(known.values()) == {1}
+
+
+def test_a_motion_that_was_made_anew_is_tried_again(tmp_path, monkeypatch):
+    tried = []
+
+    def best(runs, feedback, paths, spec, threads):
+        tried.append([path.name for path in paths])
+        return dict.fromkeys(tried[-1], 0)
+
+    monkeypatch.setattr("exoactor_control.training.teachers._best_teachers", best)
+    paths = written(tmp_path / "data")
+    for duration in (2.0, 2.0, 3.0):
+        standing_motion(duration).save(paths[0])
+        known = screen([FOLDER / "exoactor.onnx"], paths, LAYOUT, tmp_path / "t.json", threads=1)
+        assert known == {path.name: 0 for path in paths}
+    assert tried == [[path.name for path in paths], [paths[0].name]]
 
 
 def test_a_motion_that_no_teacher_does_is_not_imitated(tmp_path):

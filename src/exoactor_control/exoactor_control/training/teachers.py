@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,17 +34,19 @@ def screen(
 
     Returns
     -------
-    File name -> index; -1: all fail on the nominal robot. Kept in ``table`` (JSON); motions that are in it are not
-    tried again. So many ``motions`` are tried at once.
+    File name -> index; -1: all fail on the nominal robot. Kept in ``table`` (JSON) with the files' digests; motions
+    that are in it are not tried again. So many ``motions`` are tried at once.
     """
-    known = load_json(table) if table.exists() else {}
+    kept = load_json(table) if table.exists() else {}
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
+    known = {name: kept[f"{name} {d}"] for name, d in digests.items() if f"{name} {d}" in kept}
     runs = [load_teacher(teacher, threads) for teacher in teachers]
     feedback = teacher_feedback(teachers)
     for begin in range(0, len(paths), motions):
         wanted = [path for path in paths[begin : begin + motions] if path.name not in known]
         if wanted:
             known |= _best_teachers(runs, feedback, wanted, spec, threads)
-            save_json(table, known)
+            save_json(table, kept | {f"{name} {digests[name]}": which for name, which in known.items()})
         progress(min(begin + motions, len(paths)) / len(paths), "Which teacher does which motion best")
     return known
 
