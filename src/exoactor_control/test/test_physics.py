@@ -19,7 +19,7 @@ def _warp():
 @pytest.mark.slow  # Warp compiles its kernels
 def test_robots_move_alike_by_warp_and_by_mujoco():
     ours, warps = (
-        Robots(3, lambda i: episode(), LAYOUT, Variation(push=300.0, push_every=0.1), seed=0, threads=1, warp_device=w)
+        Robots(3, lambda i: episode(), LAYOUT, Variation(push=60.0, push_every=0.1), seed=0, threads=1, warp_device=w)
         for w in ("", "cpu")
     )
     rng = np.random.default_rng(0)

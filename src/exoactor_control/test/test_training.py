@@ -156,6 +156,22 @@ def test_the_teachers_command_feeds_the_joints_errors_back():
     np.testing.assert_allclose(error, np.r_[-0.1, np.zeros(28)], atol=1e-6)
 
 
+def test_pushes_are_punches_of_up_to_48_newton_seconds_at_torso_pelvis_and_arms():
+    robots = Robots(1, lambda i: episode(), LAYOUT, Variation(push_every=0.1), seed=0, threads=1)
+    impulses, bodies, rng = [0.0], set(), np.random.default_rng(0)
+    for _ in range(3000):
+        pushed = bool(robots._force.any())
+        robots._push(rng)
+        if robots._force.any():
+            body = int(np.flatnonzero(robots._force[0].any(axis=1))[0])
+            bodies.add(robots._base.body(body).name)
+            impulses = impulses if pushed else [*impulses, 0.0]
+            impulses[-1] += float(np.linalg.norm(robots._force[0, body])) / 50.0
+    assert 36.0 < max(impulses) < 48.1
+    assert np.median(impulses) < 16.0
+    assert {"torso_link", "pelvis", "left_elbow_link", "right_shoulder_roll_link"} <= bodies
+
+
 def test_robots_differ_as_they_are_told_to():
     robots = Robots(2, lambda i: episode(), LAYOUT, Variation(), seed=0, threads=1)
     a, b = robots._models

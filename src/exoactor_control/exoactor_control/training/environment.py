@@ -40,6 +40,12 @@ _TIMESTEP = 0.002
 _SUBSTEPS = round(1.0 / POLICY_RATE / _TIMESTEP)
 _RAMP = TARGET_SPEED * VELOCITY_LIMITS * _TIMESTEP * np.arange(1, _SUBSTEPS + 1)[:, None]
 """(10, 29) rad that a target has moved at most after each physics step."""
+_PUSHED = (
+    "torso_link",
+    "pelvis",
+    *(f"{s}_{arm}_link" for s in ("left", "right") for arm in ("shoulder_roll", "elbow")),
+)
+_PUSH_SECONDS = (0.08, 0.2)
 _ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
 _MAX_GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and position: 1/s, 1/s, rad/m
 
@@ -55,8 +61,8 @@ class Variation:
     friction: tuple[float, float] = (0.5, 1.2)
     delay: int = 10
     """Greatest delay of an action, physics steps of 2 ms, at most 10."""
-    push: float = 80.0
-    """Greatest force of a push at the torso, N, for 0.2 s."""
+    push: float = 48.0
+    """Greatest impulse of a push at torso, pelvis or arms, N s; most are weaker by far."""
     push_every: float = 4.0
     """Mean time between pushes, s; 0: none."""
     noise: float = 1.0
@@ -142,7 +148,7 @@ class Robots:
         self._data = mujoco.MjData(self._base)
         self._state = np.zeros((count, mujoco.mj_stateSize(self._base, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
         self._force = np.zeros((count, self._base.nbody, 6))
-        self._torso = self._base.body("torso_link").id
+        self._pushed = [self._base.body(name).id for name in _PUSHED]
         self.episodes = [draw(i) for i in range(count)]
         self.frame = np.zeros(count, int)
         """(N,) index of the frame that is commanded next."""
@@ -304,10 +310,10 @@ class Robots:
             rng.uniform(size=self.count) < 1.0 / (self.variation.push_every * POLICY_RATE)
         )
         for i in np.flatnonzero(starts):
-            direction = rng.uniform(-np.pi, np.pi)
-            force = self.variation.push * rng.uniform(0.2, 1.0)
-            self._force[i, self._torso, :2] = force * np.cos(direction), force * np.sin(direction)
-            self._push_left[i] = round(0.2 * POLICY_RATE)
+            direction, frames = rng.uniform(-np.pi, np.pi), round(rng.uniform(*_PUSH_SECONDS) * POLICY_RATE)
+            force = self.variation.push * rng.uniform() ** 2 * POLICY_RATE / frames
+            self._force[i, rng.choice(self._pushed), :2] = force * np.cos(direction), force * np.sin(direction)
+            self._push_left[i] = frames
 
 
 def _with_history(step: np.ndarray, history: np.ndarray) -> np.ndarray:

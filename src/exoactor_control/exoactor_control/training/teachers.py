@@ -17,6 +17,8 @@ from exoactor_core.errors import Missing
 from exoactor_core.files import load_json, save_json
 from exoactor_core.stages import Progress, no_progress
 
+_DISTURBED = Variation(push=16.0)
+"""Without the punches under which most teachers fall alike."""
 Teacher = Callable[[np.ndarray], np.ndarray]
 """Observations (N, M) -> raw actions (N, 29)."""
 
@@ -63,7 +65,7 @@ def _best_teachers(
     clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
     for which, run in enumerate(runs):
         nominal, disturbed = (
-            _return(run, feedback[which], clips, spec, variation, threads) for variation in (NOMINAL, Variation())
+            _return(run, feedback[which], clips, spec, variation, threads) for variation in (NOMINAL, _DISTURBED)
         )
         total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
         best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
