@@ -167,10 +167,7 @@ MAX_TEXT = 1 << 29
 def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
     """Read a text file in UTF-8 or, by its byte order mark, UTF-16; other bytes as Latin-1, with a note.
 
-    Returns
-    -------
-    tuple[str, tuple[str, ...]]
-        The text without a byte order mark, and sentences on what was assumed.
+    Returns the text without a byte order mark, and sentences on what was assumed.
 
     Raises
     ------
@@ -239,10 +236,7 @@ MAX_NPZ = 1 << 32
 def read_npz(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Read the plain arrays of an npz, never unpickling.
 
-    Returns
-    -------
-    tuple[dict[str, np.ndarray], tuple[str, ...]]
-        The arrays, and the names of those of Python objects, which are not read.
+    Returns them, and the names of those of Python objects, which are not read.
 
     Raises
     ------

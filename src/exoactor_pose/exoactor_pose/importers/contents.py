@@ -47,10 +47,7 @@ def kind(path: Path) -> str:
 def load(path: Path) -> tuple[Any, tuple[str, ...]]:
     """The content as plain containers and arrays; a folder of TRAM's as its camera and tracks.
 
-    Returns
-    -------
-    tuple[Any, tuple[str, ...]]
-        The content, and the names of arrays of Python objects in an npz, which are not read.
+    Returns it, and the names of arrays of Python objects in an npz, which are not read.
 
     Raises
     ------
