@@ -284,20 +284,10 @@ def detect(
     camera: CameraMotion | None = None,
     progress: Progress = no_progress,
 ) -> list[Landmarks]:
-    """Follow one person through a video; frames are decoded one at a time, and subsampled by `frame_step`.
+    """Follow one person through a video of ``max_seconds`` at most, decoded frame by frame at every `frame_step`-th.
 
-    Parameters
-    ----------
-    detector
-        Finds people and their landmarks; None: MediaPipe. It is left open when it is given.
-    person
-        Whom to follow where there are several: see `Follower`.
-    max_seconds
-        Length of video that is taken.
-    hands
-        Finds the landmarks of the hands.
-    camera
-        Estimates how the camera turns; None: it is taken as still.
+    ``detector`` is left open; None: MediaPipe. ``person`` is whom to follow where there are several: see `Follower`.
+    ``hands`` finds the landmarks of the hands; ``camera`` estimates how the camera turns, None: it is taken as still.
 
     Returns
     -------
@@ -311,6 +301,39 @@ def detect(
     Missing
         MediaPipe or its model is not installed.
     """
+    _require_motion(video, max_seconds)
+    own, detector = detector is None, detector or MediapipeDetector()
+    try:
+        tracker, appearance, camera = _tracked(video, detector, person, hands, camera, progress)
+        seen = tracker.landmarks(video.width, video.height)
+        if not seen.found.any():
+            raise BadInput(no_person_message(video, detector, tracker.follower))
+    finally:
+        if own:
+            detector.close()
+    sizes, changed = np.array(tracker.sizes), np.array(tracker.changed)
+    shots = find_stretches(seen.image, seen.found, sizes, changed, seen.fps, video.width, video.height)
+    seen = replace(seen, found=shots.found, notes=seen.notes + shots.notes)
+    for values in (seen.image, seen.world, seen.hands, seen.hands_world):
+        if values is not None:
+            values[~seen.found] = 0.0
+    longest = max(shots.stretches, key=lambda part: part[1] - part[0])
+    explained = camera.explained(*longest) if camera else (np.zeros(0), np.zeros(0))
+    turned = camera.turns(*longest, camera.focal_ratio(*longest)[0]) if camera else None
+    facts = video_facts(seen, np.array(tracker.others), shots, appearance, explained, turned)
+    found, faults = list[Landmarks](), {}
+    for stretch in shots.stretches:
+        try:
+            found.append(whole_person(_part(replace(seen, facts=facts), *stretch, camera)))
+        except BadInput as fault:
+            faults[stretch] = fault
+    if not found:
+        raise faults[longest]
+    return found
+
+
+def _require_motion(video: Video, max_seconds: float) -> None:
+    """Raise `BadInput` where a video is too long, or too short or slow to show a motion."""
     if video.duration > max_seconds:
         raise BadInput(
             f"The video lasts {video.duration:.0f} s, but at most {max_seconds:.0f} s are read: cut it, or set the "
@@ -322,11 +345,22 @@ def detect(
         raise BadInput(
             f"The video has {video.fps:.3g} frames a second, too few to see a motion: {MIN_FPS:.0f} are needed."
         )
-    own = detector is None
-    detector = detector or MediapipeDetector()
-    step = frame_step(video.fps)
+
+
+def _tracked(
+    video: Video,
+    detector: Detector,
+    person: str,
+    hands: HandFinder | None,
+    camera: CameraMotion | None,
+    progress: Progress,
+) -> tuple[Tracker, AppearanceModel, CameraMotion | None]:
+    """Show a tracker the video, another one again where that tells whom to follow, or where nobody was found.
+
+    Returns the last tracker, and the models of appearance and camera that saw the same.
+    """
+    step, furthest = frame_step(video.fps), 0.0
     fps = video.fps / step
-    furthest = 0.0
 
     def forward(share: float, text: str) -> None:
         nonlocal furthest
@@ -337,52 +371,33 @@ def detect(
         appearance = AppearanceModel(fps)
         return appearance, Tracker(detector, fps, person, hands, (appearance, camera) if camera else (appearance,))
 
-    try:
+    appearance, tracker = new_tracker(camera)
+    whole = _show(video, step, tracker, forward, until_company=person == "largest")
+    if not whole:  # whom to follow of several, all of the video decides
+        camera = camera and CameraMotion(fps, camera.intrinsics, camera.focal_std)
         appearance, tracker = new_tracker(camera)
-        whole = _show(video, step, tracker, forward, until_company=person == "largest")
-        if not whole:  # whom to follow of several, all of the video decides
-            camera = camera and CameraMotion(fps, camera.intrinsics, camera.focal_std)
-            appearance, tracker = new_tracker(camera)
-            sightings = survey(video, step, detector, forward)
-            if any(not track.followed for track in sightings.best().values()):
-                tracker.follower.eligible = sightings.most_prominent
-                tracker.follower.notes.append(
-                    "Several people are in the video: the one followed is the largest and there for the longest time, "
-                    "or gets about most; the option person chooses another."
-                )
-            _show(video, step, tracker, forward)
-        if not any(tracker.poses):  # as against the light
-            appearance, tracker = new_tracker(None)
-            _show(video, step, tracker, forward, with_contrast)
-        seen = tracker.landmarks(video.width, video.height)
-        if not seen.found.any():
-            raise BadInput(no_person_message(video, detector, tracker.follower))
-    finally:
-        if own:
-            detector.close()
-    sizes, changed = np.array(tracker.sizes), np.array(tracker.changed)
-    shots = find_stretches(seen.image, seen.found, sizes, changed, fps, video.width, video.height)
-    seen = replace(seen, found=shots.found, notes=seen.notes + shots.notes)
-    for values in (seen.image, seen.world, seen.hands, seen.hands_world):
-        if values is not None:
-            values[~seen.found] = 0.0
-    longest = max(shots.stretches, key=lambda part: part[1] - part[0])
-    explained = camera.explained(*longest) if camera else (np.zeros(0), np.zeros(0))
-    turned = camera.turns(*longest, camera.focal_ratio(*longest)[0]) if camera else None
-    facts = video_facts(seen, np.array(tracker.others), shots, appearance, explained, turned)
-    stretches, faults = [], []
-    for start, stop in shots.stretches:
-        lens = camera.focal_ratio(start, stop) if camera else (1.0, None)
-        turned, travels, camera_notes = camera.rotations(start, stop, lens[0]) if camera else (None, False, ())
-        part = replace(seen, notes=seen.notes + camera_notes, facts=facts).part(start, stop)
-        part = replace(part, focal_ratio=lens[0], focal_std=lens[1])
-        try:
-            stretches.append(whole_person(replace(part, camera_rotation=turned, camera_travels=travels)))
-        except BadInput as fault:
-            faults.append(((start, stop) == longest, fault))
-    if not stretches:
-        raise max(faults, key=lambda each: each[0])[1]
-    return stretches
+        sightings = survey(video, step, detector, forward)
+        if any(not track.followed for track in sightings.best().values()):
+            tracker.follower.eligible = sightings.most_prominent
+            tracker.follower.notes.append(
+                "Several people are in the video: the one followed is the largest and there for the longest time, "
+                "or gets about most; the option person chooses another."
+            )
+        _show(video, step, tracker, forward)
+    if not any(tracker.poses):  # as against the light
+        appearance, tracker = new_tracker(None)
+        _show(video, step, tracker, forward, with_contrast)
+    return tracker, appearance, camera
+
+
+def _part(seen: Landmarks, start: int, stop: int, camera: CameraMotion | None) -> Landmarks:
+    """What was seen from one frame to before another, and how the camera moved meanwhile."""
+    if camera is None:
+        return seen.part(start, stop)
+    ratio, std = camera.focal_ratio(start, stop)
+    turned, travels, notes = camera.rotations(start, stop, ratio)
+    part = replace(seen, notes=seen.notes + notes).part(start, stop)
+    return replace(part, camera_rotation=turned, camera_travels=travels, focal_ratio=ratio, focal_std=std)
 
 
 def survey(video: Video, step: int, detector: Detector, progress: Progress) -> Sightings:
