@@ -21,6 +21,7 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import Follower
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, Weights, fit
+from exoactor_pose.fitting.focal import focal_ratio
 from exoactor_pose.fitting.hands import HAND_SEARCH_RATE, HandFinder, hand_pose, with_hand_landmarks
 from exoactor_pose.fitting.limbs import guessed_limbs, with_resting_arms
 from exoactor_pose.quality import Limits
@@ -60,6 +61,8 @@ class VideoOptions(BaseOptions):
     at the first cut or when the person is gone."""
     moving_camera: bool = True
     """Look in the background whether the camera turns; without, it is taken as still."""
+    estimate_focal: bool = True
+    """Estimate the focal length where the video does not state it, from ``fov_deg`` on; without, that holds."""
 
 
 class VideoEstimator(Estimator):
@@ -119,6 +122,8 @@ class VideoEstimator(Estimator):
         )
         known_height = self.options.person_height or video.person_height
         person_height = known_height or USUAL_HEIGHT
+        if not self.options.estimate_focal:
+            camera = replace(camera, focal_std=0.0)
         pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
         fps = video.fps / frame_step(video.fps)
         turning = CameraMotion(fps, pinhole, camera.focal_std) if self.options.moving_camera else None
@@ -200,13 +205,12 @@ class VideoEstimator(Estimator):
         """The motions in the stretches in which the person is seen."""
         stretches, done, total = [], 0, sum(map(len, found))
         for seen in found:
+            lens = self._lens(seen, camera, person_height, progress, 0.6 + 0.4 * done / total)
 
-            def fitted(landmarks: Landmarks, done: int = done) -> Fit:
+            def fitted(landmarks: Landmarks, done: int = done, lens: Camera = lens) -> Fit:
                 def report(share: float, text: str) -> None:
                     progress(0.6 + 0.4 * (done + share * len(landmarks)) / total, text)
 
-                std = camera.focal_std if landmarks.focal_std is None else landmarks.focal_std
-                lens = camera.zoomed(landmarks.focal_ratio, std)
                 result = fit(with_hand_landmarks(landmarks), lens, self.body, person_height, self.weights, report)
                 motion = replace(result.motion, hand_pose=hand_pose(landmarks))
                 return replace(result, motion=with_resting_arms(motion, result.seen or landmarks))
@@ -214,6 +218,17 @@ class VideoEstimator(Estimator):
             stretches += good_stretches(seen, fitted, self.body, self.options, duration)
             done += len(seen)
         return stretches
+
+    def _lens(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress, done: float) -> Camera:
+        """The camera with the focal length that the background or the person shows."""
+        if seen.camera_rotation is not None or seen.camera_travels:
+            std = camera.focal_std if seen.focal_std is None else seen.focal_std
+            return camera.zoomed(seen.focal_ratio, std)
+
+        def report(share: float, text: str) -> None:
+            progress(done, "Estimating the focal length")
+
+        return camera.zoomed(*focal_ratio(with_hand_landmarks(seen), camera, self.body, person_height, report))
 
     def _check_found(self, found: list[Landmarks]) -> list[Landmarks]:
         """The stretches in which the person is found often enough."""

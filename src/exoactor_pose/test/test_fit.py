@@ -12,6 +12,7 @@ from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.fit import Weights, fit
+from exoactor_pose.fitting.focal import focal_ratio
 from exoactor_pose.fitting.initial import initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps
 from exoactor_pose.fitting.skeleton import CAMERA, POSE, VARIABLES, Skeleton, State
@@ -213,6 +214,16 @@ def test_the_assumed_field_of_view_is_that_of_the_longer_side():
     assert upright.fx == across.fx
     assert upright.focal_std > 0
     assert np.degrees(2 * np.arctan(960 / upright.fx)) == pytest.approx(55.0)
+
+
+@pytest.mark.parametrize("ratio", [0.7, 1.6])
+def test_the_persons_motion_tells_the_focal_length(body, ratio):
+    camera = Camera(ratio * 520, ratio * 520, 320, 240, pitch=0.12, height=1.5)
+    seen = seen_by(camera, body, squat_and_wave(body, frames=240), noise_px=1.0)
+    found, std = focal_ratio(seen, replace(camera, fx=520, fy=520, focal_std=0.3), body, 1.7)
+    assert abs(np.log(found / ratio)) < 0.5 * abs(np.log(ratio))
+    assert 0.2 <= std <= 0.3
+    assert focal_ratio(seen, camera, body, 1.7) == (1.0, 0.0)  # it is known
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])

@@ -50,7 +50,12 @@ class Landmarks:
 
     def part(self, first: int, stop: int) -> Landmarks:
         """The frames with numbers in the video from ``first`` to before ``stop``."""
-        frames = slice(first - self.start, stop - self.start)
+        return replace(self._at(slice(first - self.start, stop - self.start)), start=first)
+
+    def every(self, step: int) -> Landmarks:
+        """One of ``step`` frames, as of a video of so many times fewer frames per second."""
+        return replace(self._at(slice(None, None, step)), fps=self.fps / step, start=self.start // step)
+
+    def _at(self, frames: slice) -> Landmarks:
         fields: dict[str, Any] = {name: getattr(self, name) for name in _PER_FRAME}
-        there = {name: values[frames] for name, values in fields.items() if values is not None}
-        return replace(self, start=first, **there)
+        return replace(self, **{name: values[frames] for name, values in fields.items() if values is not None})
