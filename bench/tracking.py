@@ -4,14 +4,14 @@ Both are driven by the same controller, from standing, knowing only what LowStat
 random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
 while they stand and while they walk, get heavier, lighter and later, hold 2 kg in each hand, and go on tours of 60 s,
 on which they are punched every 5 s, standing and walking: for 0.08 s with up to 600 N (48 N s) at torso, pelvis or an
-arm, from any side. --only names what is run, such as --only tours --only loaded. Success is the field's rule
-(`exoactor_control.metrics`), by the motion as it was given; "as commanded" by what the repair left of it. Position and
-heading errors are those of the motion's last frame ("end") and of where the robot stands once it has stepped to its
-final position ("final"). The tasks' motions are kept in --output and used again; their seeds are none of those that
-`exoactor train-tracker` draws. References of the training's split come part by part, and which files a tracker has seen
-is printed; the test part is run only where --parts names it, since nothing is chosen by it. With --correction-tries
-both get corrections for the motions at which they failed (`exoactor_control.rehearsal.reference_correction`), and the
-figures with them stand beside those without.
+arm, from any side; and they do single jumps of 10 to 20 cm. --only names what is run, such as --only tours --only
+loaded. Success is the field's rule (`exoactor_control.metrics`), by the motion as it was given; "as commanded" by what
+the repair left of it. Position and heading errors are those of the motion's last frame ("end") and of where the robot
+stands once it has stepped to its final position ("final"). The tasks' motions are kept in --output and used again;
+their seeds are none of those that `exoactor train-tracker` draws. References of the training's split come part by part,
+and which files a tracker has seen is printed; the test part is run only where --parts names it, since nothing is chosen
+by it. With --correction-tries both get corrections for the motions at which they failed
+(`exoactor_control.rehearsal.reference_correction`), and the figures with them stand beside those without.
 
     .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
 """
@@ -31,13 +31,14 @@ import typer
 
 from exoactor.cli import progress_bars
 from exoactor_control.policy.policy import policy_file
-from exoactor_control.reference.repair import LOW_FLIGHT
+from exoactor_control.reference.repair import LOW_FLIGHT, flight
 from exoactor_control.reference.trajectory import POLICY_RATE, prepare
 from exoactor_control.rehearsal.gate import strayed
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_control.rehearsal.simulated_robot import Disturbance, Push
 from exoactor_control.training.references import random_task
 from exoactor_control.training.split import PARTS, part_of, was_seen
+from exoactor_control.training.whole_body import whole_body
 from exoactor_core.errors import BadInput, ExoActorError
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import RobotMotion
@@ -53,8 +54,8 @@ PUNCH, PUNCH_TIME, SEGMENT = 600.0, 0.08, 5.0  # N at most, s, s of a tour betwe
 _ARMS = ("left_shoulder_roll_link", "right_shoulder_roll_link", "left_elbow_link", "right_elbow_link")
 PUNCHED = ("torso_link", "pelvis", *_ARMS)
 TOUR = 60.0  # s
-SETS = ("tasks", "motions", "pushed_standing", "pushed_walking", "late_and_heavier_or_lighter", "loaded", "tours")
 OF_TASKS = {"tasks", "pushed_walking", "late_and_heavier_or_lighter", "loaded"}
+SETS = (*sorted(OF_TASKS), "motions", "pushed_standing", "tours", "jumps")
 SHORTEST_PATH = 0.5  # m: under it a share of the path says nothing
 
 
@@ -90,6 +91,16 @@ def make_tour(number: int, path: Path) -> str:
     arrays = (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos)
     RobotMotion(motion.fps, *(array[:frames] for array in arrays)).save(path)
     return ""
+
+
+def make_jump(number: int, path: Path) -> str:
+    """Draw a single jump of 10 to 20 cm, on the spot or to somewhere near."""
+    rng = np.random.default_rng(FIRST_SEED + number)
+    while True:
+        motion = whole_body("jump", rng, 1.0)
+        if 0.1 <= flight(motion).max() <= 0.2:
+            motion.save(path)
+            return ""
 
 
 def punches(number: int) -> tuple[Push, ...]:
@@ -175,10 +186,12 @@ def mean_of(rows: Sequence[dict[str, Any]], key: str) -> float:
 
 def jumps(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """How high, m, and how long, s, was jumped of what was asked, where anything was."""
-    asked = [row["jump"] for row in rows if row["jump"]["asked"]["height"] > LOW_FLIGHT]
+    rows = [row for row in rows if row["jump"]["asked"]["height"] > LOW_FLIGHT]
+    asked = [row["jump"] for row in rows]
     if not asked:
         return None
-    return {"runs": len(asked)} | {
+    high = [row["success"] and row["jump"]["done"]["height"] >= 0.5 * row["jump"]["asked"]["height"] for row in rows]
+    return {"runs": len(asked), "succeeded_at_least_half_as_high": sum(high)} | {
         which: {unit: round(float(np.mean([jump[which][unit] for jump in asked])), 3) for unit in ("height", "seconds")}
         for which in ("asked", "commanded", "done")
     }
@@ -220,6 +233,7 @@ def main(
     most: Annotated[int, typer.Option(help="References of a family, the first by name, at most.")] = 10,
     outer_loop: Annotated[Literal["auto", "closed"], typer.Option(help="As the rehearsal's option.")] = "auto",
     tours: Annotated[int, typer.Option(help="Tours with punches.")] = 4,
+    single_jumps: Annotated[int, typer.Option(help="Single jumps of 10 to 20 cm.")] = 10,
     only: Annotated[list[str] | None, typer.Option(help=f"What is run, of {', '.join(SETS)} and the parts.")] = None,
     correction_tries: Annotated[int, typer.Option(help="Corrections that are tried for a motion that failed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
@@ -232,6 +246,8 @@ def main(
     with progress_bars() as bars, ProcessPoolExecutor(workers) as pool:
         wanted = {output / f"{k:02d}.npz": (make_task, k) for k in range(tasks if chosen & OF_TASKS else 0)}
         wanted |= {output / f"tour_{k:02d}.npz": (make_tour, k) for k in range(tours if "tours" in chosen else 0)}
+        count = single_jumps if "jumps" in chosen else 0
+        wanted |= {output / f"jump_{k:02d}.npz": (make_jump, k) for k in range(count)}
         making = {pool.submit(make, k, path): path for path, (make, k) in wanted.items() if not path.exists()}
         untold = {making[f].stem: f.result() for f in _finished(making, bars("tasks")) if f.result()}
         made = [path for path, (make, _) in wanted.items() if path.exists() and make is make_task]
@@ -261,6 +277,7 @@ def main(
                 if make is make_tour and p.exists()
             ],
         }
+        sets["jumps"] = [(p.stem, p, Disturbance()) for p, (make, _) in wanted.items() if make is make_jump]
         sets |= {
             part: [(p.stem, p, Disturbance()) for p in of_part(part, references or [], most)]
             for part in chosen.intersection(PARTS)
