@@ -296,61 +296,20 @@ class Rehearsal(Tracker):
             self.options.timestep, prepared, band or start is not None, disturbance, pose, scene=really, hands=hands
         )
 
-        controller.step(robot.state(), robot.time)
-        controller.stand()
-        standing_up = controller.tracker.trajectory
-        upright = 0.0 if start is None or standing_up is None else len(standing_up) / POLICY_RATE
-        self._run(controller, robot, lambda: robot.time >= upright)
-        robot.band = band
-        self._run(controller, robot, lambda: robot.time >= upright + self.options.settle)
+        self._stand_up(controller, robot, start is not None)
         shifted = [] if controller.status.fault else controller.track(reference)
-
-        frames: list[np.ndarray] = []
-        recorded: list[int] = []  # of the objects' rollout, in step with the frames
-        sensor = disturbance.sensor()
-        estimates: list[np.ndarray] = []
-        load = Load(controller.safety.effort_limits)
-        fault_time: float | None = None
-        done_time: float | None = None
-
-        def on_tick() -> bool:
-            nonlocal fault_time, done_time
-            status = controller.status
-            index = controller.tracking_frame
-            robot.motion_time = None if index is None else index / POLICY_RATE
-            if status.fault and fault_time is None:
-                fault_time = robot.time
-            in_motion = index is not None and 0 <= index < len(prepared)
-            if (in_motion and index == len(frames)) or (status.fault and frames and len(frames) < len(prepared)):
-                frames.append(robot.pose)
-                recorded.append(robot.recorded)
-                estimates.append(controller.tracker.odometry.position)
-            robot.load = load if in_motion else None
-            closure = controller.hand_closure
-            if closure is not None:
-                robot.close_hands(closure)
-            if really is not None:
-                _observe(controller, robot, sensor)
-            if frames:
-                robot.record_objects()
-            progress(status.progress, f"Rehearsing: {status.text}")
-            if status.done and done_time is None:
-                done_time = robot.time
-            if fault_time is not None:
-                return robot.time - fault_time > _AFTER_FAULT
-            return done_time is not None and robot.time - done_time > STANDS_AFTER
-
-        self._run(controller, robot, on_tick)
-        fault, policy = controller.status.fault, controller.tracker.policy
+        recorder = _Recorder(controller, robot, prepared, disturbance.sensor(), progress)
+        self._run(controller, robot, recorder)
+        fault, policy, load = controller.status.fault, controller.tracker.policy, recorder.load
         rollout = robot.rollout()
-        object_poses = None if rollout is None else rollout.poses[recorded]
-        poses = np.array(frames or [robot.pose])
+        object_poses = None if rollout is None else rollout.poses[recorder.recorded]
+        poses = np.array(recorder.frames or [robot.pose])
         actual = RobotMotion(POLICY_RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics, jumped = judged(reference, actual, fault)
         corrected = motion.correction is not None and self.policy is not None and not only_lowers(motion.correction)
         metrics |= {
             **final_error(reference.given or prepared, actual, robot.pose[:7]),
-            "odometry_error": odometry_error(np.array(estimates or [np.zeros(2)]), actual),
+            "odometry_error": odometry_error(np.array(recorder.estimates or [np.zeros(2)]), actual),
             "farthest": farthest(actual),
             "strayed": float(strayed(prepared, actual).max()),
             "area": self.options.area,
@@ -364,7 +323,7 @@ class Rehearsal(Tracker):
             "pace": motion.pace,
             "contact_errors": []
             if scene is None or object_poses is None or rollout is None or rollout.forces is None
-            else contact_errors(reference, actual, object_poses, rollout.forces[recorded]),
+            else contact_errors(reference, actual, object_poses, rollout.forces[recorder.recorded]),
             "notes": [*reference.notes, *shifted, *[_CORRECTED] * corrected, *jumped, *controller.reach_notes],
         }
         checks = () if conditions.interaction is None else conditions.interaction.checks
@@ -373,6 +332,16 @@ class Rehearsal(Tracker):
             metrics |= task_metrics(results, metrics["success"])
             metrics["refused"] += [f"The task fails. {result.sentence}" for result in results if not result.passed]
         return Tracking(actual, metrics, rollout=rollout, object_poses=object_poses)
+
+    def _stand_up(self, controller: Controller, robot: SimulatedRobot, from_present_pose: bool) -> None:
+        """Have the robot stand, and settle; from its present pose it stands up in the band."""
+        controller.step(robot.state(), robot.time)
+        controller.stand()
+        standing_up = controller.tracker.trajectory
+        upright = len(standing_up) / POLICY_RATE if from_present_pose and standing_up is not None else 0.0
+        self._run(controller, robot, lambda: robot.time >= upright)
+        robot.band = self.policy is None
+        self._run(controller, robot, lambda: robot.time >= upright + self.options.settle)
 
     def _run(self, controller: Controller, robot: SimulatedRobot, on_tick: Callable[[], bool]) -> None:
         """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
@@ -388,6 +357,57 @@ class Rehearsal(Tracker):
                     robot.advance(command.torque(robot.joint_pos, robot.joint_vel))
             if on_tick():
                 return
+
+
+class _Recorder:
+    """Called at 50 Hz while a motion is tracked: keeps what the robot did, and says when it is enough."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        robot: SimulatedRobot,
+        motion: RobotMotion,
+        sensor: ObjectSensor,
+        progress: Progress,
+    ) -> None:
+        self._controller, self._robot, self._count = controller, robot, len(motion)
+        self._sensor, self._progress = sensor, progress
+        self.load = Load(controller.safety.effort_limits)
+        self.frames: list[np.ndarray] = []
+        """(36,) true poses in step with the motion."""
+        self.recorded: list[int] = []
+        """Of the objects' rollout, in step with the frames."""
+        self.estimates: list[np.ndarray] = []
+        """(2,) m, of the robot's position by its odometry, likewise."""
+        self._fault_time: float | None = None
+        self._done_time: float | None = None
+
+    def __call__(self) -> bool:
+        """Take in the present moment; returns whether it is enough."""
+        controller, robot = self._controller, self._robot
+        status, index = controller.status, controller.tracking_frame
+        robot.motion_time = None if index is None else index / POLICY_RATE
+        if status.fault and self._fault_time is None:
+            self._fault_time = robot.time
+        count = len(self.frames)
+        in_motion = index is not None and 0 <= index < self._count
+        if (in_motion and index == count) or (status.fault and 0 < count < self._count):
+            self.frames.append(robot.pose)
+            self.recorded.append(robot.recorded)
+            self.estimates.append(controller.tracker.odometry.position)
+        robot.load = self.load if in_motion else None
+        if (closure := controller.hand_closure) is not None:
+            robot.close_hands(closure)
+        if robot.scene is not None:
+            _observe(controller, robot, self._sensor)
+        if self.frames:
+            robot.record_objects()
+        self._progress(status.progress, f"Rehearsing: {status.text}")
+        if status.done and self._done_time is None:
+            self._done_time = robot.time
+        if self._fault_time is not None:
+            return robot.time - self._fault_time > _AFTER_FAULT
+        return self._done_time is not None and robot.time - self._done_time > STANDS_AFTER
 
 
 def _with_lower_jumps(motion: RobotMotion, share: float) -> RobotMotion:
