@@ -248,16 +248,21 @@ def test_the_correction_is_held_from_the_touch_on():
     np.testing.assert_allclose(held, touching, atol=5e-3)
 
 
-def test_what_two_hands_carry_comes_back_before_the_body():
-    """Where the robot stood as it took something, and what that moved the hands by, is left behind."""
+def carrying() -> HandReach:
+    """For a motion that stands, both hands on a box from 1 s to 7.5 s."""
     motion = standing_motion(8.0)
     taken = [
         Contact(body=f"{side}_hand", object="box", kind="grasp", start=1.0, end=7.5)  # type: ignore[arg-type]
         for side in ("left", "right")
     ]
     box = everyday("box", pos=(WANTED[0], 0.0, 0.6))
-    hands = HandReach(Reference(replace(motion, object_contacts=tuple(taken)), ()), joined([box]))
-    hands.observe("box", pose(box.pos[0] + 0.02, 0.03, 0.6))
+    return HandReach(Reference(replace(motion, object_contacts=tuple(taken)), ()), joined([box]))
+
+
+def test_what_two_hands_carry_comes_back_before_the_body():
+    """Where the robot stood as it took something, and what that moved the hands by, is left behind."""
+    hands = carrying()
+    hands.observe("box", pose(WANTED[0] + 0.02, 0.03, 0.6))
     sway = (-0.04, 0.0, 0.0, 0.0, 0.0, 0.1)
     touching = after(hands, sway=sway)
     assert np.linalg.norm(hand_point(touching) - WANTED) > 0.04
@@ -266,6 +271,34 @@ def test_what_two_hands_carry_comes_back_before_the_body():
     for last in (2.9, 3.9, 4.9, 5.9):
         carried = after(hands, sway=sway, last=round(last * POLICY_RATE))
     np.testing.assert_allclose(hand_point(carried), WANTED, atol=6e-3)
+
+
+def carried_for(last: float, sinks: np.ndarray, yaw: float) -> np.ndarray:
+    """Measured joints (29,) after so many s, those of the left arm being short of their targets by ``sinks`` (7,)."""
+    hands = carrying()
+    measured, droop = STANDING.copy(), np.zeros(29)
+    droop[ARMS["left_hand"]] = sinks
+    for index in range(round(last * POLICY_RATE)):
+        joints = hands.corrected(index, standing(yaw=yaw), STILL, (np.zeros(2), yaw), measured).joint_pos
+        measured += 0.25 * (joints - droop * (index > 1.2 * POLICY_RATE) - measured)
+    return measured
+
+
+@pytest.mark.parametrize("yaw", [0.0, 1.5])
+def test_a_hand_that_sinks_and_tilts_under_what_two_carry_is_raised(yaw):
+    elbow = np.array([0.0, 0.0, 0.0, -0.25, 0.0, 0.0, 0.0])  # which is higher the less it is bent
+
+    def pose_of(joints):
+        quat = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+        motion = RobotMotion(50.0, np.array([[0.0, 0.0, STANDING_HEIGHT]]), quat[None], joints[None])
+        positions, rotations = link_poses(motion, [HAND_LINKS["left_hand"]])
+        return (positions[0, 0] + rotations[0, 0] @ HAND_POINT)[2], np.arcsin(rotations[0, 0, 2, 0])
+
+    level, sunk, raised = map(pose_of, (STANDING, *(carried_for(t, elbow, yaw) for t in (1.95, 7.0))))
+    assert abs(sunk[0] - level[0]) > 0.015
+    assert abs(sunk[1] - level[1]) > 0.08
+    assert abs(raised[0] - level[0]) < 0.005
+    assert abs(raised[1] - level[1]) < 0.02
 
 
 def test_what_is_round_is_not_seen_to_turn():

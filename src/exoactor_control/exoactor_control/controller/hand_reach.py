@@ -6,7 +6,8 @@ pelvis and torso are. From the touch on the correction is held: an arm that went
 held whenever the body sways, and the body would answer. What is carried goes over to the correction of what it is put
 on, or into, on the way there. How much higher and more upright the body is than the motion has it, as trackers are that
 do not crouch as low, is made up for slowly, and while two hands hold something, too: one arm that is stretched out with
-a load bends the body, and would be drawn back for that.
+a load bends the body, and would be drawn back for that. Two hands that carry something are kept as high and as level as
+the motion has them, by where they are measured to be.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ _PLANAR = [0, 1, 5, 6]  # of the sway: the pelvis' position and heading, the wai
 _FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
 """1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
+_LEVEL_GAIN, _LEVEL_SHARE, _MAX_LEVEL = 1.0, 0.8, np.array([0.08, 0.4, 0.4])
+"""1/s, a share, and m, rad, rad: by what a hand that carries something with the other is lower, or tilted otherwise,
+than the motion has it, its target is moved on: a load that tips to one side would go on tipping, and slips between
+palms that turn to and fro with the body's steps."""
+_LEVEL_SECONDS = 0.4  # s in which that comes, and goes
 _LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it
@@ -89,7 +95,12 @@ class _Touch:
 
     def carries(self, frame: int) -> bool:
         """Whether both hands carry the object."""
-        return self.together and self.begin + _LIFTED * POLICY_RATE < frame < self.end - _CHASED * POLICY_RATE
+        return self.carried(frame) > 0.0
+
+    def carried(self, frame: int) -> float:
+        """How much both hands carry the object, in [0, 1]."""
+        since, left = frame - self.begin - _LIFTED * POLICY_RATE, self.end - _CHASED * POLICY_RATE - frame
+        return self.together * float(smoothstep(min(since, left) / (_LEVEL_SECONDS * POLICY_RATE)))
 
     def weight(self, frame: int) -> float:
         """Share of the correction, in [0, 1]."""
@@ -129,6 +140,7 @@ class HandReach:
         self._kinematics = ArmKinematics()
         self._arms: dict[str, np.ndarray] = {}
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
+        self._level = np.zeros((len(self._touches), 3))  # m, rad, rad: upwards, about the ways ahead and to the left
 
     def follows(self, object_id: str) -> bool:
         """Whether the motion touches an object, or puts something on it."""
@@ -204,14 +216,22 @@ class HandReach:
         if touching == 1:
             now[_POSTURE] = 0.0  # the arm's load bends the body
         self._sway = self._sway + share / POLICY_RATE * (now - self._sway)
-        turn = Rotation.from_rotvec(self._sway[3:6]) * Rotation.from_matrix(frame.rotation)
-        q = np.concatenate([frame.position + self._sway[:3], turn.as_quat(), frame.joint_pos])
+        q = _configuration(frame, self._sway[:6], frame.joint_pos)
         q[7:][WAIST] += self._sway[6:]
-        joints = frame.joint_pos.copy()
+        joints, heading = frame.joint_pos.copy(), about_z(float(np.arctan2(frame.rotation[1, 0], frame.rotation[0, 0])))
         for k, touch in acting:
             at = int(np.clip(index, 0, len(self._points[touch.hand]) - 1))
             self._follow(k, index, at, to_odometry)
             point, rotation = self._target(touch, self._shift[k], at, to_odometry)
+            off = np.zeros(3)
+            if touch.carries(index):
+                measured = _configuration(frame, sway, joint_pos)
+                off = touch.carried(index) * self._off_level(touch.hand, measured, point, rotation, heading)
+            level = self._level[k] + _LEVEL_GAIN / POLICY_RATE * off
+            self._level[k] = np.clip(level, -_MAX_LEVEL, _MAX_LEVEL)
+            rise, *tilt = np.clip(self._level[k] + _LEVEL_SHARE * off, -_MAX_LEVEL, _MAX_LEVEL)
+            point[2] += rise
+            rotation = pin.exp3(heading @ [*tilt, 0.0]) @ rotation
             arm, its = self._solve(touch.hand, q, point, rotation), ARMS[touch.hand]
             weight, droop = touch.weight(index), self._droop[touch.hand]
             target = (1.0 - weight) * frame.joint_pos[its] + weight * arm
@@ -264,6 +284,19 @@ class HandReach:
         turned = about_z(float(shift[2]))
         return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[touch.hand][at]
 
+    def _off_level(
+        self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray, heading: np.ndarray
+    ) -> np.ndarray:
+        """(3,) m, rad, rad: how far a hand of a configuration (36,) has to rise to its target, and tilt about x and y.
+
+        x is the way ahead that a rotation (3, 3) gives, y that to the left.
+        """
+        self._kinematics.update(q)
+        pose, _ = self._kinematics.hand(hand)
+        rise = (point - pose.act(np.array(HAND_POINT)))[2]
+        tilt = heading.T @ pin.log3(rotation @ pose.rotation.T)
+        return np.array([rise, *tilt[:2]])
+
     def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """Joints (7,) of an arm by damped least squares, from those of the last frame on."""
         arm = ARMS[hand]
@@ -291,6 +324,12 @@ class HandReach:
             joints = np.clip(joints + np.clip(step, -_MAX_STEP, _MAX_STEP), low, high)
         self._arms[hand] = joints
         return joints
+
+
+def _configuration(frame: Frame, sway: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
+    """Configuration (36,) with a pelvis that is moved and turned by ``sway`` (6,) m, rad from a frame's."""
+    turn = Rotation.from_rotvec(sway[3:]) * Rotation.from_matrix(frame.rotation)
+    return np.concatenate([frame.position + sway[:3], turn.as_quat(), joint_pos])
 
 
 def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) -> Iterator[_Touch]:
