@@ -106,10 +106,13 @@ def _along(palm: np.ndarray, normal: np.ndarray, first: int, last: int) -> np.nd
 
 
 def _ready_height(touch: HandContact, pose: np.ndarray, scene: Scene) -> float:
-    """Height to which a hand is raised before it reaches over what an object with a pose (7,) stands on, m."""
+    """Height to which a hand is raised before it reaches over what an object with a pose (7,) stands on, m.
+
+    That of the contact where it stands on the floor: what is led ahead at the hips, and up there, folds the arm.
+    """
     obj = scene.objects[touch.index].at(pose)
     under = [top_at(other, np.array(obj.pos[:2])) for other in scene.objects if rests_on(obj, other)]
-    return max(under, default=0.0) + _READY_OFFSET[1]
+    return max(under) + _READY_OFFSET[1] if under else float((obj.rotation.apply(touch.pos) + obj.pos)[2])
 
 
 def _rim(touch: HandContact, pose: np.ndarray, scene: Scene) -> float:

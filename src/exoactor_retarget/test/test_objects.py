@@ -577,6 +577,8 @@ def test_a_touch_meets_the_surface(retarget):
     assert np.linalg.norm(palm - wanted, axis=1).max() < 0.005
 
 
+    first = round(motion.object_contacts[0].start * motion.fps)
+    assert motion.root_pos[:first, 2].min() > 0.97 * motion.root_pos[0, 2]  # it does not crouch to raise the hand
 def test_rounding_does_not_decide_how_the_arms_go(retarget):
     scene = Scene(objects=(everyday("table", "table", (0.75, 0.0, 0.0), size=(0.6, 1.1, 0.76)),))
     interaction = Interaction(scene, held("table", 2.3, 3.5, ("right",), "touch"))
