@@ -14,6 +14,7 @@ from exoactor_retarget.human import POINTS, TURNS, Posture
 from exoactor_retarget.targets import bridge, headed
 
 _STEP_SECONDS, _SWING_SECONDS = 0.5, 0.36  # s of a step that is put in, and of its foot in the air
+_REST_SECONDS = 0.5  # s that who has stepped stands before bending down: a robot's feet are behind
 _LIFT_HEIGHT = 0.05  # m
 _SWAY_DISTANCE = 0.03  # m towards the foot that stands
 _MAX_STEP_LENGTH = 0.22  # m
@@ -135,14 +136,16 @@ def swing_count(stands: np.ndarray) -> int:
 
 
 def standing_frame(person: Posture, stands: np.ndarray, first: int, last: int) -> int:
-    """A frame between two in which the person stands upright on both feet: the first after steps, or else the last."""
+    """A frame between two in which the person stands upright on both feet, for `_REST_SECONDS` more or after steps."""
     hips = person.at("hip").mean(axis=1)[first : max(first, last) + 1, 2]
     both = stands[first : first + len(hips)].all(axis=1)
     height = np.where(both, hips, 0.0)
     upright = np.flatnonzero(height >= 0.98 * height.max())
     stepped = np.flatnonzero(~both)
     stepped = stepped[stepped < upright[-1]]
-    return first + int(upright[np.searchsorted(upright, stepped[-1])] if len(stepped) else upright[-1])
+    if len(stepped):
+        return first + int(upright[np.searchsorted(upright, stepped[-1])])
+    return first + int(upright[max(0, len(upright) - 1 - round(_REST_SECONDS * person.fps))])
 
 
 def along_steps(placed: list[Stance], stands: np.ndarray, person: Posture) -> np.ndarray:

@@ -22,7 +22,7 @@ from exoactor_retarget.object_contacts import find_contacts
 from exoactor_retarget.object_motion import carried, destinations, place_for, pushed
 from exoactor_retarget.obstacles import round_seat
 from exoactor_retarget.reaching import LEAD_TIME
-from exoactor_retarget.relocation import Stance, steps_needed
+from exoactor_retarget.relocation import Stance, standing_frame, steps_needed
 from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
@@ -98,6 +98,15 @@ def test_a_box_is_taken_where_it_is(retarget, off):
     assert between == pytest.approx(0.30 - 0.04 + 0.056, abs=0.01)  # 2 cm into it, fists being 3 cm deeper than palms
     moved = np.linalg.norm(motion.root_pos[-1, :2] - motion.root_pos[0, :2])
     assert moved > np.linalg.norm(off) - 0.1
+
+
+def test_steps_are_put_in_while_the_body_stands_and_goes_on_standing(retarget):
+    person = posture(person_doing("pick up the box from the floor"), retarget.body, retarget.mapping["human"])
+    height = person.at("hip").mean(axis=1)[:, 2]
+    deepest, stands = int(height.argmin()), np.ones((len(person), 2), dtype=bool)
+    at = standing_frame(person, stands, 0, deepest)
+    assert 0 < at < deepest
+    assert height[at : at + round(0.45 * person.fps)].min() > 0.98 * height[:deepest].max()
 
 
 def test_a_box_on_the_floor_is_taken_once_the_body_is_down(retarget):
