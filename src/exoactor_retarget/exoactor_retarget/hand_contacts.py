@@ -30,6 +30,9 @@ _DEX3_MAX_WIDTH, _DEX3_APPROACH, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and ra
 _MIN_DRAW_DISTANCE = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
 _HALF_HAND_SPACING = 0.09  # m from the middle between two pushing hands to each
 _DEPTH_UNDER_TOP = 0.04  # m from there to the top of what stands low
+_TIPS_SURELY = 1.5  # times as high as it would begin to tip
+_MIN_ONE_HAND_HEIGHT = 0.45  # m over the floor: lower, with a level hand, the pelvis drops and the arm twists
+_MIN_PALM_HEIGHT = 0.16  # m over the floor: for lower ones the waist leans on its stop, and twists
 LOW = 0.5
 """m over the floor: who touches what is lower bends down, the hands in front, and pushes with hanging palms."""
 
@@ -116,8 +119,10 @@ class HandContactPlanner:
                 pos, normal = _between_palms(obj, left if side == 0 else -left, middle)
             else:
                 pos, normal = facing_surface(obj, -forward, near[side], contact.kind)
+            if contact.kind == "push":
+                _check_slides(obj, pos, forward)
             if _taken_low(contact, obj, pos):  # as high as it can be: who bends down bends less
-                pos[2] = max(pos[2], obj.bounds[1, 2] - _DEPTH_UNDER_TOP)
+                pos[2] = max(pos[2], _low_grip(obj))
             hand_contacts.append(self._contact(side, contact, pos, normal, forward))
         if len(hand_contacts) == 2 and contact.kind == "push":
             middle = (hand_contacts[0].pos + hand_contacts[1].pos) / 2.0
@@ -167,6 +172,7 @@ class HandContactPlanner:
                 f"The robot cannot close a hand about the {obj.category}: it is {200 * radius:.0f} cm wide, and "
                 f"{100 * _DEX3_MAX_WIDTH:.0f} cm can be held."
             )
+        check_one_hand(obj, obj.pos[2], "pick up the {} from there")
         out = 1.0 if side == 0 else -1.0
         x = Rotation.from_euler("z", -out * _DEX3_INWARD).apply(forward)
         y = np.cross([0.0, 0.0, 1.0], x)
@@ -203,6 +209,42 @@ def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tup
             f"hands (retarget.hands=dex3)."
         )
     return middle + half * normal, normal
+
+
+def check_one_hand(obj: SceneObject, bottom: float, does: str) -> None:
+    """Raise `Refused` where one hand does not get down to an object whose frame is at a height (m) over the floor."""
+    height = bottom + obj.largest_shape.pos[2]
+    if height < _MIN_ONE_HAND_HEIGHT:
+        raise Refused(
+            f"The robot cannot {does.format(obj.category)} with one hand: it would hold it {100 * height:.0f} cm over "
+            f"the floor, and one hand gets down to {100 * _MIN_ONE_HAND_HEIGHT:.0f} cm. A table or a stand will do."
+        )
+
+
+def _check_slides(obj: SceneObject, pos: np.ndarray, forward: np.ndarray) -> None:
+    """Raise `Refused` for what stands on the floor and would tip over, pushed forward at a point (3,) in its frame."""
+    deep = float(np.ptp(obj.bounds, axis=0) @ np.abs(forward))
+    up, tips = pos[2] - obj.bounds[0, 2], 0.5 * deep / max(obj.friction, 1e-6)
+    if obj.movable and obj.pos[2] < 0.1 and up > _TIPS_SURELY * tips:
+        raise Refused(
+            f"The {obj.category} would tip over rather than slide: it is pushed {100 * up:.0f} cm up; with its depth "
+            f"and a friction of {obj.friction:g} it slides where it is pushed lower than {100 * tips:.0f} cm."
+        )
+
+
+def _low_grip(obj: SceneObject) -> float:
+    """How high (m, in its frame) palms hold what stands low; raises `Refused` for a ball that is too low."""
+    shape = obj.largest_shape
+    if shape.kind != "sphere":
+        return float(obj.bounds[1, 2] - _DEPTH_UNDER_TOP)
+    height = obj.pos[2] + shape.pos[2]
+    if height < _MIN_PALM_HEIGHT:
+        raise Refused(
+            f"The robot cannot pick up the {obj.category} from there: its middle, where palms hold it, is "
+            f"{100 * height:.0f} cm over the floor, and they get down to {100 * _MIN_PALM_HEIGHT:.0f} cm. It can "
+            "take it from a table, or kick it."
+        )
+    return float(shape.pos[2])
 
 
 def _taken_low(contact: Contact, obj: SceneObject, pos: np.ndarray) -> bool:

@@ -73,6 +73,7 @@ def lead_hand(
     up = there(LEAD_TIME, 0.6 * _RAISE_SECONDS)
     ahead = there(LEAD_TIME - 0.4 * _RAISE_SECONDS, 0.6 * _RAISE_SECONDS)  # later: not under an edge
     low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
+    low &= not touch.fingers  # but open fingers would strike it from above
     left_over = max(_ready_height(touch, path[left], scene), rim + _READY_OFFSET[1])
     over = np.where(before, _ready_height(touch, path[0], scene), left_over)
     ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))

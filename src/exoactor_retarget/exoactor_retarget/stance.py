@@ -9,7 +9,7 @@ import numpy as np
 from exoactor_core.arrays import unit
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject
-from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
+from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, check_one_hand, contact_groups
 from exoactor_retarget.model import Model
 from exoactor_retarget.object_geometry import facing_surface, rests_on, seat_middle
 from exoactor_retarget.object_motion import KNEE, LIFT_AFTER, PLACED_BEFORE, Destination, place_for
@@ -62,6 +62,8 @@ def stances(
                     natural_end = palms[at, sides].mean(axis=0)
                     facing = targets.heading(model, at)
                     goal, under = place_for(scene, obj, natural_end, found[-1].shift, facing, puts.get(obj.id))
+                    if hand_contacts[0].fingers and not any(one.contains for one in under):  # let go of over the rim
+                        check_one_hand(obj, float(goal[2]), "put the {} down there")
                     held = goal[:2] + (point - np.array(obj.pos))[:2]
                     shift = held - _within_reach(targets, model, at, natural_end, sides, heavy)
                     found.append(Stance(at, end, _clear(scene, under, model, targets, at, shift, heavy)))

@@ -525,6 +525,41 @@ def test_one_hand_pushes_at_the_middle_and_as_far_as_is_asked_for(retarget):
     assert np.ptp(hand[begin:end, 0]) > asked
 
 
+def test_a_chair_that_would_tip_over_is_not_pushed_by_its_back(retarget):
+    chair = everyday("chair", pos=(0.55, 0.0, 0.0), yaw=np.pi)
+    push = tuple(
+        Contact(body=f"{side}_hand", object="chair", kind="push", start=2.0, end=3.5, pos_object=(-0.21, y, 0.84))
+        for side, y in (("left", -0.09), ("right", 0.09))
+    )
+    person = person_doing("push the chair")
+    with pytest.raises(Refused, match=r"tip over rather than slide.* 84 cm up; .*lower than 35 cm"):
+        retarget(person, interaction=Interaction(Scene(objects=(chair,)), push))
+    slippery = chair.model_copy(update={"friction": 0.2})
+    assert retarget(person, interaction=Interaction(Scene(objects=(slippery,)), push)).motion.object_contacts
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("pick up the cup from the floor", "pick up the cup from there with one hand.* 5 cm over the floor"),
+        ("put the bottle on the floor", "put the bottle down there with one hand.* 8 cm over the floor"),
+    ],
+)
+def test_one_hand_does_not_get_to_the_floor(retarget, task, said):
+    plan = choreographer.Choreography.of_instruction(task, 0.78)
+    with pytest.raises(Refused, match=said):
+        retarget(plan.perform(np.zeros(10))[0], interaction=plan.interaction)
+
+
+def test_a_ball_on_the_floor_is_lower_than_palms_get(retarget):
+    person = person_doing("pick up the box")
+    with pytest.raises(Refused, match="11 cm over the floor, and they get down to 16 cm"):
+        retarget(
+            person,
+            interaction=Interaction(Scene(objects=(everyday("ball", pos=(0.5, 0.0, 0.0)),)), held("ball", 2.0, 6.0)),
+        )
+
+
 def test_what_is_drawn_moves_with_the_hand_though_the_robot_came_from_where_it_is_drawn_to():
     fps, rest = 50.0, np.tile(everyday("bottle", pos=(1.5, 0.0, 0.74)).pose, (300, 1))
     palm = np.zeros((300, 3))
@@ -542,6 +577,8 @@ def test_who_knocks_on_a_door_meets_its_leaf_from_the_front(retarget):
         assert contact.normal_object == (-1.0, 0.0, 0.0)
         hit = robot.hand_poses(motion)[1][round(contact.start * motion.fps) + 10, 1]
         assert hit[0, 0] > 0.9  # the knuckles ahead
+    first = round(motion.object_contacts[0].start * motion.fps)
+    assert motion.root_pos[:first, 2].min() > 0.97 * motion.root_pos[0, 2]  # it does not crouch to raise the hand
 
 
 def test_a_fist_meets_the_bag_that_it_punches(retarget):
@@ -586,8 +623,6 @@ def test_a_touch_meets_the_surface(retarget):
     assert np.linalg.norm(palm - wanted, axis=1).max() < 0.005
 
 
-    first = round(motion.object_contacts[0].start * motion.fps)
-    assert motion.root_pos[:first, 2].min() > 0.97 * motion.root_pos[0, 2]  # it does not crouch to raise the hand
 def test_rounding_does_not_decide_how_the_arms_go(retarget):
     scene = Scene(objects=(everyday("table", "table", (0.75, 0.0, 0.0), size=(0.6, 1.1, 0.76)),))
     interaction = Interaction(scene, held("table", 2.3, 3.5, ("right",), "touch"))
