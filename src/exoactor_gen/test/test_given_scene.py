@@ -367,6 +367,21 @@ def test_the_other_one_is_what_was_not_named_and_bears_not_what_is_moved():
             parse(text, room)
 
 
+@pytest.mark.parametrize(
+    ("task", "height"),
+    [
+        ("pick up the ball", 0.6),
+        ("walk to the ball and pick it up", 0.6),
+        ("put the ball into the basket", 0.6),
+        ("walk to the ball and kick it", 0.0),
+        ("pick up the ball from the floor", 0.0),
+    ],
+)
+def test_a_ball_that_is_taken_stands_where_palms_get(task, height):
+    assert Choreography.of_instruction(task, SIZE).scene["ball"].pos[2] == pytest.approx(height)
+    assert Choreography.of_instruction("pick up the ball").scene["ball"].pos[2] == pytest.approx(0.0)
+
+
 @pytest.mark.parametrize("into", ["basket", "bin"])
 def test_the_rim_of_what_things_are_put_into_is_within_reach(into):
     low = Choreography.of_instruction(f"put the bottle into the {into}", SIZE).scene

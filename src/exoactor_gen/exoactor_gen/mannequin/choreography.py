@@ -35,6 +35,7 @@ FPS = 30.0
 PAUSE_SECONDS = 0.15
 """Seconds between two actions."""
 MAX_SECONDS = 120.0
+_TAKES = ("pick up", "hold", "carry", "place")
 _TIME_TOLERANCE = 0.3
 """s that an action may take more or less than planned before its pace is changed."""
 _PACES = (0.6, 1.3)
@@ -90,7 +91,8 @@ class Choreography:
         plan: Plan | None = None,
         instruction: str = "",
     ) -> None:
-        self.score = Score(size=size, imagines=scene is None)
+        taken = frozenset(m.name for m in movements if m.kind in _TAKES and m.object and m.at != "floor")
+        self.score = Score(size=size, taken=taken, imagines=scene is None)
         if scene is not None:
             self.score.objects = {item.id: RoomObject.given(item) for item in scene.objects}
         self.movements: list[Movement] = []

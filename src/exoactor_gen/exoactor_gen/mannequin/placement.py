@@ -67,7 +67,8 @@ def object_named(
         on = table_of(score)
     new = RoomObject.imagined(name, np.zeros(4), size)
     into = new.item.contains and score.low_reach
-    if on is None and (into or (score.low_reach and kind in ONE_HANDED)):
+    taken = kind in ONE_HANDED or (kind == "ball" and name in score.taken)
+    if on is None and (into or (score.low_reach and taken)):
         on = "stand"
     if on == "stand" and on in score.objects:  # each object has a stand of its own
         on = next(stand for n in count(2) if (stand := f"stand_{n}") not in score.objects)
@@ -75,8 +76,12 @@ def object_named(
         on_stand = category_of(on) == "stand"
         if not (is_known(score, on) or on_stand):
             raise BadInput(f"Nothing can be on the {on}: the mannequin's room can have {shown()}.")
-        low = (0.4, 0.4, RIM_HEIGHT - new.size[2]) if into and on_stand else None
-        under = object_named(score, on, away if on_stand else gap_to(score, on), size=low)
+        size = None
+        if on_stand and into:
+            size = (0.4, 0.4, RIM_HEIGHT - new.size[2])
+        elif on_stand and not new.one_handed:  # arms that reach about it do not reach far over the edge
+            size = (0.24, 0.4, 0.6)
+        under = object_named(score, on, away if on_stand else gap_to(score, on), size=size)
         approach(score, under, 1.0)
         spot = spot_on(score, under, new, side)
         spot[:2] += score.ahead(back) - score.pose[:2]

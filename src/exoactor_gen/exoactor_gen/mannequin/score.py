@@ -98,6 +98,8 @@ class Score:
     now: float = STAND_SECONDS
     size: float = 1.0
     """Of the person, as a share of 1.70 m."""
+    taken: frozenset[str] = frozenset()
+    """Names of what hands take at some time, but not from the floor."""
     imagines: bool = True
     """Objects that are spoken of are put into the room; False: the scene was given, and has all that there is."""
     pose: np.ndarray = field(default_factory=lambda: np.zeros(3))
