@@ -14,12 +14,14 @@ from exoactor_core.body import BodyModel
 from exoactor_core.stages import Progress, no_progress
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import fit
+from exoactor_pose.fitting.fit import Weights, fit
 
 RATIOS = np.array([0.6, 1.0, 1.9])
 """Focal lengths that are tried, as shares of the assumed one."""
 FIT_RATE = 7.5
 """Frames per second of the fits: a step takes half a second."""
+ITERATIONS = (6, 6)
+"""Of a fit: the costs' differences settle long before the body does."""
 MAX_SECONDS = 20.0
 """So much of a stretch is looked at."""
 OBSERVATIONS = 7.0
@@ -48,9 +50,9 @@ def focal_ratio(
     few = seen.part(seen.start, stop).every(max(1, round(seen.fps / FIT_RATE)))
     if not few.found.any():
         return 1.0, camera.focal_std
-    costs = np.array(
-        [fit(few, camera.zoomed(r, 0.0), body, person_height, progress=progress).cost for r in RATIOS.tolist()]
-    )
+    weights = Weights(iterations=ITERATIONS)
+    cameras = [camera.zoomed(ratio, 0.0) for ratio in RATIOS.tolist()]
+    costs = np.array([fit(few, each, body, person_height, weights, progress).cost for each in cameras])
     observations = OBSERVATIONS * len(few) / few.fps
     curve, slope, _ = np.polyfit(np.log(RATIOS), observations * (costs / costs.min() - 1), 2)
     if curve <= 0:  # there is no best one
