@@ -14,7 +14,7 @@ from pydantic import BeforeValidator
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.options import BaseOptions, Share
-from exoactor_core.stages import Estimate, Estimator, OnSegment, Progress, no_progress
+from exoactor_core.stages import Estimate, Estimator, Metrics, OnSegment, Progress, no_progress, sub_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
 from exoactor_pose.detection.landmarks import Landmarks
@@ -96,14 +96,8 @@ class VideoEstimator(Estimator):
     def __call__(self, video: Video, progress: Progress = no_progress, on_segment: OnSegment | None = None) -> Estimate:
         """Estimate the motion.
 
-        Parameters
-        ----------
-        video
-            The video.
-        progress
-            Told how far it is.
-        on_segment
-            With the option ``streaming``, called with each segment as soon as it is finished; they follow each other.
+        With the option ``streaming``, ``on_segment`` is called with each segment as soon as it is finished; they follow
+        each other.
 
         Raises
         ------
@@ -114,18 +108,16 @@ class VideoEstimator(Estimator):
         Refused
             The estimated motion is beyond the limits.
         """
-        known = video.intrinsics is not None
         camera = (
             Camera.guess(video.width, video.height, self.options.fov_deg)
             if video.intrinsics is None
             else Camera(*video.intrinsics)
         )
-        known_height = self.options.person_height or video.person_height
-        person_height = known_height or USUAL_HEIGHT
         if not self.options.estimate_focal:
             camera = replace(camera, focal_std=0.0)
+        person_height = self._known_height(video) or USUAL_HEIGHT
         pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
-        fps = video.fps / frame_step(video.fps)
+        fps, size = video.fps / frame_step(video.fps), (video.width, video.height)
         turning = CameraMotion(fps, pinhole, camera.focal_std) if self.options.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
@@ -133,36 +125,17 @@ class VideoEstimator(Estimator):
             if hands is not None:
                 stack.enter_context(closing(hands))
             if self.options.streaming:
+                person = self.person
                 source = MotionStream(
-                    detector,
-                    fps,
-                    camera,
-                    video.width,
-                    video.height,
-                    self.body,
-                    person_height,
-                    self.person,
-                    hands,
-                    turning,
-                    self.weights,
+                    detector, fps, camera, *size, self.body, person_height, person, hands, turning, self.weights
                 )
                 seen, result = follow(video, source, on_segment, progress)
-                self._check_found([seen])
+                found = self._check_found([seen])
                 stretches = [whole_stretch(seen, result, self.body, self.options)]
-                facts, notes, keypoints = seen.facts, seen.notes, _keypoints([seen], frame_step(video.fps))
             else:
-                found = detect(
-                    video,
-                    detector,
-                    self.person,
-                    self.options.max_seconds,
-                    hands,
-                    camera=turning,
-                    progress=lambda share, text: progress(0.6 * share, text),
-                )
+                share = sub_progress(progress, 0.0, 0.6)
+                found = detect(video, detector, self.person, self.options.max_seconds, hands, turning, share)
                 stretches = self._fit(self._check_found(found), camera, person_height, video.duration, progress)
-                longest = max(found, key=len)
-                facts, notes, keypoints = longest.facts, longest.notes, _keypoints(found, frame_step(video.fps))
         progress(1.0, "The motion is estimated")
         good = [stretch for stretch in stretches if not stretch.fault]
         if not good:
@@ -171,33 +144,41 @@ class VideoEstimator(Estimator):
                 "Use a video that shows one whole person clearly, or loosen the limits named."
             )
         best = max(good, key=lambda stretch: len(stretch.motion))
+        metrics = self._metrics(video, max(found, key=len), stretches, best)
+        if isinstance(detector, MediapipeDetector):
+            metrics |= {"landmark_model": detector.model, "notes": [*metrics["notes"], *detector.notes]}
+        motions = tuple((stretch.seconds[0], stretch.motion) for stretch in good)
+        return Estimate(best.motion, _keypoints(found, frame_step(video.fps)), metrics, motions)
+
+    def _known_height(self, video: Video) -> float | None:
+        """Stature of the person, m, as the option or the video states it."""
+        return self.options.person_height or video.person_height
+
+    def _metrics(self, video: Video, longest: Landmarks, stretches: list[Stretch], best: Stretch) -> Metrics:
+        """Figures of the best stretch, and what the longest one that was seen tells of the whole video."""
+        camera, known_height = best.fit.camera, self._known_height(video)
         metrics = best.metrics | {
             "swapped_frames": best.fit.swapped_frames,
-            "camera_known": known,
-            "camera_pitch_rad": float(best.fit.camera.pitch),
-            "camera_roll_rad": float(best.fit.camera.roll),
-            "camera_height_m": float(best.fit.camera.height),
-            "camera_focal_px": float(best.fit.camera.fx),
-            "camera_focal_std_px": float(best.fit.camera.fx * best.fit.camera.focal_std),
-            "person_height_m": person_height,
+            "camera_known": video.intrinsics is not None,
+            "camera_pitch_rad": float(camera.pitch),
+            "camera_roll_rad": float(camera.roll),
+            "camera_height_m": float(camera.height),
+            "camera_focal_px": float(camera.fx),
+            "camera_focal_std_px": float(camera.fx * camera.focal_std),
+            "person_height_m": known_height or USUAL_HEIGHT,
             "person_height_std_m": 0.0 if known_height else HEIGHT_STD,
             "start_s": best.seconds[0],
             "motion_s": _rounded(best),
-            "stretches_s": [_rounded(stretch) for stretch in good],
+            "stretches_s": [_rounded(stretch) for stretch in stretches if not stretch.fault],
             "rejected_s": [[*_rounded(stretch), stretch.fault] for stretch in stretches if stretch.fault],
             "notes": [
-                *notes,
+                *longest.notes,
                 *_camera(best.fit),
                 *_coverage(best, stretches, video.duration),
                 *guessed_limbs(best.motion, best.seconds[0]),
             ],
         }
-        if isinstance(detector, MediapipeDetector):
-            metrics |= {"landmark_model": detector.model, "notes": [*metrics["notes"], *detector.notes]}
-        if facts:
-            metrics["video"] = facts
-        motions = tuple((stretch.seconds[0], stretch.motion) for stretch in good)
-        return Estimate(best.motion, keypoints, metrics, motions)
+        return metrics | ({"video": longest.facts} if longest.facts else {})
 
     def _fit(
         self, found: list[Landmarks], camera: Camera, person_height: float, duration: float, progress: Progress
