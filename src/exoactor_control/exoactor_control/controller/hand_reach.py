@@ -63,7 +63,7 @@ _MARGIN = 0.02  # rad from the joints' limits
 
 
 @dataclass(frozen=True)
-class _Goal:
+class _Target:
     """What the motion is on its way to."""
 
     object: str
@@ -76,9 +76,9 @@ class _Goal:
 
 
 @dataclass(frozen=True)
-class _Touch:
+class _HandContact:
     hand: str
-    goal: _Goal
+    target: _Target
     """The object."""
     first: int
     begin: int
@@ -88,7 +88,7 @@ class _Touch:
     """The hand takes the object with it."""
     together: bool
     """So does the other hand."""
-    place: _Goal | None
+    put_on: _Target | None
     """What the object is put on, or into."""
     pivot: np.ndarray
     """(T, 3) m, about which the hands are turned: what they hold, or the object in the scene."""
@@ -121,26 +121,28 @@ class HandReach:
         self._points, self._turns = (
             dict(zip(HAND_LINKS, each.swapaxes(0, 1), strict=True)) for each in hand_poses(reference.motion)
         )
-        self._touches = sorted(_touches(reference, scene, self._points), key=lambda touch: touch.begin)
-        places = [touch.place for touch in self._touches if touch.place is not None]
-        of_hands, others = [*(touch.goal for touch in self._touches), *places], list(_met_otherwise(reference, scene))
-        self._goals = sorted([*of_hands, *others], key=lambda goal: goal.until)
-        self._objects = {goal.object: goal.pose for goal in self._goals}
-        starts = [*(goal.until - round(_RAISE * POLICY_RATE) for goal in of_hands), *(goal.until for goal in others)]
+        self._contacts = sorted(_hand_contacts(reference, scene, self._points), key=lambda contact: contact.begin)
+        put_on = [contact.put_on for contact in self._contacts if contact.put_on is not None]
+        of_hands = [*(contact.target for contact in self._contacts), *put_on]
+        others = list(_met_otherwise(reference, scene))
+        self._targets = sorted([*of_hands, *others], key=lambda target: target.until)
+        self._objects = {target.object: target.pose for target in self._targets}
+        starts = [target.until - round(_RAISE * POLICY_RATE) for target in of_hands]
+        starts += [target.until for target in others]
         self.stances = frozenset(_standing_frame(reference.motion, start) for start in starts)
         """Frames of the motion at which the robot must stand in its place, since it meets an object next."""
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}
         """How many observations of each object were too far from the one before to be believed."""
         self._elsewhere: dict[str, list[np.ndarray]] = {}  # of each object that jumped, what was observed since
-        self._shift = np.zeros((len(self._touches), 3))
+        self._shift = np.zeros((len(self._contacts), 3))
         self._moved = np.zeros(2)
-        self._led = np.zeros(len(self._touches))  # m by which motion and hand together were moved
+        self._led = np.zeros(len(self._contacts))  # m by which motion and hand together were moved
         self._sway = np.zeros(9)  # m, rad, rad: position and rotation vector of the pelvis, joints of the waist
         self._kinematics = ArmKinematics()
         self._arms: dict[str, np.ndarray] = {}
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
-        self._level = np.zeros((len(self._touches), 3))  # m, rad, rad: upwards, about the ways ahead and to the left
+        self._level = np.zeros((len(self._contacts), 3))  # m, rad, rad: upwards, about the ways ahead and to the left
 
     def follows(self, object_id: str) -> bool:
         """Whether the motion touches an object, or puts something on it."""
@@ -148,7 +150,7 @@ class HandReach:
 
     def in_one_hand(self, index: int) -> bool:
         """Whether one hand holds something at a frame of the motion."""
-        return sum(touch.holds and touch.begin <= index < touch.end for touch in self._touches) == 1
+        return sum(contact.holds and contact.begin <= index < contact.end for contact in self._contacts) == 1
 
     def observe(self, object_id: str, pose: np.ndarray) -> None:
         """Take in an object's pose (7,), m and w, x, y, z, in the odometry's frame."""
@@ -168,13 +170,13 @@ class HandReach:
 
         ``index`` and ``to_odometry`` are as of `corrected`, the latter without what this returns.
         """
-        holding = any(touch.first <= index < touch.begin for touch in self._touches)
-        goal = next((goal for goal in self._goals if index < goal.until), None)
-        if goal is not None and not holding:
-            off = self._displacement(goal, to_odometry)[:2]
+        holding = any(contact.first <= index < contact.begin for contact in self._contacts)
+        target = next((target for target in self._targets if index < target.until), None)
+        if target is not None and not holding:
+            off = self._displacement(target, to_odometry)[:2]
             ticks = _FOLLOWING * POLICY_RATE
-            if goal is not self._goals[0]:  # it still stands before the one before, and goes over on the way
-                ticks = max(ticks, 0.5 * (goal.until - index))
+            if target is not self._targets[0]:  # it still stands before the one before, and goes over on the way
+                ticks = max(ticks, 0.5 * (target.until - index))
             self._moved = self._moved + (off - self._moved) / ticks
         return self._moved
 
@@ -182,8 +184,8 @@ class HandReach:
     def notes(self) -> list[str]:
         """What was done about each object, one sentence each."""
         notes = []
-        for name in dict.fromkeys(touch.goal.object for touch in self._touches):
-            led = max(float(self._led[k]) for k, touch in enumerate(self._touches) if touch.goal.object == name)
+        for name in dict.fromkeys(contact.target.object for contact in self._contacts):
+            led = max(float(self._led[k]) for k, contact in enumerate(self._contacts) if contact.target.object == name)
             if name not in self._observed:
                 notes.append(f"The {name} was not observed: the hands went to where the scene has it.")
             else:
@@ -201,13 +203,15 @@ class HandReach:
         the odometry's frame, in which ``to_odometry`` says where the motion's origin is, (2,) m, and how far it is
         turned, rad. ``joint_pos`` (29,) rad is measured.
         """
-        acting = [(k, t) for k, t in enumerate(self._touches) if t.first <= index < t.last]
+        acting = [(k, t) for k, t in enumerate(self._contacts) if t.first <= index < t.last]
         if not acting or frame.position is None:
             return frame
-        touching = sum(touch.begin <= index < touch.end for _, touch in acting)
-        places = all(t.place is not None and t.place.until <= index < t.end - _CHASED * POLICY_RATE for _, t in acting)
-        carries = not places and all(t.carries(index) for _, t in acting)
-        follows = 1.0 / _POSTURE_SMOOTHING if places or carries else 0.0
+        touching = sum(contact.begin <= index < contact.end for _, contact in acting)
+        puts_down = all(
+            t.put_on is not None and t.put_on.until <= index < t.end - _CHASED * POLICY_RATE for _, t in acting
+        )
+        carries = not puts_down and all(t.carries(index) for _, t in acting)
+        follows = 1.0 / _POSTURE_SMOOTHING if puts_down or carries else 0.0
         share = np.full(9, follows if touching else 1.0 / _SMOOTHING)
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
         now = np.concatenate([sway, (joint_pos - frame.joint_pos)[WAIST]])
@@ -219,50 +223,50 @@ class HandReach:
         q = _configuration(frame, self._sway[:6], frame.joint_pos)
         q[7:][WAIST] += self._sway[6:]
         joints, heading = frame.joint_pos.copy(), about_z(float(np.arctan2(frame.rotation[1, 0], frame.rotation[0, 0])))
-        for k, touch in acting:
-            at = int(np.clip(index, 0, len(self._points[touch.hand]) - 1))
+        for k, contact in acting:
+            at = int(np.clip(index, 0, len(self._points[contact.hand]) - 1))
             self._follow(k, index, at, to_odometry)
-            point, rotation = self._target(touch, self._shift[k], at, to_odometry)
+            point, rotation = self._hand_target(contact, self._shift[k], at, to_odometry)
             off = np.zeros(3)
-            if touch.carries(index):
+            if contact.carries(index):
                 measured = _configuration(frame, sway, joint_pos)
-                off = touch.carried(index) * self._off_level(touch.hand, measured, point, rotation, heading)
+                off = contact.carried(index) * self._off_level(contact.hand, measured, point, rotation, heading)
             level = self._level[k] + _LEVEL_GAIN / POLICY_RATE * off
             self._level[k] = np.clip(level, -_MAX_LEVEL, _MAX_LEVEL)
             rise, *tilt = np.clip(self._level[k] + _LEVEL_SHARE * off, -_MAX_LEVEL, _MAX_LEVEL)
             point[2] += rise
             rotation = pin.exp3(heading @ [*tilt, 0.0]) @ rotation
-            arm, its = self._solve(touch.hand, q, point, rotation), ARMS[touch.hand]
-            weight, droop = touch.weight(index), self._droop[touch.hand]
+            arm, its = self._solve(contact.hand, q, point, rotation), ARMS[contact.hand]
+            weight, droop = contact.weight(index), self._droop[contact.hand]
             target = (1.0 - weight) * frame.joint_pos[its] + weight * arm
-            if index < touch.begin:
+            if index < contact.begin:
                 droop = np.clip(droop + _DROOP_GAIN / POLICY_RATE * (target - joint_pos[its]), -_MAX_DROOP, _MAX_DROOP)
-                self._droop[touch.hand] = droop
+                self._droop[contact.hand] = droop
             joints[its] = target + weight * droop
         return replace(frame, joint_pos=joints)
 
     def _follow(self, k: int, index: int, at: int, to_odometry: tuple[np.ndarray, float]) -> None:
-        """Take the correction of a touch on to that of what the hand is on its way to; between them it is held."""
-        touch, ticks, chased = self._touches[k], _OBJECT_SMOOTHING * POLICY_RATE, _CHASED * POLICY_RATE
-        if index < touch.begin - chased:
-            goal = touch.goal
-        elif touch.place is not None and touch.begin + _LIFTED * POLICY_RATE < index < touch.place.until:
-            goal = touch.place
-            ticks = max(_FOLLOWING * POLICY_RATE, 0.5 * (goal.until - index))
-        elif touch.place is None and touch.carries(index):
+        """Take the correction of a contact on to that of what the hand is on its way to; between them it is held."""
+        contact, ticks, chased = self._contacts[k], _OBJECT_SMOOTHING * POLICY_RATE, _CHASED * POLICY_RATE
+        if index < contact.begin - chased:
+            target = contact.target
+        elif contact.put_on is not None and contact.begin + _LIFTED * POLICY_RATE < index < contact.put_on.until:
+            target = contact.put_on
+            ticks = max(_FOLLOWING * POLICY_RATE, 0.5 * (target.until - index))
+        elif contact.put_on is None and contact.carries(index):
             self._shift[k] = self._shift[k] * (1.0 - 1.0 / (_FOLLOWING * POLICY_RATE))
             return
         else:
             return
-        off = self._displacement(goal, to_odometry)
-        lever = about_z(to_odometry[1]) @ (touch.pivot[at] - goal.pose[:3])
+        off = self._displacement(target, to_odometry)
+        lever = about_z(to_odometry[1]) @ (contact.pivot[at] - target.pose[:3])
         off[:2] += (about_z(float(off[2])) @ lever - lever)[:2]
         most = MAX_SPEED / POLICY_RATE
         self._shift[k] = self._shift[k] + np.clip((off - self._shift[k]) / ticks, -most, most)
-        if goal is touch.goal:
+        if target is contact.target:
             self._led[k] = np.linalg.norm(self._moved + self._shift[k, :2])
 
-    def _displacement(self, what: _Goal, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
+    def _displacement(self, what: _Target, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
         """(3,) m, m, rad: of the object from where the scene has it, bounded, in the odometry's frame."""
         observed = self._observed.get(what.object)
         if observed is None:
@@ -273,16 +277,16 @@ class HandReach:
         shift = clip_norm(observed[:2] - expected[:2], MAX_SHIFT)
         return np.array([*shift, min(max(turned, -MAX_TURN), MAX_TURN)])
 
-    def _target(
-        self, touch: _Touch, shift: np.ndarray, at: int, to_odometry: tuple[np.ndarray, float]
+    def _hand_target(
+        self, contact: _HandContact, shift: np.ndarray, at: int, to_odometry: tuple[np.ndarray, float]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Position (3,) and orientation (3, 3) of a hand in the odometry's frame, moved by a correction (3,)."""
         origin, yaw = to_odometry
         placed = about_z(yaw)
-        middle = placed @ touch.pivot[at] + (*origin, 0.0)
-        point = placed @ self._points[touch.hand][at] + (*origin, 0.0)
+        middle = placed @ contact.pivot[at] + (*origin, 0.0)
+        point = placed @ self._points[contact.hand][at] + (*origin, 0.0)
         turned = about_z(float(shift[2]))
-        return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[touch.hand][at]
+        return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[contact.hand][at]
 
     def _off_level(
         self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray, heading: np.ndarray
@@ -332,15 +336,15 @@ def _configuration(frame: Frame, sway: np.ndarray, joint_pos: np.ndarray) -> np.
     return np.concatenate([frame.position + sway[:3], turn.as_quat(), joint_pos])
 
 
-def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) -> Iterator[_Touch]:
+def _hand_contacts(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) -> Iterator[_HandContact]:
     """The hands' contacts; ``points`` (T, 3) m are where each hand is."""
     contacts = [contact for contact in reference.motion.object_contacts if contact.body in HAND_LINKS]
     for contact in contacts:
         begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
         first, last = begin - round(_LEAD * POLICY_RATE), end + round(_RELEASE * POLICY_RATE)
-        goal, place, holds = _goal(scene[contact.object], first), None, contact.kind == "grasp"
+        target, put_on, holds = _target_of(scene[contact.object], first), None, contact.kind == "grasp"
         together = False
-        pivot = np.broadcast_to(goal.pose[:3], points[contact.body].shape)
+        pivot = np.broadcast_to(target.pose[:3], points[contact.body].shape)
         if holds:
             hands = {c.body for c in contacts if c.object == contact.object and c.overlaps(contact)}
             pivot, together = np.mean([points[hand] for hand in hands], axis=0), len(hands) == 2
@@ -348,21 +352,21 @@ def _touches(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) 
             under = [obj for obj in scene.objects if obj.id != contact.object and obj.floor_distance(at) == 0.0]
             if under and end < len(pivot):
                 highest = max(under, key=lambda obj: float(obj.extent[1, 2]))
-                place = _goal(highest, end - round(_LEAD * POLICY_RATE))
-        yield _Touch(contact.body, goal, first, begin, end, last, holds, together, place, pivot)
+                put_on = _target_of(highest, end - round(_LEAD * POLICY_RATE))
+        yield _HandContact(contact.body, target, first, begin, end, last, holds, together, put_on, pivot)
 
 
-def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Goal]:
+def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Target]:
     """What other parts than hands meet: what is sat on, kicked, and stepped over."""
     for contact in reference.motion.object_contacts:
         if contact.body not in HAND_LINKS:
-            yield _goal(scene[contact.object], reference.frame_at(contact.start) - round(_BODY_LEAD * POLICY_RATE))
+            yield _target_of(scene[contact.object], reference.frame_at(contact.start) - round(_BODY_LEAD * POLICY_RATE))
     low = [obj for obj in scene.objects if _MIN_STEP_HEIGHT < obj.extent[1, 2] < MAX_STEP_HEIGHT]
     soles = sole_points(reference.motion).reshape(-1, 3) if low else np.zeros((0, 3))
     for obj in low:
         over = _over(obj, soles).reshape(len(reference.motion), -1).any(axis=1)
         if over.any():
-            yield _goal(obj, int(over.argmax()) - round(_SWING_LEAD * POLICY_RATE))
+            yield _target_of(obj, int(over.argmax()) - round(_SWING_LEAD * POLICY_RATE))
 
 
 def _over(obj: SceneObject, points: np.ndarray) -> np.ndarray:
@@ -372,8 +376,8 @@ def _over(obj: SceneObject, points: np.ndarray) -> np.ndarray:
     return np.any(np.all(inside, axis=2), axis=0)
 
 
-def _goal(obj: SceneObject, until: int) -> _Goal:
-    return _Goal(obj.id, until, obj.pose, not obj.is_round)
+def _target_of(obj: SceneObject, until: int) -> _Target:
+    return _Target(obj.id, until, obj.pose, not obj.is_round)
 
 
 def _standing_frame(motion: RobotMotion, before: int) -> int:
