@@ -21,6 +21,10 @@ from exoactor_core.stages import Progress, no_progress
 _GHOST_RGBA = (0.25, 0.6, 1.0, 0.28)
 _FIELD_OF_VIEW = 38.0  # degrees, vertical
 _VIEW_FROM = 35.0  # degrees to the left of straight ahead of the robot
+_SIDE_VIEW_FROM, _HIDING_HEIGHT = (
+    100.0,
+    1.0,
+)  # degrees, likewise, where something is so high, m, that it hides the robot
 _CAMERA_SMOOTHING = 0.4  # s
 _SUN_FROM = 75.0  # degrees to the left of straight ahead of the robot
 _OVERSAMPLING = 1.5  # smooths edges at half the cost of OpenGL's multisampling where there is no GPU
@@ -39,8 +43,9 @@ def render_motion(
 ) -> Iterator[np.ndarray]:
     """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``; poses between frames are interpolated.
 
-    The camera stands in front of the robot, to its left, keeps its direction, and follows the pelvis smoothly. A second
-    motion, such as the reference, is drawn translucent at the same times (``ghost``); it holds its last pose.
+    The camera stands in front of the robot, to its left, or beside it where there is something high, such as a door. It
+    keeps its direction, and follows the pelvis smoothly. A second motion, such as the reference, is drawn translucent
+    at the same times (``ghost``); it holds its last pose.
     ``objects`` are a scene and the poses (T, n, 7) of its objects in the motion's frames, m and w, x, y, z.
 
     Raises
@@ -59,7 +64,8 @@ def render_motion(
     heading = float(np.degrees(yaw_from_quat(shown.root_quat_wxyz[0])))
     model.light_dir[0] = _sun_direction(heading)
     casters = _shadow_casters(model)
-    cameras = _cameras(shown, times, heading, width / height)
+    high = objects is not None and any(obj.extent[1, 2] > _HIDING_HEIGHT for obj in objects[0].objects)
+    cameras = _cameras(shown, times, heading + (_SIDE_VIEW_FROM if high else _VIEW_FROM), width / height)
     buffer = model.vis.global_
     with OffscreenRenderer(model, buffer.offwidth, buffer.offheight, 2 * model.ngeom + 100) as renderer:
         for i in range(len(times)):
@@ -99,10 +105,10 @@ def _sun_direction(heading: float) -> np.ndarray:
     return unit(np.array([-0.5 * np.cos(angle), -0.5 * np.sin(angle), -1.0]))
 
 
-def _cameras(motion: RobotMotion, times: np.ndarray, heading: float, aspect: float) -> Iterator[mujoco.MjvCamera]:
+def _cameras(motion: RobotMotion, times: np.ndarray, view_from: float, aspect: float) -> Iterator[mujoco.MjvCamera]:
     camera = mujoco.MjvCamera()
     camera.type = mujoco.mjtCamera.mjCAMERA_FREE
-    camera.azimuth = heading + 180.0 + _VIEW_FROM
+    camera.azimuth = view_from + 180.0
     camera.elevation = -12.0
     half_view = np.tan(np.radians(_FIELD_OF_VIEW / 2)) * min(1.0, aspect)
     camera.distance = 0.78 / half_view

@@ -56,6 +56,17 @@ def column_of_robot(frame):
     return np.argwhere(frame.max(axis=2) < 50)[:, 1].mean()
 
 
+def test_a_door_does_not_hide_the_robot():
+    motion = robot.standing_motion(0.1)
+    scene = Scene(objects=(everyday("door", pos=(0.5, 0.0, 0.0)),))
+    poses = np.tile(scene.poses, (len(motion), 1, 1))
+    (picture, *_) = render_motion(motion, width=120, height=120, fps=20, objects=(scene, poses))
+    moved = RobotMotion(motion.fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos + 0.5)
+    (other, *_) = render_motion(moved, width=120, height=120, fps=20, objects=(scene, poses))
+    changed = np.abs(picture.astype(int) - other).max(axis=2) > 40
+    assert changed.mean() > 0.09  # half as much from the front
+
+
 def test_camera_follows_the_robot():
     first, *_, last = render_motion(walk_straight(), width=128, height=128, fps=1.0)
     assert abs(column_of_robot(first) - column_of_robot(last)) < 8
