@@ -28,6 +28,7 @@ _CARRY_SAG, _CARRY_LEAD = 0.05, 0.15  # m that a box between two palms hangs low
 _LOWERING = 0.35, 0.60  # m from where two hands took it, over which it is lowered to where they carry it
 _BEND_SECONDS = 4.0  # s before something stands from which the person may bend down with it
 _HOVER_HEIGHT, _PASSING_HEIGHT = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
+_PASSING_SECONDS = 0.1, 0.25  # s over which it is raised for that, and let down: in one hand, and between two palms
 _RIM_CLEARANCE = 0.08  # m above the rim of what it is put into: it hangs lower, and askew, in a real hand
 _RIM_DISTANCE, _RAISE_SECONDS = 0.1, 0.7  # m before that rim at which it is over it, and s in which it is raised
 _MAX_PASSED_HEIGHT = 1.1  # m, height of what an object is lifted over
@@ -249,8 +250,9 @@ def _over_others(
         above = inside.all(axis=1) & (top < _MAX_PASSED_HEIGHT)
         raised = np.maximum(raised, np.where(above, top + room - pos[:, 2] - low, 0.0))
     raised[: first + 1] = raised[last:] = 0.0
-    wide = maximum_filter1d(np.maximum(raised, 0.0), round(0.3 * fps) | 1)
-    return gaussian_filter1d(wide, 0.1 * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
+    seconds = _PASSING_SECONDS[beside > 0.0]
+    wide = maximum_filter1d(np.maximum(raised, 0.0), round(3.0 * seconds * fps) | 1)
+    return gaussian_filter1d(wide, seconds * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
 
 
 def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float, far: float | None = None) -> np.ndarray:

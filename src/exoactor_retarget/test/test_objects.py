@@ -798,6 +798,7 @@ def test_a_box_off_a_table_is_carried_with_level_forearms_and_high_over_what_it_
     assert (box[between, 2] + grip[between]).min() < targets.level_palms(retarget.model)[between, 0, 2].min() + 0.02
     assert box[over, 2].max() > 0.7 + 0.07
     np.testing.assert_allclose(box[-1, 2], 0.7, atol=1e-6)
+    assert np.diff(box[:, 2]).min() * targets.fps > -0.6  # and it does not drop off an edge that it has passed
 
 
 def test_a_hand_that_is_led_does_not_reach_out_before_it_is_raised(retarget):
