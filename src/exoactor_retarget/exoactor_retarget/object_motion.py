@@ -13,7 +13,7 @@ from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import Contact
 from exoactor_core.scene import Scene, SceneObject, articulated
 from exoactor_core.task_checks import Check
-from exoactor_retarget.hand_contacts import HandContact
+from exoactor_retarget.hand_contacts import LOW, HandContact
 from exoactor_retarget.model import Model
 from exoactor_retarget.object_geometry import rests_on, top_at
 from exoactor_retarget.reaching import PRESS_TIME
@@ -26,6 +26,8 @@ _LOWER_SECONDS = 1.8  # s from there to its place
 _MIN_LIFT = 0.10  # m that it is lifted at least
 _CARRY_SAG, _CARRY_LEAD = 0.05, 0.15  # m that a box between two palms hangs lower, and that its carrier is ahead
 _LOWERING = 0.35, 0.60  # m from where two hands took it, over which it is lowered to where they carry it
+_REACH_OUT, _REACH_OUT_BEGIN, _REACH_OUT_SECONDS = 0.06, 3.0, 2.0
+"""m beyond where it clears the bent knees, s before something stands low, and s over which two hands bring it there."""
 _BEND_SECONDS = 4.0  # s before something stands from which the person may bend down with it
 _HOVER_HEIGHT, _PASSING_HEIGHT = 0.05, 0.03  # m above its place before it is lowered, and above what it passes
 _PASSING_SECONDS = 0.1, 0.25  # s over which it is raised for that, and let down: in one hand, and between two palms
@@ -186,7 +188,10 @@ def carried(
     knees_ahead = np.einsum("tkj,tj->tk", (knees - targets.pelvis_pos[:, None])[..., :2], forward).max(axis=1)
     share = gaussian_filter1d(smoothstep(1.0 - below / _KNEE_CLEARANCE), 0.1 * fps, mode="nearest")
     near = deep + _BODY_DEPTH + share * np.maximum(knees_ahead + KNEE - _BODY_DEPTH, 0.0)
-    hands[:, :2] += (np.clip(ahead, near, near + _MAX_CARRY_GAP) - ahead)[:, None] * forward
+    out = np.clip(ahead, near, near + _MAX_CARRY_GAP)
+    if two_hands and not kept and hands[last, 2] < LOW:  # the thighs come forward and up as the robot crouches
+        out += ramp(times, last / fps - _REACH_OUT_BEGIN, _REACH_OUT_SECONDS) * (out[last] + _REACH_OUT - out)
+    hands[:, :2] += (out - ahead)[:, None] * forward
     rise = np.maximum(begin[2] + _MIN_LIFT - hands[:, 2], 0.0)
     hangs, draws = (_CARRY_SAG, _CARRY_LEAD) if two_hands else (0.0, 0.0)
     if two_hands:

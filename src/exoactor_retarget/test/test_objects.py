@@ -154,6 +154,17 @@ def test_what_is_put_down_on_the_floor_stands_before_the_knees_and_the_hands_com
     assert hands[end : end + 50, :, 2].max() < 0.45
 
 
+def test_what_is_put_down_on_the_floor_is_brought_clear_of_the_knees_before_it_is_as_low(retarget):
+    plan = choreographer.Choreography.of_instruction("pick up the box, carry it one metre and put it down")
+    targets, poses, _, _ = retarget.object_targets(plan.perform(np.zeros(10))[0], plan.interaction)
+    box, knees = poses[:, plan.scene.ids.index("box"), :3], targets.knees(retarget.model)
+    forward = headed(targets.headings(retarget.model))[:, :, 0]
+    gap = np.einsum("tki,ti->tk", box[:, None] - knees, forward).min(axis=1) - plan.scene["box"].bounds[1, 0]
+    lowered = (box[:, 2] < 0.5) & (np.arange(len(box)) > np.argmax(box[:, 2] > 0.5))
+    assert lowered.sum() > 50
+    assert gap[lowered].min() > 0.10
+
+
 def test_a_bottle_passes_over_the_rim_of_the_bin(retarget):
     human = person_doing("walk to the table, pick up the bottle with your left hand and put it into the basket")
     stand = everyday("stand", "stand", (1.2, 1.68, 0.0), size=(0.4, 0.4, 0.5))
