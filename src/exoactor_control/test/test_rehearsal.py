@@ -7,6 +7,8 @@ from control_helpers import DATA, TWIST2, needs_data, walk_ahead
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.metrics import align, final_error, odometry_error, score
+from exoactor_control.reference.take_off import take_off_correction
+from exoactor_control.reference.trajectory import prepare
 from exoactor_control.rehearsal.rehearsal import Rehearsal, _Conditions
 from exoactor_control.rehearsal.simulated_robot import Disturbance, Push, SimulatedRobot
 from exoactor_control.training.whole_body import whole_body
@@ -172,6 +174,26 @@ def test_jumps_that_the_robot_does_not_fail_at_are_left_whole(monkeypatch):
         monkeypatch.setattr(rehearsal, "_rehearse", lambda *_, fell=fell_lowered: tracking(fell))
         done = tracking(fell_whole)
         assert (rehearsal._lowered(motion, done, no_progress, _Conditions()) is done) == whole
+
+
+def test_a_low_jump_is_better_than_none(monkeypatch):
+    motion = whole_body("jump", np.random.default_rng(7), 1.0)
+
+    def rehearse(self, tried, *_):
+        share = 0.0 if tried.correction is None else np.abs(tried.correction).max() / full
+        success = share < 1.05
+        done = 0.3 if share > 0.97 else 0.0
+        m = {
+            **{"success": success, "commanded": {"success": success}, "fell": not success, "reason": "", "notes": []},
+            **{"strayed": 0.0, "refused": [], "jump": {"commanded": {"height": 0.1}, "done": {"height": 0.1 * done}}},
+        }
+        return Tracking(tried, m)
+
+    full = np.abs(take_off_correction(prepare(motion).motion)).max()
+    monkeypatch.setattr(Rehearsal, "_rehearse", rehearse)
+    done = Rehearsal()(motion)
+    assert done.metrics["success"]
+    assert done.metrics["jump"]["done"]["height"] == pytest.approx(0.03)
 
 
 def test_a_low_pelvis_near_a_low_reference_has_not_fallen():

@@ -7,6 +7,7 @@ import pytest
 
 from exoactor_control.reference.repair import flight
 from exoactor_control.reference.take_off import take_off_correction
+from exoactor_control.reference.trajectory import prepare
 from exoactor_control.training.whole_body import whole_body
 from exoactor_core.robot import STANDING, sole_points, standing_motion
 
@@ -36,6 +37,17 @@ def test_it_bends_deeper_before_the_take_off_and_extends_at_it(jump):
     assert (correction[start, ankles] > 0.3).all()
     less = take_off_correction(jump, 0.8)
     assert (less[:start, KNEES].max(axis=0) < bent).all()
+
+
+def test_feet_that_leave_the_floor_too_early_do_not_bring_the_take_off_forward(jump):
+    jump = prepare(jump).motion
+    start = int(np.flatnonzero(flight(jump))[0])
+    pos = jump.root_pos.copy()
+    pos[start - 6 : start, 2] += 0.06
+    early = replace(jump, root_pos=pos)
+    assert np.flatnonzero(flight(early))[0] == start - 6
+    before, after = (take_off_correction(motion)[:, KNEES[0]].argmax() for motion in (jump, early))
+    assert abs(int(before) - int(after)) <= 2
 
 
 def test_a_leg_that_swings_does_not_push_off(jump):

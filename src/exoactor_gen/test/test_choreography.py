@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import true_runs
 from exoactor_core.body import BodyModel
+from exoactor_core.constants import GRAVITY
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.choreography import choreograph
 from exoactor_gen.mannequin.language import parse
@@ -71,6 +73,27 @@ def test_motion_can_be_done(body, task, shape):
     assert root_speed[-5:].max() < 0.05
     assert motion.contacts[0].all()
     assert motion.contacts[-1].all()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["neutral", "tall"])
+def test_a_jump_is_in_free_flight_between_its_feet(body, shape):
+    motion = choreograph(parse("jump twice"), shape, body)
+    soles = body.foot_points(motion)
+    planted = (motion.contacts[1:] * motion.contacts[:-1]) > 0
+    assert np.linalg.norm(np.diff(soles, axis=0), axis=2)[planted].max() < 1e-3
+    assert np.abs(soles[motion.contacts > 0][:, 2]).max() < 2e-3
+    assert soles[..., 2].min() > -2e-3
+    air = true_runs(motion.contacts.sum(axis=1) == 0)
+    assert len(air) == 2
+    for start, end in air:
+        assert soles[start:end, :, 2].min(axis=1).max() == pytest.approx(0.24, abs=0.01)
+        falling = np.diff(motion.transl[start:end, 2], 2) * motion.fps**2
+        np.testing.assert_allclose(falling, -GRAVITY, atol=0.2)
+    pose = np.concatenate([motion.global_orient, motion.body_pose], axis=1).reshape(len(motion), -1, 3)
+    for joint in range(pose.shape[1]):
+        turn = Rotation.from_rotvec(pose[:, joint])
+        assert ((turn[:-1].inv() * turn[1:]).magnitude() * motion.fps).max() < 11.0
+    assert motion.contacts[[0, -1]].all()
 
 
 @pytest.mark.parametrize("task", ["squat", "bow 70 degrees", "sit down and stand up", "pick up the box", "reach down"])

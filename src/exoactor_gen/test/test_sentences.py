@@ -31,6 +31,8 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("turn left by 45°", [do("turn", direction="left", angle=45.0)]),
     ("turn 180 degrees to the right", [do("turn", direction="right", angle=180.0)]),
     ("do three squats", [do("squat", count=3)]),
+    ("jump up twice", [do("jump", direction="up", count=2)]),
+    ("do three jumps in place", [do("jump", count=3)]),
     ("Clap your hands three times!", [do("clap", count=3)]),
     ("bow 30 degrees", [do("bow", angle=30.0)]),
     ("take three steps back", [do("step", direction="backward", count=3)]),

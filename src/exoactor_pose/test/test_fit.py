@@ -273,6 +273,17 @@ def test_contacts():
     assert contacts[:, 2:].min() > 0.9
 
 
+def test_soles_that_stop_at_the_top_of_a_jump_do_not_stand_there():
+    soles = np.zeros((60, 4, 3))
+    soles[..., 2] = np.maximum(0.0, 0.15 - 4.9 * (np.arange(60) / FPS - 1.0) ** 2)[:, None]
+    contacts = contacts_of(soles, FPS)
+    in_the_air = soles[:, 0, 2] > 0.08
+    assert contacts[in_the_air].max() < 0.1
+    assert contacts[:20].min() > 0.9
+    floor_unknown = soles + np.array([0.0, 0.0, 0.1])
+    np.testing.assert_allclose(contacts_of(floor_unknown, FPS), contacts)
+
+
 def walk_on_the_spot(body, frames=60):
     """Knees and arms go up in turn, seen from the side."""
     swing = np.sin(2 * np.pi * np.arange(frames) / FPS)

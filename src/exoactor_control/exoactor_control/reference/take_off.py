@@ -12,6 +12,7 @@ import numpy as np
 from exoactor_control.reference.repair import flight
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.arrays import min_jerk, true_runs
+from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, sole_points
 
@@ -38,11 +39,14 @@ def take_off_correction(motion: RobotMotion, share: float = 1.0) -> np.ndarray:
     correction = np.zeros((len(motion), CORRECTION_WIDTH))
     landed = 0
     lowest = sole_points(motion)[..., 2].min(axis=2) if heights.any() else np.zeros((0, 2))
-    for start, end in true_runs(heights > 0.0):
-        before = slice(max(landed, start - round(_CONTACT_SECONDS * POLICY_RATE)), start)
+    for first, end in true_runs(heights > 0.0):
+        top = first + int(heights[first:end].argmax())
+        # Feet that are estimated, and smoothed, rise earlier than a body in free flight
+        start = max(first, top - round(np.sqrt(2.0 * heights[top] / GRAVITY) * POLICY_RATE))
+        before = slice(max(landed, first - round(_CONTACT_SECONDS * POLICY_RATE)), first)
         pushing = np.asarray((lowest[before] < _CONTACT_HEIGHT).any(axis=0))
         knees = motion.joint_pos[max(landed, start - round(_BEGIN * POLICY_RATE)) : start, [3, 9]] - STANDING[[3, 9]]
-        height = min(float(heights[start:end].max()), _HIGHEST)
+        height = min(float(heights[top]), _HIGHEST)
         bend = max(share * (_BEND + _BEND_PER_HEIGHT * height) - 0.5 * float(knees.max(axis=0).mean()), 0.0)
         push = share * height / _HEIGHT
         correction[landed:end] = _take_off(np.arange(landed, end) - start, bend, push, pushing)

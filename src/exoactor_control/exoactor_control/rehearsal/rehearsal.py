@@ -37,6 +37,8 @@ _TAKE_OFF_STEPS = (0.1, 0.05, 0.025, 0.0)
 """Of the share of the take-off correction, from one try to the next."""
 _LOWEST_JUMP = 0.08
 """m; what flies lower, as a run does, may be done on the floor."""
+_JUMPS = 0.5
+"""Share of the commanded height from which a jump is done."""
 _PACES = (0.8, 0.65, 0.5)
 """Of a motion at which the robot fails, tried one after the other."""
 RISK = 0.2
@@ -155,7 +157,7 @@ class Rehearsal(Tracker):
         given = motion
         done = self._rehearse_alternatives(motion, progress, conditions)
         motion = done.corrected or motion
-        if self.policy is not None and given.correction is None and not _outcome(done).jumps:
+        if self.policy is not None and given.correction is None and _outcome(done).jumps < _JUMPS:
             done = self._taken_off(given, done, progress, conditions)
         if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
             done = self._lowered(motion, done, progress, conditions)
@@ -224,7 +226,7 @@ class Rehearsal(Tracker):
             if _outcome(again) > _outcome(done):
                 again.metrics["notes"].append(f"Its take-offs are commanded deeper and farther: {_failure(done)}")
                 done = again
-            if _outcome(done).jumps:
+            if _outcome(done).jumps == _JUMPS:
                 break
             share += step if again.metrics["success"] else -step
         return done
@@ -432,7 +434,7 @@ class _Outcome(NamedTuple):
     near: bool  # as commanded, and the robot stayed near where the motion has it
     stands: bool
     allowed: bool  # by the gate
-    jumps: bool  # at least half as high as commanded
+    jumps: float  # how high, as a share of what is commanded; `_JUMPS` is enough
 
     @property
     def keeps(self) -> bool:
@@ -445,7 +447,9 @@ def _outcome(tracking: Tracking) -> _Outcome:
     commanded = m["commanded"]["success"]
     near = commanded and m["strayed"] <= MAX_STRAY
     commanded_height = m["jump"]["commanded"]["height"]
-    jumps = commanded_height < _LOWEST_JUMP or m["jump"]["done"]["height"] >= 0.5 * commanded_height
+    jumps = _JUMPS
+    if commanded_height >= _LOWEST_JUMP:
+        jumps = min(m["jump"]["done"]["height"] / commanded_height, _JUMPS)
     allowed = not m.get("refused")
     return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], allowed, jumps)
 

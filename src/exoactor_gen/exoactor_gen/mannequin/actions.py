@@ -19,6 +19,7 @@ _SAY = {
     "reach": "reaches{way} with {hand}{object}{at}",
     "point": "points{way} with {arm}{object}{at}",
     "squat": "squats down and stands up again{much}",
+    "jump": "jumps up from both feet and lands where it stood{much}",
     "bow": "bows from the hips{much} and straightens up again",
     "lean": "leans{way}{much} and straightens up again",
     "sit": "sits down{object}, stays seated{stay} and stands up again",

@@ -10,7 +10,7 @@ import numpy as np
 
 from exoactor_core.contacts import SIDES
 from exoactor_gen.mannequin.movement import KINDS, Movement
-from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, USUAL_STEP, Score, other, sides_of, sign
+from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, USUAL_STEP, Jump, Score, other, sides_of, sign
 
 
 def _sides(movement: Movement) -> tuple[str, ...]:
@@ -178,6 +178,30 @@ def _extend(score: Score, movement: Movement) -> None:
 def _squat(score: Score, movement: Movement) -> None:
     arms = (78.0, 4.0, 0.0, 12.0)
     _go_down(score, movement, 1.15, arms, trunk=(24.0, 12.0), head=-14.0, hold=0.3, drop=0.34 * score.scale)
+
+
+_JUMP_HEIGHTS = 0.24, -0.32, -0.03  # m of the soles, and of the pelvis at its lowest and at the take-off
+_JUMP_TRUNK = (22.0, 12.0, 0.0)
+
+
+def _jump(score: Score, movement: Movement) -> None:
+    """Down with the arms back, up with the arms forward, and down again to land, off and onto both feet."""
+    for _ in range(movement.count or 1):
+        jump = Jump(score.now, 0.7 / movement.pace, *(score.scale * np.array(_JUMP_HEIGHTS)))
+        for side in SIDES:
+            score.arm(side, (-30.0, 16.0, 4.0, 20.0), jump.bend_seconds)
+            up = score.arm(side, (70.0, 10.0, 4.0, 30.0), jump.take_off - jump.bottom, at=jump.bottom)
+            score.arm(side, IDLE, 0.8, at=max(up, jump.landing))
+        landed = jump.landing + jump.take_off - jump.bottom
+        for begin, end, trunk in (
+            (jump.begin, jump.bottom, _JUMP_TRUNK),
+            (jump.bottom, jump.take_off, (0.0, 0.0, 0.0)),
+            (jump.landing, landed, _JUMP_TRUNK),
+            (landed, jump.end, (0.0, 0.0, 0.0)),
+        ):
+            score.trunk.move(begin, end, trunk)
+        score.jumps.append(jump)
+        score.now = jump.end + 0.4
 
 
 def _bow(score: Score, movement: Movement) -> None:
@@ -368,6 +392,7 @@ GESTURES: dict[str, Callable[[Score, Movement], None]] = {
     "reach": _extend,
     "point": _extend,
     "squat": _squat,
+    "jump": _jump,
     "bow": _bow,
     "kick": _kick,
     "lift knee": _lift_knee,

@@ -65,8 +65,9 @@ _ADDED: dict[tuple[str, str], tuple[str, Any]] = {
 }
 """The detail that a phrase of a sort adds to a movement of a kind."""
 _SAID_ANYWAY = frozenset(
-    (("again", "rise"), ("again", "place"), ("in place", "march"), ("in place", "turn"), ("broom", "sweep"),
-     ("out", "reach"), ("moment", "stand"), ("there", "stand"), *(("everyone", kind) for kind in _TO_PEOPLE))
+    (("again", "rise"), ("again", "place"), ("in place", "march"), ("in place", "turn"), ("in place", "jump"),
+     ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
+     *(("everyone", kind) for kind in _TO_PEOPLE))
 )  # fmt: skip
 """Sorts of phrases that may be said with a kind, and say nothing more."""
 _MEANWHILE = (

@@ -66,6 +66,7 @@ KINDS: dict[str, Kind] = {
     "reach": _kind("forward up down left right", "side count seconds object at"),
     "point": _kind("forward up down left right", "side count seconds object at"),
     "squat": _kind("down", "count seconds"),
+    "jump": _kind("up", "count"),
     "bow": _kind("forward down left right", "count seconds angle"),
     "sit": _kind("down", "count seconds object"),
     "rise": _kind("up", ""),
@@ -104,10 +105,10 @@ KINDS: dict[str, Kind] = {
 
 KNOWN = (
     "walk, step, march in place, dance, turn, wave, raise, reach, point, salute, high five, knock, cross the arms, "
-    "hands on the hips or the head, shrug, cheer, flap, squat, bow, lunge, lift a knee, sit down and stand up, kick, "
-    "clap, punch, look, nod, shake the head, push, push open, touch, pick up, hold, carry, place, sweep, wipe, stand "
-    "or wait; objects to walk to, around, over, under or through, to use, to point at and to sit on are a table, "
-    "chair, stool, bottle, cup, basket, bin, box, ball, cone, door, bar and punching bag"
+    "hands on the hips or the head, shrug, cheer, flap, squat, jump, bow, lunge, lift a knee, sit down and stand up, "
+    "kick, clap, punch, look, nod, shake the head, push, push open, touch, pick up, hold, carry, place, sweep, wipe, "
+    "stand or wait; objects to walk to, around, over, under or through, to use, to point at and to sit on are a "
+    "table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, bar and punching bag"
 )
 
 FOOT_KINDS = frozenset(("kick", "nudge", "walk", "step", "march", "lunge", "lift knee"))

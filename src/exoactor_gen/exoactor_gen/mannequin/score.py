@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import min_jerk
+from exoactor_core.constants import GRAVITY
 from exoactor_core.contacts import SIDES, Contact, ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.objects import RoomObject, nearest_point
@@ -67,6 +69,62 @@ class Seat:
     times: tuple[float, float, float, float]
     height: float
     """Of the seat, m."""
+
+
+@dataclass(frozen=True)
+class Jump:
+    """The person goes down, takes off from both feet and lands on them, the landing as the take-off backwards.
+
+    Forces are constant before and after the flight, so that its times follow from the lengths, all in m.
+    """
+
+    begin: float
+    """s."""
+    bend_seconds: float
+    """For going down, and for rising after the landing."""
+    height: float
+    """Of the soles, at most."""
+    lowest: float
+    """Of the pelvis, over standing: before the take-off, and after the landing."""
+    take_off_height: float
+    """Likewise as the toes leave the floor, and as they land: of bent legs, whose joints would turn too fast else."""
+    heel_off: float = 0.12
+    """By which the pelvis rises from where the heels leave the floor to the take-off."""
+
+    @property
+    def _speed(self) -> float:
+        """At the take-off and at the landing, m/s."""
+        return math.sqrt(2.0 * GRAVITY * self.height)
+
+    @property
+    def bottom(self) -> float:
+        """s, before the take-off."""
+        return self.begin + self.bend_seconds
+
+    @property
+    def take_off(self) -> float:
+        """s, as the toes leave the floor."""
+        return self.bottom + 2.0 * (self.take_off_height - self.lowest) / self._speed
+
+    @property
+    def landing(self) -> float:
+        """s, as the toes are on it again."""
+        return self.take_off + 2.0 * self._speed / GRAVITY
+
+    @property
+    def end(self) -> float:
+        """s, as the person stands again."""
+        return self.landing + self.take_off - self.begin
+
+    def sample(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """At times (T,): m of the pelvis over standing, m of the soles, and how far the heels are raised, in [0, 1]."""
+        middle = (self.take_off + self.landing) / 2.0
+        t = middle - np.abs(times - middle)
+        push, air = np.clip(t - self.bottom, 0.0, self.take_off - self.bottom), np.maximum(t - self.take_off, 0.0)
+        soles = self._speed * air - 0.5 * GRAVITY * np.square(air)
+        pushed = 0.5 * self._speed / (self.take_off - self.bottom) * np.square(push)
+        heels = np.clip(1.0 - (self.take_off_height - self.lowest - pushed) / self.heel_off, 0.0, 1.0)
+        return self.lowest * min_jerk((t - self.begin) / self.bend_seconds) + pushed + soles, soles, heels
 
 
 def other(side: str) -> str:
@@ -128,6 +186,7 @@ class Score:
     palms: dict[str, Track] = field(default_factory=lambda: {s: Track([0.0]) for s in SIDES})
     """1: the palm lies on what is below it; 0: the wrist is straight."""
     seats: list[Seat] = field(default_factory=list)
+    jumps: list[Jump] = field(default_factory=list)
     objects: dict[str, RoomObject] = field(default_factory=dict)
     """What stands in the room, by its name."""
     held: dict[str, str] = field(default_factory=dict)

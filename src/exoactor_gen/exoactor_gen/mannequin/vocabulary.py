@@ -31,6 +31,7 @@ _VERBS = {
     "reach": "reach stretch",
     "point": "point",
     "squat": "squat crouch duck",
+    "jump": "jump leap",
     "bow": "bow bend",
     "lean": "lean",
     "sit": "sit",
@@ -111,7 +112,7 @@ VERB_KIND = by_form(_VERBS)
 VERB_KIND |= {phrase: kind for kind, phrases in _VERB_PHRASES.items() for phrase in phrases.split(", ")}
 NOUN_KIND = {
     noun + end: noun
-    for noun in _words("step turn squat bow clap kick wave nod lunge dance salute shrug")
+    for noun in _words("step turn squat jump bow clap kick wave nod lunge dance salute shrug")
     for end in ("", "s")
 }
 NOUN_KIND |= {
@@ -165,8 +166,8 @@ _NOT_DONE = {
     "give hand_it": "say 'hand me the bottle'",
     "fetch": "say 'pick up the bottle and walk back to the start'",
     "run jog sprint": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
-    "jump hop leap skip": "one foot stays on the floor: say 'march in place' or 'squat twice'",
-    "jumping_jack jumping_jacks star_jump star_jumps": "one foot stays on the floor: say 'raise both arms to the side'",
+    "hop skip": "both feet take off and land: say 'jump twice'",
+    "jumping_jack jumping_jacks star_jump star_jumps": "both feet land where they stood: say 'jump twice'",
     "climb stair stairs upstairs downstairs": "the floor is flat",
     "kneel crawl lie": "the mannequin stays on its feet: say 'squat down'",
     "push_up push_ups pushups sit_up sit_ups burpee burpees plank": "the mannequin stays on its feet: say "

@@ -36,6 +36,8 @@ ARM_STRAIGHT, SOFT_LENGTH = 0.995, 0.008
 """Straightest arm of all, and how early it slows down, m."""
 FINGER_LENGTH = 0.16
 """From the middle of the hand to a little beyond the tip of a straight finger, m."""
+_TIPTOE_PITCH = math.radians(22.0)
+"""Of the feet that push off."""
 MEAN_STATURE = 1.70
 """m, of the person for whom the lengths in this package are given."""
 
@@ -119,6 +121,10 @@ def _foot(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
     pose, air = score.feet[side].sample(times), score.air[side].sample(times)
     clear, pitch = air[:, 0], air[:, 1].copy()
     contact = np.ones((len(times), 2))
+    for jump in score.jumps:
+        _, soles, heels = jump.sample(times)
+        clear, pitch = clear + soles, pitch + _TIPTOE_PITCH * heels
+        contact[heels > 0.0, 0] = contact[soles > 0.0, 1] = 0.0
     for begin, end, clearance, roll in score.swings[side]:
         s = (times - begin) / (end - begin)
         clear = clear + clearance * bump(s)
@@ -194,7 +200,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
     height = float(np.mean([foot.ankle[0, 2] for foot in feet.values()]))
     length = {s: _bones(rest, s) for s in SIDES}
     stand = height + LEG_REACH * sum(float(np.linalg.norm(b)) for b in length["left"]) + float(rest[0, 1] - rest[1, 1])
-    level = stand - 0.004 - score.drop.sample(times)[:, 0]
+    level = stand - 0.004 - score.drop.sample(times)[:, 0] + sum(jump.sample(times)[0] for jump in score.jumps)
     tall = stature(body, betas)
     mass = pendulum(score.pressure.sample(times), 0.57 * tall, fps)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter, minimum_filter1d
 
 from exoactor_core.arrays import true_runs
 
 PIVOT_RATE, PIVOT_ANGLE = 0.3, 0.15
 """rad/s about the vertical, and rad in one go, from which on a foot on the floor pivots: slower and less is noise."""
+_LONGEST_RISE = 0.3
+"""s from the take-off to the top of a jump, with room: that of a jump of 0.44 m."""
 
 
 def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
@@ -17,8 +19,10 @@ def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
         speed = np.linalg.norm(np.gradient(soles, 1 / fps, axis=0), axis=-1)
     else:
         speed = np.zeros(soles.shape[:2])
-    # Low by the lowest point of the frame, not by the floor: a floor that is still a little off must not hide contacts.
-    rise = soles[..., 2] - soles[..., 2].min(axis=1, keepdims=True)
+    # Low by the lowest point around, not by the floor: a floor that is still a little off must not hide contacts; nor
+    # by the lowest of the frame, by which soles stand that stop at the top of a jump.
+    lowest = minimum_filter1d(soles[..., 2].min(axis=1), 2 * round(_LONGEST_RISE * fps) + 1, mode="nearest")
+    rise = soles[..., 2] - lowest[:, None]
     low = 1 / (1 + np.exp(-(0.06 - rise) / 0.01))
     slow = 1 / (1 + np.exp(-(0.40 - speed) / 0.08))
     size = 2 * round(0.05 * fps) + 1
