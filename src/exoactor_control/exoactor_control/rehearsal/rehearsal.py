@@ -219,9 +219,9 @@ class Rehearsal(Tracker):
 
     def _taken_off(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
         """Rehearse a motion in whose jumps the robot stays on the floor with its take-offs corrected; the best."""
-        prepared, share = prepare(motion).motion, 1.0
+        reference, share = prepare(motion), 1.0
         for step in _TAKE_OFF_STEPS:
-            other = _with_correction(motion, take_off_correction(prepared, share))
+            other = _with_correction(motion, take_off_correction(reference.motion, share), reference.begin)
             again = self._rehearse_corrected(other, progress, conditions)
             if _outcome(again) > _outcome(done):
                 again.metrics["notes"].append(f"Its take-offs are commanded deeper and farther: {_failure(done)}")
@@ -414,14 +414,15 @@ class _Recorder:
 
 def _with_lower_jumps(motion: RobotMotion, share: float) -> RobotMotion:
     """The motion, commanded with a share of its jumps' height over what is always allowed; itself if it has none."""
-    return _with_correction(motion, lowered(prepare(motion).motion, share))
+    reference = prepare(motion)
+    return _with_correction(motion, lowered(reference.motion, share), reference.begin)
 
 
-def _with_correction(motion: RobotMotion, correction: np.ndarray) -> RobotMotion:
-    """The motion with a correction of its prepared motion; itself if that is zero."""
+def _with_correction(motion: RobotMotion, correction: np.ndarray, begin: float) -> RobotMotion:
+    """The motion with a correction of its prepared motion, which begins at ``begin`` s; itself if that is zero."""
     if not correction.any():
         return motion
-    times = np.arange(len(motion)) / motion.paced.fps - prepare(motion).begin
+    times = np.arange(len(motion)) / motion.paced.fps - begin
     return replace(motion, correction=sampled_correction(correction, POLICY_RATE, times))
 
 
