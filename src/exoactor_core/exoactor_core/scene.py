@@ -168,11 +168,21 @@ class SceneObject(_Posed):
         return self
 
     @property
-    def bounds(self) -> np.ndarray:
-        """(2, 3) m, lowest and highest corner of what encloses the shapes, in the object's frame."""
+    def boxes(self) -> np.ndarray:
+        """(N, 2, 3) m, lowest and highest corner of what encloses each shape, in the object's frame."""
         middle = np.array([shape.pos for shape in self.shapes])
         half = np.array([np.abs(s.rotation.as_matrix()) @ s.size for s in self.shapes]) / 2.0
-        return np.array([(middle - half).min(axis=0), (middle + half).max(axis=0)])
+        return np.stack([middle - half, middle + half], axis=1)
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """(2, 3) m, lowest and highest corner of what encloses the shapes, in the object's frame."""
+        low, high = self.boxes.swapaxes(0, 1)
+        return np.array([low.min(axis=0), high.max(axis=0)])
+
+    def nearest_box(self, point: np.ndarray) -> np.ndarray:
+        """(2, 3) m, that of `boxes` which is the nearest to a point (3,) in the object's frame."""
+        return min(self.boxes, key=lambda box: float(np.linalg.norm(np.clip(point, *box) - point)))
 
     @property
     def corners(self) -> np.ndarray:

@@ -31,8 +31,7 @@ def seat_middle(obj: SceneObject) -> np.ndarray:
 
 def box_normal(obj: SceneObject, pos: np.ndarray) -> np.ndarray:
     """(3,) out of the box around the nearest of an object's shapes, at a point (3,) of it, in its frame."""
-    boxes = (obj.model_copy(update={"shapes": (shape,)}).bounds for shape in obj.shapes)
-    low, high = min(boxes, key=lambda box: float(np.linalg.norm(pos - np.clip(pos, *box))))
+    low, high = obj.nearest_box(pos)
     share = (pos - (low + high) / 2.0) / np.maximum((high - low) / 2.0, 1e-6)
     axis = int(np.argmax(np.abs(share)))
     return np.eye(3)[axis] * np.sign(share[axis])

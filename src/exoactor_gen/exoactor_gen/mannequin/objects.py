@@ -181,12 +181,6 @@ class RoomObject:
         return float(abs(math.cos(turn)) * size[0] + abs(math.sin(turn)) * size[1]) / 2.0
 
 
-def nearest_point(item: SceneObject, point: np.ndarray) -> np.ndarray:
-    """(3,) m, the point nearest to another of the boxes around an object's shapes, both in its frame."""
-    boxes = (item.model_copy(update={"shapes": (shape,)}).bounds for shape in item.shapes)
-    return min((np.clip(point, *box) for box in boxes), key=lambda at: float(np.linalg.norm(at - point)))
-
-
 def _underside(item: SceneObject) -> np.ndarray:
     low, high = item.bounds
     return np.array([*(low + high)[:2] / 2.0, low[2]])

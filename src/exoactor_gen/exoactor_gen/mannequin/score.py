@@ -14,7 +14,7 @@ from exoactor_core.arrays import min_jerk
 from exoactor_core.constants import GRAVITY
 from exoactor_core.contacts import SIDES, Contact, ContactKind
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.objects import RoomObject, nearest_point
+from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
 
 AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
@@ -326,7 +326,8 @@ class Score:
         if point is not None:
             turn = Rotation.from_euler("z", -obj.pose[3])
             local = turn.apply(np.asarray(point) - obj.pose[:3]) + obj.underside
-            pos = tuple(nearest_point(obj.item, local).tolist())  # the palm is before the middle of the hand
+            at = np.clip(local, *obj.item.nearest_box(local))  # the palm is before the middle of the hand
+            pos = tuple(at.tolist())
         self.contacts.append(
             Contact(body=body, object=obj.item.id, kind=kind, start=start, end=end, pos_object=pos)  # type: ignore[arg-type]
         )
