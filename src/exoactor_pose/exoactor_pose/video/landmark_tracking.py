@@ -319,12 +319,13 @@ def detect(
             values[~seen.found] = 0.0
     longest = max(shots.stretches, key=lambda part: part[1] - part[0])
     explained = camera.explained(*longest) if camera else (np.zeros(0), np.zeros(0))
-    turned = camera.turns(*longest, camera.focal_ratio(*longest)[0]) if camera else None
+    parts = {stretch: _part(seen, *stretch, camera) for stretch in shots.stretches}
+    turned = camera.turns(*longest, parts[longest].focal_ratio) if camera else None
     facts = video_facts(seen, np.array(tracker.others), shots, appearance, explained, turned)
     found, faults = list[Landmarks](), {}
-    for stretch in shots.stretches:
+    for stretch, part in parts.items():
         try:
-            found.append(whole_person(_part(replace(seen, facts=facts), *stretch, camera)))
+            found.append(whole_person(replace(part, facts=facts)))
         except BadInput as fault:
             faults[stretch] = fault
     if not found:
