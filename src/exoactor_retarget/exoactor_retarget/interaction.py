@@ -17,17 +17,17 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import smoothstep, true_runs, unit
 from exoactor_core.contacts import BodyPart, Contact
-from exoactor_core.dex3 import EXTRA_MASS
-from exoactor_core.scene import Scene, SceneObject
+from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
+from exoactor_retarget.contact_targets import ContactTargets
 from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.footsteps import headings, unreliable_walks, with_footsteps
-from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner, contact_groups
-from exoactor_retarget.human import BEARING, Posture, at_times
+from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
+from exoactor_retarget.human import Posture, at_times
 from exoactor_retarget.model import Model
-from exoactor_retarget.object_motion import carried, destinations, place_for, pushed, swung, within_reach
+from exoactor_retarget.object_motion import destinations, place_for
 from exoactor_retarget.obstacles import past_obstacles, round_seat
-from exoactor_retarget.reaching import LEAD_TIME, lead_hand
+from exoactor_retarget.reaching import LEAD_TIME
 from exoactor_retarget.relocation import (
     along_steps,
     heading_change,
@@ -37,10 +37,9 @@ from exoactor_retarget.relocation import (
     swing_count,
     with_steps,
 )
-from exoactor_retarget.stance import Stance, foot_goal, near_stance, seat_edge, stances
+from exoactor_retarget.stance import Stance, near_stance, stances
 from exoactor_retarget.stepping_over import crossing_pace, stepped_over
-from exoactor_retarget.surroundings import solids_of
-from exoactor_retarget.targets import Targets, ramp, towards_upright, window
+from exoactor_retarget.targets import Targets, window
 
 _SETTLING_STEPS = 3  # on the spot after a walk, in which the robot gets to where it should stand
 _SLOWDOWN = 2.0  # how many times as long the person's reaching and putting down takes
@@ -49,11 +48,6 @@ _SLOW_SECONDS_TAKING_LOW, _SLOW_SECONDS_LEAVING_LOW = (0.8, 0.3), (1.6, 0.3)
 """s, likewise of who bends down: the waist does not carry the trunk for long."""
 _STEPPING_SLOWDOWN = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
 _SEATED_SECONDS = 1.5  # before and after a seat supports the body, in which feet are left where they are
-_SEAT_DEPTH = 0.13  # m from the edge of a seat to the pelvis
-_LEAN_BACK_SECONDS = 0.4  # in which who sits leans back, and before rising forward again
-_UPRIGHT_SHARE = 0.7  # of the lean of trunk and pelvis that is undone meanwhile
-_SEAT_APPROACH, _SEAT_PRESS = 0.02, 0.03  # m over a seat to which the pelvis gets first, and into it, leaning back
-_SEAT_MARGIN = 0.2  # s before a seat supports the body, and after, in which the pelvis is there, not over the feet
 _CROUCH_HEIGHTS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, from here as the person
 _CROUCH_SECONDS = 3.0  # before and after a grasp in which the body crouches no further than that
 _MIN_PELVIS_HEIGHT = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
@@ -62,8 +56,6 @@ _STANDING_RANGE = 0.15  # m over `_MIN_PELVIS_HEIGHT` from which a pelvis stands
 _STANDING_TOLERANCE = 0.02  # m below its usual height at which a pelvis still stands
 _LOW_TOPS, _CROUCHED_BENDS = (0.22, 0.28), (1.0, 0.8)  # m; rad, likewise, of who crouches to take a box with its top so
 # high: the waist does not carry a trunk that is level, and arms that are too short for a low one twist
-_FOOT_LAG = 0.12  # m by which a foot that pushes goes farther: the robot's stays behind under load
-_HANGING_HEIGHT = 0.2  # m over the pelvis, up to which a hand counts as hanging
 _LEAN_DISTANCE = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -252,111 +244,12 @@ class InteractionTargets:
         hands
             (T, 2) how far the hands are closed.
         """
-        t, fps, model = len(targets), targets.fps, self.model
-        targets = stepped_over(targets, self.scene, model)
-        times = np.arange(t) / fps
-        poses = np.repeat(self.scene.poses[None], t, axis=0)
-        touch = np.zeros((t, len(self.scene), len(model.description.mass)), dtype=bool)
-        palms = targets.natural_palms(model)
-        hand_contacts: list[HandContact] = []
-        contacts: list[Contact] = []
-        bearing = targets.bearing.copy()
-        foot_pos, pelvis_pos = targets.foot_pos.copy(), targets.pelvis_pos.copy()
-        leans = np.zeros(t)
+        targets = stepped_over(targets, self.scene, self.model)
+        built = ContactTargets(targets, self._hands, self._puts, self._pushes)
         for group in contact_groups(self.contacts):
-            contact = group[0]
-            obj, k = self.scene[contact.object], self.scene.ids.index(contact.object)
-            begin, end = (min(round(s * fps), t - 1) for s in (contact.start, contact.end))
-            near = window(t, begin, end, round(0.5 * fps)) > 0
-            if contact.body.endswith("hand"):
-                sides = [c.side for c in group]
-                its = self._hands.plan(group, targets, palms)
-                if contact.kind == "push" and obj.articulation:
-                    poses[:, k] = swung(obj, its[0], times)
-                    touch[times >= contact.start, k] = True  # it gives way
-                    its = [within_reach(one, poses[:, k], targets, model) for one in its]
-                hand_contacts += its
-                contacts += [one.contact for one in its]
-                for side in sides:
-                    wrist = [model.bodies["hand"][side], model.bodies["wrist"][side]]
-                    _allow(touch, near, k, wrist)
-                if contact.kind in ("grasp", "push") and obj.movable:
-                    grip = np.mean([one.pos for one in its], axis=0)
-                    natural = palms[:, sides].mean(axis=1)
-                    level = targets.level_palms(model)[:, sides].mean(axis=1)
-                    if its[0].fingers and end < t - 1:
-                        natural = level
-                    elif len(sides) == 2 and obj.pos[2] + grip[2] > LOW:  # bent wrists twist as the palms press
-                        natural[:, 2] = np.minimum(natural[:, 2], level[:, 2])
-                    if contact.kind == "grasp":
-                        scene = Scene(objects=tuple(map(SceneObject.at, self.scene.objects, poses[end])))
-                        put = self._puts.get(obj.id)
-                        poses[:, k] = carried(
-                            scene, contact, poses[:, k], grip, natural, targets, model, put, two_hands=len(sides) == 2
-                        )
-                    else:
-                        poses[:, k] = pushed(poses[:, k], contact, natural, fps, self._pushes.get(obj.id))
-                continue
-            contacts.append(contact)
-            if contact.body == "seat":
-                edge, ahead = seat_edge(obj, targets.heading(model, (begin + end) // 2))
-                margin = round(_LEAN_BACK_SECONDS * fps)
-                back = window(t, begin + margin, end - margin, margin)
-                leans = np.maximum(leans, back)
-                early = round(_SEAT_MARGIN * fps)
-                near_seat = slice(max(0, begin - early), end + early + 1)
-                seat_height = edge[2] + _SEAT_APPROACH - (_SEAT_APPROACH + _SEAT_PRESS) * back
-                bearing[near_seat, BEARING.index("seat")] = seat_height[near_seat]
-                off = edge[:2] - _SEAT_DEPTH * ahead - pelvis_pos[begin : end + 1, :2].mean(axis=0)
-                pelvis_pos[:, :2] += window(t, begin, end, round(fps))[:, None] * off
-                lower = [model.pelvis, *(j + 1 for side in range(2) for j in model.hip[side])]
-                _allow(touch, window(t, begin, end, round(fps)) > 0, k, lower)
-            elif contact.body.endswith("foot"):
-                side = contact.side
-                touch[times >= contact.start - 0.3, k] = True  # it is gone then
-                toe = foot_pos[begin, side] + targets.foot_rot[begin, side] @ model.toes[side]
-                heading = targets.heading(model, begin)
-                off = np.repeat((foot_goal(obj, contact, toe, heading) - toe)[None], t, axis=0)
-                if contact.kind == "push":
-                    farther = _FOOT_LAG * ramp(times, contact.start, contact.end - contact.start)
-                    off[:, :2] += farther[:, None] * [np.cos(heading), np.sin(heading)]
-                foot_pos[:, side] += window(t, begin, end, round(0.35 * fps))[:, None] * off * [1.0, 1.0, 0.6]
-        rotation, pos, holding = targets.hand_rot.copy(), np.zeros((t, 2, 3)), np.zeros((t, 2))
-        hands, opens = np.zeros((t, 2)), np.zeros((t, 2))
-        load = np.full((t, 2), EXTRA_MASS if self._hands.hands == "dex3" else 0.0)
-        for one in hand_contacts:
-            when = _nearest(one, hand_contacts, times)
-            lead, pressed = lead_hand(one, poses, self.scene, targets, model, rotation, pos, holding, when)
-            hands[:, one.side] = np.maximum(hands[:, one.side], pressed if one.fingers else lead)
-            opens[:, one.side] = np.maximum(opens[:, one.side], lead * one.fingers)
-            if one.contact.kind == "grasp":
-                hands_on_it = sum(other.contact.start == one.contact.start for other in hand_contacts)
-                load[:, one.side] += pressed * self.scene.objects[one.index].mass / hands_on_it
-        if self._hands.hands == "dex3":  # the thumb of an open hand that hangs is in the thigh
-            hangs = 1.0 - smoothstep((palms[..., 2] - pelvis_pos[:, None, 2]) / _HANGING_HEIGHT)
-            hands = np.maximum(hands, hangs * (1.0 - opens))
-        turned = [
-            towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT_SHARE * leans) @ rot
-            for rot, rest in (
-                (targets.pelvis_rot, model.rest["pelvis"][0]),
-                (targets.torso_rot, model.rest["torso"][0]),
-            )
-        ]
-        out = replace(
-            targets,
-            pelvis_rot=turned[0],
-            torso_rot=turned[1],
-            hand_rot=rotation,
-            palm_pos=pos,
-            holding=holding,
-            load=load,
-            bearing=bearing,
-            foot_pos=foot_pos,
-            pelvis_pos=pelvis_pos,
-            meeting=targets.meeting * (1.0 - holding.max(axis=1)),
-            solids=solids_of(self.scene, poses, touch) if len(self.scene) else None,
-        )
-        return out.with_led_arms(model), poses, tuple(sorted(contacts, key=lambda c: c.start)), hands
+            built.add(group)
+        led, hands = built.result()
+        return led, built.poses, tuple(sorted(built.contacts, key=lambda c: c.start)), hands
 
 
 def _raised(height: np.ndarray, lowest: np.ndarray) -> np.ndarray:
@@ -386,17 +279,3 @@ def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray, scaled: boo
         less = bent * min(1.0, most / max(float((share * bent).max(initial=0.0)), 1e-6))
     back = share * (less - bent)
     return Rotation.from_rotvec(back[:, None] * left).as_matrix() @ rotation
-
-
-def _nearest(one: HandContact, all_contacts: Sequence[HandContact], times: np.ndarray) -> np.ndarray:
-    """Frames (T,) in which no other contact of a hand is nearer in time."""
-    away = [
-        np.maximum(np.maximum(other.contact.start - times, times - other.contact.end), 0.0)
-        for other in (one, *(other for other in all_contacts if other.side == one.side))
-    ]
-    return np.asarray(away[0] <= np.min(away, axis=0))
-
-
-def _allow(touch: np.ndarray, when: np.ndarray, obj: int, bodies: Sequence[int]) -> None:
-    """Let bodies touch an object in frames (T,): writes into (T, n, B)."""
-    touch[np.ix_(np.flatnonzero(when), np.array([obj]), np.array(bodies))] = True
