@@ -197,7 +197,7 @@ def save_generation(generation: Generation, output: Path) -> None:
     generation.video.save(output)
     save_json(output.with_suffix(".metrics.json"), generation.metrics)
     if generation.image is not None:
-        save_image(output.with_suffix(".picture.png"), generation.image)
+        save_image(output.with_suffix(".image.png"), generation.image)
     if generation.truth is not None:
         generation.truth.save(output.with_suffix(".truth.npz"))
     if generation.interaction is not None:

@@ -60,7 +60,7 @@ class RunFolder:
         save_json(self.path / "job.json", job)
 
     def save_generation(self, generation: Generation) -> None:
-        """Write video.mp4, and plan.json, picture.png, ground_truth.npz, scene.yaml ... where there are such.
+        """Write video.mp4, and plan.json, image.png, ground_truth.npz, scene.yaml ... where there are such.
 
         The truth is the motion behind the video, for evaluation only; checks.json holds what the task is to bring about
         in the scene; other_video_1.mp4 and so on are those not taken.
@@ -69,7 +69,7 @@ class RunFolder:
         if generation.plan is not None:
             self.save_plan(generation.plan)
         if generation.image is not None:
-            save_image(self.path / "picture.png", generation.image)
+            save_image(self.path / "image.png", generation.image)
         if generation.truth is not None:
             generation.truth.save(self.path / "ground_truth.npz")
         if (interaction := generation.interaction) is not None:

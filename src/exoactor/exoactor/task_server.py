@@ -366,7 +366,7 @@ def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:
         metrics,
         convert.plan_from_message(made.plan_json),
         tuple(convert.video_from_message(video) for video in made.others),
-        convert.image_from_message(made.picture),
+        convert.image_from_message(made.image),
         convert.interaction_from_message(made),
     )
 

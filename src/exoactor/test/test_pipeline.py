@@ -71,13 +71,13 @@ def test_a_run_keeps_every_output_and_the_report(tmp_path):
     assert {
         "task.json",
         "video.mp4",
-        "picture.png",
+        "image.png",
         "human_motion.npz",
         "robot_motion.npz",
         "rehearsal.npz",
         "report.json",
     } <= files(folder)
-    np.testing.assert_array_equal(inputs.read_image(folder.path / "picture.png"), np.full((16, 16, 3), (200, 0, 9)))
+    np.testing.assert_array_equal(inputs.read_image(folder.path / "image.png"), np.full((16, 16, 3), (200, 0, 9)))
 
 
 def test_the_plan_is_kept_and_goes_to_the_generator(tmp_path):

@@ -139,7 +139,7 @@ CONVERSIONS = {
             setattr(r, "video", video_to_message(o.video)),
             setattr(r, "plan_json", plan_to_message(o.plan)),
             setattr(r, "others", [video_to_message(v) for v in o.others]),
-            setattr(r, "picture", image_to_message(o.image)),
+            setattr(r, "image", image_to_message(o.image)),
             setattr(r, "truth", human_to_message(o.truth)),
             set_interaction(r, o.interaction),
         ),
@@ -270,7 +270,7 @@ def test_whole_task_and_failures(graph):
         result = caller.result(task("two cuts"))  # the judge refused it: the videos are there to look at
         assert (result.error_code, result.failed_stage) == (104, "generate")
         assert result.error_msg == "It is cut."
-        assert {"video.mp4", "other_video_1.mp4", "picture.png"} <= files(result.run_folder)
+        assert {"video.mp4", "other_video_1.mp4", "image.png"} <= files(result.run_folder)
         assert json.loads(result.metrics_json)["generate"] == {"judge_score": 0.3}
         result = caller.result(task("fall", execute=ExecuteTask.Goal.SIM))
         assert (result.error_code, result.failed_stage) == (ExecuteTask.Result.TRACKING_FAILED, "rehearse")

@@ -19,7 +19,7 @@ def walk_straight(seconds=1.0, speed=1.0):
     return RobotMotion(still.fps, position, still.root_quat_wxyz, still.joint_pos)
 
 
-def test_pictures_show_the_robot():
+def test_images_show_the_robot():
     calls = []
     frames = list(
         render_motion(
@@ -60,10 +60,10 @@ def test_a_door_does_not_hide_the_robot():
     motion = robot.standing_motion(0.1)
     scene = Scene(objects=(everyday("door", pos=(0.5, 0.0, 0.0)),))
     poses = np.tile(scene.poses, (len(motion), 1, 1))
-    (picture, *_) = render_motion(motion, width=120, height=120, fps=20, objects=(scene, poses))
+    (image, *_) = render_motion(motion, width=120, height=120, fps=20, objects=(scene, poses))
     moved = RobotMotion(motion.fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos + 0.5)
     (other, *_) = render_motion(moved, width=120, height=120, fps=20, objects=(scene, poses))
-    changed = np.abs(picture.astype(int) - other).max(axis=2) > 40
+    changed = np.abs(image.astype(int) - other).max(axis=2) > 40
     assert changed.mean() > 0.09  # half as much from the front
 
 

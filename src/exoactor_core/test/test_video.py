@@ -89,7 +89,7 @@ def test_no_frames_make_no_video():
 
 
 def written(levels, times=None, pix_fmt="yuv420p", size=(64, 48), turned=0, codec="libx264", form="mp4", mark=False):
-    """A video of plain pictures with the given times in ms, as other programs write them."""
+    """A video of plain images with the given times in ms, as other programs write them."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as container:
         stream = container.add_stream(codec, rate=30)
@@ -145,7 +145,7 @@ def test_other_pixel_formats(pix_fmt):
 
 @pytest.mark.parametrize(("turned", "edge"), [(0, "top"), (90, "left"), (180, "bottom"), (-90, "right")])
 def test_the_display_matrix_is_honoured(turned, edge):
-    """The mark at the top of the stored picture comes where a player shows it (angles are counter-clockwise)."""
+    """The mark at the top of the stored image comes where a player shows it (angles are counter-clockwise)."""
     video = written([0] * 3, turned=turned, mark=True)
     image = next(video.frames())
     assert (video.width, video.height) == ((48, 64) if turned in (90, -90) else (64, 48))
@@ -217,7 +217,7 @@ def test_sound_alone_is_no_video():
     ],
 )
 def test_all_eight_display_matrices(matrix):
-    """The bright corner of the stored picture comes where (x, y) -> (a x + c y, b x + d y) takes it, y down."""
+    """The bright corner of the stored image comes where (x, y) -> (a x + c y, b x + d y) takes it, y down."""
     a, b, c, d = matrix
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:

@@ -45,7 +45,7 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
     result.video = video_to_message(generation.video)
     result.truth = human_to_message(generation.truth)
     result.others = [video_to_message(video) for video in generation.others]
-    result.picture = image_to_message(generation.image)
+    result.image = image_to_message(generation.image)
     result.plan_json = plan_to_message(generation.plan)
     set_interaction(result, generation.interaction)
 

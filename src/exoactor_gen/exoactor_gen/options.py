@@ -38,7 +38,7 @@ class VideoModelOptions(BaseOptions):
     """Where the robot is in the image: left,top,right,bottom in px; empty: it is looked for."""
     extra: str = ""
     """JSON object of further fields of the service's request or arguments of the pipeline, such as {"cfg_scale": 0.5};
-    for a service, null takes one of ours away, and "{picture}" stands for the image of the scene."""
+    for a service, null takes one of ours away, and "{image}" stands for the image of the scene."""
 
 
 def read_extra(extra: str, example: str) -> dict[str, Any]:

@@ -835,7 +835,7 @@ def test_kling_account_without_credit_is_not_asked_again(one):
 
 def test_replicate_model_with_a_version(one):
     fake = one("replicate")
-    extra = '{"duration": null, "num_frames": 81, "first_frame": null, "image": "{picture}"}'
+    extra = '{"duration": null, "num_frames": 81, "first_frame": null, "image": "{image}"}'
     generator = backend(fake, model="someone/model:abc123", extra=extra)
     made = generator(GenerateRequest(TASK))  # its schema is not to be had here: Wan's fields
     assert made.metrics["note"].startswith("What someone/model:abc123 takes could not be read (it is not in the form")

@@ -216,7 +216,7 @@ def test_somebody_who_is_gone_for_a_while_is_told(waving, detector):
     assert "not from 0.7 s to 1.2 s" in checks["one person"].text
 
 
-def test_feet_below_the_picture_are_told(waving, detector):
+def test_feet_below_the_image_are_reported(waving, detector):
     frames, image = waving
     bottom = int(image[:, 27:29, 1].min()) - 12
     cut = (SIDE - bottom) // 2

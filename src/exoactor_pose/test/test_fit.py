@@ -374,7 +374,7 @@ def test_legs_that_cross_in_a_mess_stay_on_the_side_of_their_hips(body):
     np.testing.assert_array_equal(mended.image[lost + 1 :], clean.image[lost + 1 :])
 
 
-def test_a_picture_without_depth_is_enough(body, fitted):
+def test_an_image_without_depth_is_enough(body, fitted):
     truth, _, seen, _ = fitted
     result = fit(replace(seen, world=None), Camera(520, 520, 320, 240), body)
     error = np.linalg.norm(turned_to_start(body, result.motion) - turned_to_start(body, truth), axis=-1)

@@ -65,7 +65,7 @@ def test_bends_are_those_of_the_hand(shape, side):
         np.testing.assert_allclose(bends_in_space(each)[4], bends(shape)[4], atol=0.15)
 
 
-def test_a_picture_alone_tells_a_fist_from_an_open_hand():
+def test_an_image_alone_distinguishes_a_fist_from_an_open_hand():
     turns = np.linalg.qr(np.random.default_rng(0).normal(size=(50, 3, 3)))[0]
     fist, flat = (finger_bends(hand(shape) @ turns)[:, :4].mean(axis=(1, 2)) for shape in (FIST, {}))
     assert flat.max() < 0.05

@@ -246,7 +246,7 @@ def test_frames_at_the_ends_in_which_nobody_is_seen_are_no_motion():
 
 
 @pytest.mark.parametrize(("back", "words"), [(True, "and is back at 2.5 s"), (False, "and does not come back")])
-def test_leaving_the_picture_is_told(back, words):
+def test_leaving_the_image_is_reported(back, words):
     image, found = walk(90, x=600, speed=0.7), np.ones(90, bool)
     found[60 : 75 if back else 90] = False
     assert f"leaves the image at the right at 2.0 s {words}" in shots(image, found).notes[0]
@@ -259,7 +259,7 @@ def room(shift=0, seed=0):
     return np.ascontiguousarray(wide[:, 100 + shift : 420 + shift])
 
 
-def test_cuts_in_pictures():
+def test_cuts_in_images():
     moving, pan = CutFinder(), CutFinder()
     assert not any(moving(cv2.circle(room(), (100 + 5 * k, 120), 30, RED, -1)) for k in range(20))
     assert not any(pan(room(12 * k)) for k in range(30))
@@ -267,7 +267,7 @@ def test_cuts_in_pictures():
     assert [k for k, seed in enumerate([0] * 5 + [1] * 5 + [2] * 5) if found(room(seed=seed))] == [5, 10]
 
 
-def test_cuts_in_large_grainy_pictures():
+def test_cuts_in_large_grainy_images():
     rng, found = np.random.default_rng(0), CutFinder()
     large = [cv2.resize(room(seed=seed), None, fx=6, fy=6) for seed in (0, 1)]
     grain = rng.integers(0, 60, (*large[0].shape, 4), dtype=np.uint8)
@@ -387,7 +387,7 @@ def test_turned_videos(clips, detector):
 
 
 @pytest.mark.parametrize(("turns", "words"), [(2, "180 degrees"), (1, "90 degrees to the right"), (3, "90 degrees to")])
-def test_a_detector_that_finds_only_upright_people_is_shown_turned_pictures(turns, words):
+def test_a_detector_that_finds_only_upright_people_is_shown_turned_images(turns, words):
     class Upright:
         """Somebody is where the upper edge is bright."""
 
@@ -448,7 +448,7 @@ def test_a_small_person_is_told(clips, detector):
     assert "px tall: expect a coarse motion" in detect(Video.from_frames(small, FPS), detector).notes[-1]
 
 
-def test_a_picture_and_ten_minutes_are_refused(detector):
+def test_an_image_and_ten_minutes_are_refused(detector):
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(BadInput, match="a single frame"):
         detect(Video.from_frames([image], 30), detector)

@@ -33,7 +33,7 @@ class VideoRequest:
     """What the model takes, where it is not the one that the service's own fields are meant for."""
 
     def fields(self, **own: Any) -> dict[str, Any]:
-        """The service's fields with the user's over them; "{picture}" is the image as a data URL.
+        """The service's fields with the user's over them; "{image}" is the image as a data URL.
 
         Raises
         ------
@@ -47,7 +47,7 @@ class VideoRequest:
             own = self.inputs.fill(
                 prompt, negative, image, self.prompt.seconds, self.aspect, self.resolution, self.seed
             )
-        wanted = {name: image if value == "{picture}" else value for name, value in {**own, **self.extra}.items()}
+        wanted = {name: image if value == "{image}" else value for name, value in {**own, **self.extra}.items()}
         filled = {name: value for name, value in wanted.items() if value is not None}
         if self.inputs and (lacking := self.inputs.lacking(filled)):
             raise BadInput(

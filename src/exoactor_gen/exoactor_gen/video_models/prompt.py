@@ -51,7 +51,7 @@ class Template(FrozenModel):
     step: str
     rest: str = ""
     text: str
-    text_with_picture: str = ""
+    text_with_image: str = ""
     negative: str = ""
 
     @classmethod
@@ -87,7 +87,7 @@ class Template(FrozenModel):
         if self.rest and seconds - begin > 0.5:
             steps.append(self._put(self.rest, seconds=seconds))
         objects = [name.replace("_", " ") for name in plan.objects if name != START]
-        text = self.text_with_picture if with_image and self.text_with_picture else self.text
+        text = self.text_with_image if with_image and self.text_with_image else self.text
         text = self._put(
             text,
             actions=" ".join(steps),

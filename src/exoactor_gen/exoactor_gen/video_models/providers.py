@@ -325,7 +325,7 @@ class Fal(Hosted):
         """POST MODEL, with the model's own fields; expanding the prompt would lose what it asks for."""
         body = request.fields(
             prompt=request.prompt.whole,
-            start_image_url="{picture}",
+            start_image_url="{image}",
             aspect_ratio=request.aspect if request.image is None else None,
             resolution=request.resolution,
             duration=request.prompt.seconds,
@@ -400,7 +400,7 @@ class Replicate(Hosted):
         given = request.fields(
             prompt=request.prompt.text,
             negative_prompt=request.prompt.negative or None,
-            first_frame="{picture}",
+            first_frame="{image}",
             aspect_ratio=request.aspect if request.image is None else None,
             resolution="1080p" if request.resolution == "1080p" else "720p",
             duration=request.prompt.seconds,
